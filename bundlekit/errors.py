@@ -1,0 +1,62 @@
+"""The exceptions of bundlekit: what stops us from judging.
+
+A bad bundle is *data*: it becomes findings in a report. An exception says that no judgement was possible:
+the file cannot be read, a key file is unusable, a configuration is wrong. Every one carries a plain sentence
+and, where there is one, the next step; programs read the attributes, people read ``str(error)``.
+"""
+
+from __future__ import annotations
+
+
+class BundlekitError(Exception):
+    """The root of all exceptions this package raises on purpose."""
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+
+class UnreadableError(BundlekitError):
+    """The file cannot be read: it is missing, not a regular file, or the system refused a read."""
+
+
+class ChangedWhileReadError(UnreadableError):
+    """The file changed between the first and the last look at it, so no answer about it would be true."""
+
+
+class LayoutError(BundlekitError):
+    """Bytes that are not what the format says; turned into a finding by the one who asked for the parse.
+
+    ``rule`` is the kebab-case name of the rule that fails, ``start`` and ``stop`` the half-open byte span
+    in the file, ``params`` what a translator of the message needs.
+    """
+
+    def __init__(
+        self, rule: str, message: str, *, start: int, stop: int, params: dict[str, str | int] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.start = start
+        self.stop = stop
+        self.params = params or {}
+
+
+class ConfigError(BundlekitError):
+    """A file a user wrote (SPEC, matrix, STATE, trust) is wrong; says the file, the key and the mend."""
+
+
+class TrustError(BundlekitError):
+    """Keys or certificates that the operator gave cannot be used."""
+
+
+class SigningError(BundlekitError):
+    """A signature could not be made or attached; the bundle was not changed."""
+
+
+class VersionError(BundlekitError, ValueError):
+    """A string does not fit the version scheme it is declared to follow."""
+
+
+class CancelledError(BundlekitError):
+    """The caller's ``cancel`` said stop."""

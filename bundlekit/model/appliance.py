@@ -1,0 +1,61 @@
+"""The appliance pair as its owner describes it: the STATE.json of ``--appliance``.
+
+A state is stale and untrusted by nature. It is good enough to say no, and to say yes for now; the executor
+reads everything again before it touches anything.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from bundlekit.model.primitives import Count, Date, FactName, Key, Name, Strict, Text, VersionText
+
+STATE_SCHEMA = "bundlekit/state/1"
+
+
+class Observed(Strict, frozen=True, kw_only=True):
+    """When (RFC 3339) and by what means the state was read."""
+
+    at: Text
+    by: Text = ""
+
+
+class Member(Strict, frozen=True, kw_only=True):
+    """One appliance of the pair, named by its serial. ``free`` is free bytes by place."""
+
+    role: Literal["active", "standby"]
+    version: VersionText
+    build: VersionText | None = None
+    released: Date | None = None
+    free: dict[Key, Count] = {}
+
+
+class InstalledComponent(Strict, frozen=True, kw_only=True):
+    """A component that the pair shares, such as the storage software."""
+
+    version: VersionText
+
+
+class Appliance(Strict, frozen=True, kw_only=True):
+    """An appliance pair: its members by serial, shared components, and facts.
+
+    What is absent is *unknown*, never zero and never fine. ``counter`` is the security counter the pair
+    demands, ``trusts`` the key names it trusts, ``hold`` why updates are on hold (None or absent: no hold).
+    """
+
+    schema: Literal["bundlekit/state/1"]
+    pair: Name
+    product: Name
+    model: Name
+    observed: Observed | None = None
+    members: Annotated[dict[Name, Member], Meta(min_length=1, max_length=8)]
+    components: dict[Key, InstalledComponent] = {}
+    counter: Count | None = None
+    includes: tuple[Name, ...] = ()
+    trusts: tuple[Name, ...] | None = None
+    tool: VersionText | None = None
+    hold: Text | None = None
+    update: Text | None = None
+    facts: dict[FactName, Any] = {}

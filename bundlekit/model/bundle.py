@@ -1,0 +1,111 @@
+"""What a bundle is, whatever its container format: sections, and claims about spans of bytes.
+
+Byte coverage and integrity are computed from the claims alone and know no format, so another vendor's
+container can come through the same door: its layout reader only has to say what it claims.
+"""
+
+from __future__ import annotations
+
+from bundlekit.model.manifest import Manifest
+from bundlekit.model.primitives import Frozen
+
+
+class Span(Frozen, frozen=True, kw_only=True, order=True):
+    """The half-open byte range ``[start, stop)`` of the bundle file."""
+
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in the span."""
+        return self.stop - self.start
+
+    def __str__(self) -> str:
+        return f"0x{self.start:x}..0x{self.stop:x}"
+
+
+class Section(Frozen, frozen=True, kw_only=True):
+    """A named part of the file, for the map of the file that reports show."""
+
+    name: str
+    span: Span
+
+
+class Problem(Frozen, frozen=True, kw_only=True):
+    """A fault somebody met while reading, kept as data until the rule of that name reports it.
+
+    ``rule`` is the rule that fails, ``where`` the span to look at (None: no byte is to blame), ``subject``
+    the component, signature or entry concerned, ``params`` the facts in the message, for translators.
+    """
+
+    rule: str
+    message: str
+    where: Span | None = None
+    subject: str = ""
+    params: dict[str, str | int] = {}
+
+
+class SignatureClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that ``blob`` signs ``signed``: one entry of the signature area, numbered from 0."""
+
+    index: int
+    scheme: str
+    signed: Span
+    blob: Span
+
+
+class DigestClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that the digest of ``span`` is ``expected`` (``algorithm:hex``).
+
+    ``serial`` marks a digest over a whole component, which cannot be computed in parallel and says nothing
+    that the chunk index does not: it is checked on request only.
+    """
+
+    subject: str
+    span: Span
+    expected: str
+    serial: bool = False
+
+
+class ChunkClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that each ``chunk_size`` bytes of ``span`` have the digest at their place in ``index``."""
+
+    subject: str
+    span: Span
+    index: Span
+    chunk_size: int
+    algorithm: str
+
+
+class ZeroClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that every byte of ``span`` is zero: padding, and what is unused of the signature area."""
+
+    subject: str
+    span: Span
+
+
+Claim = SignatureClaim | DigestClaim | ChunkClaim | ZeroClaim
+
+
+class Bundle(Frozen, frozen=True, kw_only=True):
+    """A bundle as its layout reader understood it, as far as it got.
+
+    ``size`` is the real size of the file in bytes. ``head`` is the signed span and ``head_bytes`` its bytes;
+    ``signatures`` the raw blobs in the order of their claims. ``document`` is the manifest as plain JSON
+    values, ``manifest`` the same as typed values. Each is None where reading did not come so far; the
+    ``problems`` say why.
+    """
+
+    format: str
+    size: int
+    head: Span | None = None
+    head_bytes: bytes | None = None
+    area: Span | None = None
+    signatures: tuple[bytes, ...] | None = None
+    document: dict[str, object] | None = None
+    manifest: Manifest | None = None
+    end: int | None = None
+    sections: tuple[Section, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    problems: tuple[Problem, ...] = ()

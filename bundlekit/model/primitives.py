@@ -1,0 +1,98 @@
+r"""The alphabet of the format: the restricted strings and integers everything else is spelled in.
+
+Patterns are written for Python and ECMA-262 alike, so that the published JSON Schemas mean what the reader
+does. They end in ``(?![\s\S])`` because Python's ``$`` also matches before a final newline.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+END: Final = r"(?![\s\S])"
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer every JSON reader keeps exactly (RFC 8259 section 6)."""
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}" + END,
+        description="1 to 64 letters, digits, dots, underscores, hyphens; starts with a letter or digit.",
+    ),
+]
+"""Names of products, models, members, entries and keys. They reach hooks, so no shell or path character."""
+
+Key = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END,
+        description="1 to 64 lower-case letters, digits, underscores, hyphens; the keys of JSON objects.",
+    ),
+]
+"""Names that serve as keys of a JSON object: components, documents, annotations, extensions, features."""
+
+FactName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}" + END,
+        description="Dotted lower-case name of a fact about an appliance, such as ha.state.",
+    ),
+]
+
+VersionText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}" + END,
+        description="1 to 64 characters; what they mean is said by a version scheme.",
+    ),
+]
+"""A version as written. Parentheses are there for vendors such as Cisco, ``~`` for Debian-like schemes."""
+
+RangeText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9.+~!()_<>=*, -]{1,256}" + END,
+        description="Comparators joined by commas, all must hold: '>=5.30.02, <5.40.00'; '*' is any version.",
+    ),
+]
+
+Text = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        pattern=r"^[^\u0000-\u001f\u007f-\u009f]*" + END,
+        description="At most 1024 characters of text without control characters.",
+    ),
+]
+"""A sentence for people. Renderers escape bidirectional characters; control characters never get in."""
+
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Size = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="Bytes.")]
+Minutes = Annotated[int, Meta(ge=0, le=525600, description="Minutes, at most a year.")]
+
+Date = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])" + END,
+        description="A calendar date, YYYY-MM-DD, in UTC (RFC 3339 full-date).",
+    ),
+]
+
+DigestText = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})" + END,
+        description="Algorithm (FIPS 180-4) and lower-case hex digest, joined by a colon.",
+    ),
+]
+"""Algorithm and value in one string, so that neither can be absent, empty or of another length."""
+
+
+class Frozen(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
+    """The base of every value: immutable, keyword-only, written with kebab-case keys and without defaults."""
+
+
+class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value that is read from a file: a key that is not known is refused, never ignored."""
