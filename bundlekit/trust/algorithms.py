@@ -1,0 +1,236 @@
+"""The closed list of signature algorithms: their identifiers as byte strings, and verifying with them.
+
+An AlgorithmIdentifier in CMS is covered by no signature, so each must be one of a few known encodings: with
+absent or NULL parameters exactly as the RFC of the algorithm has it. Whatever is not in these tables is
+refused, and called weak where it is known to be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import asn1
+from bundlekit.trust.asn1 import OID
+from bundlekit.trust.refusal import Refusal, malformed
+
+if TYPE_CHECKING:
+    from bundlekit.trust.keys import Key
+
+HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+"""FIPS 180-4; nothing shorter than 256 bits."""
+
+HASH_OIDS: Final = {  # RFC 5754 section 2
+    "sha256": OID("2.16.840.1.101.3.4.2.1"),
+    "sha384": OID("2.16.840.1.101.3.4.2.2"),
+    "sha512": OID("2.16.840.1.101.3.4.2.3"),
+}
+RSA_ENCRYPTION: Final = OID("1.2.840.113549.1.1.1")  # RFC 3370 section 3.2: any hash, what OpenSSL writes
+RSA_PSS: Final = OID("1.2.840.113549.1.1.10")  # RFC 4055 section 3.1
+MGF1: Final = OID("1.2.840.113549.1.1.8")  # RFC 4055 section 2.2
+RSA_OIDS: Final = {  # RFC 5754 section 3.2
+    "sha256": OID("1.2.840.113549.1.1.11"),
+    "sha384": OID("1.2.840.113549.1.1.12"),
+    "sha512": OID("1.2.840.113549.1.1.13"),
+}
+ECDSA_OIDS: Final = {  # RFC 5754 section 3.3
+    "sha256": OID("1.2.840.10045.4.3.2"),
+    "sha384": OID("1.2.840.10045.4.3.3"),
+    "sha512": OID("1.2.840.10045.4.3.4"),
+}
+ED25519: Final = OID("1.3.101.112")  # RFC 8410 section 3, RFC 8419 section 2
+ML_DSA_65: Final = OID("2.16.840.1.101.3.4.3.18")  # RFC 9882 section 2
+ML_DSA_87: Final = OID("2.16.840.1.101.3.4.3.19")  # RFC 9882 section 2
+
+WEAK: Final = {
+    "1.2.840.113549.2.5": "MD5",
+    "1.3.14.3.2.26": "SHA-1",
+    "2.16.840.1.101.3.4.2.4": "SHA-224",
+    "1.2.840.113549.1.1.4": "RSA with MD5",
+    "1.2.840.113549.1.1.5": "RSA with SHA-1",
+    "1.3.14.3.2.29": "RSA with SHA-1",
+    "1.2.840.113549.1.1.14": "RSA with SHA-224",
+    "1.2.840.10045.4.1": "ECDSA with SHA-1",
+    "1.2.840.10045.4.3.1": "ECDSA with SHA-224",
+    "1.2.840.10040.4.3": "DSA with SHA-1",
+    "2.16.840.1.101.3.4.3.17": "ML-DSA-44",
+}
+"""Identifiers refused by name. Anything else that is not listed is simply not known."""
+
+REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/87, and SHA-256 or better."
+
+
+class Scheme(Frozen, frozen=True, kw_only=True):
+    """A signature algorithm as its identifier states it.
+
+    ``family`` is that of the keys it is for. ``hash`` is empty where the scheme hashes by itself (Ed25519,
+    ML-DSA) and ``*`` for plain rsaEncryption, which leaves it to the digest algorithm. ``salt`` is the length
+    of the PSS salt in bytes, None for anything but PSS.
+    """
+
+    family: str
+    hash: str = ""
+    salt: int | None = None
+
+    def label(self, key: Key | None) -> str:
+        """The name in reports, such as ``rsa-3072-pss-sha256``; without a key its size is not known."""
+        name = key.name if key else self.family
+        if not self.hash:
+            return name
+        padded = "" if self.family != "rsa" else "-pss" if self.salt is not None else "-pkcs1v15"
+        return f"{name}{padded}-{self.hash}"
+
+
+def _absent(oid: OID) -> bytes:
+    return asn1.encode(asn1.Identifier(algorithm=oid))
+
+
+def _null(oid: OID) -> bytes:
+    return asn1.encode(asn1.IdentifierNull(algorithm=oid, parameters=asn1.Null()))
+
+
+DIGESTS: Final = {form(oid): name for name, oid in HASH_OIDS.items() for form in (_absent, _null)}
+"""RFC 5754 section 2: parameters are absent, and NULL is to be accepted."""
+
+SCHEMES: Final = {
+    _null(RSA_ENCRYPTION): Scheme(family="rsa", hash="*"),
+    **{_null(oid): Scheme(family="rsa", hash=name) for name, oid in RSA_OIDS.items()},
+    **{_absent(oid): Scheme(family="ecdsa", hash=name) for name, oid in ECDSA_OIDS.items()},
+    _absent(ED25519): Scheme(family="ed25519"),
+    _absent(ML_DSA_65): Scheme(family="ml-dsa-65"),
+    _absent(ML_DSA_87): Scheme(family="ml-dsa-87"),
+}
+"""Every signature algorithm but PSS, whose parameters vary and are read by `read_scheme`."""
+
+PURE_DIGESTS: Final = {"ed25519": ("sha512",), "ml-dsa-65": ("sha384", "sha512"), "ml-dsa-87": ("sha512",)}
+"""The digest beside a scheme that hashes by itself: RFC 8419 section 3.1, RFC 9882 section 3.3."""
+
+
+def read_digest(identifier: bytes) -> str:
+    """The hash an AlgorithmIdentifier names. Raises Refusal if it is not on the list."""
+    name = DIGESTS.get(identifier)
+    if name is None:
+        raise _not_listed(identifier, "digest algorithm")
+    return name
+
+
+def read_scheme(identifier: bytes) -> Scheme:
+    """The signature algorithm an AlgorithmIdentifier names. Raises Refusal if it is not on the list."""
+    scheme = SCHEMES.get(identifier)
+    if scheme is not None:
+        return scheme
+    if _oid(identifier) == RSA_PSS:
+        return _read_pss(identifier)
+    raise _not_listed(identifier, "signature algorithm")
+
+
+def pss_identifier(hash_name: str, salt: int, form: bytes | None = None) -> bytes:
+    """AlgorithmIdentifier of PSS where the mask generator uses the same hash."""
+    inner = asn1.tlv(form or _null(HASH_OIDS[hash_name]))
+    return asn1.encode(
+        asn1.IdentifierPss(
+            algorithm=RSA_PSS,
+            parameters=asn1.PssParameters(
+                hash=inner, mgf=asn1.Mgf(algorithm=MGF1, hash=inner), salt_length=salt
+            ),
+        )
+    )
+
+
+def _read_pss(identifier: bytes) -> Scheme:
+    try:
+        parameters = asn1.decode(asn1.IdentifierPss, identifier).parameters
+    except asn1.NotDerError:
+        # Defaulted fields mean SHA-1 and a salt of 20 bytes (RFC 4055 section 3.1).
+        raise Refusal(
+            "weak-algorithm",
+            f"The RSA-PSS parameters leave a field to its default, which means SHA-1. {REMEDY}",
+            identifier,
+        ) from None
+    inner = asn1.raw(parameters.hash)
+    name, salt = read_digest(inner), parameters.salt_length
+    if salt < HASHES[name].digest_size:
+        raise Refusal(
+            "weak-algorithm",
+            f"The RSA-PSS salt has {salt} bytes; it needs {HASHES[name].digest_size}, as many as {name}. "
+            "Sign again with `-keyopt rsa_pss_saltlen:digest`.",
+            identifier,
+            salt=salt,
+        )
+    if salt > RSA_MODULUS_BYTES or pss_identifier(name, salt, inner) != identifier:
+        msg = f"The RSA-PSS parameters do not use MGF1 with {name}, the hash of the signature itself"
+        raise malformed(msg, identifier)
+    return Scheme(family="rsa", hash=name, salt=salt)
+
+
+RSA_MODULUS_BYTES: Final = 1024
+"""No PSS salt is longer than the largest modulus we take."""
+
+
+def _oid(identifier: bytes) -> OID | None:
+    kinds: tuple[type[asn1.Identifier | asn1.IdentifierAny], ...] = (asn1.Identifier, asn1.IdentifierAny)
+    for kind in kinds:
+        try:
+            return asn1.decode(kind, identifier).algorithm
+        except asn1.NotDerError:
+            continue
+    return None
+
+
+def _not_listed(identifier: bytes, what: str) -> Refusal:
+    oid = _oid(identifier)
+    dotted = oid.dotted_string if oid else ""
+    if dotted in WEAK:
+        return Refusal(
+            "weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted]
+        )
+    return malformed(
+        f"The {what} ({dotted or identifier.hex()}) is none of the encodings that are accepted", identifier
+    )
+
+
+def digest_identifier(name: str) -> bytes:
+    """The AlgorithmIdentifier that we write for a hash: parameters absent (RFC 5754 section 2)."""
+    return _absent(HASH_OIDS[name])
+
+
+def scheme_identifier(scheme: Scheme) -> bytes:
+    """The AlgorithmIdentifier that we write for a scheme."""
+    if scheme.salt is not None:
+        return pss_identifier(scheme.hash, scheme.salt)
+    return next(identifier for identifier, known in SCHEMES.items() if known == scheme)
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """The digest of ``data``."""
+    return hashlib.new(name, data).digest()
+
+
+def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
+    """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be a hash by now."""
+    public = key.public
+    try:
+        match public:
+            case rsa.RSAPublicKey():
+                public.verify(signature, data, rsa_padding(scheme), HASHES[scheme.hash])
+            case ec.EllipticCurvePublicKey():
+                public.verify(signature, data, ec.ECDSA(HASHES[scheme.hash]))
+            case ed25519.Ed25519PublicKey() | mldsa.MLDSA65PublicKey() | mldsa.MLDSA87PublicKey():
+                public.verify(signature, data)
+            case _:
+                return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def rsa_padding(scheme: Scheme) -> padding.AsymmetricPadding:
+    """The padding of an RSA scheme."""
+    if scheme.salt is None:
+        return padding.PKCS1v15()
+    return padding.PSS(padding.MGF1(HASHES[scheme.hash]), scheme.salt)

@@ -1,0 +1,153 @@
+"""Certificates, taken over at the door: what we need of one is read once, strictly, into a frozen value."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import asn1
+from bundlekit.trust.keys import Key, describe
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,  # no ValueError, and out of any certificate with a damaged version
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for certificates it cannot read."""
+
+PURPOSES: Final = {
+    "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email-protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+}
+"""The purposes a signer's certificate can be demanded to have (RFC 5280 section 4.2.1.12)."""
+
+ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+
+
+ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
+
+
+class UnusableCertificateError(ValueError):
+    """A certificate that cannot be read, or has another encoding than the one DER gives it."""
+
+
+class Certificate(Frozen, frozen=True, kw_only=True):
+    """A certificate. ``subject`` and ``issuer`` are RFC 4514 text; the names compare by their DER.
+
+    ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` then says why.
+    ``usage`` and ``purposes`` are None where the certificate has no such extension.
+    """
+
+    parsed: x509.Certificate
+    der: bytes
+    subject: str
+    subject_der: bytes
+    issuer: str
+    issuer_der: bytes
+    serial: int
+    signature_algorithm: bytes
+    key: Key | None
+    unloadable: str = ""
+    pss_only: bool = False
+    is_ca: bool = False
+    path_length: int | None = None
+    usage: x509.KeyUsage | None = None
+    purposes: tuple[x509.ObjectIdentifier, ...] | None = None
+    identifier: bytes | None = None
+
+    @property
+    def not_before(self) -> datetime:
+        """Start of validity, UTC."""
+        return self.parsed.not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        """End of validity, UTC; inclusive."""
+        return self.parsed.not_valid_after_utc
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether it names itself as its issuer."""
+        return self.subject_der == self.issuer_der
+
+    @property
+    def weakness(self) -> str:
+        """Why its key is refused; empty if it is not."""
+        return self.key.weakness if self.key else self.unloadable
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"'{self.subject}'" if self.subject else f"serial number {self.serial:x}"
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Read one DER certificate. Raises UnusableCertificateError.
+
+    The issuer's signature does not cover the outer algorithm identifier nor the unused bits of the outer bit
+    string, so both are checked here: each byte of a certificate is covered or has one possible value.
+    """
+    try:
+        outer = asn1.decode(asn1.Certificate, der)
+        _demand_one_encoding(outer)
+        parsed = x509.load_der_x509_certificate(der)
+        extensions = parsed.extensions
+        basic = _extension(extensions, x509.BasicConstraints)
+        purposes = _extension(extensions, x509.ExtendedKeyUsage)
+        identifier = _extension(extensions, x509.SubjectKeyIdentifier)
+        key, unloadable = _key(parsed)
+        return Certificate(
+            parsed=parsed,
+            der=der,
+            subject=parsed.subject.rfc4514_string(),
+            subject_der=asn1.raw(outer.tbs.subject),
+            issuer=parsed.issuer.rfc4514_string(),
+            issuer_der=asn1.raw(outer.tbs.issuer),
+            serial=outer.tbs.serial_number,
+            signature_algorithm=asn1.raw(outer.signature_algorithm),
+            key=key,
+            unloadable=unloadable,
+            pss_only=parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS,
+            is_ca=basic is not None and basic.ca,
+            path_length=basic.path_length if basic else None,
+            usage=_extension(extensions, x509.KeyUsage),
+            purposes=None if purposes is None else tuple(purposes),
+            identifier=identifier.digest if identifier else None,
+        )
+    except UNREADABLE as error:
+        raise UnusableCertificateError((str(error).splitlines() or [type(error).__name__])[0]) from error
+
+
+def _demand_one_encoding(outer: asn1.Certificate) -> None:
+    """Check what the issuer's signature does not cover, and what the library would only warn about."""
+    if asn1.raw(outer.signature_algorithm) != asn1.raw(outer.tbs.signature_algorithm):
+        msg = "its two signature algorithms differ"
+    elif outer.signature.padding_bits():
+        msg = "its signature has unused bits"
+    elif outer.tbs.serial_number <= 0:
+        msg = "its serial number is not positive (RFC 5280 section 4.1.2.2)"
+    else:
+        return
+    raise UnusableCertificateError(msg)
+
+
+def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
+    try:
+        return describe(certificate.public_key()), ""
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return None, f"its public key is of a kind or size that is not accepted ({error})"
+
+
+def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> ExtensionT | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

@@ -1,0 +1,193 @@
+"""One detached CMS SignedData (RFC 5652), read strictly and written to the same profile.
+
+The profile leaves each byte that no signature covers a single possible value, so any change of a blob shows:
+
+1. ContentInfo holds a SignedData in DER, and nothing follows it.
+2. The content is id-data and absent; there are no CRLs; there is one SignerInfo with no unsigned attribute.
+3. Versions are those RFC 5652 sections 5.1 and 5.3 compute.
+4. digestAlgorithms is exactly the SignerInfo's digestAlgorithm.
+5. Signed attributes are there, each type once; contentType is id-data, messageDigest is one octet string.
+   A verifier that takes signatures with and without them can be shown one as the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import asn1
+from bundlekit.trust.refusal import malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_BLOB: Final = 65536
+"""Bytes of one SignedData. An ML-DSA-87 signature with three certificates of its kind has about 32 KiB."""
+
+MAX_CERTIFICATES: Final = 16
+"""Certificates in one SignedData; a path of nine is the longest that can be verified."""
+
+
+class Signature(Frozen, frozen=True, kw_only=True):
+    """What one SignedData says, nothing of it verified.
+
+    The signer is named by ``identifier`` (subjectKeyIdentifier) or by ``issuer`` (DER) and ``serial``.
+    ``signed`` are the bytes under the signature. ``vouched`` are the SHA-256 digests of the certificates that
+    the signer put under the signature itself (RFC 5035), empty where it did not.
+    """
+
+    identifier: bytes | None
+    issuer: bytes
+    serial: int
+    certificates: tuple[bytes, ...]
+    digest_algorithm: bytes
+    signature_algorithm: bytes
+    message_digest: bytes
+    signed: bytes
+    signature: bytes
+    vouched: tuple[bytes, ...] = ()
+
+
+def read(blob: bytes) -> Signature:
+    """Read one SignedData. Raises Refusal (``signature-malformed``)."""
+    if len(blob) > MAX_BLOB:
+        msg = f"The signature has {len(blob)} bytes, more than the limit of {MAX_BLOB}"
+        raise malformed(msg)
+    try:
+        info = asn1.decode(asn1.ContentInfo, blob)
+    except asn1.NotDerError as error:
+        msg = f"The signature is not a CMS SignedData in DER ({error})"
+        raise malformed(msg) from error
+    data = info.content
+    signers = data.signer_infos.as_list()
+    if info.content_type != asn1.SIGNED_DATA:
+        raise malformed("The content type of the signature is not signedData")
+    if data.encapsulated.content_type != asn1.DATA:
+        raise malformed("The signed content is not of type id-data")
+    if data.encapsulated.content is not None:
+        raise malformed("The signature carries a content of its own (eContent); it has to be detached")
+    if data.crls is not None:
+        raise malformed("The signature carries CRLs; they come from trust, never from the bundle")
+    if len(signers) != 1:
+        msg = f"The signature has {len(signers)} signers; each entry has one"
+        raise malformed(msg)
+    signer = signers[0]
+    identifier = signer.sid if isinstance(signer.sid, bytes) else None
+    version = 1 if identifier is None else 3
+    if (data.version, signer.version) != (version, version):
+        msg = f"The version fields are {data.version} and {signer.version}; RFC 5652 says {version} for both"
+        raise malformed(msg)
+    if signer.unsigned_attributes is not None:
+        raise malformed("The signature has unsigned attributes, which anyone could have added")
+    digest_algorithm = asn1.raw(signer.digest_algorithm)
+    if [asn1.raw(one) for one in data.digest_algorithms.as_list()] != [digest_algorithm]:
+        raise malformed("digestAlgorithms is not the digest algorithm of the signer", digest_algorithm)
+    certificates = _certificates(data.certificates)
+    if signer.signed_attributes is None:
+        raise malformed("The signature has no signed attributes; sign without `-noattr`")
+    values = _attributes(signer.signed_attributes)
+    if _single(values, asn1.CONTENT_TYPE, "contentType") != asn1.encode(asn1.DATA):
+        raise malformed("The contentType attribute is not id-data")
+    try:
+        message_digest = asn1.decode(bytes, _single(values, asn1.MESSAGE_DIGEST, "messageDigest"))
+    except asn1.NotDerError as error:
+        raise malformed("The messageDigest attribute is not one octet string") from error
+    by_issuer = signer.sid if isinstance(signer.sid, asn1.IssuerAndSerialNumber) else None
+    return Signature(
+        identifier=identifier,
+        issuer=asn1.raw(by_issuer.issuer) if by_issuer else b"",
+        serial=by_issuer.serial_number if by_issuer else 0,
+        certificates=certificates,
+        digest_algorithm=digest_algorithm,
+        signature_algorithm=asn1.raw(signer.signature_algorithm),
+        message_digest=message_digest,
+        signed=asn1.encode(signer.signed_attributes),
+        signature=signer.signature,
+        vouched=_vouched(values),
+    )
+
+
+def _certificates(field: asn1.SetOf[asn1.TLV] | None) -> tuple[bytes, ...]:
+    if field is None:
+        return ()
+    found = field.as_list()
+    if not 1 <= len(found) <= MAX_CERTIFICATES:
+        msg = f"The signature carries {len(found)} certificates; 1 to {MAX_CERTIFICATES} are allowed"
+        raise malformed(msg)
+    return tuple(asn1.raw(one) for one in found)
+
+
+def _attributes(field: asn1.SetOf[asn1.Attribute]) -> dict[asn1.OID, list[bytes]]:
+    values: dict[asn1.OID, list[bytes]] = {}
+    for attribute in field.as_list():
+        if attribute.type in values:
+            msg = f"The signed attribute {attribute.type.dotted_string} is there twice"
+            raise malformed(msg)
+        values[attribute.type] = [asn1.raw(one) for one in attribute.values.as_list()]
+    return values
+
+
+def _single(values: dict[asn1.OID, list[bytes]], kind: asn1.OID, name: str) -> bytes:
+    found = values.get(kind, [])
+    if len(found) != 1:
+        msg = f"The signed attribute {name} has {len(found)} values; it must be there with one"
+        raise malformed(msg)
+    return found[0]
+
+
+def _vouched(values: dict[asn1.OID, list[bytes]]) -> tuple[bytes, ...]:
+    """The certificates named by SHA-256 under the signature; in another form they are not vouched for."""
+    try:
+        attribute = asn1.decode(
+            asn1.SigningCertificates, b"".join(values.get(asn1.SIGNING_CERTIFICATE_V2, []))
+        )
+    except asn1.NotDerError:
+        return ()
+    return tuple(one.hash for one in attribute.certificates)
+
+
+def attributes(message_digest: bytes, vouched: Sequence[bytes]) -> asn1.SetOf[asn1.Attribute]:
+    """The signed attributes we write: no signing time, so that a signature depends on its inputs alone."""
+    found = {asn1.CONTENT_TYPE: asn1.encode(asn1.DATA), asn1.MESSAGE_DIGEST: asn1.encode(message_digest)}
+    if vouched:
+        certificates = [asn1.EssCertificate(hash=one) for one in vouched]
+        found[asn1.SIGNING_CERTIFICATE_V2] = asn1.encode(asn1.SigningCertificates(certificates=certificates))
+    return asn1.set_of(
+        [asn1.Attribute(type=kind, values=asn1.set_of([asn1.tlv(value)])) for kind, value in found.items()]
+    )
+
+
+def write(
+    signed_attributes: asn1.SetOf[asn1.Attribute],
+    signature: bytes,
+    *,
+    signer: bytes | tuple[bytes, int],
+    certificates: Sequence[bytes],
+    digest_algorithm: bytes,
+    signature_algorithm: bytes,
+) -> bytes:
+    """DER of a SignedData. ``signer`` is a subjectKeyIdentifier, or an issuer's DER and a serial number."""
+    version = 3 if isinstance(signer, bytes) else 1
+    sid = (
+        signer
+        if isinstance(signer, bytes)
+        else asn1.IssuerAndSerialNumber(issuer=asn1.tlv(signer[0]), serial_number=signer[1])
+    )
+    info = asn1.SignerInfo(
+        version=version,
+        sid=sid,
+        digest_algorithm=asn1.tlv(digest_algorithm),
+        signed_attributes=signed_attributes,
+        signature_algorithm=asn1.tlv(signature_algorithm),
+        signature=signature,
+        unsigned_attributes=None,
+    )
+    data = asn1.SignedData(
+        version=version,
+        digest_algorithms=asn1.set_of([asn1.tlv(digest_algorithm)]),
+        encapsulated=asn1.EncapsulatedContentInfo(content_type=asn1.DATA, content=None),
+        certificates=asn1.set_of([asn1.tlv(one) for one in certificates]) if certificates else None,
+        crls=None,
+        signer_infos=asn1.set_of([info]),
+    )
+    return asn1.encode(asn1.ContentInfo(content_type=asn1.SIGNED_DATA, content=data))

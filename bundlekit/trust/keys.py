@@ -1,0 +1,97 @@
+"""Public keys: what they are called, how they are told apart, and whether they are strong enough.
+
+Keys are compared by their numbers. Two encodings of one key (an elliptic curve point compressed or not, RSA
+under its PSS identifier or its plain one) are one key, with one id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+RSA_BITS: Final = range(2048, 8192 + 1)
+"""Modulus in bits. Below: NIST SP 800-131A rev. 2. Above: one verification could take seconds."""
+
+RSA_EXPONENT: Final = range(65537, 2**64)
+"""65537 at least (FIPS 186-5 section A.1.1); at most 64 bits, OpenSSL's own limit for large moduli."""
+
+CURVES: Final = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
+"""The curves of FIPS 186-5 that we take, and what reports call them."""
+
+
+class Key(Frozen, frozen=True, kw_only=True):
+    """A public key, described once.
+
+    ``family`` says which signatures it can make, ``name`` what it is (``rsa-3072``, ``ecdsa-p384``,
+    ``ml-dsa-65``), ``id`` is the SHA-256 of its SubjectPublicKeyInfo in hex, ``identifier`` the 20 bytes by
+    which CMS names it (RFC 5280 section 4.2.1.2, method 1). ``weakness`` says why it is refused; empty if it
+    is not.
+    """
+
+    public: PublicKeyTypes
+    family: str
+    name: str
+    id: str
+    identifier: bytes
+    weakness: str = ""
+
+
+def describe(public: PublicKeyTypes) -> Key:
+    """Say what a key is and whether it is strong enough to mean anything."""
+    family, name, weakness = _kind(public)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        public = public.public_numbers().public_key()  # forgets whether the point came compressed
+    info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Key(
+        public=public,
+        family=family,
+        name=name,
+        id=hashlib.sha256(info).hexdigest(),
+        identifier=x509.SubjectKeyIdentifier.from_public_key(public).digest,  # type: ignore[arg-type]  # any public key will do
+        weakness=weakness,
+    )
+
+
+def _kind(public: PublicKeyTypes) -> tuple[str, str, str]:
+    """Family, name, weakness."""
+    match public:
+        case rsa.RSAPublicKey():
+            bits, exponent = public.key_size, public.public_numbers().e
+            weakness = ""
+            if bits not in RSA_BITS:
+                weakness = f"RSA keys have {RSA_BITS.start} to {RSA_BITS.stop - 1} bits, this one {bits}"
+            elif exponent not in RSA_EXPONENT:
+                weakness = f"its public exponent {exponent} is not between 65537 and 2^64"
+            return "rsa", f"rsa-{bits}", weakness
+        case ec.EllipticCurvePublicKey():
+            curve = public.curve.name
+            if curve in CURVES:
+                return "ecdsa", f"ecdsa-{CURVES[curve]}", ""
+            return "ecdsa", f"ecdsa-{curve}", f"the curve {curve} is not one of P-256, P-384 and P-521"
+        case ed25519.Ed25519PublicKey():
+            return "ed25519", "ed25519", ""
+        case mldsa.MLDSA65PublicKey():
+            return "ml-dsa-65", "ml-dsa-65", ""
+        case mldsa.MLDSA87PublicKey():
+            return "ml-dsa-87", "ml-dsa-87", ""
+        case mldsa.MLDSA44PublicKey():
+            return (
+                "ml-dsa-44",
+                "ml-dsa-44",
+                "ML-DSA-44 has less than 128 bits of strength to spare; use ML-DSA-65 or ML-DSA-87",
+            )
+        case dsa.DSAPublicKey():
+            return "dsa", f"dsa-{public.key_size}", "DSA is withdrawn (FIPS 186-5)"
+        case ed448.Ed448PublicKey():
+            return "ed448", "ed448", "Ed448 is not on the list of algorithms"
+        case _:
+            return "other", "key", "keys of this kind do not sign bundles"

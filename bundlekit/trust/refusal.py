@@ -1,0 +1,24 @@
+"""The one exception that runs inside this package: a rule was broken, here, and that is data for a report."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
+    """A signature breaks ``rule``; ``part`` are the bytes to blame, where they can be named."""
+
+    def __init__(self, rule: str, message: str, part: bytes = b"", **params: str | int) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+        self.part = part
+        self.params = params
+
+
+def malformed(message: str, part: bytes = b"", **params: str | int) -> Refusal:
+    """A breach of the CMS profile; the remedy is the same for all of them."""
+    return Refusal(
+        "signature-malformed",
+        f"{message}. Remove this entry and sign again with `bundlekit sign` or `openssl cms -sign -binary`.",
+        part,
+        **params,
+    )

@@ -1,0 +1,153 @@
+"""A throw-away PKI for trying out: everything in it says TEST ONLY."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from bundlekit.errors import SigningError
+from bundlekit.trust.store import TEST_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificateIssuerPrivateKeyTypes,
+        CertificatePublicKeyTypes,
+    )
+
+ALGORITHMS: Final[dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]]] = {
+    "ecdsa-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "rsa-3072": lambda: rsa.generate_private_key(65537, 3072),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ml-dsa-65": mldsa.MLDSA65PrivateKey.generate,
+}
+"""What `keygen` can make keys for."""
+
+LIFETIME: Final = timedelta(days=825)
+"""How long its certificates are valid."""
+
+
+def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Example") -> list[Path]:
+    """Write keys and certificates into ``directory`` and return the files, the one to trust first.
+
+    ``root.pem`` (the anchor), ``signer.pem`` (certificate) and ``signer.key``. The root's private key is
+    thrown away. An Ed25519 key cannot issue certificates here: there it is ``signer.pub.pem``, a key to
+    pin, and ``signer.key``. Private keys are readable by their owner alone. Raises SigningError if a
+    file is there already or cannot be written; then none is left behind.
+    """
+    if algorithm not in ALGORITHMS:
+        msg = f"No keys are made for '{algorithm}'; choose one of {', '.join(ALGORITHMS)}."
+        raise SigningError(msg)
+    key = ALGORITHMS[algorithm]()
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return _write(
+            directory, {"signer.pub.pem": f"{TEST_MARK}: {name}\n".encode() + public, "signer.key": secret}
+        )
+    issuer = ALGORITHMS[algorithm]()
+    root_name, signer_name = _name(f"{name} Root"), _name(f"{name} Signer")
+    start = now.replace(microsecond=0)
+    root = _certificate(root_name, issuer.public_key(), root_name, issuer, start, ca=True)
+    signer = _certificate(signer_name, key.public_key(), root_name, issuer, start, ca=False)
+    return _write(
+        directory,
+        {
+            "root.pem": root.public_bytes(Encoding.PEM),
+            "signer.pem": signer.public_bytes(Encoding.PEM),
+            "signer.key": secret,
+        },
+    )
+
+
+def _name(text: str) -> x509.Name:
+    oid = x509.NameOID
+    return x509.Name(
+        [
+            x509.NameAttribute(oid.ORGANIZATION_NAME, TEST_MARK),
+            x509.NameAttribute(oid.COMMON_NAME, f"{text} ({TEST_MARK})"),
+        ]
+    )
+
+
+def _certificate(
+    subject: x509.Name,
+    public: CertificatePublicKeyTypes,
+    issuer: x509.Name,
+    issuer_key: CertificateIssuerPrivateKeyTypes,
+    start: datetime,
+    *,
+    ca: bool,
+) -> x509.Certificate:
+    usage = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    usage |= {"key_cert_sign": True, "crl_sign": True} if ca else {"digital_signature": True}
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+    )
+    if not ca:
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False
+        )
+    match issuer_key:
+        case rsa.RSAPrivateKey():
+            return builder.sign(issuer_key, hashes.SHA256())
+        case ec.EllipticCurvePrivateKey():
+            return builder.sign(issuer_key, hashes.SHA384())
+        case _:
+            return builder.sign(issuer_key, None)
+
+
+def _write(directory: Path, files: dict[str, bytes]) -> list[Path]:
+    written: list[Path] = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            path = directory / name
+            mode = 0o600 if name.endswith(".key") else 0o644
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+                written.append(path)
+                stream.write(data)
+    except OSError as error:
+        for path in written:
+            with suppress(OSError):
+                path.unlink()
+        there = isinstance(error, FileExistsError)
+        reason = "it is there already and is not overwritten" if there else error.strerror
+        msg = f"{error.filename or directory} cannot be written: {reason}."
+        raise SigningError(msg, next_step="Choose another folder.") from error
+    return written

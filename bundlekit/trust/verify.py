@@ -1,0 +1,242 @@
+"""Signatures in, evidence out. Bad blobs are data here: nothing in a bundle makes these functions raise."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import algorithms, cms
+from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
+from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
+from bundlekit.trust.chain import in_order, judge, weak_key
+from bundlekit.trust.refusal import Refusal, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from bundlekit.trust.keys import Key
+    from bundlekit.trust.store import TrustStore
+
+
+def verify_signatures(  # noqa: PLR0917 - what is judged, against what, when
+    head: bytes,
+    blobs: Sequence[bytes],
+    spans: Sequence[Span],
+    store: TrustStore | None,
+    at: datetime,
+    purpose: str = "code-signing",
+) -> tuple[SignatureEvidence, ...]:
+    """Judge each signature over ``head``; ``spans`` say where in the file the blobs lie.
+
+    ``at`` is the time that certificates are held against, with a time zone. Without a store each signature is
+    still read strictly and verified under the key it brings along, so that damage is told from a missing
+    anchor; nothing is trusted then.
+    """
+    if at.tzinfo is None:
+        msg = "the time to verify at needs a time zone"
+        raise ValueError(msg)
+    return tuple(
+        _judge(index, head, blob, where, store, at, purpose)
+        for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
+    )
+
+
+class _Claim(Frozen, frozen=True, kw_only=True):
+    """A well-formed signature: its algorithms, and its certificates from the signer upwards."""
+
+    signature: cms.Signature
+    scheme: Scheme
+    digest: str
+    line: tuple[Certificate, ...]
+
+
+class _Trust(Frozen, frozen=True, kw_only=True):
+    """Where a key leads to; it is trusted if nothing is said against it."""
+
+    anchor: str = ""
+    chain: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+def _judge(  # noqa: PLR0917 - called once, just above
+    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, at: datetime, purpose: str
+) -> SignatureEvidence:
+    # 1. Read it: CMS profile, algorithms, certificates.
+    try:
+        claim = _read(blob)
+    except Refusal as refusal:
+        problems = _problems([refusal], blob, where, f"signature {index}")
+        return SignatureEvidence(
+            index=index, where=where, trusted=None if store is None else False, problems=problems
+        )
+    # 2. Find the key: in the signer's certificate, or among the pinned ones.
+    signer = claim.line[0] if claim.line else None
+    key = signer.key if signer else _pinned_key(claim, store)
+    # 3. Verify: the digest of the head, then the signature under the key.
+    refusals = list(_verify(claim, key, head))
+    intact = False if any(one.rule == "signature-wrong" for one in refusals) else None
+    if intact is None and key and not refusals:
+        intact = True
+    # 4. Trust: the key is pinned, or its chain leads to an anchor.
+    trust = _Trust() if store is None else _trust(claim, key, store, at, purpose)
+    named = {(one.rule, one.part) for one in refusals}
+    refusals += [one for one in trust.refusals if (one.rule, one.part) not in named]
+    return SignatureEvidence(
+        index=index,
+        where=where,
+        algorithm=claim.scheme.label(key),
+        signer=_signer(claim, key),
+        key_id=key.id if key else "",
+        intact=intact,
+        trusted=None if store is None else not trust.refusals,
+        anchor=trust.anchor,
+        chain=trust.chain,
+        problems=_problems(refusals, blob, where, f"signature {index}"),
+    )
+
+
+# --- 1. reading ---
+
+
+def _read(blob: bytes) -> _Claim:
+    signature = cms.read(blob)
+    digest = algorithms.read_digest(signature.digest_algorithm)
+    scheme = algorithms.read_scheme(signature.signature_algorithm)
+    if scheme.hash == "*":
+        scheme = Scheme(family=scheme.family, hash=digest)
+    if digest not in PURE_DIGESTS.get(scheme.family, (scheme.hash,)):
+        msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label(None)}"
+        raise malformed(msg, signature.signature_algorithm)
+    return _Claim(signature=signature, scheme=scheme, digest=digest, line=_line(signature))
+
+
+def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
+    """The certificates, the signer's first. Empty where the signer is named by key identifier alone."""
+    certificates: list[Certificate] = []
+    for der in signature.certificates:
+        try:
+            certificates.append(read_certificate(der))
+        except UnusableCertificateError as error:
+            msg = f"A certificate in the signature cannot be read ({error})"
+            raise malformed(msg, der) from error
+    if len({(one.issuer_der, one.serial) for one in certificates}) < len(certificates):
+        raise malformed("Two certificates in the signature have one issuer and serial number")
+    signers = [one for one in certificates if _names(signature, one)]
+    if not certificates and signature.identifier is not None:
+        return ()
+    if len(signers) != 1:
+        msg = f"{len(signers)} of the certificates in the signature are that of its signer, instead of one"
+        raise malformed(msg, signature.identifier or signature.issuer)
+    signer = signers[0]
+    if signature.vouched and signature.vouched[0] != hashlib.sha256(signer.der).digest():
+        msg = f"The certificate {signer.name} is not the one that the signer signed as its own"
+        raise malformed(msg, signer.der)
+    return in_order(signer, [one for one in certificates if one is not signer])
+
+
+def _names(signature: cms.Signature, certificate: Certificate) -> bool:
+    if signature.identifier is not None:
+        return certificate.identifier == signature.identifier
+    return (certificate.issuer_der, certificate.serial) == (signature.issuer, signature.serial)
+
+
+# --- 2. and 3. the key, and the signature under it ---
+
+
+def _pinned_key(claim: _Claim, store: TrustStore | None) -> Key | None:
+    """The pinned key of that identifier; if there are several, the one that made the signature."""
+    keys = [] if store is None else [one.key for one in store.pins_named(claim.signature.identifier or b"")]
+    fitting = (key for key in keys if not list(_verify_value(claim, key)))
+    return next(fitting, keys[0] if keys else None)
+
+
+def _verify(claim: _Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
+    if algorithms.digest(claim.digest, head) != claim.signature.message_digest:
+        msg = (
+            "The signature is not for this head: the head was changed after signing, or the signature "
+            "belongs to another bundle. Get the bundle again from where it was made."
+        )
+        yield Refusal("signature-wrong", msg)
+    elif key is not None:
+        yield from _verify_value(claim, key)
+    elif claim.line:
+        yield weak_key(claim.line[0].name, claim.line[0].weakness, claim.line[0].der)
+
+
+def _verify_value(claim: _Claim, key: Key) -> Iterator[Refusal]:
+    scheme, signature = claim.scheme, claim.signature
+    if key.weakness:
+        yield weak_key(_signer(claim, key), key.weakness, claim.line[0].der if claim.line else b"")
+    elif scheme.family != key.family:
+        msg = f"The signature algorithm {scheme.label(None)} is not one for the signer's key, {key.name}"
+        yield malformed(msg, signature.signature_algorithm)
+    elif claim.line and claim.line[0].pss_only and scheme.salt is None:
+        msg = "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
+        yield malformed(msg, signature.signature_algorithm)
+    elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
+        msg = (
+            f"The signature is not by the key of {_signer(claim, key)}: it was damaged, or made by another. "
+            "Get the bundle again from where it was made."
+        )
+        yield Refusal("signature-wrong", msg, signature.signature)
+
+
+# --- 4. trust ---
+
+
+def _trust(claim: _Claim, key: Key | None, store: TrustStore, at: datetime, purpose: str) -> _Trust:
+    pin = store.pin(key) if key else None
+    vouched = all(hashlib.sha256(one.der).digest() in claim.signature.vouched for one in claim.line)
+    if pin and vouched:
+        return _Trust(anchor=pin.name, chain=(_signer(claim, key),))
+    if not claim.line:
+        msg = (
+            f"The signer, {_signer(claim, key)}, is not known here. "
+            "If you do trust it, add its public key to --trust."
+        )
+        return _Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
+    chain = judge(claim.line, store.anchors, at, purpose)
+    refusals = chain.refusals
+    if pin and refusals:
+        msg = (
+            f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
+            "nor the signer vouches for; sign without them (`openssl cms -sign -nocerts -keyid`), or with "
+            "`-cades`"
+        )
+        refusals = (malformed(msg, claim.line[0].der),)
+    return _Trust(
+        anchor=chain.anchor.subject if chain.anchor else "",
+        chain=tuple(one.subject for one in chain.certificates),
+        refusals=refusals,
+    )
+
+
+def _signer(claim: _Claim, key: Key | None) -> str:
+    if claim.line:
+        return claim.line[0].subject or f"serial number {claim.line[0].serial:x}"
+    return f"key {key.id}" if key else f"key identifier {(claim.signature.identifier or b'').hex()}"
+
+
+def _problems(refusals: Sequence[Refusal], blob: bytes, where: Span, subject: str) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            rule=one.rule,
+            message=one.message,
+            where=_locate(one.part, blob, where),
+            subject=subject,
+            params=one.params,
+        )
+        for one in refusals
+    )
+
+
+def _locate(part: bytes, blob: bytes, where: Span) -> Span:
+    """The bytes to blame, if there is no doubt which they are; else the whole signature."""
+    if not part or blob.count(part) != 1:
+        return where
+    start = where.start + blob.index(part)
+    return Span(start=start, stop=start + len(part))
