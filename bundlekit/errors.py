@@ -7,6 +7,11 @@ and, where there is one, the next step; programs read the attributes, people rea
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bundlekit.model.bundle import Problem
+
 
 class BundlekitError(Exception):
     """The root of all exceptions this package raises on purpose."""
@@ -28,18 +33,12 @@ class ChangedWhileReadError(UnreadableError):
 class LayoutError(BundlekitError):
     """Bytes that are not what the format says; turned into a finding by the one who asked for the parse.
 
-    ``rule`` is the kebab-case name of the rule that fails, ``start`` and ``stop`` the half-open byte span
-    in the file, ``params`` what a translator of the message needs.
+    ``problem`` says which rule fails, and at which bytes of the file.
     """
 
-    def __init__(
-        self, rule: str, message: str, *, start: int, stop: int, params: dict[str, str | int] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.rule = rule
-        self.start = start
-        self.stop = stop
-        self.params = params or {}
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
 
 
 class ConfigError(BundlekitError):

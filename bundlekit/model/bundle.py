@@ -50,7 +50,6 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     """The claim that ``blob`` signs ``signed``: one entry of the signature area, numbered from 0."""
 
     index: int
-    scheme: str
     signed: Span
     blob: Span
 
@@ -93,19 +92,19 @@ class Bundle(Frozen, frozen=True, kw_only=True):
 
     ``size`` is the real size of the file in bytes. ``head`` is the signed span and ``head_bytes`` its bytes;
     ``signatures`` the raw blobs in the order of their claims. ``document`` is the manifest as plain JSON
-    values, ``manifest`` the same as typed values. Each is None where reading did not come so far; the
-    ``problems`` say why.
+    values, ``manifest`` the same as typed values, ``declared_size`` what the header says of ``size``. Each
+    is None where reading did not come so far; the ``problems`` say why.
     """
 
     format: str
     size: int
+    declared_size: int | None = None
     head: Span | None = None
     head_bytes: bytes | None = None
     area: Span | None = None
     signatures: tuple[bytes, ...] | None = None
     document: dict[str, object] | None = None
     manifest: Manifest | None = None
-    end: int | None = None
     sections: tuple[Section, ...] = ()
     claims: tuple[Claim, ...] = ()
     problems: tuple[Problem, ...] = ()

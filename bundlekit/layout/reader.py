@@ -1,0 +1,185 @@
+"""Read the head of an update.bin into a Bundle: as far as the bytes carry, with a problem where they stop.
+
+The steps are listed in ``STEPS``; each needs the one before it. The manifest is parsed from the very bytes
+that signatures are checked over; nothing is serialised again. Nothing of the payload is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from bundlekit.errors import LayoutError
+from bundlekit.layout import damage, manifest, update_bin
+from bundlekit.model.bundle import (
+    Bundle,
+    ChunkClaim,
+    Claim,
+    DigestClaim,
+    Problem,
+    Section,
+    SignatureClaim,
+    Span,
+    ZeroClaim,
+)
+from bundlekit.source import read as read_span
+
+if TYPE_CHECKING:
+    from bundlekit.source import Source
+
+
+def read(source: Source) -> Bundle:
+    """Read head and signatures of ``source``: at most 1.25 MiB and 32 bytes, whatever the file says."""
+    bundle = Bundle(format=update_bin.FORMAT, size=source.size)
+    for step in STEPS:
+        try:
+            bundle = step(source, bundle)
+        except LayoutError as error:
+            return _add(bundle, problems=[error.problem])
+    return bundle
+
+
+def _add(
+    bundle: Bundle,
+    *,
+    sections: list[Section] | None = None,
+    claims: list[Claim] | None = None,
+    problems: list[Problem] | None = None,
+    **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
+) -> Bundle:
+    return replace(
+        bundle,
+        sections=(*bundle.sections, *(sections or ())),
+        claims=(*bundle.claims, *(claims or ())),
+        problems=(*bundle.problems, *(problems or ())),
+        **known,
+    )
+
+
+def _header(source: Source, bundle: Bundle) -> Bundle:
+    """Magic, limits of the fields, and the real size of the file against the one in the header."""
+    size = bundle.size
+    start = read_span(source, Span(start=0, stop=min(size, 64)))
+    if not start.startswith(update_bin.MAGIC):
+        raise LayoutError(_not_a_bundle(start))
+    if size < update_bin.HEADER_SIZE:
+        message = f"the file ends within its header, after {size} of {update_bin.HEADER_SIZE} bytes"
+        where = Span(start=size, stop=update_bin.HEADER_SIZE)
+        raise LayoutError(Problem(rule="truncated", message=message, where=where))
+    header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
+    if header.version > update_bin.VERSION:
+        message = f"its layout is of version {header.version}, this bundlekit knows {update_bin.VERSION}"
+        raise LayoutError(Problem(rule="tool-too-old", message=message, where=Span(start=8, stop=12)))
+    for message, where in update_bin.bounds_problems(header):
+        raise LayoutError(Problem(rule="header-out-of-bounds", message=message, where=where))
+
+    problems = []
+    params: dict[str, str | int] = {"expected": header.file_size, "found": size}
+    if size < header.file_size:
+        missing = header.file_size - size
+        message = (
+            f"the file has {size} of the {header.file_size} bytes its header says, {missing} are missing"
+        )
+        where = Span(start=size, stop=header.file_size)
+        problems.append(Problem(rule="truncated", message=message, where=where, params=params))
+    if size > header.file_size:
+        surplus = size - header.file_size
+        message = f"{surplus} bytes follow the {header.file_size} bytes that the header says the file has"
+        where = Span(start=header.file_size, stop=size)
+        problems.append(Problem(rule="trailing-data", message=message, where=where, params=params))
+
+    known: dict[str, Any] = {}
+    if size >= header.area.stop:
+        known = {"head": header.head, "head_bytes": read_span(source, header.head), "area": header.area}
+    section = Section(name="header", span=Span(start=0, stop=update_bin.HEADER_SIZE))
+    return _add(bundle, sections=[section], problems=problems, declared_size=header.file_size, **known)
+
+
+def _signatures(source: Source, bundle: Bundle) -> Bundle:
+    """The entries of the signature area; a malformed area does not keep us from reading the manifest."""
+    if bundle.head is None or bundle.area is None:
+        return bundle
+    sections = [
+        Section(name="manifest", span=Span(start=update_bin.HEADER_SIZE, stop=bundle.head.stop)),
+        Section(name="signatures", span=bundle.area),
+    ]
+    try:
+        entries, rest = update_bin.decode_area(read_span(source, bundle.area), bundle.area.start)
+    except LayoutError as error:
+        return _add(bundle, sections=sections, problems=[error.problem])
+    claims: list[Claim] = [
+        SignatureClaim(index=index, signed=bundle.head, blob=span) for index, (span, _) in enumerate(entries)
+    ]
+    claims.append(ZeroClaim(subject="signature area", span=rest))
+    blobs = tuple(blob for _, blob in entries)
+    return _add(bundle, sections=sections, claims=claims, signatures=blobs)
+
+
+def _manifest(_: Source, bundle: Bundle) -> Bundle:
+    """The manifest: canonical JSON, then the version of its format, then its schema."""
+    if bundle.head is None or bundle.head_bytes is None:
+        return bundle
+    where = Span(start=update_bin.HEADER_SIZE, stop=bundle.head.stop)
+    document = manifest.decode_document(bundle.head_bytes[where.start :], where)
+    bundle = _add(bundle, document=document)
+    try:
+        return _add(bundle, manifest=manifest.decode(document, where))
+    except LayoutError as error:
+        return _add(bundle, problems=[error.problem])
+
+
+def _payload(_: Source, bundle: Bundle) -> Bundle:
+    """Where the payload lies, and what the manifest claims about it."""
+    if bundle.manifest is None or bundle.area is None:
+        return bundle
+    laid_out = update_bin.place(bundle.manifest, bundle.area.stop)
+    sections = [Section(name="padding", span=span) for span in laid_out.padding]
+    claims: list[Claim] = [ZeroClaim(subject="padding", span=span) for span in laid_out.padding]
+    for item in laid_out.placed:
+        index_name = f"{item.label} (chunk index)"
+        sections += [Section(name=index_name, span=item.index), Section(name=item.label, span=item.data)]
+        chunks = ChunkClaim(
+            subject=item.label,
+            span=item.data,
+            index=item.index,
+            chunk_size=item.stored.chunk_size,
+            algorithm=update_bin.algorithm(item.stored.index),
+        )
+        claims += [
+            DigestClaim(subject=index_name, span=item.index, expected=item.stored.index),
+            chunks,
+            DigestClaim(subject=item.label, span=item.data, expected=item.stored.digest, serial=True),
+        ]
+    problems = []
+    if laid_out.end != bundle.declared_size:
+        sizes: dict[str, str | int] = {"manifest": laid_out.end, "header": bundle.declared_size or 0}
+        message = (
+            f"the manifest describes a file of {sizes['manifest']} bytes, the header says {sizes['header']}"
+        )
+        where = Span(start=24, stop=32)
+        problems.append(Problem(rule="file-size-mismatch", message=message, where=where, params=sizes))
+    return _add(bundle, sections=sections, claims=claims, problems=problems)
+
+
+STEPS: Final = (_header, _signatures, _manifest, _payload)
+
+
+def _not_a_bundle(start: bytes) -> Problem:
+    """Say what a file is that does not begin with the magic, as well as 64 bytes can tell."""
+    if start == update_bin.MAGIC[: len(start)]:
+        message = (
+            f"the file ends after {len(start)} bytes, within its magic" if start else "the file is empty"
+        )
+        where = Span(start=len(start), stop=update_bin.HEADER_SIZE)
+        return Problem(rule="truncated", message=message, where=where)
+    where = Span(start=0, stop=min(len(start), len(update_bin.MAGIC)))
+    if how := damage.text_mode(start):
+        message = f"the file went through a text-mode transfer: {how}"
+        return Problem(rule="text-mode-damage", message=message, where=where)
+    message = "the file does not begin with the magic of an update.bin"
+    if width := damage.swapped(start):
+        message += f"; its bytes are reversed in units of {width}"
+    elif what := damage.looks_like(start):
+        message += f"; it looks like {what}"
+    return Problem(rule="not-a-bundle", message=message, where=where)

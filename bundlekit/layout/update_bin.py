@@ -1,0 +1,188 @@
+"""update.bin, format version 1: header, manifest, signature area, chunk indexes, payload.
+
+The byte layout is declared here once, for the reader and the writer (``bundlekit explain format`` is the
+same in prose). Nothing that can be computed is stored: the manifest follows the header, the signature area
+follows the manifest, and where indexes and images lie is a function of the sizes in the manifest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import construct as c
+
+from bundlekit.errors import LayoutError
+from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.manifest import labelled
+from bundlekit.model.primitives import MAX_INTEGER, Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bundlekit.model.manifest import Manifest, Stored
+
+FORMAT: Final = "update.bin/1"
+MAGIC: Final = b"\x8aBKU\r\n\x1a\n"
+"""A byte with the high bit set, a name, CR LF, Control-Z and LF: what a text-mode transfer would damage."""
+
+VERSION: Final = 1
+HEADER_SIZE: Final = 32
+ALIGNMENT: Final = 4096
+MAX_MANIFEST: Final = 1024 * 1024
+MIN_CAPACITY: Final = 4096
+DEFAULT_CAPACITY: Final = 64 * 1024
+MAX_CAPACITY: Final = 256 * 1024
+MAX_SIGNATURES: Final = 16
+MAX_CHUNKS: Final = 2**20
+"""Chunks of one image, so that no index is larger than 64 MiB (SHA-512)."""
+
+_HEADER = c.Struct(
+    "magic" / c.Bytes(len(MAGIC)),
+    "version" / c.Int32ub,
+    "manifest_size" / c.Int32ub,  # bytes; the manifest starts right behind the header
+    "signature_capacity" / c.Int64ub,  # bytes; the signature area starts right behind the manifest
+    "file_size"
+    / c.Int64ub,  # bytes of the whole file, so that a receiver knows after 32 bytes what to expect
+)
+_ENTRY = c.Prefixed(c.Int32ub, c.GreedyBytes)  # one DER SignedData; the area ends at a length of zero
+
+DIGEST_SIZES: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
+
+
+class Header(Frozen, frozen=True, kw_only=True):
+    """The first 32 bytes, all integers big-endian and in bytes."""
+
+    magic: bytes = MAGIC
+    version: int = VERSION
+    manifest_size: int
+    signature_capacity: int = DEFAULT_CAPACITY
+    file_size: int
+
+    @property
+    def head(self) -> Span:
+        """What the signatures sign: the header and the manifest."""
+        return Span(start=0, stop=HEADER_SIZE + self.manifest_size)
+
+    @property
+    def area(self) -> Span:
+        """The signature area."""
+        return Span(start=self.head.stop, stop=self.head.stop + self.signature_capacity)
+
+
+class Placed(Frozen, frozen=True, kw_only=True):
+    """Where something stored lies: its chunk index, and its bytes."""
+
+    label: str
+    stored: Stored
+    index: Span
+    data: Span
+
+
+class Map(Frozen, frozen=True, kw_only=True):
+    """Where everything behind the signature area lies. ``padding`` is zero, ``end`` the file's size."""
+
+    placed: tuple[Placed, ...]
+    padding: tuple[Span, ...]
+    end: int
+
+
+def decode_header(data: bytes) -> Header:
+    """The header in the first 32 bytes; they are judged by the reader, not here."""
+    raw = _HEADER.parse(data)
+    return Header(
+        magic=raw.magic,
+        version=raw.version,
+        manifest_size=raw.manifest_size,
+        signature_capacity=raw.signature_capacity,
+        file_size=raw.file_size,
+    )
+
+
+def encode_header(header: Header) -> bytes:
+    """The 32 bytes of the header."""
+    fields: dict[str, Any] = {name: getattr(header, name) for name in header.__struct_fields__}
+    return bytes(_HEADER.build(fields))
+
+
+def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...], Span]:
+    """The entries of a signature area that begins at ``start`` in the file, and the span left over.
+
+    Returns each entry as the span of its DER bytes and these bytes. LayoutError for a length that passes
+    the end of the area and for more than 16 entries. Whether what is left over is zero is measured like all
+    padding.
+    """
+    entries: list[tuple[Span, bytes]] = []
+    at = 0
+    while at + 4 <= len(data) and (length := int.from_bytes(data[at : at + 4], "big")):
+        wrong = None
+        if (left := len(data) - at - 4) < length:
+            wrong = f"entry {len(entries)} claims {length} bytes, {left} are left in the signature area"
+        elif len(entries) == MAX_SIGNATURES:
+            wrong = f"the signature area has more than {MAX_SIGNATURES} entries"
+        if wrong:
+            where = Span(start=start + at, stop=start + at + 4)
+            raise LayoutError(Problem(rule="signature-area-malformed", message=wrong, where=where))
+        blob = bytes(_ENTRY.parse(data[at : at + 4 + length]))
+        entries.append((Span(start=start + at + 4, stop=start + at + 4 + length), blob))
+        at += 4 + length
+    return tuple(entries), Span(start=start + at, stop=start + len(data))
+
+
+def encode_area(blobs: Iterable[bytes], capacity: int) -> bytes:
+    """A signature area of ``capacity`` bytes; ValueError if the entries do not fit."""
+    entries = b"".join(_ENTRY.build(blob) for blob in blobs)
+    if len(entries) > capacity:
+        raise ValueError(f"signatures need {len(entries)} bytes, the signature area has {capacity}")
+    return entries.ljust(capacity, b"\0")
+
+
+def index_size(stored: Stored) -> int:
+    """Bytes of the chunk index: one raw digest per chunk, the last chunk may be shorter."""
+    return -(-stored.size // stored.chunk_size) * DIGEST_SIZES[algorithm(stored.index)]
+
+
+def algorithm(digest: str) -> str:
+    """``sha256`` of ``sha256:…``."""
+    return digest.partition(":")[0]
+
+
+def place(manifest: Manifest, start: int) -> Map:
+    """Lay out the payload of ``manifest`` behind a signature area that ends at ``start``.
+
+    First all chunk indexes, one behind the other; then each image and document on a multiple of 4096.
+    Whatever lies between is zero. The last one is padded as well, so that a file is whole blocks.
+    """
+    padding: list[Span] = []
+
+    def align(at: int) -> int:
+        aligned = -(-at // ALIGNMENT) * ALIGNMENT
+        if aligned > at:
+            padding.append(Span(start=at, stop=aligned))
+        return aligned
+
+    stored = labelled(manifest)
+    at = align(start)
+    indexes: list[Span] = []
+    for _, item in stored:
+        indexes.append(Span(start=at, stop=at + index_size(item)))
+        at = indexes[-1].stop
+    placed: list[Placed] = []
+    for (label, item), index in zip(stored, indexes, strict=True):
+        at = align(at)
+        placed.append(Placed(label=label, stored=item, index=index, data=Span(start=at, stop=at + item.size)))
+        at += item.size
+    end = align(at)
+    return Map(placed=tuple(placed), padding=tuple(padding), end=end)
+
+
+def bounds_problems(header: Header) -> Iterator[tuple[str, Span]]:
+    """What in a header is outside the limits of the format, as a sentence and the bytes of the field."""
+    limits = (
+        ("version", header.version, 8, 12, 1, 2**32),
+        ("manifest size", header.manifest_size, 12, 16, 2, MAX_MANIFEST),
+        ("signature capacity", header.signature_capacity, 16, 24, MIN_CAPACITY, MAX_CAPACITY),
+        ("file size", header.file_size, 24, 32, HEADER_SIZE, MAX_INTEGER),
+    )
+    for name, value, start, stop, low, high in limits:
+        if not low <= value <= high:
+            yield f"the {name} is {value}, allowed are {low} to {high}", Span(start=start, stop=stop)

@@ -1,0 +1,147 @@
+"""A bounded, read-only view of the bytes that are judged.
+
+A file is opened once; the same descriptor is judged and used, so nobody can exchange the file between the
+two. Reads are positional (``pread``), so threads share the descriptor without a lock. Never ``mmap``: when
+somebody truncates a mapped file the process dies with SIGBUS.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, Protocol, Self
+
+from bundlekit.errors import ChangedWhileReadError, UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from bundlekit.model.bundle import Span
+
+
+class Source(Protocol):
+    """Bytes ``0 .. size``; ``held`` says how many of them, from the start, can really be read."""
+
+    name: str
+    size: int
+    held: int
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with the bytes from ``offset``; ChangedWhileReadError if they are not there."""
+
+    def ensure_unchanged(self) -> None:
+        """ChangedWhileReadError if what was read may not be what is there now."""
+
+
+def read(source: Source, span: Span) -> bytes:
+    """The bytes of ``span``. The caller bounds its size."""
+    data = bytearray(span.size)
+    source.readinto(span.start, memoryview(data))
+    return bytes(data)
+
+
+class BytesSource:
+    """Bytes in memory, perhaps only the first ones of a file of ``size`` bytes (a head, for pre-flight)."""
+
+    def __init__(self, data: bytes, *, size: int | None = None, name: str = "<bytes>") -> None:
+        self.name = name
+        self.held = len(data)
+        self.size = len(data) if size is None else size
+        self._data = data
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Copy out of the bytes in memory."""
+        if offset + len(buffer) > self.held:
+            needed = f"bytes up to 0x{offset + len(buffer):x} are needed"
+            raise UnreadableError(
+                f"{self.name}: {needed}, 0x{self.held:x} were given",
+                next_step="Give at least the whole head of the file.",
+            )
+        buffer[:] = self._data[offset : offset + len(buffer)]
+
+    def ensure_unchanged(self) -> None:
+        """Memory does not change."""
+
+
+class FileSource:
+    """A regular file, opened once. Use as a context manager."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = os.fspath(path)
+        # O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused two lines below.
+        flags = (
+            os.O_RDONLY
+            | getattr(os, "O_BINARY", 0)
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_CLOEXEC", 0)
+        )
+        try:
+            self._fd = os.open(self.name, flags)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise UnreadableError(f"{self.name}: cannot be opened: {reason}") from error
+        self._stat = os.fstat(self._fd)
+        if not stat.S_ISREG(self._stat.st_mode):
+            os.close(self._fd)
+            raise UnreadableError(
+                f"{self.name}: is not a regular file", next_step="Name the bundle file itself."
+            )
+        self.size = self.held = self._stat.st_size
+        self._lock = threading.Lock()
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Read exactly ``len(buffer)`` bytes; an early end means somebody truncated the file meanwhile."""
+        done = 0
+        while done < len(buffer):
+            try:
+                count = self._read_some(offset + done, buffer[done:])
+            except OSError as error:
+                where = f"byte 0x{offset + done:x}"
+                raise UnreadableError(f"{self.name}: cannot be read at {where}: {error.strerror}") from error
+            if count == 0:
+                raise ChangedWhileReadError(
+                    f"{self.name}: ends at byte 0x{offset + done:x}, it had 0x{self.size:x} when opened",
+                    next_step="Wait until whatever writes the file is done, then run again.",
+                )
+            done += count
+
+    if hasattr(os, "preadv"):
+
+        def _read_some(self, offset: int, buffer: memoryview) -> int:
+            return os.preadv(self._fd, [buffer], offset)
+
+    else:  # Windows has no positional read
+
+        def _read_some(self, offset: int, buffer: memoryview) -> int:
+            with self._lock:
+                os.lseek(self._fd, offset, os.SEEK_SET)
+                data = os.read(self._fd, len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+
+    def ensure_unchanged(self) -> None:
+        """Compare size and modification time with those at opening.
+
+        A file system whose times are coarse can hide a change within one tick; what is *used* later is
+        therefore verified again as it is handed over, and this check only keeps reports honest.
+        """
+        now = os.fstat(self._fd)
+        if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
+            raise ChangedWhileReadError(
+                f"{self.name}: was changed while it was read",
+                next_step="Wait until whatever writes the file is done, then run again.",
+            )
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
