@@ -32,7 +32,7 @@ def read_file(path: Path) -> bytes:
 
 def load_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain values; ConfigError with line and column if it is not TOML."""
-    import tomllib  # noqa: PLC0415 - a pre-flight without configuration files should not pay for it
+    import tomllib  # a pre-flight without configuration files should not pay for it
 
     try:
         return tomllib.loads(read_file(path).decode())
@@ -70,7 +70,7 @@ def explain(error: msgspec.ValidationError, kind: type) -> str:
 
 def nearest(key: str, known: set[str]) -> str:
     """The end of a sentence: the known key that is nearest, or all of them if they are few."""
-    import difflib  # noqa: PLC0415 - only on the way to an error message
+    import difflib  # only on the way to an error message
 
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
@@ -111,9 +111,7 @@ DURATIONS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400, "days": 86400, "da
 
 def parse_size(text: str | int, *, where: str) -> int:
     """Bytes of ``"12 GiB"`` (IEC units are powers of two, SI units powers of ten) or of a plain integer."""
-    return (
-        text if isinstance(text, int) and not isinstance(text, bool) else _quantity(str(text), UNITS, where)
-    )
+    return text if isinstance(text, int) and not isinstance(text, bool) else _quantity(str(text), UNITS, where)
 
 
 def parse_duration(text: str, *, where: str) -> int:

@@ -143,9 +143,7 @@ def measure(
     source.ensure_unchanged()
     return Evidence(
         digests=tuple(
-            DigestEvidence(
-                subject=c.subject, span=c.span, expected=c.expected, found=found[c], serial=c.serial
-            )
+            DigestEvidence(subject=c.subject, span=c.span, expected=c.expected, found=found[c], serial=c.serial)
             for c in digests
         ),
         chunks=tuple(_chunk_evidence(claim, damaged[claim]) for claim in chunks),

@@ -71,12 +71,7 @@ class FileSource:
     def __init__(self, path: str | Path) -> None:
         self.name = os.fspath(path)
         # O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused two lines below.
-        flags = (
-            os.O_RDONLY
-            | getattr(os, "O_BINARY", 0)
-            | getattr(os, "O_NONBLOCK", 0)
-            | getattr(os, "O_CLOEXEC", 0)
-        )
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
             self._fd = os.open(self.name, flags)
         except (OSError, ValueError) as error:
@@ -85,9 +80,7 @@ class FileSource:
         self._stat = os.fstat(self._fd)
         if not stat.S_ISREG(self._stat.st_mode):
             os.close(self._fd)
-            raise UnreadableError(
-                f"{self.name}: is not a regular file", next_step="Name the bundle file itself."
-            )
+            raise UnreadableError(f"{self.name}: is not a regular file", next_step="Name the bundle file itself.")
         self.size = self.held = self._stat.st_size
         self._lock = threading.Lock()
 

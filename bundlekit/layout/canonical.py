@@ -32,9 +32,7 @@ class NotCanonicalError(ValueError):
 
 def encode(value: object) -> bytes:
     """The one encoding of ``value``, which must be made of the types named above."""
-    return json.dumps(
-        value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False
-    ).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
@@ -103,6 +101,4 @@ def _locate(data: bytes, message: str) -> int:
 
 
 def _first_difference(one: bytes, other: bytes) -> int:
-    return next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -46,7 +46,8 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
         manifest = msgspec.convert(document, Manifest, strict=True)
     except msgspec.ValidationError as error:
         raise _wrong("manifest-schema", explain(error, Manifest), where) from error
-    for label, stored in labelled(manifest):
+    for item in labelled(manifest):
+        label, stored = item.label, item.stored
         if stored.chunk_size & (stored.chunk_size - 1):
             wrong = f"{label!r} has chunks of {stored.chunk_size} bytes, which is not a power of two"
             raise _wrong("manifest-schema", wrong, where)

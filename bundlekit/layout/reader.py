@@ -78,9 +78,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
     params: dict[str, str | int] = {"expected": header.file_size, "found": size}
     if size < header.file_size:
         missing = header.file_size - size
-        message = (
-            f"the file has {size} of the {header.file_size} bytes its header says, {missing} are missing"
-        )
+        message = f"the file has {size} of the {header.file_size} bytes its header says, {missing} are missing"
         where = Span(start=size, stop=header.file_size)
         problems.append(Problem(rule="truncated", message=message, where=where, params=params))
     if size > header.file_size:
@@ -151,15 +149,7 @@ def _payload(_: Source, bundle: Bundle) -> Bundle:
             chunks,
             DigestClaim(subject=item.label, span=item.data, expected=item.stored.digest, serial=True),
         ]
-    problems = []
-    if laid_out.end != bundle.declared_size:
-        sizes: dict[str, str | int] = {"manifest": laid_out.end, "header": bundle.declared_size or 0}
-        message = (
-            f"the manifest describes a file of {sizes['manifest']} bytes, the header says {sizes['header']}"
-        )
-        where = Span(start=24, stop=32)
-        problems.append(Problem(rule="file-size-mismatch", message=message, where=where, params=sizes))
-    return _add(bundle, sections=sections, claims=claims, problems=problems)
+    return _add(bundle, sections=sections, claims=claims)
 
 
 STEPS: Final = (_header, _signatures, _manifest, _payload)
@@ -168,9 +158,7 @@ STEPS: Final = (_header, _signatures, _manifest, _payload)
 def _not_a_bundle(start: bytes) -> Problem:
     """Say what a file is that does not begin with the magic, as well as 64 bytes can tell."""
     if start == update_bin.MAGIC[: len(start)]:
-        message = (
-            f"the file ends after {len(start)} bytes, within its magic" if start else "the file is empty"
-        )
+        message = f"the file ends after {len(start)} bytes, within its magic" if start else "the file is empty"
         where = Span(start=len(start), stop=update_bin.HEADER_SIZE)
         return Problem(rule="truncated", message=message, where=where)
     where = Span(start=0, stop=min(len(start), len(update_bin.MAGIC)))

@@ -41,8 +41,7 @@ _HEADER = c.Struct(
     "version" / c.Int32ub,
     "manifest_size" / c.Int32ub,  # bytes; the manifest starts right behind the header
     "signature_capacity" / c.Int64ub,  # bytes; the signature area starts right behind the manifest
-    "file_size"
-    / c.Int64ub,  # bytes of the whole file, so that a receiver knows after 32 bytes what to expect
+    "file_size" / c.Int64ub,  # bytes of the whole file, so that a receiver knows after 32 bytes what to expect
 )
 _ENTRY = c.Prefixed(c.Int32ub, c.GreedyBytes)  # one DER SignedData; the area ends at a length of zero
 
@@ -163,14 +162,15 @@ def place(manifest: Manifest, start: int) -> Map:
     stored = labelled(manifest)
     at = align(start)
     indexes: list[Span] = []
-    for _, item in stored:
-        indexes.append(Span(start=at, stop=at + index_size(item)))
+    for item in stored:
+        indexes.append(Span(start=at, stop=at + index_size(item.stored)))
         at = indexes[-1].stop
     placed: list[Placed] = []
-    for (label, item), index in zip(stored, indexes, strict=True):
+    for item, index in zip(stored, indexes, strict=True):
         at = align(at)
-        placed.append(Placed(label=label, stored=item, index=index, data=Span(start=at, stop=at + item.size)))
-        at += item.size
+        data = Span(start=at, stop=at + item.stored.size)
+        placed.append(Placed(label=item.label, stored=item.stored, index=index, data=data))
+        at = data.stop
     end = align(at)
     return Map(placed=tuple(placed), padding=tuple(padding), end=end)
 
@@ -181,7 +181,7 @@ def bounds_problems(header: Header) -> Iterator[tuple[str, Span]]:
         ("version", header.version, 8, 12, 1, 2**32),
         ("manifest size", header.manifest_size, 12, 16, 2, MAX_MANIFEST),
         ("signature capacity", header.signature_capacity, 16, 24, MIN_CAPACITY, MAX_CAPACITY),
-        ("file size", header.file_size, 24, 32, HEADER_SIZE, MAX_INTEGER),
+        ("file size", header.file_size, 24, 32, header.area.stop, MAX_INTEGER),
     )
     for name, value, start, stop, low, high in limits:
         if not low <= value <= high:

@@ -6,6 +6,8 @@ container can come through the same door: its layout reader only has to say what
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.primitives import Frozen
 
@@ -108,3 +110,8 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     sections: tuple[Section, ...] = ()
     claims: tuple[Claim, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def id(self) -> str | None:
+        """The name by which reports, journals and tickets quote a bundle: the SHA-256 of its head."""
+        return None if self.head_bytes is None else f"sha256:{sha256(self.head_bytes).hexdigest()}"

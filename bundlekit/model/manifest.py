@@ -15,6 +15,7 @@ from bundlekit.model.primitives import (
     Count,
     Date,
     DigestText,
+    Frozen,
     Key,
     Minutes,
     Name,
@@ -120,15 +121,28 @@ class Manifest(Strict, frozen=True, kw_only=True):
     matrix: Matrix = Matrix()
 
 
-def labelled(manifest: Manifest) -> tuple[tuple[str, Stored], ...]:
-    """Everything stored in the payload, in the order in which it is stored, under the names people use.
+class Labelled(Frozen, frozen=True, kw_only=True):
+    """Something stored in the payload under the name people use; ``version`` is its component's."""
 
-    An image for every model has the component's name (``storage``), others add their models
+    label: str
+    version: str | None
+    stored: Stored
+
+
+def labelled(manifest: Manifest) -> tuple[Labelled, ...]:
+    """Everything stored in the payload, in the order in which it is stored.
+
+    An image for every model has its component's name (``storage``), others add their models
     (``appliance/im-100``, ``appliance/im-100+im-200``); a document has its own name.
     """
     images = (
-        ("/".join(filter(None, (component.name, "+".join(image.models)))), image)
+        Labelled(
+            label="/".join(filter(None, (component.name, "+".join(image.models)))),
+            version=component.version,
+            stored=image,
+        )
         for component in manifest.components
         for image in component.images
     )
-    return (*images, *((document.name, document) for document in manifest.documents))
+    documents = (Labelled(label=item.name, version=None, stored=item) for item in manifest.documents)
+    return (*images, *documents)

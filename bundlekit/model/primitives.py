@@ -90,9 +90,9 @@ DigestText = Annotated[
 """Algorithm and value in one string, so that neither can be absent, empty or of another length."""
 
 
-class Frozen(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
-    """The base of every value: immutable, keyword-only, written with kebab-case keys and without defaults."""
+class Frozen(Struct, frozen=True, kw_only=True, rename="kebab"):
+    """The base of every value: immutable, keyword-only, written with kebab-case keys, all of them."""
 
 
-class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A value that is read from a file: a key that is not known is refused, never ignored."""
+class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A value that is read from a file: unknown keys are refused, and absent keys are written as absent."""

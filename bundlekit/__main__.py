@@ -1,0 +1,5 @@
+"""``python -m bundlekit``."""
+
+from bundlekit.cli import main
+
+main()

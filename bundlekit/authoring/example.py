@@ -1,0 +1,80 @@
+"""Examples of the files that ``bundlekit build`` reads, commented; ``--example`` prints them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SPEC_EXAMPLE: Final = """\
+# SPEC.toml: what goes into a bundle. Paths are relative to this file.
+# bundlekit build SPEC.toml -o update.bin --cert signer.pem --key signer.key
+spec     = 1                          # the version of this file's shape
+kind     = "release"                  # release | hotfix | reimage (never taken as an update)
+product  = "imager"
+models   = ["im-100", "im-200"]       # the hardware this bundle is for
+version  = "5.40.00"
+scheme   = "dotted"                   # how versions compare: pep440 | semver | dotted | declared
+build    = "0500212"
+released = 2026-11-23                 # signed; orders releases
+# expires = 2027-11-23                # after this day the bundle is refused
+counter  = 7                          # security counter against going back; raise it when a release closes a hole
+includes = ["HF-118", "HF-131"]       # fixes in this release; an update that would lose one is named
+matrix   = "matrix.toml"              # from which versions, by which way: bundlekit build --example matrix
+impact   = { service = "rolling", reboot = true, minutes = 95, revert-minutes = 60 }
+
+[requires]                            # what must hold on the pair before an update
+tool  = "0.1"                         # the oldest bundlekit that may judge
+free  = { storage = "12 GiB" }
+facts = { "ha.state" = "synchronised", "backup.age" = "< 24 h" }
+
+[components.storage]                  # one file for all models
+version = "3.4.0"
+file    = "out/storage-3.4.0.img"
+
+[components.appliance]                # a file per model; runs on active and standby
+version = "5.40.00"
+file    = { im-100 = "out/im100.img", im-200 = "out/im200.img" }
+# chunk-size = "4 MiB"                # a power of two from 64 KiB to 64 MiB; 1 MiB if not said
+
+[documents]
+release-notes = "notes.md"
+eula          = { file = "eula.txt", media-type = "text/plain" }
+
+[annotations]                         # signed, and ignored by every rule
+part-number = "P01617-040"
+"""
+
+MATRIX_EXAMPLE: Final = """\
+# matrix.toml: which installed versions may take this bundle. Every entry has an id that reports cite.
+matrix   = 1                          # the version of this file's shape
+
+# The releases you know. Ranges select among these; any other installed version is unknown, and refused.
+releases = ["5.20.00", "5.20.03", "5.30.02", "5.32.00", "5.32.01"]
+aliases  = { "5.2" = "5.20.00" }      # a label people use
+
+[[from]]                              # allowed: a range, or one version
+id       = "rolling-530"
+versions = ">=5.30.02, <5.40.00"
+method   = "rolling"
+tested   = "QA-8812"
+
+[[from]]
+id       = "offline-520"
+versions = ">=5.20.00, <5.30.02"
+method   = "offline"
+
+[[stop]]                              # these have to go there first
+id       = "key-2027"
+versions = "<5.30.02"
+via      = "5.30.02"
+reason   = "Releases before 5.30.02 do not know the 2027 signing key."
+
+[[block]]                             # these must not come here directly
+id       = "KB-1423"
+versions = "5.32.00"
+reason   = "Path loss during the switch; go to 5.32.01 first."
+
+[[works-together]]                    # states of the components that work; a state has to fit one entry
+id        = "storage-3x"
+appliance = ">=5.20.00, <5.50.00"
+storage   = ">=3.2.0, <3.5.0"
+"""

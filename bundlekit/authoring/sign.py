@@ -1,0 +1,191 @@
+"""Sign a bundle in place: the head is signed, the signature area is rewritten, the payload is not touched.
+
+A crash in the middle must not lose the signatures that were there. So the new area is first written to a
+file beside the bundle (``update.bin.signing``), bound to the bundle id; only then the area is overwritten.
+Whoever finds that file finishes the work by writing the area again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from bundlekit.errors import SigningError
+from bundlekit.files import sync_folder
+from bundlekit.layout import reader, update_bin
+from bundlekit.model.bundle import SignatureClaim, Span
+from bundlekit.model.primitives import Frozen
+from bundlekit.source import FileSource
+from bundlekit.trust import key_matches, load_private_key, read_certificates, verify_signatures
+from bundlekit.trust import sign as sign_head
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from bundlekit.model.bundle import Bundle
+    from bundlekit.model.evidence import SignatureEvidence
+
+
+class Signer(Frozen, frozen=True, kw_only=True):
+    """A private key, and its certificate with those above it up to, without, the root.
+
+    Without certificates the key has to be pinned by those who check.
+    """
+
+    key: Any
+    certificates: tuple[Any, ...] = ()
+    pss: bool = False
+
+    def sign(self, head: bytes) -> bytes:
+        """One DER SignedData over ``head``."""
+        return sign_head(head, self.key, self.certificates, pss=self.pss)
+
+
+def load_signers(
+    keys: Sequence[Path], certificates: Sequence[Path], *, ask: Callable[[Path], bytes], pss: bool = False
+) -> tuple[Signer, ...]:
+    """Load keys and certificate files and find out which belong together; ``ask`` is for passphrases.
+
+    A key to which no certificate belongs signs alone. SigningError for a certificate without its key.
+    """
+    chains = [(path, read_certificates(path)) for path in certificates]
+    signers = []
+    for path in keys:
+        key = load_private_key(path, ask)
+        chain = next((chain for chain in chains if key_matches(key, chain[1][0])), None)
+        if chain:
+            chains.remove(chain)
+        signers.append(Signer(key=key, certificates=chain[1] if chain else (), pss=pss))
+    if chains:
+        raise SigningError(f"{chains[0][0]}: none of the given keys belongs to this certificate")
+    return tuple(signers)
+
+
+def sign(path: Path, signer: Signer, *, at: dt.datetime) -> SignatureEvidence:
+    """Sign the head of the bundle at ``path`` and add the signature. Returns what was added.
+
+    SigningError if the bundle's layout is at fault, its signature area is full, or the key has signed.
+    """
+    with _locked(path):
+        bundle = read_for_signing(path)
+        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at)
+
+
+def attach(path: Path, blob: bytes, *, at: dt.datetime) -> SignatureEvidence:
+    """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``."""
+    with _locked(path):
+        return _add(path, read_for_signing(path), blob, at)
+
+
+def read_for_signing(path: Path) -> Bundle:
+    """The bundle, if it is one whose layout is without fault; an interrupted signing is finished first."""
+    finish_interrupted(path)
+    with FileSource(path) as source:
+        bundle = reader.read(source)
+    if bundle.problems or bundle.manifest is None:
+        problem = bundle.problems[0]
+        raise SigningError(
+            f"{path}: is not signed, for it is not whole: {problem.message} ({problem.rule})",
+            next_step=f"Run `bundlekit check {path}`, then build the bundle again.",
+        )
+    return bundle
+
+
+def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime) -> SignatureEvidence:
+    assert bundle.head_bytes is not None  # noqa: S101 - read_for_signing refuses otherwise
+    assert bundle.area is not None  # noqa: S101
+    blobs = (*(bundle.signatures or ()), blob)
+    claims = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
+    last = claims[-1].stop if claims else bundle.area.start
+    spans = [*claims, Span(start=last + 4, stop=last + 4 + len(blob))]
+    *existing, added = verify_signatures(bundle.head_bytes, blobs, spans, None, at)
+    if added.problems:
+        raise SigningError(f"{path}: the signature is not added: {added.problems[0].message}")
+    if added.key_id in {signature.key_id for signature in existing}:
+        raise SigningError(f"{path}: {added.signer} has signed this bundle already")
+    _write_area(path, bundle, signature_area(blobs, bundle.area.size))
+    return added
+
+
+def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:
+    """The bytes of a signature area that holds ``blobs``; SigningError if they do not fit."""
+    if len(blobs) > update_bin.MAX_SIGNATURES:
+        raise SigningError(f"{len(blobs)} signatures are too many, allowed are {update_bin.MAX_SIGNATURES}")
+    try:
+        return update_bin.encode_area(blobs, capacity)
+    except ValueError as error:
+        raise SigningError(str(error), next_step="Build with a larger --signature-capacity.") from error
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.signing")
+
+
+def _write_area(path: Path, bundle: Bundle, area: bytes) -> None:
+    record = (bundle.id or "").encode() + b"\n" + area
+    record = hashlib.sha256(record).hexdigest().encode() + b"\n" + record
+    try:
+        with _sidecar(path).open("wb") as file:
+            file.write(record)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+        _overwrite(path, bundle, area)
+        _sidecar(path).unlink()
+    except OSError as error:
+        raise SigningError(
+            f"{error.filename or path}: {error.strerror}",
+            next_step="Mend the cause, then run the same command again; it finishes or repeats the work.",
+        ) from error
+
+
+def finish_interrupted(path: Path) -> bool:
+    """Finish a signing that a crash interrupted; True if there was one."""
+    try:
+        record = _sidecar(path).read_bytes()
+    except FileNotFoundError:
+        return False
+    checksum, _, content = record.partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() == checksum:
+        name, _, area = content.partition(b"\n")
+        with FileSource(path) as source:
+            bundle = reader.read(source)
+        if bundle.area is None or (bundle.id or "").encode() != name or bundle.area.size != len(area):
+            raise SigningError(
+                f"{_sidecar(path)}: is left over from signing another bundle",
+                next_step="Delete it if no signing of this file is under way.",
+            )
+        _overwrite(path, bundle, area)
+    # A record that is not whole was cut off before the bundle was touched: there is nothing to finish.
+    _sidecar(path).unlink()
+    return True
+
+
+def _overwrite(path: Path, bundle: Bundle, area: bytes) -> None:
+    assert bundle.area is not None  # noqa: S101 - both callers made sure
+    with path.open("r+b") as file:
+        file.seek(bundle.area.start)
+        file.write(area)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep two signers of one file apart, where the system has flock."""
+    try:
+        import fcntl  # not there on Windows
+    except ImportError:
+        yield
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise SigningError(f"{path}: {error.strerror}") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

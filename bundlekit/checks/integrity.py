@@ -1,0 +1,127 @@
+"""Rules about the bytes of the payload: are they, each of them, the ones the manifest promises?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
+from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.integrity import coverage
+from bundlekit.model.bundle import Span
+from bundlekit.model.finding import Fault, NotRun
+
+if TYPE_CHECKING:
+    from bundlekit.model.question import Question
+
+NOT_MEASURED: Final = NotRun(because="the payload was not read")
+
+
+def _payload(question: Question) -> bool:
+    return question.scope == "full"
+
+
+def _digests(question: Question) -> bool:
+    return question.scope == "full" and question.digests
+
+
+@rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format")
+def uncovered_bytes(case: Case) -> Answer:
+    """Some bytes of the file lie outside everything that is signed, digested or known to be zero.
+
+    An attacker can put anything there, so every byte of a bundle has to be accounted for.
+    """
+    bundle = case.bundle
+    if bundle.manifest is None or bundle.declared_size is None:
+        return NotRun(because="the manifest could not be read, so nothing is known of the payload")
+    if not bundle.signatures:
+        return NotRun(because="nothing vouches for the head of a bundle without signatures")
+    return [
+        Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
+        for item in coverage(bundle)
+        if item.by == "nothing" and item.span.start < bundle.declared_size  # what follows is trailing-data
+    ]
+
+
+@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
+def nonzero_padding(case: Case) -> Answer:
+    """A gap between components, which has to be zero, is not."""
+    if case.evidence.chunks is None or case.evidence.zeros is None:
+        return NOT_MEASURED
+    return [
+        Fault(message=f"byte 0x{at:x} of the padding is not zero", where=Span(start=at, stop=at + 1))
+        for zero in case.evidence.zeros
+        if zero.subject == "padding" and (at := zero.first_nonzero) is not None
+    ]
+
+
+@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
+def index_digest_mismatch(case: Case) -> Answer:
+    """The chunk index of a component is not the one whose digest is in the manifest.
+
+    The component itself may be whole; without its index that cannot be said.
+    """
+    if case.evidence.digests is None:
+        return NOT_MEASURED
+    return [
+        Fault(
+            message=f"the {digest.subject} is damaged",
+            where=digest.span,
+            subject=digest.subject,
+            params={"expected": digest.expected, "found": digest.found},
+        )
+        for digest in case.evidence.digests
+        if not digest.serial and digest.found != digest.expected
+    ]
+
+
+@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
+def chunk_digest_mismatch(case: Case) -> Answer:
+    """Part of a component is not what was built: a chunk's digest differs from the one in the chunk index.
+
+    The byte spans say which chunks; one damaged span of a few chunks is a bad transfer or a bad disk, damage
+    all over is another file.
+    """
+    if case.evidence.chunks is None or case.evidence.digests is None:
+        return NOT_MEASURED
+    bad_indexes = {d.subject for d in case.evidence.digests if not d.serial and d.found != d.expected}
+    found: list[Fault] = []
+    for chunk in case.evidence.chunks:
+        if f"{chunk.subject} (chunk index)" in bad_indexes:
+            continue  # index-digest-mismatch says it; compared with a damaged index, whole bytes look damaged
+        message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
+        params = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
+        found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
+    return found
+
+
+@rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests)
+def plain_digest_mismatch(case: Case) -> Answer:
+    """The plain digest of a component, the one people compare with ``sha256sum``, is not its digest.
+
+    Checked with ``--full`` only, since it cannot be computed in parallel and the chunk index already vouches
+    for the same bytes. If it alone fails, the bundle was built wrongly.
+    """
+    serial = [digest for digest in case.evidence.digests or () if digest.serial]
+    if not serial:
+        return NotRun(because="plain digests are compared on request (--full); the chunk digests were")
+    if chunk_digest_mismatch.run(case):
+        return NotRun(because="the component is damaged")
+    return [
+        Fault(
+            message=f"the plain digest of {digest.subject!r} is not the one in the manifest",
+            where=digest.span,
+            subject=digest.subject,
+            params={"expected": digest.expected, "found": digest.found},
+        )
+        for digest in serial
+        if digest.found != digest.expected
+    ]
+
+
+RULES: Final = (
+    uncovered_bytes,
+    nonzero_padding,
+    index_digest_mismatch,
+    chunk_digest_mismatch,
+    plain_digest_mismatch,
+)

@@ -1,0 +1,236 @@
+"""Rules about the layout: is this an update.bin, and is it one that can be read without guessing?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.checks.rule import Answer, Case, faults, rule
+from bundlekit.matrix import inconsistencies
+from bundlekit.model.bundle import Span
+from bundlekit.model.finding import Fault, NotRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.model.manifest import Manifest
+
+COPY_AGAIN: Final = "Copy or download the file again, in binary mode, and compare its size with the source's."
+ASK_VENDOR: Final = "Do not use this file. Ask whoever built it for a bundle that `bundlekit check` accepts."
+NO_HEADER: Final = NotRun(because="the header could not be read")
+NO_HEAD: Final = NotRun(because="the file ends within its head")
+NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
+
+
+def _read_problem(case: Case, name: str, *, reached: bool, otherwise: NotRun) -> Answer:
+    """The problems of that name met while reading; none of them means *passed* only if reading came there."""
+    return faults(case.bundle.problems, name) or (() if reached else otherwise)
+
+
+@rule("layout", cause="corrupted", remedy="Name an update.bin, or get the file again.", see="format")
+def not_a_bundle(case: Case) -> Answer:
+    """The file does not begin with the magic of an update.bin.
+
+    Either it is another file (the message says which, if it is a well-known kind), or its very first bytes
+    are damaged.
+    """
+    return faults(case.bundle.problems, "not-a-bundle")
+
+
+@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
+def text_mode_damage(case: Case) -> Answer:
+    """The file was transferred as if it were text.
+
+    Its magic holds a byte with the high bit set, CR LF, Control-Z and LF, and what became of them shows
+    which program did it: FTP in ASCII mode, a mail gateway, a version control filter.
+    """
+    return faults(case.bundle.problems, "text-mode-damage")
+
+
+@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
+def truncated(case: Case) -> Answer:
+    """The file is shorter than its header says: the end is missing.
+
+    A transfer was cut off, a disk was full, or the file is still being written.
+    """
+    reached = case.bundle.declared_size is not None
+    return _read_problem(case, "truncated", reached=reached, otherwise=NO_HEADER)
+
+
+@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
+def trailing_data(case: Case) -> Answer:
+    """Bytes follow the end of the bundle, and nobody signed them.
+
+    Something was appended: by a tool that pads files, by an attacker who hopes that another program reads
+    from the end.
+    """
+    reached = case.bundle.declared_size is not None
+    return _read_problem(case, "trailing-data", reached=reached, otherwise=NO_HEADER)
+
+
+@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
+def header_out_of_bounds(case: Case) -> Answer:
+    """A field of the header is outside the limits of the format.
+
+    The limits keep a damaged or hostile header from costing memory; no bundle that was built comes near them.
+    """
+    reached = case.bundle.declared_size is not None
+    return _read_problem(case, "header-out-of-bounds", reached=reached, otherwise=NO_HEADER)
+
+
+@rule("layout", cause="requirements", remedy="Update bundlekit, then check again.", see="format")
+def tool_too_old(case: Case) -> Answer:
+    """The bundle needs a newer bundlekit: a later version of the format, or a feature this one lacks.
+
+    That says nothing against the bundle, so it is never refused for it; it cannot be judged either, so the
+    verdict is *incomplete*.
+    """
+    for problem in case.bundle.problems:
+        if problem.rule == "tool-too-old":
+            return NotRun(because=problem.message)
+    return () if case.bundle.manifest else NO_MANIFEST
+
+
+@rule(
+    "layout",
+    cause="corrupted",
+    remedy="If `bundlekit sign` was interrupted, run it again to finish; else get the file again.",
+    see="format",
+)
+def signature_area_malformed(case: Case) -> Answer:
+    """The signature area is not a list of entries that ends in zeros.
+
+    An entry is a length of four bytes and as many bytes of DER; a length of zero ends the list, at most 16
+    entries are allowed.
+    """
+    reached = case.bundle.signatures is not None
+    return _read_problem(case, "signature-area-malformed", reached=reached, otherwise=NO_HEAD)
+
+
+@rule(
+    "layout",
+    cause="corrupted",
+    remedy="If `bundlekit sign` was interrupted, run it again to finish; else get the file again.",
+    see="format",
+)
+def signature_area_dirty(case: Case) -> Answer:
+    """Behind the last signature there are bytes that are not zero.
+
+    Nothing vouches for them, so they could carry anything.
+    """
+    if case.evidence.zeros is None or case.bundle.signatures is None:
+        return NO_HEAD
+    return [
+        Fault(
+            message=f"byte 0x{at:x} of the unused signature area is not zero",
+            where=Span(start=at, stop=at + 1),
+        )
+        for zero in case.evidence.zeros
+        if zero.subject == "signature area" and (at := zero.first_nonzero) is not None
+    ]
+
+
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
+def manifest_not_canonical(case: Case) -> Answer:
+    """The manifest is not canonical JSON.
+
+    There is exactly one way to write a manifest: keys sorted, no blanks, no duplicate keys, no null, no
+    fractions, integers up to 2^53-1, UTF-8 without byte order mark. A manifest that was edited or serialised
+    again by another program fails here, and so do tricks that make two readers see two different values.
+    """
+    reached = case.bundle.document is not None
+    return _read_problem(case, "manifest-not-canonical", reached=reached, otherwise=NO_HEAD)
+
+
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
+def manifest_schema(case: Case) -> Answer:
+    """The manifest does not follow its schema (``bundlekit schema manifest``).
+
+    A key is unknown or missing, a value has the wrong type or is outside its limits. The message names the
+    key and, where a key is unknown, the nearest one that is known.
+    """
+    reached = case.bundle.manifest is not None
+    return _read_problem(case, "manifest-schema", reached=reached, otherwise=NO_MANIFEST)
+
+
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
+def manifest_inconsistent(case: Case) -> Answer:
+    """The manifest contradicts itself, so that two readers could understand it differently.
+
+    Two components of one name, an image for a model the bundle is not for, a model without an image, a
+    matrix entry that names a version outside the declared scheme: the message says which.
+    """
+    manifest = case.bundle.manifest
+    if manifest is None:
+        return NO_MANIFEST
+    where = Span(start=32, stop=case.bundle.head.stop) if case.bundle.head else None
+    found = [Fault(message=message, where=where) for message in _contradictions(manifest)]
+    return found + faults(inconsistencies(manifest), "manifest-inconsistent")
+
+
+def _contradictions(manifest: Manifest) -> Iterator[str]:
+    """What does not fit together among product, models, components and documents."""
+    if len(set(manifest.models)) < len(manifest.models):
+        yield "a model is listed twice"
+    if manifest.expires is not None and manifest.expires < manifest.released:
+        yield f"it expires on {manifest.expires}, before its release on {manifest.released}"
+    names = [component.name for component in manifest.components]
+    names += [document.name for document in manifest.documents]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two components or documents are named {name!r}"
+    for component in manifest.components:
+        served = [model for image in component.images for model in image.models or manifest.models]
+        for model in sorted(set(served)):
+            if model not in manifest.models:
+                yield f"component {component.name!r} has an image for {model!r}, which the bundle is not for"
+            elif served.count(model) > 1:
+                yield f"component {component.name!r} has more than one image for {model!r}"
+        for model in manifest.models:
+            if model not in served:
+                yield f"component {component.name!r} has no image for {model!r}"
+
+
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
+def payload_past_end(case: Case) -> Answer:
+    """The manifest describes more bytes than the header says the file has."""
+    manifest, area, declared = case.bundle.manifest, case.bundle.area, case.bundle.declared_size
+    if manifest is None or area is None or declared is None:
+        return NO_MANIFEST
+    end = max(section.span.stop for section in case.bundle.sections)
+    if end <= declared:
+        return ()
+    message = f"the manifest describes a file of {end} bytes, the header says {declared}"
+    return [Fault(message=message, where=Span(start=24, stop=32), params={"manifest": end, "header": declared})]
+
+
+@rule(
+    "layout",
+    severity="warning",
+    cause="house-rule",
+    remedy="Ask the vendor what the extension means, or update bundlekit.",
+    see="manifest",
+)
+def extension_not_understood(case: Case) -> Answer:
+    """The manifest carries an extension that this bundlekit does not understand, and so ignores."""
+    if case.bundle.manifest is None:
+        return NO_MANIFEST
+    return [
+        Fault(message=f"the extension {name!r} is not understood", subject=name)
+        for name in sorted(case.bundle.manifest.extensions)
+    ]
+
+
+RULES: Final = (
+    not_a_bundle,
+    text_mode_damage,
+    truncated,
+    trailing_data,
+    header_out_of_bounds,
+    tool_too_old,
+    signature_area_malformed,
+    signature_area_dirty,
+    manifest_not_canonical,
+    manifest_schema,
+    manifest_inconsistent,
+    payload_past_end,
+    extension_not_understood,
+)

@@ -1,0 +1,83 @@
+"""What a rule is: one small pure function, and what people need to know about the fault it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from inspect import cleandoc
+from typing import TYPE_CHECKING
+
+from bundlekit.model.bundle import Bundle
+from bundlekit.model.decision import Decision
+from bundlekit.model.evidence import Evidence
+from bundlekit.model.finding import Cause, Fault, NotRun, RuleClass, Severity
+from bundlekit.model.primitives import Frozen
+from bundlekit.model.question import Question
+
+if TYPE_CHECKING:
+    from bundlekit.model.bundle import Problem
+
+
+class Case(Frozen, frozen=True, kw_only=True):
+    """All that a rule may look at. ``decisions`` has one entry per installed state that was asked about."""
+
+    bundle: Bundle
+    evidence: Evidence
+    question: Question
+    decisions: tuple[Decision, ...] = ()
+
+
+Answer = Iterable[Fault] | NotRun
+RuleFunction = Callable[[Case], Answer]
+
+
+class Rule(Frozen, frozen=True, kw_only=True):
+    """A rule by the name of its fault. ``page`` is what ``bundlekit explain NAME`` shows, ``see`` a topic."""
+
+    name: str
+    rule_class: RuleClass
+    severity: Severity
+    cause: Cause
+    remedy: str
+    see: str
+    page: str
+    run: RuleFunction
+    needed: Callable[[Question], bool]
+
+
+def always(_: Question) -> bool:
+    """Needed whatever was asked."""
+    return True
+
+
+def rule(
+    rule_class: RuleClass,
+    *,
+    cause: Cause,
+    remedy: str,
+    see: str,
+    severity: Severity = "error",
+    needed: Callable[[Question], bool] = always,
+) -> Callable[[RuleFunction], Rule]:
+    """Make a rule of a function; its name, with hyphens, is the rule's, its docstring the rule's page."""
+
+    def make(function: RuleFunction) -> Rule:
+        return Rule(
+            name=function.__name__.replace("_", "-"),
+            rule_class=rule_class,
+            severity=severity,
+            cause=cause,
+            remedy=remedy,
+            see=see,
+            page=cleandoc(function.__doc__ or ""),
+            run=function,
+            needed=needed,
+        )
+
+    return make
+
+
+def faults(problems: Iterable[Problem], name: str) -> list[Fault]:
+    """The problems that somebody met while reading and that the rule ``name`` reports."""
+    return [
+        Fault(message=p.message, where=p.where, subject=p.subject, params=p.params) for p in problems if p.rule == name
+    ]

@@ -1,0 +1,65 @@
+"""``bundlekit build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit.authoring.build import build
+from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
+from bundlekit.authoring.sign import load_signers
+from bundlekit.authoring.spec import load
+from bundlekit.cli import common
+from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
+
+EXAMPLES = """\b
+Examples:
+  bundlekit build --example > SPEC.toml
+  bundlekit build --example matrix > matrix.toml
+  bundlekit build SPEC.toml -o update.bin
+  bundlekit build SPEC.toml -o update.bin --cert signer.pem --key signer.key
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
+@click.option("--output", "-o", type=common.path_type, help="The bundle to write; replaced if it is there.")
+@common.signer_options
+@click.option(
+    "--signature-capacity",
+    type=click.IntRange(MIN_CAPACITY, MAX_CAPACITY),
+    default=DEFAULT_CAPACITY,
+    show_default=True,
+    help="Bytes set aside for signatures. A post-quantum signature with its chain takes about 18 KiB.",
+)
+@click.option("--example", is_flag=False, flag_value="spec", type=click.Choice(["spec", "matrix"]), help="Print one.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+def command(
+    spec: Path | None,
+    output: Path | None,
+    certs: tuple[Path, ...],
+    keys: tuple[Path, ...],
+    signature_capacity: int,
+    example: str | None,
+    *,
+    pss: bool,
+    quiet: bool,
+) -> int:
+    """Build an update.bin from a SPEC.toml, and sign it if keys are given.
+
+    The same inputs give the same bytes. The bundle appears under its name only when it is whole and signed.
+    """
+    if example:
+        click.echo({"spec": SPEC_EXAMPLE, "matrix": MATRIX_EXAMPLE}[example], nl=False)
+        return 0
+    if spec is None or output is None:
+        raise click.UsageError("SPEC.toml and --output are needed (or --example)")
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
+    draft = load(spec)
+    with common.progress_bar(f"building {output}", quiet=quiet) as progress:
+        manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
+    if not quiet:
+        signed = f", {len(signers)} signatures" if signers else ", UNSIGNED: `bundlekit sign` is next"
+        click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes{signed}")
+    return 0

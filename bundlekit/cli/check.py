@@ -1,0 +1,61 @@
+"""``bundlekit check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundlekit import pipeline
+from bundlekit.cli import common
+from bundlekit.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = """\b
+Examples:
+  bundlekit check update.bin --trust root.pem
+  bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
+  bundlekit check update.bin --trust keys/ --appliance STATE.json --format json
+Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
+@common.judging_options
+@click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but the report: no progress.")
+def command(
+    bundles: tuple[Path, ...],
+    trusted: tuple[Path, ...],
+    appliance: Path | None,
+    style: str,
+    output: Path | None,
+    *,
+    quiet: bool,
+    **question: Any,
+) -> int:
+    """Judge bundles: layout, every byte, signatures, and who may install them.
+
+    Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
+    Several bundles: 1 if one is refused, else 3 if one could not be judged.
+    """
+    trust = common.load_trusted(trusted)
+    state = common.load_appliance(appliance)
+    reports, codes = [], []
+    for bundle in bundles:
+        try:
+            with common.progress_bar(str(bundle), quiet=quiet) as progress:
+                report = pipeline.check(bundle, trust=trust, appliance=state, progress=progress, **question)
+        except UnreadableError as error:
+            if len(bundles) == 1:
+                raise
+            click.echo(f"bundlekit: {error}", err=True)
+            codes.append(3)
+        else:
+            reports.append(report)
+            codes.append(common.EXIT[report.verdict])
+    common.render(reports, style, output)
+    return 1 if 1 in codes else max(codes)

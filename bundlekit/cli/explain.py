@@ -1,0 +1,24 @@
+"""``bundlekit explain``."""
+
+from __future__ import annotations
+
+import click
+
+from bundlekit.config import nearest
+from bundlekit.docs import page, topics
+
+
+@click.command(epilog="Examples: bundlekit explain format, bundlekit explain chunk-digest-mismatch")
+@click.argument("topic", required=False)
+def command(topic: str | None) -> int:
+    """Explain a rule, the format, the exit codes, …; without a topic, list them."""
+    known = topics()
+    if topic is None:
+        width = max(map(len, known))
+        for name, title in known.items():
+            click.echo(f"{name:<{width}}  {title}")
+        return 0
+    if topic not in known:
+        raise click.UsageError(f"no topic {topic!r}{nearest(topic, set(known))}; `bundlekit explain` lists them")
+    click.echo_via_pager(page(topic)) if click.get_text_stream("stdout").isatty() else click.echo(page(topic))
+    return 0

@@ -1,0 +1,54 @@
+"""``bundlekit extract``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit import extraction
+from bundlekit.cli import common
+
+EXAMPLES = """\b
+Examples:
+  bundlekit extract update.bin storage -o storage.img
+  bundlekit extract update.bin appliance/im-200 -o im200.img --trust root.pem
+  bundlekit extract update.bin --head -o head; bundlekit extract update.bin --signature 0 -o sig.der
+  openssl cms -verify -binary -inform DER -in sig.der -content head -CAfile root.pem -purpose any
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@common.bundle_argument
+@click.argument("component", required=False)
+@click.option("--head", is_flag=True, help="The bytes that the signatures sign.")
+@click.option("--signature", type=click.IntRange(0), help="The signature of this number, from 0, as DER.")
+@click.option("--output", "-o", type=common.path_type, required=True, help="The file to write.")
+@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Extract only what these vouch for.")
+def command(
+    bundle: Path,
+    component: str | None,
+    signature: int | None,
+    output: Path,
+    trusted: tuple[Path, ...],
+    *,
+    head: bool,
+) -> int:
+    """Take a component, a document, the head or a signature out of a bundle.
+
+    Components are verified against the manifest on the way; the file appears only when all of it was right.
+    Who signed the manifest is verified with --trust only.
+    """
+    if (component is not None) + head + (signature is not None) != 1:
+        raise click.UsageError("one of COMPONENT, --head and --signature is needed")
+    trust = common.load_trusted(trusted)
+    if component is not None:
+        size = extraction.extract(bundle, component, output, trust=trust)
+        if trust is None:
+            click.echo("NOT VERIFIED: who signed this was not checked (--trust)", err=True)
+    elif head:
+        size = extraction.extract_head(bundle, output)
+    else:
+        size = extraction.extract_signature(bundle, signature or 0, output)
+    click.echo(f"{output}: {size:,} bytes")
+    return 0

@@ -1,0 +1,33 @@
+"""``bundlekit inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit import pipeline
+from bundlekit.cli import common
+from bundlekit.report import json as as_json
+from bundlekit.report.inspection import lines
+
+EXAMPLES = """\b
+Examples:
+  bundlekit inspect update.bin
+  bundlekit inspect update.bin --format json | jq .manifest.matrix
+Exit codes: 0 the head could be read, 2 usage, 3 it could not.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@common.bundle_argument
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(bundle: Path, style: str) -> int:
+    """Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that."""
+    inspection = pipeline.inspect(bundle)
+    if style == "json":
+        common.write(as_json.render(inspection) + "\n", None)
+    else:
+        coloured = common.colours(click.get_text_stream("stdout"))
+        common.write("".join(common.styled(line, coloured=coloured) + "\n" for line in lines(inspection)), None)
+    return 0 if inspection.manifest is not None else 3

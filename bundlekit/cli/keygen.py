@@ -1,0 +1,30 @@
+"""``bundlekit keygen``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.trust import ALGORITHMS, keygen
+
+EXAMPLES = """\b
+Examples:
+  bundlekit keygen keys
+  bundlekit build SPEC.toml -o update.bin --cert keys/signer.pem --key keys/signer.key
+  bundlekit check update.bin --trust keys/root.pem
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("directory", type=common.path_type)
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ecdsa-p384", show_default=True)
+def command(directory: Path, algorithm: str) -> int:
+    """Make a throw-away PKI for trying out: not for production, its keys are not protected.
+
+    A root certificate to trust, and a signer's certificate and key. Ed25519 gives a key to pin instead.
+    """
+    for path in keygen(directory, algorithm, now=common.now()):
+        click.echo(path)
+    return 0

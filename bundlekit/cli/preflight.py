@@ -1,0 +1,41 @@
+"""``bundlekit preflight``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundlekit import pipeline
+from bundlekit.cli import common
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = """\b
+Examples:
+  bundlekit preflight update.bin --trust root.pem --from 5.20.03
+  bundlekit preflight update.bin --trust root.pem --appliance STATE.json --format json
+Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@common.bundle_argument
+@common.judging_options
+def command(
+    bundle: Path,
+    trusted: tuple[Path, ...],
+    appliance: Path | None,
+    style: str,
+    output: Path | None,
+    **question: Any,
+) -> int:
+    """Judge head and signatures only, in a moment, whatever the size of the bundle.
+
+    The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
+    """
+    state = common.load_appliance(appliance)
+    report = pipeline.preflight(bundle, trust=common.load_trusted(trusted), appliance=state, **question)
+    common.render([report], style, output)
+    return common.EXIT[report.verdict]

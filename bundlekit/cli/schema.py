@@ -1,0 +1,17 @@
+"""``bundlekit schema``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from bundlekit.schemas import SCHEMAS, schema
+
+
+@click.command(epilog="Example: bundlekit schema report > report.schema.json")
+@click.argument("name", type=click.Choice(sorted(SCHEMAS)))
+def command(name: str) -> int:
+    """Print the JSON Schema (draft 2020-12) of a file or an output."""
+    click.echo(json.dumps(schema(name), indent=2, ensure_ascii=True))
+    return 0

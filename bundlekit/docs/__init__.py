@@ -1,0 +1,34 @@
+"""The documentation that ships with the package: pages, and a page for each rule made from the rule itself."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from bundlekit.checks import RULES
+
+
+def topics() -> dict[str, str]:
+    """Every topic with its title: the pages first, then the rules by name."""
+    pages = {
+        entry.name.removesuffix(".md"): _title(entry.read_text(encoding="utf-8"))
+        for entry in resources.files(__package__).iterdir()
+        if entry.name.endswith(".md")
+    }
+    rules = {rule.name: rule.page.partition("\n")[0] for rule in RULES}
+    return dict(sorted(pages.items())) | dict(sorted(rules.items()))
+
+
+def page(topic: str) -> str:
+    """The text of one topic; KeyError if there is none."""
+    for rule in RULES:
+        if rule.name == topic:
+            facts = f"Class: {rule.rule_class}. Severity: {rule.severity}. Cause reported: {rule.cause}."
+            return f"# {rule.name}\n\n{rule.page}\n\n{facts}\n\nWhat to do: {rule.remedy}\n\nSee also: {rule.see}\n"
+    file = resources.files(__package__) / f"{topic}.md"
+    if not file.is_file():
+        raise KeyError(topic)
+    return file.read_text(encoding="utf-8")
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("# ")

@@ -1,0 +1,98 @@
+"""Take parts out of a bundle, verified on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, TypeVar
+
+from bundlekit import pipeline
+from bundlekit.config import nearest
+from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
+from bundlekit.files import whole_file
+from bundlekit.integrity import verified_chunks
+from bundlekit.layout import reader
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim
+from bundlekit.source import FileSource
+from bundlekit.source import read as read_span
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from bundlekit.model.bundle import Bundle
+    from bundlekit.trust import TrustStore
+
+
+T = TypeVar("T")
+
+
+def extract(
+    file: Path, label: str, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+) -> int:
+    """Write the component or document ``label`` to ``output`` and return its size in bytes.
+
+    Every chunk is verified before it is written and the plain digest at the end; ``output`` appears only if
+    all was right. With ``trust``, a bundle whose head :func:`bundlekit.preflight` does not accept gives
+    nothing. Raises ConfigError for an unknown label, UnreadableError for a bundle that is damaged or not
+    accepted.
+    """
+    with FileSource(file) as source:
+        if trust is not None:
+            report = pipeline.preflight(source, trust=trust, at=at)
+            if report.verdict != "accept":
+                raise UnreadableError(
+                    f"{file}: nothing was extracted: {report.summary}",
+                    next_step=f"Run `bundlekit check {file}`.",
+                )
+        bundle = reader.read(source)
+        chunks, index, plain = _claims(bundle, file, label)
+        state = hashlib.new(plain.expected.partition(":")[0])
+        with whole_file(output) as target:
+            for chunk in verified_chunks(source, chunks, index):
+                state.update(chunk)
+                target.write(chunk)
+            if f"{state.name}:{state.hexdigest()}" != plain.expected:
+                raise ChangedWhileReadError(f"{file}: the plain digest of {label!r} is not the one in the manifest")
+        return chunks.span.size
+
+
+def extract_head(file: Path, output: Path) -> int:
+    """Write the bytes that the signatures sign; returns their number."""
+    with FileSource(file) as source:
+        bundle = reader.read(source)
+    return _write(_readable(bundle.head_bytes, bundle, file), output)
+
+
+def extract_signature(file: Path, number: int, output: Path) -> int:
+    """Write signature ``number``, counted from 0, one DER SignedData; returns its size in bytes."""
+    with FileSource(file) as source:
+        bundle = reader.read(source)
+        _readable(bundle.signatures, bundle, file)
+        spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
+        if number >= len(spans):
+            raise ConfigError(f"{file}: has {len(spans)} signatures, there is no signature {number}")
+        return _write(read_span(source, spans[number]), output)
+
+
+def _readable(value: T | None, bundle: Bundle, file: Path) -> T:
+    if value is None:
+        raise UnreadableError(f"{file}: {bundle.problems[0].message}", next_step=f"Run `bundlekit check {file}`.")
+    return value
+
+
+def _claims(bundle: Bundle, file: Path, label: str) -> tuple[ChunkClaim, DigestClaim, DigestClaim]:
+    """The claims about one component: its chunks, their index, its plain digest."""
+    _readable(bundle.manifest, bundle, file)
+    chunks = {claim.subject: claim for claim in bundle.claims if isinstance(claim, ChunkClaim)}
+    if label not in chunks:
+        raise ConfigError(f"{file}: has no component {label!r}{nearest(label, set(chunks))}")
+    digests = [claim for claim in bundle.claims if isinstance(claim, DigestClaim)]
+    index = next(claim for claim in digests if claim.span == chunks[label].index)
+    plain = next(claim for claim in digests if claim.serial and claim.subject == label)
+    return chunks[label], index, plain
+
+
+def _write(data: bytes, output: Path) -> int:
+    with whole_file(output) as target:
+        target.write(data)
+    return len(data)

@@ -1,0 +1,211 @@
+"""The conductor: check(), preflight() and decide(), each one straight line from bytes to a report.
+
+1. open the source, once
+2. layout: read head and signature area
+3. trust: verify the signatures over the raw bytes of the head
+4. integrity: measure the payload, unless the question is about the head only, or nobody trusted vouches
+   for the head (work on hostile files goes head first)
+5. matrix: decide for each installed state that was asked about
+6. checks: apply the rules to what is there; evidence that is absent makes a rule *not run*
+7. report
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from bundlekit import checks, integrity
+from bundlekit.layout import reader
+from bundlekit.matrix import decide, decide_from
+from bundlekit.model.bundle import SignatureClaim, ZeroClaim
+from bundlekit.model.evidence import Evidence
+from bundlekit.model.question import Question
+from bundlekit.report.build import release_of, report
+from bundlekit.report.inspection import Inspection
+from bundlekit.source import BytesSource, FileSource
+from bundlekit.trust import verify_signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from bundlekit.checks.rule import Rule
+    from bundlekit.integrity import Cancel, Progress
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.bundle import Bundle
+    from bundlekit.model.decision import Decision
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.report.model import Report
+    from bundlekit.source import Source
+    from bundlekit.trust import TrustStore
+
+log: Final = logging.getLogger("bundlekit")
+
+__all__ = ["check", "decide", "decide_from", "inspect", "preflight"]
+
+
+def check(
+    file: str | Path | Source,
+    *,
+    trust: TrustStore | None = None,
+    sources: Sequence[str] = (),
+    appliance: Appliance | None = None,
+    at: dt.datetime | None = None,
+    full: bool = False,
+    strict: bool = False,
+    rules: Iterable[Rule] = checks.RULES,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Report:
+    """Judge the whole bundle ``file``: layout, every byte, signatures, and what else was asked.
+
+    ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
+    ``appliance``: an installed state, that the bundle is to be judged for; without either, the bundle itself
+    is judged. ``at``: the time to use (aware; default: now). ``full``: compare the plain digests as well, and
+    read the payload even if nobody trusted vouches for the head. ``strict``: warnings refuse.
+
+    ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
+    if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
+    see ``Report.verdict``.
+    """
+    question = _question(trust, sources, appliance, at, full=full, strict=strict)
+    if not isinstance(file, BytesSource | FileSource):
+        with FileSource(file) as opened:
+            return _judge(opened, question, trust, rules, progress, cancel)
+    return _judge(file, question, trust, rules, progress, cancel)
+
+
+def preflight(
+    file: str | Path | bytes | Source,
+    *,
+    size: int | None = None,
+    trust: TrustStore | None = None,
+    sources: Sequence[str] = (),
+    appliance: Appliance | None = None,
+    at: dt.datetime | None = None,
+    strict: bool = False,
+    rules: Iterable[Rule] = checks.RULES,
+) -> Report:
+    """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
+
+    ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
+    size in bytes of the whole file. The rest is as in :func:`check`.
+    """
+    question = replace(_question(trust, sources, appliance, at, full=False, strict=strict), scope="head")
+    if isinstance(file, bytes):
+        file = BytesSource(file, size=size)
+    if not isinstance(file, BytesSource | FileSource):
+        with FileSource(file) as opened:
+            return _judge(opened, question, trust, rules)
+    return _judge(file, question, trust, rules)
+
+
+def inspect(file: str | Path) -> Inspection:
+    """What a bundle claims to be, as far as its head can be read. Verifies nothing, and says so."""
+    with FileSource(file) as source:
+        bundle = reader.read(source)
+        signatures = _verify(bundle, dt.datetime.now(dt.UTC), None)
+    return Inspection(
+        file=source.name,
+        size=bundle.size,
+        format=bundle.format,
+        id=bundle.id,
+        claims=release_of(bundle.manifest) if bundle.manifest else None,
+        manifest=bundle.document,
+        signatures=signatures,
+        sections=bundle.sections,
+        problems=bundle.problems,
+    )
+
+
+def _question(
+    trust: TrustStore | None,
+    sources: Sequence[str],
+    appliance: Appliance | None,
+    at: dt.datetime | None,
+    *,
+    full: bool,
+    strict: bool,
+) -> Question:
+    at = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
+    return Question(
+        trust=trust is not None,
+        sources=tuple(sources),
+        appliance=appliance,
+        digests=full,
+        strict=strict,
+        at=at.isoformat().replace("+00:00", "Z"),
+    )
+
+
+def _judge(
+    source: Source,
+    question: Question,
+    trust: TrustStore | None,
+    rules: Iterable[Rule],
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Report:
+    bundle = reader.read(source)
+    log.debug("%s: layout read, %d problems", source.name, len(bundle.problems))
+    evidence = _measure_head(source, bundle, question, trust)
+    authentic = vouched(evidence)
+    if question.scope == "full" and _measurable(bundle) and (authentic or not trust or question.digests):
+        measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
+        evidence = replace(measured, signatures=evidence.signatures)
+    # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
+    decisions = _decisions(bundle, question) if authentic or not trust else ()
+    judgement = checks.judge(
+        checks.Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions), rules
+    )
+    return report(
+        name=source.name,
+        bundle=bundle,
+        evidence=evidence,
+        question=question,
+        decisions=decisions,
+        judgement=judgement,
+        authentic=authentic,
+        trust=trust.digest if trust else None,
+    )
+
+
+def _measure_head(source: Source, bundle: Bundle, question: Question, trust: TrustStore | None) -> Evidence:
+    """The signatures, and the unused rest of the signature area."""
+    if bundle.signatures is None:
+        return Evidence()
+    signatures = _verify(bundle, dt.datetime.fromisoformat(question.at), trust)
+    rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
+    measured = integrity.measure(source, rest, threads=1)
+    return Evidence(signatures=signatures, zeros=measured.zeros)
+
+
+def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[SignatureEvidence, ...]:
+    if bundle.head_bytes is None or bundle.signatures is None:
+        return ()
+    spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
+    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at)
+
+
+def vouched(evidence: Evidence) -> bool:
+    """Whether a trusted signature vouches for the head: at least one counts, and none is at fault."""
+    signatures = evidence.signatures or ()
+    return bool(signatures) and all(signature.counts for signature in signatures)
+
+
+def _measurable(bundle: Bundle) -> bool:
+    """Whether everything that is claimed lies within the file."""
+    return bundle.manifest is not None and all(section.span.stop <= bundle.size for section in bundle.sections)
+
+
+def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
+    if bundle.manifest is None:
+        return ()
+    decisions = [decide_from(bundle.manifest, version) for version in question.sources]
+    if question.appliance:
+        decisions.append(decide(bundle.manifest, question.appliance))
+    return tuple(decisions)

@@ -1,0 +1,1 @@
+"""The one report model behind every output, and its renderings."""

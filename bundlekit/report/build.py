@@ -1,0 +1,113 @@
+"""Put a report together from what was asked, found and judged."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import bundlekit
+from bundlekit.integrity import coverage
+from bundlekit.model.manifest import labelled
+from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
+
+if TYPE_CHECKING:
+    from bundlekit.checks import Judgement
+    from bundlekit.model.bundle import Bundle
+    from bundlekit.model.decision import Decision
+    from bundlekit.model.evidence import Evidence
+    from bundlekit.model.finding import Cause
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.question import Question
+
+
+def report(
+    *,
+    name: str,
+    bundle: Bundle,
+    evidence: Evidence,
+    question: Question,
+    decisions: tuple[Decision, ...],
+    judgement: Judgement,
+    authentic: bool,
+    trust: str | None,
+) -> Report:
+    """The report of one judgement. ``trust`` is the digest of what was trusted."""
+    release = release_of(bundle.manifest) if bundle.manifest else None
+    covered = coverage(bundle)
+    causes: list[Cause] = [f.cause for f in judgement.findings if f.severity == "error" or question.strict]
+    return Report(
+        tool=Tool(version=bundlekit.__version__),
+        verdict=judgement.verdict,
+        scope=question.scope,
+        summary=summary(question, judgement),
+        causes=tuple(dict.fromkeys(causes)),
+        asked=Asked(
+            file=name,
+            at=question.at,
+            trust=trust,
+            sources=question.sources,
+            appliance=_digest(question.appliance),
+            full=question.digests,
+            strict=question.strict,
+        ),
+        id=bundle.id,
+        format=bundle.format,
+        release=release if authentic else None,
+        claims=None if authentic else release,
+        signatures=evidence.signatures or (),
+        coverage=Coverage(
+            size=bundle.size,
+            covered=sum(item.span.size for item in covered if item.by != "nothing"),
+            map=covered,
+            sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
+        ),
+        decisions=decisions,
+        findings=judgement.findings,
+        rules=judgement.outcomes,
+    )
+
+
+def summary(question: Question, judgement: Judgement) -> str:
+    """The verdict in one sentence."""
+    what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
+    if judgement.verdict == "refuse":
+        count = len({finding.rule for finding in judgement.findings if finding.severity == "error"})
+        return f"{what} is refused: {count} {'rule' if count == 1 else 'rules'} failed"
+    if judgement.verdict == "incomplete":
+        missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
+        rules = "rule" if missing == 1 else "rules"
+        return f"{what} could not be judged: {missing} needed {rules} could not run"
+    if question.sources or question.appliance:
+        judged = [f"version {version}" for version in question.sources]
+        judged += [f"pair {question.appliance.pair}"] if question.appliance else []
+        return f"{what} is accepted for {', '.join(judged)}"
+    return f"{what} is accepted; no installed version was judged (--from, --appliance)"
+
+
+def release_of(manifest: Manifest) -> Release:
+    """What a manifest says the bundle is."""
+    return Release(
+        product=manifest.product,
+        kind=manifest.kind,
+        version=manifest.version,
+        build=manifest.build,
+        scheme=manifest.scheme,
+        models=manifest.models,
+        released=manifest.released,
+        expires=manifest.expires,
+        counter=manifest.counter,
+        includes=manifest.includes,
+        parts=tuple(
+            Part(label=item.label, version=item.version, size=item.stored.size, digest=item.stored.digest)
+            for item in labelled(manifest)
+        ),
+        annotations=manifest.annotations,
+    )
+
+
+def _digest(value: msgspec.Struct | None) -> str | None:
+    if value is None:
+        return None
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(value, order='sorted')).hexdigest()}"

@@ -1,0 +1,65 @@
+"""What a bundle claims to be, shown without any judgement."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from bundlekit.model.bundle import Problem, Section
+from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.model.primitives import Frozen
+from bundlekit.report.escape import escape
+from bundlekit.report.model import Release
+from bundlekit.report.text import Line, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Inspection(Frozen, frozen=True, kw_only=True):
+    """The head of a bundle as it stands there. ``verified`` is never true: nobody was asked."""
+
+    schema: Literal["bundlekit/inspection/1"] = "bundlekit/inspection/1"
+    verified: Literal[False] = False
+    file: str
+    size: int
+    format: str
+    id: str | None
+    claims: Release | None
+    manifest: dict[str, Any] | None
+    signatures: tuple[SignatureEvidence, ...]
+    sections: tuple[Section, ...]
+    problems: tuple[Problem, ...]
+
+
+def lines(inspection: Inspection) -> Iterator[Line]:
+    """The inspection, line by line, every character of it safe for a terminal."""
+    for line in _lines(inspection):
+        yield Line(escape(line.text), line.tone)
+
+
+def _lines(inspection: Inspection) -> Iterator[Line]:
+    yield Line("NOT VERIFIED: what follows is what the file says of itself (bundlekit check verifies)", "doubtful")
+    yield Line(f"file        {inspection.file}, {inspection.size:,} bytes, {inspection.format}")
+    if inspection.id:
+        yield Line(f"id          {inspection.id}")
+    for problem in inspection.problems:
+        yield Line(f"problem     {problem.rule}: {problem.message}", "bad")
+    if release := inspection.claims:
+        yield Line(f"claims      {describe(release)}")
+        yield Line(f"counter     {release.counter}")
+        for name, value in release.annotations.items():
+            yield Line(f"annotation  {name}: {value}", "quiet")
+        for part in release.parts:
+            version = f" {part.version}" if part.version else ""
+            yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
+            yield Line(f"            {part.digest}", "quiet")
+    for signature in inspection.signatures:
+        who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
+        yield Line(f"signature   {signature.index} claims to be by {who}, bytes {signature.where}")
+    for section in inspection.sections:
+        yield Line(f"section     {section.span!s:<24} {section.name}", "quiet")
+    if inspection.manifest is not None:
+        yield Line("manifest")
+        for line in json.dumps(inspection.manifest, indent=2, ensure_ascii=False).splitlines():
+            yield Line(f"  {line}", "quiet")

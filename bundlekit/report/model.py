@@ -1,0 +1,91 @@
+"""The report: what was asked, what was found, and the verdict. Same inputs, same bytes out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bundlekit.integrity import Covered
+from bundlekit.model.bundle import Section
+from bundlekit.model.decision import Decision
+from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
+from bundlekit.model.primitives import Frozen
+
+
+class Tool(Frozen, frozen=True, kw_only=True):
+    """Who judged."""
+
+    name: str = "bundlekit"
+    version: str
+
+
+class Asked(Frozen, frozen=True, kw_only=True):
+    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust and state."""
+
+    file: str
+    at: str
+    trust: str | None = None
+    sources: tuple[str, ...] = ()
+    appliance: str | None = None
+    full: bool = False
+    strict: bool = False
+
+
+class Part(Frozen, frozen=True, kw_only=True):
+    """A component or document in the bundle, with the digest people compare."""
+
+    label: str
+    version: str | None = None
+    size: int
+    digest: str
+
+
+class Release(Frozen, frozen=True, kw_only=True):
+    """What the manifest says the bundle is."""
+
+    product: str
+    kind: str
+    version: str
+    build: str | None
+    scheme: str
+    models: tuple[str, ...]
+    released: str
+    expires: str | None
+    counter: int
+    includes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    annotations: dict[str, str]
+
+
+class Coverage(Frozen, frozen=True, kw_only=True):
+    """How many bytes of the file something vouches for, the map of what does, and of what the parts are."""
+
+    size: int
+    covered: int
+    map: tuple[Covered, ...]
+    sections: tuple[Section, ...]
+
+
+class Report(Frozen, frozen=True, kw_only=True):
+    """A judgement of one bundle.
+
+    ``release`` is there only if a trusted signature vouches for it; what nobody trusted vouches for is under
+    ``claims``. ``id`` is the bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file.
+    """
+
+    schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
+    tool: Tool
+    verdict: Verdict
+    scope: Scope
+    summary: str
+    causes: tuple[Cause, ...]
+    asked: Asked
+    id: str | None
+    format: str
+    release: Release | None
+    claims: Release | None
+    signatures: tuple[SignatureEvidence, ...]
+    coverage: Coverage
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    rules: tuple[RuleOutcome, ...]

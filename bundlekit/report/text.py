@@ -1,0 +1,105 @@
+"""The report for people: what it is, what was found, what to do, and the verdict as the last line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bundlekit.report.escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.model.bundle import Span
+    from bundlekit.model.decision import Decision
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.finding import Finding
+    from bundlekit.report.model import Release, Report
+
+VERDICTS: Final = {"accept": "ACCEPT", "refuse": "REFUSE", "incomplete": "INCOMPLETE"}
+MAX_SPANS: Final = 8
+"""Findings of one rule about one subject that are written out; the JSON report has them all."""
+
+
+class Line(NamedTuple):
+    """A line of a report; ``tone`` is for whoever can show colours: good, bad, doubtful, quiet or plain."""
+
+    text: str
+    tone: str = "plain"
+
+
+def lines(report: Report) -> Iterator[Line]:
+    """The report, line by line, every character of it safe for a terminal."""
+    for line in _lines(report):
+        yield Line(escape(line.text), line.tone)
+
+
+def _lines(report: Report) -> Iterator[Line]:
+    yield from _identity(report)
+    for signature in report.signatures:
+        yield _signature(signature)
+    coverage = report.coverage
+    scope = "" if report.scope == "full" else ", read: head and signatures only"
+    yield Line(f"  coverage   {coverage.covered:,} of {coverage.size:,} bytes{scope}")
+    for decision in report.decisions:
+        yield from _decision(decision)
+    yield from _findings(report.findings)
+    for rule in report.rules:
+        if rule.needed and rule.outcome == "not-run" and report.verdict != "refuse":
+            yield Line(f"  not run    {rule.rule}: {rule.because}", "doubtful")
+    causes = f" ({', '.join(report.causes)})" if report.causes else ""
+    tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
+    yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
+
+
+def _identity(report: Report) -> Iterator[Line]:
+    release = report.release or report.claims
+    if release is None:
+        yield Line(f"{report.asked.file}: no manifest could be read")
+    else:
+        claims = "" if report.release else "NOT VERIFIED, claims to be "
+        yield Line(f"{report.asked.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful")
+    if report.id:
+        yield Line(f"  id         {report.id}")
+
+
+def describe(release: Release) -> str:
+    """A release in one line."""
+    build = f" (build {release.build})" if release.build else ""
+    what = f"{release.product} {release.version}{build}, {release.kind} of {release.released}"
+    return f"{what}, for {', '.join(release.models)}"
+
+
+def _signature(signature: SignatureEvidence) -> Line:
+    who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
+    if signature.counts:
+        return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
+    if signature.problems:
+        return Line(f"  signature  {signature.index} by {who} does not count", "bad")
+    return Line(f"  signed by  {who}, not judged", "doubtful")
+
+
+def _decision(decision: Decision) -> Iterator[Line]:
+    raise NotImplementedError
+
+
+def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
+    """Each fault once; where one message has many spans, the spans are gathered under it."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.rule, finding.subject, finding.message), []).append(finding)
+    for (rule, subject, message), group in groups.items():
+        first = group[0]
+        tone = {"error": "bad", "warning": "doubtful", "info": "plain"}[first.severity]
+        about = f" [{subject}]" if subject else ""
+        entry = f" (matrix entry {first.entry})" if first.entry else ""
+        yield Line(f"  {first.severity:<10} {rule}{about}: {message}{entry}", tone)
+        spans = [finding.where for finding in group if finding.where]
+        for span in spans[:MAX_SPANS]:
+            yield Line(f"             bytes {_span(span)}", "quiet")
+        if len(spans) > MAX_SPANS:
+            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, see --format json", "quiet")
+        yield Line(f"             next: {first.next}")
+
+
+def _span(span: Span) -> str:
+    return f"{span} ({span.size:,} {'byte' if span.size == 1 else 'bytes'})"

@@ -1,0 +1,38 @@
+"""The published JSON Schemas, made from the very classes that read and write."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bundlekit.model.appliance import Appliance
+from bundlekit.model.manifest import Manifest
+from bundlekit.report.inspection import Inspection
+from bundlekit.report.model import Report
+
+SCHEMAS: Final = {"manifest": Manifest, "state": Appliance, "report": Report, "inspection": Inspection}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) called ``name``; KeyError if there is none.
+
+    Python has None where a file leaves a key out, so in schemas of files that people write null is taken
+    out again: neither the manifest nor a state ever holds it.
+    """
+    import msgspec
+
+    kind = SCHEMAS[name]
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
+    return made if name in ("report", "inspection") else _without_null(made)
+
+
+def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(node, list):
+        return [_without_null(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _without_null(item) for key, item in node.items() if not (key == "default" and item is None)}
+    if "anyOf" in node:
+        choices = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
+        rest = {key: item for key, item in node.items() if key != "anyOf"}
+        return {**choices[0], **rest} if len(choices) == 1 else {**rest, "anyOf": choices}
+    return node

@@ -1,0 +1,103 @@
+"""Canonical JSON: one value, one encoding."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundlekit.layout import canonical
+
+KEYS = st.text("abcxyz019_-", min_size=1, max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.recursive(
+    st.integers(0, 2**53 - 1) | st.booleans() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+).filter(lambda value: depth(value) <= canonical.MAX_DEPTH)
+
+
+def depth(value):
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+@given(VALUES)
+def test_what_is_encoded_decodes_to_itself(value):
+    assert canonical.decode(canonical.encode(value)) == value
+
+
+@given(VALUES)
+def test_other_spellings_of_the_same_value_are_refused(value):
+    for other in (json.dumps(value, ensure_ascii=True), json.dumps(value, indent=1), f" {json.dumps(value)}"):
+        if other.encode() != canonical.encode(value):
+            with pytest.raises(canonical.NotCanonicalError):
+                canonical.decode(other.encode())
+
+
+@given(st.binary(max_size=64) | st.text('{}[]",:\\u0123e.-+ntfalsru ', max_size=40).map(str.encode))
+def test_any_bytes_are_decoded_or_refused(data):
+    try:
+        value = canonical.decode(data)
+    except canonical.NotCanonicalError as error:
+        assert 0 <= error.offset <= len(data)
+    else:
+        assert canonical.encode(value) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "offset"),
+    [
+        (b'{"a":1,"a":2}', "not in the one canonical form", 5),
+        (b'{"b":1,"a":2}', "not in the one canonical form", 2),
+        (b'{"a": 1}', "not in the one canonical form", 5),
+        (b'{"a":1}\n', "not in the one canonical form", 7),
+        (b'{"a":"\\u0041"}', "not in the one canonical form", 6),
+        (b'{"a":"\\/"}', "not in the one canonical form", 6),
+        (b"\xef\xbb\xbf{}", "not JSON", 0),
+        (b'{"a":"\xff"}', "not UTF-8", 6),
+        (b'{"a":"\xed\xa0\x80"}', "not UTF-8", 6),
+        (b'{"a":"\\ud800"}', "half of a surrogate pair", 0),
+        (b'{"a":NaN}', "NaN is not an integer", 5),
+        (b'{"a":-Infinity}', "-Infinity is not an integer", 5),
+        (b'{"a":1.5}', "1.5 is not an integer", 5),
+        (b'{"a":1e400}', "1e400 is not an integer", 5),
+        (b'{"a":-1}', "-1 is not an integer from 0", 5),
+        (b'{"a":9007199254740992}', "9007199254740992 is not an integer from 0 to 2^53-1", 5),
+        (b'{"a":' + b"9" * 100_000 + b"}", "is not an integer from 0 to 2^53-1", 5),
+        (b'{"a":null}', "null is not a value", 0),
+        (b'{"A":1}', "the key 'A' is not made of", 0),
+        (b'{"":1}', "the key '' is not made of", 0),
+        (b'{"a":[1,]}', "not JSON", 8),
+        (b'{"a":"x', "not JSON", 5),
+        (b"", "not JSON", 0),
+        (b"[" * 10_000, "nested deeper than 16 levels", 16),
+        (b'{"a":' * 17, "nested deeper than 16 levels", 80),
+    ],
+    ids=lambda value: str(value)[:24] if isinstance(value, bytes) else None,
+)
+def test_refused_with_reason_and_place(data, message, offset):
+    with pytest.raises(canonical.NotCanonicalError) as caught:
+        canonical.decode(data)
+    assert message in str(caught.value)
+    assert caught.value.offset == offset
+
+
+def test_brackets_in_strings_do_not_count_as_nesting():
+    assert canonical.decode(b'{"a":"' + b"[" * 100 + b'"}') == {"a": "[" * 100}
+
+
+def test_a_mebibyte_of_anything_is_judged_in_bounded_time():
+    size = 1024 * 1024
+    unending = b'{"a":"' + b'\\"' * (size // 2)
+    many_strings = b"[" + b'"",' * (size // 3) + b'""]'
+    many_lists = b"[" + b"[]," * (size // 3) + b"[]]"
+    start = time.monotonic()
+    for data in (unending, many_strings, many_lists, b'"' * size, b"\\" * size):
+        try:
+            canonical.decode(data)
+        except canonical.NotCanonicalError:
+            pass
+    assert time.monotonic() - start < 30  # quadratic behaviour would take hours
