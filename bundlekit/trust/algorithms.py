@@ -135,9 +135,7 @@ def pss_identifier(hash_name: str, salt: int, form: bytes | None = None) -> byte
     return asn1.encode(
         asn1.IdentifierPss(
             algorithm=RSA_PSS,
-            parameters=asn1.PssParameters(
-                hash=inner, mgf=asn1.Mgf(algorithm=MGF1, hash=inner), salt_length=salt
-            ),
+            parameters=asn1.PssParameters(hash=inner, mgf=asn1.Mgf(algorithm=MGF1, hash=inner), salt_length=salt),
         )
     )
 
@@ -186,9 +184,7 @@ def _not_listed(identifier: bytes, what: str) -> Refusal:
     oid = _oid(identifier)
     dotted = oid.dotted_string if oid else ""
     if dotted in WEAK:
-        return Refusal(
-            "weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted]
-        )
+        return Refusal("weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted])
     return malformed(
         f"The {what} ({dotted or identifier.hex()}) is none of the encodings that are accepted", identifier
     )

@@ -138,10 +138,19 @@ class ContentInfo:
 
 
 @asn1.sequence
+class IssuerSerial:
+    """RFC 5035 section 5; the issuer as GeneralNames."""
+
+    issuer: list[asn1.TLV]
+    serial_number: int
+
+
+@asn1.sequence
 class EssCertificate:
-    """ESSCertIDv2 (RFC 5035 section 4) with its default hash, SHA-256, and no issuerSerial."""
+    """ESSCertIDv2 (RFC 5035 section 4) with its default hash, SHA-256."""
 
     hash: bytes
+    issuer_serial: IssuerSerial | None
 
 
 @asn1.sequence

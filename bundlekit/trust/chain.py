@@ -56,9 +56,7 @@ def in_order(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certif
         raise Refusal("not-a-signer-certificate", msg, signer.der)
     for one in (signer, *others):
         if one.self_issued:
-            msg = (
-                f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
-            )
+            msg = f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
             raise malformed(msg, one.der)
     line, rest = [signer], list(others)
     while issuers := [one for one in rest if one.subject_der == line[-1].issuer_der]:
@@ -84,15 +82,17 @@ def judge(line: Sequence[Certificate], anchors: Sequence[Certificate], at: datet
     chain = accepted or _trace(line, anchors)
     if isinstance(chain, Refusal):
         return Chain(certificates=tuple(line), anchor=None, refusals=(chain,))
-    refusals = list(_reasons(chain, at, purpose))
+    refusals: list[Refusal] = []
+    for reason in _reasons(chain, at, purpose):
+        if reason.rule not in {one.rule for one in refusals}:  # the certificate nearest to the signer stands for all
+            refusals.append(reason)
     if not refusals and not accepted:
         msg = f"The chain from {line[0].name} to the anchor {chain[-1].name} breaks a rule of RFC 5280."
         refusals.append(Refusal("chain-invalid", msg, line[0].der))
-    for surplus in [one for one in line if one.der not in {used.der for used in chain}]:
-        msg = (
-            f"The signature carries the certificate {surplus.name}, which its path to the anchor does not use"
-        )
-        refusals.append(malformed(msg, surplus.der))
+    surplus = [one for one in line if one.der not in {used.der for used in chain}]
+    if surplus:
+        msg = f"The signature carries the certificate {surplus[0].name}, which its path to the anchor does not use"
+        refusals.append(malformed(msg, surplus[0].der))
     return Chain(certificates=chain, anchor=chain[-1], refusals=tuple(refusals))
 
 
@@ -298,17 +298,13 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refu
         )
         yield Refusal("chain-unsupported", msg, child.der, salt=scheme.salt)
     elif issuer.pss_only and scheme.salt is None:
-        msg = (
-            f"The key of the CA {issuer.name} is for RSA-PSS only, and signed {child.name} with PKCS#1 v1.5."
-        )
+        msg = f"The key of the CA {issuer.name} is for RSA-PSS only, and signed {child.name} with PKCS#1 v1.5."
         yield Refusal("chain-invalid", msg, child.der)
 
 
 def weak_key(name: str, weakness: str, part: bytes) -> Refusal:
     """A key below the floor, or above the ceiling."""
-    return Refusal(
-        "weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part
-    )
+    return Refusal("weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part)
 
 
 def _part(one: Certificate, chain: Sequence[Certificate]) -> str:

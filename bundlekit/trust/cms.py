@@ -138,9 +138,7 @@ def _single(values: dict[asn1.OID, list[bytes]], kind: asn1.OID, name: str) -> b
 def _vouched(values: dict[asn1.OID, list[bytes]]) -> tuple[bytes, ...]:
     """The certificates named by SHA-256 under the signature; in another form they are not vouched for."""
     try:
-        attribute = asn1.decode(
-            asn1.SigningCertificates, b"".join(values.get(asn1.SIGNING_CERTIFICATE_V2, []))
-        )
+        attribute = asn1.decode(asn1.SigningCertificates, b"".join(values.get(asn1.SIGNING_CERTIFICATE_V2, [])))
     except asn1.NotDerError:
         return ()
     return tuple(one.hash for one in attribute.certificates)
@@ -150,7 +148,7 @@ def attributes(message_digest: bytes, vouched: Sequence[bytes]) -> asn1.SetOf[as
     """The signed attributes we write: no signing time, so that a signature depends on its inputs alone."""
     found = {asn1.CONTENT_TYPE: asn1.encode(asn1.DATA), asn1.MESSAGE_DIGEST: asn1.encode(message_digest)}
     if vouched:
-        certificates = [asn1.EssCertificate(hash=one) for one in vouched]
+        certificates = [asn1.EssCertificate(hash=one, issuer_serial=None) for one in vouched]
         found[asn1.SIGNING_CERTIFICATE_V2] = asn1.encode(asn1.SigningCertificates(certificates=certificates))
     return asn1.set_of(
         [asn1.Attribute(type=kind, values=asn1.set_of([asn1.tlv(value)])) for kind, value in found.items()]

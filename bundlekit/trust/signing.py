@@ -39,9 +39,7 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKeyT
         msg = f"The private key in {path} {given}."
         raise TrustError(msg) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        reason = (
-            "the passphrase is wrong, or the file damaged" if passphrase else "it is not a PEM private key"
-        )
+        reason = "the passphrase is wrong, or the file damaged" if passphrase else "it is not a PEM private key"
         msg = f"{path} cannot be used as a private key: {reason}."
         raise TrustError(msg) from error
 

@@ -52,12 +52,8 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """SHA-256 over what is trusted, whatever the files' names and order; for the report's inputs."""
-        parts = sorted(
-            {*(one.der for one in self.anchors), *(bytes.fromhex(one.key.id) for one in self.pinned)}
-        )
-        return (
-            "sha256:" + hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-        )
+        parts = sorted({*(one.der for one in self.anchors), *(bytes.fromhex(one.key.id) for one in self.pinned)})
+        return "sha256:" + hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def pin(self, key: Key) -> Pinned | None:
         """The pinned key that is this key, by its numbers."""
@@ -167,7 +163,7 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
 
 def pem_certificate(file: Path, block: bytes) -> Certificate:
     """One PEM certificate of ``file``. Raises TrustError."""
-    from base64 import b64decode  # noqa: PLC0415 - not needed where no file is read
+    from base64 import b64decode
 
     try:
         return read_certificate(b64decode(b"".join(block.splitlines()[1:-1]), validate=True))

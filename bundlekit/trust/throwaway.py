@@ -52,9 +52,7 @@ def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Examp
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     if isinstance(key, ed25519.Ed25519PrivateKey):
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return _write(
-            directory, {"signer.pub.pem": f"{TEST_MARK}: {name}\n".encode() + public, "signer.key": secret}
-        )
+        return _write(directory, {"signer.pub.pem": f"{TEST_MARK}: {name}\n".encode() + public, "signer.key": secret})
     issuer = ALGORITHMS[algorithm]()
     root_name, signer_name = _name(f"{name} Root"), _name(f"{name} Signer")
     start = now.replace(microsecond=0)
@@ -115,14 +113,10 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not ca:
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
     match issuer_key:
         case rsa.RSAPrivateKey():
             return builder.sign(issuer_key, hashes.SHA256())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore
 
 
-def verify_signatures(  # noqa: PLR0917 - what is judged, against what, when
+def verify_signatures(
     head: bytes,
     blobs: Sequence[bytes],
     spans: Sequence[Span],
@@ -62,7 +62,7 @@ class _Trust(Frozen, frozen=True, kw_only=True):
     refusals: tuple[Refusal, ...] = ()
 
 
-def _judge(  # noqa: PLR0917 - called once, just above
+def _judge(
     index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, at: datetime, purpose: str
 ) -> SignatureEvidence:
     # 1. Read it: CMS profile, algorithms, certificates.
@@ -70,9 +70,7 @@ def _judge(  # noqa: PLR0917 - called once, just above
         claim = _read(blob)
     except Refusal as refusal:
         problems = _problems([refusal], blob, where, f"signature {index}")
-        return SignatureEvidence(
-            index=index, where=where, trusted=None if store is None else False, problems=problems
-        )
+        return SignatureEvidence(index=index, where=where, trusted=None if store is None else False, problems=problems)
     # 2. Find the key: in the signer's certificate, or among the pinned ones.
     signer = claim.line[0] if claim.line else None
     key = signer.key if signer else _pinned_key(claim, store)
@@ -195,8 +193,7 @@ def _trust(claim: _Claim, key: Key | None, store: TrustStore, at: datetime, purp
         return _Trust(anchor=pin.name, chain=(_signer(claim, key),))
     if not claim.line:
         msg = (
-            f"The signer, {_signer(claim, key)}, is not known here. "
-            "If you do trust it, add its public key to --trust."
+            f"The signer, {_signer(claim, key)}, is not known here. If you do trust it, add its public key to --trust."
         )
         return _Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
     chain = judge(claim.line, store.anchors, at, purpose)

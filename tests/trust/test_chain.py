@@ -1,0 +1,282 @@
+"""Who may sign: chains that hold, and every reason for which they do not."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.trust import pki
+from tests.trust.pki import CODE_SIGNING, NOW, SERVER_AUTH, forge, intermediate, judge, key, root, rules, signer
+
+DAY = timedelta(days=1)
+ANY = x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+
+
+def verdict(leaf, above=(), anchors=None, *, kind="p256", owner="Signer", at=NOW, **options):
+    digest = "sha512" if kind.startswith(("ed", "ml")) else "sha256"
+    blob = forge(key(kind, owner), [leaf, *above], digest=digest, **options)
+    return judge(blob, pki.anchors(*(anchors or [root()])), at=at)
+
+
+def line(count):
+    """Intermediates I1 (under the root) to I<count>, the lowest first."""
+    names = ["Root", *(f"I{n}" for n in range(1, count + 1))]
+    return [intermediate(name, issuer) for issuer, name in pairwise(names)][::-1]
+
+
+GOOD = {
+    "root, signer": lambda: verdict(signer()),
+    "root without keyUsage": lambda: verdict(signer(), anchors=[root(usage=None)]),
+    "root with codeSigning": lambda: verdict(signer(), anchors=[root(purposes=[CODE_SIGNING])]),
+    "intermediate": lambda: verdict(signer(issuer="Intermediate"), [intermediate()]),
+    "intermediate with codeSigning": lambda: verdict(
+        signer(issuer="Intermediate"), [intermediate(purposes=[CODE_SIGNING])]
+    ),
+    "intermediate for any purpose": lambda: verdict(signer(issuer="Intermediate"), [intermediate(purposes=[ANY])]),
+    "intermediate as the anchor": lambda: verdict(signer(issuer="Intermediate"), anchors=[intermediate()]),
+    "intermediate as the anchor, brought along": lambda: verdict(
+        signer(issuer="Intermediate"), [ANCHOR_INTERMEDIATE], anchors=[ANCHOR_INTERMEDIATE]
+    ),
+    "eight intermediates": lambda: verdict(signer(issuer="I8"), line(8)),
+    "several purposes": lambda: verdict(signer(purposes=[SERVER_AUTH, CODE_SIGNING])),
+    "signer without basicConstraints": lambda: verdict(signer(ca=None)),
+    "path length 0": lambda: verdict(signer(), anchors=[root(path_length=0)]),
+    "last second": lambda: verdict(signer(end=NOW)),
+    "first second": lambda: verdict(signer(start=NOW)),
+    "P-521 CA": lambda: verdict(signer(issuer_kind="p521"), anchors=[root("p521")]),
+    "RSA CA": lambda: verdict(signer(issuer_kind="rsa-2048"), anchors=[root("rsa-2048")]),
+    "RSA CA with PSS": lambda: verdict(signer(issuer_kind="rsa-2048", salt=32), anchors=[root("rsa-2048")]),
+    "ML-DSA-65 CA": lambda: verdict(
+        signer("ml-dsa-65", issuer_kind="ml-dsa-65"), anchors=[root("ml-dsa-65")], kind="ml-dsa-65"
+    ),
+    "ML-DSA-87 CA and intermediate": lambda: verdict(
+        signer("ml-dsa-65", "Intermediate", "ml-dsa-87"),
+        [intermediate(kind="ml-dsa-87", issuer_kind="ml-dsa-87")],
+        [root("ml-dsa-87")],
+        kind="ml-dsa-65",
+    ),
+    "Ed25519 signer": lambda: verdict(signer("ed25519"), kind="ed25519"),
+    "two roots of one name": lambda: verdict(signer(), anchors=[root("p384"), root()]),
+}
+ANCHOR_INTERMEDIATE = intermediate()
+
+
+@pytest.mark.parametrize("case", GOOD.values(), ids=GOOD)
+def test_chains_that_hold(case):
+    evidence = case()
+    assert evidence.counts, evidence.problems
+    assert evidence.chain[0].startswith("CN=Signer")
+    assert evidence.chain[-1] == evidence.anchor != ""
+
+
+def numbered_rsa(exponent, bits):
+    """A public RSA key by its numbers; nobody has the private one."""
+    return rsa.RSAPublicNumbers(exponent, (1 << (bits - 1)) | 1).public_key()
+
+
+def issued_for(public):
+    """A signer's certificate for a public key alone."""
+    builder = x509.CertificateBuilder(
+        issuer_name=pki.name("Root"),
+        subject_name=pki.name("Signer"),
+        public_key=public,
+        serial_number=7,
+        not_valid_before=NOW - DAY,
+        not_valid_after=NOW + DAY,
+        extensions=[],
+    )
+    builder = builder.add_extension(pki.key_usage("digital_signature"), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([CODE_SIGNING]), critical=False)
+    return builder.sign(key("p256", "Root"), hashes.SHA256())
+
+
+BAD = {
+    "stranger": (lambda: verdict(signer(issuer="Other")), "signer-unknown"),
+    "stranger with the anchor's name": (
+        lambda: verdict(signer(issuer_kind="p384"), anchors=[root()]),
+        "signer-unknown",
+    ),
+    "stranger's intermediate with the anchor's name": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(issuer_kind="p384")], anchors=[root()]),
+        "signer-unknown",
+    ),
+    "intermediate that did not issue the signer": (
+        lambda: verdict(signer(issuer="Intermediate", issuer_kind="p384"), [intermediate()]),
+        "signer-unknown",
+    ),
+    "intermediate missing": (lambda: verdict(signer(issuer="Intermediate")), "signer-unknown"),
+    "signer for servers": (lambda: verdict(signer(purposes=[SERVER_AUTH])), "wrong-purpose"),
+    "signer for any purpose": (lambda: verdict(signer(purposes=[ANY])), "wrong-purpose"),
+    "signer without a purpose": (lambda: verdict(signer(purposes=None)), "wrong-purpose"),
+    "intermediate for servers": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(purposes=[SERVER_AUTH])]),
+        "wrong-purpose",
+    ),
+    "root for servers": (lambda: verdict(signer(), anchors=[root(purposes=[SERVER_AUTH])]), "wrong-purpose"),
+    "root as signer": (
+        lambda: verdict(root(purposes=[CODE_SIGNING]), owner="Root"),
+        "not-a-signer-certificate",
+    ),
+    "CA as signer": (lambda: verdict(signer(ca=True)), "not-a-signer-certificate"),
+    "CA as signer that may sign data": (
+        lambda: verdict(signer(ca=True, usage=("digital_signature", "key_cert_sign"))),
+        "not-a-signer-certificate",
+    ),
+    "anchor as signer": (
+        lambda: verdict(ANCHOR_SIGNER, anchors=[ANCHOR_SIGNER], owner="Intermediate"),
+        "not-a-signer-certificate",
+    ),
+    "no digitalSignature": (
+        lambda: verdict(signer(usage=("content_commitment",))),
+        "not-a-signer-certificate",
+    ),
+    "no keyUsage": (lambda: verdict(signer(usage=None)), "not-a-signer-certificate"),
+    "not yet valid": (lambda: verdict(signer(start=NOW + timedelta(seconds=1))), "signer-not-yet-valid"),
+    "clock at 1970": (lambda: verdict(signer(), at=NOW.replace(year=1970)), "signer-not-yet-valid"),
+    "expired": (lambda: verdict(signer(end=NOW - timedelta(seconds=1))), "signer-expired"),
+    "intermediate expired": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(end=NOW - DAY)]),
+        "signer-expired",
+    ),
+    "root expired": (lambda: verdict(signer(), anchors=[root(end=NOW - DAY)]), "signer-expired"),
+    "RSA-1024 CA": (
+        lambda: verdict(signer(issuer_kind="rsa-1024"), anchors=[root("rsa-1024")]),
+        "weak-algorithm",
+    ),
+    "secp256k1 CA": (
+        lambda: verdict(signer(issuer_kind="secp256k1"), anchors=[root("secp256k1")]),
+        "weak-algorithm",
+    ),
+    "ML-DSA-44 CA": (
+        lambda: verdict(signer(issuer_kind="ml-dsa-44"), anchors=[root("ml-dsa-44")]),
+        "weak-algorithm",
+    ),
+    "exponent 2^64+1": (lambda: verdict(issued_for(numbered_rsa(2**64 + 1, 2048))), "weak-algorithm"),
+    "RSA-16384": (lambda: verdict(issued_for(numbered_rsa(65537, 16384))), "weak-algorithm"),
+    "Ed25519 CA": (
+        lambda: verdict(signer(issuer_kind="ed25519"), anchors=[root("ed25519")]),
+        "chain-unsupported",
+    ),
+    "certificate with maximum PSS salt": (
+        lambda: verdict(signer(issuer_kind="rsa-2048", salt=222), anchors=[root("rsa-2048")]),
+        "chain-unsupported",
+    ),
+    "signer as issuer": (
+        lambda: verdict(
+            signer(issuer="Intermediate"),
+            [pki.certificate("Intermediate", key("p256", "Intermediate"), "Root", key("p256", "Root"))],
+        ),
+        "chain-invalid",
+    ),
+    "CA without keyCertSign": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(usage=("crl_sign",))]),
+        "chain-invalid",
+    ),
+    "path length": (
+        lambda: verdict(signer(issuer="I2"), [line(2)[0], intermediate("I1", path_length=0)]),
+        "chain-invalid",
+    ),
+    "path length of the anchor": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate()], anchors=[root(path_length=0)]),
+        "chain-invalid",
+    ),
+    "nine intermediates": (lambda: verdict(signer(issuer="I9"), line(9)), "chain-invalid"),
+    "critical extension nobody knows": (
+        lambda: verdict(signer(extra=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0"), True)])),
+        "chain-invalid",
+    ),
+    "critical policy constraints": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(extra=[(x509.PolicyConstraints(0, None), True)])]),
+        "chain-invalid",
+    ),
+    "name constraints": (
+        lambda: verdict(
+            signer(issuer="Intermediate"),
+            [intermediate(extra=[(x509.NameConstraints([x509.DNSName("example.com")], None), True)])],
+        ),
+        "chain-invalid",
+    ),
+    "anchor brought along": (lambda: verdict(signer(), [root()]), "signature-malformed"),
+    "self-signed signer": (
+        lambda: verdict(pki.certificate("Signer", key("p256", "Signer"), purposes=[CODE_SIGNING])),
+        "signature-malformed",
+    ),
+    "surplus certificate": (lambda: verdict(signer(), [intermediate()]), "signature-malformed"),
+    "surplus certificate above the anchor": (
+        lambda: verdict(signer(issuer="I2"), line(2), anchors=[root(common="I2")]),
+        "signature-malformed",
+    ),
+    "two certificates of one issuer": (
+        lambda: verdict(signer(issuer="Intermediate"), [intermediate(), intermediate(end=NOW + DAY)]),
+        "signature-malformed",
+    ),
+    "one issuer and serial number twice": (
+        lambda: verdict(signer(serial=5), [signer(serial=5, end=NOW + DAY)]),
+        "signature-malformed",
+    ),
+    "seventeen certificates": (lambda: verdict(signer(issuer="I16"), line(16)), "signature-malformed"),
+}
+ANCHOR_SIGNER = intermediate(usage=("digital_signature", "key_cert_sign"), purposes=[CODE_SIGNING])
+
+
+@pytest.mark.parametrize(("case", "rule"), BAD.values(), ids=BAD)
+def test_chains_that_do_not_hold(case, rule):
+    evidence = case()
+    assert rules(evidence) == [rule], evidence.problems
+    assert not evidence.counts
+    assert evidence.trusted is False
+    assert evidence.problems[0].message.endswith((".", "`."))
+
+
+@pytest.mark.parametrize("hash_", [pki.SHA1, hashes.SHA224()], ids=["sha1", "sha224"])
+def test_certificates_signed_with_weak_hashes(hash_):
+    key("rsa-2048", "Root")
+    leaf = resigned(hash_)
+    assert rules(verdict(leaf, anchors=[root("rsa-2048")])) == ["weak-algorithm"]
+
+
+def resigned(hash_):
+    """A signer's certificate under a weak hash, which the library does not write: put together by hand."""
+    from asn1crypto import x509 as asn1_x509
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    leaf = asn1_x509.Certificate.load(pki.der(signer(issuer_kind="rsa-2048")))
+    algorithm = {"algorithm": f"{hash_.name}_rsa"}
+    tbs = leaf["tbs_certificate"]
+    tbs["signature"] = algorithm
+    leaf["signature_algorithm"] = algorithm
+    signature = key("rsa-2048", "Root").sign(tbs.dump(force=True), padding.PKCS1v15(), hash_)
+    leaf["signature_value"] = signature
+    return x509.load_der_x509_certificate(leaf.dump(force=True))
+
+
+def test_reasons_are_named_together():
+    leaf = signer(purposes=[SERVER_AUTH], end=NOW - DAY, usage=None)
+    assert rules(verdict(leaf)) == ["not-a-signer-certificate", "wrong-purpose", "signer-expired"]
+
+
+def test_messages_name_the_certificate_the_date_and_the_remedy():
+    (problem,) = verdict(signer(end=NOW - DAY)).problems
+    assert "CN=Signer" in problem.message
+    assert "2026-11-23 00:00:00 UTC" in problem.message
+    assert "Sign again" in problem.message
+    assert problem.params == {"expired": "2026-11-23 00:00:00 UTC", "at": "2026-11-24 00:00:00 UTC"}
+    assert problem.where.start > 1000
+
+
+def test_another_purpose_can_be_asked_for():
+    leaf = signer(purposes=[x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    blob = forge(key("p256", "Signer"), [leaf])
+    assert judge(blob, pki.anchors(root()), purpose="email-protection").counts
+
+
+def test_one_key_has_one_id_however_it_is_encoded():
+    from bundlekit.trust.keys import describe
+
+    public = key("p256", "Signer").public_key()
+    point = public.public_bytes(pki.Encoding.X962, pki.PublicFormat.CompressedPoint)
+    compressed = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    assert describe(compressed).id == describe(public).id

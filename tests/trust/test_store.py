@@ -1,0 +1,81 @@
+"""What may stand where trust is kept, and what may not."""
+
+import msgspec
+import pytest
+
+from bundlekit.errors import TrustError
+from bundlekit.trust import store
+from bundlekit.trust.store import load_trust, read_certificates
+from tests.trust import pki
+from tests.trust.pki import key
+
+ROOT = pki.pem(pki.root())
+KEY = pki.pem(key("ed25519").public_key())
+
+BAD = {
+    "a signer's certificate": (pki.pem(pki.signer()), "not a CA"),
+    "a private key": (pki.pem(key("p256")), "private key"),
+    "a private key beside a root": (ROOT + pki.pem(key("p256")), "private key"),
+    "nothing": (b"", "not a PEM file"),
+    "text": (b"hello", "not a PEM file"),
+    "DER": (pki.der(pki.root()), "not a PEM file"),
+    "a damaged PEM": (ROOT + ROOT[:-20], "not a PEM file"),
+    "damaged contents": (ROOT.replace(b"MI", b"!!", 1), "cannot be used"),
+    "another thing": (ROOT.replace(b"CERTIFICATE", b"X509 CRL"), "'X509 CRL'"),
+    "a damaged key": (KEY.replace(b"MC", b"MD", 1), "cannot be used"),
+    "too much": (b"x" * (store.MAX_FILE + 1), "more than"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
+def test_what_cannot_be_trusted(tmp_path, content, words):
+    (tmp_path / "trust.pem").write_bytes(content)
+    with pytest.raises(TrustError, match=words):
+        load_trust([tmp_path / "trust.pem"])
+
+
+def test_nothing_is_no_trust(tmp_path):
+    for paths in ([], [tmp_path]):
+        with pytest.raises(TrustError, match="nothing to trust"):
+            load_trust(paths)
+    with pytest.raises(TrustError, match="not there"):
+        load_trust([tmp_path / "missing.pem"])
+
+
+def test_a_folder_and_files(tmp_path):
+    (tmp_path / "a.pem").write_bytes(b"Some words first.\n" + ROOT + pki.pem(pki.root(common="Other")))
+    (tmp_path / "b.pub").write_bytes(KEY)
+    (tmp_path / "notes.txt").write_text("not read")
+    found = load_trust([tmp_path, tmp_path / "a.pem"])
+    assert [one.subject for one in found.anchors] == ["CN=Root,O=TEST ONLY", "CN=Other,O=TEST ONLY"]
+    assert [one.name for one in found.pinned] == ["b.pub"]
+    again = load_trust([tmp_path / "b.pub", tmp_path / "a.pem"])
+    assert again.digest == found.digest != load_trust([tmp_path / "b.pub"]).digest
+
+
+def test_too_many(tmp_path, monkeypatch):
+    (tmp_path / "a.pem").write_bytes(ROOT + KEY)
+    monkeypatch.setattr(store, "MAX_ENTRIES", 1)
+    with pytest.raises(TrustError, match="more than 1 "):
+        load_trust([tmp_path])
+    monkeypatch.setattr(store, "MAX_FILES", 0)
+    with pytest.raises(TrustError, match="at most 0 "):
+        load_trust([tmp_path])
+
+
+def test_certificates_in_order(tmp_path):
+    (tmp_path / "chain.pem").write_bytes(pki.pem(pki.signer()) + ROOT + KEY)
+    assert [one.subject[:7] for one in read_certificates(tmp_path / "chain.pem")] == ["CN=Sign", "CN=Root"]
+
+
+def test_two_pinned_keys_with_one_identifier():
+    """A SHA-1 collision, played: the key that made the signature is the one that counts."""
+    right, wrong = (pki.describe(key("ed25519", owner).public_key()) for owner in ("Signer", "Other"))
+    fake = pki.Pinned(name="fake", key=msgspec.structs.replace(wrong, identifier=right.identifier))
+    real = pki.Pinned(name="real", key=right)
+    blob = pki.forge(key("ed25519", "Signer"), [], digest="sha512")
+    for pinned in ((fake, real), (real, fake)):
+        evidence = pki.judge(blob, store.TrustStore(pinned=pinned))
+        assert evidence.counts
+        assert evidence.anchor == "real"
+    assert pki.rules(pki.judge(blob, store.TrustStore(pinned=(fake,)))) == ["signature-wrong"]
