@@ -11,7 +11,50 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from bundlekit.model.primitives import FactName, Key, Minutes, Name, RangeText, Strict, Text, VersionText
+from bundlekit.model.primitives import (
+    END,
+    FactName,
+    Key,
+    Minutes,
+    Name,
+    RangeText,
+    Strict,
+    Text,
+    VersionText,
+)
+
+FormText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9.+~!()_#%@*-]{1,64}" + END,
+        description="One spelling of a version: # a number, % a hexadecimal number, @ letters, * the build.",
+    ),
+]
+
+Mark = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:[A-Za-z]{1,32}|[.+~!()_-])" + END,
+        description="A word, or one punctuation mark, that stands in versions.",
+    ),
+]
+
+
+class DeclaredScheme(Strict, frozen=True, kw_only=True):
+    """A version scheme as data: how versions are spelled, and which of their words come before a release.
+
+    ``forms`` are tried in turn; a version that fits none is refused. ``#`` stands for digits, ``%`` for
+    hexadecimal digits, ``@`` for letters, a final ``*`` for all that remains (the build); every other
+    character stands for itself: ``#.#(#)@#(#)`` is Cisco's ``7.0(3)I7(9)``. Numbers and words are compared
+    from left to right: ``pre_releases`` (in their order) < nothing more < a word < a number; punctuation only
+    tells apart what is equal otherwise. ``ignored`` words (a leading ``v``) do not count. The build counts,
+    in order and equality, only where ``build`` is ``compared``.
+    """
+
+    forms: Annotated[tuple[FormText, ...], Meta(min_length=1, max_length=32)]
+    pre_releases: Annotated[tuple[Mark, ...], Meta(max_length=32)] = ()
+    ignored: Annotated[tuple[Mark, ...], Meta(max_length=32)] = ()
+    build: Literal["ignored", "compared"] = "ignored"
 
 
 class Condition(Strict, frozen=True, kw_only=True):
@@ -38,13 +81,15 @@ class Source(Entry, frozen=True, kw_only=True):
     """Versions this release may be installed over: a range, or an edge where ``versions`` is one version.
 
     ``except`` are releases denied within the range; ``unlisted`` lets a range reach versions that the matrix
-    does not list; ``keys`` are key names the source must already trust; ``tested`` names the test record.
+    does not list; ``by_release`` compares an installed pre-release by its release number (1.8.0-beta.1 as
+    1.8.0); ``keys`` are key names the source must already trust; ``tested`` names the test record.
     """
 
     versions: RangeText
     except_: Annotated[tuple[VersionText, ...], Meta(max_length=256)] = field(default=(), name="except")
     models: tuple[Name, ...] = ()
     unlisted: bool = False
+    by_release: bool = False
     method: Literal["rolling", "offline", "reimage"] = "rolling"
     reversible: bool = True
     minutes: Minutes | None = None
@@ -123,10 +168,13 @@ class TrustedKeys(Strict, frozen=True, kw_only=True):
 class Matrix(Strict, frozen=True, kw_only=True):
     """The upgrade matrix of one release.
 
-    ``releases`` are the known ones; without the list every range has to say ``unlisted``. ``order`` says
-    whether releases follow one another by version or as listed (a 37 that came out after a 38).
+    ``scheme`` spells out the version scheme where the manifest says ``declared``. ``releases`` are the known
+    ones; without the list every source has to say ``unlisted``. ``order`` says whether releases follow one
+    another by version or as listed (a 37 that came out after a 38); a version that is not listed, but for the
+    bundle's own, then has no place in the order.
     """
 
+    scheme: DeclaredScheme | None = None
     order: Literal["version", "listed"] = "version"
     releases: Annotated[tuple[VersionText, ...], Meta(max_length=8192)] = ()
     aliases: Annotated[tuple[Alias, ...], Meta(max_length=8192)] = ()

@@ -1,0 +1,463 @@
+"""Version schemes: a bundle declares how its versions are to be read, and nothing is ever guessed.
+
+``scheme_named("dotted").parse("5.40.00")`` gives a `Version`: it compares, hashes, and prints as it was
+written. A string that does not fit its scheme is a `VersionError` that says why; it is never read as 0.0.0.
+
+The schemes:
+
+``pep440``    Python's (PEP 440), read by packaging, which is imported here only, and only when it is needed.
+``semver``    Semantic Versioning 2.0.0; build metadata does not count.
+``dotted``    numbers joined by dots, zero padding allowed, perhaps after a ``v``, perhaps ``-`` and a build,
+              which does not count: 5.40.00-0500212. Of two that begin alike the shorter is the older, so that
+              6.3 is neither 6.3.0 nor 6.30: a label means a release only where an alias says so.
+``declared``  spelled out as data in the bundle (`DeclaredScheme`); matched in one pass, without backtracking.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from bundlekit.errors import VersionError
+from bundlekit.model.matrix import DeclaredScheme
+from bundlekit.model.primitives import Frozen
+
+MAX_LENGTH: Final = 64
+"""Characters of the longest version; the manifest's schema has the same limit (`VersionText`)."""
+
+DIGITS: Final = frozenset("0123456789")
+HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
+LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+PUNCTUATION: Final = frozenset(".+~!()_-")
+ALPHABET: Final = DIGITS | LETTERS | PUNCTUATION
+
+
+class Reading(NamedTuple):
+    """What a scheme makes of a string.
+
+    ``key`` orders it; ``release`` is the key it would have without its pre-release part; ``numbers`` are the
+    release numbers it begins with; ``build`` is what identifies the build, if the string says it.
+    """
+
+    key: Any
+    release: Any
+    numbers: tuple[int, ...]
+    build: str = ""
+
+
+class MisfitError(ValueError):
+    """Why a string does not fit; `VersionScheme.parse` adds the string and the scheme."""
+
+
+class Version:
+    """A version, read by a scheme: totally ordered among its own, equal exactly where the hashes are.
+
+    ``str(version)`` is the spelling it came in. Versions of two schemes are unequal and cannot be ordered.
+    """
+
+    __slots__ = ("build", "key", "numbers", "release", "scheme", "text")
+
+    def __init__(self, text: str, scheme: VersionScheme, reading: Reading) -> None:
+        self.text = text
+        self.scheme = scheme
+        self.key, self.release, self.numbers, self.build = reading
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Whether this comes before the release whose numbers it bears: 10.0.0-rc1 has not reached 10.0."""
+        return bool(self.key < self.release)
+
+    @property
+    def as_release(self) -> Version:
+        """The release that this is a pre-release of; itself, if it is none."""
+        return Version(self.text, self.scheme, Reading(self.release, self.release, self.numbers, self.build))
+
+    def begins_with(self, numbers: tuple[int, ...]) -> bool:
+        """Whether this has reached a release with these leading numbers: 17.3.1 begins with 17.3."""
+        return self.numbers[: len(numbers)] == numbers and not self.is_prerelease
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Version {self.text} ({self.scheme.name})>"
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Version):
+            return NotImplemented
+        return self.scheme == other.scheme and bool(self.key == other.key)
+
+    def _ordered(self, other: object, compare: Callable[[Any, Any], object]) -> bool:
+        if isinstance(other, Version) and self.scheme == other.scheme:
+            return bool(compare(self.key, other.key))
+        raise TypeError(f"{self!r} and {other!r} follow different schemes and have no order")
+
+    def __lt__(self, other: object) -> bool:
+        return self._ordered(other, operator.lt)
+
+    def __le__(self, other: object) -> bool:
+        return self._ordered(other, operator.le)
+
+    def __gt__(self, other: object) -> bool:
+        return self._ordered(other, operator.gt)
+
+    def __ge__(self, other: object) -> bool:
+        return self._ordered(other, operator.ge)
+
+
+class VersionScheme:
+    """A way of reading versions; ``parse`` is all it does.
+
+    ``basis`` is what it was made from besides its name: two schemes are equal if both are.
+    """
+
+    __slots__ = ("_read", "basis", "name")
+
+    def __init__(self, name: str, read: Callable[[str], Reading], basis: object = None) -> None:
+        self.name = name
+        self.basis = basis
+        self._read = read
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VersionScheme):
+            return NotImplemented
+        return self is other or (self.name == other.name and self.basis == other.basis)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.basis))
+
+    def parse(self, text: str) -> Version:
+        """Read a version, in time linear in its length (64 at most); VersionError if it is none."""
+        try:
+            _require_alphabet(text)
+            return Version(text, self, self._read(text))
+        except MisfitError as why:
+            raise VersionError(
+                f"{quoted(text)} is not a version of the scheme {self.name}: {why}.",
+                next_step="Correct the version, or add an alias for it, or declare the scheme it follows.",
+            ) from None
+
+
+def scheme_named(name: str, declared: DeclaredScheme | None = None) -> VersionScheme:
+    """The scheme of that name; ``declared`` needs its declaration. VersionError if it cannot be used."""
+    if name == "declared" and declared is not None:
+        return VersionScheme(name, _Forms(declared).read, declared)
+    if name in _READERS:
+        return VersionScheme(name, _READERS[name])
+    if name == "declared":
+        raise VersionError(
+            "The version scheme is 'declared', but the matrix does not declare one.",
+            next_step="Add [scheme] with its forms to the matrix.",
+        )
+    raise VersionError(
+        f"There is no version scheme {quoted(name)}.", next_step=f"Use {', '.join(_READERS)} or declared."
+    )
+
+
+def in_listed_order(scheme: VersionScheme, releases: Sequence[str]) -> VersionScheme:
+    """A scheme that reads the same strings, but orders them as listed; one that is not listed has no place.
+
+    VersionError if a release does not fit the scheme underneath.
+    """
+    places: dict[Version, int] = {}
+    for release in releases:
+        places.setdefault(scheme.parse(release), len(places))
+
+    def read(text: str) -> Reading:
+        version = scheme.parse(text)
+        place = places.get(version)
+        if place is None:
+            raise MisfitError("the matrix orders releases as listed, and this one is not listed")
+        return Reading(place, place + version.is_prerelease, version.numbers, version.build)
+
+    return VersionScheme(f"{scheme.name}, as listed", read, (scheme, tuple(releases)))
+
+
+def quoted(text: str) -> str:
+    """Text that came from outside, short and without characters that could disturb a terminal."""
+    return ascii(text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "~")
+
+
+def release_prefix(text: str) -> tuple[int, ...]:
+    """The numbers of ``17.3``, which stands for every release that begins with them; VersionError if none."""
+    parts = text.split(".")
+    if len(text) > MAX_LENGTH or not all(part and DIGITS.issuperset(part) for part in parts):
+        raise VersionError(
+            f"{quoted(text)} is not the beginning of release numbers.",
+            next_step="Write numbers joined by dots, such as 17.3.",
+        )
+    return tuple(map(int, parts))
+
+
+def _require_alphabet(text: str) -> None:
+    if not text:
+        raise MisfitError("it is empty")
+    if len(text) > MAX_LENGTH:
+        raise MisfitError(f"it has {len(text)} characters, and {MAX_LENGTH} is the limit")
+    if not ALPHABET.issuperset(text):
+        raise MisfitError("it has a character that no version has")
+    if text[0] in PUNCTUATION:
+        raise MisfitError("it begins with punctuation")
+
+
+# --- the three fixed schemes --------------------------------------------------------------------------------
+
+
+def _read_dotted(text: str) -> Reading:
+    release, dash, build = text.partition("-")
+    parts = release.removeprefix("v").split(".")
+    for number, part in enumerate(parts, 1):
+        if not part or not DIGITS.issuperset(part):
+            raise MisfitError(f"its part {number}, {quoted(part)}, is not a number")
+    if dash and not build:
+        raise MisfitError("a build has to follow '-'")
+    numbers = tuple(map(int, parts))
+    return Reading(numbers, numbers, numbers, build)
+
+
+def _read_semver(text: str) -> Reading:
+    """Section numbers in the comments are those of Semantic Versioning 2.0.0."""
+    precedence, plus, build = text.partition("+")
+    core, dash, pre_release = precedence.partition("-")
+    parts = core.split(".")
+    if len(parts) != 3:  # 2
+        raise MisfitError(f"it has {len(parts)} parts instead of major.minor.patch")
+    for part in parts:
+        if not part or not DIGITS.issuperset(part):
+            raise MisfitError(f"its part {quoted(part)} is not a number")
+        _refuse_padding(part)
+    if plus:  # 10
+        for part in build.split("."):
+            _require_identifier(part)
+    numbers = tuple(map(int, parts))
+    release = (numbers, (1,))
+    if not dash:
+        return Reading(release, release, numbers, build)
+    ranks: list[tuple[int, int | str]] = []
+    for part in pre_release.split("."):  # 9
+        _require_identifier(part)
+        if DIGITS.issuperset(part):
+            _refuse_padding(part)
+            ranks.append((0, int(part)))  # 11.4.1, 11.4.3: numbers as numbers, before words
+        else:
+            ranks.append((1, part))  # 11.4.2: words in ASCII order
+    return Reading((numbers, (0, *ranks)), release, numbers, build)
+
+
+def _refuse_padding(part: str) -> None:
+    if len(part) > 1 and part[0] == "0":
+        raise MisfitError(f"its number {quoted(part)} is padded with a zero")
+
+
+def _require_identifier(part: str) -> None:
+    if not part or not (DIGITS | LETTERS | {"-"}).issuperset(part):
+        raise MisfitError(f"its identifier {quoted(part)} is empty or not of letters, digits and hyphens")
+
+
+def _read_pep440(text: str) -> Reading:
+    from packaging.version import InvalidVersion  # noqa: PLC0415 - only who uses the scheme pays for the import
+    from packaging.version import Version as Pep440  # noqa: PLC0415
+
+    try:
+        version = Pep440(text)
+    except InvalidVersion:
+        raise MisfitError("PEP 440 does not know this form") from None
+    return Reading(version, Pep440(version.base_version), version.release)
+
+
+_READERS: Final[dict[str, Callable[[str], Reading]]] = {
+    "pep440": _read_pep440,
+    "semver": _read_semver,
+    "dotted": _read_dotted,
+}
+
+
+# --- the declared scheme ------------------------------------------------------------------------------------
+
+_TAKES: Final = {"#": DIGITS, "%": HEXADECIMAL, "@": LETTERS, "*": ALPHABET}
+
+# What is compared, from left to right: a pre-release < nothing more < a word < a number.
+_PRE, _END, _WORD, _NUMBER = range(4)
+
+_Piece = int | str
+"""A number, a word, or one punctuation mark of a version."""
+
+
+class _Forms:
+    """A declared scheme, made ready to read.
+
+    A placeholder takes every character it can, and what follows it in the form must not be able to take the
+    same: so a form fits in at most one way, found in one pass.
+    """
+
+    def __init__(self, declared: DeclaredScheme) -> None:
+        self.declared = declared
+        self.forms = [_elements(form) for form in declared.forms]
+        self.pre_releases = {mark: place for place, mark in enumerate(declared.pre_releases)}
+        self.ignored = frozenset(declared.ignored)
+        if both := self.ignored & self.pre_releases.keys():
+            raise VersionError(f"The declared scheme both ignores and compares {quoted(min(both))}.")
+
+    def read(self, text: str) -> Reading:
+        for form in self.forms:
+            if (pieces := _fit(form, text)) is not None:
+                return self._reading(*pieces)
+        raise MisfitError(f"it fits none of the forms {', '.join(self.declared.forms)}")
+
+    def _reading(self, pieces: list[_Piece], build: str) -> Reading:
+        ranks: list[tuple[int, _Piece]] = []
+        marks = ""  # punctuation up to the last number or word, and since
+        since = ""
+        release = None
+        for piece in pieces:
+            if piece in self.ignored:
+                continue
+            if piece in self.pre_releases:
+                release = release or _key(ranks, marks)
+                ranks.append((_PRE, self.pre_releases[str(piece)]))
+            elif isinstance(piece, int):
+                ranks.append((_NUMBER, piece))
+            elif piece in PUNCTUATION:
+                since += piece
+                continue
+            else:
+                ranks.append((_WORD, piece))
+            marks, since = marks + since, ""
+        key = _key(ranks, marks if build else marks + since)
+        release = release or key
+        if self.declared.build == "compared":
+            key, release = (*key, _natural(build)), (*release, _natural(build))
+        numbers = tuple(
+            int(piece) for rank, piece in itertools.takewhile(lambda ranked: ranked[0] == _NUMBER, ranks)
+        )
+        return Reading(key, release, numbers, build)
+
+
+def _elements(form: str) -> list[str]:
+    """Placeholders, words, numbers and punctuation marks of a form, in order."""
+    for here, following in itertools.pairwise(form):
+        if not _TAKES.get(here, frozenset()).isdisjoint(_TAKES.get(following, following)):
+            raise VersionError(
+                f"The form {quoted(form)} of the declared scheme does not say where {here!r} ends "
+                f"and {following!r} begins.",
+                next_step="Put a separating character between the two; '*' can only be the last.",
+            )
+    return list(_runs(form))
+
+
+def _runs(text: str) -> Iterator[str]:
+    """Runs of digits and of letters, and every other character by itself."""
+
+    def kind(numbered: tuple[int, str]) -> int:
+        place, character = numbered
+        return -1 if character in DIGITS else -2 if character in LETTERS else place
+
+    for _, run in itertools.groupby(enumerate(text), kind):
+        yield "".join(character for _, character in run)
+
+
+def _fit(form: list[str], text: str) -> tuple[list[_Piece], str] | None:
+    """The pieces of ``text`` and its build, if it has this form; None if it has not."""
+    pieces: list[_Piece] = []
+    at = 0
+    for element in form:
+        if (taken := _TAKES.get(element)) is None:
+            stop = at + len(element) if text.startswith(element, at) else at
+        else:
+            stop = at + sum(
+                1 for _ in itertools.takewhile(taken.__contains__, itertools.islice(text, at, None))
+            )
+        if stop == at:
+            return None
+        if element == "*":
+            return pieces, text[at:]
+        found = text[at:stop]
+        is_number = element in ("#", "%") or DIGITS.issuperset(element)
+        pieces.append(int(found, 16 if element == "%" else 10) if is_number else found)
+        at = stop
+    return (pieces, "") if at == len(text) else None
+
+
+def _key(ranks: list[tuple[int, _Piece]], marks: str) -> tuple[object, ...]:
+    # Punctuation comes last: it decides nothing but that 1.2-3 is not 1.2.3.
+    return ((*ranks, (_END,)), marks)
+
+
+def _natural(build: str) -> tuple[tuple[int, _Piece], ...]:
+    """A build id in the order people expect: its numbers as numbers."""
+    return tuple((_NUMBER, int(run)) if DIGITS.issuperset(run) else (_WORD, run) for run in _runs(build))
+
+
+# --- ranges -------------------------------------------------------------------------------------------------
+
+_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {  # the longer before what they begin with
+    ">=": operator.ge,
+    "<=": operator.le,
+    "!=": operator.ne,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+
+
+class Clause(Frozen, frozen=True, kw_only=True):
+    """One comparison of a range: the version has to be ``operator`` (``>=``, ``!=`` …) ``bound``."""
+
+    operator: str
+    bound: Version
+
+
+class Range:
+    """Versions that satisfy all of some comparisons: ``>=5.30.02, <5.40.00``; ``*`` has none, so fits all.
+
+    The order is the plain one of the scheme: 10.0.0-rc1 is below 10.0.0, so ``<10.0.0`` contains it and
+    ``>=10.0.0`` does not.
+    """
+
+    __slots__ = ("clauses", "text")
+
+    def __init__(self, text: str, clauses: tuple[Clause, ...]) -> None:
+        self.text = text
+        self.clauses = clauses
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def exact(self) -> Version | None:
+        """The one version this names, if it is spelled as one version."""
+        only = self.clauses[0] if len(self.clauses) == 1 else None
+        return only.bound if only and only.operator == "==" else None
+
+    def __contains__(self, version: Version) -> bool:
+        return all(_OPERATORS[clause.operator](version, clause.bound) for clause in self.clauses)
+
+
+def parse_range(text: str, parse: Callable[[str], Version]) -> Range:
+    """Read a range whose versions ``parse`` reads; VersionError names the position of what is wrong."""
+    if text.strip() == "*":
+        return Range(text, ())
+    clauses = []
+    start = 0
+    for part in text.split(","):
+        comparison = part.strip()
+        sign = next((sign for sign in _OPERATORS if comparison.startswith(sign)), "")
+        version = comparison[len(sign) :].lstrip()
+        position = start + len(part) - len(part.lstrip()) + len(comparison) - len(version) + 1
+        if not version:
+            raise VersionError(f"The range {quoted(text)} lacks a version at character {position}.")
+        try:
+            bound = parse(version)
+        except VersionError as why:
+            raise VersionError(
+                f"The range {quoted(text)} is wrong at character {position}: {why}", next_step=why.next_step
+            ) from None
+        clauses.append(Clause(operator="==" if sign in ("", "=") else sign, bound=bound))
+        start += len(part) + 1
+    return Range(text, tuple(clauses))
