@@ -23,26 +23,33 @@ class Observed(Strict, frozen=True, kw_only=True):
 
 
 class Member(Strict, frozen=True, kw_only=True):
-    """One appliance of the pair, named by its serial. ``free`` is free bytes by place."""
+    """One appliance of the pair, named by its serial.
+
+    ``free`` is free bytes by place, ``counter`` the security counter this member demands.
+    """
 
     role: Literal["active", "standby"]
     version: VersionText
     build: VersionText | None = None
     released: Date | None = None
     free: dict[Key, Count] = {}
+    counter: Count | None = None
 
 
 class InstalledComponent(Strict, frozen=True, kw_only=True):
     """A component that the pair shares, such as the storage software."""
 
     version: VersionText
+    build: VersionText | None = None
+    released: Date | None = None
 
 
 class Appliance(Strict, frozen=True, kw_only=True):
     """An appliance pair: its members by serial, shared components, and facts.
 
     What is absent is *unknown*, never zero and never fine. ``counter`` is the security counter the pair
-    demands, ``trusts`` the key names it trusts, ``hold`` why updates are on hold (None or absent: no hold).
+    demands (its highest member's, where a member demands more), ``includes`` the fixes it has (an empty list:
+    none), ``trusts`` the key names it trusts, ``hold`` why updates are on hold (None or absent: no hold).
     """
 
     schema: Literal["bundlekit/state/1"]
@@ -53,7 +60,7 @@ class Appliance(Strict, frozen=True, kw_only=True):
     members: Annotated[dict[Name, Member], Meta(min_length=1, max_length=8)]
     components: dict[Key, InstalledComponent] = {}
     counter: Count | None = None
-    includes: tuple[Name, ...] = ()
+    includes: tuple[Name, ...] | None = None
     trusts: tuple[Name, ...] | None = None
     tool: VersionText | None = None
     hold: Text | None = None
