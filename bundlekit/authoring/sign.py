@@ -18,7 +18,7 @@ from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import SignatureClaim, Span
 from bundlekit.model.primitives import Frozen
 from bundlekit.source import FileSource
-from bundlekit.trust import key_matches, load_private_key, read_certificates, verify_signatures
+from bundlekit.trust import belongs, load_private_key, read_certificates, verify_signatures
 from bundlekit.trust import sign as sign_head
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def load_signers(
     signers = []
     for path in keys:
         key = load_private_key(path, ask)
-        chain = next((chain for chain in chains if key_matches(key, chain[1][0])), None)
+        chain = next((chain for chain in chains if belongs(key, chain[1][0])), None)
         if chain:
             chains.remove(chain)
         signers.append(Signer(key=key, certificates=chain[1] if chain else (), pss=pss))

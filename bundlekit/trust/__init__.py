@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.signing import load_private_key, sign
+    from bundlekit.trust.signing import belongs, load_private_key, sign
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
-    from bundlekit.trust.throwaway import keygen
+    from bundlekit.trust.throwaway import ALGORITHMS, keygen
     from bundlekit.trust.verify import verify_signatures
 
 __all__ = [
+    "ALGORITHMS",
     "Certificate",
     "TrustStore",
+    "belongs",
     "keygen",
     "load_private_key",
     "load_trust",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ALGORITHMS": "throwaway",
+    "belongs": "signing",
     "Certificate": "certificates",
     "TrustStore": "store",
     "keygen": "throwaway",

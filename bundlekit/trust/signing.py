@@ -18,7 +18,7 @@ from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.store import read_pem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -29,15 +29,22 @@ CURVE_HASHES = {"p256": "sha256", "p384": "sha384", "p521": "sha512"}
 """The hash of the strength of the curve (NIST SP 800-57 part 1)."""
 
 
-def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKeyTypes:
-    """Read a private key from a PEM file. Raises TrustError."""
+def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> PrivateKeyTypes:
+    """Read a private key from a PEM file; ``ask`` is called for the passphrase if it has one.
+
+    Raises TrustError.
+    """
     data = read_pem(path)
+    passphrase = None
     try:
-        return load_pem_private_key(data, passphrase)
-    except TypeError as error:
-        given = "is not encrypted, yet a passphrase was given" if passphrase else "needs a passphrase"
-        msg = f"The private key in {path} {given}."
-        raise TrustError(msg) from error
+        try:
+            return load_pem_private_key(data, None)
+        except TypeError:  # it is encrypted
+            if ask is None:
+                msg = f"The private key in {path} needs a passphrase."
+                raise TrustError(msg) from None
+            passphrase = ask(path)
+            return load_pem_private_key(data, passphrase)
     except (ValueError, UnsupportedAlgorithm) as error:
         reason = "the passphrase is wrong, or the file damaged" if passphrase else "it is not a PEM private key"
         msg = f"{path} cannot be used as a private key: {reason}."
@@ -125,3 +132,11 @@ def _sign(scheme: Scheme, key: PrivateKeyTypes, data: bytes) -> bytes:
         case _:
             msg = "Keys of this kind cannot sign bundles."
             raise SigningError(msg)
+
+
+def belongs(key: PrivateKeyTypes, certificate: Certificate) -> bool:
+    """Whether ``certificate`` is one of the public key that goes with the private ``key``."""
+    try:
+        return certificate.key is not None and certificate.key.id == describe(key.public_key()).id
+    except Refusal:
+        return False
