@@ -25,7 +25,6 @@ from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Question
 from bundlekit.report.build import release_of, report
-from bundlekit.report.inspection import Inspection
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import verify_signatures
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -106,6 +106,8 @@ def preflight(
 
 def inspect(file: str | Path) -> Inspection:
     """What a bundle claims to be, as far as its head can be read. Verifies nothing, and says so."""
+    from bundlekit.report.inspection import Inspection
+
     with FileSource(file) as source:
         bundle = reader.read(source)
         signatures = _verify(bundle, dt.datetime.now(dt.UTC), None)
@@ -117,7 +119,7 @@ def inspect(file: str | Path) -> Inspection:
         claims=release_of(bundle.manifest) if bundle.manifest else None,
         manifest=bundle.document,
         signatures=signatures,
-        sections=bundle.sections,
+        sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
         problems=bundle.problems,
     )
 

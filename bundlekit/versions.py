@@ -260,8 +260,8 @@ def _require_identifier(part: str) -> None:
 
 
 def _read_pep440(text: str) -> Reading:
-    from packaging.version import InvalidVersion  # noqa: PLC0415 - only who uses the scheme pays for the import
-    from packaging.version import Version as Pep440  # noqa: PLC0415
+    from packaging.version import InvalidVersion
+    from packaging.version import Version as Pep440
 
     try:
         version = Pep440(text)
@@ -332,9 +332,7 @@ class _Forms:
         release = release or key
         if self.declared.build == "compared":
             key, release = (*key, _natural(build)), (*release, _natural(build))
-        numbers = tuple(
-            int(piece) for rank, piece in itertools.takewhile(lambda ranked: ranked[0] == _NUMBER, ranks)
-        )
+        numbers = tuple(int(piece) for rank, piece in itertools.takewhile(lambda ranked: ranked[0] == _NUMBER, ranks))
         return Reading(key, release, numbers, build)
 
 
@@ -369,9 +367,7 @@ def _fit(form: list[str], text: str) -> tuple[list[_Piece], str] | None:
         if (taken := _TAKES.get(element)) is None:
             stop = at + len(element) if text.startswith(element, at) else at
         else:
-            stop = at + sum(
-                1 for _ in itertools.takewhile(taken.__contains__, itertools.islice(text, at, None))
-            )
+            stop = at + sum(1 for _ in itertools.takewhile(taken.__contains__, itertools.islice(text, at, None)))
         if stop == at:
             return None
         if element == "*":

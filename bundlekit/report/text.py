@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Span
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
-    from bundlekit.model.finding import Finding
+    from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.report.model import Release, Report
 
 VERDICTS: Final = {"accept": "ACCEPT", "refuse": "REFUSE", "incomplete": "INCOMPLETE"}
@@ -43,9 +43,8 @@ def _lines(report: Report) -> Iterator[Line]:
     for decision in report.decisions:
         yield from _decision(decision)
     yield from _findings(report.findings)
-    for rule in report.rules:
-        if rule.needed and rule.outcome == "not-run" and report.verdict != "refuse":
-            yield Line(f"  not run    {rule.rule}: {rule.because}", "doubtful")
+    if report.verdict == "incomplete":
+        yield from _not_run(report.rules)
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
@@ -79,7 +78,16 @@ def _signature(signature: SignatureEvidence) -> Line:
 
 
 def _decision(decision: Decision) -> Iterator[Line]:
-    raise NotImplementedError
+    """One line for what is allowed, and what was left open; refusals come with the findings."""
+    for ruling in decision.rulings:
+        about = f"{ruling.subject} {ruling.component}".rstrip()
+        entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
+        if ruling.allowed:
+            yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{entry}", "good")
+    for leftover in decision.leftovers:
+        yield Line(f"  if failing {leftover.message}", "plain" if leftover.works else "doubtful")
+    if decision.not_judged:
+        yield Line(f"  not judged {'; '.join(decision.not_judged)}", "quiet")
 
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
@@ -99,6 +107,17 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
         if len(spans) > MAX_SPANS:
             yield Line(f"             and {len(spans) - MAX_SPANS} more spans, see --format json", "quiet")
         yield Line(f"             next: {first.next}")
+
+
+def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
+    """What kept the bundle from being judged: the rules that did not run, under their reason."""
+    reasons: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.needed and rule.outcome == "not-run":
+            reasons.setdefault(rule.because, []).append(rule.rule)
+    for reason, names in reasons.items():
+        yield Line(f"  not run    {reason}", "doubtful")
+        yield Line(f"             so: {', '.join(names)}", "quiet")
 
 
 def _span(span: Span) -> str:

@@ -1,0 +1,236 @@
+"""Rules about who may install the bundle: what the upgrade matrix decided, each decision under its own name.
+
+The decisions are made by ``bundlekit.matrix``; a rule here only says what a decision means and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.checks.rule import Answer, Case, Rule, rule
+from bundlekit.model.finding import Fault, NotRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundlekit.checks.rule import RuleFunction
+    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.finding import Cause
+    from bundlekit.model.question import Question
+
+REIMAGE: Final = "To go back, re-image the appliance; an update never goes back."
+OTHER_PATH: Final = "Ask the vendor which release comes first from the installed version."
+
+
+def _asked(question: Question) -> bool:
+    return bool(question.sources or question.appliance)
+
+
+def _rule(*, cause: Cause, remedy: str) -> Callable[[RuleFunction], Rule]:
+    return rule("compatibility", cause=cause, remedy=remedy, see="matrix", needed=_asked)
+
+
+def _not_asked(case: Case) -> NotRun | None:
+    if not _asked(case.question):
+        return NotRun(because="no installed version was given (--from, --appliance)")
+    if not case.decisions:
+        return NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")
+    return None
+
+
+def _refused(case: Case, kind: DecisionKind) -> Answer:
+    """A fault for each ruling of that kind which refuses."""
+    return _not_asked(case) or [
+        Fault(
+            message=ruling.message,
+            subject=f"{ruling.subject} {ruling.component}".rstrip(),
+            entry=ruling.entry,
+            next=ruling.next,
+            cause=ruling.cause,
+            params={"installed": ruling.installed, "target": ruling.target},
+        )
+        for decision in case.decisions
+        for ruling in decision.rulings
+        if ruling.kind == kind and ruling.refused
+    ]
+
+
+@_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
+def wrong_product(case: Case) -> Answer:
+    """The bundle is for another product than the one that is installed."""
+    return _refused(case, "wrong-product")
+
+
+@_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
+def wrong_model(case: Case) -> Answer:
+    """The bundle is for other hardware models than the one that is installed."""
+    return _refused(case, "wrong-model")
+
+
+@_rule(cause="on-hold", remedy="Clear the fault that put the pair on hold, then the hold.")
+def on_hold(case: Case) -> Answer:
+    """The pair is on hold after a failed update: no further update until the fault is cleared."""
+    return _refused(case, "on-hold")
+
+
+@_rule(cause="on-hold", remedy="Let the update that is under way come to its end first.")
+def update_pending(case: Case) -> Answer:
+    """Another update of the pair is under way."""
+    return _refused(case, "update-pending")
+
+
+@_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
+def reimage_only(case: Case) -> Answer:
+    """The bundle is made for re-imaging, and is never accepted as an update."""
+    return _refused(case, "reimage-only")
+
+
+@_rule(cause="unsupported-source", remedy="Get the release that replaces it.")
+def withdrawn(case: Case) -> Answer:
+    """The release was withdrawn: nobody should go to it any more."""
+    return _refused(case, "withdrawn")
+
+
+@_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")
+def unreadable_version(case: Case) -> Answer:
+    """The installed version is not a version in the scheme that the bundle declares.
+
+    It is refused rather than guessed at: versions that are read wrongly compare wrongly.
+    """
+    return _refused(case, "unreadable-version")
+
+
+@_rule(cause="not-newer", remedy=REIMAGE)
+def downgrade(case: Case) -> Answer:
+    """A later version than the bundle's is installed.
+
+    Going back to an earlier version means re-imaging the appliance.
+    """
+    return _refused(case, "downgrade")
+
+
+@_rule(cause="not-newer", remedy="Nothing needs to be done; to install it afresh, re-image the appliance.")
+def same_version(case: Case) -> Answer:
+    """The version that the bundle would install is installed already."""
+    return _refused(case, "same-version")
+
+
+@_rule(cause="not-newer", remedy="Ask the vendor which of the two builds is meant for you.")
+def same_version_other_build(case: Case) -> Answer:
+    """Another build of the same version is installed; which of the two is newer cannot be told."""
+    return _refused(case, "same-version-other-build")
+
+
+@_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
+def counter_too_low(case: Case) -> Answer:
+    """The pair demands a higher security counter than the bundle has.
+
+    The counter is raised when a release closes a security hole, so that the hole cannot be brought back with
+    an older, validly signed bundle. There is no override.
+    """
+    return _refused(case, "counter-too-low")
+
+
+@_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
+def back_in_time(case: Case) -> Answer:
+    """The installed version was released after the bundle, although its number is lower.
+
+    It may have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
+    """
+    return _refused(case, "back-in-time")
+
+
+@_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
+def unknown_version(case: Case) -> Answer:
+    """The installed version is not among the releases that the bundle's matrix knows. Unknown is not allowed."""
+    return _refused(case, "unknown-version")
+
+
+@_rule(cause="unsupported-source", remedy="Re-image the appliance.")
+def dead_end(case: Case) -> Answer:
+    """No update leads out of the installed version; only re-imaging does."""
+    return _refused(case, "dead-end")
+
+
+@_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def blocked(case: Case) -> Answer:
+    """The update from the installed version into this release is blocked, for the reason in the message."""
+    return _refused(case, "blocked")
+
+
+@_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def needs_stop(case: Case) -> Answer:
+    """The installed version has to be updated to another release first; the message says which and why."""
+    return _refused(case, "needs-stop")
+
+
+@_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def unsupported_source(case: Case) -> Answer:
+    """The bundle does not support an update from the installed version."""
+    return _refused(case, "unsupported-source")
+
+
+@_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def cannot_verify(case: Case) -> Answer:
+    """The installed version trusts none of the keys that the update needs, so it would refuse the bundle."""
+    return _refused(case, "cannot-verify")
+
+
+@_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
+def risk(case: Case) -> Answer:
+    """A danger that the matrix names applies to this appliance, or cannot be excluded."""
+    return _refused(case, "risk")
+
+
+@_rule(cause="not-newer", remedy="Get a release that includes the fix.")
+def loses_fix(case: Case) -> Answer:
+    """A fix that is installed is not in the bundle, so the update would lose it."""
+    return _refused(case, "loses-fix")
+
+
+@_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def incompatible(case: Case) -> Answer:
+    """The versions of components that would be installed together do not work together."""
+    return _refused(case, "incompatible")
+
+
+@_rule(cause="requirements", remedy="Make the appliance meet the requirement, then judge again.")
+def requirement_not_met(case: Case) -> Answer:
+    """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
+    return _refused(case, "requirement-not-met")
+
+
+@_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
+def undecided(case: Case) -> Answer:
+    """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
+    unknown = [
+        ruling.message for decision in case.decisions for ruling in decision.rulings if ruling.kind == "undecided"
+    ]
+    return _not_asked(case) or (NotRun(because=" ".join(dict.fromkeys(unknown))) if unknown else ())
+
+
+RULES: Final = (
+    wrong_product,
+    wrong_model,
+    on_hold,
+    update_pending,
+    reimage_only,
+    withdrawn,
+    unreadable_version,
+    downgrade,
+    same_version,
+    same_version_other_build,
+    counter_too_low,
+    back_in_time,
+    unknown_version,
+    dead_end,
+    blocked,
+    needs_stop,
+    unsupported_source,
+    cannot_verify,
+    risk,
+    loses_fix,
+    incompatible,
+    requirement_not_met,
+    undecided,
+)
