@@ -1,3 +1,82 @@
-"""bundlekit: validate signed firmware bundles, decide upgrades, and run the update."""
+"""bundlekit: validate signed firmware bundles, decide upgrades, and run the update.
+
+The public API is what is listed here. It is loaded name by name when first used (PEP 562), so that
+``import bundlekit`` costs next to nothing::
+
+    import bundlekit
+
+    trust = bundlekit.load_trust([Path("root.pem")])
+    report = bundlekit.check("update.bin", trust=trust, sources=["5.20.03"])
+    if report.verdict != "accept":
+        for finding in report.findings:
+            print(finding.rule, finding.message, finding.next)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bundlekit.errors import BundlekitError
+    from bundlekit.extraction import extract
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Decision
+    from bundlekit.model.finding import Finding
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight
+    from bundlekit.report.inspection import Inspection
+    from bundlekit.report.model import Report
+    from bundlekit.trust import TrustStore, load_trust
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Appliance",
+    "BundlekitError",
+    "Decision",
+    "Finding",
+    "Inspection",
+    "Manifest",
+    "Report",
+    "TrustStore",
+    "__version__",
+    "check",
+    "decide",
+    "decide_from",
+    "extract",
+    "inspect",
+    "load_trust",
+    "preflight",
+]
+
+_HOMES = {
+    "Appliance": "model.appliance",
+    "BundlekitError": "errors",
+    "Decision": "model.decision",
+    "Finding": "model.finding",
+    "Inspection": "report.inspection",
+    "Manifest": "model.manifest",
+    "Report": "report.model",
+    "TrustStore": "trust",
+    "check": "pipeline",
+    "decide": "pipeline",
+    "decide_from": "pipeline",
+    "extract": "extraction",
+    "inspect": "pipeline",
+    "load_trust": "trust",
+    "preflight": "pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,8 +12,6 @@ from bundlekit.errors import CancelledError, ConfigError
 from bundlekit.files import whole_file
 from bundlekit.layout import manifest as manifest_layout
 from bundlekit.layout import update_bin
-from bundlekit.model.bundle import Span
-from bundlekit.model.manifest import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from bundlekit.authoring.spec import Draft
     from bundlekit.integrity import Cancel, Progress
     from bundlekit.layout.update_bin import Placed
-    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.manifest import Manifest, Stored
 
 PIECE: Final = 256 * 1024
 
@@ -48,15 +46,10 @@ def build(
     if head_size > update_bin.MAX_MANIFEST:
         raise ConfigError(f"the manifest has {head_size} bytes, allowed are {update_bin.MAX_MANIFEST}")
     laid_out = update_bin.place(draft.manifest, head_size + capacity)
-    total = sum(item.data.size for item in laid_out.placed)
     with whole_file(output) as file:
         file.truncate(laid_out.end)
-        stored: list[Stored] = []
-        done = 0
-        for item, path in zip(laid_out.placed, draft.files, strict=True):
-            with path.open("rb") as source:
-                stored.append(_store(item, source, path, file, done, total, progress, cancel))
-            done += item.data.size
+        advance = _Advance(sum(item.data.size for item in laid_out.placed), progress, cancel)
+        stored = [_store(item, path, file, advance) for item, path in zip(laid_out.placed, draft.files, strict=True)]
         manifest = _with_digests(draft.manifest, stored)
         encoded = manifest_layout.encode(manifest)
         header = update_bin.Header(manifest_size=len(encoded), signature_capacity=capacity, file_size=laid_out.end)
@@ -66,39 +59,43 @@ def build(
     return manifest
 
 
-def _store(
-    item: Placed,
-    source: BinaryIO,
-    path: Path,
-    file: BinaryIO,
-    done: int,
-    total: int,
-    progress: Progress | None,
-    cancel: Cancel | None,
-) -> Stored:
+class _Advance:
+    """Counts the bytes stored, reports them, and stops where the caller wants it."""
+
+    def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
+        self._total, self._progress, self._cancel = total, progress, cancel
+        self._done = 0
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        if self._progress:
+            self._progress(self._done, self._total)
+        if self._cancel and self._cancel():
+            raise CancelledError("cancelled; nothing was built")
+
+
+def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Stored:
     """Copy one input to its place and its chunk digests to theirs; return it with its real digests."""
     algorithm = update_bin.algorithm(item.stored.index)
     plain = hashlib.new(update_bin.algorithm(item.stored.digest))
     index = bytearray()
-    for start in range(0, item.data.size, item.stored.chunk_size):
-        chunk = Span(start=start, stop=min(start + item.stored.chunk_size, item.data.size))
-        state = hashlib.new(algorithm)
-        file.seek(item.data.start + start)
-        for at in range(chunk.start, chunk.stop, PIECE):
-            wanted = min(PIECE, chunk.stop - at)
-            piece = source.read(wanted)
-            if len(piece) != wanted:
-                raise ConfigError(f"{path}: became shorter while it was read")
-            state.update(piece)
-            plain.update(piece)
-            file.write(piece)
-        index += state.digest()
-        if progress:
-            progress(done + chunk.stop, total)
-        if cancel and cancel():
-            raise CancelledError("cancelled; nothing was built")
-    if source.read(1):
-        raise ConfigError(f"{path}: became longer while it was read")
+    with path.open("rb") as source:
+        for start in range(item.data.start, item.data.stop, item.stored.chunk_size):
+            stop = min(start + item.stored.chunk_size, item.data.stop)
+            chunk = hashlib.new(algorithm)
+            file.seek(start)
+            for at in range(start, stop, PIECE):
+                wanted = min(PIECE, stop - at)
+                piece = source.read(wanted)
+                if len(piece) != wanted:
+                    raise ConfigError(f"{path}: became shorter while it was read")
+                chunk.update(piece)
+                plain.update(piece)
+                file.write(piece)
+            index += chunk.digest()
+            advance(stop - start)
+        if source.read(1):
+            raise ConfigError(f"{path}: became longer while it was read")
     file.seek(item.index.start)
     file.write(index)
     return replace(

@@ -105,7 +105,7 @@ def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime) -> SignatureE
     *existing, added = verify_signatures(bundle.head_bytes, blobs, spans, None, at)
     if added.problems:
         raise SigningError(f"{path}: the signature is not added: {added.problems[0].message}")
-    if added.key_id in {signature.key_id for signature in existing}:
+    if added.signer in {signature.signer for signature in existing}:
         raise SigningError(f"{path}: {added.signer} has signed this bundle already")
     _write_area(path, bundle, signature_area(blobs, bundle.area.size))
     return added

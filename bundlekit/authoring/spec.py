@@ -16,6 +16,7 @@ from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
     Component,
     Document,
+    FormatVersion,
     Image,
     Impact,
     Kind,
@@ -101,58 +102,9 @@ def load(path: Path) -> Draft:
         found = f"spec = {data['spec']!r}" if "spec" in data else "no 'spec' key"
         raise ConfigError(f"{where}: has {found}; a SPEC begins with spec = 1")
     spec = config.convert(data, Spec, where=where)
-    folder = path.parent
     files: list[Path] = []
-    components = []
-    for name, component in spec.components.items():
-        by_file: dict[str, list[str]] = {}
-        if isinstance(component.file, str):
-            by_file[component.file] = []
-        else:
-            for model, file in component.file.items():
-                by_file.setdefault(file, []).append(model)
-        chunk_size = DEFAULT_CHUNK
-        if component.chunk_size is not None:
-            chunk_size = config.parse_size(component.chunk_size, where=f"{where}: components.{name}.chunk-size")
-        images = []
-        for file, models in by_file.items():
-            files.append(folder / file)
-            images.append(
-                Image(
-                    models=tuple(models),
-                    size=_size(files[-1], f"{where}: components.{name}"),
-                    digest=PLACEHOLDER,
-                    index=PLACEHOLDER,
-                    chunk_size=chunk_size,
-                )
-            )
-        components.append(
-            Component(name=name, version=component.version, scheme=component.scheme, images=tuple(images))
-        )
-    documents = []
-    for name, document in spec.documents.items():
-        file = document if isinstance(document, str) else document.file
-        files.append(folder / file)
-        media_type = (
-            MEDIA_TYPES.get(files[-1].suffix, "application/octet-stream")
-            if isinstance(document, str)
-            else document.media_type
-        )
-        documents.append(
-            Document(
-                name=name,
-                media_type=media_type,
-                size=_size(files[-1], f"{where}: documents.{name}"),
-                digest=PLACEHOLDER,
-                index=PLACEHOLDER,
-            )
-        )
-    matrix = Matrix()
-    if spec.matrix is not None:
-        matrix_path = folder / spec.matrix
-        matrix = matrix_from_toml(config.load_toml(matrix_path), where=str(matrix_path))
     fields = {
-        "format": {"major": 1, "minor": 0},
+        "format": FormatVersion(major=1, minor=0),
         "kind": spec.kind,
         "product": spec.product,
         "models": spec.models,
@@ -166,31 +118,76 @@ def load(path: Path) -> Draft:
         "impact": spec.impact,
         "annotations": spec.annotations,
         "extensions": spec.extensions,
-        "components": tuple(components),
-        "documents": tuple(documents),
-        "requirements": Requirements(
-            tool=spec.requires.tool,
-            free={
-                place: config.parse_size(size, where=f"{where}: requires.free.{place}")
-                for place, size in spec.requires.free.items()
-            },
-            facts=tuple(
-                condition_from_toml(fact, value, where=f"{where}: requires.facts.{fact}")
-                for fact, value in spec.requires.facts.items()
-            ),
-        ),
-        "matrix": matrix,
+        "components": [_component(name, spec, path, files) for name in spec.components],
+        "documents": [_document(name, spec, path, files) for name in spec.documents],
+        "requirements": _requirements(spec.requires, where),
+        "matrix": _matrix(spec, path),
     }
     # Through plain values, so that what the manifest's schema refuses is refused here, with the key's name.
     plain = msgspec.to_builtins({key: value for key, value in fields.items() if value is not None})
     return Draft(manifest=config.convert(plain, Manifest, where=where), files=tuple(files))
 
 
-def _size(path: Path, where: str) -> int:
+def _component(name: str, spec: Spec, path: Path, files: list[Path]) -> Component:
+    """A component with its images; models that share a file share an image. Adds to ``files``."""
+    component = spec.components[name]
+    by_file: dict[str, list[str]] = {}
+    if isinstance(component.file, str):
+        by_file[component.file] = []
+    else:
+        for model, file in component.file.items():
+            by_file.setdefault(file, []).append(model)
+    where = f"{path}: components.{name}"
+    chunk_size = DEFAULT_CHUNK
+    if component.chunk_size is not None:
+        chunk_size = config.parse_size(component.chunk_size, where=f"{where}.chunk-size")
+    images = []
+    for file, models in by_file.items():
+        size = _add_file(path.parent / file, where, files)
+        images.append(
+            Image(models=tuple(models), size=size, digest=PLACEHOLDER, index=PLACEHOLDER, chunk_size=chunk_size)
+        )
+    return Component(name=name, version=component.version, scheme=component.scheme, images=tuple(images))
+
+
+def _document(name: str, spec: Spec, path: Path, files: list[Path]) -> Document:
+    """A document; its media type is guessed from the file's suffix if not said. Adds to ``files``."""
+    document = spec.documents[name]
+    if isinstance(document, str):
+        media_type = MEDIA_TYPES.get(Path(document).suffix, "application/octet-stream")
+        document = SpecDocument(file=document, media_type=media_type)
+    size = _add_file(path.parent / document.file, f"{path}: documents.{name}", files)
+    return Document(name=name, media_type=document.media_type, size=size, digest=PLACEHOLDER, index=PLACEHOLDER)
+
+
+def _requirements(requires: SpecRequires, where: str) -> Requirements:
+    return Requirements(
+        tool=requires.tool,
+        free={
+            place: config.parse_size(size, where=f"{where}: requires.free.{place}")
+            for place, size in requires.free.items()
+        },
+        facts=tuple(
+            condition_from_toml(fact, value, where=f"{where}: requires.facts.{fact}")
+            for fact, value in requires.facts.items()
+        ),
+    )
+
+
+def _matrix(spec: Spec, path: Path) -> Matrix:
+    if spec.matrix is None:
+        return Matrix()
+    matrix_path = path.parent / spec.matrix
+    return matrix_from_toml(config.load_toml(matrix_path), where=str(matrix_path))
+
+
+def _add_file(file: Path, where: str, files: list[Path]) -> int:
+    """Note a file to store, and return its size in bytes."""
     try:
-        size = path.stat().st_size
+        size = file.stat().st_size
     except OSError as error:
-        raise ConfigError(f"{where}: {path}: {error.strerror}") from error
-    if not path.is_file() or size == 0:
-        raise ConfigError(f"{where}: {path} is not a file with at least one byte")
+        raise ConfigError(f"{where}: {file}: {error.strerror}") from error
+    if not file.is_file() or size == 0:
+        raise ConfigError(f"{where}: {file} is not a file with at least one byte")
+    files.append(file)
     return size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from bundlekit.config import nearest
@@ -20,5 +22,6 @@ def command(topic: str | None) -> int:
         return 0
     if topic not in known:
         raise click.UsageError(f"no topic {topic!r}{nearest(topic, set(known))}; `bundlekit explain` lists them")
-    click.echo_via_pager(page(topic)) if click.get_text_stream("stdout").isatty() else click.echo(page(topic))
+    show = click.echo_via_pager if sys.stdout.isatty() else click.echo
+    show(page(topic))
     return 0

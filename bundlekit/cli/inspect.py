@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -28,6 +29,6 @@ def command(bundle: Path, style: str) -> int:
     if style == "json":
         common.write(as_json.render(inspection) + "\n", None)
     else:
-        coloured = common.colours(click.get_text_stream("stdout"))
+        coloured = common.colours(sys.stdout)
         common.write("".join(common.styled(line, coloured=coloured) + "\n" for line in lines(inspection)), None)
     return 0 if inspection.manifest is not None else 3

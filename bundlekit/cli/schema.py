@@ -12,6 +12,6 @@ from bundlekit.schemas import SCHEMAS, schema
 @click.command(epilog="Example: bundlekit schema report > report.schema.json")
 @click.argument("name", type=click.Choice(sorted(SCHEMAS)))
 def command(name: str) -> int:
-    """Print the JSON Schema (draft 2020-12) of a file or an output."""
+    """Print the JSON Schema of a file or an output (draft 2020-12)."""
     click.echo(json.dumps(schema(name), indent=2, ensure_ascii=True))
     return 0

@@ -1,5 +1,6 @@
 """Canonical JSON: one value, one encoding."""
 
+import contextlib
 import json
 import time
 
@@ -42,9 +43,11 @@ def test_any_bytes_are_decoded_or_refused(data):
     try:
         value = canonical.decode(data)
     except canonical.NotCanonicalError as error:
-        assert 0 <= error.offset <= len(data)
+        offset = error.offset
     else:
+        offset = 0
         assert canonical.encode(value) == data
+    assert 0 <= offset <= len(data)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +99,6 @@ def test_a_mebibyte_of_anything_is_judged_in_bounded_time():
     many_lists = b"[" + b"[]," * (size // 3) + b"[]]"
     start = time.monotonic()
     for data in (unending, many_strings, many_lists, b'"' * size, b"\\" * size):
-        try:
+        with contextlib.suppress(canonical.NotCanonicalError):
             canonical.decode(data)
-        except canonical.NotCanonicalError:
-            pass
     assert time.monotonic() - start < 30  # quadratic behaviour would take hours

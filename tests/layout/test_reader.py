@@ -1,6 +1,7 @@
 """The reader of update.bin, judged by a bundle that was put together by hand."""
 
 import hashlib
+import itertools
 import json
 import struct
 
@@ -47,7 +48,7 @@ def test_sections_and_padding_make_up_the_whole_file_without_overlap():
     sections = sorted(section.span for section in read(GOOD).sections)
     assert sections[0].start == 0
     assert sections[-1].stop == len(GOOD)
-    assert all(one.stop == other.start for one, other in zip(sections, sections[1:], strict=False))
+    assert all(one.stop == other.start for one, other in itertools.pairwise(sections))
 
 
 HEADER = struct.Struct(">8sIIQQ")

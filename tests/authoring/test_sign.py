@@ -1,0 +1,158 @@
+"""Signing in place: nothing but the signature area changes, and a crash in the middle loses nothing."""
+
+import datetime as dt
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bundlekit import load_trust, pipeline
+from bundlekit.authoring import sign as signing
+from bundlekit.authoring.sign import attach, load_signers, sign
+from bundlekit.errors import SigningError
+from bundlekit.trust import keygen
+from fixtures import by_hand
+
+NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name, algorithm in (("one", "ecdsa-p384"), ("two", "ed25519"), ("rsa", "rsa-3072"), ("pq", "ml-dsa-65")):
+        keygen(folder / name, algorithm, now=NOW, name=name)
+    return folder
+
+
+def signer(keys, name, *, pss=False):
+    certificates = [keys / name / "signer.pem"] if (keys / name / "signer.pem").exists() else []
+    (one,) = load_signers([keys / name / "signer.key"], certificates, ask=lambda path: b"", pss=pss)
+    return one
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    path = tmp_path / "update.bin"
+    path.write_bytes(by_hand.bundle(capacity=65536))
+    return path
+
+
+def verdict(path, keys, *names):
+    trust = [keys / name / ("signer.pub.pem" if name == "two" else "root.pem") for name in names]
+    return pipeline.check(path, trust=load_trust(trust), at=NOW).verdict
+
+
+def test_signatures_add_up_and_the_rest_stays(bundle, keys):
+    before = bundle.read_bytes()
+    for name in ("one", "two", "rsa", "pq"):
+        added = sign(bundle, signer(keys, name), at=NOW)
+        assert added.intact or name == "two"  # whose key nobody has pinned yet
+    after = bundle.read_bytes()
+    head = len(by_hand.head(capacity=65536))
+    assert before[:head] == after[:head]
+    assert before[head + 65536 :] == after[head + 65536 :]
+    assert verdict(bundle, keys, "one", "two", "rsa", "pq") == "accept"
+    assert verdict(bundle, keys, "one", "two", "rsa") == "refuse"  # a stranger's signature beside good ones
+
+
+@pytest.mark.parametrize("pss", [False, True], ids=["pkcs1", "pss"])
+def test_openssl_verifies_ours_and_we_take_openssls(bundle, keys, tmp_path, pss):
+    head, ours, theirs = tmp_path / "head", tmp_path / "ours", tmp_path / "theirs"
+    head.write_bytes(by_hand.head(capacity=65536))
+    sign(bundle, signer(keys, "rsa", pss=pss), at=NOW)
+    ours.write_bytes(pipeline.reader.read(pipeline.BytesSource(bundle.read_bytes())).signatures[0])
+    verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", ours, "-content", head]
+    trusted = ["-CAfile", keys / "rsa" / "root.pem", "-purpose", "any", "-attime", f"{NOW.timestamp():.0f}"]
+    subprocess.run([*verify, *trusted, "-out", os.devnull], check=True, capture_output=True)
+
+    padding = ["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest"] if pss else []
+    pair = ["-signer", keys / "rsa" / "signer.pem", "-inkey", keys / "rsa" / "signer.key"]
+    command = ["openssl", "cms", "-sign", "-binary", "-in", head, *pair, *padding, "-outform", "DER", "-out", theirs]
+    subprocess.run(command, check=True, capture_output=True)
+    bundle.write_bytes(by_hand.bundle(capacity=65536))
+    attach(bundle, theirs.read_bytes(), at=NOW)
+    assert verdict(bundle, keys, "rsa") == "accept"
+
+
+def refused(bundle, action, message):
+    before = bundle.read_bytes()
+    with pytest.raises(SigningError, match=message):
+        action()
+    assert bundle.read_bytes() == before
+
+
+def test_what_does_not_fit_is_not_attached(bundle, keys, tmp_path):
+    other = tmp_path / "other.bin"
+    other.write_bytes(by_hand.bundle(capacity=8192))
+    sign(other, signer(keys, "one"), at=NOW)
+    foreign = pipeline.reader.read(pipeline.BytesSource(other.read_bytes())).signatures[0]
+    refused(bundle, lambda: attach(bundle, foreign, at=NOW), "not for this head")
+    refused(bundle, lambda: attach(bundle, b"not DER", at=NOW), "not a CMS SignedData")
+    sign(bundle, signer(keys, "one"), at=NOW)
+    refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), "has signed this bundle already")
+
+
+def test_a_full_area_and_a_damaged_bundle_are_not_signed(tmp_path, keys):
+    small = tmp_path / "small.bin"
+    small.write_bytes(by_hand.bundle(capacity=4096))
+    refused(small, lambda: sign(small, signer(keys, "pq"), at=NOW), "the signature area has 4096")
+    small.write_bytes(by_hand.bundle(capacity=4096)[:-1])
+    refused(small, lambda: sign(small, signer(keys, "one"), at=NOW), "is not whole.*truncated")
+
+
+def test_keys_find_their_certificates_in_any_order(keys):
+    certificates = [keys / "rsa" / "signer.pem", keys / "one" / "signer.pem"]
+    order = [keys / "one" / "signer.key", keys / "two" / "signer.key", keys / "rsa" / "signer.key"]
+    signers = load_signers(order, certificates, ask=lambda path: b"")
+    assert ["rsa" in str(one.certificates) for one in signers] == [False, False, True]
+    assert signers[1].certificates == ()
+    with pytest.raises(SigningError, match="none of the given keys belongs to this certificate"):
+        load_signers(order[:1], certificates, ask=lambda path: b"")
+
+
+class Crash(BaseException):
+    """The power fails."""
+
+
+@pytest.mark.parametrize("moment", ["before the record", "in the record", "in the area", "after the area"])
+def test_a_crash_at_any_moment_is_finished_by_the_next_signing(bundle, keys, monkeypatch, moment):
+    sign(bundle, signer(keys, "one"), at=NOW)
+    good = bundle.read_bytes()
+    overwrite = signing._overwrite
+    record = bundle.with_name("update.bin.signing")
+
+    def crash(path, read, area):
+        if moment == "in the record":
+            record.write_bytes(record.read_bytes()[:100])
+        if moment == "in the area":
+            overwrite(path, read, area[:1100] + bytes(len(area) - 1100))
+        if moment == "after the area":
+            overwrite(path, read, area)
+        raise Crash
+
+    if moment == "before the record":
+        monkeypatch.setattr(signing, "_write_area", crash)
+    else:
+        monkeypatch.setattr(signing, "_overwrite", crash)
+    with pytest.raises(Crash):
+        sign(bundle, signer(keys, "two"), at=NOW)
+    monkeypatch.undo()
+    if moment in ("before the record", "in the record"):
+        assert bundle.read_bytes() == good
+    if moment == "in the area":
+        assert verdict(bundle, keys, "one", "two") == "refuse"
+
+    sign(bundle, signer(keys, "rsa"), at=NOW)
+    assert not record.exists()
+    names = {signature.algorithm for signature in pipeline.inspect(bundle).signatures}
+    written = moment in ("in the area", "after the area")
+    assert names == {"ecdsa-p384-sha384", "rsa-3072-pkcs1v15-sha256"} | ({"ed25519"} if written else set())
+    assert verdict(bundle, keys, "one", "two", "rsa") == "accept"
+
+
+def test_a_record_of_another_bundle_is_not_applied(bundle, keys, tmp_path):
+    record = Path(f"{bundle}.signing")
+    content = b"sha256:" + b"0" * 64 + b"\n" + bytes(65536)
+    record.write_bytes(signing.hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), "left over from signing another bundle")

@@ -1,0 +1,240 @@
+"""The verbs of the command line, each from arguments to exit code, output and files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from bundlekit import pipeline
+from bundlekit.cli import VERBS, command
+from bundlekit.schemas import SCHEMAS, schema
+
+SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
+TRUST = ("--trust", "keys/root.pem")
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_help_has_the_first_line_of_the_list_and_examples(cli, verb):
+    result = cli(verb, "--help")
+    assert result.code == 0
+    assert "xample" in result.out
+    assert VERBS[verb].split(".")[0].split(",")[0] in " ".join(result.out.split())
+
+
+def test_help_lists_every_verb(cli):
+    assert all(verb in cli("--help").out for verb in VERBS)
+    assert set(command.list_commands(None)) == set(VERBS)
+
+
+def test_what_is_built_is_accepted(cli, desk):
+    result = cli("check", "update.bin", *TRUST)
+    assert result.code == 0
+    assert result.out.splitlines()[0].startswith("update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
+    assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was judged")
+
+
+def test_building_twice_gives_the_same_bytes(cli, desk):
+    assert cli("build", "SPEC.toml", "-o", "again.bin", *SIGN).code == 0
+    assert Path("again.bin").read_bytes() == Path("update.bin").read_bytes()
+
+
+def test_without_trust_nothing_is_accepted(cli, desk):
+    result = cli("check", "update.bin")
+    assert result.code == 3
+    assert "NOT VERIFIED, claims to be imager 5.40.00" in result.out
+    assert "nothing to trust was given (--trust)" in result.out
+    assert result.out.splitlines()[-1].startswith("INCOMPLETE")
+
+
+def test_without_trust_damage_still_refuses(cli, desk):
+    damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)
+    result = cli("check", "update.bin")
+    assert result.code == 1
+    assert "chunk-digest-mismatch [appliance/im-200]" in result.out
+
+
+def damage(name, offset):
+    with Path(name).open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_damage_is_located_to_the_chunk(cli, desk):
+    report = json.loads(cli("check", "update.bin", *TRUST, "--format", "json").out)
+    (section,) = [one for one in report["coverage"]["sections"] if one["name"] == "appliance/im-200"]
+    damage("update.bin", section["span"]["start"] + 1_500_000)
+    result = cli("check", "update.bin", *TRUST, "--format", "json")
+    assert result.code == 1
+    report = json.loads(result.out)
+    (finding,) = report["findings"]
+    start = section["span"]["start"] + 1024 * 1024
+    assert finding["rule"] == "chunk-digest-mismatch"
+    assert finding["where"] == {"start": start, "stop": start + 1024 * 1024}
+    assert report["causes"] == ["corrupted"]
+
+
+def test_json_report_follows_its_schema_and_is_the_same_twice(cli, desk):
+    args = ("check", "update.bin", *TRUST, "--format", "json", "--at", "2026-11-24T00:00:00Z")
+    one, other = cli(*args), cli(*args)
+    assert one.out == other.out
+    assert one.out.count("\n") == 1
+    jsonschema.validate(json.loads(one.out), schema("report"))
+
+
+def test_preflight_reads_the_head_only_and_says_so(cli, desk):
+    damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)
+    result = cli("preflight", "update.bin", *TRUST)
+    assert result.code == 0
+    assert "read: head and signatures only" in result.out
+    assert "its payload was not read" in result.out
+    head = Path("update.bin").read_bytes()[: 1024 * 128]
+    report = pipeline.preflight(head, size=Path("update.bin").stat().st_size)
+    assert report.scope == "head"
+    assert report.verdict == "incomplete"
+
+
+def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
+    Path("bad.bin").write_bytes(Path("update.bin").read_bytes()[:-1])
+    assert cli("check", "update.bin", "update.bin", *TRUST).code == 0
+    assert cli("check", "update.bin", "missing.bin", *TRUST).code == 3
+    assert cli("check", "missing.bin", "bad.bin", "update.bin", *TRUST).code == 1
+    lines = cli("check", "update.bin", "bad.bin", *TRUST, "--format", "json").out.splitlines()
+    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+
+
+def test_output_goes_to_a_file(cli, desk):
+    result = cli("check", "update.bin", *TRUST, "--format", "json", "--output", "report.json")
+    assert (result.code, result.out) == (0, "")
+    assert json.loads(Path("report.json").read_text())["verdict"] == "accept"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("chek", "update.bin"), 2, "did you mean 'check'?"),
+        (("check",), 2, "Missing argument"),
+        (("check", "update.bin", "--colour"), 2, "No such option"),
+        (("check", "update.bin", "--at", "yesterday"), 2, "is neither 2026-11-23 nor"),
+        (("check", "update.bin", "--at", "2026-11-23T12:00:00"), 2, "add Z for UTC"),
+        (("check", "missing.bin"), 3, "missing.bin: cannot be opened: No such file"),
+        (("check", "."), 3, "is not a regular file"),
+        (("check", "update.bin", "--trust", "missing.pem"), 3, "missing.pem is not there"),
+        (("check", "update.bin", "--trust", "keys/signer.pem"), 3, "is not a CA and cannot be an anchor"),
+        (("check", "update.bin", "--trust", "keys/signer.key"), 3, "holds a private key"),
+        (("check", "update.bin", "--appliance", "notes.md"), 3, "notes.md: is not JSON"),
+        (("preflight", "missing.bin"), 3, "cannot be opened"),
+        (("inspect", "missing.bin"), 3, "cannot be opened"),
+        (("inspect", "notes.md"), 3, ""),
+        (("extract", "update.bin", "-o", "x"), 2, "one of COMPONENT, --head and --signature"),
+        (("extract", "update.bin", "storag", "-o", "x"), 3, "did you mean 'storage'?"),
+        (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
+        (("sign", "update.bin"), 2, "either --key or --attach"),
+        (("sign", "update.bin", *SIGN), 1, "has signed this bundle already"),
+        (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key cannot be read"),
+        (("build", "SPEC.toml"), 2, "--output"),
+        (("build", "missing.toml", "-o", "x"), 3, "missing.toml: cannot be read"),
+        (("keygen", "keys"), 1, "there already"),
+        (("explain", "formt"), 2, "did you mean 'format'?"),
+        (("schema", "nothing"), 2, "is not one of"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
+)
+def test_mistakes_have_a_message_and_an_exit_code(cli, desk, args, code, message):
+    result = cli(*args)
+    assert result.code == code, result
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert not Path("x").exists()
+
+
+def test_an_internal_error_is_no_refusal(cli, desk, monkeypatch):
+    monkeypatch.setattr(pipeline, "check", lambda *args, **kwargs: 1 / 0)
+    result = cli("check", "update.bin")
+    assert result.code == 70
+    assert "internal error" in result.err
+    assert "ZeroDivisionError" in result.err
+
+
+def test_an_interruption_exits_130(cli, desk, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "check", interrupt)
+    assert cli("check", "update.bin").code == 130
+
+
+def test_inspect_says_that_nothing_is_verified(cli, desk):
+    result = cli("inspect", "update.bin")
+    assert result.code == 0
+    assert result.out.startswith("NOT VERIFIED")
+    shown = json.loads(cli("inspect", "update.bin", "--format", "json").out)
+    assert shown["verified"] is False
+    assert shown["manifest"]["product"] == "imager"
+    jsonschema.validate(shown, schema("inspection"))
+
+
+@pytest.mark.parametrize(
+    ("label", "file"),
+    [("storage", "out/storage-3.4.0.img"), ("appliance/im-200", "out/im200.img"), ("eula", "eula.txt")],
+)
+def test_extract_gives_back_what_was_stored(cli, desk, label, file):
+    assert cli("extract", "update.bin", label, "-o", "x", *TRUST).code == 0
+    assert Path("x").read_bytes() == Path(file).read_bytes()
+
+
+def test_extract_gives_nothing_of_what_is_damaged_or_not_vouched_for(cli, desk):
+    cli("keygen", "others")
+    result = cli("extract", "update.bin", "storage", "-o", "x", "--trust", "others/root.pem")
+    assert result.code == 3
+    damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)
+    result = cli("extract", "update.bin", "appliance/im-200", "-o", "x", *TRUST)
+    assert result.code == 3
+    assert "is damaged at 0x" in result.err
+    assert not [path for path in Path().iterdir() if path.name.startswith((".x", "x"))]
+
+
+def test_schemas_are_schemas(cli, desk):
+    for name in SCHEMAS:
+        printed = json.loads(cli("schema", name).out)
+        jsonschema.Draft202012Validator.check_schema(printed)
+
+
+def test_the_manifest_of_the_example_follows_the_published_schema(cli, desk):
+    document = json.loads(cli("inspect", "update.bin", "--format", "json").out)["manifest"]
+    jsonschema.validate(document, schema("manifest"))
+    for change in ({"surprise": 1}, {"counter": None}, {"product": "im\nager"}, {"components": []}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document | change, schema("manifest"))
+
+
+def test_explain_has_a_page_for_everything_it_lists(cli, desk):
+    topics = [line.split()[0] for line in cli("explain").out.splitlines()]
+    assert {"format", "exit-codes", "trust", "matrix", "manifest", "chunk-digest-mismatch"} <= set(topics)
+    for topic in topics:
+        assert len(cli("explain", topic).out) > 100
+
+
+def test_no_colours_but_on_a_terminal(cli, desk, monkeypatch):
+    assert "\x1b" not in cli("check", "update.bin", *TRUST).out
+    monkeypatch.setattr("bundlekit.cli.common.colours", lambda stream: True)
+    assert "\x1b[32m" in cli("check", "update.bin", *TRUST).out
+
+
+def test_completion_is_offered(desk):
+    environment = {
+        **os.environ,
+        "_BUNDLEKIT_COMPLETE": "bash_complete",
+        "COMP_WORDS": "bundlekit pre",
+        "COMP_CWORD": "1",
+    }
+    code = "import sys; sys.argv = ['bundlekit']; from bundlekit.cli import main; main()"
+    root = Path(pipeline.__file__).parents[1]
+    environment["PYTHONPATH"] = str(root)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "preflight" in done.stdout

@@ -1,0 +1,46 @@
+"""The house rules that tools can hold: lint, format, types, and the direction in which imports point."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports"]],
+    ids=" ".join,
+)
+def test_tool_is_content(command):
+    done = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_importing_the_package_loads_none_of_its_libraries():
+    code = "import sys, bundlekit; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"click", "construct", "cryptography", "msgspec", "packaging", "rich"} & set(done.stdout.split())
+
+
+def test_every_public_name_is_there_and_listed():
+    import bundlekit
+
+    for name in bundlekit.__all__:
+        assert getattr(bundlekit, name) is not None
+    assert set(bundlekit.__all__) - {"__version__"} == set(bundlekit._HOMES)
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        bundlekit.chek  # noqa: B018
+
+
+def test_nothing_of_this_machine_and_of_no_registry_is_named():
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.split(b"\0")
+    words = ["pypi" + ".org", "python" + "hosted", "deb." + "debian", "npm" + "js.org", "/" + "root/", "/" + "tmp/bash"]
+    for name in filter(None, files):
+        file = ROOT / name.decode()
+        if file.is_file() and file.suffix in {".py", ".md", ".toml", ".txt", ".json", ".sh", ""}:
+            text = file.read_text(encoding="utf-8", errors="replace")
+            assert not [word for word in words if word in text], file
