@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from bundlekit import checks, integrity
+from bundlekit.checks.rule import Case
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
@@ -73,10 +76,8 @@ def check(
     see ``Report.verdict``.
     """
     question = _question(trust, sources, appliance, at, full=full, strict=strict)
-    if not isinstance(file, BytesSource | FileSource):
-        with FileSource(file) as opened:
-            return _judge(opened, question, trust, rules, progress, cancel)
-    return _judge(file, question, trust, rules, progress, cancel)
+    with _opened(file) as source:
+        return _judge(source, question, trust, rules, progress, cancel)
 
 
 def preflight(
@@ -96,12 +97,8 @@ def preflight(
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
     question = replace(_question(trust, sources, appliance, at, full=False, strict=strict), scope="head")
-    if isinstance(file, bytes):
-        file = BytesSource(file, size=size)
-    if not isinstance(file, BytesSource | FileSource):
-        with FileSource(file) as opened:
-            return _judge(opened, question, trust, rules)
-    return _judge(file, question, trust, rules)
+    with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
+        return _judge(source, question, trust, rules)
 
 
 def inspect(file: str | Path) -> Inspection:
@@ -122,6 +119,11 @@ def inspect(file: str | Path) -> Inspection:
         sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
         problems=bundle.problems,
     )
+
+
+def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
+    """A path is opened, and closed afterwards; a source stays as open as it is."""
+    return FileSource(file) if isinstance(file, str | os.PathLike) else nullcontext(file)
 
 
 def _question(
@@ -161,9 +163,8 @@ def _judge(
         evidence = replace(measured, signatures=evidence.signatures)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     decisions = _decisions(bundle, question) if authentic or not trust else ()
-    judgement = checks.judge(
-        checks.Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions), rules
-    )
+    case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
+    judgement = checks.judge(case, rules)
     return report(
         name=source.name,
         bundle=bundle,

@@ -89,7 +89,7 @@ def chunk_digest_mismatch(case: Case) -> Answer:
         if f"{chunk.subject} (chunk index)" in bad_indexes:
             continue  # index-digest-mismatch says it; compared with a damaged index, whole bytes look damaged
         message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
-        params = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
+        params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ class Case(Frozen, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
 
 
-Answer = Iterable[Fault] | NotRun
+Answer = Sequence[Fault] | NotRun
 RuleFunction = Callable[[Case], Answer]
 
 

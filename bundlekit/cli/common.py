@@ -35,7 +35,7 @@ path_type: Final = click.Path(path_type=Path)
 bundle_argument: Final = click.argument("bundle", type=path_type)
 
 
-class Time(click.ParamType):
+class Time(click.ParamType[dt.datetime]):
     """A date (its first second in UTC) or an RFC 3339 time with its offset."""
 
     name = "time"

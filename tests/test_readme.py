@@ -1,0 +1,60 @@
+"""The README says what is true: its help is the real one, its commands give the results it names."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bundlekit.cli import command, run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_help_is_the_real_one():
+    shown = re.search(r"<!-- help -->\n```\n(.*?)```", README, re.DOTALL)[1]
+    real = CliRunner().invoke(command, ["--help"], prog_name="bundlekit", terminal_width=100).output
+    assert shown == real
+
+
+def test_ci_finds_the_one_test_command():
+    (block,) = re.findall(r"<!-- test-command -->\n```sh\n(.*)\n```", README)
+    assert block.endswith(".venv/bin/pytest -q -n 2")
+    assert "<!-- test-command -->" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
+FIRST = next(line for line in README.splitlines() if line.startswith("python3 -m venv") and "check" in line)
+LATER = [line for line in README.splitlines() if line.startswith("bundlekit check fixtures/")]
+
+
+def test_the_first_command_accepts(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    args = shlex.split(FIRST.split(".venv/bin/bundlekit ")[1])
+    assert run(args) == 0
+    assert "ACCEPT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", LATER)
+def test_the_commands_below_it_end_as_they_say(line, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text, says = line.split("#")
+    code = run(shlex.split(text)[1:])
+    out = capsys.readouterr().out
+    if "exit code 3" in says:
+        assert code == 3
+    else:
+        rule = says.split(":")[0].strip()
+        assert code == 1
+        assert f"error      {rule}" in out
+
+
+def test_the_program_in_the_readme_runs(tmp_path):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    code = code.replace("keys/root.pem", "fixtures/demo/root.pem").replace("update.bin", "fixtures/demo/update.bin")
+    code = code.replace("1.5.0", "5.30.02")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "accept ()\n"
