@@ -1,0 +1,99 @@
+"""The golden folders: what is committed is what the forge makes, and each rule objects alone where it should."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from bundlekit.checks import RULES
+from bundlekit.report import json as as_json
+from bundlekit.report import text as as_text
+from fixtures import forge, make_golden, make_keys
+from fixtures.make_golden import GOLDEN
+
+RECIPES = make_golden.recipes()
+NEVER_REFUSE = {"tool-too-old", "undecided"}
+"""Rules that say why nothing can be said: they do not fail, they are needed and not run."""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_golden_folder_is_what_the_forge_makes(name):
+    committed = {file.name: file.read_bytes() for file in (GOLDEN / name).iterdir()}
+    assert committed == make_golden.files(RECIPES[name])
+
+
+def test_there_are_no_golden_folders_but_those_of_the_table():
+    assert {str(file.parent.relative_to(GOLDEN)) for file in GOLDEN.rglob("bundle.bin")} == set(RECIPES)
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES if rule.name not in NEVER_REFUSE])
+def test_each_rule_fails_alone_in_its_folder(rule):
+    report = json.loads((GOLDEN / rule / "report.json").read_bytes())
+    assert {finding["rule"] for finding in report["findings"]} == {rule}
+    assert [outcome["rule"] for outcome in report["rules"] if outcome["outcome"] == "failed"] == [rule]
+    severe = any(finding["severity"] == "error" for finding in report["findings"])
+    assert report["verdict"] == ("refuse" if severe else "accept")
+
+
+@pytest.mark.parametrize("rule", sorted(NEVER_REFUSE))
+def test_what_cannot_be_judged_is_neither_refused_nor_accepted(rule):
+    report = json.loads((GOLDEN / rule / "report.json").read_bytes())
+    assert report["findings"] == []
+    assert report["verdict"] == "incomplete"
+    (outcome,) = (outcome for outcome in report["rules"] if outcome["rule"] == rule)
+    assert (outcome["outcome"], outcome["needed"]) == ("not-run", True)
+
+
+@pytest.mark.parametrize("name", forge.ACCEPTED)
+def test_good_bundles_are_accepted_without_a_word(name):
+    recipe = forge.ACCEPTED[name]
+    data = recipe.make()
+    report = forge.judge(data, recipe.ask)
+    assert (report.verdict, report.findings, report.coverage.covered) == ("accept", (), len(data))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_same_inputs_give_the_same_bytes(name):
+    recipe = RECIPES[name]
+    one, other = (forge.judge(recipe.make(), recipe.ask) for _ in range(2))
+    assert as_json.render(one) == as_json.render(other)
+    assert list(as_text.lines(one)) == list(as_text.lines(other))
+
+
+def test_a_warning_refuses_if_asked_to_be_strict():
+    spoiled = forge.spoil("extension-not-understood")
+    report = forge.judge(spoiled.data, forge.Ask(strict=True))
+    assert (report.verdict, report.causes) == ("refuse", ("house-rule",))
+
+
+@pytest.mark.parametrize("name", forge.SPOILS)
+def test_without_trust_nothing_is_accepted(name):
+    spoiled = forge.spoil(name)
+    assert forge.judge(spoiled.data, forge.Ask(trust=())).verdict != "accept"
+    assert forge.judge(forge.good(), forge.Ask(trust=())).verdict == "incomplete"
+
+
+@pytest.mark.parametrize("signer", ["signer", "pinned"])
+def test_the_forge_seals_as_the_product_signs(signer):
+    from bundlekit import trust
+
+    head = b"any head"
+    file = make_keys.KEYS / f"{signer}.pem"
+    certificates = trust.read_certificates(file) if file.exists() else ()
+    key = trust.load_private_key(make_keys.KEYS / f"{signer}.key")
+    assert forge.seal(signer, head) == trust.sign(head, key, certificates)
+
+
+def test_the_keys_are_what_their_script_makes():
+    committed = {p.relative_to(make_keys.KEYS): p.read_bytes() for p in make_keys.KEYS.rglob("*") if p.is_file()}
+    assert committed == make_keys.files()
+
+
+@pytest.mark.parametrize("path", sorted(make_keys.KEYS.rglob("*.*")), ids=lambda path: path.name)
+def test_every_key_and_certificate_says_that_it_is_for_tests(path: Path):
+    if path.suffix == ".key" or path.name.endswith(".pub.pem"):
+        assert path.read_text().startswith("TEST ONLY")
+    else:
+        for certificate in x509.load_pem_x509_certificates(path.read_bytes()):
+            assert "TEST ONLY" in certificate.subject.rfc4514_string()

@@ -1,0 +1,47 @@
+"""The rules about rules: whoever adds one cannot forget its page, its remedy, its golden folder."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bundlekit.checks import RULES
+from bundlekit.model.finding import Cause, RuleClass, Severity
+from fixtures import forge
+from fixtures.make_golden import GOLDEN
+
+SNAPSHOT = Path(__file__).with_name("rules.txt")
+TOPICS = {"format", "manifest", "trust", "matrix", "exit-codes"}
+
+
+def test_the_names_are_the_ones_people_have_scripts_for():
+    """A name is an interface: change tests/rules.txt only together with the changelog."""
+    assert [rule.name for rule in RULES] == SNAPSHOT.read_text().split()
+
+
+def test_names_are_unique():
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_tells_people_what_they_need(rule):
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)
+    assert rule.rule_class in get_args(RuleClass)
+    assert rule.severity in get_args(Severity)
+    assert rule.cause in get_args(Cause)
+    assert rule.see in TOPICS
+    assert rule.page[0].isupper()
+    assert rule.page.partition("\n\n")[0].endswith(".")
+    assert rule.remedy[0].isupper()
+    assert rule.remedy.endswith(".")
+
+
+def test_every_rule_has_a_golden_folder_and_every_folder_a_rule():
+    names = {rule.name for rule in RULES}
+    assert set(forge.SPOILS) == names
+    assert {folder.name for folder in GOLDEN.iterdir()} == names | {"accept"}
+
+
+def test_the_table_of_faults_is_in_the_order_of_the_rules():
+    assert list(forge.SPOILS) == [rule.name for rule in RULES]
