@@ -4,7 +4,7 @@ A state is stale and untrusted by nature. It is good enough to say no, and to sa
 reads everything again before it touches anything.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
 
 from typing import Annotated, Any, Literal
 

@@ -4,7 +4,7 @@ Declared once: the strict reader, the writer and the published JSON Schema (``bu
 all come from these classes. The format page (``bundlekit explain format``) says how it is encoded.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
 
 from typing import Annotated, Any, Final, Literal
 

@@ -4,8 +4,6 @@ Patterns are written for Python and ECMA-262 alike, so that the published JSON S
 does. They end in ``(?![\s\S])`` because Python's ``$`` also matches before a final newline.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
