@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
-
-log: Final = logging.getLogger("bundlekit")
 
 __all__ = ["check", "decide", "decide_from", "inspect", "preflight"]
 
@@ -155,7 +153,7 @@ def _judge(
     cancel: Cancel | None = None,
 ) -> Report:
     bundle = reader.read(source)
-    log.debug("%s: layout read, %d problems", source.name, len(bundle.problems))
+    _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     evidence = _measure_head(source, bundle, question, trust)
     authentic = vouched(evidence)
     if question.scope == "full" and _measurable(bundle) and (authentic or not trust or question.digests):
@@ -212,3 +210,9 @@ def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
     if question.appliance:
         decisions.append(decide(bundle.manifest, question.appliance))
     return tuple(decisions)
+
+
+def _log(message: str, *details: object) -> None:
+    """To the logger ``bundlekit``. Who has not loaded logging, which takes 2 ms, has nobody listening."""
+    if logging := sys.modules.get("logging"):
+        logging.getLogger("bundlekit").debug(message, *details)
