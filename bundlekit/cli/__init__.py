@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -67,6 +68,8 @@ def command() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit (``bundlekit explain exit-codes``)."""
+    # Modules are no garbage: looking for some after every 700 new objects takes 5 of a pre-flight's 90 ms.
+    gc.set_threshold(100_000)
     sys.exit(run(args))
 
 
