@@ -60,10 +60,7 @@ def in_order(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certif
             raise malformed(msg, one.der)
     line, rest = [signer], list(others)
     while issuers := [one for one in rest if one.subject_der == line[-1].issuer_der]:
-        if len(issuers) > 1:
-            msg = f"The signature carries {len(issuers)} certificates for the issuer {issuers[0].name}"
-            raise malformed(msg, issuers[1].der)
-        line += issuers
+        line.append(issuers[0])
         rest.remove(issuers[0])
     if rest:
         msg = f"The signature carries the certificate {rest[0].name}, which is not on the signer's path"
@@ -297,9 +294,12 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refu
             "`-sigopt rsa_pss_saltlen:digest`."
         )
         yield Refusal("chain-unsupported", msg, child.der, salt=scheme.salt)
-    elif issuer.pss_only and scheme.salt is None:
-        msg = f"The key of the CA {issuer.name} is for RSA-PSS only, and signed {child.name} with PKCS#1 v1.5."
-        yield Refusal("chain-invalid", msg, child.der)
+    elif issuer.pss_only:
+        msg = (
+            f"The key of the CA {issuer.name} is marked as one for RSA-PSS only, which cannot issue certificates here. "
+            "Use a CA with a plain RSA key."
+        )
+        yield Refusal("chain-unsupported", msg, child.der)
 
 
 def weak_key(name: str, weakness: str, part: bytes) -> Refusal:

@@ -48,8 +48,7 @@ class Key(Frozen, frozen=True, kw_only=True):
 def describe(public: PublicKeyTypes) -> Key:
     """Say what a key is and whether it is strong enough to mean anything."""
     family, name, weakness = _kind(public)
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        public = public.public_numbers().public_key()  # forgets whether the point came compressed
+    # Encodes the numbers afresh: a point that came compressed leaves uncompressed.
     info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return Key(
         public=public,

@@ -140,6 +140,7 @@ def pins(*keys):
 
 SHA1 = hashes.SHA1()  # noqa: S303 - to be refused
 DIGESTS = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512(), "sha1": SHA1}
+DIGESTS["sha224"] = hashes.SHA224()
 OIDS = {
     "ed25519": "1.3.101.112",
     "ml-dsa-44": "2.16.840.1.101.3.4.3.17",

@@ -4,10 +4,15 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from asn1crypto import keys as asn1_keys
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from bundlekit.trust import chain
+from bundlekit.trust.certificates import UnusableCertificateError, read_certificate
 from tests.trust import pki
 from tests.trust.pki import CODE_SIGNING, NOW, SERVER_AUTH, forge, intermediate, judge, key, root, rules, signer
 
@@ -231,26 +236,35 @@ def test_chains_that_do_not_hold(case, rule):
     assert evidence.problems[0].message.endswith((".", "`."))
 
 
-@pytest.mark.parametrize("hash_", [pki.SHA1, hashes.SHA224()], ids=["sha1", "sha224"])
+def rewritten(certificate, issuer_key, *, hash_=None, pss_only=False):
+    """A certificate changed to what the library does not write, and signed again with PKCS#1 v1.5 or ECDSA."""
+    changed = asn1_x509.Certificate.load(pki.der(certificate))
+    tbs = changed["tbs_certificate"]
+    if hash_:
+        changed["signature_algorithm"] = tbs["signature"] = {"algorithm": f"{hash_}_rsa"}
+    if pss_only:
+        tbs["subject_public_key_info"]["algorithm"] = asn1_keys.PublicKeyAlgorithm({"algorithm": "rsassa_pss"})
+    changed["signature_value"] = pki.raw_sign(issuer_key, tbs.dump(force=True), hash_ or "sha256")
+    return x509.load_der_x509_certificate(changed.dump(force=True))
+
+
+@pytest.mark.parametrize("hash_", ["sha1", "sha224"])
 def test_certificates_signed_with_weak_hashes(hash_):
-    key("rsa-2048", "Root")
-    leaf = resigned(hash_)
+    leaf = rewritten(signer(issuer_kind="rsa-2048"), key("rsa-2048", "Root"), hash_=hash_)
     assert rules(verdict(leaf, anchors=[root("rsa-2048")])) == ["weak-algorithm"]
 
 
-def resigned(hash_):
-    """A signer's certificate under a weak hash, which the library does not write: put together by hand."""
-    from asn1crypto import x509 as asn1_x509
-    from cryptography.hazmat.primitives.asymmetric import padding
+def test_a_signer_key_for_pss_alone_signs_with_pss_alone():
+    leaf = rewritten(signer("rsa-2048"), key("p256", "Root"), pss_only=True)
+    assert rules(verdict(leaf, kind="rsa-2048")) == ["signature-malformed"]
+    pss = {"algorithm": pki.pss_algorithm(), "rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)}
+    assert verdict(leaf, kind="rsa-2048", **pss).counts
 
-    leaf = asn1_x509.Certificate.load(pki.der(signer(issuer_kind="rsa-2048")))
-    algorithm = {"algorithm": f"{hash_.name}_rsa"}
-    tbs = leaf["tbs_certificate"]
-    tbs["signature"] = algorithm
-    leaf["signature_algorithm"] = algorithm
-    signature = key("rsa-2048", "Root").sign(tbs.dump(force=True), padding.PKCS1v15(), hash_)
-    leaf["signature_value"] = signature
-    return x509.load_der_x509_certificate(leaf.dump(force=True))
+
+@pytest.mark.parametrize("salt", [None, 32], ids=["pkcs1", "pss"])
+def test_a_ca_key_for_pss_alone_is_not_supported(salt):
+    anchor = rewritten(root("rsa-2048"), key("rsa-2048", "Root"), pss_only=True)
+    assert rules(verdict(signer(issuer_kind="rsa-2048", salt=salt), anchors=[anchor])) == ["chain-unsupported"]
 
 
 def test_reasons_are_named_together():
@@ -274,9 +288,60 @@ def test_another_purpose_can_be_asked_for():
 
 
 def test_one_key_has_one_id_however_it_is_encoded():
-    from bundlekit.trust.keys import describe
-
     public = key("p256", "Signer").public_key()
     point = public.public_bytes(pki.Encoding.X962, pki.PublicFormat.CompressedPoint)
-    compressed = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    assert describe(compressed).id == describe(public).id
+    info = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
+    compressed = load_der_public_key(info)
+    assert info != public.public_bytes(pki.Encoding.DER, pki.PublicFormat.SubjectPublicKeyInfo)
+    assert pki.describe(compressed).id == pki.describe(public).id
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("stranger", "its chain ends at the issuer 'CN=Other,O=TEST ONLY', which is not among the anchors"),
+        ("stranger with the anchor's name", "damaged, or an imitation"),
+        ("intermediate expired", "The intermediate certificate 'CN=Intermediate"),
+        ("root expired", "The anchor 'CN=Root"),
+        ("signer as issuer", "may not issue certificates"),
+        ("CA without keyCertSign", "may not issue certificates"),
+        ("path length", "allows 0 CAs below it, the chain has 1"),
+        ("nine intermediates", "has 9 intermediate certificates; 8 are allowed"),
+        ("name constraints", "breaks a rule of RFC 5280"),
+        ("one issuer and serial number twice", "have one issuer and serial number"),
+        ("certificate with maximum PSS salt", "rsa_pss_saltlen:digest"),
+    ],
+)
+def test_messages_say_which_rule_was_broken(case, words):
+    assert words in BAD[case][0]().problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("leaf", "above"),
+    [
+        (lambda: signer(purposes=[SERVER_AUTH], issuer="Intermediate"), intermediate),
+        (lambda: signer(usage=("content_commitment",), issuer="Intermediate"), intermediate),
+        (lambda: signer(ca=True, issuer="Intermediate"), intermediate),
+        (lambda: signer(issuer="Intermediate"), lambda: intermediate(purposes=[SERVER_AUTH])),
+        (lambda: signer(issuer="Intermediate"), lambda: intermediate(usage=("crl_sign",))),
+    ],
+)
+def test_the_policies_refuse_without_the_second_look(leaf, above):
+    good = pki.read(signer(issuer="Intermediate"), intermediate())
+    assert chain._verify(good, pki.read(root()), NOW, "code-signing")
+    assert chain._verify(pki.read(leaf(), above()), pki.read(root()), NOW, "code-signing") is None
+
+
+def test_a_key_that_cannot_be_loaded_is_weak():
+    curve = bytes.fromhex("06082a8648ce3d030107")
+    blob = forge(key("p256", "Signer"), [signer()])
+    assert blob.count(curve) == 1
+    (problem,) = judge(blob.replace(curve, curve[:-1] + b"\1"), None).problems  # P-192
+    assert problem.rule == "weak-algorithm"
+
+
+def test_the_two_algorithms_of_a_certificate_agree():
+    identifier = bytes.fromhex("06082a8648ce3d040302")
+    first, second, third = pki.der(signer()).split(identifier)
+    with pytest.raises(UnusableCertificateError, match="two signature algorithms differ"):
+        read_certificate(first + identifier + second + identifier[:-1] + b"\3" + third)

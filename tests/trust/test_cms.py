@@ -210,6 +210,13 @@ def test_what_is_no_signature(blob):
     assert evidence.intact is None
 
 
+def test_a_signature_over_the_limit_is_refused():
+    blob = made(attributes=[*GOOD, attribute("1.2.3.4", core.OctetString(bytes(65536)))])
+    (problem,) = judge(blob, pki.anchors(pki.root())).problems
+    assert problem.rule == MALFORMED
+    assert "more than the limit of 65536" in problem.message
+
+
 def test_ber_is_refused():
     blob = made()
     longer = bytes([0x30, 0x83, 0]) + blob[2:4] + blob[4:]  # the length in one byte more than it needs

@@ -35,7 +35,7 @@ def test_keygen_sign_and_verify(tmp_path, algorithm):
 
 def test_keygen_leaves_nothing_half_done(tmp_path):
     (tmp_path / "signer.key").write_text("mine")
-    with pytest.raises(SigningError, match=r"signer.key"):
+    with pytest.raises(SigningError, match=r"signer\.key"):
         trust.keygen(tmp_path, "ed25519", now=NOW)
     assert [file.name for file in tmp_path.iterdir()] == ["signer.key"]
     with pytest.raises(SigningError, match="ml-dsa-65"):
