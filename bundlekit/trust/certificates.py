@@ -29,6 +29,17 @@ PURPOSES: Final = {
 }
 """The purposes a signer's certificate can be demanded to have (RFC 5280 section 4.2.1.12)."""
 
+KEY_KINDS: Final = {
+    PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
+    PublicKeyAlgorithmOID.RSASSA_PSS,
+    PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
+    PublicKeyAlgorithmOID.ED25519,
+    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.17"),  # id-ml-dsa-44, to be refused by name
+    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.18"),  # id-ml-dsa-65
+    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.19"),  # id-ml-dsa-87
+}
+"""The kinds of public keys that are loaded out of certificates (RFC 3279, 4055, 8410, 9881)."""
+
 ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
@@ -140,6 +151,9 @@ def _demand_one_encoding(outer: asn1.Certificate) -> None:
 
 
 def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
+    kind = certificate.public_key_algorithm_oid
+    if kind not in KEY_KINDS:  # the library would load some of them, with a warning
+        return None, f"keys of its kind ({kind.dotted_string}) do not sign bundles"
     try:
         return describe(certificate.public_key()), ""
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

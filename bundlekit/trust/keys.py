@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundlekit.model.primitives import Frozen
@@ -88,9 +88,5 @@ def _kind(public: PublicKeyTypes) -> tuple[str, str, str]:
                 "ml-dsa-44",
                 "ML-DSA-44 has less than 128 bits of strength to spare; use ML-DSA-65 or ML-DSA-87",
             )
-        case dsa.DSAPublicKey():
-            return "dsa", f"dsa-{public.key_size}", "DSA is withdrawn (FIPS 186-5)"
-        case ed448.Ed448PublicKey():
-            return "ed448", "ed448", "Ed448 is not on the list of algorithms"
         case _:
             return "other", "key", "keys of this kind do not sign bundles"

@@ -35,19 +35,20 @@ def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> 
     Raises TrustError.
     """
     data = read_pem(path)
-    passphrase = None
     try:
-        try:
-            return load_pem_private_key(data, None)
-        except TypeError:  # it is encrypted
-            if ask is None:
-                msg = f"The private key in {path} needs a passphrase."
-                raise TrustError(msg) from None
-            passphrase = ask(path)
-            return load_pem_private_key(data, passphrase)
+        return load_pem_private_key(data, None)
+    except TypeError:  # it is encrypted
+        passphrase = ask(path) if ask else b""
     except (ValueError, UnsupportedAlgorithm) as error:
-        reason = "the passphrase is wrong, or the file damaged" if passphrase else "it is not a PEM private key"
-        msg = f"{path} cannot be used as a private key: {reason}."
+        msg = f"{path} cannot be used as a private key: it is not a PEM private key."
+        raise TrustError(msg) from error
+    if not passphrase:
+        msg = f"The private key in {path} needs a passphrase."
+        raise TrustError(msg)
+    try:
+        return load_pem_private_key(data, passphrase)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        msg = f"{path} cannot be used as a private key: the passphrase is wrong, or the file damaged."
         raise TrustError(msg) from error
 
 
@@ -136,7 +137,4 @@ def _sign(scheme: Scheme, key: PrivateKeyTypes, data: bytes) -> bytes:
 
 def belongs(key: PrivateKeyTypes, certificate: Certificate) -> bool:
     """Whether ``certificate`` is one of the public key that goes with the private ``key``."""
-    try:
-        return certificate.key is not None and certificate.key.id == describe(key.public_key()).id
-    except Refusal:
-        return False
+    return certificate.key is not None and certificate.key.id == describe(key.public_key()).id

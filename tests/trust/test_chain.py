@@ -332,12 +332,24 @@ def test_the_policies_refuse_without_the_second_look(leaf, above):
     assert chain._verify(pki.read(leaf(), above()), pki.read(root()), NOW, "code-signing") is None
 
 
-def test_a_key_that_cannot_be_loaded_is_weak():
-    curve = bytes.fromhex("06082a8648ce3d030107")
-    blob = forge(key("p256", "Signer"), [signer()])
-    assert blob.count(curve) == 1
-    (problem,) = judge(blob.replace(curve, curve[:-1] + b"\1"), None).problems  # P-192
-    assert problem.rule == "weak-algorithm"
+@pytest.mark.parametrize(
+    ("kind", "oid", "other", "words"),
+    [
+        ("p256", "06082a8648ce3d030107", "06082a8648ce3d030101", "not accepted"),  # P-192
+        ("ed25519", "06032b65700321", "06032b65710321", "do not sign bundles"),  # Ed448
+    ],
+)
+def test_a_key_that_cannot_be_loaded_is_weak(kind, oid, other, words):
+    certificate = pki.der(signer(kind))
+    assert certificate.count(bytes.fromhex(oid)) == 1
+    found = read_certificate(certificate.replace(bytes.fromhex(oid), bytes.fromhex(other)))
+    assert found.key is None
+    assert words in found.weakness
+    digest = "sha512" if kind == "ed25519" else "sha256"
+    blob = forge(key(kind, "Signer"), [signer(kind)], digest=digest)
+    certificate = pki.cms.ContentInfo.load(blob)["content"]["certificates"][0].dump()
+    changed = certificate.replace(bytes.fromhex(oid), bytes.fromhex(other))
+    assert rules(judge(blob.replace(certificate, changed), None)) == ["weak-algorithm"]
 
 
 def test_the_two_algorithms_of_a_certificate_agree():

@@ -81,7 +81,11 @@ def test_private_key_files(tmp_path):
     locked = BestAvailableEncryption(b"secret")
     file.write_bytes(key("p256").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
     assert trust.load_private_key(file, lambda path: b"secret" if path == file else b"")
-    for ask, words in ((None, "needs a passphrase"), (lambda path: b"other", "passphrase is wrong")):
+    for ask, words in (
+        (None, "needs a passphrase"),
+        (lambda path: b"", "needs a passphrase"),
+        (lambda path: b"other", "passphrase is wrong"),
+    ):
         with pytest.raises(TrustError, match=words):
             trust.load_private_key(file, ask)
     file.write_bytes(pki.pem(key("p256")))
