@@ -274,7 +274,7 @@ def test_reasons_are_named_together():
 
 def test_messages_name_the_certificate_the_date_and_the_remedy():
     (problem,) = verdict(signer(end=NOW - DAY)).problems
-    assert "CN=Signer" in problem.message
+    assert problem.message.startswith("The signer's certificate 'CN=Signer,O=TEST ONLY' expired on")
     assert "2026-11-23 00:00:00 UTC" in problem.message
     assert "Sign again" in problem.message
     assert problem.params == {"expired": "2026-11-23 00:00:00 UTC", "at": "2026-11-24 00:00:00 UTC"}

@@ -76,6 +76,12 @@ def test_what_would_not_be_accepted_is_not_signed(kind, certificates, options, w
         trust.sign(HEAD, key(kind, "Signer"), pki.read(*certificates), **options)
 
 
+def test_a_signature_that_went_wrong_is_not_given_out(monkeypatch):
+    monkeypatch.setattr("bundlekit.trust.signing._sign", lambda *_: bytes(64))  # as after a fault of the hardware
+    with pytest.raises(SigningError, match="does not verify"):
+        trust.sign(HEAD, key("ed25519", "Signer"))
+
+
 def test_private_key_files(tmp_path):
     file = tmp_path / "key.pem"
     locked = BestAvailableEncryption(b"secret")
