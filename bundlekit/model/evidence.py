@@ -13,9 +13,9 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     ``ed25519``, ``ml-dsa-65``. ``signer`` is the subject of the certificate (RFC 4514), or ``key <id>`` where
     only a key is known; ``key_id`` the SHA-256 of its SubjectPublicKeyInfo in hex.
     ``intact``: the signature is right for these head bytes under the key it names (None: that key is not
-    known or not taken, or the blob cannot be read). ``trusted``: the key leads to what the operator trusts (None: nothing
-    to trust was given). ``anchor`` names the anchor or pinned key it leads to, ``chain`` the subjects from
-    the signer to the anchor. An entry counts only if it is intact, trusted and without problems.
+    known or not taken, or the blob cannot be read). ``trusted``: the key leads to what the operator trusts
+    (None: nothing to trust was given). ``anchor`` names the anchor or pinned key it leads to, ``chain`` the
+    subjects from the signer to the anchor. An entry counts only if it is intact, trusted and without problems.
     """
 
     index: int
