@@ -15,9 +15,10 @@ The schemes:
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from bundlekit.errors import VersionError
@@ -416,11 +417,13 @@ class Range:
     ``>=10.0.0`` does not.
     """
 
-    __slots__ = ("clauses", "text")
+    __slots__ = ("ceilings", "clauses", "floors", "text")
 
     def __init__(self, text: str, clauses: tuple[Clause, ...]) -> None:
         self.text = text
         self.clauses = clauses
+        self.floors = [clause for clause in clauses if clause.operator in (">=", ">", "==")]
+        self.ceilings = [clause for clause in clauses if clause.operator in ("<=", "<", "==")]
 
     def __str__(self) -> str:
         return self.text
@@ -433,6 +436,33 @@ class Range:
 
     def __contains__(self, version: Version) -> bool:
         return all(_OPERATORS[clause.operator](version, clause.bound) for clause in self.clauses)
+
+    def first_of(
+        self, rising: Sequence[Version], *, after: Version | None = None, without: Container[Version] = ()
+    ) -> Version | None:
+        """The first of some rising versions, each there once, that is in this range.
+
+        Takes logarithmic time, and a step for each version that the range or ``without`` leaves out.
+        """
+        start = bisect.bisect_right(rising, after) if after is not None else 0
+        for floor in self.floors:
+            start = max(start, bisect.bisect_left(rising, floor.bound))
+        for version in itertools.islice(rising, start, None):
+            if not all(_OPERATORS[ceiling.operator](version, ceiling.bound) for ceiling in self.ceilings):
+                # Above the ceiling, or just below an exact version that is not there.
+                return None
+            if version in self and version not in without:
+                return version
+        return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no version whatever could be in this range, such as ``>2, <1``."""
+        if not self.floors or not self.ceilings:
+            return False
+        floor = max(clause.bound for clause in self.floors)
+        ceiling = min(clause.bound for clause in self.ceilings)
+        return floor > ceiling or (floor == ceiling and floor not in self)
 
 
 def parse_range(text: str, parse: Callable[[str], Version]) -> Range:

@@ -22,26 +22,23 @@ class Observed(Strict, frozen=True, kw_only=True):
     by: Text = ""
 
 
-class Member(Strict, frozen=True, kw_only=True):
+class InstalledComponent(Strict, frozen=True, kw_only=True):
+    """A component as it is installed: one that the pair shares, such as the storage software."""
+
+    version: VersionText
+    build: VersionText | None = None
+    released: Date | None = None
+
+
+class Member(InstalledComponent, frozen=True, kw_only=True):
     """One appliance of the pair, named by its serial.
 
     ``free`` is free bytes by place, ``counter`` the security counter this member demands.
     """
 
     role: Literal["active", "standby"]
-    version: VersionText
-    build: VersionText | None = None
-    released: Date | None = None
     free: dict[Key, Count] = {}
     counter: Count | None = None
-
-
-class InstalledComponent(Strict, frozen=True, kw_only=True):
-    """A component that the pair shares, such as the storage software."""
-
-    version: VersionText
-    build: VersionText | None = None
-    released: Date | None = None
 
 
 class Appliance(Strict, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What the upgrade matrix says about one appliance and one bundle: a value, the entry that decided, a way on."""
+"""What a matrix says about one appliance and one bundle: a value, the entry that decided, and a way on."""
 
 from __future__ import annotations
 
@@ -149,9 +149,9 @@ class Leftover(Frozen, frozen=True, kw_only=True):
 class Decision(Frozen, frozen=True, kw_only=True):
     """Whether a bundle may be installed, for each part and as a whole.
 
-    ``rulings`` has one for each member and shared component, and one more for each fault of the pair as such.
-    ``whole`` is the one that decides. ``not_judged`` lists what the question left open; ``accepted`` the risks
-    that were accepted, with their digests; ``leftovers`` the states that a failure can leave.
+    ``rulings`` has one for each member and shared component, and one more for each fault of the pair as
+    such; ``whole`` is the one that decides. ``not_judged`` lists what the question left open, ``accepted`` the
+    risks that were accepted, with their digests, ``leftovers`` the states that a failure can leave.
     """
 
     product: str

@@ -1,0 +1,10 @@
+"""The upgrade matrix: whether a bundle may be installed over what is installed, and if not, why and what then."""
+
+from __future__ import annotations
+
+from bundlekit.matrix.consistency import inconsistencies
+from bundlekit.matrix.decide import decide, decide_from
+from bundlekit.matrix.part import entry_digest
+from bundlekit.matrix.read import read_matrix
+
+__all__ = ["decide", "decide_from", "entry_digest", "inconsistencies", "read_matrix"]

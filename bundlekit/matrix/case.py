@@ -1,0 +1,44 @@
+"""One question put to one matrix, with what is learnt on the way to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.matrix.facts import holds
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Acceptance, Policy
+    from bundlekit.model.manifest import Component
+    from bundlekit.model.matrix import Condition, Entry
+
+
+class Case:
+    """A matrix, a policy, and the appliance (None: only a version is known).
+
+    ``not_judged`` collects what could not be asked of a mere version, ``accepted`` the risks that the policy
+    accepts and that came up, by id.
+    """
+
+    def __init__(self, matrix: ReadMatrix, policy: Policy, appliance: Appliance | None) -> None:
+        self.matrix = matrix
+        self.manifest = matrix.manifest
+        self.policy = policy
+        self.appliance = appliance
+        self.not_judged: list[str] = []
+        self.accepted: dict[str, Acceptance] = {}
+
+    def holds(self, condition: Condition) -> bool | None:
+        """Whether a condition holds on the appliance; None if that cannot be known."""
+        return holds(condition, self.appliance.facts) if self.appliance else None
+
+
+def why(entry: Entry) -> str:
+    """The reason of an entry and where to read on, to be appended to a sentence; empty if it has none."""
+    return f" {entry.reason}" * bool(entry.reason) + f" See {entry.link}" * bool(entry.link)
+
+
+def has_image(component: Component, model: str) -> bool:
+    """Whether the bundle carries an image of the component for this model."""
+    return any(not image.models or model in image.models for image in component.images)

@@ -1,0 +1,32 @@
+"""Which versions of different components work with one another, as far as a matrix says."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.versions import Version
+
+
+def work_together(matrix: ReadMatrix, state: Mapping[str, Version]) -> tuple[bool | None, str]:
+    """Whether the components of a state work together, and the id of the entry that says so.
+
+    Entries that speak of the same components are alternatives: the state has to fit one of them. What they
+    say holds for each pair of their components. None: no entry speaks of some pair of components.
+    """
+    fits: dict[frozenset[str], str] = {}
+    for together in matrix.works_together:
+        names = frozenset(together.ranges)
+        if names <= state.keys() and not fits.get(names):
+            fitting = all(state[name] in versions for name, versions in together.ranges.items())
+            fits[names] = together.entry.id if fitting else ""
+    if not all(fits.values()):
+        return False, ""
+    spoken_of = {pair for names in fits for pair in combinations(sorted(names), 2)}
+    if spoken_of.issuperset(combinations(sorted(state), 2)):
+        return True, next(iter(fits.values()), "")
+    return None, ""

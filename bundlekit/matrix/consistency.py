@@ -1,0 +1,150 @@
+"""Faults inside one manifest that make its matrix contradictory, idle, or impossible to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.facts import quantity
+from bundlekit.matrix.read import Unreadable, inconsistent, read_matrix
+from bundlekit.versions import scheme_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.bundle import Problem
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.matrix import Condition, Entry, Matrix
+    from bundlekit.versions import Range
+
+T = TypeVar("T")
+
+
+def inconsistencies(manifest: Manifest) -> tuple[Problem, ...]:
+    """What is wrong with the matrix by itself, whatever is installed: problems of ``manifest-inconsistent``."""
+    read = read_matrix(manifest)
+    as_read = read.problems if isinstance(read, Unreadable) else (*_aliases(read), *_releases(read), *_ranges(read))
+    return (*_names(manifest), *_conditions(manifest), *as_read)
+
+
+def _entries(matrix: Matrix) -> Iterator[Entry]:
+    yield from matrix.sources
+    yield from matrix.stops
+    yield from matrix.blocks
+    yield from matrix.withdrawn
+    yield from matrix.risks
+    yield from matrix.dead_ends
+    yield from matrix.works_together
+    yield from matrix.skews
+
+
+def _names(manifest: Manifest) -> Iterator[Problem]:
+    matrix = manifest.matrix
+    for name in _repeated(entry.id for entry in _entries(matrix)):
+        yield inconsistent(name, "id", "another entry has the same id, so a report could not say which decided.")
+    with_models = [(entry.id, entry.models) for entry in matrix.sources]
+    with_models += [(entry.id, entry.models) for entry in matrix.blocks]
+    for name, models in with_models:
+        for model in sorted(set(models).difference(manifest.models)):
+            yield inconsistent(name, "models", f"the bundle is not for the model {model}.")
+    for source in matrix.sources:
+        if not matrix.releases and not source.unlisted:
+            yield inconsistent(
+                source.id, "unlisted", "has to be true, as no releases are listed that the range could select from."
+            )
+        if matrix.order == "listed" and (source.unlisted or source.by_release):
+            yield inconsistent(
+                source.id, "unlisted, by-release", "only what is listed has a place where the order is as listed."
+            )
+
+
+def _conditions(manifest: Manifest) -> Iterator[Problem]:
+    matrix = manifest.matrix
+    conditions: list[tuple[str, str, Condition]] = [(risk.id, "when", risk.when) for risk in matrix.risks]
+    conditions += [(stop.id, "when", stop.when) for stop in matrix.stops if stop.when is not None]
+    conditions += [("", "requirements", condition) for condition in manifest.requirements.facts]
+    for entry, field, condition in conditions:
+        if condition.test in ("below", "at-least") and quantity(condition.value) is None:
+            yield inconsistent(
+                entry,
+                field,
+                f"{condition.value!r} cannot be compared; write '24 h', '12 GiB' or a dotted number such as '7.1'.",
+            )
+    if (tool := manifest.requirements.tool) is not None:
+        try:
+            scheme_named("pep440").parse(tool)
+        except VersionError as why:
+            yield inconsistent("", "requirements", f"the version of the tool cannot be read: {why}")
+
+
+def _aliases(read: ReadMatrix) -> Iterator[Problem]:
+    aliases = read.manifest.matrix.aliases
+    labels = {alias.alias for alias in aliases}
+    spelled = set(read.manifest.matrix.releases) | {read.manifest.version}
+    for label in _repeated(alias.alias for alias in aliases):
+        yield inconsistent("", "aliases", f"{label!r} is there more than once.")
+    for alias in aliases:
+        if alias.version in labels:
+            yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version!r}, which is an alias itself.")
+        elif alias.alias in spelled:
+            yield inconsistent("", "aliases", f"{alias.alias!r} is a release, and so cannot mean another.")
+        elif read.known and read.parse(read.lead, alias.alias) not in read.known | {read.own}:
+            yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
+
+
+def _releases(read: ReadMatrix) -> Iterator[Problem]:
+    parsed = [read.parse(read.lead, release) for release in read.manifest.matrix.releases]
+    for release in _repeated(parsed):
+        yield inconsistent("", "releases", f"{release} is listed more than once.")
+    for since in _repeated(since for since, _ in read.trusted_keys):
+        yield inconsistent("", "trusted-keys", f"{since} is there more than once.")
+
+
+def _ranges(read: ReadMatrix) -> Iterator[Problem]:
+    """Ranges that are empty, and those that fit no version which the matrix knows, and so never decide."""
+    as_released = sorted({release.as_release for release in read.releases})
+    for source in read.sources:
+        matched = source.range.first_of(
+            as_released if source.entry.by_release else read.releases, without=source.denied
+        )
+        yield from _idle(source.entry, source.range, matches=matched is not None or source.entry.unlisted)
+
+    anything_goes = not read.known or any(source.entry.unlisted for source in read.sources)
+    ranged: list[tuple[Entry, Range]] = [(block.entry, block.range) for block in read.blocks]
+    ranged += [(risk.entry, risk.range) for risk in read.risks]
+    ranged += [(dead_end.entry, dead_end.range) for dead_end in read.dead_ends]
+    ranged += [(stop.entry, stop.range) for stop in read.stops]
+    for entry, versions in ranged:
+        yield from _idle(entry, versions, matches=anything_goes or versions.first_of(read.releases) is not None)
+    for withdrawn in read.withdrawn:  # may be of releases that are no sources any more
+        yield from _idle(withdrawn.entry, withdrawn.range, matches=True)
+    for stop in read.stops:
+        if read.known and stop.via not in read.known | {read.own}:
+            yield inconsistent(stop.entry.id, "via", f"{stop.via} is not among the releases that are listed.")
+        floor = max((clause.bound for clause in stop.range.floors), default=None)
+        first = floor if anything_goes else stop.range.first_of(read.releases)
+        if first is not None and first >= stop.via:
+            yield inconsistent(
+                stop.entry.id, "via", f"{stop.via} is not newer than any of the versions that have to go there."
+            )
+    for together in read.works_together:
+        for name, versions in together.ranges.items():
+            if versions.is_empty:
+                yield inconsistent(together.entry.id, name, f"the range {versions} is empty.")
+    for skew in read.skews:
+        for name, versions in (("old", skew.old), ("new", skew.new)):
+            if versions.is_empty:
+                yield inconsistent(skew.entry.id, name, f"the range {versions} is empty.")
+
+
+def _idle(entry: Entry, versions: Range, *, matches: bool) -> Iterator[Problem]:
+    if versions.is_empty:
+        yield inconsistent(entry.id, "versions", f"the range {versions} is empty.")
+    elif not matches:
+        yield inconsistent(entry.id, "versions", f"the range {versions} fits none of the listed releases.")
+
+
+def _repeated(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]

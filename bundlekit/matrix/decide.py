@@ -1,0 +1,202 @@
+"""The decision for one bundle: pure, from a manifest and what is known of an appliance.
+
+The order of the rules; the code bears the same numbers. Of what concerns the bundle as such, the first fault
+decides, and nothing else is asked. Every part gets one ruling, its first. What cannot be told is *undecided*:
+a later refusal still beats it, and it never becomes a yes.
+
+The bundle as such, in whole.py
+  1. its matrix can be read                                   undecided
+  2. it is for this product, with an image for this model     wrong-product, wrong-model
+  3. it is an update                                          reimage-only
+  4. its version has not been withdrawn                       withdrawn
+The pair as such, in whole.py
+  5. nothing holds it                                         on-hold, update-pending
+  6. the security counter does not fall                       counter-too-low
+Each part, in part.py
+  7. its version can be read                                  unreadable-version, unknown-version
+  8. it is older than the bundle's, or a policy allows it     same-version…, downgrade
+Each part that the matrix is about, in part.py
+  9. it was not released after the bundle                     back-in-time
+ 10. its version is known                                     unknown-version
+ 11. a way leads out of it                                    dead-end
+ 12. nothing blocks it                                        blocked
+ 13. no stop lies between                                     needs-stop
+ 14. the matrix names it as a source                          unsupported-source, reimage-only
+ 15. it trusts the keys that the source asks for              cannot-verify
+ 16. the pair may differ while one member is updated          incompatible
+ 17. no risk applies but accepted ones                        risk
+The pair again, if nothing has been refused, in whole.py
+ 18. no fix gets lost                                         loses-fix
+ 19. what will run together works together                    incompatible
+ 20. the requirements are met                                 requirement-not-met
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from bundlekit.matrix import whole
+from bundlekit.matrix.case import Case, has_image
+from bundlekit.matrix.part import Installed, rule_part
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bundlekit.model.appliance import Appliance, InstalledComponent
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.matrix import Matrix
+
+STRICT: Final = Policy()
+"""No override, no accepted risk."""
+
+
+def decide(
+    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | None = None
+) -> Decision:
+    """Whether this appliance may take this bundle. Reads no file and raises nothing.
+
+    For many appliances, read the matrix once (`read_matrix`) and pass it along.
+    """
+    read = matrix or read_matrix(manifest)
+    if isinstance(read, Unreadable):  # 1
+        return _unreadable(manifest, appliance.pair, read)
+    case = Case(read, policy, appliance)
+    if fault := whole.rule_bundle(case, appliance.pair):  # 2-4
+        return _decision(case, [fault])
+    pair = list(whole.rule_pair(case, appliance))  # 5-6
+    parts = _settle(list(_rule_parts(case, appliance)))  # 7-17
+    if any(ruling.refused for ruling in (*pair, *parts)):
+        return _decision(case, [*pair, *parts])
+    again = whole.rule_pair_again(case, appliance, parts)  # 18-20
+    return _decision(case, [*pair, *again, *parts], whole.leftovers(case, appliance, parts))
+
+
+def decide_from(
+    manifest: Manifest,
+    version: str,
+    policy: Policy = STRICT,
+    *,
+    model: str | None = None,
+    matrix: ReadMatrix | None = None,
+) -> Decision:
+    """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
+
+    Facts, other components, counter and fixes are not known here; ``not_judged`` names what would have been
+    asked. Without a ``model``, a matrix that tells models apart gives one ruling for each.
+    """
+    read = matrix or read_matrix(manifest)
+    if isinstance(read, Unreadable):  # 1
+        return _unreadable(manifest, version, read)
+    case = Case(read, policy, None)
+    if fault := whole.rule_bundle(case, version):  # 3-4
+        return _decision(case, [fault])
+    models: Sequence[str | None] = [model]
+    if model is None and _tells_models_apart(manifest.matrix):
+        models = manifest.models
+    parts = [  # 7-17
+        rule_part(
+            case,
+            Installed(
+                subject=f"{version} on {name}" if name else version,
+                component=read.lead,
+                version=version,
+                model=name,
+            ),
+        )
+        for name in models
+    ]
+    case.not_judged.extend(whole.beyond_versions(case))
+    return _decision(case, parts)
+
+
+def _tells_models_apart(matrix: Matrix) -> bool:
+    return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
+
+
+def _rule_parts(case: Case, appliance: Appliance) -> Iterator[Ruling]:
+    """One ruling for each member, and for each component that the pair shares."""
+    carried = {
+        component.name: component.version
+        for component in case.manifest.components
+        if has_image(component, appliance.model)
+    }
+    installed: dict[tuple[str, str], InstalledComponent] = {
+        **{(serial, APPLIANCE): member for serial, member in appliance.members.items()},
+        **{(name, name): component for name, component in appliance.components.items()},
+    }
+    for (subject, component), found in installed.items():
+        if component not in carried:
+            yield Ruling(
+                subject=subject,
+                component=component,
+                kind="stays",
+                message=f"The bundle does not carry {component}, so {found.version} stays.",
+                installed=found.version,
+                target=found.version,
+            )
+            continue
+        yield rule_part(
+            case,
+            Installed(
+                subject=subject,
+                component=component,
+                version=found.version,
+                build=found.build,
+                released=found.released,
+                model=appliance.model,
+            ),
+        )
+    for name, version in carried.items():
+        if name != APPLIANCE and name not in appliance.components:
+            yield Ruling(
+                subject=name,
+                component=name,
+                kind="undecided",
+                message=f"The installed version of {name} is not known.",
+                next=f"Give the version of {name} in the appliance state.",
+                target=version,
+            )
+
+
+def _settle(parts: list[Ruling]) -> list[Ruling]:
+    """What has the version already is no fault while another part still has to move."""
+    if all(part.kind in ("same-version", "stays") for part in parts):
+        return parts
+    return [
+        replace(part, kind="already-there", next="") if part.kind == "same-version" and part.refused else part
+        for part in parts
+    ]
+
+
+def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable) -> Decision:
+    first, *others = matrix.problems
+    more = f" ({len(others)} more like this.)" if others else ""
+    ruling = Ruling(
+        subject=subject,
+        kind="undecided",
+        message=f"The bundle's matrix cannot be read. {first.message}{more}",
+        next="Ask the vendor for a bundle with a matrix that can be read.",
+        entry=first.subject,
+        target=manifest.version,
+    )
+    return Decision(product=manifest.product, version=manifest.version, whole=ruling, rulings=(ruling,))
+
+
+def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
+    def weight(ruling: Ruling) -> tuple[int, int]:
+        # A certain no, then a doubt, then a yes; among these the order of the kinds, then that of the parts.
+        return (0 if ruling.refused else 2 if ruling.allowed else 1), PRECEDENCE[ruling.kind]
+
+    return Decision(
+        product=case.manifest.product,
+        version=case.manifest.version,
+        whole=min(rulings, key=weight),
+        rulings=tuple(rulings),
+        leftovers=tuple(leftovers),
+        accepted=tuple(case.accepted.values()),
+        not_judged=tuple(dict.fromkeys(case.not_judged)),
+    )

@@ -1,0 +1,304 @@
+"""The rules about one part of the appliance: numbers 7 to 17 of the order in decide.py."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.case import why
+from bundlekit.matrix.facts import in_words
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.model.decision import Acceptance, Ruling
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundlekit.matrix.case import Case
+    from bundlekit.matrix.read import ReadMatrix, ReadSource
+    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.matrix import Entry
+    from bundlekit.versions import Version
+
+_UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
+
+
+class Installed(Frozen, frozen=True, kw_only=True):
+    """A part of the appliance as it is now; ``subject`` is the name under which it is ruled about."""
+
+    subject: str
+    component: str
+    version: str
+    build: str | None = None
+    released: str | None = None
+    model: str | None = None
+
+
+def rule_part(case: Case, part: Installed) -> Ruling:
+    """Rules 7 and 8, and for the part that the matrix is about all that follow."""
+    matrix, is_lead = case.matrix, part.component == case.matrix.lead
+    target = matrix.carried[part.component]
+    ruled = partial(_ruled, part, target)
+    try:
+        installed = matrix.parse(part.component, part.version)
+    except VersionError as fault:  # 7
+        if is_lead and _fits(matrix, part.version):
+            return ruled("unknown-version", f"The matrix does not know {part.version}.", _UNKNOWN)
+        return ruled("unreadable-version", str(fault), "Check which version is installed.")
+
+    if installed == target:  # 8
+        build = part.build or installed.build
+        new_build = (case.manifest.build if is_lead else None) or target.build
+        if build and new_build and build != new_build:
+            return ruled(
+                "same-version-other-build",
+                f"{part.version} is installed already, as build {build}; the bundle has build {new_build}.",
+                "Take a newer version; another build of the same one needs the override for that.",
+                override="allow-same-version" if case.policy.allow_same_version else "",
+            )
+        return ruled(
+            "same-version",
+            f"{part.version} is installed already.",
+            "Nothing has to be done; to install it once more needs the override for that.",
+            override="allow-reinstall" if case.policy.allow_reinstall else "",
+        )
+    if installed > target and not case.policy.allow_downgrade:
+        return ruled(
+            "downgrade",
+            f"{target} is older than the installed {part.version}; an older version goes in by re-imaging only.",
+            f"Take a version newer than {part.version}; go back only by re-imaging with {target}.",
+        )
+    if is_lead:
+        return _rule_lead(case, part, installed)
+    return _moves(ruled, installed, target)
+
+
+def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
+    """Rules 9 to 17: what the matrix says of the version that it is about."""
+    matrix, own = case.matrix, case.matrix.own
+    ruled = partial(_ruled, part, own)
+    doubts: list[Ruling] = []
+
+    def doubt(unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
+        # Asked about a mere version, we say what was left open; of an appliance, it has to be known.
+        if case.appliance is None:
+            case.not_judged.append(unknown)
+        else:
+            doubts.append(ruled("undecided", message, remedy, entry))
+
+    is_known = installed in matrix.known
+    source = _source(matrix, part, installed)
+    is_edge = source is not None and source.range.exact is not None
+
+    if part.released is None and source is not None and not is_known and not is_edge:  # 9
+        doubt(
+            f"whether {part.version} was released after the bundle",
+            f"It is not known when {part.version} was released, so that may have been after the bundle.",
+            "Give the release date of the installed version in the appliance state.",
+        )
+    elif part.released is not None and part.released > case.manifest.released and not is_edge:
+        return ruled(
+            "back-in-time",
+            f"{part.version} was released on {part.released}, after the bundle ({case.manifest.released}), "
+            "which may lack what that release mended.",
+            f"Take a bundle released after {part.released}.",
+        )
+
+    if source is None and not is_known and matrix.known:  # 10
+        return ruled("unknown-version", f"The matrix does not know {part.version}.", _UNKNOWN)
+
+    for dead_end in matrix.dead_ends:  # 11
+        if installed in dead_end.range:
+            return ruled(
+                "dead-end",
+                f"No update leads out of {part.version}.{why(dead_end.entry)}",
+                f"Re-image with {own}.",
+                dead_end.entry,
+            )
+
+    for block in matrix.blocks:  # 12
+        if installed in block.range and _is_for(block.entry.models, part):
+            return ruled(
+                "blocked",
+                f"{part.version} must not be updated to {own}.{why(block.entry)}",
+                "Take another release, or ask the vendor for one that is not blocked.",
+                block.entry,
+            )
+
+    stops = []  # 13
+    for stop in matrix.stops:
+        condition = stop.entry.when
+        if not stop.lies_between(installed, own):
+            continue
+        if condition is None or (needed := case.holds(condition)):
+            stops.append(stop)
+        elif needed is None:
+            doubt(
+                f"the stop {stop.entry.id}, for where {in_words(condition)}",
+                f"{stop.via} has to come first where {in_words(condition)}, and that is not known.",
+                f"Give the fact {condition.fact} in the appliance state, or update to {stop.via} first.",
+                stop.entry,
+            )
+    if stops:
+        first = min(stops, key=lambda stop: stop.via)
+        return ruled(
+            "needs-stop",
+            f"The way from {part.version} to {own} leads through {first.via}.{why(first.entry)}",
+            f"Update to {first.via} first.",
+            first.entry,
+        )
+
+    if source is None:  # 14
+        nearest = _nearest(matrix, part, installed)
+        return ruled(
+            "unsupported-source",
+            f"The bundle does not support the update from {part.version} to {own}.",
+            f"Update to {nearest} first; from there the bundle can be installed."
+            if nearest
+            else "Ask the vendor for the way; no later release is known from which this bundle can be installed.",
+        )
+    if source.entry.method == "reimage":
+        return ruled(
+            "reimage-only",
+            f"From {part.version} only re-imaging leads to {own}.{why(source.entry)}",
+            f"Re-image with {own}.",
+            source.entry,
+        )
+
+    if source.entry.keys:  # 15
+        trusted = _trusted_keys(case, installed)
+        keys = ", ".join(source.entry.keys)
+        if trusted is None:
+            doubt(
+                f"whether {part.version} trusts {keys}",
+                f"It is not known whether {part.version} trusts {keys}, with which the bundle is signed.",
+                "Give the trusted keys in the appliance state.",
+                source.entry,
+            )
+        elif not trusted.issuperset(source.entry.keys):
+            return ruled(
+                "cannot-verify",
+                f"{part.version} would have to trust {keys}, and does not trust all of them.",
+                "Update first to a release that brings the key.",
+                source.entry,
+            )
+
+    differ = part.component == APPLIANCE and source.entry.method == "rolling"  # 16
+    if differ and matrix.skews and not any(installed in skew.old and own in skew.new for skew in matrix.skews):
+        return ruled(
+            "incompatible",
+            f"While one member has {own} and the other still {part.version}, the two do not work together.",
+            "Update through a release that works with both.",
+        )
+
+    for risk in matrix.risks:  # 17
+        applies = case.holds(risk.entry.when)
+        if installed not in risk.range or applies is False:
+            continue
+        given = [acceptance for acceptance in case.policy.accepted_risks if acceptance.risk == risk.entry.id]
+        if given:
+            digest = entry_digest(risk.entry)
+            if any(acceptance.digest in ("", digest) for acceptance in given):
+                case.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
+                continue
+        reason = why(risk.entry) + " What was accepted under this name read otherwise." * bool(given)
+        remedy = f"Mend that, or accept the risk {risk.entry.id} by name."
+        danger = f"The update from {part.version} is a risk where {in_words(risk.entry.when)}"
+        if applies:
+            return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
+        doubt(
+            f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
+            f"{danger}, and that is not known.{reason}",
+            f"Give the fact {risk.entry.when.fact} in the appliance state, or accept the risk by name.",
+            risk.entry,
+        )
+
+    return doubts[0] if doubts else _moves(ruled, installed, own, source.entry)
+
+
+def entry_digest(entry: Entry) -> str:
+    """What the acceptance of a risk is bound to: the SHA-256 of its entry as sorted JSON, ``sha256:hex``."""
+    import hashlib  # only who accepts a risk pays for the import
+
+    import msgspec
+
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(entry, order="sorted")).hexdigest()
+
+
+def _ruled(
+    part: Installed,
+    target: Version,
+    kind: DecisionKind,
+    message: str,
+    remedy: str = "",
+    entry: Entry | None = None,
+    *,
+    override: str = "",
+) -> Ruling:
+    return Ruling(
+        subject=part.subject,
+        component=part.component,
+        kind=kind,
+        message=message,
+        next=remedy,
+        entry=entry.id if entry else "",
+        installed=part.version,
+        target=target.text,
+        override=override,
+    )
+
+
+def _moves(ruled: Callable[..., Ruling], installed: Version, target: Version, entry: Entry | None = None) -> Ruling:
+    """Nothing was said against it; an older version has come this far only because the policy allows it."""
+    goes = f"{installed} can be updated to {target}."
+    if installed < target:
+        return ruled("upgrade", goes, "", entry)
+    return ruled("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")
+
+
+def _fits(matrix: ReadMatrix, text: str) -> bool:
+    """Whether a version can be read at all, wherever it may stand in the order of the releases."""
+    try:
+        matrix.scheme.parse(text)
+    except VersionError:
+        return False
+    return True
+
+
+def _is_for(models: tuple[str, ...], part: Installed) -> bool:
+    return not models or part.model in models
+
+
+def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSource | None:
+    """The source that covers the installed version: an explicit edge before a range, an update before a re-image."""
+    listed = installed in matrix.known
+    covering = (
+        source
+        for source in matrix.sources
+        if source.admits(installed, listed=listed) and _is_for(source.entry.models, part)
+    )
+    return min(
+        covering,
+        key=lambda source: (source.range.exact is None, source.entry.method == "reimage"),
+        default=None,
+    )
+
+
+def _nearest(matrix: ReadMatrix, part: Installed, installed: Version) -> str:
+    """The nearest later releases from which the bundle can be installed, at most three; empty if none."""
+    found = {
+        source.range.first_of(matrix.releases, after=installed, without=source.denied)
+        for source in matrix.sources
+        if source.entry.method != "reimage" and _is_for(source.entry.models, part)
+    }
+    later = sorted(version for version in found if version is not None and version < matrix.own)
+    return " or ".join(map(str, later[:3]))
+
+
+def _trusted_keys(case: Case, installed: Version) -> frozenset[str] | None:
+    """The names of the keys that are trusted: what the appliance says, else what the matrix says of its version."""
+    if case.appliance is not None and case.appliance.trusts is not None:
+        return frozenset(case.appliance.trusts)
+    earlier = [keys for since, keys in case.matrix.trusted_keys if since <= installed]
+    return earlier[-1] if earlier else None

@@ -1,0 +1,259 @@
+"""The matrix of a manifest, read once: texts become versions and ranges, and what cannot be read is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, TypeVar
+
+from bundlekit.errors import VersionError
+from bundlekit.model.bundle import Problem
+from bundlekit.model.manifest import Component, Manifest
+from bundlekit.model.matrix import Block, DeadEnd, Entry, Risk, Skew, Source, Stop, Withdrawn, WorksTogether
+from bundlekit.model.primitives import Frozen
+from bundlekit.versions import (
+    Range,
+    Version,
+    VersionScheme,
+    in_listed_order,
+    parse_range,
+    release_prefix,
+    scheme_named,
+)
+
+RULE: Final = "manifest-inconsistent"
+APPLIANCE: Final = "appliance"
+"""The component that every member of the pair runs by itself; all other components the pair shares."""
+
+E = TypeVar("E", bound=Entry)
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Ranged(Frozen, Generic[E], frozen=True, kw_only=True):
+    """An entry, and the versions it is about."""
+
+    entry: E
+    range: Range
+
+
+class ReadSource(Frozen, frozen=True, kw_only=True):
+    """A source: its range, and the releases denied within it."""
+
+    entry: Source
+    range: Range
+    denied: frozenset[Version]
+
+    def admits(self, version: Version, *, listed: bool) -> bool:
+        """Whether the source covers this version, which the matrix lists or does not."""
+        compared = version.as_release if self.entry.by_release else version
+        return (listed or self.entry.unlisted) and compared in self.range and version not in self.denied
+
+
+class ReadStop(Frozen, frozen=True, kw_only=True):
+    """A stop at ``via``; where the latest of several is meant, one with the numbers ``prefix`` will do."""
+
+    entry: Stop
+    range: Range
+    via: Version
+    prefix: tuple[int, ...] | None
+
+    def is_at(self, version: Version) -> bool:
+        """Whether this version is the stop."""
+        return version == self.via or (self.prefix is not None and version.begins_with(self.prefix))
+
+    def lies_between(self, source: Version, target: Version) -> bool:
+        """Whether the way from source to target has to pass this stop: neither is it, nor is beyond it."""
+        return source in self.range and source < self.via < target and not self.is_at(source) and not self.is_at(target)
+
+
+class ReadTogether(Frozen, frozen=True, kw_only=True):
+    """Component versions that work together."""
+
+    entry: WorksTogether
+    ranges: dict[str, Range]
+
+
+class ReadSkew(Frozen, frozen=True, kw_only=True):
+    """Versions that two members may have at once."""
+
+    entry: Skew
+    old: Range
+    new: Range
+
+
+class ReadMatrix(Frozen, frozen=True, kw_only=True):
+    """The matrix of ``manifest``, ready to decide from: read it once, ask it often.
+
+    ``lead`` is the component whose installed version the matrix is about, ``own`` its version in the bundle,
+    ``carried`` the versions of all components in the bundle. ``parsers`` read the versions of components,
+    aliases of the lead resolved; ``scheme`` those of a component that the bundle does not carry.
+    ``releases`` are the known versions, oldest first, ``known`` the same as a set; ``trusted_keys`` go by
+    rising version.
+    """
+
+    manifest: Manifest
+    scheme: VersionScheme
+    lead: str
+    own: Version
+    carried: dict[str, Version]
+    parsers: dict[str, Callable[[str], Version]]
+    releases: tuple[Version, ...]
+    known: frozenset[Version]
+    trusted_keys: tuple[tuple[Version, frozenset[str]], ...]
+    sources: tuple[ReadSource, ...]
+    stops: tuple[ReadStop, ...]
+    blocks: tuple[Ranged[Block], ...]
+    withdrawn: tuple[Ranged[Withdrawn], ...]
+    risks: tuple[Ranged[Risk], ...]
+    dead_ends: tuple[Ranged[DeadEnd], ...]
+    works_together: tuple[ReadTogether, ...]
+    skews: tuple[ReadSkew, ...]
+
+    def parse(self, component: str, text: str) -> Version:
+        """The version of a component; VersionError if it fits no scheme, or has no place in the order."""
+        return self.parsers.get(component, self.scheme.parse)(text)
+
+
+class Unreadable(Frozen, frozen=True, kw_only=True):
+    """A matrix that cannot be read and so allows nothing; each of the ``problems`` names entry and field."""
+
+    problems: tuple[Problem, ...]
+
+
+def inconsistent(entry: str, field: str, message: str) -> Problem:
+    """A fault inside a matrix: the entry's id (empty: no entry's), the field, and what is wrong with it."""
+    place = f"Matrix entry {entry!r}, {field}" if entry else f"Matrix, {field}"
+    return Problem(rule=RULE, message=f"{place}: {message}", subject=entry, params={"entry": entry, "field": field})
+
+
+def lead_component(manifest: Manifest) -> Component | None:
+    """The component that the matrix is about: the appliance, else the one with the bundle's own version."""
+    by_name = {component.name: component for component in manifest.components}
+    same_version = (component for component in manifest.components if component.version == manifest.version)
+    return by_name.get(APPLIANCE) or next(same_version, None)
+
+
+def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
+    """Read a manifest's matrix, in time about linear in its size."""
+    matrix = manifest.matrix
+    lead = lead_component(manifest)
+    if lead is None:
+        fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
+        return Unreadable(problems=(inconsistent("", "components", fault),))
+    try:
+        scheme = in_order = scheme_named(manifest.scheme, matrix.scheme)
+        if matrix.order == "listed":
+            # What the list does not have yet came after all that it has.
+            in_order = in_listed_order(scheme, (*matrix.releases, manifest.version))
+        own = in_order.parse(manifest.version)
+    except VersionError as why:
+        return Unreadable(problems=(inconsistent("", "scheme", str(why)),))
+    aliases = {alias.alias: alias.version for alias in matrix.aliases}
+    parsers: dict[str, Callable[[str], Version]] = {}
+    problems: list[Problem] = []
+
+    def parse(text: str) -> Version:
+        return in_order.parse(aliases.get(text, text))
+
+    def versions(entry: Source | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
+        return _at("versions", parse_range, entry.versions, parse)
+
+    def component(entry: Component) -> tuple[str, Version]:
+        own_scheme = _at("components", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
+        parsers[entry.name] = parse if entry is lead else own_scheme.parse
+        return entry.name, _at("components", parsers[entry.name], entry.version)
+
+    def source(entry: Source) -> ReadSource:
+        denied = frozenset(_at("except", parse, text) for text in entry.except_)
+        return ReadSource(entry=entry, range=versions(entry), denied=denied)
+
+    def stop(entry: Stop) -> ReadStop:
+        prefix = _at("via", release_prefix, entry.via) if entry.latest else None
+        via = _at("via", parse, entry.via) if prefix is None else _at("via", latest_of, prefix)
+        return ReadStop(entry=entry, range=versions(entry), via=via, prefix=prefix)
+
+    def latest_of(prefix: tuple[int, ...]) -> Version:
+        if (latest := latest_by_prefix.get(prefix)) is None:
+            wanted = ".".join(map(str, prefix))
+            raise VersionError(f"no release is listed that begins with {wanted}, so none can be the latest.")
+        return latest
+
+    def together(entry: WorksTogether) -> ReadTogether:
+        ranges = {
+            name: _at(name, parse_range, text, parsers.get(name, scheme.parse))
+            for name, text in entry.components.items()
+        }
+        return ReadTogether(entry=entry, ranges=ranges)
+
+    def skew(entry: Skew) -> ReadSkew:
+        old, new = (_at(name, parse_range, getattr(entry, name), parse) for name in ("old", "new"))
+        return ReadSkew(entry=entry, old=old, new=new)
+
+    carried = dict(_each(manifest.components, component, problems))
+    if lead.scheme not in (None, manifest.scheme) or carried.get(lead.name) != own:
+        fault = f"{lead.name} has to have the version and the scheme of the bundle, {own} ({manifest.scheme})."
+        problems.append(inconsistent("", "components", fault))
+    known = frozenset(_each(matrix.releases, lambda text: _at("releases", parse, text), problems))
+    latest_by_prefix = _latest_by_prefix(sorted((*known, own)))
+    _each(matrix.aliases, lambda alias: _at("aliases", in_order.parse, alias.version), problems)
+    keys = _each(
+        matrix.trusted_keys,
+        lambda trusted: (_at("trusted-keys", parse, trusted.since), frozenset(trusted.keys)),
+        problems,
+    )
+    read = ReadMatrix(
+        manifest=manifest,
+        scheme=scheme,
+        lead=lead.name,
+        own=own,
+        carried=carried,
+        parsers=parsers,
+        releases=tuple(sorted(known)),
+        known=known,
+        trusted_keys=tuple(sorted(keys, key=lambda since_and_keys: since_and_keys[0])),
+        sources=_each(matrix.sources, source, problems),
+        stops=_each(matrix.stops, stop, problems),
+        blocks=_each(matrix.blocks, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
+        withdrawn=_each(matrix.withdrawn, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
+        risks=_each(matrix.risks, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
+        dead_ends=_each(matrix.dead_ends, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
+        works_together=_each(matrix.works_together, together, problems),
+        skews=_each(matrix.skews, skew, problems),
+    )
+    return Unreadable(problems=tuple(problems)) if problems else read
+
+
+def _latest_by_prefix(releases: Iterable[Version]) -> dict[tuple[int, ...], Version]:
+    """The last of ``releases``, which rise, for each way in which their numbers begin; no pre-releases."""
+    return {
+        release.numbers[:length]: release
+        for release in releases
+        if not release.is_prerelease
+        for length in range(1, len(release.numbers) + 1)
+    }
+
+
+class _FieldError(Exception):
+    """A field of an entry that cannot be read, and why."""
+
+    def __init__(self, field: str, why: VersionError) -> None:
+        super().__init__(str(why))
+        self.field = field
+
+
+def _at(field: str, read: Callable[..., A], *arguments: object) -> A:
+    try:
+        return read(*arguments)
+    except VersionError as why:
+        raise _FieldError(field, why) from None
+
+
+def _each(entries: Iterable[A], read: Callable[[A], B], problems: list[Problem]) -> tuple[B, ...]:
+    """What ``read`` makes of each entry; those it cannot read become problems instead."""
+    results = []
+    for entry in entries:
+        try:
+            results.append(read(entry))
+        except _FieldError as why:
+            problems.append(inconsistent(getattr(entry, "id", ""), why.field, str(why)))
+    return tuple(results)

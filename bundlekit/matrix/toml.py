@@ -1,0 +1,135 @@
+"""matrix.toml: what a release engineer writes, and the `Matrix` it becomes.
+
+The tables are the entries of `Matrix` (``[[from]]``, ``[[stop]]`` …). What differs is nicer to write: a
+condition is ``{ fact = "disk.firmware", below = "7.1" }``, components that work together are keys of their
+entry, ``aliases`` and ``trusted-keys`` are maps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from bundlekit import config
+from bundlekit.errors import ConfigError
+from bundlekit.model.matrix import (
+    Alias,
+    Block,
+    Condition,
+    DeadEnd,
+    DeclaredScheme,
+    Matrix,
+    Risk,
+    Skew,
+    Source,
+    Stop,
+    TrustedKeys,
+    Withdrawn,
+    WorksTogether,
+)
+from bundlekit.model.primitives import Name, Strict, VersionText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TESTS: Final = ("is", "is-not", "below", "at-least")
+SIGNS: Final = {">=": "at-least", "!=": "is-not", "==": "is", "<": "below", "=": "is"}
+"""How a condition on a known fact is written in one string, ``"< 24 h"``; the longer sign first."""
+
+
+class MatrixFile(Strict, frozen=True, kw_only=True):
+    """The keys of matrix.toml, version 1."""
+
+    matrix: Literal[1]
+    scheme: DeclaredScheme | None = None
+    order: Literal["version", "listed"] = "version"
+    releases: tuple[VersionText, ...] = ()
+    aliases: dict[VersionText, VersionText] = {}
+    trusted_keys: dict[VersionText, tuple[Name, ...]] = {}
+    sources: tuple[Source, ...] = msgspec.field(default=(), name="from")
+    stop: tuple[Stop, ...] = ()
+    block: tuple[Block, ...] = ()
+    withdrawn: tuple[Withdrawn, ...] = ()
+    risk: tuple[Risk, ...] = ()
+    dead_end: tuple[DeadEnd, ...] = ()
+    works_together: tuple[WorksTogether, ...] = ()
+    skew: tuple[Skew, ...] = ()
+
+
+def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
+    """The matrix of a parsed matrix.toml; ConfigError names ``where``, the key, and the nearest known one."""
+    if data.get("matrix") != 1:
+        found = f"matrix = {data['matrix']!r}" if "matrix" in data else "no 'matrix' key"
+        raise ConfigError(f"{where}: has {found}; a matrix begins with matrix = 1")
+    plain = dict(data)
+    plain["stop"] = _each(data, "stop", lambda entry, at: _with_condition(entry, f"{where}: stop[{at}]"))
+    plain["risk"] = _each(data, "risk", lambda entry, at: _with_condition(entry, f"{where}: risk[{at}]"))
+    plain["works-together"] = _each(data, "works-together", _together)
+    plain["skew"] = _each(data, "skew", lambda entry, at: {"id": f"skew-{at + 1}", **entry})
+    file = config.convert(plain, MatrixFile, where=where)
+    matrix = Matrix(
+        scheme=file.scheme,
+        order=file.order,
+        releases=file.releases,
+        aliases=tuple(Alias(alias=alias, version=version) for alias, version in file.aliases.items()),
+        trusted_keys=tuple(TrustedKeys(since=since, keys=keys) for since, keys in file.trusted_keys.items()),
+        sources=file.sources,
+        stops=file.stop,
+        blocks=file.block,
+        withdrawn=file.withdrawn,
+        risks=file.risk,
+        dead_ends=file.dead_end,
+        works_together=file.works_together,
+        skews=file.skew,
+    )
+    # Once more through the schema, which also says how many entries there may be.
+    return config.convert(msgspec.to_builtins(matrix), Matrix, where=where)
+
+
+def condition_from_toml(fact: str, value: object, where: str) -> Condition:
+    """The condition on a known fact, written ``"synchronised"``, ``"!= failed"``, ``"< 24 h"``, ``">= 7.1"``."""
+    text = _plain_text(value, where)
+    sign = next((sign for sign in SIGNS if text.startswith(sign)), "")
+    if not sign and text.startswith((">", "<")):
+        raise ConfigError(f"{where}: {text!r} begins with a sign that is not one of {', '.join(SIGNS)}")
+    plain = {"fact": fact, "test": SIGNS.get(sign, "is"), "value": text[len(sign) :].strip()}
+    return config.convert(plain, Condition, where=where)
+
+
+def _each(data: dict[str, object], key: str, change: Callable[[dict[str, object], int], object]) -> object:
+    """The entries under ``key`` changed; what is no list of tables is left for the schema to refuse."""
+    entries = data.get(key, [])
+    if not isinstance(entries, list):
+        return entries
+    return [change(entry, at) if isinstance(entry, dict) else entry for at, entry in enumerate(entries)]
+
+
+def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
+    """An entry whose ``when = { fact = …, below = … }`` has become fact, test and value."""
+    when = entry.get("when")
+    if not isinstance(when, dict):
+        return entry
+    for key in when:
+        if key not in ("fact", *TESTS):
+            raise ConfigError(f"{where}.when: unknown key {key!r}{config.nearest(key, {'fact', *TESTS})}")
+    tests = [key for key in when if key != "fact"]
+    if len(tests) != 1:
+        raise ConfigError(f"{where}.when: needs exactly one of {', '.join(TESTS)}, and has {len(tests)}")
+    condition = {key: when[key] for key in when if key == "fact"}
+    return entry | {"when": condition | {"test": tests[0], "value": _plain_text(when[tests[0]], f"{where}.when")}}
+
+
+def _plain_text(value: object, where: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        raise ConfigError(f"{where}: write {value} in quotes, or 7.10 would be 7.1")
+    return str(value)
+
+
+def _together(entry: dict[str, object], at: int) -> dict[str, object]:
+    """An entry of works-together: what is not id, reason or link is a component and its range."""
+    common = {key: value for key, value in entry.items() if key in ("id", "reason", "link")}
+    components = {key: value for key, value in entry.items() if key not in common}
+    return {"id": f"works-together-{at + 1}"} | common | {"components": components}

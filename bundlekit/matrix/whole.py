@@ -1,0 +1,282 @@
+"""The rules about the bundle and the pair as such: numbers 2 to 6 and 18 to 20 of the order in decide.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.case import has_image, why
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.facts import in_words
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.model.decision import Leftover, Ruling
+from bundlekit.versions import scheme_named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from bundlekit.matrix.case import Case
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import DecisionKind
+    from bundlekit.versions import Version
+
+
+def rule_bundle(case: Case, subject: str) -> Ruling | None:
+    """Rules 2 to 4: the first fault of the bundle as such, whatever is installed."""
+    manifest, appliance = case.manifest, case.appliance
+
+    def fault(kind: DecisionKind, message: str, remedy: str, entry: str = "") -> Ruling:
+        return Ruling(subject=subject, kind=kind, message=message, next=remedy, entry=entry, target=manifest.version)
+
+    if appliance is not None:  # 2
+        if manifest.product != appliance.product:
+            return fault(
+                "wrong-product",
+                f"The bundle is for the product {manifest.product}, and this is {appliance.product}.",
+                f"Take a bundle for {appliance.product}.",
+            )
+        lead = next(part for part in manifest.components if part.name == case.matrix.lead)
+        if appliance.model not in manifest.models or not has_image(lead, appliance.model):
+            return fault(
+                "wrong-model",
+                f"The bundle is for {', '.join(manifest.models)}, and this is the model {appliance.model}.",
+                f"Take a bundle for {appliance.model}.",
+            )
+    if manifest.kind == "reimage":  # 3
+        return fault(
+            "reimage-only",
+            f"The bundle is a re-image of {manifest.version}, which is never taken as an update.",
+            f"Re-image with it, or take the update bundle of {manifest.version}.",
+        )
+    for withdrawn in case.matrix.withdrawn:  # 4
+        if case.matrix.own in withdrawn.range:
+            return fault(
+                "withdrawn",
+                f"{manifest.version} has been withdrawn.{why(withdrawn.entry)}",
+                "Take a release that has not been withdrawn.",
+                withdrawn.entry.id,
+            )
+    return None
+
+
+def rule_pair(case: Case, appliance: Appliance) -> Iterator[Ruling]:
+    """Rules 5 and 6: the faults of the pair as such, whatever its versions."""
+    if appliance.hold is not None:  # 5
+        yield _of_pair(
+            case,
+            "on-hold",
+            f"Updates of the pair are on hold: {appliance.hold}",
+            "Mend the fault it is on hold for, then clear the hold.",
+        )
+    if appliance.update is not None:
+        yield _of_pair(
+            case,
+            "update-pending",
+            f"An update of the pair has not ended: {appliance.update}",
+            "Resume that update, or cancel it, first.",
+        )
+    own, of_members = case.manifest.counter, [member.counter for member in appliance.members.values()]
+    demanded = [counter for counter in (appliance.counter, *of_members) if counter is not None]  # 6
+    if demanded and own < max(demanded):
+        yield _of_pair(
+            case,
+            "counter-too-low",
+            f"The bundle's security counter is {own}, and the pair demands at least {max(demanded)}.",
+            f"Take a release with a counter of {max(demanded)} or more; nothing overrides this.",
+        )
+    elif appliance.counter is None and None in of_members:
+        yield _of_pair(
+            case,
+            "undecided",
+            "The security counter that the pair demands is not known; unknown is not zero.",
+            "Give the counter in the appliance state.",
+        )
+
+
+def rule_pair_again(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+    """Rules 18 to 20: what the update, taken as a whole, would lose, break or need."""
+    yield from _fixes(case, appliance, parts)  # 18
+    yield from _final_states(case, appliance, parts)  # 19
+    yield from _requirements(case, appliance)  # 20
+
+
+def beyond_versions(case: Case) -> Iterator[str]:
+    """What would have been asked of an appliance, and cannot be asked of a mere version."""
+    yield "product and model"
+    yield "holds and pending updates"
+    yield "the security counter"
+    yield "fixes that get lost"
+    for name in case.matrix.carried:
+        if name != case.matrix.lead:
+            yield f"the installed {name}"
+    requirements = case.manifest.requirements
+    if requirements.tool is not None:
+        yield f"the requirement of tool {requirements.tool}"
+    for place in requirements.free:
+        yield f"the requirement of free space for {place}"
+    for condition in requirements.facts:
+        yield f"the requirement that {in_words(condition)}"
+
+
+def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:
+    """What a failure of the active member can leave: it is old again, and what the pair shares is new."""
+    moving = {part.component for part in parts if _moves(part)}
+    shared = moving - {APPLIANCE}
+    active = [member for member in appliance.members.values() if member.role == "active"]
+    if not shared or APPLIANCE not in moving:
+        return
+    for member in active:
+        state = _state(case, appliance, member.version, new=shared)
+        if isinstance(state, Ruling):
+            continue
+        works, entry = work_together(case.matrix, state)
+        found = _named(state)
+        yield Leftover(
+            failure="active",
+            components={name: version.text for name, version in state.items()},
+            works=works,
+            entry=entry,
+            message=f"If the update of the active member fails, {found} are left; they work together."
+            if works
+            else f"If the update of the active member fails, {found} would be left, which "
+            f"{'do not' if works is False else 'may not'} work together: {', '.join(sorted(shared))} reverts too.",
+        )
+
+
+def _of_pair(case: Case, kind: DecisionKind, message: str, remedy: str, entry: str = "") -> Ruling:
+    subject = case.appliance.pair if case.appliance else ""
+    return Ruling(subject=subject, kind=kind, message=message, next=remedy, entry=entry, target=case.manifest.version)
+
+
+def _moves(part: Ruling) -> bool:
+    """Whether the update changes this part, as far as can be told."""
+    return part.kind not in ("already-there", "stays")
+
+
+def _named(state: Mapping[str, Version]) -> str:
+    return " and ".join(f"{name} {version}" for name, version in state.items())
+
+
+def _fixes(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+    # An edge that names one version was made by someone who knows what that version has.
+    edges = {source.entry.id for source in case.matrix.sources if source.range.exact is not None}
+    if not any(part.component == case.matrix.lead and _moves(part) and part.entry not in edges for part in parts):
+        return
+    if appliance.includes is None:
+        yield _of_pair(
+            case,
+            "undecided",
+            "It is not known which fixes the pair has, so one could get lost.",
+            "Give the included fixes in the appliance state; an empty list if there are none.",
+        )
+    elif lost := [fix for fix in appliance.includes if fix not in case.manifest.includes]:
+        yield _of_pair(
+            case,
+            "loses-fix",
+            f"The pair has {', '.join(lost)}, and the bundle does not include it.",
+            f"Take a release that includes {', '.join(lost)}.",
+        )
+
+
+def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+    moved = {part.component for part in parts if part.kind != "stays"}
+    left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
+    for text in dict.fromkeys(left) or [case.manifest.version]:
+        state = _state(case, appliance, text, new=moved)
+        if isinstance(state, Ruling):
+            yield state
+            continue
+        works, _ = work_together(case.matrix, state)
+        found = _named(state)
+        if works is False:
+            yield _of_pair(
+                case,
+                "incompatible",
+                f"After the update the pair would have {found}, which do not work together.",
+                "Bring the other components to versions that work with both, first.",
+            )
+        elif works is None and not state.keys() <= case.matrix.carried.keys():
+            # What one bundle carries was made to work together; what stays behind needs an entry.
+            yield _of_pair(
+                case,
+                "undecided",
+                f"The matrix does not say whether {found} work together, as the pair would have after the update.",
+                "Ask the vendor for a bundle whose matrix says so in [[works-together]].",
+            )
+
+
+def _state(case: Case, appliance: Appliance, version: str, *, new: Collection[str]) -> dict[str, Version] | Ruling:
+    """The component versions around a member with this version, those in ``new`` as the bundle has them."""
+    shared = {name: part.version for name, part in appliance.components.items() if name != APPLIANCE}
+    installed = {APPLIANCE: version} | shared
+    state = {}
+    for name in dict.fromkeys((*installed, *new)):
+        if name in new:
+            state[name] = case.matrix.carried[name]
+            continue
+        try:
+            state[name] = case.matrix.parse(name, installed[name])
+        except VersionError as fault:
+            return _of_pair(case, "unreadable-version", str(fault), f"Check which version of {name} is installed.")
+    return state
+
+
+def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
+    requirements = case.manifest.requirements
+    if requirements.tool is not None:
+        yield from _tool(case, requirements.tool, appliance.tool)
+    for place, need in requirements.free.items():
+        for serial, member in appliance.members.items():
+            have = member.free.get(place)
+            if have is None:
+                yield _of_pair(
+                    case,
+                    "undecided",
+                    f"{need} bytes have to be free for {place} on {serial}; how many are is not known.",
+                    f"Give the free bytes for {place} in the appliance state.",
+                )
+            elif have < need:
+                yield _of_pair(
+                    case,
+                    "requirement-not-met",
+                    f"{need} bytes have to be free for {place} on {serial}; {have} are.",
+                    f"Free {need - have} bytes more for {place}.",
+                )
+    for condition in requirements.facts:
+        if (met := case.holds(condition)) is None:
+            yield _of_pair(
+                case,
+                "undecided",
+                f"The update needs that {in_words(condition)}, and that is not known.",
+                f"Give the fact {condition.fact} in the appliance state, in the same unit.",
+            )
+        elif not met:
+            yield _of_pair(
+                case,
+                "requirement-not-met",
+                f"The update needs that {in_words(condition)}; it is {appliance.facts[condition.fact]}.",
+                "Bring that about, then try again.",
+            )
+
+
+def _tool(case: Case, need: str, have: str | None) -> Iterator[Ruling]:
+    scheme = scheme_named("pep440")  # the update tool is a Python package, and versioned like one
+    try:
+        if have is not None and scheme.parse(have) >= scheme.parse(need):
+            return
+    except VersionError:
+        have = None
+    if have is None:
+        yield _of_pair(
+            case,
+            "undecided",
+            f"The update needs the tool in version {need} or later; which one is there is not known.",
+            "Give the version of the tool in the appliance state.",
+        )
+    else:
+        yield _of_pair(
+            case,
+            "requirement-not-met",
+            f"The update needs the tool in version {need} or later; {have} is there.",
+            f"Update the tool to {need} first.",
+        )
