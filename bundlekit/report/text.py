@@ -86,7 +86,7 @@ def _decision(decision: Decision) -> Iterator[Line]:
             yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{entry}", "good")
     for leftover in decision.leftovers:
         yield Line(f"  if failing {leftover.message}", "plain" if leftover.works else "doubtful")
-    if decision.not_judged:
+    if decision.allowed and decision.not_judged:
         yield Line(f"  not judged {'; '.join(decision.not_judged)}", "quiet")
 
 
