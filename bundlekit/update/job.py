@@ -1,0 +1,179 @@
+"""The job: a plan bound to one pair and one verified bundle. The first record of every run holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+from bundlekit.errors import ConfigError
+from bundlekit.model.appliance import Appliance
+from bundlekit.model.manifest import Component, Image, Manifest, labelled
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.plan import Plan, problems
+
+
+class Payload(Protocol):
+    """What hooks get the component from; see VerifiedBundle."""
+
+    @property
+    def bundle_id(self) -> str:
+        """SHA-256 of the head, in hex."""
+
+    def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
+        """A staged copy of what is stored under ``label``, verified chunk by chunk as it was copied.
+
+        The copy is sealed or unlinked and at its first byte; it is gone when the context ends. Raises
+        BundlekitError if the bundle no longer is what was checked: then no byte has been handed over.
+        """
+
+
+class VerifiedBundle(Payload, Protocol):
+    """An open bundle that a full check of this process has accepted: all chunks, this descriptor.
+
+    Only the one who ran the check can make one; a report or a pre-flight verdict cannot become one.
+    """
+
+    @property
+    def path(self) -> str:
+        """Where the file was opened; a resume opens it there again."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the signed head says."""
+
+
+class Target(Frozen, frozen=True, kw_only=True):
+    """What one step is about: which part of the bundle, on whom, from which version to which.
+
+    ``identity`` is the serial of the member, or the pair's name for what the pair shares. ``size`` is in
+    bytes, ``digest`` is ``algorithm:hex``.
+    """
+
+    component: str
+    label: str
+    identity: str
+    role: str
+    old: str
+    new: str
+    size: int
+    digest: str
+
+
+class Job(Frozen, frozen=True, kw_only=True):
+    """One update of one pair.
+
+    ``targets`` are the steps whose component the bundle carries, in the order of the plan's groups; the other
+    components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
+    but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
+    ``counter_before`` what the state says the pair has; ``free`` is what must be free, in bytes by place.
+    ``repair`` lets a run start on hold and on a half-written step behind the commit point.
+    """
+
+    plan: Plan
+    pair: str
+    bundle_id: str
+    path: str
+    version: str
+    targets: dict[str, Target]
+    incompatible: dict[str, tuple[str, ...]] = {}
+    counter: int = 0
+    counter_before: int | None = None
+    free: dict[str, int] = {}
+    repair: bool = False
+
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The steps of each group that there is something to do for; the first may be empty."""
+        return tuple(tuple(step for step in group.steps if step in self.targets) for group in self.plan.groups)
+
+
+def bind(
+    plan: Plan,
+    bundle: VerifiedBundle,
+    appliance: Appliance,
+    *,
+    works_together: Callable[[Mapping[str, str]], bool],
+    repair: bool = False,
+) -> Job:
+    """Bind ``plan`` to a pair and a bundle.
+
+    ``works_together`` is asked, before anything starts, whether the versions that a failure would leave
+    (component name to version) may run side by side: the bundle's own matrix answers. Raises ConfigError if
+    the plan contradicts itself, the bundle carries nothing the plan updates, or the state does not name the
+    member or version that a step is about: what is not known is not updated.
+    """
+    for problem in problems(plan):
+        raise ConfigError(f"plan '{plan.name}': {problem}.", next_step="Correct the plan.")
+    manifest = bundle.manifest
+    carried = {component.name: component for component in manifest.components}
+    targets = {
+        name: _target(name, plan, carried[plan.steps[name].component], manifest, appliance)
+        for name in plan.order
+        if plan.steps[name].component in carried
+    }
+    if not targets:
+        raise ConfigError(
+            f"The bundle carries none of the components that plan '{plan.name}' updates.",
+            next_step="Compare the plan's [steps] with `bundlekit inspect`.",
+        )
+    old = {target.component: target.old for target in targets.values()}
+    old |= {name: installed.version for name, installed in appliance.components.items() if name not in old}
+    incompatible = {}
+    for step in plan.groups[0].steps:
+        kept = tuple(name for name in plan.policy(step).keep if name in targets)
+        if kept and not works_together(old | {targets[k].component: targets[k].new for k in kept}):
+            incompatible[step] = kept
+    return Job(
+        plan=plan,
+        pair=appliance.pair,
+        bundle_id=bundle.bundle_id,
+        path=bundle.path,
+        version=manifest.version,
+        targets=targets,
+        incompatible=incompatible,
+        counter=manifest.counter,
+        counter_before=appliance.counter,
+        free=manifest.requirements.free,
+        repair=repair,
+    )
+
+
+def _target(name: str, plan: Plan, component: Component, manifest: Manifest, appliance: Appliance) -> Target:
+    step = plan.steps[name]
+    if step.member:
+        serials = [serial for serial, member in appliance.members.items() if member.role == step.member]
+        if len(serials) != 1:
+            raise ConfigError(
+                f"Step '{name}' is about the {step.member}, but the state names {len(serials)} of that role.",
+                next_step="Read the state of the pair again: `bundlekit update state`.",
+            )
+        identity, old = serials[0], appliance.members[serials[0]].version
+    elif component.name in appliance.components:
+        identity, old = appliance.pair, appliance.components[component.name].version
+    else:
+        raise ConfigError(
+            f"The state does not say which version of '{component.name}' is installed.",
+            next_step="Read the state of the pair again: `bundlekit update state`.",
+        )
+    image = _image(component, appliance.model)
+    label = next(entry.label for entry in labelled(manifest) if entry.stored is image)
+    return Target(
+        component=component.name,
+        label=label,
+        identity=identity,
+        role=step.member or "shared",
+        old=old,
+        new=component.version,
+        size=image.size,
+        digest=image.digest,
+    )
+
+
+def _image(component: Component, model: str) -> Image:
+    for image in component.images:
+        if not image.models or model in image.models:
+            return image
+    raise ConfigError(
+        f"The bundle has no image of '{component.name}' for model {model}.",
+        next_step="Take the bundle that is made for this model.",
+    )

@@ -1,0 +1,221 @@
+"""The plan: which steps, in which groups, and what to do when one fails. Data, one per product.
+
+Another product updates its standby first, keeps other versions, waits longer: it writes another ``PLAN.toml``
+(:func:`load_plan`), never other code. The pair of this project's seed is :data:`PAIR`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from bundlekit.config import convert, load_toml, parse_duration
+from bundlekit.errors import ConfigError
+from bundlekit.model.primitives import END, Key, Name, Strict, Text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Verb = Literal["validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup"]
+"""What a hook can be asked; ``notify`` is not among them, for nothing depends on its answer."""
+
+OutcomeKind = Literal[
+    "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator",  # ends of a run
+    "on-hold", "busy", "waiting",                                                    # no end, or no run
+]  # fmt: skip
+
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^[1-9][0-9]{0,5} (?:s|min|h|days)" + END,
+        description="A whole number and a unit: '30 s', '45 min', '2 h', '1 days'.",
+    ),
+]
+
+
+@cache
+def seconds(duration: str) -> int:
+    """Seconds of a :data:`Duration`."""
+    return parse_duration(duration, where="duration")
+
+
+class Step(Strict, frozen=True, kw_only=True):
+    """One thing to update: a component of the bundle, on one member of the pair or shared by both.
+
+    ``member`` is the role *at the start*; from there on the member is named by its identity, for roles move.
+    ``hook`` is the argv of an external command (unused by hooks written in Python).
+    """
+
+    component: Key
+    member: Literal["active", "standby"] | None = None
+    hook: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+
+
+class OnFailure(Strict, frozen=True, kw_only=True):
+    """What to do when the step of this name fails.
+
+    Before the commit point: ``revert`` these steps, in this order, and ``keep`` those on their new version,
+    unless that does not work together with the old rest: then they are reverted too. After it nothing is
+    reverted, the outcome is *degraded*, and ``way_out`` says what brings the pair back.
+    """
+
+    revert: tuple[Key, ...] = ()
+    keep: tuple[Key, ...] = ()
+    if_incompatible: Literal["revert"] = "revert"
+    hold: bool = False
+    outcome: Literal["reverted", "degraded"] = "reverted"
+    way_out: Literal["repair", "reimage"] = "repair"
+
+
+class Group(Strict, frozen=True, kw_only=True):
+    """Steps that stand or fall together. The commit point lies behind the first group."""
+
+    steps: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=8)]
+    on_failure: dict[Key, OnFailure]
+
+
+class Gate(Strict, frozen=True, kw_only=True):
+    """A state of the whole pair to wait for, such as the re-formed cluster.
+
+    Polled every ``poll``; people are told to ``expect`` it between two durations; after ``deadline`` the pair
+    is degraded.
+    """
+
+    after: Annotated[tuple[Literal["success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
+    poll: Duration = "30 s"
+    expect: tuple[Duration, Duration]
+    deadline: Duration
+
+
+class Deadlines(Strict, frozen=True, kw_only=True):
+    """How long each hook may take. ``settle``: how long beyond it a component may still be busy.
+
+    ``settle-poll`` is the pause between two probes of a component that is busy or cannot say, and before a
+    hook that answered *retry later* is asked again.
+    """
+
+    validate: Duration = "1 min"
+    describe: Duration = "1 min"
+    prepare: Duration = "60 min"
+    apply: Duration = "90 min"
+    probe: Duration = "1 min"
+    verify: Duration = "10 min"
+    commit: Duration = "10 min"
+    revert: Duration = "90 min"
+    gate: Duration = "1 min"
+    cleanup: Duration = "10 min"
+    settle: Duration = "10 min"
+    settle_poll: Duration = "30 s"
+
+
+class Plan(Strict, frozen=True, kw_only=True):
+    """How the update of one product goes, in the order of its groups. ``say`` is shown with an outcome."""
+
+    plan: Literal[1] = 1
+    name: Text
+    steps: Annotated[dict[Key, Step], Meta(min_length=1, max_length=8)]
+    groups: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=8)]
+    gates: Annotated[dict[Name, Gate], Meta(max_length=4)] = {}
+    deadlines: Deadlines = Deadlines()
+    say: dict[OutcomeKind, Text] = {}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the steps in the order of the groups."""
+        return tuple(step for group in self.groups for step in group.steps)
+
+    def policy(self, step: str) -> OnFailure:
+        """What to do when ``step`` fails."""
+        return next(group.on_failure[step] for group in self.groups if step in group.steps)
+
+    def deadline(self, verb: Verb) -> int:
+        """Seconds a hook may take for ``verb``."""
+        return seconds(getattr(self.deadlines, verb))
+
+
+HA_FORMED: Final = Gate(expect=("45 min", "60 min"), deadline="90 min")
+"""The cluster re-forms in 45 to 60 minutes on the real product (the vendor's release notes)."""
+
+PAIR: Final = Plan(
+    name="appliance pair, active first",
+    steps={
+        "storage": Step(component="storage"),
+        "active": Step(component="appliance", member="active"),
+        "standby": Step(component="appliance", member="standby"),
+    },
+    groups=(
+        Group(
+            steps=("storage", "active"),
+            on_failure={
+                "storage": OnFailure(revert=("active", "storage"), hold=True),
+                "active": OnFailure(revert=("active",), keep=("storage",)),
+            },
+        ),
+        Group(steps=("standby",), on_failure={"standby": OnFailure(outcome="degraded", hold=True)}),
+    ),
+    gates={"ha-formed": HA_FORMED},
+)
+"""The seed of this project: storage and active stand or fall together, then the standby follows."""
+
+
+def load_plan(path: Path) -> Plan:
+    """Read ``PLAN.toml``; raises ConfigError, which names the key and what to write instead."""
+    plan = convert(load_toml(path), Plan, where=str(path))
+    for problem in problems(plan):
+        raise ConfigError(f"{path}: {problem}", next_step="See `bundlekit explain executor`.")
+    return plan
+
+
+def problems(plan: Plan) -> list[str]:
+    """What the schema cannot say: sentences about names that do not meet and promises that cannot be kept."""
+    found = []
+    order = plan.order
+    found += [f"group step '{name}' is not among [steps]" for name in order if name not in plan.steps]
+    found += [f"step '{name}' is in no group" for name in plan.steps if name not in order]
+    found += [f"step '{name}' is in two groups" for name in plan.steps if order.count(name) > 1]
+    for number, group in enumerate(plan.groups):
+        found += [
+            f"on-failure names '{name}', which is not in its group"
+            for name in group.on_failure
+            if name not in group.steps
+        ]
+        for name in group.steps:
+            policy = group.on_failure.get(name)
+            if policy is None:
+                found.append(f"step '{name}' has no on-failure entry, so nobody knows what its failure means")
+            elif number:
+                if policy.outcome != "degraded" or not policy.hold or policy.revert or policy.keep:
+                    found.append(
+                        f"step '{name}' comes after the commit point, where nothing is reverted: "
+                        'its on-failure needs outcome = "degraded" and hold = true, no revert and no keep'
+                    )
+            else:
+                named = (*policy.revert, *policy.keep)
+                if policy.outcome != "reverted" or name not in policy.revert:
+                    found.append(f"step '{name}' comes before the commit point, so its on-failure has to revert it")
+                found += [
+                    f"on-failure of '{name}' names '{other}', which is not in its group"
+                    for other in named
+                    if other not in group.steps
+                ]
+                if sorted(named) != sorted(set(named)):
+                    found.append(f"on-failure of '{name}' names a step twice")
+                earlier = group.steps[: group.steps.index(name)]
+                found += [
+                    f"on-failure of '{name}' says nothing of '{other}', which was updated before it"
+                    for other in earlier
+                    if other not in named
+                ]
+    for name, gate in plan.gates.items():
+        shortest, longest = map(seconds, gate.expect)
+        if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
+            found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")
+    return found
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of PLAN.toml (the TOML document as JSON)."""
+    return msgspec.json.schema(Plan)
