@@ -1,0 +1,232 @@
+"""The journal's records: what was decided, what was about to be done, what was seen. Nothing else is state.
+
+Append-only and tagged, so that a journal is readable as JSON without this program; a field added later has a
+default, so that a newer version reads an older journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import field
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.job import Job
+from bundlekit.update.plan import OutcomeKind
+
+AnswerKind = Literal[
+    "ok", "failed", "rejected", "retry",       # what a hook says of what it did
+    "old", "new", "partial", "busy", "unknown",  # what a probe sees
+    "ready", "not-yet",                        # what a gate sees
+    "timeout", "died",                         # the hook said nothing: deadline passed, killed or crashed
+]  # fmt: skip
+
+
+class Instant(Frozen, frozen=True, kw_only=True):
+    """A moment: ``ticks`` are seconds of CLOCK_BOOTTIME in ``boot``, ``wall`` seconds since 1970 (UTC)."""
+
+    boot: str
+    ticks: float
+    wall: float
+
+    def until(self, later: Instant) -> float:
+        """Seconds from here to ``later``, never negative.
+
+        Within one boot the wall clock is not asked, so it may jump; across a reboot there is nothing else.
+        """
+        passed = later.ticks - self.ticks if self.boot == later.boot else later.wall - self.wall
+        return max(0.0, passed)
+
+
+class Answer(Frozen, frozen=True, kw_only=True):
+    """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
+
+    ``describe`` fills identity, version, reverts, counter and free; ``verify`` and ``probe`` fill version;
+    ``probe`` reads back what earlier hooks wrote to the target: ``fence`` (the highest seen), ``committed``
+    (the run whose commit point it has passed) and ``hold`` (why the pair is on hold).
+    """
+
+    kind: AnswerKind
+    reason: str = ""
+    version: str | None = None
+    identity: str | None = None
+    reverts: bool | None = None
+    counter: int | None = None
+    free: dict[str, int] = {}
+    fence: int | None = None
+    committed: str | None = None
+    hold: str | None = None
+
+
+StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]
+"""What a component is at the end, as probed; *untouched* where the run ended before the first look."""
+
+
+class WayOut(Frozen, frozen=True, kw_only=True):
+    """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand."""
+
+    verb: Literal["run", "resume", "repair", "clear", "reimage"]
+    step: str = ""
+    version: str = ""
+
+
+class Outcome(Frozen, frozen=True, kw_only=True):
+    """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
+
+    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
+    ``failed`` is the step or gate that decided; ``notes`` are failures that decided nothing.
+    """
+
+    kind: OutcomeKind
+    pair: str
+    run: str = ""
+    bundle_id: str = ""
+    hold: bool = False
+    failed: str = ""
+    why: str = ""
+    states: dict[str, StepState] = {}
+    versions: dict[str, str] = {}
+    roles: dict[str, str] = {}
+    ha: Literal["formed", "not-formed", "as-before", "unknown"] = "unknown"
+    committed: bool = False
+    notes: tuple[str, ...] = ()
+    way_out: tuple[WayOut, ...] = ()
+
+
+class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):
+    """What every record has: when it was made."""
+
+    at: Instant
+
+
+class Window(Frozen, frozen=True, kw_only=True):
+    """Until where a run may go: stage on Friday (``until="prepared"``), do not switch after ``not_after``.
+
+    ``not_after`` is in seconds since 1970 and is looked at once, before the first apply.
+    """
+
+    until: Literal["prepared", "end"] = "end"
+    not_after: float | None = None
+
+
+class Started(Entry, frozen=True, kw_only=True, tag="started"):
+    """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold."""
+
+    run: str
+    fence: int
+    job: Job
+    tool: str
+    held: bool = False
+    window: Window = Window()
+
+
+class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
+    """Another controller goes on with the run; ``bundle`` says whether steps forward are open to it.
+
+    ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it.
+    """
+
+    fence: int
+    bundle: Literal["given", "absent", "refused"]
+    why: str = ""
+    window: Window = Window()
+
+
+class Began(Entry, frozen=True, kw_only=True, tag="began"):
+    """The intent to call a hook, durable before the hook starts."""
+
+    verb: str
+    step: str
+    attempt: int
+
+
+class Observed(Entry, frozen=True, kw_only=True, tag="observed"):
+    """What a hook answered, durable before the next decision."""
+
+    verb: str
+    step: str
+    answer: Answer
+
+
+class CommitPoint(Entry, frozen=True, kw_only=True, tag="commit-point"):
+    """From here on nothing is reverted."""
+
+
+class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
+    """From here on the commit point is out of reach: ``revert`` in this order, ``keep`` what is new."""
+
+    step: str
+    why: str
+    revert: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    hold: bool = False
+    cancelled: bool = False
+
+
+class Turned(Entry, frozen=True, kw_only=True, tag="turned"):
+    """The run leaves the way it was on, because ``step`` could not be done."""
+
+    to: Literal["stop", "degrade", "operator"]
+    step: str
+    why: str
+    cancelled: bool = False
+
+
+class CancelAsked(Entry, frozen=True, kw_only=True, tag="cancel-asked"):
+    """The operator wants out. Counts before the commit point only."""
+
+
+class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
+    """The run is over."""
+
+    outcome: Outcome
+
+
+class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
+    """Somebody, by name, took the pair off hold; ``states`` as probed, empty if they chose not to look."""
+
+    by: str
+    reason: str
+    case: str = ""
+    states: dict[str, str] = field(default_factory=dict)
+
+
+Record = Started | Resumed | Began | Observed | CommitPoint | RevertDecided | Turned | CancelAsked | Ended | Cleared
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+class JournalError(BundlekitError):
+    """The journal cannot be read or written now; nothing was started that it does not know of."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal's records contradict one another or their hash chain."""
+
+
+class FenceLostError(JournalError):
+    """Another controller has taken the pair over; this one must touch nothing more."""
+
+
+def encode(record: Record) -> bytes:
+    """The record as one line of JSON."""
+    return _encoder.encode(record)
+
+
+def decode(line: bytes | str) -> Record:
+    """The record of one line of JSON; raises JournalDamagedError if it is none."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise JournalDamagedError(
+            f"A journal record cannot be read: {error}.",
+            next_step="If a newer bundlekit wrote it, use that one; else keep the file and start anew.",
+        ) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of one record."""
+    return msgspec.json.schema(Record)
