@@ -1,0 +1,266 @@
+"""What the records of one run add up to. A fold: the same records, the same history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bundlekit.update.order import Move, Way, way_of
+from bundlekit.update.plan import OnFailure
+from bundlekit.update.records import (
+    Answer,
+    Began,
+    CancelAsked,
+    Cleared,
+    CommitPoint,
+    Ended,
+    Instant,
+    JournalDamagedError,
+    Observed,
+    Outcome,
+    Record,
+    Resumed,
+    RevertDecided,
+    Started,
+    StepState,
+    Turned,
+)
+
+CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
+"""The verbs after which something may be different."""
+
+ANY = frozenset({"old", "new", "partial", "busy"})
+
+
+class Tally:
+    """What the records say of one verb on one step. Indexes count records, times count seconds of the run."""
+
+    __slots__ = ("answer", "answered", "answered_at", "attempts", "began", "began_at", "first_at", "unknowns")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.began = 0
+        self.began_at = 0.0
+        self.first_at = 0.0
+        self.answer: Answer | None = None
+        self.answered = 0
+        self.answered_at = 0.0
+        self.unknowns = 0
+
+    @property
+    def settled(self) -> Answer | None:
+        """The answer to the latest attempt; None if it was never made or the controller died under it."""
+        return self.answer if self.answered > self.began else None
+
+
+NEVER = Tally()
+
+
+class History:
+    """The fold of a run's records. ``add`` is the only way to change it; the planner only reads.
+
+    Time is counted as the sum of the intervals between records, each by the boot clock where both ends lie in
+    one boot, so a wall clock that jumps moves at most the one interval that contains a reboot.
+    """
+
+    def __init__(self, started: Started) -> None:
+        self.job = started.job
+        self.run = started.run
+        self.fence = started.fence
+        self.held = started.held
+        self.window = started.window
+        self.bundle = "given"
+        self.bundle_why = ""
+        self.index = 1
+        self.time = 0.0
+        self.last = started.at
+        self.resumed = 0
+        self.transitions = 0
+        self.committed = False
+        self.cancel = False
+        self.untouched = True
+        self.way: Way = "forward"
+        self.revert: RevertDecided | None = None
+        self.turned: Turned | None = None
+        self.ended: Outcome | None = None
+        self.cleared: Cleared | None = None
+        self.before: dict[str, str] = {}
+        self.changed: dict[str, tuple[int, float]] = {}
+        self.unexplained: tuple[str, str] | None = None
+        self.notes: list[str] = []
+        self.moves: tuple[Move, ...] = way_of("forward", self.job)
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._expected: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> History:
+        """The history of the latest run in ``records``, which begin with any run of the pair."""
+        start = max((i for i, record in enumerate(records) if isinstance(record, Started)), default=None)
+        if start is None:
+            raise JournalDamagedError("The journal holds no start of a run for this pair.")
+        first = records[start]
+        assert isinstance(first, Started)  # noqa: S101 -- said to the type checker
+        return cls(first).extend(records[start + 1 :])
+
+    def extend(self, records: Iterable[Record]) -> History:
+        """Add all of ``records``."""
+        for record in records:
+            self.add(record)
+        return self
+
+    def add(self, record: Record) -> None:
+        """Take one record in; raises JournalDamagedError where it contradicts an earlier one."""
+        self.index += 1
+        self.time += self.last.until(record.at)
+        self.last = record.at
+        match record:
+            case Began():
+                self._began(record)
+            case Observed():
+                self._observed(record)
+            case CommitPoint():
+                self._only_if(self.way == "forward", "a commit point after the way forward was left")
+                self.committed = True
+            case RevertDecided():
+                self._only_if(self.way == "forward" and not self.committed, "a revert after the commit point")
+                self.revert = record
+                self._turn("back")
+            case Turned():
+                self._only_if(self.ended is None, "a decision after the end")
+                self.turned = record
+                self._turn(record.to)
+            case CancelAsked():
+                self.cancel = True
+            case Resumed():
+                self.fence = record.fence
+                self.resumed = self.index
+                self.transitions += 1
+                self.bundle, self.bundle_why = record.bundle, record.why
+                self.window = record.window
+                for tally in self._tallies.values():
+                    tally.unknowns = 0
+            case Ended():
+                self.ended = record.outcome
+            case Cleared():
+                self.cleared = record
+            case Started():
+                self._only_if(False, "a second start of one run")
+
+    def age(self, now: Instant) -> float:
+        """Seconds from the start of the run to ``now``."""
+        return self.time + self.last.until(now)
+
+    def tally(self, verb: str, step: str) -> Tally:
+        """What was tried and answered; an empty tally if nothing was."""
+        return self._tallies.get((verb, step), NEVER)
+
+    def is_new(self, step: str) -> bool:
+        """Whether the step was on the new version before the run, so that there is nothing to do."""
+        return self.before.get(step) == "new"
+
+    def policy(self, step: str) -> OnFailure:
+        """The plan's answer to a failure of ``step``."""
+        return self.job.plan.policy(step)
+
+    def keeps(self, step: str) -> tuple[str, ...]:
+        """What stays on its new version when ``step`` fails: the plan's wish, as far as the matrix allows."""
+        unfit = self.job.incompatible.get(step, ())
+        return tuple(k for k in self.policy(step).keep if k in self.job.targets and k not in unfit)
+
+    def reverts(self, step: str) -> tuple[str, ...]:
+        """What is reverted when ``step`` fails, in order; never what was new before the run."""
+        kept = self.keeps(step)
+        policy = self.policy(step)
+        return self._touched(name for name in (*policy.revert, *policy.keep) if name not in kept)
+
+    def reverts_all(self) -> tuple[str, ...]:
+        """The steps before the commit point, last first: what an operator's cancel reverts."""
+        return self._touched(reversed(self.job.groups()[0]))
+
+    def _touched(self, steps: Iterable[str]) -> tuple[str, ...]:
+        return tuple(step for step in steps if step in self.job.targets and not self.is_new(step))
+
+    @property
+    def hold(self) -> bool:
+        """Whether the pair is on hold because of this run."""
+        return self.ended is not None and self.ended.hold and self.cleared is None
+
+    @property
+    def hold_at_target(self) -> bool:
+        """Whether a component, asked last, said that the pair is on hold."""
+        answers = (self.tally("probe", step).answer for step in self.job.targets)
+        return any(answer is not None and bool(answer.hold) for answer in answers)
+
+    def explains(self, step: str, answer: Answer) -> str:
+        """Why the records cannot explain what this probe saw; empty if they can.
+
+        The journal is never believed about the appliance: a tail that was cut, a file of yesterday, or
+        another controller shows here, as a component that is not what the records lead to.
+        """
+        if answer.fence is not None and answer.fence > self.fence:
+            return f"another controller took the pair over (its fence is {answer.fence}, ours {self.fence})"
+        if answer.committed == self.run and not self.committed:
+            return "the appliance is past the commit point, the journal is not"
+        if answer.kind in ANY and answer.kind not in self._expected.get(step, ANY):
+            expected = " or ".join(sorted(self._expected[step]))
+            return f"the probe sees it {answer.kind}, the journal leads to {expected}"
+        return ""
+
+    def state(self, step: str) -> StepState:
+        """What ``step`` is by its last probe, in the words an outcome uses."""
+        answer = self.tally("probe", step).answer
+        if answer is None:
+            return "untouched"
+        match answer.kind:
+            case "new" if self.revert and (step in self.revert.keep or self.is_new(step)):
+                return "kept-new"
+            case "old" | "new" | "partial" | "busy":
+                return answer.kind
+            case _:
+                return "unknown"
+
+    def _began(self, record: Began) -> None:
+        tally = self._tallies.setdefault((record.verb, record.step), Tally())
+        tally.attempts += 1
+        tally.began, tally.began_at = self.index, self.time
+        if tally.attempts == 1:
+            tally.first_at = self.time
+        if record.verb in CHANGING:
+            self.transitions += 1
+            self.changed[record.step] = self.index, self.time
+        if record.verb in {"apply", "revert"}:
+            self.untouched = False
+            self._expected[record.step] = ANY
+
+    def _observed(self, record: Observed) -> None:
+        verb, step, answer = record.verb, record.step, record.answer
+        tally = self._tallies[verb, step]
+        tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
+        if verb == "probe":
+            tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
+            if step not in self.before and answer.kind in ANY:
+                self.before[step] = answer.kind
+                self._expected[step] = frozenset({answer.kind})
+            why = self.explains(step, answer)
+            if why and self.unexplained is None:
+                self.unexplained = step, why
+        elif verb == "apply" and answer.kind == "ok":
+            self._expected[step] = frozenset({"new"})
+        elif verb == "revert" and answer.kind == "ok":
+            self._expected[step] = frozenset({self.before[step]})
+        elif verb == "verify" and answer.kind != "ok":
+            self._expected[step] = ANY
+        if verb in CHANGING:
+            self.changed[step] = self.index, self.time
+        if verb in {"commit", "cleanup"} and answer.kind != "ok":
+            self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
+
+    def _turn(self, way: Way) -> None:
+        self.way = way
+        self.moves = way_of(way, self.job, self.revert.revert if self.revert else ())
+
+    def _only_if(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise JournalDamagedError(
+                f"The journal of pair {self.job.pair} contradicts itself: {what}.",
+                next_step="Keep the file for the vendor; probe the pair and clear it by name.",
+            )

@@ -1,0 +1,212 @@
+"""How a run ends: the outcome as a value, its exit code, and what a person is told at 2 a.m."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.history import History
+from bundlekit.update.plan import OutcomeKind, Plan
+from bundlekit.update.records import Outcome, StepState, WayOut
+
+EXIT_CODES: Final[dict[OutcomeKind, int]] = {
+    "succeeded": 0,
+    "rejected": 10,
+    "cancelled": 11,
+    "on-hold": 12,
+    "busy": 13,
+    "reverted": 20,
+    "degraded": 30,
+    "needs-operator": 40,
+    "waiting": 75,  # EX_TEMPFAIL of sysexits.h: try again later
+}
+"""Exit codes of ``bundlekit update run`` and ``resume``."""
+
+MEANINGS: Final[dict[OutcomeKind, str]] = {
+    "succeeded": "Everything is on the new version, verified, and the gates have passed.",
+    "rejected": "Nothing was changed.",
+    "cancelled": "The operator cancelled; everything is on the old version.",
+    "on-hold": "Nothing was started: the pair is on hold.",
+    "busy": "Nothing was started: another run has the pair.",
+    "reverted": "Active and standby are on the old version and healthy.",
+    "degraded": "The pair works but needs hands.",
+    "needs-operator": "The state of the pair could not be brought to a known end.",
+    "waiting": "The run is not over; a resume goes on.",
+}
+
+
+def conclude(h: History, kinds: tuple[str, ...]) -> Outcome:
+    """The outcome of a run whose way has no moves left; ``kinds`` are those its way can lead to."""
+    decision = h.turned or h.revert
+    cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.turned and h.turned.cancelled)
+    kind: OutcomeKind = "cancelled" if cancelled else kinds[0]  # type: ignore[assignment]
+    if kind in {"rejected", "cancelled"}:
+        hold = h.held or h.hold_at_target
+    elif kind == "reverted":
+        hold = h.held or (h.revert is not None and h.revert.hold)
+    else:
+        hold = kind != "succeeded"
+    return Outcome(
+        kind=kind,
+        pair=h.job.pair,
+        run=h.run,
+        bundle_id=h.job.bundle_id,
+        hold=hold,
+        failed=decision.step if decision else "",
+        why=decision.why if decision else "",
+        states={step: h.state(step) for step in h.job.targets},
+        versions={
+            step: answer.version
+            for step in h.job.targets
+            if (answer := h.tally("probe", step).answer) is not None and answer.version
+        },
+        roles={step: target.role for step, target in h.job.targets.items()},
+        ha=_ha(h),
+        committed=h.committed,
+        notes=tuple(h.notes),
+        way_out=_way_out(h, kind, hold=hold),
+    )
+
+
+def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
+    if h.way == "stop":
+        return "as-before"
+    if h.way == "degrade":
+        return "not-formed"
+    return "formed" if h.way in {"forward", "back"} and h.job.plan.gates else "unknown"
+
+
+def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]:
+    """The steps that lead from here to *succeeded* or *healthy old*; rehearsal walks them."""
+    again = WayOut(verb="run")
+    if kind == "succeeded":
+        return ()
+    if kind in {"rejected", "cancelled", "reverted"}:
+        return (WayOut(verb="clear"), again) if hold else (again,)
+    images = tuple(
+        WayOut(verb="reimage", step=step, version=target.new if _stays_new(h, step) else target.old)
+        for step, target in h.job.targets.items()
+        if _needs_image(h, step, kind)
+    )
+    if kind == "degraded" and h.committed:
+        return (*images, WayOut(verb="repair"))
+    return (*images, WayOut(verb="clear"), again)
+
+
+def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
+    """Whether only a re-image brings the step to where the pair can go on from."""
+    state = h.state(step)
+    if kind == "degraded" and h.committed:
+        return state in {"busy", "unknown"} or (state != "new" and h.policy(step).way_out == "reimage")
+    return state not in ({"new", "kept-new"} if _stays_new(h, step) else {"old"})
+
+
+def _stays_new(h: History, step: str) -> bool:
+    """Which version the pair goes on with: the new one behind the commit point and for what is kept."""
+    if h.committed or h.is_new(step):
+        return True
+    if h.revert:
+        return step in h.revert.keep
+    failed = h.turned.step if h.turned else ""
+    return failed in h.job.groups()[0] and step in h.keeps(failed)
+
+
+class Message(Frozen, frozen=True, kw_only=True):
+    """The answers a person on call needs, each one sentence."""
+
+    headline: str
+    found: tuple[str, ...]
+    served: str
+    ha: str
+    may_wait: str
+    next: tuple[str, ...]
+    call: str
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+
+HA: Final = {
+    "formed": "yes, the cluster has formed",
+    "not-formed": "no",
+    "as-before": "as before the run, which changed nothing",
+    "unknown": "not known",
+}
+
+STATES: Final[dict[StepState, str]] = {
+    "old": "old version",
+    "new": "new version",
+    "kept-new": "new version, kept on purpose",
+    "partial": "half-written",
+    "busy": "still busy with the change",
+    "unknown": "not known: the probe could not say",
+    "untouched": "not looked at, not touched",
+}
+
+WAYS_OUT: Final = {
+    "run": "run the update again: bundlekit update run",
+    "resume": "go on with the run: bundlekit update resume --pair {pair}",
+    "repair": "finish the pair: bundlekit update repair --pair {pair}",
+    "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
+    "reimage": "bring {step} to version {version} by re-imaging it",
+}
+
+
+def message(outcome: Outcome, plan: Plan | None = None) -> Message:
+    """What to tell a person about ``outcome``; ``plan`` adds the vendor's own words (its ``[say]``)."""
+    return Message(
+        headline=f"{outcome.kind}: {MEANINGS[outcome.kind]}" + (" The pair is on hold." if outcome.hold else ""),
+        why=outcome.why,
+        found=tuple(
+            f"{step} ({outcome.roles[step]}): "
+            + (f"{outcome.versions[step]}, " if outcome.versions.get(step) else "")
+            + STATES[state]
+            for step, state in outcome.states.items()
+        ),
+        served=_served(outcome),
+        ha=HA[outcome.ha],
+        may_wait=_may_wait(outcome),
+        next=tuple(
+            WAYS_OUT[way.verb].format(pair=outcome.pair, step=way.step, version=way.version) for way in outcome.way_out
+        ),
+        call=plan.say.get(outcome.kind, "") if plan else "",
+        notes=outcome.notes,
+    )
+
+
+def text(told: Message) -> str:
+    """The message as lines of plain text."""
+    rows = [
+        ("because", told.why),
+        *(("found", line) for line in told.found),
+        ("data served", told.served),
+        ("HA", told.ha),
+        ("may it wait", told.may_wait),
+        *((f"next {number}", line) for number, line in enumerate(told.next, 1)),
+        *(("noted", line) for line in told.notes),
+        ("vendor says", told.call),
+    ]
+    return "\n".join([told.headline, *(f"  {name:<12} {line}" for name, line in rows if line)]) + "\n"
+
+
+def _served(outcome: Outcome) -> str:
+    if outcome.ha == "as-before":
+        return "as before the run, which changed nothing"
+    members = {step: state for step, state in outcome.states.items() if outcome.roles[step] != "shared"}
+    whole = [outcome.roles[step] for step, state in members.items() if state in {"old", "new", "kept-new"}]
+    if outcome.ha == "formed":
+        return "yes, by the pair"
+    if outcome.kind == "degraded" and whole:
+        return f"yes, by one appliance; whole: {', '.join(whole)}"
+    return f"not proven; whole: {', '.join(whole) or 'none'}"
+
+
+def _may_wait(outcome: Outcome) -> str:
+    match outcome.kind:
+        case "degraded":
+            return "until working hours, if the pair may lack HA so long; restart nothing"
+        case "needs-operator":
+            return "no: look at the pair now"
+        case "waiting":
+            return "no: the pair may be between two versions; resume"
+        case _:
+            return "yes"

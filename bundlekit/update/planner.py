@@ -1,0 +1,360 @@
+"""What to do next: one pure function over the records of a run.
+
+``decide`` reads a history and the time and answers with one action. The executor does it, adds what it saw to
+the journal, and asks again; it decides nothing itself. So whoever wants to know what happens after a fault
+reads this module and ``order``, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.history import ANY, History, Tally
+from bundlekit.update.job import Target
+from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move, Way
+from bundlekit.update.outcome import conclude
+from bundlekit.update.plan import Verb, seconds
+from bundlekit.update.records import (
+    Answer,
+    CommitPoint,
+    Instant,
+    Outcome,
+    Record,
+    RevertDecided,
+    Turned,
+)
+
+ATTEMPTS: Final = 5
+"""How often a hook is called for one step: again after the controller died, or when it said *retry later*."""
+
+TRANSITIONS: Final = 64
+"""Calls that may change something, plus resumes, of one run. A plan has at most 8 steps of 4 such calls."""
+
+
+class Call(Frozen, frozen=True, kw_only=True):
+    """Call a hook."""
+
+    verb: Verb
+    step: str
+    attempt: int
+
+
+class Note(Frozen, frozen=True, kw_only=True):
+    """Write a decision to the journal."""
+
+    record: Record
+
+
+class Wait(Frozen, frozen=True, kw_only=True):
+    """Do nothing for so many seconds; what is waited for follows from the records."""
+
+    seconds: float
+    why: str
+
+
+class Pause(Frozen, frozen=True, kw_only=True):
+    """Stop here; a resume goes on."""
+
+    why: str
+
+
+class End(Frozen, frozen=True, kw_only=True):
+    """The run is over."""
+
+    outcome: Outcome
+
+
+Action = Call | Note | Wait | Pause | End
+
+
+def next_action(records: Sequence[Record], now: Instant) -> Action:
+    """What to do after ``records``, which hold at least the start of a run."""
+    return decide(History.of(records), now)
+
+
+def decide(h: History, now: Instant) -> Action:
+    """What to do next.
+
+    1. A run that has ended is over.
+    2. What a probe saw and the records cannot explain is for people to look at.
+    3. A controller that took the run over asks every component what it is, before anything else.
+    4. A run that does not get to an end is for people to look at.
+    5. The first move of the way that is not done says what to do; an operator's cancel may come before it.
+    6. A way without moves left has led to its outcome.
+    """
+    if h.ended is not None:  # 1
+        return End(outcome=h.ended)
+    if h.way != "operator":
+        fresh = h.untouched and not h.resumed
+        if h.unexplained is not None and not (fresh and h.way == "stop"):  # 2
+            return _turn(now, "stop" if fresh else "operator", *h.unexplained)
+        if h.resumed:  # 3
+            for step in h.job.targets:
+                seen = _look(h, now, step, since=h.resumed)
+                if not isinstance(seen, Answer):
+                    return seen
+                if seen.kind not in ANY:
+                    return _turn(now, "operator", step, f"the probe cannot say what it is: {_said(seen)}")
+        if h.transitions > TRANSITIONS:  # 4
+            return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
+    for move in h.moves:  # 5
+        action = _proceed(h, now, move)
+        if action is not None:
+            return _cancel(h, now, move, action) or action
+    return End(outcome=conclude(h, OUTCOMES[h.way]))  # 6
+
+
+def _proceed(h: History, now: Instant, move: Move) -> Action | None:
+    """What is still to do for ``move``; None if it is done."""
+    phase, step = move
+    if h.way == "forward" and phase in {"prepare", "apply", "verify"} and h.is_new(step):
+        return None
+    match phase:
+        case "survey":
+            return _survey(h, now, move)
+        case "apply" | "revert":
+            return _change(h, now, move)
+        case "gate":
+            return _gate(h, now, move)
+        case "confirm":
+            return _confirm(h, now, move)
+        case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
+            return None  # its staging may be in use
+        case _ if phase == COMMIT_POINT:
+            return None if h.committed else Note(record=CommitPoint(at=now))
+        case _:
+            return _once(h, now, move)
+
+
+def _once(h: History, now: Instant, move: Move) -> Action | None:
+    """A hook that may be called again: validate, describe, prepare, verify, commit, cleanup."""
+    tally = h.tally(*move)
+    answer = tally.settled
+    if answer is None:
+        if tally.attempts == ATTEMPTS:
+            return _fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
+        return _forward(h, now, move, tally) if move.phase == "prepare" else _call(move, tally)
+    if answer.kind == "ok":
+        wrong = _disagrees(h, move)
+        return _fail(h, now, move, wrong) if wrong else None
+    if answer.kind == "retry" and tally.attempts < ATTEMPTS:
+        return _after(h, now, tally, _settle_poll(h), f"{move.step} asked to {move.phase} it later") or (
+            _forward(h, now, move, tally)
+        )
+    return _fail(h, now, move, _said(answer))
+
+
+def _survey(h: History, now: Instant, move: Move) -> Action | None:
+    """The first look at a component: whether it is in a state that a run may start from."""
+    seen = _look(h, now, move.step)
+    if not isinstance(seen, Answer):
+        return seen
+    if seen.hold and not h.held:
+        return _fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+    match h.before.get(move.step):
+        case "old" | "new":
+            return None
+        case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
+            return None  # a half-written step behind the commit point: nothing was lost by writing it again
+        case "partial":
+            return _fail(h, now, move, "it is half-written, by this or another update")
+        case "busy":
+            return _fail(h, now, move, "it is busy with something else")
+        case _:
+            return _fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
+
+
+def _change(h: History, now: Instant, move: Move) -> Action | None:
+    """Apply or revert: the hook's word is taken for *ok* and *failed*; in doubt the appliance is asked."""
+    tally = h.tally(*move)
+    if not tally.attempts:
+        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+    answer = tally.settled
+    if answer is not None and answer.kind == "ok":
+        return None
+    limit = tally.began_at + seconds(_deadline(h, move)) + seconds(h.job.plan.deadlines.settle)
+    seen = _look(h, now, move.step, since=max(tally.began, tally.answered), quiet_by=limit)
+    if not isinstance(seen, Answer):
+        return seen
+    failed = answer is not None and answer.kind == "failed"
+    wanted = "new" if move.phase == "apply" else h.before[move.step]
+    if seen.kind == wanted and not failed:
+        return None
+    if seen.kind == "busy":
+        return _never_quiet(h, now, move)
+    if seen.kind not in ANY:
+        return _turn(now, "operator", move.step, f"the probe cannot say what it is: {_said(seen)}")
+    nothing_done = answer is None and seen.kind == h.before[move.step]
+    again = nothing_done if move.phase == "apply" else not failed
+    if again and tally.attempts < ATTEMPTS:
+        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+    why = _said(answer) if answer is not None else "the controller died in it"
+    return _fail(h, now, move, f"{why}; the probe sees it {seen.kind}")
+
+
+def _never_quiet(h: History, now: Instant, move: Move) -> Action:
+    """A change still under way: nothing is reverted under it, so behind the commit point the run degrades."""
+    way: Way = "degrade" if h.committed else "operator"
+    return _turn(now, way, move.step, f"{move.phase} passed its deadline and it never became quiet")
+
+
+def _confirm(h: History, now: Instant, move: Move) -> Action | None:
+    """The last look: nothing is called new or old that was not seen so since it was last changed."""
+    index, time = h.changed.get(move.step, (0, 0.0))
+    surely = h.way in {"forward", "back"}
+    limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
+    seen = _look(h, now, move.step, since=index, quiet_by=limit)
+    if not isinstance(seen, Answer):
+        return seen
+    wanted = "new" if h.way == "forward" or (h.revert and move.step in h.revert.keep) else h.before.get(move.step)
+    if surely and seen.kind != wanted:
+        return _fail(h, now, move, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
+    return None
+
+
+def _gate(h: History, now: Instant, move: Move) -> Action | None:
+    """Poll until the gate is ready. Its deadline is judged at a poll's own time, so never without one."""
+    gate = h.job.plan.gates[move.step]
+    tally = h.tally(*move)
+    answer = tally.settled
+    if answer is None:
+        return _call(move, tally)
+    if answer.kind == "ready":
+        return None
+    if answer.kind == "failed":
+        return _fail(h, now, move, _said(answer))
+    if tally.answered_at - tally.first_at >= seconds(gate.deadline):
+        return _fail(h, now, move, f"not ready after {gate.deadline}: {_said(answer)}")
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {move.step}: {_said(answer)}") or (
+        _call(move, tally)
+    )
+
+
+def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: float = 0.0) -> Answer | Call | Wait:
+    """What a probe after record ``since`` saw; a busy component is asked again until ``quiet_by``."""
+    tally = h.tally("probe", step)
+    answer = tally.settled
+    if answer is None or tally.answered <= since:
+        return Call(verb="probe", step=step, attempt=tally.attempts + 1)
+    ask_again = tally.answered_at < quiet_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS
+    if not ask_again:
+        return answer
+    return _after(h, now, tally, _settle_poll(h), f"{step} is {answer.kind}") or (
+        Call(verb="probe", step=step, attempt=tally.attempts + 1)
+    )
+
+
+def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | None:
+    """A call that needs the bundle and, if it is the first apply, the operator's leave."""
+    if h.bundle == "refused":
+        return _fail(h, now, move, f"the bundle is no longer accepted: {h.bundle_why}")
+    if move.phase == "apply" and h.untouched:
+        if h.window.until == "prepared":
+            return Pause(why="everything is prepared, nothing is changed")
+        if h.window.not_after is not None and now.wall > h.window.not_after:
+            return _fail(h, now, move, "the time by which it had to begin has passed")
+    if h.bundle == "absent":
+        return Pause(why=f"the bundle is needed to {move.phase} {move.step}")
+    return _call(move, tally)
+
+
+def _fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
+    """Leave the way as the table says; None where the failure changes nothing and is only noted."""
+    way = FAILURE[move.phase]
+    if way == "back" and h.committed:
+        way = "degrade"
+    if way == "back" and h.untouched:
+        way = "stop"
+    if way is None:
+        return None
+    why = f"{move.phase} of {move.step} failed: {why}"
+    if way == "back":
+        policy = h.policy(move.step)
+        return Note(
+            record=RevertDecided(
+                at=now,
+                step=move.step,
+                why=why,
+                revert=h.reverts(move.step),
+                keep=h.keeps(move.step),
+                hold=policy.hold,
+            )
+        )
+    return _turn(now, way, move.step, why)
+
+
+def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None:
+    """What an operator's cancel makes of the next move: before the commit point, and never under a change."""
+    if not h.cancel or h.way != "forward" or h.committed:
+        return None
+    if isinstance(action, Note) and not isinstance(action.record, CommitPoint):
+        return None  # a failure comes first: its policy may demand a hold
+    if move.phase == "apply" and h.tally(*move).attempts:
+        return None
+    why = "cancelled by the operator"
+    if h.untouched:
+        return _turn(now, "stop", "", why, cancelled=True)
+    return Note(record=RevertDecided(at=now, step="", why=why, revert=h.reverts_all(), cancelled=True))
+
+
+def _disagrees(h: History, move: Move) -> str:
+    """Why an *ok* is not one: what the hook read differs from what the job was made for."""
+    answer = h.tally(*move).settled
+    if answer is None or move.phase not in {"describe", "verify"}:
+        return ""
+    target = h.job.targets[move.step]
+    if move.phase == "verify":
+        return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
+    return _state_changed(h, target, answer, revertible=move.step in h.job.groups()[0])
+
+
+def _state_changed(h: History, target: Target, answer: Answer, *, revertible: bool) -> str:
+    """Compare what a component says of itself with the state the job was made from, which is stale."""
+    job = h.job
+    found: list[tuple[str, object, object]] = [
+        ("identity", target.identity, answer.identity),
+        ("version", target.old, answer.version),
+    ]
+    if job.counter_before is not None:
+        found.append(("counter", job.counter_before, answer.counter))
+    for name, said, now in found:
+        if said != now:
+            return f"state-changed: the state says {name} {said}, the appliance says {now or 'nothing'}"
+    if answer.counter is not None and answer.counter > job.counter:
+        return f"its security counter is {answer.counter}, the bundle's only {job.counter}"
+    for place, needed in job.free.items():
+        if place in answer.free and answer.free[place] < needed:
+            return f"state-changed: {answer.free[place]} bytes are free in {place}, {needed} are needed"
+    if revertible and not answer.reverts and target.old != target.new:
+        return "it cannot be reverted, which the plan promises"
+    return ""
+
+
+def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:
+    """The rest of a pause that began with the last answer; None if it is over or a restart cut it short."""
+    left = tally.answered_at + pause - h.age(now)
+    return Wait(seconds=left, why=why) if left > 0 and tally.answered > h.resumed else None
+
+
+def _settle_poll(h: History) -> int:
+    return seconds(h.job.plan.deadlines.settle_poll)
+
+
+def _deadline(h: History, move: Move) -> str:
+    return h.job.plan.deadlines.apply if move.phase == "apply" else h.job.plan.deadlines.revert
+
+
+def _call(move: Move, tally: Tally) -> Call:
+    return Call(verb=move.phase, step=move.step, attempt=tally.attempts + 1)  # type: ignore[arg-type]
+
+
+def _turn(now: Instant, to: Way, step: str, why: str, *, cancelled: bool = False) -> Note:
+    return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))  # type: ignore[arg-type]
+
+
+def _said(answer: Answer) -> str:
+    """What the hook gave as its reason, or what became of it."""
+    silent: dict[str, str] = {"timeout": "its deadline passed", "died": "the hook was killed or crashed"}
+    return answer.reason or silent.get(answer.kind, answer.kind)
