@@ -1,0 +1,287 @@
+"""The executor: a loop that asks the planner, does what it says, and writes down what it saw.
+
+Clock, journal and hooks are arguments. Order matters here in one respect only: a record is durable before
+what follows from it happens.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Literal
+
+from bundlekit import __version__
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.clock import Clock
+from bundlekit.update.history import History
+from bundlekit.update.hooks import Hooks, Request, call
+from bundlekit.update.job import Job, Payload
+from bundlekit.update.journal import Journal
+from bundlekit.update.order import OUTCOMES
+from bundlekit.update.outcome import conclude
+from bundlekit.update.planner import Call, End, Note, Pause, Wait, decide
+from bundlekit.update.records import (
+    Answer,
+    Began,
+    CancelAsked,
+    Cleared,
+    Ended,
+    FenceLostError,
+    JournalDamagedError,
+    JournalError,
+    Observed,
+    Outcome,
+    Record,
+    Resumed,
+    Started,
+    WayOut,
+    Window,
+)
+
+APPENDS: Final = 3
+"""How often a record is written before a journal that refuses counts as unwritable."""
+
+APPEND_PAUSE: Final = 1.0
+"""Seconds between two attempts to write a record."""
+
+
+WHOLE: Final = Window()
+"""A run that goes to its end, whenever that is."""
+
+
+class Refused(Frozen, frozen=True, kw_only=True):
+    """The bundle of a run to be resumed is no longer what was accepted, or no longer accepted."""
+
+    why: str
+
+
+class Engine:
+    """An executor: where it writes, what it calls, by which clock.
+
+    ``cancel`` is asked before each action; ``detach`` makes a wait an end (*waiting*, exit 75) that a resume
+    takes up. The caller holds the pair's lock (``lock.PairLock``) for as long as a method runs. Raises
+    JournalError where the journal cannot be read; one that cannot be written is *waiting*.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        hooks: Hooks,
+        clock: Clock,
+        cancel: Callable[[], bool] = lambda: False,
+        detach: bool = False,
+        holder: str = "",
+    ) -> None:
+        self.journal = journal
+        self.hooks = hooks
+        self.clock = clock
+        self.cancel = cancel
+        self.detach = detach
+        self.holder = holder
+
+    def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, fence: int = 0) -> Outcome:
+        """Run ``job`` to its end. ``fence`` is the highest that the appliance ever reported.
+
+        Starts nothing while the pair is on hold (unless the job repairs a degraded pair) or while another
+        run of it has not ended.
+        """
+        last = latest(self.journal, job.pair)
+        if last is not None and (refusal := _refusal(last, job)):
+            return refusal
+        try:
+            started = Started(
+                at=self.clock.now(),
+                run=secrets.token_hex(8),
+                fence=self.journal.claim(job.pair, self.holder, at_least=fence),
+                job=job,
+                tool=__version__,
+                held=last is not None and last.hold,
+                window=window,
+            )
+            self._append(job.pair, started.fence, started)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(job.pair, error)
+        return self._loop(History(started), bundle)
+
+    def resume(self, pair: str, bundle: Payload | Refused | None, *, window: Window = WHOLE) -> Outcome:
+        """Go on with the pair's latest run; one that has ended answers with its outcome.
+
+        ``bundle`` is the file of the run, opened and verified again, or why it was refused, or None where it
+        cannot be had: without it the run reverts, probes, waits, commits and cleans up, and stops (*waiting*)
+        where a step forward needs it.
+        """
+        history = History.of(self.journal.read(pair))
+        if history.ended is not None:
+            return history.ended
+        given = None if isinstance(bundle, Refused) else bundle
+        refused = bundle.why if isinstance(bundle, Refused) else ""
+        if given is not None and given.bundle_id != history.job.bundle_id:
+            refused = f"the file is bundle {given.bundle_id}, the run is of bundle {history.job.bundle_id}"
+            given = None
+        try:
+            resumed = Resumed(
+                at=self.clock.now(),
+                fence=self.journal.claim(pair, self.holder, at_least=history.fence),
+                bundle="refused" if refused else "given" if given is not None else "absent",
+                why=refused,
+                window=window,
+            )
+            self._append(pair, resumed.fence, resumed)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(pair, error)
+        history.add(resumed)
+        return self._loop(history, given)
+
+    def clear(
+        self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False
+    ) -> Cleared | Refused:
+        """Take the pair off hold, by name. Probes every component, asks the gates, refuses what is not whole.
+
+        ``without_probe`` asks nothing; the record says so by having no states.
+        """
+        history = History.of(self.journal.read(pair))
+        if not history.hold:
+            return Refused(why=f"Pair {pair} is not on hold.")
+        history.fence = self.journal.claim(pair, self.holder, at_least=history.fence)
+        states: dict[str, str] = {}
+        if not without_probe:
+            for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
+                for name in names:
+                    seen = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
+                    if seen.kind not in {"old", "new", "ready"}:
+                        return Refused(why=f"{verb} of {name} says {seen.kind}. {seen.reason}".rstrip())
+                    states[name] = seen.kind
+        cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
+        self._append(pair, history.fence, cleared)
+        history.add(cleared)
+        for step in history.job.targets:
+            self._call(history, Call(verb="cleanup", step=step, attempt=1), None)
+        return cleared
+
+    def _loop(self, history: History, bundle: Payload | None) -> Outcome:
+        try:
+            while True:
+                if not history.cancel and self.cancel():
+                    self._record(history, CancelAsked(at=self.clock.now()))
+                match decide(history, self.clock.now()):
+                    case Call() as asked:
+                        began = Began(at=self.clock.now(), verb=asked.verb, step=asked.step, attempt=asked.attempt)
+                        self._record(history, began)
+                        answer = self._call(history, asked, bundle)
+                        self._record(
+                            history,
+                            Observed(at=self.clock.now(), verb=asked.verb, step=asked.step, answer=answer),
+                        )
+                    case Note(record=decision):
+                        self._record(history, decision)
+                    case Wait(seconds=seconds, why=why):
+                        if self.detach:
+                            return _waiting(history, why)
+                        self.clock.sleep(seconds)
+                    case Pause(why=why):
+                        return _waiting(history, why)
+                    case End(outcome=outcome):
+                        self._record(history, Ended(at=self.clock.now(), outcome=outcome))
+                        return outcome
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(history.job.pair, error)
+
+    def _record(self, history: History, record: Record) -> None:
+        """Make ``record`` durable, then let it count, then tell whoever wants to know."""
+        self._append(history.job.pair, history.fence, record)
+        history.add(record)
+        with suppress(Exception):  # a report that fails changes nothing
+            self.hooks.notify(record)
+
+    def _append(self, pair: str, fence: int, record: Record) -> None:
+        for left in reversed(range(APPENDS)):
+            try:
+                return self.journal.append(pair, fence, record)
+            except FenceLostError:
+                raise
+            except JournalError:
+                if not left:
+                    raise
+                self.clock.sleep(APPEND_PAUSE)
+        return None
+
+    def _call(self, history: History, asked: Call, bundle: Payload | None) -> Answer:
+        job = history.job
+        request = Request(
+            verb=asked.verb,
+            pair=job.pair,
+            step=asked.step,
+            run=history.run,
+            fence=history.fence,
+            attempt=asked.attempt,
+            deadline=job.plan.deadline(asked.verb),
+            bundle_id=job.bundle_id,
+            target=job.targets.get(asked.step),
+            counter=job.counter,
+            hold=_hold_to_leave(history) if asked.verb == "cleanup" else "",
+            bundle=bundle if asked.verb in {"prepare", "apply"} else None,
+        )
+        return call(self.hooks, request, self.clock)
+
+
+def latest(journal: Journal, pair: str) -> History | None:
+    """The history of the pair's latest run; None if it never had one."""
+    records = journal.read(pair)
+    return History.of(records) if records else None
+
+
+def _hold_to_leave(history: History) -> str:
+    """Why the pair is on hold after this run, for the target to remember; empty: it is not."""
+    if history.cleared is not None:
+        return ""
+    outcome = conclude(history, OUTCOMES[history.way])
+    return (outcome.why or outcome.kind) if outcome.hold else ""
+
+
+def _refusal(last: History, job: Job) -> Outcome | None:
+    """Why no run may start after ``last``; None if one may."""
+    if last.ended is None:
+        return Outcome(
+            kind="busy",
+            pair=job.pair,
+            run=last.run,
+            why=f"run {last.run} has not ended",
+            way_out=(WayOut(verb="resume"),),
+        )
+    repairable = last.ended.kind == "degraded" and last.ended.committed
+    if last.hold and not (job.repair and repairable):
+        return Outcome(
+            kind="on-hold",
+            pair=job.pair,
+            run=last.run,
+            hold=True,
+            why=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.why}",
+            way_out=last.ended.way_out,
+        )
+    return None
+
+
+def _waiting(history: History, why: str) -> Outcome:
+    return Outcome(
+        kind="waiting",
+        pair=history.job.pair,
+        run=history.run,
+        bundle_id=history.job.bundle_id,
+        why=why,
+        committed=history.committed,
+        way_out=(WayOut(verb="resume"),),
+    )
+
+
+def _stopped(pair: str, error: JournalError) -> Outcome:
+    """Stop and touch nothing more: whoever can write the journal goes on, after probing."""
+    kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
+    return Outcome(kind=kind, pair=pair, why=error.message, way_out=(WayOut(verb="resume"),))

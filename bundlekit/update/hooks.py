@@ -1,0 +1,147 @@
+"""What an integrator writes: hooks. And the one place that calls them and mistrusts what they say."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.clock import Clock
+from bundlekit.update.job import Payload, Target
+from bundlekit.update.plan import Verb
+from bundlekit.update.records import Answer, Record
+
+ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
+    "validate": ("ok", "rejected"),
+    "describe": ("ok", "rejected"),
+    "prepare": ("ok", "rejected", "retry"),
+    "apply": ("ok", "failed"),
+    "probe": ("old", "new", "partial", "busy", "unknown"),
+    "verify": ("ok", "failed"),
+    "commit": ("ok", "failed"),
+    "revert": ("ok", "failed"),
+    "gate": ("ready", "not-yet", "failed"),
+    "cleanup": ("ok", "failed"),
+}
+"""What each verb may answer.
+
+To every verb a hook may also say ``timeout`` (it passed its deadline and was stopped) or ``died`` (it was
+killed, so nobody knows how far it came). Any other answer counts as ``died``.
+"""
+
+WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}")
+"""What a version or an identity that an appliance reports must look like to be compared or passed on."""
+
+UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control and bidirectional characters, which have no place in a reason (Unicode TR 36)."""
+
+
+class Request(Frozen, frozen=True, kw_only=True):
+    """What a hook is asked.
+
+    ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every
+    controller: a target that has seen a higher one must refuse. ``run`` is what ``commit`` leaves behind at
+    the target for ``probe`` to read back; ``hold`` is what ``cleanup`` leaves there: why the pair is on hold,
+    empty to lift it. ``deadline`` is in seconds.
+    """
+
+    verb: Verb
+    pair: str
+    step: str
+    run: str
+    fence: int
+    attempt: int
+    deadline: int
+    bundle_id: str
+    target: Target | None = None
+    counter: int = 0
+    hold: str = ""
+    bundle: Any = None
+
+    def stage(self) -> AbstractContextManager[BinaryIO]:
+        """The component as a staged, fully verified file; in ``prepare`` and ``apply`` only."""
+        bundle: Payload | None = self.bundle
+        if bundle is None or self.target is None:
+            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+        return bundle.stage(self.target.label)
+
+
+class Hooks:
+    """The hooks that do nothing: derive from this and write what your product needs.
+
+    As they stand an update over them is rejected, for ``describe`` knows no component. ``probe`` must be
+    exact or say *unknown*; ``verify`` reads the version back, by default through ``probe``. All but ``apply``
+    must be idempotent; ``revert`` of what was never touched is a no-op. A hook that raises is taken for one
+    that was killed.
+    """
+
+    def validate(self, request: Request) -> Answer:
+        """Say whether the component suits this appliance; changes nothing, reads no appliance."""
+        return Answer(kind="ok")
+
+    def describe(self, request: Request) -> Answer:
+        """Say identity, version, whether it can be reverted, counter and free space, as they are now."""
+        return Answer(kind="rejected", reason="these hooks cannot describe a component")
+
+    def prepare(self, request: Request) -> Answer:
+        """Bring the component to the appliance, into staging only."""
+        return Answer(kind="ok")
+
+    def apply(self, request: Request) -> Answer:
+        """Make the change. *ok* and *failed* both say that it is no longer under way."""
+        return Answer(kind="failed", reason="these hooks cannot apply")
+
+    def probe(self, request: Request) -> Answer:
+        """Say what the component is now, and read back fence, commit mark and hold."""
+        return Answer(kind="unknown", reason="these hooks cannot probe")
+
+    def verify(self, request: Request) -> Answer:
+        """Read the version back from the running component."""
+        seen = self.probe(request)
+        return Answer(kind="ok" if seen.kind == "new" else "failed", reason=seen.reason, version=seen.version)
+
+    def commit(self, request: Request) -> Answer:
+        """Drop what a revert would need, raise the security counter, leave the run as commit mark."""
+        return Answer(kind="ok")
+
+    def revert(self, request: Request) -> Answer:
+        """Bring the old version back; a no-op where it still is."""
+        return Answer(kind="failed", reason="these hooks cannot revert")
+
+    def gate(self, request: Request) -> Answer:
+        """Say whether the pair is in the state the gate is named for."""
+        return Answer(kind="ready")
+
+    def cleanup(self, request: Request) -> Answer:
+        """Remove the staging, and leave or lift the hold at the target."""
+        return Answer(kind="ok")
+
+    def notify(self, record: Record) -> None:
+        """Take note of a record that has become durable; whatever happens here changes nothing."""
+
+
+def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
+    """Ask, and mistrust the answer: wrong kinds, unprintable text and late answers are not taken as said."""
+    began = clock.now()
+    try:
+        answer = getattr(hooks, request.verb)(request)
+    except Exception as error:  # an integrator's code may raise anything
+        return Answer(kind="died", reason=printable(f"{type(error).__name__}: {error}"))
+    if not isinstance(answer, Answer) or answer.kind not in (*ANSWERS[request.verb], "timeout", "died"):
+        what = answer.kind if isinstance(answer, Answer) else type(answer).__name__
+        return Answer(kind="died", reason=printable(f"it answered {what} to {request.verb}"))
+    for name, word in (("version", answer.version), ("identity", answer.identity)):
+        if word is not None and not WORD.fullmatch(word):
+            return Answer(kind="died", reason=printable(f"it reports a {name} that is none: {word!r}"))
+    if answer.kind == "ok" and began.until(clock.now()) > request.deadline:
+        return Answer(kind="timeout", reason=f"it took longer than {request.deadline} s")
+    return msgspec.structs.replace(answer, reason=printable(answer.reason)) if answer.reason else answer
+
+
+def printable(reason: str) -> str:
+    """At most 512 characters, none of them a control or bidirectional one."""
+    return UNPRINTABLE.sub("�", str(reason))[:512]
