@@ -1,0 +1,479 @@
+"""Rehearsal: run a plan over and over, put a fault at every position, look at every end.
+
+The faults stand between the executor and the hooks, so the same sweep runs over the simulated pair and over
+an integrator's own hooks in a sandbox. Every run is checked against the invariants; every kind of end is
+followed by its way out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from typing import BinaryIO, Final, Literal
+
+import msgspec
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.clock import ManualClock
+from bundlekit.update.executor import Engine, Refused
+from bundlekit.update.hooks import Hooks, Request
+from bundlekit.update.job import Job, Payload
+from bundlekit.update.journal import MemoryJournal
+from bundlekit.update.plan import PAIR, Plan, Verb, seconds
+from bundlekit.update.records import (
+    Answer,
+    Began,
+    CommitPoint,
+    Observed,
+    Outcome,
+    Record,
+    RevertDecided,
+)
+from bundlekit.update.simulate import SimulatedPair, simulated_job
+
+KINDS: Final = {
+    "F": "the hook fails",
+    "T": "its deadline passes, nothing done",
+    "P": "its deadline passes, part done",
+    "L": "its deadline passes, but it is done",
+    "B": "its deadline passes and it is busy for good",
+    "X": "the hook is killed in the middle",
+    "K": "the controller is killed before the hook",
+    "C": "the controller is killed after the hook",
+}
+"""The kinds of faults. Tables write P as T and K as C: a deadline is a deadline, a crash is a crash."""
+
+SAME_LETTER: Final = {"P": "T", "K": "C"}
+
+FAULTS: Final = {
+    "validate": "FTC",
+    "describe": "FTC",
+    "probe": "FTC",
+    "prepare": "FTKC",
+    "apply": "FTPLBXKC",
+    "verify": "FTC",
+    "commit": "FTKC",
+    "revert": "FTPLBXKC",
+    "gate": "FTC",
+    "cleanup": "FTC",
+}
+"""Which kinds make a difference to which verb: before or after a hook that changes nothing is the same."""
+
+MAX_RESUMES: Final = 8
+"""More resumes than a sweep has faults: a run that still has not ended by then never will."""
+
+
+class Fault(Frozen, frozen=True, kw_only=True):
+    """One fault: a kind, at the n-th answered call of a verb on a step (from 0)."""
+
+    verb: str
+    step: str
+    nth: int
+    kind: str
+
+    def __str__(self) -> str:
+        again = f" ({self.nth + 1}.)" if self.nth else ""
+        return f"{self.step} {self.verb}{again}: {self.kind}"
+
+
+class Position(Frozen, frozen=True, kw_only=True):
+    """One call of a run, as a place where a fault may be put."""
+
+    verb: str
+    step: str
+    nth: int
+
+
+class ControllerKilled(BaseException):
+    """The controller is gone; not an Exception, for nothing may catch it."""
+
+
+class FaultyHooks(Hooks):
+    """Hooks with faults put before them, and what is then true of the appliance.
+
+    ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
+    calls that must never be made.
+    """
+
+    def __init__(self, hooks: Hooks, clock: ManualClock, faults: tuple[Fault, ...]) -> None:
+        self.hooks = hooks
+        self.clock = clock
+        self.pending = list(faults)
+        self.masks: dict[str, str] = {}
+        self.answered: dict[tuple[str, str], int] = {}
+        self.trace: list[Position] = []
+        self.misdeeds: list[str] = []
+
+    def _meet(self, request: Request) -> Answer:
+        verb, step = request.verb, request.step
+        nth = self.answered.get((verb, step), 0)
+        self.trace.append(Position(verb=verb, step=step, nth=nth))
+        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
+            self.misdeeds.append(f"{verb} of {step} while it was still busy")
+        fault = self.pending[0] if self.pending else None
+        if fault is not None and (fault.verb, fault.step, fault.nth) == (verb, step, nth):
+            self.pending.pop(0)
+            answer = self._strike(request, fault.kind)
+        else:
+            answer = self._pass_on(request)
+        self.answered[verb, step] = nth + 1
+        return answer
+
+    def _strike(self, request: Request, kind: str) -> Answer:
+        changes = request.verb in {"apply", "revert"}
+        if kind == "K":
+            raise ControllerKilled
+        if kind == "C":
+            self._pass_on(request)
+            raise ControllerKilled
+        if kind == "L":
+            self._pass_on(request)
+        if changes and kind in "FPX":
+            self.masks[request.step] = "partial"
+        if kind == "B":
+            self.masks[request.step] = "busy"
+        if kind in "TPLB":
+            self.clock.sleep(request.deadline)
+            if request.verb == "gate":
+                self.masks[request.step] = "not-yet"
+            return Answer(kind="timeout")
+        if kind == "X":
+            return Answer(kind="died")
+        return Answer(kind=FAILED.get(request.verb, "failed"), reason="fault put here")  # type: ignore[arg-type]
+
+    def _pass_on(self, request: Request) -> Answer:
+        mask = self.masks.get(request.step)
+        if request.verb == "probe" and mask:
+            return Answer(kind=mask)  # type: ignore[arg-type]
+        if request.verb == "gate" and self.masks:
+            return Answer(kind="not-yet", reason="the pair is not whole")
+        answer: Answer = getattr(self.hooks, request.verb)(request)
+        if request.verb in {"apply", "revert"} and answer.kind == "ok":
+            self.masks.pop(request.step, None)
+        return answer
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
+
+
+FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
+"""What *fails* is called where *failed* is not an answer."""
+
+
+class Sandbox(Frozen, frozen=True, kw_only=True):
+    """What a rehearsal runs over: a job, and hooks over a fresh appliance that nobody needs.
+
+    Hooks with a method ``reimage(step, version)`` let ways out that need a re-image be walked as well.
+    """
+
+    job: Job
+    hooks: Hooks
+    bundle: Payload
+
+
+class Run(Frozen, frozen=True, kw_only=True):
+    """One rehearsed run: its faults, its outcome, and the invariants it broke."""
+
+    faults: tuple[Fault, ...]
+    outcome: Outcome
+    broken: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> tuple[object, ...]:
+        """What a crash must not change; a resume may only know better what was not touched."""
+        outcome = self.outcome
+        states = tuple((step, state.replace("untouched", "old")) for step, state in outcome.states.items())
+        return outcome.kind, outcome.hold, outcome.ha, outcome.committed, states
+
+
+class Rehearsal(Frozen, frozen=True, kw_only=True):
+    """All runs of a sweep; ``ways_out``: for each kind of end, its ways out and where each of them led."""
+
+    plan: Plan
+    runs: tuple[Run, ...]
+    ways_out: dict[str, dict[str, str]]
+    broken: tuple[str, ...]
+
+
+def simulated(plan: Plan = PAIR, *, compatible: bool = True) -> Callable[[ManualClock], Sandbox]:
+    """Sandboxes with the simulated pair. ``compatible``: what the plan keeps new suits the old rest."""
+    job = simulated_job(calm(plan), compatible=compatible)
+
+    def make(clock: ManualClock) -> Sandbox:
+        return Sandbox(job=job, hooks=SimulatedPair(job, clock), bundle=EmptyBundle(job.bundle_id))
+
+    return make
+
+
+def rehearse(sandbox: Callable[[ManualClock], Sandbox] | None = None, *, faults: int = 1) -> Rehearsal:
+    """Run every sequence of at most ``faults`` faults; check the invariants; walk each way out once."""
+    make = sandbox or simulated()
+    runs: dict[tuple[Fault, ...], Run] = {}
+    ways_out: dict[str, dict[str, str]] = {}
+    broken: list[str] = []
+    frontier: list[tuple[tuple[Fault, ...], int, tuple[Position, ...]]] = [((), -1, ())]
+    for depth in range(faults + 1):
+        reached = []
+        for told, last in _extended(frontier) if depth else [((), -1)]:
+            stage = _Stage(make, told)
+            run = runs[told] = stage.play()
+            broken += [f"{_names(told)}: {what}" for what in run.broken]
+            if depth < faults:
+                reached.append((told, last, tuple(stage.hooks.trace)))
+            ways = ways_out.setdefault(label(run.outcome), {})
+            way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in run.outcome.way_out)
+            if way not in ways:
+                ways[way] = stage.walk_out(run.outcome)
+                if ways[way] not in {"succeeded", "not walked"}:
+                    broken.append(f"{_names(told)}: the way out '{way}' leads to '{ways[way]}'")
+        frontier = reached
+    for told, run in runs.items():
+        calm_faults = tuple(fault for fault in told if fault.kind not in "KC")
+        if calm_faults != told:
+            same = runs.get(calm_faults) or _Stage(make, calm_faults).play()
+            if same.end != run.end:
+                broken.append(f"{_names(told)}: the crash changes {label(same.outcome)} to {label(run.outcome)}")
+    plan = make(ManualClock()).job.plan
+    return Rehearsal(plan=plan, runs=tuple(runs.values()), ways_out=ways_out, broken=tuple(broken))
+
+
+def calm(plan: Plan) -> Plan:
+    """The plan with fewer polls, so that a sweep does not spend its time waiting; the deadlines stay."""
+    replace = msgspec.structs.replace
+    gates = {name: replace(gate, poll=f"{max(1, seconds(gate.deadline) // 3)} s") for name, gate in plan.gates.items()}
+    settle = f"{max(1, seconds(plan.deadlines.settle) // 2)} s"
+    return replace(plan, gates=gates, deadlines=replace(plan.deadlines, settle_poll=settle))
+
+
+class EmptyBundle:
+    """The bundle of a rehearsal over simulated hooks, which never open it."""
+
+    def __init__(self, bundle_id: str) -> None:
+        self.bundle_id = bundle_id
+
+    def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
+        """Nothing, as a file."""
+        return io.BytesIO(label.encode() * 0)
+
+
+class _Stage:
+    """One run with everything it happens on, kept for the way out."""
+
+    def __init__(self, make: Callable[[ManualClock], Sandbox], faults: tuple[Fault, ...]) -> None:
+        self.clock = ManualClock()
+        box = make(self.clock)
+        self.job, self.bundle = box.job, box.bundle
+        self.hooks = FaultyHooks(box.hooks, self.clock, faults)
+        self.journal = MemoryJournal()
+        self.engine = Engine(journal=self.journal, hooks=self.hooks, clock=self.clock)
+        self.faults = faults
+
+    def play(self) -> Run:
+        outcome = self._to_the_end()
+        records = self.journal.read(self.job.pair)
+        broken = (*self.hooks.misdeeds, *_broken(self.job, records, outcome, self.states()))
+        return Run(faults=self.faults, outcome=outcome, broken=broken)
+
+    def _to_the_end(self) -> Outcome:
+        try:
+            return self.engine.run(self.job, self.bundle)
+        except ControllerKilled:
+            for _ in range(MAX_RESUMES):
+                with suppress(ControllerKilled):
+                    return self.engine.resume(self.job.pair, self.bundle)
+        return Outcome(kind="waiting", pair=self.job.pair, why=f"no end after {MAX_RESUMES} resumes")
+
+    def states(self) -> dict[str, str]:
+        """What is true of the appliance now, faults and all."""
+        return {step: self._ask("probe", step).kind for step in self.job.targets}
+
+    def walk_out(self, outcome: Outcome) -> str:
+        """Where the outcome's way out leads, once what had caused the fault is mended."""
+        self.hooks.masks = {step: mask for step, mask in self.hooks.masks.items() if step in self.job.targets}
+        led: str = outcome.kind
+        for step in outcome.way_out:
+            match step.verb:
+                case "reimage":
+                    reimage = getattr(self.hooks.hooks, "reimage", None)
+                    if reimage is None:
+                        return "not walked"
+                    self.hooks.masks.pop(step.step, None)
+                    reimage(step.step, step.version)
+                case "clear":
+                    self.clock.sleep(max((seconds(g.deadline) for g in self.job.plan.gates.values()), default=0))
+                    cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")
+                    if isinstance(cleared, Refused):
+                        return f"clear refuses: {cleared.why}"
+                case verb:
+                    led = self.engine.run(self._bound_anew(repair=verb == "repair"), self.bundle).kind
+        return led
+
+    def _bound_anew(self, *, repair: bool) -> Job:
+        """The job for the pair as it is now, as a fresh ``describe`` and a fresh plan would give it."""
+        seen = {step: self._ask("describe", step) for step in self.job.targets}
+        targets = {
+            step: msgspec.structs.replace(target, old=seen[step].version or target.old)
+            for step, target in self.job.targets.items()
+        }
+        counter = next((answer.counter for answer in seen.values()), None)
+        return msgspec.structs.replace(self.job, targets=targets, counter_before=counter, repair=repair)
+
+    def _ask(self, verb: Verb, step: str) -> Answer:
+        request = Request(
+            verb=verb,
+            pair=self.job.pair,
+            step=step,
+            run="",
+            fence=0,
+            attempt=1,
+            deadline=self.job.plan.deadline(verb),
+            bundle_id=self.job.bundle_id,
+            target=self.job.targets[step],
+        )
+        mask = self.hooks.masks.get(step) if verb == "probe" else None
+        answer: Answer = Answer(kind=mask) if mask else getattr(self.hooks.hooks, verb)(request)  # type: ignore[arg-type]
+        return answer
+
+
+def _extended(
+    frontier: list[tuple[tuple[Fault, ...], int, tuple[Position, ...]]],
+) -> Iterator[tuple[tuple[Fault, ...], int]]:
+    """Each run of the frontier with one more fault, at each later position of its trace, of each kind.
+
+    Polling the same thing again is one position: what comes of it does not depend on how often it is asked.
+    """
+    for told, last, trace in frontier:
+        for index in range(last + 1, len(trace)):
+            here, before = trace[index], trace[index - 1] if index - 1 > last else None
+            if before is not None and (before.verb, before.step) == (here.verb, here.step):
+                continue
+            for kind in FAULTS[here.verb]:
+                yield (*told, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index
+
+
+def _broken(job: Job, records: tuple[Record, ...], outcome: Outcome, states: dict[str, str]) -> Iterator[str]:
+    """The invariants that a run from *all old* has broken. ``states`` is what is true of the appliance."""
+    first = job.groups()[0]
+    verified: set[str] = set()
+    committed = False
+    for record in records:
+        match record:
+            case Observed(verb="verify", answer=Answer(kind="ok")):
+                verified.add(record.step)
+            case CommitPoint():
+                committed = True
+                if not verified >= set(first):
+                    yield "the commit point came before its group was verified"
+            case Began(verb="apply") if record.step not in first and not committed:
+                yield f"{record.step} was started before the commit point"
+            case RevertDecided() | Began(verb="revert") if committed:
+                yield "a revert after the commit point"
+    kind, whole = outcome.kind, set(states.values())
+    changed = any(isinstance(r, Began) and r.verb in {"apply", "revert"} for r in records)
+    if kind == "rejected" and (changed or whole != {"old"}):
+        yield "rejected, but something was changed"
+    if kind == "succeeded" and whole != {"new"}:
+        yield "succeeded, but not everything is new"
+    if kind == "reverted":
+        kept = {step for step, state in outcome.states.items() if state == "kept-new"}
+        if any(state != ("new" if step in kept else "old") for step, state in states.items()):
+            yield "reverted, but something is neither old nor kept on purpose"
+        if any(job.targets[step].role != "shared" for step in kept):
+            yield "reverted, but a member was kept on the new version"
+    if kind in {"degraded", "needs-operator"} and not outcome.hold:
+        yield f"{kind} without a hold"
+    if kind == "waiting":
+        yield f"it does not end: {outcome.why}"
+    for step, state in outcome.states.items():
+        if state not in {"untouched", "unknown"} and state.removeprefix("kept-") != states[step]:
+            yield f"{step} is reported {state}, but is {states[step]}"
+
+
+def label(outcome: Outcome) -> str:
+    """An end in a few words, as the tables say it."""
+    if outcome.kind == "reverted":
+        kept = [step for step, state in outcome.states.items() if state == "kept-new"]
+        detail = f" ({', '.join(kept)} kept new)" if kept else ""
+    elif outcome.kind == "degraded":
+        detail = f" ({outcome.failed}{'' if outcome.committed else ', all old'})"
+    elif outcome.kind == "needs-operator":
+        detail = " (" + ", ".join(f"{step} {state}" for step, state in outcome.states.items()) + ")"
+    else:
+        detail = ""
+    return f"{outcome.kind}{detail}{', hold' if outcome.hold else ''}"
+
+
+def _names(faults: tuple[Fault, ...]) -> str:
+    return " + ".join(map(str, faults)) or "no fault"
+
+
+class Row(Frozen, frozen=True, kw_only=True):
+    """One line of the table: an end, the single faults that lead to it, its ways out and where they led."""
+
+    outcome: str
+    faults: tuple[str, ...]
+    ways_out: dict[str, str]
+
+
+def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
+    """The single-fault table: for each end, which kinds of fault at which call lead to it."""
+    ends: dict[str, dict[tuple[str, str], list[str]]] = {}
+    steps = dict.fromkeys((*rehearsal.plan.order, *rehearsal.plan.gates))
+    for run in rehearsal.runs:
+        calls = ends.setdefault(label(run.outcome), {})
+        if len(run.faults) == 1:
+            fault = run.faults[0]
+            letters = calls.setdefault((fault.verb, fault.step), [])
+            letter = SAME_LETTER.get(fault.kind, fault.kind)
+            if letter not in letters:
+                letters.append(letter)
+    return tuple(
+        Row(
+            outcome=end,
+            faults=tuple(_compressed(calls, tuple(steps), rehearsal.plan)),
+            ways_out=rehearsal.ways_out[end],
+        )
+        for end, calls in ends.items()
+    )
+
+
+def _compressed(calls: dict[tuple[str, str], list[str]], steps: tuple[str, ...], plan: Plan) -> Iterator[str]:
+    """Cells such as ``any prepare: F T``: the steps of a verb that have the same letters share one."""
+    for verb in FAULTS:
+        sharing: dict[str, list[str]] = {}
+        for step in steps:
+            if (verb, step) in calls:
+                sharing.setdefault(" ".join(calls[verb, step]), []).append(step)
+        for letters, names in sharing.items():
+            whom = "any" if set(names) >= set(plan.order) else ", ".join(names)
+            yield f"{whom} {verb}: {letters}"
+
+
+def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "text") -> str:
+    """The rehearsal for people (text, Markdown) or programs (JSON)."""
+    rows = table(rehearsal)
+    if form == "json":
+        document = {
+            "schema": "bundlekit/rehearsal/1",
+            "plan": rehearsal.plan.name,
+            "runs": len(rehearsal.runs),
+            "kinds": KINDS,
+            "outcomes": msgspec.to_builtins(rows),
+            "broken": rehearsal.broken,
+        }
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    if form == "markdown":
+        lines = ["| outcome | single faults | way out |", "|---|---|---|"]
+        lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_ways(row))} |" for row in rows]
+    else:
+        lines = []
+        for row in rows:
+            lines += [row.outcome, *(f"    {fault}" for fault in row.faults)]
+            lines += [f"    way out: {way}" for way in _ways(row)]
+    lines += ["", f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
+    lines += [f"BROKEN {what}" for what in rehearsal.broken]
+    return "\n".join(lines) + "\n"
+
+
+def _ways(row: Row) -> list[str]:
+    return [f"{way} -> {led}" for way, led in row.ways_out.items() if way]

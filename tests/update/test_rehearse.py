@@ -1,0 +1,179 @@
+"""Rehearsal: the table it must print, the invariants it must find broken, the ways out it walks."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bundlekit.update import history, order, planner
+from bundlekit.update.plan import PAIR, Group, OnFailure, problems
+from bundlekit.update.records import Answer
+from bundlekit.update.rehearse import FAULTS, SAME_LETTER, label, rehearse, render, simulated, table
+from bundlekit.update.simulate import SimulatedPair
+
+GOLDEN = Path(__file__).parent / "golden"
+
+STANDBY_FIRST = msgspec.structs.replace(
+    PAIR,
+    name="appliance pair, standby first",
+    groups=(
+        Group(steps=("standby",), on_failure={"standby": OnFailure(revert=("standby",))}),
+        Group(
+            steps=("storage", "active"),
+            on_failure={name: OnFailure(outcome="degraded", hold=True) for name in ("storage", "active")},
+        ),
+    ),
+)
+
+VENDOR = {
+    # fault: (outcome, hold), as the executor's page promises it. P is a T with part done, K a C.
+    **{("validate", step, kind): "rejected" for step in PAIR.order for kind in "FT"},
+    **{("prepare", step, kind): "rejected" for step in PAIR.order for kind in "FT"},
+    **{("apply", step, "L"): "succeeded" for step in PAIR.order},
+    **{("commit", step, kind): "succeeded" for step in PAIR.order for kind in "FT"},
+    **{("apply", "storage", kind): "reverted, hold" for kind in "FTPX"},
+    **{("verify", "storage", kind): "reverted, hold" for kind in "FT"},
+    **{("apply", "active", kind): "reverted (storage kept new)" for kind in "FTPX"},
+    **{("verify", "active", kind): "reverted (storage kept new)" for kind in "FT"},
+    ("apply", "storage", "B"): "needs-operator (storage busy, active old, standby old), hold",
+    ("apply", "active", "B"): "needs-operator (storage new, active busy, standby old), hold",
+    **{("apply", "standby", kind): "degraded (standby), hold" for kind in "FTPBX"},
+    **{("verify", "standby", kind): "degraded (standby), hold" for kind in "FT"},
+    **{("gate", "ha-formed", kind): "degraded (ha-formed), hold" for kind in "FT"},
+}
+
+
+@pytest.fixture(scope="module")
+def singles():
+    return rehearse()
+
+
+def test_the_single_fault_table_is_the_promised_one(singles):
+    found = {
+        (run.faults[0].verb, run.faults[0].step, run.faults[0].kind): label(run.outcome)
+        for run in singles.runs
+        if run.faults
+    }
+    assert {key: found[key] for key in VENDOR} == VENDOR
+    for (verb, step, kind), end in found.items():
+        if kind in "KC":
+            assert end == "succeeded", f"a crash at {step} {verb}"
+        else:
+            assert (verb, step, kind) in VENDOR or verb in {"describe", "probe", "cleanup"}
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "compatible"),
+    [
+        ("active-first", PAIR, True),
+        ("active-first-incompatible", PAIR, False),
+        ("standby-first", STANDBY_FIRST, True),
+    ],
+)
+def test_the_table_is_the_golden_one(name, plan, compatible):
+    assert problems(plan) == []
+    rehearsal = rehearse(simulated(plan, compatible=compatible))
+    assert rehearsal.broken == ()
+    assert render(rehearsal) == (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_renderings_say_the_same(singles):
+    rows = table(singles)
+    document = json.loads(render(singles, "json"))
+    assert [row["outcome"] for row in document["outcomes"]] == [row.outcome for row in rows]
+    assert document["runs"] == len(singles.runs)
+    markdown = render(singles, "markdown").splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in markdown[2 : 2 + len(rows)]] == [
+        row.outcome for row in rows
+    ]
+
+
+@pytest.mark.parametrize("compatible", [True, False], ids=["compatible", "incompatible"])
+def test_all_pairs_of_faults_break_no_invariant_in_ten_seconds(compatible):
+    began = time.monotonic()
+    rehearsal = rehearse(simulated(compatible=compatible), faults=2)
+    assert rehearsal.broken == ()
+    assert len(rehearsal.runs) > 1800
+    assert time.monotonic() - began < 10
+    led = {way: where for ways in rehearsal.ways_out.values() for way, where in ways.items() if way}
+    assert set(led.values()) == {"succeeded"}
+    assert {"clear, run", "repair", "run"} < set(led)
+
+
+def test_every_call_of_a_run_is_a_position(singles):
+    clean = next(run for run in singles.runs if not run.faults)
+    assert clean.outcome.kind == "succeeded"
+    struck = {(run.faults[0].verb, run.faults[0].step) for run in singles.runs if run.faults}
+    expected = {(verb, step) for verb in FAULTS if verb not in {"gate", "revert"} for step in PAIR.order}
+    assert struck == expected | {("gate", "ha-formed")}
+
+
+@pytest.mark.sweep
+def test_all_triples_of_faults_break_no_invariant():
+    rehearsal = rehearse(faults=3)
+    assert rehearsal.broken == ()
+
+
+def lying(**methods):
+    pair = type("Lying", (SimulatedPair,), methods)
+
+    def make(clock):
+        box = simulated()(clock)
+        return msgspec.structs.replace(box, hooks=pair(box.job, clock))
+
+    return make
+
+
+def test_a_hook_that_says_ok_and_does_nothing_is_found_out():
+    rehearsal = rehearse(lying(apply=lambda _self, _request: Answer(kind="ok")), faults=0)
+    assert [run.outcome.kind for run in rehearsal.runs] == ["reverted"]
+    assert rehearsal.runs[0].outcome.failed == "storage"
+    assert rehearsal.runs[0].outcome.why.startswith("verify of storage failed")
+
+
+def test_a_commit_point_too_early_is_an_invariant_broken(monkeypatch):
+    real = order._moves
+
+    def early(way, job, revert):
+        moves = [move for move in real(way, job, revert) if move.phase != order.COMMIT_POINT]
+        if way == "forward":
+            moves.insert(len(order.FIRST) * len(job.targets), order.Move(order.COMMIT_POINT, ""))
+        return iter(moves)
+
+    monkeypatch.setattr(order, "_moves", early)
+    broken = " ".join(rehearse().broken)
+    assert "the commit point came before its group was verified" in broken
+
+
+def test_a_revert_under_a_running_apply_is_an_invariant_broken(monkeypatch):
+    monkeypatch.setattr(planner, "_never_quiet", lambda h, now, move: planner._fail(h, now, move, ""))
+    assert any("while it was still busy" in what for what in rehearse().broken)
+
+
+def test_an_outcome_believed_without_a_probe_is_an_invariant_broken(monkeypatch):
+    monkeypatch.setattr(history.History, "state", lambda _self, _step: "new")
+    assert any("is reported new" in what for what in rehearse().broken)
+
+
+def test_a_crash_that_changes_the_outcome_is_found(monkeypatch):
+    monkeypatch.setattr(planner, "ATTEMPTS", 1)
+    assert any("the crash changes succeeded to" in what for what in rehearse().broken)
+
+
+def test_a_way_out_that_leads_nowhere_is_found(monkeypatch):
+    monkeypatch.setattr("bundlekit.update.outcome._needs_image", lambda _h, _step, _kind: False)
+    assert any("clear refuses" in what for what in rehearse().broken)
+
+
+def test_letters_cover_every_kind():
+    assert set(SAME_LETTER) | set("FTLBXC") == {kind for kinds in FAULTS.values() for kind in kinds}
+
+
+def test_importing_bundlekit_loads_no_executor():
+    code = "import sys, bundlekit; print([m for m in sys.modules if m.startswith('bundlekit.update')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
