@@ -233,7 +233,8 @@ class History:
 
     def _observed(self, record: Observed) -> None:
         verb, step, answer = record.verb, record.step, record.answer
-        tally = self._tallies[verb, step]
+        tally = self.tally(verb, step)
+        self._only_if(tally is not NEVER, f"an answer to a {verb} of {step} that was never called")
         tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
         if verb == "probe":
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
@@ -246,7 +247,7 @@ class History:
         elif verb == "apply" and answer.kind == "ok":
             self._expected[step] = frozenset({"new"})
         elif verb == "revert" and answer.kind == "ok":
-            self._expected[step] = frozenset({self.before[step]})
+            self._expected[step] = frozenset({self.before.get(step, "old")})
         elif verb == "verify" and answer.kind != "ok":
             self._expected[step] = ANY
         if verb in CHANGING:

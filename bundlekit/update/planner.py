@@ -179,14 +179,15 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     if not isinstance(seen, Answer):
         return seen
     failed = answer is not None and answer.kind == "failed"
-    wanted = "new" if move.phase == "apply" else h.before[move.step]
+    before = h.before.get(move.step, "old")
+    wanted = "new" if move.phase == "apply" else before
     if seen.kind == wanted and not failed:
         return None
     if seen.kind == "busy":
         return _never_quiet(h, now, move)
     if seen.kind not in ANY:
         return _turn(now, "operator", move.step, f"the probe cannot say what it is: {_said(seen)}")
-    nothing_done = answer is None and seen.kind == h.before[move.step]
+    nothing_done = answer is None and seen.kind == before
     again = nothing_done if move.phase == "apply" else not failed
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)

@@ -136,7 +136,7 @@ class SimulatedPair(Hooks):
         return Answer(kind="ok", version=component.version)
 
 
-def simulated_job(plan: Plan, *, compatible: bool = True, repair: bool = False) -> Job:
+def simulated_job(plan: Plan, *, compatible: bool = True, pair: str = "pair-0") -> Job:
     """A job for ``plan`` on a pair that does not exist; ``compatible``: kept components suit the old rest."""
     targets = {}
     for name in plan.order:
@@ -145,7 +145,7 @@ def simulated_job(plan: Plan, *, compatible: bool = True, repair: bool = False) 
         targets[name] = Target(
             component=step.component,
             label=step.component,
-            identity="pair-0" if shared else f"SN-{step.member}",
+            identity=pair if shared else f"SN-{step.member}",
             role=step.member or "shared",
             old=OLD_STORAGE if shared else OLD,
             new=NEW_STORAGE if shared else NEW,
@@ -157,7 +157,7 @@ def simulated_job(plan: Plan, *, compatible: bool = True, repair: bool = False) 
     }
     return Job(
         plan=plan,
-        pair="pair-0",
+        pair=pair,
         bundle_id="0" * 64,
         path="update.bin",
         version=NEW,
@@ -165,7 +165,6 @@ def simulated_job(plan: Plan, *, compatible: bool = True, repair: bool = False) 
         incompatible=incompatible,
         counter=7,
         counter_before=6,
-        repair=repair,
     )
 
 

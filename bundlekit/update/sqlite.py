@@ -1,0 +1,199 @@
+"""The journal in a sqlite file: one per controller, readable with nothing but the ``sqlite3`` shell.
+
+Records are rows of JSON, chained by SHA-256 per pair. The chain finds damage, not tampering: a tail that was
+cut off is a shorter valid chain, so what the journal says of the appliance is never believed without a probe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from bundlekit.update.records import (
+    FenceLostError,
+    JournalDamagedError,
+    JournalError,
+    Record,
+    decode,
+    encode,
+)
+
+FILE: Final = "journal.db"
+
+MIGRATIONS: Final = (
+    (
+        """CREATE TABLE journal (
+            pair TEXT NOT NULL,
+            seq  INTEGER NOT NULL,
+            body TEXT NOT NULL CHECK (json_valid(body)),
+            hash TEXT NOT NULL,
+            PRIMARY KEY (pair, seq)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE locks (pair TEXT PRIMARY KEY, fence INTEGER NOT NULL, holder TEXT NOT NULL)",
+    ),
+    (
+        """CREATE TRIGGER never_changed BEFORE UPDATE ON journal
+            BEGIN SELECT raise(ABORT, 'the journal is append-only'); END""",
+        """CREATE TRIGGER never_removed BEFORE DELETE ON journal
+            BEGIN SELECT raise(ABORT, 'the journal is append-only'); END""",
+    ),
+)
+"""The schema, as the steps that led to it; ``PRAGMA user_version`` counts those a file has taken."""
+
+GENESIS: Final = "0" * 64
+"""What stands for the hash before the first record."""
+
+BUSY_SECONDS: Final = 5.0
+"""How long a write waits for another process that reads or writes the file."""
+
+
+class SqliteJournal:
+    """A journal in ``folder`` (made with mode 0700 where it is not there).
+
+    Raises JournalError if the folder is a link, belongs to somebody else or lets others in, and
+    JournalDamagedError if the file is no journal. A file of an older schema is brought up to date.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        open_private_folder(folder)
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+            if (folder / name).is_symlink():
+                raise JournalError(f"{folder / name} is a symbolic link; a journal is a file.")
+        self.path = folder / FILE
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with self._errors():
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._migrate()
+            self._db.execute("COMMIT")
+        self._heads: dict[str, tuple[int, str]] = {}
+
+    def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
+        """Take the pair over: a new fence, higher than any before and than ``at_least``."""
+        with self._errors():
+            row = self._db.execute(
+                "INSERT INTO locks VALUES (:pair, :floor + 1, :holder) ON CONFLICT (pair) DO UPDATE "
+                "SET fence = max(fence, :floor) + 1, holder = :holder RETURNING fence",
+                {"pair": pair, "floor": at_least, "holder": holder},
+            ).fetchall()
+        self._heads.pop(pair, None)
+        return int(row[0][0])
+
+    def append(self, pair: str, fence: int, record: Record) -> None:
+        """Add a record, in one statement that also looks at the fence; durable when this returns."""
+        seq, previous = self._heads.get(pair) or self._head(pair)
+        body = encode(record).decode()
+        digest = _link(previous, pair, seq + 1, body)
+        with self._errors():
+            try:
+                added = self._db.execute(
+                    "INSERT INTO journal SELECT ?, ?, ?, ? "
+                    "WHERE EXISTS (SELECT 1 FROM locks WHERE pair = ? AND fence = ?)",
+                    (pair, seq + 1, body, digest, pair, fence),
+                ).rowcount
+            except sqlite3.IntegrityError:
+                self._heads.pop(pair, None)
+                if self._head(pair) != (seq + 1, digest):
+                    raise
+                added = 1  # an earlier attempt failed after it had written this very record
+        if not added:
+            raise FenceLostError(
+                f"Another controller has taken pair {pair} over.",
+                next_step=f"See `bundlekit update status --pair {pair}`.",
+            )
+        self._heads[pair] = seq + 1, digest
+
+    def read(self, pair: str) -> tuple[Record, ...]:
+        """All records of the pair, oldest first, their chain checked."""
+        with self._errors():
+            rows = self._db.execute(
+                "SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", (pair,)
+            ).fetchall()
+        previous = GENESIS
+        for number, (seq, body, digest) in enumerate(rows, 1):
+            if seq != number or digest != _link(previous, pair, seq, body):
+                raise JournalDamagedError(
+                    f"The journal {self.path} is damaged at record {number} of pair {pair}.",
+                    next_step="Keep the file, move it away, and start again: every run probes first.",
+                )
+            previous = digest
+        return tuple(decode(body) for _, body, _ in rows)
+
+    def pairs(self) -> tuple[str, ...]:
+        """The pairs that have records, by name."""
+        with self._errors():
+            rows = self._db.execute("SELECT DISTINCT pair FROM journal ORDER BY pair").fetchall()
+        return tuple(name for (name,) in rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _head(self, pair: str) -> tuple[int, str]:
+        with self._errors():
+            row = self._db.execute(
+                "SELECT seq, hash FROM journal WHERE pair = ? ORDER BY seq DESC LIMIT 1", (pair,)
+            ).fetchone()
+        return (int(row[0]), str(row[1])) if row else (0, GENESIS)
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date, in one transaction."""
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise JournalError(
+                f"The journal {self.path} has schema {version}; this bundlekit knows {len(MIGRATIONS)}.",
+                next_step="Use the newer bundlekit that wrote it.",
+            )
+        for statement in (statement for step in MIGRATIONS[version:] for statement in step):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Sqlite's exceptions as ours: a store that refuses now, or a file that is none."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                f"The journal {self.path} cannot be used: {error}.",
+                next_step="Look at the disk and at who else has the file open, then resume.",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise JournalDamagedError(
+                f"The journal {self.path} is damaged: {error}.",
+                next_step="Keep the file, move it away, and start again: every run probes first.",
+            ) from error
+
+
+def open_private_folder(folder: Path) -> None:
+    """Make or check a folder that only its owner can enter; raises JournalError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalError(
+            f"{folder} cannot be used as state folder: {error.strerror}.",
+            next_step="Name a real folder of your own with --state-dir.",
+        ) from error
+    try:
+        status = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise JournalError(
+            f"{folder} belongs to somebody else or lets others in.",
+            next_step=f"Make it yours alone: chmod 700 {folder}.",
+        )
+
+
+def _link(previous: str, pair: str, seq: int, body: str) -> str:
+    return hashlib.sha256(f"{previous}\n{pair}\n{seq}\n{body}".encode()).hexdigest()

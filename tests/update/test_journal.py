@@ -1,0 +1,412 @@
+"""Journals: what is durable, what is found damaged, and what a run does when they refuse."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import suppress
+
+import pytest
+
+from bundlekit.update import sqlite as module
+from bundlekit.update.executor import APPENDS
+from bundlekit.update.history import History
+from bundlekit.update.journal import MemoryJournal
+from bundlekit.update.plan import PAIR
+from bundlekit.update.records import (
+    Began,
+    CancelAsked,
+    CommitPoint,
+    FenceLostError,
+    Instant,
+    JournalDamagedError,
+    JournalError,
+    RevertDecided,
+    Started,
+    decode,
+    encode,
+)
+from bundlekit.update.rehearse import ControllerKilled, FaultyHooks
+from bundlekit.update.simulate import simulated_job
+from bundlekit.update.sqlite import SqliteJournal
+from tests.update.world import World, fault
+
+AT = Instant(boot="b", ticks=1.0, wall=2.0)
+NOTE = CancelAsked(at=AT)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryJournal()
+    else:
+        journal = SqliteJournal(tmp_path / "state")
+        yield journal
+        journal.close()
+
+
+def test_records_come_back_in_order_by_pair(journal):
+    fences = {pair: journal.claim(pair, "me") for pair in ("a", "b")}
+    for number in range(3):
+        for pair, fence in fences.items():
+            journal.append(pair, fence, Began(at=AT, verb="apply", step=pair, attempt=number))
+    assert [(r.step, r.attempt) for r in journal.read("b")] == [("b", 0), ("b", 1), ("b", 2)]
+    assert journal.pairs() == ("a", "b")
+    assert journal.read("c") == ()
+
+
+def test_a_claim_shuts_the_earlier_controller_out(journal):
+    first = journal.claim("p", "one")
+    journal.append("p", first, NOTE)
+    second = journal.claim("p", "two", at_least=41)
+    assert second == 42
+    with pytest.raises(FenceLostError):
+        journal.append("p", first, NOTE)
+    journal.append("p", second, NOTE)
+    assert len(journal.read("p")) == 2
+
+
+def test_a_whole_run_reads_back_as_it_was_written(tmp_path):
+    world = World(journal=SqliteJournal(tmp_path / "state"))
+    assert world.run().kind == "succeeded"
+    other = SqliteJournal(tmp_path / "state")
+    assert other.read(world.job.pair) == world.records
+    assert History.of(other.read(world.job.pair)).ended == world.records[-1].outcome
+    assert all(decode(encode(record)) == record for record in world.records)
+
+
+def test_the_journal_is_readable_without_us(tmp_path):
+    world = World(journal=SqliteJournal(tmp_path / "state"))
+    world.run()
+    world.journal.close()
+    rows = (
+        sqlite3.connect(tmp_path / "state" / "journal.db")
+        .execute("SELECT json_extract(body, '$.record'), count(*) FROM journal GROUP BY 1")
+        .fetchall()
+    )
+    assert dict(rows)["started"] == 1
+    assert dict(rows)["began"] == dict(rows)["observed"]
+
+
+def filled(tmp_path):
+    journal = SqliteJournal(tmp_path / "state")
+    fence = journal.claim("p", "me")
+    for number in range(4):
+        journal.append("p", fence, Began(at=AT, verb="apply", step="s", attempt=number))
+    return journal
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE journal SET body = replace(body, '\"attempt\":2', '\"attempt\":1')",
+        "DELETE FROM journal WHERE seq = 2",
+        "UPDATE journal SET seq = 9 WHERE seq = 2",
+        "UPDATE journal SET hash = upper(hash) WHERE seq = 3",
+        "UPDATE journal SET pair = 'q' WHERE seq = 1",
+    ],
+    ids=["changed", "removed", "moved", "hash", "pair"],
+)
+def test_damage_is_found_and_named(tmp_path, sql):
+    journal = filled(tmp_path)
+    with pytest.raises(JournalDamagedError, match="append-only") as refused, journal._errors():
+        journal._db.execute(sql)
+    assert "append-only" in refused.value.message
+    journal._db.execute("DROP TRIGGER never_changed")
+    journal._db.execute("DROP TRIGGER never_removed")
+    journal._db.execute(sql)
+    with pytest.raises(JournalDamagedError, match="damaged at record") as damaged:
+        journal.read("p")
+    assert "every run probes first" in damaged.value.next_step
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / "journal.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(JournalDamagedError, match="damaged"):
+        SqliteJournal(folder)
+
+
+def test_a_journal_of_schema_one_is_brought_up_to_date_and_its_run_resumed(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
+        world = World(fault("apply", "active", "C"), journal=SqliteJournal(tmp_path / "state"))
+        with pytest.raises(ControllerKilled):
+            world.run()
+        assert world.journal._db.execute("PRAGMA user_version").fetchone() == (1,)
+        world.journal.close()
+    world.journal = SqliteJournal(tmp_path / "state")
+    assert world.journal._db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert world.resume().kind == "succeeded"
+
+
+def test_a_record_of_an_older_version_is_read_with_defaults():
+    old = b'{"record":"resumed","at":{"boot":"b","ticks":1.0,"wall":2.0},"fence":3,"bundle":"given"}'
+    assert decode(old).window.until == "end"
+    with pytest.raises(JournalDamagedError, match="cannot be read"):
+        decode(b'{"record":"teleported"}')
+
+
+def test_a_journal_of_a_newer_schema_is_left_alone(tmp_path):
+    filled(tmp_path)._db.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match="schema 99") as refused:
+        SqliteJournal(tmp_path / "state")
+    assert "newer bundlekit" in refused.value.next_step
+
+
+def link(tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    return tmp_path / "link"
+
+
+def open_to_others(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o750)
+    return folder
+
+
+def a_file(tmp_path):
+    (tmp_path / "file").touch()
+    return tmp_path / "file"
+
+
+def journal_is_a_link(tmp_path, name="journal.db"):
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    return folder
+
+
+def wal_is_a_link(tmp_path):
+    return journal_is_a_link(tmp_path, "journal.db-wal")
+
+
+@pytest.mark.parametrize("make", [link, open_to_others, a_file, journal_is_a_link, wal_is_a_link])
+def test_a_state_folder_that_is_not_ones_own_is_refused(tmp_path, make):
+    with pytest.raises(JournalError) as refused:
+        SqliteJournal(make(tmp_path))
+    assert str(tmp_path) in refused.value.message
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_new_state_folder_is_for_its_owner_alone(tmp_path):
+    SqliteJournal(tmp_path / "a" / "state").close()
+    assert (tmp_path / "a" / "state").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "a" / "state" / "journal.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (CommitPoint(at=AT), RevertDecided(at=AT, step="active", why="", revert=())),
+        (RevertDecided(at=AT, step="active", why="", revert=()), CommitPoint(at=AT)),
+    ],
+    ids=["revert-after-commit", "commit-after-revert"],
+)
+def test_after_the_one_the_other_is_unreachable(first, second):
+    history = History(Started(at=AT, run="r", fence=1, job=simulated_job(PAIR), tool="0"))
+    history.add(first)
+    with pytest.raises(JournalDamagedError, match="contradicts itself"):
+        history.add(second)
+
+
+# --- a journal that refuses ---------------------------------------------------------------------------------
+
+
+class Flaky:
+    """A journal whose n-th append fails ``times`` times, having written the record before it says so or not."""
+
+    def __init__(self, journal, nth, *, times, late):
+        self.journal = journal
+        self.left = times
+        self.nth = nth
+        self.late = late
+        self.appended = 0
+
+    def append(self, pair, fence, record):
+        self.appended += 1
+        if self.appended >= self.nth and self.left:
+            self.left -= 1
+            if self.late:
+                self.journal.append(pair, fence, record)
+            raise JournalError("disk full")
+        return self.journal.append(pair, fence, record)
+
+    def __getattr__(self, name):
+        return getattr(self.journal, name)
+
+
+def records_of_a_run():
+    world = World()
+    world.run()
+    return len(world.records)
+
+
+RECORDS = records_of_a_run()
+
+
+def test_a_full_disk_and_a_busy_file_are_refusals_not_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
+    journal = filled(tmp_path)
+    fence = journal.claim("p", "me")
+    other = sqlite3.connect(journal.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalError, match="locked") as busy:
+        journal.append("p", fence, NOTE)
+    other.execute("ROLLBACK")
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    def append_until_refused():
+        for _ in range(1000):
+            journal.append("p", fence, NOTE)
+
+    with pytest.raises(JournalError, match="full") as full:
+        append_until_refused()
+    assert {type(busy.value), type(full.value)} == {JournalError}
+    assert journal.read("p"), "what was written is whole"
+
+
+@pytest.mark.parametrize("plan_fault", [None, ("apply", "active", "F"), ("apply", "standby", "F")], ids=str)
+@pytest.mark.parametrize("late", [False, True], ids=["not-written", "written-late"])
+def test_an_append_that_fails_once_changes_nothing(tmp_path, plan_fault, late):
+    faults = [fault(*plan_fault)] if plan_fault else []
+    wanted = World(*faults).run()
+    folder = tmp_path / "state"
+    for nth in range(1, RECORDS + 1, 1 if not late else 5):
+        shutil.rmtree(folder, ignore_errors=True)
+        store = SqliteJournal(folder) if late else MemoryJournal()
+        world = World(*faults, journal=Flaky(store, nth, times=APPENDS - 1, late=late))
+        outcome = world.run()
+        assert (outcome.kind, outcome.states) == (wanted.kind, wanted.states), nth
+        if late:
+            store.read(world.job.pair)
+            store.close()
+
+
+@pytest.mark.parametrize("plan_fault", [None, ("apply", "active", "F"), ("apply", "standby", "F")], ids=str)
+def test_a_journal_that_stays_unwritable_stops_the_run_and_a_resume_ends_it(plan_fault):
+    faults = [fault(*plan_fault)] if plan_fault else []
+    wanted = World(*faults).run()
+    for nth in range(1, RECORDS + 1):
+        world = World(*faults, journal=Flaky(MemoryJournal(), nth, times=10**6, late=False))
+        called = world.hooks.trace
+        stopped = world.run()
+        if stopped.kind != "waiting":
+            assert len(world.records) < nth
+            continue
+        assert "disk full" in stopped.why
+        before = len(called)
+        began = sum(isinstance(record, Began) for record in world.records)
+        assert before == began, "no hook without a durable intent"
+        world.journal = world.journal.journal
+        outcome = world.resume() if world.records else world.run()
+        assert (outcome.kind, outcome.hold, outcome.states) == (wanted.kind, wanted.hold, wanted.states), nth
+
+
+# --- a journal that is not what was written -----------------------------------------------------------------
+
+
+class Recording(FaultyHooks):
+    """Hooks that check each change against what is true: nothing is applied or reverted that already is so."""
+
+    def __init__(self, hooks, clock, faults):
+        super().__init__(hooks, clock, faults)
+        self.contradicted = []
+        self.watching = False
+
+    def apply(self, request):
+        if self.watching and self.hooks.versions()[request.step] == request.target.new:
+            self.contradicted.append(("apply", request.step))
+        return self._meet(request)
+
+    def revert(self, request):
+        if self.watching and self.hooks.components[request.step].committed:
+            self.contradicted.append(("revert", request.step))
+        return self._meet(request)
+
+
+@pytest.mark.parametrize("end", [None, ("apply", "active", "F"), ("apply", "standby", "F")], ids=str)
+def test_a_cut_journal_never_causes_what_the_probes_contradict(end):
+    faults = [fault(*end)] if end else []
+    whole = World(*faults)
+    whole.run()
+    for kept in range(1, len(whole.records)):
+        world = World(*faults, hooks=Recording)
+        world.run()
+        world.journal._records[world.job.pair] = list(world.records[:kept])
+        world.hooks.watching = True
+        truth = world.pair.versions()
+        outcome = world.resume()
+        assert world.hooks.contradicted == [], f"cut after {kept} records"
+        if outcome.kind == "rejected":
+            assert world.pair.versions() == truth
+        if outcome.kind == "succeeded":
+            assert world.new == set(world.job.targets)
+        if outcome.kind == "reverted":
+            assert {"active", "standby"}.isdisjoint(world.new)
+
+
+@pytest.mark.parametrize("end", [None, ("apply", "active", "F")], ids=str)
+def test_a_record_taken_out_and_the_chain_recomputed_never_causes_what_the_probes_contradict(end):
+    faults = [fault(*end)] if end else []
+    whole = World(*faults)
+    whole.run()
+    for gone in range(1, len(whole.records) - 1):
+        world = World(*faults, hooks=Recording)
+        world.run()
+        rest = [record for index, record in enumerate(world.records[:-1]) if index != gone]
+        world.journal._records[world.job.pair] = rest
+        world.hooks.watching = True
+        with suppress(JournalDamagedError):
+            world.resume()
+        assert world.hooks.contradicted == [], whole.records[gone]
+
+
+def test_yesterdays_journal_put_back_is_not_believed():
+    world = World(fault("validate", "storage", "F"))
+    assert world.run().kind == "rejected"
+    yesterday = list(world.records)
+    assert world.run().kind == "succeeded"
+    world.journal._records[world.job.pair] = yesterday
+    assert world.resume().kind == "rejected", "an ended run only says how it ended"
+    outcome = world.run_again()
+    assert outcome.kind == "succeeded"
+    assert world.calls("apply") == [], "everything is new already"
+
+
+def test_a_journal_from_before_the_commit_point_stops_for_people():
+    world = World()
+    world.run()
+    cut = next(i for i, record in enumerate(world.records) if isinstance(record, CommitPoint))
+    world.journal._records[world.job.pair] = list(world.records[:cut])
+    outcome = world.resume()
+    assert outcome.kind == "needs-operator"
+    assert "past the commit point, the journal is not" in outcome.why
+    assert outcome.hold
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.97, 1.0], ids=str)
+def test_a_wal_that_was_cut_is_a_shorter_history(tmp_path, share):
+    world = World(fault("apply", "active", "C"), journal=SqliteJournal(tmp_path / "state"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    wal = tmp_path / "copy" / "journal.db-wal"
+    os.truncate(wal, int(wal.stat().st_size * share))
+    (tmp_path / "copy" / "journal.db-shm").unlink()
+    written, truth = world.records, world.pair.versions()
+    world.journal = SqliteJournal(tmp_path / "copy")
+    assert world.records == written[: len(world.records)]
+    if share == 0.0:
+        assert world.records == ()
+        with pytest.raises(JournalDamagedError, match="no start of a run"):
+            world.resume()
+        return
+    outcome = world.resume()
+    if share == 1.0:
+        assert outcome.kind == "succeeded"
+    if outcome.kind == "needs-operator":
+        assert world.pair.versions() == truth, "nothing was touched"
