@@ -12,7 +12,7 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import ANY, History, Tally
-from bundlekit.update.job import Target
+from bundlekit.update.job import Job, Target
 from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move, Way
 from bundlekit.update.outcome import conclude
 from bundlekit.update.plan import Verb, seconds
@@ -308,12 +308,13 @@ def _disagrees(h: History, move: Move) -> str:
     target = h.job.targets[move.step]
     if move.phase == "verify":
         return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    return _state_changed(h, target, answer, revertible=move.step in h.job.groups()[0])
+    return _state_changed(h.job, target, answer, revertible=move.step in h.job.groups()[0]) or (
+        _short_of_space(h) if move.step == list(h.job.targets)[-1] else ""
+    )
 
 
-def _state_changed(h: History, target: Target, answer: Answer, *, revertible: bool) -> str:
+def _state_changed(job: Job, target: Target, answer: Answer, *, revertible: bool) -> str:
     """Compare what a component says of itself with the state the job was made from, which is stale."""
-    job = h.job
     found: list[tuple[str, object, object]] = [
         ("identity", target.identity, answer.identity),
         ("version", target.old, answer.version),
@@ -325,11 +326,20 @@ def _state_changed(h: History, target: Target, answer: Answer, *, revertible: bo
             return f"state-changed: the state says {name} {said}, the appliance says {now or 'nothing'}"
     if answer.counter is not None and answer.counter > job.counter:
         return f"its security counter is {answer.counter}, the bundle's only {job.counter}"
-    for place, needed in job.free.items():
-        if place in answer.free and answer.free[place] < needed:
-            return f"state-changed: {answer.free[place]} bytes are free in {place}, {needed} are needed"
     if revertible and not answer.reverts and target.old != target.new:
         return "it cannot be reverted, which the plan promises"
+    return ""
+
+
+def _short_of_space(h: History) -> str:
+    """Compare what the components say is free with what the bundle demands; not said is not enough."""
+    answers = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
+    for place, needed in h.job.free.items():
+        free = [answer.free[place] for answer in answers if place in answer.free]
+        if not free:
+            return f"nothing says how much is free in {place}, {needed} bytes are needed"
+        if min(free) < needed:
+            return f"state-changed: {min(free)} bytes are free in {place}, {needed} are needed"
     return ""
 
 

@@ -1,0 +1,607 @@
+"""The executor: resume, cancel, windows, clear, clocks, and hooks that lie."""
+
+import json
+
+import msgspec
+import pytest
+
+from bundlekit.update.executor import Refused, latest
+from bundlekit.update.journal import MemoryJournal
+from bundlekit.update.outcome import EXIT_CODES, MEANINGS, message, text
+from bundlekit.update.plan import PAIR
+from bundlekit.update.planner import Call, End, Note, next_action
+from bundlekit.update.records import (
+    Answer,
+    Began,
+    CommitPoint,
+    Ended,
+    Instant,
+    JournalError,
+    Observed,
+    Outcome,
+    Window,
+)
+from bundlekit.update.rehearse import ControllerKilled
+from tests.update.world import World, fault, overridden
+
+
+def kinds(world):
+    return [type(record).__name__ for record in world.records]
+
+
+# --- the planner is a function of the records ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [None, ("apply", "active", "F"), ("apply", "standby", "B")], ids=str)
+def test_each_record_follows_from_those_before_it_and_nothing_else(end):
+    world = World(*[fault(*end)] if end else [])
+    world.run()
+    records = world.records
+    for index in range(1, len(records)):
+        record = records[index]
+        if isinstance(record, Observed):
+            continue
+        match next_action(records[:index], record.at):
+            case Call(verb=verb, step=step, attempt=attempt):
+                assert (record.verb, record.step, record.attempt) == (verb, step, attempt)
+            case Note(record=decided):
+                assert record == decided
+            case End(outcome=outcome):
+                assert record == Ended(at=record.at, outcome=outcome)
+            case other:
+                pytest.fail(f"{other} does not lead to {record}")
+
+
+def test_an_ended_run_stays_ended():
+    world = World()
+    outcome = world.run()
+    assert world.resume() == outcome
+    assert next_action(world.records, world.clock.now()) == End(outcome=outcome)
+    assert kinds(world).count("Ended") == 1
+
+
+# --- the controller dies ------------------------------------------------------------------------------------
+
+
+class Mortal:
+    """A journal under which the controller dies at its n-th append, before or after the record is durable."""
+
+    def __init__(self, nth, *, durable):
+        self.journal, self.left, self.durable = MemoryJournal(), nth, durable
+
+    def append(self, pair, fence, record):
+        self.left -= 1
+        if self.left or self.durable:
+            self.journal.append(pair, fence, record)
+        if not self.left:
+            raise ControllerKilled
+
+    def __getattr__(self, name):
+        return getattr(self.journal, name)
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["after-the-record", "before-the-record"])
+@pytest.mark.parametrize(
+    "end",
+    [None, *((verb, step, "F") for verb, step in (("apply", "storage"), ("verify", "active"), ("apply", "standby"))),
+     ("apply", "active", "B"), ("gate", "ha-formed", "T")],
+    ids=str,
+)  # fmt: skip
+def test_a_death_at_any_record_changes_no_outcome(end, durable):
+    faults = [fault(*end), fault(*end, nth=1)] if end else []  # twice: the first answer may be lost
+    whole = World(*faults)
+    wanted = whole.run()
+    for nth in range(1, len(whole.records) + 1):
+        world = World(*faults, journal=Mortal(nth, durable=durable))
+        with pytest.raises(ControllerKilled):
+            world.run()
+        outcome = world.resume() if world.records else world.run()
+        found = (outcome.kind, outcome.hold, outcome.states, outcome.ha, world.pair.versions())
+        assert found == (wanted.kind, wanted.hold, wanted.states, wanted.ha, whole.pair.versions()), nth
+
+
+def test_a_resume_probes_every_component_before_it_does_anything():
+    world = World(fault("apply", "active", "C"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    before = len(world.records)
+    world.resume()
+    after = [(r.verb, r.step) for r in world.records[before:] if isinstance(r, Began)]
+    assert after[:3] == [("probe", "storage"), ("probe", "active"), ("probe", "standby")]
+    assert ("apply", "active") not in after, "it was done already"
+
+
+def test_a_controller_that_dies_for_ever_ends_with_people():
+    world = World(*[fault("apply", "standby", "K")] * 100)
+    with pytest.raises(ControllerKilled):
+        world.run()
+    for _ in range(80):
+        try:
+            outcome = world.resume()
+            break
+        except ControllerKilled:
+            continue
+    assert outcome.kind == "degraded"
+    assert "the controller died" in outcome.why
+
+
+def test_a_machine_that_reboots_in_every_wait_ends_with_people():
+    world = World(detach=True, hooks=overridden(gate=lambda _hooks, _request: Answer(kind="not-yet")))
+    outcome = world.run()
+    resumes = 0
+    while outcome.kind == "waiting":
+        outcome = world.resume()
+        resumes += 1
+        assert resumes < 100
+    assert outcome.kind == "needs-operator"
+    assert "no end after 64 transitions" in outcome.why
+
+
+def busy_until(minutes):
+    """A storage whose apply kills the controller and goes on by itself until so long after the start."""
+
+    def apply(hooks, request):
+        if request.step == "storage":
+            hooks.hooks.components["storage"].version = request.target.new
+            raise ControllerKilled
+        return hooks.apply(request)
+
+    def probe(hooks, request):
+        answer = hooks.probe(request)
+        busy = request.step == "storage" and answer.kind == "new" and hooks.clock.passed < minutes * 60
+        return msgspec.structs.replace(answer, kind="busy") if busy else answer
+
+    return overridden(apply=apply, probe=probe)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kind"),
+    [(0, "succeeded"), (80, "succeeded"), (240, "needs-operator")],
+    ids=["done", "to-the-deadline", "never-quiet"],
+)
+def test_an_apply_that_goes_on_without_its_controller_is_awaited_not_reverted(minutes, kind):
+    world = World(hooks=busy_until(minutes))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    assert world.resume().kind == kind
+    assert world.calls("apply", answered=False).count("storage") == 1
+    assert not world.calls("revert", answered=False)
+
+
+# --- the bundle at a resume ---------------------------------------------------------------------------------
+
+
+def died_at(verb, step, kind="K"):
+    world = World(fault(verb, step, kind))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "bundle", "kind", "new"),
+    [
+        ("prepare", "storage", Refused(why="signer revoked"), "rejected", set()),
+        ("apply", "storage", Refused(why="signer revoked"), "reverted", set()),
+        ("apply", "active", Refused(why="signer revoked"), "reverted", {"storage"}),
+        ("apply", "standby", Refused(why="signer revoked"), "degraded", {"storage", "active"}),
+        ("commit", "standby", Refused(why="signer revoked"), "succeeded", {"storage", "active", "standby"}),
+        ("prepare", "storage", None, "waiting", set()),
+        ("apply", "active", None, "waiting", {"storage"}),
+        ("commit", "standby", None, "succeeded", {"storage", "active", "standby"}),
+    ],
+)
+def test_no_step_forward_without_an_accepted_bundle(verb, step, bundle, kind, new):
+    world = died_at(verb, step)
+    outcome = world.resume(bundle=bundle)
+    assert outcome.kind == kind
+    assert world.new == new
+    if kind in {"rejected", "reverted", "degraded"}:
+        assert "signer revoked" in outcome.why
+
+
+def test_another_bundle_than_the_run_began_with_is_refused():
+    world = died_at("prepare", "storage")
+    world.bundle.bundle_id = "1" * 64
+    outcome = world.resume()
+    assert outcome.kind == "rejected"
+    assert "the file is bundle 111" in outcome.why
+
+
+def test_reverting_and_cleaning_up_need_no_bundle():
+    world = World(fault("apply", "active", "F"), fault("revert", "active", "K"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    assert world.resume(bundle=None).kind == "reverted"
+
+
+# --- cancel, windows, detach --------------------------------------------------------------------------------
+
+
+def cancelled_when(verb, step):
+    """A world whose operator cancels as soon as ``verb`` of ``step`` was answered."""
+    world = World(cancel=lambda: step in world.calls(verb))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "kind", "reverted"),
+    [
+        ("validate", "storage", "cancelled", []),
+        ("prepare", "standby", "cancelled", []),
+        ("apply", "storage", "cancelled", ["active", "storage"]),
+        ("verify", "active", "cancelled", ["active", "storage"]),
+        ("commit", "storage", "succeeded", []),
+        ("apply", "standby", "succeeded", []),
+    ],
+)
+def test_a_cancel_counts_before_the_commit_point_only(verb, step, kind, reverted):
+    world = cancelled_when(verb, step)
+    outcome = world.run()
+    assert (outcome.kind, world.calls("revert")) == (kind, reverted)
+    assert world.new == (set(world.job.targets) if kind == "succeeded" else set())
+    assert not outcome.hold
+    assert world.pair.formed()
+
+
+def test_a_failure_before_a_cancel_keeps_its_hold():
+    world = World(fault("verify", "storage", "F"), cancel=lambda: "storage" in world.calls("verify"))
+    outcome = world.run()
+    assert (outcome.kind, outcome.hold) == ("reverted", True)
+
+
+def test_staged_on_friday_switched_on_saturday():
+    world = World()
+    waiting = world.run(window=Window(until="prepared"))
+    assert (waiting.kind, waiting.why) == ("waiting", "everything is prepared, nothing is changed")
+    assert world.calls("prepare") == ["storage", "active", "standby"]
+    assert not world.new
+    world.clock.reboot(down=86400)
+    assert world.resume(window=Window(until="prepared")).kind == "waiting"
+    assert world.resume().kind == "succeeded"
+    assert world.calls("prepare").count("storage") == 1
+
+
+def test_a_window_that_has_passed_is_a_no():
+    world = World()
+    world.run(window=Window(until="prepared"))
+    outcome = world.resume(window=Window(not_after=world.clock.wall - 1))
+    assert outcome.kind == "rejected"
+    assert not world.new
+
+
+def test_detached_waits_are_ends_that_a_resume_takes_up():
+    world = World(detach=True)
+    assert world.run().kind == "waiting"
+    assert "waiting for ha-formed" in world.run().why or world.run().kind == "busy"
+    world.clock.sleep(46 * 60)
+    assert world.resume().kind == "succeeded"
+
+
+# --- clocks -------------------------------------------------------------------------------------------------
+
+
+def gate_waiting(passed_minutes, disturb, after_minutes=0.0):
+    """A run detached at its gate, ``disturb``-ed after some minutes, then resumed until it ends."""
+    world = World(detach=True, hooks=overridden(gate=lambda _hooks, _request: Answer(kind="not-yet")))
+    assert world.run().kind == "waiting"
+    world.clock.sleep(passed_minutes * 60)
+    disturb(world.clock)
+    world.clock.sleep(after_minutes * 60)
+    return world, world.resume()
+
+
+def wall_jump(seconds):
+    def jump(clock):
+        clock.wall += seconds
+
+    return jump
+
+
+YEAR = 365 * 86400.0
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR], ids=["forward", "back"])
+def test_a_wall_clock_that_jumps_neither_ends_nor_extends_a_gate(jump):
+    _, early = gate_waiting(60, wall_jump(jump), after_minutes=20)
+    assert early.kind == "waiting"
+    _, late = gate_waiting(60, wall_jump(jump), after_minutes=31)
+    assert late.kind == "degraded"
+
+
+def test_after_a_reboot_the_wall_clock_counts():
+    _, early = gate_waiting(60, lambda clock: clock.reboot(down=29 * 60))
+    assert early.kind == "waiting"
+    _, late = gate_waiting(60, lambda clock: clock.reboot(down=31 * 60))
+    assert late.kind == "degraded"
+
+
+def test_no_gate_ends_without_a_fresh_poll():
+    ready = []
+    world = World(
+        detach=True,
+        hooks=overridden(gate=lambda _hooks, _request: Answer(kind="ready" if ready else "not-yet")),
+    )
+    world.run()
+    world.clock.reboot(down=YEAR)
+    ready.append(True)
+    assert world.resume().kind == "succeeded"
+
+
+def test_a_boot_clock_is_believed_only_within_its_boot():
+    first = Instant(boot="a", ticks=1000.0, wall=50.0)
+    assert first.until(Instant(boot="a", ticks=1010.0, wall=0.0)) == 10
+    assert first.until(Instant(boot="b", ticks=5000.0, wall=70.0)) == 20
+    assert first.until(Instant(boot="b", ticks=5000.0, wall=20.0)) == 0
+
+
+# --- the state is stale -------------------------------------------------------------------------------------
+
+
+def described(**changes):
+    def describe(hooks, request):
+        answer = hooks.describe(request)
+        return msgspec.structs.replace(answer, **changes) if request.step == "active" else answer
+
+    return overridden(describe=describe)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"version": "5.30.02"}, "state-changed: the state says version 5.20.03, the appliance says 5.30.02"),
+        ({"version": None}, "the appliance says nothing"),
+        ({"identity": "SN-other"}, "state-changed: the state says identity SN-active"),
+        ({"counter": 5}, "state-changed: the state says counter 6, the appliance says 5"),
+        ({"counter": None}, "state-changed: the state says counter 6"),
+        ({"counter": 2**53 - 1}, "state-changed"),
+        ({"reverts": False}, "cannot be reverted"),
+        ({"reverts": None}, "cannot be reverted"),
+        ({"free": {"storage": 10}}, "10 bytes are free in storage, 4096 are needed"),
+        ({"free": {}}, "nothing says how much is free in storage"),
+        ({"identity": "standby;id"}, "it reports a identity that is none"),
+        ({"version": "$(reboot)"}, "it reports a version that is none"),
+        ({"version": "-rf"}, "it reports a version that is none"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
+)
+def test_a_pair_that_is_not_what_its_state_says_is_not_touched(changes, why):
+    world = World(hooks=described(**{"free": {"storage": 4096}} | changes))
+    world.job = msgspec.structs.replace(world.job, free={"storage": 4096})
+    outcome = world.run()
+    assert outcome.kind == "rejected"
+    assert why in outcome.why
+    assert not world.calls("prepare", answered=False)
+
+
+def test_a_counter_above_the_bundles_is_a_no_even_if_the_state_was_silent():
+    world = World(hooks=described(counter=8))
+    world.job = msgspec.structs.replace(world.job, counter_before=None)
+    assert "security counter is 8, the bundle's only 7" in world.run().why
+
+
+@pytest.mark.parametrize(("state", "kind"), [("partial", "rejected"), ("busy", "rejected"), ("unknown", "rejected")])
+@pytest.mark.parametrize("step", ["active", "standby"])
+def test_a_run_starts_from_whole_components_only(step, state, kind):
+    world = World()
+    world.hooks.masks[step] = state
+    outcome = world.run()
+    assert (outcome.kind, outcome.failed) == (kind, step)
+    assert not world.calls("prepare", answered=False)
+
+
+def test_a_target_on_hold_starts_nothing_and_is_cleared_by_name():
+    world = World()
+    world.pair.components["active"].hold = "fan broken"
+    outcome = world.run()
+    assert (outcome.kind, outcome.hold) == ("rejected", True)
+    assert "fan broken" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["clear", "run"]
+    world.clear()
+    assert world.run_again().kind == "succeeded"
+
+
+# --- fence --------------------------------------------------------------------------------------------------
+
+
+def test_a_target_that_has_seen_a_higher_fence_is_left_alone():
+    world = World()
+    world.pair.components["storage"].fence = 9
+    outcome = world.run()
+    assert outcome.kind == "rejected"
+    assert "another controller took the pair over" in outcome.why
+    assert world.run(fence=9).kind == "succeeded"
+
+
+def test_a_controller_that_lost_its_fence_touches_nothing_more():
+    world = World()
+
+    def overtaken(hooks, request):
+        if request.step == "active":
+            world.journal.claim(world.job.pair, "the other")
+        return hooks.apply(request)
+
+    world.hooks = overridden(apply=overtaken)(world.pair, world.clock, ())
+    outcome = world.run()
+    assert outcome.kind == "busy"
+    assert world.calls("verify") == ["storage"]
+    assert world.records[-1] == Began(at=world.records[-1].at, verb="apply", step="active", attempt=1)
+
+
+def test_one_run_at_a_time():
+    world = died_at("apply", "active")
+    outcome = world.run()
+    assert outcome.kind == "busy"
+    assert "has not ended" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["resume"]
+
+
+# --- hold and clear -----------------------------------------------------------------------------------------
+
+
+def test_clear_refuses_what_is_not_whole_unless_told_not_to_look():
+    world = World(fault("apply", "active", "F"), fault("revert", "active", "F"))
+    assert world.run().kind == "needs-operator"
+    refused = world.clear()
+    assert isinstance(refused, Refused)
+    assert "partial" in refused.why
+    assert world.run().kind == "on-hold"
+    assert world.engine.run(msgspec.structs.replace(world.job, repair=True), world.bundle).kind == "on-hold"
+    cleared = world.clear(without_probe=True, case="C-17")
+    assert (cleared.by, cleared.reason, cleared.case, cleared.states) == ("Ada", "disk replaced", "C-17", {})
+    assert not latest(world.journal, world.job.pair).hold
+
+
+def test_clear_waits_for_no_gate():
+    world = World(fault("apply", "storage", "F"))
+    world.run()
+    world.pair.changed_at = world.clock.passed
+    assert "gate of ha-formed says not-yet" in world.clear().why
+    world.clock.sleep(46 * 60)
+    assert world.clear().states == {"storage": "old", "active": "old", "standby": "old", "ha-formed": "ready"}
+    assert isinstance(world.clear(), Refused)
+
+
+# --- hooks that lie -----------------------------------------------------------------------------------------
+
+
+def lies(verb, step, answer):
+    def lie(hooks, request):
+        if request.step != step:
+            return getattr(hooks, verb)(request)
+        return answer() if callable(answer) else answer
+
+    return overridden(**{verb: lie})
+
+
+def boom():
+    raise OSError("out of\x1b[31m memory")
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "answer", "kind"),
+    [
+        ("apply", "active", boom, "reverted"),
+        ("apply", "active", "done", "reverted"),
+        ("apply", "active", Answer(kind="ready"), "reverted"),
+        ("apply", "active", Answer(kind="ok"), "reverted"),
+        ("verify", "active", Answer(kind="ok", version="5.20.03"), "reverted"),
+        ("verify", "active", Answer(kind="ok"), "reverted"),
+        ("prepare", "active", boom, "rejected"),
+        ("revert", "active", boom, "succeeded"),
+        ("commit", "active", boom, "succeeded"),
+        ("cleanup", "active", boom, "succeeded"),
+    ],
+)
+def test_what_a_hook_says_is_not_taken_as_said(verb, step, answer, kind):
+    world = World(hooks=lies(verb, step, answer))
+    outcome = world.run()
+    assert outcome.kind == kind
+    assert "\x1b" not in outcome.why
+    if verb in {"commit", "cleanup"}:
+        assert outcome.notes == (f"{verb} of active: OSError: out of\N{REPLACEMENT CHARACTER}[31m memory",)
+
+
+def test_a_hook_that_answers_after_its_deadline_has_missed_it():
+    def slow(hooks, request):
+        answer = hooks.apply(request)
+        hooks.clock.sleep(request.deadline + 1)
+        return answer
+
+    world = World(hooks=overridden(apply=slow))
+    assert world.run().kind == "succeeded", "it is late but done, as the probe sees"
+    assert {r.answer.kind for r in world.records if isinstance(r, Observed) and r.verb == "apply"} == {"timeout"}
+
+
+def test_a_report_that_fails_changes_nothing():
+    world = World()
+    world.hooks.notify = lambda _record: boom()
+    assert world.run().kind == "succeeded"
+
+
+def test_a_hook_that_asks_for_later_is_asked_again_and_not_for_ever():
+    asked = []
+
+    def later(hooks, request):
+        if request.step == "storage" and len(asked) < 2:
+            asked.append(hooks.clock.passed)
+            return Answer(kind="retry")
+        return hooks.prepare(request)
+
+    world = World(hooks=overridden(prepare=later))
+    assert world.run().kind == "succeeded"
+    assert asked[1] - asked[0] >= 30
+    world = World(hooks=overridden(prepare=lambda _h, _r: Answer(kind="retry", reason="disk busy")))
+    outcome = world.run()
+    assert outcome.kind == "rejected"
+    assert "disk busy" in outcome.why
+    assert len(world.calls("prepare")) == 5
+
+
+def test_a_journal_that_cannot_be_claimed_starts_nothing():
+    world = World()
+
+    def refuse(*_args, **_options):
+        raise JournalError("disk full")
+
+    world.journal.claim = refuse
+    assert world.run().kind == "waiting"
+    assert world.hooks.trace == []
+
+
+# --- what people are told -----------------------------------------------------------------------------------
+
+
+def test_every_outcome_has_an_exit_code_and_a_meaning():
+    assert set(EXIT_CODES) == set(MEANINGS)
+    assert EXIT_CODES == {
+        "succeeded": 0, "rejected": 10, "cancelled": 11, "on-hold": 12, "busy": 13,
+        "reverted": 20, "degraded": 30, "needs-operator": 40, "waiting": 75,
+    }  # fmt: skip
+
+
+def test_the_message_answers_what_a_person_on_call_asks():
+    world = World(fault("apply", "standby", "F"))
+    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support."})
+    told = message(world.run(), plan)
+    assert told.headline.startswith("degraded: ")
+    assert told.headline.endswith("The pair is on hold.")
+    assert told.found == (
+        "storage (shared): 3.4.0, new version",
+        "active (active): 5.40.00, new version",
+        "standby (standby): half-written",
+    )
+    assert told.served == "yes, by one appliance; whole: active"
+    assert told.ha == "no"
+    assert told.next == ("finish the pair: bundlekit update repair --pair pair-0",)
+    assert told.call == "Leave it running. Call support."
+    lines = text(told)
+    assert "data served  yes, by one appliance" in lines
+    assert "next 1" in lines
+
+
+@pytest.mark.parametrize("kind", EXIT_CODES)
+def test_every_kind_of_outcome_can_be_told(kind):
+    lines = text(message(Outcome(kind=kind, pair="p")))
+    assert lines.startswith(f"{kind}: ")
+    assert "may it wait" in lines
+
+
+def test_the_commit_point_stands_between_the_groups():
+    world = World()
+    world.run()
+    order = [
+        (r.verb, r.step) if isinstance(r, Began) else type(r).__name__
+        for r in world.records
+        if isinstance(r, CommitPoint) or (isinstance(r, Began) and r.verb not in {"probe", "gate"})
+    ]
+    assert order == [
+        *(("validate", s) for s in ("storage", "active", "standby")),
+        *(("describe", s) for s in ("storage", "active", "standby")),
+        *(("prepare", s) for s in ("storage", "active", "standby")),
+        ("apply", "storage"), ("verify", "storage"), ("apply", "active"), ("verify", "active"),
+        "CommitPoint",
+        ("commit", "storage"), ("commit", "active"),
+        ("apply", "standby"), ("verify", "standby"), ("commit", "standby"),
+        *(("cleanup", s) for s in ("storage", "active", "standby")),
+    ]  # fmt: skip
