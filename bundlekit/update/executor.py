@@ -256,7 +256,7 @@ def _refusal(last: History, job: Job) -> Outcome | None:
             why=f"run {last.run} has not ended",
             way_out=(WayOut(verb="resume"),),
         )
-    repairable = last.ended.kind == "degraded" and last.ended.committed
+    repairable = any(way.verb == "repair" for way in last.ended.way_out)
     if last.hold and not (job.repair and repairable):
         return Outcome(
             kind="on-hold",

@@ -88,7 +88,7 @@ def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]
         for step, target in h.job.targets.items()
         if _needs_image(h, step, kind)
     )
-    if kind == "degraded" and h.committed:
+    if kind == "degraded" and _forward_only(h):
         return (*images, WayOut(verb="repair"))
     return (*images, WayOut(verb="clear"), again)
 
@@ -96,19 +96,24 @@ def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
     """Whether only a re-image brings the step to where the pair can go on from."""
     state = h.state(step)
-    if kind == "degraded" and h.committed:
+    if kind == "degraded" and _forward_only(h):
         return state in {"busy", "unknown"} or (state != "new" and h.policy(step).way_out == "reimage")
     return state not in ({"new", "kept-new"} if _stays_new(h, step) else {"old"})
 
 
 def _stays_new(h: History, step: str) -> bool:
     """Which version the pair goes on with: the new one behind the commit point and for what is kept."""
-    if h.committed or h.is_new(step):
+    if _forward_only(h) or h.is_new(step):
         return True
     if h.revert:
         return step in h.revert.keep
     failed = h.turned.step if h.turned else ""
     return failed in h.job.groups()[0] and step in h.keeps(failed)
+
+
+def _forward_only(h: History) -> bool:
+    """Whether the pair can only go on to the new version, for a member is on it for good."""
+    return h.committed or any(h.is_new(step) for step, t in h.job.targets.items() if t.role != "shared")
 
 
 class Message(Frozen, frozen=True, kw_only=True):

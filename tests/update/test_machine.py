@@ -1,0 +1,193 @@
+"""A pair through whatever may happen to it, in any order: the promises that must hold at every moment."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bundlekit.update.executor import Refused, latest
+from bundlekit.update.history import History
+from bundlekit.update.plan import PAIR
+from bundlekit.update.records import Began, CommitPoint, RevertDecided, Started
+from bundlekit.update.rehearse import FAULTS, KINDS, ControllerKilled, FaultyHooks
+from tests.update.world import World
+
+SCRIPT = st.lists(st.sampled_from([*"....", *KINDS, "!"]), max_size=40)
+"""What becomes of the next calls: ``.`` nothing, a kind of fault, ``!`` another controller claims the pair."""
+
+
+class Scripted(FaultyHooks):
+    script: list
+    overtake = staticmethod(lambda: None)
+
+    def _meet(self, request):
+        verb, step = request.verb, request.step
+        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
+            self.misdeeds.append(f"{verb} of {step} while it was busy")
+        kind = self.script.pop(0) if self.script else "."
+        if kind == "!":
+            self.overtake()
+        return self._strike(request, kind) if kind in FAULTS[verb] else self._pass_on(request)
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
+
+
+class Pair(RuleBasedStateMachine):
+    @initialize(compatible=st.booleans())
+    def begin(self, compatible):
+        self.cancelled = False
+        self.outcome = None
+        self.world = World(hooks=Scripted, compatible=compatible, cancel=lambda: self.cancelled, plan=PAIR)
+        self.world.hooks.script = []
+        self.world.hooks.overtake = lambda: self.world.journal.claim("pair-0", "the other")
+        self.start_truth = self.truth()
+
+    def truth(self):
+        masks = self.world.hooks.masks
+        versions = self.world.pair.versions()
+        return {step: masks.get(step, versions[step]) for step in self.world.job.targets}
+
+    def go(self, what, script):
+        self.world.hooks.script = list(script)
+        try:
+            self.outcome = what()
+        except ControllerKilled:
+            self.outcome = None
+        self.world.hooks.script = []
+
+    def ended(self):
+        last = latest(self.world.journal, "pair-0")
+        return last is None or last.ended is not None
+
+    @rule(script=SCRIPT, repair=st.booleans())
+    def run(self, script, repair):
+        truth, ended = self.truth(), self.ended()
+        held = (last := latest(self.world.journal, "pair-0")) is not None and last.hold
+        before = sum(isinstance(record, Started) for record in self.world.records)
+        self.go(lambda: self.world.run_again(repair=repair), script)
+        started = sum(isinstance(record, Started) for record in self.world.records) > before
+        if started:
+            self.start_truth = truth
+            assert ended, "two runs at once"
+            assert not held or repair, "a run on hold"
+        else:
+            assert self.outcome.kind in {"on-hold", "busy", "waiting"}
+            assert self.truth() == truth
+            self.outcome = None
+
+    @precondition(lambda self: self.world.records)
+    @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "refused", "absent"]))
+    def resume(self, script, bundle):
+        given = {"given": self.world.bundle, "refused": Refused(why="revoked"), "absent": None}[bundle]
+        told, ended = self.outcome, self.ended()
+        self.go(lambda: self.world.resume(bundle=given), script)
+        if ended:
+            assert self.outcome == latest(self.world.journal, "pair-0").ended, "it only says how it ended"
+            self.outcome = told
+
+    @rule(seconds=st.sampled_from([-1e9, -3600.0, 3600.0, 1e9]))
+    def wall_clock_jumps(self, seconds):
+        self.world.clock.wall += seconds
+
+    @rule(down=st.sampled_from([1.0, 7200.0]), jump=st.sampled_from([0.0, -1e6, 1e6]))
+    def reboot(self, down, jump):
+        self.world.clock.reboot(down=down, jump=jump)
+
+    @rule(wanted=st.booleans())
+    def cancel(self, wanted):
+        self.cancelled = wanted
+
+    @precondition(lambda self: self.ended() and self.world.records)
+    @rule(blind=st.booleans())
+    def clear(self, blind):
+        self.world.clock.sleep(7200)
+        cleared = self.world.clear(without_probe=blind)
+        if not isinstance(cleared, Refused) and not blind:
+            assert not self.world.hooks.masks
+            assert self.world.pair.formed()
+
+    @precondition(lambda self: self.ended())
+    @rule(step=st.sampled_from(["storage", "active", "standby"]), new=st.booleans())
+    def reimage(self, step, new):
+        target = self.world.job.targets[step]
+        self.world.hooks.masks.pop(step, None)
+        self.world.pair.reimage(step, target.new if new else ("3.2.1" if step == "storage" else "5.20.03"))
+        self.outcome = None
+
+    @rule()
+    def mend_the_cluster(self):
+        self.world.hooks.masks.pop("ha-formed", None)
+
+    @precondition(lambda self: self.ended())
+    @rule()
+    def follow_the_way_out(self):
+        """Whatever happened, what the outcome names leads to the end, if nothing else goes wrong."""
+        self.cancelled = False
+        self.world.hooks.masks.pop("ha-formed", None)
+        last = latest(self.world.journal, "pair-0")
+        outcome = last.ended if last is not None else None
+        if outcome is None or self.outcome is not outcome:
+            return
+        led = outcome.kind
+        for way in outcome.way_out:
+            match way.verb:
+                case "reimage":
+                    self.world.hooks.masks.pop(way.step, None)
+                    self.world.pair.reimage(way.step, way.version)
+                case "clear":
+                    self.world.clock.sleep(7200)
+                    assert not isinstance(cleared := self.world.clear(), Refused), cleared
+                case verb:
+                    led = self.world.run_again(repair=verb == "repair").kind
+        assert led == "succeeded"
+        self.outcome = None
+
+    @invariant()
+    def nothing_is_touched_that_still_moves(self):
+        assert self.world.hooks.misdeeds == []
+
+    @invariant()
+    def the_commit_point_is_kept(self):
+        committed = False
+        for record in self.world.records:
+            match record:
+                case Started():
+                    committed = False
+                case CommitPoint():
+                    committed = True
+                case RevertDecided() | Began(verb="revert"):
+                    assert not committed
+                case Began(verb="apply", step="standby"):
+                    assert committed
+
+    @invariant()
+    def an_outcome_is_true(self):
+        outcome, truth = self.outcome, self.truth()
+        if outcome is None:
+            return
+        new = {step: target.new for step, target in self.world.job.targets.items()}
+        match outcome.kind:
+            case "succeeded":
+                assert truth == new
+                assert self.world.pair.formed()
+            case "rejected" | "cancelled":
+                assert truth == self.start_truth
+            case "reverted":
+                for step, state in outcome.states.items():
+                    assert truth[step] == (new[step] if state == "kept-new" else self.start_truth[step])
+                assert not {"active", "standby"} & {
+                    step
+                    for step, state in outcome.states.items()
+                    if state == "kept-new" and self.start_truth[step] != new[step]
+                }
+            case "degraded" | "needs-operator":
+                assert outcome.hold
+                assert outcome.way_out
+
+    @invariant()
+    def the_journal_adds_up(self):
+        if self.world.records:
+            assert History.of(self.world.records).transitions <= 100
+
+
+Pair.TestCase.settings = settings(max_examples=150, stateful_step_count=15, deadline=None)
+TestPair = Pair.TestCase
