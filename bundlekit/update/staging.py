@@ -1,0 +1,32 @@
+"""Hand a component to a hook: as a file that holds verified bytes only and has no name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from bundlekit.integrity import verified_chunks
+from bundlekit.model.bundle import ChunkClaim, DigestClaim
+from bundlekit.source import Source
+
+
+@contextmanager
+def staged(source: Source, chunks: ChunkClaim, index: DigestClaim, folder: Path) -> Iterator[BinaryIO]:
+    """Copy a component into an unlinked file in ``folder`` and give a read-only view of it, at its first byte.
+
+    Each chunk is verified before it is copied, and the hook gets the copy: whatever becomes of the bundle
+    meanwhile, no byte that was not verified reaches it. Raises ChangedWhileReadError at the first chunk that
+    is not as claimed; then nothing has been handed over. The file needs the component's size in ``folder``.
+    """
+    with TemporaryFile(dir=folder) as copy:
+        for chunk in verified_chunks(source, chunks, index):
+            copy.write(chunk)
+        copy.flush()
+        # Opened anew, so that the hook's descriptor can be neither written to nor moved by ours.
+        reader = os.open(f"/proc/self/fd/{copy.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        with open(reader, "rb") as file:
+            yield file
