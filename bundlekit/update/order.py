@@ -97,7 +97,7 @@ def _moves(way: Way, job: Job, revert: tuple[str, ...]) -> Iterator[Move]:
 
 
 def diagram() -> str:
-    """The state diagram of a run as Mermaid text, drawn from the tables above."""
+    """The state diagram of a run as Mermaid text, drawn from the tables above; edges say what failed."""
     lines = ["stateDiagram-v2", "    [*] --> forward"]
     edges: dict[tuple[str, str], list[str]] = {}
     for way in LAST:
@@ -110,7 +110,7 @@ def diagram() -> str:
             _edge(edges, way, phase, FAILURE[phase] if way != "operator" else None)
     for way in ("forward", "back"):
         _edge(edges, way, "never quiet, unknown, unexplained", "operator")
-    lines += [f"    {here} --> {there}: {', '.join(why)} failed" for (here, there), why in edges.items()]
+    lines += [f"    {here} --> {there}: {', '.join(why)}" for (here, there), why in edges.items()]
     lines += [f"    {way} --> {end.replace('-', '_')}" for way, ends in OUTCOMES.items() for end in ends]
     ends = dict.fromkeys(end for group in OUTCOMES.values() for end in group)
     lines += [f"    {end.replace('-', '_')} --> [*]" for end in ends]
