@@ -136,8 +136,6 @@ class History:
                 self.transitions += 1
                 self.bundle, self.bundle_why = record.bundle, record.why
                 self.window = record.window
-                for tally in self._tallies.values():
-                    tally.unknowns = 0
             case Ended():
                 self.ended = record.outcome
             case Cleared():
@@ -248,8 +246,8 @@ class History:
             self._expected[step] = frozenset({"new"})
         elif verb == "revert" and answer.kind == "ok":
             self._expected[step] = frozenset({self.before.get(step, "old")})
-        elif verb == "verify" and answer.kind != "ok":
-            self._expected[step] = ANY
+        elif verb == "verify":
+            self._expected[step] = frozenset({"new"}) if answer.kind == "ok" else ANY
         if verb in CHANGING:
             self.changed[step] = self.index, self.time
         if verb in {"commit", "cleanup"} and answer.kind != "ok":

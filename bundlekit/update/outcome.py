@@ -40,12 +40,8 @@ def conclude(h: History, kinds: tuple[str, ...]) -> Outcome:
     decision = h.turned or h.revert
     cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.turned and h.turned.cancelled)
     kind: OutcomeKind = "cancelled" if cancelled else kinds[0]  # type: ignore[assignment]
-    if kind in {"rejected", "cancelled"}:
-        hold = h.held or h.hold_at_target
-    elif kind == "reverted":
-        hold = h.held or (h.revert is not None and h.revert.hold)
-    else:
-        hold = kind != "succeeded"
+    stays = h.held or h.hold_at_target or (h.revert is not None and h.revert.hold)
+    hold = {"succeeded": False, "degraded": True, "needs-operator": True}.get(kind, stays)
     return Outcome(
         kind=kind,
         pair=h.job.pair,

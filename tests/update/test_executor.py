@@ -168,6 +168,37 @@ def test_an_apply_that_goes_on_without_its_controller_is_awaited_not_reverted(mi
     assert not world.calls("revert", answered=False)
 
 
+def test_a_cancel_waits_until_the_change_is_over_and_then_reverts():
+    world = World(hooks=busy_until(80))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    world.options["cancel"] = lambda: True
+    outcome = world.resume()
+    assert outcome.kind == "cancelled"
+    assert world.calls("revert") == ["active", "storage"]
+    first = next(r for r in world.records if isinstance(r, Began) and r.verb == "revert")
+    assert first.at.ticks >= 80 * 60
+
+
+def test_a_resume_that_cannot_see_a_component_changes_nothing():
+    world = died_at("apply", "active")
+    world.hooks.masks["standby"] = "unknown"
+    before = len(world.records)
+    outcome = world.resume()
+    assert (outcome.kind, outcome.failed) == ("needs-operator", "standby")
+    assert {r.verb for r in world.records[before:] if isinstance(r, Began)} == {"probe", "cleanup"}
+    assert outcome.states["standby"] == "unknown"
+
+
+def test_a_resume_polls_its_gate_at_once():
+    world = World(detach=True)
+    world.run()
+    polls = len(world.calls("gate"))
+    world.clock.sleep(1)
+    world.resume()
+    assert len(world.calls("gate")) == polls + 1
+
+
 # --- the bundle at a resume ---------------------------------------------------------------------------------
 
 
@@ -511,6 +542,44 @@ def test_a_hook_that_answers_after_its_deadline_has_missed_it():
     world = World(hooks=overridden(apply=slow))
     assert world.run().kind == "succeeded", "it is late but done, as the probe sees"
     assert {r.answer.kind for r in world.records if isinstance(r, Observed) and r.verb == "apply"} == {"timeout"}
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("apply", "reverted"), ("revert", "needs-operator")])
+def test_a_hook_that_says_failed_has_failed_whatever_the_probe_sees(verb, kind):
+    def fails(hooks, request):
+        answer = getattr(hooks, verb)(request)
+        return Answer(kind="failed", reason="says so") if request.step == "active" else answer
+
+    world = World(fault("verify", "active", "F"), hooks=overridden(**{verb: fails}))
+    outcome = world.run()
+    assert outcome.kind == kind
+    assert "says so" in outcome.why
+    assert outcome.states["active"] == "old"
+
+
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [([], "old"), ([fault("apply", "active", "L")], "old"), ([fault("apply", "active", "F")], "partial")],
+    ids=["applied", "applied-late", "reverted"],
+)
+def test_nothing_is_called_new_or_old_that_the_last_look_sees_otherwise(before, then):
+    """A component that falls back by itself, after it was verified or reverted."""
+
+    def probe(hooks, request):
+        last = "commit" if not before or before[0].kind == "L" else "revert"
+        fallen = request.step == "active" and "active" in world.calls(last)
+        return Answer(kind=then) if fallen else hooks.probe(request)
+
+    world = World(*before, hooks=overridden(probe=probe))
+    outcome = world.run()
+    assert (outcome.kind, outcome.failed) == ("needs-operator", "active")
+    assert outcome.states["active"] == then
+
+
+def test_nothing_is_cleaned_up_under_a_change():
+    world = World(fault("apply", "active", "B"))
+    assert world.run().states["active"] == "busy"
+    assert world.calls("cleanup") == ["storage", "standby"]
 
 
 def test_a_report_that_fails_changes_nothing():
