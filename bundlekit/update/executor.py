@@ -6,7 +6,7 @@ what follows from it happens.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
@@ -93,7 +93,7 @@ class Engine:
         try:
             started = Started(
                 at=self.clock.now(),
-                run=secrets.token_hex(8),
+                run=os.urandom(8).hex(),
                 fence=self.journal.claim(job.pair, self.holder, at_least=fence),
                 job=job,
                 tool=__version__,

@@ -94,12 +94,11 @@ class History:
     @classmethod
     def of(cls, records: Sequence[Record]) -> History:
         """The history of the latest run in ``records``, which begin with any run of the pair."""
-        start = max((i for i, record in enumerate(records) if isinstance(record, Started)), default=None)
-        if start is None:
-            raise JournalDamagedError("The journal holds no start of a run for this pair.")
-        first = records[start]
-        assert isinstance(first, Started)  # noqa: S101 -- said to the type checker
-        return cls(first).extend(records[start + 1 :])
+        for index in reversed(range(len(records))):
+            record = records[index]
+            if isinstance(record, Started):
+                return cls(record).extend(records[index + 1 :])
+        raise JournalDamagedError("The journal holds no start of a run for this pair.")
 
     def extend(self, records: Iterable[Record]) -> History:
         """Add all of ``records``."""

@@ -33,8 +33,11 @@ To every verb a hook may also say ``timeout`` (it passed its deadline and was st
 killed, so nobody knows how far it came). Any other answer counts as ``died``.
 """
 
-WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}")
-"""What a version or an identity that an appliance reports must look like to be compared or passed on."""
+REPORTED: Final = {
+    "identity": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+}
+"""What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control and bidirectional characters, which have no place in a reason (Unicode TR 36)."""
@@ -134,12 +137,16 @@ def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
     if not isinstance(answer, Answer) or answer.kind not in (*ANSWERS[request.verb], "timeout", "died"):
         what = answer.kind if isinstance(answer, Answer) else type(answer).__name__
         return Answer(kind="died", reason=printable(f"it answered {what} to {request.verb}"))
-    for name, word in (("version", answer.version), ("identity", answer.identity)):
-        if word is not None and not WORD.fullmatch(word):
+    for name, alphabet in REPORTED.items():
+        word = getattr(answer, name)
+        if word is not None and not alphabet.fullmatch(word):
             return Answer(kind="died", reason=printable(f"it reports a {name} that is none: {word!r}"))
     if answer.kind == "ok" and began.until(clock.now()) > request.deadline:
         return Answer(kind="timeout", reason=f"it took longer than {request.deadline} s")
-    return msgspec.structs.replace(answer, reason=printable(answer.reason)) if answer.reason else answer
+    if not answer.reason and not answer.hold:
+        return answer
+    hold = printable(answer.hold) if answer.hold else None
+    return msgspec.structs.replace(answer, reason=printable(answer.reason), hold=hold)
 
 
 def printable(reason: str) -> str:

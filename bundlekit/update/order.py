@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from bundlekit.update.job import Job
+from bundlekit.update.plan import OutcomeKind
+from bundlekit.update.records import Exit
 
 Way = Literal["forward", "back", "stop", "degrade", "operator"]
 
@@ -40,7 +42,7 @@ LAST: Final[dict[Way, tuple[str, ...]]] = {
 
 GATES_AFTER: Final = {"forward": "success", "back": "revert"}
 
-FAILURE: Final[dict[str, Way | None]] = {
+FAILURE: Final[dict[str, Exit | Literal["back"] | None]] = {
     "validate": "stop",
     "describe": "stop",
     "survey": "stop",
@@ -59,7 +61,7 @@ Two corrections, both in ``planner.fail``: behind the commit point *back* is *de
 it is *stop*, for there is nothing to revert.
 """
 
-OUTCOMES: Final[dict[Way, tuple[str, ...]]] = {
+OUTCOMES: Final[dict[Way, tuple[OutcomeKind, ...]]] = {
     "forward": ("succeeded",),
     "back": ("reverted", "cancelled"),
     "stop": ("rejected", "cancelled"),

@@ -25,7 +25,7 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
 MEANINGS: Final[dict[OutcomeKind, str]] = {
     "succeeded": "Everything is on the new version, verified, and the gates have passed.",
     "rejected": "Nothing was changed.",
-    "cancelled": "The operator cancelled; everything is on the old version.",
+    "cancelled": "The operator cancelled; whatever the run had changed is reverted.",
     "on-hold": "Nothing was started: the pair is on hold.",
     "busy": "Nothing was started: another run has the pair.",
     "reverted": "Active and standby are on the old version and healthy.",
@@ -35,11 +35,11 @@ MEANINGS: Final[dict[OutcomeKind, str]] = {
 }
 
 
-def conclude(h: History, kinds: tuple[str, ...]) -> Outcome:
+def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
     """The outcome of a run whose way has no moves left; ``kinds`` are those its way can lead to."""
     decision = h.turned or h.revert
     cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.turned and h.turned.cancelled)
-    kind: OutcomeKind = "cancelled" if cancelled else kinds[0]  # type: ignore[assignment]
+    kind: OutcomeKind = "cancelled" if cancelled else kinds[0]
     stays = h.held or h.hold_at_target or (h.revert is not None and h.revert.hold)
     hold = {"succeeded": False, "degraded": True, "needs-operator": True}.get(kind, stays)
     return Outcome(

@@ -13,12 +13,13 @@ from typing import Final
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import ANY, History, Tally
 from bundlekit.update.job import Job, Target
-from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move, Way
+from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move
 from bundlekit.update.outcome import conclude
 from bundlekit.update.plan import Verb, seconds
 from bundlekit.update.records import (
     Answer,
     CommitPoint,
+    Exit,
     Instant,
     Outcome,
     Record,
@@ -197,7 +198,7 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
 
 def _never_quiet(h: History, now: Instant, move: Move) -> Action:
     """A change still under way: nothing is reverted under it, so behind the commit point the run degrades."""
-    way: Way = "degrade" if h.committed else "operator"
+    way: Exit = "degrade" if h.committed else "operator"
     return _turn(now, way, move.step, f"{move.phase} passed its deadline and it never became quiet")
 
 
@@ -323,7 +324,9 @@ def _state_changed(job: Job, target: Target, answer: Answer, *, revertible: bool
         found.append(("counter", job.counter_before, answer.counter))
     for name, said, now in found:
         if said != now:
-            return f"state-changed: the state says {name} {said}, the appliance says {now or 'nothing'}"
+            return (
+                f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
+            )
     if answer.counter is not None and answer.counter > job.counter:
         return f"its security counter is {answer.counter}, the bundle's only {job.counter}"
     if revertible and not answer.reverts and target.old != target.new:
@@ -361,8 +364,8 @@ def _call(move: Move, tally: Tally) -> Call:
     return Call(verb=move.phase, step=move.step, attempt=tally.attempts + 1)  # type: ignore[arg-type]
 
 
-def _turn(now: Instant, to: Way, step: str, why: str, *, cancelled: bool = False) -> Note:
-    return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))  # type: ignore[arg-type]
+def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = False) -> Note:
+    return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))
 
 
 def _said(answer: Answer) -> str:

@@ -165,10 +165,14 @@ class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
     cancelled: bool = False
 
 
+Exit = Literal["stop", "degrade", "operator"]
+"""A way that a decision other than to revert leads onto."""
+
+
 class Turned(Entry, frozen=True, kw_only=True, tag="turned"):
     """The run leaves the way it was on, because ``step`` could not be done."""
 
-    to: Literal["stop", "degrade", "operator"]
+    to: Exit
     step: str
     why: str
     cancelled: bool = False

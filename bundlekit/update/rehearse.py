@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 import msgspec
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.executor import Engine, Refused
+from bundlekit.update.faults import FAULTS, ControllerKilled, Fault, FaultyHooks, Position
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job, Payload
 from bundlekit.update.journal import MemoryJournal
@@ -32,132 +33,8 @@ from bundlekit.update.records import (
 )
 from bundlekit.update.simulate import SimulatedPair, simulated_job
 
-KINDS: Final = {
-    "F": "the hook fails",
-    "T": "its deadline passes, nothing done",
-    "P": "its deadline passes, part done",
-    "L": "its deadline passes, but it is done",
-    "B": "its deadline passes and it is busy for good",
-    "X": "the hook is killed in the middle",
-    "K": "the controller is killed before the hook",
-    "C": "the controller is killed after the hook",
-}
-"""The kinds of faults. Tables write P as T and K as C: a deadline is a deadline, a crash is a crash."""
-
-SAME_LETTER: Final = {"P": "T", "K": "C"}
-
-FAULTS: Final = {
-    "validate": "FTC",
-    "describe": "FTC",
-    "probe": "FTC",
-    "prepare": "FTKC",
-    "apply": "FTPLBXKC",
-    "verify": "FTC",
-    "commit": "FTKC",
-    "revert": "FTPLBXKC",
-    "gate": "FTC",
-    "cleanup": "FTC",
-}
-"""Which kinds make a difference to which verb: before or after a hook that changes nothing is the same."""
-
 MAX_RESUMES: Final = 8
 """More resumes than a sweep has faults: a run that still has not ended by then never will."""
-
-
-class Fault(Frozen, frozen=True, kw_only=True):
-    """One fault: a kind, at the n-th answered call of a verb on a step (from 0)."""
-
-    verb: str
-    step: str
-    nth: int
-    kind: str
-
-    def __str__(self) -> str:
-        again = f" ({self.nth + 1}.)" if self.nth else ""
-        return f"{self.step} {self.verb}{again}: {self.kind}"
-
-
-class Position(Frozen, frozen=True, kw_only=True):
-    """One call of a run, as a place where a fault may be put."""
-
-    verb: str
-    step: str
-    nth: int
-
-
-class ControllerKilled(BaseException):
-    """The controller is gone; not an Exception, for nothing may catch it."""
-
-
-class FaultyHooks(Hooks):
-    """Hooks with faults put before them, and what is then true of the appliance.
-
-    ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
-    calls that must never be made.
-    """
-
-    def __init__(self, hooks: Hooks, clock: ManualClock, faults: tuple[Fault, ...]) -> None:
-        self.hooks = hooks
-        self.clock = clock
-        self.pending = list(faults)
-        self.masks: dict[str, str] = {}
-        self.answered: dict[tuple[str, str], int] = {}
-        self.trace: list[Position] = []
-        self.misdeeds: list[str] = []
-
-    def _meet(self, request: Request) -> Answer:
-        verb, step = request.verb, request.step
-        nth = self.answered.get((verb, step), 0)
-        self.trace.append(Position(verb=verb, step=step, nth=nth))
-        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
-            self.misdeeds.append(f"{verb} of {step} while it was still busy")
-        fault = self.pending[0] if self.pending else None
-        if fault is not None and (fault.verb, fault.step, fault.nth) == (verb, step, nth):
-            self.pending.pop(0)
-            answer = self._strike(request, fault.kind)
-        else:
-            answer = self._pass_on(request)
-        self.answered[verb, step] = nth + 1
-        return answer
-
-    def _strike(self, request: Request, kind: str) -> Answer:
-        changes = request.verb in {"apply", "revert"}
-        if kind == "K":
-            raise ControllerKilled
-        if kind == "C":
-            self._pass_on(request)
-            raise ControllerKilled
-        if kind == "L":
-            self._pass_on(request)
-        if changes and kind in "FPX":
-            self.masks[request.step] = "partial"
-        if kind == "B":
-            self.masks[request.step] = "busy"
-        if kind in "TPLB":
-            self.clock.sleep(request.deadline)
-            if request.verb == "gate":
-                self.masks[request.step] = "not-yet"
-            return Answer(kind="timeout")
-        if kind == "X":
-            return Answer(kind="died")
-        return Answer(kind=FAILED.get(request.verb, "failed"), reason="fault put here")  # type: ignore[arg-type]
-
-    def _pass_on(self, request: Request) -> Answer:
-        mask = self.masks.get(request.step)
-        if request.verb == "probe" and mask:
-            return Answer(kind=mask)  # type: ignore[arg-type]
-        if request.verb == "gate" and self.masks:
-            return Answer(kind="not-yet", reason="the pair is not whole")
-        answer: Answer = getattr(self.hooks, request.verb)(request)
-        if request.verb in {"apply", "revert"} and answer.kind == "ok":
-            self.masks.pop(request.step, None)
-        return answer
-
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
-
-
-FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
-"""What *fails* is called where *failed* is not an answer."""
 
 
 class Sandbox(Frozen, frozen=True, kw_only=True):
@@ -405,75 +282,3 @@ def label(outcome: Outcome) -> str:
 
 def _names(faults: tuple[Fault, ...]) -> str:
     return " + ".join(map(str, faults)) or "no fault"
-
-
-class Row(Frozen, frozen=True, kw_only=True):
-    """One line of the table: an end, the single faults that lead to it, its ways out and where they led."""
-
-    outcome: str
-    faults: tuple[str, ...]
-    ways_out: dict[str, str]
-
-
-def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
-    """The single-fault table: for each end, which kinds of fault at which call lead to it."""
-    ends: dict[str, dict[tuple[str, str], list[str]]] = {}
-    steps = dict.fromkeys((*rehearsal.plan.order, *rehearsal.plan.gates))
-    for run in rehearsal.runs:
-        calls = ends.setdefault(label(run.outcome), {})
-        if len(run.faults) == 1:
-            fault = run.faults[0]
-            letters = calls.setdefault((fault.verb, fault.step), [])
-            letter = SAME_LETTER.get(fault.kind, fault.kind)
-            if letter not in letters:
-                letters.append(letter)
-    return tuple(
-        Row(
-            outcome=end,
-            faults=tuple(_compressed(calls, tuple(steps), rehearsal.plan)),
-            ways_out=rehearsal.ways_out[end],
-        )
-        for end, calls in ends.items()
-    )
-
-
-def _compressed(calls: dict[tuple[str, str], list[str]], steps: tuple[str, ...], plan: Plan) -> Iterator[str]:
-    """Cells such as ``any prepare: F T``: the steps of a verb that have the same letters share one."""
-    for verb in FAULTS:
-        sharing: dict[str, list[str]] = {}
-        for step in steps:
-            if (verb, step) in calls:
-                sharing.setdefault(" ".join(calls[verb, step]), []).append(step)
-        for letters, names in sharing.items():
-            whom = "any" if set(names) >= set(plan.order) else ", ".join(names)
-            yield f"{whom} {verb}: {letters}"
-
-
-def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "text") -> str:
-    """The rehearsal for people (text, Markdown) or programs (JSON)."""
-    rows = table(rehearsal)
-    if form == "json":
-        document = {
-            "schema": "bundlekit/rehearsal/1",
-            "plan": rehearsal.plan.name,
-            "runs": len(rehearsal.runs),
-            "kinds": KINDS,
-            "outcomes": msgspec.to_builtins(rows),
-            "broken": rehearsal.broken,
-        }
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-    if form == "markdown":
-        lines = ["| outcome | single faults | way out |", "|---|---|---|"]
-        lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_ways(row))} |" for row in rows]
-    else:
-        lines = []
-        for row in rows:
-            lines += [row.outcome, *(f"    {fault}" for fault in row.faults)]
-            lines += [f"    way out: {way}" for way in _ways(row)]
-    lines += ["", f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
-    lines += [f"BROKEN {what}" for what in rehearsal.broken]
-    return "\n".join(lines) + "\n"
-
-
-def _ways(row: Row) -> list[str]:
-    return [f"{way} -> {led}" for way, led in row.ways_out.items() if way]

@@ -119,10 +119,10 @@ class SqliteJournal:
                 "SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", (pair,)
             ).fetchall()
         previous = GENESIS
-        for number, (seq, body, digest) in enumerate(rows, 1):
-            if seq != number or digest != _link(previous, pair, seq, body):
+        for seq, body, digest in rows:
+            if digest != _link(previous, pair, seq, body):
                 raise JournalDamagedError(
-                    f"The journal {self.path} is damaged at record {number} of pair {pair}.",
+                    f"The journal {self.path} is damaged at record {seq} of pair {pair}.",
                     next_step="Keep the file, move it away, and start again: every run probes first.",
                 )
             previous = digest

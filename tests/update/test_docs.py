@@ -10,7 +10,8 @@ from bundlekit.update.hooks import ANSWERS
 from bundlekit.update.order import FAILURE, LAST, OUTCOMES, diagram
 from bundlekit.update.outcome import EXIT_CODES
 from bundlekit.update.plan import PAIR, load_plan
-from bundlekit.update.rehearse import rehearse, render
+from bundlekit.update.rehearse import rehearse
+from bundlekit.update.table import render
 
 
 def page(name):

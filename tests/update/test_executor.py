@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bundlekit.update.executor import Refused, latest
+from bundlekit.update.faults import ControllerKilled
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.outcome import EXIT_CODES, MEANINGS, message, text
 from bundlekit.update.plan import PAIR
@@ -21,7 +22,6 @@ from bundlekit.update.records import (
     Outcome,
     Window,
 )
-from bundlekit.update.rehearse import ControllerKilled
 from tests.update.world import World, fault, overridden
 
 
@@ -483,6 +483,15 @@ def test_clear_refuses_what_is_not_whole_unless_told_not_to_look():
     assert not latest(world.journal, world.job.pair).hold
 
 
+def test_a_repair_that_is_rejected_leaves_the_pair_on_hold():
+    world = World(fault("apply", "standby", "F"))
+    world.run()
+    world.hooks.pending = [fault("validate", "standby", "F", nth=1)]
+    outcome = world.run_again(repair=True)
+    assert (outcome.kind, outcome.hold) == ("rejected", True)
+    assert world.run_again().kind == "on-hold"
+
+
 def test_clear_waits_for_no_gate():
     world = World(fault("apply", "storage", "F"))
     world.run()
@@ -559,8 +568,14 @@ def test_a_hook_that_says_failed_has_failed_whatever_the_probe_sees(verb, kind):
 
 @pytest.mark.parametrize(
     ("before", "then"),
-    [([], "old"), ([fault("apply", "active", "L")], "old"), ([fault("apply", "active", "F")], "partial")],
-    ids=["applied", "applied-late", "reverted"],
+    [
+        ([], "old"),
+        ([], "unknown"),
+        ([fault("apply", "active", "L")], "old"),
+        ([fault("apply", "active", "F")], "partial"),
+        ([fault("apply", "active", "F")], "unknown"),
+    ],
+    ids=["applied", "not-seen", "applied-late", "reverted", "reverted-not-seen"],
 )
 def test_nothing_is_called_new_or_old_that_the_last_look_sees_otherwise(before, then):
     """A component that falls back by itself, after it was verified or reverted."""

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bundlekit.update.executor import Refused, latest
+from bundlekit.update.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
 from bundlekit.update.history import History
 from bundlekit.update.plan import PAIR
 from bundlekit.update.records import Began, CommitPoint, RevertDecided, Started
-from bundlekit.update.rehearse import FAULTS, KINDS, ControllerKilled, FaultyHooks
 from tests.update.world import World
 
 SCRIPT = st.lists(st.sampled_from([*"....", *KINDS, "!"]), max_size=40)

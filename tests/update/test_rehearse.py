@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from bundlekit.update import history, order, planner
+from bundlekit.update.faults import FAULTS
 from bundlekit.update.plan import PAIR, Group, OnFailure, problems
 from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import FAULTS, SAME_LETTER, label, rehearse, render, simulated, table
+from bundlekit.update.rehearse import label, rehearse, simulated
 from bundlekit.update.simulate import SimulatedPair
+from bundlekit.update.table import SAME_LETTER, render, table
 
 GOLDEN = Path(__file__).parent / "golden"
 

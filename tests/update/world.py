@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.executor import Engine
+from bundlekit.update.faults import Fault, FaultyHooks
 from bundlekit.update.hooks import Hooks
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.plan import PAIR
 from bundlekit.update.records import Began, Observed
-from bundlekit.update.rehearse import EmptyBundle, Fault, FaultyHooks, calm
+from bundlekit.update.rehearse import EmptyBundle, calm
 from bundlekit.update.simulate import SimulatedPair, simulated_job
 
 

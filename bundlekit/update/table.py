@@ -1,0 +1,88 @@
+"""What a rehearsal found, as a table: each end, the single faults that lead to it, and the ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.faults import FAULTS, KINDS
+from bundlekit.update.plan import Plan
+from bundlekit.update.rehearse import Rehearsal, label
+
+SAME_LETTER: Final = {"P": "T", "K": "C"}
+"""What a table does not tell apart: a deadline is a deadline, a crash is a crash."""
+
+
+class Row(Frozen, frozen=True, kw_only=True):
+    """One line of the table: an end, the single faults that lead to it, its ways out and where they led."""
+
+    outcome: str
+    faults: tuple[str, ...]
+    ways_out: dict[str, str]
+
+
+def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
+    """The single-fault table: for each end, which kinds of fault at which call lead to it."""
+    ends: dict[str, dict[tuple[str, str], list[str]]] = {}
+    steps = dict.fromkeys((*rehearsal.plan.order, *rehearsal.plan.gates))
+    for run in rehearsal.runs:
+        calls = ends.setdefault(label(run.outcome), {})
+        if len(run.faults) == 1:
+            fault = run.faults[0]
+            letters = calls.setdefault((fault.verb, fault.step), [])
+            letter = SAME_LETTER.get(fault.kind, fault.kind)
+            if letter not in letters:
+                letters.append(letter)
+    return tuple(
+        Row(
+            outcome=end,
+            faults=tuple(_compressed(calls, tuple(steps), rehearsal.plan)),
+            ways_out=rehearsal.ways_out[end],
+        )
+        for end, calls in ends.items()
+    )
+
+
+def _compressed(calls: dict[tuple[str, str], list[str]], steps: tuple[str, ...], plan: Plan) -> Iterator[str]:
+    """Cells such as ``any prepare: F T``: the steps of a verb that have the same letters share one."""
+    for verb in FAULTS:
+        sharing: dict[str, list[str]] = {}
+        for step in steps:
+            if (verb, step) in calls:
+                sharing.setdefault(" ".join(calls[verb, step]), []).append(step)
+        for letters, names in sharing.items():
+            whom = "any" if set(names) >= set(plan.order) else ", ".join(names)
+            yield f"{whom} {verb}: {letters}"
+
+
+def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "text") -> str:
+    """The rehearsal for people (text, Markdown) or programs (JSON)."""
+    rows = table(rehearsal)
+    if form == "json":
+        document = {
+            "schema": "bundlekit/rehearsal/1",
+            "plan": rehearsal.plan.name,
+            "runs": len(rehearsal.runs),
+            "kinds": KINDS,
+            "outcomes": msgspec.to_builtins(rows),
+            "broken": rehearsal.broken,
+        }
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    if form == "markdown":
+        lines = ["| outcome | single faults | way out |", "|---|---|---|"]
+        lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_ways(row))} |" for row in rows]
+    else:
+        lines = []
+        for row in rows:
+            lines += [row.outcome, *(f"    {fault}" for fault in row.faults)]
+            lines += [f"    way out: {way}" for way in _ways(row)]
+    lines += ["", f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
+    lines += [f"BROKEN {what}" for what in rehearsal.broken]
+    return "\n".join(lines) + "\n"
+
+
+def _ways(row: Row) -> list[str]:
+    return [f"{way} -> {led}" for way, led in row.ways_out.items() if way]
