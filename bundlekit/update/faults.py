@@ -83,9 +83,9 @@ class FaultyHooks(Hooks):
         self.trace.append(Position(verb=verb, step=step, nth=nth))
         if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
             self.misdeeds.append(f"{verb} of {step} while it was still busy")
-        fault = self.pending[0] if self.pending else None
-        if fault is not None and (fault.verb, fault.step, fault.nth) == (verb, step, nth):
-            self.pending.pop(0)
+        fault = next((f for f in self.pending if (f.verb, f.step, f.nth) == (verb, step, nth)), None)
+        if fault is not None:
+            self.pending.remove(fault)
             answer = self._strike(request, fault.kind)
         else:
             answer = self._pass_on(request)

@@ -309,17 +309,18 @@ def _disagrees(h: History, move: Move) -> str:
     target = h.job.targets[move.step]
     if move.phase == "verify":
         return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    return _state_changed(h.job, target, answer, revertible=move.step in h.job.groups()[0]) or (
+    return _state_changed(h.job, target, answer, first=move.step in h.job.groups()[0]) or (
         _short_of_space(h) if move.step == list(h.job.targets)[-1] else ""
     )
 
 
-def _state_changed(job: Job, target: Target, answer: Answer, *, revertible: bool) -> str:
+def _state_changed(job: Job, target: Target, answer: Answer, *, first: bool) -> str:
     """Compare what a component says of itself with the state the job was made from, which is stale."""
     found: list[tuple[str, object, object]] = [
         ("identity", target.identity, answer.identity),
-        ("version", target.old, answer.version),
     ]
+    if first or not job.repair or answer.version is not None:  # what is half-written may not know its version
+        found.append(("version", target.old, answer.version))
     if job.counter_before is not None:
         found.append(("counter", job.counter_before, answer.counter))
     for name, said, now in found:
@@ -329,7 +330,7 @@ def _state_changed(job: Job, target: Target, answer: Answer, *, revertible: bool
             )
     if answer.counter is not None and answer.counter > job.counter:
         return f"its security counter is {answer.counter}, the bundle's only {job.counter}"
-    if revertible and not answer.reverts and target.old != target.new:
+    if first and not answer.reverts and target.old != target.new:
         return "it cannot be reverted, which the plan promises"
     return ""
 

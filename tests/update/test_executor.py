@@ -405,6 +405,19 @@ def test_a_pair_that_is_not_what_its_state_says_is_not_touched(changes, why):
     assert not world.calls("prepare", answered=False)
 
 
+@pytest.mark.parametrize(("step", "kind"), [("standby", "succeeded"), ("active", "rejected")])
+def test_a_repair_takes_a_half_written_standby_that_cannot_say_its_version(step, kind):
+    def describe(hooks, request):
+        answer = hooks.describe(request)
+        return msgspec.structs.replace(answer, version=None) if request.step == step else answer
+
+    world = World(fault("apply", "standby", "F"))
+    world.run()
+    world.hooks = overridden(describe=describe)(world.pair, world.clock, ())
+    world.hooks.hooks.masks["standby"] = "partial"
+    assert world.run_again(repair=True).kind == kind
+
+
 def test_a_counter_above_the_bundles_is_a_no_even_if_the_state_was_silent():
     world = World(hooks=described(counter=8))
     world.job = msgspec.structs.replace(world.job, counter_before=None)
