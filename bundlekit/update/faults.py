@@ -36,6 +36,10 @@ FAULTS: Final = {
 """Which kinds make a difference to which verb: before or after a hook that changes nothing is the same."""
 
 
+FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
+"""What *fails* is called where *failed* is not an answer."""
+
+
 class Fault(Frozen, frozen=True, kw_only=True):
     """One fault: a kind, at the n-th answered call of a verb on a step (from 0)."""
 
@@ -126,7 +130,3 @@ class FaultyHooks(Hooks):
         return answer
 
     validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
-
-
-FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
-"""What *fails* is called where *failed* is not an answer."""

@@ -129,8 +129,8 @@ class EmptyBundle:
         self.bundle_id = bundle_id
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
-        """Nothing, as a file."""
-        return io.BytesIO(label.encode() * 0)
+        """A file with nothing in it, whatever ``label`` is."""
+        return io.BytesIO()
 
 
 class _Stage:

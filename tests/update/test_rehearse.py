@@ -31,6 +31,25 @@ STANDBY_FIRST = msgspec.structs.replace(
     ),
 )
 
+
+def in_groups(*groups, gates=PAIR.gates):
+    """The pair's steps in other groups; a failure in the first reverts all of it that was begun."""
+    later = OnFailure(outcome="degraded", hold=True)
+    return msgspec.structs.replace(
+        PAIR,
+        gates=gates,
+        groups=tuple(
+            Group(
+                steps=steps,
+                on_failure={
+                    step: later if number else OnFailure(revert=steps[: steps.index(step) + 1][::-1]) for step in steps
+                },
+            )
+            for number, steps in enumerate(groups)
+        ),
+    )
+
+
 VENDOR = {
     # fault: (outcome, hold), as the executor's page promises it. P is a T with part done, K a C.
     **{("validate", step, kind): "rejected" for step in PAIR.order for kind in "FT"},
@@ -104,6 +123,21 @@ def test_all_pairs_of_faults_break_no_invariant_in_ten_seconds(compatible):
     led = {way: where for ways in rehearsal.ways_out.values() for way, where in ways.items() if way}
     assert set(led.values()) == {"succeeded"}
     assert {"clear, run", "repair", "run"} < set(led)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        in_groups(("storage", "active", "standby")),
+        in_groups(("storage",), ("active",), ("standby",)),
+        in_groups(("storage", "active"), ("standby",), gates={}),
+    ],
+    ids=["all-or-nothing", "one-by-one", "no-gate"],
+)
+def test_other_plans_keep_the_same_promises(plan):
+    assert problems(plan) == []
+    rehearsal = rehearse(simulated(plan), faults=2)
+    assert rehearsal.broken == ()
 
 
 def test_every_call_of_a_run_is_a_position(singles):
