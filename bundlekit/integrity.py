@@ -210,6 +210,7 @@ def _first_nonzero(source: Source, span: Span, work: _Work) -> int | None:
     at = span.start
     for piece in _pieces(source, span, work):
         if piece != ZERO[: len(piece)]:
+            work.advance(span.stop - at)  # what is left need not be read
             return at + next(place for place, byte in enumerate(piece) if byte)
         at += len(piece)
     return None
