@@ -1,15 +1,17 @@
 """The golden folders: what is committed is what the forge makes, and each rule objects alone where it should."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from bundlekit.checks import RULES
+from bundlekit.cli import run
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
-from fixtures import forge, make_golden, make_keys
+from fixtures import forge, make_demo, make_golden, make_keys
 from fixtures.make_golden import GOLDEN
 
 RECIPES = make_golden.recipes()
@@ -97,3 +99,26 @@ def test_every_key_and_certificate_says_that_it_is_for_tests(path: Path):
     else:
         for certificate in x509.load_pem_x509_certificates(path.read_bytes()):
             assert "TEST ONLY" in certificate.subject.rfc4514_string()
+
+
+def test_the_demo_bundle_is_what_its_spec_builds(tmp_path):
+    demo = tmp_path / "demo"
+    shutil.copytree(make_demo.DEMO, demo, ignore=shutil.ignore_patterns("out", "update.bin"))
+    assert make_demo.make(demo).read_bytes() == (make_demo.DEMO / "update.bin").read_bytes()
+    assert (demo / "root.pem").read_bytes() == (make_demo.DEMO / "root.pem").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "rule"),
+    [
+        (["--from", "5.30.02", "--from", "5.32.01"], 0, ""),
+        (["--appliance", str(make_demo.DEMO / "STATE.json"), "--full"], 0, ""),
+        (["--from", "5.10.00"], 1, "dead-end"),
+        (["--from", "5.32.00"], 1, "blocked"),
+        (["--from", "5.2"], 1, "needs-stop"),
+    ],
+)
+def test_the_demo_answers_as_its_matrix_says(arguments, code, rule, capsys):
+    trust = ["--trust", str(make_demo.DEMO / "root.pem")]
+    assert run(["check", str(make_demo.DEMO / "update.bin"), *trust, "--at", forge.AT, *arguments]) == code
+    assert rule in capsys.readouterr().out
