@@ -39,7 +39,7 @@ from msgspec.structs import replace
 
 from bundlekit.matrix import whole
 from bundlekit.matrix.case import Case, has_image
-from bundlekit.matrix.part import Installed, rule_part
+from bundlekit.matrix.part import Installed, rule_part, rule_unmoved_part
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
 
@@ -129,27 +129,15 @@ def _rule_parts(case: Case, appliance: Appliance) -> Iterator[Ruling]:
         **{(name, name): component for name, component in appliance.components.items()},
     }
     for (subject, component), found in installed.items():
-        if component not in carried:
-            yield Ruling(
-                subject=subject,
-                component=component,
-                kind="stays",
-                message=f"The bundle does not carry {component}, so {found.version} stays.",
-                installed=found.version,
-                target=found.version,
-            )
-            continue
-        yield rule_part(
-            case,
-            Installed(
-                subject=subject,
-                component=component,
-                version=found.version,
-                build=found.build,
-                released=found.released,
-                model=appliance.model,
-            ),
+        part = Installed(
+            subject=subject,
+            component=component,
+            version=found.version,
+            build=found.build,
+            released=found.released,
+            model=appliance.model,
         )
+        yield rule_part(case, part) if component in carried else rule_unmoved_part(case, part)
     for name, version in carried.items():
         if name != APPLIANCE and name not in appliance.components:
             yield Ruling(

@@ -39,7 +39,7 @@ def rule_part(case: Case, part: Installed) -> Ruling:
     """Rules 7 and 8, and for the part that the matrix is about all that follow."""
     matrix, is_lead = case.matrix, part.component == case.matrix.lead
     target = matrix.carried[part.component]
-    ruled = partial(_ruled, part, target)
+    ruled = partial(_ruled, part, target.text)
     try:
         installed = matrix.parse(part.component, part.version)
     except VersionError as fault:  # 7
@@ -74,10 +74,20 @@ def rule_part(case: Case, part: Installed) -> Ruling:
     return _moves(ruled, installed, target)
 
 
+def rule_unmoved_part(case: Case, part: Installed) -> Ruling:
+    """Rule 7 for a part that the bundle does not carry: its version still has to work with what comes."""
+    ruled = partial(_ruled, part, part.version)
+    try:
+        case.matrix.parse(part.component, part.version)
+    except VersionError as fault:
+        return ruled("unreadable-version", str(fault), f"Check which version of {part.component} is installed.")
+    return ruled("stays", f"The bundle does not carry {part.component}, so {part.version} stays.")
+
+
 def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
     """Rules 9 to 17: what the matrix says of the version that it is about."""
     matrix, own = case.matrix, case.matrix.own
-    ruled = partial(_ruled, part, own)
+    ruled = partial(_ruled, part, own.text)
     doubts: list[Ruling] = []
 
     def doubt(unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
@@ -228,7 +238,7 @@ def entry_digest(entry: Entry) -> str:
 
 def _ruled(
     part: Installed,
-    target: Version,
+    target: str,
     kind: DecisionKind,
     message: str,
     remedy: str = "",
@@ -244,7 +254,7 @@ def _ruled(
         next=remedy,
         entry=entry.id if entry else "",
         installed=part.version,
-        target=target.text,
+        target=target,
         override=override,
     )
 

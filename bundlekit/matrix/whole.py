@@ -127,8 +127,6 @@ def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iter
         return
     for member in active:
         state = _state(case, appliance, member.version, new=shared)
-        if isinstance(state, Ruling):
-            continue
         works, entry = work_together(case.matrix, state)
         found = _named(state)
         yield Leftover(
@@ -183,9 +181,6 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
     left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
     for text in dict.fromkeys(left) or [case.manifest.version]:
         state = _state(case, appliance, text, new=moved)
-        if isinstance(state, Ruling):
-            yield state
-            continue
         works, _ = work_together(case.matrix, state)
         found = _named(state)
         if works is False:
@@ -205,20 +200,13 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
             )
 
 
-def _state(case: Case, appliance: Appliance, version: str, *, new: Collection[str]) -> dict[str, Version] | Ruling:
-    """The component versions around a member with this version, those in ``new`` as the bundle has them."""
-    shared = {name: part.version for name, part in appliance.components.items() if name != APPLIANCE}
-    installed = {APPLIANCE: version} | shared
-    state = {}
-    for name in dict.fromkeys((*installed, *new)):
-        if name in new:
-            state[name] = case.matrix.carried[name]
-            continue
-        try:
-            state[name] = case.matrix.parse(name, installed[name])
-        except VersionError as fault:
-            return _of_pair(case, "unreadable-version", str(fault), f"Check which version of {name} is installed.")
-    return state
+def _state(case: Case, appliance: Appliance, member: str, *, new: Collection[str]) -> dict[str, Version]:
+    """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
+    installed = {name: part.version for name, part in appliance.components.items()} | {APPLIANCE: member}
+    return {
+        name: case.matrix.carried[name] if name in new else case.matrix.parse(name, installed[name])
+        for name in dict.fromkeys((*installed, *new))
+    }
 
 
 def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
