@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import Decision
     from bundlekit.model.finding import Finding
     from bundlekit.model.manifest import Manifest
-    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight
+    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore, load_trust
@@ -47,6 +47,7 @@ __all__ = [
     "inspect",
     "load_trust",
     "preflight",
+    "read_manifest",
 ]
 
 _HOMES = {
@@ -65,6 +66,7 @@ _HOMES = {
     "inspect": "pipeline",
     "load_trust": "trust",
     "preflight": "pipeline",
+    "read_manifest": "pipeline",
 }
 
 

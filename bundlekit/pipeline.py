@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from bundlekit import checks, integrity
 from bundlekit.checks.rule import Case
+from bundlekit.errors import UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.manifest import Manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
-__all__ = ["check", "decide", "decide_from", "inspect", "preflight"]
+__all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
 
 
 def check(
@@ -117,6 +119,18 @@ def inspect(file: str | Path) -> Inspection:
         sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
         problems=bundle.problems,
     )
+
+
+def read_manifest(file: str | Path | bytes | Source) -> Manifest:
+    """The manifest of a bundle, or of its first bytes, for :func:`decide`. Verifies nothing.
+
+    Raises UnreadableError, with what is wrong, if there is no manifest that can be read.
+    """
+    with _opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
+        bundle = reader.read(source)
+        if bundle.manifest is None:
+            raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
+    return bundle.manifest
 
 
 def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
