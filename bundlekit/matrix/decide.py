@@ -175,9 +175,10 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable) -> Decisio
 
 
 def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
-    def weight(ruling: Ruling) -> tuple[int, int]:
-        # A certain no, then a doubt, then a yes; among these the order of the kinds, then that of the parts.
-        return (0 if ruling.refused else 2 if ruling.allowed else 1), PRECEDENCE[ruling.kind]
+    def weight(ruling: Ruling) -> tuple[bool, int]:
+        # What stands in the way before what does not; then the order of the kinds, where a certain no is before
+        # a doubt; then that of the parts.
+        return ruling.allowed, PRECEDENCE[ruling.kind]
 
     return Decision(
         product=case.manifest.product,

@@ -101,6 +101,11 @@ FROM_VERSION = {
         },
         ("upgrade", None, "r"),
     ),
+    "keys since this version": (
+        "5.32.00",
+        {"trusted-keys": {"5.32.00": ["k19"]}, "from": [{"id": "r", "versions": "*", "keys": ["k27"]}]},
+        ("cannot-verify", "unsupported-source", "r"),
+    ),
     "as listed, lower number but later": (
         "5.30.02",
         LISTED | {"releases": ["5.20.00", "5.32.01", "5.30.02"], "from": [{"id": "r", "versions": ">=5.32.01"}]},
@@ -170,17 +175,20 @@ def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, v
 
 
 def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_needs_none():
-    releases = ["9.5.0", "10.0.0-rc.1", "10.0.0"]
+    releases = ["9.5.0", "10.0.0-rc.1", "10.0.0", "10.0.1-rc.1"]
     stops = [{"id": "ten", "versions": "*", "via": "10.0", "latest": True}]
     matrix = {"releases": releases, "from": [{"id": "r", "versions": "*"}], "stop": stops}
     for version, source, kind in [
         ("10.1.0", "10.0.0-rc.1", "needs-stop"),
         ("10.1.0", "10.0.0", "upgrade"),
         ("10.0.5", "9.5.0", "upgrade"),
+        ("10.1.0", "10.0.1-rc.1", "upgrade"),
     ]:
         parts = (component("appliance", version),)
         bundle = manifest(SEMVER | matrix, version=version, scheme="semver", components=parts)
-        assert decide_from(bundle, source).kind == kind
+        decision = decide_from(bundle, source)
+        assert decision.kind == kind
+        assert decision.whole.next == ("Update to 10.0.0 first." if kind == "needs-stop" else "")
 
 
 def test_pre_releases_can_be_compared_by_their_release_number():
@@ -369,6 +377,7 @@ def test_about_a_pair(matrix, bundle, pair, expected):
     ("requires", "pair", "kind", "says"),
     [
         ({"free": {"storage": 2**30}}, {}, "upgrade", ""),
+        ({"free": {"storage": 40 * 2**30}}, {}, "upgrade", ""),
         ({"free": {"storage": 2**40}}, {}, "requirement-not-met", "on CZ3001; 42949672960 are."),
         ({"free": {"logs": 1}}, {}, "undecided", "how many are is not known."),
         ({"tool": "1.0"}, {}, "upgrade", ""),
@@ -406,6 +415,18 @@ def test_a_part_that_has_the_version_is_no_fault_while_another_has_to_move():
     decision = decide(manifest(), state(version="5.40.00", components={"storage": {"version": "3.4.0"}}))
     assert set(kinds(decision).values()) == {"same-version"}
     assert decision.whole.cause == "not-newer"
+
+
+def test_what_does_not_move_loses_no_fix_and_leaves_nothing_behind():
+    decision = decide(manifest(), state(version="5.40.00", includes=["HF-140"]))
+    assert decision.kind == "upgrade"
+    assert decision.leftovers == ()
+
+
+def test_a_part_can_be_installed_once_more_while_another_moves():
+    decision = decide(manifest(), state(version="5.40.00"), Policy(allow_reinstall=True))
+    assert kinds(decision) == {"CZ3001": "same-version", "CZ3002": "same-version", "storage": "upgrade"}
+    assert decision.allowed
 
 
 def test_nothing_else_is_blamed_where_the_version_is_the_fault():

@@ -157,6 +157,11 @@ def test_releases_can_follow_one_another_as_listed():
         scheme.parse("37.1")
 
 
+def test_a_listed_release_candidate_is_one():
+    scheme = in_listed_order(SCHEMES["semver"], ["9.0.0", "10.0.0-rc.1", "10.0.0"])
+    assert [scheme.parse(text).begins_with((10,)) for text in ("10.0.0-rc.1", "10.0.0")] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("scheme", "text", "numbers", "reached"),
     [
