@@ -202,10 +202,11 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
 
 def _state(case: Case, appliance: Appliance, member: str, *, new: Collection[str]) -> dict[str, Version]:
     """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
-    installed = {name: part.version for name, part in appliance.components.items()} | {APPLIANCE: member}
+    shared = {name: part.version for name, part in appliance.components.items()}
+    installed = shared | {APPLIANCE: member}
     return {
         name: case.matrix.carried[name] if name in new else case.matrix.parse(name, installed[name])
-        for name in dict.fromkeys((*installed, *new))
+        for name in dict.fromkeys((APPLIANCE, *shared, *new))
     }
 
 
