@@ -101,6 +101,17 @@ def test_damaged_spans_are_in_order_joined_and_exact(places, chunk_size, threads
     assert all(one.stop < other.start for one, other in pairwise(found.damaged))
 
 
+@pytest.mark.parametrize("place", [0, 2999, 3000, 7500, 10_000])
+def test_each_piece_of_work_compares_with_its_own_part_of_the_index(monkeypatch, place):
+    monkeypatch.setattr("bundlekit.integrity.STRIPE", 3000)
+    file, claim, _ = indexed(noise(10_001), 1000)
+    damaged = bytearray(file)
+    damaged[claim.span.start + place] ^= 1
+    (found,) = measure(BytesSource(bytes(damaged)), [claim]).chunks
+    start = claim.span.start + place - place % 1000
+    assert found.damaged == (span(start, min(start + 1000, claim.span.stop)),)
+
+
 def test_of_much_damage_the_first_spans_are_kept_and_all_chunks_counted():
     file, claim, _ = indexed(noise(2000), 1)
     every_second = bytes(byte ^ (at >= claim.span.start and at % 2) for at, byte in enumerate(file))
