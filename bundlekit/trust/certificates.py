@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +14,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.keys import Key, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNREADABLE: Final = (
     ValueError,
@@ -148,11 +151,21 @@ def _demand_one_encoding(outer: asn1.Certificate) -> None:
         msg = "its two signature algorithms differ"
     elif outer.signature.padding_bits():
         msg = "its signature has unused bits"
-    elif outer.tbs.serial_number <= 0:
-        msg = "its serial number is not positive (RFC 5280 section 4.1.2.2)"
+    elif min(_serial_numbers(outer.tbs)) <= 0:
+        msg = "its serial number, or its issuer's, is not positive (RFC 5280 section 4.1.2.2)"
     else:
         return
     raise UnusableCertificateError(msg)
+
+
+def _serial_numbers(tbs: asn1.TbsCertificate) -> Iterator[int]:
+    """The serial number of a certificate, and the one by which it names that of its issuer."""
+    yield tbs.serial_number
+    for extension in tbs.extensions or ():
+        if extension.id == asn1.AUTHORITY_KEY_IDENTIFIER:
+            serial = asn1.decode(asn1.AuthorityKeyIdentifier, extension.value).serial_number
+            if serial is not None:
+                yield serial
 
 
 def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
