@@ -122,3 +122,9 @@ def test_the_demo_answers_as_its_matrix_says(arguments, code, rule, capsys):
     trust = ["--trust", str(make_demo.DEMO / "root.pem")]
     assert run(["check", str(make_demo.DEMO / "update.bin"), *trust, "--at", forge.AT, *arguments]) == code
     assert rule in capsys.readouterr().out
+
+
+def test_what_a_damaged_index_covers_was_not_compared():
+    outcomes = {one.rule: one for one in forge.judge(forge.spoil("index-digest-mismatch").data).rules}
+    assert outcomes["chunk-digest-mismatch"].outcome == "not-run"
+    assert "index is damaged" in outcomes["chunk-digest-mismatch"].because
