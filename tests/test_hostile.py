@@ -85,6 +85,14 @@ def test_the_corpus_is_judged_from_its_folders_in_little_memory(tmp_path):
     assert report.count("\nREFUSE") + report.count("\nINCOMPLETE") >= len(bundles) - len(asked)
 
 
+def test_beside_a_strangers_signature_what_the_bundle_says_is_a_mere_claim():
+    report = forge.judge(forge.write(sign=forge.by("signer", "stranger")))
+    assert [signature.counts for signature in report.signatures] == [True, False]
+    assert report.release is None
+    assert report.claims.product == "imager"
+    assert {one.rule for one in report.rules if one.outcome == "not-run"} >= {"chunk-digest-mismatch"}
+
+
 # --- what is no file ---
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlekit import pipeline
+from bundlekit import integrity, pipeline
 from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableError
 from bundlekit.integrity import BUFFER, MAX_REPORTED, STRIPE, coverage, measure, verified_chunks
 from bundlekit.model.bundle import Bundle, ChunkClaim, DigestClaim, SignatureClaim, Span, ZeroClaim
@@ -191,6 +192,33 @@ def test_an_error_of_any_thread_is_raised_as_it_is(error, threads, place):
         measure(source, [chunks, index], threads=threads)
     assert caught.value is error
     assert threading.active_count() == 1
+
+
+class Slow(Watched):
+    """A source that takes its time, most of all for its first byte."""
+
+    def readinto(self, offset, buffer):
+        time.sleep(0.1 if offset == 0 else 0.005)
+        super().readinto(offset, buffer)
+
+
+def test_after_an_error_the_other_threads_stop_soon(monkeypatch):
+    monkeypatch.setattr(integrity, "STRIPE", 40 * BUFFER)
+    data = bytes(80 * BUFFER)
+    claim = ChunkClaim(
+        subject="image", span=span(0, len(data)), index=span(1, 81), chunk_size=BUFFER, algorithm="sha256"
+    )
+    source = Slow(data, breaks_at=0, error=UnreadableError("a bad sector"))
+    with pytest.raises(UnreadableError):
+        measure(source, [claim], threads=2)
+    assert source.count < 30 * BUFFER
+
+
+def test_spans_come_in_the_order_of_the_file_whatever_the_threads_do(monkeypatch):
+    monkeypatch.setattr(integrity, "STRIPE", 10)
+    claim = ChunkClaim(subject="image", span=span(0, 100), index=span(100, 420), chunk_size=10, algorithm="sha256")
+    (found,) = measure(Slow(bytes(420)), [claim], threads=2).chunks  # no digest is zero: every chunk differs
+    assert (found.damaged, found.damaged_count) == ((span(0, 100),), 10)
 
 
 def test_an_error_of_the_callers_own_functions_is_raised_too():
