@@ -16,7 +16,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
+MAX_UNVOUCHED: Final = 64 * 2**30
+"""Bytes of a bundle without trusted signature that are read unasked: a sparse file can claim any size."""
+
 __all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
 
 
@@ -69,7 +72,7 @@ def check(
     ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
     ``appliance``: an installed state, that the bundle is to be judged for; without either, the bundle itself
     is judged. ``at``: the time to use (aware; default: now). ``full``: compare the plain digests as well, and
-    read the payload even if nobody trusted vouches for the head. ``strict``: warnings refuse.
+    read the payload even if nobody trusted vouches for the head, whatever its size. ``strict``: warnings refuse.
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
     if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
@@ -170,7 +173,8 @@ def _judge(
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     evidence = _measure_head(source, bundle, question, trust)
     authentic = vouched(evidence)
-    if question.scope == "full" and _measurable(bundle) and (authentic or not trust or question.digests):
+    unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
+    if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
         evidence = replace(measured, signatures=evidence.signatures)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.

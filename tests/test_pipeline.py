@@ -55,6 +55,16 @@ def test_the_payload_of_what_nobody_trusted_signed_is_read_on_request_only(full,
     assert outcomes["chunk-digest-mismatch"] == ("passed" if read else "not-run")
 
 
+def test_a_huge_payload_that_nobody_vouches_for_is_not_read_unasked(monkeypatch):
+    monkeypatch.setattr(pipeline, "MAX_UNVOUCHED", len(GOOD) - 1)
+    read = {}
+    for name, question in {"": {}, "full": {"full": True}, "trust": {"trust": forge.trust()}}.items():
+        source = Counting(GOOD)
+        bundlekit.check(source, at=AT, **question)
+        read[name] = source.payload_bytes > 0
+    assert read == {"": False, "full": True, "trust": True}
+
+
 def test_what_nobody_trusted_vouches_for_stands_under_claims_and_decides_nothing():
     report = bundlekit.check(BytesSource(forge.spoil("signer-unknown").data), trust=forge.trust(), sources=["5.20.03"])
     assert report.release is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import why
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import DecisionKind
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
+
+MAX_ASKED: Final = 16
+"""Releases that are tried as a way to the bundle: enough for a hint, little for a huge matrix."""
 
 _UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
 
@@ -160,7 +166,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         )
 
     if source is None:  # 14
-        nearest = _nearest(matrix, part, installed)
+        nearest = _nearest(case, part, installed)
         return ruled(
             "unsupported-source",
             f"The bundle does not support the update from {part.version} to {own}.",
@@ -295,15 +301,25 @@ def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSour
     )
 
 
-def _nearest(matrix: ReadMatrix, part: Installed, installed: Version) -> str:
-    """The nearest later releases from which the bundle can be installed, at most three; empty if none."""
+def _nearest(case: Case, part: Installed, installed: Version) -> str:
+    """The nearest later releases from which the bundle can be installed, at most three; empty if none.
+
+    Of those that begin a source's range, the first few are asked whether they may go on from there.
+    """
+    matrix = case.matrix
     found = {
         source.range.first_of(matrix.releases, after=installed, without=source.denied)
         for source in matrix.sources
         if source.entry.method != "reimage" and _is_for(source.entry.models, part)
     }
     later = sorted(version for version in found if version is not None and version < matrix.own)
-    return " or ".join(map(str, later[:3]))
+    asked = type(case)(matrix, case.policy, None)
+    good = (
+        str(version)
+        for version in later[:MAX_ASKED]
+        if rule_part(asked, replace(part, version=str(version), build=None, released=None)).allowed
+    )
+    return " or ".join(islice(good, 3))
 
 
 def _trusted_keys(case: Case, installed: Version) -> frozenset[str] | None:
