@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
-    from bundlekit.model.decision import Decision
+    from bundlekit.model.decision import Acceptance, Decision, Policy
     from bundlekit.model.finding import Finding
     from bundlekit.model.manifest import Manifest
     from bundlekit.pipeline import check, decide, decide_from, inspect, preflight, read_manifest
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Acceptance",
     "Appliance",
     "BundlekitError",
     "Decision",
     "Finding",
     "Inspection",
     "Manifest",
+    "Policy",
     "Report",
     "TrustStore",
     "__version__",
@@ -51,12 +53,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Acceptance": "model.decision",
     "Appliance": "model.appliance",
     "BundlekitError": "errors",
     "Decision": "model.decision",
     "Finding": "model.finding",
     "Inspection": "report.inspection",
     "Manifest": "model.manifest",
+    "Policy": "model.decision",
     "Report": "report.model",
     "TrustStore": "trust",
     "check": "pipeline",

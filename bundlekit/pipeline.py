@@ -24,8 +24,10 @@ from bundlekit import checks, integrity
 from bundlekit.checks.rule import Case
 from bundlekit.errors import UnreadableError
 from bundlekit.layout import reader
-from bundlekit.matrix import decide, decide_from
+from bundlekit.matrix import decide, decide_from, read_matrix
+from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
+from bundlekit.model.decision import Policy
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Question
 from bundlekit.report.build import release_of, report
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
-    from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 MAX_UNVOUCHED: Final = 64 * 2**30
 """Bytes of a bundle without trusted signature that are read unasked: a sparse file can claim any size."""
 
+STRICT: Final = Policy()
+"""No override, no accepted risk."""
+
 __all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
 
 
@@ -59,7 +63,8 @@ def check(
     *,
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
-    appliance: Appliance | None = None,
+    appliance: Appliance | Sequence[Appliance] | None = None,
+    policy: Policy = STRICT,
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
@@ -70,15 +75,16 @@ def check(
     """Judge the whole bundle ``file``: layout, every byte, signatures, and what else was asked.
 
     ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
-    ``appliance``: an installed state, that the bundle is to be judged for; without either, the bundle itself
-    is judged. ``at``: the time to use (aware; default: now). ``full``: compare the plain digests as well, and
-    read the payload even if nobody trusted vouches for the head, whatever its size. ``strict``: warnings refuse.
+    ``appliance``: an installed state or several, that the bundle is to be judged for; without either, the
+    bundle itself is judged. ``policy``: what the operator allows beyond the matrix. ``at``: the time to use
+    (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
+    trusted vouches for the head, whatever its size. ``strict``: warnings refuse.
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
     if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
     see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, at, full=full, strict=strict)
+    question = _question(trust, sources, appliance, policy, at, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -89,7 +95,8 @@ def preflight(
     size: int | None = None,
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
-    appliance: Appliance | None = None,
+    appliance: Appliance | Sequence[Appliance] | None = None,
+    policy: Policy = STRICT,
     at: dt.datetime | None = None,
     strict: bool = False,
     rules: Iterable[Rule] = checks.RULES,
@@ -99,7 +106,7 @@ def preflight(
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = replace(_question(trust, sources, appliance, at, full=False, strict=strict), scope="head")
+    question = replace(_question(trust, sources, appliance, policy, at, full=False, strict=strict), scope="head")
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
 
@@ -144,17 +151,20 @@ def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
 def _question(
     trust: TrustStore | None,
     sources: Sequence[str],
-    appliance: Appliance | None,
+    appliance: Appliance | Sequence[Appliance] | None,
+    policy: Policy,
     at: dt.datetime | None,
     *,
     full: bool,
     strict: bool,
 ) -> Question:
+    appliances = (appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ())
     at = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
         sources=tuple(sources),
-        appliance=appliance,
+        appliances=appliances,
+        policy=policy,
         digests=full,
         strict=strict,
         at=at.isoformat().replace("+00:00", "Z"),
@@ -222,12 +232,28 @@ def _measurable(bundle: Bundle) -> bool:
 
 
 def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
-    if bundle.manifest is None:
+    """One decision for each version and each state that was asked about; the matrix is read once for all."""
+    manifest = bundle.manifest
+    if manifest is None or not question.asks_who:
         return ()
-    decisions = [decide_from(bundle.manifest, version) for version in question.sources]
-    if question.appliance:
-        decisions.append(decide(bundle.manifest, question.appliance))
-    return tuple(decisions)
+    policy = _policy_for(bundle, question.policy)
+    matrix = read_matrix(manifest)
+    decisions = [decide_from(manifest, version, policy, matrix=matrix) for version in question.sources]
+    decisions += [decide(manifest, appliance, policy, matrix=matrix) for appliance in question.appliances]
+    return tuple(_bound(decision, bundle.id or "") for decision in decisions)
+
+
+def _policy_for(bundle: Bundle, policy: Policy) -> Policy:
+    """The policy without the risks that were accepted for another bundle."""
+    accepted = tuple(risk for risk in policy.accepted_risks if risk.bundle in ("", bundle.id))
+    return policy if len(accepted) == len(policy.accepted_risks) else replace(policy, accepted_risks=accepted)
+
+
+def _bound(decision: Decision, bundle_id: str) -> Decision:
+    """Acceptances are recorded for this bundle, so that nobody can take them for those of another."""
+    if not decision.accepted:
+        return decision
+    return replace(decision, accepted=tuple(replace(risk, bundle=bundle_id) for risk in decision.accepted))
 
 
 def _log(message: str, *details: object) -> None:

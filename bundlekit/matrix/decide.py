@@ -55,7 +55,7 @@ STRICT: Final = Policy()
 
 
 def decide(
-    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | None = None
+    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | Unreadable | None = None
 ) -> Decision:
     """Whether this appliance may take this bundle. Reads no file and raises nothing.
 
@@ -81,7 +81,7 @@ def decide_from(
     policy: Policy = STRICT,
     *,
     model: str | None = None,
-    matrix: ReadMatrix | None = None,
+    matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
 

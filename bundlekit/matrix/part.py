@@ -60,13 +60,13 @@ def rule_part(case: Case, part: Installed) -> Ruling:
             return ruled(
                 "same-version-other-build",
                 f"{part.version} is installed already, as build {build}; the bundle has build {new_build}.",
-                "Take a newer version; another build of the same one needs the override for that.",
+                "Take a newer version; another build of the same one needs --allow-same-version.",
                 override="allow-same-version" if case.policy.allow_same_version else "",
             )
         return ruled(
             "same-version",
             f"{part.version} is installed already.",
-            "Nothing has to be done; to install it once more needs the override for that.",
+            "Nothing has to be done; to install it once more needs --allow-reinstall.",
             override="allow-reinstall" if case.policy.allow_reinstall else "",
         )
     if installed > target and not case.policy.allow_downgrade:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from bundlekit.integrity import Covered
 from bundlekit.model.bundle import Section
-from bundlekit.model.decision import Decision
+from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
 from bundlekit.model.primitives import Frozen
@@ -20,13 +20,17 @@ class Tool(Frozen, frozen=True, kw_only=True):
 
 
 class Asked(Frozen, frozen=True, kw_only=True):
-    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust and state."""
+    """The inputs: the file's name as given, the time used, digests of trust and state, the operator's policy.
+
+    Digests are SHA-256; that of several states is over their digests.
+    """
 
     file: str
     at: str
     trust: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
+    policy: Policy = Policy()
     full: bool = False
     strict: bool = False
 
