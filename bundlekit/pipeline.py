@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from bundlekit import checks, integrity
 from bundlekit.checks.rule import Case
-from bundlekit.errors import UnreadableError
+from bundlekit.errors import TrustError, UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from, read_matrix
 from bundlekit.model.appliance import Appliance
@@ -131,15 +131,21 @@ def inspect(file: str | Path) -> Inspection:
     )
 
 
-def read_manifest(file: str | Path | bytes | Source) -> Manifest:
-    """The manifest of a bundle, or of its first bytes, for :func:`decide`. Verifies nothing.
+def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None = None) -> Manifest:
+    """The manifest of a bundle, or of its first bytes, for :func:`decide`.
 
+    Verifies nothing, unless there is ``trust``: then TrustError if nobody who is trusted vouches for it.
     Raises UnreadableError, with what is wrong, if there is no manifest that can be read.
     """
     with _opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
         bundle = reader.read(source)
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
+        if trust and not vouched(Evidence(signatures=_verify(bundle, dt.datetime.now(dt.UTC), trust))):
+            raise TrustError(
+                f"{source.name}: nobody who is trusted vouches for it.",
+                next_step=f"`bundlekit check {source.name}` says why; without --trust it is read as a claim.",
+            )
     return bundle.manifest
 
 

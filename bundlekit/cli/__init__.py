@@ -21,6 +21,7 @@ VERBS: Final = {
     "extract": "Take a component, the head or a signature out of a bundle.",
     "inspect": "Show what a bundle claims to be. Verifies nothing.",
     "keygen": "Make a throw-away PKI for trying out.",
+    "matrix": "Look at an upgrade matrix before it ships: its table, its mistakes, what it changes.",
     "preflight": "Judge head and signatures only, in a moment, whatever the size.",
     "schema": "Print the JSON Schema of a file or an output.",
     "sign": "Sign a bundle in place, or attach a signature made elsewhere.",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bundlekit.integrity import Progress
+    from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.finding import Verdict
+    from bundlekit.model.manifest import Manifest
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
@@ -179,6 +181,32 @@ def load_appliances(path: Path | None) -> tuple[Appliance, ...]:
             raise ConfigError(f"{path}: the pair {state.pair} is there more than once")
         seen.add(state.pair)
     return tuple(states)
+
+
+def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
+    """The manifest in a bundle, or the one that a SPEC.toml would give it.
+
+    With ``trust`` only from a bundle that it vouches for; without, it is said that nobody was asked.
+    """
+    from bundlekit import pipeline
+
+    if path.suffix == ".toml":
+        from bundlekit.authoring.spec import load_manifest
+
+        return load_manifest(path)
+    if trust is None:
+        click.echo(f"NOT VERIFIED: who signed {path} was not checked (--trust)", err=True)
+    return pipeline.read_manifest(path, trust=trust)
+
+
+def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
+    """The matrix in a bundle or behind a SPEC.toml; ConfigError if it cannot be read."""
+    from bundlekit.matrix.read import Unreadable, read_matrix
+
+    read = read_matrix(load_manifest(path, trust))
+    if isinstance(read, Unreadable):
+        raise ConfigError(f"{path}: {read.problems[0].message}", next_step=f"bundlekit matrix lint {path}")
+    return read
 
 
 def colours(stream: Any) -> bool:

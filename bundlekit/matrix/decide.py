@@ -95,7 +95,7 @@ def decide_from(
     if fault := whole.rule_bundle(case, version):  # 3-4
         return _decision(case, [fault])
     models: Sequence[str | None] = [model]
-    if model is None and _tells_models_apart(manifest.matrix):
+    if model is None and tells_models_apart(manifest.matrix):
         models = manifest.models
     parts = [  # 7-17
         rule_part(
@@ -113,7 +113,8 @@ def decide_from(
     return _decision(case, parts)
 
 
-def _tells_models_apart(matrix: Matrix) -> bool:
+def tells_models_apart(matrix: Matrix) -> bool:
+    """Whether what the matrix decides depends on the model."""
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
