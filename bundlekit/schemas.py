@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bundlekit.matrix.diff import Diff
+from bundlekit.matrix.lint import LintReport
+from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
 
-SCHEMAS: Final = {"manifest": Manifest, "state": Appliance, "report": Report, "inspection": Inspection}
+FILES: Final = {"manifest": Manifest, "state": Appliance}
+OUTPUTS: Final = {
+    "report": Report,
+    "inspection": Inspection,
+    "lint": LintReport,
+    "matrix-table": Table,
+    "matrix-diff": Diff,
+}
+SCHEMAS: Final = FILES | OUTPUTS
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -22,7 +33,7 @@ def schema(name: str) -> dict[str, Any]:
 
     kind = SCHEMAS[name]
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
-    return made if name in ("report", "inspection") else _without_null(made)
+    return made if name in OUTPUTS else _without_null(made)
 
 
 def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value

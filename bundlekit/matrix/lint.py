@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from bundlekit.errors import VersionError
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
-from bundlekit.matrix.decide import decide_from
 from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.routes import Routes
@@ -87,12 +86,12 @@ class Ground:
         self.versions = sorted(installed)
         self.supported = [one for one in self.versions if supported is None or one.text in supported]
         self.models = models_apart(read)
-        self.decisions: dict[tuple[Version, str | None], Decision] = {
-            (version, model): decide_from(read.manifest, version.text, model=model, matrix=read)
-            for version in self.versions
-            for model in self.models
-        }
         self.routes = {model: Routes(read, others, model) for model in self.models}
+        self.decisions: dict[tuple[Version, str | None], Decision] = {
+            (version, model): routes.decided(read, version.text)
+            for version in self.versions
+            for model, routes in self.routes.items()
+        }
         self.detours = {
             model: [
                 version
@@ -309,7 +308,7 @@ def stop_blocked(ground: Ground) -> Iterator[Said]:
         for model, routes in ground.routes.items():
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
-                whole = decide_from(ground.read.manifest, stop.via.text, model=model, matrix=ground.read).whole
+                whole = routes.decided(ground.read, stop.via.text).whole
                 yield Said(f"The stop leads to {on}, and from there: {whole.message}", on, stop.entry.id)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.decision import Decision
 
 
 class State(Frozen, frozen=True, kw_only=True):
@@ -45,7 +46,15 @@ class Routes:
         self.bundles = {one.manifest.version: one for one in (*bundles, target)}
         self.model = model
         self._hops: dict[State, tuple[State, ...]] = {}
+        self._decided: dict[tuple[str, str], Decision] = {}
         self._stuck: set[State] = set()
+
+    def decided(self, bundle: ReadMatrix, version: str) -> Decision:
+        """What a bundle's matrix decides about a mere version, worked out once."""
+        key = (bundle.manifest.version, version)
+        if key not in self._decided:
+            self._decided[key] = decide_from(bundle.manifest, version, model=self.model, matrix=bundle)
+        return self._decided[key]
 
     def plain(self, version: str) -> State:
         """The state of a pair on which a version was installed, and nothing failed."""
@@ -107,7 +116,7 @@ class Routes:
         if self._spoken_against(bundle, state):
             return False
         if state.shared is None:
-            return decide_from(bundle.manifest, state.version, model=self.model, matrix=bundle).allowed
+            return self.decided(bundle, state.version).allowed
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
         appliance = Appliance(
