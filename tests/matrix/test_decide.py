@@ -420,7 +420,7 @@ def test_a_part_that_has_the_version_is_no_fault_while_another_has_to_move():
 def test_what_does_not_move_loses_no_fix_and_leaves_nothing_behind():
     decision = decide(manifest(), state(version="5.40.00", includes=["HF-140"]))
     assert decision.kind == "upgrade"
-    assert decision.leftovers == ()
+    assert [leftover.failure for leftover in decision.leftovers] == ["storage"]
 
 
 def test_a_part_can_be_installed_once_more_while_another_moves():
@@ -467,7 +467,8 @@ def test_the_state_that_a_failure_of_the_active_leaves_is_foreseen(storage, work
     new = [{"id": "new", "appliance": "5.40.00", "storage": "3.4.0"}] if storage else []
     decision = decide(manifest({"works-together": old + new}), state())
     assert decision.allowed
-    (leftover,) = decision.leftovers
+    leftover = next(one for one in decision.leftovers if one.failure == "active")
+    assert [one.failure for one in decision.leftovers] == ["active", "storage", "standby"]
     assert leftover.components == {"appliance": "5.30.02", "storage": "3.4.0"}
     assert (leftover.works, leftover.entry) == (works, "old" if works else "")
     assert leftover.message.endswith(says)
