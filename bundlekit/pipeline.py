@@ -68,7 +68,7 @@ def check(
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
-    rules: Iterable[Rule] = checks.RULES,
+    rules: Iterable[Rule] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
@@ -99,7 +99,7 @@ def preflight(
     policy: Policy = STRICT,
     at: dt.datetime | None = None,
     strict: bool = False,
-    rules: Iterable[Rule] = checks.RULES,
+    rules: Iterable[Rule] | None = None,
 ) -> Report:
     """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
 
@@ -168,7 +168,7 @@ def _question(
     at = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
-        sources=tuple(sources),
+        sources=(sources,) if isinstance(sources, str) else tuple(sources),
         appliances=appliances,
         policy=policy,
         digests=full,
@@ -181,7 +181,7 @@ def _judge(
     source: Source,
     question: Question,
     trust: TrustStore | None,
-    rules: Iterable[Rule],
+    rules: Iterable[Rule] | None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
@@ -196,7 +196,7 @@ def _judge(
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     decisions = _decisions(bundle, question) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
-    judgement = checks.judge(case, rules)
+    judgement = checks.judge(case, checks.RULES if rules is None else rules)
     return report(
         name=source.name,
         bundle=bundle,

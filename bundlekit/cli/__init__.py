@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 import bundlekit
-from bundlekit.errors import BundlekitError, SigningError
+from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
 
 VERBS: Final = {
@@ -50,7 +50,7 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from bundlekit.config import nearest
+            from bundlekit.mistakes import nearest
 
             ctx.fail(f"no verb {args[0]!r}{nearest(args[0], set(VERBS))}")
         return super().resolve_command(ctx, args)
@@ -91,7 +91,7 @@ def run(args: list[str] | None = None) -> int:
         click.echo(f"bundlekit: {escape(str(error))}", err=True)
         if error.next_step:
             click.echo(f"next: {escape(error.next_step)}", err=True)
-        return 1 if isinstance(error, SigningError) else 3
+        return 3
     except BrokenPipeError:
         # Whoever read our output has gone; a second error while Python flushes at exit would be noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,7 +36,7 @@ TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "b
 
 Decorator = Any  # click's decorators change a function's type in ways mypy does not follow
 
-path_type: Final = click.Path(path_type=Path)
+path_type: Final = click.Path(path_type=Path, readable=False)
 bundle_argument: Final = click.argument("bundle", type=path_type)
 
 
@@ -164,6 +164,8 @@ def asked(options: dict[str, Any]) -> dict[str, Any]:
         allow_downgrade=options.pop("allow_downgrade"),
         accepted_risks=options.pop("accepted_risks"),
     )
+    if not all(options["sources"]):
+        raise click.UsageError("--from needs a version")
     trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
     return {"trust": trust, "appliance": states, "policy": policy, **options}
 
@@ -207,6 +209,18 @@ def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
     if isinstance(read, Unreadable):
         raise ConfigError(f"{path}: {read.problems[0].message}", next_step=f"bundlekit matrix lint {path}")
     return read
+
+
+def refuse_to_overwrite(output: Path | None, *inputs: Path | None) -> None:
+    """UsageError if the file to write is one of those that are read, under whatever name."""
+    for path in inputs:
+        if path and output and output.exists() and path.exists() and path.samefile(output):
+            raise click.UsageError(f"--output {output} is also read: nothing was done")
+
+
+def count(number: int, noun: str) -> str:
+    """``1 signature``, ``2 signatures``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def colours(stream: Any) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
 from bundlekit.model.matrix import (
     Alias,
     Block,
@@ -112,7 +113,7 @@ def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
         return entry
     for key in when:
         if key not in ("fact", *TESTS):
-            raise ConfigError(f"{where}.when: unknown key {key!r}{config.nearest(key, {'fact', *TESTS})}")
+            raise ConfigError(f"{where}.when: unknown key {key!r}{nearest(key, {'fact', *TESTS})}")
     tests = [key for key in when if key != "fact"]
     if len(tests) != 1:
         raise ConfigError(f"{where}.when: needs exactly one of {', '.join(TESTS)}, and has {len(tests)}")
