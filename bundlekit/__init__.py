@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bundlekit.advisories import load_advisory
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
@@ -47,6 +48,7 @@ __all__ = [
     "decide_from",
     "extract",
     "inspect",
+    "load_advisory",
     "load_trust",
     "preflight",
     "read_manifest",
@@ -68,6 +70,7 @@ _HOMES = {
     "decide_from": "pipeline",
     "extract": "extraction",
     "inspect": "pipeline",
+    "load_advisory": "advisories",
     "load_trust": "trust",
     "preflight": "pipeline",
     "read_manifest": "pipeline",

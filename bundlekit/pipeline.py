@@ -22,9 +22,9 @@ from msgspec.structs import replace
 
 from bundlekit import checks, integrity
 from bundlekit.checks.rule import Case
-from bundlekit.errors import TrustError, UnreadableError
+from bundlekit.errors import AdvisoryError, TrustError, UnreadableError
 from bundlekit.layout import reader
-from bundlekit.matrix import decide, decide_from, read_matrix
+from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.decision import Policy
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
@@ -65,6 +66,7 @@ def check(
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
@@ -76,7 +78,8 @@ def check(
 
     ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
     ``appliance``: an installed state or several, that the bundle is to be judged for; without either, the
-    bundle itself is judged. ``policy``: what the operator allows beyond the matrix. ``at``: the time to use
+    bundle itself is judged. ``policy``: what the operator allows beyond the matrix, ``advice``: what was learnt
+    since it shipped (`load_advisory`); of another product it is an AdvisoryError. ``at``: the time to use
     (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
     trusted vouches for the head, whatever its size. ``strict``: warnings refuse.
 
@@ -84,7 +87,7 @@ def check(
     if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
     see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, policy, at, full=full, strict=strict)
+    question = _question(trust, sources, appliance, policy, advice, at, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -97,6 +100,7 @@ def preflight(
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     at: dt.datetime | None = None,
     strict: bool = False,
     rules: Iterable[Rule] | None = None,
@@ -106,7 +110,9 @@ def preflight(
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = replace(_question(trust, sources, appliance, policy, at, full=False, strict=strict), scope="head")
+    question = replace(
+        _question(trust, sources, appliance, policy, advice, at, full=False, strict=strict), scope="head"
+    )
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
 
@@ -159,6 +165,7 @@ def _question(
     sources: Sequence[str],
     appliance: Appliance | Sequence[Appliance] | None,
     policy: Policy,
+    advice: Advice | None,
     at: dt.datetime | None,
     *,
     full: bool,
@@ -171,6 +178,7 @@ def _question(
         sources=(sources,) if isinstance(sources, str) else tuple(sources),
         appliances=appliances,
         policy=policy,
+        advice=advice,
         digests=full,
         strict=strict,
         at=at.isoformat().replace("+00:00", "Z"),
@@ -240,13 +248,28 @@ def _measurable(bundle: Bundle) -> bool:
 def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
     """One decision for each version and each state that was asked about; the matrix is read once for all."""
     manifest = bundle.manifest
-    if manifest is None or not question.asks_who:
+    if manifest is None or not (question.asks_who or question.advice):
         return ()
+    if question.advice:
+        manifest = _advised(manifest, question.advice)
+        if not question.asks_who:
+            return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
     matrix = read_matrix(manifest)
     decisions = [decide_from(manifest, version, policy, matrix=matrix) for version in question.sources]
     decisions += [decide(manifest, appliance, policy, matrix=matrix) for appliance in question.appliances]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
+
+
+def _advised(manifest: Manifest, advice: Advice) -> Manifest:
+    """The manifest as the advisories restrict it; AdvisoryError if they are about something else."""
+    if advice.advisory.product != manifest.product:
+        raise AdvisoryError(
+            f"The advisories are for the product {advice.advisory.product}, and the bundle is for {manifest.product}.",
+            rule="advisory-wrong-product",
+            next_step=f"Give the advisories for {manifest.product}.",
+        )
+    return restricted(manifest, advice.advisory)
 
 
 def _policy_for(bundle: Bundle, policy: Policy) -> Policy:

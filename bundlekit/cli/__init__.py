@@ -15,6 +15,7 @@ from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
 
 VERBS: Final = {
+    "advisory": "Say what was learnt after a release shipped, in a signed file that only restricts.",
     "build": "Build an update.bin from a SPEC.toml.",
     "check": "Judge bundles: layout, every byte, signatures, and who may install them.",
     "explain": "Explain a rule, the format, the exit codes, ….",

@@ -106,6 +106,14 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             help="Accept this risk of the matrix; with the digest, only while it reads the same.",
         ),
+        click.option("--advisories", type=path_type, help="What was learnt since: a signed file that only restricts."),
+        click.option(
+            "--advisory-serial-at-least",
+            "serial_at_least",
+            type=click.IntRange(0),
+            default=0,
+            help="Refuse advisories with a lower serial: the one used last time.",
+        ),
         click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
         click.option("--strict", is_flag=True, help="Warnings refuse, too."),
         click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True),
@@ -167,7 +175,13 @@ def asked(options: dict[str, Any]) -> dict[str, Any]:
     if not all(options["sources"]):
         raise click.UsageError("--from needs a version")
     trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
-    return {"trust": trust, "appliance": states, "policy": policy, **options}
+    advisories, at_least = options.pop("advisories"), options.pop("serial_at_least")
+    advice = None
+    if advisories:
+        from bundlekit.advisories import load_advisory
+
+        advice = load_advisory(advisories, trust=trust, at=options["at"], serial_at_least=at_least)
+    return {"trust": trust, "appliance": states, "policy": policy, "advice": advice, **options}
 
 
 def load_appliances(path: Path | None) -> tuple[Appliance, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bundlekit.integrity import Covered
+from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import SignatureEvidence
@@ -22,7 +23,8 @@ class Tool(Frozen, frozen=True, kw_only=True):
 class Asked(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name as given, the time used, digests of trust and state, the operator's policy.
 
-    Digests are SHA-256; that of several states is over their digests.
+    Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
+    used.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     policy: Policy = Policy()
+    advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False
 
