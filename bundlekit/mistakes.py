@@ -11,6 +11,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 
 import msgspec
 
+MAX_SHOWN: Final = 64
+"""Characters of a wrong value that a message repeats."""
+
 _SEGMENT: Final = r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]"
 
 
@@ -28,14 +31,15 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> 
     place = _follow(at, kind, data)
     where = f"at {place.path!r}: " if place.path else ""
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
-        return f"{where}unknown key {match[1]!r}{nearest(match[1], _keys(place.kind))}"
+        return f"{where}unknown key {_shown(match[1])}{nearest(match[1], _keys(place.kind))}"
     if match := re.fullmatch(r"Object missing required field `(.*)`", text):
         return f"{where}the key {match[1]!r} is missing"
     if match := re.fullmatch(r"Invalid enum value (.*)", text, re.DOTALL):
         allowed = ", ".join(str(value) for value in _literals(place.kind))
-        return f"{where}{match[1]} is not one of {allowed}"
+        found = _shown(match[1].removeprefix("'").removesuffix("'"))
+        return f"{where}{found} is not one of {allowed}"
     if "matching regex" in text and (description := _description(place.kind)):
-        what = "the key" if at.startswith("`key`") else repr(place.data) if isinstance(place.data, str) else "it"
+        what = "the key" if at.startswith("`key`") else _shown(place.data) if isinstance(place.data, str) else "it"
         return f"{where}{what} has to be {description[:1].lower()}{description[1:].rstrip('.')}"
     return f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
 
@@ -47,6 +51,11 @@ def nearest(key: str, known: set[str]) -> str:
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
+
+
+def _shown(text: str) -> str:
+    """A text of the document in quotes, no more of it than a message can bear."""
+    return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
 
 
 def _follow(at: str, kind: Any, data: Any) -> _Place:  # noqa: ANN401 - a type, and any data

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import construct as c
 import msgspec
 
-from bundlekit.config import explain
 from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical, update_bin
+from bundlekit.mistakes import explain
 from bundlekit.model.advisory import Advisory
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen

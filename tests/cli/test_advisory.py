@@ -177,6 +177,6 @@ def test_mistakes_in_an_advisory_are_named(cli, shop, text, message):
 
 def test_nobody_builds_advisories_without_a_key(cli, shop):
     Path("ADVISORY.toml").write_text(ADVISORY)
-    assert cli("advisory", "build", "ADVISORY.toml", "-o", "x").code == 1
+    assert cli("advisory", "build", "ADVISORY.toml", "-o", "x").code == 3
     assert cli("advisory", "build", "ADVISORY.toml").code == 2
     assert load(Path("ADVISORY.toml")).blocks[0].into == "5.40.00"
