@@ -20,15 +20,15 @@ MAX_FILE: Final = 16 * 1024 * 1024
 """No file that a person maintains comes near 16 MiB; a larger one is a mistake or an attack."""
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a configuration file of at most 16 MiB; ConfigError if it cannot be read."""
+def read_file(path: Path, *, limit: int = MAX_FILE) -> bytes:
+    """The bytes of a configuration file of at most ``limit`` bytes; ConfigError if it cannot be read."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE:
-        raise ConfigError(f"{path}: is larger than {MAX_FILE} bytes")
+    if len(data) > limit:
+        raise ConfigError(f"{path}: is larger than {limit} bytes")
     return data
 
 
