@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundlekit.advisories import load_advisory
+    from bundlekit.catalog import find_path
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
@@ -47,6 +48,7 @@ __all__ = [
     "decide",
     "decide_from",
     "extract",
+    "find_path",
     "inspect",
     "load_advisory",
     "load_trust",
@@ -69,6 +71,7 @@ _HOMES = {
     "decide": "pipeline",
     "decide_from": "pipeline",
     "extract": "extraction",
+    "find_path": "catalog",
     "inspect": "pipeline",
     "load_advisory": "advisories",
     "load_trust": "trust",

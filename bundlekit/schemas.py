@@ -9,6 +9,7 @@ from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
+from bundlekit.model.path import Path
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
 
@@ -19,6 +20,7 @@ OUTPUTS: Final = {
     "lint": LintReport,
     "matrix-table": Table,
     "matrix-diff": Diff,
+    "path": Path,
 }
 SCHEMAS: Final = FILES | OUTPUTS
 
