@@ -66,9 +66,9 @@ def command(
         if version is None or appliance or trusted:
             raise click.UsageError("--graph needs --from, and takes neither --appliance nor --trust")
         from bundlekit.matrix.graph import load_graph
-        from bundlekit.matrix.route import route
+        from bundlekit.matrix.graph_path import find_graph_path
 
-        way = route(load_graph(graph), version, goal, [one.risk for one in accepted])
+        way = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
     else:
         if (version is None) == (appliance is None):
             raise click.UsageError("one of --from and --appliance is needed")

@@ -15,7 +15,8 @@ fewest minutes; then the one through the newest releases.
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -138,6 +139,8 @@ class _Search:
             if self._nears(way.state, nearest.state):
                 nearest = way
             for rank, offer in enumerate(self.offers):
+                if isinstance(way.state, str) and msgspec.json.encode(offer.manifest.version) in settled:
+                    continue  # a mere version that was reached before, and no worse
                 decision = self.decide(rank, way.state)
                 if self.decisions > MAX_DECISIONS:
                     raise BundlekitError(
@@ -309,34 +312,38 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
     kin: dict[object, list[ReadMatrix]] = {}
     for offer in offers:
         kin.setdefault(_kinship(offer.matrix), []).append(offer.matrix)
-    restricted = {
-        kinship: {
-            "stops": _merged(matrix.stops for matrix in matrices),
-            "withdrawn": _merged(matrix.withdrawn for matrix in matrices),
-            "dead_ends": _merged(matrix.dead_ends for matrix in matrices),
-        }
-        for kinship, matrices in kin.items()
-        if len(matrices) > 1
-    }
-    merged = []
+    stops, withdrawn, dead_ends = (
+        {kinship: _merged(getattr(matrix, field) for matrix in matrices) for kinship, matrices in kin.items()}
+        for field in ("stops", "withdrawn", "dead_ends")
+    )
+    restricted = []
     for offer in offers:
-        kinship = _kinship(offer.matrix)
-        twins = [matrix for matrix in kin[kinship] if matrix.own == offer.matrix.own]
-        also = {
-            "blocks": _merged(matrix.blocks for matrix in twins),
-            "risks": _merged(matrix.risks for matrix in twins),
-        }
-        merged.append(replace(offer, matrix=replace(offer.matrix, **restricted.get(kinship, {}), **also)))
-    return merged
+        matrix, kinship = offer.matrix, _kinship(offer.matrix)
+        twins = [one for one in kin[kinship] if one.own == matrix.own]
+        # To others the latest of a kind is one that came before this; but this is of that kind itself.
+        above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
+        merged = replace(
+            matrix,
+            stops=_merged((matrix.stops, above)),
+            withdrawn=withdrawn[kinship],
+            dead_ends=dead_ends[kinship],
+            blocks=_merged(one.blocks for one in twins),
+            risks=_merged(one.risks for one in twins),
+        )
+        restricted.append(replace(offer, matrix=merged))
+    return restricted
 
 
 def _kinship(matrix: ReadMatrix) -> object:
     return matrix.manifest.product, matrix.lead, matrix.own.scheme
 
 
-def _merged(entries: Iterable[Iterable[object]]) -> tuple[object, ...]:
+def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
     """All entries, those that say the same once: a release repeats most of what the one before it said."""
-    return tuple({msgspec.json.encode(one.entry): one for some in entries for one in some}.values())  # type: ignore[attr-defined] # all have an entry
+    distinct: dict[bytes, Any] = {}
+    for one in chain.from_iterable(entries):
+        distinct.setdefault(msgspec.json.encode(one.entry), one)
+    return tuple(distinct.values())
 
 
 def _latest_of_stops(offers: Sequence[Offer]) -> dict[int, bool]:

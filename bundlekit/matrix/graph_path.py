@@ -17,7 +17,7 @@ MAX_NAMED: Final = 8
 """Versions that a sentence names before it counts the rest."""
 
 
-def route(graph: Graph, start: str, goal: str, accepted: Collection[str] = ()) -> Path:
+def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[str] = ()) -> Path:
     """The way from ``start`` to ``goal`` with the fewest hops; of several, the one whose last stops are newest.
 
     ``accepted`` are names of risks: a conditional edge is taken only if all of its risks are accepted. Takes

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.matrix.graph import Graph, Node, load_graph, release_order
-from bundlekit.matrix.route import hops_from, route
+from bundlekit.matrix.graph_path import find_graph_path, hops_from
 from tests.matrix.graphs import cases, graph, shared
 
 
@@ -38,12 +38,12 @@ def test_cases_of_openshift():
     one = load_graph(shared("openshift-stable-4.8.json"))
     edges = {(one.nodes[a].version, one.nodes[b].version) for a, b in one.edges}
     for case in cases("openshift-stable-4.8-cases.jsonl"):
-        way = route(one, case["from"], case["to"])
+        way = find_graph_path(one, case["from"], case["to"])
         assert (len(way.hops) if way.found else None) == case["min_hops"], case
         assert ((case["from"], case["to"]) in edges) == case["direct_edge"]
         assert all((hop.from_, hop.to) in edges for hop in way.hops)
         if case["conditional_edge_risks"]:
-            taken = route(one, case["from"], case["to"], case["conditional_edge_risks"])
+            taken = find_graph_path(one, case["from"], case["to"], case["conditional_edge_risks"])
             assert taken.found
             assert list(taken.accepted) == case["conditional_edge_risks"]
             assert [obstacle.entry for obstacle in way.obstacles] == case["conditional_edge_risks"]
@@ -53,10 +53,10 @@ def test_cases_of_fedora_coreos():
     one = load_graph(shared("fcos-stable.json"))
     last = one.nodes[-1].version
     for case in cases("fcos-stable-cases.jsonl"):
-        way = route(one, case["from"], last)
+        way = find_graph_path(one, case["from"], last)
         assert way.found
         assert [hop.to for hop in way.hops] == case["expected_path"]
-    assert len(route(one, one.nodes[0].version, last).hops) == 20
+    assert len(find_graph_path(one, one.nodes[0].version, last).hops) == 20
 
 
 # --- choices ---
@@ -65,7 +65,7 @@ def test_cases_of_fedora_coreos():
 def test_of_the_shortest_the_one_with_the_newest_stops():
     edges = "1.0>1.1 1.0>1.2 1.0>1.3 1.1>1.9 1.2>1.9 1.3>1.9"
     for nodes in (["1.0", "1.1", "1.2", "1.3", "1.9"], ["1.9", "1.3", "1.1", "1.2", "1.0"]):
-        assert [hop.to for hop in route(graph(nodes, edges), "1.0", "1.9").hops] == ["1.3", "1.9"]
+        assert [hop.to for hop in find_graph_path(graph(nodes, edges), "1.0", "1.9").hops] == ["1.3", "1.9"]
 
 
 def test_newest_is_what_was_released_last():
@@ -76,19 +76,19 @@ def test_newest_is_what_was_released_last():
         ("39.0", {"age_index": "3"}),
     ]
     one = graph(nodes, "36.0>38.0 36.0>37.9 38.0>39.0 37.9>39.0")
-    assert [hop.to for hop in route(one, "36.0", "39.0").hops] == ["37.9", "39.0"]
+    assert [hop.to for hop in find_graph_path(one, "36.0", "39.0").hops] == ["37.9", "39.0"]
 
 
 def test_there_already():
-    way = route(graph(["1", "2"], "1>2"), "2", "2")
+    way = find_graph_path(graph(["1", "2"], "1>2"), "2", "2")
     assert way.found
     assert way.hops == ()
 
 
 def test_a_cycle_ends():
     one = graph(["1", "2", "3"], "1>2 2>1 2>2")
-    assert route(one, "1", "2").found
-    assert not route(one, "1", "3").found
+    assert find_graph_path(one, "1", "2").found
+    assert not find_graph_path(one, "1", "3").found
 
 
 RISK = [{"name": "Slow", "message": "It is slow.", "url": "https://example.com/slow"}]
@@ -116,7 +116,7 @@ RISK = [{"name": "Slow", "message": "It is slow.", "url": "https://example.com/s
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_no_way(one, start, goal, nearest, kind, says):
-    way = route(one, start, goal)
+    way = find_graph_path(one, start, goal)
     assert not way.found
     assert way.nearest == nearest
     assert [obstacle.kind for obstacle in way.obstacles] == [kind]
@@ -140,7 +140,7 @@ def test_the_way_is_one_of_edges_and_as_short_as_networkx_finds(one, data):
     start, goal = (data.draw(st.sampled_from(one.nodes)).version for _ in range(2))
     judge = networkx.DiGraph([(one.nodes[a].version, one.nodes[b].version) for a, b in one.edges])
     judge.add_nodes_from(node.version for node in one.nodes)
-    way = route(one, start, goal)
+    way = find_graph_path(one, start, goal)
     stations = [start, *(hop.to for hop in way.hops)]
     assert all(judge.has_edge(hop.from_, hop.to) for hop in way.hops)
     assert [hop.from_ for hop in way.hops] == stations[:-1]
@@ -156,11 +156,11 @@ def test_the_way_is_one_of_edges_and_as_short_as_networkx_finds(one, data):
 @given(any_graph(), st.data())
 def test_an_edge_less_never_shortens_a_way_and_their_order_does_not_matter(one, data):
     start, goal = (data.draw(st.sampled_from(one.nodes)).version for _ in range(2))
-    before = route(one, start, goal)
+    before = find_graph_path(one, start, goal)
     shuffled = Graph(nodes=one.nodes, edges=tuple(data.draw(st.permutations(one.edges))))
-    assert route(shuffled, start, goal) == before
+    assert find_graph_path(shuffled, start, goal) == before
     if one.edges:
         out = data.draw(st.integers(0, len(one.edges) - 1))
-        after = route(Graph(nodes=one.nodes, edges=one.edges[:out] + one.edges[out + 1 :]), start, goal)
+        after = find_graph_path(Graph(nodes=one.nodes, edges=one.edges[:out] + one.edges[out + 1 :]), start, goal)
         assert before.found or not after.found
         assert not after.found or len(after.hops) >= len(before.hops)
