@@ -22,7 +22,8 @@ import msgspec
 from msgspec import Meta, field
 
 from bundlekit import config
-from bundlekit.errors import ConfigError, VersionError
+from bundlekit.errors import ConfigError
+from bundlekit.mistakes import VersionError, explain
 from bundlekit.model.primitives import Frozen, VersionText
 from bundlekit.versions import scheme_named
 
@@ -154,7 +155,7 @@ def read_graph(data: bytes, *, where: str) -> Graph:
     try:
         file = _decode(data)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {config.explain(error, _GraphFile)}") from error
+        raise ConfigError(f"{where}: {explain(error, _GraphFile)}") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: is not JSON: {error}") from error
     if len(file.nodes) > MAX_NODES:

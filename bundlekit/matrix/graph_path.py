@@ -137,7 +137,7 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
 
 
 def _unknown(version: str, graph: Graph) -> Obstacle:
-    from bundlekit.config import nearest  # with its imports, for a mistyped version only
+    from bundlekit.mistakes import nearest  # with its imports, for a mistyped version only
 
     hint = nearest(version, {node.version for node in graph.nodes})
     return Obstacle(subject=version, kind="unknown-version", message=f"The graph has no release {version}{hint}")
