@@ -46,14 +46,15 @@ class Node(Frozen, frozen=True, kw_only=True):
     """A release: its version, where its payload is, and whatever else its publisher says of it."""
 
     version: VersionText
-    payload: str = ""
-    metadata: dict[str, Any] = {}
+    payload: str | None = None
+    metadata: dict[str, Any] | None = None
 
     def says(self, key: str) -> object:
         """The metadata whose key is ``key`` or ends with ``.key``; None if there is none."""
-        if key in self.metadata:
-            return self.metadata[key]
-        return next((value for name, value in self.metadata.items() if name.rpartition(".")[2] == key), None)
+        metadata = self.metadata or {}
+        if key in metadata:
+            return metadata[key]
+        return next((value for name, value in metadata.items() if name.rpartition(".")[2] == key), None)
 
     def is_marked(self, key: str) -> bool:
         """Whether the metadata say so: ``true``, ``"true"``, or an object with details."""
@@ -134,7 +135,7 @@ class _ConditionalEdges(Frozen, frozen=True, kw_only=True):
 
 
 class _GraphFile(Frozen, frozen=True, kw_only=True):
-    """``edges`` and ``conditionalEdges`` may be null, which is how Go writes an empty list."""
+    """The file. Null, which is how Go writes what is empty, is as good as nothing there."""
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]], ...] | None = None

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from bundlekit.model.manifest import Manifest
     from bundlekit.versions import Version
 
-MAX_DECISIONS: Final = 200_000
-"""Decisions after which the search gives up rather than run on; one takes some 50 microseconds."""
+MAX_WORK: Final = 20_000_000
+"""Matrix entries after which the search gives up rather than run on, a decision counting as 20 more: half a minute."""
+MAX_RESTRICTIONS: Final = 1_000_000
+"""Entries that all bundles together may take over from one another."""
 MAX_OBSTACLES: Final = 8
 """Bundles between here and there whose refusals are told."""
 
@@ -62,9 +64,10 @@ class Offer(Frozen, frozen=True, kw_only=True):
 def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy = STRICT) -> Path:
     """The shortest way from ``start`` to ``goal``, the version of a bundle, by updates with ``offers``.
 
-    Raises BundlekitError if that takes more than 200,000 decisions.
+    Raises BundlekitError if that takes too long, and if a mere version is given and it cannot be told of which
+    product.
     """
-    search = _Search(offers, goal, policy)
+    search = _Search(_of_one_product(offers, goal) if isinstance(start, str) else offers, goal, policy)
     here = _version_text(start, search.lead)
     answer = Path(from_=here, to=goal, found=True)
     if search.is_there(start):
@@ -104,13 +107,20 @@ class _Search:
         self.policy = policy
         self.goals = {rank for rank, one in enumerate(self.offers) if _parse(one.matrix, goal) == one.matrix.own}
         self.latest = _latest_of_stops(self.offers)
-        self.decisions = 0
+        self.weights = [20 + _entries(one.matrix) for one in self.offers]
+        self.work = 0
         # Whose order of versions counts, and which component the wanted version is of.
-        self.judge = self.offers[min(self.goals, default=0)].matrix if self.offers else None
+        wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
+        self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
         self.lead = self.judge.lead if self.judge else APPLIANCE
 
     def decide(self, rank: int, state: State) -> Decision:
-        self.decisions += 1
+        self.work += self.weights[rank]
+        if self.work > MAX_WORK:
+            raise BundlekitError(
+                "the search for a path has not come to an end within its limits",
+                next_step="Give fewer bundles: those of one product, and only releases that are in use.",
+            )
         matrix = self.offers[rank].matrix
         if isinstance(state, str):
             return decide_from(matrix.manifest, state, self.policy, matrix=matrix)
@@ -119,7 +129,7 @@ class _Search:
     def is_there(self, start: State) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
         if self.goals:
-            return any(self.decide(rank, start).kind == "same-version" for rank in self.goals)
+            return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
         return set(_version_texts(start, self.lead)) == {self.goal}
 
     def run(self, start: State) -> _Way:
@@ -127,6 +137,7 @@ class _Search:
         # Ranks make every entry of the queue different, so ways themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
+        reached: dict[str, int] = {}
         nearest = _Way(state=start)
         while queue:
             cost, ranks, way = heapq.heappop(queue)
@@ -139,14 +150,9 @@ class _Search:
             if self._nears(way.state, nearest.state):
                 nearest = way
             for rank, offer in enumerate(self.offers):
-                if isinstance(way.state, str) and msgspec.json.encode(offer.manifest.version) in settled:
-                    continue  # a mere version that was reached before, and no worse
+                if isinstance(way.state, str) and reached.get(offer.manifest.version, cost[0] + 1) <= cost[0]:
+                    continue  # a mere version that fewer hops lead to, so that it need not be asked about again
                 decision = self.decide(rank, way.state)
-                if self.decisions > MAX_DECISIONS:
-                    raise BundlekitError(
-                        f"after {MAX_DECISIONS:,} decisions the search for a path has not come to an end",
-                        next_step="Give fewer bundles: those of one product, and only releases that are in use.",
-                    )
                 if decision.allowed:
                     hop = _hop(offer, decision)
                     stale = rank in self.latest and not self.latest[rank]
@@ -158,6 +164,7 @@ class _Search:
                         decisions=(*way.decisions, decision),
                         last=rank,
                     )
+                    reached.setdefault(offer.manifest.version, total[0])
                     heapq.heappush(queue, (total, (*ranks, rank), after))
         return nearest
 
@@ -212,6 +219,11 @@ class _Search:
         return own is not None and wanted is not None and here < own < wanted
 
 
+def _nothing_moves(decision: Decision) -> bool:
+    kinds = {ruling.kind for ruling in decision.rulings if ruling.component}
+    return "same-version" in kinds and kinds <= {"same-version", "stays"}
+
+
 def _refusals(decision: Decision) -> list[Ruling]:
     """The rulings that keep a decision from being a yes, the same for two members told once."""
     told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
@@ -253,15 +265,16 @@ def _after(state: State, manifest: Manifest, lead: str, decision: Decision) -> S
         name: replace(component, **moved(name, name)) if (name, name) in targets else component
         for name, component in state.components.items()
     }
-    # A release has the fixes it includes; a hotfix adds its own. Which keys the new software trusts, its matrix says.
-    kept = state.includes or () if manifest.kind == "hotfix" else ()
+    # New software has the fixes that it includes, a hotfix adds its own; which keys it trusts, the matrix says.
+    is_new = any(component == APPLIANCE for _, component in targets)
+    kept = () if is_new and manifest.kind != "hotfix" else state.includes or ()
     return replace(
         state,
         members=members,
         components=components,
         counter=max(counters),
-        includes=tuple(dict.fromkeys((*kept, *manifest.includes))),
-        trusts=None if lead == APPLIANCE else state.trusts,
+        includes=tuple(sorted({*kept, *manifest.includes})),
+        trusts=None if is_new else state.trusts,
     )
 
 
@@ -307,6 +320,25 @@ def _hop(offer: Offer, decision: Decision) -> Hop:
 # --- matrices of several bundles ----------------------------------------------------------------------------
 
 
+def _of_one_product(offers: Sequence[Offer], goal: str) -> Sequence[Offer]:
+    """The offers of the product, and of its component, that the wanted version is of."""
+    wanted = [one for one in offers if _parse(one.matrix, goal) == one.matrix.own] or offers
+    kinds = {(one.manifest.product, one.matrix.lead) for one in wanted}
+    if len(kinds) > 1:
+        of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
+        raise BundlekitError(
+            f"{goal} may be of {of}, and a mere version does not say which is installed",
+            next_step="Give the bundles of one only, or the state of the pair (--appliance).",
+        )
+    return [one for one in offers if (one.manifest.product, one.matrix.lead) in kinds]
+
+
+def _entries(matrix: ReadMatrix) -> int:
+    """How many entries a decision may have to look at."""
+    kinds = (matrix.sources, matrix.stops, matrix.blocks, matrix.dead_ends, matrix.risks, matrix.withdrawn)
+    return sum(map(len, (*kinds, matrix.works_together, matrix.skews, matrix.trusted_keys)))
+
+
 def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
     """The offers, each matrix with the restrictions of the others that are about the same versions."""
     kin: dict[object, list[ReadMatrix]] = {}
@@ -316,6 +348,12 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
         {kinship: _merged(getattr(matrix, field) for matrix in matrices) for kinship, matrices in kin.items()}
         for field in ("stops", "withdrawn", "dead_ends")
     )
+    taken_over = sum(len(stops[_kinship(offer.matrix)]) for offer in offers)
+    if taken_over > MAX_RESTRICTIONS:
+        raise BundlekitError(
+            f"the bundles would take over {taken_over:,} stops from one another; {MAX_RESTRICTIONS:,} are the limit",
+            next_step="Give fewer bundles.",
+        )
     restricted = []
     for offer in offers:
         matrix, kinship = offer.matrix, _kinship(offer.matrix)

@@ -76,6 +76,13 @@ def test_sizes_are_limited(monkeypatch, tmp_path):
         load_graph(tmp_path / "g.json")
 
 
+def test_null_is_as_good_as_nothing():
+    node = {"version": "1.0", "payload": None, "metadata": None}
+    one = read({"nodes": [node], "edges": None, "conditionalEdges": None})
+    assert not one.nodes[0].is_marked("deadend")
+    assert one.successors() == [[]]
+
+
 def test_a_million_edges_take_a_moment(benchmark_seconds):
     nodes = [{"version": f"1.{number}"} for number in range(2000)]
     data = json.dumps({"nodes": nodes, "edges": [[at, at + 1] for at in range(1999)] * 500}).encode()

@@ -293,10 +293,54 @@ def test_a_hold_keeps_the_pair_where_it_is():
 
 
 def test_a_search_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(paths, "MAX_DECISIONS", 3)
     offers = [offer(f"5.3{number}", anything()) for number in range(5)]
-    with pytest.raises(BundlekitError, match="after 3 decisions"):
+    monkeypatch.setattr(paths, "MAX_WORK", 100)
+    with pytest.raises(BundlekitError, match="has not come to an end"):
         find_path(offers, "5.20", "5.9")
+
+
+def hostile(number):
+    stops = [{"id": f"s{at}", "versions": f">=5.{number}, <9.{at}", "via": f"9.{at}"} for at in range(1000)]
+    return offer(f"5.{number}", anything(stop=stops))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"), [("MAX_WORK", 50_000, "to an end"), ("MAX_RESTRICTIONS", 99_999, "are the limit")]
+)
+def test_hostile_matrices_are_given_up_in_time(monkeypatch, benchmark_seconds, limit, value, says):
+    offers = [hostile(number) for number in range(10)]
+    monkeypatch.setattr(paths, limit, value)
+    with benchmark_seconds(5), pytest.raises(BundlekitError, match=says):
+        find_path(offers, "5.0", "8.0")
+
+
+def test_five_hundred_releases_take_a_moment(benchmark_seconds):
+    offers = [offer(f"5.{number}", anything()) for number in range(500)]
+    with benchmark_seconds(5):
+        assert stations(find_path(offers, "4.0", "5.499")) == ["5.499"]
+        assert find_path(offers, "4.0", "6.0").nearest == "5.499"
+
+
+def test_a_mere_version_needs_to_be_of_one_product():
+    one, other = offer("5.40.00", anything()), offer("5.40.00", anything(), product="other")
+    with pytest.raises(BundlekitError, match=r"5\.40\.00 may be of imager \(appliance\) and other \(appliance\)"):
+        find_path([one, other], "5.20.00", "5.40.00")
+    step = offer("5.30.00", anything(), product="other")
+    only = offer("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
+    assert not find_path([only, step], "5.20.00", "5.40.00").found
+
+
+def test_a_driver_pack_takes_no_fix_away():
+    pack = replace(SP3, matrix=replace(SP3.matrix, manifest=replace(SP3.manifest, includes=())))
+    loses = replace(MC3, matrix=replace(MC3.matrix, manifest=replace(MC3.manifest, includes=())))
+    pair = replace(synergy(), includes=("HF-118",))
+    pair_after = paths._after(pair, pack.manifest, "drivers", decide(pack.manifest, pair))
+    assert pair_after.includes == ("HF-118",)
+    assert paths._after(pair, loses.manifest, "appliance", decide(loses.manifest, pair)).includes == ()
+
+
+def test_a_pair_on_hold_that_is_there_is_there():
+    assert find_path([offer("5.40.00", anything())], state(version="5.40.00", components={}, hold="!"), "5.40.00").found
 
 
 # --- laws ---
