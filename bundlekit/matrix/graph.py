@@ -22,8 +22,8 @@ import msgspec
 from msgspec import Meta, field
 
 from bundlekit import config
-from bundlekit.errors import ConfigError
-from bundlekit.mistakes import VersionError, explain
+from bundlekit.errors import ConfigError, VersionError
+from bundlekit.mistakes import explain
 from bundlekit.model.primitives import Frozen, VersionText
 from bundlekit.versions import scheme_named
 
