@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+import bundlekit
 from bundlekit import checks, integrity
 from bundlekit.checks.rule import Case
+from bundlekit.errors import ClockError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.evidence import Evidence
-from bundlekit.model.question import Question
+from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import release_of, report
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import verify_signatures
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
@@ -70,8 +72,8 @@ def check(
     read the payload even if nobody trusted vouches for the head. ``strict``: warnings refuse.
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
-    if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
-    see ``Report.verdict``.
+    if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
+    if cancelled. A bad bundle is no error: see ``Report.verdict``.
     """
     question = _question(trust, sources, appliance, at, full=full, strict=strict)
     with _opened(file) as source:
@@ -133,15 +135,28 @@ def _question(
     full: bool,
     strict: bool,
 ) -> Question:
-    at = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
+    used = (at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
         sources=tuple(sources),
         appliance=appliance,
         digests=full,
         strict=strict,
-        at=at.isoformat().replace("+00:00", "Z"),
+        at=used.isoformat().replace("+00:00", "Z"),
+        at_given=at is not None,
+        limits=trust.policy.limits if trust and trust.policy else Limits(),
     )
+
+
+def _clock() -> dt.datetime:
+    """The time now. ClockError if that is before this very program was released."""
+    now = dt.datetime.now(dt.UTC)
+    if f"{now:%Y-%m-%d}" < bundlekit.__released__:
+        raise ClockError(
+            f"The clock says {now:%Y-%m-%d}, which is before this bundlekit was released.",
+            next_step="Set the clock, or give the right time (--at).",
+        )
+    return now
 
 
 def _judge(
@@ -158,7 +173,7 @@ def _judge(
     authentic = vouched(evidence)
     if question.scope == "full" and _measurable(bundle) and (authentic or not trust or question.digests):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
-        evidence = replace(measured, signatures=evidence.signatures)
+        evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     decisions = _decisions(bundle, question) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
@@ -180,22 +195,36 @@ def _measure_head(source: Source, bundle: Bundle, question: Question, trust: Tru
     if bundle.signatures is None:
         return Evidence()
     signatures = _verify(bundle, dt.datetime.fromisoformat(question.at), trust)
+    demands = _demands(signatures, trust)
     rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
     measured = integrity.measure(source, rest, threads=1)
-    return Evidence(signatures=signatures, zeros=measured.zeros)
+    return Evidence(signatures=signatures, demands=demands, zeros=measured.zeros)
 
 
 def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[SignatureEvidence, ...]:
     if bundle.head_bytes is None or bundle.signatures is None:
         return ()
     spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at)
+    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, manifest=bundle.manifest)
+
+
+def _demands(signatures: tuple[SignatureEvidence, ...], trust: TrustStore | None) -> tuple[DemandEvidence, ...] | None:
+    """How far the demands of a trust.toml are met; None where none was given."""
+    if trust is None or trust.policy is None:
+        return None
+    from bundlekit.trust import tally
+
+    return tally(trust.policy.demands, signatures)
 
 
 def vouched(evidence: Evidence) -> bool:
-    """Whether a trusted signature vouches for the head: at least one counts, and none is at fault."""
+    """Whether trusted signatures vouch for the head: as many count as are demanded, and none is at fault."""
     signatures = evidence.signatures or ()
-    return bool(signatures) and all(signature.counts for signature in signatures)
+    return (
+        any(signature.counts for signature in signatures)
+        and all(signature.counts or signature.standing == "ignored" for signature in signatures)
+        and all(demand.met for demand in evidence.demands or ())
+    )
 
 
 def _measurable(bundle: Bundle) -> bool:

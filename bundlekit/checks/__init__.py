@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks import authenticity, compatibility, integrity, layout
+from bundlekit.checks import authenticity, compatibility, freshness, integrity, layout
 from bundlekit.checks.rule import Case, Rule
 from bundlekit.model.finding import Finding, NotRun, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bundlekit.model.finding import Fault
 
-RULES: Final = (*layout.RULES, *integrity.RULES, *authenticity.RULES, *compatibility.RULES)
+RULES: Final = (*layout.RULES, *integrity.RULES, *authenticity.RULES, *freshness.RULES, *compatibility.RULES)
 
 
 class Judgement(Frozen, frozen=True, kw_only=True):

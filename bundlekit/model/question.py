@@ -7,12 +7,26 @@ from bundlekit.model.finding import Scope
 from bundlekit.model.primitives import Frozen
 
 
+class Limits(Frozen, frozen=True, kw_only=True):
+    """What a trust file refuses however well it is signed, and what it needs to know.
+
+    ``withdrawn``: reasons by bundle id. ``floors``: the lowest version and counter by product. ``max_age``:
+    seconds since the release date. ``crls_required``: whether revocation must be known.
+    """
+
+    withdrawn: dict[str, str] = {}
+    floors: dict[str, tuple[str | None, int | None]] = {}
+    max_age: int | None = None
+    crls_required: bool = False
+
+
 class Question(Frozen, frozen=True, kw_only=True):
     """A question about one bundle.
 
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` says whether anything
     to trust was given. ``sources`` are installed versions, ``appliance`` a whole installed state. ``digests``
-    asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in RFC 3339.
+    asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in RFC 3339;
+    ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust file's.
     """
 
     scope: Scope = "full"
@@ -22,3 +36,5 @@ class Question(Frozen, frozen=True, kw_only=True):
     digests: bool = False
     strict: bool = False
     at: str
+    at_given: bool = False
+    limits: Limits = Limits()

@@ -46,6 +46,7 @@ def report(
         asked=Asked(
             file=name,
             at=question.at,
+            at_given=question.at_given,
             trust=trust,
             sources=question.sources,
             appliance=_digest(question.appliance),
@@ -56,7 +57,9 @@ def report(
         format=bundle.format,
         release=release if authentic else None,
         claims=None if authentic else release,
+        test_trust=any(one.counts and one.test for one in evidence.signatures or ()),
         signatures=evidence.signatures or (),
+        demands=evidence.demands or (),
         coverage=Coverage(
             size=bundle.size,
             covered=sum(item.span.size for item in covered if item.by != "nothing"),

@@ -7,7 +7,7 @@ from typing import Literal
 from bundlekit.integrity import Covered
 from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision
-from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
 from bundlekit.model.primitives import Frozen
 
@@ -20,10 +20,14 @@ class Tool(Frozen, frozen=True, kw_only=True):
 
 
 class Asked(Frozen, frozen=True, kw_only=True):
-    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust and state."""
+    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust and state.
+
+    ``at_given``: somebody named the time, it is not the clock's.
+    """
 
     file: str
     at: str
+    at_given: bool = False
     trust: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
@@ -71,6 +75,7 @@ class Report(Frozen, frozen=True, kw_only=True):
 
     ``release`` is there only if a trusted signature vouches for it; what nobody trusted vouches for is under
     ``claims``. ``id`` is the bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file.
+    ``demands`` are those of a trust.toml. ``test_trust``: a signature that counts rests on a key for tests.
     """
 
     schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
@@ -84,7 +89,9 @@ class Report(Frozen, frozen=True, kw_only=True):
     format: str
     release: Release | None
     claims: Release | None
+    test_trust: bool
     signatures: tuple[SignatureEvidence, ...]
+    demands: tuple[DemandEvidence, ...]
     coverage: Coverage
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]

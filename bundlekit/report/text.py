@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bundlekit.model.bundle import Span
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.report.model import Release, Report
 
@@ -35,8 +35,12 @@ def lines(report: Report) -> Iterator[Line]:
 
 def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
+    if report.asked.at_given:
+        yield Line(f"  time       {report.asked.at}, as given, not the clock's", "doubtful")
     for signature in report.signatures:
         yield _signature(signature)
+    for demand in report.demands:
+        yield Line(f"  demanded   {_demand(demand)}", "good" if demand.met else "bad")
     coverage = report.coverage
     scope = "" if report.scope == "full" else ", read: head and signatures only"
     yield Line(f"  coverage   {coverage.covered:,} of {coverage.size:,} bytes{scope}")
@@ -45,6 +49,10 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _findings(report.findings)
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
+    if report.test_trust:
+        yield Line(
+            "  TEST TRUST a key for tests counts here, and everybody may have it: for trying out only", "doubtful"
+        )
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
@@ -70,11 +78,25 @@ def describe(release: Release) -> str:
 
 def _signature(signature: SignatureEvidence) -> Line:
     who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
-    if signature.counts:
-        return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
-    if signature.problems:
-        return Line(f"  signature  {signature.index} by {who} does not count", "bad")
-    return Line(f"  signed by  {who}, not judged", "doubtful")
+    if signature.name:
+        who = f"{signature.name} [{signature.role}]: {who}"
+    match signature.standing:
+        case "counted":
+            return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
+        case "refused":
+            return Line(f"  signature  {signature.index} by {who} does not count", "bad")
+        case "ignored":
+            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "quiet")
+        case "undecided":
+            return Line(f"  signature  {signature.index} by {who} could not be judged", "doubtful")
+        case _:
+            return Line(f"  signed by  {who}, not judged", "doubtful")
+
+
+def _demand(demand: DemandEvidence) -> str:
+    how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
+    signed = ", ".join(demand.signed) or "nobody"
+    return f"{demand.count} of {', '.join(demand.of)}{how}: signed by {signed}"
 
 
 def _decision(decision: Decision) -> Iterator[Line]:
