@@ -6,23 +6,32 @@ from typing import Any, Final
 
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
+from bundlekit.model.trust import TrustFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
+from bundlekit.trust.overview import Overview
 
-SCHEMAS: Final = {"manifest": Manifest, "state": Appliance, "report": Report, "inspection": Inspection}
+SCHEMAS: Final = {
+    "manifest": Manifest,
+    "state": Appliance,
+    "report": Report,
+    "inspection": Inspection,
+    "trust": TrustFile,
+    "trust-show": Overview,
+}
 
 
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) called ``name``; KeyError if there is none.
 
     Python has None where a file leaves a key out, so in schemas of files that people write null is taken
-    out again: neither the manifest nor a state ever holds it.
+    out again: no manifest, state or trust file ever holds it.
     """
     import msgspec
 
     kind = SCHEMAS[name]
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
-    return made if name in ("report", "inspection") else _without_null(made)
+    return made if name in ("report", "inspection", "trust-show") else _without_null(made)
 
 
 def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value

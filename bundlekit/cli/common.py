@@ -61,7 +61,7 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "trusted",
             type=path_type,
             multiple=True,
-            help="Who may sign: a PEM file of CA certificates or public keys, or a folder of them.",
+            help="Who may sign: a trust.toml, a PEM file of CA certificates or public keys, or a folder of them.",
         ),
         click.option(
             "--from",

@@ -53,7 +53,7 @@ def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occ
         if status.unknown and policy.crls.required:
             msg = f"whether {signer_text(claim, key)} was revoked is not known: {status.unknown}"
             trust = replace(trust, undecided=msg)
-    else:
+    elif not refusals:  # of a denied key nothing else need be said
         refusals += trust.refusals
     return replace(trust, refusals=tuple(refusals))
 
@@ -167,10 +167,8 @@ def _floors(claim: Claim, key: Key | None, trust: Trust, policy: Policy) -> Iter
     keys += [(one.name, one.key, one.der) for one in trust.certificates[1:]]
     wanted = f"the trust file wants RSA keys of {policy.floor.rsa} to {policy.ceiling.rsa} bits"
     for name, found, part in keys:
-        if found and found.family == "rsa":
-            bits = int(found.name.removeprefix("rsa-"))
-            if not policy.floor.rsa <= bits <= policy.ceiling.rsa:
-                yield weak_key(name, f"{wanted}, this one has {bits}", part)
+        if found and found.family == "rsa" and not policy.floor.rsa <= found.bits <= policy.ceiling.rsa:
+            yield weak_key(name, f"{wanted}, this one has {found.bits}", part)
     least = HASHES[policy.floor.hash].digest_size
     used = [("The signature", claim.digest), ("The signature", claim.scheme.hash)]
     for one in trust.certificates[:-1]:
