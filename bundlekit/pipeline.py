@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
+    from bundlekit.model.waiver import Waivers
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
@@ -60,6 +61,7 @@ def check(
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
+    waivers: Waivers | None = None,
     rules: Iterable[Rule] = checks.RULES,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -70,12 +72,13 @@ def check(
     ``appliance``: an installed state, that the bundle is to be judged for; without either, the bundle itself
     is judged. ``at``: the time to use (aware; default: now). ``full``: compare the plain digests as well, and
     read the payload even if nobody trusted vouches for the head. ``strict``: warnings refuse.
+    ``waivers``: house rules whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
     if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
     if cancelled. A bad bundle is no error: see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, at, full=full, strict=strict)
+    question = _question(trust, sources, appliance, at, waivers, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -89,6 +92,7 @@ def preflight(
     appliance: Appliance | None = None,
     at: dt.datetime | None = None,
     strict: bool = False,
+    waivers: Waivers | None = None,
     rules: Iterable[Rule] = checks.RULES,
 ) -> Report:
     """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
@@ -96,7 +100,7 @@ def preflight(
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = replace(_question(trust, sources, appliance, at, full=False, strict=strict), scope="head")
+    question = replace(_question(trust, sources, appliance, at, waivers, full=False, strict=strict), scope="head")
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
 
@@ -131,6 +135,7 @@ def _question(
     sources: Sequence[str],
     appliance: Appliance | None,
     at: dt.datetime | None,
+    waivers: Waivers | None,
     *,
     full: bool,
     strict: bool,
@@ -145,6 +150,8 @@ def _question(
         at=used.isoformat().replace("+00:00", "Z"),
         at_given=at is not None,
         limits=trust.policy.limits if trust and trust.policy else Limits(),
+        waivers=waivers.current if waivers else (),
+        waivers_digest=waivers.digest if waivers else None,
     )
 
 

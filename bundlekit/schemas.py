@@ -7,6 +7,7 @@ from typing import Any, Final
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.trust import TrustFile
+from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
 from bundlekit.trust.overview import Overview
@@ -18,6 +19,7 @@ SCHEMAS: Final = {
     "inspection": Inspection,
     "trust": TrustFile,
     "trust-show": Overview,
+    "waivers": WaiverFile,
 }
 
 

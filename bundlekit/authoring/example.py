@@ -61,6 +61,7 @@ tested   = "QA-8812"
 id       = "offline-520"
 versions = ">=5.20.00, <5.30.02"
 method   = "offline"
+tested   = "QA-8790"
 
 [[stop]]                              # these have to go there first
 id       = "key-2027"

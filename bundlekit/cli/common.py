@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bundlekit.integrity import Progress
     from bundlekit.model.finding import Verdict
+    from bundlekit.model.waiver import Waivers
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
@@ -78,6 +79,13 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
         click.option("--strict", is_flag=True, help="Warnings refuse, too."),
+        click.option(
+            "--waivers",
+            type=path_type,
+            metavar="FILE",
+            callback=lambda _context, _option, path: load_waivers(path),
+            help="Findings of house rules to let be; see `bundlekit explain waivers`.",
+        ),
         click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True),
         click.option("--output", "-o", type=path_type, help="Write the report to this file instead."),
     ]
@@ -129,6 +137,15 @@ def load_trusted(paths: Sequence[Path]) -> TrustStore | None:
 def load_appliance(path: Path | None) -> Appliance | None:
     """The STATE.json of ``--appliance``."""
     return config.convert(config.load_json(path), Appliance, where=str(path)) if path else None
+
+
+def load_waivers(path: Path | None) -> Waivers | None:
+    """The file of ``--waivers``; what reads it is loaded only then."""
+    if path is None:
+        return None
+    from bundlekit.checks.waivers import load_waivers
+
+    return load_waivers(path)
 
 
 def colours(stream: Any) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.finding import Scope
 from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.model.waiver import Waiver
 
 
 class Limits(Frozen, frozen=True, kw_only=True):
@@ -26,7 +31,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` says whether anything
     to trust was given. ``sources`` are installed versions, ``appliance`` a whole installed state. ``digests``
     asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in RFC 3339;
-    ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust file's.
+    ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust file's,
+    ``waivers`` the operator's, ``waivers_digest`` that of their file.
     """
 
     scope: Scope = "full"
@@ -38,3 +44,5 @@ class Question(Frozen, frozen=True, kw_only=True):
     at: str
     at_given: bool = False
     limits: Limits = Limits()
+    waivers: tuple[Waiver, ...] = ()
+    waivers_digest: str | None = None

@@ -20,7 +20,7 @@ class Tool(Frozen, frozen=True, kw_only=True):
 
 
 class Asked(Frozen, frozen=True, kw_only=True):
-    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust and state.
+    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust, waivers and state.
 
     ``at_given``: somebody named the time, it is not the clock's.
     """
@@ -29,6 +29,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     at: str
     at_given: bool = False
     trust: str | None = None
+    waivers: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     full: bool = False

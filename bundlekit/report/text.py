@@ -119,16 +119,17 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
         groups.setdefault((finding.rule, finding.subject, finding.message), []).append(finding)
     for (rule, subject, message), group in groups.items():
         first = group[0]
-        tone = {"error": "bad", "warning": "doubtful", "info": "plain"}[first.severity]
+        severity = "waived" if first.waived else first.severity
+        tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "quiet"}[severity]
         about = f" [{subject}]" if subject else ""
         entry = f" (matrix entry {first.entry})" if first.entry else ""
-        yield Line(f"  {first.severity:<10} {rule}{about}: {message}{entry}", tone)
+        yield Line(f"  {severity:<10} {rule}{about}: {message}{entry}", tone)
         spans = [finding.where for finding in group if finding.where]
         for span in spans[:MAX_SPANS]:
             yield Line(f"             bytes {_span(span)}", "quiet")
         if len(spans) > MAX_SPANS:
             yield Line(f"             and {len(spans) - MAX_SPANS} more spans, see --format json", "quiet")
-        yield Line(f"             next: {first.next}")
+        yield Line(f"             waived: {first.waived}" if first.waived else f"             next: {first.next}")
 
 
 def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
