@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
-    from bundlekit.model.decision import Decision
+    from bundlekit.model.decision import Acceptance, Decision, Policy
     from bundlekit.model.finding import Finding
     from bundlekit.model.manifest import Manifest
-    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight
+    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore, load_trust
@@ -32,12 +32,14 @@ __version__ = "0.1.0"
 __released__ = "2026-11-01"  # no clock that is right shows an earlier day to this version
 
 __all__ = [
+    "Acceptance",
     "Appliance",
     "BundlekitError",
     "Decision",
     "Finding",
     "Inspection",
     "Manifest",
+    "Policy",
     "Report",
     "TrustStore",
     "__version__",
@@ -48,15 +50,18 @@ __all__ = [
     "inspect",
     "load_trust",
     "preflight",
+    "read_manifest",
 ]
 
 _HOMES = {
+    "Acceptance": "model.decision",
     "Appliance": "model.appliance",
     "BundlekitError": "errors",
     "Decision": "model.decision",
     "Finding": "model.finding",
     "Inspection": "report.inspection",
     "Manifest": "model.manifest",
+    "Policy": "model.decision",
     "Report": "report.model",
     "TrustStore": "trust",
     "check": "pipeline",
@@ -66,6 +71,7 @@ _HOMES = {
     "inspect": "pipeline",
     "load_trust": "trust",
     "preflight": "pipeline",
+    "read_manifest": "pipeline",
 }
 
 

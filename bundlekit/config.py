@@ -48,6 +48,27 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         raise ConfigError(f"{path}: is not JSON: {error}") from error
 
 
+def load_json_lines(path: Path) -> list[Any]:
+    """The values of a file that holds one JSON value, or one on each line; ConfigError names the line."""
+    data = read_file(path)
+    lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
+    try:
+        return [msgspec.json.decode(data)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        try:
+            first = [msgspec.json.decode(line) for _, line in lines[:1]]
+        except (msgspec.DecodeError, RecursionError):
+            first = []
+        if not first or len(lines) == 1:  # one value over several lines, and it is wrong
+            raise ConfigError(f"{path}: is not JSON: {error}") from error
+    for number, line in lines[1:]:
+        try:
+            first.append(msgspec.json.decode(line))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConfigError(f"{path}: line {number} is not JSON: {error}") from error
+    return first
+
+
 def convert(data: object, kind: type[T], *, where: str) -> T:
     """Plain values as ``kind``; ConfigError names file, key, expectation and the nearest key."""
     try:

@@ -6,8 +6,10 @@ Nothing here knows a format. Claims come from a layout reader, evidence goes to 
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import CancelledError, ChangedWhileReadError
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 BUFFER: Final = 256 * 1024
 """Bytes read and hashed at once by a thread: stays in a core's cache, and makes calls into C rare."""
 
-STRIPE: Final = 32 * 1024 * 1024
-"""Bytes of one piece of work: small enough to keep two threads busy to the end of a component."""
+STRIPE: Final = 8 * 1024 * 1024
+"""Bytes of one piece of work: small enough to keep two threads busy to the end, whatever disturbs one of them."""
 
 MAX_REPORTED: Final = 256
 """Damaged spans kept per component; beyond that only the count goes on."""
@@ -103,8 +105,8 @@ def measure(
 ) -> Evidence:
     """Read everything the claims speak of, once, in parallel; signatures are not measured here.
 
-    ``serial`` adds the digests over whole components. Memory: one buffer per thread and the chunk indexes
-    of the components being worked on. Raises UnreadableError if the source cannot be read,
+    ``serial`` adds the digests over whole components. Memory: per thread one buffer and the part of an index
+    that it compares with, and a byte for each chunk. Raises UnreadableError if the source cannot be read,
     ChangedWhileReadError if it changed meanwhile, CancelledError if ``cancel`` said so.
     """
     digests = [c for c in claims if isinstance(c, DigestClaim) and (serial or not c.serial)]
@@ -113,14 +115,11 @@ def measure(
     total = sum(sum(c.span.size for c in kind) for kind in (digests, chunks, zeros))
 
     found: dict[DigestClaim, str] = {}
-    damaged: dict[ChunkClaim, list[Span]] = {claim: [] for claim in chunks}
+    damaged: dict[ChunkClaim, bytearray] = {}
     nonzero: dict[ZeroClaim, int | None] = {}
 
     def digest(claim: DigestClaim) -> None:
         found[claim] = _digest(source, claim, work)
-
-    def compare(claim: ChunkClaim, index: bytes, part: Span) -> None:
-        damaged[claim] += _differing(source, claim, index, part, work)
 
     def look_for_nonzero(claim: ZeroClaim) -> None:
         nonzero[claim] = _first_nonzero(source, claim.span, work)
@@ -130,11 +129,11 @@ def measure(
         for claim in sorted(digests, key=lambda claim: -claim.span.size):
             yield partial(digest, claim)
         for chunk in chunks:
-            index = read(source, chunk.index)
+            damaged[chunk] = bytearray(-(-chunk.span.size // chunk.chunk_size))
             stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size
             for start in range(chunk.span.start, chunk.span.stop, stripe):
                 part = Span(start=start, stop=min(start + stripe, chunk.span.stop))
-                yield partial(compare, chunk, index, part)
+                yield partial(_compare, source, chunk, part, damaged[chunk], work)
         for zero in zeros:
             yield partial(look_for_nonzero, zero)
 
@@ -151,20 +150,19 @@ def measure(
     )
 
 
-def _chunk_evidence(claim: ChunkClaim, differing: list[Span]) -> ChunkEvidence:
-    """Put what the threads found in the order of the file, and join neighbours."""
-    joined: list[Span] = []
-    for span in sorted(differing):
-        if joined and joined[-1].stop == span.start:
-            joined[-1] = Span(start=joined[-1].start, stop=span.stop)
-        else:
-            joined.append(span)
+def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:
+    """Count the marks, and say where the first runs of them lie."""
+    start, size = claim.span.start, claim.chunk_size
+    spans = (
+        Span(start=start + run.start() * size, stop=min(start + run.end() * size, claim.span.stop))
+        for run in re.finditer(rb"\x01+", damaged)
+    )
     return ChunkEvidence(
         subject=claim.subject,
         span=claim.span,
-        chunks=-(-claim.span.size // claim.chunk_size),
-        damaged=tuple(joined[:MAX_REPORTED]),
-        damaged_count=len(differing),
+        chunks=len(damaged),
+        damaged=tuple(islice(spans, MAX_REPORTED)),
+        damaged_count=damaged.count(1),
     )
 
 
@@ -186,30 +184,30 @@ def _digest(source: Source, claim: DigestClaim, work: _Work) -> str:
     return f"{algorithm}:{state.hexdigest()}"
 
 
-def _differing(source: Source, claim: ChunkClaim, index: bytes, part: Span, work: _Work) -> list[Span]:
-    """The chunks of ``part``, which begins at a chunk's first byte, that differ from the index."""
+def _compare(source: Source, claim: ChunkClaim, part: Span, damaged: bytearray, work: _Work) -> None:
+    """Mark with a 1 which chunks of ``part``, that begins with a chunk's first byte, differ from the index."""
     new = getattr(hashlib, claim.algorithm)
     size = new().digest_size
-    differing: list[Span] = []
+    first = (part.start - claim.span.start) // claim.chunk_size
+    at = claim.index.start + first * size
+    index = read(source, Span(start=at, stop=at - (-part.size // claim.chunk_size) * size))
     buffer = memoryview(bytearray(min(BUFFER, part.size)))
-    for start in range(part.start, part.stop, claim.chunk_size):
+    for number, start in enumerate(range(part.start, part.stop, claim.chunk_size)):
         stop = min(start + claim.chunk_size, part.stop)
         state = new()
         for at in range(start, stop, BUFFER):
             piece = buffer[: min(BUFFER, stop - at)]
             source.readinto(at, piece)
             state.update(piece)
-        place = (start - claim.span.start) // claim.chunk_size * size
-        if state.digest() != index[place : place + size]:
-            differing.append(Span(start=start, stop=stop))
+        damaged[first + number] = state.digest() != index[number * size : (number + 1) * size]
         work.advance(stop - start)
-    return differing
 
 
 def _first_nonzero(source: Source, span: Span, work: _Work) -> int | None:
     at = span.start
     for piece in _pieces(source, span, work):
         if piece != ZERO[: len(piece)]:
+            work.advance(span.stop - at)  # what is left need not be read
             return at + next(place for place, byte in enumerate(piece) if byte)
         at += len(piece)
     return None

@@ -16,17 +16,20 @@ import datetime as dt
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 import bundlekit
 from bundlekit import checks, integrity
+from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Case
-from bundlekit.errors import ClockError
+from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
-from bundlekit.matrix import decide, decide_from
+from bundlekit.matrix import decide, decide_from, read_matrix
+from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
+from bundlekit.model.decision import Policy
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import release_of, report
@@ -39,17 +42,23 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
-    from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
-__all__ = ["check", "decide", "decide_from", "inspect", "preflight"]
+MAX_UNVOUCHED: Final = 64 * 2**30
+"""Bytes of a bundle without trusted signature that are read unasked: a sparse file can claim any size."""
+
+STRICT: Final = Policy()
+"""No override, no accepted risk."""
+
+__all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
 
 
 def check(
@@ -57,7 +66,8 @@ def check(
     *,
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
-    appliance: Appliance | None = None,
+    appliance: Appliance | Sequence[Appliance] | None = None,
+    policy: Policy = STRICT,
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
@@ -69,16 +79,17 @@ def check(
     """Judge the whole bundle ``file``: layout, every byte, signatures, and what else was asked.
 
     ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
-    ``appliance``: an installed state, that the bundle is to be judged for; without either, the bundle itself
-    is judged. ``at``: the time to use (aware; default: now). ``full``: compare the plain digests as well, and
-    read the payload even if nobody trusted vouches for the head. ``strict``: warnings refuse.
-    ``waivers``: house rules whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
+    ``appliance``: an installed state or several, that the bundle is to be judged for; without either, the
+    bundle itself is judged. ``policy``: what the operator allows beyond the matrix. ``at``: the time to use
+    (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
+    trusted vouches for the head, whatever its size. ``strict``: warnings refuse. ``waivers``: house rules
+    whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
     if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
     if cancelled. A bad bundle is no error: see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, at, waivers, full=full, strict=strict)
+    question = _question(trust, sources, appliance, policy, at, waivers, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -89,7 +100,8 @@ def preflight(
     size: int | None = None,
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
-    appliance: Appliance | None = None,
+    appliance: Appliance | Sequence[Appliance] | None = None,
+    policy: Policy = STRICT,
     at: dt.datetime | None = None,
     strict: bool = False,
     waivers: Waivers | None = None,
@@ -100,7 +112,8 @@ def preflight(
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = replace(_question(trust, sources, appliance, at, waivers, full=False, strict=strict), scope="head")
+    question = _question(trust, sources, appliance, policy, at, waivers, full=False, strict=strict)
+    question = replace(question, scope="head")
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
 
@@ -125,6 +138,24 @@ def inspect(file: str | Path) -> Inspection:
     )
 
 
+def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None = None) -> Manifest:
+    """The manifest of a bundle, or of its first bytes, for :func:`decide`.
+
+    Verifies nothing, unless there is ``trust``: then TrustError if nobody who is trusted vouches for it.
+    Raises UnreadableError, with what is wrong, if there is no manifest that can be read.
+    """
+    with _opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
+        bundle = reader.read(source)
+        if bundle.manifest is None:
+            raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
+        if trust and not vouched(_signed(bundle, _clock(), trust)):
+            raise TrustError(
+                f"{source.name}: nobody who is trusted vouches for it.",
+                next_step=f"`bundlekit check {source.name}` says why; without --trust it is read as a claim.",
+            )
+    return bundle.manifest
+
+
 def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
     """A path is opened, and closed afterwards; a source stays as open as it is."""
     return FileSource(file) if isinstance(file, str | os.PathLike) else nullcontext(file)
@@ -133,18 +164,21 @@ def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
 def _question(
     trust: TrustStore | None,
     sources: Sequence[str],
-    appliance: Appliance | None,
+    appliance: Appliance | Sequence[Appliance] | None,
+    policy: Policy,
     at: dt.datetime | None,
     waivers: Waivers | None,
     *,
     full: bool,
     strict: bool,
 ) -> Question:
+    appliances = (appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ())
     used = (at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
         sources=tuple(sources),
-        appliance=appliance,
+        appliances=appliances,
+        policy=policy,
         digests=full,
         strict=strict,
         at=used.isoformat().replace("+00:00", "Z"),
@@ -178,7 +212,8 @@ def _judge(
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     evidence = _measure_head(source, bundle, question, trust)
     authentic = vouched(evidence)
-    if question.scope == "full" and _measurable(bundle) and (authentic or not trust or question.digests):
+    unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
+    if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
@@ -201,11 +236,10 @@ def _measure_head(source: Source, bundle: Bundle, question: Question, trust: Tru
     """The signatures, and the unused rest of the signature area."""
     if bundle.signatures is None:
         return Evidence()
-    signatures = _verify(bundle, dt.datetime.fromisoformat(question.at), trust)
-    demands = _demands(signatures, trust)
+    evidence = _signed(bundle, dt.datetime.fromisoformat(question.at), trust)
     rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
     measured = integrity.measure(source, rest, threads=1)
-    return Evidence(signatures=signatures, demands=demands, zeros=measured.zeros)
+    return replace(evidence, zeros=measured.zeros)
 
 
 def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[SignatureEvidence, ...]:
@@ -215,23 +249,14 @@ def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[
     return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, manifest=bundle.manifest)
 
 
-def _demands(signatures: tuple[SignatureEvidence, ...], trust: TrustStore | None) -> tuple[DemandEvidence, ...] | None:
-    """How far the demands of a trust.toml are met; None where none was given."""
+def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Evidence:
+    """Who signed the head, and how far the demands of a trust.toml are met, where one was given."""
+    signatures = _verify(bundle, at, trust)
     if trust is None or trust.policy is None:
-        return None
+        return Evidence(signatures=signatures)
     from bundlekit.trust import tally
 
-    return tally(trust.policy.demands, signatures)
-
-
-def vouched(evidence: Evidence) -> bool:
-    """Whether trusted signatures vouch for the head: as many count as are demanded, and none is at fault."""
-    signatures = evidence.signatures or ()
-    return (
-        any(signature.counts for signature in signatures)
-        and all(signature.counts or signature.standing == "ignored" for signature in signatures)
-        and all(demand.met for demand in evidence.demands or ())
-    )
+    return Evidence(signatures=signatures, demands=tally(trust.policy.demands, signatures))
 
 
 def _measurable(bundle: Bundle) -> bool:
@@ -240,12 +265,28 @@ def _measurable(bundle: Bundle) -> bool:
 
 
 def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
-    if bundle.manifest is None:
+    """One decision for each version and each state that was asked about; the matrix is read once for all."""
+    manifest = bundle.manifest
+    if manifest is None or not question.asks_who:
         return ()
-    decisions = [decide_from(bundle.manifest, version) for version in question.sources]
-    if question.appliance:
-        decisions.append(decide(bundle.manifest, question.appliance))
-    return tuple(decisions)
+    policy = _policy_for(bundle, question.policy)
+    matrix = read_matrix(manifest)
+    decisions = [decide_from(manifest, version, policy, matrix=matrix) for version in question.sources]
+    decisions += [decide(manifest, appliance, policy, matrix=matrix) for appliance in question.appliances]
+    return tuple(_bound(decision, bundle.id or "") for decision in decisions)
+
+
+def _policy_for(bundle: Bundle, policy: Policy) -> Policy:
+    """The policy without the risks that were accepted for another bundle."""
+    accepted = tuple(risk for risk in policy.accepted_risks if risk.bundle in ("", bundle.id))
+    return policy if len(accepted) == len(policy.accepted_risks) else replace(policy, accepted_risks=accepted)
+
+
+def _bound(decision: Decision, bundle_id: str) -> Decision:
+    """Acceptances are recorded for this bundle, so that nobody can take them for those of another."""
+    if not decision.accepted:
+        return decision
+    return replace(decision, accepted=tuple(replace(risk, bundle=bundle_id) for risk in decision.accepted))
 
 
 def _log(message: str, *details: object) -> None:

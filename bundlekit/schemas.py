@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bundlekit.matrix.diff import Diff
+from bundlekit.matrix.lint import LintReport
+from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.trust import TrustFile
@@ -12,15 +15,16 @@ from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
 from bundlekit.trust.overview import Overview
 
-SCHEMAS: Final = {
-    "manifest": Manifest,
-    "state": Appliance,
+FILES: Final = {"manifest": Manifest, "state": Appliance, "trust": TrustFile, "waivers": WaiverFile}
+OUTPUTS: Final = {
     "report": Report,
     "inspection": Inspection,
-    "trust": TrustFile,
+    "lint": LintReport,
+    "matrix-table": Table,
+    "matrix-diff": Diff,
     "trust-show": Overview,
-    "waivers": WaiverFile,
 }
+SCHEMAS: Final = FILES | OUTPUTS
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def schema(name: str) -> dict[str, Any]:
 
     kind = SCHEMAS[name]
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
-    return made if name in ("report", "inspection", "trust-show") else _without_null(made)
+    return made if name in OUTPUTS else _without_null(made)
 
 
 def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value

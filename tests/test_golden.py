@@ -1,17 +1,19 @@
 """The golden folders: what is committed is what the forge makes, and each rule objects alone where it should."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from bundlekit.checks import RULES
+from bundlekit.cli import run
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.trust.keys import describe
 from bundlekit.trust.testkeys import TEST_KEYS
-from fixtures import forge, make_golden, make_keys
+from fixtures import forge, make_demo, make_golden, make_keys
 from fixtures.make_golden import GOLDEN
 
 RECIPES = make_golden.recipes()
@@ -107,3 +109,32 @@ def test_the_product_knows_all_keys_of_the_fixtures():
     }
     known.add(describe(make_keys.private_key("pinned", None).public_key()).id)
     assert known == TEST_KEYS
+
+
+def test_the_demo_bundle_is_what_its_spec_builds(tmp_path):
+    demo = tmp_path / "demo"
+    shutil.copytree(make_demo.DEMO, demo, ignore=shutil.ignore_patterns("out", "update.bin"))
+    assert make_demo.make(demo).read_bytes() == (make_demo.DEMO / "update.bin").read_bytes()
+    assert (demo / "root.pem").read_bytes() == (make_demo.DEMO / "root.pem").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "rule"),
+    [
+        (["--from", "5.30.02", "--from", "5.32.01"], 0, ""),
+        (["--appliance", str(make_demo.DEMO / "STATE.json"), "--full"], 0, ""),
+        (["--from", "5.10.00"], 1, "dead-end"),
+        (["--from", "5.32.00"], 1, "blocked"),
+        (["--from", "5.2"], 1, "needs-stop"),
+    ],
+)
+def test_the_demo_answers_as_its_matrix_says(arguments, code, rule, capsys):
+    trust = ["--trust", str(make_demo.DEMO / "root.pem")]
+    assert run(["check", str(make_demo.DEMO / "update.bin"), *trust, "--at", forge.AT, *arguments]) == code
+    assert rule in capsys.readouterr().out
+
+
+def test_what_a_damaged_index_covers_was_not_compared():
+    outcomes = {one.rule: one for one in forge.judge(forge.spoil("index-digest-mismatch").data).rules}
+    assert outcomes["chunk-digest-mismatch"].outcome == "not-run"
+    assert "index is damaged" in outcomes["chunk-digest-mismatch"].because

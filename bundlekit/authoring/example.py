@@ -58,16 +58,23 @@ method   = "rolling"
 tested   = "QA-8812"
 
 [[from]]
-id       = "offline-520"
-versions = ">=5.20.00, <5.30.02"
+id       = "offline-530"              # one version, an edge: it goes before the ranges
+versions = "5.30.02"
 method   = "offline"
-tested   = "QA-8790"
+minutes  = 140
+tested   = "QA-8813"
 
 [[stop]]                              # these have to go there first
 id       = "key-2027"
 versions = "<5.30.02"
 via      = "5.30.02"
 reason   = "Releases before 5.30.02 do not know the 2027 signing key."
+
+[[stop]]
+id       = "after-5.32.00"
+versions = "5.32.00"
+via      = "5.32.01"
+reason   = "5.32.00 must not come here directly, see KB-1423."
 
 [[block]]                             # these must not come here directly
 id       = "KB-1423"

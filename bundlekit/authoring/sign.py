@@ -105,7 +105,7 @@ def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
     finish_interrupted(path)
     with FileSource(path) as source:
         bundle = reader.read(source)
-        report = pipeline.check(source, at=at, rules=(*layout.RULES, *integrity.RULES))
+        report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
     faults = [(one.message, one.rule) for one in report.findings if one.severity == "error"]
     faults += [(one.message, one.rule) for one in bundle.problems]
     if faults:

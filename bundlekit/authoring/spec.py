@@ -94,15 +94,24 @@ class Draft(Frozen, frozen=True, kw_only=True):
     files: tuple[Path, ...]
 
 
+def load_manifest(path: Path) -> Manifest:
+    """The manifest of SPEC.toml before there are any images: they are not looked at, their sizes are 1."""
+    return _load(path, None)
+
+
 def load(path: Path) -> Draft:
     """Read SPEC.toml and what it points to (but for the images' bytes); ConfigError says what is wrong."""
+    files: list[Path] = []
+    return Draft(manifest=_load(path, files), files=tuple(files))
+
+
+def _load(path: Path, files: list[Path] | None) -> Manifest:
     where = str(path)
     data = config.load_toml(path)
     if data.get("spec") != 1:
         found = f"spec = {data['spec']!r}" if "spec" in data else "no 'spec' key"
         raise ConfigError(f"{where}: has {found}; a SPEC begins with spec = 1")
     spec = config.convert(data, Spec, where=where)
-    files: list[Path] = []
     fields = {
         "format": FormatVersion(major=1, minor=0),
         "kind": spec.kind,
@@ -125,10 +134,10 @@ def load(path: Path) -> Draft:
     }
     # Through plain values, so that what the manifest's schema refuses is refused here, with the key's name.
     plain = msgspec.to_builtins({key: value for key, value in fields.items() if value is not None})
-    return Draft(manifest=config.convert(plain, Manifest, where=where), files=tuple(files))
+    return config.convert(plain, Manifest, where=where)
 
 
-def _component(name: str, spec: Spec, path: Path, files: list[Path]) -> Component:
+def _component(name: str, spec: Spec, path: Path, files: list[Path] | None) -> Component:
     """A component with its images; models that share a file share an image. Adds to ``files``."""
     component = spec.components[name]
     by_file: dict[str, list[str]] = {}
@@ -150,7 +159,7 @@ def _component(name: str, spec: Spec, path: Path, files: list[Path]) -> Componen
     return Component(name=name, version=component.version, scheme=component.scheme, images=tuple(images))
 
 
-def _document(name: str, spec: Spec, path: Path, files: list[Path]) -> Document:
+def _document(name: str, spec: Spec, path: Path, files: list[Path] | None) -> Document:
     """A document; its media type is guessed from the file's suffix if not said. Adds to ``files``."""
     document = spec.documents[name]
     if isinstance(document, str):
@@ -181,8 +190,10 @@ def _matrix(spec: Spec, path: Path) -> Matrix:
     return matrix_from_toml(config.load_toml(matrix_path), where=str(matrix_path))
 
 
-def _add_file(file: Path, where: str, files: list[Path]) -> int:
+def _add_file(file: Path, where: str, files: list[Path] | None) -> int:
     """Note a file to store, and return its size in bytes."""
+    if files is None:
+        return 1
     try:
         size = file.stat().st_size
     except OSError as error:

@@ -23,8 +23,8 @@ RULES: Final = (
     *integrity.RULES,
     *authenticity.RULES,
     *freshness.RULES,
-    *house.RULES,
     *compatibility.RULES,
+    *house.RULES,
 )
 
 

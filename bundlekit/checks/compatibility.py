@@ -23,7 +23,7 @@ OTHER_PATH: Final = "Ask the vendor which release comes first from the installed
 
 
 def _asked(question: Question) -> bool:
-    return bool(question.sources or question.appliance)
+    return question.asks_who
 
 
 def _rule(*, cause: Cause, remedy: str) -> Callable[[RuleFunction], Rule]:

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
-from bundlekit.model.finding import Fault
+from bundlekit.model.finding import Fault, NotRun
+
+MAX_WORK: Final = 200_000
+"""Releases times entries times models up to which the lint is part of a check; so many take it one to two seconds."""
+
+NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
+
+SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown"}
+"""The first is a rule by itself; the second is for whoever has other bundles at hand."""
 
 
 @rule(
@@ -36,14 +45,18 @@ def extension_not_understood(case: Case) -> Answer:
     cause="house-rule",
     remedy="Say in the SPEC what the update costs: impact = { service = …, reboot = …, minutes = … }.",
     see="manifest",
+    needed=lambda _: False,
 )
 def impact_not_said(case: Case) -> Answer:
     """The manifest does not say what the update does to the service, whether it reboots, and how long it takes.
 
-    Whoever has to plan the night of the update needs all three.
+    Whoever has to plan the night of the update needs all three. It is about the release as a whole, so it is
+    asked only where no installed version is asked about.
     """
     if case.bundle.manifest is None:
         return NO_MANIFEST
+    if case.question.scope == "head" or case.question.asks_who:
+        return NOT_AS_A_WHOLE
     impact = case.bundle.manifest.impact
     said = {"service": impact.service, "reboot": impact.reboot, "minutes": impact.minutes}
     missing = [name for name, value in said.items() if value is None]
@@ -54,24 +67,43 @@ def impact_not_said(case: Case) -> Answer:
     "house",
     severity="warning",
     cause="house-rule",
-    remedy="Name the test record of the entry in the matrix: tested = …; or take the entry out.",
+    remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` says more.",
     see="matrix",
+    needed=lambda _: False,
 )
-def source_not_tested(case: Case) -> Answer:
-    """An entry of the matrix allows an update without naming a test record, as other entries of it do.
+def matrix_lint(case: Case) -> Answer:
+    """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
-    A matrix in which no entry names one is left alone: then the records are kept elsewhere.
+    Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
+    about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
+    about.
     """
-    if case.bundle.manifest is None:
+    manifest = case.bundle.manifest
+    if manifest is None:
         return NO_MANIFEST
-    sources = case.bundle.manifest.matrix.sources
-    if not any(one.tested for one in sources):
-        return ()
+    if case.question.scope == "head" or case.question.asks_who:
+        return NOT_AS_A_WHOLE
+    if case.question.trust and not vouched(case.evidence):
+        return NotRun(because="nobody trusted vouches for the upgrade matrix")
+    matrix = manifest.matrix
+    entries = len(matrix.sources) + len(matrix.stops) + len(matrix.blocks) + len(matrix.dead_ends) + len(matrix.risks)
+    if (len(matrix.releases) + 1) * (entries + 1) * len(manifest.models) > MAX_WORK:
+        return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
+
+    from bundlekit.matrix.lint import lint  # a pre-flight should not pay for it
+
+    report = lint(manifest, at=case.question.at[: len("2026-11-23")])
     return [
-        Fault(message=f"the update from {one.versions} is allowed, and no test of it is named", entry=one.id)
-        for one in sources
-        if not one.tested
+        Fault(
+            message=f"{finding.rule}: {finding.message}",
+            subject=finding.subject,
+            entry=finding.entry,
+            next=finding.next,
+            params={"lint": finding.rule},
+        )
+        for finding in report.findings
+        if finding.severity != "info" and finding.rule not in SAID_ELSEWHERE
     ]
 
 
-RULES: Final = (extension_not_understood, impact_not_said, source_not_tested)
+RULES: Final = (extension_not_understood, impact_not_said, matrix_lint)

@@ -91,6 +91,8 @@ def chunk_digest_mismatch(case: Case) -> Answer:
         message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
         params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
+    if bad_indexes and not found:
+        return NotRun(because="a chunk index is damaged, so what it covers could not be compared")
     return found
 
 

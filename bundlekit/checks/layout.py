@@ -178,7 +178,7 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two components or documents are named {name!r}"
     for component in manifest.components:
-        served = [model for image in component.images for model in image.models or manifest.models]
+        served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]
         for model in sorted(set(served)):
             if model not in manifest.models:
                 yield f"component {component.name!r} has an image for {model!r}, which the bundle is not for"

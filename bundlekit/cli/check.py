@@ -29,26 +29,23 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but the report: no progress.")
 def command(
     bundles: tuple[Path, ...],
-    trusted: tuple[Path, ...],
-    appliance: Path | None,
     style: str,
     output: Path | None,
     *,
     quiet: bool,
-    **question: Any,
+    **options: Any,
 ) -> int:
     """Judge bundles: layout, every byte, signatures, and who may install them.
 
     Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
     Several bundles: 1 if one is refused, else 3 if one could not be judged.
     """
-    trust = common.load_trusted(trusted)
-    state = common.load_appliance(appliance)
+    question = common.asked(options)
     reports, codes = [], []
     for bundle in bundles:
         try:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                report = pipeline.check(bundle, trust=trust, appliance=state, progress=progress, **question)
+                report = pipeline.check(bundle, progress=progress, **question)
         except UnreadableError as error:
             if len(bundles) == 1:
                 raise

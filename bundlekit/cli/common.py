@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bundlekit import config
+from bundlekit.errors import ConfigError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
+from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.trust import load_trust
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bundlekit.integrity import Progress
+    from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.finding import Verdict
+    from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
@@ -54,6 +59,21 @@ class Time(click.ParamType[dt.datetime]):
         return time.replace(tzinfo=time.tzinfo or dt.UTC)
 
 
+class AcceptedRisk(click.ParamType[Acceptance]):
+    """The id of a risk, perhaps ``@`` and the digest of its entry: ``OldDiskFirmware@sha256:…``."""
+
+    name = "ID[@DIGEST]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Acceptance:
+        """The acceptance that ``value`` spells."""
+        if isinstance(value, Acceptance):
+            return value
+        risk, at, digest = value.partition("@")
+        if not risk or (at and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
+            self.fail(f"{value!r} is not the id of a risk, perhaps with @sha256:… behind it", param, ctx)
+        return Acceptance(risk=risk, digest=digest)
+
+
 def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that ``check`` and ``preflight`` share."""
     options: list[Decorator] = [
@@ -75,7 +95,17 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--appliance",
             type=path_type,
             metavar="STATE.json",
-            help="Judge the update of this pair.",
+            help="Judge the update of this pair, or of many: JSON, one state on each line.",
+        ),
+        click.option("--allow-same-version", is_flag=True, help="Allow another build of the installed version."),
+        click.option("--allow-reinstall", is_flag=True, help="Allow the installed version and build once more."),
+        click.option("--allow-downgrade", is_flag=True, help="Allow an older version that the matrix takes back."),
+        click.option(
+            "--accept-risk",
+            "accepted_risks",
+            type=AcceptedRisk(),
+            multiple=True,
+            help="Accept this risk of the matrix; with the digest, only while it reads the same.",
         ),
         click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
         click.option("--strict", is_flag=True, help="Warnings refuse, too."),
@@ -134,9 +164,57 @@ def load_trusted(paths: Sequence[Path]) -> TrustStore | None:
     return load_trust(paths) if paths else None
 
 
-def load_appliance(path: Path | None) -> Appliance | None:
-    """The STATE.json of ``--appliance``."""
-    return config.convert(config.load_json(path), Appliance, where=str(path)) if path else None
+def asked(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
+    policy = Policy(
+        allow_same_version=options.pop("allow_same_version"),
+        allow_reinstall=options.pop("allow_reinstall"),
+        allow_downgrade=options.pop("allow_downgrade"),
+        accepted_risks=options.pop("accepted_risks"),
+    )
+    trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
+    return {"trust": trust, "appliance": states, "policy": policy, **options}
+
+
+def load_appliances(path: Path | None) -> tuple[Appliance, ...]:
+    """The states in the file of ``--appliance``: one, or one on each line."""
+    if path is None:
+        return ()
+    values = config.load_json_lines(path)
+    numbered = [f"{path}: state {number}" if len(values) > 1 else str(path) for number in range(1, len(values) + 1)]
+    states = [config.convert(value, Appliance, where=where) for value, where in zip(values, numbered, strict=True)]
+    seen: set[str] = set()
+    for state in states:
+        if state.pair in seen:
+            raise ConfigError(f"{path}: the pair {state.pair} is there more than once")
+        seen.add(state.pair)
+    return tuple(states)
+
+
+def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
+    """The manifest in a bundle, or the one that a SPEC.toml would give it.
+
+    With ``trust`` only from a bundle that it vouches for; without, it is said that nobody was asked.
+    """
+    from bundlekit import pipeline
+
+    if path.suffix == ".toml":
+        from bundlekit.authoring.spec import load_manifest
+
+        return load_manifest(path)
+    if trust is None:
+        click.echo(f"NOT VERIFIED: who signed {path} was not checked (--trust)", err=True)
+    return pipeline.read_manifest(path, trust=trust)
+
+
+def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
+    """The matrix in a bundle or behind a SPEC.toml; ConfigError if it cannot be read."""
+    from bundlekit.matrix.read import Unreadable, read_matrix
+
+    read = read_matrix(load_manifest(path, trust))
+    if isinstance(read, Unreadable):
+        raise ConfigError(f"{path}: {read.problems[0].message}", next_step=f"bundlekit matrix lint {path}")
+    return read
 
 
 def load_waivers(path: Path | None) -> Waivers | None:

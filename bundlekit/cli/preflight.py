@@ -25,17 +25,14 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 @common.judging_options
 def command(
     bundle: Path,
-    trusted: tuple[Path, ...],
-    appliance: Path | None,
     style: str,
     output: Path | None,
-    **question: Any,
+    **options: Any,
 ) -> int:
     """Judge head and signatures only, in a moment, whatever the size of the bundle.
 
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """
-    state = common.load_appliance(appliance)
-    report = pipeline.preflight(bundle, trust=common.load_trusted(trusted), appliance=state, **question)
+    report = pipeline.preflight(bundle, **common.asked(options))
     common.render([report], style, output)
     return common.EXIT[report.verdict]

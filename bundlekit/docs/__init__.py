@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from bundlekit.checks import RULES
+from bundlekit.matrix.lint import LINTS
 
 
 def topics() -> dict[str, str]:
@@ -14,7 +15,7 @@ def topics() -> dict[str, str]:
         for entry in resources.files(__package__).iterdir()
         if entry.name.endswith(".md")
     }
-    rules = {rule.name: rule.page.partition("\n")[0] for rule in RULES}
+    rules = {rule.name: rule.page.partition("\n")[0] for rule in (*RULES, *LINTS)}
     return dict(sorted(pages.items())) | dict(sorted(rules.items()))
 
 
@@ -24,6 +25,10 @@ def page(topic: str) -> str:
         if rule.name == topic:
             facts = f"Class: {rule.rule_class}. Severity: {rule.severity}. Cause reported: {rule.cause}."
             return f"# {rule.name}\n\n{rule.page}\n\n{facts}\n\nWhat to do: {rule.remedy}\n\nSee also: {rule.see}\n"
+    for lint in LINTS:
+        if lint.name == topic:
+            facts = f"A rule of `bundlekit matrix lint`. Severity: {lint.severity}."
+            return f"# {lint.name}\n\n{lint.page}\n\n{facts}\n\nWhat to do: {lint.remedy}\n\nSee also: matrix\n"
     file = resources.files(__package__) / f"{topic}.md"
     if not file.is_file():
         raise KeyError(topic)

@@ -107,8 +107,8 @@ def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...]
     """The entries of a signature area that begins at ``start`` in the file, and the span left over.
 
     Returns each entry as the span of its DER bytes and these bytes. LayoutError for a length that passes
-    the end of the area and for more than 16 entries. Whether what is left over is zero is measured like all
-    padding.
+    the end of the area, for an entry that repeats another, and for more than 16 entries. Whether what is
+    left over is zero is measured like all padding.
     """
     entries: list[tuple[Span, bytes]] = []
     at = 0
@@ -118,6 +118,8 @@ def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...]
             wrong = f"entry {len(entries)} claims {length} bytes, {left} are left in the signature area"
         elif len(entries) == MAX_SIGNATURES:
             wrong = f"the signature area has more than {MAX_SIGNATURES} entries"
+        elif any(data[at + 4 : at + 4 + length] == blob for _, blob in entries):
+            wrong = f"entry {len(entries)} repeats an earlier one"
         if wrong:
             where = Span(start=start + at, stop=start + at + 4)
             raise LayoutError(Problem(rule="signature-area-malformed", message=wrong, where=where))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Condition, Entry, Matrix
-    from bundlekit.versions import Range
+    from bundlekit.versions import Range, Version
 
 T = TypeVar("T")
 
@@ -25,8 +25,8 @@ T = TypeVar("T")
 def inconsistencies(manifest: Manifest) -> tuple[Problem, ...]:
     """What is wrong with the matrix by itself, whatever is installed: problems of ``manifest-inconsistent``."""
     read = read_matrix(manifest)
-    as_read = read.problems if isinstance(read, Unreadable) else (*_aliases(read), *_releases(read), *_ranges(read))
-    return (*_names(manifest), *_conditions(manifest), *as_read)
+    as_read = read.problems if isinstance(read, Unreadable) else (*_releases(read), *_ranges(read))
+    return (*_names(manifest), *_aliases(manifest), *_conditions(manifest), *as_read)
 
 
 def _entries(matrix: Matrix) -> Iterator[Entry]:
@@ -79,27 +79,32 @@ def _conditions(manifest: Manifest) -> Iterator[Problem]:
             yield inconsistent("", "requirements", f"the version of the tool cannot be read: {why}")
 
 
-def _aliases(read: ReadMatrix) -> Iterator[Problem]:
-    aliases = read.manifest.matrix.aliases
+def _aliases(manifest: Manifest) -> Iterator[Problem]:
+    aliases = manifest.matrix.aliases
     labels = {alias.alias for alias in aliases}
-    spelled = set(read.manifest.matrix.releases) | {read.manifest.version}
+    releases = {*manifest.matrix.releases, manifest.version}
     for label in _repeated(alias.alias for alias in aliases):
         yield inconsistent("", "aliases", f"{label!r} is there more than once.")
     for alias in aliases:
         if alias.version in labels:
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version!r}, which is an alias itself.")
-        elif alias.alias in spelled:
+        if alias.alias in releases:
             yield inconsistent("", "aliases", f"{alias.alias!r} is a release, and so cannot mean another.")
-        elif read.known and read.parse(read.lead, alias.alias) not in read.known | {read.own}:
-            yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
 
 
 def _releases(read: ReadMatrix) -> Iterator[Problem]:
-    parsed = [read.parse(read.lead, release) for release in read.manifest.matrix.releases]
-    for release in _repeated(parsed):
+    matrix = read.manifest.matrix
+    for release in _repeated(read.parse(read.lead, release) for release in matrix.releases):
         yield inconsistent("", "releases", f"{release} is listed more than once.")
+    for alias in matrix.aliases:
+        if read.known and not _is_listed(read, read.parse(read.lead, alias.alias)):
+            yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
     for since in _repeated(since for since, _ in read.trusted_keys):
         yield inconsistent("", "trusted-keys", f"{since} is there more than once.")
+
+
+def _is_listed(read: ReadMatrix, version: Version) -> bool:
+    return version in read.known or version == read.own
 
 
 def _ranges(read: ReadMatrix) -> Iterator[Problem]:
@@ -121,7 +126,7 @@ def _ranges(read: ReadMatrix) -> Iterator[Problem]:
     for withdrawn in read.withdrawn:  # may be of releases that are no sources any more
         yield from _idle(withdrawn.entry, withdrawn.range, matches=True)
     for stop in read.stops:
-        if read.known and stop.via not in read.known | {read.own}:
+        if read.known and not _is_listed(read, stop.via):
             yield inconsistent(stop.entry.id, "via", f"{stop.via} is not among the releases that are listed.")
         floor = max((clause.bound for clause in stop.range.floors), default=None)
         first = floor if anything_goes else stop.range.first_of(read.releases)

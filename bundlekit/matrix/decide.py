@@ -39,7 +39,7 @@ from msgspec.structs import replace
 
 from bundlekit.matrix import whole
 from bundlekit.matrix.case import Case, has_image
-from bundlekit.matrix.part import Installed, rule_part
+from bundlekit.matrix.part import Installed, rule_part, rule_unmoved_part
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
 
@@ -55,7 +55,7 @@ STRICT: Final = Policy()
 
 
 def decide(
-    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | None = None
+    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | Unreadable | None = None
 ) -> Decision:
     """Whether this appliance may take this bundle. Reads no file and raises nothing.
 
@@ -81,7 +81,7 @@ def decide_from(
     policy: Policy = STRICT,
     *,
     model: str | None = None,
-    matrix: ReadMatrix | None = None,
+    matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
 
@@ -95,7 +95,7 @@ def decide_from(
     if fault := whole.rule_bundle(case, version):  # 3-4
         return _decision(case, [fault])
     models: Sequence[str | None] = [model]
-    if model is None and _tells_models_apart(manifest.matrix):
+    if model is None and tells_models_apart(manifest.matrix):
         models = manifest.models
     parts = [  # 7-17
         rule_part(
@@ -113,7 +113,8 @@ def decide_from(
     return _decision(case, parts)
 
 
-def _tells_models_apart(matrix: Matrix) -> bool:
+def tells_models_apart(matrix: Matrix) -> bool:
+    """Whether what the matrix decides depends on the model."""
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
@@ -129,27 +130,15 @@ def _rule_parts(case: Case, appliance: Appliance) -> Iterator[Ruling]:
         **{(name, name): component for name, component in appliance.components.items()},
     }
     for (subject, component), found in installed.items():
-        if component not in carried:
-            yield Ruling(
-                subject=subject,
-                component=component,
-                kind="stays",
-                message=f"The bundle does not carry {component}, so {found.version} stays.",
-                installed=found.version,
-                target=found.version,
-            )
-            continue
-        yield rule_part(
-            case,
-            Installed(
-                subject=subject,
-                component=component,
-                version=found.version,
-                build=found.build,
-                released=found.released,
-                model=appliance.model,
-            ),
+        part = Installed(
+            subject=subject,
+            component=component,
+            version=found.version,
+            build=found.build,
+            released=found.released,
+            model=appliance.model,
         )
+        yield rule_part(case, part) if component in carried else rule_unmoved_part(case, part)
     for name, version in carried.items():
         if name != APPLIANCE and name not in appliance.components:
             yield Ruling(
@@ -187,9 +176,10 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable) -> Decisio
 
 
 def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
-    def weight(ruling: Ruling) -> tuple[int, int]:
-        # A certain no, then a doubt, then a yes; among these the order of the kinds, then that of the parts.
-        return (0 if ruling.refused else 2 if ruling.allowed else 1), PRECEDENCE[ruling.kind]
+    def weight(ruling: Ruling) -> tuple[bool, int]:
+        # What stands in the way before what does not; then the order of the kinds, where a certain no is before
+        # a doubt; then that of the parts.
+        return ruling.allowed, PRECEDENCE[ruling.kind]
 
     return Decision(
         product=case.manifest.product,

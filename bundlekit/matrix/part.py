@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import why
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import DecisionKind
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
+
+MAX_ASKED: Final = 16
+"""Releases that are tried as a way to the bundle: enough for a hint, little for a huge matrix."""
 
 _UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
 
@@ -39,7 +45,7 @@ def rule_part(case: Case, part: Installed) -> Ruling:
     """Rules 7 and 8, and for the part that the matrix is about all that follow."""
     matrix, is_lead = case.matrix, part.component == case.matrix.lead
     target = matrix.carried[part.component]
-    ruled = partial(_ruled, part, target)
+    ruled = partial(_ruled, part, target.text)
     try:
         installed = matrix.parse(part.component, part.version)
     except VersionError as fault:  # 7
@@ -54,13 +60,13 @@ def rule_part(case: Case, part: Installed) -> Ruling:
             return ruled(
                 "same-version-other-build",
                 f"{part.version} is installed already, as build {build}; the bundle has build {new_build}.",
-                "Take a newer version; another build of the same one needs the override for that.",
+                "Take a newer version; another build of the same one needs --allow-same-version.",
                 override="allow-same-version" if case.policy.allow_same_version else "",
             )
         return ruled(
             "same-version",
             f"{part.version} is installed already.",
-            "Nothing has to be done; to install it once more needs the override for that.",
+            "Nothing has to be done; to install it once more needs --allow-reinstall.",
             override="allow-reinstall" if case.policy.allow_reinstall else "",
         )
     if installed > target and not case.policy.allow_downgrade:
@@ -74,10 +80,20 @@ def rule_part(case: Case, part: Installed) -> Ruling:
     return _moves(ruled, installed, target)
 
 
+def rule_unmoved_part(case: Case, part: Installed) -> Ruling:
+    """Rule 7 for a part that the bundle does not carry: its version still has to work with what comes."""
+    ruled = partial(_ruled, part, part.version)
+    try:
+        case.matrix.parse(part.component, part.version)
+    except VersionError as fault:
+        return ruled("unreadable-version", str(fault), f"Check which version of {part.component} is installed.")
+    return ruled("stays", f"The bundle does not carry {part.component}, so {part.version} stays.")
+
+
 def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
     """Rules 9 to 17: what the matrix says of the version that it is about."""
     matrix, own = case.matrix, case.matrix.own
-    ruled = partial(_ruled, part, own)
+    ruled = partial(_ruled, part, own.text)
     doubts: list[Ruling] = []
 
     def doubt(unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
@@ -150,7 +166,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         )
 
     if source is None:  # 14
-        nearest = _nearest(matrix, part, installed)
+        nearest = _nearest(case, part, installed)
         return ruled(
             "unsupported-source",
             f"The bundle does not support the update from {part.version} to {own}.",
@@ -228,7 +244,7 @@ def entry_digest(entry: Entry) -> str:
 
 def _ruled(
     part: Installed,
-    target: Version,
+    target: str,
     kind: DecisionKind,
     message: str,
     remedy: str = "",
@@ -244,7 +260,7 @@ def _ruled(
         next=remedy,
         entry=entry.id if entry else "",
         installed=part.version,
-        target=target.text,
+        target=target,
         override=override,
     )
 
@@ -285,15 +301,25 @@ def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSour
     )
 
 
-def _nearest(matrix: ReadMatrix, part: Installed, installed: Version) -> str:
-    """The nearest later releases from which the bundle can be installed, at most three; empty if none."""
+def _nearest(case: Case, part: Installed, installed: Version) -> str:
+    """The nearest later releases from which the bundle can be installed, at most three; empty if none.
+
+    Of those that begin a source's range, the first few are asked whether they may go on from there.
+    """
+    matrix = case.matrix
     found = {
         source.range.first_of(matrix.releases, after=installed, without=source.denied)
         for source in matrix.sources
         if source.entry.method != "reimage" and _is_for(source.entry.models, part)
     }
     later = sorted(version for version in found if version is not None and version < matrix.own)
-    return " or ".join(map(str, later[:3]))
+    asked = type(case)(matrix, case.policy, None)
+    good = (
+        str(version)
+        for version in later[:MAX_ASKED]
+        if rule_part(asked, replace(part, version=str(version), build=None, released=None)).allowed
+    )
+    return " or ".join(islice(good, 3))
 
 
 def _trusted_keys(case: Case, installed: Version) -> frozenset[str] | None:

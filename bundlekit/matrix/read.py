@@ -50,20 +50,17 @@ class ReadSource(Frozen, frozen=True, kw_only=True):
 
 
 class ReadStop(Frozen, frozen=True, kw_only=True):
-    """A stop at ``via``; where the latest of several is meant, one with the numbers ``prefix`` will do."""
+    """A stop at ``via``. Where that is the latest of several, others with the numbers ``prefix`` will do."""
 
     entry: Stop
     range: Range
     via: Version
     prefix: tuple[int, ...] | None
 
-    def is_at(self, version: Version) -> bool:
-        """Whether this version is the stop."""
-        return version == self.via or (self.prefix is not None and version.begins_with(self.prefix))
-
     def lies_between(self, source: Version, target: Version) -> bool:
-        """Whether the way from source to target has to pass this stop: neither is it, nor is beyond it."""
-        return source in self.range and source < self.via < target and not self.is_at(source) and not self.is_at(target)
+        """Whether the way from source to target has to pass this stop; a source that is one is past it."""
+        is_one = self.prefix is not None and source.begins_with(self.prefix)
+        return source in self.range and source < self.via < target and not is_one
 
 
 class ReadTogether(Frozen, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TESTS: Final = ("is", "is-not", "below", "at-least")
 SIGNS: Final = {">=": "at-least", "!=": "is-not", "==": "is", "<": "below", "=": "is"}
-"""How a condition on a known fact is written in one string, ``"< 24 h"``; the longer sign first."""
+"""How a condition on a known fact is written in one string: ``"< 24 h"``."""
 
 
 class MatrixFile(Strict, frozen=True, kw_only=True):
@@ -90,8 +90,8 @@ def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
 def condition_from_toml(fact: str, value: object, where: str) -> Condition:
     """The condition on a known fact, written ``"synchronised"``, ``"!= failed"``, ``"< 24 h"``, ``">= 7.1"``."""
     text = _plain_text(value, where)
-    sign = next((sign for sign in SIGNS if text.startswith(sign)), "")
-    if not sign and text.startswith((">", "<")):
+    sign = text[: len(text) - len(text.lstrip("<>=!"))]
+    if sign and sign not in SIGNS:
         raise ConfigError(f"{where}: {text!r} begins with a sign that is not one of {', '.join(SIGNS)}")
     plain = {"fact": fact, "test": SIGNS.get(sign, "is"), "value": text[len(sign) :].strip()}
     return config.convert(plain, Condition, where=where)

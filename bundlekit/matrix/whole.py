@@ -119,28 +119,72 @@ def beyond_versions(case: Case) -> Iterator[str]:
 
 
 def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:
-    """What a failure of the active member can leave: it is old again, and what the pair shares is new."""
+    """Each state that a failure can leave, in the order in which an update could meet it.
+
+    The active member and the components that the pair shares go first. Until all of them have succeeded, a
+    failure reverts the member; a new shared component stays only if the matrix says that it works with the
+    old member. After that nothing is reverted: the standby's failure leaves the pair degraded.
+    """
     moving = {part.component for part in parts if _moves(part)}
-    shared = moving - {APPLIANCE}
-    active = [member for member in appliance.members.values() if member.role == "active"]
-    if not shared or APPLIANCE not in moving:
-        return
-    for member in active:
-        state = _state(case, appliance, member.version, new=shared)
-        if isinstance(state, Ruling):
-            continue
-        works, entry = work_together(case.matrix, state)
-        found = _named(state)
-        yield Leftover(
-            failure="active",
-            components={name: version.text for name, version in state.items()},
-            works=works,
-            entry=entry,
-            message=f"If the update of the active member fails, {found} are left; they work together."
-            if works
-            else f"If the update of the active member fails, {found} would be left, which "
-            f"{'do not' if works is False else 'may not'} work together: {', '.join(sorted(shared))} reverts too.",
-        )
+    shared = tuple(sorted(moving - {APPLIANCE}))
+    members = [APPLIANCE] * (APPLIANCE in moving)
+    roles = {member.role for member in appliance.members.values()}
+    for version in dict.fromkeys(member.version for member in appliance.members.values() if member.role == "active"):
+        kept, old, done = (_state(case, appliance, version, new=new) for new in (shared, (), moving))
+        if members and shared:
+            yield _active_fails(case, kept, shared)
+        for name in shared:
+            back = (*members, name)
+            yield Leftover(
+                failure=name,
+                components=_texts(old),
+                works=True,
+                reverts=back,
+                outcome="reverted",
+                hold=True,
+                message=f"If the update of {name} fails, {_listed(back)} {'revert' if members else 'reverts'}; "
+                "the pair is on hold until the fault is cleared.",
+            )
+        if members and "standby" in roles:
+            yield Leftover(
+                failure="standby",
+                components=_texts(done),
+                works=True,
+                keeps=(*members, *shared),
+                outcome="degraded",
+                hold=True,
+                message="If the update of the standby member fails, nothing reverts; the active member serves "
+                f"with {_named(done)}, and there is no HA until the standby is repaired.",
+            )
+
+
+def _active_fails(case: Case, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
+    """The active member fails after the shared components had succeeded: it is old again, and they are new."""
+    works, entry = work_together(case.matrix, state)
+    found, those = _named(state), _listed(shared)
+    if works:
+        what = f"are left, which work together: {those} stays new."
+    else:
+        doubt = "do not" if works is False else "may not"
+        what = f"would be left, which {doubt} work together: {those} reverts too."
+    return Leftover(
+        failure="active",
+        components=_texts(state),
+        works=works,
+        entry=entry,
+        reverts=(APPLIANCE,) if works else (APPLIANCE, *shared),
+        keeps=shared if works else (),
+        outcome="reverted",
+        message=f"If the update of the active member fails, it reverts; {found} {what}",
+    )
+
+
+def _texts(state: Mapping[str, Version]) -> dict[str, str]:
+    return {name: version.text for name, version in state.items()}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _of_pair(case: Case, kind: DecisionKind, message: str, remedy: str, entry: str = "") -> Ruling:
@@ -183,9 +227,6 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
     left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
     for text in dict.fromkeys(left) or [case.manifest.version]:
         state = _state(case, appliance, text, new=moved)
-        if isinstance(state, Ruling):
-            yield state
-            continue
         works, _ = work_together(case.matrix, state)
         found = _named(state)
         if works is False:
@@ -205,20 +246,14 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
             )
 
 
-def _state(case: Case, appliance: Appliance, version: str, *, new: Collection[str]) -> dict[str, Version] | Ruling:
-    """The component versions around a member with this version, those in ``new`` as the bundle has them."""
-    shared = {name: part.version for name, part in appliance.components.items() if name != APPLIANCE}
-    installed = {APPLIANCE: version} | shared
-    state = {}
-    for name in dict.fromkeys((*installed, *new)):
-        if name in new:
-            state[name] = case.matrix.carried[name]
-            continue
-        try:
-            state[name] = case.matrix.parse(name, installed[name])
-        except VersionError as fault:
-            return _of_pair(case, "unreadable-version", str(fault), f"Check which version of {name} is installed.")
-    return state
+def _state(case: Case, appliance: Appliance, member: str, *, new: Collection[str]) -> dict[str, Version]:
+    """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
+    shared = {name: part.version for name, part in appliance.components.items()}
+    installed = shared | {APPLIANCE: member}
+    return {
+        name: case.matrix.carried[name] if name in new else case.matrix.parse(name, installed[name])
+        for name in dict.fromkeys((APPLIANCE, *shared, *new))
+    }
 
 
 def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:

@@ -77,11 +77,13 @@ PRECEDENCE: Final[dict[DecisionKind, int]] = {kind: place for place, kind in enu
 class Acceptance(Frozen, frozen=True, kw_only=True):
     """A risk that somebody accepts: the id of its entry, and the digest of the entry as it was accepted.
 
-    With a ``digest`` it holds only while the entry says the same; without, for the entry as it is now.
+    With a ``digest`` it holds only while the entry says the same; without, for the entry as it is now. With
+    the id of a ``bundle`` it holds for that bundle only; so the report records every acceptance.
     """
 
     risk: str
     digest: str = ""
+    bundle: str = ""
 
 
 class Policy(Frozen, frozen=True, kw_only=True):
@@ -134,15 +136,23 @@ class Ruling(Frozen, frozen=True, kw_only=True):
 
 
 class Leftover(Frozen, frozen=True, kw_only=True):
-    """A state that a failure can leave: ``components`` are the versions found then.
+    """A state that a failure can leave, and what the executor does about it.
 
-    ``works`` says whether they work together; None: the matrix does not say, so they are treated as if not.
+    ``failure`` is what fails: the ``active`` or ``standby`` member, or a component that the pair shares.
+    ``components`` are the versions found then; ``works`` says whether they work together, and ``entry`` which
+    entry says so. None: the matrix does not say, so they are treated as if not. ``reverts`` are the components
+    that the executor brings back, ``keeps`` those it leaves on their new version, ``outcome`` its outcome,
+    and ``hold`` whether the pair is on hold afterwards.
     """
 
-    failure: Literal["active", "standby"]
+    failure: str
     components: dict[str, str]
     works: bool | None
     entry: str = ""
+    reverts: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+    outcome: Literal["reverted", "degraded"]
+    hold: bool = False
     message: str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundlekit.model.appliance import Appliance
+from bundlekit.model.decision import Policy
 from bundlekit.model.finding import Scope
 from bundlekit.model.primitives import Frozen
 
@@ -29,16 +30,18 @@ class Question(Frozen, frozen=True, kw_only=True):
     """A question about one bundle.
 
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` says whether anything
-    to trust was given. ``sources`` are installed versions, ``appliance`` a whole installed state. ``digests``
-    asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in RFC 3339;
-    ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust file's,
-    ``waivers`` the operator's, ``waivers_digest`` that of their file.
+    to trust was given. ``sources`` are installed versions, ``appliances`` whole installed states, ``policy``
+    what the operator allows beyond the matrix. ``digests`` asks for the plain digests too, ``strict`` makes a
+    warning refuse. ``at`` is the time used, in RFC 3339; ``at_given`` says that somebody named it, and it is
+    not the clock's. ``limits`` are the trust file's, ``waivers`` the operator's, ``waivers_digest`` that of
+    their file.
     """
 
     scope: Scope = "full"
     trust: bool = False
     sources: tuple[str, ...] = ()
-    appliance: Appliance | None = None
+    appliances: tuple[Appliance, ...] = ()
+    policy: Policy = Policy()
     digests: bool = False
     strict: bool = False
     at: str
@@ -46,3 +49,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     limits: Limits = Limits()
     waivers: tuple[Waiver, ...] = ()
     waivers_digest: str | None = None
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether installed versions or states were asked about, or only the bundle itself."""
+        return bool(self.sources or self.appliances)

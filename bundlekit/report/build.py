@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,12 +14,17 @@ from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
 
 if TYPE_CHECKING:
     from bundlekit.checks import Judgement
+    from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import Evidence
     from bundlekit.model.finding import Cause, Finding
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.question import Question
+
+
+MAX_NAMED: Final = 8
+"""Pairs that a summary names; of more it says how many."""
 
 
 def report(
@@ -50,7 +55,8 @@ def report(
             trust=trust,
             waivers=question.waivers_digest,
             sources=question.sources,
-            appliance=_digest(question.appliance),
+            appliance=_digest(question.appliances),
+            policy=question.policy,
             full=question.digests,
             strict=question.strict,
         ),
@@ -83,9 +89,10 @@ def summary(question: Question, judgement: Judgement) -> str:
         missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
         rules = "rule" if missing == 1 else "rules"
         return f"{what} could not be judged: {missing} needed {rules} could not run"
-    if question.sources or question.appliance:
+    if question.asks_who:
         judged = [f"version {version}" for version in question.sources]
-        judged += [f"pair {question.appliance.pair}"] if question.appliance else []
+        pairs = [f"pair {appliance.pair}" for appliance in question.appliances]
+        judged += pairs if len(pairs) <= MAX_NAMED else [f"{len(pairs)} pairs"]
         return f"{what} is accepted for {', '.join(judged)}"
     return f"{what} is accepted; no installed version was judged (--from, --appliance)"
 
@@ -116,7 +123,11 @@ def release_of(manifest: Manifest) -> Release:
     )
 
 
-def _digest(value: msgspec.Struct | None) -> str | None:
-    if value is None:
-        return None
-    return f"sha256:{hashlib.sha256(msgspec.json.encode(value, order='sorted')).hexdigest()}"
+def _digest(appliances: tuple[Appliance, ...]) -> str | None:
+    """What the report says it judged: the digest of the state, or over the digests of several."""
+    digests = [_sha256(msgspec.json.encode(appliance, order="sorted")) for appliance in appliances]
+    return digests[0] if len(digests) == 1 else _sha256("\n".join(digests).encode()) if digests else None
+
+
+def _sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from bundlekit.integrity import Covered
 from bundlekit.model.bundle import Section
-from bundlekit.model.decision import Decision
+from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
 from bundlekit.model.primitives import Frozen
@@ -20,9 +20,10 @@ class Tool(Frozen, frozen=True, kw_only=True):
 
 
 class Asked(Frozen, frozen=True, kw_only=True):
-    """The inputs: the file's name as given, the time used, and SHA-256 digests of trust, waivers and state.
+    """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
-    ``at_given``: somebody named the time, it is not the clock's.
+    Digests are SHA-256; that of several states is over their digests. ``at_given``: somebody named the time,
+    it is not the clock's.
     """
 
     file: str
@@ -32,6 +33,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     waivers: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
+    policy: Policy = Policy()
     full: bool = False
     strict: bool = False
 

@@ -104,8 +104,14 @@ def _decision(decision: Decision) -> Iterator[Line]:
     for ruling in decision.rulings:
         about = f"{ruling.subject} {ruling.component}".rstrip()
         entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
+        override = f" Allowed by --{ruling.override}." if ruling.override else ""
         if ruling.allowed:
-            yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{entry}", "good")
+            tone = "doubtful" if override else "good"
+            yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{override}{entry}", tone)
+    for risk in decision.accepted:
+        yield Line(
+            f"  accepted   the risk {risk.risk}, as its entry reads now: --accept-risk {risk.risk}@{risk.digest}"
+        )
     for leftover in decision.leftovers:
         yield Line(f"  if failing {leftover.message}", "plain" if leftover.works else "doubtful")
     if decision.allowed and decision.not_judged:

@@ -24,6 +24,7 @@ SIGNED_DATA: Final = OID("1.2.840.113549.1.7.2")  # id-signedData, RFC 5652 sect
 CONTENT_TYPE: Final = OID("1.2.840.113549.1.9.3")  # RFC 5652 section 11.1
 MESSAGE_DIGEST: Final = OID("1.2.840.113549.1.9.4")  # RFC 5652 section 11.2
 SIGNING_CERTIFICATE_V2: Final = OID("1.2.840.113549.1.9.16.2.47")  # RFC 5035 section 3
+AUTHORITY_KEY_IDENTIFIER: Final = OID("2.5.29.35")  # id-ce-authorityKeyIdentifier, RFC 5280 section 4.2.1.1
 
 T = TypeVar("T")
 
@@ -167,6 +168,15 @@ class Extension:
     id: OID
     critical: Annotated[bool, asn1.Default(False)]
     value: bytes
+
+
+@asn1.sequence
+class AuthorityKeyIdentifier:
+    """RFC 5280 section 4.2.1.1; the issuer as GeneralNames."""
+
+    key: Annotated[bytes | None, asn1.Implicit(0)]
+    issuer: Annotated[list[asn1.TLV] | None, asn1.Implicit(1)]
+    serial_number: Annotated[int | None, asn1.Implicit(2)]
 
 
 @asn1.sequence

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.keys import Key, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNREADABLE: Final = (
     ValueError,
@@ -20,6 +25,7 @@ UNREADABLE: Final = (
     x509.InvalidVersion,  # no ValueError, and out of any certificate with a damaged version
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,  # raised, as asked for below, for what a later release will not read
 )
 """What the library raises for certificates it cannot read."""
 
@@ -109,8 +115,10 @@ def read_certificate(der: bytes) -> Certificate:
     try:
         outer = asn1.decode(asn1.Certificate, der)
         _demand_one_encoding(outer)
-        parsed = x509.load_der_x509_certificate(der)
-        extensions = parsed.extensions
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            parsed = x509.load_der_x509_certificate(der)
+            extensions = parsed.extensions
         basic = _extension(extensions, x509.BasicConstraints)
         purposes = _extension(extensions, x509.ExtendedKeyUsage)
         identifier = _extension(extensions, x509.SubjectKeyIdentifier)
@@ -143,11 +151,21 @@ def _demand_one_encoding(outer: asn1.Certificate) -> None:
         msg = "its two signature algorithms differ"
     elif outer.signature.padding_bits():
         msg = "its signature has unused bits"
-    elif outer.tbs.serial_number <= 0:
-        msg = "its serial number is not positive (RFC 5280 section 4.1.2.2)"
+    elif min(_serial_numbers(outer.tbs)) <= 0:
+        msg = "its serial number, or its issuer's, is not positive (RFC 5280 section 4.1.2.2)"
     else:
         return
     raise UnusableCertificateError(msg)
+
+
+def _serial_numbers(tbs: asn1.TbsCertificate) -> Iterator[int]:
+    """The serial number of a certificate, and the one by which it names that of its issuer."""
+    yield tbs.serial_number
+    for extension in tbs.extensions or ():
+        if extension.id == asn1.AUTHORITY_KEY_IDENTIFIER:
+            serial = asn1.decode(asn1.AuthorityKeyIdentifier, extension.value).serial_number
+            if serial is not None:
+                yield serial
 
 
 def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -53,3 +54,79 @@ def desk(_desk, tmp_path, monkeypatch) -> Path:
     shutil.copytree(_desk, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     return tmp_path / "desk"
+
+
+SPEC = """\
+spec = 1
+kind = "{kind}"
+product = "{product}"
+models = {models}
+version = "{version}"
+scheme = "dotted"
+released = {released}
+counter = {counter}
+includes = {includes}
+matrix = "{version}.matrix.toml"
+{more}
+[components.appliance]
+version = "{version}"
+file = "image"
+{components}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder with an image and keys, in which ``ship`` builds small signed releases; the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("image").write_bytes(b"image" * 1000)
+    run(["keygen", "keys"])
+    return tmp_path
+
+
+@pytest.fixture
+def ship(shop, cli):
+    """Write SPEC and matrix of a release and build it, signed: ``ship("5.40.00", matrix)`` gives 5.40.00.bin."""
+
+    def build(version, matrix, *, storage="", signer="keys/signer", **changes):
+        fields = {
+            "kind": "release",
+            "product": "imager",
+            "models": ["im-100"],
+            "released": "2026-11-23",
+            "counter": 7,
+            "includes": [],
+            "more": "",
+        }
+        fields |= changes
+        components = f'[components.storage]\nversion = "{storage}"\nfile = "image"\n' if storage else ""
+        Path(f"{version}.matrix.toml").write_text(f"matrix = 1\n{matrix}")
+        Path(f"{version}.toml").write_text(SPEC.format(version=version, components=components, **fields))
+        args = ["--cert", f"{signer}.pem", "--key", f"{signer}.key"]
+        result = cli("build", f"{version}.toml", "-o", f"{version}.bin", *args)
+        assert result.code == 0, result.err
+        return f"{version}.bin"
+
+    return build
+
+
+@pytest.fixture
+def state(shop):
+    """Write a STATE.json: ``state("5.30.02", storage="3.3.0")`` gives the name of the file."""
+
+    def write(version="5.30.02", *, pair="rack-7", storage="", name="STATE.json", **changes):
+        member = {"version": version, "released": "2025-01-01"}
+        value = {
+            "schema": "bundlekit/state/1",
+            "pair": pair,
+            "product": "imager",
+            "model": "im-100",
+            "members": {"SN1": {"role": "active", **member}, "SN2": {"role": "standby", **member}},
+            "components": {"storage": {"version": storage}} if storage else {},
+            "counter": 6,
+            "includes": [],
+        } | changes
+        Path(name).write_text(json.dumps({key: item for key, item in value.items() if item is not ...}))
+        return name
+
+    return write

@@ -242,6 +242,77 @@ def test_completion_is_offered(desk):
     assert "preflight" in done.stdout
 
 
+def test_sign_shows_what_is_signed(cli, desk):
+    assert cli("build", "SPEC.toml", "-o", "unsigned.bin").out.endswith("UNSIGNED: `bundlekit sign` is next\n")
+    assert "unsigned" in cli("check", "unsigned.bin", *TRUST).out
+    result = cli("sign", "unsigned.bin", *SIGN)
+    assert result.code == 0
+    assert "imager 5.40.00 (build 0500212)" in result.out
+    assert "security counter 7" in result.out
+    assert "bundle id sha256:" in result.out
+    assert "signed by CN=" in result.out
+    assert cli("check", "unsigned.bin", *TRUST).code == 0
+
+
+def test_a_signature_made_by_openssl_is_attached(cli, desk):
+    cli("build", "SPEC.toml", "-o", "unsigned.bin", "--quiet")
+    assert cli("extract", "unsigned.bin", "--head", "-o", "head").code == 0
+    pair = ["-signer", "keys/signer.pem", "-inkey", "keys/signer.key"]
+    openssl("-sign", "-in", "head", *pair, "-outform", "DER", "-out", "sig.der")
+    assert cli("sign", "unsigned.bin", "--attach", "sig.der").code == 0
+    assert cli("check", "unsigned.bin", *TRUST).code == 0
+    assert cli("extract", "unsigned.bin", "--signature", "0", "-o", "again.der").code == 0
+    assert Path("again.der").read_bytes() == Path("sig.der").read_bytes()
+    assert "No such file" in cli("sign", "unsigned.bin", "--attach", "missing.der").err
+
+
+def test_openssl_verifies_what_is_extracted(cli, desk):
+    cli("extract", "update.bin", "--head", "-o", "head")
+    cli("extract", "update.bin", "--signature", "0", "-o", "sig")
+    trusted = ["-CAfile", "keys/root.pem", "-purpose", "any"]
+    openssl("-verify", "-inform", "DER", "-in", "sig", "-content", "head", *trusted, "-out", os.devnull)
+
+
+def openssl(*args):
+    subprocess.run(["openssl", "cms", args[0], "-binary", *args[1:]], check=True, capture_output=True)
+
+
+def test_extract_without_trust_says_so(cli, desk):
+    assert "who signed this was not checked" in cli("extract", "update.bin", "eula", "-o", "x").err
+    assert "Run `bundlekit check notes.md`" in cli("extract", "notes.md", "eula", "-o", "x").err
+
+
+def test_a_locked_key_asks_for_its_passphrase(cli, desk, monkeypatch):
+    locked = ["openssl", "pkey", "-in", "keys/signer.key", "-aes256", "-passout", "pass:sesame", "-out", "keys/locked"]
+    subprocess.run(locked, check=True, capture_output=True)
+    asked = []
+    monkeypatch.setattr("click.prompt", lambda text, **_: asked.append(text) or "sesame")
+    cli("build", "SPEC.toml", "-o", "unsigned.bin")
+    assert cli("sign", "unsigned.bin", "--key", "keys/locked", "--cert", "keys/signer.pem").code == 0
+    assert asked == ["Passphrase of keys/locked"]
+
+
+def test_examples_are_printed_and_can_be_built(cli, desk):
+    assert cli("build", "--example").out == Path("SPEC.toml").read_text()
+    assert cli("build", "--example", "matrix").out == Path("matrix.toml").read_text()
+
+
+def test_progress_is_drawn_on_a_terminal_only(cli, desk, monkeypatch):
+    assert cli("check", "update.bin", *TRUST).err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert "update.bin" in cli("check", "update.bin", *TRUST).err
+    assert cli("check", "update.bin", *TRUST, "--quiet").err == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(desk):
+    code = "import sys; from bundlekit.cli import main; main(sys.argv[1:])"
+    root = Path(pipeline.__file__).parents[1]
+    command = f'"{sys.executable}" -c "{code}" inspect update.bin 2>errors | true; cat errors'
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
 def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
     result = cli("sign", "update.bin", *SIGN, "--replace", "0")
     assert result.code == 0

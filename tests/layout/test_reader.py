@@ -131,9 +131,10 @@ def entries(*parts):
         (entries(struct.pack(">I", 8189)), Span(start=HEAD, stop=HEAD + 4)),
         (entries(struct.pack(">I", 2**32 - 1)), Span(start=HEAD, stop=HEAD + 4)),
         (entries(struct.pack(">I", 1), b"x", struct.pack(">I", 9000)), Span(start=HEAD + 5, stop=HEAD + 9)),
-        (entries(*[b"\0\0\0\1x"] * 17), Span(start=HEAD + 80, stop=HEAD + 84)),
+        (entries(*[b"\0\0\0\1%c" % n for n in range(17)]), Span(start=HEAD + 80, stop=HEAD + 84)),
+        (entries(b"\0\0\0\1x", b"\0\0\0\1y", b"\0\0\0\1x"), Span(start=HEAD + 10, stop=HEAD + 14)),
     ],
-    ids=["one too long", "much too long", "second too long", "seventeen"],
+    ids=["one too long", "much too long", "second too long", "seventeen", "repeated"],
 )
 def test_malformed_signature_areas(data, where):
     assert problems(data) == [("signature-area-malformed", where)]

@@ -357,3 +357,14 @@ def test_the_two_algorithms_of_a_certificate_agree():
     first, second, third = pki.der(signer()).split(identifier)
     with pytest.raises(UnusableCertificateError, match="two signature algorithms differ"):
         read_certificate(first + identifier + second + identifier[:-1] + b"\3" + third)
+
+
+def test_what_the_library_only_warns_about_is_refused():
+    """A warning on the way would be printed at whoever checks a hostile bundle, or raised where warnings are errors."""
+    named = x509.AuthorityKeyIdentifier(b"keyid", [x509.DirectoryName(pki.name("Root"))], 0x1234)
+    good = pki.der(signer(extra=[(named, False)]))
+    assert read_certificate(good)
+    serial = bytes.fromhex("82021234")
+    assert good.count(serial) == 1
+    with pytest.raises(UnusableCertificateError, match="serial number, or its issuer's, is not positive"):
+        read_certificate(good.replace(serial, bytes.fromhex("82029234")))

@@ -115,11 +115,11 @@ def test_renderings_say_the_same(singles):
 
 @pytest.mark.parametrize("compatible", [True, False], ids=["compatible", "incompatible"])
 def test_all_pairs_of_faults_break_no_invariant_in_ten_seconds(compatible):
-    began = time.monotonic()
+    began = time.process_time()  # what others do on the machine must not count
     rehearsal = rehearse(simulated(compatible=compatible), faults=2)
     assert rehearsal.broken == ()
     assert len(rehearsal.runs) > 1800
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     led = {way: where for ways in rehearsal.ways_out.values() for way, where in ways.items() if way}
     assert set(led.values()) == {"succeeded"}
     assert {"clear, run", "repair", "run"} < set(led)

@@ -1,0 +1,119 @@
+"""``bundlekit matrix``: look at an upgrade matrix before it ships."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.report import json as as_json
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from bundlekit.report.text import Line
+
+EXAMPLES = """\b
+Examples:
+  bundlekit matrix show update.bin
+  bundlekit matrix lint SPEC.toml 5.30.02.bin --signed-by release-2027
+  bundlekit matrix diff 5.40.00.bin SPEC.toml
+"""
+
+argument = click.argument("release", type=common.path_type, metavar="BUNDLE|SPEC.toml")
+trusting = click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Take only bundles that these vouch for."
+)
+formats = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Look at an upgrade matrix before it ships: its table, its mistakes, what it changes."""
+
+
+@command.command(epilog="Example: bundlekit matrix show SPEC.toml --format csv > tests.csv")
+@argument
+@trusting
+@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
+    """Show what becomes of every version that a matrix knows, on every model: the list of what to test."""
+    from bundlekit.matrix.table import table
+    from bundlekit.report.matrix import table_csv, table_lines
+
+    shown = table(common.load_matrix(release, common.load_trusted(trusted)))
+    if style == "csv":
+        common.write(table_csv(shown), None)
+    else:
+        _print(shown, table_lines(shown), style)
+    return 0
+
+
+@command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 could not judge.")
+@argument
+@click.argument("others", nargs=-1, type=common.path_type, metavar="[OTHER BUNDLE...]")
+@trusting
+@click.option("--signed-by", "signers", multiple=True, metavar="KEY", help="The name of a key that signs the release.")
+@click.option(
+    "--supported", multiple=True, metavar="VERSION", help="A version in the field; all known ones if not given."
+)
+@click.option("--at", type=common.Time(), metavar="DATE", help="The day to judge for, instead of today.")
+@click.option("--strict", is_flag=True, help="Warnings refuse, too.")
+@formats
+def lint(
+    release: Path,
+    others: tuple[Path, ...],
+    trusted: tuple[Path, ...],
+    signers: tuple[str, ...],
+    supported: tuple[str, ...],
+    at: dt.datetime | None,
+    style: str,
+    *,
+    strict: bool,
+) -> int:
+    """Look for mistakes in a matrix, and for who gets stranded by it: a version without a way to this release.
+
+    Other bundles are releases that may lie on the way.
+    """
+    from bundlekit.matrix.lint import lint as lint_matrix
+    from bundlekit.report.matrix import lint_lines
+
+    trust = common.load_trusted(trusted)
+    report = lint_matrix(
+        common.load_manifest(release, trust),
+        [common.load_manifest(other, trust) for other in others],
+        at=(at or common.now()).date().isoformat(),
+        signers=signers or None,
+        supported=supported or None,
+        strict=strict,
+    )
+    _print(report, lint_lines(report), style)
+    return common.EXIT[report.verdict]
+
+
+@command.command(epilog="Exit codes: 0 as good as before or better, 1 somebody loses, 2 usage, 3 could not judge.")
+@click.argument("old", type=common.path_type, metavar="OLD")
+@click.argument("new", type=common.path_type, metavar="NEW")
+@trusting
+@formats
+def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
+    """Show which versions gain and which lose between two matrices, each in a bundle or a SPEC.toml."""
+    from bundlekit.matrix.diff import diff as compare
+    from bundlekit.report.matrix import diff_lines
+
+    trust = common.load_trusted(trusted)
+    found = compare(common.load_matrix(old, trust), common.load_matrix(new, trust))
+    _print(found, diff_lines(found), style)
+    return 1 if found.somebody_loses else 0
+
+
+def _print(value: Any, lines: Iterable[Line], style: str) -> None:
+    if style == "json":
+        common.write(as_json.render(value) + "\n", None)
+    else:
+        coloured = common.colours(sys.stdout)
+        common.write("".join(common.styled(line, coloured=coloured) + "\n" for line in lines), None)

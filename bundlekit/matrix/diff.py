@@ -1,0 +1,108 @@
+"""Two matrices side by side: which versions gain, and which lose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.decide import decide_from
+from bundlekit.matrix.routes import Routes
+from bundlekit.matrix.table import models_apart, versions_named
+from bundlekit.model.decision import DecisionKind
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.read import ReadMatrix
+
+Way = Literal["there", "direct", "by stops", "none"]
+"""How a version gets to a release: it has it, one update, several by way of declared stops, or not at all."""
+
+
+class Side(Frozen, frozen=True, kw_only=True):
+    """What one matrix decides for a version, by which entry, and how the version gets to its release."""
+
+    decision: DecisionKind
+    entry: str
+    way: Way
+
+
+class Change(Frozen, frozen=True, kw_only=True):
+    """A version (and model) for which two matrices decide differently, and whether it gains or loses by that."""
+
+    source: str
+    model: str
+    change: Literal["gains", "loses", "differs"]
+    old: Side
+    new: Side
+
+
+class Diff(Frozen, frozen=True, kw_only=True):
+    """All changes between two matrices, by version; ``same`` counts what is decided as before."""
+
+    schema: Literal["bundlekit/matrix-diff/1"] = "bundlekit/matrix-diff/1"
+    old: str
+    new: str
+    same: int
+    changes: tuple[Change, ...]
+
+    @property
+    def somebody_loses(self) -> bool:
+        """Whether a version has a worse way than before, or none."""
+        return any(change.change == "loses" for change in self.changes)
+
+
+_RANK = {"there": 2, "direct": 2, "by stops": 1, "none": 0}
+
+
+def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
+    """Compare what two matrices decide for every version and model that either of them knows.
+
+    Whoever has the old release counts as there: so a new one that does not take it makes that version lose.
+    """
+    texts = dict.fromkeys(version.text for read in (old, new) for version in versions_named(read))
+    models = tuple(dict.fromkeys((*models_apart(old), *models_apart(new))))
+    if len(models) > 1:
+        models = tuple(model for model in models if model is not None)
+    same, changes = 0, []
+    for text in _in_order(new, list(texts)):
+        for model in models:
+            before, after = (_side(read, text, model) for read in (old, new))
+            if before == after:
+                same += 1
+                continue
+            gain = _RANK[after.way] - _RANK[before.way]
+            changes.append(
+                Change(
+                    source=text,
+                    model=model or "",
+                    change="gains" if gain > 0 else "loses" if gain < 0 else "differs",
+                    old=before,
+                    new=after,
+                )
+            )
+    versions = (old.manifest.version, new.manifest.version)
+    return Diff(old=versions[0], new=versions[1], same=same, changes=tuple(changes))
+
+
+def _side(read: ReadMatrix, text: str, model: str | None) -> Side:
+    whole = decide_from(read.manifest, text, model=model, matrix=read).whole
+    way: Way = "none"
+    if whole.kind in ("same-version", "same-version-other-build"):
+        way = "there"
+    elif whole.allowed:
+        way = "direct"
+    elif whole.kind not in ("downgrade", "unreadable-version", "withdrawn", "reimage-only"):
+        routes = Routes(read, (), model)
+        way = "by stops" if routes.reaches(routes.plain(text)) else "none"
+    return Side(decision=whole.kind, entry=whole.entry, way=way)
+
+
+def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:
+    """By version, as the new matrix reads them; what it cannot read comes last."""
+    readable, unreadable = [], []
+    for text in texts:
+        try:
+            readable.append(read.parse(read.lead, text))
+        except VersionError:
+            unreadable.append(text)
+    return [version.text for version in sorted(readable)] + unreadable

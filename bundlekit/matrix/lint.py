@@ -1,0 +1,530 @@
+"""What a release engineer should know of a matrix before it ships: a closed table of named rules.
+
+Nothing here decides about an appliance. An ``error`` strands somebody or contradicts itself, a ``warning`` is
+probably a mistake, an ``info`` is worth a look. Each rule is a generator over a `Ground`.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.consistency import inconsistencies
+from bundlekit.matrix.part import entry_digest
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.matrix.routes import Routes
+from bundlekit.matrix.table import models_apart, versions_named
+from bundlekit.model.finding import Severity
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from bundlekit.matrix.read import ReadSource
+    from bundlekit.model.decision import Decision
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.matrix import Entry
+    from bundlekit.versions import Version
+
+MAX_NAMED: Final = 8
+"""Versions that one sentence names."""
+
+
+class LintFinding(Frozen, frozen=True, kw_only=True):
+    """One thing to look at: ``subject`` is the version concerned, ``entry`` the id of the entry to change."""
+
+    rule: str
+    severity: Severity
+    message: str
+    next: str
+    subject: str = ""
+    entry: str = ""
+
+
+class LintReport(Frozen, frozen=True, kw_only=True):
+    """The lint of one release's matrix: ``against`` are the versions of the other bundles that were given.
+
+    ``not_run`` says which rules could not be applied, and why.
+    """
+
+    schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"
+    product: str
+    version: str
+    at: str
+    against: tuple[str, ...] = ()
+    verdict: Literal["accept", "refuse"]
+    findings: tuple[LintFinding, ...]
+    not_run: dict[str, str] = {}
+
+
+class Ground:
+    """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
+
+    ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
+    each of them and each model (None: the matrix does not tell models apart); ``detours`` are versions that get
+    to the bundle and whose own bundles are not at hand; ``signers`` are the names of the keys that sign the
+    bundle (None: not known); ``supported`` are versions in the field, None: all that are known.
+    """
+
+    def __init__(
+        self,
+        read: ReadMatrix,
+        others: Sequence[ReadMatrix],
+        *,
+        signers: frozenset[str] | None,
+        supported: frozenset[str] | None,
+    ) -> None:
+        self.read = read
+        self.others = others
+        self.signers = signers
+        installed = {version for version in versions_named(read) if version < read.own}
+        installed |= {version for version in map(self._read_version, others) if version is not None}
+        self.versions = sorted(installed)
+        self.supported = [one for one in self.versions if supported is None or one.text in supported]
+        self.models = models_apart(read)
+        self.routes = {model: Routes(read, others, model) for model in self.models}
+        self.decisions: dict[tuple[Version, str | None], Decision] = {
+            (version, model): routes.decided(read, version.text)
+            for version in self.versions
+            for model, routes in self.routes.items()
+        }
+        self.detours = {
+            model: [
+                version
+                for version in self.versions
+                if version.text not in routes.bundles and routes.reaches(routes.plain(version.text))
+            ]
+            for model, routes in self.routes.items()
+        }
+
+    def _read_version(self, other: ReadMatrix) -> Version | None:
+        version = self.read.parse(self.read.lead, other.manifest.version)
+        return version if version < self.read.own else None
+
+    def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
+        """Version, model and source of each direct update that the matrix allows."""
+        for (version, model), decision in self.decisions.items():
+            if decision.allowed:
+                yield version, model, decision.whole.entry
+
+
+class Said(NamedTuple):
+    """What a rule says once: ``next`` is the next step (empty: the rule's remedy)."""
+
+    message: str
+    subject: str = ""
+    entry: str = ""
+    next: str = ""
+
+
+class Lint(Frozen, frozen=True, kw_only=True):
+    """A rule of the lint; ``page`` is what ``bundlekit explain NAME`` shows."""
+
+    name: str
+    severity: Severity
+    remedy: str
+    page: str
+    run: Callable[[Ground], Iterator[Said]]
+
+
+def _lint(severity: Severity, remedy: str) -> Callable[[Callable[[Ground], Iterator[Said]]], Lint]:
+    def make(function: Callable[[Ground], Iterator[Said]]) -> Lint:
+        name = function.__name__.replace("_", "-")
+        return Lint(name=name, severity=severity, remedy=remedy, page=cleandoc(function.__doc__ or ""), run=function)
+
+    return make
+
+
+def lint(
+    manifest: Manifest,
+    others: Iterable[Manifest] = (),
+    *,
+    at: str,
+    signers: Collection[str] | None = None,
+    supported: Collection[str] | None = None,
+    strict: bool = False,
+) -> LintReport:
+    """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
+
+    ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
+    are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle, ``supported`` the
+    versions that must not be stranded (all known ones if not said). Takes time in proportion to releases times
+    entries.
+    """
+    read = read_matrix(manifest)
+    found = [
+        LintFinding(
+            rule=problem.rule,
+            severity="error",
+            message=problem.message,
+            next="Correct the entry and build the bundle again.",
+            entry=problem.subject,
+        )
+        for problem in inconsistencies(manifest)
+    ]
+    not_run, against = {}, []
+    if isinstance(read, Unreadable):
+        not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
+    else:
+        for other in others:
+            other_read = read_matrix(other)
+            if isinstance(other_read, Unreadable) or other.product != manifest.product or other.kind == "reimage":
+                not_run[other.version] = "its matrix cannot be read, it is a re-image, or it is of another product"
+            elif not _fits(read, other):
+                not_run[other.version] = f"{manifest.version} does not know its version, or orders it otherwise"
+            elif other.version != manifest.version and other.released <= at <= (other.expires or at):
+                against.append(other_read)
+        ground = Ground(
+            read,
+            against,
+            signers=None if signers is None else frozenset(signers),
+            supported=None if supported is None else frozenset(supported),
+        )
+        if signers is None and read.trusted_keys:
+            not_run[source_cannot_verify.name] = "it is not known which keys sign the bundle (--signed-by)"
+        found += [_finding(rule, said) for rule in LINTS for said in rule.run(ground)]
+    refusing = ("error", "warning") if strict else ("error",)
+    return LintReport(
+        product=manifest.product,
+        version=manifest.version,
+        at=at,
+        against=tuple(one.manifest.version for one in against),
+        verdict="refuse" if any(one.severity in refusing for one in found) else "accept",
+        findings=tuple(found),
+        not_run=not_run,
+    )
+
+
+def _fits(read: ReadMatrix, other: Manifest) -> bool:
+    try:
+        read.parse(read.lead, other.version)
+    except VersionError:
+        return False
+    return True
+
+
+def _finding(rule: Lint, said: Said) -> LintFinding:
+    return LintFinding(
+        rule=rule.name,
+        severity=rule.severity,
+        message=said.message,
+        next=said.next or rule.remedy,
+        subject=said.subject,
+        entry=said.entry,
+    )
+
+
+# --- who gets stranded --------------------------------------------------------------------------------------
+
+
+@_lint("error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason.")
+def stranded_version(ground: Ground) -> Iterator[Said]:
+    """A version in the field has no way to this release.
+
+    Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it.
+    The same is asked of the states that a failed update can leave behind. A version that a [[dead-end]] with a
+    reason names is left behind on purpose (left-behind).
+    """
+    for version, model, on in _in_the_field(ground):
+        routes = ground.routes[model]
+        whole = ground.decisions[version, model].whole
+        if not routes.reaches(routes.plain(version.text)):
+            if not _detour(ground, version, model):
+                yield Said(f"{on} is stranded: {whole.message}", on, whole.entry)
+            continue
+        for state in routes.after_failures(version.text):
+            if not routes.reaches(state):
+                yield Said(
+                    f"{on} is stranded after a failed update: nothing leads on from {state}.",
+                    on,
+                    whole.entry,
+                    "Let this release be installed over that state, or say that these do not work together.",
+                )
+
+
+@_lint("warning", "Give the bundle of the release in between to the lint as well, or name it in a [[stop]].")
+def detour_unknown(ground: Ground) -> Iterator[Said]:
+    """A version can get here only through a later release, and whether it can go there was not to be seen.
+
+    Nobody says that it is stranded, and nobody has looked: the bundle of that release was not given.
+    """
+    for version, model, on in _in_the_field(ground):
+        routes = ground.routes[model]
+        detour = _detour(ground, version, model)
+        if detour and not routes.reaches(routes.plain(version.text)):
+            whole = ground.decisions[version, model].whole
+            yield Said(f"{on} would have to go through {detour}: {whole.message}", on, whole.entry)
+
+
+def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
+    """Each version that must not be stranded, on each model, and the two as a text."""
+    deliberate = [dead_end.range for dead_end in ground.read.dead_ends if dead_end.entry.reason]
+    if ground.read.manifest.kind == "reimage":
+        return
+    for version in ground.supported:
+        if not any(version in versions for versions in deliberate):
+            for model in ground.models:
+                yield version, model, f"{version} on {model}" if model else version.text
+
+
+def _detour(ground: Ground, version: Version, model: str | None) -> Version | None:
+    """The next later release from which this one can be reached, and whose own matrix is not known."""
+    if any(version in dead_end.range for dead_end in ground.read.dead_ends):
+        return None
+    later = ground.detours[model]
+    place = bisect.bisect_right(later, version)
+    return later[place] if place < len(later) else None
+
+
+@_lint("info", "Nothing, if that is meant.")
+def left_behind(ground: Ground) -> Iterator[Said]:
+    """A [[dead-end]] with a reason leaves a known version behind on purpose: only re-imaging leads out of it."""
+    for dead_end in ground.read.dead_ends:
+        covered = [version for version in ground.supported if version in dead_end.range]
+        if covered and dead_end.entry.reason:
+            yield Said(
+                f"Only re-imaging leads out of {_named(covered)}: {dead_end.entry.reason}", entry=dead_end.entry.id
+            )
+
+
+@_lint("error", "Add a [[from]] for the versions that may be updated to this release.")
+def no_way_in(ground: Ground) -> Iterator[Said]:
+    """No known version may take this bundle, so it can never be installed as an update."""
+    sources = ground.read.sources
+    unlisted = any(source.entry.unlisted for source in sources)
+    if ground.read.manifest.kind != "reimage" and not any(ground.allowed()) and not unlisted:
+        what = "No source is named" if not sources else "None of the known versions may take the bundle"
+        yield Said(f"{what}, so nobody can install {ground.read.own} as an update.")
+
+
+@_lint("error", "Unblock the stop, or send these versions through another release.")
+def stop_blocked(ground: Ground) -> Iterator[Said]:
+    """A stop leads to a release out of which no way leads to this one."""
+    for stop in ground.read.stops:
+        for model, routes in ground.routes.items():
+            if not routes.reaches(routes.plain(stop.via.text)):
+                on = f"{stop.via} on {model}" if model else stop.via.text
+                whole = routes.decided(ground.read, stop.via.text).whole
+                yield Said(f"The stop leads to {on}, and from there: {whole.message}", on, stop.entry.id)
+
+
+@_lint("error", "Sign the bundle with a key that these versions trust as well, or add a stop that brings the new key.")
+def source_cannot_verify(ground: Ground) -> Iterator[Said]:
+    """A version that may take the bundle trusts none of the keys that sign it, so it will refuse the bundle.
+
+    This strands fleets when keys are changed. `trusted-keys` says which keys a release trusts.
+    """
+    if ground.signers is None:
+        return
+    signers = ", ".join(sorted(ground.signers)) or "nobody"
+    for version, model, entry in ground.allowed():
+        trusted = _trusted(ground.read, version)
+        if trusted is None or trusted & ground.signers:
+            continue
+        on = f"{version} on {model}" if model else version.text
+        bringing = (
+            one for one in ground.versions if one > version and (_trusted(ground.read, one) or set()) & ground.signers
+        )
+        stop = next(bringing, None)
+        yield Said(
+            f"{on} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}: "
+            "it will refuse what the matrix allows.",
+            on,
+            entry,
+            f"Sign with a key that {version} trusts, too, or add a [[stop]] via {stop}, which trusts one of these."
+            if stop
+            else "",
+        )
+
+
+def _trusted(read: ReadMatrix, version: Version) -> frozenset[str] | None:
+    """The names of the keys that a release trusts; None if the matrix does not say."""
+    earlier = [keys for since, keys in read.trusted_keys if since <= version]
+    return earlier[-1] if earlier else None
+
+
+# --- entries ------------------------------------------------------------------------------------------------
+
+
+@_lint("warning", "Take the entry out, or correct its versions.")
+def unused_entry(ground: Ground) -> Iterator[Said]:
+    """An entry decides for no known version: it never matches, or others always decide before it."""
+    read = ground.read
+    decided = {decision.whole.entry for decision in ground.decisions.values()}
+    kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
+        ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
+        ("block", [(one.entry, False) for one in read.blocks]),
+        ("dead end", [(one.entry, False) for one in read.dead_ends]),
+        ("stop", [(one.entry, any(one.lies_between(v, read.own) for v in ground.versions)) for one in read.stops]),
+    )
+    for kind, entries in kinds:
+        for entry, used in entries:
+            if not used and entry.id not in decided:
+                yield Said(f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
+
+
+@_lint("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
+def overlapping_ranges(ground: Ground) -> Iterator[Said]:
+    """Two sources cover the same version, and only their place in the file says which of them decides."""
+    overlaps: dict[tuple[str, str], list[Version]] = {}
+    for version in ground.versions:
+        for model in ground.models:
+            covering = [source.entry.id for source in ground.read.sources if _covers(ground, source, version, model)]
+            for other in covering[1:]:
+                overlaps.setdefault((covering[0], other), []).append(version)
+    for (one, other), versions in overlaps.items():
+        yield Said(f"{one} and {other} both cover {_named(dict.fromkeys(versions))}; {one} decides.", entry=other)
+
+
+def _covers(ground: Ground, source: ReadSource, version: Version, model: str | None) -> bool:
+    entry = source.entry
+    if source.range.exact is not None or entry.method == "reimage" or (entry.models and model not in entry.models):
+        return False
+    return source.admits(version, listed=version in ground.read.known)
+
+
+@_lint("warning", "Add a reason: it is all that the person in front of the refusal will read.")
+def reason_missing(ground: Ground) -> Iterator[Said]:
+    """An entry that refuses updates does not say why."""
+    matrix = ground.read.manifest.matrix
+    for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
+        if not entry.reason:
+            yield Said(f"{entry.id} refuses updates and gives no reason.", entry=entry.id)
+
+
+@_lint("warning", "Write the alias so that it can mean one release only, or do without it.")
+def ambiguous_alias(ground: Ground) -> Iterator[Said]:
+    """A label could be read as another release than the one it means: 6.3 means 6.30.00, and there is 6.3.1."""
+    read = ground.read
+    labels: dict[str, str] = {}
+    for alias in read.manifest.matrix.aliases:
+        if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
+            yield Said(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
+        means = read.parse(read.lead, alias.alias)
+        looks_like = [one for one in read.releases if one != means and one.text.startswith(f"{alias.alias}.")]
+        if looks_like:
+            yield Said(
+                f"The alias {alias.alias} means {means}, and {_named(looks_like)} begins with it.",
+                alias.alias,
+            )
+
+
+@_lint("error", "Correct the version of the release, or the entry.")
+def own_version_contradicted(ground: Ground) -> Iterator[Said]:
+    """The matrix disagrees with the version that the bundle has itself."""
+    read = ground.read
+    own = read.own.text
+    for withdrawn in read.withdrawn:
+        if read.own in withdrawn.range:
+            yield Said(f"The matrix withdraws {own}, which the bundle itself installs.", own, withdrawn.entry.id)
+    for dead_end in read.dead_ends:
+        if read.own in dead_end.range:
+            yield Said(f"The matrix calls {own} a dead end, and that is the bundle.", own, dead_end.entry.id)
+    for source in read.sources:
+        floor = max((clause.bound for clause in source.range.floors), default=None)
+        if floor is not None and floor >= read.own:
+            yield Said(
+                f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
+                own,
+                source.entry.id,
+            )
+
+
+@_lint("error", "Correct the ranges of [[works-together]], or the versions of the components.")
+def no_compatible_partner(ground: Ground) -> Iterator[Said]:
+    """By the bundle's own matrix its components do not work together, or an entry fits no known version."""
+    read = ground.read
+    if work_together(read, read.carried)[0] is False:
+        found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
+        yield Said(f"The bundle installs {found}, which by its matrix do not work together.")
+    for together in read.works_together:
+        versions = together.ranges.get(read.lead)
+        if versions and not versions.is_empty and not any(one in versions for one in (*ground.versions, read.own)):
+            yield Said(
+                f"{together.entry.id} speaks of {read.lead} {versions}; no known version is that.",
+                entry=together.entry.id,
+            )
+
+
+@_lint("warning", "Give the changed risk a new name: people have accepted the old one.")
+def risk_reworded(ground: Ground) -> Iterator[Said]:
+    """Another bundle has a risk of the same name that says something else."""
+    for risk in ground.read.risks:
+        for other in ground.others:
+            if any(
+                one.entry.id == risk.entry.id and entry_digest(one.entry) != entry_digest(risk.entry)
+                for one in other.risks
+            ):
+                version = other.manifest.version
+                yield Said(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
+
+
+@_lint("info", "Test it, and name the record with `tested`.")
+def untested_source(ground: Ground) -> Iterator[Said]:
+    """A source does not name the record of a test."""
+    by_id = {source.entry.id: source.entry for source in ground.read.sources}
+    for entry, versions in _grouped((entry, version) for version, _, entry in ground.allowed()).items():
+        if not by_id[entry].tested:
+            yield Said(f"{entry} names no test record; it allows the update from {_named(versions)}.", entry=entry)
+
+
+@_lint("info", "List the releases that you know in `releases`, if you can.")
+def unlisted_source(ground: Ground) -> Iterator[Said]:
+    """A source reaches versions that the matrix does not list, so a version nobody has thought of is allowed."""
+    for source in ground.read.sources:
+        if source.entry.unlisted:
+            yield Said(f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id)
+
+
+@_lint("info", "Say in [[works-together]] whether they work together, so that the new one can stay.")
+def leftover_unknown(ground: Ground) -> Iterator[Said]:
+    """It is not said whether an old appliance works with what the bundle brings besides.
+
+    Should the update of the active member fail, the shared components have to revert too.
+    """
+    read = ground.read
+    shared: Mapping[str, Version] = {name: one for name, one in read.carried.items() if name != APPLIANCE}
+    if not shared or read.lead != APPLIANCE:
+        return
+    unknown = [one for one, _, _ in ground.allowed() if work_together(read, {APPLIANCE: one, **shared})[0] is None]
+    if unknown:
+        brings = " and ".join(f"{name} {version}" for name, version in shared.items())
+        yield Said(f"It is not known whether {_named(dict.fromkeys(unknown))} works with {brings}.")
+
+
+def _grouped(pairs: Iterable[tuple[str, Version]]) -> dict[str, list[Version]]:
+    groups: dict[str, list[Version]] = {}
+    for key, version in pairs:
+        groups.setdefault(key, []).append(version)
+    return groups
+
+
+def _named(versions: Iterable[Version]) -> str:
+    """Versions in a sentence; of many only the first few."""
+    texts = list(dict.fromkeys(version.text for version in versions))
+    more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
+    return ", ".join(texts[:MAX_NAMED]) + more
+
+
+LINTS: Final = (
+    stranded_version,
+    detour_unknown,
+    no_way_in,
+    stop_blocked,
+    source_cannot_verify,
+    own_version_contradicted,
+    no_compatible_partner,
+    unused_entry,
+    overlapping_ranges,
+    reason_missing,
+    ambiguous_alias,
+    risk_reworded,
+    left_behind,
+    untested_source,
+    unlisted_source,
+    leftover_unknown,
+)

@@ -1,0 +1,150 @@
+"""Whether a release can be reached, from each version in the field and from what a failure leaves there.
+
+A question for whoever writes a matrix, asked of the matrices of one release and of others, before anything
+ships. Facts about appliances are not known then, so only a certain refusal closes a way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.decide import decide, decide_from
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.model.appliance import Appliance, InstalledComponent, Member
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.decision import Decision
+
+
+class State(Frozen, frozen=True, kw_only=True):
+    """A pair with ``version`` on both members; ``shared`` are its other components (None: not known)."""
+
+    version: str
+    shared: tuple[tuple[str, str], ...] | None = None
+
+    def __str__(self) -> str:
+        return " with ".join([self.version, *(f"{name} {version}" for name, version in self.shared or ())])
+
+
+class Routes:
+    """The ways to ``target`` through ``bundles``, which are matrices too, on one model.
+
+    A stop that the target's matrix names counts as passable if its bundle is not among ``bundles``: nothing is
+    known of it then.
+    """
+
+    def __init__(self, target: ReadMatrix, bundles: Sequence[ReadMatrix], model: str | None) -> None:
+        self.target = target
+        self.bundles = {one.manifest.version: one for one in (*bundles, target)}
+        self.model = model
+        self._hops: dict[State, tuple[State, ...]] = {}
+        self._decided: dict[tuple[str, str], Decision] = {}
+        self._stuck: set[State] = set()
+
+    def decided(self, bundle: ReadMatrix, version: str) -> Decision:
+        """What a bundle's matrix decides about a mere version, worked out once."""
+        key = (bundle.manifest.version, version)
+        if key not in self._decided:
+            self._decided[key] = decide_from(bundle.manifest, version, model=self.model, matrix=bundle)
+        return self._decided[key]
+
+    def plain(self, version: str) -> State:
+        """The state of a pair on which a version was installed, and nothing failed."""
+        bundle = self.bundles.get(version)
+        return State(version=version, shared=_shared(bundle) if bundle else None)
+
+    def after_failures(self, version: str) -> Iterator[State]:
+        """States that a failed update from ``version`` can leave, apart from the one before it.
+
+        The active member is old again, and what the pair shares is new, where the matrix says that these work
+        together; everything else the executor brings back, or a repair brings to the new version.
+        """
+        plain = self.plain(version)
+        for bundle in self.bundles.values():
+            new = _shared(bundle)
+            if not new or APPLIANCE not in bundle.carried or not self._accepts(bundle, plain):
+                continue
+            shared = dict(plain.shared or ()) | dict(new)
+            try:
+                state = {APPLIANCE: bundle.parse(APPLIANCE, version)}
+                state |= {name: bundle.parse(name, text) for name, text in shared.items()}
+            except VersionError:
+                continue
+            if work_together(bundle, state)[0]:
+                yield State(version=version, shared=tuple(sorted(shared.items())))
+
+    def reaches(self, start: State) -> bool:
+        """Whether some sequence of updates leads from ``start`` to the target."""
+        seen, todo = {start}, [start]
+        while todo:
+            state = todo.pop()
+            if state.version == self.target.manifest.version:
+                return True
+            found = [after for after in self.hops(state) if after not in seen and after not in self._stuck]
+            seen.update(found)
+            todo += found
+        self._stuck |= seen
+        return False
+
+    def hops(self, state: State) -> tuple[State, ...]:
+        """The states that one update leads to."""
+        if state not in self._hops:
+            self._hops[state] = tuple(self._find(state))
+        return self._hops[state]
+
+    def _find(self, state: State) -> Iterator[State]:
+        for bundle in self.bundles.values():
+            if self._accepts(bundle, state):
+                shared = dict(state.shared or ()) | dict(_shared(bundle))
+                yield State(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
+        version = self.target.parse(self.target.lead, state.version)
+        if any(version in dead_end.range for dead_end in self.target.dead_ends):
+            return
+        for stop in self.target.stops:
+            if stop.lies_between(version, self.target.own) and stop.via.text not in self.bundles:
+                yield State(version=stop.via.text)
+
+    def _accepts(self, bundle: ReadMatrix, state: State) -> bool:
+        if self._spoken_against(bundle, state):
+            return False
+        if state.shared is None:
+            return self.decided(bundle, state.version).allowed
+        known = self.bundles.get(state.version)
+        active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
+        appliance = Appliance(
+            schema="bundlekit/state/1",
+            pair="any",
+            product=bundle.manifest.product,
+            model=self.model or bundle.manifest.models[0],
+            members={"active": active, "standby": replace(active, role="standby")},
+            components={name: InstalledComponent(version=version) for name, version in state.shared},
+            counter=known.manifest.counter if known else None,
+            includes=known.manifest.includes if known else None,
+        )
+        decision = decide(bundle.manifest, appliance, matrix=bundle)
+        moves = any(one.kind in ("upgrade", "undecided") and one.component == bundle.lead for one in decision.rulings)
+        return moves and not decision.whole.refused
+
+    def _spoken_against(self, bundle: ReadMatrix, state: State) -> bool:
+        """Whether any other matrix in hand has withdrawn the bundle, or knows the state as a dead end."""
+        for other in self.bundles.values():
+            try:
+                into, out = (other.parse(other.lead, text) for text in (bundle.manifest.version, state.version))
+            except VersionError:  # it does not speak of versions like these
+                continue
+            if any(into in one.range for one in other.withdrawn) or any(out in one.range for one in other.dead_ends):
+                return True
+        return False
+
+
+def _shared(bundle: ReadMatrix) -> tuple[tuple[str, str], ...]:
+    """The components of a bundle that the pair shares."""
+    return tuple(sorted((name, version.text) for name, version in bundle.carried.items() if name != APPLIANCE))

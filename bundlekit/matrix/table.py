@@ -1,0 +1,87 @@
+"""The matrix as a table: each version that a bundle knows, on each model, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from bundlekit.matrix.decide import decide_from, tells_models_apart
+from bundlekit.model.decision import DecisionKind
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.versions import Version
+
+
+class Row(Frozen, frozen=True, kw_only=True):
+    """What becomes of one version on one model (empty: on every model).
+
+    ``entry`` decided; ``method``, ``minutes`` and ``tested`` are those of the source that allows the update.
+    ``not_judged`` is what only a whole state could answer.
+    """
+
+    source: str
+    model: str
+    decision: DecisionKind
+    allowed: bool
+    entry: str = ""
+    method: str = ""
+    minutes: int | None = None
+    tested: str = ""
+    message: str
+    next: str = ""
+    not_judged: tuple[str, ...] = ()
+
+
+class Table(Frozen, frozen=True, kw_only=True):
+    """Every version that the matrix of one release knows, oldest first: the list of what has to be tested."""
+
+    schema: Literal["bundlekit/matrix/1"] = "bundlekit/matrix/1"
+    product: str
+    version: str
+    rows: tuple[Row, ...]
+
+
+def table(read: ReadMatrix) -> Table:
+    """The decision for each version and model."""
+    manifest = read.manifest
+    models = models_apart(read)
+    rows = (_row(read, version, model) for version in versions_named(read) for model in models)
+    return Table(product=manifest.product, version=manifest.version, rows=tuple(rows))
+
+
+def models_apart(read: ReadMatrix) -> tuple[str | None, ...]:
+    """The models that the matrix tells apart; one None where it does not."""
+    return read.manifest.models if tells_models_apart(read.manifest.matrix) else (None,)
+
+
+def versions_named(read: ReadMatrix) -> list[Version]:
+    """The listed releases, those that a source names as one, and the bundle's own, oldest first.
+
+    Where the matrix lists no releases, every version that its entries name.
+    """
+    ranges = [source.range for source in read.sources if source.range.exact or not read.known]
+    if not read.known:
+        ranges += [stop.range for stop in read.stops]
+        ranges += [block.range for block in read.blocks]
+        ranges += [dead_end.range for dead_end in read.dead_ends]
+    return sorted({read.own, *read.known, *(clause.bound for one in ranges for clause in one.clauses)})
+
+
+def _row(read: ReadMatrix, version: Version, model: str | None) -> Row:
+    decision = decide_from(read.manifest, version.text, model=model, matrix=read)
+    whole = decision.whole
+    source = next((one.entry for one in read.sources if one.entry.id == whole.entry), None)
+    return Row(
+        source=version.text,
+        model=model or "",
+        decision=whole.kind,
+        allowed=whole.allowed,
+        entry=whole.entry,
+        method=source.method if source else "",
+        minutes=source.minutes if source else None,
+        tested=source.tested if source else "",
+        message=whole.message,
+        next=whole.next,
+        not_judged=decision.not_judged if whole.allowed else (),
+    )

@@ -1,0 +1,148 @@
+"""``bundlekit matrix``: the table, the lint and the comparison over the command line, from bundles and SPECs."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import bundlekit
+from bundlekit.cli import matrix
+from bundlekit.schemas import schema
+
+MATRIX = """\
+releases = ["5.20.00", "5.30.02", "5.32.00"]
+[[from]]
+id = "rolling"
+versions = ">=5.30.02, <5.40.00"
+tested = "=QA 1"
+minutes = 95
+[[stop]]
+id = "key-2027"
+versions = "<5.30.02"
+via = "5.30.02"
+reason = "Old key."
+"""
+BLOCK = '[[block]]\nid = "KB-1"\nversions = "5.32.00"\nreason = "\\u202eBad."\n'
+
+
+def test_show_is_the_list_of_what_to_test(cli, ship):
+    bundle = ship("5.40.00", MATRIX)
+    result = cli("matrix", "show", bundle)
+    assert result.code == 0
+    assert [line.split()[:2] for line in result.out.splitlines()[2:]] == [
+        ["5.20.00", "needs-stop"],
+        ["5.30.02", "upgrade"],
+        ["5.32.00", "upgrade"],
+        ["5.40.00", "same-version"],
+    ]
+    assert "NOT VERIFIED" in result.err
+    shown = json.loads(cli("matrix", "show", bundle, "--format", "json").out)
+    jsonschema.validate(shown, schema("matrix-table"))
+    rows = list(csv.DictReader(io.StringIO(cli("matrix", "show", bundle, "--format", "csv").out)))
+    assert [row["from"] for row in rows] == [row["source"] for row in shown["rows"]]
+    assert rows[1] == {
+        "from": "5.30.02",
+        "model": "",
+        "decision": "upgrade",
+        "entry": "rolling",
+        "method": "rolling",
+        "minutes": "95",
+        "tested": "'=QA 1",  # a spreadsheet would take it for a formula
+        "next": "",
+    }
+
+
+def test_a_spec_says_the_same_before_there_are_images(cli, ship):
+    bundle = ship("5.40.00", MATRIX)
+    Path("image").unlink()
+    for style in ("text", "json", "csv"):
+        shown = cli("matrix", "show", bundle, "--format", style).out
+        assert cli("matrix", "show", "5.40.00.toml", "--format", style).out == shown
+
+
+def test_only_what_is_vouched_for_is_taken_if_trust_is_given(cli, ship):
+    bundle = ship("5.40.00", MATRIX)
+    result = cli("matrix", "show", bundle, "--trust", "keys/root.pem")
+    assert (result.code, result.err) == (0, "")
+    cli("keygen", "others")
+    result = cli("matrix", "show", bundle, "--trust", "others/root.pem")
+    assert result.code == 3
+    assert "nobody who is trusted vouches for it" in result.err
+
+
+@pytest.mark.parametrize("verb", ["show", "lint"])
+@pytest.mark.parametrize("name", ["missing.bin", "missing.toml", "image"])
+def test_what_cannot_be_read_is_not_judged(cli, shop, verb, name):
+    result = cli("matrix", verb, name)
+    assert result.code == 3
+    assert name in result.err
+
+
+def test_lint_exits_as_check_does(cli, ship):
+    clean = ship("5.40.00", MATRIX)
+    result = cli("matrix", "lint", clean)
+    assert (result.code, result.out) == (0, "ACCEPT: imager 5.40.00: nothing to say\n")
+    blocked = ship("5.40.00", MATRIX + BLOCK)
+    result = cli("matrix", "lint", blocked)
+    assert result.code == 1
+    assert "stranded-version: 5.32.00 is stranded" in result.out
+    assert "(matrix entry KB-1)" in result.out
+    assert "\u202e" not in result.out
+    report = json.loads(cli("matrix", "lint", blocked, "--format", "json").out)
+    jsonschema.validate(report, schema("lint"))
+    assert report["verdict"] == "refuse"
+    warned = ship("5.40.00", MATRIX + BLOCK.replace("5.32.00", "5.30.02"))
+    assert cli("matrix", "lint", warned, "--supported", "5.32.00").code == 1  # the stop leads to what is blocked
+    untested = ship("5.40.00", MATRIX.replace('tested = "=QA 1"\n', ""))
+    assert cli("matrix", "lint", untested, "--strict").code == 0  # what is only worth a look refuses nothing
+
+
+def test_check_runs_the_lint_and_warns(cli, ship):
+    trust = ("--trust", "keys/root.pem")
+    bundle = ship("5.40.00", MATRIX + BLOCK)
+    result = cli("check", bundle, *trust)
+    assert result.code == 0
+    assert "warning    matrix-lint [5.32.00]: stranded-version: 5.32.00 is stranded" in result.out
+    assert cli("check", bundle, *trust, "--strict").code == 1
+    for question in (("check", bundle, *trust, "--from", "5.30.02"), ("preflight", bundle, *trust)):
+        result = cli(*question, "--strict")
+        assert (result.code, "matrix-lint" in result.out) == (0, False)
+    cli("keygen", "others")
+    report = json.loads(cli("check", bundle, "--trust", "others/root.pem", "--format", "json").out)
+    (outcome,) = (one for one in report["rules"] if one["rule"] == "matrix-lint")
+    assert (outcome["outcome"], outcome["needed"]) == ("not-run", False)
+
+
+def test_a_preflight_does_not_load_the_lint(ship, cli):
+    bundle = ship("5.40.00", MATRIX)
+    code = f"import sys, bundlekit; bundlekit.preflight({bundle!r}); print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(bundlekit.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    loaded = set(done.stdout.split())
+    assert "bundlekit.matrix.decide" in loaded
+    assert not {"bundlekit.matrix.lint", "bundlekit.matrix.table", "bundlekit.matrix.routes", "csv"} & loaded
+
+
+def test_diff_exits_1_if_somebody_loses(cli, ship):
+    old = ship("5.40.00", MATRIX)
+    new = ship("5.41.00", MATRIX.replace('"5.32.00"]', '"5.32.00", "5.40.00"]').replace("<5.40.00", "<5.41.00") + BLOCK)
+    result = cli("matrix", "diff", old, new)
+    assert result.code == 1
+    assert "loses    5.32.00: upgrade by rolling -> blocked by KB-1, no way" in result.out
+    assert result.out.splitlines()[-1] == "5.40.00 -> 5.41.00: 3 differ, 2 as before, 1 lose"
+    compared = json.loads(cli("matrix", "diff", old, new, "--format", "json").out)
+    jsonschema.validate(compared, schema("matrix-diff"))
+    assert [change["change"] for change in compared["changes"]] == ["loses", "differs", "gains"]
+    assert cli("matrix", "diff", old, "5.40.00.toml").code == 0
+
+
+def test_every_verb_of_the_group_is_helped_with(cli):
+    assert set(matrix.command.commands) >= {"show", "lint", "diff"}
+    for verb in ("show", "lint", "diff"):
+        assert "Exit codes" in cli("matrix", verb, "--help").out or "Example" in cli("matrix", verb, "--help").out

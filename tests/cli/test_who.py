@@ -1,0 +1,234 @@
+"""Who may install a bundle: overrides and accepted risks, whole states, many states, what a failure leaves."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+import bundlekit
+from bundlekit import pipeline
+from bundlekit.schemas import schema
+
+TRUST = ("--trust", "keys/root.pem")
+MATRIX = """\
+releases = ["5.20.00", "5.30.02", "5.32.00", "5.40.00", "5.50.00"]
+[[from]]
+id = "rolling"
+versions = ">=5.20.00"
+"""
+RISK = '[[risk]]\nid = "OldDisk"\nwhen = { fact = "disk.firmware", below = "7.1" }\nreason = "Old disks stop."\n'
+TOGETHER = '[[works-together]]\nid = "both"\nappliance = ">=5.30.02"\nstorage = ">=3.0.0"\n'
+
+
+def judged(result):
+    report = json.loads(result.out)
+    jsonschema.validate(report, schema("report"))
+    return report
+
+
+@pytest.mark.parametrize("verb", ["check", "preflight"])
+@pytest.mark.parametrize(
+    ("installed", "flag", "kind"),
+    [
+        ({"version": "5.40.00", "build": "0500100"}, "--allow-same-version", "same-version-other-build"),
+        ({"version": "5.40.00"}, "--allow-reinstall", "same-version"),
+        ({"version": "5.50.00"}, "--allow-downgrade", "downgrade"),
+    ],
+    ids=["same version", "reinstall", "downgrade"],
+)
+def test_each_override_allows_its_own_case_and_no_other(cli, ship, state, verb, installed, flag, kind):
+    bundle = ship("5.40.00", MATRIX, more='build = "0500212"')
+    member = {"released": "2025-01-01"} | installed
+    given = state(members={"SN1": {"role": "active", **member}, "SN2": {"role": "standby", **member}})
+    ask = (verb, bundle, *TRUST, "--appliance", given, "--format", "json")
+    report = judged(cli(*ask))
+    assert (report["verdict"], report["causes"]) == ("refuse", ["not-newer"])
+    for other in {"--allow-same-version", "--allow-reinstall", "--allow-downgrade"} - {flag}:
+        assert judged(cli(*ask, other))["verdict"] == "refuse"
+    report = judged(cli(*ask, flag))
+    assert report["verdict"] == "accept"
+    assert report["asked"]["policy"][flag.removeprefix("--")] is True
+    rulings = [one for one in report["decisions"][0]["rulings"] if one["component"] == "appliance"]
+    assert [(one["kind"], one["override"]) for one in rulings] == [(kind, flag.removeprefix("--"))] * 2
+    assert f"Allowed by {flag}." in cli(*ask[:-2], flag).out
+
+
+def test_a_lower_counter_is_overridden_by_nothing(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX)
+    everything = ("--allow-same-version", "--allow-reinstall", "--allow-downgrade", "--accept-risk", "counter-too-low")
+    result = cli("check", bundle, *TRUST, "--appliance", state(counter=8), *everything)
+    assert result.code == 1
+    assert "counter-too-low" in result.out
+    assert "next: Take a release with a counter of 8 or more; nothing overrides this." in result.out
+
+
+def test_there_is_no_one_flag_that_forces_everything(cli):
+    assert "--force" not in cli("check", "--help").out
+    assert cli("check", "x.bin", "--force").code == 2
+
+
+def test_a_risk_is_accepted_by_name_for_this_entry_and_this_bundle(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX + RISK)
+    ask = ("check", bundle, *TRUST, "--appliance", state(facts={"disk.firmware": "7.0"}), "--format", "json")
+    report = judged(cli(*ask))
+    assert report["verdict"] == "refuse"
+    assert (report["findings"][0]["rule"], report["findings"][0]["entry"]) == ("risk", "OldDisk")
+    report = judged(cli(*ask, "--accept-risk", "OldDisk"))
+    assert report["verdict"] == "accept"
+    (accepted,) = report["decisions"][0]["accepted"]
+    assert (accepted["risk"], accepted["bundle"]) == ("OldDisk", report["id"])
+    named = f"OldDisk@{accepted['digest']}"
+    assert judged(cli(*ask, "--accept-risk", named))["verdict"] == "accept"
+    assert f"--accept-risk {named}" in cli(*ask[:-2], "--accept-risk", named).out
+
+    reworded = ship("5.40.00", MATRIX + RISK.replace("stop.", "stop for good."))
+    report = judged(cli(*ask, "--accept-risk", named))
+    assert (reworded, report["verdict"]) == (bundle, "refuse")
+    assert "What was accepted under this name read otherwise." in report["findings"][0]["message"]
+
+
+def test_a_recorded_acceptance_holds_for_its_bundle_only(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX + RISK)
+    text = Path(state(facts={"disk.firmware": "7.0"})).read_bytes()
+    appliance = msgspec.json.decode(text, type=bundlekit.Appliance)
+    trust = bundlekit.load_trust([Path("keys/root.pem")])
+
+    def judge(*accepted):
+        policy = bundlekit.Policy(accepted_risks=accepted)
+        return pipeline.check(bundle, trust=trust, appliance=appliance, policy=policy)
+
+    recorded = judge(bundlekit.Acceptance(risk="OldDisk")).decisions[0].accepted
+    assert judge(*recorded).verdict == "accept"
+    ship("5.40.00", MATRIX + RISK, counter=8)
+    assert judge(bundlekit.Acceptance(risk="OldDisk", digest=recorded[0].digest)).verdict == "accept"
+    assert judge(*recorded).verdict == "refuse"
+
+
+@pytest.mark.parametrize("value", ["", "@sha256:00", "OldDisk@", "OldDisk@md5:00", "OldDisk@sha256:ABC"])
+def test_an_acceptance_that_cannot_be_read_is_a_mistake(cli, shop, value):
+    result = cli("check", "x.bin", "--accept-risk", value)
+    assert result.code == 2
+    assert "is not the id of a risk" in result.err
+
+
+def test_many_states_are_one_decision_each(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX)
+    lines = [Path(state(version, pair=f"p{n}")).read_text() for n, version in enumerate(["5.20.00", "5.40.00"] * 20)]
+    Path("fleet.jsonl").write_text("\n\n".join(lines) + "\n")
+    ask = ("check", bundle, *TRUST, "--appliance", "fleet.jsonl")
+    report = judged(cli(*ask, "--format", "json"))
+    kinds = [decision["whole"]["kind"] for decision in report["decisions"]]
+    assert kinds == ["upgrade", "same-version"] * 20
+    assert report["verdict"] == "refuse"
+    assert {finding["subject"] for finding in report["findings"]} == {"SN1 appliance", "SN2 appliance"}
+    Path("fleet.jsonl").write_text("\n".join(lines[::2]))
+    assert "is accepted for 20 pairs" in cli(*ask).out
+    one = judged(cli("check", bundle, *TRUST, "--appliance", state(pair="p0"), "--format", "json"))
+    assert one["asked"]["appliance"] != judged(cli(*ask, "--format", "json"))["asked"]["appliance"]
+
+
+def test_the_matrix_is_read_once_for_all_states(ship, state, monkeypatch):
+    bundle = ship("5.40.00", MATRIX)
+    one = msgspec.json.decode(Path(state()).read_bytes(), type=bundlekit.Appliance)
+    calls = []
+    read = pipeline.read_matrix
+    monkeypatch.setattr(pipeline, "read_matrix", lambda manifest: calls.append(1) or read(manifest))
+    monkeypatch.setattr(sys.modules["bundlekit.matrix.decide"], "read_matrix", None)
+    fleet = [msgspec.structs.replace(one, pair=f"p{n}") for n in range(50)]
+    assert len(pipeline.preflight(bundle, appliance=fleet).decisions) == 50
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema": 1}\n{"schema"', "line 2 is not JSON"),
+        ('{\n"schema": 1,\n', "is not JSON"),
+        ("", "is not JSON"),
+        ('{"schema": 1}\n[]\n', "fleet.jsonl: state 1: at 'schema'"),
+        ("STATE\nSTATE\n", "the pair rack-7 is there more than once"),
+    ],
+    ids=["broken line", "broken value", "empty", "not a state", "twice"],
+)
+def test_states_that_cannot_be_read_are_named(cli, ship, state, text, message):
+    Path("fleet.jsonl").write_text(text.replace("STATE", Path(state()).read_text()))
+    result = cli("check", ship("5.40.00", MATRIX), *TRUST, "--appliance", "fleet.jsonl")
+    assert result.code == 3
+    assert message in result.err
+
+
+@pytest.mark.parametrize("verb", ["check", "preflight"])
+def test_what_a_failure_leaves_is_said_before_the_start(cli, ship, state, verb):
+    bundle = ship("5.40.00", MATRIX + TOGETHER, storage="3.4.0")
+    for version, works, kept in (("5.30.02", True, "stays new"), ("5.20.00", False, "reverts too")):
+        ask = (verb, bundle, *TRUST, "--appliance", state(version, storage="3.3.0"))
+        text = cli(*ask).out
+        report = judged(cli(*ask, "--format", "json"))
+        assert report["verdict"] == "accept"
+        active, storage, standby = report["decisions"][0]["leftovers"]
+        assert (active["failure"], active["works"], active["outcome"]) == ("active", works, "reverted")
+        assert active["components"] == {"appliance": version, "storage": "3.4.0"}
+        assert active["keeps"] == (["storage"] if works else [])
+        assert active["reverts"] == (["appliance"] if works else ["appliance", "storage"])
+        assert (storage["failure"], storage["reverts"], storage["hold"]) == ("storage", ["appliance", "storage"], True)
+        assert (standby["failure"], standby["outcome"], standby["reverts"]) == ("standby", "degraded", [])
+        assert standby["components"] == {"appliance": "5.40.00", "storage": "3.4.0"}
+        for leftover in report["decisions"][0]["leftovers"]:
+            assert leftover["message"] in text
+        assert kept in active["message"]
+
+
+REQUIRES = (
+    '[requires]\ntool = "0.1"\nfree = { storage = "1 KiB" }\nfacts = { "ha.state" = "ok", "backup.age" = "< 24 h" }'
+)
+KNOWN = {"tool": "0.1", "facts": {"ha.state": "ok", "backup.age": "5 h"}}
+
+
+def _members(free):
+    member = {"version": "5.30.02", "released": "2025-01-01", "free": {"storage": free}}
+    return {"SN1": {"role": "active", **member}, "SN2": {"role": "standby", **member}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "says"),
+    [
+        ({}, "accept", ""),
+        ({"tool": ...}, "incomplete", "which one is there is not known"),
+        ({"tool": "0.0.9"}, "refuse", "Update the tool to 0.1 first."),
+        ({"members": _members(1023)}, "refuse", "Free 1 bytes more for storage."),
+        ({"facts": {"ha.state": "ok"}}, "incomplete", "the update needs that backup.age is below 24 h"),
+        ({"facts": {"ha.state": "ok", "backup.age": "5 GiB"}}, "incomplete", "in the same unit"),
+        ({"facts": {"ha.state": "ok", "backup.age": "25 h"}}, "refuse", "it is 25 h"),
+        ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "refuse", "Bring that about"),
+        ({"hold": "storage failed on 2026-11-20"}, "refuse", "clear the hold"),
+        ({"update": "run 17"}, "refuse", "Resume that update"),
+        ({"counter": ...}, "incomplete", "unknown is not zero"),
+        ({"includes": ...}, "incomplete", "Give the included fixes"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_the_update_needs(cli, ship, state, changes, verdict, says):
+    bundle = ship("5.40.00", MATRIX, more=REQUIRES)
+    fields = {"members": _members(1024)} | KNOWN | changes
+    report = judged(cli("preflight", bundle, *TRUST, "--appliance", state(**fields), "--format", "json"))
+    assert report["verdict"] == verdict
+    said = [f"{ruling['message']} {ruling['next']}" for ruling in report["decisions"][0]["rulings"]]
+    assert says.lower() in " ".join(said).lower()
+    for ruling in report["decisions"][0]["rulings"]:
+        assert ruling["next"] or ruling["kind"] == "upgrade"
+
+
+def test_the_state_in_the_readme_is_accepted(cli, ship, shop):
+    readme = (Path(bundlekit.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for name in ("SPEC.toml", "matrix.toml", "STATE.json"):
+        text = re.search(rf"cat > {name} <<'END'\n(.*?)\n +END\n", readme, re.DOTALL)[1]
+        Path(name).write_text(re.sub(r'"/usr/share/[^"]*"', '"image"', text))
+    sign = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
+    assert cli("build", "SPEC.toml", "-o", "update.bin", *sign).code == 0
+    result = cli("preflight", "update.bin", *TRUST, "--appliance", "STATE.json")
+    assert result.code == 0, result
+    assert "is accepted for pair rack-7" in result.out

@@ -1,0 +1,536 @@
+"""The decision, rule by rule: its kind, its cause, the entry that decided, and the way on."""
+
+import msgspec
+import pytest
+
+from bundlekit.matrix import decide, decide_from, entry_digest, read_matrix
+from bundlekit.model.decision import CAUSES, PRECEDENCE, Acceptance, Policy
+from tests.matrix.world import component, manifest, state
+
+STOP = {"stop": [{"id": "key-2027", "versions": "<5.30.02", "via": "5.30.02", "reason": "They lack the 2027 key."}]}
+BLOCK = {"block": [{"id": "KB-1423", "versions": "5.32.00", "reason": "Path loss; go to 5.32.01 first."}]}
+RISK = {"risk": [{"id": "OldDisk", "when": {"fact": "disk.firmware", "below": "7.1"}, "reason": "It may hang."}]}
+DEAD_END = {"dead-end": [{"id": "old-layout", "versions": "<5.20.03", "reason": "The disk layout is another."}]}
+WIDE = {"from": [{"id": "all", "versions": ">=5.20.00, <5.40.00"}]}
+LISTED = {"order": "listed", "aliases": {}, "works-together": []}
+SEMVER = {"aliases": {}, "works-together": []}
+UNLISTED = {"releases": [], "aliases": {}, "from": [{"id": "any", "versions": ">=5, <5.40.00", "unlisted": True}]}
+
+
+def outcome(decision):
+    return decision.kind, decision.whole.cause, decision.whole.entry
+
+
+def kinds(decision):
+    return {ruling.subject: ruling.kind for ruling in decision.rulings}
+
+
+FROM_VERSION = {
+    "upgrade": ("5.30.02", {}, ("upgrade", None, "rolling-530")),
+    "upgrade, denied": (
+        "5.32.00",
+        {"from": [{"id": "r", "versions": ">=5.30.02", "except": ["5.32.00"]}]},
+        ("unsupported-source", "unsupported-source", ""),
+    ),
+    "alias": ("5.2", STOP, ("needs-stop", "unsupported-source", "key-2027")),
+    "alias is not guessed": ("5.3", WIDE, ("unknown-version", "unsupported-source", "")),
+    "same": ("5.40.00", {}, ("same-version", "not-newer", "")),
+    "same, zeros": ("5.40.0", {}, ("same-version", "not-newer", "")),
+    "same, build": ("5.40.00-0500212", {}, ("same-version", "not-newer", "")),
+    "same, other build": ("5.40.00-0500213", {}, ("same-version-other-build", "not-newer", "")),
+    "later": ("5.50.00", {}, ("downgrade", "not-newer", "")),
+    "unknown": ("5.33.00", {}, ("unknown-version", "unsupported-source", "")),
+    "unreadable": ("5.33.x", {}, ("unreadable-version", "unsupported-source", "")),
+    "unreadable, empty": ("", {}, ("unreadable-version", "unsupported-source", "")),
+    "outside every source": ("5.20.03", {}, ("unsupported-source", "unsupported-source", "")),
+    "dead end": ("5.20.00", WIDE | DEAD_END, ("dead-end", "unsupported-source", "old-layout")),
+    "block": ("5.32.00", BLOCK, ("blocked", "unsupported-source", "KB-1423")),
+    "beside a block": ("5.32.01", BLOCK, ("upgrade", None, "rolling-530")),
+    "stop": ("5.20.03", STOP | WIDE, ("needs-stop", "unsupported-source", "key-2027")),
+    "at the stop": ("5.30.02", STOP | WIDE, ("upgrade", None, "all")),
+    "withdrawn": (
+        "5.30.02",
+        {"withdrawn": [{"id": "W-1", "versions": "5.40.00"}]},
+        ("withdrawn", "unsupported-source", "W-1"),
+    ),
+    "another is withdrawn": (
+        "5.30.02",
+        {"withdrawn": [{"id": "W-1", "versions": "5.32.00"}]},
+        ("upgrade", None, "rolling-530"),
+    ),
+    "re-image edge": (
+        "5.20.03",
+        {"from": [{"id": "all", "versions": ">=5.20.00", "method": "reimage"}]},
+        ("reimage-only", "unsupported-source", "all"),
+    ),
+    "an explicit edge before a range": (
+        "5.20.03",
+        {"from": [{"id": "all", "versions": "*"}, {"id": "one", "versions": "5.20.03", "method": "reimage"}]},
+        ("reimage-only", "unsupported-source", "one"),
+    ),
+    "unlisted": ("5.31.07", UNLISTED, ("upgrade", None, "any")),
+    "unlisted, but not said": (
+        "5.31.07",
+        UNLISTED | {"from": [{"id": "any", "versions": "*"}]},
+        ("unsupported-source", "unsupported-source", ""),
+    ),
+    "no skew": (
+        "5.30.02",
+        {"skew": [{"old": ">=5.32.00", "new": "5.40.00"}]},
+        ("incompatible", "unsupported-source", ""),
+    ),
+    "skew": ("5.32.00", {"skew": [{"old": ">=5.32.00", "new": "5.40.00"}]}, ("upgrade", None, "rolling-530")),
+    "skew does not matter offline": (
+        "5.30.02",
+        {"skew": [{"old": "5.32.00", "new": "*"}], "from": [{"id": "off", "versions": "*", "method": "offline"}]},
+        ("upgrade", None, "off"),
+    ),
+    "keys": (
+        "5.30.02",
+        {
+            "trusted-keys": {"5.20.00": ["k19"], "5.32.00": ["k19", "k27"]},
+            "from": [{"id": "r", "versions": "*", "keys": ["k27"]}],
+        },
+        ("cannot-verify", "unsupported-source", "r"),
+    ),
+    "keys, later": (
+        "5.32.01",
+        {
+            "trusted-keys": {"5.32.00": ["k19", "k27"], "5.20.00": ["k19"]},
+            "from": [{"id": "r", "versions": "*", "keys": ["k27"]}],
+        },
+        ("upgrade", None, "r"),
+    ),
+    "keys since this version": (
+        "5.32.00",
+        {"trusted-keys": {"5.32.00": ["k19"]}, "from": [{"id": "r", "versions": "*", "keys": ["k27"]}]},
+        ("cannot-verify", "unsupported-source", "r"),
+    ),
+    "as listed, lower number but later": (
+        "5.30.02",
+        LISTED | {"releases": ["5.20.00", "5.32.01", "5.30.02"], "from": [{"id": "r", "versions": ">=5.32.01"}]},
+        ("upgrade", None, "r"),
+    ),
+    "as listed, not after": (
+        "5.32.01",
+        LISTED | {"releases": ["5.20.00", "5.32.01", "5.30.02"], "from": [{"id": "r", "versions": ">5.32.01"}]},
+        ("unsupported-source", "unsupported-source", ""),
+    ),
+    "as listed, higher number but earlier": (
+        "5.50.00",
+        LISTED | {"releases": ["5.20.00", "5.50.00"], "from": [{"id": "r", "versions": "*"}]},
+        ("upgrade", None, "r"),
+    ),
+    "as listed, not listed": (
+        "5.31.00",
+        LISTED | {"releases": ["5.20.00"], "from": [{"id": "r", "versions": "*"}]},
+        ("unknown-version", "unsupported-source", ""),
+    ),
+}
+
+
+@pytest.mark.parametrize(("version", "matrix", "expected"), FROM_VERSION.values(), ids=FROM_VERSION)
+def test_from_a_version(version, matrix, expected):
+    decision = decide_from(manifest(matrix), version)
+    assert outcome(decision) == expected
+    assert decision.allowed is (expected[0] == "upgrade")
+    assert decision.allowed or decision.whole.next
+    assert decision.whole.message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("version", "matrix", "step"),
+    [
+        ("5.20.03", STOP, "Update to 5.30.02 first."),
+        ("5.20.03", {}, "Update to 5.30.02 first; from there the bundle can be installed."),
+        (
+            "5.20.00",
+            {"from": [{"id": "a", "versions": "5.32.01"}, {"id": "b", "versions": ">=5.32.00, <5.32.01"}]},
+            "Update to 5.32.00 or 5.32.01 first; from there the bundle can be installed.",
+        ),
+        ("5.50.00", {}, "Take a version newer than 5.50.00; go back only by re-imaging with 5.40.00."),
+        ("5.20.00", DEAD_END, "Re-image with 5.40.00."),
+    ],
+)
+def test_the_next_step_is_named(version, matrix, step):
+    assert decide_from(manifest(matrix), version).whole.next == step
+
+
+@pytest.mark.parametrize(
+    ("version", "via"),
+    [
+        ("5.20.00", "5.30.02"),  # the first of two
+        ("5.30.02", "5.32.01"),  # the latest 5.32 that is known
+        ("5.32.00", None),  # any 5.32 will do
+        ("5.32.01", None),
+    ],
+)
+def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, via):
+    stops = [
+        {"id": "later", "versions": "<5.33", "via": "5.32", "latest": True},
+        {"id": "first", "versions": "<5.30.02", "via": "5.30.02"},
+    ]
+    decision = decide_from(manifest(WIDE | {"stop": stops}), version)
+    assert decision.whole.next == (f"Update to {via} first." if via else "")
+
+
+def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_needs_none():
+    releases = ["9.5.0", "10.0.0-rc.1", "10.0.0", "10.0.1-rc.1"]
+    stops = [{"id": "ten", "versions": "*", "via": "10.0", "latest": True}]
+    matrix = {"releases": releases, "from": [{"id": "r", "versions": "*"}], "stop": stops}
+    for version, source, kind in [
+        ("10.1.0", "10.0.0-rc.1", "needs-stop"),
+        ("10.1.0", "10.0.0", "upgrade"),
+        ("10.0.5", "9.5.0", "upgrade"),
+        ("10.1.0", "10.0.1-rc.1", "upgrade"),
+    ]:
+        parts = (component("appliance", version),)
+        bundle = manifest(SEMVER | matrix, version=version, scheme="semver", components=parts)
+        decision = decide_from(bundle, source)
+        assert decision.kind == kind
+        assert decision.whole.next == ("Update to 10.0.0 first." if kind == "needs-stop" else "")
+
+
+def test_pre_releases_can_be_compared_by_their_release_number():
+    releases = ["1.7.0-beta.1", "1.6.9"]
+    matrix = {"releases": releases, "from": [{"id": "r", "versions": ">=1.7.0", "by-release": True}]}
+    parts = (component("appliance", "1.8.0"),)
+    bundle = manifest(SEMVER | matrix, version="1.8.0", scheme="semver", components=parts)
+    assert decide_from(bundle, "1.7.0-beta.1").kind == "upgrade"
+    assert decide_from(bundle, "1.6.9").kind == "unsupported-source"
+
+
+def test_of_a_mere_version_facts_are_left_open_and_named():
+    matrix = RISK | {
+        "from": [{"id": "r", "versions": "*", "keys": ["k27"], "unlisted": True}],
+        "stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "ha.state", "is": "off"}}],
+    }
+    decision = decide_from(manifest(matrix), "5.31.00")
+    assert decision.kind == "upgrade"
+    assert decision.not_judged == (
+        "whether 5.31.00 was released after the bundle",
+        "the stop s, for where ha.state is off",
+        "whether 5.31.00 trusts k27",
+        "the risk OldDisk, for where disk.firmware is below 7.1",
+        "product and model",
+        "holds and pending updates",
+        "the security counter",
+        "fixes that get lost",
+        "the installed storage",
+    )
+
+
+def test_of_a_mere_version_requirements_are_left_open():
+    requires = {"tool": "1.0", "free": {"storage": 1}, "facts": [{"fact": "ha.state", "test": "is", "value": "good"}]}
+    requirements = msgspec.convert(requires, type(manifest().requirements))
+    assert decide_from(manifest(requirements=requirements), "5.30.02").not_judged[-3:] == (
+        "the requirement of tool 1.0",
+        "the requirement of free space for storage",
+        "the requirement that ha.state is good",
+    )
+
+
+def test_of_a_mere_version_each_model_is_told_apart_only_where_the_matrix_does():
+    matrix = {"block": [{"id": "B", "versions": "5.32.00", "models": ["im-100"]}]}
+    assert kinds(decide_from(manifest(matrix), "5.32.00")) == {
+        "5.32.00 on im-100": "blocked",
+        "5.32.00 on im-200": "upgrade",
+    }
+    assert decide_from(manifest(matrix), "5.32.00").kind == "blocked"
+    assert kinds(decide_from(manifest(matrix), "5.32.00", model="im-200")) == {"5.32.00 on im-200": "upgrade"}
+    assert kinds(decide_from(manifest(), "5.32.00")) == {"5.32.00": "upgrade"}
+
+
+ABOUT_A_PAIR = {
+    "good": ({}, {}, {}, ("upgrade", None, "rolling-530")),
+    "another product": ({}, {}, {"product": "printer"}, ("wrong-product", "wrong-product", "")),
+    "another model": ({}, {}, {"model": "im-300"}, ("wrong-model", "wrong-product", "")),
+    "no image for the model": (
+        {},
+        {"components": (component("appliance", "5.40.00", models=("im-100",)),)},
+        {},
+        ("wrong-model", "wrong-product", ""),
+    ),
+    "a re-image": ({}, {"kind": "reimage"}, {}, ("reimage-only", "unsupported-source", "")),
+    "on hold": ({}, {}, {"hold": "storage failed"}, ("on-hold", "on-hold", "")),
+    "an update pending": ({}, {}, {"update": "run 17"}, ("update-pending", "on-hold", "")),
+    "the counter is equal": ({}, {}, {"counter": 7}, ("upgrade", None, "rolling-530")),
+    "the counter falls": ({}, {}, {"counter": 8}, ("counter-too-low", "not-newer", "")),
+    "the counter of one member is higher": (
+        {},
+        {},
+        {"member": {"counter": 8}},
+        ("counter-too-low", "not-newer", ""),
+    ),
+    "the counter is given by members only": (
+        {},
+        {},
+        {"counter": None, "member": {"counter": 7}},
+        ("upgrade", None, "rolling-530"),
+    ),
+    "the counter is missing": ({}, {}, {"counter": None}, ("undecided", None, "")),
+    "the counter is huge": ({}, {}, {"counter": 2**53 - 1}, ("counter-too-low", "not-newer", "")),
+    "installed later than released": (
+        {},
+        {},
+        {"member": {"released": "2026-11-24"}},
+        ("back-in-time", "not-newer", ""),
+    ),
+    "installed later, with an edge": (
+        {"from": [{"id": "edge", "versions": "5.30.02"}]},
+        {},
+        {"member": {"released": "2026-11-24"}},
+        ("upgrade", None, "edge"),
+    ),
+    "listed, release day not known": ({}, {}, {"member": {"released": None}}, ("upgrade", None, "rolling-530")),
+    "unlisted, release day not known": (UNLISTED, {}, {"member": {"released": None}}, ("undecided", None, "")),
+    "unlisted, released before": (UNLISTED, {}, {}, ("upgrade", None, "any")),
+    "a fix gets lost": ({}, {}, {"includes": ["HF-118", "HF-140"]}, ("loses-fix", "not-newer", "")),
+    "fixes not known": ({}, {}, {"includes": None}, ("undecided", None, "")),
+    "no fixes": ({}, {}, {"includes": []}, ("upgrade", None, "rolling-530")),
+    "a fix gets lost, with an edge": (
+        {"from": [{"id": "edge", "versions": "5.30.02"}]},
+        {},
+        {"includes": ["HF-140"]},
+        ("upgrade", None, "edge"),
+    ),
+    "a risk applies": (RISK, {}, {}, ("risk", "requirements", "OldDisk")),
+    "a risk does not apply": (RISK, {}, {"facts": {"disk.firmware": "7.10"}}, ("upgrade", None, "rolling-530")),
+    "a risk cannot be excluded": (RISK, {}, {"facts": {}}, ("undecided", None, "OldDisk")),
+    "a risk on a fact of another kind": (RISK, {}, {"facts": {"disk.firmware": "7 h"}}, ("undecided", None, "OldDisk")),
+    "a stop where a fact holds": (
+        {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "ha.state", "is-not": "off"}}]},
+        {},
+        {},
+        ("needs-stop", "unsupported-source", "s"),
+    ),
+    "a stop where a fact does not hold": (
+        {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "ha.state", "is": "off"}}]},
+        {},
+        {},
+        ("upgrade", None, "rolling-530"),
+    ),
+    "a stop where a fact is not known": (
+        {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "x", "is": "off"}}]},
+        {},
+        {},
+        ("undecided", None, "s"),
+    ),
+    "trusted keys of the appliance count": (
+        {"trusted-keys": {"5.20.00": ["k27"]}, "from": [{"id": "r", "versions": "*", "keys": ["k27"]}]},
+        {},
+        {},
+        ("cannot-verify", "unsupported-source", "r"),
+    ),
+    "trusted keys not known": (
+        {"from": [{"id": "r", "versions": "*", "keys": ["k27"]}]},
+        {},
+        {"trusts": None},
+        ("undecided", None, "r"),
+    ),
+    "storage is newer": ({}, {}, {"components": {"storage": {"version": "3.5.0"}}}, ("downgrade", "not-newer", "")),
+    "storage is not known": ({}, {}, {"components": {}}, ("undecided", None, "")),
+    "storage is unreadable": (
+        {},
+        {},
+        {"components": {"storage": {"version": "three"}}},
+        ("unreadable-version", "unsupported-source", ""),
+    ),
+    "what stays does not work with what comes": (
+        {},
+        {"components": (component("appliance", "5.40.00"),)},
+        {"components": {"storage": {"version": "3.1.0"}}},
+        ("incompatible", "unsupported-source", ""),
+    ),
+    "what stays works with what comes": (
+        {},
+        {"components": (component("appliance", "5.40.00"),)},
+        {},
+        ("upgrade", None, "rolling-530"),
+    ),
+    "nobody says whether what stays works with what comes": (
+        {"works-together": []},
+        {"components": (component("appliance", "5.40.00"),)},
+        {},
+        ("undecided", None, ""),
+    ),
+    "what stays is unreadable": (
+        {},
+        {"components": (component("appliance", "5.40.00"),)},
+        {"components": {"storage": {"version": "three"}}},
+        ("unreadable-version", "unsupported-source", ""),
+    ),
+    "the matrix is unreadable": ({"block": [{"id": "B", "versions": "<x"}]}, {}, {}, ("undecided", None, "B")),
+}
+
+
+@pytest.mark.parametrize(("matrix", "bundle", "pair", "expected"), ABOUT_A_PAIR.values(), ids=ABOUT_A_PAIR)
+def test_about_a_pair(matrix, bundle, pair, expected):
+    decision = decide(manifest(matrix, **bundle), state(**pair))
+    assert outcome(decision) == expected
+    assert decision.allowed is (expected[0] == "upgrade")
+    assert decision.allowed or decision.whole.next
+    assert decision.not_judged == ()
+
+
+@pytest.mark.parametrize(
+    ("requires", "pair", "kind", "says"),
+    [
+        ({"free": {"storage": 2**30}}, {}, "upgrade", ""),
+        ({"free": {"storage": 40 * 2**30}}, {}, "upgrade", ""),
+        ({"free": {"storage": 2**40}}, {}, "requirement-not-met", "on CZ3001; 42949672960 are."),
+        ({"free": {"logs": 1}}, {}, "undecided", "how many are is not known."),
+        ({"tool": "1.0"}, {}, "upgrade", ""),
+        ({"tool": "1.0.3"}, {}, "upgrade", ""),
+        ({"tool": "1.0.10"}, {}, "requirement-not-met", "1.0.3 is there."),
+        ({"tool": "1.0"}, {"tool": None}, "undecided", "which one is there is not known."),
+        ({"tool": "1.0"}, {"tool": "new"}, "undecided", "which one is there is not known."),
+        ({"facts": [{"fact": "backup.age", "test": "below", "value": "24 h"}]}, {}, "upgrade", ""),
+        (
+            {"facts": [{"fact": "backup.age", "test": "below", "value": "60 min"}]},
+            {},
+            "requirement-not-met",
+            "backup.age is below 60 min; it is 5 h.",
+        ),
+        ({"facts": [{"fact": "clock", "test": "is", "value": "good"}]}, {}, "undecided", "that is not known."),
+    ],
+)
+def test_requirements(requires, pair, kind, says):
+    requirements = msgspec.convert(requires, type(manifest().requirements))
+    decision = decide(manifest(requirements=requirements), state(**pair))
+    assert decision.kind == kind
+    assert decision.whole.message.endswith(says)
+    assert decision.whole.cause == ("requirements" if decision.whole.refused else None)
+
+
+def test_a_part_that_has_the_version_is_no_fault_while_another_has_to_move():
+    decision = decide(manifest(), state(components={"storage": {"version": "3.4.0"}}))
+    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "already-there"}
+    assert decision.allowed
+
+    decision = decide(manifest(), state(version="5.40.00"))
+    assert kinds(decision) == {"CZ3001": "already-there", "CZ3002": "already-there", "storage": "upgrade"}
+    assert decision.allowed
+
+    decision = decide(manifest(), state(version="5.40.00", components={"storage": {"version": "3.4.0"}}))
+    assert set(kinds(decision).values()) == {"same-version"}
+    assert decision.whole.cause == "not-newer"
+
+
+def test_what_does_not_move_loses_no_fix_and_leaves_nothing_behind():
+    decision = decide(manifest(), state(version="5.40.00", includes=["HF-140"]))
+    assert decision.kind == "upgrade"
+    assert [leftover.failure for leftover in decision.leftovers] == ["storage"]
+
+
+def test_a_part_can_be_installed_once_more_while_another_moves():
+    decision = decide(manifest(), state(version="5.40.00"), Policy(allow_reinstall=True))
+    assert kinds(decision) == {"CZ3001": "same-version", "CZ3002": "same-version", "storage": "upgrade"}
+    assert decision.allowed
+
+
+def test_nothing_else_is_blamed_where_the_version_is_the_fault():
+    pair = state(version="5.50.00", includes=["HF-140"], facts={}, components={"storage": {"version": "9"}})
+    causes = {ruling.cause for ruling in decide(manifest(RISK), pair).rulings}
+    assert causes == {"not-newer"}
+
+
+def test_what_a_bundle_does_not_carry_stays():
+    decision = decide(manifest(components=(component("appliance", "5.40.00"),)), state())
+    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "stays"}
+
+
+def test_a_bundle_of_another_component_is_decided_by_that():
+    matrix = {
+        "releases": ["3.2.1"],
+        "aliases": {},
+        "from": [{"id": "r", "versions": "3.2.1"}],
+        "works-together": [{"id": "w", "appliance": "5.30.02", "storage": "*"}],
+    }
+    bundle = manifest(matrix, version="3.4.0", components=(component("storage", "3.4.0"),))
+    decision = decide(bundle, state())
+    assert kinds(decision) == {"CZ3001": "stays", "CZ3002": "stays", "storage": "upgrade"}
+    assert decide_from(bundle, "3.2.1").kind == "upgrade"
+    assert decide(bundle, state(version="5.32.01")).kind == "incompatible"
+
+
+@pytest.mark.parametrize(
+    ("storage", "works", "says"),
+    [
+        (">=3.2.0", True, "they work together."),
+        ("3.2.1", False, "which do not work together: storage reverts too."),
+        (None, None, "which may not work together: storage reverts too."),
+    ],
+)
+def test_the_state_that_a_failure_of_the_active_leaves_is_foreseen(storage, works, says):
+    old = [{"id": "old", "appliance": "<5.40.00", "storage": storage}] if storage else []
+    new = [{"id": "new", "appliance": "5.40.00", "storage": "3.4.0"}] if storage else []
+    decision = decide(manifest({"works-together": old + new}), state())
+    assert decision.allowed
+    leftover = next(one for one in decision.leftovers if one.failure == "active")
+    assert [one.failure for one in decision.leftovers] == ["active", "storage", "standby"]
+    assert leftover.components == {"appliance": "5.30.02", "storage": "3.4.0"}
+    assert (leftover.works, leftover.entry) == (works, "old" if works else "")
+    assert leftover.message.endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("version", "matrix", "policy", "kind", "override"),
+    [
+        ("5.40.00", {}, Policy(allow_reinstall=True), "same-version", "allow-reinstall"),
+        ("5.40.00", {}, Policy(allow_same_version=True, allow_downgrade=True), "same-version", ""),
+        ("5.40.00-1", {}, Policy(allow_same_version=True), "same-version-other-build", "allow-same-version"),
+        ("5.40.00-1", {}, Policy(allow_reinstall=True, allow_downgrade=True), "same-version-other-build", ""),
+        ("5.50.00", {}, Policy(allow_reinstall=True, allow_same_version=True), "downgrade", ""),
+        ("5.50.00", {}, Policy(allow_downgrade=True), "unknown-version", ""),
+        (
+            "5.50.00",
+            {"releases": ["5.50.00"], "aliases": {}, "from": [{"id": "back", "versions": "5.50.00"}]},
+            Policy(allow_downgrade=True),
+            "downgrade",
+            "allow-downgrade",
+        ),
+    ],
+)
+def test_each_override_allows_its_own_case_only(version, matrix, policy, kind, override):
+    decision = decide_from(manifest(matrix), version, policy)
+    assert (decision.kind, decision.whole.override) == (kind, override)
+    assert decision.allowed is bool(override)
+
+
+def test_no_override_reaches_the_counter_or_the_product():
+    everything = Policy(allow_same_version=True, allow_reinstall=True, allow_downgrade=True)
+    assert decide(manifest(), state(version="5.40.00", counter=8), everything).kind == "counter-too-low"
+    assert decide(manifest(), state(version="5.40.00", product="x"), everything).kind == "wrong-product"
+
+
+def test_a_risk_is_accepted_by_name_for_what_its_entry_says():
+    bundle = manifest(RISK)
+    digest = entry_digest(bundle.matrix.risks[0])
+    for facts in (state().facts, {}):
+        for given in ("", digest):
+            policy = Policy(accepted_risks=(Acceptance(risk="OldDisk", digest=given),))
+            decision = decide(bundle, state(facts=facts), policy)
+            assert decision.kind == "upgrade"
+            assert decision.accepted == (Acceptance(risk="OldDisk", digest=digest),)
+
+    changed = Policy(accepted_risks=(Acceptance(risk="OldDisk", digest="sha256:" + 64 * "0"),))
+    decision = decide(bundle, state(), changed)
+    assert decision.kind == "risk"
+    assert "What was accepted under this name read otherwise." in decision.whole.message
+    assert decide(bundle, state(), Policy(accepted_risks=(Acceptance(risk="Other"),))).kind == "risk"
+
+
+def test_a_matrix_can_be_read_once_and_asked_often():
+    bundle = manifest()
+    read = read_matrix(bundle)
+    assert decide(bundle, state(), matrix=read) == decide(bundle, state())
+    assert decide_from(bundle, "5.20.03", matrix=read) == decide_from(bundle, "5.20.03")
+
+
+def test_the_kinds_and_their_causes_are_one_list():
+    import typing
+
+    from bundlekit.model.decision import DecisionKind
+
+    assert tuple(CAUSES) == typing.get_args(DecisionKind) == tuple(PRECEDENCE)

@@ -1,0 +1,75 @@
+"""Two matrices side by side: who gains, who loses, and that nobody loses by what only adds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundlekit.matrix.diff import diff
+from bundlekit.matrix.read import read_matrix
+from tests.matrix.test_lint import CLEAN, bundle
+
+BLOCK = {"id": "KB-1", "versions": "5.30.02", "reason": "Bad."}
+STOP = {"id": "via", "versions": "<5.30.02", "via": "5.30.02"}
+NEWER = {"releases": [*CLEAN["releases"], "5.40.00"], "from_": [{"id": "all", "versions": ">=5.20.00"}]}
+
+
+def compared(old, new):
+    found = diff(read_matrix(old), read_matrix(new))
+    changes = [(one.change, one.source, one.model, one.old.decision, one.new.decision) for one in found.changes]
+    return changes, found.somebody_loses
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes", "loses"),
+    [
+        ({}, {}, [], False),
+        ({}, {"block": [BLOCK]}, [("loses", "5.30.02", "", "upgrade", "blocked")], True),
+        ({"block": [BLOCK]}, {}, [("gains", "5.30.02", "", "blocked", "upgrade")], False),
+        (
+            {},
+            {"stop": [STOP]},
+            [("loses", v, "", "upgrade", "needs-stop") for v in ("5.20.00", "5.20.03")],
+            True,
+        ),
+        (
+            {"from_": [{"id": "new", "versions": ">=5.30.02"}]},
+            {"from_": [{"id": "new", "versions": ">=5.30.02"}], "stop": [STOP]},
+            [("gains", v, "", "unsupported-source", "needs-stop") for v in ("5.20.00", "5.20.03")],
+            False,
+        ),
+        (
+            {},
+            {"block": [BLOCK | {"models": ["im-200"]}]},
+            [("loses", "5.30.02", "im-200", "upgrade", "blocked")],
+            True,
+        ),
+        (
+            {"block": [BLOCK]},
+            {"block": [BLOCK], "dead_end": [{"id": "end", "versions": "5.30.02"}]},
+            [("differs", "5.30.02", "", "blocked", "dead-end")],
+            False,
+        ),
+    ],
+    ids=["same", "block", "unblock", "stop where it was direct", "stop where was nothing", "model", "other refusal"],
+)
+def test_who_gains_and_who_loses(old, new, changes, loses):
+    assert compared(bundle(**old), bundle(**new)) == (changes, loses)
+
+
+def test_a_new_release_that_does_not_take_the_old_one_makes_it_lose():
+    old = bundle()
+    changes, loses = compared(old, bundle("5.41.00", **NEWER))
+    assert not loses
+    changes, loses = compared(old, bundle("5.41.00", **NEWER | {"block": [BLOCK | {"versions": "5.40.00"}]}))
+    assert loses
+    assert ("loses", "5.40.00", "", "same-version", "blocked") in changes
+
+
+@given(st.sets(st.sampled_from(CLEAN["releases"])), st.sets(st.sampled_from(CLEAN["releases"])))
+def test_more_blocks_never_gain_and_fewer_never_lose(some, others):
+    def blocking(versions):
+        return bundle(block=[{"id": f"KB-{version}", "versions": version, "reason": "Bad."} for version in versions])
+
+    fewer, more = blocking(some), blocking(some | others)
+    assert not compared(more, fewer)[1]
+    assert all(change == "loses" for change, *_ in compared(fewer, more)[0])

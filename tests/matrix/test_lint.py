@@ -1,0 +1,329 @@
+"""The lint: each rule speaks where it should, alone where it can, and says which entry to look at."""
+
+import pytest
+
+from bundlekit.matrix.lint import LINTS, lint
+from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.table import table
+from tests.matrix.world import component, manifest
+
+AT = "2026-12-01"
+APPLIANCE = (component("appliance", "5.40.00"),)
+CLEAN = {
+    "releases": ["5.20.00", "5.20.03", "5.30.02", "5.32.00"],
+    "from": [{"id": "rolling", "versions": ">=5.20.00, <5.40.00", "tested": "QA-1"}],
+    "works-together": [],
+}
+
+
+def bundle(version="5.40.00", *, storage="", released="2026-11-23", **matrix):
+    parts = (component("appliance", version),)
+    parts += (component("storage", storage),) if storage else ()
+    keys = {key.replace("_", "-").rstrip("-"): value for key, value in matrix.items()}
+    fields = {key: keys.pop(key) for key in ("kind", "expires", "models", "product") if key in keys}
+    return manifest(CLEAN | keys, version=version, components=parts, released=released, includes=(), **fields)
+
+
+def said(*args, at=AT, **kwargs):
+    return [(one.rule, one.severity, one.subject, one.entry) for one in lint(*args, at=at, **kwargs).findings]
+
+
+def test_a_clean_matrix_has_nothing_to_say():
+    assert said(bundle()) == []
+
+
+BLOCK_LAST = {"id": "KB-1", "versions": "5.32.00", "reason": "Bad."}
+WHEN = {"fact": "disk", "is": "old"}
+ROWS = {
+    "uncovered, nothing later": (
+        {"from_": [{"id": "old", "versions": "<5.32.00", "tested": "Q"}]},
+        [("stranded-version", "error", "5.32.00", "")],
+    ),
+    "blocked, nothing later": ({"block": [BLOCK_LAST]}, [("stranded-version", "error", "5.32.00", "KB-1")]),
+    "blocked, something later": (
+        {"block": [{"id": "KB-2", "versions": "5.30.02", "reason": "Bad."}]},
+        [("detour-unknown", "warning", "5.30.02", "KB-2")],
+    ),
+    "blocked, and a stop leads round it": (
+        {
+            "block": [{"id": "KB-2", "versions": "5.30.02", "reason": "Bad."}],
+            "stop": [{"id": "round", "versions": "5.30.02", "via": "5.32.00"}],
+        },
+        [],
+    ),
+    "dead end without reason": (
+        {"dead_end": [{"id": "end", "versions": "5.20.00"}]},
+        [("stranded-version", "error", "5.20.00", "end"), ("reason-missing", "warning", "", "end")],
+    ),
+    "dead end with reason": (
+        {"dead_end": [{"id": "end", "versions": "5.20.00", "reason": "Old boot loader."}]},
+        [("left-behind", "info", "", "end")],
+    ),
+    "no source": (
+        {"from_": []},
+        [("stranded-version", "error", version, "") for version in CLEAN["releases"]]
+        + [("no-way-in", "error", "", "")],
+    ),
+    "stop leads nowhere": (
+        {"stop": [{"id": "via", "versions": "5.30.02", "via": "5.32.00"}], "block": [BLOCK_LAST]},
+        [
+            ("stranded-version", "error", "5.30.02", "via"),
+            ("stranded-version", "error", "5.32.00", "KB-1"),
+            ("stop-blocked", "error", "5.32.00", "via"),
+        ],
+    ),
+    "source that a stop always beats": (
+        {
+            "from_": [
+                {"id": "new", "versions": ">=5.30.02", "tested": "Q"},
+                {"id": "old", "versions": "<5.30.02", "tested": "Q"},
+            ],
+            "stop": [{"id": "via", "versions": "<5.30.02", "via": "5.30.02"}],
+        },
+        [("unused-entry", "warning", "", "old")],
+    ),
+    "stop behind every source": (
+        {"stop": [{"id": "via", "versions": "5.20.00", "via": "5.40.00"}]},
+        [("unused-entry", "warning", "", "via")],
+    ),
+    "overlapping sources": (
+        {
+            "from_": [
+                {"id": "one", "versions": "<=5.30.02", "tested": "Q"},
+                {"id": "two", "versions": ">=5.30.02", "tested": "Q"},
+            ]
+        },
+        [("overlapping-ranges", "warning", "", "two")],
+    ),
+    "an edge within a range is no overlap": (
+        {
+            "from_": [
+                {"id": "one", "versions": "<5.40.00", "tested": "Q"},
+                {"id": "two", "versions": "5.30.02", "method": "offline", "tested": "Q"},
+            ]
+        },
+        [],
+    ),
+    "alias that begins another release": (
+        {
+            "releases": ["5.3.1", *CLEAN["releases"]],
+            "aliases": {"5.3": "5.30.02"},
+            "from_": [{"id": "all", "versions": "*", "tested": "Q"}],
+        },
+        [("ambiguous-alias", "warning", "5.3", "")],
+    ),
+    "aliases that differ in case": (
+        {"aliases": {"LTS": "5.30.02", "lts": "5.32.00"}},
+        [("ambiguous-alias", "warning", "lts", "")],
+    ),
+    "own version withdrawn": (
+        {"withdrawn": [{"id": "gone", "versions": "5.40.00", "reason": "Bad."}]},
+        [("stranded-version", "error", version, "gone") for version in CLEAN["releases"]]
+        + [
+            ("no-way-in", "error", "", ""),
+            ("own-version-contradicted", "error", "5.40.00", "gone"),
+            ("unused-entry", "warning", "", "rolling"),
+        ],
+    ),
+    "own version a dead end": (
+        {
+            "dead_end": [{"id": "end", "versions": ">=5.40.00", "reason": "Last."}],
+            "releases": [*CLEAN["releases"], "5.41.00"],
+        },
+        [
+            ("own-version-contradicted", "error", "5.40.00", "end"),
+            ("unused-entry", "warning", "", "end"),
+        ],
+    ),
+    "source not older than the bundle": (
+        {
+            "from_": [*CLEAN["from"], {"id": "later", "versions": ">=5.40.00", "tested": "Q"}],
+            "releases": [*CLEAN["releases"], "5.41.00"],
+        },
+        [("own-version-contradicted", "error", "5.40.00", "later"), ("unused-entry", "warning", "", "later")],
+    ),
+    "components that do not work together": (
+        {"storage": "3.4.0", "works_together": [{"id": "both", "appliance": "*", "storage": "<3.4.0"}]},
+        [("no-compatible-partner", "error", "", "")],
+    ),
+    "a pair of ranges without a version": (
+        {
+            "storage": "3.4.0",
+            "works_together": [
+                {"id": "both", "appliance": "*", "storage": "*"},
+                {"id": "none", "appliance": "<5.20.00", "storage": "*"},
+            ],
+        },
+        [("no-compatible-partner", "error", "", "none")],
+    ),
+    "nothing said about what a failure leaves": ({"storage": "3.4.0"}, [("leftover-unknown", "info", "", "")]),
+    "no test record": ({"from_": [{"id": "rolling", "versions": "*"}]}, [("untested-source", "info", "", "rolling")]),
+    "any version": (
+        {"from_": [{"id": "rolling", "versions": "*", "unlisted": True, "tested": "Q"}]},
+        [("unlisted-source", "info", "", "rolling")],
+    ),
+    "empty range": (
+        {"block": [{"id": "KB", "versions": ">5.32.00, <5.20.00", "reason": "Bad."}]},
+        [("manifest-inconsistent", "error", "", "KB"), ("unused-entry", "warning", "", "KB")],
+    ),
+    "a matrix that cannot be read": (
+        {"block": [{"id": "KB", "versions": "oh no", "reason": "Bad."}]},
+        [("manifest-inconsistent", "error", "", "KB")],
+    ),
+    "a re-image strands nobody": ({"kind": "reimage"}, [("unused-entry", "warning", "", "rolling")]),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rule(row):
+    changes, expected = ROWS[row]
+    report = lint(bundle(**changes), at=AT)
+    assert [(one.rule, one.severity, one.subject, one.entry) for one in report.findings] == expected
+    severe = any(one.severity == "error" for one in report.findings)
+    assert report.verdict == ("refuse" if severe else "accept")
+    assert all(one.next.endswith(".") and one.message for one in report.findings)
+    assert bool(report.not_run) == (row == "a matrix that cannot be read")
+
+
+def test_strict_refuses_for_a_warning_and_not_for_an_info():
+    warned, informed = bundle(**ROWS["overlapping sources"][0]), bundle(**ROWS["any version"][0])
+    assert lint(warned, at=AT, strict=True).verdict == "refuse"
+    assert lint(informed, at=AT, strict=True).verdict == "accept"
+
+
+def test_every_rule_is_told_to_people_and_tried_here():
+    tried = {rule for _, expected in ROWS.values() for rule, *_ in expected}
+    elsewhere = {"source-cannot-verify", "risk-reworded"}
+    assert {rule.name for rule in LINTS} <= tried | elsewhere
+    assert len({rule.name for rule in LINTS}) == len(LINTS)
+    for rule in LINTS:
+        assert rule.page[0].isupper()
+        assert rule.remedy.endswith(".")
+
+
+KEYS = {"trusted_keys": {"5.20.00": ["release-2019"], "5.30.02": ["release-2019", "release-2027"]}}
+
+
+@pytest.mark.parametrize(
+    ("signers", "expected"),
+    [
+        (["release-2027"], ["5.20.00", "5.20.03"]),
+        (["release-2019"], []),
+        (["release-2019", "release-2027"], []),
+        (["stranger"], CLEAN["releases"]),
+    ],
+    ids=" ".join,
+)
+def test_who_cannot_verify_the_signature_is_named(signers, expected):
+    report = lint(bundle(**KEYS), at=AT, signers=signers)
+    assert [(one.rule, one.subject, one.entry) for one in report.findings] == [
+        ("source-cannot-verify", version, "rolling") for version in expected
+    ]
+    if len(expected) == 2:
+        assert "add a [[stop]] via 5.30.02" in report.findings[0].next
+
+
+def test_a_bridge_release_as_a_stop_lets_everybody_verify():
+    stop = {"stop": [{"id": "key-2027", "versions": "<5.30.02", "via": "5.30.02"}]}
+    assert said(bundle(**KEYS, **stop), signers=["release-2027"]) == []
+
+
+def test_who_signs_is_asked_for_only_where_it_matters():
+    assert "source-cannot-verify" in lint(bundle(**KEYS), at=AT).not_run
+    assert lint(bundle(), at=AT).not_run == {}
+
+
+# --- against other bundles ---
+
+BRIDGE = {"releases": ["5.20.00"], "from_": [{"id": "up", "versions": "5.20.00", "tested": "Q"}]}
+LATE = {"from_": [{"id": "rolling", "versions": ">=5.20.03", "tested": "Q"}]}
+
+
+def test_another_bundle_shows_the_way_or_that_there_is_none():
+    bridge = bundle("5.20.03", released="2024-01-01", **BRIDGE)
+    assert said(bundle(**LATE)) == [("detour-unknown", "warning", "5.20.00", "")]
+    assert said(bundle(**LATE), [bridge]) == []
+    closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][1:]]
+    assert said(bundle(**LATE), closed) == [("stranded-version", "error", "5.20.00", "")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"expires": "2026-11-30"}, AT),
+        ({"released": "2027-01-01"}, AT),
+        ({"withdrawn": [{"id": "gone", "versions": "5.20.03", "reason": "Bad."}]}, AT),
+        ({"kind": "reimage"}, AT),
+        ({"product": "other"}, AT),
+    ],
+    ids=["expired", "not out yet", "withdrawn", "re-image", "other product"],
+)
+def test_a_bundle_that_is_no_way_is_not_taken_for_one(changes, at):
+    fields = {"released": "2024-01-01"} | BRIDGE | changes
+    assert "5.20.00" in {subject for _, _, subject, _ in said(bundle(**LATE), [bundle("5.20.03", **fields)], at=at)}
+
+
+def test_a_release_that_another_matrix_has_withdrawn_is_no_way():
+    bridge = bundle("5.20.03", released="2024-01-01", **BRIDGE)
+    closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][2:]]
+    gone = {"withdrawn": [{"id": "gone", "versions": "5.20.03", "reason": "Bad."}]}
+    assert said(bundle(**LATE), [bridge, *closed]) == []
+    assert said(bundle(**LATE, **gone), [bridge, *closed]) == [("stranded-version", "error", "5.20.00", "")]
+
+
+def test_only_supported_versions_count_as_stranded():
+    stranding = bundle(block=[BLOCK_LAST])
+    assert said(stranding, supported=["5.30.02"]) == []
+    assert said(stranding, supported=["5.32.00"]) == [("stranded-version", "error", "5.32.00", "KB-1")]
+
+
+def test_a_state_that_a_failure_leaves_can_be_stranded_too():
+    """A release brought a newer storage than this one has, failed on the active member, and its storage stayed."""
+    both = [{"id": "both", "appliance": "*", "storage": "*"}]
+    lts = bundle("5.32.00", storage="3.2.0", released="2025-01-01", releases=[], from_=[])
+    hasty = bundle(
+        "5.39.00",
+        storage="3.9.0",
+        released="2026-06-01",
+        releases=["5.32.00"],
+        from_=[{"id": "hasty", "versions": "5.32.00", "tested": "Q"}],
+        works_together=both,
+    )
+    this = {"storage": "3.4.0", "works_together": both, "releases": ["5.32.00"]}
+    source = {"from_": [{"id": "rolling", "versions": "5.32.00", "tested": "Q"}]}
+    report = lint(bundle(**this, **source), [lts, hasty], at=AT)
+    stranded = [one for one in report.findings if one.rule == "stranded-version"]
+    assert [one.subject for one in stranded][:1] == ["5.32.00"]
+    assert "nothing leads on from 5.32.00 with storage 3.9.0" in stranded[0].message
+
+
+def test_a_risk_that_reads_otherwise_elsewhere_is_named():
+    risk = {"id": "OldDisk", "when": WHEN, "reason": "It stops."}
+    other = bundle("5.32.00", released="2025-01-01", releases=["5.30.02"], risk=[risk | {"reason": "It burns."}])
+    assert said(bundle(risk=[risk]), [other]) == [("risk-reworded", "warning", "5.32.00", "OldDisk")]
+    assert said(bundle(risk=[risk | {"reason": "It burns."}]), [other]) == []
+
+
+def test_models_are_told_apart_where_the_matrix_does():
+    block = {"id": "KB-9", "versions": "5.32.00", "models": ["im-200"], "reason": "Bad."}
+    assert said(bundle(block=[block])) == [("stranded-version", "error", "5.32.00 on im-200", "KB-9")]
+
+
+# --- the table ---
+
+
+def test_the_table_has_a_row_for_each_version_and_model():
+    block = {"id": "KB-9", "versions": "5.32.00", "models": ["im-200"], "reason": "Bad."}
+    rows = table(read_matrix(bundle(block=[block]))).rows
+    assert [(row.source, row.model) for row in rows] == [
+        (version, model) for version in [*CLEAN["releases"], "5.40.00"] for model in ("im-100", "im-200")
+    ]
+    assert [row.decision for row in rows[-4:]] == ["upgrade", "blocked", "same-version", "same-version"]
+    assert [row.tested for row in rows[-4:]] == ["QA-1", "", "", ""]
+
+
+def test_without_a_list_the_table_has_every_version_that_is_named():
+    source = {"id": "rolling", "versions": ">=5.20.00, <5.40.00", "unlisted": True}
+    stop = {"id": "via", "versions": "<5.30.02", "via": "5.30.02"}
+    rows = table(read_matrix(bundle(releases=[], from_=[source], stop=[stop]))).rows
+    assert [row.source for row in rows] == ["5.20.00", "5.30.02", "5.40.00"]

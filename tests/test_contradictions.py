@@ -1,0 +1,63 @@
+"""What a schema cannot say of a manifest: components, models and documents that contradict one another."""
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from bundlekit.checks.layout import manifest_inconsistent
+from bundlekit.checks.rule import Case
+from bundlekit.model.bundle import Bundle, Span
+from bundlekit.model.evidence import Evidence
+from bundlekit.model.manifest import Component, Document, Image
+from bundlekit.model.question import Question
+from fixtures import forge
+
+IMAGE = Image(**forge.stored(b"image"))
+STORED = {name: getattr(IMAGE, name) for name in ("size", "digest", "chunk_size", "index")}
+
+
+def image(*models):
+    return replace(IMAGE, models=models)
+
+
+def component(name, *images):
+    return Component(name=name, version="5.40.00", images=images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("im-100", "im-100")}, "a model is listed twice"),
+        ({"expires": "2026-11-22"}, "it expires on 2026-11-22, before its release on 2026-11-23"),
+        (
+            {"components": (component("appliance", IMAGE), component("appliance", IMAGE))},
+            "two components or documents are named 'appliance'",
+        ),
+        (
+            {"documents": (Document(name="appliance", **STORED),)},
+            "two components or documents are named 'appliance'",
+        ),
+        (
+            {"components": (component("appliance", image("im-100"), image("im-900")),)},
+            "component 'appliance' has an image for 'im-900', which the bundle is not for",
+        ),
+        (
+            {"components": (component("appliance", IMAGE, image("im-100")),)},
+            "component 'appliance' has more than one image for 'im-100'",
+        ),
+        ({"models": ("im-100", "im-200")}, None),
+        (
+            {"models": ("im-100", "im-200"), "components": (component("appliance", image("im-100")),)},
+            "component 'appliance' has no image for 'im-200'",
+        ),
+    ],
+    ids=lambda value: str(value)[:50] if isinstance(value, str) else None,
+)
+def test_contradictions_are_named(changes, message):
+    bundle = Bundle(
+        format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=replace(forge.MANIFEST, **changes)
+    )
+    faults = manifest_inconsistent.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    assert [fault.message for fault in faults] == ([message] if message else [])
+    assert all(fault.where == Span(start=32, stop=99) for fault in faults)
+    assert msgspec.to_builtins(bundle)

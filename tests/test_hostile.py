@@ -1,0 +1,256 @@
+"""Hostile bundles and hostile files: refused by the named rule, readably, soon, and in little memory."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from bundlekit import pipeline
+from bundlekit.checks import RULES
+from bundlekit.cli import run
+from bundlekit.errors import UnreadableError
+from bundlekit.layout import manifest as manifest_layout
+from bundlekit.layout import update_bin
+from bundlekit.report import json as as_json
+from bundlekit.report import text as as_text
+from fixtures import forge, hostile
+from fixtures.make_keys import KEYS
+
+ROOT = Path(__file__).parents[1]
+TRUST = KEYS / "trust"
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+NUMBERS = {*range(1, 37), *range(55, 62), *range(76, 83)}
+
+
+@pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
+def test_refused_by_the_named_rule(case):
+    data = case.make()
+    start = time.monotonic()
+    report = forge.judge(data, case.ask)
+    lines = [line.text for line in as_text.lines(report)]
+    assert time.monotonic() - start < 2
+    if case.rule in ("tool-too-old", "undecided"):
+        assert (report.verdict, report.findings) == ("incomplete", ())
+        assert case.rule in {one.rule for one in report.rules if one.needed and one.outcome == "not-run"}
+    else:
+        assert {finding.rule for finding in report.findings} == {case.rule, *case.also}
+        assert report.verdict == "refuse"
+    for finding in report.findings:
+        assert 10 < len(finding.message) < 1000
+        assert finding.next
+        assert "Traceback" not in finding.message
+        assert finding.where is None or 0 <= finding.where.start < finding.where.stop
+    assert not [line for line in lines if UNSAFE.search(line)]
+    assert as_json.render(report).isascii()
+
+
+def test_names_are_unique_and_begin_with_a_rule():
+    names = [case.name for case in hostile.CASES]
+    assert len(set(names)) == len(names)
+    assert {case.rule for case in hostile.CASES} <= {rule.name for rule in RULES}
+    assert all(re.fullmatch(r"[a-z0-9-]+--[a-z0-9-]+", name) for name in names)
+
+
+def test_no_row_of_the_list_is_forgotten():
+    covered = {row for case in hostile.CASES for row in case.rows}
+    assert NUMBERS - covered - set(hostile.EXPLAINED) == set()
+    assert not covered & set(hostile.EXPLAINED)
+
+
+def test_the_corpus_is_judged_from_its_folders_in_little_memory(tmp_path):
+    """What others do with it: write it out, run the command over it."""
+    write = [sys.executable, "-m", "fixtures.hostile", str(tmp_path)]
+    subprocess.run(write, cwd=ROOT, check=True, capture_output=True)
+    bundles = sorted(map(str, tmp_path.glob("*/bundle.bin")))
+    assert len(bundles) == len(hostile.CASES)
+    assert all((Path(bundle).parent / "why.md").read_text().endswith(".\n") for bundle in bundles)
+    # The process says its own peak: what the system says of a child counts the parent's memory at the fork.
+    peak = "print(open('/proc/self/status').read(), file=sys.stderr)"
+    code = f"import sys; from bundlekit.cli import run; code = run(sys.argv[1:]); {peak}; sys.exit(code)"
+    check = [sys.executable, "-c", code, "check", *bundles, "--trust", str(TRUST), "--at", forge.AT]
+    with (tmp_path / "report.txt").open("wb") as output:
+        done = subprocess.run(check, cwd=ROOT, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert int(re.search(r"VmHWM:\s+(\d+) kB", done.stderr)[1]) < 128 * 1024
+    report = (tmp_path / "report.txt").read_text()
+    assert not UNSAFE.search(report.replace("\n", ""))
+    asked = [case for case in hostile.CASES if case.ask != forge.Ask()]
+    assert report.count("\nREFUSE") + report.count("\nINCOMPLETE") >= len(bundles) - len(asked)
+
+
+def test_beside_a_strangers_signature_what_the_bundle_says_is_a_mere_claim():
+    report = forge.judge(forge.write(sign=forge.by("signer", "stranger")))
+    assert [signature.counts for signature in report.signatures] == [True, False]
+    assert report.release is None
+    assert report.claims.product == "imager"
+    assert {one.rule for one in report.rules if one.outcome == "not-run"} >= {"chunk-digest-mismatch"}
+
+
+# --- what is no file ---
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+@pytest.fixture
+def loop(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    return tmp_path / "loop"
+
+
+@pytest.fixture(
+    params=["folder", "fifo", "/dev/zero", "/dev/null", "loop", "missing", "name with NUL", "a file as a folder"]
+)
+def no_file(request, tmp_path):
+    match request.param:
+        case "folder":
+            return tmp_path
+        case "missing":
+            return tmp_path / "missing"
+        case "name with NUL":
+            return Path("update\0.bin")
+        case "a file as a folder":
+            return Path(__file__) / "update.bin"
+        case "fifo" | "loop":
+            return request.getfixturevalue(request.param)
+        case device:
+            return Path(device)
+
+
+def test_what_is_no_regular_file_cannot_be_judged(no_file, capsys):
+    start = time.monotonic()
+    for judge in (pipeline.check, pipeline.preflight, pipeline.inspect):
+        with pytest.raises(UnreadableError, match=r"cannot be opened|is not a regular file|null byte"):
+            judge(no_file)
+    for verb in ("check", "preflight", "inspect"):
+        assert "\0" in str(no_file) or run([verb, str(no_file)]) == 3  # no system passes NUL in an argument
+    assert time.monotonic() - start < 2
+    assert not UNSAFE.search(capsys.readouterr().err.replace("\n", ""))
+
+
+# --- what is larger than it looks, or looks larger than it is ---
+
+
+def enlarge(path: Path, wanted: int) -> int:
+    """Make a file as large as its file system allows, up to ``wanted`` bytes, without writing any."""
+    while True:
+        try:
+            os.truncate(path, wanted)
+        except OSError:
+            wanted //= 2
+        else:
+            return wanted
+
+
+def test_a_sparse_file_as_large_as_the_file_system_allows(tmp_path):
+    file = tmp_path / "update.bin"
+    file.write_bytes(forge.good())
+    size = enlarge(file, 2**63 - 1)
+    assert size >= 2**40
+    start = time.monotonic()
+    report = pipeline.check(file, trust=forge.trust())
+    assert [(f.rule, f.where.start, f.where.stop) for f in report.findings] == [
+        ("trailing-data", len(forge.good()), size)
+    ]
+    assert run(["check", str(file), "--trust", str(TRUST)]) == 1
+    assert time.monotonic() - start < 2
+
+
+def test_a_sparse_file_that_nobody_trusted_vouches_for_is_not_read(tmp_path):
+    file = tmp_path / "update.bin"
+    size = enlarge_head(file, "stranger")
+    start = time.monotonic()
+    report = pipeline.check(file, trust=forge.trust())
+    assert {finding.rule for finding in report.findings} == {"signer-unknown"}
+    assert report.coverage.size == size
+    assert {one.rule for one in report.rules if one.outcome == "not-run"} >= {"chunk-digest-mismatch"}
+    assert time.monotonic() - start < 2
+
+
+def test_a_head_is_judged_in_a_moment_however_large_the_bundle(tmp_path):
+    file = tmp_path / "update.bin"
+    size = enlarge_head(file, "signer")
+    start = time.monotonic()
+    report = pipeline.preflight(file, trust=forge.trust())
+    assert (report.verdict, report.scope, report.coverage.covered) == ("accept", "head", size)
+    assert time.monotonic() - start < 2
+
+
+def enlarge_head(file: Path, signer: str) -> int:
+    """A sparse file of more than a tebibyte whose head, well signed, claims just that."""
+    (component,) = forge.MANIFEST.components
+    image = replace(component.images[0], size=2**40, chunk_size=2**26)
+    manifest = replace(forge.MANIFEST, components=(replace(component, images=(image,)),))
+    text = manifest_layout.encode(manifest)
+    size = update_bin.place(manifest, update_bin.HEADER_SIZE + len(text) + forge.CAPACITY).end
+    file.write_bytes(forge.write(text=text, sign=forge.by(signer), file_size=size))
+    os.truncate(file, size)
+    return size
+
+
+# --- text that came from a bundle ---
+
+TRICKY = "\u202eTPECCA\u202c \u200b\u2066x\u2069\ufeff"
+
+
+def test_bidirectional_text_of_a_good_bundle_is_escaped_wherever_it_is_shown(tmp_path, capsys):
+    file = tmp_path / "update.bin"
+    file.write_bytes(forge.changed(annotations={"note": TRICKY}))
+    for verb in ("inspect", "check", "preflight"):
+        for style in ("text", "json"):
+            trust = [] if verb == "inspect" else ["--trust", str(TRUST), "--at", forge.AT]
+            assert run([verb, str(file), "--format", style, *trust]) == 0
+            out = capsys.readouterr().out
+            assert not UNSAFE.search(out.replace("\n", ""))
+            if style == "json":
+                shown = json.loads(out)
+                assert (shown.get("release") or shown["claims"])["annotations"]["note"] == TRICKY
+
+
+@pytest.mark.parametrize("name", ["update\n.bin", "\x1b[2J.bin", "\u202enib.bin"])
+def test_a_hostile_file_name_is_escaped(name, tmp_path, capsys):
+    for data, code in ((forge.good(), 0), (b"", 1)):
+        (tmp_path / name).write_bytes(data)
+        assert run(["check", str(tmp_path / name), "--trust", str(TRUST), "--at", forge.AT]) == code
+    assert run(["check", str(tmp_path / f"missing{name}")]) == 3
+    captured = capsys.readouterr()
+    assert not UNSAFE.search((captured.out + captured.err).replace("\n", ""))
+
+
+STATE = {
+    "schema": "bundlekit/state/1",
+    "pair": "rack-7",
+    "product": "imager",
+    "model": "im-100",
+    "members": {"SN1": {"role": "active", "version": "5.32.00"}},
+}
+
+
+@pytest.mark.parametrize("name", ["", "a;b", "$(id)", "a\nb", "-a", "a\0b", "../a", "\x1b[2J", "\u202ea", "\u0456m", 7])
+@pytest.mark.parametrize("field", ["pair", "product", "model", "version", "serial"])
+def test_a_hostile_identity_that_an_appliance_reports_is_refused(field, name, tmp_path, capsys):
+    """Row 82: what an appliance says of itself reaches hooks, as what a bundle says does."""
+    state = json.loads(json.dumps(STATE))
+    if field == "version":
+        state["members"]["SN1"]["version"] = name
+    elif field == "serial":
+        state["members"] = {str(name) or "": state["members"]["SN1"] | ({"version": 1} if name == 7 else {})}
+    else:
+        state[field] = name
+    (tmp_path / "STATE.json").write_bytes(msgspec.json.encode(state))
+    (tmp_path / "update.bin").write_bytes(forge.good())
+    arguments = ["--trust", str(TRUST), "--appliance", str(tmp_path / "STATE.json")]
+    assert run(["check", str(tmp_path / "update.bin"), *arguments]) == 3
+    message = capsys.readouterr().err
+    assert "STATE.json" in message
+    assert not UNSAFE.search(message.replace("\n", ""))

@@ -1,0 +1,124 @@
+"""The conductor: what is asked decides what is read, and what is needed."""
+
+import datetime as dt
+import threading
+
+import pytest
+
+import bundlekit
+from bundlekit import pipeline
+from bundlekit.errors import CancelledError, UnreadableError
+from bundlekit.model.appliance import Appliance, Member
+from bundlekit.source import BytesSource
+from fixtures import forge
+
+AT = dt.datetime.fromisoformat(forge.AT)
+GOOD = forge.good()
+
+
+class Counting(BytesSource):
+    """Counts the bytes that are read behind the head and signature area."""
+
+    def __init__(self, data):
+        super().__init__(data, name="bundle.bin")
+        self.area = pipeline.reader.read(BytesSource(data)).area
+        self.payload_bytes = 0
+
+    def readinto(self, offset, buffer):
+        if offset >= self.area.stop:
+            self.payload_bytes += len(buffer)
+        super().readinto(offset, buffer)
+
+
+def test_preflight_reads_nothing_of_the_payload():
+    source = Counting(GOOD)
+    report = bundlekit.preflight(source, trust=forge.trust(), at=AT)
+    assert (report.verdict, report.scope, source.payload_bytes) == ("accept", "head", 0)
+
+
+def test_preflight_needs_no_more_than_the_head_and_the_size_of_the_file():
+    stop = pipeline.reader.read(BytesSource(GOOD)).area.stop
+    report = bundlekit.preflight(GOOD[:stop], size=len(GOOD), trust=forge.trust(), at=AT)
+    assert report.verdict == "accept"
+    assert bundlekit.preflight(GOOD[:stop], trust=forge.trust(), at=AT).causes == ("corrupted",)
+    with pytest.raises(UnreadableError, match="are needed"):
+        bundlekit.preflight(GOOD[: stop - 1], size=len(GOOD), trust=forge.trust(), at=AT)
+
+
+@pytest.mark.parametrize(("full", "read"), [(False, False), (True, True)])
+def test_the_payload_of_what_nobody_trusted_signed_is_read_on_request_only(full, read):
+    source = Counting(forge.spoil("signer-unknown").data)
+    report = bundlekit.check(source, trust=forge.trust(), at=AT, full=full)
+    assert report.verdict == "refuse"
+    assert bool(source.payload_bytes) is read
+    outcomes = {rule.rule: rule.outcome for rule in report.rules}
+    assert outcomes["chunk-digest-mismatch"] == ("passed" if read else "not-run")
+
+
+def test_a_huge_payload_that_nobody_vouches_for_is_not_read_unasked(monkeypatch):
+    monkeypatch.setattr(pipeline, "MAX_UNVOUCHED", len(GOOD) - 1)
+    read = {}
+    for name, question in {"": {}, "full": {"full": True}, "trust": {"trust": forge.trust()}}.items():
+        source = Counting(GOOD)
+        bundlekit.check(source, at=AT, **question)
+        read[name] = source.payload_bytes > 0
+    assert read == {"": False, "full": True, "trust": True}
+
+
+def test_what_nobody_trusted_vouches_for_stands_under_claims_and_decides_nothing():
+    report = bundlekit.check(BytesSource(forge.spoil("signer-unknown").data), trust=forge.trust(), sources=["5.20.03"])
+    assert report.release is None
+    assert report.claims.version == "5.40.00"
+    assert report.decisions == ()
+
+
+def test_the_question_decides_which_rules_are_needed():
+    def needed(**question):
+        report = bundlekit.check(BytesSource(GOOD), trust=forge.trust(), at=AT, **question)
+        return {rule.rule for rule in report.rules if rule.needed}
+
+    bundle = needed()
+    assert "plain-digest-mismatch" not in bundle
+    assert "downgrade" not in bundle
+    assert needed(full=True) - bundle == {"plain-digest-mismatch"}
+    assert "downgrade" in needed(sources=["5.20.03"])
+    head = bundlekit.preflight(GOOD, trust=forge.trust(), at=AT)
+    assert "chunk-digest-mismatch" not in {rule.rule for rule in head.rules if rule.needed}
+
+
+def test_a_manifest_can_be_decided_on_without_any_file():
+    manifest = bundlekit.read_manifest(GOOD)
+    member = Member(role="active", version="5.20.03", released="2024-02-10")
+    pair = Appliance(
+        schema="bundlekit/state/1", pair="p", product="imager", model="im-100", members={"A": member}, counter=7
+    )
+    assert bundlekit.decide_from(manifest, "5.20.03").allowed
+    assert bundlekit.decide_from(manifest, "5.40.00").kind == "same-version"
+    assert bundlekit.decide(manifest, pair).product == "imager"
+    with pytest.raises(UnreadableError, match="does not begin with the magic"):
+        bundlekit.read_manifest(b"something else entirely, and longer than a header")
+
+
+def test_a_cancelled_check_is_no_verdict():
+    with pytest.raises(CancelledError):
+        bundlekit.check(BytesSource(GOOD), trust=forge.trust(), cancel=lambda: True)
+
+
+def test_progress_ends_at_the_end():
+    seen = []
+    lock = threading.Lock()
+
+    def progress(done, total):
+        assert lock.acquire(blocking=False), "called concurrently"
+        seen.append((done, total))
+        lock.release()
+
+    bundlekit.check(BytesSource(GOOD), trust=forge.trust(), at=AT, progress=progress)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_the_time_is_said_and_has_a_zone():
+    report = bundlekit.check(
+        BytesSource(GOOD), at=dt.datetime(2026, 12, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1)))
+    )
+    assert report.asked.at == "2026-12-01T00:00:00Z"

@@ -1,0 +1,116 @@
+"""Sources: bounded, read-only views; the file that was opened is the file that is judged."""
+
+import errno
+import os
+
+import pytest
+
+from bundlekit import pipeline, source
+from bundlekit.errors import ChangedWhileReadError, UnreadableError
+from bundlekit.model.bundle import Span
+from bundlekit.source import BytesSource, FileSource, read
+from fixtures import forge
+
+DATA = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "update.bin"
+    file.write_bytes(DATA)
+    return file
+
+
+@pytest.mark.parametrize("span", [(0, 0), (0, 1), (100, 5000), (0, len(DATA)), (len(DATA) - 1, len(DATA))])
+def test_both_kinds_give_the_bytes_of_a_span(path, span):
+    where = Span(start=span[0], stop=span[1])
+    with FileSource(path) as file:
+        assert (file.name, file.size, file.held) == (str(path), len(DATA), len(DATA))
+        for one in (file, BytesSource(DATA)):
+            assert read(one, where) == DATA[slice(*span)]
+            one.ensure_unchanged()
+
+
+def test_the_first_bytes_of_a_larger_file_are_all_that_can_be_read():
+    head = BytesSource(DATA, size=2**40)
+    assert (head.size, head.held) == (2**40, len(DATA))
+    with pytest.raises(UnreadableError, match="bytes up to 0x2801 are needed, 0x2800 were given") as caught:
+        read(head, Span(start=len(DATA) - 1, stop=len(DATA) + 1))
+    assert "whole head" in caught.value.next_step
+
+
+def test_short_reads_are_continued(path, monkeypatch):
+    monkeypatch.setattr(FileSource, "_read_some", lambda self, at, buffer: os.preadv(self._fd, [buffer[:7]], at))
+    with FileSource(path) as file:
+        assert read(file, Span(start=3, stop=1000)) == DATA[3:1000]
+
+
+def test_a_read_that_the_system_refuses_says_where(path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(source.os, "preadv", refuse)
+    with FileSource(path) as file, pytest.raises(UnreadableError, match="cannot be read at byte 0x10: Input/output"):
+        read(file, Span(start=16, stop=32))
+
+
+def test_another_file_of_the_same_name_is_not_the_one_that_was_opened(path):
+    """Row 55: who exchanges the file after it was opened changes nothing that is judged or used."""
+    with FileSource(path) as file:
+        other = path.with_name("other")
+        other.write_bytes(b"evil" * len(DATA))
+        other.replace(path)
+        assert read(file, Span(start=0, stop=len(DATA))) == DATA
+        file.ensure_unchanged()
+
+
+def test_a_link_that_is_turned_changes_nothing_either(path, tmp_path):
+    link = tmp_path / "current.bin"
+    link.symlink_to(path)
+    with FileSource(link) as file:
+        link.unlink()
+        link.symlink_to("/dev/zero")
+        assert read(file, Span(start=0, stop=4)) == DATA[:4]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.truncate(path, 100),
+        lambda path: os.truncate(path, 10**6),
+        lambda path: path.write_bytes(b"evil" * 10),
+        lambda path: os.utime(path, ns=(1, 1)),
+    ],
+    ids=["cut", "grown", "written", "touched"],
+)
+def test_a_file_that_changed_in_place_is_noticed(path, change):
+    """Row 56 (CVE-2020-25860)."""
+    with FileSource(path) as file:
+        file.ensure_unchanged()
+        change(path)
+        with pytest.raises(ChangedWhileReadError, match="was changed while it was read") as caught:
+            file.ensure_unchanged()
+    assert "Wait" in caught.value.next_step
+
+
+def test_a_read_past_the_end_of_a_cut_file_is_no_short_read(path):
+    with FileSource(path) as file:
+        os.truncate(path, 100)
+        with pytest.raises(ChangedWhileReadError, match="ends at byte 0x64, it had 0x2800"):
+            read(file, Span(start=0, stop=200))
+
+
+@pytest.mark.parametrize("name", [".", "missing", "n" * 5000, "a\0b"])
+def test_what_cannot_be_opened_leaves_no_descriptor_behind(name, tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(UnreadableError) as caught:
+        FileSource(tmp_path / name)
+    assert str(tmp_path) in str(caught.value)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_after_a_verdict_the_file_is_closed(tmp_path):
+    (tmp_path / "update.bin").write_bytes(forge.good())
+    before = len(os.listdir("/proc/self/fd"))
+    assert pipeline.check(tmp_path / "update.bin", trust=forge.trust()).verdict == "accept"
+    assert len(os.listdir("/proc/self/fd")) == before

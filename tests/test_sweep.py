@@ -1,0 +1,69 @@
+"""Sweeps over a bundle of 16 KiB: no truncation and no flipped bit leaves the verdict at accept.
+
+Each changed bundle is judged from the beginning, signatures and all; only the trust store is loaded once.
+"""
+
+import random
+
+import pytest
+
+from fixtures import forge
+
+GOOD = forge.good()
+AREA = forge.section(GOOD, "signatures")
+SIGNED = forge.signature(GOOD)
+SAMPLE = random.Random(20261123)  # noqa: S311 - the same sample in every run
+PAYLOAD = sorted(SAMPLE.sample(range(AREA.stop, len(GOOD)), 512))
+PARTS = 8  # so that a failure says roughly where, and workers can share the load
+
+
+def accepted(changed):
+    """Those of ``changed`` (what was done, the bytes) that are still accepted."""
+    return [what for what, data in changed if forge.judge(data).verdict == "accept"]
+
+
+def part(places, number):
+    return list(places)[number::PARTS]
+
+
+def test_the_bundle_is_small_and_good():
+    assert len(GOOD) <= 16 * 1024
+    assert forge.judge(GOOD).verdict == "accept"
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_no_truncation_is_accepted(number):
+    assert accepted((size, GOOD[:size]) for size in part(range(len(GOOD)), number)) == []
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_no_flipped_byte_of_head_and_signature_area_is_accepted(number):
+    """One bit of each byte, another one in each row of eight."""
+    places = part(range(AREA.stop), number)
+    assert accepted((at, forge.flip(GOOD, at, 1 << (at * 5 + at // 8) % 8)) for at in places) == []
+
+
+def test_no_flipped_byte_of_a_sample_of_the_payload_is_accepted():
+    assert accepted((at, forge.flip(GOOD, at, SAMPLE.choice([1, 2, 4, 8, 16, 32, 64, 128]))) for at in PAYLOAD) == []
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_no_byte_of_the_signature_can_have_another_value(number):
+    """All bits at once, which no single flip shows."""
+    places = part(range(AREA.start, SIGNED.stop), number)
+    assert accepted((at, forge.flip(GOOD, at, 0xFF)) for at in places) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", ["signer", "pinned"])
+@pytest.mark.parametrize("bit", range(8))
+def test_no_flipped_bit_anywhere_is_accepted(name, bit):
+    data = forge.good(name)
+    assert accepted((at, forge.flip(data, at, 1 << bit)) for at in range(len(data))) == []
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_no_byte_taken_out_or_put_in_is_accepted(number):
+    places = part(range(0, len(GOOD), 64), number)
+    assert accepted((at, GOOD[:at] + GOOD[at + 1 :]) for at in places) == []
+    assert accepted((at, GOOD[:at] + b"\0" + GOOD[at:]) for at in places) == []
