@@ -27,12 +27,12 @@ def digest(kind):
 def by(kind="p256", common="Signer", *, issuer="Root", issuer_kind="p256", above=(), leaf=None, **options):
     """A signature by somebody with a certificate: a function of the head."""
     line = [leaf or signer(kind, issuer, issuer_kind, common), *above]
-    return cache(lambda head: pki.forge(key(kind, common), line, head=head, digest=digest(kind), **options))
+    return cache(lambda head: pki.forge(key(kind, common), line, head=head, **{"digest": digest(kind), **options}))
 
 
 def pinned(kind, common, **options):
     """A signature by somebody whose key is pinned: no certificate comes along."""
-    return cache(lambda head: pki.forge(key(kind, common), [], head=head, digest=digest(kind), **options))
+    return cache(lambda head: pki.forge(key(kind, common), [], head=head, **{"digest": digest(kind), **options}))
 
 
 ANNA_LEAF = signer(common="Anna")
