@@ -64,6 +64,11 @@ def numbered(exponent, bits):
     return by("rsa-2048", leaf=test_chain.issued_for(test_chain.numbered_rsa(exponent, bits)))
 
 
+def context(info):
+    """Sign again, with the context string that FIPS 204 has and the profile has not."""
+    info["signature"] = key("ml-dsa-65", "Signer").sign(info["signed_attrs"].dump(), b"firmware")
+
+
 def damaged(mask, place=-1):
     data = bundle(by())
     return forge.flip(data, forge.signature(data).stop + place, mask)
@@ -239,6 +244,9 @@ CASES = {
     "PSS with salt 0": case([65], WEAK, "salt has 0 bytes", by(**test_cms.pss(salt=0))),
     "PSS with salt 20": case([65], WEAK, "leave a field to its default", by(**test_cms.pss(salt=20))),
     "ECDSA hash is not the digest": case([66], MALFORMED, "go with", raw(algorithm={"algorithm": "sha384_ecdsa"})),
+    "ML-DSA with a context": case(
+        [66], "signature-wrong", "damaged, or made by another", by("ml-dsa-65", signer_info=context)
+    ),
     "ML-DSA-44": case([66], WEAK, "ML-DSA-44", by("ml-dsa-44")),
     "RSA-1024 leaf": case([67], WEAK, "2048 to 8192 bits, this one 1024", by("rsa-1024")),
     "secp256k1 leaf": case([67], WEAK, "curve secp256k1", by("secp256k1")),
@@ -324,8 +332,8 @@ CASES = {
 
 EXPLAINED = {
     54: "Attributes unsorted: a SET OF in DER has one order, and the reader encodes again and compares; test_cms.",
-    65: "A PSS-only key used with PKCS #1 v1.5, and the maximum salt, which is good: test_cms.",
-    66: "Ed25519 with SHA-256, ML-DSA with a context: test_cms and test_vectors, at the signature itself.",
+    65: "A PSS-only key used with PKCS #1 v1.5: test_chain. The maximum salt, which is good: among GOOD below.",
+    66: "Ed25519 with SHA-256: test_cms.",
     68: "Two pinned keys with one key id: test_store plays the collision.",
     72: "A leaf in the trust folder is refused when trust is read; the good intermediate is among GOOD below.",
     83: "Withdrawn: below, since its id has to be known.",

@@ -1,4 +1,4 @@
-"""Every algorithm, pinned, under a root and under an intermediate: good, with a flipped signature, on a flipped head."""
+"""Every algorithm, pinned, under a root, under an intermediate: good, with a flipped signature, on a flipped head."""
 
 import pytest
 
