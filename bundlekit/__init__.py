@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bundlekit.trust import TrustStore, load_trust
 
 __version__ = "0.1.0"
+__released__ = "2026-11-01"  # no clock that is right shows an earlier day to this version
 
 __all__ = [
     "Acceptance",

@@ -65,5 +65,9 @@ class VersionError(BundlekitError, ValueError):
     """A string does not fit the version scheme it is declared to follow."""
 
 
+class ClockError(BundlekitError):
+    """The clock is plainly wrong, so nothing that depends on the time can be judged."""
+
+
 class CancelledError(BundlekitError):
     """The caller's ``cancel`` said stop."""

@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+import bundlekit
 from bundlekit import checks, integrity
+from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Case
-from bundlekit.errors import AdvisoryError, TrustError, UnreadableError
+from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.decision import Policy
 from bundlekit.model.evidence import Evidence
-from bundlekit.model.question import Question
+from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import release_of, report
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import verify_signatures
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.manifest import Manifest
+    from bundlekit.model.waiver import Waivers
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
@@ -70,6 +73,7 @@ def check(
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
+    waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -81,13 +85,14 @@ def check(
     bundle itself is judged. ``policy``: what the operator allows beyond the matrix, ``advice``: what was learnt
     since it shipped (`load_advisory`); of another product it is an AdvisoryError. ``at``: the time to use
     (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
-    trusted vouches for the head, whatever its size. ``strict``: warnings refuse.
+    trusted vouches for the head, whatever its size. ``strict``: warnings refuse. ``waivers``: house rules
+    whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
 
     ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
-    if the file cannot be read or changes meanwhile, CancelledError if cancelled. A bad bundle is no error:
-    see ``Report.verdict``.
+    if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
+    if cancelled. A bad bundle is no error: see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, policy, advice, at, full=full, strict=strict)
+    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -103,6 +108,7 @@ def preflight(
     advice: Advice | None = None,
     at: dt.datetime | None = None,
     strict: bool = False,
+    waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Report:
     """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
@@ -110,9 +116,8 @@ def preflight(
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = replace(
-        _question(trust, sources, appliance, policy, advice, at, full=False, strict=strict), scope="head"
-    )
+    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=False, strict=strict)
+    question = replace(question, scope="head")
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
 
@@ -147,7 +152,7 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
         bundle = reader.read(source)
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
-        if trust and not vouched(Evidence(signatures=_verify(bundle, dt.datetime.now(dt.UTC), trust))):
+        if trust and not vouched(_signed(bundle, _clock(), trust)):
             raise TrustError(
                 f"{source.name}: nobody who is trusted vouches for it.",
                 next_step=f"`bundlekit check {source.name}` says why; without --trust it is read as a claim.",
@@ -167,12 +172,13 @@ def _question(
     policy: Policy,
     advice: Advice | None,
     at: dt.datetime | None,
+    waivers: Waivers | None,
     *,
     full: bool,
     strict: bool,
 ) -> Question:
     appliances = (appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ())
-    at = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
+    used = (at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
         sources=(sources,) if isinstance(sources, str) else tuple(sources),
@@ -181,8 +187,23 @@ def _question(
         advice=advice,
         digests=full,
         strict=strict,
-        at=at.isoformat().replace("+00:00", "Z"),
+        at=used.isoformat().replace("+00:00", "Z"),
+        at_given=at is not None,
+        limits=trust.policy.limits if trust and trust.policy else Limits(),
+        waivers=waivers.current if waivers else (),
+        waivers_digest=waivers.digest if waivers else None,
     )
+
+
+def _clock() -> dt.datetime:
+    """The time now. ClockError if that is before this very program was released."""
+    now = dt.datetime.now(dt.UTC)
+    if f"{now:%Y-%m-%d}" < bundlekit.__released__:
+        raise ClockError(
+            f"The clock says {now:%Y-%m-%d}, which is before this bundlekit was released.",
+            next_step="Set the clock, or give the right time (--at).",
+        )
+    return now
 
 
 def _judge(
@@ -200,7 +221,7 @@ def _judge(
     unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
-        evidence = replace(measured, signatures=evidence.signatures)
+        evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     decisions = _decisions(bundle, question) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
@@ -221,23 +242,27 @@ def _measure_head(source: Source, bundle: Bundle, question: Question, trust: Tru
     """The signatures, and the unused rest of the signature area."""
     if bundle.signatures is None:
         return Evidence()
-    signatures = _verify(bundle, dt.datetime.fromisoformat(question.at), trust)
+    evidence = _signed(bundle, dt.datetime.fromisoformat(question.at), trust)
     rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
     measured = integrity.measure(source, rest, threads=1)
-    return Evidence(signatures=signatures, zeros=measured.zeros)
+    return replace(evidence, zeros=measured.zeros)
 
 
 def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[SignatureEvidence, ...]:
     if bundle.head_bytes is None or bundle.signatures is None:
         return ()
     spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at)
+    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, manifest=bundle.manifest)
 
 
-def vouched(evidence: Evidence) -> bool:
-    """Whether a trusted signature vouches for the head: at least one counts, and none is at fault."""
-    signatures = evidence.signatures or ()
-    return bool(signatures) and all(signature.counts for signature in signatures)
+def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Evidence:
+    """Who signed the head, and how far the demands of a trust.toml are met, where one was given."""
+    signatures = _verify(bundle, at, trust)
+    if trust is None or trust.policy is None:
+        return Evidence(signatures=signatures)
+    from bundlekit.trust import tally
+
+    return Evidence(signatures=signatures, demands=tally(trust.policy.demands, signatures))
 
 
 def _measurable(bundle: Bundle) -> bool:

@@ -10,10 +10,13 @@ from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.path import Path
+from bundlekit.model.trust import TrustFile
+from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
+from bundlekit.trust.overview import Overview
 
-FILES: Final = {"manifest": Manifest, "state": Appliance}
+FILES: Final = {"manifest": Manifest, "state": Appliance, "trust": TrustFile, "waivers": WaiverFile}
 OUTPUTS: Final = {
     "report": Report,
     "inspection": Inspection,
@@ -21,6 +24,7 @@ OUTPUTS: Final = {
     "matrix-table": Table,
     "matrix-diff": Diff,
     "path": Path,
+    "trust-show": Overview,
 }
 SCHEMAS: Final = FILES | OUTPUTS
 
@@ -29,7 +33,7 @@ def schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) called ``name``; KeyError if there is none.
 
     Python has None where a file leaves a key out, so in schemas of files that people write null is taken
-    out again: neither the manifest nor a state ever holds it.
+    out again: no manifest, state or trust file ever holds it.
     """
     import msgspec
 

@@ -11,11 +11,13 @@ from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
+from bundlekit.trust.keys import describe
+from bundlekit.trust.testkeys import TEST_KEYS
 from fixtures import forge, make_demo, make_golden, make_keys
 from fixtures.make_golden import GOLDEN
 
 RECIPES = make_golden.recipes()
-NEVER_REFUSE = {"tool-too-old", "undecided"}
+NEVER_REFUSE = {"tool-too-old", "crl-unusable", "undecided"}
 """Rules that say why nothing can be said: they do not fail, they are needed and not run."""
 
 
@@ -92,13 +94,21 @@ def test_the_keys_are_what_their_script_makes():
     assert committed == make_keys.files()
 
 
-@pytest.mark.parametrize("path", sorted(make_keys.KEYS.rglob("*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(make_keys.KEYS.rglob("*.[kp]e[my]")), ids=lambda path: path.name)
 def test_every_key_and_certificate_says_that_it_is_for_tests(path: Path):
     if path.suffix == ".key" or path.name.endswith(".pub.pem"):
         assert path.read_text().startswith("TEST ONLY")
     else:
         for certificate in x509.load_pem_x509_certificates(path.read_bytes()):
             assert "TEST ONLY" in certificate.subject.rfc4514_string()
+
+
+def test_the_product_knows_all_keys_of_the_fixtures():
+    known = {
+        describe(make_keys.private_key(name, one.curve).public_key()).id for name, one in make_keys.ENTITIES.items()
+    }
+    known.add(describe(make_keys.private_key("pinned", None).public_key()).id)
+    assert known == TEST_KEYS
 
 
 def test_the_demo_bundle_is_what_its_spec_builds(tmp_path):

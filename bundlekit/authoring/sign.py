@@ -12,10 +12,12 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from bundlekit import pipeline
+from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.files import sync_folder
 from bundlekit.layout import reader, update_bin
-from bundlekit.model.bundle import SignatureClaim, Span
+from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Frozen
 from bundlekit.source import FileSource
 from bundlekit.trust import belongs, load_private_key, read_certificates, verify_signatures
@@ -65,50 +67,94 @@ def load_signers(
     return tuple(signers)
 
 
-def sign(path: Path, signer: Signer, *, at: dt.datetime) -> SignatureEvidence:
-    """Sign the head of the bundle at ``path`` and add the signature. Returns what was added.
+def sign(path: Path, signer: Signer, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
+    """Sign the head of the bundle at ``path`` and add the signature, or put it in the place of ``replace``.
 
-    SigningError if the bundle's layout is at fault, its signature area is full, or the key has signed.
+    Returns what was added. SigningError if layout or integrity of the bundle is at fault, its signature area
+    is full, the key has signed, or there is no signature to replace.
     """
     with _locked(path):
-        bundle = read_for_signing(path)
-        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at)
+        bundle = read_for_signing(path, at=at)
+        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at, replace)
 
 
-def attach(path: Path, blob: bytes, *, at: dt.datetime) -> SignatureEvidence:
+def attach(path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
     """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``."""
     with _locked(path):
-        return _add(path, read_for_signing(path), blob, at)
+        return _add(path, read_for_signing(path, at=at), blob, at, replace)
 
 
-def read_for_signing(path: Path) -> Bundle:
-    """The bundle, if it is one whose layout is without fault; an interrupted signing is finished first."""
+def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
+    """Take signature ``index``, counted from 0, out of the bundle. Returns what was removed."""
+    with _locked(path):
+        bundle = read_for_signing(path, at=at)
+        blobs = list(bundle.signatures or ())
+        _demand_index(path, index, blobs)
+        removed = _judge(bundle, blobs, at)[index]
+        del blobs[index]
+        assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
+        _write_area(path, bundle, signature_area(blobs, bundle.area.size))
+        return removed
+
+
+def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
+    """The bundle, if neither its layout nor any byte of it is at fault; an interrupted signing is finished first.
+
+    The whole payload is read: who signs vouches for all of it.
+    """
     finish_interrupted(path)
     with FileSource(path) as source:
         bundle = reader.read(source)
-    if bundle.problems or bundle.manifest is None:
-        problem = bundle.problems[0]
+        report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
+    faults = [(one.message, one.rule) for one in report.findings if one.severity == "error"]
+    faults += [(one.message, one.rule) for one in bundle.problems]
+    if faults:
+        message, rule = faults[0]
         raise SigningError(
-            f"{path}: is not signed, for it is not whole: {problem.message} ({problem.rule})",
+            f"{path}: is not signed, for it is not whole: {message} ({rule})",
             next_step=f"Run `bundlekit check {path}`, then build the bundle again.",
         )
     return bundle
 
 
-def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime) -> SignatureEvidence:
-    assert bundle.head_bytes is not None  # noqa: S101 - read_for_signing refuses otherwise
-    assert bundle.area is not None  # noqa: S101
-    blobs = (*(bundle.signatures or ()), blob)
-    claims = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-    last = claims[-1].stop if claims else bundle.area.start
-    spans = [*claims, Span(start=last + 4, stop=last + 4 + len(blob))]
-    *existing, added = verify_signatures(bundle.head_bytes, blobs, spans, None, at)
+def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None) -> SignatureEvidence:
+    assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
+    blobs = list(bundle.signatures or ())
+    if replace is None:
+        place = len(blobs)
+        blobs.append(blob)
+    else:
+        _demand_index(path, replace, blobs)
+        place = replace
+        blobs[place] = blob
+    judged = _judge(bundle, blobs, at)
+    added = judged.pop(place)
     if added.problems:
         raise SigningError(f"{path}: the signature is not added: {added.problems[0].message}")
-    if added.signer in {signature.signer for signature in existing}:
-        raise SigningError(f"{path}: {added.signer} has signed this bundle already")
+    if added.signer in {signature.signer for signature in judged}:
+        raise SigningError(
+            f"{path}: {added.signer} has signed this bundle already",
+            next_step="Put the new signature in the place of the old one with --replace.",
+        )
     _write_area(path, bundle, signature_area(blobs, bundle.area.size))
     return added
+
+
+def _demand_index(path: Path, index: int, blobs: Sequence[bytes]) -> None:
+    if not 0 <= index < len(blobs):
+        there = f"has {len(blobs)}, counted from 0" if blobs else "has none"
+        raise SigningError(f"{path}: there is no signature {index}; the bundle {there}")
+
+
+def _judge(bundle: Bundle, blobs: Sequence[bytes], at: dt.datetime) -> list[SignatureEvidence]:
+    """What each of these signatures would be in the bundle's area."""
+    assert bundle.head_bytes is not None  # noqa: S101 - read_for_signing refuses otherwise
+    assert bundle.area is not None  # noqa: S101
+    spans, start = [], bundle.area.start
+    for blob in blobs:
+        spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # behind its length
+        start = spans[-1].stop
+    return list(verify_signatures(bundle.head_bytes, blobs, spans, None, at))
 
 
 def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks import authenticity, compatibility, house, integrity, layout
+from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
 from bundlekit.checks.rule import Case, Rule
 from bundlekit.model.finding import Finding, NotRun, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from bundlekit.model.finding import Fault
 
-RULES: Final = (*layout.RULES, *integrity.RULES, *authenticity.RULES, *compatibility.RULES, *house.RULES)
+RULES: Final = (
+    *layout.RULES,
+    *integrity.RULES,
+    *authenticity.RULES,
+    *freshness.RULES,
+    *compatibility.RULES,
+    *house.RULES,
+)
 
 
 class Judgement(Frozen, frozen=True, kw_only=True):
@@ -32,7 +39,7 @@ class Judgement(Frozen, frozen=True, kw_only=True):
 def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
     """Apply the rules. A fault refuses; without one, a needed rule that did not run leaves it incomplete.
 
-    Warnings do not refuse unless the question is strict.
+    Warnings do not refuse unless the question is strict, and not even then if they are waived.
     """
     findings: list[Finding] = []
     outcomes: list[RuleOutcome] = []
@@ -42,19 +49,37 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
         if isinstance(answer, NotRun):
             outcomes.append(RuleOutcome(rule=rule.name, outcome="not-run", needed=needed, because=answer.because))
             continue
-        found = [_finding(rule, fault) for fault in answer]
+        waived = _waived(rule, case)
+        found = [_finding(rule, fault, waived) for fault in answer]
         findings += found
         outcomes.append(RuleOutcome(rule=rule.name, outcome="failed" if found else "passed", needed=needed))
     refusing = ("error", "warning") if case.question.strict else ("error",)
     verdict: Verdict = "accept"
-    if any(finding.severity in refusing for finding in findings):
+    if any(finding.severity in refusing and not finding.waived for finding in findings):
         verdict = "refuse"
     elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
     return Judgement(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))
 
 
-def _finding(rule: Rule, fault: Fault) -> Finding:
+def _waived(rule: Rule, case: Case) -> str:
+    """Why findings of this rule are waived; empty if they are not. Only house rules can be."""
+    manifest = case.bundle.manifest
+    if rule.rule_class != "house" or manifest is None:
+        return ""
+    day = case.question.at[:10]
+    return next(
+        (
+            f"{one.reason} (until {one.expires})"
+            for one in case.question.waivers
+            if (one.rule, one.product, one.bundle) == (rule.name, manifest.product, case.bundle.id)
+            and day <= str(one.expires)
+        ),
+        "",
+    )
+
+
+def _finding(rule: Rule, fault: Fault, waived: str) -> Finding:
     return Finding(
         rule=rule.name,
         rule_class=rule.rule_class,
@@ -66,4 +91,5 @@ def _finding(rule: Rule, fault: Fault) -> Finding:
         subject=fault.subject,
         entry=fault.entry,
         params=fault.params,
+        waived=waived,
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN, NO_HEAD, NO_MANIFEST
+from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN, NO_HEAD
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.model.finding import Fault, NotRun
 
+if TYPE_CHECKING:
+    from bundlekit.model.evidence import DemandEvidence, Evidence
+
+
 NO_TRUST: Final = NotRun(because="nothing to trust was given (--trust), so nobody's signature can count")
 NO_SIGNATURES: Final = NotRun(because="there is no signature")
+OTHER_KEY: Final = "Do not use this bundle. Get one that was signed with another key, from the vendor."
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
 
 
@@ -82,7 +87,7 @@ def signer_unknown(case: Case) -> Answer:
             subject=f"signature {s.index}",
         )
         for s in case.evidence.signatures or ()
-        if not s.counts and not s.problems
+        if s.standing == "refused" and not s.problems
     ]
 
 
@@ -119,8 +124,109 @@ def signer_not_yet_valid(case: Case) -> Answer:
     see="trust",
 )
 def signer_expired(case: Case) -> Answer:
-    """A certificate of the signer's chain was no longer valid at the time of the check."""
+    """A certificate of the signer's chain was no longer valid at the time of the check.
+
+    Or the trust file's own last day for this signer (``until``) has passed. With ``time = "released"`` in the
+    trust file the time is the bundle's release date, which is the signer's own claim.
+    """
     return _problems(case, "signer-expired")
+
+
+@rule("authenticity", cause="unauthentic", remedy=OTHER_KEY, see="trust")
+def signer_denied(case: Case) -> Answer:
+    """The signer's key, or a certificate on the way to the anchor, is on the deny list of the trust file.
+
+    A denied key never counts, however good its signature is.
+    """
+    return _problems(case, "signer-denied")
+
+
+@rule("authenticity", cause="unauthentic", remedy=OTHER_KEY, see="trust")
+def signer_revoked(case: Case) -> Answer:
+    """A certificate of the signer's chain was revoked by the CA that issued it.
+
+    The time of the revocation does not matter: whoever has the key can claim any date.
+    """
+    return _problems(case, "signer-revoked")
+
+
+@rule(
+    "authenticity",
+    cause="unauthentic",
+    remedy="Get the current revocation list of that CA and name it in the trust file.",
+    see="trust",
+    needed=lambda question: question.limits.crls_required,
+)
+def crl_unusable(case: Case) -> Answer:
+    """Whether a signer was revoked is not known, and the trust file wants it known.
+
+    There is no revocation list of its CA, or none that can be used: stale, signed by somebody else, or limited
+    to what has changed. That is no fault of the bundle, so it is not judged.
+    """
+    if case.evidence.signatures is None:
+        return NO_HEAD
+    unknown = [s.because for s in case.evidence.signatures if s.standing == "undecided"]
+    return NotRun(because="; ".join(dict.fromkeys(unknown))) if unknown else ()
+
+
+@rule("authenticity", cause="unauthentic", remedy="Sign with a key of your own.", see="trust")
+def test_key(case: Case) -> Answer:
+    """A signature rests on a key for tests: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
+
+    Everybody can have those private keys. A trust file refuses them unless it says ``allow-test-keys = true``;
+    the report then says TEST TRUST, as it does where a test key is given as PEM.
+    """
+    return _problems(case, "test-key")
+
+
+@rule(
+    "authenticity",
+    cause="unauthentic",
+    remedy="Get the bundle for this product; or, if the signer may sign for it, say so in the trust file.",
+    see="trust",
+)
+def out_of_scope(case: Case) -> Answer:
+    """A signature is right, but its signer may not sign for this product, or this format of bundle."""
+    return _problems(case, "out-of-scope")
+
+
+@rule(
+    "authenticity",
+    cause="unauthentic",
+    remedy="Have the signers that are missing sign it (`bundlekit sign`), or get the fully signed bundle.",
+    see="trust",
+)
+def too_few_signers(case: Case) -> Answer:
+    """Fewer signers than the trust file demands have signed.
+
+    Signers are counted, not signatures and not keys: one person with two keys is one. Where a demand names
+    algorithms, every key from the signer to the anchor must be of that kind.
+    """
+    if case.evidence.signatures is None:
+        return NO_HEAD
+    if not case.question.trust:
+        return NO_TRUST
+    open_ = [demand for demand in case.evidence.demands or () if not demand.met]
+    missing = [demand for demand in open_ if len(demand.present) < demand.count]
+    if open_ and not missing:
+        return NotRun(because="signatures that are demanded do not count; other rules say why")
+    return [
+        Fault(
+            message=f"the trust file demands {demanded(demand)}; {_who(demand)}",
+            params={"count": demand.count, "signed": len(demand.signed)},
+        )
+        for demand in missing
+    ]
+
+
+def demanded(demand: DemandEvidence) -> str:
+    """A demand in words."""
+    how = f", by {' or '.join(demand.algorithms)} keys all the way" if demand.algorithms else ""
+    return f"{demand.count} of {', '.join(demand.of)}{how}"
+
+
+def _who(demand: DemandEvidence) -> str:
+    return f"only {', '.join(demand.signed)} signed so" if demand.signed else "nobody of them signed so"
 
 
 @rule(
@@ -133,7 +239,7 @@ def weak_algorithm(case: Case) -> Answer:
     """A signature, or a certificate it depends on, uses an algorithm or a key that is too weak to count.
 
     MD5 and SHA-1, RSA under 2048 bits or with a small exponent, curves other than P-256, P-384 and P-521,
-    ML-DSA-44.
+    ML-DSA-44. A trust file can ask for more (``floor``), and for less than RSA-8192 (``ceiling``).
     """
     return _problems(case, "weak-algorithm", needs_trust=False)
 
@@ -155,18 +261,14 @@ def chain_invalid(case: Case) -> Answer:
     return _problems(case, "chain-invalid")
 
 
-@rule("authenticity", cause="unauthentic", remedy="Get the vendor's current release.", see="trust")
-def bundle_expired(case: Case) -> Answer:
-    """The bundle's own last day has passed.
-
-    A valid old bundle is an attack too: it brings back what was repaired since.
-    """
-    manifest = case.bundle.manifest
-    if manifest is None:
-        return NO_MANIFEST
-    if manifest.expires is None or case.question.at[:10] <= manifest.expires:
-        return ()
-    return [Fault(message=f"the bundle was good until {manifest.expires}", params={"expires": manifest.expires})]
+def vouched(evidence: Evidence) -> bool:
+    """Whether trusted signatures vouch for the head: as many count as are demanded, and none is at fault."""
+    signatures = evidence.signatures or ()
+    return (
+        any(signature.counts for signature in signatures)
+        and all(signature.counts or signature.standing == "ignored" for signature in signatures)
+        and all(demand.met for demand in evidence.demands or ())
+    )
 
 
 RULES: Final = (
@@ -178,8 +280,13 @@ RULES: Final = (
     not_a_signer_certificate,
     signer_not_yet_valid,
     signer_expired,
+    signer_denied,
+    signer_revoked,
+    crl_unusable,
+    test_key,
+    out_of_scope,
     weak_algorithm,
     chain_unsupported,
     chain_invalid,
-    bundle_expired,
+    too_few_signers,
 )

@@ -1,17 +1,66 @@
-"""Rules of the house: a bundle that breaks one can be installed, and whoever ships it should know."""
+"""House rules: what a careful release has, though a bundle is no worse to install without it.
+
+They warn, and refuse under ``--strict``. They alone can be waived: by name, with a reason and a last day, for
+one bundle, from a file that the operator names (``bundlekit explain waivers``).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from bundlekit.checks.authenticity import vouched
+from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.model.finding import Fault, NotRun
 
 MAX_WORK: Final = 200_000
 """Releases times entries times models up to which the lint is part of a check; so many take it one to two seconds."""
 
+NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
+
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown"}
 """The first is a rule by itself; the second is for whoever has other bundles at hand."""
+
+
+@rule(
+    "house",
+    severity="warning",
+    cause="house-rule",
+    remedy="Ask the vendor what the extension means, or update bundlekit.",
+    see="manifest",
+)
+def extension_not_understood(case: Case) -> Answer:
+    """The manifest carries an extension that this bundlekit does not understand, and so ignores."""
+    if case.bundle.manifest is None:
+        return NO_MANIFEST
+    return [
+        Fault(message=f"the extension {name!r} is not understood", subject=name)
+        for name in sorted(case.bundle.manifest.extensions)
+    ]
+
+
+@rule(
+    "house",
+    severity="warning",
+    cause="house-rule",
+    remedy="Say in the SPEC what the update costs: impact = { service = …, reboot = …, minutes = … }.",
+    see="manifest",
+    needed=lambda _: False,
+)
+def impact_not_said(case: Case) -> Answer:
+    """The manifest does not say what the update does to the service, whether it reboots, and how long it takes.
+
+    Whoever has to plan the night of the update needs all three. It is about the release as a whole, so it is
+    asked only where no installed version is asked about.
+    """
+    if case.bundle.manifest is None:
+        return NO_MANIFEST
+    if case.question.scope == "head" or case.question.asks_who:
+        return NOT_AS_A_WHOLE
+    impact = case.bundle.manifest.impact
+    said = {"service": impact.service, "reboot": impact.reboot, "minutes": impact.minutes}
+    missing = [name for name, value in said.items() if value is None]
+    return [Fault(message=f"the impact of the update lacks {', '.join(missing)}")] if missing else ()
 
 
 @rule(
@@ -31,10 +80,10 @@ def matrix_lint(case: Case) -> Answer:
     """
     manifest = case.bundle.manifest
     if manifest is None:
-        return NotRun(because="the manifest could not be read")
+        return NO_MANIFEST
     if case.question.scope == "head" or case.question.asks_who:
-        return NotRun(because="the question is about an installation, not about the release as a whole")
-    if case.question.trust and not all(signature.counts for signature in case.evidence.signatures or ()):
+        return NOT_AS_A_WHOLE
+    if case.question.trust and not vouched(case.evidence):
         return NotRun(because="nobody trusted vouches for the upgrade matrix")
     matrix = manifest.matrix
     entries = len(matrix.sources) + len(matrix.stops) + len(matrix.blocks) + len(matrix.dead_ends) + len(matrix.risks)
@@ -57,4 +106,4 @@ def matrix_lint(case: Case) -> Answer:
     ]
 
 
-RULES: Final = (matrix_lint,)
+RULES: Final = (extension_not_understood, impact_not_said, matrix_lint)

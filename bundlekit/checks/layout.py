@@ -202,23 +202,6 @@ def payload_past_end(case: Case) -> Answer:
     return [Fault(message=message, where=Span(start=24, stop=32), params={"manifest": end, "header": declared})]
 
 
-@rule(
-    "layout",
-    severity="warning",
-    cause="house-rule",
-    remedy="Ask the vendor what the extension means, or update bundlekit.",
-    see="manifest",
-)
-def extension_not_understood(case: Case) -> Answer:
-    """The manifest carries an extension that this bundlekit does not understand, and so ignores."""
-    if case.bundle.manifest is None:
-        return NO_MANIFEST
-    return [
-        Fault(message=f"the extension {name!r} is not understood", subject=name)
-        for name in sorted(case.bundle.manifest.extensions)
-    ]
-
-
 RULES: Final = (
     not_a_bundle,
     text_mode_damage,
@@ -232,5 +215,4 @@ RULES: Final = (
     manifest_schema,
     manifest_inconsistent,
     payload_past_end,
-    extension_not_understood,
 )

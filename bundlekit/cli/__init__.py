@@ -28,6 +28,7 @@ VERBS: Final = {
     "preflight": "Judge head and signatures only, in a moment, whatever the size.",
     "schema": "Print the JSON Schema of a file or an output.",
     "sign": "Sign a bundle in place, or attach a signature made elsewhere.",
+    "trust": "Show who may sign according to a trust.toml or PEM files.",
 }
 """The verbs and their first lines, so that ``--help`` need not load the module of each."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
+    from bundlekit.model.waiver import Waivers
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
@@ -81,7 +82,7 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "trusted",
             type=path_type,
             multiple=True,
-            help="Who may sign: a PEM file of CA certificates or public keys, or a folder of them.",
+            help="Who may sign: a trust.toml, a PEM file of CA certificates or public keys, or a folder of them.",
         ),
         click.option(
             "--from",
@@ -116,6 +117,13 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
         click.option("--strict", is_flag=True, help="Warnings refuse, too."),
+        click.option(
+            "--waivers",
+            type=path_type,
+            metavar="FILE",
+            callback=lambda _context, _option, path: load_waivers(path),
+            help="Findings of house rules to let be; see `bundlekit explain waivers`.",
+        ),
         click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True),
         click.option("--output", "-o", type=path_type, help="Write the report to this file instead."),
     ]
@@ -235,6 +243,15 @@ def refuse_to_overwrite(output: Path | None, *inputs: Path | None) -> None:
 def count(number: int, noun: str) -> str:
     """``1 signature``, ``2 signatures``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def load_waivers(path: Path | None) -> Waivers | None:
+    """The file of ``--waivers``; what reads it is loaded only then."""
+    if path is None:
+        return None
+    from bundlekit.checks.waivers import load_waivers
+
+    return load_waivers(path)
 
 
 def colours(stream: Any) -> bool:

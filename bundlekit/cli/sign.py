@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.authoring.sign import attach, load_signers, sign
+from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.cli import common
 from bundlekit.errors import SigningError
 from bundlekit.pipeline import inspect
 from bundlekit.report.escape import escape
 from bundlekit.report.text import describe
+
+if TYPE_CHECKING:
+    from bundlekit.model.evidence import SignatureEvidence
 
 EXAMPLES = """\b
 Examples:
@@ -19,6 +23,7 @@ Examples:
   bundlekit extract update.bin --head -o head
   openssl cms -sign -binary -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der
   bundlekit sign update.bin --attach sig.der
+  bundlekit sign update.bin --remove 0
 """
 
 
@@ -26,26 +31,53 @@ Examples:
 @common.bundle_argument
 @common.signer_options
 @click.option("--attach", "attached", type=common.path_type, help="Add this signature (a detached CMS, DER).")
-def command(bundle: Path, certs: tuple[Path, ...], keys: tuple[Path, ...], attached: Path | None, *, pss: bool) -> int:
-    """Sign a bundle in place, or attach a signature made elsewhere; shows what is signed.
+@click.option("--replace", type=click.IntRange(0), metavar="N", help="Put it in the place of signature N, from 0.")
+@click.option("--remove", "removed", type=click.IntRange(0), metavar="N", help="Take signature N, from 0, out.")
+def command(
+    bundle: Path,
+    certs: tuple[Path, ...],
+    keys: tuple[Path, ...],
+    attached: Path | None,
+    replace: int | None,
+    removed: int | None,
+    *,
+    pss: bool,
+) -> int:
+    """Sign a bundle in place, or attach a signature made elsewhere; shows what is signed, and by whom it was.
 
-    The payload is not touched. A signing that a crash interrupted is finished by the next one.
+    All of the bundle is verified first, for who signs vouches for all of it. The payload is not touched. A
+    signing that a crash interrupted is finished by the next one.
     """
-    if bool(keys) == bool(attached):
-        raise click.UsageError("either --key or --attach is needed")
+    if [bool(keys), bool(attached), removed is not None].count(True) != 1:
+        raise click.UsageError("one of --key, --attach and --remove is needed")
+    if replace is not None and (removed is not None or len(keys) > 1):
+        raise click.UsageError("--replace goes with one --key, or with --attach")
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
-    shown = inspect(bundle)
-    if shown.claims:
-        click.echo(f"signing {escape(describe(shown.claims))}, security counter {shown.claims.counter}")
-        click.echo(f"bundle id {shown.id}")
+    _show(bundle)
+    now = common.now()
+    if removed is not None:
+        _say(f"removed signature {removed}, by", remove(bundle, removed, at=now))
     if attached:
         try:
             blob = attached.read_bytes()
         except OSError as error:
             raise SigningError(f"{attached}: {error.strerror}") from error
-        added = [attach(bundle, blob, at=common.now())]
-    else:
-        added = [sign(bundle, signer, at=common.now()) for signer in signers]
-    for signature in added:
-        click.echo(f"signed by {escape(signature.signer)} ({signature.algorithm})")
+        _say("signed by", attach(bundle, blob, at=now, replace=replace))
+    for signer in signers:
+        _say("signed by", sign(bundle, signer, at=now, replace=replace))
     return 0
+
+
+def _show(bundle: Path) -> None:
+    """What is going to be signed, before it is."""
+    shown = inspect(bundle)
+    if shown.claims:
+        click.echo(f"bundle    {escape(describe(shown.claims))}, security counter {shown.claims.counter}")
+        click.echo(f"bundle id {shown.id}")
+    for one in shown.signatures:
+        _say(f"signature {one.index} is there, by", one)
+
+
+def _say(words: str, signature: SignatureEvidence) -> None:
+    who = signature.signer or "nobody that can be read"
+    click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
+
+Standing = Literal["counted", "ignored", "refused", "undecided", "not-judged"]
+"""What a signature amounts to: a signer's yes, nothing, a fault, not known (revocation), nobody asked."""
 
 
 class SignatureEvidence(Frozen, frozen=True, kw_only=True):
@@ -15,7 +20,9 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     ``intact``: the signature is right for these head bytes under the key it names (None: that key is not
     known or not taken, or the blob cannot be read). ``trusted``: the key leads to what the operator trusts
     (None: nothing to trust was given). ``anchor`` names the anchor or pinned key it leads to, ``chain`` the
-    subjects from the signer to the anchor. An entry counts only if it is intact, trusted and without problems.
+    subjects from the signer to the anchor, ``families`` the kinds of their keys.
+    ``name`` and ``role`` are those of the signer in trust.toml; ``test``: a key or certificate for tests is
+    part of it. ``standing`` is what it amounts to, ``because`` why, where it is not counted.
     """
 
     index: int
@@ -27,12 +34,37 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     trusted: bool | None = None
     anchor: str = ""
     chain: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    name: str = ""
+    role: str = ""
+    test: bool = False
+    standing: Standing = "not-judged"
+    because: str = ""
     problems: tuple[Problem, ...] = ()
 
     @property
     def counts(self) -> bool:
         """Whether this signature may be counted as a signer's yes."""
-        return self.intact is True and self.trusted is True and not self.problems
+        return self.standing == "counted"
+
+
+class DemandEvidence(Frozen, frozen=True, kw_only=True):
+    """How far the signatures meet one ``[[require]]`` of trust.toml: ``count`` of the signers ``of``.
+
+    ``signed`` are the signers whose signatures count, each one person with a key of their own. ``present``
+    adds those whose signatures are there and do not count, for reasons that other rules give.
+    """
+
+    count: int
+    of: tuple[str, ...]
+    algorithms: tuple[str, ...] = ()
+    signed: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+
+    @property
+    def met(self) -> bool:
+        """Whether enough signers have signed."""
+        return len(self.signed) >= self.count
 
 
 class DigestEvidence(Frozen, frozen=True, kw_only=True):
@@ -70,6 +102,7 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     """Everything that was measured of one bundle; None where nothing was measured."""
 
     signatures: tuple[SignatureEvidence, ...] | None = None
+    demands: tuple[DemandEvidence, ...] | None = None
     zeros: tuple[ZeroEvidence, ...] | None = None
     digests: tuple[DigestEvidence, ...] | None = None
     chunks: tuple[ChunkEvidence, ...] | None = None

@@ -50,7 +50,7 @@ class NotRun(Frozen, frozen=True, kw_only=True):
 
 
 class Finding(Frozen, frozen=True, kw_only=True):
-    """A fault as reported."""
+    """A fault as reported. ``waived`` is the reason for which the operator lets it be; empty if they do not."""
 
     rule: str
     rule_class: RuleClass
@@ -62,6 +62,7 @@ class Finding(Frozen, frozen=True, kw_only=True):
     subject: str = ""
     entry: str = ""
     params: dict[str, str | int] = {}
+    waived: str = ""
 
 
 class RuleOutcome(Frozen, frozen=True, kw_only=True):

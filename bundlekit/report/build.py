@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import Evidence
-    from bundlekit.model.finding import Cause
+    from bundlekit.model.finding import Cause, Finding
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.question import Question
 
@@ -41,7 +41,7 @@ def report(
     """The report of one judgement. ``trust`` is the digest of what was trusted."""
     release = release_of(bundle.manifest) if bundle.manifest else None
     covered = coverage(bundle)
-    causes: list[Cause] = [f.cause for f in judgement.findings if f.severity == "error" or question.strict]
+    causes: list[Cause] = [f.cause for f in refusing(question, judgement)]
     return Report(
         tool=Tool(version=bundlekit.__version__),
         verdict=judgement.verdict,
@@ -51,7 +51,9 @@ def report(
         asked=Asked(
             file=name,
             at=question.at,
+            at_given=question.at_given,
             trust=trust,
+            waivers=question.waivers_digest,
             sources=question.sources,
             appliance=_digest(question.appliances),
             policy=question.policy,
@@ -63,7 +65,9 @@ def report(
         format=bundle.format,
         release=release if authentic else None,
         claims=None if authentic else release,
+        test_trust=any(one.counts and one.test for one in evidence.signatures or ()),
         signatures=evidence.signatures or (),
+        demands=evidence.demands or (),
         coverage=Coverage(
             size=bundle.size,
             covered=sum(item.span.size for item in covered if item.by != "nothing"),
@@ -80,7 +84,7 @@ def summary(question: Question, judgement: Judgement) -> str:
     """The verdict in one sentence."""
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
     if judgement.verdict == "refuse":
-        count = len({finding.rule for finding in judgement.findings if finding.severity == "error"})
+        count = len({finding.rule for finding in refusing(question, judgement)})
         return f"{what} is refused: {count} {'rule' if count == 1 else 'rules'} failed"
     if judgement.verdict == "incomplete":
         missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
@@ -92,6 +96,11 @@ def summary(question: Question, judgement: Judgement) -> str:
         judged += pairs if len(pairs) <= MAX_NAMED else [f"{len(pairs)} pairs"]
         return f"{what} is accepted for {', '.join(judged)}"
     return f"{what} is accepted; no installed version was judged (--from, --appliance)"
+
+
+def refusing(question: Question, judgement: Judgement) -> list[Finding]:
+    """The findings that refuse: errors, and under ``strict`` whatever else is not waived."""
+    return [f for f in judgement.findings if (f.severity == "error" or question.strict) and not f.waived]
 
 
 def release_of(manifest: Manifest) -> Release:

@@ -8,7 +8,7 @@ from bundlekit.integrity import Covered
 from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
-from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
 from bundlekit.model.primitives import Frozen
 
@@ -21,15 +21,17 @@ class Tool(Frozen, frozen=True, kw_only=True):
 
 
 class Asked(Frozen, frozen=True, kw_only=True):
-    """The inputs: the file's name as given, the time used, digests of trust and state, the operator's policy.
+    """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
-    used.
+    used. ``at_given``: somebody named the time, it is not the clock's.
     """
 
     file: str
     at: str
+    at_given: bool = False
     trust: str | None = None
+    waivers: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     policy: Policy = Policy()
@@ -78,6 +80,7 @@ class Report(Frozen, frozen=True, kw_only=True):
 
     ``release`` is there only if a trusted signature vouches for it; what nobody trusted vouches for is under
     ``claims``. ``id`` is the bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file.
+    ``demands`` are those of a trust.toml. ``test_trust``: a signature that counts rests on a key for tests.
     """
 
     schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
@@ -91,7 +94,9 @@ class Report(Frozen, frozen=True, kw_only=True):
     format: str
     release: Release | None
     claims: Release | None
+    test_trust: bool
     signatures: tuple[SignatureEvidence, ...]
+    demands: tuple[DemandEvidence, ...]
     coverage: Coverage
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]

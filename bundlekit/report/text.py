@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bundlekit.model.bundle import Span
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.report.model import Release, Report
 
@@ -35,8 +35,12 @@ def lines(report: Report) -> Iterator[Line]:
 
 def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
+    if report.asked.at_given:
+        yield Line(f"  time       {report.asked.at}, as given, not the clock's", "doubtful")
     for signature in report.signatures:
         yield _signature(signature)
+    for demand in report.demands:
+        yield Line(f"  demanded   {_demand(demand)}", "good" if demand.met else "bad")
     coverage = report.coverage
     scope = "" if report.scope == "full" else ", read: head and signatures only"
     yield Line(f"  coverage   {coverage.covered:,} of {coverage.size:,} bytes{scope}")
@@ -49,6 +53,10 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _findings(report.findings)
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
+    if report.test_trust:
+        yield Line(
+            "  TEST TRUST a key for tests counts here, and everybody may have it: for trying out only", "doubtful"
+        )
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
@@ -74,11 +82,25 @@ def describe(release: Release) -> str:
 
 def _signature(signature: SignatureEvidence) -> Line:
     who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
-    if signature.counts:
-        return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
-    if signature.problems:
-        return Line(f"  signature  {signature.index} by {who} does not count", "bad")
-    return Line(f"  signed by  {who}, not judged", "doubtful")
+    if signature.name:
+        who = f"{signature.name} [{signature.role}]: {who}"
+    match signature.standing:
+        case "counted":
+            return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
+        case "refused":
+            return Line(f"  signature  {signature.index} by {who} does not count", "bad")
+        case "ignored":
+            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "quiet")
+        case "undecided":
+            return Line(f"  signature  {signature.index} by {who} could not be judged", "doubtful")
+        case _:
+            return Line(f"  signed by  {who}, not judged", "doubtful")
+
+
+def _demand(demand: DemandEvidence) -> str:
+    how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
+    signed = ", ".join(demand.signed) or "nobody"
+    return f"{demand.count} of {', '.join(demand.of)}{how}: signed by {signed}"
 
 
 def _decision(decision: Decision) -> Iterator[Line]:
@@ -107,16 +129,17 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
         groups.setdefault((finding.rule, finding.subject, finding.message), []).append(finding)
     for (rule, subject, message), group in groups.items():
         first = group[0]
-        tone = {"error": "bad", "warning": "doubtful", "info": "plain"}[first.severity]
+        severity = "waived" if first.waived else first.severity
+        tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "quiet"}[severity]
         about = f" [{subject}]" if subject else ""
         entry = f" (matrix entry {first.entry})" if first.entry else ""
-        yield Line(f"  {first.severity:<10} {rule}{about}: {message}{entry}", tone)
+        yield Line(f"  {severity:<10} {rule}{about}: {message}{entry}", tone)
         spans = [finding.where for finding in group if finding.where]
         for span in spans[:MAX_SPANS]:
             yield Line(f"             bytes {_span(span)}", "quiet")
         if len(spans) > MAX_SPANS:
             yield Line(f"             and {len(spans) - MAX_SPANS} more spans, see --format json", "quiet")
-        yield Line(f"             next: {first.next}")
+        yield Line(f"             waived: {first.waived}" if first.waived else f"             next: {first.next}")
 
 
 def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:

@@ -3,8 +3,10 @@
 ``cryptography`` is met in this package and nowhere else. Verifying loads nothing of what signs, so the names
 below come in when they are first used (PEP 562).
 
-Still to come, and where: named signers, thresholds, the time rule and the deny list of a trust file beside
-`store`; revocation lists beside `chain`, as one more reason (``signer-revoked``) of its second look.
+From the blob outwards: `asn1` and `cms` read it, `algorithms` and `keys` say what is strong enough, `verify`
+is the line of thought for one signature, `chain` leads to an anchor, `store` holds the anchors. What only a
+trust.toml asks for is in `policy` (the file), `named` (whose signature, and what is against it), `crl` and
+`threshold` (k of n), and is loaded only then.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.signing import belongs, load_private_key, sign
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
+    from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen
     from bundlekit.trust.verify import verify_signatures
 
@@ -28,6 +31,7 @@ __all__ = [
     "load_trust",
     "read_certificates",
     "sign",
+    "tally",
     "verify_signatures",
 ]
 
@@ -41,6 +45,7 @@ _HOMES = {
     "load_trust": "store",
     "read_certificates": "store",
     "sign": "signing",
+    "tally": "threshold",
     "verify_signatures": "verify",
 }
 

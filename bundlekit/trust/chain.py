@@ -25,7 +25,7 @@ from cryptography.x509.verification import (
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.certificates import ANY_PURPOSE, PURPOSES, Certificate
-from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.refusal import Refusal, day, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -207,11 +207,11 @@ def _trace(line: Sequence[Certificate], anchors: Sequence[Certificate]) -> tuple
             return tuple(line[: place + 1])
         for anchor in anchors:
             if anchor.subject_der == child.issuer_der:
-                if _issued(child, anchor) is not False:
+                if issued(child, anchor) is not False:
                     return (*line[: place + 1], anchor)
                 imitated = f"{child.name} names the anchor {anchor.name} as its issuer"
         following = line[place + 1 : place + 2]
-        if following and _issued(child, following[0]) is False:
+        if following and issued(child, following[0]) is False:
             imitated = f"{child.name} names {following[0].name} as its issuer"
             break
     if imitated:
@@ -224,7 +224,7 @@ def _trace(line: Sequence[Certificate], anchors: Sequence[Certificate]) -> tuple
     return Refusal("signer-unknown", msg, line[0].der, issuer=line[-1].issuer)
 
 
-def _issued(child: Certificate, issuer: Certificate) -> bool | None:
+def issued(child: Certificate, issuer: Certificate) -> bool | None:
     """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed."""
     try:
         child.parsed.verify_directly_issued_by(issuer.parsed)
@@ -243,16 +243,16 @@ def _reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterat
             yield Refusal("wrong-purpose", msg, one.der, purpose=purpose)
     for one in chain:
         if at < one.not_before:
-            start = _day(one.not_before)
-            msg = f"{_part(one, chain)} is valid from {start}; the time used is {_day(at)}. Check the clock."
-            yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=_day(at))
+            start = day(one.not_before)
+            msg = f"{_part(one, chain)} is valid from {start}; the time used is {day(at)}. Check the clock."
+            yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
         elif at > one.not_after:
-            end = _day(one.not_after)
+            end = day(one.not_after)
             msg = (
-                f"{_part(one, chain)} expired on {end}, and the time used is {_day(at)}. "
+                f"{_part(one, chain)} expired on {end}, and the time used is {day(at)}. "
                 "Sign again with a certificate that is valid."
             )
-            yield Refusal("signer-expired", msg, one.der, expired=end, at=_day(at))
+            yield Refusal("signer-expired", msg, one.der, expired=end, at=day(at))
     for one in chain:
         if one.weakness:
             yield weak_key(one.name, one.weakness, one.der)
@@ -311,7 +311,3 @@ def _part(one: Certificate, chain: Sequence[Certificate]) -> str:
     if one is chain[0]:
         return f"The signer's certificate {one.name}"
     return f"The anchor {one.name}" if one is chain[-1] else f"The intermediate certificate {one.name}"
-
-
-def _day(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

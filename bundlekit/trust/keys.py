@@ -44,6 +44,11 @@ class Key(Frozen, frozen=True, kw_only=True):
     identifier: bytes
     weakness: str = ""
 
+    @property
+    def bits(self) -> int:
+        """Bits of an RSA modulus; 0 for other keys, whose kind says all."""
+        return self.public.key_size if isinstance(self.public, rsa.RSAPublicKey) else 0
+
 
 def describe(public: PublicKeyTypes) -> Key:
     """Say what a key is and whether it is strong enough to mean anything."""

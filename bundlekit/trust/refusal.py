@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 class Refusal(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
     """A signature breaks ``rule``; ``part`` are the bytes to blame, where they can be named."""
@@ -22,3 +27,8 @@ def malformed(message: str, part: bytes = b"", **params: str | int) -> Refusal:
         part,
         **params,
     )
+
+
+def day(time: datetime) -> str:
+    """A time as messages write it."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

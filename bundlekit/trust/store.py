@@ -1,4 +1,7 @@
-"""What the operator trusts: anchors and pinned keys, read from PEM files. Nothing is trusted by default."""
+"""What the operator trusts: anchors and pinned keys, read from PEM files. Nothing is trusted by default.
+
+A trust.toml says more: names, demands, limits. `bundlekit.trust.policy` reads it, and is loaded only for one.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from bundlekit.trust.certificates import Certificate, UnusableCertificateError, 
 from bundlekit.trust.keys import Key, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from bundlekit.trust.policy import Policy
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of one trust file."""
@@ -37,21 +42,28 @@ TEST_MARK: Final = "TEST ONLY"
 
 
 class Pinned(Frozen, frozen=True, kw_only=True):
-    """A public key trusted by itself; ``name`` is the file it came from."""
+    """A public key trusted by itself; ``name`` is the file it came from. ``test``: marked as one for tests."""
 
     name: str
     key: Key
+    test: bool = False
 
 
 class TrustStore(Frozen, frozen=True, kw_only=True):
-    """Anchors and pinned keys. Given as PEM they are one signer set without names, and count as one."""
+    """Anchors and pinned keys. Given as PEM they are one signer set without names, and count as one.
+
+    ``policy`` is what a trust.toml says besides; None where PEM was given.
+    """
 
     anchors: tuple[Certificate, ...] = ()
     pinned: tuple[Pinned, ...] = ()
+    policy: Policy | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 over what is trusted, whatever the files' names and order; for the report's inputs."""
+        if self.policy:
+            return self.policy.digest
         parts = sorted({*(one.der for one in self.anchors), *(bytes.fromhex(one.key.id) for one in self.pinned)})
         return "sha256:" + hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
@@ -65,30 +77,53 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
 
 
 def load_trust(paths: Sequence[Path]) -> TrustStore:
-    """Read PEM files, and the PEM files of folders.
+    """Read a trust.toml; or PEM files, and the PEM files of folders.
 
     Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in
-    them, and if there is nothing: no key given never means success.
+    them, and if there is nothing: no key given never means success. ConfigError for what is wrong in a
+    trust.toml, which has to stand alone: what it demands would mean nothing beside other trust.
     """
-    anchors: dict[bytes, Certificate] = {}
-    pinned: dict[str, Pinned] = {}
-    for file in _files(paths):
-        for label, block in _blocks(file):
-            found = _entry(file, label, block)
-            if isinstance(found, Certificate):
-                anchors.setdefault(found.der, found)
-            else:
-                pinned.setdefault(found.id, Pinned(name=file.name, key=found))
-            if len(anchors) + len(pinned) > MAX_ENTRIES:
-                msg = f"There are more than {MAX_ENTRIES} certificates and keys in what was given as trust."
-                raise TrustError(msg)
-    if not anchors and not pinned:
+    if any(path.suffix == ".toml" for path in paths):
+        if len(paths) > 1:
+            raise TrustError(
+                "A trust.toml is given together with other trust.",
+                next_step="Name the other keys in the trust.toml, or give PEM files alone.",
+            )
+        from bundlekit.trust import policy
+
+        return policy.read(paths[0])
+    found = from_pem((file, read_pem(file)) for file in _files(paths))
+    if not found.anchors and not found.pinned:
         names = ", ".join(str(path) for path in paths)
         raise TrustError(
             f"There is nothing to trust in {names or 'what was given'}.",
             next_step="Give the certificate of a CA or a public key, as PEM.",
         )
+    return found
+
+
+def from_pem(files: Iterable[tuple[Path, bytes]]) -> TrustStore:
+    """The CAs' certificates and the public keys of PEM files. Raises TrustError for anything else in them."""
+    anchors: dict[bytes, Certificate] = {}
+    pinned: dict[str, Pinned] = {}
+    for file, data in files:
+        for label, block, before in _blocks(file, data):
+            found = _entry(file, label, block)
+            if isinstance(found, Certificate):
+                anchors.setdefault(_anchor(file, found).der, found)
+            else:
+                test = TEST_MARK.encode() in before
+                pinned.setdefault(found.id, Pinned(name=file.name, key=found, test=test))
+            if len(anchors) + len(pinned) > MAX_ENTRIES:
+                msg = f"There are more than {MAX_ENTRIES} certificates and keys in what was given as trust."
+                raise TrustError(msg)
     return TrustStore(anchors=tuple(anchors.values()), pinned=tuple(pinned.values()))
+
+
+def ids(file: Path, data: bytes) -> set[str]:
+    """The SHA-256 ids of the certificates and public keys of a PEM file, in hex. Raises TrustError."""
+    found = (_entry(file, label, block) for label, block, _ in _blocks(file, data))
+    return {hashlib.sha256(one.der).hexdigest() if isinstance(one, Certificate) else one.id for one in found}
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -111,30 +146,32 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read_pem(file: Path) -> bytes:
-    """The bytes of a PEM file of at most 1 MiB. Raises TrustError."""
+def read_pem(file: Path, limit: int = MAX_FILE) -> bytes:
+    """The bytes of a file of at most ``limit`` bytes. Raises TrustError."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(MAX_FILE + 1)
+            data = stream.read(limit + 1)
     except OSError as error:
         msg = f"{file} cannot be read: {error.strerror}."
         raise TrustError(msg) from error
-    if len(data) > MAX_FILE:
-        msg = f"{file} has more than {MAX_FILE} bytes; that is not a file of certificates and keys."
+    if len(data) > limit:
+        msg = f"{file} has more than {limit} bytes; that is not a file of certificates and keys."
         raise TrustError(msg)
     return data
 
 
-def _blocks(file: Path) -> Iterator[tuple[str, bytes]]:
-    data = read_pem(file)
+def _blocks(file: Path, data: bytes) -> Iterator[tuple[str, bytes, bytes]]:
+    """Label, the block itself, and the words before it."""
     found = list(PEM.finditer(data))
     if len(found) != data.count(b"-----BEGIN ") or not found:
         raise TrustError(
             f"{file} is not a PEM file, or a damaged one.",
             next_step="A DER file is turned into PEM by `openssl x509 -inform DER -in FILE -out FILE.pem`.",
         )
+    end = 0
     for match in found:
-        yield match[1].decode("ascii"), match[0]
+        yield match[1].decode("ascii"), match[0], data[end : match.start()]
+        end = match.end()
 
 
 def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
@@ -152,7 +189,10 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
     if label != "CERTIFICATE":
         msg = f"{file} holds a '{label}'; trust is made of certificates and public keys."
         raise TrustError(msg)
-    certificate = pem_certificate(file, block)
+    return pem_certificate(file, block)
+
+
+def _anchor(file: Path, certificate: Certificate) -> Certificate:
     if not certificate.is_ca:
         raise TrustError(
             f"{file} holds the certificate {certificate.name}, which is not a CA and cannot be an anchor.",
@@ -174,4 +214,9 @@ def pem_certificate(file: Path, block: bytes) -> Certificate:
 
 def read_certificates(path: Path) -> tuple[Certificate, ...]:
     """The certificates of a PEM file, in its order. Raises TrustError."""
-    return tuple(pem_certificate(path, block) for label, block in _blocks(path) if label == "CERTIFICATE")
+    return certificates(path, read_pem(path))
+
+
+def certificates(path: Path, data: bytes) -> tuple[Certificate, ...]:
+    """The certificates in the bytes of a PEM file, in their order. Raises TrustError."""
+    return tuple(pem_certificate(path, block) for label, block, _ in _blocks(path, data) if label == "CERTIFICATE")

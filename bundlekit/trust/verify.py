@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.evidence import SignatureEvidence
@@ -13,11 +13,15 @@ from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.chain import in_order, judge, weak_key
 from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.store import TEST_MARK
+from bundlekit.trust.testkeys import TEST_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from bundlekit.model.evidence import Standing
+    from bundlekit.model.manifest import Manifest
     from bundlekit.trust.keys import Key
     from bundlekit.trust.store import TrustStore
 
@@ -29,23 +33,34 @@ def verify_signatures(
     store: TrustStore | None,
     at: datetime,
     purpose: str = "code-signing",
+    manifest: Manifest | None = None,
 ) -> tuple[SignatureEvidence, ...]:
     """Judge each signature over ``head``; ``spans`` say where in the file the blobs lie.
 
     ``at`` is the time that certificates are held against, with a time zone. Without a store each signature is
     still read strictly and verified under the key it brings along, so that damage is told from a missing
-    anchor; nothing is trusted then.
+    anchor; nothing is trusted then. A trust.toml in ``store`` decides on purpose and time itself, and on what
+    may be signed: for that it needs the ``manifest`` in the head, where it could be read.
     """
     if at.tzinfo is None:
         msg = "the time to verify at needs a time zone"
         raise ValueError(msg)
+    occasion = Occasion(at=at, purpose=purpose, manifest=manifest)
     return tuple(
-        _judge(index, head, blob, where, store, at, purpose)
+        _judge(index, head, blob, where, store, occasion)
         for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
     )
 
 
-class _Claim(Frozen, frozen=True, kw_only=True):
+class Occasion(Frozen, frozen=True, kw_only=True):
+    """When, and for what, signatures are judged."""
+
+    at: datetime
+    purpose: str
+    manifest: Manifest | None
+
+
+class Claim(Frozen, frozen=True, kw_only=True):
     """A well-formed signature: its algorithms, and its certificates from the signer upwards."""
 
     signature: cms.Signature
@@ -53,24 +68,46 @@ class _Claim(Frozen, frozen=True, kw_only=True):
     digest: str
     line: tuple[Certificate, ...]
 
+    def vouches_for_all(self) -> bool:
+        """Whether the signer put every certificate that comes along under the signature itself."""
+        return all(hashlib.sha256(one.der).digest() in self.signature.vouched for one in self.line)
 
-class _Trust(Frozen, frozen=True, kw_only=True):
-    """Where a key leads to; it is trusted if nothing is said against it."""
+
+class Trust(Frozen, frozen=True, kw_only=True):
+    """Where a key leads to; it is trusted if nothing is said against it.
+
+    ``anchor`` is empty if it leads nowhere. ``certificates`` are those of the chain, none for a pinned key.
+    ``name`` and ``role`` are the named signer's, ``undecided`` says why the last word could not be said.
+    """
 
     anchor: str = ""
-    chain: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    name: str = ""
+    role: str = ""
+    test: bool = False
+    undecided: str = ""
+
+
+ABOUT_THE_BLOB: Final = {"signature-malformed", "signature-wrong"}
+"""Faults of a signature itself, whoever made it. They are never ignored."""
 
 
 def _judge(
-    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, at: datetime, purpose: str
+    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, occasion: Occasion
 ) -> SignatureEvidence:
     # 1. Read it: CMS profile, algorithms, certificates.
     try:
         claim = _read(blob)
     except Refusal as refusal:
-        problems = _problems([refusal], blob, where, f"signature {index}")
-        return SignatureEvidence(index=index, where=where, trusted=None if store is None else False, problems=problems)
+        return SignatureEvidence(
+            index=index,
+            where=where,
+            trusted=None if store is None else False,
+            standing="refused",
+            because=refusal.message,
+            problems=_problems([refusal], blob, where, f"signature {index}"),
+        )
     # 2. Find the key: in the signer's certificate, or among the pinned ones.
     signer = claim.line[0] if claim.line else None
     key = signer.key if signer else _pinned_key(claim, store)
@@ -79,28 +116,58 @@ def _judge(
     intact = False if any(one.rule == "signature-wrong" for one in refusals) else None
     if intact is None and key and not refusals:
         intact = True
-    # 4. Trust: the key is pinned, or its chain leads to an anchor.
-    trust = _Trust() if store is None else _trust(claim, key, store, at, purpose)
+    # 4. Trust: the key is pinned, or its chain leads to an anchor; a trust.toml says whose it is, and more.
+    trust = Trust() if store is None else _trust(claim, key, store, occasion)
     named = {(one.rule, one.part) for one in refusals}
     refusals += [one for one in trust.refusals if (one.rule, one.part) not in named]
+    # 5. What it amounts to.
+    standing, because = _standing(refusals, trust, store, intact=intact)
     return SignatureEvidence(
         index=index,
         where=where,
         algorithm=claim.scheme.label(key),
-        signer=_signer(claim, key),
+        signer=signer_text(claim, key),
         key_id=key.id if key else "",
         intact=intact,
-        trusted=None if store is None else not trust.refusals,
+        trusted=None if store is None else bool(trust.anchor) and not trust.refusals and not trust.undecided,
         anchor=trust.anchor,
-        chain=trust.chain,
-        problems=_problems(refusals, blob, where, f"signature {index}"),
+        chain=tuple(one.subject for one in trust.certificates) or ((signer_text(claim, key),) if trust.anchor else ()),
+        families=families(key, trust.certificates),
+        name=trust.name,
+        role=trust.role,
+        test=trust.test,
+        standing=standing,
+        because=because,
+        problems=() if standing == "ignored" else _problems(refusals, blob, where, f"signature {index}"),
     )
+
+
+def _standing(
+    refusals: Sequence[Refusal], trust: Trust, store: TrustStore | None, *, intact: bool | None
+) -> tuple[Standing, str]:
+    ignoring = store is not None and store.policy is not None and store.policy.ignore_others
+    if refusals:
+        ignored = ignoring and intact is True and not ABOUT_THE_BLOB & {one.rule for one in refusals}
+        return ("ignored" if ignored else "refused"), refusals[0].message
+    if store is None:
+        return "not-judged", "nothing to trust was given"
+    if trust.undecided:
+        return "undecided", trust.undecided
+    if intact is True and trust.anchor:
+        return "counted", ""
+    return "refused", "it could not be led to a trusted key"
+
+
+def families(key: Key | None, certificates: Sequence[Certificate]) -> tuple[str, ...]:
+    """The kinds of all keys that a signature rests on, each once, the signer's first."""
+    keys = [key, *(one.key for one in certificates)]
+    return tuple(dict.fromkeys(one.family for one in keys if one))
 
 
 # --- 1. reading ---
 
 
-def _read(blob: bytes) -> _Claim:
+def _read(blob: bytes) -> Claim:
     signature = cms.read(blob)
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
@@ -109,7 +176,7 @@ def _read(blob: bytes) -> _Claim:
     if digest not in PURE_DIGESTS.get(scheme.family, (scheme.hash,)):
         msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label(None)}"
         raise malformed(msg, signature.signature_algorithm)
-    return _Claim(signature=signature, scheme=scheme, digest=digest, line=_line(signature))
+    return Claim(signature=signature, scheme=scheme, digest=digest, line=_line(signature))
 
 
 def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
@@ -145,14 +212,14 @@ def _names(signature: cms.Signature, certificate: Certificate) -> bool:
 # --- 2. and 3. the key, and the signature under it ---
 
 
-def _pinned_key(claim: _Claim, store: TrustStore | None) -> Key | None:
+def _pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
     """The pinned key of that identifier; if there are several, the one that made the signature."""
     keys = [] if store is None else [one.key for one in store.pins_named(claim.signature.identifier or b"")]
     fitting = (key for key in keys if not list(_verify_value(claim, key)))
     return next(fitting, keys[0] if keys else None)
 
 
-def _verify(claim: _Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
+def _verify(claim: Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
     if algorithms.digest(claim.digest, head) != claim.signature.message_digest:
         msg = (
             "The signature is not for this head: the head was changed after signing, or the signature "
@@ -165,10 +232,10 @@ def _verify(claim: _Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
         yield weak_key(claim.line[0].name, claim.line[0].weakness, claim.line[0].der)
 
 
-def _verify_value(claim: _Claim, key: Key) -> Iterator[Refusal]:
+def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
     scheme, signature = claim.scheme, claim.signature
     if key.weakness:
-        yield weak_key(_signer(claim, key), key.weakness, claim.line[0].der if claim.line else b"")
+        yield weak_key(signer_text(claim, key), key.weakness, claim.line[0].der if claim.line else b"")
     elif scheme.family != key.family:
         msg = f"The signature algorithm {scheme.label(None)} is not one for the signer's key, {key.name}"
         yield malformed(msg, signature.signature_algorithm)
@@ -177,7 +244,7 @@ def _verify_value(claim: _Claim, key: Key) -> Iterator[Refusal]:
         yield malformed(msg, signature.signature_algorithm)
     elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
         msg = (
-            f"The signature is not by the key of {_signer(claim, key)}: it was damaged, or made by another. "
+            f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another. "
             "Get the bundle again from where it was made."
         )
         yield Refusal("signature-wrong", msg, signature.signature)
@@ -186,16 +253,25 @@ def _verify_value(claim: _Claim, key: Key) -> Iterator[Refusal]:
 # --- 4. trust ---
 
 
-def _trust(claim: _Claim, key: Key | None, store: TrustStore, at: datetime, purpose: str) -> _Trust:
+def _trust(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
+    if store.policy is None:
+        return lead(claim, key, store, occasion.at, occasion.purpose)
+    from bundlekit.trust import named  # what only a trust.toml needs
+
+    return named.lead_by_name(claim, key, store, occasion)
+
+
+def lead(claim: Claim, key: Key | None, store: TrustStore, at: datetime, purpose: str) -> Trust:
+    """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``."""
     pin = store.pin(key) if key else None
-    vouched = all(hashlib.sha256(one.der).digest() in claim.signature.vouched for one in claim.line)
-    if pin and vouched:
-        return _Trust(anchor=pin.name, chain=(_signer(claim, key),))
+    if pin and claim.vouches_for_all():
+        return Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line))
     if not claim.line:
         msg = (
-            f"The signer, {_signer(claim, key)}, is not known here. If you do trust it, add its public key to --trust."
+            f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
+            "If you do trust it, add its public key to --trust."
         )
-        return _Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
+        return Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
     chain = judge(claim.line, store.anchors, at, purpose)
     refusals = chain.refusals
     if pin and refusals:
@@ -205,14 +281,22 @@ def _trust(claim: _Claim, key: Key | None, store: TrustStore, at: datetime, purp
             "`-cades`"
         )
         refusals = (malformed(msg, claim.line[0].der),)
-    return _Trust(
-        anchor=chain.anchor.subject if chain.anchor else "",
-        chain=tuple(one.subject for one in chain.certificates),
+    return Trust(
+        anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
+        certificates=chain.certificates,
         refusals=refusals,
+        test=is_test(key, chain.certificates),
     )
 
 
-def _signer(claim: _Claim, key: Key | None) -> str:
+def is_test(key: Key | None, certificates: Sequence[Certificate]) -> bool:
+    """Whether a key or certificate is one for tests, whose private key everybody may have."""
+    keys = [key, *(one.key for one in certificates)]
+    return any(TEST_MARK in one.subject for one in certificates) or any(one.id in TEST_KEYS for one in keys if one)
+
+
+def signer_text(claim: Claim, key: Key | None) -> str:
+    """What reports call who made a signature: the certificate's subject, or the key's id."""
     if claim.line:
         return claim.line[0].subject or f"serial number {claim.line[0].serial:x}"
     return f"key {key.id}" if key else f"key identifier {(claim.signature.identifier or b'').hex()}"

@@ -9,7 +9,7 @@ import pytest
 
 from bundlekit import load_trust, pipeline
 from bundlekit.authoring import sign as signing
-from bundlekit.authoring.sign import attach, load_signers, sign
+from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.errors import SigningError
 from bundlekit.trust import keygen
 from fixtures import by_hand
@@ -156,3 +156,50 @@ def test_a_record_of_another_bundle_is_not_applied(bundle, keys, tmp_path):
     content = b"sha256:" + b"0" * 64 + b"\n" + bytes(65536)
     record.write_bytes(signing.hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
     refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), "left over from signing another bundle")
+
+
+def signers(path):
+    return [signature.algorithm for signature in pipeline.inspect(path).signatures]
+
+
+def test_a_signature_is_replaced_and_removed(bundle, keys):
+    for name in ("one", "rsa", "pq"):
+        sign(bundle, signer(keys, name), at=NOW)
+    before = signers(bundle)
+    assert sign(bundle, signer(keys, "rsa", pss=True), at=NOW, replace=1).algorithm == "rsa-3072-pss-sha256"
+    assert signers(bundle) == [before[0], "rsa-3072-pss-sha256", before[2]]
+    assert verdict(bundle, keys, "one", "rsa", "pq") == "accept"
+    assert remove(bundle, 0, at=NOW).algorithm == before[0]
+    assert signers(bundle) == ["rsa-3072-pss-sha256", before[2]]
+    assert verdict(bundle, keys, "rsa", "pq") == "accept"
+    remove(bundle, 1, at=NOW)
+    remove(bundle, 0, at=NOW)
+    assert bundle.read_bytes() == by_hand.bundle(capacity=65536)
+
+
+def test_replacing_is_not_a_way_to_sign_twice(bundle, keys):
+    sign(bundle, signer(keys, "one"), at=NOW)
+    sign(bundle, signer(keys, "rsa"), at=NOW)
+    refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW, replace=1), "has signed this bundle already")
+    assert sign(bundle, signer(keys, "one"), at=NOW, replace=0).signer
+
+
+@pytest.mark.parametrize("index", [-1, 1, 7])
+def test_what_is_not_there_is_neither_replaced_nor_removed(bundle, keys, index):
+    refused(bundle, lambda: remove(bundle, 0, at=NOW), "there is no signature 0; the bundle has none")
+    sign(bundle, signer(keys, "one"), at=NOW)
+    words = f"there is no signature {index}; the bundle has 1, counted from 0"
+    refused(bundle, lambda: remove(bundle, index, at=NOW), words)
+    refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW, replace=index), words)
+
+
+@pytest.mark.parametrize(
+    ("offset", "rule"),
+    [(-1, "nonzero-padding"), (-8192 + 5, "chunk-digest-mismatch"), (12288 + 5, "index-digest-mismatch")],
+    ids=["padding", "payload", "chunk index"],
+)
+def test_what_is_damaged_anywhere_is_not_signed(bundle, keys, offset, rule):
+    data = bytearray(by_hand.bundle(capacity=8192))
+    data[offset] ^= 1
+    bundle.write_bytes(data)
+    refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), f"is not whole.*{rule}")

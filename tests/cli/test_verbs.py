@@ -134,7 +134,9 @@ def test_output_goes_to_a_file(cli, desk):
         (("extract", "update.bin", "-o", "x"), 2, "one of COMPONENT, --head and --signature"),
         (("extract", "update.bin", "storag", "-o", "x"), 3, "did you mean 'storage'?"),
         (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
-        (("sign", "update.bin"), 2, "either --key or --attach"),
+        (("sign", "update.bin"), 2, "one of --key, --attach and --remove"),
+        (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace goes with"),
+        (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
         (("sign", "update.bin", *SIGN), 3, "has signed this bundle already"),
         (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key cannot be read"),
         (("build", "SPEC.toml"), 2, "--output"),
@@ -319,3 +321,24 @@ def test_a_reader_that_goes_away_is_no_error(desk):
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
+    result = cli("sign", "update.bin", *SIGN, "--replace", "0")
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0].startswith("bundle    imager 5.40.00 (build 0500212), release of 2026-11-23")
+    assert lines[0].endswith("security counter 7")
+    assert lines[1].startswith("bundle id sha256:")
+    assert lines[2].startswith("signature 0 is there, by CN=Example ")
+    assert lines[3].startswith("signed by CN=Example Signer (TEST ONLY)")
+    assert cli("check", "update.bin", *TRUST).code == 0
+    assert "removed signature 0, by CN=Example Signer" in cli("sign", "update.bin", "--remove", "0").out
+    assert "unsigned" in cli("check", "update.bin", *TRUST).out
+    assert cli("sign", "update.bin", *SIGN).code == 0
+    assert cli("check", "update.bin", *TRUST).code == 0
+
+
+def test_keys_of_keygen_are_accepted_as_pem_and_shown_as_test_trust(cli, desk):
+    assert "TEST TRUST" in cli("check", "update.bin", *TRUST).out
+    assert json.loads(cli("check", "update.bin", *TRUST, "--format", "json").out)["test-trust"] is True

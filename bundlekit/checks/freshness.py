@@ -1,0 +1,96 @@
+"""Rules about bundles that are rightly signed and yet not to be taken: too old, called back, below a floor.
+
+A valid old bundle is an attack too: it brings back what was repaired since.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from bundlekit.checks.layout import NO_HEAD, NO_MANIFEST
+from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.errors import VersionError
+from bundlekit.model.finding import Fault, NotRun
+from bundlekit.versions import scheme_named
+
+CURRENT: Final = "Get the vendor's current release."
+
+
+@rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
+def bundle_expired(case: Case) -> Answer:
+    """The bundle's own last day has passed.
+
+    A valid old bundle is an attack too: it brings back what was repaired since.
+    """
+    manifest = case.bundle.manifest
+    if manifest is None:
+        return NO_MANIFEST
+    if manifest.expires is None or case.question.at[:10] <= manifest.expires:
+        return ()
+    return [Fault(message=f"the bundle was good until {manifest.expires}", params={"expires": manifest.expires})]
+
+
+@rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
+def too_old(case: Case) -> Answer:
+    """The bundle was released longer ago than the trust file allows (``max-age``).
+
+    Whoever keeps an appliance from hearing of new releases can still offer it old ones.
+    """
+    manifest, limit = case.bundle.manifest, case.question.limits.max_age
+    if manifest is None:
+        return NO_MANIFEST
+    if limit is None:
+        return ()
+    try:
+        released = dt.datetime.fromisoformat(f"{manifest.released}T00:00:00+00:00")
+    except ValueError:  # no such day; manifest-inconsistent says so
+        return NO_MANIFEST
+    age = dt.datetime.fromisoformat(case.question.at) - released
+    if age <= dt.timedelta(seconds=limit):
+        return ()
+    allowed = limit // (24 * 60 * 60)
+    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file takes {allowed} days"
+    return [Fault(message=message, params={"released": manifest.released, "days": age.days})]
+
+
+@rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
+def bundle_withdrawn(case: Case) -> Answer:
+    """The bundle was called back: its id is among those that the trust file has as withdrawn."""
+    withdrawn = case.question.limits.withdrawn
+    if case.bundle.id is None:
+        return NO_HEAD
+    if case.bundle.id not in withdrawn:
+        return ()
+    return [Fault(message=f"this bundle was withdrawn: {withdrawn[case.bundle.id]}", where=case.bundle.head)]
+
+
+@rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
+def below_floor(case: Case) -> Answer:
+    """The bundle's version or security counter is below what the trust file takes of this product.
+
+    A valid old bundle is an attack too, and this is how an operator rules it out for good.
+    """
+    manifest = case.bundle.manifest
+    if manifest is None:
+        return NO_MANIFEST
+    version, counter = case.question.limits.floors.get(manifest.product, (None, None))
+    found = []
+    if counter is not None and manifest.counter < counter:
+        message = (
+            f"the security counter is {manifest.counter}, the trust file takes {manifest.product} from {counter} on"
+        )
+        found.append(Fault(message=message, params={"counter": manifest.counter, "floor": counter}))
+    if version is not None:
+        try:
+            scheme = scheme_named(manifest.scheme, manifest.matrix.scheme)
+            below = scheme.parse(manifest.version) < scheme.parse(version)
+        except VersionError as error:
+            return found or NotRun(because=f"the floor of the trust file cannot be compared: {error}")
+        if below:
+            message = f"its version is {manifest.version}; for {manifest.product} trust takes {version} and up"
+            found.append(Fault(message=message, params={"version": manifest.version, "floor": version}))
+    return found
+
+
+RULES: Final = (bundle_expired, too_old, bundle_withdrawn, below_floor)

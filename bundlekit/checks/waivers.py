@@ -1,0 +1,50 @@
+"""Read the file of waivers that the operator named. None is ever looked for elsewhere, least in a bundle."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bundlekit import config
+from bundlekit.checks import RULES
+from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
+from bundlekit.model.waiver import WaiverFile, Waivers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load_waivers(path: Path) -> Waivers:
+    """The waivers in a file; those that have ended by the clock are left out, whatever time is judged at.
+
+    Raises ConfigError, also for a waiver of a rule that cannot be waived.
+    """
+    where = str(path)
+    data = config.load_toml(path)
+    if data.get("waivers") != 1:
+        found = f"waivers = {data['waivers']!r}" if "waivers" in data else "no 'waivers' key"
+        raise ConfigError(f"{where}: has {found}; a file of waivers begins with waivers = 1")
+    file = config.convert(data, WaiverFile, where=where)
+    house = {rule.name for rule in RULES if rule.rule_class == "house"}
+    classes = {rule.name: rule.rule_class for rule in RULES}
+    for one in file.waive:
+        if one.rule not in classes:
+            raise ConfigError(f"{where}: there is no rule {one.rule!r}{nearest(one.rule, house)}")
+        if one.rule not in house:
+            raise ConfigError(
+                f"{where}: {one.rule} is a rule of class {classes[one.rule]}, which nobody can waive; "
+                f"waived can be {', '.join(sorted(house))}"
+            )
+    today = _today()
+    return Waivers(
+        current=tuple(one for one in file.waive if today <= one.expires),
+        digest=f"sha256:{hashlib.sha256(msgspec.json.encode(file)).hexdigest()}",
+    )
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()

@@ -1,0 +1,102 @@
+"""``bundlekit trust``: what a trust file says, before a bundle comes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.report import json as as_json
+from bundlekit.report.escape import escape
+from bundlekit.report.text import Line
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bundlekit.trust.overview import Overview, SignerView
+
+EXAMPLES = """\b
+Examples:
+  bundlekit trust --example > trust.toml
+  bundlekit trust show trust.toml
+  bundlekit trust show root.pem --at 2030-01-01 --format json
+Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cannot be used.
+"""
+
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES)
+@click.option("--example", is_flag=True, help="Print a commented trust.toml.")
+@click.pass_context
+def command(context: click.Context, *, example: bool) -> int:
+    """Show who may sign according to a trust.toml or PEM files, or print an example of one."""
+    if example:
+        from bundlekit.trust.policy import EXAMPLE
+
+        click.echo(EXAMPLE, nl=False)
+    elif context.invoked_subcommand is None:
+        raise click.UsageError("give `show TRUST`, or --example")
+    return 0
+
+
+@command.command("show", epilog=EXAMPLES)
+@click.argument("trusted", nargs=-1, required=True, type=common.path_type, metavar="TRUST...")
+@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
+    """Show signers, when they end, what is demanded, and what is unusable and why."""
+    from bundlekit.trust import load_trust
+    from bundlekit.trust.overview import overview
+
+    found = overview(load_trust(trusted), at or common.now())
+    if style == "json":
+        click.echo(as_json.render(found))
+    else:
+        coloured = common.colours(sys.stdout)
+        for line in lines(found):
+            click.echo(common.styled(Line(escape(line.text), line.tone), coloured=coloured), color=True)
+    return 0 if found.can_be_met else 1
+
+
+def lines(found: Overview) -> Iterator[Line]:
+    """The overview, line by line."""
+    yield Line(f"trust      {found.name or '(no name)'} at {found.at}")
+    yield Line(f"digest     {found.digest}", "quiet")
+    yield Line(f"time       certificates are held against {'now' if found.time == 'now' else 'the release date'}")
+    yield Line(f"others     valid signatures by other signers: {found.other_signers}")
+    if found.denied or found.withdrawn:
+        yield Line(f"denied     {found.denied} keys and certificates, {found.withdrawn} bundles withdrawn")
+    for signer in found.signers:
+        yield from _signer(signer)
+    for demand in found.demands:
+        how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
+        could = f"can be met by {', '.join(demand.signed)}" if demand.met else "can NEVER be met now"
+        short = f": usable are {', '.join(demand.signed) or 'none'}" if not demand.met else ""
+        yield Line(
+            f"demand     {demand.count} of {', '.join(demand.of)}{how} {could}{short}", "good" if demand.met else "bad"
+        )
+    if found.test_trust:
+        yield Line("TEST TRUST keys for tests count here: for trying out only", "doubtful")
+
+
+def _signer(signer: SignerView) -> Iterator[Line]:
+    role = f" [{signer.role}]" if signer.role else ""
+    until = f", until {signer.until}" if signer.until else ""
+    products = f", for {', '.join(signer.products)}" if signer.products else ""
+    why = f": {'; '.join(signer.unusable)}" if signer.unusable else ""
+    state = "usable" if signer.usable else f"UNUSABLE{why}"
+    yield Line(f"signer     {signer.name}{role} {state}{until}{products}", "good" if signer.usable else "bad")
+    if signer.subject:
+        yield Line(f"           {signer.subject}, for {signer.purpose}")
+    for source in signer.sources:
+        ends = f", until {source.until}" if source.until else ""
+        test = ", TEST ONLY" if source.test else ""
+        why = f", UNUSABLE: {'; '.join(source.unusable)}" if source.unusable else ""
+        yield Line(
+            f"           {source.kind} {source.subject} ({source.algorithm}{ends}{test}){why}",
+            "bad" if source.unusable else "plain",
+        )
+        yield Line(f"           sha256:{source.id}", "quiet")

@@ -1,0 +1,95 @@
+"""trust.toml as an operator writes it: who may sign, how many of them must, and what is refused all the same."""
+
+# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from bundlekit.model.primitives import Count, DigestText, Name, Strict, Text, VersionText
+
+Path = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
+Paths = Path | Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
+Purpose = Literal["code-signing", "email-protection"]
+Role = Literal["production", "development"]
+Hash = Literal["sha256", "sha384", "sha512"]
+RsaBits = Annotated[int, Meta(ge=2048, le=8192, description="Bits of the modulus.")]
+
+Algorithm = Literal["classical", "post-quantum", "rsa", "ecdsa", "ed25519", "ml-dsa-65", "ml-dsa-87"]
+"""What a demand can ask of a signature: a class, or the family of every key from the signer to the anchor."""
+
+
+class Floor(Strict, frozen=True, kw_only=True):
+    """The least that every key and hash from signer to anchor must be; what is built in stands below it."""
+
+    rsa: RsaBits = 2048
+    hash: Hash = "sha256"
+
+
+class Ceiling(Strict, frozen=True, kw_only=True):
+    """The most that is computed with."""
+
+    rsa: RsaBits = 8192
+
+
+class Crls(Strict, frozen=True, kw_only=True):
+    """Revocation lists. ``required``: without a current one for each CA nothing is accepted."""
+
+    files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
+    required: bool = False
+    max_age: Text | None = None
+
+
+class NamedSigner(Strict, frozen=True, kw_only=True):
+    """One person or office that signs: with certificates under an anchor, with pinned keys, or with both.
+
+    ``subject`` (RFC 4514) is the one certificate meant, where others stand under the same anchor. ``until``
+    is the last day on which the signer counts.
+    """
+
+    role: Role
+    anchor: Paths = ()
+    subject: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    key: Paths = ()
+    until: dt.date | None = None
+    purpose: Purpose | None = None
+    products: tuple[Name, ...] = ()
+    formats: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("update.bin",)
+
+
+class Require(Strict, frozen=True, kw_only=True):
+    """A demand: signatures of ``count`` of the named signers, each by ``algorithms`` where given."""
+
+    count: Annotated[int, Meta(ge=1, le=16)] = 1
+    of: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
+    algorithms: tuple[Algorithm, ...] = ()
+
+
+class ProductFloor(Strict, frozen=True, kw_only=True):
+    """The lowest version and security counter of a product that are taken."""
+
+    version: VersionText | None = None
+    counter: Count | None = None
+
+
+class TrustFile(Strict, frozen=True, kw_only=True):
+    """The whole of a trust.toml, version 1."""
+
+    trust: Literal[1]
+    name: Text = ""
+    purpose: Purpose = "code-signing"
+    time: Literal["now", "released"] = "now"
+    other_signers: Literal["refuse", "ignore"] = "refuse"
+    intermediates: Literal["bundle", "listed"] = "bundle"
+    intermediate_files: tuple[Path, ...] = ()
+    allow_test_keys: bool = False
+    max_age: Text | None = None
+    floor: Floor = Floor()
+    ceiling: Ceiling = Ceiling()
+    crls: Crls | None = None
+    deny: Annotated[tuple[Text, ...], Meta(max_length=256)] = ()
+    withdrawn: dict[DigestText, Text] = {}
+    floors: dict[Name, ProductFloor] = {}
+    signers: Annotated[dict[Name, NamedSigner], Meta(min_length=1, max_length=64)]
+    require: Annotated[tuple[Require, ...], Meta(max_length=16)] = ()

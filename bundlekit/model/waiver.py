@@ -1,0 +1,36 @@
+"""Waivers: an operator's own yes to a finding of a house rule, by name, for one bundle, until a day."""
+
+# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from bundlekit.model.primitives import DigestText, Frozen, Key, Name, Strict
+
+Reason = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*\S")]
+
+
+class Waiver(Strict, frozen=True, kw_only=True):
+    """One waiver. ``expires`` is its last day; ``bundle`` the bundle id that it is for."""
+
+    rule: Key
+    reason: Reason
+    expires: dt.date
+    product: Name
+    bundle: DigestText
+
+
+class WaiverFile(Strict, frozen=True, kw_only=True):
+    """The whole of a waiver file, version 1."""
+
+    waivers: Literal[1]
+    waive: Annotated[tuple[Waiver, ...], Meta(max_length=256)] = ()
+
+
+class Waivers(Frozen, frozen=True, kw_only=True):
+    """Waivers as read: those that the clock had not ended, and the digest of the whole file."""
+
+    current: tuple[Waiver, ...]
+    digest: str

@@ -1,0 +1,183 @@
+"""Whose signature is it, and does it count: what a trust.toml adds to the verifying of one signature.
+
+The order: find the named signer that the key leads to, then everything that is said against it. A key that is
+denied, or a certificate that was revoked, counts for nobody, whatever else is in order.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bundlekit.layout.update_bin import FORMAT
+from bundlekit.trust import crl
+from bundlekit.trust.algorithms import HASHES, read_scheme
+from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, weak_key
+from bundlekit.trust.refusal import Refusal, day
+from bundlekit.trust.verify import Claim, Occasion, Trust, lead, signer_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.keys import Key
+    from bundlekit.trust.policy import Policy, Signer
+    from bundlekit.trust.store import TrustStore
+
+
+def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
+    """Like `bundlekit.trust.verify.lead`, under a trust.toml: to which named signer, and what is against it."""
+    assert store.policy is not None  # noqa: S101 - the caller asks for this only then
+    policy = store.policy
+    at = judged_at(policy, occasion)
+    complete = _completed(claim, policy, store)
+    signer, trust = _find(complete, key, policy, store, at)
+    refusals = [*_denied(key, (*claim.line, *trust.certificates), policy)]
+    if signer:
+        trust = replace(trust, name=signer.name, role=signer.role)
+        refusals += _unlisted(claim, trust, policy)
+        refusals += trust.refusals
+        refusals += _bounds(signer, occasion, at)
+        refusals += _floors(claim, key, trust, policy)
+        if trust.test and not policy.allow_test_keys:
+            msg = (
+                f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
+                "your own; to try something out, set allow-test-keys in a trust file made for that."
+            )
+            refusals.append(Refusal("test-key", msg))
+        status = crl.status(trust.certificates, policy.crls, occasion.at)
+        refusals += status.revoked
+        if status.unknown and policy.crls.required:
+            msg = f"whether {signer_text(claim, key)} was revoked is not known: {status.unknown}"
+            trust = replace(trust, undecided=msg)
+    elif not refusals:  # of a denied key nothing else need be said
+        refusals += trust.refusals
+    return replace(trust, refusals=tuple(refusals))
+
+
+def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
+    """The time that certificates are held against: now, or the last second of the release date.
+
+    The release date is the signer's own claim, and a date to come proves nothing: then it is now.
+    """
+    if not policy.by_release_date or occasion.manifest is None:
+        return occasion.at
+    try:
+        released = dt.date.fromisoformat(occasion.manifest.released)
+    except ValueError:  # 2026-02-31; a rule of its own says so
+        return occasion.at
+    return min(occasion.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
+
+
+# --- who ---
+
+
+def _completed(claim: Claim, policy: Policy, store: TrustStore) -> Claim:
+    """The claim with the listed intermediates above those that came along, as far as they are needed."""
+    if not policy.listed or not claim.line:
+        return claim
+    anchors = {one.subject_der for one in store.anchors}
+    line = list(claim.line)
+    while len(line) <= MAX_INTERMEDIATES and line[-1].issuer_der not in anchors:
+        above = [one for one in policy.listed if one.subject_der == line[-1].issuer_der and issued(line[-1], one)]
+        if not above or above[0] in line:
+            break
+        line.append(above[0])
+    return replace(claim, line=tuple(line))
+
+
+def _find(
+    claim: Claim, key: Key | None, policy: Policy, store: TrustStore, at: dt.datetime
+) -> tuple[Signer | None, Trust]:
+    """The first named signer, in the order of the file, that the key leads to; whatever else may be wrong.
+
+    Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's.
+    """
+    others = []
+    for signer in policy.signers:
+        trust = lead(claim, key, signer.trust, at, signer.purpose)
+        if not trust.anchor:
+            continue
+        if not signer.subject or not trust.certificates or trust.certificates[0].subject == signer.subject:
+            return signer, trust
+        others.append(f"{signer.name} is '{signer.subject}'")
+    trust = lead(claim, key, store, at, policy.signers[0].purpose)
+    if others:
+        msg = (
+            f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
+            f"file names: {', '.join(others)}."
+        )
+        trust = replace(trust, refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor="")
+    return None, trust
+
+
+# --- what is said against it ---
+
+
+def _denied(key: Key | None, certificates: Sequence[Certificate], policy: Policy) -> Iterator[Refusal]:
+    if key and key.id in policy.denied:
+        msg = f"The key sha256:{key.id} is on the deny list. Do not use this bundle; get one signed with another key."
+        yield Refusal("signer-denied", msg, denied=key.id)
+        return
+    for one in certificates:
+        fingerprint = hashlib.sha256(one.der).hexdigest()
+        if fingerprint in policy.denied or (one.key and one.key.id in policy.denied):
+            msg = (
+                f"The certificate {one.name} (sha256:{fingerprint}) or its key is on the deny list. "
+                "Do not use this bundle; get one signed with another key."
+            )
+            yield Refusal("signer-denied", msg, one.der, denied=fingerprint)
+            return
+
+
+def _unlisted(claim: Claim, trust: Trust, policy: Policy) -> Iterator[Refusal]:
+    """Intermediates that the bundle brings along, where only listed ones may be used."""
+    listed = {one.der for one in policy.listed or ()}
+    for one in trust.certificates[1:-1]:
+        if policy.listed is not None and one.der not in listed:
+            msg = (
+                f"The intermediate certificate {one.name} comes with the bundle, and the trust file takes listed ones "
+                f"alone. If it is right, add it to intermediate-files."
+            )
+            yield Refusal("signer-unknown", msg, one.der)
+
+
+def _bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Refusal]:
+    if signer.until and at.date() > signer.until:
+        msg = (
+            f"The trust file lets {signer.name} sign until {signer.until}, and the time used is {day(at)}. "
+            "Get a bundle of a current signer."
+        )
+        yield Refusal("signer-expired", msg, until=str(signer.until), at=day(at))
+    product = occasion.manifest.product if occasion.manifest else ""
+    if product and signer.products and product not in signer.products:
+        msg = f"The signer {signer.name} may sign {', '.join(signer.products)}, and this bundle is for {product}."
+        yield Refusal("out-of-scope", msg, product=product)
+    if FORMAT.partition("/")[0] not in signer.formats:
+        msg = f"The signer {signer.name} may sign {', '.join(signer.formats)}, and this is an update.bin."
+        yield Refusal("out-of-scope", msg)
+
+
+def _floors(claim: Claim, key: Key | None, trust: Trust, policy: Policy) -> Iterator[Refusal]:
+    """The trust file's own floor and ceiling; the built-in ones have been seen to."""
+    keys = [(signer_text(claim, key), key, b"")]
+    keys += [(one.name, one.key, one.der) for one in trust.certificates[1:]]
+    wanted = f"the trust file wants RSA keys of {policy.floor.rsa} to {policy.ceiling.rsa} bits"
+    for name, found, part in keys:
+        if found and found.family == "rsa" and not policy.floor.rsa <= found.bits <= policy.ceiling.rsa:
+            yield weak_key(name, f"{wanted}, this one has {found.bits}", part)
+    least = HASHES[policy.floor.hash].digest_size
+    used = [("The signature", claim.digest), ("The signature", claim.scheme.hash)]
+    for one in trust.certificates[:-1]:
+        try:
+            used.append((f"The certificate {one.name}", read_scheme(one.signature_algorithm).hash))
+        except Refusal:  # which has been said
+            continue
+    for what, hash_ in used:
+        if hash_ and HASHES[hash_].digest_size < least:
+            msg = f"{what} uses {hash_}, and the trust file wants {policy.floor.hash} or better. Use that."
+            yield Refusal("weak-algorithm", msg, hash=hash_)
+            return

@@ -1,0 +1,181 @@
+"""Revocation lists: revoked is one answer, not known is another, and neither is yes."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tests.trust import pki, world
+from tests.trust.pki import NOW, intermediate, key, root, signer
+from tests.trust.world import bundle, check, rules, trust
+
+DAY = timedelta(days=1)
+IDP = {
+    "full_name": None,
+    "relative_name": None,
+    "only_contains_user_certs": False,
+    "only_contains_ca_certs": False,
+    "only_some_reasons": None,
+    "indirect_crl": False,
+    "only_contains_attribute_certs": False,
+}
+LEAF = signer(common="Anna", serial=4711)
+
+
+def make(*revoked, issuer="Root", signed_by=None, start=NOW - DAY, end=NOW + DAY, extra=(), hash_=None, entry=()):
+    """A list of Root's that revokes these serial numbers."""
+    builder = x509.CertificateRevocationListBuilder().issuer_name(pki.name(issuer)).last_update(start).next_update(end)
+    for serial in revoked:
+        one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - 5 * DAY)
+        for extension in entry:
+            one = one.add_extension(extension, critical=True)
+        builder = builder.add_revoked_certificate(one.build())
+    for extension in extra:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(signed_by or key("p256", issuer), hash_ or hashes.SHA256())
+
+
+def without_next_update(crl):
+    """The same list with no nextUpdate, signed again: the library does not write such."""
+    from asn1crypto import crl as asn1
+
+    parsed = asn1.CertificateList.load(crl.public_bytes(pki.Encoding.DER))
+    body = parsed["tbs_cert_list"]
+    del body["next_update"]
+    body = asn1.TbsCertList.load(asn1.TbsCertList({name: body[name] for name in body if body[name].native}).dump())
+    signature = pki.raw_sign(key("p256", "Root"), body.dump())
+    fields = {"tbs_cert_list": body, "signature_algorithm": parsed["signature_algorithm"], "signature": signature}
+    return x509.load_der_x509_crl(asn1.CertificateList(fields).dump())
+
+
+def judge(tmp_path, *lists, more="", required=True, at=NOW, leaf=LEAF, above=(), anchor=None):
+    world.write(tmp_path)
+    (tmp_path / "root.pem").write_bytes(pki.pem(anchor or root()))
+    names = []
+    for number, one in enumerate(lists):
+        names.append(f"{number}.crl")
+        (tmp_path / names[-1]).write_bytes(one if isinstance(one, bytes) else one.public_bytes(pki.Encoding.PEM))
+    text = f"[crls]\nfiles = {names}\nrequired = {str(required).lower()}\n{more}".replace("'", '"')
+    signature = world.by(common="Anna", leaf=leaf, above=above)
+    return check(trust(tmp_path, end=text), bundle(signature), at=at)
+
+
+def test_a_current_list_that_does_not_name_the_signer(tmp_path):
+    report = judge(tmp_path, make(1, 2, 3))
+    assert (report.verdict, report.findings) == ("accept", ())
+
+
+def test_der_and_pem(tmp_path):
+    assert judge(tmp_path, make().public_bytes(pki.Encoding.DER)).verdict == "accept"
+
+
+REVOKED = {
+    "named": [make(4711)],
+    "named among others": [make(1, 4711, 9)],
+    "named in one of two": [make(), make(4711)],
+    "named in a stale list": [make(4711, start=NOW - 9 * DAY, end=NOW - 8 * DAY), make()],
+    "named in a list without nextUpdate": [without_next_update(make(4711))],
+}
+
+
+@pytest.mark.parametrize("lists", REVOKED.values(), ids=REVOKED)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "not required"])
+def test_revoked_is_revoked(tmp_path, lists, required):
+    report = judge(tmp_path, *lists, required=required)
+    assert rules(report) == ["signer-revoked"]
+    assert "'CN=Anna,O=TEST ONLY' was revoked by 'CN=Root,O=TEST ONLY' on 2026-11-19" in report.findings[0].message
+
+
+@pytest.mark.parametrize("time", ["now", "released"])
+def test_revoked_whatever_the_release_date(tmp_path, time):
+    report = judge(tmp_path, make(4711), at=NOW + timedelta(hours=1))
+    assert rules(report) == ["signer-revoked"]
+    text = f'time = "{time}"\ncrls = {{ files = ["0.crl"] }}'
+    report = check(trust(tmp_path, text), bundle(world.by(common="Anna", leaf=LEAF), released="2026-11-01"))
+    assert "signer-revoked" in rules(report)
+
+
+UNKNOWN = {
+    "of another CA": ([make(4711, issuer="Other")], "there is no revocation list of 'CN=Root,O=TEST ONLY'"),
+    "stale": ([make(start=NOW - 9 * DAY, end=NOW - DAY)], "is stale: the next one was due on 2026-11-23"),
+    "from the future": ([make(start=NOW + DAY, end=NOW + 9 * DAY)], "was issued on 2026-11-25 00:00:00 UTC, after"),
+    "without nextUpdate": ([without_next_update(make())], "does not say when the next one is due"),
+    "signed by another with that name": ([make(4711, signed_by=key("p256", "Eve"))], "not signed by that CA"),
+    "with another issuer name and the same key": (
+        [make(4711, issuer="Other", signed_by=key("p256", "Root"))],
+        "there is no revocation list",
+    ),
+    "delta": ([make(4711, extra=[x509.DeltaCRLIndicator(1)])], "is a delta list"),
+    "indirect": (
+        [make(4711, extra=[x509.IssuingDistributionPoint(**IDP | {"indirect_crl": True})])],
+        "limited to some certificates, or indirect",
+    ),
+    "for users' certificates only": (
+        [make(extra=[x509.IssuingDistributionPoint(**IDP | {"only_contains_user_certs": True})])],
+        "limited to some certificates",
+    ),
+    "with somebody else's entries": (
+        [make(4711, entry=[x509.CertificateIssuer([x509.DirectoryName(pki.name("Other"))])])],
+        "limited to some certificates, or indirect",
+    ),
+    "with an unknown critical extension": (
+        [make(4711, extra=[x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")])],
+        "critical extension 1.2.3.4, which is not understood",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lists", "words"), UNKNOWN.values(), ids=UNKNOWN)
+def test_not_known_is_neither_yes_nor_no(tmp_path, lists, words):
+    report = judge(tmp_path, *lists)
+    assert (report.verdict, report.findings, report.release) == ("incomplete", (), None)
+    reasons = {one.rule: one.because for one in report.rules if one.outcome == "not-run" and one.needed}
+    assert words in reasons["crl-unusable"]
+    assert reasons["too-few-signers"] == "signatures that are demanded do not count; other rules say why"
+    assert report.signatures[0].standing == "undecided"
+    # Where lists are welcome but not required, what they do not say does not matter.
+    assert judge(tmp_path, *lists, required=False).verdict == "accept"
+
+
+def test_the_greatest_age(tmp_path):
+    old = make(start=NOW - 9 * DAY, end=NOW + 90 * DAY)
+    assert judge(tmp_path, old, more='max-age = "9 days"').verdict == "accept"
+    report = judge(tmp_path, old, more='max-age = "8 days"')
+    assert report.verdict == "incomplete"
+    assert "older than the trust file allows" in report.signatures[0].because
+
+
+def test_the_last_and_the_first_second(tmp_path):
+    for one in (make(end=NOW, start=NOW - DAY), make(start=NOW, end=NOW + DAY)):
+        assert judge(tmp_path, one).verdict == "accept"
+
+
+def test_a_ca_that_may_not_sign_lists(tmp_path):
+    anchor = root(usage=("key_cert_sign",))
+    report = judge(tmp_path, make(4711), anchor=anchor)
+    assert report.verdict == "incomplete"
+    assert "cRLSign" in report.signatures[0].because
+    assert judge(tmp_path, make(), anchor=root(usage=None)).verdict == "accept"  # without key usage it may
+
+
+def test_every_certificate_but_the_anchor_is_asked_about(tmp_path):
+    middle = intermediate(serial=99)
+    line = {"leaf": signer(common="Anna", issuer="Intermediate", serial=4711), "above": [middle]}
+    lower = make(issuer="Intermediate")
+    assert judge(tmp_path, make(), lower, **line).verdict == "accept"
+    report = judge(tmp_path, make(), **line)
+    assert "no revocation list of 'CN=Intermediate" in report.signatures[0].because
+    assert rules(judge(tmp_path, make(99), lower, **line)) == ["signer-revoked"]
+    assert rules(judge(tmp_path, make(), make(4711, issuer="Intermediate"), **line)) == ["signer-revoked"]
+    # The anchor is there because the operator wants it; its serial number on a list of its own says nothing.
+    assert judge(tmp_path, make(root().serial_number), lower, **line).verdict == "accept"
+
+
+def test_a_pinned_key_needs_no_list(tmp_path):
+    world.write(tmp_path)
+    (tmp_path / "0.crl").write_bytes(make(issuer="Other").public_bytes(pki.Encoding.PEM))
+    text = '[crls]\nfiles = ["0.crl"]\nrequired = true\n'
+    assert check(trust(tmp_path, end=text), bundle(world.CARL)).verdict == "accept"
+    report = check(trust(tmp_path, end=text), bundle(world.CARL, world.ANNA))
+    assert report.verdict == "incomplete"

@@ -1,0 +1,357 @@
+"""Named signers and demands: whose signature it is, whether it counts, and whether there are enough."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bundlekit.trust.threshold import fits, people
+from bundlekit.trust.verify import verify_signatures
+from tests.trust import pki, world
+from tests.trust.pki import key, signer
+from tests.trust.world import (
+    ANNA,
+    ANNA_PQ,
+    BERT,
+    CARL,
+    DORA_MIXED,
+    DORA_PQ,
+    EVE,
+    FRED,
+    bundle,
+    check,
+    demand,
+    rules,
+    trust,
+)
+
+PQ, CLASSICAL = ("post-quantum",), ("classical",)
+HYBRID = demand(1, "anna", algorithms=CLASSICAL) + demand(1, "anna", algorithms=PQ)
+
+
+def test_the_report_names_signer_role_algorithm_chain_and_standing(desk):
+    report = check(trust(desk, 'other-signers = "ignore"', demand(2, "anna", "bert", "carl")), bundle(ANNA, CARL, EVE))
+    assert report.verdict == "accept"
+    anna, carl, eve = report.signatures
+    assert (anna.name, anna.role, anna.algorithm, anna.standing) == (
+        "anna",
+        "production",
+        "ecdsa-p256-sha256",
+        "counted",
+    )
+    assert anna.chain == ("CN=Anna,O=TEST ONLY", "CN=Root,O=TEST ONLY")
+    assert (carl.name, carl.role, carl.anchor, carl.standing) == ("carl", "development", "carl.pub.pem", "counted")
+    assert (eve.name, eve.standing, eve.problems) == ("", "ignored", ())
+    assert "is not known here" in eve.because
+    assert report.demands[0].signed == ("anna", "carl")
+    assert report.test_trust
+
+
+MET = {
+    "one of all, where nothing is demanded": ("", [ANNA]),
+    "any one of them": (demand(1, "anna", "carl"), [CARL]),
+    "two of three": (demand(2, "anna", "bert", "carl"), [BERT, CARL]),
+    "all demands": (demand(1, "anna") + demand(1, "carl"), [ANNA, CARL]),
+    "a hybrid pair": (HYBRID, [ANNA, ANNA_PQ]),
+    "post-quantum all the way": (demand(1, "dora", algorithms=PQ), [DORA_PQ]),
+    "ML-DSA under RSA is classical": (demand(1, "dora", algorithms=CLASSICAL), [DORA_MIXED]),
+    "a family": (demand(1, "anna", algorithms=("ecdsa",)), [ANNA]),
+    "one of two families": (demand(1, "carl", algorithms=("ecdsa", "ed25519")), [CARL]),
+    "two families, one above the other": (demand(1, "dora", algorithms=("rsa", "ml-dsa-65")), [DORA_MIXED]),
+}
+
+SHORT = {
+    "nobody of them": (demand(1, "bert", "carl"), [ANNA], "demands 1 of bert, carl; nobody of them signed so"),
+    "one of two": (demand(2, "anna", "bert"), [ANNA], "demands 2 of anna, bert; only anna signed so"),
+    "one person's hybrid pair as two": (demand(2, "anna", "bert", "carl"), [ANNA, ANNA_PQ], "only anna signed so"),
+    "one person twice": (
+        demand(2, "anna", "bert"),
+        [ANNA, world.by(common="Anna", leaf=signer(common="Anna", serial=77))],
+        "only anna signed so",
+    ),
+    "more demanded than there are": (demand(3, "anna", "bert"), [ANNA, BERT], "only anna, bert signed so"),
+    "the post-quantum one stripped": (HYBRID, [ANNA], "by post-quantum keys all the way; nobody of them"),
+    "the classical one stripped": (HYBRID, [ANNA_PQ], "by classical keys all the way; nobody of them"),
+    "ML-DSA certified by RSA": (demand(1, "dora", algorithms=PQ), [DORA_MIXED], "by post-quantum keys all the way"),
+    "another family": (demand(1, "anna", algorithms=("rsa", "ed25519")), [ANNA], "by rsa or ed25519 keys"),
+    "another's post-quantum key": (HYBRID, [ANNA, DORA_PQ], "post-quantum"),
+    "two signers minted by one CA, who are one name": (
+        demand(2, "anna", "dora"),
+        [DORA_PQ, world.by("ml-dsa-65", "Dora II", issuer="Root PQ", issuer_kind="ml-dsa-65")],
+        "only dora signed so",
+    ),
+}
+
+
+@pytest.mark.parametrize(("demands", "signatures"), MET.values(), ids=MET)
+def test_demands_that_are_met(desk, demands, signatures):
+    report = check(trust(desk, end=demands), bundle(*signatures))
+    assert (report.verdict, report.findings) == ("accept", ())
+
+
+@pytest.mark.parametrize(("demands", "signatures", "words"), SHORT.values(), ids=SHORT)
+def test_too_few_signers(desk, demands, signatures, words):
+    report = check(trust(desk, end=demands), bundle(*signatures))
+    assert rules(report) == ["too-few-signers"]
+    assert words in report.findings[0].message
+    assert (report.verdict, report.release) == ("refuse", None)
+    assert all(one.standing == "counted" for one in report.signatures)
+
+
+NOT_NAMED = {
+    "a stranger": (EVE, "is not known here"),
+    "another under the anchor": (world.by(common="Zoe"), "is not one of those that the trust file names: anna is"),
+    "an unknown key without certificate": (world.pinned("ed25519", "Zoe"), "cannot be verified"),
+}
+
+
+@pytest.mark.parametrize(("other", "words"), NOT_NAMED.values(), ids=NOT_NAMED)
+@pytest.mark.parametrize("ignore", [False, True], ids=["refused", "ignored"])
+def test_other_signers(desk, other, words, ignore):
+    report = check(trust(desk, 'other-signers = "ignore"' if ignore else ""), bundle(ANNA, other))
+    if ignore and other is not NOT_NAMED["an unknown key without certificate"][0]:
+        assert report.verdict == "accept"
+    else:  # what cannot be verified is never ignored
+        assert rules(report) == ["signer-unknown"]
+    assert words in report.signatures[1].because
+
+
+def test_only_unknown_signers_never_suffice(desk):
+    for count in (1, 2, 5):
+        others = [world.by(common=f"Eve {n}", issuer="Eve's Root") for n in range(count)]
+        report = check(trust(desk, 'other-signers = "ignore"'), bundle(*others))
+        assert rules(report) == ["too-few-signers"]
+
+
+def test_a_damaged_signature_is_never_ignored(desk):
+    data = bundle(ANNA, EVE)
+    start = world.forge.signature(data, 1).stop - 1
+    report = check(trust(desk, 'other-signers = "ignore"'), world.forge.flip(data, start))
+    assert rules(report) == ["signature-wrong", "signer-unknown"]
+
+
+REFUSED = {
+    "a denied key": ('deny = ["carl.pub.pem"]', [CARL, ANNA], "signer-denied", "is on the deny list"),
+    "a denied certificate": ('deny = ["anna.pem"]', [ANNA, CARL], "signer-denied", "CN=Anna"),
+    "a denied anchor": ('deny = ["root.pem"]', [ANNA, CARL], "signer-denied", "CN=Root"),
+    "a stranger's denied key": (
+        f'deny = ["sha256:{pki.describe(key("p256", "Eve").public_key()).id}"]',
+        [EVE, ANNA],
+        "signer-denied",
+        "is on the deny list",
+    ),
+    "an RSA floor": (
+        "floor = { rsa = 3072 }",
+        [DORA_MIXED, ANNA],
+        "weak-algorithm",
+        "3072 to 8192 bits, this one has 2048",
+    ),
+    "a hash floor": ('floor = { hash = "sha384" }', [CARL, ANNA], "weak-algorithm", "uses sha256, and the trust file"),
+    "a purpose": ('purpose = "email-protection"', [ANNA, CARL], "wrong-purpose", "not for email-protection"),
+    "listed intermediates": (
+        'intermediates = "listed"\n',
+        [FRED, CARL],
+        "signer-unknown",
+        "the trust file takes listed ones alone",
+    ),
+}
+
+
+@pytest.mark.parametrize(("more", "signatures", "rule", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_said_against_a_signer(desk, more, signatures, rule, words):
+    fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
+    report = check(trust(desk, more, fred), bundle(*signatures))
+    assert rules(report) == [rule]
+    assert words in report.findings[0].message
+    # Ignored or refused: it does not count either way.
+    report = check(trust(desk, more + '\nother-signers = "ignore"', fred), bundle(*signatures))
+    assert not any(words in one.because for one in report.signatures if one.counts)
+
+
+def test_bounds_of_one_signer(desk):
+    def bounded(line):
+        signers = world.SIGNERS.replace('role = "development"', f'role = "development"\n{line}')
+        return check(trust(desk, signers=signers), bundle(CARL))
+
+    assert bounded("until = 2026-11-24").verdict == "accept"  # the day itself is the last
+    report = bounded("until = 2026-11-23")
+    assert rules(report) == ["signer-expired"]
+    assert "lets carl sign until 2026-11-23" in report.findings[0].message
+    assert bounded('products = ["imager"]').verdict == "accept"
+    report = bounded('products = ["toaster"]')
+    assert rules(report) == ["out-of-scope"]
+    assert "carl may sign toaster, and this bundle is for imager" in report.findings[0].message
+    report = bounded('formats = ["other.bin"]')
+    assert rules(report) == ["out-of-scope"]
+
+
+@pytest.mark.parametrize("brought", [True, False], ids=["brought along", "not brought"])
+def test_listed_intermediates_build_the_chain(desk, brought):
+    fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
+    listed = 'intermediates = "listed"\nintermediate-files = ["intermediate.pem"]'
+    sign = FRED if brought else world.by(common="Fred", issuer="Intermediate")
+    report = check(trust(desk, listed, fred), bundle(sign))
+    assert report.verdict == "accept"
+    assert len(report.signatures[0].chain) == 3
+    assert rules(check(trust(desk, "", fred), bundle(sign))) == (
+        [] if brought else ["signer-unknown", "too-few-signers"]
+    )
+
+
+# --- time ---
+
+OLD = world.by(
+    common="Anna",
+    leaf=signer(common="Anna", start=pki.NOW.replace(year=2020), end=pki.NOW.replace(day=23, hour=12)),
+)
+
+
+def test_time_now_and_released(desk):
+    assert rules(check(trust(desk), bundle(OLD))) == ["signer-expired"]
+    report = check(trust(desk, 'time = "released"'), bundle(OLD, released="2026-11-22"))
+    assert report.verdict == "accept"
+    report = check(trust(desk, 'time = "released"'), bundle(OLD, released="2026-11-24"))
+    assert rules(report) == ["signer-expired"]
+    # A release date to come proves nothing: it is held against now.
+    early = world.by(
+        common="Anna", leaf=signer(common="Anna", start=pki.NOW.replace(year=2027), end=pki.NOW.replace(year=2028))
+    )
+    report = check(trust(desk, 'time = "released"'), bundle(early, released="2027-12-01"))
+    assert rules(report) == ["signer-not-yet-valid"]
+
+
+def test_denied_is_denied_whatever_the_release_date(desk):
+    report = check(trust(desk, 'time = "released"\ndeny = ["root.pem"]'), bundle(OLD, released="2026-11-22"))
+    assert rules(report) == ["signer-denied"]
+
+
+# --- test keys ---
+
+
+def test_keys_for_tests_are_refused_unless_allowed(desk):
+    signers = world.SIGNERS
+    strict = world.policy.parse(world.tomllib.loads("trust = 1\n" + signers), desk / "trust.toml")
+    report = check(strict, bundle(ANNA))
+    assert rules(report) == ["test-key"]
+    assert "a key for tests, which everybody has" in report.findings[0].message
+
+
+# --- k of n ---
+
+EDGES = st.sets(st.tuples(st.sampled_from("abcd"), st.sampled_from("1234")), max_size=10)
+
+
+@given(EDGES, st.tuples(st.sampled_from("abcd"), st.sampled_from("1234")))
+def test_people_are_told_apart_by_keys(edges, extra):
+    found = people(edges)
+    assert len(found) == len(set(found)) <= len({key for _, key in edges})
+    assert set(found) <= {name for name, _ in edges}
+    assert len(found) <= len(people(edges | {extra})) <= len(found) + 1
+    best = max(  # every way to give names keys of their own
+        len({key for _, key in zip(names, keys, strict=True) if (_, key) in edges})
+        for names in [sorted({name for name, _ in edges})]
+        for keys in permutations("1234", len(names))
+    )
+    assert len(found) == best
+
+
+@pytest.mark.parametrize(
+    ("families", "algorithms", "answer"),
+    [
+        ((), (), True),
+        (("ecdsa",), (), True),
+        (("ml-dsa-65",), PQ, True),
+        (("ml-dsa-65", "ml-dsa-87"), PQ, True),
+        (("ml-dsa-65", "rsa"), PQ, False),
+        (("rsa", "ml-dsa-65"), PQ, False),
+        (("rsa", "ml-dsa-65"), CLASSICAL, True),
+        (("ml-dsa-65",), CLASSICAL, False),
+        (("ecdsa", "rsa"), ("rsa",), False),
+        (("ecdsa", "rsa"), ("rsa", "ecdsa"), True),
+        ((), PQ, True),
+    ],
+)
+def test_algorithms(families, algorithms, answer):
+    assert fits(families, algorithms) is answer
+
+
+# --- laws ---
+
+POOL = {
+    "anna": ANNA,
+    "anna's other": ANNA_PQ,
+    "bert": BERT,
+    "carl": CARL,
+    "dora": DORA_PQ,
+    "dora mixed": DORA_MIXED,
+    "eve": EVE,
+    "denied": world.by(common="Gus"),
+    "expired": OLD,
+    "for servers": world.by(common="Bert", leaf=signer(common="Bert", purposes=[pki.SERVER_AUTH])),
+}
+DEMANDS = [
+    "",
+    demand(2, "anna", "bert", "carl"),
+    HYBRID,
+    demand(1, "dora", algorithms=PQ) + demand(2, "anna", "carl", "gus"),
+]
+GUS = '[signers.gus]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Gus,O=TEST ONLY"\n'
+DENY = f'deny = ["sha256:{pki.describe(key("p256", "Gus").public_key()).id}"]\n'
+
+
+def standings(report):
+    return sorted((one.signer, one.key_id, one.standing) for one in report.signatures)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(list(POOL)), unique=True, max_size=4),
+    st.sampled_from(list(POOL)),
+    st.sampled_from(DEMANDS),
+    st.randoms(use_true_random=False),
+)
+def test_laws(desk, names, extra, demands, random):
+    store = trust(desk, DENY + 'other-signers = "ignore"', GUS + demands)
+
+    def judged(chosen):
+        return check(store, bundle(*(POOL[name] for name in chosen)))
+
+    report = judged(names)
+    # Adding a valid signature never turns accept into refuse; so removing one never turns refuse into accept.
+    if extra not in names and report.verdict == "accept":
+        assert judged([*names, extra]).verdict == "accept"
+    # Order never matters.
+    mixed = random.sample(names, len(names))
+    other = judged(mixed)
+    assert (other.verdict, rules(other)) == (report.verdict, rules(report))
+    assert standings(other) == standings(report)
+    # A denied key never counts, and neither do strangers.
+    assert not {"gus", ""} & {one.name for one in report.signatures if one.counts}
+    assert all("gus" not in one.signed for one in report.demands)
+    # An acceptance rests on at least one signature that counts.
+    assert report.verdict != "accept" or any(one.counts for one in report.signatures)
+
+
+# --- every byte of a hybrid-signed bundle ---
+
+
+def test_each_byte_of_a_hybrid_signature_area_flipped(desk):
+    """Every byte of the entries and their lengths; of the rest of the area, which is zero, every 97th."""
+    store = trust(desk, end=HYBRID)
+    data = bundle(ANNA, ANNA_PQ, capacity=8192)
+    assert check(store, data).verdict == "accept"
+    area, head = world.forge.section(data, "signatures"), data[: world.forge.section(data, "signatures").start]
+    entries = [world.forge.signature(data, index) for index in (0, 1)]
+    for place in range(entries[0].start, entries[1].stop):
+        flipped = world.forge.flip(data, place, 1 << (place % 8))
+        spans = [one for one in entries if one.start <= place < one.stop]
+        for one in spans:  # the other signature is as it was, and does not suffice
+            (evidence,) = verify_signatures(head, [flipped[one.start : one.stop]], [one], store, pki.NOW)
+            assert evidence.standing == "refused", hex(place)
+    lengths = [*range(area.start, area.start + 4), *range(entries[0].stop, entries[1].start)]
+    for place in [*lengths, *range(entries[1].stop, area.stop, 97)]:
+        report = world.pipeline.preflight(
+            world.BytesSource(world.forge.flip(data, place, 1 << (place % 8))), trust=store, at=pki.NOW
+        )
+        assert report.verdict == "refuse", hex(place)
