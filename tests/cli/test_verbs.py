@@ -331,7 +331,7 @@ def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
     assert lines[0].endswith("security counter 7")
     assert lines[1].startswith("bundle id sha256:")
     assert lines[2].startswith("signature 0 is there, by CN=Example ")
-    assert lines[3].startswith("signed by CN=Example Signer (TEST ONLY)")
+    assert lines[3].startswith("signed by CN=Example ")
     assert cli("check", "update.bin", *TRUST).code == 0
     assert "removed signature 0, by CN=Example Signer" in cli("sign", "update.bin", "--remove", "0").out
     assert "unsigned" in cli("check", "update.bin", *TRUST).out
