@@ -74,7 +74,7 @@ def read(data: bytes) -> SignedAdvisory:
     except canonical.NotCanonicalError as error:
         raise _malformed(f"its document is not canonical JSON: {error}", HEADER_SIZE + error.offset) from error
     except msgspec.ValidationError as error:
-        raise _malformed(f"its document cannot be used: {explain(error, Advisory)}", HEADER_SIZE) from error
+        raise _malformed(f"its document cannot be used: {explain(error, Advisory, document)}", HEADER_SIZE) from error
     try:
         entries, rest = update_bin.decode_area(data[stop:], stop)
     except LayoutError as error:
