@@ -174,8 +174,8 @@ def lint(
             other_read = read_matrix(other)
             if isinstance(other_read, Unreadable) or other.product != manifest.product or other.kind == "reimage":
                 not_run[other.version] = "its matrix cannot be read, it is a re-image, or it is of another product"
-            elif not _fits(read, other):
-                not_run[other.version] = f"{manifest.version} does not know its version, or orders it otherwise"
+            elif other_read.lead != read.lead or not _fits(read, other):
+                not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
                 against.append(other_read)
         ground = Ground(

@@ -65,6 +65,12 @@ def test_a_new_release_that_does_not_take_the_old_one_makes_it_lose():
     assert ("loses", "5.40.00", "", "same-version", "blocked") in changes
 
 
+def test_changes_are_in_the_order_of_versions():
+    older = {"releases": ["5.10.00", "5.9.00"], "from_": [{"id": "all", "versions": "*"}]}
+    changes, _ = compared(bundle(**older), bundle())
+    assert [source for _, source, *_ in changes] == ["5.9.00", "5.10.00", *CLEAN["releases"]]
+
+
 @given(st.sets(st.sampled_from(CLEAN["releases"])), st.sets(st.sampled_from(CLEAN["releases"])))
 def test_more_blocks_never_gain_and_fewer_never_lose(some, others):
     def blocking(versions):
