@@ -31,7 +31,8 @@ class State(Frozen, frozen=True, kw_only=True):
     shared: tuple[tuple[str, str], ...] | None = None
 
     def __str__(self) -> str:
-        return " with ".join([self.version, *(f"{name} {version}" for name, version in self.shared or ())])
+        beside = " and ".join(f"{name} {version}" for name, version in self.shared or ())
+        return f"{self.version} with {beside}" if beside else self.version
 
 
 class Routes:

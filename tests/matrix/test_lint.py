@@ -4,6 +4,7 @@ import pytest
 
 from bundlekit.matrix.lint import LINTS, lint
 from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import table
 from tests.matrix.world import component, manifest
 
@@ -376,6 +377,21 @@ def test_a_state_that_a_failure_leaves_can_be_stranded_too():
     stranded = [one for one in report.findings if one.rule == "stranded-version"]
     assert [one.subject for one in stranded][:1] == ["5.32.00"]
     assert "nothing leads on from 5.32.00 with storage 3.9.0" in stranded[0].message
+
+
+def test_a_failure_leaves_the_components_that_were_not_to_be_updated():
+    lts = {"works_together": [], "storage": "3.2.0", "releases": [], "from_": [], "released": "2025-01-01"}
+    disk = manifest(
+        {"releases": [], "from": [], "works-together": [], "aliases": {}},
+        version="5.32.00",
+        components=(component("appliance", "5.32.00"), component("disk", "1.0")),
+        includes=(),
+    )
+    both = {"works_together": [{"id": "all", "appliance": "*", "storage": "*", "disk": "*"}]}
+    target = read_matrix(bundle(storage="3.4.0", **both))
+    routes = Routes(target, [read_matrix(disk)], None)
+    assert [str(state) for state in routes.after_failures("5.32.00")] == ["5.32.00 with disk 1.0 and storage 3.4.0"]
+    assert list(Routes(target, [read_matrix(bundle("5.32.00", **lts))], None).after_failures("5.30.02")) == []
 
 
 def test_a_risk_that_reads_otherwise_elsewhere_is_named():
