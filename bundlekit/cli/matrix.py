@@ -11,11 +11,13 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.matrix_graph import export_command, import_command
 from bundlekit.report import json as as_json
+from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
+    from bundlekit.matrix.path import Offer
     from bundlekit.report.text import Line
 
 EXAMPLES = """\b
@@ -59,6 +61,7 @@ def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
 @click.argument("others", nargs=-1, type=common.path_type, metavar="[OTHER BUNDLE...]")
 @trusting
 @click.option("--signed-by", "signers", multiple=True, metavar="KEY", help="The name of a key that signs the release.")
+@click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option(
     "--supported", multiple=True, metavar="VERSION", help="A version in the field; all known ones if not given."
 )
@@ -68,6 +71,7 @@ def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
 def lint(
     release: Path,
     others: tuple[Path, ...],
+    catalogs: tuple[Path, ...],
     trusted: tuple[Path, ...],
     signers: tuple[str, ...],
     supported: tuple[str, ...],
@@ -78,18 +82,31 @@ def lint(
 ) -> int:
     """Look for mistakes in a matrix, and for who gets stranded by it: a version without a way to this release.
 
-    Other bundles are releases that may lie on the way.
+    Other bundles, and those of a catalog, are releases that may lie on the way. A version whose support has
+    ended, by the catalog, is nobody who can be stranded.
     """
     from bundlekit.matrix.lint import lint as lint_matrix
     from bundlekit.report.matrix import lint_lines
 
     trust = common.load_trusted(trusted)
+    at = at or common.now()
+    today = at.date().isoformat()
+    offers: tuple[Offer, ...] = ()
+    if catalogs:
+        from bundlekit.catalog import collect
+
+        collected = collect(catalogs, trust=trust, at=at)
+        offers = collected.offers
+        for one in collected.left_out:
+            click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
+    manifest = common.load_manifest(release, trust)
     report = lint_matrix(
-        common.load_manifest(release, trust),
-        [common.load_manifest(other, trust) for other in others],
-        at=(at or common.now()).date().isoformat(),
+        manifest,
+        [*(common.load_manifest(other, trust) for other in others), *(offer.manifest for offer in offers)],
+        at=today,
         signers=signers or None,
         supported=supported or None,
+        ended=[offer.manifest.version for offer in offers if offer.supported_until and offer.supported_until < today],
         strict=strict,
     )
     _print(report, lint_lines(report), style)

@@ -70,11 +70,12 @@ def read(data: bytes) -> SignedAdvisory:
         raise _malformed(f"its document would have {header.document_size} bytes", 12)
     try:
         document = canonical.decode(data[HEADER_SIZE:stop])
-        advisory = msgspec.convert(document, Advisory, strict=True)
     except canonical.NotCanonicalError as error:
         raise _malformed(f"its document is not canonical JSON: {error}", HEADER_SIZE + error.offset) from error
+    try:
+        advisory = msgspec.convert(document, Advisory, strict=True)
     except msgspec.ValidationError as error:
-        raise _malformed(f"its document cannot be used: {explain(error, Advisory)}", HEADER_SIZE) from error
+        raise _malformed(f"its document cannot be used: {explain(error, Advisory, document)}", HEADER_SIZE) from error
     try:
         entries, rest = update_bin.decode_area(data[stop:], stop)
     except LayoutError as error:

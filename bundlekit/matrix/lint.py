@@ -67,7 +67,7 @@ class Ground:
     ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
     each of them and each model (None: the matrix does not tell models apart); ``detours`` are versions that get
     to the bundle and whose own bundles are not at hand; ``signers`` are the names of the keys that sign the
-    bundle (None: not known); ``supported`` are versions in the field, None: all that are known.
+    bundle (None: not known); ``supported`` are the versions in the field.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Ground:
         *,
         signers: frozenset[str] | None,
         supported: frozenset[str] | None,
+        ended: frozenset[str],
     ) -> None:
         self.read = read
         self.others = others
@@ -84,7 +85,9 @@ class Ground:
         installed = {version for version in versions_named(read) if version < read.own}
         installed |= {version for version in map(self._read_version, others) if version is not None}
         self.versions = sorted(installed)
-        self.supported = [one for one in self.versions if supported is None or one.text in supported]
+        self.supported = [
+            one for one in self.versions if one.text not in ended and (supported is None or one.text in supported)
+        ]
         self.models = models_apart(read)
         self.routes = {model: Routes(read, others, model) for model in self.models}
         self.decisions: dict[tuple[Version, str | None], Decision] = {
@@ -146,14 +149,15 @@ def lint(
     at: str,
     signers: Collection[str] | None = None,
     supported: Collection[str] | None = None,
+    ended: Collection[str] = (),
     strict: bool = False,
 ) -> LintReport:
     """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
 
     ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
     are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle, ``supported`` the
-    versions that must not be stranded (all known ones if not said). Takes time in proportion to releases times
-    entries.
+    versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over. Takes
+    time in proportion to releases times entries.
     """
     read = read_matrix(manifest)
     found = [
@@ -174,15 +178,17 @@ def lint(
             other_read = read_matrix(other)
             if isinstance(other_read, Unreadable) or other.product != manifest.product or other.kind == "reimage":
                 not_run[other.version] = "its matrix cannot be read, it is a re-image, or it is of another product"
-            elif not _fits(read, other):
-                not_run[other.version] = f"{manifest.version} does not know its version, or orders it otherwise"
+            elif other_read.lead != read.lead or not _fits(read, other):
+                not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
                 against.append(other_read)
+        against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         ground = Ground(
             read,
             against,
             signers=None if signers is None else frozenset(signers),
             supported=None if supported is None else frozenset(supported),
+            ended=frozenset(ended),
         )
         if signers is None and read.trusted_keys:
             not_run[source_cannot_verify.name] = "it is not known which keys sign the bundle (--signed-by)"

@@ -31,7 +31,8 @@ class State(Frozen, frozen=True, kw_only=True):
     shared: tuple[tuple[str, str], ...] | None = None
 
     def __str__(self) -> str:
-        return " with ".join([self.version, *(f"{name} {version}" for name, version in self.shared or ())])
+        beside = " and ".join(f"{name} {version}" for name, version in self.shared or ())
+        return f"{self.version} with {beside}" if beside else self.version
 
 
 class Routes:
@@ -129,9 +130,7 @@ class Routes:
             counter=known.manifest.counter if known else None,
             includes=known.manifest.includes if known else None,
         )
-        decision = decide(bundle.manifest, appliance, matrix=bundle)
-        moves = any(one.kind in ("upgrade", "undecided") and one.component == bundle.lead for one in decision.rulings)
-        return moves and not decision.whole.refused
+        return not decide(bundle.manifest, appliance, matrix=bundle).whole.refused
 
     def _spoken_against(self, bundle: ReadMatrix, state: State) -> bool:
         """Whether any other matrix in hand has withdrawn the bundle, or knows the state as a dead end."""

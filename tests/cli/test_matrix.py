@@ -103,6 +103,24 @@ def test_lint_exits_as_check_does(cli, ship):
     assert cli("matrix", "lint", untested, "--strict").code == 0  # what is only worth a look refuses nothing
 
 
+def test_lint_takes_the_releases_and_the_days_of_support_from_a_catalog(cli, ship):
+    catalog = ("matrix", "lint", "5.40.00.bin", "--catalog", "releases", "--trust", "keys/root.pem")
+    closed = 'releases = ["5.10.00"]\n[[from]]\nid = "up"\nversions = "5.10.00"\n'
+    for version, day in (("5.30.02", "2027-01-01"), ("5.32.00", "2028-01-01")):
+        bundle = ship(version, closed, released="2026-01-01")
+        assert cli("catalog", "add", "releases", bundle, "--supported-until", day).code == 0
+    ship("5.40.00", MATRIX + BLOCK.replace("5.32.00", "5.30.02"))
+    result = cli(*catalog, "--at", "2027-01-01")
+    assert result.code == 1
+    assert "stranded-version: 5.30.02 is stranded" in result.out
+    assert "against 5.30.02, 5.32.00" in result.out
+    assert "5.30.02 is stranded" not in cli(*catalog, "--at", "2027-01-02").out
+    cli("keygen", "others")
+    foreign = cli("matrix", "lint", "5.40.00.toml", *catalog[3:5], "--trust", "others/root.pem")
+    assert "not used: 5.30.02.bin: " in foreign.err
+    assert "against" not in foreign.out
+
+
 def test_check_runs_the_lint_and_warns(cli, ship):
     trust = ("--trust", "keys/root.pem")
     bundle = ship("5.40.00", MATRIX + BLOCK)

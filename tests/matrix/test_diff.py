@@ -65,6 +65,18 @@ def test_a_new_release_that_does_not_take_the_old_one_makes_it_lose():
     assert ("loses", "5.40.00", "", "same-version", "blocked") in changes
 
 
+def test_changes_are_in_the_order_of_versions():
+    older = {"releases": ["5.10.00", "5.9.00"], "from_": [{"id": "all", "versions": "*"}]}
+    for old, new in ((bundle(**older), bundle()), (bundle(), bundle(**older))):
+        assert [source for _, source, *_ in compared(old, new)[0]] == ["5.9.00", "5.10.00", *CLEAN["releases"]]
+
+
+def test_who_has_another_build_of_the_old_release_is_there_too():
+    newer = NEWER | {"releases": [*CLEAN["releases"], "5.40.00-7"]}
+    changes, _ = compared(bundle(), bundle("5.41.00", **newer))
+    assert ("differs", "5.40.00-7", "", "same-version-other-build", "upgrade") in changes
+
+
 @given(st.sets(st.sampled_from(CLEAN["releases"])), st.sets(st.sampled_from(CLEAN["releases"])))
 def test_more_blocks_never_gain_and_fewer_never_lose(some, others):
     def blocking(versions):

@@ -4,6 +4,7 @@ import pytest
 
 from bundlekit.matrix.lint import LINTS, lint
 from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import table
 from tests.matrix.world import component, manifest
 
@@ -20,8 +21,11 @@ def bundle(version="5.40.00", *, storage="", released="2026-11-23", **matrix):
     parts = (component("appliance", version),)
     parts += (component("storage", storage),) if storage else ()
     keys = {key.replace("_", "-").rstrip("-"): value for key, value in matrix.items()}
-    fields = {key: keys.pop(key) for key in ("kind", "expires", "models", "product") if key in keys}
-    return manifest(CLEAN | keys, version=version, components=parts, released=released, includes=(), **fields)
+    fields = {
+        key: keys.pop(key) for key in ("kind", "expires", "models", "product", "counter", "includes") if key in keys
+    }
+    fields = {"version": version, "components": parts, "released": released, "includes": ()} | fields
+    return manifest(CLEAN | keys, **fields)
 
 
 def said(*args, at=AT, **kwargs):
@@ -32,6 +36,7 @@ def test_a_clean_matrix_has_nothing_to_say():
     assert said(bundle()) == []
 
 
+MODELS = ("im-100", "im-200")
 BLOCK_LAST = {"id": "KB-1", "versions": "5.32.00", "reason": "Bad."}
 WHEN = {"fact": "disk", "is": "old"}
 ROWS = {
@@ -58,6 +63,13 @@ ROWS = {
     "dead end with reason": (
         {"dead_end": [{"id": "end", "versions": "5.20.00", "reason": "Old boot loader."}]},
         [("left-behind", "info", "", "end")],
+    ),
+    "dead end without reason, whatever stop there is": (
+        {
+            "dead_end": [{"id": "end", "versions": "5.20.00"}],
+            "stop": [{"id": "via", "versions": "<=5.20.03", "via": "5.32.00"}],
+        },
+        [("stranded-version", "error", "5.20.00", "end"), ("reason-missing", "warning", "", "end")],
     ),
     "no source": (
         {"from_": []},
@@ -94,6 +106,14 @@ ROWS = {
             ]
         },
         [("overlapping-ranges", "warning", "", "two")],
+    ),
+    "sources for two models are no overlap": (
+        {"from_": [{"id": f"for-{model}", "versions": "*", "models": [model], "tested": "Q"} for model in MODELS]},
+        [],
+    ),
+    "a re-image is no overlap": (
+        {"from_": [*CLEAN["from"], {"id": "image", "versions": ">=5.20.00", "method": "reimage", "tested": "Q"}]},
+        [("unused-entry", "warning", "", "image")],
     ),
     "an edge within a range is no overlap": (
         {
@@ -161,6 +181,14 @@ ROWS = {
     "any version": (
         {"from_": [{"id": "rolling", "versions": "*", "unlisted": True, "tested": "Q"}]},
         [("unlisted-source", "info", "", "rolling")],
+    ),
+    "any version, none of them known": (
+        {"releases": [], "from_": [{"id": "any", "versions": "*", "unlisted": True, "tested": "Q"}]},
+        [("unlisted-source", "info", "", "any")],
+    ),
+    "an empty range of what works together": (
+        {"works_together": [{"id": "none", "appliance": "<5.20.00, >5.30.00", "storage": "*"}]},
+        [("manifest-inconsistent", "error", "", "none")],
     ),
     "empty range": (
         {"block": [{"id": "KB", "versions": ">5.32.00, <5.20.00", "reason": "Bad."}]},
@@ -252,7 +280,7 @@ def test_another_bundle_shows_the_way_or_that_there_is_none():
     ("changes", "at"),
     [
         ({"expires": "2026-11-30"}, AT),
-        ({"released": "2027-01-01"}, AT),
+        ({"released": "2026-06-01"}, "2026-01-01"),
         ({"withdrawn": [{"id": "gone", "versions": "5.20.03", "reason": "Bad."}]}, AT),
         ({"kind": "reimage"}, AT),
         ({"product": "other"}, AT),
@@ -270,6 +298,59 @@ def test_a_release_that_another_matrix_has_withdrawn_is_no_way():
     gone = {"withdrawn": [{"id": "gone", "versions": "5.20.03", "reason": "Bad."}]}
     assert said(bundle(**LATE), [bridge, *closed]) == []
     assert said(bundle(**LATE, **gone), [bridge, *closed]) == [("stranded-version", "error", "5.20.00", "")]
+
+
+def test_a_version_that_another_matrix_calls_a_dead_end_goes_nowhere():
+    other = bundle(
+        "5.20.03", released="2024-01-01", **BRIDGE, dead_end=[{"id": "end", "versions": "5.20.00", "reason": "Old."}]
+    )
+    closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][2:]]
+    assert said(bundle(), [other, *closed]) == [("stranded-version", "error", "5.20.00", "rolling")]
+
+
+def test_a_stop_whose_bundle_refuses_is_no_way():
+    stop = {"stop": [{"id": "via", "versions": "5.20.00", "via": "5.20.03"}]}
+    closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][1:]]
+    assert said(bundle(**stop)) == []
+    assert said(bundle(**stop), closed) == [("stranded-version", "error", "5.20.00", "via")]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"includes": ["HF-9"]}, {"counter": 8}, {"released": "2026-11-24"}], ids=["fix", "counter", "later"]
+)
+def test_what_a_bundle_that_is_installed_brought_is_not_lost(changes):
+    last = {"released": "2025-01-01", "releases": [], "from_": []}
+    assert said(bundle(), [bundle("5.32.00", **last)]) == []
+    assert said(bundle(), [bundle("5.32.00", **last | changes)]) == [
+        ("stranded-version", "error", "5.32.00", "rolling")
+    ]
+
+
+def test_a_later_release_is_nobody_who_has_to_get_here():
+    assert said(bundle(), [bundle("5.50.00", releases=[], from_=[])]) == []
+
+
+def test_a_bundle_that_has_no_place_in_the_order_is_not_used():
+    listed = {"order": "listed", "from_": [{"id": "all", "versions": "*", "tested": "Q"}]}
+    storage = manifest(
+        {"releases": [], "from": [], "works-together": [], "aliases": {}},
+        version="3.4.0",
+        components=(component("storage", "3.4.0"),),
+    )
+    report = lint(bundle(**listed), [bundle("5.31.00", released="2024-01-01"), storage], at=AT)
+    assert set(report.not_run) == {"5.31.00", "3.4.0"}
+    assert report.against == ()
+
+
+def test_what_brings_no_appliance_leaves_nothing_to_fit():
+    matrix = {
+        "releases": ["3.3.0"],
+        "from": [{"id": "all", "versions": "*", "tested": "Q"}],
+        "works-together": [],
+        "aliases": {},
+    }
+    parts = (component("storage", "3.4.0"), component("disk", "1.0"))
+    assert said(manifest(matrix, version="3.4.0", components=parts, includes=())) == []
 
 
 def test_only_supported_versions_count_as_stranded():
@@ -298,6 +379,21 @@ def test_a_state_that_a_failure_leaves_can_be_stranded_too():
     assert "nothing leads on from 5.32.00 with storage 3.9.0" in stranded[0].message
 
 
+def test_a_failure_leaves_the_components_that_were_not_to_be_updated():
+    lts = {"works_together": [], "storage": "3.2.0", "releases": [], "from_": [], "released": "2025-01-01"}
+    disk = manifest(
+        {"releases": [], "from": [], "works-together": [], "aliases": {}},
+        version="5.32.00",
+        components=(component("appliance", "5.32.00"), component("disk", "1.0")),
+        includes=(),
+    )
+    both = {"works_together": [{"id": "all", "appliance": "*", "storage": "*", "disk": "*"}]}
+    target = read_matrix(bundle(storage="3.4.0", **both))
+    routes = Routes(target, [read_matrix(disk)], None)
+    assert [str(state) for state in routes.after_failures("5.32.00")] == ["5.32.00 with disk 1.0 and storage 3.4.0"]
+    assert list(Routes(target, [read_matrix(bundle("5.32.00", **lts))], None).after_failures("5.30.02")) == []
+
+
 def test_a_risk_that_reads_otherwise_elsewhere_is_named():
     risk = {"id": "OldDisk", "when": WHEN, "reason": "It stops."}
     other = bundle("5.32.00", released="2025-01-01", releases=["5.30.02"], risk=[risk | {"reason": "It burns."}])
@@ -321,6 +417,14 @@ def test_the_table_has_a_row_for_each_version_and_model():
     ]
     assert [row.decision for row in rows[-4:]] == ["upgrade", "blocked", "same-version", "same-version"]
     assert [row.tested for row in rows[-4:]] == ["QA-1", "", "", ""]
+
+
+def test_the_table_says_what_only_a_state_could_answer_and_names_edges_that_are_not_listed():
+    edge = {"id": "edge", "versions": "5.31.00", "unlisted": True}
+    rows = table(read_matrix(bundle(from_=[*CLEAN["from"], edge]))).rows
+    assert [row.source for row in rows] == ["5.20.00", "5.20.03", "5.30.02", "5.31.00", "5.32.00", "5.40.00"]
+    assert "the security counter" in rows[0].not_judged
+    assert rows[-1].not_judged == ()
 
 
 def test_without_a_list_the_table_has_every_version_that_is_named():

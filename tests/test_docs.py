@@ -1,0 +1,57 @@
+"""The pages say what is true: versions compare as they say, and each rule of the lint is listed with its severity."""
+
+import itertools
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bundlekit
+from bundlekit.layout import advisory
+from bundlekit.matrix.lint import LINTS
+from bundlekit.model.matrix import DeclaredScheme
+from bundlekit.versions import scheme_named
+
+DOCS = Path(bundlekit.__file__).parent / "docs"
+VERSIONS = (DOCS / "versions.md").read_text(encoding="utf-8")
+VENDORS = re.findall(r"^### (.+)\n\n((?: {4}.+\n)+)\n {4}(.+)$", VERSIONS, re.MULTILINE)
+
+FIXED = [
+    (name, rising.rstrip(".;,"))
+    for name, text in re.findall(r"^ {4}(pep440|semver|dotted) ((?:.+\n)(?: {8,}.+\n)*)", VERSIONS, re.MULTILINE)
+    for rising in re.findall(r"\S+(?: < \S+)+", text)
+]
+
+
+def test_what_is_shown_is_found():
+    assert [name for name, _ in FIXED] == ["pep440", "semver", "dotted"]
+    assert [vendor for vendor, *_ in VENDORS] == ["Cisco", "Palo Alto", "Juniper", "balena"]
+
+
+@pytest.mark.parametrize(("vendor", "declaration", "rising"), VENDORS, ids=[vendor for vendor, *_ in VENDORS])
+def test_versions_compare_as_the_page_says(vendor, declaration, rising):
+    fields = tomllib.loads(declaration.replace("    ", ""))
+    declared = DeclaredScheme(**{key.replace("-", "_"): tuple(value) for key, value in fields.items()})
+    scheme = scheme_named("declared", declared)
+    versions = [scheme.parse(text) for text in rising.split(" < ")]
+    assert len(versions) > 3
+    assert all(one < other for one, other in itertools.pairwise(versions))
+
+
+@pytest.mark.parametrize(("name", "rising"), FIXED, ids=[name for name, _ in FIXED])
+def test_versions_of_the_fixed_schemes_compare_as_the_page_says(name, rising):
+    versions = [scheme_named(name).parse(text) for text in rising.split(" < ")]
+    assert all(one < other for one, other in itertools.pairwise(versions))
+
+
+def test_every_rule_of_the_lint_is_listed():
+    page = (DOCS / "matrix.md").read_text(encoding="utf-8")
+    assert re.findall(r"^ {4}(\S+) +(error|warning|info) ", page, re.MULTILINE) == [
+        (rule.name, rule.severity) for rule in LINTS
+    ]
+
+
+def test_the_advisories_page_has_the_magic():
+    page = (DOCS / "advisories.md").read_text(encoding="utf-8")
+    assert " ".join(f"{byte:02x}" for byte in advisory.MAGIC) in page
