@@ -19,6 +19,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.files import whole_file
 from bundlekit.layout import reader
 from bundlekit.matrix import path as planner
+from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.decide import STRICT
 from bundlekit.matrix.path import Offer
 from bundlekit.matrix.read import Unreadable, read_matrix
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundlekit.matrix.path import State
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.decision import Policy
     from bundlekit.model.path import Path as Way
     from bundlekit.report.model import Report
@@ -113,17 +115,23 @@ def read_index(catalog: Path) -> Index:
     return index
 
 
-def collect(places: Iterable[Path], *, trust: TrustStore | None = None, at: dt.datetime | None = None) -> Collected:
+def collect(
+    places: Iterable[Path],
+    *,
+    trust: TrustStore | None = None,
+    advice: Advice | None = None,
+    at: dt.datetime | None = None,
+) -> Collected:
     """The bundles at ``places``: bundle files, catalogs, or folders with ``*.bin`` files.
 
     Each head is judged as by `pipeline.preflight`; with ``trust``, what is not accepted is left out, without it
-    only what is refused anyway. ConfigError if a place has no bundles.
+    only what is refused anyway. ``advice`` restricts the bundles of its product. ConfigError if a place has no bundles.
     """
     offers: dict[str, Offer] = {}
     left_out = []
     for source_of, entry in _sources(places):
         with source_of as source:
-            found = _offer(source, entry, trust, at)
+            found = _offer(source, entry, trust, advice, at)
         if isinstance(found, Obstacle):
             left_out.append(found)
         else:
@@ -138,15 +146,19 @@ def find_path(
     *,
     trust: TrustStore | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     at: dt.datetime | None = None,
 ) -> Way:
     """The shortest way from ``start`` to ``goal`` by the bundles at ``places``; see `collect` and `matrix.path`.
 
-    Without ``trust`` the path says that it is not verified.
+    Without ``trust`` the path says that it is not verified. ``policy`` and ``advice`` are as in `pipeline.check`.
     """
-    found = collect(places, trust=trust, at=at)
+    found = collect(places, trust=trust, advice=advice, at=at)
     return replace(
-        planner.find_path(found.offers, start, goal, policy), verified=trust is not None, left_out=found.left_out
+        planner.find_path(found.offers, start, goal, policy),
+        verified=trust is not None,
+        left_out=found.left_out,
+        advisories=advice.use if advice else None,
     )
 
 
@@ -167,11 +179,15 @@ def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[So
             yield closing(FileSource(place)), None
 
 
-def _offer(source: Source, entry: Entry | None, trust: TrustStore | None, at: dt.datetime | None) -> Offer | Obstacle:
+def _offer(
+    source: Source, entry: Entry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
+) -> Offer | Obstacle:
     report = pipeline.preflight(source, trust=trust, at=at)
     manifest = reader.read(source).manifest
     if report.verdict == "refuse" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
         return _unusable(source.name, report)
+    if advice and advice.advisory.product == manifest.product:
+        manifest = restricted(manifest, advice.advisory)
     matrix = read_matrix(manifest)
     if isinstance(matrix, Unreadable):
         return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)

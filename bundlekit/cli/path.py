@@ -36,6 +36,8 @@ Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or n
 @click.option(
     "--accept-risk", "accepted", type=common.AcceptedRisk(), multiple=True, help="Accept this risk; see `check`."
 )
+@click.option("--advisories", type=common.path_type, help="What was learnt since; see `check`.")
+@click.option("--advisory-serial-at-least", "serial_at_least", type=click.IntRange(0), default=0, help="See `check`.")
 @click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
 @click.option(
     "--format", "style", type=click.Choice(["text", "json", "svg", "mermaid"]), default="text", show_default=True
@@ -50,6 +52,8 @@ def command(
     appliance: Path | None,
     goal: str,
     accepted: tuple[Acceptance, ...],
+    advisories: Path | None,
+    serial_at_least: int,
     at: dt.datetime | None,
     style: str,
     output: Path | None,
@@ -63,8 +67,8 @@ def command(
     if bool(graph) == bool(bundles or catalogs):
         raise click.UsageError("either bundles (or --catalog) or --graph is needed")
     if graph:
-        if version is None or appliance or trusted:
-            raise click.UsageError("--graph needs --from, and takes neither --appliance nor --trust")
+        if version is None or appliance or trusted or advisories:
+            raise click.UsageError("--graph needs --from, and takes no --appliance, --trust or --advisories")
         from bundlekit.matrix.graph import load_graph
         from bundlekit.matrix.graph_path import find_graph_path
 
@@ -78,12 +82,19 @@ def command(
         states = common.load_appliances(appliance)
         if len(states) > 1:
             raise click.UsageError(f"{appliance} has {len(states)} states; a path is for one pair")
+        trust = common.load_trusted(trusted)
+        advice = None
+        if advisories:
+            from bundlekit.advisories import load_advisory
+
+            advice = load_advisory(advisories, trust=trust, at=at, serial_at_least=serial_at_least)
         way = find_path(
             (*bundles, *catalogs),
             states[0] if states else version or "",
             goal,
-            trust=common.load_trusted(trusted),
+            trust=trust,
             policy=Policy(accepted_risks=accepted),
+            advice=advice,
             at=at,
         )
     common.write(_rendered(way, style, coloured=output is None and common.colours(sys.stdout)), output)

@@ -104,7 +104,7 @@ class _Search:
         )
         self.offers = _with_restrictions(newest_first)
         self.goal = goal
-        self.policy = policy
+        self.policies = [_for_bundle(policy, one.id) for one in self.offers]
         self.goals = {rank for rank, one in enumerate(self.offers) if _parse(one.matrix, goal) == one.matrix.own}
         self.latest = _latest_of_stops(self.offers)
         self.weights = [20 + _entries(one.matrix) for one in self.offers]
@@ -121,10 +121,10 @@ class _Search:
                 "the search for a path has not come to an end within its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
-        matrix = self.offers[rank].matrix
+        matrix, policy = self.offers[rank].matrix, self.policies[rank]
         if isinstance(state, str):
-            return decide_from(matrix.manifest, state, self.policy, matrix=matrix)
-        return decide(matrix.manifest, state, self.policy, matrix=matrix)
+            return decide_from(matrix.manifest, state, policy, matrix=matrix)
+        return decide(matrix.manifest, state, policy, matrix=matrix)
 
     def is_there(self, start: State) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
@@ -217,6 +217,11 @@ class _Search:
             return True
         own, wanted = _parse(self.judge, offer.manifest.version), _parse(self.judge, self.goal)
         return own is not None and wanted is not None and here < own < wanted
+
+
+def _for_bundle(policy: Policy, identity: str) -> Policy:
+    """The policy without the risks that were accepted for another bundle."""
+    return replace(policy, accepted_risks=tuple(one for one in policy.accepted_risks if one.bundle in ("", identity)))
 
 
 def _nothing_moves(decision: Decision) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
+from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.primitives import Frozen
 
 
@@ -66,7 +67,8 @@ class Path(Frozen, frozen=True, kw_only=True):
     the version nearest to the wanted one that can be reached (None: it cannot be told), ``hops`` the way there, and
     ``obstacles`` say what blocks the rest. ``verified``: every bundle on the way is vouched for by somebody
     trusted; None where there are no bundles, in a plain update graph. ``left_out`` are bundles that could not
-    be used, ``accepted`` the names of risks that were accepted, ``not_judged`` what remained open.
+    be used, ``accepted`` the names of risks that were accepted, ``not_judged`` what remained open,
+    ``advisories`` which advisories were used (None: none were).
     """
 
     from_: str = field(name="from")
@@ -80,3 +82,4 @@ class Path(Frozen, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     not_judged: tuple[str, ...] = ()
     left_out: tuple[Obstacle, ...] = ()
+    advisories: AdvisoryUse | None = None

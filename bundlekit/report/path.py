@@ -57,6 +57,10 @@ def _lines(path: Path) -> Iterator[Line]:
         yield from _obstacle("blocked", obstacle, "bad")
     for obstacle in path.left_out:
         yield from _obstacle("left out", obstacle, "doubtful")
+    if path.verified is not None:
+        used = path.advisories
+        serial = f"serial {used.serial} of {used.issued}, good until {used.until}" if used else "none"
+        yield Line(f"  advisories {serial}", "quiet")
     if path.found and path.not_judged:
         yield Line(f"  not judged {'; '.join(path.not_judged)}", "quiet")
     yield _verdict(path)

@@ -15,6 +15,7 @@ from fixtures import forge
 from fixtures.make_keys import KEYS
 from tests.matrix.graphs import shared
 
+SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
 TRUST = ("--trust", KEYS / "trust", "--at", forge.AT)
 
 
@@ -163,6 +164,50 @@ def test_from_a_version(cli, folder):
     assert result.code == 0
     assert "1. 1.0 -> 2.0  mc2.bin, appliance, rolling, 30 min" in result.out
     assert "not judged" in result.out
+
+
+# --- what was learnt since, and a new key ---
+
+TRUST_2 = ("--trust", "keys/root.pem", "--at", "2026-12-05")
+OLD = 'releases = ["5.20.00", "5.30.00", "5.32.00"]\n'
+ADVISORY = """\
+advisory = 1
+product = "imager"
+serial = 4
+issued = 2026-12-01
+until = 2027-03-01
+[[withdrawn]]
+id = "ADV-18"
+versions = "5.30.00"
+reason = "It loses data."
+"""
+
+
+def test_advisories_take_a_release_out_of_the_path(cli, ship):
+    ship("5.30.00", OLD + '[[from]]\nid = "a"\nversions = "5.20.00"\nminutes = 1\n')
+    ship("5.32.00", OLD + '[[from]]\nid = "a"\nversions = "5.20.00"\nminutes = 9\n')
+    ship("5.40.00", OLD + '[[from]]\nid = "a"\nversions = ">=5.30.00"\n')
+    Path("ADVISORY.toml").write_text(ADVISORY)
+    assert cli("advisory", "build", "ADVISORY.toml", "-o", "adv", *SIGN).code == 0
+    asked = ("path", "5.30.00.bin", "5.32.00.bin", "5.40.00.bin", *TRUST_2, "--from", "5.20.00", "--to", "5.40.00")
+    plain, advised = cli(*asked), cli(*asked, "--advisories", "adv")
+    assert (plain.code, advised.code) == (0, 0)
+    assert "  1. 5.20.00 -> 5.30.00" in plain.out
+    assert "advisories none" in plain.out
+    assert "  1. 5.20.00 -> 5.32.00" in advised.out
+    assert "advisories serial 4 of 2026-12-01" in advised.out
+    way = json.loads(cli(*asked, "--advisories", "adv", "--format", "json").out)
+    assert way["advisories"]["serial"] == 4
+
+
+def test_a_new_key_comes_by_a_bridge_release(cli, ship):
+    keys = 'trusted-keys = { "5.20" = ["release-2019"], "5.30" = ["release-2019", "release-2027"] }\n'
+    ship("5.30.00", OLD + keys + '[[from]]\nid = "a"\nversions = "5.20.00"\nkeys = ["release-2019"]\n')
+    ship("5.40.00", OLD + keys + '[[from]]\nid = "a"\nversions = "<5.40"\nkeys = ["release-2027"]\n')
+    asked = ("path", "5.30.00.bin", "5.40.00.bin", *TRUST_2, "--from", "5.20.00", "--to", "5.40.00", "--format", "json")
+    assert [hop["to"] for hop in json.loads(cli(*asked).out)["hops"]] == ["5.30.00", "5.40.00"]
+    without = json.loads(cli(asked[0], *asked[2:]).out)
+    assert [obstacle["kind"] for obstacle in without["obstacles"]] == ["cannot-verify"]
 
 
 # --- the catalog ---
