@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from bundlekit.errors import BundlekitError, VersionError
 from bundlekit.matrix.decide import STRICT, decide, decide_from
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
+from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.path import Hop, Move, Obstacle, Path
 from bundlekit.model.primitives import Frozen
@@ -350,7 +351,7 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
     for offer in offers:
         kin.setdefault(_kinship(offer.matrix), []).append(offer.matrix)
     stops, withdrawn, dead_ends = (
-        {kinship: _merged(getattr(matrix, field) for matrix in matrices) for kinship, matrices in kin.items()}
+        {kinship: _merged(_for_all(getattr(matrix, field)) for matrix in matrices) for kinship, matrices in kin.items()}
         for field in ("stops", "withdrawn", "dead_ends")
     )
     taken_over = sum(len(stops[_kinship(offer.matrix)]) for offer in offers)
@@ -369,7 +370,7 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
             matrix,
             stops=_merged((matrix.stops, above)),
             withdrawn=withdrawn[kinship],
-            dead_ends=dead_ends[kinship],
+            dead_ends=_merged((matrix.dead_ends, dead_ends[kinship])),
             blocks=_merged(one.blocks for one in twins),
             risks=_merged(one.risks for one in twins),
         )
@@ -379,6 +380,11 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
 
 def _kinship(matrix: ReadMatrix) -> object:
     return matrix.manifest.product, matrix.lead, matrix.own.scheme
+
+
+def _for_all(entries: Iterable[Any]) -> Iterator[Any]:
+    """The entries that hold for other releases too: what an advisory says of the way into some is in their own."""
+    return (one for one in entries if not isinstance(one.entry, AdvisoryStop | AdvisoryDeadEnd))
 
 
 def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError
-from bundlekit.matrix import decide, decide_from
+from bundlekit.matrix import decide, decide_from, read_matrix
 from bundlekit.matrix import path as paths
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.path import find_path
+from bundlekit.model.advisory import AdvisoryStop
 from bundlekit.model.decision import Acceptance, Policy
 from tests.matrix.graphs import cases, shared
 from tests.matrix.offers import anything, offer
@@ -254,6 +255,15 @@ def test_what_any_matrix_restricts_counts(restriction, kind):
     way = find_path([plain, newer], "5.30.02", "5.32.00")
     assert not way.found
     assert way.obstacles[0].kind == kind
+
+
+def test_what_an_advisory_says_of_one_release_does_not_restrict_another():
+    into = [AdvisoryStop(id="s", versions="*", via="5.31.00", into="5.40.00")]
+    advised = offer("5.40.00", anything())
+    manifest = replace(advised.manifest, matrix=replace(advised.manifest.matrix, stops=tuple(into)))
+    offers = [replace(advised, matrix=read_matrix(manifest)), offer("5.32.00", anything())]
+    assert find_path(offers, "5.20.00", "5.32.00").found
+    assert stations(find_path(offers, "5.20.00", "5.40.00")) == ["5.32.00", "5.40.00"]
 
 
 def test_another_product_restricts_nothing_and_is_no_hop():
