@@ -12,8 +12,9 @@ from bundlekit.model.manifest import Manifest
 from bundlekit.model.path import Path
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
+from bundlekit.update.plan import Plan
 
-FILES: Final = {"manifest": Manifest, "state": Appliance}
+FILES: Final = {"manifest": Manifest, "state": Appliance, "plan": Plan}
 OUTPUTS: Final = {
     "report": Report,
     "inspection": Inspection,

@@ -26,6 +26,7 @@ VERBS: Final = {
     "matrix": "Look at an upgrade matrix before it ships: its table, its mistakes, what it changes.",
     "path": "Find the way from an installed version to a wanted one.",
     "preflight": "Judge head and signatures only, in a moment, whatever the size.",
+    "rehearse": "Run an update plan against simulated appliances, with a fault at every position.",
     "schema": "Print the JSON Schema of a file or an output.",
     "sign": "Sign a bundle in place, or attach a signature made elsewhere.",
 }

@@ -183,9 +183,9 @@ class History:
 
     @property
     def hold_at_target(self) -> bool:
-        """Whether a component, asked last, said that the pair is on hold."""
+        """Whether a component, asked last, said that the pair is on hold, or the state did."""
         answers = (self.tally("probe", step).answer for step in self.job.targets)
-        return any(answer is not None and bool(answer.hold) for answer in answers)
+        return bool(self.job.hold) or any(answer is not None and bool(answer.hold) for answer in answers)
 
     def explains(self, step: str, answer: Answer) -> str:
         """Why the records cannot explain what this probe saw; empty if they can.

@@ -18,7 +18,7 @@ class Payload(Protocol):
 
     @property
     def bundle_id(self) -> str:
-        """SHA-256 of the head, in hex."""
+        """The bundle id: ``sha256:`` and the digest of the head, in hex."""
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
         """A staged copy of what is stored under ``label``, verified chunk by chunk as it was copied.
@@ -67,7 +67,9 @@ class Job(Frozen, frozen=True, kw_only=True):
     components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
     but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
     ``counter_before`` what the state says the pair has; ``free`` is what must be free, in bytes by place.
-    ``repair`` lets a run start on hold and on a half-written step behind the commit point.
+    ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
+    why the state says that the pair is on hold. ``repair`` lets a run start on hold and on a half-written step
+    behind the commit point.
     """
 
     plan: Plan
@@ -80,6 +82,9 @@ class Job(Frozen, frozen=True, kw_only=True):
     counter: int = 0
     counter_before: int | None = None
     free: dict[str, int] = {}
+    minutes: int | None = None
+    revert_minutes: int | None = None
+    hold: str = ""
     repair: bool = False
 
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -134,6 +139,9 @@ def bind(
         counter=manifest.counter,
         counter_before=appliance.counter,
         free=manifest.requirements.free,
+        minutes=manifest.impact.minutes,
+        revert_minutes=manifest.impact.revert_minutes,
+        hold=appliance.hold or "",
         repair=repair,
     )
 

@@ -7,9 +7,8 @@ Another product updates its standby first, keeps other versions, waits longer: i
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 from bundlekit.config import convert, load_toml, parse_duration
@@ -214,8 +213,3 @@ def problems(plan: Plan) -> list[str]:
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")
     return found
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of PLAN.toml (the TOML document as JSON)."""
-    return msgspec.json.schema(Plan)

@@ -154,6 +154,8 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
         return seen
     if seen.hold and not h.held:
         return _fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+    if h.job.hold and not h.held:
+        return _fail(h, now, move, f"the state says that the pair is on hold: {h.job.hold}")
     match h.before.get(move.step):
         case "old" | "new":
             return None
