@@ -165,3 +165,9 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
         if bundle.bundle_id != report.id:
             raise ChangedWhileReadError(f"{file}: its head was changed while it was judged")
         yield bundle
+
+
+def claimed_id(file: str | Path) -> str | None:
+    """The bundle id of ``file``, nothing of it verified; None if its head cannot be read."""
+    with FileSource(file) as source:
+        return reader.read(source).id

@@ -43,7 +43,7 @@ class Instant(Frozen, frozen=True, kw_only=True):
 class Answer(Frozen, frozen=True, kw_only=True):
     """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
 
-    ``describe`` fills identity, version, reverts, counter and free; ``verify`` and ``probe`` fill version;
+    ``describe`` fills identity, version, reverts, counter, free and facts; ``verify`` and ``probe`` fill version;
     ``probe`` reads back what earlier hooks wrote to the target: ``fence`` (the highest seen), ``committed``
     (the run whose commit point it has passed) and ``hold`` (why the pair is on hold).
     """
@@ -55,6 +55,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
     reverts: bool | None = None
     counter: int | None = None
     free: dict[str, int] = {}
+    facts: dict[str, str] = {}
     fence: int | None = None
     committed: str | None = None
     hold: str | None = None

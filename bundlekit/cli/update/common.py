@@ -1,0 +1,202 @@
+"""What the verbs of ``bundlekit update`` share: options, the controller, and how an outcome is told."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import view
+from bundlekit.errors import ConfigError
+from bundlekit.report import json as as_json
+from bundlekit.report import text as as_text
+from bundlekit.report.escape import escape
+from bundlekit.update.bundle import NotAcceptedError
+from bundlekit.update.casefile import LOGS
+from bundlekit.update.clock import SystemClock
+from bundlekit.update.controller import Controller
+from bundlekit.update.executor import refusal
+from bundlekit.update.history import History
+from bundlekit.update.lock import PairBusyError
+from bundlekit.update.outcome import EXIT_CODES, message, text
+from bundlekit.update.plan import PAIR, Plan, load_plan
+from bundlekit.update.records import JournalDamagedError, JournalError, Outcome, Record, WayOut, Window
+from bundlekit.update.sqlite import FILE, SqliteJournal
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from bundlekit.update.hooks import Hooks
+
+STATE_DIR: Final = "/var/lib/bundlekit"
+
+CODES: Final = """\
+Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 20 reverted, 30 degraded,
+40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
+"""
+
+bundle_argument = click.argument("bundle", type=common.path_type)
+json_option = click.option("--json", "as_lines", is_flag=True, help="JSON, one object a line, for machines.")
+pair_option = click.option("--pair", required=True, metavar="P", help="The pair, by the name in its state.")
+any_pair_option = click.option("--pair", metavar="P", help="One pair; without it, all of them.")
+by_option = click.option("--by", required=True, metavar="NAME", help="Who takes this on themselves.")
+plan_option = click.option(
+    "--plan", "plan_path", type=common.path_type, metavar="PLAN.toml", help="Steps, policy and hooks of the product."
+)
+trust_option = click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; as for `bundlekit check`."
+)
+state_dir_option = click.option(
+    "--state-dir",
+    type=common.path_type,
+    default=STATE_DIR,
+    show_default=True,
+    envvar="BUNDLEKIT_STATE_DIR",
+    help="Where the journal is: a folder of your own, mode 0700.",
+)
+file_option = click.option("--bundle", type=common.path_type, help="The bundle, if it is no longer where it was.")
+
+
+def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the verbs that run something: ``run``, ``resume``, ``repair``."""
+    for option in (
+        json_option,
+        click.option("--detach", is_flag=True, help="Do not wait for gates: exit 75, and let a timer resume."),
+        state_dir_option,
+        trust_option,
+    ):
+        function = option(function)
+    return function
+
+
+def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options about when to stop: ``--until`` and ``--not-after``."""
+    for option in (
+        click.option("--not-after", type=common.Time(), metavar="TIME", help="Do not begin to switch later than this."),
+        click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
+    ):
+        function = option(function)
+    return function
+
+
+def window(until: str | None, not_after: dt.datetime | None) -> Window:
+    """The window of the options; the end, whenever that is, where none is given."""
+    return Window(
+        until="prepared" if until == "prepared" else "end",
+        not_after=None if not_after is None else not_after.timestamp(),
+    )
+
+
+def plan_of(path: Path | None) -> Plan:
+    """The plan of ``--plan``; without it, the built-in pair."""
+    return load_plan(path) if path else PAIR
+
+
+def hooks_of(plan: Plan, lock: int | None = None, logs: Path | None = None) -> Hooks:
+    """The hooks that a plan names. ``lock``: the descriptor that each hook process has to inherit."""
+    raise ConfigError(f"Plan '{plan.name}' names no hooks.", next_step="Name them in PLAN.toml (--plan).")
+
+
+clock: Final = SystemClock
+
+
+@contextmanager
+def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False) -> Iterator[Controller]:
+    """A controller whose activity is shown, and which the operator can interrupt.
+
+    The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
+    the run is there to be resumed.
+    """
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        click.echo("cancelling after what is under way; press again to leave the run to be resumed", err=True)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    time = clock()
+    try:
+        with view.watching(time, as_lines=as_lines) as seen:
+            yield Controller(
+                state_dir,
+                lambda plan, lock: hooks_of(plan, lock, state_dir / LOGS),
+                clock=time,
+                watch=seen.watch,
+                progress=seen.progress,
+                cancel=lambda: bool(asked),
+                detach=detach,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def journals(state_dir: Path, pair: str | None = None) -> dict[str, tuple[Record, ...]]:
+    """The records of each pair, or of one; nothing is made where there is no journal."""
+    if not (state_dir / FILE).exists():
+        return {}
+    journal = SqliteJournal(state_dir)
+    try:
+        records = {name: journal.read(name) for name in ([pair] if pair else journal.pairs())}
+    finally:
+        journal.close()
+    return {name: found for name, found in records.items() if found}
+
+
+def histories(state_dir: Path, pair: str | None = None) -> dict[str, History]:
+    """The history of each pair's latest run, or of one."""
+    return {name: History.of(records) for name, records in journals(state_dir, pair).items()}
+
+
+def unfinished(state_dir: Path) -> list[str]:
+    """The pairs whose latest run has not ended."""
+    return [name for name, history in histories(state_dir).items() if history.ended is None]
+
+
+def refusal_of(state_dir: Path, pair: str) -> Outcome | None:
+    """Why no run of the pair may start, as far as the journal knows; None if one may."""
+    last = histories(state_dir, pair).get(pair)
+    return refusal(last) if last else None
+
+
+def conclude(act: Callable[[], Outcome | None], *, pair: str, plan: Plan | None = None, as_lines: bool = False) -> int:
+    """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end."""
+    try:
+        outcome = act()
+        if outcome is None:
+            return 0
+    except NotAcceptedError as error:
+        if not as_lines:
+            show(line.text for line in as_text.lines(error.report))
+        kind = "on-hold" if error.report.causes == ("on-hold",) else "rejected"
+        outcome = Outcome(kind=kind, pair=pair, why=error.message, ha="as-before")  # type: ignore[arg-type]
+    except PairBusyError as error:
+        outcome = Outcome(kind="busy", pair=pair, why=error.message)
+    except JournalDamagedError as error:
+        outcome = Outcome(kind="needs-operator", pair=pair, why=f"{error.message} {error.next_step}")
+    except JournalError as error:
+        outcome = Outcome(
+            kind="waiting", pair=pair, why=f"{error.message} {error.next_step}", way_out=(WayOut(verb="resume"),)
+        )
+    tell(outcome, plan, as_lines=as_lines)
+    return EXIT_CODES[outcome.kind]
+
+
+def tell(outcome: Outcome, plan: Plan | None, *, as_lines: bool) -> None:
+    """The outcome, for a person or a program."""
+    if as_lines:
+        click.echo(as_json.render(outcome))
+    else:
+        show(text(message(outcome, plan)).splitlines())
+
+
+def show(found: Iterable[str], *, err: bool = False) -> None:
+    """Lines of text, whatever a pair or a hook put into them made harmless."""
+    for line in found:
+        click.echo(escape(line), err=err)

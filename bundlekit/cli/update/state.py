@@ -1,0 +1,61 @@
+"""``bundlekit update state``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+from bundlekit.update.observe import observe
+
+EXAMPLES = """\b
+Examples:
+  bundlekit update state --plan PLAN.toml --pair imager-0042 --product imager --model im-200 -o STATE.json
+  bundlekit update state --plan PLAN.toml --appliance STATE.json -o STATE.json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.plan_option
+@click.option(
+    "--appliance", type=common.path_type, metavar="STATE.json", help="An older state, to be brought up to date."
+)
+@click.option("--pair", metavar="P", help="The name of the pair; from the older state if not given.")
+@click.option("--product", metavar="NAME", help="What the pair is; from the older state if not given.")
+@click.option("--model", metavar="NAME", help="Its hardware; from the older state if not given.")
+@click.option("--output", "-o", type=common.path_type, help="Write the state to this file instead.")
+def command(
+    plan_path: Path | None,
+    appliance: Path | None,
+    pair: str | None,
+    product: str | None,
+    model: str | None,
+    output: Path | None,
+) -> int:
+    """Write STATE.json from what the pair says of itself, asked through the plan's hooks.
+
+    What the hooks do not say is not in it, and what is not in it is unknown: facts that the bundle asks for,
+    such as the age of the backup, come from the hooks' describe or from you.
+    """
+    before = common.load_appliance(appliance)
+    names = {"pair": pair, "product": product, "model": model}
+    given = {name: value or (getattr(before, name) if before else None) for name, value in names.items()}
+    if missing := [f"--{name}" for name, value in given.items() if value is None]:
+        raise click.UsageError(f"without an older state (--appliance) it takes {', '.join(missing)}")
+    plan = shared.plan_of(plan_path)
+    at = common.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    seen = observe(
+        plan,
+        shared.hooks_of(plan),
+        shared.clock(),
+        pair=str(given["pair"]),
+        product=str(given["product"]),
+        model=str(given["model"]),
+        before=before,
+        at=at,
+    )
+    common.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n", output)
+    return 0
