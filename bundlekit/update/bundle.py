@@ -22,6 +22,7 @@ from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.read import Unreadable
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.model.manifest import Manifest
+from bundlekit.pipeline import STRICT
 from bundlekit.source import FileSource
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.update.job import Job, bind
@@ -31,6 +32,7 @@ from bundlekit.update.staging import staged
 if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, Progress
     from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Policy
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -76,9 +78,9 @@ class OpenBundle:
 class CheckedBundle(OpenBundle):
     """An open bundle that a full check, made here and now on this very source, has accepted.
 
-    ``appliance`` is the installed state that it is judged for; without one it can finish or repair what has
-    begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks the pair itself. Staged
-    copies are made in ``folder``. Raises NotAcceptedError, or what :func:`bundlekit.check` raises.
+    ``appliance`` is the installed state that it is judged for, by ``policy``; without one it can finish or
+    repair what has begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks the pair
+    itself. Staged copies are made in ``folder``. Raises NotAcceptedError, or what :func:`bundlekit.check` raises.
     """
 
     def __init__(
@@ -88,11 +90,14 @@ class CheckedBundle(OpenBundle):
         trust: TrustStore | None,
         folder: Path,
         appliance: Appliance | None = None,
+        policy: Policy = STRICT,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         judged = replace(appliance, hold=None) if appliance else None
-        self.report = pipeline.check(source, trust=trust, appliance=judged, progress=progress, cancel=cancel)
+        self.report = pipeline.check(
+            source, trust=trust, appliance=judged, policy=policy, progress=progress, cancel=cancel
+        )
         self.appliance = appliance
         if self.report.verdict != "accept" or self.report.scope != "full":
             raise NotAcceptedError(self.report.summary, self.report)
@@ -140,12 +145,15 @@ def verified(
     trust: TrustStore | None,
     folder: Path,
     appliance: Appliance | None = None,
+    policy: Policy = STRICT,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
     """Open ``file``, check all of it, and keep it open for as long as it is used; see :class:`CheckedBundle`."""
     with FileSource(file) as source:
-        yield CheckedBundle(source, trust=trust, folder=folder, appliance=appliance, progress=progress, cancel=cancel)
+        yield CheckedBundle(
+            source, trust=trust, folder=folder, appliance=appliance, policy=policy, progress=progress, cancel=cancel
+        )
 
 
 @contextmanager

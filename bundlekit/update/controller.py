@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from bundlekit import __version__
 from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.files import whole_file
+from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json
 from bundlekit.update.bundle import (
     CheckedBundle,
@@ -28,7 +29,7 @@ from bundlekit.update.bundle import (
 )
 from bundlekit.update.cancel import CancelRequest
 from bundlekit.update.clock import Clock, SystemClock
-from bundlekit.update.executor import Engine, Refused, latest, refusal
+from bundlekit.update.executor import WHOLE, Engine, Refused, latest, refusal
 from bundlekit.update.history import History
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job
@@ -42,6 +43,7 @@ from bundlekit.update.sqlite import SqliteJournal
 if TYPE_CHECKING:
     from bundlekit.integrity import Progress
     from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Policy
     from bundlekit.trust import TrustStore
 
 MakeHooks = Callable[[Plan, int], Hooks]
@@ -86,7 +88,8 @@ class Controller:
         *,
         trust: TrustStore | None,
         appliance: Appliance,
-        window: Window,
+        policy: Policy = STRICT,
+        window: Window = WHOLE,
     ) -> Outcome:
         """Update the pair of ``appliance`` by ``plan``; a run of the same bundle that has begun goes on.
 
@@ -99,7 +102,7 @@ class Controller:
             if last is not None and (refused := refusal(last)):
                 return refused
             with verified(
-                file, trust=trust, appliance=appliance, folder=self.folder, progress=self._progress
+                file, trust=trust, appliance=appliance, policy=policy, folder=self.folder, progress=self._progress
             ) as bundle:
                 return self._start(journal, bundle.job(plan), bundle, hooks_fd, window)
 
@@ -136,7 +139,7 @@ class Controller:
                         next_step="Repair with the bundle of the run (--bundle).",
                     )
                 job = replace(last.job, path=bundle.path, hold="", repair=True)
-                return self._start(journal, job, bundle, hooks_fd, Window())
+                return self._start(journal, job, bundle, hooks_fd, WHOLE)
 
     def clear(
         self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False

@@ -31,6 +31,7 @@ from bundlekit.update.sqlite import FILE, SqliteJournal
 if TYPE_CHECKING:
     import datetime as dt
 
+    from bundlekit.model.appliance import Appliance
     from bundlekit.update.hooks import Hooks
 
 STATE_DIR: Final = "/var/lib/bundlekit"
@@ -45,6 +46,9 @@ json_option = click.option("--json", "as_lines", is_flag=True, help="JSON, one o
 pair_option = click.option("--pair", required=True, metavar="P", help="The pair, by the name in its state.")
 any_pair_option = click.option("--pair", metavar="P", help="One pair; without it, all of them.")
 by_option = click.option("--by", required=True, metavar="NAME", help="Who takes this on themselves.")
+state_option = click.option(
+    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
+)
 plan_option = click.option(
     "--plan", "plan_path", type=common.path_type, metavar="PLAN.toml", help="Steps, policy and hooks of the product."
 )
@@ -82,6 +86,14 @@ def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def state_of(path: Path) -> Appliance:
+    """The one pair of ``--appliance``."""
+    states = common.load_appliances(path)
+    if len(states) != 1:
+        raise click.UsageError(f"{path} holds the states of {len(states)} pairs; an update is of one")
+    return states[0]
 
 
 def window(until: str | None, not_after: dt.datetime | None) -> Window:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,9 +24,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @shared.bundle_argument
 @shared.plan_option
-@click.option(
-    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
-)
+@shared.state_option
+@common.policy_options
 @click.option("--pair", metavar="P", help="The pair you mean: refused if the state is of another.")
 @shared.window_options
 @shared.running_options
@@ -42,22 +41,23 @@ def command(
     *,
     detach: bool,
     as_lines: bool,
+    **allowed: Any,
 ) -> int:
     """Update a pair.
 
     The whole bundle is checked first, for this pair; then the pair itself is asked, and a difference from
     STATE.json ends the run before anything is touched. A run of the same bundle that has begun goes on.
     """
-    state = common.load_appliance(appliance)
-    assert state is not None  # noqa: S101 - the option is required
+    state = shared.state_of(appliance)
     if pair is not None and pair != state.pair:
         raise click.UsageError(f"{appliance} is the state of pair {state.pair!r}, not of {pair!r}")
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
+    policy = common.policy(allowed)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
         return shared.conclude(
-            lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window),
+            lambda: controller.run(bundle, plan, trust=trust, appliance=state, policy=policy, window=window),
             pair=state.pair,
             plan=plan,
             as_lines=as_lines,

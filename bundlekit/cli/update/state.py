@@ -40,7 +40,7 @@ def command(
     What the hooks do not say is not in it, and what is not in it is unknown: facts that the bundle asks for,
     such as the age of the backup, come from the hooks' describe or from you.
     """
-    before = common.load_appliance(appliance)
+    before = shared.state_of(appliance) if appliance else None
     names = {"pair": pair, "product": product, "model": model}
     given = {name: value or (getattr(before, name) if before else None) for name, value in names.items()}
     if missing := [f"--{name}" for name, value in given.items() if value is None]:
