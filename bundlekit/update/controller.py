@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -107,9 +107,15 @@ class Controller:
                 return self._start(journal, bundle.job(plan), bundle, hooks_fd, window)
 
     def resume(
-        self, pair: str, *, trust: TrustStore | None, file: Path | None = None, window: Window | None = None
+        self,
+        pair: str,
+        *,
+        trust: TrustStore | None,
+        file: Path | None = None,
+        until: Literal["prepared", "end"] | None = None,
+        not_after: float | None = None,
     ) -> Outcome:
-        """Go on with the latest run of ``pair``, in its old window if no other is given.
+        """Go on with the latest run of ``pair``, ``until`` and ``not_after`` as they were where not given anew.
 
         Without ``trust``, or without the file, no step forward is taken; everything else is.
         """
@@ -117,7 +123,11 @@ class Controller:
             last = _of_some_run(journal, pair)
             if last.ended is not None:
                 return last.ended
-            return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window or last.window)
+            window = Window(
+                until=until or last.window.until,
+                not_after=last.window.not_after if not_after is None else not_after,
+            )
+            return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
 
     def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None) -> Outcome:
         """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""

@@ -177,6 +177,12 @@ class History:
         return tuple(step for step in steps if step in self.job.targets and not self.is_new(step))
 
     @property
+    def prepared(self) -> bool:
+        """Whether everything is staged and nothing is touched."""
+        answers = (self.tally("prepare", step).settled for step in self.job.targets if not self.is_new(step))
+        return self.untouched and all(answer is not None and answer.kind == "ok" for answer in answers)
+
+    @property
     def hold(self) -> bool:
         """Whether the pair is on hold because of this run."""
         return self.ended is not None and self.ended.hold and self.cleared is None

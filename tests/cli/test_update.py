@@ -167,8 +167,10 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert result.code == 30
     assert room.versions[:2] == NEW[:2]
     assert "HA           no" in result.out
-    assert "data served  yes, by one appliance; whole: shared, active" in result.out or "by one appliance" in result.out
+    assert "data served  yes, by one appliance; whole: active" in result.out
     assert "may it wait  until working hours" in result.out
+    assert "vendor says  call the vendor's support and quote run" in result.out
+    assert "send         the case file: bundlekit update log --pair pair-0 --export pair-0.zip" in result.out
     assert "bundlekit update repair --pair pair-0" in result.out
     assert room.run().code == 12
     assert room.update("repair", *TRUST).code == 0
@@ -294,20 +296,26 @@ def test_a_bundle_that_is_no_longer_trusted_reverts(room, tmp_path):
     assert room.versions == ("3.4.0", "5.20.03", "5.20.03")
 
 
-def test_staged_on_friday_switched_on_saturday(room):
+@pytest.mark.parametrize("verb", ["run", "resume"])
+def test_staged_on_friday_switched_on_saturday(room, verb):
     result = room.run("--until", "prepared")
     assert result.code == 75
     assert "everything is prepared, nothing is changed" in result.out
     assert room.versions == OLD
     room.clock.reboot(down=86_400)
-    assert room.resume().code == 75, "a resume by a timer keeps to the window"
-    assert room.run().code == 0
+    assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 75, "a resume by a timer keeps to the window"
+    assert (room.run() if verb == "run" else room.resume()).code == 0
+    assert room.versions == NEW
     assert sum(r["record"] == "observed" and r["verb"] == "prepare" for r in room.records) == 3
 
 
-def test_prepared_and_then_resumed_to_the_end(room):
-    assert room.run("--until", "prepared").code == 75
-    assert room.resume("--until", "end").code == 0
+def test_a_resume_before_everything_is_staged_does_not_begin_to_switch(room):
+    room.faults(fault("prepare", "active", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run("--until", "prepared")
+    assert room.resume().code == 75
+    assert room.versions == OLD
+    assert room.resume().code == 0
 
 
 def test_too_late_is_a_no(room):
@@ -547,6 +555,7 @@ def test_a_damaged_journal_is_for_people_and_still_exported(room):
     assert "is damaged at record 3 of pair pair-0" in result.out
     assert "Keep the file, move it away, and start again" in result.out
     assert room.update("status").code == 3
+    assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 40
     assert room.update("log", "--export", "case.zip").code == 0
     with zipfile.ZipFile("case.zip") as archive:
         assert b"is damaged" in archive.read("README.txt")

@@ -20,7 +20,7 @@ def command(pair: str, state_dir: Path) -> int:
 
     The change that is under way is awaited. Behind the commit point a run goes on to its end all the same.
     """
-    last = shared.histories(state_dir, pair).get(pair)
+    last = shared.last_run(state_dir, pair)
     if last is None or last.ended is not None:
         raise BundlekitError(f"Pair {pair} has no run that could be cancelled.")
     CancelRequest(state_dir, pair).ask(last.run)

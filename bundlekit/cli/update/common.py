@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import view
-from bundlekit.errors import ConfigError
+from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
@@ -20,8 +20,9 @@ from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.casefile import LOGS
 from bundlekit.update.clock import SystemClock
 from bundlekit.update.controller import Controller
-from bundlekit.update.executor import refusal
+from bundlekit.update.executor import latest
 from bundlekit.update.history import History
+from bundlekit.update.journal import Journal, MemoryJournal
 from bundlekit.update.lock import PairBusyError
 from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
@@ -149,32 +150,54 @@ def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False)
         signal.signal(signal.SIGINT, before)
 
 
-def journals(state_dir: Path, pair: str | None = None) -> dict[str, tuple[Record, ...]]:
-    """The records of each pair, or of one; nothing is made where there is no journal."""
+@contextmanager
+def journal(state_dir: Path) -> Iterator[Journal]:
+    """The journal, to be read; an empty one where there is none, for looking makes none."""
     if not (state_dir / FILE).exists():
-        return {}
-    journal = SqliteJournal(state_dir)
+        yield MemoryJournal()
+        return
+    found = SqliteJournal(state_dir)
     try:
-        records = {name: journal.read(name) for name in ([pair] if pair else journal.pairs())}
+        yield found
     finally:
-        journal.close()
-    return {name: found for name, found in records.items() if found}
+        found.close()
 
 
-def histories(state_dir: Path, pair: str | None = None) -> dict[str, History]:
-    """The history of each pair's latest run, or of one."""
-    return {name: History.of(records) for name, records in journals(state_dir, pair).items()}
+def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
+    """What the journal has of a pair; BundlekitError if that is nothing."""
+    with journal(state_dir) as found:
+        records = found.read(pair)
+    if not records:
+        raise BundlekitError(
+            f"There was no run of pair {pair} in {state_dir}.",
+            next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+        )
+    return records
+
+
+def last_run(state_dir: Path, pair: str) -> History | None:
+    """The history of the pair's latest run."""
+    with journal(state_dir) as found:
+        return latest(found, pair)
 
 
 def unfinished(state_dir: Path) -> list[str]:
-    """The pairs whose latest run has not ended."""
-    return [name for name, history in histories(state_dir).items() if history.ended is None]
+    """The pairs whose latest run has not ended, and those of which that cannot be said."""
+    names = []
+    with journal(state_dir) as found:
+        for pair in found.pairs():
+            with suppress(JournalDamagedError):
+                last = latest(found, pair)
+                if last is None or last.ended is not None:
+                    continue
+            names.append(pair)
+    return names
 
 
-def refusal_of(state_dir: Path, pair: str) -> Outcome | None:
-    """Why no run of the pair may start, as far as the journal knows; None if one may."""
-    last = histories(state_dir, pair).get(pair)
-    return refusal(last) if last else None
+def is_prepared(state_dir: Path, pair: str) -> bool:
+    """Whether the run of the pair has staged everything and touched nothing yet."""
+    last = last_run(state_dir, pair)
+    return last is not None and last.ended is None and last.prepared
 
 
 def conclude(act: Callable[[], Outcome | None], *, pair: str, plan: Plan | None = None, as_lines: bool = False) -> int:

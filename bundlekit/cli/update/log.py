@@ -10,7 +10,6 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import view
-from bundlekit.errors import BundlekitError
 from bundlekit.update.casefile import export, public
 from bundlekit.update.records import Ended
 
@@ -39,9 +38,7 @@ def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as
         return 0
     shown = 0
     while True:
-        records = shared.journals(state_dir, pair).get(pair, ())
-        if not records:
-            raise BundlekitError(f"There was no run of pair {pair} in {state_dir}.")
+        records = shared.records_of(state_dir, pair)
         for record in records[shown:]:
             click.echo(public(record) if as_lines else view.log_line(record))
         shown = len(records)

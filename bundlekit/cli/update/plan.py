@@ -11,7 +11,7 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.report import json as as_json
 from bundlekit.update.bundle import verified
-from bundlekit.update.outcome import EXIT_CODES
+from bundlekit.update.executor import refusal
 from bundlekit.update.preview import lines, preview
 from bundlekit.update.records import Outcome
 
@@ -48,11 +48,11 @@ def command(
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
     policy = common.policy(allowed)
-    if refused := shared.refusal_of(state_dir, state.pair):
-        shared.tell(refused, plan, as_lines=as_lines)
-        return EXIT_CODES[refused.kind]
 
     def show() -> Outcome | None:
+        last = shared.last_run(state_dir, state.pair)
+        if last is not None and (refused := refusal(last)):
+            return refused
         with (
             common.progress_bar(str(bundle), quiet=as_lines) as progress,
             verified(bundle, trust=trust, appliance=state, policy=policy, folder=Path(), progress=progress) as checked,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,7 +18,6 @@ EXAMPLES = f"""\b
 Examples:
   bundlekit update resume --pair imager-0042 --trust root.pem
   bundlekit update resume --detach --trust root.pem             every run that has not ended, for a timer
-  bundlekit update resume --pair imager-0042 --until end ...    go on after --until prepared
 {shared.CODES}"""
 
 
@@ -29,7 +29,7 @@ Examples:
 def command(
     pair: str | None,
     bundle: Path | None,
-    until: str | None,
+    until: Literal["prepared", "end"] | None,
     not_after: dt.datetime | None,
     trusted: tuple[Path, ...],
     state_dir: Path,
@@ -39,20 +39,19 @@ def command(
 ) -> int:
     """Go on with a run that has not ended; without --pair, with each of them.
 
-    Every component is probed first. The run keeps its --until and --not-after unless others are given. Without
-    --trust, or without its bundle, a run takes no step forward; it reverts, waits, commits and cleans up.
+    Every component is probed first. The run keeps its --until and --not-after unless others are given; one that
+    is prepared and waits goes on to the end where --pair names it. Without --trust, or without its bundle, a
+    run takes no step forward; it reverts, waits, commits and cleans up.
     """
     if pair is None and bundle is not None:
         raise click.UsageError("--bundle needs --pair")
     trust = common.load_trusted(trusted)
-    window = shared.window(until, not_after) if until or not_after else None
+    latest = None if not_after is None else not_after.timestamp()
+    if until is None and pair is not None and shared.is_prepared(state_dir, pair):
+        until = "end"  # who names a run that only waits for a word has given it
     codes = [0]
     for name in [pair] if pair else shared.unfinished(state_dir):
         with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
-            code = shared.conclude(
-                lambda name=name: controller.resume(name, trust=trust, file=bundle, window=window),  # type: ignore[misc]
-                pair=name,
-                as_lines=as_lines,
-            )
-            codes.append(code)
+            resume = partial(controller.resume, name, trust=trust, file=bundle, until=until, not_after=latest)
+            codes.append(shared.conclude(resume, pair=name, as_lines=as_lines))
     return max(codes)

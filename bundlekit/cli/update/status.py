@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli.update import common as shared
-from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
+from bundlekit.update.records import JournalDamagedError
 from bundlekit.update.status import Status, status_of
 
 if TYPE_CHECKING:
@@ -28,18 +28,23 @@ Examples:
 @shared.json_option
 def command(pair: str | None, state_dir: Path, *, as_lines: bool) -> int:
     """Show what runs, what waits, and which pairs are on hold. Asks the journal, not the appliances."""
-    journalled = shared.journals(state_dir, pair)
-    if pair is not None and not journalled:
-        raise BundlekitError(f"There was no run of pair {pair} in {state_dir}.")
-    for name, records in journalled.items():
-        found = status_of(name, records, state_dir, shared.clock().now())
+    with shared.journal(state_dir) as journal:
+        names = [pair] if pair else journal.pairs()
+    code = 0
+    for name in names:
+        try:
+            found = status_of(name, shared.records_of(state_dir, name), state_dir, shared.clock().now())
+        except JournalDamagedError as error:  # the other pairs are still worth telling
+            shared.show([f"{name}: {error.message}", f"  next: {error.next_step}"], err=True)
+            code = 3
+            continue
         if as_lines:
             click.echo(as_json.render(found))
         else:
             shared.show(_lines(found))
-    if not journalled and not as_lines:
+    if not names and not as_lines:
         click.echo(f"no pair was ever updated from {state_dir}")
-    return 0
+    return code
 
 
 def _lines(found: Status) -> Iterator[str]:
