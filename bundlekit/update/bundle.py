@@ -18,6 +18,7 @@ from bundlekit import pipeline
 from bundlekit.errors import BundlekitError, ChangedWhileReadError, ConfigError, VersionError
 from bundlekit.layout import reader
 from bundlekit.matrix import read_matrix
+from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.read import Unreadable
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
@@ -31,6 +32,7 @@ from bundlekit.update.staging import staged
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, Progress
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
     from bundlekit.report.model import Report
@@ -78,9 +80,10 @@ class OpenBundle:
 class CheckedBundle(OpenBundle):
     """An open bundle that a full check, made here and now on this very source, has accepted.
 
-    ``appliance`` is the installed state that it is judged for, by ``policy``; without one it can finish or
-    repair what has begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks the pair
-    itself. Staged copies are made in ``folder``. Raises NotAcceptedError, or what :func:`bundlekit.check` raises.
+    ``appliance`` is the installed state that it is judged for, by ``policy`` and ``advice``; without one it can
+    finish or repair what has begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks
+    the pair itself. Staged copies are made in ``folder``. Raises NotAcceptedError, or what
+    :func:`bundlekit.check` raises.
     """
 
     def __init__(
@@ -91,14 +94,22 @@ class CheckedBundle(OpenBundle):
         folder: Path,
         appliance: Appliance | None = None,
         policy: Policy = STRICT,
+        advice: Advice | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         judged = replace(appliance, hold=None) if appliance else None
         self.report = pipeline.check(
-            source, trust=trust, appliance=judged, policy=policy, progress=progress, cancel=cancel
+            source,
+            trust=trust,
+            appliance=judged,
+            policy=policy,
+            advice=advice,
+            progress=progress,
+            cancel=cancel,
         )
         self.appliance = appliance
+        self._advice = advice
         if self.report.verdict != "accept" or self.report.scope != "full":
             raise NotAcceptedError(self.report.summary, self.report)
         if any(TEST_MARK in "".join((one.signer, one.anchor, *one.chain)) for one in self.report.signatures):
@@ -119,7 +130,8 @@ class CheckedBundle(OpenBundle):
 
     def works_together(self, versions: Mapping[str, str]) -> bool:
         """Whether the bundle's matrix says that these versions, by component, work together; unknown is no."""
-        matrix = read_matrix(self.manifest)
+        manifest = self.manifest
+        matrix = read_matrix(restricted(manifest, self._advice.advisory) if self._advice else manifest)
         if isinstance(matrix, Unreadable):
             return False
         try:
@@ -146,13 +158,21 @@ def verified(
     folder: Path,
     appliance: Appliance | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
     """Open ``file``, check all of it, and keep it open for as long as it is used; see :class:`CheckedBundle`."""
     with FileSource(file) as source:
         yield CheckedBundle(
-            source, trust=trust, folder=folder, appliance=appliance, policy=policy, progress=progress, cancel=cancel
+            source,
+            trust=trust,
+            folder=folder,
+            appliance=appliance,
+            policy=policy,
+            advice=advice,
+            progress=progress,
+            cancel=cancel,
         )
 
 

@@ -42,6 +42,7 @@ from bundlekit.update.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Progress
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
     from bundlekit.trust import TrustStore
@@ -89,6 +90,7 @@ class Controller:
         trust: TrustStore | None,
         appliance: Appliance,
         policy: Policy = STRICT,
+        advice: Advice | None = None,
         window: Window = WHOLE,
     ) -> Outcome:
         """Update the pair of ``appliance`` by ``plan``; a run of the same bundle that has begun goes on.
@@ -102,7 +104,13 @@ class Controller:
             if last is not None and (refused := refusal(last)):
                 return refused
             with verified(
-                file, trust=trust, appliance=appliance, policy=policy, folder=self.folder, progress=self._progress
+                file,
+                trust=trust,
+                appliance=appliance,
+                policy=policy,
+                advice=advice,
+                folder=self.folder,
+                progress=self._progress,
             ) as bundle:
                 return self._start(journal, bundle.job(plan), bundle, hooks_fd, window)
 

@@ -145,7 +145,7 @@ def test_test_trust_never_makes_a_bundle(tmp_path):
 def test_nothing_but_an_open_source_makes_a_bundle():
     """No report, no verdict, no time and no scope can be handed in: constructing one is the check."""
     assert set(inspect.signature(CheckedBundle).parameters) == {
-        "source", "trust", "folder", "appliance", "policy", "progress", "cancel",
+        "source", "trust", "folder", "advice", "appliance", "policy", "progress", "cancel",
     }  # fmt: skip
     assert not hasattr(bundlekit.Report, "stage")
     assert not issubclass(OpenBundle, CheckedBundle)

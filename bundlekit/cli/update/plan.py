@@ -47,7 +47,7 @@ def command(
     state = shared.state_of(appliance)
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
-    policy = common.policy(allowed)
+    beyond = common.allowed(allowed, trust)
 
     def show() -> Outcome | None:
         last = shared.last_run(state_dir, state.pair)
@@ -55,7 +55,7 @@ def command(
             return refused
         with (
             common.progress_bar(str(bundle), quiet=as_lines) as progress,
-            verified(bundle, trust=trust, appliance=state, policy=policy, folder=Path(), progress=progress) as checked,
+            verified(bundle, trust=trust, appliance=state, folder=Path(), progress=progress, **beyond) as checked,
         ):
             seen = preview(checked.job(plan), shared.hooks_of(plan), shared.clock())
         if as_lines:

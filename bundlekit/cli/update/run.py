@@ -54,10 +54,10 @@ def command(
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
-    policy = common.policy(allowed)
+    beyond = common.allowed(allowed, trust)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
         return shared.conclude(
-            lambda: controller.run(bundle, plan, trust=trust, appliance=state, policy=policy, window=window),
+            lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window, **beyond),
             pair=state.pair,
             plan=plan,
             as_lines=as_lines,
