@@ -157,7 +157,8 @@ def if_it_fails(h: History, now: Instant, move: Move) -> str:
     match fail(h, now, move, ""):
         case Note(record=RevertDecided(revert=revert, keep=keep, hold=hold)):
             kept = f", {', '.join(keep)} stays new" if keep else ""
-            return f"{', '.join(revert)} reverts{kept}{', the pair goes on hold' if hold else ''}"
+            reverts = "reverts" if len(revert) == 1 else "revert"
+            return f"{' and '.join(revert)} {reverts}{kept}{', the pair goes on hold' if hold else ''}"
         case Note(record=Turned(to="stop")):
             return "nothing is changed: rejected"
         case Note(record=Turned(to="degrade")):

@@ -498,6 +498,21 @@ def test_json_lines_are_the_records_and_the_outcome(room):
     assert lines[-1]["kind"] == "succeeded"
 
 
+def test_a_refusal_in_json_is_the_report_and_the_outcome(room):
+    os.truncate("update.bin", 100_000)
+    report, outcome = (json.loads(line) for line in room.run("--json").out.splitlines())
+    assert (report["verdict"], report["causes"]) == ("refuse", ["corrupted"])
+    assert (outcome["kind"], outcome["ha"]) == ("rejected", "as-before")
+
+
+def test_the_vendors_words_are_there_after_a_resume_too(room):
+    Path("PLAN.toml").write_text(PLAN)
+    room.faults(fault("apply", "standby", "F"), fault("cleanup", "storage", "C"))
+    with pytest.raises(ControllerKilled):
+        room.run("--plan", "PLAN.toml")
+    assert "vendor says  Data is served by one appliance. Leave it running." in room.resume().out
+
+
 def test_plain_lines_tell_what_happens(room):
     err = room.run().err
     assert "2027-01-15T08:00:00Z run " in err

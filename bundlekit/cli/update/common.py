@@ -200,35 +200,42 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
-def conclude(act: Callable[[], Outcome | None], *, pair: str, plan: Plan | None = None, as_lines: bool = False) -> int:
-    """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end."""
+def conclude(
+    act: Callable[[], Outcome | None], *, pair: str, state_dir: Path, plan: Plan | None = None, as_lines: bool = False
+) -> int:
+    """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
+
+    ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run.
+    """
     try:
         outcome = act()
         if outcome is None:
             return 0
     except NotAcceptedError as error:
-        if not as_lines:
+        if as_lines:
+            click.echo(as_json.render(error.report))
+        else:
             show(line.text for line in as_text.lines(error.report))
-        kind = "on-hold" if error.report.causes == ("on-hold",) else "rejected"
-        outcome = Outcome(kind=kind, pair=pair, why=error.message, ha="as-before")  # type: ignore[arg-type]
+        on_hold = error.report.causes == ("on-hold",)
+        outcome = Outcome(kind="on-hold" if on_hold else "rejected", pair=pair, why=_why(error), ha="as-before")
     except PairBusyError as error:
         outcome = Outcome(kind="busy", pair=pair, why=error.message)
     except JournalDamagedError as error:
-        outcome = Outcome(kind="needs-operator", pair=pair, why=f"{error.message} {error.next_step}")
+        outcome = Outcome(kind="needs-operator", pair=pair, why=_why(error))
     except JournalError as error:
-        outcome = Outcome(
-            kind="waiting", pair=pair, why=f"{error.message} {error.next_step}", way_out=(WayOut(verb="resume"),)
-        )
-    tell(outcome, plan, as_lines=as_lines)
-    return EXIT_CODES[outcome.kind]
-
-
-def tell(outcome: Outcome, plan: Plan | None, *, as_lines: bool) -> None:
-    """The outcome, for a person or a program."""
+        outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb="resume"),))
+    if plan is None:
+        with suppress(BundlekitError):  # a journal that cannot be read has been told about already
+            plan = last.job.plan if (last := last_run(state_dir, pair)) else None
     if as_lines:
         click.echo(as_json.render(outcome))
     else:
         show(text(message(outcome, plan)).splitlines())
+    return EXIT_CODES[outcome.kind]
+
+
+def _why(error: BundlekitError) -> str:
+    return f"{error.message} {error.next_step}".rstrip()
 
 
 def show(found: Iterable[str], *, err: bool = False) -> None:

@@ -64,4 +64,4 @@ def command(
             shared.show(lines(seen))
         return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before") if seen.refused else None
 
-    return shared.conclude(show, pair=state.pair, plan=plan, as_lines=as_lines)
+    return shared.conclude(show, pair=state.pair, state_dir=state_dir, plan=plan, as_lines=as_lines)

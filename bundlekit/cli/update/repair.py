@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,4 +28,5 @@ def command(
     """
     trust = common.load_trusted(trusted)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
-        return shared.conclude(lambda: controller.repair(pair, trust=trust, file=bundle), pair=pair, as_lines=as_lines)
+        repair = partial(controller.repair, pair, trust=trust, file=bundle)
+        return shared.conclude(repair, pair=pair, state_dir=state_dir, as_lines=as_lines)

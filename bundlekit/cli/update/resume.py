@@ -53,5 +53,5 @@ def command(
     for name in [pair] if pair else shared.unfinished(state_dir):
         with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
             resume = partial(controller.resume, name, trust=trust, file=bundle, until=until, not_after=latest)
-            codes.append(shared.conclude(resume, pair=name, as_lines=as_lines))
+            codes.append(shared.conclude(resume, pair=name, state_dir=state_dir, as_lines=as_lines))
     return max(codes)

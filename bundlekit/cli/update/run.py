@@ -59,6 +59,7 @@ def command(
         return shared.conclude(
             lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window, **beyond),
             pair=state.pair,
+            state_dir=state_dir,
             plan=plan,
             as_lines=as_lines,
         )
