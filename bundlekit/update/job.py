@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -25,6 +25,13 @@ class Payload(Protocol):
 
         The copy is sealed or unlinked and at its first byte; it is gone when the context ends. Raises
         BundlekitError if the bundle no longer is what was checked: then no byte has been handed over.
+        """
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """What is stored under ``label``, chunk by chunk, each verified before it is handed over.
+
+        A view is valid until the next one is asked for. Raises BundlekitError at the first chunk that no
+        longer is what was checked.
         """
 
 

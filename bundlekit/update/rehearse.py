@@ -132,6 +132,10 @@ class EmptyBundle:
         """A file with nothing in it, whatever ``label`` is."""
         return io.BytesIO()
 
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """Nothing, whatever ``label`` is."""
+        return iter(())
+
 
 class _Stage:
     """One run with everything it happens on, kept for the way out."""
