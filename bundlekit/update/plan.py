@@ -35,6 +35,10 @@ Duration = Annotated[
 ]
 
 
+Argv = Annotated[tuple[Text, ...], Meta(max_length=16)]
+"""An external command: a program's absolute path and its first arguments."""
+
+
 @cache
 def seconds(duration: str) -> int:
     """Seconds of a :data:`Duration`."""
@@ -45,12 +49,20 @@ class Step(Strict, frozen=True, kw_only=True):
     """One thing to update: a component of the bundle, on one member of the pair or shared by both.
 
     ``member`` is the role *at the start*; from there on the member is named by its identity, for roles move.
-    ``hook`` is the argv of an external command (unused by hooks written in Python).
+    ``hook`` is the argv of an external command; without one the step is served by ``[slots]``. The command
+    gets the component as a *file*, or opted in through a *pipe*.
     """
 
     component: Key
     member: Literal["active", "standby"] | None = None
-    hook: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+    hook: Argv = ()
+    handover: Literal["file", "pipe"] = "file"
+
+
+class Slots(Strict, frozen=True, kw_only=True):
+    """Pairs that exist as folders with A/B slots; ``root`` holds them, relative to the plan's folder."""
+
+    root: Annotated[Text, Meta(min_length=1)]
 
 
 class OnFailure(Strict, frozen=True, kw_only=True):
@@ -80,9 +92,10 @@ class Gate(Strict, frozen=True, kw_only=True):
     """A state of the whole pair to wait for, such as the re-formed cluster.
 
     Polled every ``poll``; people are told to ``expect`` it between two durations; after ``deadline`` the pair
-    is degraded.
+    is degraded. ``hook`` is who is asked, by default the hook of the first step.
     """
 
+    hook: Argv = ()
     after: Annotated[tuple[Literal["success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
     poll: Duration = "30 s"
     expect: tuple[Duration, Duration]
@@ -119,6 +132,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     groups: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=8)]
     gates: Annotated[dict[Name, Gate], Meta(max_length=4)] = {}
     deadlines: Deadlines = Deadlines()
+    slots: Slots | None = None
     say: dict[OutcomeKind, Text] = {}
 
     @property
