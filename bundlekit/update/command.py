@@ -112,17 +112,13 @@ class CommandHooks(Hooks):
             finished = self._run(request)
         except (BundlekitError, OSError) as error:  # the command was not started
             return refusal(request.verb, error.message if isinstance(error, BundlekitError) else str(error))
-        if finished.code == NOT_IMPLEMENTED and not finished.late and request.verb != "gate":
+        if finished.code == NOT_IMPLEMENTED and not finished.late and request.verb not in {"gate", "reimage"}:
             # What Hooks does by default; its verify asks by way of probe, so that is the verb from here on.
             default: Answer = getattr(super(), request.verb)(msgspec.structs.replace(request, verb="probe"))
             return default
         return interpret(request.verb, finished)
 
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _ask
-
-    def reimage(self, request: Request) -> Answer:
-        """Ask the command to put a sandbox onto ``request.target.new``; in a rehearsal only."""
-        return self._ask(request)
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = reimage = _ask
 
     def _run(self, request: Request) -> Finished:
         command = self.commands[request.step]

@@ -18,7 +18,10 @@ from bundlekit.model.primitives import END, Key, Name, Strict, Text
 if TYPE_CHECKING:
     from pathlib import Path
 
-Verb = Literal["validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup"]
+Verb = Literal[
+    "validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup",
+    "reimage",  # in a rehearsal only
+]  # fmt: skip
 """What a hook can be asked; ``notify`` is not among them, for nothing depends on its answer."""
 
 OutcomeKind = Literal[

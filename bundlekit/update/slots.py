@@ -307,6 +307,22 @@ class SlotHooks(Hooks):
         """Empty the inactive slot unless it is the way back; leave or lift the hold."""
         return self._change(request, _clean)
 
+    def reimage(self, request: Request) -> Answer:
+        """Put a sandbox onto a version and forget all marks; in a rehearsal only."""
+        try:
+            if not read_pair(self.root, request.pair).sandbox:
+                raise SlotError(f"{request.pair} is no sandbox")
+            target = _target(request)
+            folder = _folder_of(self.root, request.pair, target)
+            install(folder, target.new, f"{target.component} {target.new}\n".encode())
+            with Place(folder) as place, place.alone():
+                record = place.empty(place.read())
+                place.write(replace(record, fence=0, committed="", hold=""))
+            _update_pair(folder.parents[1], lambda pair: replace(pair, counter=request.counter))
+        except (BundlekitError, OSError) as error:
+            return Answer(kind="failed", reason=_reason(error))
+        return Answer(kind="ok")
+
     def _place(self, request: Request) -> Place:
         return Place(_folder_of(self.root, request.pair, _target(request)))
 
@@ -350,7 +366,7 @@ class SlotHooks(Hooks):
     def _turn(self, place: Place, record: SlotRecord, previous: Letter | None) -> SlotRecord:
         """Make the inactive slot the active one, if its bytes are what the record says."""
         with place.whole(record, record.inactive) as slot:
-            _update_pair(place.path.parents[1], changed=self.clock.now())
+            _update_pair(place.path.parents[1], lambda pair: replace(pair, changed=self.clock.now()))
             slot.still_named()
             return place.write(replace(record, active=record.inactive, previous=previous))
 
@@ -361,7 +377,7 @@ class SlotHooks(Hooks):
         if record.slot(record.inactive) is not None:
             record = place.empty(record)
         record = place.write(replace(record, previous=None, committed=request.run))
-        _update_pair(place.path.parents[1], counter=request.counter)
+        _update_pair(place.path.parents[1], lambda pair: replace(pair, counter=max(pair.counter or 0, request.counter)))
         return record
 
 
@@ -456,12 +472,10 @@ def read_pair(root: Path, pair: str) -> PairRecord:
         return _read(folder, "pair.json", PairRecord, root / pair)
 
 
-def _update_pair(path: Path, *, changed: Instant | None = None, counter: int = 0) -> None:
+def _update_pair(path: Path, update: Callable[[PairRecord], PairRecord]) -> None:
     with _held(path) as folder:
         fcntl.flock(folder, fcntl.LOCK_EX)  # held for the moment of one small write
-        record = _read(folder, "pair.json", PairRecord, path)
-        highest = max(record.counter or 0, counter) if counter else record.counter
-        _write(folder, "pair.json", replace(record, changed=changed or record.changed, counter=highest))
+        _write(folder, "pair.json", update(_read(folder, "pair.json", PairRecord, path)))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Routed(Hooks):
         answer: Answer = getattr(self.routes[request.step], request.verb)(request)
         return answer
 
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = reimage = _pass
 
 
 def hooks_for(
