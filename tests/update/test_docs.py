@@ -9,12 +9,16 @@ import pytest
 import bundlekit
 from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
-from bundlekit.update.hooks import ANSWERS
+from bundlekit.update.command import Result, facts_of, interpret
+from bundlekit.update.hooks import ANSWERS, Request
 from bundlekit.update.order import FAILURE, LAST, OUTCOMES, diagram
 from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, load_plan
+from bundlekit.update.process import Finished
 from bundlekit.update.records import Outcome, WayOut
 from bundlekit.update.rehearse import rehearse
+from bundlekit.update.simulate import simulated_job
+from bundlekit.update.slots import PairRecord, SlotRecord
 from bundlekit.update.table import render
 
 
@@ -101,3 +105,29 @@ def test_the_plan_on_the_page_is_the_built_in_pair(tmp_path):
     path.write_text(re.sub("^    ", "", block, flags=re.MULTILINE))
     plan = load_plan(path)
     assert (plan.groups, plan.gates) == (PAIR.groups, PAIR.gates)
+
+
+def test_exit_codes_of_commands_are_as_the_page_says():
+    rows = dict(re.findall(r"^\| (0|1, 10|75) \| (.*) \|$", page("hooks"), re.MULTILINE))
+    columns = ("describe", "prepare", "apply", "probe", "gate")
+    for codes, cells in rows.items():
+        for code in map(int, codes.split(", ")):
+            for verb, cell in zip(columns, cells.split(" | "), strict=True):
+                ended = Finished(code=code, late=False, fed=True, last=b"", reason="")
+                assert interpret(verb, ended).kind in re.split("[ ,]+", cell), (code, verb)
+
+
+@pytest.mark.parametrize("kind", [SlotRecord, PairRecord])
+def test_every_key_of_a_slots_target_is_explained(kind):
+    for field in msgspec.structs.fields(kind):
+        assert field.encode_name == "schema" or re.search(rf"\b{field.encode_name}\b", page("slots"))
+
+
+def test_every_fact_of_a_request_and_every_word_of_a_result_is_named():
+    job = simulated_job(PAIR)
+    asked = Request(
+        verb="apply", pair="p", step="active", run="r", fence=1, attempt=1, deadline=1, bundle_id="0",
+        target=job.targets["active"],
+    )  # fmt: skip
+    for word in (*facts_of(asked), *(field.encode_name for field in msgspec.structs.fields(Result))):
+        assert re.search(rf"\b{word}\b", page("hooks")), word
