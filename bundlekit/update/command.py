@@ -61,22 +61,6 @@ class Command(Frozen, frozen=True, kw_only=True):
     pipe: bool = False
 
 
-class Result(Frozen, frozen=True, kw_only=True):
-    """The last line of a hook's output: the answer's kind, and what else an Answer may say."""
-
-    result: str
-    reason: str = ""
-    version: str | None = None
-    identity: str | None = None
-    reverts: bool | None = None
-    counter: int | None = None
-    free: dict[str, int] = {}
-    fence: int | None = None
-    committed: str | None = None
-    hold: str | None = None
-    sandbox: bool | None = None
-
-
 class Said(Frozen, frozen=True, kw_only=True):
     """A line of progress."""
 
@@ -247,23 +231,24 @@ def interpret(verb: str, finished: Finished) -> Answer:
         name = signal.Signals(-(finished.code or -9)).name
         return Answer(kind="died", reason=f"it was killed by {name}. {reason}".rstrip(". "))
     try:
-        result = msgspec.json.decode(finished.last or b"{}", type=Result)
+        said = msgspec.json.decode(finished.last or b"{}", type=dict[str, Any])
     except msgspec.DecodeError as error:
-        if b'"result"' in finished.last:
-            return Answer(kind="died", reason=f"its result cannot be read: {error}")
-        result = Result(result="")
+        return Answer(kind="died", reason=f"its last line of JSON cannot be read: {error}")
     match finished.code:
         case 0:
-            kind = result.result or SUCCESS.get(verb, "ok")
+            kind = said.get("result", SUCCESS.get(verb, "ok"))
         case 1 | 10 | 64:
             kind = REFUSAL.get(verb, "failed")
         case 75:
             kind = LATER.get(verb) or REFUSAL.get(verb, "failed")
         case code:
             return Answer(kind="died", reason=f"exit code {code} has no meaning. {reason}".rstrip(". "))
-    said = msgspec.structs.asdict(result)
-    del said["result"]
-    return Answer(**said | {"kind": kind, "reason": result.reason or ("" if kind == "ok" else reason)})
+    if kind != "ok":
+        said = {"reason": reason} | said
+    try:
+        return msgspec.convert(said | {"kind": kind}, Answer)
+    except msgspec.ValidationError as error:
+        return Answer(kind="died", reason=f"its result cannot be read: {error}")
 
 
 def refusal(verb: str, why: str) -> Answer:

@@ -217,7 +217,7 @@ class SlotHooks(Hooks):
         self.clock = clock or SystemClock()
 
     def describe(self, request: Request) -> Answer:
-        """Identity, version, counter, free space; without an identity to ask for, the member of the role."""
+        """Identity, version, counter and free space, as they are now."""
         try:
             pair = read_pair(self.root, request.pair)
             with self._place(request) as place:
@@ -448,10 +448,10 @@ def _reason(error: BundlekitError | OSError) -> str:
 
 
 def _folder_of(root: Path, pair: str, target: Target) -> Path:
-    """Where a component is; without an identity, that of the member of the role."""
+    """Where a component is. A role in the place of the identity names the member that has it."""
     if target.role == "shared":
         return root / pair / SHARED / target.component
-    if target.identity:
+    if target.identity != target.role:
         return root / pair / target.identity / target.component
     for path in component_folders(root, pair):
         with Place(path) as place:

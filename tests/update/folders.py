@@ -22,10 +22,11 @@ def make_folders(root, *, sandbox=True):
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sandbox:
         (root / "sandbox").touch()
-    for identity, where, version in COMPONENTS.values():
+    for step, (identity, where, version) in COMPONENTS.items():
         folder = root / "pair-0" / where
         (folder / "images").mkdir(parents=True)
         (folder / "identity").write_text(f"{identity}\n")
+        (folder / "role").write_text(f"{'shared' if step == 'storage' else step}\n")
         (folder / "current").write_text(f"{version}\n")
         (folder / "images" / version).write_text(f"image of {version}\n")
     (root / "pair-0" / "counter").write_text("6\n")

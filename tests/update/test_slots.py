@@ -1,6 +1,7 @@
 """The slots target: what is on the disk after every row of the vendor's table, and what never gets there."""
 
 import fcntl
+import io
 import os
 import resource
 import shutil
@@ -313,17 +314,22 @@ def test_a_slot_swapped_between_write_and_switch_is_not_switched_to(world):
 
 
 def test_a_full_disk_is_met_before_a_byte_is_written(world):
+    """A limit on the size of files stands for the disk: it is met by the same call in the same place."""
     w = world()
     was = w.bytes("storage")
+    w.bundle.stage = lambda label: io.BytesIO(IMAGES[label])  # its staged copy would meet the limit first
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         answer = w.slots.prepare(request(w, "prepare"))
+        outcome = w.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (answer.kind, answer.reason) == ("rejected", "File too large")
+    assert (outcome.kind, outcome.hold, w.versions()) == ("rejected", False, ALL_OLD)
     assert w.bytes("storage") == was
     assert left_by_failure(w, "storage") == (None, b"")
+    assert w.run().kind == "succeeded", "there is room again"
 
 
 def test_a_half_written_slot_has_no_head(world, monkeypatch):
@@ -544,7 +550,8 @@ def test_init_makes_a_pair_once(tmp_path):
 )
 def test_describe_finds_a_member_by_its_role(world, step, identity):
     w = world()
-    nameless = replace(request(w, "describe", step), target=replace(w.job.targets[step], identity=""))
+    target = w.job.targets[step]
+    nameless = replace(request(w, "describe", step), target=replace(target, identity=target.role))
     answer = w.slots.describe(nameless)
     assert (answer.kind, answer.identity, answer.counter, answer.sandbox) == ("ok", identity, 6, True)
     assert answer.free[w.job.targets[step].component] > 0

@@ -1,17 +1,21 @@
 """The templates for integrators, as they are shipped: a whole update, faults, a rehearsal, and over ssh."""
 
+import os
+import signal
+
 import pytest
 from msgspec.structs import replace
 
 from bundlekit.errors import ConfigError
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.executor import Engine
+from bundlekit.update.hooks import Request
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.plan import PAIR, Group, OnFailure, Plan
 from bundlekit.update.rehearse import over, rehearse
 from bundlekit.update.slots import SlotHooks
 from tests.update.folders import IN_PYTHON, SHELL, Folders
-from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, FileBundle, job_for, make_pair
+from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, OLD, FileBundle, job_for, make_pair
 from tests.update.world import Overridden
 
 
@@ -76,6 +80,72 @@ def test_a_bundle_changed_under_the_pipe_leaves_nothing_staged(folders, argv):
     assert "damaged" in outcome.why
     assert pair.versions() == ALL_OLD
     assert not list(pair.root.glob("pair-0/*/*/images/5.40.00"))
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+@pytest.mark.parametrize("step", ["active", "standby"])
+def test_describe_finds_a_member_by_its_role(folders, argv, step):
+    pair = folders(argv=argv)
+    asked = Request(
+        verb="describe", pair="pair-0", step=step, run="", fence=0, attempt=1, deadline=20, bundle_id="",
+        target=replace(pair.job.targets[step], identity=step),
+    )  # fmt: skip
+    answer = pair.hooks.describe(asked)
+    assert (answer.kind, answer.identity, answer.version, answer.counter) == ("ok", f"SN-{step}", OLD, 6)
+
+
+# --- what goes wrong, from the hook to the outcome --------------------------------------------------------------
+
+WRAPPER = """#!/bin/sh
+# The template, with a fault of its own for one verb of one step.
+root={root}
+if [ "$2 $BUNDLEKIT_STEP" = "{where}" ]; then
+    {fault}
+fi
+exec "$root/hook.sh" "$@"
+"""
+OUTCOMES = [
+    ("apply storage", "exit 1", "reverted", ALL_OLD),
+    ("apply storage", "kill -9 $$", "reverted", ALL_OLD),
+    ("apply storage", "trap '' TERM; while :; do sleep 0.05; done", "reverted", ALL_OLD),
+    ("apply storage", '"$root/hook.sh" "$@"; sleep 30', "succeeded", ALL_NEW),
+    ("apply active", "exit 1", "reverted", (ALL_NEW[0], OLD, OLD)),
+    ("apply active", '"$root/hook.sh" "$@"; kill -9 $$', "succeeded", ALL_NEW),
+    ("apply standby", "exit 1", "degraded", (*ALL_NEW[:2], OLD)),
+    ("verify standby", 'echo \'{{"result": "ok", "version": "9.9"}}\'; exit 0', "degraded", ALL_NEW),
+    ("apply standby", 'echo \'{{"progress": 100, "message": "done"}}\'; exit 0', "degraded", (*ALL_NEW[:2], OLD)),
+    ("describe standby", 'echo \'{{"result": "ok", "identity": "standby;id"}}\'; exit 0', "rejected", ALL_OLD),
+    ("describe active", 'echo \'{{"result": "ok", "identity": "SN-other"}}\'; exit 0', "rejected", ALL_OLD),
+    ("prepare standby", "exit 10", "rejected", ALL_OLD),
+    ("commit active", "exit 1", "succeeded", ALL_NEW),
+    ("cleanup active", "kill -9 $$", "succeeded", ALL_NEW),
+    ("prepare active", 'setsid sleep 20 & echo $! >>"$root/daemons"', "succeeded", ALL_NEW),
+]
+
+
+@pytest.mark.parametrize(("where", "fault", "kind", "versions"), OUTCOMES)
+def test_what_a_command_does_wrong_leads_where_the_table_says(folders, where, fault, kind, versions):
+    quick = replace(PAIR, deadlines=replace(PAIR.deadlines, apply="1 s", settle="1 s", settle_poll="1 s"))
+    pair = folders(argv=("{root}/wrapper", "{root}"), plan=quick, grace=0.2)
+    wrapper = pair.root / "wrapper"
+    wrapper.write_text(WRAPPER.format(root=pair.root, where=where, fault=fault.format()))
+    wrapper.chmod(0o700)
+    outcome = run(pair)
+    if (pair.root / "daemons").exists():
+        os.kill(int((pair.root / "daemons").read_text()), signal.SIGKILL)
+    assert (outcome.kind, pair.versions()) == (kind, versions), outcome.why
+
+
+def test_a_revert_that_fails_too_needs_an_operator(folders):
+    pair = folders(argv=("{root}/wrapper", "{root}"))
+    wrapper = pair.root / "wrapper"
+    fault = 'exit 1; fi; if [ "$2 $BUNDLEKIT_STEP" = "revert active" ]; then echo "the disk is gone" >&2; exit 1'
+    wrapper.write_text(WRAPPER.format(root=pair.root, where="verify active", fault=fault))
+    wrapper.chmod(0o700)
+    outcome = run(pair)
+    assert (outcome.kind, outcome.hold, pair.versions()) == ("needs-operator", True, (*ALL_NEW[:2], OLD))
+    assert "the disk is gone" in outcome.why
+    assert [(way.verb, way.step) for way in outcome.way_out] == [("reimage", "active"), ("clear", ""), ("run", "")]
 
 
 # --- over ssh ---------------------------------------------------------------------------------------------------
