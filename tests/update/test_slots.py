@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -56,7 +57,9 @@ def flip(step):
     """Damage what is prepared, behind everybody's back."""
 
     def act(world):
-        with (world.folder(step) / world.record(step).inactive).open("r+b") as file:
+        record = world.record(step)
+        slot = record.devices.get(record.inactive, world.folder(step) / record.inactive)
+        with open(slot, "r+b") as file:
             file.seek(5000)
             file.write(b"!")
 
@@ -279,6 +282,68 @@ def test_both_names_one_device(world, monkeypatch):
     answer = w.slots.prepare(request(w, "prepare"))
     assert answer.kind == "rejected"
     assert "one and the same" in answer.reason
+
+
+LOOP = os.geteuid() == 0 and os.path.exists("/dev/loop-control") and shutil.which("losetup") is not None
+
+
+@pytest.fixture
+def devices(tmp_path):
+    """Loop devices of 1 MiB; only root can make some."""
+    made = []
+
+    def make():
+        backing = tmp_path / f"disk-{len(made)}"
+        backing.write_bytes(bytes(2**20))
+        made.append(subprocess.check_output(["losetup", "--find", "--show", backing], text=True).strip())
+        return made[-1]
+
+    yield make
+    for device in made:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@pytest.mark.parametrize("fault", [None, flip("storage")] if LOOP else [], ids=["whole", "damaged"] if LOOP else None)
+def test_slots_that_are_block_devices(world, devices, fault):
+    w = world(hooks=before("apply", "storage", fault) if fault else None)
+    with Place(w.folder("storage")) as place:
+        place.write(replace(place.read(), devices={"a": devices(), "b": devices()}))
+    install(w.folder("storage"), ALL_OLD[0], b"the old storage")
+    outcome = w.run()
+    size = len(image("storage"))
+    active, inactive = (Path(w.record("storage").devices[letter]).read_bytes()[:size] for letter in "ba")
+    if fault:
+        assert (outcome.kind, outcome.hold, w.versions()) == ("reverted", True, ALL_OLD)
+        assert inactive.startswith(b"the old storage")
+        assert active[:4096] == bytes(4096), "a failed slot has no head"
+    else:
+        assert (outcome.kind, w.versions()) == ("succeeded", ALL_NEW)
+        assert active == image("storage")
+        assert inactive[:4096] == bytes(4096), "the way back is dropped"
+
+
+@pytest.mark.parametrize("how", ["mounted", "too-small", "linked"] if LOOP else [])
+def test_a_block_device_that_is_no_slot_is_refused(world, devices, memory_folder, how):
+    w = world()
+    a, b = devices(), devices()
+    with Place(w.folder("storage")) as place:
+        place.write(replace(place.read(), devices={"a": a, "b": b}))
+    install(w.folder("storage"), ALL_OLD[0], b"the old storage")
+    if how == "linked":
+        link = memory_folder / "link"  # below /dev, as the links of udev are
+        link.symlink_to(b)
+        with Place(w.folder("storage")) as place:
+            place.write(replace(place.read(), devices={"a": a, "b": str(link)}))
+    if how == "too-small":
+        w.job = replace(w.job, targets={"storage": replace(w.job.targets["storage"], size=2**21)})
+    held = os.open(b, os.O_RDONLY | os.O_EXCL) if how == "mounted" else None
+    answer = w.slots.prepare(request(w, "prepare"))
+    if held is not None:
+        os.close(held)
+    why = {"mounted": "Device or resource busy", "too-small": "has 1048576 bytes", "linked": "it is a symbolic link"}
+    assert answer.kind == "rejected"
+    assert why[how] in answer.reason
+    assert Path(b).read_bytes() == bytes(2**20)
 
 
 def test_a_slot_swapped_while_it_is_written_is_not_taken_for_prepared(world):
