@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from bundlekit import pipeline
 from bundlekit.errors import BundlekitError, ChangedWhileReadError, ConfigError, VersionError
+from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
 from bundlekit.matrix import read_matrix
 from bundlekit.matrix.advisory import restricted
@@ -72,9 +73,15 @@ class OpenBundle:
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
         """A staged copy of what is stored under ``label``; see :func:`bundlekit.update.staging.staged`."""
+        return staged(self._source, *self._claims(label), self._folder)
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """What is stored under ``label``, chunk by chunk, each verified before it is handed over."""
+        return verified_chunks(self._source, *self._claims(label))
+
+    def _claims(self, label: str) -> tuple[ChunkClaim, DigestClaim]:
         chunks = next(c for c in self._bundle.claims if isinstance(c, ChunkClaim) and c.subject == label)
-        index = next(c for c in self._bundle.claims if isinstance(c, DigestClaim) and c.span == chunks.index)
-        return staged(self._source, chunks, index, self._folder)
+        return chunks, next(c for c in self._bundle.claims if isinstance(c, DigestClaim) and c.span == chunks.index)
 
 
 class CheckedBundle(OpenBundle):

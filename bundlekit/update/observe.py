@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -36,13 +36,22 @@ def as_found(job: Job, answers: Mapping[str, Answer]) -> Job:
 
 
 def observe(
-    plan: Plan, hooks: Hooks, clock: Clock, *, pair: str, product: str, model: str, before: Appliance | None, at: str
+    plan: Plan,
+    hooks: Hooks,
+    clock: Clock,
+    *,
+    pair: str,
+    product: str,
+    model: str,
+    before: Appliance | None = None,
+    includes: Sequence[str] | None = None,
+    at: str,
 ) -> Appliance:
     """The state of the pair, for STATE.json, as the hooks describe and probe it at ``at`` (RFC 3339).
 
-    Release date and build of an unchanged version, fixes and trusted keys are kept from ``before``; facts come
-    from the hooks alone, for old ones are not true any more. Raises BundlekitError if a component cannot say
-    what it is, ConfigError if what it says has no place in a state.
+    Release date and build of an unchanged version, trusted keys, and fixes (unless ``includes`` names them)
+    are kept from ``before``; facts come from the hooks alone, for old ones are not true any more. Raises
+    BundlekitError if a component cannot say what it is, ConfigError if what it says has no place in a state.
     """
     members: dict[str, dict[str, object]] = {}
     components: dict[str, dict[str, object]] = {}
@@ -51,8 +60,7 @@ def observe(
     counters: list[int] = []
     for name in plan.order:
         step = plan.steps[name]
-        target = _unknown(plan, name, pair, before)
-        answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+        answer, target = _found(plan, name, hooks, clock, pair, before)
         if answer.kind != "ok" or not answer.version or (step.member and not answer.identity):
             raise BundlekitError(
                 f"{name} does not say what it is: {answer.reason or answer.kind}.",
@@ -84,7 +92,23 @@ def observe(
     }
     if before is not None:
         state |= {"includes": before.includes, "trusts": before.trusts}
+    if includes is not None:
+        state["includes"] = tuple(includes)
     return config.convert(state, Appliance, where="what the hooks say")
+
+
+def _found(
+    plan: Plan, name: str, hooks: Hooks, clock: Clock, pair: str, before: Appliance | None
+) -> tuple[Answer, Target]:
+    """What a step's component says of itself: whoever has the role now, else who had it before."""
+    target = _unknown(plan, name, pair)
+    answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    role = plan.steps[name].member
+    for serial, member in before.members.items() if before and role and answer.kind != "ok" else ():
+        if member.role == role:
+            target = replace(target, identity=serial)
+            answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    return answer, target
 
 
 def _installed(version: str, known: InstalledComponent | None) -> dict[str, object]:
@@ -93,15 +117,13 @@ def _installed(version: str, known: InstalledComponent | None) -> dict[str, obje
     return {"version": version, "build": known.build, "released": known.released}
 
 
-def _unknown(plan: Plan, name: str, pair: str, before: Appliance | None) -> Target:
-    """The target of a step of which nothing is known but its place in the plan, and who had the role before."""
+def _unknown(plan: Plan, name: str, pair: str) -> Target:
+    """The target of a step of which nothing is known but its place in the plan: the role stands for whoever has it."""
     step = plan.steps[name]
-    members = before.members if before else {}
-    serials = [serial for serial, member in members.items() if member.role == step.member]
     return Target(
         component=step.component,
         label=step.component,
-        identity=serials[0] if len(serials) == 1 else step.member or pair,
+        identity=step.member or pair,
         role=step.member or "shared",
         old="unknown",
         new="unknown",

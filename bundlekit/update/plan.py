@@ -6,17 +6,17 @@ Another product updates its standby first, keeps other versions, waits longer: i
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
 from bundlekit.model.primitives import END, Key, Name, Strict, Text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Verb = Literal[
     "validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup",
@@ -178,11 +178,26 @@ PAIR: Final = Plan(
 
 
 def load_plan(path: Path) -> Plan:
-    """Read ``PLAN.toml``; raises ConfigError, which names the key and what to write instead."""
-    plan = convert(load_toml(path), Plan, where=str(path))
+    """Read ``PLAN.toml``; raises ConfigError, which names the key and what to write instead.
+
+    Paths in it are relative to its folder. They come back absolute, so that a run can be resumed from anywhere.
+    """
+    plan = _located(convert(load_toml(path), Plan, where=str(path)), Path(os.path.abspath(path)).parent)
     for problem in problems(plan):
         raise ConfigError(f"{path}: {problem}", next_step="See `bundlekit explain executor`.")
     return plan
+
+
+def _located(plan: Plan, folder: Path) -> Plan:
+    def program(argv: tuple[str, ...]) -> tuple[str, ...]:
+        return (str(folder / argv[0]), *argv[1:]) if argv else ()
+
+    return replace(
+        plan,
+        steps={name: replace(step, hook=program(step.hook)) for name, step in plan.steps.items()},
+        gates={name: replace(gate, hook=program(gate.hook)) for name, gate in plan.gates.items()},
+        slots=replace(plan.slots, root=str(folder / plan.slots.root)) if plan.slots else None,
+    )
 
 
 def problems(plan: Plan) -> list[str]:

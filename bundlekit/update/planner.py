@@ -110,8 +110,8 @@ def decide(h: History, now: Instant) -> Action:
 def _proceed(h: History, now: Instant, move: Move) -> Action | None:
     """What is still to do for ``move``; None if it is done."""
     phase, step = move
-    if h.way == "forward" and phase in {"prepare", "apply", "verify"} and h.is_new(step):
-        return None
+    if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
+        return None  # but it is verified: it may be new because an earlier run failed behind the switch
     match phase:
         case "survey":
             return _survey(h, now, move)

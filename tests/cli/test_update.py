@@ -46,8 +46,8 @@ class Room:
     def faults(self, *faults):
         self.hooks = FaultyHooks(self.pair, self.clock, faults)
 
-    def hooks_of(self, plan, lock=None, logs=None):
-        self.asked.append((lock, logs))
+    def hooks_of(self, plan, *, lock_fd=None, log_dir=None, progress=None):
+        self.asked.append((lock_fd, log_dir))
         return self.hooks
 
     def run(self, *options):
@@ -85,9 +85,9 @@ def update_desk(tmp_path_factory):
 
 
 @pytest.fixture
-def room(cli, update_desk, tmp_path, monkeypatch):
-    shutil.copytree(update_desk, tmp_path / "room")
-    monkeypatch.chdir(tmp_path / "room")
+def room(cli, update_desk, memory_folder, monkeypatch):
+    shutil.copytree(update_desk, memory_folder / "room")
+    monkeypatch.chdir(memory_folder / "room")
     made = Room(cli)
     monkeypatch.setattr(shared, "hooks_of", made.hooks_of)
     monkeypatch.setattr(shared, "clock", lambda: made.clock)
@@ -220,7 +220,7 @@ def test_the_state_is_read_from_the_pair(room):
     done = room.cli("update", "state", "--pair", "p", "--product", "imager", "--model", "im-200")
     seen = msgspec.json.decode(done.out, type=Appliance)
     assert seen.components["storage"].version == "3.3.0"
-    assert {serial: m.role for serial, m in seen.members.items()} == {"active": "active", "standby": "standby"}
+    assert {serial: m.role for serial, m in seen.members.items()} == {"SN-active": "active", "SN-standby": "standby"}
     assert (seen.counter, seen.hold) == (6, None)
     room.read_state()
     seen = msgspec.json.decode(Path("STATE.json").read_bytes(), type=Appliance)

@@ -12,13 +12,14 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import view
-from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
 from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.casefile import LOGS
 from bundlekit.update.clock import SystemClock
+from bundlekit.update.command import Progress, ensure_unchangeable
 from bundlekit.update.controller import Controller
 from bundlekit.update.executor import latest
 from bundlekit.update.history import History
@@ -28,6 +29,7 @@ from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
 from bundlekit.update.records import JournalDamagedError, JournalError, Outcome, Record, WayOut, Window
 from bundlekit.update.sqlite import FILE, SqliteJournal
+from bundlekit.update.wiring import hooks_for
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -106,13 +108,18 @@ def window(until: str | None, not_after: dt.datetime | None) -> Window:
 
 
 def plan_of(path: Path | None) -> Plan:
-    """The plan of ``--plan``; without it, the built-in pair."""
-    return load_plan(path) if path else PAIR
+    """The plan of ``--plan``; without it, the built-in pair. ConfigError if others can change the file."""
+    if path is None:
+        return PAIR
+    ensure_unchangeable(path, "plan")
+    return load_plan(path)
 
 
-def hooks_of(plan: Plan, lock: int | None = None, logs: Path | None = None) -> Hooks:
-    """The hooks that a plan names. ``lock``: the descriptor that each hook process has to inherit."""
-    raise ConfigError(f"Plan '{plan.name}' names no hooks.", next_step="Name them in PLAN.toml (--plan).")
+def hooks_of(
+    plan: Plan, *, lock_fd: int | None = None, log_dir: Path | None = None, progress: Progress | None = None
+) -> Hooks:
+    """The hooks that a plan names; see ``wiring.hooks_for``."""
+    return hooks_for(plan, lock_fd=lock_fd, log_dir=log_dir, progress=progress)
 
 
 clock: Final = SystemClock
@@ -139,7 +146,7 @@ def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False)
         with view.watching(time, as_lines=as_lines) as seen:
             yield Controller(
                 state_dir,
-                lambda plan, lock: hooks_of(plan, lock, state_dir / LOGS),
+                lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),
                 clock=time,
                 watch=seen.watch,
                 progress=seen.progress,

@@ -15,6 +15,7 @@ from bundlekit.update.activity import Activity, activity, lines, sentence
 from bundlekit.update.casefile import public
 from bundlekit.update.clock import Clock
 from bundlekit.update.history import History
+from bundlekit.update.hooks import Request
 from bundlekit.update.records import Record, Started
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class View(Protocol):
 
     def progress(self, done: int, total: int) -> None:
         """So many bytes of the bundle are checked."""
+
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """A hook has said how far it is. Nothing follows from it."""
 
 
 @contextmanager
@@ -63,6 +67,9 @@ class Lines:
     def progress(self, done: int, total: int) -> None:
         """Not worth a line."""
 
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """Not worth a line either; the hook's log has it."""
+
 
 def log_line(record: Record) -> str:
     """A record as a line of a log: the wall time in UTC, and a sentence."""
@@ -79,6 +86,7 @@ class Terminal:
         self._records: list[Record] = []
         self._history: History | None = None
         self._checking = ""
+        self._heard = ""
         self._latest: Activity | None = None
 
     def watch(self, records: Sequence[Record]) -> None:
@@ -89,6 +97,7 @@ class Terminal:
             elif self._history is not None:
                 self._history.add(record)
             self._records.append(record)
+            self._heard = ""
             if self.console is not None:
                 self.console.print(log_line(record), markup=False, highlight=False)
         if self._history is not None:
@@ -98,10 +107,15 @@ class Terminal:
         """Show how far the check of the bundle is."""
         self._checking = f"checking the bundle: {done * 100 // max(total, 1)} %"
 
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """Show what the hook says of itself."""
+        done = "" if percent is None else f"{percent} % "
+        self._heard = f"  {request.step} says: {done}{message}"
+
     def shown(self) -> Text:
         """What is in place now; asked by the terminal's own thread, so it only reads one frozen value."""
         from rich.text import Text
 
         seen = self._latest
-        rows = [self._checking] if seen is None else map(escape, lines(seen.later(self._clock.now())))
-        return Text("\n".join(rows))
+        rows = [self._checking] if seen is None else [*lines(seen.later(self._clock.now())), self._heard]
+        return Text("\n".join(map(escape, filter(None, rows))))
