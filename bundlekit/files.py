@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 from bundlekit.errors import BundlekitError
@@ -44,3 +45,18 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def changeable_by_others(path: Path) -> str:
+    """The part of ``path`` that somebody other than its owner, root or us may change; empty if there is none.
+
+    Links are followed first. Every folder above counts, for who may rename a folder may replace what is in
+    it; a folder with the sticky bit lets only owners do so (inode(7)).
+    """
+    real = path.resolve()
+    for part in (real, *real.parents):
+        status = part.stat()
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if status.st_uid not in {0, os.geteuid()} or (status.st_mode & 0o022 and not sticky):
+            return str(part)
+    return ""

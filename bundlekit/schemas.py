@@ -15,8 +15,15 @@ from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report
 from bundlekit.trust.overview import Overview
+from bundlekit.update.plan import Plan
 
-FILES: Final = {"manifest": Manifest, "state": Appliance, "trust": TrustFile, "waivers": WaiverFile}
+FILES: Final = {
+    "manifest": Manifest,
+    "state": Appliance,
+    "trust": TrustFile,
+    "waivers": WaiverFile,
+    "plan": Plan,
+}
 OUTPUTS: Final = {
     "report": Report,
     "inspection": Inspection,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import click
 
 import bundlekit
+from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
 
@@ -26,42 +26,19 @@ VERBS: Final = {
     "matrix": "Look at an upgrade matrix before it ships: its table, its mistakes, what it changes.",
     "path": "Find the way from an installed version to a wanted one.",
     "preflight": "Judge head and signatures only, in a moment, whatever the size.",
+    "rehearse": "Run an update plan against simulated appliances, with a fault at every position.",
     "schema": "Print the JSON Schema of a file or an output.",
     "sign": "Sign a bundle in place, or attach a signature made elsewhere.",
     "trust": "Show who may sign according to a trust.toml or PEM files.",
+    "update": "Update a pair of appliances, and look after the run.",
 }
 """The verbs and their first lines, so that ``--help`` need not load the module of each."""
 
 
-class _Verbs(click.Group):
-    """Loads the module of a verb when the verb is used: nobody pays for the imports of the others."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command = importlib.import_module(f"bundlekit.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - a verb's module defines its command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(sorted(VERBS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from bundlekit.mistakes import nearest
-
-            ctx.fail(f"no verb {args[0]!r}{nearest(args[0], set(VERBS))}")
-        return super().resolve_command(ctx, args)
-
-
 @click.group(
-    cls=_Verbs,
+    cls=Verbs,
+    verbs=VERBS,
+    package=__name__,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Examples: `bundlekit check update.bin --trust root.pem`, `bundlekit explain exit-codes`. "
     'Completion: eval "$(_BUNDLEKIT_COMPLETE=bash_source bundlekit)" (or zsh_source, fish_source).',

@@ -97,6 +97,27 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="STATE.json",
             help="Judge the update of this pair, or of many: JSON, one state on each line.",
         ),
+        policy_options,
+        click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
+        click.option("--strict", is_flag=True, help="Warnings refuse, too."),
+        click.option(
+            "--waivers",
+            type=path_type,
+            metavar="FILE",
+            callback=lambda _context, _option, path: load_waivers(path),
+            help="Findings of house rules to let be; see `bundlekit explain waivers`.",
+        ),
+        click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True),
+        click.option("--output", "-o", type=path_type, help="Write the report to this file instead."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options about what is allowed beyond the matrix, and forbidden since; :func:`allowed` takes them."""
+    options: list[Decorator] = [
         click.option("--allow-same-version", is_flag=True, help="Allow another build of the installed version."),
         click.option("--allow-reinstall", is_flag=True, help="Allow the installed version and build once more."),
         click.option("--allow-downgrade", is_flag=True, help="Allow an older version that the matrix takes back."),
@@ -115,17 +136,6 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             default=0,
             help="Refuse advisories with a lower serial: the one used last time.",
         ),
-        click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
-        click.option("--strict", is_flag=True, help="Warnings refuse, too."),
-        click.option(
-            "--waivers",
-            type=path_type,
-            metavar="FILE",
-            callback=lambda _context, _option, path: load_waivers(path),
-            help="Findings of house rules to let be; see `bundlekit explain waivers`.",
-        ),
-        click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True),
-        click.option("--output", "-o", type=path_type, help="Write the report to this file instead."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -174,22 +184,27 @@ def load_trusted(paths: Sequence[Path]) -> TrustStore | None:
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
+    if not all(options["sources"]):
+        raise click.UsageError("--from needs a version")
+    trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
+    return {"trust": trust, "appliance": states, **allowed(options, trust), **options}
+
+
+def allowed(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:
+    """Policy and advisories of :func:`policy_options`, as arguments; they are taken out of ``options``."""
     policy = Policy(
         allow_same_version=options.pop("allow_same_version"),
         allow_reinstall=options.pop("allow_reinstall"),
         allow_downgrade=options.pop("allow_downgrade"),
         accepted_risks=options.pop("accepted_risks"),
     )
-    if not all(options["sources"]):
-        raise click.UsageError("--from needs a version")
-    trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
     advisories, at_least = options.pop("advisories"), options.pop("serial_at_least")
     advice = None
     if advisories:
         from bundlekit.advisories import load_advisory
 
-        advice = load_advisory(advisories, trust=trust, at=options["at"], serial_at_least=at_least)
-    return {"trust": trust, "appliance": states, "policy": policy, "advice": advice, **options}
+        advice = load_advisory(advisories, trust=trust, at=options.get("at"), serial_at_least=at_least)
+    return {"policy": policy, "advice": advice}
 
 
 def load_appliances(path: Path | None) -> tuple[Appliance, ...]:

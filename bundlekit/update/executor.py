@@ -88,8 +88,8 @@ class Engine:
         run of it has not ended.
         """
         last = latest(self.journal, job.pair)
-        if last is not None and (refusal := _refusal(last, job)):
-            return refusal
+        if last is not None and (refused := refusal(last, repair=job.repair)):
+            return refused
         try:
             started = Started(
                 at=self.clock.now(),
@@ -101,6 +101,7 @@ class Engine:
                 window=window,
             )
             self._append(job.pair, started.fence, started)
+            self._tell(started)
         except JournalDamagedError:
             raise
         except JournalError as error:
@@ -131,6 +132,7 @@ class Engine:
                 window=window,
             )
             self._append(pair, resumed.fence, resumed)
+            self._tell(resumed)
         except JournalDamagedError:
             raise
         except JournalError as error:
@@ -198,6 +200,9 @@ class Engine:
         """Make ``record`` durable, then let it count, then tell whoever wants to know."""
         self._append(history.job.pair, history.fence, record)
         history.add(record)
+        self._tell(record)
+
+    def _tell(self, record: Record) -> None:
         with suppress(Exception):  # a report that fails changes nothing
             self.hooks.notify(record)
 
@@ -246,21 +251,21 @@ def _hold_to_leave(history: History) -> str:
     return (outcome.why or outcome.kind) if outcome.hold else ""
 
 
-def _refusal(last: History, job: Job) -> Outcome | None:
-    """Why no run may start after ``last``; None if one may."""
+def refusal(last: History, *, repair: bool = False) -> Outcome | None:
+    """Why no run (no repair) of the pair may start after ``last``; None if one may."""
     if last.ended is None:
         return Outcome(
             kind="busy",
-            pair=job.pair,
+            pair=last.job.pair,
             run=last.run,
             why=f"run {last.run} has not ended",
             way_out=(WayOut(verb="resume"),),
         )
     repairable = any(way.verb == "repair" for way in last.ended.way_out)
-    if last.hold and not (job.repair and repairable):
+    if last.hold and not (repair and repairable):
         return Outcome(
             kind="on-hold",
-            pair=job.pair,
+            pair=last.job.pair,
             run=last.run,
             hold=True,
             why=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.why}",

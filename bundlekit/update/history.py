@@ -177,15 +177,21 @@ class History:
         return tuple(step for step in steps if step in self.job.targets and not self.is_new(step))
 
     @property
+    def prepared(self) -> bool:
+        """Whether everything is staged and nothing is touched."""
+        answers = (self.tally("prepare", step).settled for step in self.job.targets if not self.is_new(step))
+        return self.untouched and all(answer is not None and answer.kind == "ok" for answer in answers)
+
+    @property
     def hold(self) -> bool:
         """Whether the pair is on hold because of this run."""
         return self.ended is not None and self.ended.hold and self.cleared is None
 
     @property
     def hold_at_target(self) -> bool:
-        """Whether a component, asked last, said that the pair is on hold."""
+        """Whether a component, asked last, said that the pair is on hold, or the state did."""
         answers = (self.tally("probe", step).answer for step in self.job.targets)
-        return any(answer is not None and bool(answer.hold) for answer in answers)
+        return bool(self.job.hold) or any(answer is not None and bool(answer.hold) for answer in answers)
 
     def explains(self, step: str, answer: Answer) -> str:
         """Why the records cannot explain what this probe saw; empty if they can.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Final
 
@@ -71,6 +72,13 @@ class Request(Frozen, frozen=True, kw_only=True):
         if bundle is None or self.target is None:
             raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
         return bundle.stage(self.target.label)
+
+    def stream(self) -> Iterator[memoryview]:
+        """The component chunk by chunk, each verified before it is handed over; where ``stage`` is allowed."""
+        bundle: Payload | None = self.bundle
+        if bundle is None or self.target is None:
+            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+        return bundle.chunks(self.target.label)
 
 
 class Hooks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -18,13 +18,20 @@ class Payload(Protocol):
 
     @property
     def bundle_id(self) -> str:
-        """SHA-256 of the head, in hex."""
+        """The bundle id: ``sha256:`` and the digest of the head, in hex."""
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
         """A staged copy of what is stored under ``label``, verified chunk by chunk as it was copied.
 
         The copy is sealed or unlinked and at its first byte; it is gone when the context ends. Raises
         BundlekitError if the bundle no longer is what was checked: then no byte has been handed over.
+        """
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """What is stored under ``label``, chunk by chunk, each verified before it is handed over.
+
+        A view is valid until the next one is asked for. Raises BundlekitError at the first chunk that no
+        longer is what was checked.
         """
 
 
@@ -67,7 +74,9 @@ class Job(Frozen, frozen=True, kw_only=True):
     components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
     but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
     ``counter_before`` what the state says the pair has; ``free`` is what must be free, in bytes by place.
-    ``repair`` lets a run start on hold and on a half-written step behind the commit point.
+    ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
+    why the state says that the pair is on hold. ``repair`` lets a run start on hold and on a half-written step
+    behind the commit point.
     """
 
     plan: Plan
@@ -80,6 +89,9 @@ class Job(Frozen, frozen=True, kw_only=True):
     counter: int = 0
     counter_before: int | None = None
     free: dict[str, int] = {}
+    minutes: int | None = None
+    revert_minutes: int | None = None
+    hold: str = ""
     repair: bool = False
 
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -134,6 +146,9 @@ def bind(
         counter=manifest.counter,
         counter_before=appliance.counter,
         free=manifest.requirements.free,
+        minutes=manifest.impact.minutes,
+        revert_minutes=manifest.impact.revert_minutes,
+        hold=appliance.hold or "",
         repair=repair,
     )
 

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from bundlekit.errors import ConfigError
 from bundlekit.update.records import JournalError
 from bundlekit.update.sqlite import open_private_folder
 
 ORPHAN_SECONDS: Final = 30.0
 """How long a controller waits for an orphan hook before it says who is in the way."""
+
+GLANCE_SECONDS: Final = 0.2
+"""How long it waits for the other lock: longer than ``at_work`` holds it, which only looks."""
+
+PAIR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""The alphabet of ``Name``: what a pair's name has to be before it becomes part of a path."""
 
 
 class PairBusyError(JournalError):
@@ -51,7 +59,7 @@ class PairLock:
         open_private_folder(self.folder)
         try:
             self._own_fd = self._open("lock")
-            self._take(self._own_fd, 0.0, "another controller is at work")
+            self._take(self._own_fd, GLANCE_SECONDS, "another controller is at work")
             self._sign(self._own_fd)
             self.hook_fd = self._open("hooks.lock")
             self._take(self.hook_fd, self.wait, "a hook of an earlier controller still runs")
@@ -67,7 +75,7 @@ class PairLock:
         self._close()
 
     def _open(self, suffix: str) -> int:
-        path = self.folder / f"{self.pair}.{suffix}"
+        path = pair_file(self.folder, self.pair, suffix)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -101,3 +109,29 @@ class PairLock:
             if descriptor >= 0:
                 os.close(descriptor)
         self.hook_fd = self._own_fd = -1
+
+
+def pair_file(folder: Path, pair: str, suffix: str) -> Path:
+    """The path of a file about ``pair``; ConfigError if that is no name of a pair."""
+    if not PAIR.fullmatch(pair):
+        raise ConfigError(
+            f"{pair!r} is not the name of a pair.",
+            next_step="Names have 1 to 64 letters, digits, dots, underscores and hyphens.",
+        )
+    return folder / f"{pair}.{suffix}"
+
+
+def at_work(folder: Path, pair: str) -> str:
+    """Who works on the pair now, as they signed the lock file; empty if nobody does."""
+    try:
+        descriptor = os.open(pair_file(folder, pair, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 256, 0).decode(errors="replace").strip() or "it left no name"
+    else:
+        return ""
+    finally:
+        os.close(descriptor)

@@ -122,9 +122,13 @@ class Message(Frozen, frozen=True, kw_only=True):
     may_wait: str
     next: tuple[str, ...]
     call: str
+    send: str = ""
     why: str = ""
     notes: tuple[str, ...] = ()
 
+
+NEEDS_HANDS: Final = frozenset({"reverted", "degraded", "needs-operator"})
+"""The ends after which somebody should look at what happened."""
 
 HA: Final = {
     "formed": "yes, the cluster has formed",
@@ -169,7 +173,10 @@ def message(outcome: Outcome, plan: Plan | None = None) -> Message:
         next=tuple(
             WAYS_OUT[way.verb].format(pair=outcome.pair, step=way.step, version=way.version) for way in outcome.way_out
         ),
-        call=plan.say.get(outcome.kind, "") if plan else "",
+        call=(plan.say.get(outcome.kind, "") if plan else "") or _call(outcome),
+        send=f"the case file: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
+        if outcome.run and outcome.kind in NEEDS_HANDS
+        else "",
         notes=outcome.notes,
     )
 
@@ -185,8 +192,15 @@ def text(told: Message) -> str:
         *((f"next {number}", line) for number, line in enumerate(told.next, 1)),
         *(("noted", line) for line in told.notes),
         ("vendor says", told.call),
+        ("send", told.send),
     ]
     return "\n".join([told.headline, *(f"  {name:<12} {line}" for name, line in rows if line)]) + "\n"
+
+
+def _call(outcome: Outcome) -> str:
+    """Whom to call where the plan has no words of its own."""
+    needed = outcome.kind in {"degraded", "needs-operator"} and outcome.run
+    return f"call the vendor's support and quote run {outcome.run}" if needed else ""
 
 
 def _served(outcome: Outcome) -> str:

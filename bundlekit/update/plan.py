@@ -6,20 +6,22 @@ Another product updates its standby first, keeps other versions, waits longer: i
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
 from bundlekit.model.primitives import END, Key, Name, Strict, Text
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Verb = Literal["validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup"]
+Verb = Literal[
+    "validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup",
+    "reimage",  # in a rehearsal only
+]  # fmt: skip
 """What a hook can be asked; ``notify`` is not among them, for nothing depends on its answer."""
 
 OutcomeKind = Literal[
@@ -36,6 +38,10 @@ Duration = Annotated[
 ]
 
 
+Argv = Annotated[tuple[Text, ...], Meta(max_length=16)]
+"""An external command: a program's absolute path and its first arguments."""
+
+
 @cache
 def seconds(duration: str) -> int:
     """Seconds of a :data:`Duration`."""
@@ -46,12 +52,20 @@ class Step(Strict, frozen=True, kw_only=True):
     """One thing to update: a component of the bundle, on one member of the pair or shared by both.
 
     ``member`` is the role *at the start*; from there on the member is named by its identity, for roles move.
-    ``hook`` is the argv of an external command (unused by hooks written in Python).
+    ``hook`` is the argv of an external command; without one the step is served by ``[slots]``. The command
+    gets the component as a *file*, or opted in through a *pipe*.
     """
 
     component: Key
     member: Literal["active", "standby"] | None = None
-    hook: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+    hook: Argv = ()
+    handover: Literal["file", "pipe"] = "file"
+
+
+class Slots(Strict, frozen=True, kw_only=True):
+    """Pairs that exist as folders with A/B slots; ``root`` holds them, relative to the plan's folder."""
+
+    root: Annotated[Text, Meta(min_length=1)]
 
 
 class OnFailure(Strict, frozen=True, kw_only=True):
@@ -81,9 +95,10 @@ class Gate(Strict, frozen=True, kw_only=True):
     """A state of the whole pair to wait for, such as the re-formed cluster.
 
     Polled every ``poll``; people are told to ``expect`` it between two durations; after ``deadline`` the pair
-    is degraded.
+    is degraded. ``hook`` is who is asked, by default the hook of the first step.
     """
 
+    hook: Argv = ()
     after: Annotated[tuple[Literal["success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
     poll: Duration = "30 s"
     expect: tuple[Duration, Duration]
@@ -120,6 +135,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     groups: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=8)]
     gates: Annotated[dict[Name, Gate], Meta(max_length=4)] = {}
     deadlines: Deadlines = Deadlines()
+    slots: Slots | None = None
     say: dict[OutcomeKind, Text] = {}
 
     @property
@@ -162,11 +178,26 @@ PAIR: Final = Plan(
 
 
 def load_plan(path: Path) -> Plan:
-    """Read ``PLAN.toml``; raises ConfigError, which names the key and what to write instead."""
-    plan = convert(load_toml(path), Plan, where=str(path))
+    """Read ``PLAN.toml``; raises ConfigError, which names the key and what to write instead.
+
+    Paths in it are relative to its folder. They come back absolute, so that a run can be resumed from anywhere.
+    """
+    plan = _located(convert(load_toml(path), Plan, where=str(path)), Path(os.path.abspath(path)).parent)
     for problem in problems(plan):
         raise ConfigError(f"{path}: {problem}", next_step="See `bundlekit explain executor`.")
     return plan
+
+
+def _located(plan: Plan, folder: Path) -> Plan:
+    def program(argv: tuple[str, ...]) -> tuple[str, ...]:
+        return (str(folder / argv[0]), *argv[1:]) if argv else ()
+
+    return replace(
+        plan,
+        steps={name: replace(step, hook=program(step.hook)) for name, step in plan.steps.items()},
+        gates={name: replace(gate, hook=program(gate.hook)) for name, gate in plan.gates.items()},
+        slots=replace(plan.slots, root=str(folder / plan.slots.root)) if plan.slots else None,
+    )
 
 
 def problems(plan: Plan) -> list[str]:
@@ -214,8 +245,3 @@ def problems(plan: Plan) -> list[str]:
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")
     return found
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of PLAN.toml (the TOML document as JSON)."""
-    return msgspec.json.schema(Plan)

@@ -110,8 +110,8 @@ def decide(h: History, now: Instant) -> Action:
 def _proceed(h: History, now: Instant, move: Move) -> Action | None:
     """What is still to do for ``move``; None if it is done."""
     phase, step = move
-    if h.way == "forward" and phase in {"prepare", "apply", "verify"} and h.is_new(step):
-        return None
+    if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
+        return None  # but it is verified: it may be new because an earlier run failed behind the switch
     match phase:
         case "survey":
             return _survey(h, now, move)
@@ -135,16 +135,16 @@ def _once(h: History, now: Instant, move: Move) -> Action | None:
     answer = tally.settled
     if answer is None:
         if tally.attempts == ATTEMPTS:
-            return _fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
+            return fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
         return _forward(h, now, move, tally) if move.phase == "prepare" else _call(move, tally)
     if answer.kind == "ok":
         wrong = _disagrees(h, move)
-        return _fail(h, now, move, wrong) if wrong else None
+        return fail(h, now, move, wrong) if wrong else None
     if answer.kind == "retry" and tally.attempts < ATTEMPTS:
         return _after(h, now, tally, _settle_poll(h), f"{move.step} asked to {move.phase} it later") or (
             _forward(h, now, move, tally)
         )
-    return _fail(h, now, move, _said(answer))
+    return fail(h, now, move, _said(answer))
 
 
 def _survey(h: History, now: Instant, move: Move) -> Action | None:
@@ -153,18 +153,20 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
     if not isinstance(seen, Answer):
         return seen
     if seen.hold and not h.held:
-        return _fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+        return fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+    if h.job.hold and not h.held:
+        return fail(h, now, move, f"the state says that the pair is on hold: {h.job.hold}")
     match h.before.get(move.step):
         case "old" | "new":
             return None
         case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
             return None  # a half-written step behind the commit point: nothing was lost by writing it again
         case "partial":
-            return _fail(h, now, move, "it is half-written, by this or another update")
+            return fail(h, now, move, "it is half-written, by this or another update")
         case "busy":
-            return _fail(h, now, move, "it is busy with something else")
+            return fail(h, now, move, "it is busy with something else")
         case _:
-            return _fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
+            return fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
 
 
 def _change(h: History, now: Instant, move: Move) -> Action | None:
@@ -193,7 +195,7 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
     why = _said(answer) if answer is not None else "the controller died in it"
-    return _fail(h, now, move, f"{why}; the probe sees it {seen.kind}")
+    return fail(h, now, move, f"{why}; the probe sees it {seen.kind}")
 
 
 def _never_quiet(h: History, now: Instant, move: Move) -> Action:
@@ -212,7 +214,7 @@ def _confirm(h: History, now: Instant, move: Move) -> Action | None:
         return seen
     wanted = "new" if h.way == "forward" or (h.revert and move.step in h.revert.keep) else h.before.get(move.step)
     if surely and seen.kind != wanted:
-        return _fail(h, now, move, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
+        return fail(h, now, move, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
     return None
 
 
@@ -226,9 +228,9 @@ def _gate(h: History, now: Instant, move: Move) -> Action | None:
     if answer.kind == "ready":
         return None
     if answer.kind == "failed":
-        return _fail(h, now, move, _said(answer))
+        return fail(h, now, move, _said(answer))
     if tally.answered_at - tally.first_at >= seconds(gate.deadline):
-        return _fail(h, now, move, f"not ready after {gate.deadline}: {_said(answer)}")
+        return fail(h, now, move, f"not ready after {gate.deadline}: {_said(answer)}")
     return _after(h, now, tally, seconds(gate.poll), f"waiting for {move.step}: {_said(answer)}") or (
         _call(move, tally)
     )
@@ -251,18 +253,18 @@ def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: floa
 def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | None:
     """A call that needs the bundle and, if it is the first apply, the operator's leave."""
     if h.bundle == "refused":
-        return _fail(h, now, move, f"the bundle is no longer accepted: {h.bundle_why}")
+        return fail(h, now, move, f"the bundle is no longer accepted: {h.bundle_why}")
     if move.phase == "apply" and h.untouched:
         if h.window.until == "prepared":
             return Pause(why="everything is prepared, nothing is changed")
         if h.window.not_after is not None and now.wall > h.window.not_after:
-            return _fail(h, now, move, "the time by which it had to begin has passed")
+            return fail(h, now, move, "the time by which it had to begin has passed")
     if h.bundle == "absent":
         return Pause(why=f"the bundle is needed to {move.phase} {move.step}")
     return _call(move, tally)
 
 
-def _fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
+def fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
     """Leave the way as the table says; None where the failure changes nothing and is only noted."""
     way = FAILURE[move.phase]
     if way == "back" and h.committed:

@@ -43,9 +43,10 @@ class Instant(Frozen, frozen=True, kw_only=True):
 class Answer(Frozen, frozen=True, kw_only=True):
     """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
 
-    ``describe`` fills identity, version, reverts, counter and free; ``verify`` and ``probe`` fill version;
-    ``probe`` reads back what earlier hooks wrote to the target: ``fence`` (the highest seen), ``committed``
-    (the run whose commit point it has passed) and ``hold`` (why the pair is on hold).
+    ``describe`` fills identity, version, reverts, counter, free and facts, and says ``sandbox`` of an appliance
+    that nobody needs. ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the
+    target: ``fence`` (the highest seen), ``committed`` (the run whose commit point it has passed) and ``hold``
+    (why the pair is on hold).
     """
 
     kind: AnswerKind
@@ -55,9 +56,11 @@ class Answer(Frozen, frozen=True, kw_only=True):
     reverts: bool | None = None
     counter: int | None = None
     free: dict[str, int] = {}
+    facts: dict[str, str] = {}
     fence: int | None = None
     committed: str | None = None
     hold: str | None = None
+    sandbox: bool | None = None
 
 
 StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from bundlekit.errors import ConfigError
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.executor import Engine, Refused
@@ -82,6 +83,69 @@ def simulated(plan: Plan = PAIR, *, compatible: bool = True) -> Callable[[Manual
     return make
 
 
+def over(job: Job, hooks: Hooks, bundle: Payload) -> Callable[[ManualClock], Sandbox]:
+    """Sandboxes over one appliance that is put back before each run, such as one behind external commands.
+
+    The hooks need the verb ``reimage``: put the component onto ``request.target.new`` and the counter onto
+    ``request.counter``, and forget all marks. Raises ConfigError unless every component says of itself that
+    it is a sandbox, for a rehearsal writes to it again and again.
+    """
+    back = _PutBack(job, hooks)
+    for step, target in job.targets.items():
+        seen = hooks.describe(_request(job, "describe", step))
+        if seen.kind != "ok" or seen.sandbox is not True:
+            raise ConfigError(
+                f"'{step}' ({target.identity}) does not say that it is a sandbox. {seen.reason}".rstrip(),
+                next_step='Rehearse over an appliance that nobody needs, whose describe answers "sandbox": true.',
+            )
+
+    def make(clock: ManualClock) -> Sandbox:
+        for step, target in job.targets.items():
+            back.reimage(step, target.old)
+        return Sandbox(job=job, hooks=back, bundle=bundle)
+
+    return make
+
+
+class _PutBack(Hooks):
+    """Hooks passed through, with the re-image that a rehearsal needs."""
+
+    def __init__(self, job: Job, hooks: Hooks) -> None:
+        self.job = job
+        self.hooks = hooks
+
+    def _pass(self, request: Request) -> Answer:
+        answer: Answer = getattr(self.hooks, request.verb)(request)
+        return answer
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass
+
+    def reimage(self, step: str, version: str) -> None:
+        """Put ``step`` onto ``version``; raises ConfigError if the hooks cannot."""
+        asked = _request(self.job, "reimage", step)
+        asked = msgspec.structs.replace(asked, target=msgspec.structs.replace(self.job.targets[step], new=version))
+        put_back = getattr(self.hooks, "reimage", None)
+        answer: Answer = put_back(asked) if put_back else Answer(kind="failed", reason="it has no verb for it")
+        if answer.kind != "ok":
+            raise ConfigError(f"'{step}' cannot be put onto {version}: {answer.reason}")
+
+
+def _request(job: Job, verb: Verb, step: str) -> Request:
+    """A question that belongs to no run."""
+    return Request(
+        verb=verb,
+        pair=job.pair,
+        step=step,
+        run="rehearsal",
+        fence=0,
+        attempt=1,
+        deadline=job.plan.deadline("revert" if verb == "reimage" else verb),
+        bundle_id=job.bundle_id,
+        target=job.targets[step],
+        counter=job.counter_before or 0,
+    )
+
+
 def rehearse(sandbox: Callable[[ManualClock], Sandbox] | None = None, *, faults: int = 1) -> Rehearsal:
     """Run every sequence of at most ``faults`` faults; check the invariants; walk each way out once."""
     make = sandbox or simulated()
@@ -131,6 +195,10 @@ class EmptyBundle:
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
         """A file with nothing in it, whatever ``label`` is."""
         return io.BytesIO()
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """Nothing, whatever ``label`` is."""
+        return iter(())
 
 
 class _Stage:
@@ -196,17 +264,7 @@ class _Stage:
         return msgspec.structs.replace(self.job, targets=targets, counter_before=counter, repair=repair)
 
     def _ask(self, verb: Verb, step: str) -> Answer:
-        request = Request(
-            verb=verb,
-            pair=self.job.pair,
-            step=step,
-            run="",
-            fence=0,
-            attempt=1,
-            deadline=self.job.plan.deadline(verb),
-            bundle_id=self.job.bundle_id,
-            target=self.job.targets[step],
-        )
+        request = _request(self.job, verb, step)
         mask = self.hooks.masks.get(step) if verb == "probe" else None
         answer: Answer = Answer(kind=mask) if mask else getattr(self.hooks.hooks, verb)(request)  # type: ignore[arg-type]
         return answer

@@ -44,6 +44,7 @@ class SimulatedPair(Hooks):
         self.clock = clock
         self.synchronise = synchronise
         self.counter = job.counter_before
+        self.identities = {step: target.identity for step, target in job.targets.items()}
         self.components = {step: Component(target.old) for step, target in job.targets.items()}
         self.members = tuple(step for step, target in job.targets.items() if target.role != "shared")
         self.changed_at = clock.passed - synchronise
@@ -59,10 +60,10 @@ class SimulatedPair(Hooks):
 
     def describe(self, request: Request) -> Answer:
         """Identity and version, as they are."""
-        target, component = _of(request), self.components[request.step]
+        component = self.components[request.step]
         return Answer(
             kind="ok",
-            identity=target.identity,
+            identity=self.identities[request.step],
             version=component.version,
             reverts=True,
             counter=self.counter,

@@ -114,10 +114,7 @@ class SqliteJournal:
 
     def read(self, pair: str) -> tuple[Record, ...]:
         """All records of the pair, oldest first, their chain checked."""
-        with self._errors():
-            rows = self._db.execute(
-                "SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", (pair,)
-            ).fetchall()
+        rows = self.rows(pair)
         previous = GENESIS
         for seq, body, digest in rows:
             if digest != _link(previous, pair, seq, body):
@@ -127,6 +124,13 @@ class SqliteJournal:
                 )
             previous = digest
         return tuple(decode(body) for _, body, _ in rows)
+
+    def rows(self, pair: str) -> list[tuple[int, str, str]]:
+        """Sequence number, JSON and hash of each record as they stand in the file, nothing checked."""
+        with self._errors():
+            return self._db.execute(
+                "SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", (pair,)
+            ).fetchall()
 
     def pairs(self) -> tuple[str, ...]:
         """The pairs that have records, by name."""

@@ -27,7 +27,10 @@ WRONG = {
         f'trust = 1\n{CARL}\nsubjects = "x"',
         "unknown key 'subjects'; did you mean 'subject'?",
     ),
-    "unknown role": (f"trust = 1\n{CARL}".replace("production", "boss"), "'boss' is not one of production, development"),
+    "unknown role": (
+        f"trust = 1\n{CARL}".replace("production", "boss"),
+        "'boss' is not one of production, development",
+    ),
     "neither anchor nor key": ('trust = 1\n[signers.x]\nrole = "production"', "has neither an anchor nor a key"),
     "subject without an anchor": (f'trust = 1\n{CARL}subject = "CN=Carl"', "has a subject but no anchor"),
     "not a name": (

@@ -3,14 +3,22 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import bundlekit
-from bundlekit.update.hooks import ANSWERS
+from bundlekit.cli.update import VERBS
+from bundlekit.cli.update import command as update
+from bundlekit.update.command import facts_of, interpret
+from bundlekit.update.hooks import ANSWERS, Request
 from bundlekit.update.order import FAILURE, LAST, OUTCOMES, diagram
-from bundlekit.update.outcome import EXIT_CODES
+from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, load_plan
+from bundlekit.update.process import Finished
+from bundlekit.update.records import Answer, Outcome, WayOut
 from bundlekit.update.rehearse import rehearse
+from bundlekit.update.simulate import simulated_job
+from bundlekit.update.slots import PairRecord, SlotRecord
 from bundlekit.update.table import render
 
 
@@ -40,6 +48,50 @@ def test_exit_codes_are_as_the_page_says():
     assert {kind: int(code) for kind, code in rows.items()} == EXIT_CODES
 
 
+def test_the_page_of_exit_codes_lists_the_same():
+    text = page("exit-codes")
+    block = text[text.index("`bundlekit update run`") : text.index("`resume` of several")]
+    rows = dict(re.findall(r"^    (\d+) +([a-z-]+)", block, re.MULTILINE))
+    assert {name: int(code) for code, name in rows.items() if name in EXIT_CODES} == EXIT_CODES
+
+
+def test_the_verbs_are_as_the_page_says():
+    assert sorted(re.findall(r"^\| `update ([a-z]+)` \|", page("executor"), re.MULTILINE)) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("name", ["executor", "outcomes", "exit-codes", "systemd", "hooks"])
+def test_every_command_on_the_pages_is_one(name):
+    """Each ``bundlekit update VERB ...`` names a verb, and options that it has."""
+    for verb, rest in re.findall(r"bundlekit update ([a-z]+)([^\n`]*)", page(name)):
+        command = update.get_command(None, verb)
+        options = {text for option in command.params for text in option.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, verb
+
+
+def test_the_message_on_the_page_is_the_one_that_is_told():
+    outcome = Outcome(
+        kind="degraded",
+        pair="imager-0042",
+        run="0123456789abcdef",
+        hold=True,
+        why="apply of standby failed: disk 3 does not answer; the probe sees it partial",
+        states={"storage": "new", "active": "new", "standby": "partial"},
+        versions={"storage": "3.4.0", "active": "5.40.00"},
+        roles={"storage": "shared", "active": "active", "standby": "standby"},
+        ha="not-formed",
+        way_out=(WayOut(verb="repair"),),
+    )
+    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support, quote the case file."})
+    shown = "".join(f"    {line}\n" for line in text(message(outcome, plan)).splitlines())
+    assert shown in page("outcomes")
+
+
+def test_what_needs_nobody_is_no_failure_of_the_unit():
+    """30 and 40 are left to monitoring; 0 is always a success, 12 cannot come of a resume."""
+    listed = set(map(int, re.search(r"^SuccessExitStatus=(.*)$", page("systemd"), re.MULTILINE)[1].split()))
+    assert listed == set(EXIT_CODES.values()) - {0, 12, 30, 40}
+
+
 @pytest.mark.parametrize("verb", ANSWERS)
 def test_answers_are_as_the_page_says(verb):
     row = re.search(rf"^\| {verb} \|.*?\|.*?\| (.*?)(?:;.*?)? \|", page("hooks"), re.MULTILINE)
@@ -53,3 +105,32 @@ def test_the_plan_on_the_page_is_the_built_in_pair(tmp_path):
     path.write_text(re.sub("^    ", "", block, flags=re.MULTILINE))
     plan = load_plan(path)
     assert (plan.groups, plan.gates) == (PAIR.groups, PAIR.gates)
+
+
+def test_exit_codes_of_commands_are_as_the_page_says():
+    rows = dict(re.findall(r"^\| (0|1, 10|75) \| (.*) \|$", page("hooks"), re.MULTILINE))
+    columns = ("describe", "prepare", "apply", "probe", "gate")
+    for codes, cells in rows.items():
+        for code in map(int, codes.split(", ")):
+            for verb, cell in zip(columns, cells.split(" | "), strict=True):
+                ended = Finished(code=code, late=False, fed=True, last=b"", reason="")
+                assert interpret(verb, ended).kind in re.split("[ ,]+", cell), (code, verb)
+
+
+@pytest.mark.parametrize("kind", [SlotRecord, PairRecord])
+def test_every_key_of_a_slots_target_is_explained(kind):
+    for field in msgspec.structs.fields(kind):
+        assert field.encode_name == "schema" or re.search(rf"\b{field.encode_name}\b", page("slots"))
+
+
+def test_every_fact_of_a_request_and_every_word_of_a_result_is_named():
+    job = simulated_job(PAIR)
+    asked = Request(
+        verb="apply", pair="p", step="active", run="r", fence=1, attempt=1, deadline=1, bundle_id="0",
+        target=job.targets["active"],
+    )  # fmt: skip
+    for word in (
+        *facts_of(asked),
+        *(field.encode_name for field in msgspec.structs.fields(Answer) if field.name != "kind"),
+    ):
+        assert re.search(rf"\b{word}\b", page("hooks")), word

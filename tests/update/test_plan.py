@@ -9,7 +9,7 @@ import pytest
 from bundlekit.errors import ConfigError
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
-from bundlekit.update import plan as plans
+from bundlekit.schemas import schema as published
 from bundlekit.update.job import bind
 from bundlekit.update.plan import PAIR, Plan, load_plan, problems
 
@@ -56,7 +56,7 @@ def test_the_example_reads_as_the_built_in_pair(tmp_path):
 
 
 def test_the_schema_is_valid_and_accepts_the_example(tmp_path):
-    schema = plans.schema()
+    schema = published("plan")
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads(msgspec.json.encode(load_plan(written(tmp_path, EXAMPLE))))
     jsonschema.validate(document, schema)

@@ -186,7 +186,7 @@ def test_a_commit_point_too_early_is_an_invariant_broken(monkeypatch):
 
 
 def test_a_revert_under_a_running_apply_is_an_invariant_broken(monkeypatch):
-    monkeypatch.setattr(planner, "_never_quiet", lambda h, now, move: planner._fail(h, now, move, ""))
+    monkeypatch.setattr(planner, "_never_quiet", lambda h, now, move: planner.fail(h, now, move, ""))
     assert any("while it was still busy" in what for what in rehearse().broken)
 
 

@@ -1,0 +1,32 @@
+"""``bundlekit update``: the operator's verbs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from bundlekit.cli.verbs import Verbs
+
+VERBS: Final = {
+    "cancel": "Ask a run to stop; before the commit point it reverts.",
+    "clear": "Take a pair off hold, by name and reason, once it is whole.",
+    "log": "Show what a run did, or export a case file for the vendor.",
+    "plan": "Show what an update would do, and where each failure would lead.",
+    "repair": "Finish a degraded pair with the bundle of its run.",
+    "resume": "Go on with a run that has not ended.",
+    "run": "Update a pair.",
+    "state": "Write STATE.json from what the pair says of itself.",
+    "status": "Show what runs, what waits, and which pairs are on hold.",
+}
+
+
+@click.group(
+    cls=Verbs,
+    verbs=VERBS,
+    package=__name__,
+    epilog="Examples: `bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem`, "
+    "`bundlekit explain executor`, `bundlekit explain outcomes`.",
+)
+def command() -> None:
+    """Update a pair of appliances, and look after the run."""

@@ -1,0 +1,35 @@
+"""``bundlekit update cancel``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit.cli.update import common as shared
+from bundlekit.errors import BundlekitError
+from bundlekit.update.cancel import CancelRequest
+from bundlekit.update.lock import at_work
+
+
+@click.command(epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel.")
+@shared.pair_option
+@shared.state_dir_option
+def command(pair: str, state_dir: Path) -> int:
+    """Ask a run to stop; before the commit point it reverts.
+
+    The change that is under way is awaited. Behind the commit point a run goes on to its end all the same.
+    """
+    last = shared.last_run(state_dir, pair)
+    if last is None or last.ended is not None:
+        raise BundlekitError(f"Pair {pair} has no run that could be cancelled.")
+    CancelRequest(state_dir, pair).ask(last.run)
+    holder = at_work(state_dir, pair)
+    click.echo(f"run {last.run} of {pair} is asked to cancel")
+    if last.committed:
+        click.echo("it is past its commit point: it goes on to its end")
+    elif holder:
+        shared.show([f"{holder} does so after what is under way"])
+    else:
+        click.echo(f"nobody works on it now: bundlekit update resume --pair {pair}")
+    return 0

@@ -1,0 +1,38 @@
+"""``bundlekit update clear``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit.cli.update import common as shared
+from bundlekit.update.executor import Refused
+
+EXAMPLES = """\b
+Examples:
+  bundlekit update clear --pair imager-0042 --by "Ada King" --reason "disk 3 replaced" --case 4711
+Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.pair_option
+@shared.by_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why the fault is gone.")
+@click.option("--case", default="", metavar="ID", help="The vendor's case number.")
+@click.option("--without-probe", is_flag=True, help="Ask neither components nor gates. Recorded with your name.")
+@shared.state_dir_option
+def command(pair: str, by: str, reason: str, case: str, state_dir: Path, *, without_probe: bool) -> int:
+    """Take a pair off hold, by name and reason, once it is whole.
+
+    Every component is probed and every gate asked; what is partial, busy or unknown keeps the hold.
+    """
+    with shared.controller(state_dir) as controller:
+        done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
+    if isinstance(done, Refused):
+        shared.show([f"{pair} stays as it is: {done.why}"], err=True)
+        return 3
+    found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "nobody looked"
+    click.echo(f"{pair} is off hold ({found})")
+    return 0

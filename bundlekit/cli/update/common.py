@@ -1,0 +1,251 @@
+"""What the verbs of ``bundlekit update`` share: options, the controller, and how an outcome is told."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import view
+from bundlekit.errors import BundlekitError
+from bundlekit.report import json as as_json
+from bundlekit.report import text as as_text
+from bundlekit.report.escape import escape
+from bundlekit.update.bundle import NotAcceptedError
+from bundlekit.update.casefile import LOGS
+from bundlekit.update.clock import SystemClock
+from bundlekit.update.command import Progress, ensure_unchangeable
+from bundlekit.update.controller import Controller
+from bundlekit.update.executor import latest
+from bundlekit.update.history import History
+from bundlekit.update.journal import Journal, MemoryJournal
+from bundlekit.update.lock import PairBusyError
+from bundlekit.update.outcome import EXIT_CODES, message, text
+from bundlekit.update.plan import PAIR, Plan, load_plan
+from bundlekit.update.records import JournalDamagedError, JournalError, Outcome, Record, WayOut, Window
+from bundlekit.update.sqlite import FILE, SqliteJournal
+from bundlekit.update.wiring import hooks_for
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.update.hooks import Hooks
+
+STATE_DIR: Final = "/var/lib/bundlekit"
+
+CODES: Final = """\
+Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 20 reverted, 30 degraded,
+40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
+"""
+
+bundle_argument = click.argument("bundle", type=common.path_type)
+json_option = click.option("--json", "as_lines", is_flag=True, help="JSON, one object a line, for machines.")
+pair_option = click.option("--pair", required=True, metavar="P", help="The pair, by the name in its state.")
+any_pair_option = click.option("--pair", metavar="P", help="One pair; without it, all of them.")
+by_option = click.option("--by", required=True, metavar="NAME", help="Who takes this on themselves.")
+state_option = click.option(
+    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
+)
+plan_option = click.option(
+    "--plan", "plan_path", type=common.path_type, metavar="PLAN.toml", help="Steps, policy and hooks of the product."
+)
+trust_option = click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; as for `bundlekit check`."
+)
+state_dir_option = click.option(
+    "--state-dir",
+    type=common.path_type,
+    default=STATE_DIR,
+    show_default=True,
+    envvar="BUNDLEKIT_STATE_DIR",
+    help="Where the journal is: a folder of your own, mode 0700.",
+)
+file_option = click.option("--bundle", type=common.path_type, help="The bundle, if it is no longer where it was.")
+
+
+def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the verbs that run something: ``run``, ``resume``, ``repair``."""
+    for option in (
+        json_option,
+        click.option("--detach", is_flag=True, help="Do not wait for gates: exit 75, and let a timer resume."),
+        state_dir_option,
+        trust_option,
+    ):
+        function = option(function)
+    return function
+
+
+def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options about when to stop: ``--until`` and ``--not-after``."""
+    for option in (
+        click.option("--not-after", type=common.Time(), metavar="TIME", help="Do not begin to switch later than this."),
+        click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
+    ):
+        function = option(function)
+    return function
+
+
+def state_of(path: Path) -> Appliance:
+    """The one pair of ``--appliance``."""
+    states = common.load_appliances(path)
+    if len(states) != 1:
+        raise click.UsageError(f"{path} holds the states of {len(states)} pairs; an update is of one")
+    return states[0]
+
+
+def window(until: str | None, not_after: dt.datetime | None) -> Window:
+    """The window of the options; the end, whenever that is, where none is given."""
+    return Window(
+        until="prepared" if until == "prepared" else "end",
+        not_after=None if not_after is None else not_after.timestamp(),
+    )
+
+
+def plan_of(path: Path | None) -> Plan:
+    """The plan of ``--plan``; without it, the built-in pair. ConfigError if others can change the file."""
+    if path is None:
+        return PAIR
+    ensure_unchangeable(path, "plan")
+    return load_plan(path)
+
+
+def hooks_of(
+    plan: Plan, *, lock_fd: int | None = None, log_dir: Path | None = None, progress: Progress | None = None
+) -> Hooks:
+    """The hooks that a plan names; see ``wiring.hooks_for``."""
+    return hooks_for(plan, lock_fd=lock_fd, log_dir=log_dir, progress=progress)
+
+
+clock: Final = SystemClock
+
+
+@contextmanager
+def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False) -> Iterator[Controller]:
+    """A controller whose activity is shown, and which the operator can interrupt.
+
+    The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
+    the run is there to be resumed.
+    """
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        click.echo("cancelling after what is under way; press again to leave the run to be resumed", err=True)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    time = clock()
+    try:
+        with view.watching(time, as_lines=as_lines) as seen:
+            yield Controller(
+                state_dir,
+                lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),
+                clock=time,
+                watch=seen.watch,
+                progress=seen.progress,
+                cancel=lambda: bool(asked),
+                detach=detach,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def journal(state_dir: Path) -> Iterator[Journal]:
+    """The journal, to be read; an empty one where there is none, for looking makes none."""
+    if not (state_dir / FILE).exists():
+        yield MemoryJournal()
+        return
+    found = SqliteJournal(state_dir)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
+    """What the journal has of a pair; BundlekitError if that is nothing."""
+    with journal(state_dir) as found:
+        records = found.read(pair)
+    if not records:
+        raise BundlekitError(
+            f"There was no run of pair {pair} in {state_dir}.",
+            next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+        )
+    return records
+
+
+def last_run(state_dir: Path, pair: str) -> History | None:
+    """The history of the pair's latest run."""
+    with journal(state_dir) as found:
+        return latest(found, pair)
+
+
+def unfinished(state_dir: Path) -> list[str]:
+    """The pairs whose latest run has not ended, and those of which that cannot be said."""
+    names = []
+    with journal(state_dir) as found:
+        for pair in found.pairs():
+            with suppress(JournalDamagedError):
+                last = latest(found, pair)
+                if last is None or last.ended is not None:
+                    continue
+            names.append(pair)
+    return names
+
+
+def is_prepared(state_dir: Path, pair: str) -> bool:
+    """Whether the run of the pair has staged everything and touched nothing yet."""
+    last = last_run(state_dir, pair)
+    return last is not None and last.ended is None and last.prepared
+
+
+def conclude(
+    act: Callable[[], Outcome | None], *, pair: str, state_dir: Path, plan: Plan | None = None, as_lines: bool = False
+) -> int:
+    """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
+
+    ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run.
+    """
+    try:
+        outcome = act()
+        if outcome is None:
+            return 0
+    except NotAcceptedError as error:
+        if as_lines:
+            click.echo(as_json.render(error.report))
+        else:
+            show(line.text for line in as_text.lines(error.report))
+        on_hold = error.report.causes == ("on-hold",)
+        outcome = Outcome(kind="on-hold" if on_hold else "rejected", pair=pair, why=_why(error), ha="as-before")
+    except PairBusyError as error:
+        outcome = Outcome(kind="busy", pair=pair, why=error.message)
+    except JournalDamagedError as error:
+        outcome = Outcome(kind="needs-operator", pair=pair, why=_why(error))
+    except JournalError as error:
+        outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb="resume"),))
+    if plan is None:
+        with suppress(BundlekitError):  # a journal that cannot be read has been told about already
+            plan = last.job.plan if (last := last_run(state_dir, pair)) else None
+    if as_lines:
+        click.echo(as_json.render(outcome))
+    else:
+        show(text(message(outcome, plan)).splitlines())
+    return EXIT_CODES[outcome.kind]
+
+
+def _why(error: BundlekitError) -> str:
+    return f"{error.message} {error.next_step}".rstrip()
+
+
+def show(found: Iterable[str], *, err: bool = False) -> None:
+    """Lines of text, whatever a pair or a hook put into them made harmless."""
+    for line in found:
+        click.echo(escape(line), err=err)

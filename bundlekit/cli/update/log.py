@@ -1,0 +1,47 @@
+"""``bundlekit update log``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import view
+from bundlekit.update.casefile import export, public
+from bundlekit.update.records import Ended
+
+FOLLOW_SECONDS = 1.0
+"""How often --follow looks for new records."""
+
+EXAMPLES = """\b
+Examples:
+  bundlekit update log --pair imager-0042
+  bundlekit update log --pair imager-0042 --follow
+  bundlekit update log --pair imager-0042 --export case-4711.zip
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.pair_option
+@click.option("--follow", is_flag=True, help="Go on showing what is added, until the run ends.")
+@click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a case file instead.")
+@shared.state_dir_option
+@shared.json_option
+def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
+    """Show what a run did, or export a case file for the vendor: journal, logs, state, report, no secrets."""
+    if output is not None:
+        for name in export(state_dir, pair, output):
+            click.echo(name)
+        return 0
+    shown = 0
+    while True:
+        records = shared.records_of(state_dir, pair)
+        for record in records[shown:]:
+            click.echo(public(record) if as_lines else view.log_line(record))
+        shown = len(records)
+        if not follow or isinstance(records[-1], Ended):
+            return 0
+        time.sleep(FOLLOW_SECONDS)

@@ -1,0 +1,67 @@
+"""``bundlekit update plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+from bundlekit.report import json as as_json
+from bundlekit.update.bundle import verified
+from bundlekit.update.executor import refusal
+from bundlekit.update.preview import lines, preview
+from bundlekit.update.records import Outcome
+
+EXAMPLES = """\b
+Example: bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
+Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 another run has it.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.bundle_argument
+@shared.plan_option
+@shared.state_option
+@common.policy_options
+@shared.trust_option
+@shared.state_dir_option
+@shared.json_option
+def command(
+    bundle: Path,
+    plan_path: Path | None,
+    appliance: Path,
+    trusted: tuple[Path, ...],
+    state_dir: Path,
+    *,
+    as_lines: bool,
+    **allowed: Any,
+) -> int:
+    """Show what an update would do, and where each failure would lead.
+
+    The whole bundle is checked, the pair is asked to describe itself, and the plan is rehearsed for it: nothing
+    is changed, no other hook is run.
+    """
+    state = shared.state_of(appliance)
+    plan = shared.plan_of(plan_path)
+    trust = common.load_trusted(trusted)
+    beyond = common.allowed(allowed, trust)
+
+    def show() -> Outcome | None:
+        last = shared.last_run(state_dir, state.pair)
+        if last is not None and (refused := refusal(last)):
+            return refused
+        with (
+            common.progress_bar(str(bundle), quiet=as_lines) as progress,
+            verified(bundle, trust=trust, appliance=state, folder=Path(), progress=progress, **beyond) as checked,
+        ):
+            seen = preview(checked.job(plan), shared.hooks_of(plan), shared.clock())
+        if as_lines:
+            click.echo(as_json.render(seen))
+        else:
+            shared.show(lines(seen))
+        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before") if seen.refused else None
+
+    return shared.conclude(show, pair=state.pair, state_dir=state_dir, plan=plan, as_lines=as_lines)

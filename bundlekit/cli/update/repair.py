@@ -1,0 +1,32 @@
+"""``bundlekit update repair``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+
+EXAMPLES = f"""\b
+Example: bundlekit update repair --pair imager-0042 --trust root.pem
+{shared.CODES}"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.pair_option
+@shared.file_option
+@shared.running_options
+def command(
+    pair: str, bundle: Path | None, trusted: tuple[Path, ...], state_dir: Path, *, detach: bool, as_lines: bool
+) -> int:
+    """Finish a degraded pair with the bundle of its run.
+
+    Where a component needs a re-image first, the outcome of the run says so: `bundlekit update status`.
+    """
+    trust = common.load_trusted(trusted)
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+        repair = partial(controller.repair, pair, trust=trust, file=bundle)
+        return shared.conclude(repair, pair=pair, state_dir=state_dir, as_lines=as_lines)

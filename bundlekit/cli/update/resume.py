@@ -1,0 +1,57 @@
+"""``bundlekit update resume``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+EXAMPLES = f"""\b
+Examples:
+  bundlekit update resume --pair imager-0042 --trust root.pem
+  bundlekit update resume --detach --trust root.pem             every run that has not ended, for a timer
+{shared.CODES}"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.any_pair_option
+@shared.file_option
+@shared.window_options
+@shared.running_options
+def command(
+    pair: str | None,
+    bundle: Path | None,
+    until: Literal["prepared", "end"] | None,
+    not_after: dt.datetime | None,
+    trusted: tuple[Path, ...],
+    state_dir: Path,
+    *,
+    detach: bool,
+    as_lines: bool,
+) -> int:
+    """Go on with a run that has not ended; without --pair, with each of them.
+
+    Every component is probed first. The run keeps its --until and --not-after unless others are given; one that
+    is prepared and waits goes on to the end where --pair names it. Without --trust, or without its bundle, a
+    run takes no step forward; it reverts, waits, commits and cleans up.
+    """
+    if pair is None and bundle is not None:
+        raise click.UsageError("--bundle needs --pair")
+    trust = common.load_trusted(trusted)
+    latest = None if not_after is None else not_after.timestamp()
+    if until is None and pair is not None and shared.is_prepared(state_dir, pair):
+        until = "end"  # who names a run that only waits for a word has given it
+    codes = [0]
+    for name in [pair] if pair else shared.unfinished(state_dir):
+        with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+            resume = partial(controller.resume, name, trust=trust, file=bundle, until=until, not_after=latest)
+            codes.append(shared.conclude(resume, pair=name, state_dir=state_dir, as_lines=as_lines))
+    return max(codes)

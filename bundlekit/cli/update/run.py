@@ -1,0 +1,65 @@
+"""``bundlekit update run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+EXAMPLES = f"""\b
+Examples:
+  bundlekit update run update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
+  bundlekit update run update.bin ... --until prepared          on Friday
+  bundlekit update run update.bin ... --not-after 2026-11-29    on Saturday: the run goes on
+{shared.CODES}"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.bundle_argument
+@shared.plan_option
+@shared.state_option
+@common.policy_options
+@click.option("--pair", metavar="P", help="The pair you mean: refused if the state is of another.")
+@shared.window_options
+@shared.running_options
+def command(
+    bundle: Path,
+    plan_path: Path | None,
+    appliance: Path,
+    pair: str | None,
+    until: str | None,
+    not_after: dt.datetime | None,
+    trusted: tuple[Path, ...],
+    state_dir: Path,
+    *,
+    detach: bool,
+    as_lines: bool,
+    **allowed: Any,
+) -> int:
+    """Update a pair.
+
+    The whole bundle is checked first, for this pair; then the pair itself is asked, and a difference from
+    STATE.json ends the run before anything is touched. A run of the same bundle that has begun goes on.
+    """
+    state = shared.state_of(appliance)
+    if pair is not None and pair != state.pair:
+        raise click.UsageError(f"{appliance} is the state of pair {state.pair!r}, not of {pair!r}")
+    plan = shared.plan_of(plan_path)
+    trust = common.load_trusted(trusted)
+    window = shared.window(until, not_after)
+    beyond = common.allowed(allowed, trust)
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+        return shared.conclude(
+            lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window, **beyond),
+            pair=state.pair,
+            state_dir=state_dir,
+            plan=plan,
+            as_lines=as_lines,
+        )

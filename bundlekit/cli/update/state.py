@@ -1,0 +1,73 @@
+"""``bundlekit update state``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from bundlekit.cli import common
+from bundlekit.cli.update import common as shared
+from bundlekit.update.observe import observe
+from bundlekit.update.slots import read_pair
+
+EXAMPLES = """\b
+Examples:
+  bundlekit update state --plan PLAN.toml --pair imager-0042 --product imager --model im-200 --includes "" \\
+      -o STATE.json
+  bundlekit update state --plan PLAN.toml --appliance STATE.json -o STATE.json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@shared.plan_option
+@click.option(
+    "--appliance", type=common.path_type, metavar="STATE.json", help="An older state, to be brought up to date."
+)
+@click.option("--pair", metavar="P", help="The name of the pair; from the older state if not given.")
+@click.option("--product", metavar="NAME", help="What the pair is; from the older state if not given.")
+@click.option("--model", metavar="NAME", help="Its hardware; from the older state if not given.")
+@click.option(
+    "--includes",
+    metavar="FIX,...",
+    help='The fixes that the pair has, "" for none; from the older state if not given.',
+)
+@click.option("--output", "-o", type=common.path_type, help="Write the state to this file instead.")
+def command(
+    plan_path: Path | None,
+    appliance: Path | None,
+    pair: str | None,
+    product: str | None,
+    model: str | None,
+    includes: str | None,
+    output: Path | None,
+) -> int:
+    """Write STATE.json from what the pair says of itself, asked through the plan's hooks.
+
+    What the hooks do not say is not in it, and what is not in it is unknown: facts that the bundle asks for,
+    such as the age of the backup, come from the hooks' describe or from you.
+    """
+    before = shared.state_of(appliance) if appliance else None
+    plan = shared.plan_of(plan_path)
+    names = {"pair": pair, "product": product, "model": model}
+    given = {name: value or (getattr(before, name) if before else None) for name, value in names.items()}
+    if plan.slots is not None and given["pair"]:  # the folders say what they are
+        found = read_pair(Path(plan.slots.root), given["pair"])
+        given = {"product": found.product, "model": found.model} | {name: v for name, v in given.items() if v}
+    if missing := [f"--{name}" for name in names if not given.get(name)]:
+        raise click.UsageError(f"without an older state (--appliance) it takes {', '.join(missing)}")
+    at = common.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    seen = observe(
+        plan,
+        shared.hooks_of(plan),
+        shared.clock(),
+        pair=str(given["pair"]),
+        product=str(given["product"]),
+        model=str(given["model"]),
+        before=before,
+        includes=None if includes is None else [name for name in includes.split(",") if name],
+        at=at,
+    )
+    common.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n", output)
+    return 0

@@ -1,0 +1,121 @@
+"""What a run is doing, shown while it does it: live on a terminal, else line by line, or as JSON."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from bundlekit.report.escape import escape
+from bundlekit.update.activity import Activity, activity, lines, sentence
+from bundlekit.update.casefile import public
+from bundlekit.update.clock import Clock
+from bundlekit.update.history import History
+from bundlekit.update.hooks import Request
+from bundlekit.update.records import Record, Started
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+
+class View(Protocol):
+    """Someone to tell what happens, who shows it to whoever looks."""
+
+    def watch(self, records: Sequence[Record]) -> None:
+        """Records have become durable."""
+
+    def progress(self, done: int, total: int) -> None:
+        """So many bytes of the bundle are checked."""
+
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """A hook has said how far it is. Nothing follows from it."""
+
+
+@contextmanager
+def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
+    """The view that suits: JSON lines, live on a terminal, or plain lines."""
+    if not as_lines and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        view = Terminal(clock)
+        console = Console(stderr=True)
+        with Live(get_renderable=view.shown, console=console, refresh_per_second=4, transient=True):
+            view.console = console
+            yield view
+    else:
+        yield Lines(public if as_lines else log_line, err=not as_lines)
+
+
+class Lines:
+    """A line for each record."""
+
+    def __init__(self, write: Callable[[Record], str], *, err: bool) -> None:
+        self._write = write
+        self._err = err
+
+    def watch(self, records: Sequence[Record]) -> None:
+        """Write a line for each."""
+        for record in records:
+            click.echo(self._write(record), err=self._err)
+
+    def progress(self, done: int, total: int) -> None:
+        """Not worth a line."""
+
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """Not worth a line either; the hook's log has it."""
+
+
+def log_line(record: Record) -> str:
+    """A record as a line of a log: the wall time in UTC, and a sentence."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.at.wall))
+    return f"{at} {escape(sentence(record))}"
+
+
+class Terminal:
+    """The activity of a run in place on the terminal, and the log above it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.console: Console | None = None
+        self._clock = clock
+        self._records: list[Record] = []
+        self._history: History | None = None
+        self._checking = ""
+        self._heard = ""
+        self._latest: Activity | None = None
+
+    def watch(self, records: Sequence[Record]) -> None:
+        """Log each, and see what the run is doing now."""
+        for record in records:
+            if isinstance(record, Started):
+                self._records, self._history = [], History(record)
+            elif self._history is not None:
+                self._history.add(record)
+            self._records.append(record)
+            self._heard = ""
+            if self.console is not None:
+                self.console.print(log_line(record), markup=False, highlight=False)
+        if self._history is not None:
+            self._latest = activity(self._history, self._records, self._clock.now())
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far the check of the bundle is."""
+        self._checking = f"checking the bundle: {done * 100 // max(total, 1)} %"
+
+    def heard(self, request: Request, percent: int | None, message: str) -> None:
+        """Show what the hook says of itself."""
+        done = "" if percent is None else f"{percent} % "
+        self._heard = f"  {request.step} says: {done}{message}"
+
+    def shown(self) -> Text:
+        """What is in place now; asked by the terminal's own thread, so it only reads one frozen value."""
+        from rich.text import Text
+
+        seen = self._latest
+        rows = [self._checking] if seen is None else [*lines(seen.later(self._clock.now())), self._heard]
+        return Text("\n".join(map(escape, filter(None, rows))))

@@ -1,0 +1,208 @@
+"""The bridge from a check to an update: a bundle that is open, was judged whole, and stays open while it is used.
+
+A job is made from a :class:`CheckedBundle`, and to construct one *is* to run the full check on the descriptor
+that will be used. There is nothing to hand over instead: not a pre-flight, not a report file, not another time
+than now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from msgspec.structs import replace
+
+from bundlekit import pipeline
+from bundlekit.errors import BundlekitError, ChangedWhileReadError, ConfigError, VersionError
+from bundlekit.integrity import verified_chunks
+from bundlekit.layout import reader
+from bundlekit.matrix import read_matrix
+from bundlekit.matrix.advisory import restricted
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.read import Unreadable
+from bundlekit.model.bundle import ChunkClaim, DigestClaim
+from bundlekit.model.manifest import Manifest
+from bundlekit.pipeline import STRICT
+from bundlekit.source import FileSource
+from bundlekit.trust.store import TEST_MARK
+from bundlekit.update.job import Job, bind
+from bundlekit.update.plan import Plan
+from bundlekit.update.staging import staged
+
+if TYPE_CHECKING:
+    from bundlekit.integrity import Cancel, Progress
+    from bundlekit.model.advisory import Advice
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Policy
+    from bundlekit.report.model import Report
+    from bundlekit.source import Source
+    from bundlekit.trust import TrustStore
+
+EXPIRY: Final = frozenset({"bundle-expired", "signer-expired"})
+"""The rules whose failure alone does not stop a run that has begun: only time has passed."""
+
+
+class NotAcceptedError(BundlekitError):
+    """The bundle may not be installed here; ``report`` says why. Nothing was touched."""
+
+    def __init__(self, message: str, report: Report, *, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.report = report
+
+
+class OpenBundle:
+    """An open bundle whose head is known: what hooks get components from, each verified as it is staged."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+        # Read once more; whoever judged these bytes compares the bundle id, so they are the same.
+        self._bundle = reader.read(source)
+
+    @property
+    def bundle_id(self) -> str:
+        """The bundle id: ``sha256:`` and the digest of the head."""
+        return str(self._bundle.id)
+
+    @property
+    def path(self) -> str:
+        """Where the file was opened, as an absolute path: a resume opens it there again."""
+        return str(Path(self._source.name).resolve())
+
+    def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
+        """A staged copy of what is stored under ``label``; see :func:`bundlekit.update.staging.staged`."""
+        return staged(self._source, *self._claims(label), self._folder)
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """What is stored under ``label``, chunk by chunk, each verified before it is handed over."""
+        return verified_chunks(self._source, *self._claims(label))
+
+    def _claims(self, label: str) -> tuple[ChunkClaim, DigestClaim]:
+        chunks = next(c for c in self._bundle.claims if isinstance(c, ChunkClaim) and c.subject == label)
+        return chunks, next(c for c in self._bundle.claims if isinstance(c, DigestClaim) and c.span == chunks.index)
+
+
+class CheckedBundle(OpenBundle):
+    """An open bundle that a full check, made here and now on this very source, has accepted.
+
+    ``appliance`` is the installed state that it is judged for, by ``policy`` and ``advice``; without one it can
+    finish or repair what has begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks
+    the pair itself. Staged copies are made in ``folder``. Raises NotAcceptedError, or what
+    :func:`bundlekit.check` raises.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        trust: TrustStore | None,
+        folder: Path,
+        appliance: Appliance | None = None,
+        policy: Policy = STRICT,
+        advice: Advice | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
+        judged = replace(appliance, hold=None) if appliance else None
+        self.report = pipeline.check(
+            source,
+            trust=trust,
+            appliance=judged,
+            policy=policy,
+            advice=advice,
+            progress=progress,
+            cancel=cancel,
+        )
+        self.appliance = appliance
+        self._advice = advice
+        if self.report.verdict != "accept" or self.report.scope != "full":
+            raise NotAcceptedError(self.report.summary, self.report)
+        if any(TEST_MARK in "".join((one.signer, one.anchor, *one.chain)) for one in self.report.signatures):
+            raise NotAcceptedError(
+                "The bundle is signed with keys for trying out (TEST TRUST): no update is made from it.",
+                self.report,
+                next_step="Sign with keys that are not marked as test keys.",
+            )
+        super().__init__(source, folder)
+        if self.bundle_id != self.report.id:
+            raise ChangedWhileReadError(f"{source.name}: its head was changed while it was judged")
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the signed head says."""
+        assert self._bundle.manifest is not None  # noqa: S101 - an accepted bundle has one
+        return self._bundle.manifest
+
+    def works_together(self, versions: Mapping[str, str]) -> bool:
+        """Whether the bundle's matrix says that these versions, by component, work together; unknown is no."""
+        manifest = self.manifest
+        matrix = read_matrix(restricted(manifest, self._advice.advisory) if self._advice else manifest)
+        if isinstance(matrix, Unreadable):
+            return False
+        try:
+            state = {name: matrix.parse(name, version) for name, version in versions.items()}
+        except VersionError:
+            return False
+        return work_together(matrix, state)[0] is True
+
+    def job(self, plan: Plan) -> Job:
+        """Bind ``plan`` to this bundle and the pair it was judged for. Raises ConfigError as ``bind`` does."""
+        if self.appliance is None:
+            raise ConfigError(
+                "The bundle was not judged for a pair, so no update can be planned from it.",
+                next_step="Give the state of the pair (--appliance STATE.json).",
+            )
+        return bind(plan, self, self.appliance, works_together=self.works_together)
+
+
+@contextmanager
+def verified(
+    file: str | Path,
+    *,
+    trust: TrustStore | None,
+    folder: Path,
+    appliance: Appliance | None = None,
+    policy: Policy = STRICT,
+    advice: Advice | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[CheckedBundle]:
+    """Open ``file``, check all of it, and keep it open for as long as it is used; see :class:`CheckedBundle`."""
+    with FileSource(file) as source:
+        yield CheckedBundle(
+            source,
+            trust=trust,
+            folder=folder,
+            appliance=appliance,
+            policy=policy,
+            advice=advice,
+            progress=progress,
+            cancel=cancel,
+        )
+
+
+@contextmanager
+def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle]:
+    """Open ``file`` again for a run that has begun.
+
+    Its signatures are verified with today's trust; expiry alone is no reason to stop. The payload was checked
+    before the run began and is verified again as it is handed over; that it is the same bundle is for the
+    executor to say, by its id. Raises NotAcceptedError or UnreadableError.
+    """
+    with FileSource(file) as source:
+        report = pipeline.preflight(source, trust=trust)
+        failed = {finding.rule for finding in report.findings if finding.severity == "error"}
+        if report.verdict != "accept" and not (failed and failed <= EXPIRY):
+            raise NotAcceptedError(report.summary, report)
+        bundle = OpenBundle(source, folder)
+        if bundle.bundle_id != report.id:
+            raise ChangedWhileReadError(f"{file}: its head was changed while it was judged")
+        yield bundle
+
+
+def claimed_id(file: str | Path) -> str | None:
+    """The bundle id of ``file``, nothing of it verified; None if its head cannot be read."""
+    with FileSource(file) as source:
+        return reader.read(source).id

@@ -1,0 +1,108 @@
+"""The case file: what the vendor needs to see of a run, in one ZIP, and no secret in it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bundlekit.errors import BundlekitError
+from bundlekit.files import whole_file
+from bundlekit.update.executor import latest
+from bundlekit.update.lock import pair_file
+from bundlekit.update.outcome import message, text
+from bundlekit.update.records import JournalDamagedError, Record, encode
+from bundlekit.update.sqlite import SqliteJournal
+
+MAX_LOG: Final = 256 * 1024
+"""Bytes of one log that go in: its end, where the reason is."""
+
+MAX_LOGS: Final = 256
+"""Logs that go in: the latest ones."""
+
+LOGS: Final = "logs"
+"""The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
+
+
+def export(folder: Path, pair: str, output: Path) -> tuple[str, ...]:
+    """Write the case file of ``pair`` to ``output``; returns the names of what is in it.
+
+    The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
+    hooks, where passwords may be, are left out.
+    """
+    journal = SqliteJournal(folder)
+    try:
+        rows = [(seq, public_text(body), digest) for seq, body, digest in journal.rows(pair)]
+        if not rows:
+            raise BundlekitError(
+                f"There is nothing about pair {pair} in {folder}.",
+                next_step="`bundlekit update status` lists the pairs.",
+            )
+        parts = {"README.txt": _readme(journal, pair)}
+    finally:
+        journal.close()
+    parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
+    parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
+    with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+        for path in _files(folder, pair):
+            archive.writestr(str(path.relative_to(folder)), _end_of(path))
+        return tuple(archive.namelist())
+
+
+def _files(folder: Path, pair: str) -> Iterator[Path]:
+    for suffix in ("state.json", "report.json"):
+        path = pair_file(folder, pair, suffix)
+        if path.is_file() and not path.is_symlink():
+            yield path
+    logs = sorted((folder / LOGS).glob(f"{pair}-*.log"), key=lambda path: path.lstat().st_mtime)
+    yield from (path for path in logs[-MAX_LOGS:] if path.is_file() and not path.is_symlink())
+
+
+def _end_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MAX_LOG))
+        return file.read(MAX_LOG)
+
+
+def _readme(journal: SqliteJournal, pair: str) -> str:
+    try:
+        last = latest(journal, pair)
+    except JournalDamagedError as error:
+        return f"The journal of pair {pair} is damaged: {error.message}\n"
+    if last is None or last.ended is None:
+        return f"The latest run of pair {pair} has not ended.\n"
+    return text(message(last.ended, last.job.plan))
+
+
+def public(record: Record) -> str:
+    """A record as one line of JSON without what may be secret."""
+    return public_text(encode(record).decode())
+
+
+def public_text(body: str) -> str:
+    """A line of JSON without the arguments of hooks; text that is no JSON is left out altogether."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return '{"record":"unreadable"}'
+    _strip(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _strip(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Leave the program of each ``hook`` and take its arguments out."""
+    if isinstance(value, list):
+        for item in value:
+            _strip(item)
+    elif isinstance(value, dict):
+        hook = value.get("hook")
+        if isinstance(hook, list) and len(hook) > 1:
+            value["hook"] = [hook[0], f"({len(hook) - 1} arguments left out)"]
+        for item in value.values():
+            _strip(item)

@@ -1,0 +1,276 @@
+"""The controller: what ``bundlekit update`` does with a pair, from the lock to the outcome.
+
+It puts the parts together, each time in the same order: the pair's lock, the journal, the bundle (checked, or
+opened again), the hooks, the engine. It decides nothing that the planner decides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
+
+from bundlekit import __version__
+from bundlekit.errors import ConfigError, UnreadableError
+from bundlekit.files import whole_file
+from bundlekit.pipeline import STRICT
+from bundlekit.report import json as as_json
+from bundlekit.update.bundle import (
+    CheckedBundle,
+    NotAcceptedError,
+    OpenBundle,
+    claimed_id,
+    reopened,
+    verified,
+)
+from bundlekit.update.cancel import CancelRequest
+from bundlekit.update.clock import Clock, SystemClock
+from bundlekit.update.executor import WHOLE, Engine, Refused, latest, refusal
+from bundlekit.update.history import History
+from bundlekit.update.hooks import Hooks, Request
+from bundlekit.update.job import Job
+from bundlekit.update.journal import Journal
+from bundlekit.update.lock import PairLock, pair_file
+from bundlekit.update.observe import as_found, described, highest_fence
+from bundlekit.update.plan import Plan
+from bundlekit.update.records import Answer, Cleared, Outcome, Record, Window
+from bundlekit.update.sqlite import SqliteJournal
+
+if TYPE_CHECKING:
+    from bundlekit.integrity import Progress
+    from bundlekit.model.advisory import Advice
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import Policy
+    from bundlekit.trust import TrustStore
+
+MakeHooks = Callable[[Plan, int], Hooks]
+"""Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
+
+Watch = Callable[[Sequence[Record]], None]
+"""Told the records of a run as they become durable; at a resume, first of all those that were there before."""
+
+
+class Controller:
+    """Updates pairs from one state folder, with hooks made by ``hooks``.
+
+    ``watch`` is told each record, ``progress`` the bytes of the bundle that are checked.
+    ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
+    All methods raise PairBusyError where another controller has the pair, JournalError where the journal
+    cannot be used, and JournalDamagedError where it is not what was written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        hooks: MakeHooks,
+        *,
+        clock: Clock | None = None,
+        watch: Watch = lambda _records: None,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] = lambda: False,
+        detach: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.clock = clock or SystemClock()
+        self._make_hooks = hooks
+        self._watch = watch
+        self._progress = progress
+        self._cancel = cancel
+        self._detach = detach
+
+    def run(
+        self,
+        file: Path,
+        plan: Plan,
+        *,
+        trust: TrustStore | None,
+        appliance: Appliance,
+        policy: Policy = STRICT,
+        advice: Advice | None = None,
+        window: Window = WHOLE,
+    ) -> Outcome:
+        """Update the pair of ``appliance`` by ``plan``; a run of the same bundle that has begun goes on.
+
+        Raises NotAcceptedError where the bundle may not be installed there; nothing is touched then.
+        """
+        with self._at(appliance.pair) as (journal, hooks_fd):
+            last = latest(journal, appliance.pair)
+            if last is not None and last.ended is None and claimed_id(file) == last.job.bundle_id:
+                return self._resume(journal, last, hooks_fd, file, trust, window)
+            if last is not None and (refused := refusal(last)):
+                return refused
+            with verified(
+                file,
+                trust=trust,
+                appliance=appliance,
+                policy=policy,
+                advice=advice,
+                folder=self.folder,
+                progress=self._progress,
+            ) as bundle:
+                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window)
+
+    def resume(
+        self,
+        pair: str,
+        *,
+        trust: TrustStore | None,
+        file: Path | None = None,
+        until: Literal["prepared", "end"] | None = None,
+        not_after: float | None = None,
+    ) -> Outcome:
+        """Go on with the latest run of ``pair``, ``until`` and ``not_after`` as they were where not given anew.
+
+        Without ``trust``, or without the file, no step forward is taken; everything else is.
+        """
+        with self._at(pair) as (journal, hooks_fd):
+            last = _of_some_run(journal, pair)
+            if last.ended is not None:
+                return last.ended
+            window = Window(
+                until=until or last.window.until,
+                not_after=last.window.not_after if not_after is None else not_after,
+            )
+            return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
+
+    def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None) -> Outcome:
+        """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""
+        with self._at(pair) as (journal, hooks_fd):
+            last = _of_some_run(journal, pair)
+            if refused := refusal(last, repair=True):
+                return refused
+            if not last.hold:
+                raise ConfigError(
+                    f"Pair {pair} needs no repair: its latest run ended {last.ended.kind if last.ended else ''}.",
+                    next_step="Run the update again: `bundlekit update run`.",
+                )
+            with verified(
+                file or Path(last.job.path), trust=trust, folder=self.folder, progress=self._progress
+            ) as bundle:
+                if bundle.bundle_id != last.job.bundle_id:
+                    raise ConfigError(
+                        f"The file is bundle {bundle.bundle_id}, the run was of bundle {last.job.bundle_id}.",
+                        next_step="Repair with the bundle of the run (--bundle).",
+                    )
+                job = replace(last.job, path=bundle.path, hold="", repair=True)
+                return self._start(journal, job, bundle, hooks_fd, WHOLE)
+
+    def clear(
+        self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False
+    ) -> Cleared | Refused:
+        """Take ``pair`` off hold, by name; see ``Engine.clear``."""
+        with self._at(pair) as (journal, hooks_fd):
+            last = _of_some_run(journal, pair)
+            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), ())
+            return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
+
+    def _start(self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window) -> Outcome:
+        hooks = self._make_hooks(job.plan, hooks_fd)
+        answers = described(job, hooks, self.clock)
+        if job.repair:
+            job = as_found(job, answers)
+        self._keep(job.pair, bundle)
+        engine = self._engine(journal, job.pair, hooks, ())
+        return self._to_its_end(job.pair, engine.run(job, bundle, window=window, fence=highest_fence(answers.values())))
+
+    def _resume(
+        self,
+        journal: Journal,
+        last: History,
+        hooks_fd: int,
+        file: Path,
+        trust: TrustStore | None,
+        window: Window,
+    ) -> Outcome:
+        pair = last.job.pair
+        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), journal.read(pair))
+        with _again(file, trust, self.folder) as bundle:
+            return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
+
+    def _to_its_end(self, pair: str, outcome: Outcome) -> Outcome:
+        if outcome.kind not in {"waiting", "busy"}:
+            CancelRequest(self.folder, pair).withdraw()
+        return outcome
+
+    def _engine(self, journal: Journal, pair: str, hooks: Hooks, before: Sequence[Record]) -> Engine:
+        watched = _Watched(hooks, self._watch)
+        if before:
+            self._watch(before)
+        request = CancelRequest(self.folder, pair)
+
+        def cancel() -> bool:
+            run = request.asked()
+            return self._cancel() or (run != "" and run == History.of(journal.read(pair)).run)
+
+        return Engine(
+            journal=journal, hooks=watched, clock=self.clock, cancel=cancel, detach=self._detach, holder=_holder()
+        )
+
+    def _keep(self, pair: str, bundle: CheckedBundle) -> None:
+        """Keep what the run was decided on beside the journal, for the case file of ``update log --export``."""
+        for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
+            if value is not None:
+                with whole_file(pair_file(self.folder, pair, suffix)) as file:
+                    file.write(as_json.render(value).encode() + b"\n")
+
+    @contextmanager
+    def _at(self, pair: str) -> Iterator[tuple[Journal, int]]:
+        """The pair's lock and the journal, for as long as the block runs."""
+        with PairLock(self.folder, pair, _holder()) as lock:
+            journal = SqliteJournal(self.folder)
+            try:
+                yield journal, lock.hook_fd
+            finally:
+                journal.close()
+
+
+class _Watched(Hooks):
+    """Hooks, and one more who is told each record."""
+
+    def __init__(self, hooks: Hooks, watch: Watch) -> None:
+        self._hooks = hooks
+        self._watch = watch
+
+    def _pass_on(self, request: Request) -> Answer:
+        answer: Answer = getattr(self._hooks, request.verb)(request)
+        return answer
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass_on
+
+    def notify(self, record: Record) -> None:
+        self._watch((record,))
+        self._hooks.notify(record)
+
+
+@contextmanager
+def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle | Refused | None]:
+    """The bundle of a run that has begun; why it is refused; or None where it cannot be had or judged."""
+    with ExitStack() as stack:
+        bundle: OpenBundle | Refused | None = None
+        if trust is not None:
+            try:
+                bundle = stack.enter_context(reopened(file, trust=trust, folder=folder))
+            except NotAcceptedError as error:
+                bundle = Refused(why=error.message)
+            except UnreadableError:
+                bundle = None
+        yield bundle
+
+
+def _of_some_run(journal: Journal, pair: str) -> History:
+    last = latest(journal, pair)
+    if last is None:
+        raise ConfigError(
+            f"There was no run of pair {pair} in this state folder.",
+            next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+        )
+    return last
+
+
+def _holder() -> str:
+    """Who holds a lock, in words for the one who finds it taken."""
+    return f"bundlekit {__version__}, process {os.getpid()} on {os.uname().nodename}"

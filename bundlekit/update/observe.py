@@ -1,0 +1,149 @@
+"""What a pair says of itself, asked through hooks that change nothing: ``describe`` and ``probe``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from bundlekit import config
+from bundlekit.errors import BundlekitError
+from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
+from bundlekit.update.clock import Clock
+from bundlekit.update.hooks import Hooks, Request, call, printable
+from bundlekit.update.job import Job, Target
+from bundlekit.update.plan import Plan, Verb
+from bundlekit.update.records import Answer
+
+
+def described(job: Job, hooks: Hooks, clock: Clock) -> dict[str, Answer]:
+    """What each component of ``job`` says of itself now, by step."""
+    return {step: _ask(hooks, clock, job.plan, "describe", job.pair, step, target, job.bundle_id)
+            for step, target in job.targets.items()}  # fmt: skip
+
+
+def highest_fence(answers: Iterable[Answer]) -> int:
+    """The highest fence that any component has seen: the next controller's has to be above it."""
+    return max((answer.fence or 0 for answer in answers), default=0)
+
+
+def as_found(job: Job, answers: Mapping[str, Answer]) -> Job:
+    """``job`` for the pair as it describes itself now; what cannot say its version keeps the one of the job."""
+    targets = {step: replace(target, old=answers[step].version or target.old) for step, target in job.targets.items()}
+    counters = {answer.counter for answer in answers.values()}
+    counter = counters.pop() if len(counters) == 1 else None
+    return replace(job, targets=targets, counter_before=counter)
+
+
+def observe(
+    plan: Plan,
+    hooks: Hooks,
+    clock: Clock,
+    *,
+    pair: str,
+    product: str,
+    model: str,
+    before: Appliance | None = None,
+    includes: Sequence[str] | None = None,
+    at: str,
+) -> Appliance:
+    """The state of the pair, for STATE.json, as the hooks describe and probe it at ``at`` (RFC 3339).
+
+    Release date and build of an unchanged version, trusted keys, and fixes (unless ``includes`` names them)
+    are kept from ``before``; facts come from the hooks alone, for old ones are not true any more. Raises
+    BundlekitError if a component cannot say what it is, ConfigError if what it says has no place in a state.
+    """
+    members: dict[str, dict[str, object]] = {}
+    components: dict[str, dict[str, object]] = {}
+    facts: dict[str, str] = {}
+    holds: list[str] = []
+    counters: list[int] = []
+    for name in plan.order:
+        step = plan.steps[name]
+        answer, target = _found(plan, name, hooks, clock, pair, before)
+        if answer.kind != "ok" or not answer.version or (step.member and not answer.identity):
+            raise BundlekitError(
+                f"{name} does not say what it is: {answer.reason or answer.kind}.",
+                next_step="See to the component, or to its describe hook, and read the state again.",
+            )
+        seen = _ask(hooks, clock, plan, "probe", pair, name, replace(target, old=answer.version))
+        holds += [seen.hold] if seen.hold else []
+        counters += [answer.counter] if answer.counter is not None else []
+        facts |= {key: printable(value) for key, value in answer.facts.items()}
+        if step.member:
+            member = before.members.get(answer.identity or "") if before else None
+            members[str(answer.identity)] = _installed(answer.version, member) | {
+                "role": step.member, "free": answer.free
+            }  # fmt: skip
+        else:
+            shared = before.components.get(step.component) if before else None
+            components[step.component] = _installed(answer.version, shared)
+    state: dict[str, object] = {
+        "schema": STATE_SCHEMA,
+        "pair": pair,
+        "product": product,
+        "model": model,
+        "observed": {"at": at, "by": "bundlekit update state"},
+        "members": members,
+        "components": components,
+        "facts": facts,
+        "hold": holds[0] if holds else None,
+        "counter": max(counters, default=None),
+    }
+    if before is not None:
+        state |= {"includes": before.includes, "trusts": before.trusts}
+    if includes is not None:
+        state["includes"] = tuple(includes)
+    return config.convert(state, Appliance, where="what the hooks say")
+
+
+def _found(
+    plan: Plan, name: str, hooks: Hooks, clock: Clock, pair: str, before: Appliance | None
+) -> tuple[Answer, Target]:
+    """What a step's component says of itself: whoever has the role now, else who had it before."""
+    target = _unknown(plan, name, pair)
+    answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    role = plan.steps[name].member
+    for serial, member in before.members.items() if before and role and answer.kind != "ok" else ():
+        if member.role == role:
+            target = replace(target, identity=serial)
+            answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    return answer, target
+
+
+def _installed(version: str, known: InstalledComponent | None) -> dict[str, object]:
+    if known is None or known.version != version:
+        return {"version": version}
+    return {"version": version, "build": known.build, "released": known.released}
+
+
+def _unknown(plan: Plan, name: str, pair: str) -> Target:
+    """The target of a step of which nothing is known but its place in the plan: the role stands for whoever has it."""
+    step = plan.steps[name]
+    return Target(
+        component=step.component,
+        label=step.component,
+        identity=step.member or pair,
+        role=step.member or "shared",
+        old="unknown",
+        new="unknown",
+        size=0,
+        digest="sha256:" + "0" * 64,
+    )
+
+
+def _ask(
+    hooks: Hooks, clock: Clock, plan: Plan, verb: Verb, pair: str, step: str, target: Target, bundle_id: str = ""
+) -> Answer:
+    request = Request(
+        verb=verb,
+        pair=pair,
+        step=step,
+        run="",
+        fence=0,
+        attempt=1,
+        deadline=plan.deadline(verb),
+        bundle_id=bundle_id,
+        target=target,
+    )
+    return call(hooks, request, clock)

@@ -1,0 +1,643 @@
+"""``bundlekit update`` over a simulated pair: the vendor's table, and the operator's days and nights."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bundlekit.cli.update import common as shared
+from bundlekit.model.appliance import Appliance
+from bundlekit.update.clock import ManualClock
+from bundlekit.update.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.hooks import Hooks
+from bundlekit.update.lock import PairLock
+from bundlekit.update.outcome import EXIT_CODES
+from bundlekit.update.plan import PAIR
+from bundlekit.update.rehearse import calm
+from bundlekit.update.simulate import SimulatedPair, simulated_job
+from tests.update import shelf
+from tests.update.test_plan import EXAMPLE
+from tests.update.world import Overridden, fault
+
+ROOT = Path(__file__).parents[2]
+TRUST = ("--trust", "root.pem")
+STATE_DIR = ("--state-dir", "state")
+PLAN = EXAMPLE.replace('"30 s"', '"30 min"')
+RUN = ("update", "run", "update.bin", "--appliance", "STATE.json", *TRUST, *STATE_DIR)
+
+
+class Room:
+    """An operator's room: the command line, a simulated pair behind it, and a clock."""
+
+    def __init__(self, cli):
+        self.cli = cli
+        self.clock = ManualClock()
+        self.pair = SimulatedPair(simulated_job(PAIR), self.clock)
+        self.hooks = self.pair
+        self.asked = []
+
+    def faults(self, *faults):
+        self.hooks = FaultyHooks(self.pair, self.clock, faults)
+
+    def hooks_of(self, plan, *, lock_fd=None, log_dir=None, progress=None):
+        self.asked.append((lock_fd, log_dir))
+        return self.hooks
+
+    def run(self, *options):
+        return self.cli(*RUN, *options)
+
+    def update(self, verb, *options):
+        return self.cli("update", verb, "--pair", "pair-0", *STATE_DIR, *options)
+
+    def resume(self, *options):
+        return self.update("resume", *TRUST, *options)
+
+    def read_state(self):
+        done = self.cli("update", "state", "--appliance", "STATE.json", "-o", "STATE.json")
+        assert done.code == 0, done.err
+
+    def clear(self, *options):
+        return self.update("clear", "--by", "Ada", "--reason", "disk replaced", *options)
+
+    @property
+    def versions(self):
+        return tuple(self.pair.versions().values())
+
+    @property
+    def records(self):
+        return [json.loads(line) for line in self.update("log", "--json").out.splitlines()]
+
+
+OLD = ("3.2.1", "5.20.03", "5.20.03")
+NEW = ("3.4.0", "5.40.00", "5.40.00")
+
+
+@pytest.fixture(scope="session")
+def update_desk(tmp_path_factory):
+    return shelf.fill(tmp_path_factory.mktemp("update-desk"))
+
+
+@pytest.fixture
+def room(cli, update_desk, memory_folder, monkeypatch):
+    shutil.copytree(update_desk, memory_folder / "room")
+    monkeypatch.chdir(memory_folder / "room")
+    made = Room(cli)
+    monkeypatch.setattr(shared, "hooks_of", made.hooks_of)
+    monkeypatch.setattr(shared, "clock", lambda: made.clock)
+    monkeypatch.setattr(shared, "PAIR", calm(PAIR))
+    return made
+
+
+# --- the vendor's table -------------------------------------------------------------------------------------
+
+
+def test_all_succeed(room):
+    result = room.run()
+    assert result.code == 0
+    assert room.versions == NEW
+    assert result.out.splitlines()[0].startswith("succeeded: Everything is on the new version")
+    assert "HA           yes, the cluster has formed" in result.out
+    assert "data served  yes, by the pair" in result.out
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (lambda: os.truncate("update.bin", 100_000), "corrupted"),
+        (lambda: write_state(components={"storage": {"version": "3.4.0"}}, version="5.40.00"), "not-newer"),
+        (lambda: write_state(version="5.10.00"), "unsupported-source"),
+    ],
+    ids=["corrupted", "not-newer", "unsupported-source"],
+)
+def test_a_validation_error_touches_nothing_and_names_its_cause(room, spoil, cause):
+    spoil()
+    result = room.run()
+    assert result.code == 10
+    assert cause in result.out
+    assert "rejected: Nothing was changed." in result.out
+    assert room.versions == OLD
+    assert not room.asked, "no hook was made"
+    assert room.update("log").code == 3
+
+
+def write_state(version=None, **changes):
+    state = json.loads(Path("STATE.json").read_text()) | changes
+    for member in state["members"].values():
+        member["version"] = version or member["version"]
+    Path("STATE.json").write_text(json.dumps(state))
+
+
+def test_active_fails_and_the_new_storage_is_kept(room):
+    room.faults(fault("apply", "active", "F"))
+    result = room.run()
+    assert result.code == 20
+    assert room.versions == ("3.4.0", "5.20.03", "5.20.03")
+    assert "storage (shared): 3.4.0, new version, kept on purpose" in result.out
+    assert "on hold" not in result.out
+    assert "next 1       run the update again" in result.out
+    room.read_state()
+    assert room.run().code == 0
+    assert room.versions == NEW
+
+
+def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
+    room.faults(fault("verify", "storage", "F"))
+    result = room.run()
+    assert result.code == 20
+    assert room.versions == OLD
+    assert "The pair is on hold." in result.out
+    assert "next 1       take the pair off hold: bundlekit update clear --pair pair-0" in result.out
+    again = room.run()
+    assert again.code == 12
+    assert "on hold since run" in again.out
+    assert room.clear().out == "pair-0 is off hold (storage old, active old, standby old, ha-formed ready)\n"
+    assert room.run().code == 0
+
+
+def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
+    room.faults(fault("apply", "standby", "F"))
+    result = room.run()
+    assert result.code == 30
+    assert room.versions[:2] == NEW[:2]
+    assert "HA           no" in result.out
+    assert "data served  yes, by one appliance; whole: active" in result.out
+    assert "may it wait  until working hours" in result.out
+    assert "vendor says  call the vendor's support and quote run" in result.out
+    assert "send         the case file: bundlekit update log --pair pair-0 --export pair-0.zip" in result.out
+    assert "bundlekit update repair --pair pair-0" in result.out
+    assert room.run().code == 12
+    assert room.update("repair", *TRUST).code == 0
+    assert room.versions == NEW
+    assert room.pair.formed()
+
+
+def test_a_gate_that_never_passes_degrades(room):
+    room.faults(fault("gate", "ha-formed", "T"))
+    result = room.run()
+    assert (result.code, "HA           no" in result.out) == (30, True)
+    room.faults()
+    assert room.update("repair", *TRUST).code == 0
+
+
+def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
+    room.faults(fault("apply", "active", "B"))
+    result = room.run()
+    assert result.code == 40
+    assert "may it wait  no: look at the pair now" in result.out
+    assert "next 1       bring active to version 5.20.03 by re-imaging it" in result.out
+    refused = room.clear()
+    assert (refused.code, "probe of active says busy" in refused.err) == (3, True)
+    assert room.clear("--without-probe").code == 0
+    assert room.records[-1]["states"] == {}
+
+
+def test_what_the_vendor_says_is_shown_with_the_outcome(room):
+    Path("PLAN.toml").write_text(PLAN)
+    room.faults(fault("apply", "standby", "F"))
+    assert "vendor says  Data is served by one appliance. Leave it running." in room.run("--plan", "PLAN.toml").out
+
+
+# --- the pair is not what its state says --------------------------------------------------------------------
+
+
+def test_a_state_that_is_stale_ends_the_run_before_prepare(room):
+    room.pair.components["active"].version = "5.30.02"
+    result = room.run()
+    assert result.code == 10
+    assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
+    assert not [r for r in room.records if r.get("verb") == "prepare"]
+
+
+def test_the_state_is_read_from_the_pair(room):
+    room.pair.components["storage"].version = "3.3.0"
+    done = room.cli("update", "state", "--pair", "p", "--product", "imager", "--model", "im-200")
+    seen = msgspec.json.decode(done.out, type=Appliance)
+    assert seen.components["storage"].version == "3.3.0"
+    assert {serial: m.role for serial, m in seen.members.items()} == {"SN-active": "active", "SN-standby": "standby"}
+    assert (seen.counter, seen.hold) == (6, None)
+    room.read_state()
+    seen = msgspec.json.decode(Path("STATE.json").read_bytes(), type=Appliance)
+    assert seen.members["SN-active"].released == "2024-02-10", "kept, for the version is the same"
+    assert seen.components["storage"].released is None
+
+
+def test_without_an_older_state_the_pair_has_to_be_named(room):
+    result = room.cli("update", "state", "--pair", "p")
+    assert result.code == 2
+    assert "it takes --product, --model" in result.err
+
+
+def test_facts_come_from_the_hooks_and_old_ones_are_dropped(room):
+    write_state(facts={"backup.age": "5 h"})
+
+    def describe(hooks, request):
+        return msgspec.structs.replace(hooks.describe(request), facts={"ha.state": "synchronised"})
+
+    room.hooks = Overridden(room.pair, describe=describe)
+    room.read_state()
+    assert json.loads(Path("STATE.json").read_text())["facts"] == {"ha.state": "synchronised"}
+
+
+def test_a_hold_in_the_state_holds_until_it_is_cleared(room):
+    write_state(hold="fan broken")
+    result = room.run()
+    assert result.code == 10
+    assert "the state says that the pair is on hold: fan broken" in result.out
+    assert room.clear().code == 0
+    room.read_state()
+    assert room.run().code == 0
+
+
+# --- crashes, detaching, windows ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["resume", "run"])
+@pytest.mark.parametrize("at", [("apply", "active"), ("commit", "storage"), ("gate", "ha-formed")], ids="-".join)
+def test_a_controller_that_died_is_resumed(room, at, verb):
+    room.faults(fault(*at, "C"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+    status = room.update("status")
+    assert "nobody works on it: bundlekit update resume --pair pair-0" in status.out
+    assert f"now: {at[0]} {at[1]}" in status.out
+    result = room.resume() if verb == "resume" else room.run()
+    assert result.code == 0
+    assert room.versions == NEW
+    assert sum(r["record"] == "started" for r in room.records) == 1
+
+
+def test_without_its_bundle_a_run_takes_no_step_forward(room):
+    room.faults(fault("apply", "storage", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+    Path("update.bin").rename("moved.bin")
+    result = room.resume()
+    assert result.code == 75
+    assert "the bundle is needed to apply storage" in result.out
+    assert room.resume("--bundle", "moved.bin").code == 0
+
+
+def test_a_bundle_that_is_no_longer_trusted_reverts(room, tmp_path):
+    room.faults(fault("apply", "active", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+    (tmp_path / "other").mkdir()
+    other = shelf.fill(tmp_path / "other")
+    result = room.update("resume", "--trust", other / "root.pem")
+    assert result.code == 20
+    assert "the bundle is no longer accepted" in result.out
+    assert room.versions == ("3.4.0", "5.20.03", "5.20.03")
+
+
+@pytest.mark.parametrize("verb", ["run", "resume"])
+def test_staged_on_friday_switched_on_saturday(room, verb):
+    result = room.run("--until", "prepared")
+    assert result.code == 75
+    assert "everything is prepared, nothing is changed" in result.out
+    assert room.versions == OLD
+    room.clock.reboot(down=86_400)
+    assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 75, "a resume by a timer keeps to the window"
+    assert (room.run() if verb == "run" else room.resume()).code == 0
+    assert room.versions == NEW
+    assert sum(r["record"] == "observed" and r["verb"] == "prepare" for r in room.records) == 3
+
+
+def test_a_resume_before_everything_is_staged_does_not_begin_to_switch(room):
+    room.faults(fault("prepare", "active", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run("--until", "prepared")
+    assert room.resume().code == 75
+    assert room.versions == OLD
+    assert room.resume().code == 0
+
+
+def test_too_late_is_a_no(room):
+    result = room.run("--not-after", "2020-01-01")
+    assert result.code == 10
+    assert "the time by which it had to begin has passed" in result.out
+    assert room.versions == OLD
+
+
+def test_a_resume_keeps_the_time_by_which_it_has_to_begin(room):
+    room.faults(fault("prepare", "active", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run("--not-after", "2027-02-01T00:00:00Z")
+    room.clock.wall += 365 * 86_400
+    assert room.resume().code == 10
+    assert room.versions == OLD
+
+
+def test_detached_the_gate_is_polled_by_resumes_of_every_pair(room):
+    assert room.run("--detach").code == 75
+    assert "waiting for ha-formed" in room.update("status").out
+    everything = ("update", "resume", "--detach", *TRUST, *STATE_DIR)
+    assert room.cli(*everything).code == 75
+    room.clock.sleep(46 * 60)
+    assert room.cli(*everything).code == 0
+    assert room.cli(*everything) == (0, "", ""), "nothing is left to resume"
+
+
+# --- several processes --------------------------------------------------------------------------------------
+
+
+def test_a_second_controller_is_busy_and_says_who_is_first(room):
+    with PairLock(Path("state"), "pair-0", "Grace's shell"):
+        result = room.run()
+        assert result.code == 13
+        assert "another controller is at work (Grace's shell)" in result.out
+        assert room.resume().code == 13
+    assert room.versions == OLD
+
+
+def test_another_bundle_waits_until_the_run_has_ended(room):
+    assert room.run("--until", "prepared").code == 75
+    spec = Path("SPEC.toml").read_text().replace("5.40.00", "5.41.00")
+    Path("SPEC.toml").write_text(spec)
+    signer = ("--cert", "signer.pem", "--key", "signer.key")
+    assert room.cli("build", "SPEC.toml", "-o", "update.bin", *signer).code == 0
+    result = room.run()
+    assert result.code == 13
+    assert "has not ended" in result.out
+
+
+def asks_to_cancel(step):
+    """Hooks during whose apply of ``step`` another process asks to cancel."""
+
+    def apply(hooks, request):
+        if request.step == step:
+            command = [
+                sys.executable,
+                "-m",
+                "bundlekit",
+                "update",
+                "cancel",
+                "--pair",
+                "pair-0",
+                "--state-dir",
+                str(Path("state").resolve()),
+            ]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            assert "does so after what is under way" in done.stdout or "past its commit point" in done.stdout
+        return hooks.apply(request)
+
+    return apply
+
+
+@pytest.mark.parametrize(("step", "code", "versions"), [("active", 11, OLD), ("standby", 0, NEW)])
+def test_a_cancel_from_another_process(room, step, code, versions):
+    room.hooks = Overridden(room.pair, apply=asks_to_cancel(step))
+    result = room.run()
+    assert (result.code, room.versions) == (code, versions)
+    assert not Path("state/pair-0.cancel").exists()
+    room.hooks = room.pair
+    if code:
+        assert room.run().code == 0, "the request was for that run only"
+
+
+def test_a_cancel_while_nobody_works_is_met_by_the_resume(room):
+    assert room.run("--until", "prepared").code == 75
+    assert "nobody works on it now: bundlekit update resume --pair pair-0" in room.update("cancel").out
+    assert "the operator has asked to cancel" in room.update("status").out
+    assert room.resume().code == 11
+    again = room.update("cancel")
+    assert (again.code, "no run that could be cancelled" in again.err) == (3, True)
+
+
+def test_ctrl_c_asks_to_cancel_and_the_change_is_awaited(room):
+    def apply(hooks, request):
+        if request.step == "active":
+            os.kill(os.getpid(), 2)
+        return hooks.apply(request)
+
+    room.hooks = Overridden(room.pair, apply=apply)
+    result = room.run()
+    assert (result.code, room.versions) == (11, OLD)
+    assert "cancelling after what is under way" in result.err
+
+
+def test_ctrl_c_twice_leaves_a_run_to_be_resumed(room):
+    def apply(hooks, request):
+        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), 2)
+        return hooks.apply(request)
+
+    room.hooks = Overridden(room.pair, apply=apply)
+    assert room.run().code == 130
+    room.hooks = room.pair
+    assert room.resume().code == 0
+
+
+# --- plan, status, log --------------------------------------------------------------------------------------
+
+
+def test_the_plan_is_shown_and_no_hook_but_describe_is_run(room):
+    calls = []
+
+    class Describing(Hooks):
+        def describe(self, request):
+            calls.append(request.step)
+            return room.pair.describe(request)
+
+        def _never(self, request):
+            pytest.fail(f"{request.verb} was called")
+
+        validate = prepare = apply = probe = verify = commit = revert = gate = cleanup = _never
+
+    room.hooks = Describing()
+    result = room.cli(*("plan" if word == "run" else word for word in RUN))
+    assert result.code == 0
+    assert calls == ["storage", "active", "standby"]
+    assert "  2. active (active, SN-active): 5.20.03 -> 5.40.00\n     -- commit point" in result.out
+    assert "forward: about 95 min; back: about 60 min" in result.out
+    assert "    reverted (storage kept new)\n      after active apply: F T X; active verify: F T" in result.out
+    assert not Path("state").exists()
+
+
+def test_the_plan_says_why_the_pair_would_be_refused_now(room):
+    room.pair.counter = 9
+    result = room.cli(*("plan" if word == "run" else word for word in RUN))
+    assert result.code == 10
+    assert "NOT NOW: describe of storage failed: state-changed: the state says counter 6" in result.out
+    as_json = room.cli(*("plan" if word == "run" else word for word in RUN), "--json")
+    assert json.loads(as_json.out.splitlines()[0])["targets"]["storage"]["new"] == "3.4.0"
+
+
+def test_the_plan_of_a_pair_on_hold_is_on_hold(room):
+    room.faults(fault("apply", "storage", "F"))
+    room.run()
+    assert room.cli(*("plan" if word == "run" else word for word in RUN)).code == 12
+
+
+def test_status_without_any_run(room):
+    assert room.cli("update", "status", *STATE_DIR).out == "no pair was ever updated from state\n"
+    assert room.update("status").code == 3
+
+
+def test_status_says_the_outcome_again(room):
+    room.faults(fault("apply", "standby", "F"))
+    told = room.run()
+    status = room.cli("update", "status", *STATE_DIR)
+    assert [line.strip() for line in told.out.splitlines()] == [line.strip() for line in status.out.splitlines()[1:]]
+    (found,) = [json.loads(line) for line in room.update("status", "--json").out.splitlines()]
+    assert (found["hold"], found["controller"], found["outcome"]["kind"]) == (True, "", "degraded")
+    room.clear("--without-probe")
+    assert "off hold, by Ada: disk replaced" in room.update("status").out
+
+
+def test_json_lines_are_the_records_and_the_outcome(room):
+    lines = [json.loads(line) for line in room.run("--json").out.splitlines()]
+    assert lines[0]["record"] == "started"
+    assert lines[-2]["record"] == "ended"
+    assert lines[-1]["kind"] == "succeeded"
+
+
+def test_a_refusal_in_json_is_the_report_and_the_outcome(room):
+    os.truncate("update.bin", 100_000)
+    report, outcome = (json.loads(line) for line in room.run("--json").out.splitlines())
+    assert (report["verdict"], report["causes"]) == ("refuse", ["corrupted"])
+    assert (outcome["kind"], outcome["ha"]) == ("rejected", "as-before")
+
+
+def test_the_vendors_words_are_there_after_a_resume_too(room):
+    Path("PLAN.toml").write_text(PLAN)
+    room.faults(fault("apply", "standby", "F"), fault("cleanup", "storage", "C"))
+    with pytest.raises(ControllerKilled):
+        room.run("--plan", "PLAN.toml")
+    assert "vendor says  Data is served by one appliance. Leave it running." in room.resume().out
+
+
+def test_plain_lines_tell_what_happens(room):
+    err = room.run().err
+    assert "2027-01-15T08:00:00Z run " in err
+    assert "Z apply storage\n" in err
+    assert "Z commit point: from here on nothing is reverted\n" in err
+    assert err.endswith("ends succeeded\n")
+
+
+def test_the_log_is_followed_to_the_end_of_the_run(room):
+    room.run()
+    assert room.update("log", "--follow").out == room.update("log").out
+    assert room.update("log").out.splitlines()[-1].endswith("ends succeeded")
+
+
+def test_the_case_file_holds_everything_but_secrets(room):
+    Path("PLAN.toml").write_text(PLAN.replace('["/opt/imager/hook"]', '["/opt/imager/hook", "--password=hunter2"]'))
+    room.faults(fault("apply", "standby", "F"))
+    assert room.run("--plan", "PLAN.toml").code == 30
+    Path("state/logs").mkdir()
+    Path("state/logs/pair-0-run-active-apply-1.log").write_bytes(b"x" * 1_000_000 + b"the end\n")
+    Path("state/logs/pair-1-run-active-apply-1.log").write_bytes(b"another pair's")
+    result = room.update("log", "--export", "case.zip")
+    assert result.out.split() == [
+        "README.txt", "journal.jsonl", "chain.txt", "pair-0.state.json", "pair-0.report.json",
+        "logs/pair-0-run-active-apply-1.log",
+    ]  # fmt: skip
+    with zipfile.ZipFile("case.zip") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert b"hunter2" not in b"".join(parts.values())
+    assert json.loads(parts["journal.jsonl"].splitlines()[0])["job"]["plan"]["steps"]["storage"]["hook"] == [
+        "/opt/imager/hook", "(1 arguments left out)",
+    ]  # fmt: skip
+    assert json.loads(parts["pair-0.report.json"])["verdict"] == "accept"
+    assert json.loads(parts["pair-0.state.json"])["pair"] == "pair-0"
+    assert parts["README.txt"].startswith(b"degraded: The pair works but needs hands.")
+    log = parts["logs/pair-0-run-active-apply-1.log"]
+    assert (len(log), log[-8:]) == (256 * 1024, b"the end\n")
+
+
+# --- a journal that is not what was written -----------------------------------------------------------------
+
+
+def damage_journal():
+    with sqlite3.connect("state/journal.db") as db:
+        db.execute("DROP TRIGGER never_changed")
+        db.execute("UPDATE journal SET body = '{}' WHERE seq = 3")
+    db.close()
+
+
+def test_a_damaged_journal_is_for_people_and_still_exported(room):
+    room.run()
+    damage_journal()
+    result = room.run()
+    assert result.code == 40
+    assert "is damaged at record 3 of pair pair-0" in result.out
+    assert "Keep the file, move it away, and start again" in result.out
+    assert room.update("status").code == 3
+    assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 40
+    assert room.update("log", "--export", "case.zip").code == 0
+    with zipfile.ZipFile("case.zip") as archive:
+        assert b"is damaged" in archive.read("README.txt")
+        assert len(archive.read("journal.jsonl").splitlines()) > 20
+
+
+def test_a_state_folder_that_others_can_enter_is_not_used(room):
+    Path("state").mkdir(mode=0o755)
+    result = room.run()
+    assert result.code == 75
+    assert "chmod 700 state" in result.out
+
+
+# --- the command line ---------------------------------------------------------------------------------------
+
+
+def test_the_state_of_another_pair_is_a_usage_error(room):
+    result = room.run("--pair", "pair-1")
+    assert (result.code, "is the state of pair 'pair-0', not of 'pair-1'" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["status", "cancel", "log", "resume", "repair"])
+def test_a_name_that_is_a_path_is_refused(room, verb):
+    room.run()
+    result = room.cli("update", verb, "--pair", "../state/pair-0", *STATE_DIR)
+    assert result.code == 3
+    assert not list(Path().glob("*.lock"))
+
+
+@pytest.mark.parametrize("verb", ["resume", "repair", "clear"])
+def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
+    more = ("--by", "Ada", "--reason", "x") if verb == "clear" else ()
+    result = room.update(verb, *more)
+    assert result.code == 3
+    assert "There was no run of pair pair-0" in result.err
+
+
+def test_a_pair_that_is_well_needs_no_repair(room):
+    room.run()
+    assert (room.update("repair", *TRUST).code, room.versions) == (3, NEW)
+
+
+def test_repair_takes_the_bundle_of_the_run_only(room):
+    room.faults(fault("apply", "standby", "F"))
+    room.run()
+    Path("SPEC.toml").write_text(Path("SPEC.toml").read_text().replace("counter  = 7", "counter  = 8"))
+    assert room.cli("build", "SPEC.toml", "-o", "b.bin", "--cert", "signer.pem", "--key", "signer.key").code == 0
+    result = room.update("repair", *TRUST, "--bundle", "b.bin")
+    assert (result.code, "Repair with the bundle of the run" in result.err) == (3, True)
+
+
+def test_a_plan_without_hooks_says_so(cli, update_desk, tmp_path, monkeypatch):
+    shutil.copytree(update_desk, tmp_path / "room")
+    monkeypatch.chdir(tmp_path / "room")
+    result = cli(*RUN)
+    assert result.code == 3
+    assert "next: " in result.err
+
+
+def test_hooks_are_given_the_lock_and_the_folder_of_logs(room):
+    room.run()
+    lock, logs = room.asked[-1]
+    assert (lock >= 0, logs) == (True, Path("state/logs"))
+
+
+def test_every_outcome_has_been_given_through_the_command_line():
+    """Each exit code of the table is asserted above: a code without a test is a promise without one."""
+    text = Path(__file__).read_text()
+    for code in EXIT_CODES.values():
+        assert f"code == {code}" in text or f"({code}," in text or f", {code}," in text

@@ -1,0 +1,282 @@
+"""``bundlekit update`` as a user runs it: a pair that exists as folders, a plan with ``[slots]``, real time.
+
+Each row of the vendor's table, with the bytes and versions found on disk, and then its way out.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundlekit.update.slots import Place, init, install, read_pair
+from tests.update import shelf
+from tests.update.folders import TEMPLATES, make_folders
+
+ROOT = Path(__file__).parents[2]
+
+PLAN = """\
+plan = 1
+name = "a pair of folders"
+[slots]
+root = "pairs"
+[steps]
+storage = { component = "storage" }
+active  = { component = "appliance", member = "active" }
+standby = { component = "appliance", member = "standby" }
+[[groups]]
+steps = ["storage", "active"]
+on-failure.storage = { revert = ["active", "storage"], hold = true }
+on-failure.active  = { revert = ["active"], keep = ["storage"] }
+[[groups]]
+steps = ["standby"]
+on-failure.standby = { outcome = "degraded", hold = true }
+[gates.ha-formed]
+poll = "1 s"
+expect = ["1 s", "2 s"]
+deadline = "3 s"
+"""
+
+OLD, NEW = ("3.2.1", "5.20.03", "5.20.03"), ("3.4.0", "5.40.00", "5.40.00")
+PLACES = ("shared/storage", "SN-active/appliance", "SN-standby/appliance")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    return shelf.fill(tmp_path_factory.mktemp("slots-desk"))
+
+
+@pytest.fixture
+def desk(filled, memory_folder, monkeypatch):
+    desk = shutil.copytree(filled, memory_folder / "desk")
+    monkeypatch.chdir(desk)
+    (desk / "PLAN.toml").write_text(PLAN)
+    (desk / "PLAN.toml").chmod(0o600)
+    init(
+        desk / "pairs",
+        "pair-0",
+        product="imager",
+        model="im-200",
+        version="5.20.03",
+        storage="3.2.1",
+        members=("SN-active", "SN-standby"),
+        counter=6,
+    )
+    return desk
+
+
+@pytest.fixture
+def update(cli, desk):
+    def call(verb, *options):
+        common = ("--state-dir", "state") if verb != "state" else ()
+        pair = ("--pair", "pair-0") if verb not in {"run", "plan"} else ()
+        trust = ("--trust", "root.pem") if verb in {"run", "plan", "resume", "repair"} else ()
+        bundle = ("update.bin", "--plan", "PLAN.toml", "--appliance", "STATE.json") if verb in {"run", "plan"} else ()
+        plan = ("--plan", "PLAN.toml") if verb == "state" else ()
+        return cli("update", verb, *bundle, *plan, *pair, *trust, *common, *options)
+
+    return call
+
+
+@pytest.fixture
+def state(update):
+    """STATE.json as the folders say it."""
+
+    def read():
+        done = update("state", "--includes", "", "-o", "STATE.json")
+        assert done.code == 0, done.err
+
+    read()
+    return read
+
+
+def places():
+    return [Path("pairs/pair-0") / place for place in PLACES]
+
+
+def versions():
+    found = []
+    for path in places():
+        with Place(path) as place:
+            found.append(place.read().running.version)
+    return tuple(found)
+
+
+def running(number):
+    """The bytes of the active slot."""
+    with Place(places()[number]) as place:
+        record = place.read()
+    return (places()[number] / record.active).read_bytes()[: record.running.size]
+
+
+def holds():
+    found = set()
+    for path in places():
+        with Place(path) as place:
+            found.add(bool(place.read().hold))
+    return found
+
+
+def spoil(update, number):
+    """Stage everything, and let the software in the new slot of one component say that it does not work."""
+    assert update("run", "--until", "prepared").code == 75
+    (places()[number] / "b.unhealthy").write_text("the disk does not answer\n")
+
+
+def test_all_succeed(update, state):
+    assert update("run").code == 0
+    assert versions() == NEW
+    assert running(0) == Path("storage.img").read_bytes()
+    assert running(1) == running(2) == Path("appliance.img").read_bytes()
+    assert read_pair(Path("pairs"), "pair-0").counter == 7
+    state()
+    again = update("run")
+    assert again.code == 10
+    assert "not-newer" in again.out or "already" in again.out
+
+
+def test_a_validation_error_touches_nothing(update, state):
+    before = {path: path.read_bytes() for path in Path("pairs").rglob("*") if path.is_file()}
+    os.truncate("update.bin", 100_000)
+    assert update("run").code == 10
+    assert {path: path.read_bytes() for path in Path("pairs").rglob("*") if path.is_file()} == before
+
+
+def test_storage_fails_both_revert_and_the_pair_is_on_hold(update, state):
+    spoil(update, 0)
+    result = update("resume")
+    assert result.code == 20
+    assert "the disk does not answer" in result.out
+    assert versions() == OLD
+    assert running(0) == b"storage 3.2.1\n"
+    assert holds() == {True}
+    assert update("run").code == 12
+    assert update("clear", "--by", "Ada", "--reason", "disk replaced").code == 0
+    assert holds() == {False}
+    state()
+    assert update("run").code == 0
+    assert versions() == NEW
+
+
+def test_active_fails_and_the_new_storage_is_kept(update, state):
+    spoil(update, 1)
+    assert update("resume").code == 20
+    assert versions() == ("3.4.0", "5.20.03", "5.20.03")
+    assert running(0) == Path("storage.img").read_bytes()
+    assert running(1) == b"appliance 5.20.03\n"
+    assert holds() == {False}
+    assert read_pair(Path("pairs"), "pair-0").counter == 6
+    state()
+    assert update("run").code == 0
+    assert versions() == NEW
+
+
+def test_standby_fails_and_the_pair_is_repaired(update, state):
+    spoil(update, 2)
+    result = update("resume")
+    assert result.code == 30
+    assert versions()[:2] == NEW[:2]
+    assert holds() == {True}
+    assert "whole: active" in result.out
+    again = update("repair")
+    assert again.code == 30
+    assert "verify of standby failed: " in again.out, "it runs the new version, and is not taken for well"
+    (places()[2] / "b.unhealthy").unlink()
+    assert update("repair").code == 0
+    assert versions() == NEW
+    assert running(2) == Path("appliance.img").read_bytes()
+    assert holds() == {False}
+
+
+def test_a_gate_that_does_not_pass_in_time(update, state):
+    pair = Path("pairs/pair-0/pair.json")
+    pair.write_text(json.dumps(json.loads(pair.read_text()) | {"synchronise": 3600}))
+    result = update("run")
+    assert result.code == 30
+    assert "HA           no" in result.out
+    pair.write_text(json.dumps(json.loads(pair.read_text()) | {"synchronise": 0}))
+    assert update("repair").code == 0
+
+
+def test_a_pair_that_changed_since_its_state_was_read(update, state):
+    install(places()[1], "5.30.02", b"appliance 5.30.02\n")
+    result = update("run")
+    assert result.code == 10
+    assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
+
+
+def test_the_plan_of_a_real_pair_changes_nothing(update, state):
+    before = {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")}
+    result = update("plan")
+    assert result.code == 0, result.out
+    assert "  1. storage (shared, pair-0): 3.2.1 -> 3.4.0" in result.out
+    assert {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")} == before
+
+
+def test_a_plan_that_others_can_change_is_refused(update, state):
+    Path("PLAN.toml").chmod(0o666)
+    result = update("run")
+    assert (result.code, "is not safe: others may change" in result.err) == (3, True)
+
+
+def test_a_run_is_resumed_from_any_folder(update, state, cli, monkeypatch):
+    desk = Path.cwd()
+    assert update("run", "--until", "prepared").code == 75
+    monkeypatch.chdir("/")
+    done = cli("update", "resume", "--pair", "pair-0", "--trust", desk / "root.pem", "--state-dir", desk / "state")
+    assert done.code == 0
+    monkeypatch.chdir(desk)
+    assert versions() == NEW
+
+
+def test_a_bundle_changed_during_the_update_reaches_no_slot(update, state):
+    assert update("run", "--until", "prepared").code == 75
+    with Path("update.bin").open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(b"!" * 100)
+    result = update("resume")
+    assert b"!" * 100 not in b"".join(path.read_bytes() for path in Path("pairs").rglob("*") if path.is_file())
+    assert result.code in {0, 20}
+
+
+def test_commands_in_python_and_shell_do_the_same(update, desk, cli):
+    make_folders(desk / "boxes", sandbox=False)
+    hook = f'["/bin/sh", "{desk}/hook.sh", "{desk}/boxes"]'
+    shutil.copy(TEMPLATES / "hook.sh", desk / "hook.sh")
+    Path("hook.sh").chmod(0o700)
+    plan = PLAN.replace('[slots]\nroot = "pairs"\n', "")
+    for component in ('"storage"', '"active"', '"standby"'):
+        plan = plan.replace(f"{component} }}", f"{component}, hook = {hook} }}")
+    Path("PLAN.toml").write_text(plan)
+    done = update("state", "--appliance", "STATE.json", "-o", "STATE.json")
+    assert done.code == 0, done.err
+    result = update("run")
+    assert result.code == 0, result.out
+    assert (desk / "boxes/pair-0/SN-active/appliance/current").read_text().strip() == "5.40.00"
+    assert list(Path("state/logs").glob("pair-0-*-active-apply-*.log"))
+    exported = update("log", "--export", "case.zip").out
+    assert "logs/pair-0-" in exported
+
+
+def test_the_live_view_on_a_real_terminal(update, state):
+    """Run below a pseudo-terminal: what rich draws there is not asserted by the letter, only that it works."""
+    script = (
+        "import pty, sys, os\n"
+        "code = pty.spawn([sys.executable, '-m', 'bundlekit', *sys.argv[1:]])\n"
+        "sys.exit(os.waitstatus_to_exitcode(code))\n"
+    )
+    here = Path.cwd()
+    command = [
+        "update", "run", here / "update.bin", "--plan", here / "PLAN.toml", "--appliance", here / "STATE.json",
+        "--trust", here / "root.pem", "--state-dir", here / "state",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "now: " in done.stdout
+    assert "succeeded: Everything is on the new version" in done.stdout

@@ -1,0 +1,233 @@
+"""The templates for integrators, as they are shipped: a whole update, faults, a rehearsal, and over ssh."""
+
+import os
+import signal
+
+import pytest
+from msgspec.structs import replace
+
+from bundlekit.errors import ConfigError
+from bundlekit.update.clock import ManualClock
+from bundlekit.update.executor import Engine
+from bundlekit.update.hooks import Request
+from bundlekit.update.journal import MemoryJournal
+from bundlekit.update.plan import PAIR, Group, OnFailure, Plan
+from bundlekit.update.rehearse import over, rehearse
+from bundlekit.update.slots import SlotHooks
+from tests.update.folders import IN_PYTHON, SHELL, Folders
+from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, OLD, FileBundle, job_for, make_pair
+from tests.update.world import Overridden
+
+
+@pytest.fixture
+def folders(memory_folder):
+    made = []
+
+    def make(**options):
+        made.append(Folders(memory_folder / "pairs", **options))
+        return made[0]
+
+    yield make
+    for one in made:
+        one.bundle.source.close()
+
+
+def run(folders, hooks=None):
+    engine = Engine(journal=MemoryJournal(), hooks=hooks or folders.hooks, clock=ManualClock())
+    return engine.run(folders.job, folders.bundle)
+
+
+def failing(verb, step, act):
+    def ask(hooks, request):
+        if request.step == step:
+            act()
+        return getattr(hooks, request.verb)(request)
+
+    return {verb: ask}
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+@pytest.mark.parametrize("pipe", [False, True], ids=["file", "pipe"])
+def test_a_whole_update(folders, argv, pipe):
+    pair = folders(argv=argv, pipe=pipe)
+    outcome = run(pair)
+    assert (outcome.kind, outcome.notes) == ("succeeded", ())
+    assert pair.versions() == ALL_NEW
+    assert pair.image("storage") == IMAGES["storage"]
+    assert pair.image("standby") == IMAGES["appliance"]
+    assert (pair.root / "pair-0/counter").read_text() == "7\n"
+    assert (pair.root / "pair-0/SN-active/appliance/committed").read_text().strip() == outcome.run
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+def test_a_storage_that_fails_reverts_and_leaves_its_hold_at_the_target(folders, argv):
+    pair = folders(argv=argv)
+    image = pair.root / "pair-0/shared/storage/images/3.4.0"
+    outcome = run(pair, Overridden(pair.hooks, **failing("verify", "storage", lambda: image.write_bytes(b"spoilt"))))
+    assert (outcome.kind, outcome.hold) == ("reverted", True)
+    assert "the running image is not sha256:" in outcome.why
+    assert pair.versions() == ALL_OLD
+    again = run(pair)
+    assert again.kind == "rejected"
+    assert outcome.why in again.why
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+def test_a_bundle_changed_under_the_pipe_leaves_nothing_staged(folders, argv):
+    pair = folders(argv=argv, pipe=True)
+    outcome = run(pair, Overridden(pair.hooks, **failing("prepare", "active", lambda: pair.bundle.damage("appliance"))))
+    assert outcome.kind == "rejected"
+    assert "damaged" in outcome.why
+    assert pair.versions() == ALL_OLD
+    assert not list(pair.root.glob("pair-0/*/*/images/5.40.00"))
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+@pytest.mark.parametrize("step", ["active", "standby"])
+def test_describe_finds_a_member_by_its_role(folders, argv, step):
+    pair = folders(argv=argv)
+    asked = Request(
+        verb="describe", pair="pair-0", step=step, run="", fence=0, attempt=1, deadline=20, bundle_id="",
+        target=replace(pair.job.targets[step], identity=step),
+    )  # fmt: skip
+    answer = pair.hooks.describe(asked)
+    assert (answer.kind, answer.identity, answer.version, answer.counter) == ("ok", f"SN-{step}", OLD, 6)
+
+
+# --- what goes wrong, from the hook to the outcome --------------------------------------------------------------
+
+WRAPPER = """#!/bin/sh
+# The template, with a fault of its own for one verb of one step.
+root={root}
+if [ "$2 $BUNDLEKIT_STEP" = "{where}" ]; then
+    {fault}
+fi
+exec "$root/hook.sh" "$@"
+"""
+OUTCOMES = [
+    ("apply storage", "exit 1", "reverted", ALL_OLD),
+    ("apply storage", "kill -9 $$", "reverted", ALL_OLD),
+    ("apply storage", "trap '' TERM; while :; do sleep 0.05; done", "reverted", ALL_OLD),
+    ("apply storage", '"$root/hook.sh" "$@"; sleep 30', "succeeded", ALL_NEW),
+    ("apply active", "exit 1", "reverted", (ALL_NEW[0], OLD, OLD)),
+    ("apply active", '"$root/hook.sh" "$@"; kill -9 $$', "succeeded", ALL_NEW),
+    ("apply standby", "exit 1", "degraded", (*ALL_NEW[:2], OLD)),
+    ("verify standby", 'echo \'{{"result": "ok", "version": "9.9"}}\'; exit 0', "degraded", ALL_NEW),
+    ("apply standby", 'echo \'{{"progress": 100, "message": "done"}}\'; exit 0', "degraded", (*ALL_NEW[:2], OLD)),
+    ("describe standby", 'echo \'{{"result": "ok", "identity": "standby;id"}}\'; exit 0', "rejected", ALL_OLD),
+    ("describe active", 'echo \'{{"result": "ok", "identity": "SN-other"}}\'; exit 0', "rejected", ALL_OLD),
+    ("prepare standby", "exit 10", "rejected", ALL_OLD),
+    ("commit active", "exit 1", "succeeded", ALL_NEW),
+    ("cleanup active", "kill -9 $$", "succeeded", ALL_NEW),
+    ("prepare active", 'setsid sleep 20 & echo $! >>"$root/daemons"', "succeeded", ALL_NEW),
+]
+
+
+@pytest.mark.parametrize(("where", "fault", "kind", "versions"), OUTCOMES)
+def test_what_a_command_does_wrong_leads_where_the_table_says(folders, where, fault, kind, versions):
+    quick = replace(PAIR, deadlines=replace(PAIR.deadlines, apply="1 s", settle="1 s", settle_poll="1 s"))
+    pair = folders(argv=("{root}/wrapper", "{root}"), plan=quick, grace=0.2)
+    wrapper = pair.root / "wrapper"
+    wrapper.write_text(WRAPPER.format(root=pair.root, where=where, fault=fault.format()))
+    wrapper.chmod(0o700)
+    outcome = run(pair)
+    if (pair.root / "daemons").exists():
+        os.kill(int((pair.root / "daemons").read_text()), signal.SIGKILL)
+    assert (outcome.kind, pair.versions()) == (kind, versions), outcome.why
+
+
+def test_a_revert_that_fails_too_needs_an_operator(folders):
+    pair = folders(argv=("{root}/wrapper", "{root}"))
+    wrapper = pair.root / "wrapper"
+    fault = 'exit 1; fi; if [ "$2 $BUNDLEKIT_STEP" = "revert active" ]; then echo "the disk is gone" >&2; exit 1'
+    wrapper.write_text(WRAPPER.format(root=pair.root, where="verify active", fault=fault))
+    wrapper.chmod(0o700)
+    outcome = run(pair)
+    assert (outcome.kind, outcome.hold, pair.versions()) == ("needs-operator", True, (*ALL_NEW[:2], OLD))
+    assert "the disk is gone" in outcome.why
+    assert [(way.verb, way.step) for way in outcome.way_out] == [("reimage", "active"), ("clear", ""), ("run", "")]
+
+
+# --- over ssh ---------------------------------------------------------------------------------------------------
+
+SSH = """#!/bin/sh
+# As ssh does it: options and host are its own, the rest is joined by blanks and given to a shell over there,
+# with an environment of its own; a forced command comes in the place of what was asked for.
+forced=$1
+shift 3
+if [ "$forced" = - ]; then set -- "$*"; else set -- "$forced"; fi
+exec env -i PATH=/usr/bin:/bin /bin/sh -c "$1"
+"""
+
+
+@pytest.fixture
+def ssh(folders):
+    def make(forced):
+        over_there = " ".join(IN_PYTHON)
+        told = ("-",) if not forced else (over_there,)
+        asked = () if forced else IN_PYTHON
+        pair = folders(argv=("{root}/ssh", *told, "-oBatchMode=yes", "imager-0042", *asked), pipe=True)
+        (pair.root / "ssh").write_text(SSH)
+        (pair.root / "ssh").chmod(0o700)
+        return pair
+
+    return make
+
+
+@pytest.mark.parametrize("forced", [True, False], ids=["forced-command", "joined-arguments"])
+def test_over_ssh_everything_comes_on_stdin(ssh, forced):
+    pair = ssh(forced)
+    assert run(pair).kind == "succeeded"
+    assert pair.versions() == ALL_NEW
+    assert pair.image("active") == IMAGES["appliance"]
+
+
+def test_over_ssh_no_name_of_the_appliance_becomes_a_command(ssh):
+    pair = ssh(forced=False)
+    marker = pair.root / "executed"
+    target = pair.job.targets["standby"]
+    pair.job = replace(
+        pair.job, targets=pair.job.targets | {"standby": replace(target, component=f"appliance;touch {marker}")}
+    )
+    assert run(pair).kind == "rejected"
+    assert not marker.exists()
+    assert pair.versions() == ALL_OLD
+
+
+# --- rehearsed --------------------------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_over_the_command_in_its_sandbox(folders):
+    alone = Group(steps=("storage",), on_failure={"storage": OnFailure(revert=("storage",), hold=True)})
+    small = Plan(name="storage alone", steps={"storage": PAIR.steps["storage"]}, groups=(alone,))
+    pair = folders(argv=SHELL, plan=small)
+    found = rehearse(over(pair.job, pair.hooks, pair.bundle))
+    assert found.broken == ()
+    assert {run.outcome.kind for run in found.runs} == {"succeeded", "rejected", "reverted", "needs-operator"}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+def test_a_rehearsal_of_the_whole_pair_over_the_command(folders, argv):
+    pair = folders(argv=argv)
+    assert rehearse(over(pair.job, pair.hooks, pair.bundle)).broken == ()
+
+
+def test_a_rehearsal_over_a_slots_sandbox(memory_folder):
+    root = make_pair(memory_folder / "target", sandbox=True)
+    bundle = FileBundle(memory_folder / "update.bin")
+    found = rehearse(over(job_for(), SlotHooks(root), bundle))
+    bundle.source.close()
+    assert found.broken == ()
+    assert len(found.runs) > 100
+
+
+def test_what_is_no_sandbox_is_not_rehearsed_over(folders, memory_folder):
+    pair = folders(argv=SHELL)
+    (pair.root / "sandbox").unlink()
+    with pytest.raises(ConfigError, match=r"'storage' \(pair-0\) does not say that it is a sandbox"):
+        over(pair.job, pair.hooks, pair.bundle)
+    assert pair.versions() == ALL_OLD
+    real = SlotHooks(make_pair(memory_folder / "target"))
+    with pytest.raises(ConfigError, match="does not say that it is a sandbox"):
+        over(job_for(), real, pair.bundle)
