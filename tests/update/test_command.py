@@ -223,6 +223,7 @@ def test_a_result_says_what_an_answer_can(hook):
         ('print(\'{"result": "ok"}\'); sys.exit(1)', "apply", "failed"),
         ('print(\'{"result": "failed"}\')', "apply", "failed"),
         ('print(\'{"result": "new"}\'); sys.exit(1)', "probe", "unknown"),
+        ("print('{\"result\": \"failed\"}', end='')", "apply", "failed"),
         ("print('{\"result\": 7}')", "apply", "died"),
         ('print(\'{"result": "ok", "version": []}\')', "apply", "died"),
         ('print(\'{"result": "ok"\')', "apply", "died"),

@@ -14,18 +14,18 @@ from msgspec.structs import replace
 from bundlekit.errors import ConfigError
 from bundlekit.update.records import Answer, Window
 from bundlekit.update.rehearse import Sandbox, rehearse
-from bundlekit.update.slotfile import PIECE
+from bundlekit.update.slotfile import PIECE, SlotFile
 from bundlekit.update.slots import Place, SlotHooks, init, install, read_pair, state
-from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, job_for, make_pair
+from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, digest_of, job_for, make_pair
 from tests.update.world import Overridden
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(memory_folder):
     made = []
 
-    def make(**options):
-        made.append(SlotWorld(tmp_path, **options))
+    def make(folder=memory_folder, **options):
+        made.append(SlotWorld(folder, **options))
         return made[0]
 
     yield make
@@ -83,8 +83,9 @@ def left_by_failure(world, step):
 # --- the vendor's table, on disk ------------------------------------------------------------------------------
 
 
-def test_all_succeed(world):
-    w = world()
+@pytest.mark.parametrize("where", ["disk", "memory"])
+def test_all_succeed(world, where, tmp_path):
+    w = world(tmp_path) if where == "disk" else world()
     outcome = w.run()
     assert (outcome.kind, outcome.ha, outcome.hold) == ("succeeded", "formed", False)
     assert w.versions() == ALL_NEW
@@ -378,9 +379,29 @@ def test_a_slot_swapped_between_write_and_switch_is_not_switched_to(world):
     assert w.version("active") == OLD
 
 
-def test_a_full_disk_is_met_before_a_byte_is_written(world):
+def test_a_slot_swapped_while_it_is_switched_to_is_not_switched_to(world):
+    w = world()
+    w.slots.prepare(request(w, "prepare"))
+    now = w.clock.now
+
+    def swap():
+        slot = w.folder("storage") / "b"
+        slot.rename(slot.with_name("aside"))
+        slot.write_bytes(b"evil")
+        return now()
+
+    w.clock.now = swap
+    answer = w.slots.apply(request(w, "apply"))
+    assert (answer.kind, answer.reason) == ("failed", "slot b was replaced while it was in use")
+    assert w.version("storage") == ALL_OLD[0]
+
+
+def test_a_full_disk_is_met_before_a_byte_is_written(world, monkeypatch):
     """A limit on the size of files stands for the disk: it is met by the same call in the same place."""
     w = world()
+    written = []
+    put = SlotFile._put
+    monkeypatch.setattr(SlotFile, "_put", lambda *args: (written.append(args), put(*args)))
     was = w.bytes("storage")
     w.bundle.stage = lambda label: io.BytesIO(IMAGES[label])  # its staged copy would meet the limit first
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -390,7 +411,7 @@ def test_a_full_disk_is_met_before_a_byte_is_written(world):
         outcome = w.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (answer.kind, answer.reason) == ("rejected", "File too large")
+    assert (answer.kind, answer.reason, written) == ("rejected", "File too large", [])
     assert (outcome.kind, outcome.hold, w.versions()) == ("rejected", False, ALL_OLD)
     assert w.bytes("storage") == was
     assert left_by_failure(w, "storage") == (None, b"")
@@ -428,6 +449,20 @@ def test_a_slot_that_reads_back_wrong_is_not_prepared_and_holds_nothing(world, m
     answer = w.slots.prepare(request(w, "prepare"))
     assert answer.kind == "rejected"
     assert "reads back as" in answer.reason
+    assert left_by_failure(w, "storage") == (None, b"")
+
+
+def test_what_a_slot_held_before_is_forgotten_first(world, monkeypatch):
+    w = world()
+    w.slots.prepare(request(w, "prepare"))
+    other = replace(w.job.targets["storage"], new="3.5.0", digest=digest_of(b"other"), size=5)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SlotFile, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        w.slots.prepare(replace(request(w, "prepare"), target=other))
     assert left_by_failure(w, "storage") == (None, b"")
 
 
@@ -495,6 +530,14 @@ def test_marks_are_read_back(world):
     assert w.counter == 7
 
 
+def test_the_counter_never_falls(world):
+    w = world()
+    for verb in ("prepare", "apply", "commit"):
+        getattr(w.slots, verb)(replace(request(w, verb), counter=5))
+    assert w.record("storage").committed == "r1"
+    assert w.counter == 6
+
+
 def test_behind_the_commit_there_is_no_way_back(world):
     w = world()
     for verb in ("prepare", "apply", "commit"):
@@ -521,6 +564,7 @@ def test_switches_are_no_ops_when_done(world):
         assert getattr(w.slots, verb)(request(w, verb)).kind == "ok", verb
     assert w.version("storage") == ALL_OLD[0]
     assert w.record("storage").previous is None
+    assert left_by_failure(w, "storage") == (None, b"")
 
 
 def test_apply_needs_what_prepare_left(world):
