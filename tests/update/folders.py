@@ -1,6 +1,5 @@
 """A pair behind the hook templates, as ``fixtures/hooks/hook.sh`` describes its folders."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from bundlekit.update.simulate import OLD, OLD_STORAGE
 from tests.update.target import FileBundle, job_for
 
 TEMPLATES = Path(__file__).parents[2] / "fixtures" / "hooks"
-PYTHON = os.path.realpath(sys.executable)
 COMPONENTS = {
     "storage": ("pair-0", "shared/storage", OLD_STORAGE),
     "active": ("SN-active", "SN-active/appliance", OLD),
@@ -32,7 +30,8 @@ def make_folders(root, *, sandbox=True):
     (root / "pair-0" / "counter").write_text("6\n")
     for template in TEMPLATES.iterdir():
         copy = root / template.name
-        copy.write_bytes(template.read_bytes())
+        # The interpreter of the tests, not whichever comes first in the path of a hook.
+        copy.write_text(template.read_text().replace("/usr/bin/env python3", f"{sys.executable} -IS"))
         copy.chmod(0o700)
     return root
 
@@ -58,4 +57,4 @@ class Folders:
 
 
 SHELL = ("{root}/hook.sh", "{root}")
-IN_PYTHON = (PYTHON, "-IS", "{root}/hook.py", "{root}")
+IN_PYTHON = ("{root}/hook.py", "{root}")

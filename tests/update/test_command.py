@@ -27,13 +27,12 @@ def bundle(tmp_path):
 @pytest.fixture
 def hook(tmp_path, bundle):
     """Ask a hook whose whole program is ``code`` (Python); what it writes to ``out`` is for the test."""
-    tmp_path.chmod(0o700)
 
     def ask(code, verb="apply", *, step="storage", pipe=False, deadline=20, lock_fd=None, progress=None, **said):
         program = tmp_path / "hook.py"
-        program.write_text(PRELUDE + f"out = {str(tmp_path / 'out')!r}\n" + code)
+        program.write_text(f"#!{sys.executable} -IS\n{PRELUDE}" + f"out = {str(tmp_path / 'out')!r}\n" + code)
         program.chmod(0o700)
-        argv = (os.path.realpath(sys.executable), "-IS", str(program))
+        argv = (str(program),)
         hooks = CommandHooks(
             {step: Command(argv=argv, pipe=pipe), "ha-formed": Command(argv=argv)},
             lock_fd=lock_fd,
@@ -347,6 +346,14 @@ def test_a_listener_that_raises_changes_nothing(hook):
 def test_a_log_that_cannot_be_written_changes_nothing(hook):
     hook.logs.write_text("not a folder")
     assert hook("print('words', file=sys.stderr)").kind == "ok"
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("apply", "failed"), ("probe", "unknown"), ("gate", "not-yet")])
+def test_a_command_that_others_may_change_by_now_is_not_run(hook, tmp_path, verb, kind):
+    tmp_path.chmod(0o777)
+    answer = hook("open(out, 'w')", verb)
+    assert (answer.kind, "others may change" in answer.reason) == (kind, True)
+    assert not hook.out.exists()
 
 
 def test_a_command_that_vanished_was_not_started(hook, tmp_path):
