@@ -226,8 +226,8 @@ def _for_bundle(policy: Policy, identity: str) -> Policy:
 
 
 def _nothing_moves(decision: Decision) -> bool:
-    kinds = {ruling.kind for ruling in decision.rulings if ruling.component}
-    return "same-version" in kinds and kinds <= {"same-version", "stays"}
+    """Whether all that the bundle carries is there; a part that is, while another is not, is *already there*."""
+    return any(ruling.kind == "same-version" for ruling in decision.rulings)
 
 
 def _refusals(decision: Decision) -> list[Ruling]:

@@ -116,6 +116,13 @@ def test_a_graph_of_bundles():
     assert one.nodes[5].payload == "sha256:1"
 
 
+def test_a_dead_end_in_one_matrix_is_one_in_the_graph():
+    part = (component("appliance", "5.50.00"),)
+    later = replace(manifest({"from": [{"id": "f", "versions": "*"}]}), version="5.50.00", components=part)
+    one = graph_of([(manifest(RICH), "a"), (later, "b")])
+    assert "5.20.00" not in {one.nodes[low].version for low, _ in one.edges}
+
+
 def test_what_is_no_one_graph():
     with pytest.raises(ConfigError, match="no bundle"):
         graph_of([])

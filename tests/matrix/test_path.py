@@ -257,6 +257,41 @@ def test_what_any_matrix_restricts_counts(restriction, kind):
     assert way.obstacles[0].kind == kind
 
 
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"block": [{"id": "b", "versions": "*"}]}, "blocked"),
+        ({"risk": [{"id": "r", "when": {"fact": "disk.firmware", "below": "7.1"}}]}, "risk"),
+    ],
+    ids=["block", "risk"],
+)
+def test_blocks_and_risks_of_another_bundle_of_the_version_count(more, kind):
+    plain = RELEASES | {"from": [{"id": "f", "versions": "*"}]}
+    one, other = offer("5.40.00", plain), replace(offer("5.40.00", RELEASES | more), id="sha256:other")
+    pair = state(components={})
+    assert find_path([one], pair, "5.40.00").found
+    assert kind in [obstacle.kind for obstacle in find_path([one, other], pair, "5.40.00").obstacles]
+
+
+def test_a_risk_accepted_for_one_bundle_is_not_for_another():
+    risk = {"risk": [{"id": "Disk", "when": {"fact": "disk.firmware", "below": "7.1"}}]}
+    offers = [offer("5.40.00", RELEASES | {"from": [{"id": "a", "versions": "*"}]} | risk)]
+
+    def found(bundle):
+        policy = Policy(accepted_risks=(Acceptance(risk="Disk", bundle=bundle),))
+        return find_path(offers, state(components={}), "5.40.00", policy).found
+
+    assert found(offers[0].id)
+    assert not found("sha256:other")
+
+
+def test_a_hop_must_not_go_back_in_time():
+    later = offer("5.32.00", RELEASES | {"from": [{"id": "a", "versions": "*"}]}, released="2026-11-23")
+    earlier = offer("5.40.00", RELEASES | {"from": [{"id": "b", "versions": ">=5.32.00"}]}, released="2026-10-01")
+    way = find_path([later, earlier], state(components={}), "5.40.00")
+    assert [obstacle.kind for obstacle in way.obstacles] == ["back-in-time"]
+
+
 def test_what_an_advisory_says_of_one_release_does_not_restrict_another():
     into = [AdvisoryStop(id="s", versions="*", via="5.31.00", into="5.40.00")]
     advised = offer("5.40.00", anything())
