@@ -17,6 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bundlekit.advisories import load_advisory
+    from bundlekit.catalog import find_path
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
@@ -47,7 +49,9 @@ __all__ = [
     "decide",
     "decide_from",
     "extract",
+    "find_path",
     "inspect",
+    "load_advisory",
     "load_trust",
     "preflight",
     "read_manifest",
@@ -68,7 +72,9 @@ _HOMES = {
     "decide": "pipeline",
     "decide_from": "pipeline",
     "extract": "extraction",
+    "find_path": "catalog",
     "inspect": "pipeline",
+    "load_advisory": "advisories",
     "load_trust": "trust",
     "preflight": "pipeline",
     "read_manifest": "pipeline",

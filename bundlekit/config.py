@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,15 +20,15 @@ MAX_FILE: Final = 16 * 1024 * 1024
 """No file that a person maintains comes near 16 MiB; a larger one is a mistake or an attack."""
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a configuration file of at most 16 MiB; ConfigError if it cannot be read."""
+def read_file(path: Path, *, limit: int = MAX_FILE) -> bytes:
+    """The bytes of a configuration file of at most ``limit`` bytes; ConfigError if it cannot be read."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE:
-        raise ConfigError(f"{path}: is larger than {MAX_FILE} bytes")
+    if len(data) > limit:
+        raise ConfigError(f"{path}: is larger than {limit} bytes")
     return data
 
 
@@ -40,11 +42,24 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
 
 
+def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """The value that ``data`` spells; ValueError also for a key that an object has twice."""
+    return json.loads(data, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
 def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
     """A JSON file as plain values; ConfigError if it is not JSON."""
     try:
-        return msgspec.json.decode(read_file(path))
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode_json(read_file(path))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not JSON: {error}") from error
 
 
@@ -53,18 +68,18 @@ def load_json_lines(path: Path) -> list[Any]:
     data = read_file(path)
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     try:
-        return [msgspec.json.decode(data)]
-    except (msgspec.DecodeError, RecursionError) as error:
+        return [decode_json(data)]
+    except (ValueError, RecursionError) as error:
         try:
-            first = [msgspec.json.decode(line) for _, line in lines[:1]]
-        except (msgspec.DecodeError, RecursionError):
+            first = [decode_json(line) for _, line in lines[:1]]
+        except (ValueError, RecursionError):
             first = []
         if not first or len(lines) == 1:  # one value over several lines, and it is wrong
             raise ConfigError(f"{path}: is not JSON: {error}") from error
     for number, line in lines[1:]:
         try:
-            first.append(msgspec.json.decode(line))
-        except (msgspec.DecodeError, RecursionError) as error:
+            first.append(decode_json(line))
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: line {number} is not JSON: {error}") from error
     return first
 
@@ -74,47 +89,7 @@ def convert(data: object, kind: type[T], *, where: str) -> T:
     try:
         return msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error, kind)}") from error
-
-
-def explain(error: msgspec.ValidationError, kind: type) -> str:
-    """A sentence about a value that does not fit, with the nearest known key for an unknown one."""
-    text, _, path = str(error).partition(" - at ")
-    path = path.strip("`").removeprefix("$").lstrip(".")
-    at = f"at {path!r}: " if path else ""
-    if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
-        return f"{at}unknown key {match[1]!r}{nearest(match[1], known_keys(kind))}"
-    if match := re.fullmatch(r"Object missing required field `(.*)`", text):
-        return f"{at}the key {match[1]!r} is missing"
-    return f"{at}{text[:1].lower()}{text[1:]}".replace("`", "")
-
-
-def nearest(key: str, known: set[str]) -> str:
-    """The end of a sentence: the known key that is nearest, or all of them if they are few."""
-    import difflib  # only on the way to an error message
-
-    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if len(known) <= 20 else ""
-
-
-def known_keys(kind: object) -> set[str]:
-    """All keys of a struct type and of the struct types it is made of."""
-    seen: set[object] = set()
-    keys: set[str] = set()
-    todo: list[object] = [kind]
-    while todo:
-        current = todo.pop()
-        if isinstance(current, type) and issubclass(current, msgspec.Struct):
-            if current in seen:
-                continue
-            seen.add(current)
-            for field in msgspec.structs.fields(current):
-                keys.add(field.encode_name)
-                todo.append(field.type)
-        else:
-            todo.extend(getattr(current, "__args__", ()))
-    return keys
+        raise ConfigError(f"{where}: {explain(error, kind, data)}") from error
 
 
 UNITS: Final = {

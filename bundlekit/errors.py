@@ -49,6 +49,14 @@ class TrustError(BundlekitError):
     """Keys or certificates that the operator gave cannot be used."""
 
 
+class AdvisoryError(BundlekitError):
+    """An advisories file cannot be used; ``rule`` is a name for what is wrong with it."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.rule = rule
+
+
 class SigningError(BundlekitError):
     """A signature could not be made or attached; the bundle was not changed."""
 

@@ -6,11 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit import pipeline
-from bundlekit.config import nearest
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
 from bundlekit.files import whole_file
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
+from bundlekit.mistakes import nearest
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
@@ -84,6 +84,8 @@ def _claims(bundle: Bundle, file: Path, label: str) -> tuple[ChunkClaim, DigestC
     """The claims about one component: its chunks, their index, its plain digest."""
     _readable(bundle.manifest, bundle, file)
     chunks = {claim.subject: claim for claim in bundle.claims if isinstance(claim, ChunkClaim)}
+    if label not in chunks and (images := [name for name in chunks if name.startswith(f"{label}/")]):
+        raise ConfigError(f"{file}: {label!r} has an image per model; name one of {', '.join(images)}")
     if label not in chunks:
         raise ConfigError(f"{file}: has no component {label!r}{nearest(label, set(chunks))}")
     digests = [claim for claim in bundle.claims if isinstance(claim, DigestClaim)]

@@ -19,6 +19,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises BundlekitError if the system refuses; an existing file is replaced only then.
     """
+    if path.is_dir():
+        raise BundlekitError(f"{path}: is a folder; name a file to write")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -28,7 +30,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise BundlekitError(f"{error.filename or path}: {error.strerror}; nothing was written") from error
+        where = path.parent if error.filename == os.fspath(temporary) else error.filename or path
+        raise BundlekitError(f"{where}: {error.strerror}; nothing was written") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -24,9 +24,9 @@ import bundlekit
 from bundlekit import checks, integrity
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Case
-from bundlekit.errors import ClockError, TrustError, UnreadableError
+from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
-from bundlekit.matrix import decide, decide_from, read_matrix
+from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.decision import Policy
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import SignatureEvidence
@@ -68,11 +69,12 @@ def check(
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
     waivers: Waivers | None = None,
-    rules: Iterable[Rule] = checks.RULES,
+    rules: Iterable[Rule] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
@@ -80,7 +82,8 @@ def check(
 
     ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
     ``appliance``: an installed state or several, that the bundle is to be judged for; without either, the
-    bundle itself is judged. ``policy``: what the operator allows beyond the matrix. ``at``: the time to use
+    bundle itself is judged. ``policy``: what the operator allows beyond the matrix, ``advice``: what was learnt
+    since it shipped (`load_advisory`); of another product it is an AdvisoryError. ``at``: the time to use
     (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
     trusted vouches for the head, whatever its size. ``strict``: warnings refuse. ``waivers``: house rules
     whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
@@ -89,7 +92,7 @@ def check(
     if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
     if cancelled. A bad bundle is no error: see ``Report.verdict``.
     """
-    question = _question(trust, sources, appliance, policy, at, waivers, full=full, strict=strict)
+    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=full, strict=strict)
     with _opened(file) as source:
         return _judge(source, question, trust, rules, progress, cancel)
 
@@ -102,17 +105,18 @@ def preflight(
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
     policy: Policy = STRICT,
+    advice: Advice | None = None,
     at: dt.datetime | None = None,
     strict: bool = False,
     waivers: Waivers | None = None,
-    rules: Iterable[Rule] = checks.RULES,
+    rules: Iterable[Rule] | None = None,
 ) -> Report:
     """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
 
     ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
     size in bytes of the whole file. The rest is as in :func:`check`.
     """
-    question = _question(trust, sources, appliance, policy, at, waivers, full=False, strict=strict)
+    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=False, strict=strict)
     question = replace(question, scope="head")
     with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return _judge(source, question, trust, rules)
@@ -166,6 +170,7 @@ def _question(
     sources: Sequence[str],
     appliance: Appliance | Sequence[Appliance] | None,
     policy: Policy,
+    advice: Advice | None,
     at: dt.datetime | None,
     waivers: Waivers | None,
     *,
@@ -176,9 +181,10 @@ def _question(
     used = (at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
         trust=trust is not None,
-        sources=tuple(sources),
+        sources=(sources,) if isinstance(sources, str) else tuple(sources),
         appliances=appliances,
         policy=policy,
+        advice=advice,
         digests=full,
         strict=strict,
         at=used.isoformat().replace("+00:00", "Z"),
@@ -204,7 +210,7 @@ def _judge(
     source: Source,
     question: Question,
     trust: TrustStore | None,
-    rules: Iterable[Rule],
+    rules: Iterable[Rule] | None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
@@ -219,7 +225,7 @@ def _judge(
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     decisions = _decisions(bundle, question) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
-    judgement = checks.judge(case, rules)
+    judgement = checks.judge(case, checks.RULES if rules is None else rules)
     return report(
         name=source.name,
         bundle=bundle,
@@ -267,13 +273,28 @@ def _measurable(bundle: Bundle) -> bool:
 def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
     """One decision for each version and each state that was asked about; the matrix is read once for all."""
     manifest = bundle.manifest
-    if manifest is None or not question.asks_who:
+    if manifest is None or not (question.asks_who or question.advice):
         return ()
+    if question.advice:
+        manifest = _advised(manifest, question.advice)
+        if not question.asks_who:
+            return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
     matrix = read_matrix(manifest)
     decisions = [decide_from(manifest, version, policy, matrix=matrix) for version in question.sources]
     decisions += [decide(manifest, appliance, policy, matrix=matrix) for appliance in question.appliances]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
+
+
+def _advised(manifest: Manifest, advice: Advice) -> Manifest:
+    """The manifest as the advisories restrict it; AdvisoryError if they are about something else."""
+    if advice.advisory.product != manifest.product:
+        raise AdvisoryError(
+            f"The advisories are for the product {advice.advisory.product}, and the bundle is for {manifest.product}.",
+            rule="advisory-wrong-product",
+            next_step=f"Give the advisories for {manifest.product}.",
+        )
+    return restricted(manifest, advice.advisory)
 
 
 def _policy_for(bundle: Bundle, policy: Policy) -> Policy:

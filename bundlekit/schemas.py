@@ -9,6 +9,7 @@ from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
+from bundlekit.model.path import Path
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
@@ -22,6 +23,7 @@ OUTPUTS: Final = {
     "lint": LintReport,
     "matrix-table": Table,
     "matrix-diff": Diff,
+    "path": Path,
     "trust-show": Overview,
 }
 SCHEMAS: Final = FILES | OUTPUTS

@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from bundlekit import config
+from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
+from bundlekit.matrix import inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml
 from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
@@ -102,7 +104,11 @@ def load_manifest(path: Path) -> Manifest:
 def load(path: Path) -> Draft:
     """Read SPEC.toml and what it points to (but for the images' bytes); ConfigError says what is wrong."""
     files: list[Path] = []
-    return Draft(manifest=_load(path, files), files=tuple(files))
+    manifest = _load(path, files)
+    # What `bundlekit check` would refuse in the bundle is refused here, while its author is at hand.
+    if wrong := [*contradictions(manifest), *(problem.message for problem in inconsistencies(manifest))]:
+        raise ConfigError("\n".join(f"{path}: {message}" for message in wrong))
+    return Draft(manifest=manifest, files=tuple(files))
 
 
 def _load(path: Path, files: list[Path] | None) -> Manifest:

@@ -31,7 +31,7 @@ def _rule(*, cause: Cause, remedy: str) -> Callable[[RuleFunction], Rule]:
 
 
 def _not_asked(case: Case) -> NotRun | None:
-    if not _asked(case.question):
+    if not _asked(case.question) and not case.decisions:  # an advisory may speak without being asked
         return NotRun(because="no installed version was given (--from, --appliance)")
     if not case.decisions:
         return NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")

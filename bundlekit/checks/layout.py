@@ -163,11 +163,11 @@ def manifest_inconsistent(case: Case) -> Answer:
     if manifest is None:
         return NO_MANIFEST
     where = Span(start=32, stop=case.bundle.head.stop) if case.bundle.head else None
-    found = [Fault(message=message, where=where) for message in _contradictions(manifest)]
+    found = [Fault(message=message, where=where) for message in contradictions(manifest)]
     return found + faults(inconsistencies(manifest), "manifest-inconsistent")
 
 
-def _contradictions(manifest: Manifest) -> Iterator[str]:
+def contradictions(manifest: Manifest) -> Iterator[str]:
     """What does not fit together among product, models, components and documents."""
     if len(set(manifest.models)) < len(manifest.models):
         yield "a model is listed twice"

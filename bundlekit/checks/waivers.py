@@ -11,6 +11,7 @@ import msgspec
 from bundlekit import config
 from bundlekit.checks import RULES
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
 from bundlekit.model.waiver import WaiverFile, Waivers
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def load_waivers(path: Path) -> Waivers:
     classes = {rule.name: rule.rule_class for rule in RULES}
     for one in file.waive:
         if one.rule not in classes:
-            raise ConfigError(f"{where}: there is no rule {one.rule!r}{config.nearest(one.rule, house)}")
+            raise ConfigError(f"{where}: there is no rule {one.rule!r}{nearest(one.rule, house)}")
         if one.rule not in house:
             raise ConfigError(
                 f"{where}: {one.rule} is a rule of class {classes[one.rule]}, which nobody can waive; "

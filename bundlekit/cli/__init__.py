@@ -11,17 +11,20 @@ from typing import Final
 import click
 
 import bundlekit
-from bundlekit.errors import BundlekitError, SigningError
+from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
 
 VERBS: Final = {
+    "advisory": "Say what was learnt after a release shipped, in a signed file that only restricts.",
     "build": "Build an update.bin from a SPEC.toml.",
+    "catalog": "Keep heads of bundles, to find paths by.",
     "check": "Judge bundles: layout, every byte, signatures, and who may install them.",
     "explain": "Explain a rule, the format, the exit codes, ….",
     "extract": "Take a component, the head or a signature out of a bundle.",
     "inspect": "Show what a bundle claims to be. Verifies nothing.",
     "keygen": "Make a throw-away PKI for trying out.",
     "matrix": "Look at an upgrade matrix before it ships: its table, its mistakes, what it changes.",
+    "path": "Find the way from an installed version to a wanted one.",
     "preflight": "Judge head and signatures only, in a moment, whatever the size.",
     "schema": "Print the JSON Schema of a file or an output.",
     "sign": "Sign a bundle in place, or attach a signature made elsewhere.",
@@ -51,7 +54,7 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from bundlekit.config import nearest
+            from bundlekit.mistakes import nearest
 
             ctx.fail(f"no verb {args[0]!r}{nearest(args[0], set(VERBS))}")
         return super().resolve_command(ctx, args)
@@ -92,7 +95,7 @@ def run(args: list[str] | None = None) -> int:
         click.echo(f"bundlekit: {escape(str(error))}", err=True)
         if error.next_step:
             click.echo(f"next: {escape(error.next_step)}", err=True)
-        return 1 if isinstance(error, SigningError) else 3
+        return 3
     except BrokenPipeError:
         # Whoever read our output has gone; a second error while Python flushes at exit would be noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,11 +55,15 @@ def command(
         return 0
     if spec is None or output is None:
         raise click.UsageError("SPEC.toml and --output are needed (or --example)")
+    if certs and not keys:
+        raise click.UsageError("--cert without --key: there is nothing to sign with")
+    common.refuse_to_overwrite(output, spec, *certs, *keys)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
     draft = load(spec)
+    common.refuse_to_overwrite(output, *draft.files)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
     if not quiet:
-        signed = f", {len(signers)} signatures" if signers else ", UNSIGNED: `bundlekit sign` is next"
-        click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes{signed}")
+        signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
+        click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes, {signed}")
     return 0

@@ -17,7 +17,8 @@ EXAMPLES = """\b
 Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
-  bundlekit check update.bin --trust keys/ --appliance STATE.json --format json
+  bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
+JSON is one report on each line, a line for each bundle that could be read.
 Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
 
@@ -40,6 +41,7 @@ def command(
     Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
     Several bundles: 1 if one is refused, else 3 if one could not be judged.
     """
+    common.refuse_to_overwrite(output, *bundles, options["appliance"], *options["trusted"])
     question = common.asked(options)
     reports, codes = [], []
     for bundle in bundles:

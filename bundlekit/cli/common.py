@@ -37,7 +37,7 @@ TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "b
 
 Decorator = Any  # click's decorators change a function's type in ways mypy does not follow
 
-path_type: Final = click.Path(path_type=Path)
+path_type: Final = click.Path(path_type=Path, readable=False)
 bundle_argument: Final = click.argument("bundle", type=path_type)
 
 
@@ -107,6 +107,14 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             help="Accept this risk of the matrix; with the digest, only while it reads the same.",
         ),
+        click.option("--advisories", type=path_type, help="What was learnt since: a signed file that only restricts."),
+        click.option(
+            "--advisory-serial-at-least",
+            "serial_at_least",
+            type=click.IntRange(0),
+            default=0,
+            help="Refuse advisories with a lower serial: the one used last time.",
+        ),
         click.option("--at", type=Time(), metavar="TIME", help="The time to use instead of now."),
         click.option("--strict", is_flag=True, help="Warnings refuse, too."),
         click.option(
@@ -172,8 +180,16 @@ def asked(options: dict[str, Any]) -> dict[str, Any]:
         allow_downgrade=options.pop("allow_downgrade"),
         accepted_risks=options.pop("accepted_risks"),
     )
+    if not all(options["sources"]):
+        raise click.UsageError("--from needs a version")
     trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
-    return {"trust": trust, "appliance": states, "policy": policy, **options}
+    advisories, at_least = options.pop("advisories"), options.pop("serial_at_least")
+    advice = None
+    if advisories:
+        from bundlekit.advisories import load_advisory
+
+        advice = load_advisory(advisories, trust=trust, at=options["at"], serial_at_least=at_least)
+    return {"trust": trust, "appliance": states, "policy": policy, "advice": advice, **options}
 
 
 def load_appliances(path: Path | None) -> tuple[Appliance, ...]:
@@ -215,6 +231,18 @@ def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
     if isinstance(read, Unreadable):
         raise ConfigError(f"{path}: {read.problems[0].message}", next_step=f"bundlekit matrix lint {path}")
     return read
+
+
+def refuse_to_overwrite(output: Path | None, *inputs: Path | None) -> None:
+    """UsageError if the file to write is one of those that are read, under whatever name."""
+    for path in inputs:
+        if path and output and output.exists() and path.exists() and path.samefile(output):
+            raise click.UsageError(f"--output {output} is also read: nothing was done")
+
+
+def count(number: int, noun: str) -> str:
+    """``1 signature``, ``2 signatures``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def load_waivers(path: Path | None) -> Waivers | None:

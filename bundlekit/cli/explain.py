@@ -6,12 +6,14 @@ import sys
 
 import click
 
-from bundlekit.config import nearest
 from bundlekit.docs import page, topics
+from bundlekit.mistakes import nearest
 
 
 @click.command(epilog="Examples: bundlekit explain format, bundlekit explain chunk-digest-mismatch")
-@click.argument("topic", required=False)
+@click.argument(
+    "topic", required=False, shell_complete=lambda _, __, start: [name for name in topics() if name.startswith(start)]
+)
 def command(topic: str | None) -> int:
     """Explain a rule, the format, the exit codes, …; without a topic, list them."""
     known = topics()

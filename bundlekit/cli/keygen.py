@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 
 import click
 
@@ -25,6 +26,8 @@ def command(directory: Path, algorithm: str) -> int:
 
     A root certificate to trust, and a signer's certificate and key. Ed25519 gives a key to pin instead.
     """
-    for path in keygen(directory, algorithm, now=common.now()):
+    # A name of its own, so that two throw-away roots are not taken for one another.
+    name = f"Example {token_hex(3)}"
+    for path in keygen(directory, algorithm, now=common.now(), name=name):
         click.echo(path)
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.matrix_graph import export_command, import_command
 from bundlekit.report import json as as_json
 
 if TYPE_CHECKING:
@@ -117,3 +118,7 @@ def _print(value: Any, lines: Iterable[Line], style: str) -> None:
     else:
         coloured = common.colours(sys.stdout)
         common.write("".join(common.styled(line, coloured=coloured) + "\n" for line in lines), None)
+
+
+command.add_command(import_command)
+command.add_command(export_command)

@@ -33,6 +33,7 @@ def command(
 
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """
+    common.refuse_to_overwrite(output, bundle, options["appliance"], *options["trusted"])
     report = pipeline.preflight(bundle, **common.asked(options))
     common.render([report], style, output)
     return common.EXIT[report.verdict]

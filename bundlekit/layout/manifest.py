@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from bundlekit.config import explain
 from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical
 from bundlekit.layout.update_bin import MAX_CHUNKS
+from bundlekit.mistakes import explain
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.manifest import FormatVersion, Manifest, labelled
 
@@ -45,7 +45,7 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
     try:
         manifest = msgspec.convert(document, Manifest, strict=True)
     except msgspec.ValidationError as error:
-        raise _wrong("manifest-schema", explain(error, Manifest), where) from error
+        raise _wrong("manifest-schema", explain(error, Manifest, document), where) from error
     for item in labelled(manifest):
         label, stored = item.label, item.stored
         if stored.chunk_size & (stored.chunk_size - 1):

@@ -113,6 +113,16 @@ def decide_from(
     return _decision(case, parts)
 
 
+def withdrawn(manifest: Manifest) -> Decision | None:
+    """The decision for everybody, where the bundle as such has been withdrawn; else None."""
+    read = read_matrix(manifest)
+    if isinstance(read, Unreadable):
+        return None
+    case = Case(read, STRICT, None)
+    fault = whole.rule_bundle(case, manifest.version)
+    return _decision(case, [fault]) if fault and fault.kind == "withdrawn" else None
+
+
 def tells_models_apart(matrix: Matrix) -> bool:
     """Whether what the matrix decides depends on the model."""
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)

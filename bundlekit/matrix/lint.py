@@ -261,9 +261,9 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
 
 
 def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
-    """Each version that must not be stranded, on each model, and the two as a text."""
+    """Each version that a release must not strand, on each model, and the two as a text."""
     deliberate = [dead_end.range for dead_end in ground.read.dead_ends if dead_end.entry.reason]
-    if ground.read.manifest.kind == "reimage":
+    if ground.read.manifest.kind != "release":  # nobody has to get to a hotfix
         return
     for version in ground.supported:
         if not any(version in versions for versions in deliberate):

@@ -7,12 +7,15 @@ entry, ``aliases`` and ``trusted-keys`` are maps.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
+from bundlekit.model.advisory import Advisory, AdvisoryBlock, AdvisoryDeadEnd, AdvisoryRisk, AdvisoryStop
 from bundlekit.model.matrix import (
     Alias,
     Block,
@@ -57,14 +60,50 @@ class MatrixFile(Strict, frozen=True, kw_only=True):
     skew: tuple[Skew, ...] = ()
 
 
+class AdvisoryFile(Strict, frozen=True, kw_only=True):
+    """The keys of ADVISORY.toml, version 1."""
+
+    advisory: Literal[1]
+    product: Name
+    serial: int
+    issued: dt.date
+    until: dt.date
+    block: tuple[AdvisoryBlock, ...] = ()
+    stop: tuple[AdvisoryStop, ...] = ()
+    withdrawn: tuple[Withdrawn, ...] = ()
+    risk: tuple[AdvisoryRisk, ...] = ()
+    dead_end: tuple[AdvisoryDeadEnd, ...] = ()
+
+
+def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
+    """The advisory of a parsed ADVISORY.toml; ConfigError as for a matrix."""
+    if data.get("advisory") != 1:
+        found = f"advisory = {data['advisory']!r}" if "advisory" in data else "no 'advisory' key"
+        raise ConfigError(f"{where}: has {found}; an advisory begins with advisory = 1")
+    file = config.convert(_with_conditions(data, where), AdvisoryFile, where=where)
+    if file.until < file.issued:
+        raise ConfigError(f"{where}: until: {file.until} is before the day of issue, {file.issued}")
+    plain = {
+        "advisory": file.advisory,
+        "product": file.product,
+        "serial": file.serial,
+        "issued": file.issued.isoformat(),
+        "until": file.until.isoformat(),
+        "blocks": file.block,
+        "stops": file.stop,
+        "withdrawn": file.withdrawn,
+        "risks": file.risk,
+        "dead-ends": file.dead_end,
+    }
+    return config.convert(msgspec.to_builtins(plain), Advisory, where=where)
+
+
 def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
     """The matrix of a parsed matrix.toml; ConfigError names ``where``, the key, and the nearest known one."""
     if data.get("matrix") != 1:
         found = f"matrix = {data['matrix']!r}" if "matrix" in data else "no 'matrix' key"
         raise ConfigError(f"{where}: has {found}; a matrix begins with matrix = 1")
-    plain = dict(data)
-    plain["stop"] = _each(data, "stop", lambda entry, at: _with_condition(entry, f"{where}: stop[{at}]"))
-    plain["risk"] = _each(data, "risk", lambda entry, at: _with_condition(entry, f"{where}: risk[{at}]"))
+    plain = _with_conditions(data, where)
     plain["works-together"] = _each(data, "works-together", _together)
     plain["skew"] = _each(data, "skew", lambda entry, at: {"id": f"skew-{at + 1}", **entry})
     file = config.convert(plain, MatrixFile, where=where)
@@ -105,6 +144,14 @@ def _each(data: dict[str, object], key: str, change: Callable[[dict[str, object]
     return [change(entry, at) if isinstance(entry, dict) else entry for at, entry in enumerate(entries)]
 
 
+def _with_conditions(data: dict[str, object], where: str) -> dict[str, object]:
+    """A file in which the conditions of stops and risks have their plain form."""
+    plain = dict(data)
+    plain["stop"] = _each(data, "stop", lambda entry, at: _with_condition(entry, f"{where}: stop[{at}]"))
+    plain["risk"] = _each(data, "risk", lambda entry, at: _with_condition(entry, f"{where}: risk[{at}]"))
+    return plain
+
+
 def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
     """An entry whose ``when = { fact = …, below = … }`` has become fact, test and value."""
     when = entry.get("when")
@@ -112,7 +159,7 @@ def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
         return entry
     for key in when:
         if key not in ("fact", *TESTS):
-            raise ConfigError(f"{where}.when: unknown key {key!r}{config.nearest(key, {'fact', *TESTS})}")
+            raise ConfigError(f"{where}.when: unknown key {key!r}{nearest(key, {'fact', *TESTS})}")
     tests = [key for key in when if key != "fact"]
     if len(tests) != 1:
         raise ConfigError(f"{where}.when: needs exactly one of {', '.join(TESTS)}, and has {len(tests)}")

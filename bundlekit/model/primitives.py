@@ -43,7 +43,7 @@ VersionText = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}" + END,
-        description="1 to 64 characters; what they mean is said by a version scheme.",
+        description="1 to 64 letters, digits and . + ~ ! ( ) _ -; starts with a letter or digit.",
     ),
 ]
 """A version as written. Parentheses are there for vendors such as Cisco, ``~`` for Debian-like schemes."""

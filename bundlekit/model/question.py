@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundlekit.model.advisory import Advice
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Policy
 from bundlekit.model.finding import Scope
@@ -31,10 +32,10 @@ class Question(Frozen, frozen=True, kw_only=True):
 
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` says whether anything
     to trust was given. ``sources`` are installed versions, ``appliances`` whole installed states, ``policy``
-    what the operator allows beyond the matrix. ``digests`` asks for the plain digests too, ``strict`` makes a
-    warning refuse. ``at`` is the time used, in RFC 3339; ``at_given`` says that somebody named it, and it is
-    not the clock's. ``limits`` are the trust file's, ``waivers`` the operator's, ``waivers_digest`` that of
-    their file.
+    what the operator allows beyond the matrix, ``advice`` what was learnt since the bundle shipped.
+    ``digests`` asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in
+    RFC 3339; ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust
+    file's, ``waivers`` the operator's, ``waivers_digest`` that of their file.
     """
 
     scope: Scope = "full"
@@ -42,6 +43,7 @@ class Question(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliances: tuple[Appliance, ...] = ()
     policy: Policy = Policy()
+    advice: Advice | None = None
     digests: bool = False
     strict: bool = False
     at: str

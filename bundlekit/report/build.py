@@ -57,6 +57,7 @@ def report(
             sources=question.sources,
             appliance=_digest(question.appliances),
             policy=question.policy,
+            advisories=question.advice.use if question.advice else None,
             full=question.digests,
             strict=question.strict,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bundlekit.integrity import Covered
+from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
@@ -22,8 +23,8 @@ class Tool(Frozen, frozen=True, kw_only=True):
 class Asked(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
-    Digests are SHA-256; that of several states is over their digests. ``at_given``: somebody named the time,
-    it is not the clock's.
+    Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
+    used. ``at_given``: somebody named the time, it is not the clock's.
     """
 
     file: str
@@ -34,6 +35,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     policy: Policy = Policy()
+    advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False
 

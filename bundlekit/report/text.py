@@ -44,6 +44,10 @@ def _lines(report: Report) -> Iterator[Line]:
     coverage = report.coverage
     scope = "" if report.scope == "full" else ", read: head and signatures only"
     yield Line(f"  coverage   {coverage.covered:,} of {coverage.size:,} bytes{scope}")
+    if used := report.asked.advisories:
+        yield Line(f"  advisories serial {used.serial} of {used.issued}, good until {used.until}")
+    elif report.decisions:
+        yield Line("  advisories none", "quiet")
     for decision in report.decisions:
         yield from _decision(decision)
     yield from _findings(report.findings)

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
 from bundlekit.model.trust import Ceiling, Floor, Require, TrustFile
@@ -140,9 +141,7 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
     for demand in file.require:
         for name in demand.of:
             if name not in file.signers:
-                raise ConfigError(
-                    f"{where}: a demand names the signer {name!r}{config.nearest(name, set(file.signers))}"
-                )
+                raise ConfigError(f"{where}: a demand names the signer {name!r}{nearest(name, set(file.signers))}")
     if file.intermediate_files and file.intermediates != "listed":
         raise ConfigError(f'{where}: intermediate-files are used with intermediates = "listed" only')
     listed = [one for text in file.intermediate_files for one in store.certificates(*reader.open(text))]

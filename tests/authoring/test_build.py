@@ -77,12 +77,18 @@ def test_models_that_share_a_file_share_an_image(spec, tmp_path):
         ('"imager"', '"ima ger"', "at 'product'"),
         ("2026-11-23", '"soon"', "at 'released'"),
         ("12 GiB", "12 gigs", "requires.free.storage: '12 gigs' is not a number"),
-        ('"rolling"', '"sometimes"', "invalid enum value 'sometimes'"),
+        ('"rolling"', '"sometimes"', "at 'impact.service': 'sometimes' is not one of none, rolling, outage"),
         ("out/im100.img", "out/nothing.img", "nothing.img: No such file"),
         ("out/im100.img", "out", "is not a file with at least one byte"),
         ('"matrix.toml"', '"nothing.toml"', "nothing.toml: cannot be read"),
         ("models   =", "models =[", "is not TOML"),
         ('# chunk-size = "4 MiB"', "chunk-size = 1000", "chunk-size"),
+        (
+            'im-200 = "out/im200.img"',
+            'im-20 = "out/im200.img"',
+            "has an image for 'im-20', which the bundle is not for",
+        ),
+        (', im-200 = "out/im200.img"', "", "component 'appliance' has no image for 'im-200'"),
         ("[annotations]", '[annotations]\ncolour = "a\\nb"', "at 'annotations"),
     ],
 )
@@ -113,3 +119,19 @@ def test_progress_is_complete_and_cancelling_leaves_nothing(spec, tmp_path):
     with pytest.raises(CancelledError):
         build(load(spec), tmp_path / "update.bin", cancel=lambda: True)
     assert [path.name for path in tmp_path.iterdir() if "update.bin" in path.name] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('">=5.30.02, <5.40.00"', '">=5.30.02 <5.40.00"', "rolling-530"),
+        ('">=5.30.02, <5.40.00"', '">=5.32.01, <5.30.02"', "rolling-530"),
+        ('via      = "5.30.02"', 'via      = "5.31.00"', "key-2027"),
+        ('id       = "key-2027"', 'id       = "rolling-530"', "rolling-530"),
+    ],
+)
+def test_a_matrix_that_check_would_refuse_is_not_built(spec, tmp_path, old, new, message):
+    edit(tmp_path / "matrix.toml", old, new)
+    with pytest.raises(ConfigError) as caught:
+        load(spec)
+    assert message in str(caught.value)

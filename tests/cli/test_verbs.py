@@ -136,12 +136,22 @@ def test_output_goes_to_a_file(cli, desk):
         (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
         (("sign", "update.bin"), 2, "one of --key, --attach and --remove"),
         (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace goes with"),
-        (("sign", "update.bin", "--remove", "3"), 1, "there is no signature 3; the bundle has 1"),
-        (("sign", "update.bin", *SIGN), 1, "has signed this bundle already"),
+        (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
+        (("sign", "update.bin", *SIGN), 3, "has signed this bundle already"),
         (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key cannot be read"),
         (("build", "SPEC.toml"), 2, "--output"),
         (("build", "missing.toml", "-o", "x"), 3, "missing.toml: cannot be read"),
-        (("keygen", "keys"), 1, "there already"),
+        (("build", "SPEC.toml", "-o", "x", "--cert", "keys/signer.pem"), 2, "--cert without --key"),
+        (("build", "SPEC.toml", "-o", "."), 3, "is a folder; name a file to write"),
+        (("build", "SPEC.toml", "-o", "SPEC.toml"), 2, "is also read: nothing was done"),
+        (("build", "SPEC.toml", "-o", "notes.md"), 2, "is also read: nothing was done"),
+        (("check", "update.bin", "-o", "out/../update.bin"), 2, "is also read: nothing was done"),
+        (("check", "update.bin", *TRUST, "-o", "keys/root.pem"), 2, "is also read: nothing was done"),
+        (("preflight", "update.bin", "-o", "update.bin"), 2, "is also read: nothing was done"),
+        (("extract", "update.bin", "--head", "-o", "update.bin"), 2, "is also read: nothing was done"),
+        (("extract", "update.bin", "appliance", "-o", "x"), 3, "name one of appliance/im-100, appliance/im-200"),
+        (("check", "update.bin", "--from", ""), 2, "--from needs a version"),
+        (("keygen", "keys"), 3, "there already"),
         (("explain", "formt"), 2, "did you mean 'format'?"),
         (("schema", "nothing"), 2, "is not one of"),
     ],
@@ -320,10 +330,10 @@ def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
     assert lines[0].startswith("bundle    imager 5.40.00 (build 0500212), release of 2026-11-23")
     assert lines[0].endswith("security counter 7")
     assert lines[1].startswith("bundle id sha256:")
-    assert lines[2].startswith("signature 0 is there, by CN=Example Signer (TEST ONLY)")
-    assert lines[3].startswith("signed by CN=Example Signer (TEST ONLY)")
+    assert lines[2].startswith("signature 0 is there, by CN=Example ")
+    assert lines[3].startswith("signed by CN=Example ")
     assert cli("check", "update.bin", *TRUST).code == 0
-    assert "removed signature 0, by CN=Example Signer" in cli("sign", "update.bin", "--remove", "0").out
+    assert "removed signature 0, by CN=Example " in cli("sign", "update.bin", "--remove", "0").out
     assert "unsigned" in cli("check", "update.bin", *TRUST).out
     assert cli("sign", "update.bin", *SIGN).code == 0
     assert cli("check", "update.bin", *TRUST).code == 0

@@ -457,7 +457,7 @@ def test_a_bundle_of_another_component_is_decided_by_that():
 @pytest.mark.parametrize(
     ("storage", "works", "says"),
     [
-        (">=3.2.0", True, "they work together."),
+        (">=3.2.0", True, "which work together: storage stays new."),
         ("3.2.1", False, "which do not work together: storage reverts too."),
         (None, None, "which may not work together: storage reverts too."),
     ],

@@ -170,6 +170,7 @@ ROWS = {
         {"block": [{"id": "KB", "versions": "oh no", "reason": "Bad."}]},
         [("manifest-inconsistent", "error", "", "KB")],
     ),
+    "a hotfix strands nobody": ({"kind": "hotfix", "block": [BLOCK_LAST]}, []),
     "a re-image strands nobody": ({"kind": "reimage"}, [("unused-entry", "warning", "", "rolling")]),
 }
 

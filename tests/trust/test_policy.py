@@ -27,7 +27,7 @@ WRONG = {
         f'trust = 1\n{CARL}\nsubjects = "x"',
         "unknown key 'subjects'; did you mean 'subject'?",
     ),
-    "unknown role": (f"trust = 1\n{CARL}".replace("production", "boss"), "invalid enum value 'boss'"),
+    "unknown role": (f"trust = 1\n{CARL}".replace("production", "boss"), "'boss' is not one of production"),
     "neither anchor nor key": ('trust = 1\n[signers.x]\nrole = "production"', "has neither an anchor nor a key"),
     "subject without an anchor": (f'trust = 1\n{CARL}subject = "CN=Carl"', "has a subject but no anchor"),
     "not a name": (
@@ -38,7 +38,7 @@ WRONG = {
     "CA as key": (f"trust = 1\n{CARL}".replace("carl.pub.pem", "root.pem"), "a key is a public key"),
     "demand of nobody": (f"trust = 1\n{CARL}" + demand(1, "karl"), "names the signer 'karl'; did you mean 'carl'?"),
     "demand of none": (f"trust = 1\n{CARL}" + demand(0, "carl"), "expected int >= 1"),
-    "unknown algorithm": (f"trust = 1\n{CARL}" + demand(1, "carl", algorithms=("quantum",)), "invalid enum value"),
+    "unknown algorithm": (f"trust = 1\n{CARL}" + demand(1, "carl", algorithms=("quantum",)), "'quantum' is not one of"),
     "one key of two": (
         f"trust = 1\n{CARL}{CARL.replace('signers.carl', 'signers.karl')}",
         "a key belongs to one signer",

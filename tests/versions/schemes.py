@@ -65,3 +65,4 @@ def pep440():
 WRITTEN = {"pep440": pep440(), "semver": semver(), "dotted": dotted()} | {
     name: st.one_of([written_as(form) for form in declared.forms]) for name, declared in DECLARED.items()
 }
+WRITTEN = {name: texts.filter(lambda text: len(text) <= 64) for name, texts in WRITTEN.items()}

@@ -1,0 +1,85 @@
+"""Take in an advisories file: authentic, current, not older than the last one used; or not at all.
+
+What is wrong with it is no fault of a bundle. Nothing can be judged then, so it is an AdvisoryError, whose
+``rule`` is a name for programs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING
+
+from bundlekit import config
+from bundlekit.errors import AdvisoryError, LayoutError
+from bundlekit.layout import advisory as layout
+from bundlekit.model.advisory import Advice, AdvisoryUse
+from bundlekit.trust import verify_signatures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundlekit.trust import TrustStore
+
+GET_CURRENT = "Get the current advisories file from the vendor."
+
+
+def load_advisory(
+    path: Path, *, trust: TrustStore | None, at: dt.datetime | None = None, serial_at_least: int = 0
+) -> Advice:
+    """Read and verify an advisories file.
+
+    ``trust`` vouches for it as for a bundle; ``at`` is the time to use (aware; default: now); a serial below
+    ``serial_at_least``, the one remembered from the last use, is refused. Raises AdvisoryError, whose ``rule``
+    is ``advisory-malformed``, ``-unauthentic``, ``-stale``, ``-not-yet-issued`` or ``-expired``; ConfigError if
+    the file cannot be read.
+    """
+    at = at or dt.datetime.now(dt.UTC)
+    today = at.astimezone(dt.UTC).date().isoformat()
+    try:
+        found = layout.read(config.read_file(path))
+    except LayoutError as error:
+        where = f" at byte {error.problem.where.start}" if error.problem.where else ""
+        raise AdvisoryError(
+            f"{path}: is no advisories file: {error.problem.message}{where}.",
+            rule=error.problem.rule,
+            next_step="Get it again, in binary mode.",
+        ) from error
+    advisory = found.advisory
+    signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at)
+    if not signatures or not all(signature.counts for signature in signatures):
+        problems = [problem.message for signature in signatures for problem in signature.problems]
+        why = (
+            "there is nothing to trust (--trust)" if trust is None else problems[0] if problems else "nobody signed it"
+        )
+        raise AdvisoryError(
+            f"{path}: nobody who is trusted vouches for these advisories: {why}",
+            rule="advisory-unauthentic",
+            next_step="Get the advisories again from the vendor, or trust who signed them.",
+        )
+    if advisory.serial < serial_at_least:
+        raise AdvisoryError(
+            f"{path}: these advisories have the serial {advisory.serial}, and {serial_at_least} was used before.",
+            rule="advisory-stale",
+            next_step=GET_CURRENT,
+        )
+    if today < advisory.issued:
+        raise AdvisoryError(
+            f"{path}: these advisories are issued on {advisory.issued}, and today is {today}.",
+            rule="advisory-not-yet-issued",
+            next_step="Set the clock, or give the right time with --at.",
+        )
+    if today > advisory.until:
+        raise AdvisoryError(
+            f"{path}: these advisories were good until {advisory.until}, and today is {today}.",
+            rule="advisory-expired",
+            next_step=GET_CURRENT,
+        )
+    use = AdvisoryUse(
+        serial=advisory.serial,
+        issued=advisory.issued,
+        until=advisory.until,
+        id=f"sha256:{hashlib.sha256(found.signed).hexdigest()}",
+        signers=tuple(signature.signer for signature in signatures),
+    )
+    return Advice(advisory=advisory, use=use)

@@ -1,0 +1,196 @@
+"""Catalogs: the heads and signatures of many bundles, enough to find paths by, without any payload.
+
+A catalog is a folder: ``catalog.json``, and for each bundle ``ID.head``, its first bytes up to the end of the
+signature area (ID is the bundle id without ``sha256:``). The heads are read by the same reader as whole bundles,
+and nothing in a catalog is believed that the signature in the head does not vouch for, but for the dates.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from bundlekit import config, pipeline
+from bundlekit.errors import ConfigError
+from bundlekit.files import whole_file
+from bundlekit.layout import reader
+from bundlekit.matrix import path as planner
+from bundlekit.matrix.decide import STRICT
+from bundlekit.matrix.path import Offer
+from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.model.bundle import Span
+from bundlekit.model.path import Obstacle
+from bundlekit.model.primitives import Date, Frozen, Size, Strict
+from bundlekit.source import BytesSource, FileSource
+from bundlekit.source import read as read_span
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from bundlekit.matrix.path import State
+    from bundlekit.model.decision import Policy
+    from bundlekit.model.path import Path as Way
+    from bundlekit.report.model import Report
+    from bundlekit.source import Source
+    from bundlekit.trust import TrustStore
+
+INDEX: Final = "catalog.json"
+SCHEMA: Final = "bundlekit/catalog/1"
+MAX_HEAD: Final = 2 * 1024 * 1024
+"""More than header, manifest and signature area can take together."""
+
+
+class Entry(Strict, frozen=True, kw_only=True):
+    """What a catalog knows of a bundle besides its head: file name and size when it was added, end of support."""
+
+    file: str
+    size: Size
+    supported_until: Date | None = None
+
+
+class Index(Strict, frozen=True, kw_only=True):
+    """``catalog.json``: the bundles by id."""
+
+    schema: Literal["bundlekit/catalog/1"]
+    bundles: dict[str, Entry] = {}
+
+
+class Collected(Frozen, frozen=True, kw_only=True):
+    """The bundles that may be hops, and those that may not, each with the reason."""
+
+    offers: tuple[Offer, ...]
+    left_out: tuple[Obstacle, ...]
+
+
+def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None = None) -> tuple[str, ...]:
+    """Put heads of bundles into a catalog, which is made if it is not there; returns their ids.
+
+    A bundle that is in it already gets its new signatures, file name and date; a date once given stays unless
+    another is. ConfigError, and nothing added, if the head of one cannot be read. Whether the bundles are
+    authentic is judged when the catalog is used, with the trust of that day.
+    """
+    index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
+    entries, heads = dict(index.bundles), {}
+    for path in bundles:
+        with FileSource(path) as source:
+            bundle = reader.read(source)
+            if bundle.manifest is None or bundle.area is None or bundle.id is None:
+                why = bundle.problems[0].message if bundle.problems else "it has no manifest"
+                raise ConfigError(f"{path}: its head cannot be read: {why}", next_step="Run `bundlekit check` on it.")
+            identity = bundle.id.removeprefix("sha256:")
+            heads[identity] = read_span(source, Span(start=0, stop=bundle.area.stop))
+            known = entries.get(identity)
+            entries[identity] = Entry(
+                file=path.name,
+                size=source.size,
+                supported_until=supported_until or (known.supported_until if known else None),
+            )
+    catalog.mkdir(parents=True, exist_ok=True)
+    for identity, head in heads.items():
+        with whole_file(catalog / f"{identity}.head") as file:
+            file.write(head)
+    # The index comes last: whatever it lists is there.
+    with whole_file(catalog / INDEX) as file:
+        written = msgspec.json.encode(Index(schema=SCHEMA, bundles=entries), order="sorted")
+        file.write(msgspec.json.format(written, indent=2) + b"\n")
+    return tuple(heads)
+
+
+def read_index(catalog: Path) -> Index:
+    """The index of a catalog; ConfigError if there is none, or it is damaged."""
+    path = catalog / INDEX
+    index = config.convert(config.load_json(path), Index, where=str(path))
+    for identity in index.bundles:
+        if not re.fullmatch("[0-9a-f]{64}", identity):
+            raise ConfigError(f"{path}: at 'bundles': {identity[:64]!r} is not a bundle id, 64 hexadecimal digits")
+    return index
+
+
+def collect(places: Iterable[Path], *, trust: TrustStore | None = None, at: dt.datetime | None = None) -> Collected:
+    """The bundles at ``places``: bundle files, catalogs, or folders with ``*.bin`` files.
+
+    Each head is judged as by `pipeline.preflight`; with ``trust``, what is not accepted is left out, without it
+    only what is refused anyway. ConfigError if a place has no bundles.
+    """
+    offers: dict[str, Offer] = {}
+    left_out = []
+    for source_of, entry in _sources(places):
+        with source_of as source:
+            found = _offer(source, entry, trust, at)
+        if isinstance(found, Obstacle):
+            left_out.append(found)
+        else:
+            offers.setdefault(found.id, found)
+    return Collected(offers=tuple(offers.values()), left_out=tuple(left_out))
+
+
+def find_path(
+    places: Iterable[Path],
+    start: State,
+    goal: str,
+    *,
+    trust: TrustStore | None = None,
+    policy: Policy = STRICT,
+    at: dt.datetime | None = None,
+) -> Way:
+    """The shortest way from ``start`` to ``goal`` by the bundles at ``places``; see `collect` and `matrix.path`.
+
+    Without ``trust`` the path says that it is not verified.
+    """
+    found = collect(places, trust=trust, at=at)
+    return replace(
+        planner.find_path(found.offers, start, goal, policy), verified=trust is not None, left_out=found.left_out
+    )
+
+
+def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], Entry | None]]:
+    for place in places:
+        if (place / INDEX).is_file():
+            for identity, entry in read_index(place).bundles.items():
+                data = config.read_file(place / f"{identity}.head", limit=MAX_HEAD)
+                yield nullcontext(BytesSource(data, size=max(entry.size, len(data)), name=entry.file)), entry
+        elif place.is_dir():
+            files = sorted(place.glob("*.bin"))
+            if not files:
+                raise ConfigError(
+                    f"{place}: has neither {INDEX} nor any *.bin", next_step="Name the bundles themselves."
+                )
+            yield from ((closing(FileSource(file)), None) for file in files)
+        else:
+            yield closing(FileSource(place)), None
+
+
+def _offer(source: Source, entry: Entry | None, trust: TrustStore | None, at: dt.datetime | None) -> Offer | Obstacle:
+    report = pipeline.preflight(source, trust=trust, at=at)
+    manifest = reader.read(source).manifest
+    if report.verdict == "refuse" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
+        return _unusable(source.name, report)
+    matrix = read_matrix(manifest)
+    if isinstance(matrix, Unreadable):
+        return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)
+    return Offer(
+        matrix=matrix,
+        bundle=source.name,
+        id=report.id,
+        signers=tuple(one.signer for one in report.signatures if one.counts),
+        supported_until=entry.supported_until or "" if entry else "",
+    )
+
+
+def _unusable(name: str, report: Report) -> Obstacle:
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    unrun = [rule.because for rule in report.rules if rule.needed and rule.outcome == "not-run"]
+    first = errors[0] if errors else None
+    return Obstacle(
+        subject=name,
+        kind=first.rule if first else "not-authentic",
+        message=first.message if first else f"It could not be judged: {unrun[0] if unrun else report.summary}.",
+        next=first.next if first else "Run `bundlekit preflight` on it.",
+    )

@@ -1,0 +1,72 @@
+"""``bundlekit catalog``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import click
+
+from bundlekit import catalog
+from bundlekit.cli import common
+from bundlekit.report.escape import escape
+
+EXAMPLES = """\b
+Examples:
+  bundlekit catalog add releases.cat update-5.30.02.bin --supported-until 2028-06-30
+  bundlekit catalog show releases.cat --trust root.pem
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Keep heads of bundles, to find paths by: what they are and who signed them, never their payload."""
+
+
+@command.command("add", epilog="Example: bundlekit catalog add releases.cat update.bin --supported-until 2028-06-30")
+@click.argument("place", type=common.path_type, metavar="CATALOG")
+@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
+@click.option("--supported-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day of these releases' support.")
+def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | None) -> int:
+    """Put heads of bundles into a catalog, a folder that is made if it is not there."""
+    until = supported_until.date().isoformat() if supported_until else None
+    for identity in catalog.add(place, bundles, supported_until=until):
+        click.echo(f"sha256:{identity}")
+    return 0
+
+
+@command.command("show", epilog="Example: bundlekit catalog show releases.cat --trust root.pem")
+@click.argument("place", type=common.path_type, metavar="CATALOG")
+@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
+@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
+    """List the bundles of a catalog. Exit code 0, 1 if one cannot be used, 3 without --trust."""
+    found = catalog.collect([place], trust=common.load_trusted(trusted), at=at)
+    offers = sorted(found.offers, key=lambda one: (one.manifest.product, one.matrix.lead, one.matrix.own.key))
+    rows = [
+        {
+            "bundle": one.bundle,
+            "id": one.id,
+            "product": one.manifest.product,
+            "version": one.manifest.version,
+            "released": one.manifest.released,
+            "signers": list(one.signers),
+            "supported-until": one.supported_until,
+        }
+        for one in offers
+    ]
+    if style == "json":
+        left_out = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.left_out]
+        click.echo(json.dumps({"verified": bool(trusted), "bundles": rows, "left-out": left_out}))
+    else:
+        for row in rows:
+            signed = f"signed by {', '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
+            until = f", supported until {row['supported-until']}" if row["supported-until"] else ""
+            what = f"{row['product']} {row['version']}, released {row['released']}{until}, {signed}"
+            click.echo(escape(what))
+            click.echo(f"  {escape(str(row['bundle']))}  {row['id']}")
+        for one in found.left_out:
+            click.echo(escape(f"left out {one.subject}: {one.kind}: {one.message}"))
+    return 1 if found.left_out else 0 if trusted else 3

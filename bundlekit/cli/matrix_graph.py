@@ -1,0 +1,67 @@
+"""``bundlekit matrix import`` and ``export``: matrices from update graphs, and update graphs from bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundlekit.cli import common
+from bundlekit.matrix.exchange import graph_of, matrix_of
+from bundlekit.matrix.graph import SCHEMES, load_graph, release_order, scheme_of, write_graph
+from bundlekit.matrix.toml_writer import matrix_to_toml
+
+IMPORT_EXAMPLES = """\b
+Examples:
+  bundlekit matrix import graph.json --to 4.8.54 -o matrix.toml
+"""
+
+EXPORT_EXAMPLES = """\b
+Examples:
+  bundlekit matrix export releases/*.bin --trust root.pem -o graph.json
+Exit codes: 0 exported, 1 a bundle is not vouched for, 2 usage, 3 a bundle or its matrix cannot be read.
+"""
+
+
+@click.command("import", epilog=IMPORT_EXAMPLES)
+@click.argument("graph", type=common.path_type, metavar="GRAPH.json")
+@click.option("--to", "version", metavar="VERSION", help="The release whose matrix to make (default: the newest).")
+@click.option("--scheme", type=click.Choice(SCHEMES), help="The version scheme (default: the first that fits).")
+@click.option("--output", "-o", type=common.path_type, help="The matrix.toml to write.")
+def import_command(graph: Path, version: str | None, scheme: str | None, output: Path | None) -> int:
+    """Make the matrix.toml of one release from an update graph (Cincinnati JSON).
+
+    Each edge into the release becomes a source, each conditional one with its risks; releases keep their order.
+    """
+    read = load_graph(graph)
+    if not read.nodes:
+        raise click.UsageError(f"{graph} has no releases")
+    version = version or read.nodes[release_order(read.nodes)[-1]].version
+    matrix = matrix_of(read, version, scheme=scheme, where=str(graph))
+    named = scheme or scheme_of([node.version for node in read.nodes])
+    origin = f"# The matrix of {version}, for a SPEC with scheme = {named!r}, from an update graph.\n".replace("'", '"')
+    common.write(origin + matrix_to_toml(matrix), output)
+    return 0
+
+
+@click.command("export", epilog=EXPORT_EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
+@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
+@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option("--output", "-o", type=common.path_type, help="The graph to write.")
+def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: object, output: Path | None) -> int:
+    """Make an update graph (Cincinnati JSON) from the matrices of bundles.
+
+    An edge is an update that the matrix of its target allows; it is conditional where facts may forbid it.
+    """
+    from bundlekit.catalog import collect
+
+    found = collect(bundles, trust=common.load_trusted(trusted), at=at)  # type: ignore[arg-type] # click made it a time
+    for left_out in found.left_out:
+        click.echo(f"bundlekit: {left_out.subject}: {left_out.message}", err=True)
+    if found.left_out:
+        return 1 if trusted else 3
+    if not trusted:
+        click.echo("NOT VERIFIED: who signed these was not checked (--trust)", err=True)
+    common.write(write_graph(graph_of((one.manifest, one.id) for one in found.offers)).decode(), output)
+    return 0

@@ -1,0 +1,102 @@
+"""``bundlekit path``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bundlekit.cli import common
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from bundlekit.model.decision import Acceptance
+    from bundlekit.model.path import Path as Way
+
+EXAMPLES = """\b
+Examples:
+  bundlekit path releases/*.bin --trust root.pem --from 5.20.03 --to 5.40.00
+  bundlekit path --catalog releases.cat --trust root.pem --appliance STATE.json --to 5.40.00 --format mermaid
+  bundlekit path --graph graph.json --from 4.7.0 --to 4.8.54 --format json
+Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or no --trust for bundles.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
+@click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
+@click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
+@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
+@click.option("--from", "version", metavar="VERSION", help="Every member has this version; other parts are not judged.")
+@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="The installed state of a pair.")
+@click.option("--to", "goal", required=True, metavar="VERSION", help="The wanted version.")
+@click.option(
+    "--accept-risk", "accepted", type=common.AcceptedRisk(), multiple=True, help="Accept this risk; see `check`."
+)
+@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json", "svg", "mermaid"]), default="text", show_default=True
+)
+@click.option("--output", "-o", type=common.path_type, help="Write the path to this file instead.")
+def command(
+    bundles: tuple[Path, ...],
+    catalogs: tuple[Path, ...],
+    graph: Path | None,
+    trusted: tuple[Path, ...],
+    version: str | None,
+    appliance: Path | None,
+    goal: str,
+    accepted: tuple[Acceptance, ...],
+    at: dt.datetime | None,
+    style: str,
+    output: Path | None,
+) -> int:
+    """Find the way from an installed version to a wanted one.
+
+    The fewest updates, each of which its own bundle allows; where there is no way, the nearest version that can be
+    reached, and what blocks the rest. Bundles that are not authentic are never used; without --trust the
+    answer is not verified.
+    """
+    if bool(graph) == bool(bundles or catalogs):
+        raise click.UsageError("either bundles (or --catalog) or --graph is needed")
+    if graph:
+        if version is None or appliance or trusted:
+            raise click.UsageError("--graph needs --from, and takes neither --appliance nor --trust")
+        from bundlekit.matrix.graph import load_graph
+        from bundlekit.matrix.graph_path import find_graph_path
+
+        way = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
+    else:
+        if (version is None) == (appliance is None):
+            raise click.UsageError("one of --from and --appliance is needed")
+        from bundlekit.catalog import find_path
+        from bundlekit.model.decision import Policy
+
+        states = common.load_appliances(appliance)
+        if len(states) > 1:
+            raise click.UsageError(f"{appliance} has {len(states)} states; a path is for one pair")
+        way = find_path(
+            (*bundles, *catalogs),
+            states[0] if states else version or "",
+            goal,
+            trust=common.load_trusted(trusted),
+            policy=Policy(accepted_risks=accepted),
+            at=at,
+        )
+    common.write(_rendered(way, style, coloured=output is None and common.colours(sys.stdout)), output)
+    return 1 if not way.found else 3 if way.verified is False else 0
+
+
+def _rendered(way: Way, style: str, *, coloured: bool) -> str:
+    from bundlekit.report import json, path
+
+    if style == "json":
+        return json.render(way) + "\n"
+    if style == "svg":
+        return path.svg(way)
+    if style == "mermaid":
+        return path.mermaid(way)
+    return "".join(common.styled(line, coloured=coloured) + "\n" for line in path.lines(way))

@@ -1,0 +1,94 @@
+"""The advisories file, version 1: magic, version, size, one document in canonical JSON, signatures.
+
+What is signed begins with a magic of its own and goes up to the end of the document, so no signature over an
+advisory is one over a bundle, nor the other way round. Signatures are as in the signature area of a bundle
+(entries of ``length ‖ DER``), ended by a length of zero, and with that the file ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import construct as c
+import msgspec
+
+from bundlekit.errors import LayoutError
+from bundlekit.layout import canonical, update_bin
+from bundlekit.mistakes import explain
+from bundlekit.model.advisory import Advisory
+from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAGIC: Final = b"\x8aBKA\r\n\x1a\n"
+"""As that of a bundle, with another letter: it shows a transfer in text mode, and keeps the two apart."""
+
+VERSION: Final = 1
+MAX_DOCUMENT: Final = update_bin.MAX_MANIFEST
+END: Final = bytes(4)
+
+_HEADER = c.Struct(
+    "magic" / c.Bytes(len(MAGIC)),
+    "version" / c.Int32ub,
+    "document_size" / c.Int32ub,  # bytes; the document starts right behind the header
+)
+HEADER_SIZE: Final = 16
+
+
+class SignedAdvisory(Frozen, frozen=True, kw_only=True):
+    """An advisories file as it was read; nothing is verified. ``spans`` say where the signatures lie."""
+
+    advisory: Advisory
+    signed: bytes
+    signatures: tuple[bytes, ...]
+    spans: tuple[Span, ...]
+
+
+def encode(advisory: Advisory) -> bytes:
+    """What is signed: header and document."""
+    document = canonical.encode(msgspec.to_builtins(advisory))
+    header: bytes = _HEADER.build({"magic": MAGIC, "version": VERSION, "document_size": len(document)})
+    return header + document
+
+
+def write(signed: bytes, signatures: Sequence[bytes]) -> bytes:
+    """The whole file."""
+    return signed + update_bin.encode_area(signatures, sum(4 + len(one) for one in signatures)) + END
+
+
+def read(data: bytes) -> SignedAdvisory:
+    """Read an advisories file; LayoutError ``advisory-malformed`` says what is wrong, and where."""
+    if len(data) < HEADER_SIZE or not data.startswith(MAGIC):
+        raise _malformed("it does not begin as an advisories file does", 0)
+    header = _HEADER.parse(data)
+    stop = HEADER_SIZE + header.document_size
+    if header.version != VERSION:
+        raise _malformed(f"it is of version {header.version}, and this bundlekit knows {VERSION}", 8)
+    if header.document_size > MAX_DOCUMENT or stop + len(END) > len(data):
+        raise _malformed(f"its document would have {header.document_size} bytes", 12)
+    try:
+        document = canonical.decode(data[HEADER_SIZE:stop])
+        advisory = msgspec.convert(document, Advisory, strict=True)
+    except canonical.NotCanonicalError as error:
+        raise _malformed(f"its document is not canonical JSON: {error}", HEADER_SIZE + error.offset) from error
+    except msgspec.ValidationError as error:
+        raise _malformed(f"its document cannot be used: {explain(error, Advisory)}", HEADER_SIZE) from error
+    try:
+        entries, rest = update_bin.decode_area(data[stop:], stop)
+    except LayoutError as error:
+        raise _malformed(error.problem.message, stop) from error
+    if data[rest.start :] != END:
+        raise _malformed("something follows its last signature", rest.start)
+    return SignedAdvisory(
+        advisory=advisory,
+        signed=data[:stop],
+        signatures=tuple(blob for _, blob in entries),
+        spans=tuple(span for span, _ in entries),
+    )
+
+
+def _malformed(message: str, offset: int) -> LayoutError:
+    where = Span(start=offset, stop=offset + 1)
+    return LayoutError(Problem(rule="advisory-malformed", message=message, where=where))

@@ -1,0 +1,276 @@
+"""Update graphs in the JSON of OpenShift's update service (Cincinnati), which Fedora CoreOS speaks too.
+
+    {"nodes": [{"version": "4.8.1", "payload": "…", "metadata": {…}}, …],
+     "edges": [[0, 1], …],                                       from and to, as indexes of nodes
+     "conditionalEdges": [{"edges": [{"from": "4.8.0", "to": "4.8.1"}, …], "risks": [{"name": …}, …]}, …]}
+
+Fields that are not known are ignored, as the form demands of its readers. Where an edge is conditional as
+well, it is conditional, as OpenShift's cluster-version operator has it. A *dead end* is a node whose metadata
+says ``deadend``: nothing leads out of it, whatever the edges say. Of metadata keys the last dotted part
+counts (``org.fedoraproject.coreos.updates.barrier``). Cycles are no fault: an edge back is a rollback.
+
+A Fedora CoreOS update stream (``{"stream": …, "releases": [{"version", "metadata"}]}``) has no edges, and a
+graph may leave them out, too: they then follow from its barriers, see `barrier_edges`.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, field
+
+from bundlekit import config
+from bundlekit.errors import ConfigError, VersionError
+from bundlekit.mistakes import explain
+from bundlekit.model.primitives import Frozen, VersionText
+from bundlekit.versions import scheme_named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+MAX_FILE: Final = 64 * 1024 * 1024
+"""A million edges, indented, take 32 MiB."""
+MAX_NODES: Final = 65_536
+MAX_CONDITIONAL: Final = 1_000_000
+"""Conditional edges, each for each of its risks."""
+SCHEMES: Final = ("semver", "dotted", "pep440")
+"""In which order schemes are tried on the versions of a graph, which does not name its own."""
+
+Edge = tuple[int, int]
+
+
+class Node(Frozen, frozen=True, kw_only=True):
+    """A release: its version, where its payload is, and whatever else its publisher says of it."""
+
+    version: VersionText
+    payload: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def says(self, key: str) -> object:
+        """The metadata whose key is ``key`` or ends with ``.key``; None if there is none."""
+        metadata = self.metadata or {}
+        if key in metadata:
+            return metadata[key]
+        return next((value for name, value in metadata.items() if name.rpartition(".")[2] == key), None)
+
+    def is_marked(self, key: str) -> bool:
+        """Whether the metadata say so: ``true``, ``"true"``, or an object with details."""
+        value = self.says(key)
+        return isinstance(value, dict) or value is True or (isinstance(value, str) and value.lower() == "true")
+
+    def reason(self, key: str) -> str:
+        """Why it is marked: ``{key}_reason``, or the ``reason`` within the mark's details; empty if not said."""
+        value = self.says(key)
+        reason = value.get("reason") if isinstance(value, dict) else self.says(f"{key}_reason")
+        return reason if isinstance(reason, str) else ""
+
+
+class GraphRisk(Frozen, frozen=True, kw_only=True):
+    """Why an edge is conditional; ``rules`` say to whom it applies, in a language of the publisher's."""
+
+    name: str
+    message: str = ""
+    url: str = ""
+    rules: list[dict[str, Any]] = field(default=[], name="matchingRules")
+
+
+class Conditional(Frozen, frozen=True, kw_only=True):
+    """Edges that may be taken only by those to whom none of the risks applies."""
+
+    edges: tuple[Edge, ...]
+    risks: tuple[GraphRisk, ...]
+
+
+class Graph(Frozen, frozen=True, kw_only=True):
+    """Releases, and which of them may be updated to which; edges are pairs of indexes of ``nodes``."""
+
+    nodes: tuple[Node, ...]
+    edges: Sequence[Edge]
+    conditional: tuple[Conditional, ...] = ()
+
+    def places(self) -> dict[str, int]:
+        """The index of each version."""
+        return {node.version: place for place, node in enumerate(self.nodes)}
+
+    def risks(self) -> dict[Edge, list[GraphRisk]]:
+        """The risks of each conditional edge, all that are named anywhere."""
+        named: dict[Edge, list[GraphRisk]] = {}
+        for conditional in self.conditional:
+            for edge in conditional.edges:
+                named.setdefault(edge, []).extend(conditional.risks)
+        return named
+
+    def successors(self, accepted: Collection[str] = ()) -> list[list[int]]:
+        """For each node the nodes it may be updated to, if the risks of these names are accepted."""
+        following: list[list[int]] = [[] for _ in self.nodes]
+        if not self.conditional:
+            for source, target in self.edges:
+                following[source].append(target)
+        else:
+            risks = self.risks()
+            plain = (edge for edge in self.edges if edge not in risks)
+            taken = (edge for edge, named in risks.items() if all(risk.name in accepted for risk in named))
+            for source, target in chain(plain, taken):
+                following[source].append(target)
+        for place, node in enumerate(self.nodes):
+            if node.metadata and node.is_marked("deadend"):
+                following[place] = []
+        return following
+
+
+# --- reading and writing ------------------------------------------------------------------------------------
+
+
+class _Pair(Frozen, frozen=True, kw_only=True):
+    from_: str = field(name="from")
+    to: str
+
+
+class _ConditionalEdges(Frozen, frozen=True, kw_only=True):
+    edges: tuple[_Pair, ...]
+    risks: Annotated[tuple[GraphRisk, ...], Meta(min_length=1, max_length=64)]
+
+
+class _GraphFile(Frozen, frozen=True, kw_only=True):
+    """The file. Null, which is how Go writes what is empty, is as good as nothing there."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]], ...] | None = None
+    conditional: tuple[_ConditionalEdges, ...] | None = field(default=None, name="conditionalEdges")
+
+
+class _StreamFile(Frozen, frozen=True, kw_only=True):
+    nodes: tuple[Node, ...] = field(name="releases")
+
+
+def load_graph(path: Path) -> Graph:
+    """The graph in a file of at most 64 MiB; ConfigError names the file and the place of what is wrong."""
+    return read_graph(config.read_file(path, limit=MAX_FILE), where=str(path))
+
+
+def read_graph(data: bytes, *, where: str) -> Graph:
+    """The graph in the bytes of a JSON file, in time about linear in its size."""
+    try:
+        file = _decode(data)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {explain(error, _GraphFile)}") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: is not JSON: {error}") from error
+    if len(file.nodes) > MAX_NODES:
+        raise ConfigError(f"{where}: has {len(file.nodes)} nodes; {MAX_NODES} are the limit")
+    places: dict[str, int] = {}
+    for place, node in enumerate(file.nodes):
+        if (first := places.setdefault(node.version, place)) != place:
+            raise ConfigError(f"{where}: at 'nodes[{place}]': {node.version!r} is the version of nodes[{first}] too")
+    edges = file.edges
+    if edges is None:
+        edges = barrier_edges(file.nodes)
+    elif edges and max(chain.from_iterable(edges)) >= len(file.nodes):
+        at = next(at for at, edge in enumerate(edges) if max(edge) >= len(file.nodes))
+        raise ConfigError(
+            f"{where}: at 'edges[{at}]': {max(edges[at])} is the index of no node; there are {len(file.nodes)}"
+        )
+    return Graph(nodes=file.nodes, edges=edges, conditional=_conditional(file.conditional or (), places, where))
+
+
+def _decode(data: bytes) -> _GraphFile:
+    # A stream has releases in the place of nodes; nothing else is tried, so that messages name the right keys.
+    if b'"nodes"' not in data and b'"releases"' in data:
+        return _GraphFile(nodes=msgspec.json.decode(data, type=_StreamFile).nodes)
+    return msgspec.json.decode(data, type=_GraphFile)
+
+
+def _conditional(groups: tuple[_ConditionalEdges, ...], places: dict[str, int], where: str) -> tuple[Conditional, ...]:
+    if sum(len(group.edges) * len(group.risks) for group in groups) > MAX_CONDITIONAL:
+        raise ConfigError(f"{where}: has more than {MAX_CONDITIONAL} conditional edges")
+    for at, group in enumerate(groups):
+        for number, pair in enumerate(group.edges):
+            for version in (pair.from_, pair.to):
+                if version not in places:
+                    raise ConfigError(
+                        f"{where}: at 'conditionalEdges[{at}].edges[{number}]': there is no node {version[:64]!r}"
+                    )
+    return tuple(
+        Conditional(edges=tuple((places[pair.from_], places[pair.to]) for pair in group.edges), risks=group.risks)
+        for group in groups
+    )
+
+
+def write_graph(graph: Graph) -> bytes:
+    """The graph as JSON, a node or an edge a line."""
+    versions = [node.version for node in graph.nodes]
+    conditional = [
+        {
+            "edges": [{"from": versions[source], "to": versions[target]} for source, target in group.edges],
+            "risks": group.risks,
+        }
+        for group in graph.conditional
+    ]
+    lists = {"nodes": graph.nodes, "edges": graph.edges, "conditionalEdges": conditional}
+    written = [
+        b'"%s": [%s]' % (name.encode(), b",".join(b"\n  " + msgspec.json.encode(item) for item in items))
+        for name, items in lists.items()
+    ]
+    return b'{"version": 1,\n' + b",\n".join(written) + b"}\n"
+
+
+# --- order, and what follows from it ------------------------------------------------------------------------
+
+
+def release_order(nodes: Sequence[Node]) -> list[int]:
+    """The indexes of ``nodes`` in the order in which they were released.
+
+    By ``age_index``, if every node has one; else by version, in the first of `SCHEMES` that reads them all;
+    else as they stand.
+    """
+    ages = [_age(node) for node in nodes]
+    if all(age is not None for age in ages):
+        return sorted(range(len(nodes)), key=lambda place: (ages[place], place))
+    if (scheme := scheme_of(node.version for node in nodes)) is None:
+        return list(range(len(nodes)))
+    keys = [scheme_named(scheme).parse(node.version) for node in nodes]
+    return sorted(range(len(nodes)), key=keys.__getitem__)
+
+
+def _age(node: Node) -> int | None:
+    age = node.says("age_index")
+    if isinstance(age, str) and age.isascii() and age.isdigit() and len(age) <= 15:
+        age = int(age)
+    return age if isinstance(age, int) and not isinstance(age, bool) else None
+
+
+def scheme_of(versions: Collection[str] | Any) -> str | None:  # noqa: ANN401 - any iterable
+    """The first of `SCHEMES` that reads all of these versions; None if none does."""
+    texts = list(versions)
+    for name in SCHEMES:
+        scheme = scheme_named(name)
+        try:
+            for text in texts:
+                scheme.parse(text)
+        except VersionError:
+            continue
+        return name
+    return None
+
+
+def barrier_edges(nodes: Sequence[Node]) -> tuple[Edge, ...]:
+    """The edges that follow from barriers and rollouts, as Fedora CoreOS has them.
+
+    Every node leads to the next barrier, and from the last barrier on to each later rollout: a node that is
+    marked so, or the last one where none is.
+    """
+    order = release_order(nodes)
+    barriers = [at for at, place in enumerate(order) if nodes[place].is_marked("barrier")]
+    last = barriers[-1] if barriers else 0
+    rollouts = [at for at in range(last + 1, len(order)) if nodes[order[at]].is_marked("rollout")]
+    rollouts = rollouts or [len(order) - 1]
+    edges = []
+    start = 0
+    for barrier in barriers:
+        edges += [(order[at], order[barrier]) for at in range(start, barrier)]
+        start = barrier
+    edges += [(order[at], order[rollout]) for rollout in rollouts for at in range(last, rollout)]
+    return tuple(edges)

@@ -1,0 +1,410 @@
+"""The shortest sequence of updates from what is installed to a wanted version, by bundles in hand.
+
+The search runs over *states*: the version of every member and component, with what else an update changes
+(security counter, fixes). Its edges are the decisions for single bundles and nothing else, so every hop is
+one that `decide` (or `decide_from`) allows, and no state is passed that a matrix forbids, the mixed state of
+a rolling update included. An allow comes from the target's own matrix alone; what restricts adds up: stops,
+withdrawals and dead ends in the matrix of any bundle in hand, and blocks and risks of another bundle of the
+same version.
+
+Of all ways the one is taken with the fewest hops; then the one whose stops are the latest of their kind,
+where a stop asks for the latest; then the one with the fewest hops whose minutes are not known, and the
+fewest minutes; then the one through the newest releases.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from bundlekit.errors import BundlekitError, VersionError
+from bundlekit.matrix.decide import STRICT, decide, decide_from
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix
+from bundlekit.model.appliance import Appliance
+from bundlekit.model.path import Hop, Move, Obstacle, Path
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bundlekit.model.decision import Decision, Policy, Ruling
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.versions import Version
+
+MAX_WORK: Final = 20_000_000
+"""Matrix entries after which the search gives up rather than run on, a decision counting as 20 more: half a minute."""
+MAX_RESTRICTIONS: Final = 1_000_000
+"""Entries that all bundles together may take over from one another."""
+MAX_OBSTACLES: Final = 8
+"""Bundles between here and there whose refusals are told."""
+
+State = str | Appliance
+"""What is installed: one version on every member, or a whole pair."""
+
+
+class Offer(Frozen, frozen=True, kw_only=True):
+    """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`)."""
+
+    matrix: ReadMatrix
+    bundle: str = ""
+    id: str = ""
+    signers: tuple[str, ...] = ()
+    supported_until: str = ""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self.matrix.manifest
+
+
+def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy = STRICT) -> Path:
+    """The shortest way from ``start`` to ``goal``, the version of a bundle, by updates with ``offers``.
+
+    Raises BundlekitError if that takes too long, and if a mere version is given and it cannot be told of which
+    product.
+    """
+    search = _Search(_of_one_product(offers, goal) if isinstance(start, str) else offers, goal, policy)
+    here = _version_text(start, search.lead)
+    answer = Path(from_=here, to=goal, found=True)
+    if search.is_there(start):
+        return answer
+    way = search.run(start)
+    answer = replace(
+        answer,
+        hops=way.hops,
+        minutes=sum(hop.minutes or 0 for hop in way.hops) if all(h.minutes is not None for h in way.hops) else None,
+        accepted=_unique(one.risk for decision in way.decisions for one in decision.accepted),
+        not_judged=_unique(open_ for decision in way.decisions for open_ in decision.not_judged),
+    )
+    if search.has_arrived(way):
+        return answer
+    nearest = _version_text(way.state, search.lead) if search.can_compare(start) else None
+    return replace(answer, found=False, nearest=nearest, obstacles=tuple(search.obstacles(way.state)))
+
+
+class _Way(Frozen, frozen=True, kw_only=True):
+    """A way, and the state it ends in."""
+
+    state: State
+    hops: tuple[Hop, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    last: int | None = None
+
+
+class _Search:
+    """One search; offers are known by their rank, the newest first."""
+
+    def __init__(self, offers: Sequence[Offer], goal: str, policy: Policy) -> None:
+        newest_first = sorted(
+            offers, key=lambda one: (one.manifest.released, one.manifest.version, one.id), reverse=True
+        )
+        self.offers = _with_restrictions(newest_first)
+        self.goal = goal
+        self.policy = policy
+        self.goals = {rank for rank, one in enumerate(self.offers) if _parse(one.matrix, goal) == one.matrix.own}
+        self.latest = _latest_of_stops(self.offers)
+        self.weights = [20 + _entries(one.matrix) for one in self.offers]
+        self.work = 0
+        # Whose order of versions counts, and which component the wanted version is of.
+        wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
+        self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
+        self.lead = self.judge.lead if self.judge else APPLIANCE
+
+    def decide(self, rank: int, state: State) -> Decision:
+        self.work += self.weights[rank]
+        if self.work > MAX_WORK:
+            raise BundlekitError(
+                "the search for a path has not come to an end within its limits",
+                next_step="Give fewer bundles: those of one product, and only releases that are in use.",
+            )
+        matrix = self.offers[rank].matrix
+        if isinstance(state, str):
+            return decide_from(matrix.manifest, state, self.policy, matrix=matrix)
+        return decide(matrix.manifest, state, self.policy, matrix=matrix)
+
+    def is_there(self, start: State) -> bool:
+        """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
+        if self.goals:
+            return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
+        return set(_version_texts(start, self.lead)) == {self.goal}
+
+    def run(self, start: State) -> _Way:
+        """The best way to the goal; where there is none, that to the nearest state."""
+        # Ranks make every entry of the queue different, so ways themselves are never compared.
+        queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
+        settled: set[bytes] = set()
+        reached: dict[str, int] = {}
+        nearest = _Way(state=start)
+        while queue:
+            cost, ranks, way = heapq.heappop(queue)
+            key = msgspec.json.encode(way.state)
+            if key in settled:
+                continue
+            settled.add(key)
+            if self.has_arrived(way):
+                return way
+            if self._nears(way.state, nearest.state):
+                nearest = way
+            for rank, offer in enumerate(self.offers):
+                if isinstance(way.state, str) and reached.get(offer.manifest.version, cost[0] + 1) <= cost[0]:
+                    continue  # a mere version that fewer hops lead to, so that it need not be asked about again
+                decision = self.decide(rank, way.state)
+                if decision.allowed:
+                    hop = _hop(offer, decision)
+                    stale = rank in self.latest and not self.latest[rank]
+                    step = (1, int(stale), int(hop.minutes is None), hop.minutes or 0)
+                    total = (cost[0] + step[0], cost[1] + step[1], cost[2] + step[2], cost[3] + step[3])
+                    after = _Way(
+                        state=_after(way.state, offer.manifest, self.offers[rank].matrix.lead, decision),
+                        hops=(*way.hops, hop),
+                        decisions=(*way.decisions, decision),
+                        last=rank,
+                    )
+                    reached.setdefault(offer.manifest.version, total[0])
+                    heapq.heappush(queue, (total, (*ranks, rank), after))
+        return nearest
+
+    def has_arrived(self, way: _Way) -> bool:
+        """Whether the last bundle of the way was a wanted one."""
+        return way.last in self.goals
+
+    def can_compare(self, state: State) -> bool:
+        """Whether the installed version and the wanted one have an order, so that one can be near the other."""
+        return self._distance(state) is not None
+
+    def _distance(self, state: State) -> Version | None:
+        """The version that counts for being near: the oldest of the members'; None past the goal."""
+        if self.judge is None or (wanted := _parse(self.judge, self.goal)) is None:
+            return None
+        versions = [_parse(self.judge, text) for text in _version_texts(state, self.lead)]
+        known = [version for version in versions if version is not None]
+        return min(known) if known and len(known) == len(versions) and max(known) <= wanted else None
+
+    def _nears(self, state: State, nearest: State) -> bool:
+        here, there = self._distance(state), self._distance(nearest)
+        return here is not None and there is not None and here > there
+
+    def obstacles(self, state: State) -> Iterator[Obstacle]:
+        """What the wanted bundle says of the state, and then the bundles on the way there."""
+        if not self.goals:
+            yield Obstacle(
+                subject=self.goal,
+                kind="not-in-hand",
+                message=f"No usable bundle of {self.goal} is in hand.",
+                next=f"Get the bundle of {self.goal}, or name another version.",
+            )
+        here = self._distance(state)
+        between = [rank for rank, one in enumerate(self.offers) if rank not in self.goals and self._between(one, here)]
+        for rank in (*sorted(self.goals), *between[:MAX_OBSTACLES]):
+            offer = self.offers[rank]
+            for ruling in _refusals(self.decide(rank, state)):
+                yield Obstacle(
+                    subject=offer.bundle or offer.manifest.version,
+                    kind=ruling.kind,
+                    message=ruling.message,
+                    next=ruling.next,
+                    entry=ruling.entry,
+                )
+
+    def _between(self, offer: Offer, here: Version | None) -> bool:
+        if self.judge is None or here is None or offer.manifest.product != self.judge.manifest.product:
+            return False
+        if offer.matrix.lead != self.lead:
+            return True
+        own, wanted = _parse(self.judge, offer.manifest.version), _parse(self.judge, self.goal)
+        return own is not None and wanted is not None and here < own < wanted
+
+
+def _nothing_moves(decision: Decision) -> bool:
+    kinds = {ruling.kind for ruling in decision.rulings if ruling.component}
+    return "same-version" in kinds and kinds <= {"same-version", "stays"}
+
+
+def _refusals(decision: Decision) -> list[Ruling]:
+    """The rulings that keep a decision from being a yes, the same for two members told once."""
+    told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
+    return list(reversed(told.values()))
+
+
+# --- states -------------------------------------------------------------------------------------------------
+
+
+def _version_texts(state: State, component: str) -> list[str]:
+    if isinstance(state, str):
+        return [state]
+    if component == APPLIANCE:
+        return [member.version for member in state.members.values()]
+    return [state.components[component].version] if component in state.components else []
+
+
+def _version_text(state: State, component: str) -> str:
+    """The version of a component; where the members have several, all of them."""
+    return " and ".join(dict.fromkeys(_version_texts(state, component))) or "unknown"
+
+
+def _after(state: State, manifest: Manifest, lead: str, decision: Decision) -> State:
+    """The state after an update that was allowed: what moved is as in the bundle, all else as it was."""
+    if isinstance(state, str):
+        return manifest.version
+    targets = {(ruling.subject, ruling.component): ruling.target for ruling in _moving(decision)}
+    counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
+
+    def moved(subject: str, component: str) -> dict[str, str | None]:
+        build = manifest.build if component == lead else None
+        return {"version": targets[subject, component], "build": build, "released": manifest.released}
+
+    members = {
+        serial: replace(member, **moved(serial, APPLIANCE)) if (serial, APPLIANCE) in targets else member
+        for serial, member in state.members.items()
+    }
+    components = {
+        name: replace(component, **moved(name, name)) if (name, name) in targets else component
+        for name, component in state.components.items()
+    }
+    # New software has the fixes that it includes, a hotfix adds its own; which keys it trusts, the matrix says.
+    is_new = any(component == APPLIANCE for _, component in targets)
+    kept = () if is_new and manifest.kind != "hotfix" else state.includes or ()
+    return replace(
+        state,
+        members=members,
+        components=components,
+        counter=max(counters),
+        includes=tuple(sorted({*kept, *manifest.includes})),
+        trusts=None if is_new else state.trusts,
+    )
+
+
+def _moving(decision: Decision) -> list[Ruling]:
+    return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]
+
+
+def _hop(offer: Offer, decision: Decision) -> Hop:
+    manifest, lead = offer.manifest, offer.matrix.lead
+    moving = _moving(decision)
+    leading = [ruling for ruling in moving if ruling.component == lead] or moving
+    entries = {source.entry.id: source.entry for source in offer.matrix.sources}
+    used = [entries[ruling.entry] for ruling in leading if ruling.entry in entries]
+    minutes = [manifest.impact.minutes if entry.minutes is None else entry.minutes for entry in used]
+    known = [one for one in minutes or [manifest.impact.minutes] if one is not None]
+    return Hop(
+        from_=" and ".join(dict.fromkeys(ruling.installed for ruling in leading)),
+        to=leading[0].target,
+        bundle=offer.bundle,
+        id=offer.id,
+        component=leading[0].component,
+        reason=" ".join(_unique(ruling.message for ruling in leading)),
+        entry=used[0].id if used else "",
+        method=used[0].method if used else "",
+        minutes=max(known) if len(known) == len(minutes or [None]) else None,
+        signers=offer.signers,
+        supported_until=offer.supported_until,
+        risks=tuple(acceptance.risk for acceptance in decision.accepted),
+        moves=tuple(
+            Move(
+                subject=ruling.subject,
+                component=ruling.component,
+                from_=ruling.installed,
+                to=ruling.target,
+                entry=ruling.entry,
+            )
+            for ruling in moving
+            if ruling.subject != ruling.installed  # asked about a mere version, there are no members to name
+        ),
+    )
+
+
+# --- matrices of several bundles ----------------------------------------------------------------------------
+
+
+def _of_one_product(offers: Sequence[Offer], goal: str) -> Sequence[Offer]:
+    """The offers of the product, and of its component, that the wanted version is of."""
+    wanted = [one for one in offers if _parse(one.matrix, goal) == one.matrix.own] or offers
+    kinds = {(one.manifest.product, one.matrix.lead) for one in wanted}
+    if len(kinds) > 1:
+        of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
+        raise BundlekitError(
+            f"{goal} may be of {of}, and a mere version does not say which is installed",
+            next_step="Give the bundles of one only, or the state of the pair (--appliance).",
+        )
+    return [one for one in offers if (one.manifest.product, one.matrix.lead) in kinds]
+
+
+def _entries(matrix: ReadMatrix) -> int:
+    """How many entries a decision may have to look at."""
+    kinds = (matrix.sources, matrix.stops, matrix.blocks, matrix.dead_ends, matrix.risks, matrix.withdrawn)
+    return sum(map(len, (*kinds, matrix.works_together, matrix.skews, matrix.trusted_keys)))
+
+
+def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
+    """The offers, each matrix with the restrictions of the others that are about the same versions."""
+    kin: dict[object, list[ReadMatrix]] = {}
+    for offer in offers:
+        kin.setdefault(_kinship(offer.matrix), []).append(offer.matrix)
+    stops, withdrawn, dead_ends = (
+        {kinship: _merged(getattr(matrix, field) for matrix in matrices) for kinship, matrices in kin.items()}
+        for field in ("stops", "withdrawn", "dead_ends")
+    )
+    taken_over = sum(len(stops[_kinship(offer.matrix)]) for offer in offers)
+    if taken_over > MAX_RESTRICTIONS:
+        raise BundlekitError(
+            f"the bundles would take over {taken_over:,} stops from one another; {MAX_RESTRICTIONS:,} are the limit",
+            next_step="Give fewer bundles.",
+        )
+    restricted = []
+    for offer in offers:
+        matrix, kinship = offer.matrix, _kinship(offer.matrix)
+        twins = [one for one in kin[kinship] if one.own == matrix.own]
+        # To others the latest of a kind is one that came before this; but this is of that kind itself.
+        above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
+        merged = replace(
+            matrix,
+            stops=_merged((matrix.stops, above)),
+            withdrawn=withdrawn[kinship],
+            dead_ends=dead_ends[kinship],
+            blocks=_merged(one.blocks for one in twins),
+            risks=_merged(one.risks for one in twins),
+        )
+        restricted.append(replace(offer, matrix=merged))
+    return restricted
+
+
+def _kinship(matrix: ReadMatrix) -> object:
+    return matrix.manifest.product, matrix.lead, matrix.own.scheme
+
+
+def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
+    """All entries, those that say the same once: a release repeats most of what the one before it said."""
+    distinct: dict[bytes, Any] = {}
+    for one in chain.from_iterable(entries):
+        distinct.setdefault(msgspec.json.encode(one.entry), one)
+    return tuple(distinct.values())
+
+
+def _latest_of_stops(offers: Sequence[Offer]) -> dict[int, bool]:
+    """For offers that are such a stop of which the latest is meant: whether they are the latest in hand."""
+    stops = {(_kinship(offer.matrix), stop.prefix) for offer in offers for stop in offer.matrix.stops if stop.prefix}
+    latest: dict[int, bool] = {}
+    for kinship, prefix in stops:
+        there = {
+            rank: offer.matrix.own
+            for rank, offer in enumerate(offers)
+            if _kinship(offer.matrix) == kinship and offer.matrix.own.begins_with(prefix)
+        }
+        newest = max(there.values(), default=None)
+        latest |= {rank: own == newest for rank, own in there.items()}
+    return latest
+
+
+def _parse(matrix: ReadMatrix, text: str) -> Version | None:
+    try:
+        return matrix.parse(matrix.lead, text)
+    except VersionError:
+        return None
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))

@@ -1,0 +1,132 @@
+"""Say what is wrong with a value that does not fit its type: where, what is allowed there, what is nearest.
+
+msgspec finds the mistake; its messages are for programmers. Here the path it gives is followed through the
+types and the data once more, for the sentence that a person needs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+
+import msgspec
+
+MAX_SHOWN: Final = 64
+"""Characters of a wrong value that a message repeats."""
+
+_SEGMENT: Final = r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]"
+
+
+class _Place(NamedTuple):
+    """A place in a document: its path as people write it, what is expected there, and what is there."""
+
+    path: str
+    kind: Any
+    data: Any
+
+
+def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> str:
+    """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is at hand."""
+    text, _, at = str(error).partition(" - at ")
+    place = _follow(at, kind, data)
+    where = f"at {place.path!r}: " if place.path else ""
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
+        return f"{where}unknown key {_shown(match[1])}{nearest(match[1], _keys(place.kind))}"
+    if match := re.fullmatch(r"Object missing required field `(.*)`", text):
+        return f"{where}the key {match[1]!r} is missing"
+    if match := re.fullmatch(r"Invalid enum value (.*)", text, re.DOTALL):
+        allowed = ", ".join(str(value) for value in _literals(place.kind))
+        found = _shown(match[1].removeprefix("'").removesuffix("'"))
+        return f"{where}{found} is not one of {allowed}"
+    if "matching regex" in text and (description := _description(place.kind)):
+        what = "the key" if at.startswith("`key`") else _shown(place.data) if isinstance(place.data, str) else "it"
+        return f"{where}{what} has to be {description[:1].lower()}{description[1:].rstrip('.')}"
+    return f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
+
+
+def nearest(key: str, known: set[str]) -> str:
+    """The end of a sentence: the known key that is nearest, or all of them if they are few."""
+    import difflib  # only on the way to an error message
+
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
+
+
+def _shown(text: str) -> str:
+    """A text of the document in quotes, no more of it than a message can bear."""
+    return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
+
+
+def _follow(at: str, kind: Any, data: Any) -> _Place:  # noqa: ANN401 - a type, and any data
+    """The place that msgspec means by ``at``, such as ```$.members[...].role```.
+
+    For a map it does not say which key; the first one whose value does not fit is meant.
+    """
+    place = _Place("", kind, data)
+    for name, index in re.findall(_SEGMENT, at.rpartition("`$")[2].rstrip("`")):
+        if name:
+            inner = {field.encode_name: field.type for field in _fields(place.kind)}.get(name)
+            value = place.data.get(name) if isinstance(place.data, dict) else None
+            place = _Place(f"{place.path}.{name}".lstrip("."), inner, value)
+        elif index == "...":
+            inner = _arguments(place.kind)[-1]
+            key = next((key for key, value in _items(place.data) if not _fits(value, inner)), "…")
+            value = dict(_items(place.data)).get(key)
+            place = _Place(f"{place.path}.{key}".lstrip("."), inner, value)
+        else:
+            inner, number = _arguments(place.kind)[0], int(index)
+            value = place.data[number] if isinstance(place.data, list | tuple) else None
+            place = _Place(f"{place.path}[{index}]", inner, value)
+    return place
+
+
+def _items(data: object) -> list[tuple[str, Any]]:
+    return list(data.items()) if isinstance(data, dict) else []
+
+
+def _fits(value: object, kind: object) -> bool:
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _choices(kind: object) -> list[Any]:
+    """What a type is one of, with annotations and unions taken apart."""
+    if get_origin(kind) is Annotated:
+        return [kind, *_choices(get_args(kind)[0])]
+    if type(None) in get_args(kind):
+        return [choice for one in get_args(kind) for choice in _choices(one)]
+    return [kind]
+
+
+def _fields(kind: object) -> list[Any]:
+    structs = (one for one in _choices(kind) if isinstance(one, type) and issubclass(one, msgspec.Struct))
+    return [field for struct in structs for field in msgspec.structs.fields(struct)]
+
+
+def _keys(kind: object) -> set[str]:
+    return {field.encode_name for field in _fields(kind)}
+
+
+def _arguments(kind: object) -> tuple[Any, ...]:
+    """The types of the items of a list, tuple or map."""
+    return next((get_args(one) for one in _choices(kind) if get_origin(one) in (list, tuple, dict)), (None,))
+
+
+def _literals(kind: object) -> tuple[Any, ...]:
+    return next((get_args(one) for one in _choices(kind) if get_origin(one) is Literal), ())
+
+
+def _description(kind: object) -> str:
+    """What the annotation of a type says in words; for a map, that of its keys."""
+    for one in _choices(kind):
+        metas = get_args(one)[1:] if get_origin(one) is Annotated else ()
+        for meta in metas:
+            if meta.description:
+                return str(meta.description)
+        if get_origin(one) is dict:
+            return _description(get_args(one)[0])
+    return ""

@@ -1,0 +1,447 @@
+"""The planner: the worked examples, every choice, every reason for no way, and its laws."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bundlekit.errors import BundlekitError
+from bundlekit.matrix import decide, decide_from
+from bundlekit.matrix import path as paths
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.path import find_path
+from bundlekit.model.decision import Acceptance, Policy
+from tests.matrix.graphs import cases, shared
+from tests.matrix.offers import anything, offer
+from tests.matrix.world import state
+
+RELEASES = {"releases": ["5.20.00", "5.20.03", "5.30.02", "5.32.00"]}
+
+
+def stations(way):
+    return [hop.to for hop in way.hops]
+
+
+def moves(way):
+    return [(hop.component, hop.from_, hop.to) for hop in way.hops]
+
+
+# --- the worked example: management and driver pack ---
+
+MC3 = offer(
+    "3.0",
+    {
+        "releases": ["2.0"],
+        "from": [{"id": "mc2", "versions": "2.0", "minutes": 40}],
+        "works-together": [{"id": "mc3-sp3", "appliance": "3.0", "drivers": ">=3.0"}],
+    },
+)
+SP3 = offer(
+    "3.1",
+    {
+        "releases": ["1.0"],
+        "from": [{"id": "sp1", "versions": "1.0", "minutes": 20}],
+        "works-together": [{"id": "sp3", "drivers": "3.1", "appliance": ">=2.0, <4.0"}],
+    },
+    parts={"drivers": "3.1"},
+)
+
+
+def synergy():
+    drivers = {"drivers": {"version": "1.0", "released": "2024-01-01"}}
+    return state(version="2.0", components=drivers, trusts=[])
+
+
+def test_the_driver_pack_goes_first_where_the_new_management_needs_it():
+    assert decide(MC3.manifest, synergy()).kind == "incompatible"
+    way = find_path([MC3, SP3], synergy(), "3.0")
+    assert moves(way) == [("drivers", "1.0", "3.1"), ("appliance", "2.0", "3.0")]
+    assert [hop.entry for hop in way.hops] == ["sp1", "mc2"]
+    assert way.minutes == 60
+    assert [move.subject for move in way.hops[1].moves] == ["CZ3001", "CZ3002"]
+
+
+def test_without_the_driver_pack_the_incompatibility_is_told():
+    way = find_path([MC3], synergy(), "3.0")
+    assert not way.found
+    assert way.nearest == "2.0"
+    assert [obstacle.kind for obstacle in way.obstacles] == ["incompatible"]
+    assert all(part in way.obstacles[0].message for part in ("drivers 1.0", "appliance 3.0", "do not work together"))
+
+
+# --- stops ---
+
+
+def gitlab():
+    """All stops of GitLab as entries of a matrix, each of which means the latest patch of that minor."""
+    stops = json.loads(shared("gitlab-required-stops.json").read_text())
+    return [f"{stop['major']}.{stop['minor']}" for stop in stops]
+
+
+def test_cases_of_gitlab():
+    minors = gitlab()
+    entries = [{"id": f"stop-{minor}", "versions": "*", "via": minor, "latest": True} for minor in minors]
+    releases = [f"{minor}.{patch}" for minor in minors for patch in (0, 9)]
+
+    def release(version):
+        return offer(version, anything(releases=releases, stop=entries), scheme="semver")
+
+    stops = [release(version) for version in releases]
+    for case in cases("gitlab-cases.jsonl"):
+        start, goal = case["from"], case["to"]
+        direct = decide_from(release(goal).manifest, start)
+        if "verdict" in case:
+            assert direct.kind == {"refuse-downgrade": "downgrade", "refuse-same": "same-version"}[case["verdict"]]
+            continue
+        between = case["required_stops_between"]
+        assert direct.allowed == (not between), case
+        way = find_path([*stops, release(goal)] if goal not in releases else stops, start, goal)
+        assert stations(way) == [*(f"{minor}.9" for minor in between), goal], case
+
+
+def test_a_stop_means_the_latest_of_its_minor_even_if_an_older_one_is_quicker():
+    stop = {"stop": [{"id": "s", "versions": "*", "via": "1.3", "latest": True}], "releases": ["1.1", "1.3.0", "1.3.7"]}
+    quick = {"from": [{"id": "q", "versions": "*", "minutes": 1}], "releases": ["1.1"]}
+    slow = {"from": [{"id": "q", "versions": "*", "minutes": 9}], "releases": ["1.1", "1.3.0"]}
+    goal = {"from": [{"id": "g", "versions": "*", "minutes": 1}]} | stop
+    offers = [offer("1.3.0", quick), offer("1.3.7", slow), offer("1.5", goal)]
+    assert stations(find_path(offers, "1.1", "1.5")) == ["1.3.7", "1.5"]
+    assert stations(find_path([offers[0], offers[2]], "1.1", "1.5")) == ["1.3.0", "1.5"]
+
+
+# --- choices ---
+
+
+def ladder(minutes):
+    """Two ways of two hops, whose stops take that long."""
+    goal = offer("5.40.00", {"releases": ["5.30.01", "5.30.02"], "from": [{"id": "g", "versions": "*", "minutes": 5}]})
+    return goal, *(
+        offer(
+            version, anything() | {"from": [{"id": "h", "versions": "*", "unlisted": True} | some]}, released=released
+        )
+        for version, some, released in zip(("5.30.01", "5.30.02"), minutes, ("2026-01-01", "2026-02-01"), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "stop", "total"),
+    [
+        (({"minutes": 10}, {"minutes": 20}), "5.30.01", 15),
+        (({"minutes": 20}, {"minutes": 10}), "5.30.02", 15),
+        (({"minutes": 10}, {"minutes": 10}), "5.30.02", 15),
+        (({"minutes": 99}, {}), "5.30.01", 104),
+        (({}, {}), "5.30.02", None),
+    ],
+    ids=["first", "second", "as long: the newer", "not known is longest", "none known: the newer"],
+)
+def test_fewest_minutes_then_the_newest(minutes, stop, total):
+    offers = ladder(minutes)
+    for order in (offers, offers[::-1]):
+        way = find_path(order, "5.20.00", "5.40.00")
+        assert (stations(way), way.minutes) == ([stop, "5.40.00"], total)
+
+
+def test_fewer_hops_before_fewer_minutes():
+    direct = offer("5.40.00", anything() | {"from": [{"id": "d", "versions": "*", "unlisted": True, "minutes": 999}]})
+    quick = offer("5.30.00", anything() | {"from": [{"id": "q", "versions": "*", "unlisted": True, "minutes": 1}]})
+    assert stations(find_path([direct, quick], "5.20.00", "5.40.00")) == ["5.40.00"]
+
+
+def test_minutes_of_the_entry_count_before_those_of_the_bundle():
+    impact = {"impact": {"minutes": 95}}
+    plain = offer("5.40.00", anything())
+    manifest = replace(plain.manifest, impact=replace(plain.manifest.impact, **impact["impact"]))
+    told = replace(plain, matrix=replace(plain.matrix, manifest=manifest))
+    assert find_path([told], "5.20.00", "5.40.00").minutes == 95
+
+
+def test_a_37_released_after_a_38():
+    listed = {"releases": ["37.1", "38.1", "37.2"], "order": "listed"}
+    last = offer("37.2", listed | {"from": [{"id": "on", "versions": "38.1"}]})
+    middle = offer("38.1", listed | {"from": [{"id": "up", "versions": "37.1"}]})
+    assert stations(find_path([last, middle], "37.1", "37.2")) == ["38.1", "37.2"]
+
+
+def test_already_there():
+    for offers in ([offer("5.40.00", anything())], []):
+        way = find_path(offers, "5.40.00", "5.40.00")
+        assert way.found
+        assert way.hops == ()
+    assert find_path([], state(version="5.40.00"), "5.40.00").found
+
+
+def test_an_update_that_only_storage_needs_is_one_hop():
+    both = offer("5.40.00", anything(), parts={"appliance": "5.40.00", "storage": "3.4.0"})
+    way = find_path([both], state(version="5.40.00"), "5.40.00")
+    assert [(move.subject, move.to) for move in way.hops[0].moves] == [("storage", "3.4.0")]
+
+
+def test_risks_accepted_by_name_are_named():
+    risk = {"risk": [{"id": "Disk", "when": {"fact": "disk.firmware", "below": "7.1"}}]}
+    offers = [offer("5.40.00", RELEASES | {"from": [{"id": "a", "versions": "*"}]} | risk)]
+    pair = state(components={})
+    assert [obstacle.kind for obstacle in find_path(offers, pair, "5.40.00").obstacles] == ["risk"]
+    way = find_path(offers, pair, "5.40.00", Policy(accepted_risks=(Acceptance(risk="Disk"),)))
+    assert way.accepted == ("Disk",)
+    assert way.hops[0].risks == ("Disk",)
+
+
+# --- what an update leaves ---
+
+
+def test_the_counter_rises_on_the_way():
+    low, high = (
+        offer("5.40.00", RELEASES | {"from": [{"id": "a", "versions": "5.32.00"}]}, counter=7),
+        offer("5.32.00", RELEASES | {"from": [{"id": "b", "versions": "*"}]}, counter=8),
+    )
+    way = find_path([low, high], state(components={}), "5.40.00")
+    assert not way.found
+    assert way.nearest == "5.32.00"
+    assert way.obstacles[0].kind == "counter-too-low"
+
+
+def test_a_fix_gained_on_the_way_must_not_get_lost():
+    with_fix = offer("5.32.00", RELEASES | {"from": [{"id": "b", "versions": "*"}]}, includes=("HF-118", "HF-200"))
+    without = offer("5.40.00", RELEASES | {"from": [{"id": "a", "versions": ">=5.32.00, <5.33"}]})
+    way = find_path([with_fix, without], state(components={}), "5.40.00")
+    assert [obstacle.kind for obstacle in way.obstacles][:1] == ["loses-fix"]
+
+
+def test_new_software_trusts_what_the_matrix_says_of_it():
+    keys = {"trusted-keys": {"5.20": ["old"], "5.32": ["old", "new"]}}
+    bridge = offer("5.32.00", RELEASES | keys | {"from": [{"id": "b", "versions": "*", "keys": ["old"]}]})
+    goal = offer("5.40.00", RELEASES | keys | {"from": [{"id": "a", "versions": "*", "keys": ["new"]}]})
+    pair = state(components={}, trusts=["old"])
+    assert decide(goal.manifest, pair).kind == "cannot-verify"
+    assert stations(find_path([bridge, goal], pair, "5.40.00")) == ["5.32.00", "5.40.00"]
+
+
+def test_members_that_differ_move_together():
+    offers = [offer("5.32.00", RELEASES | {"from": [{"id": "b", "versions": "*"}]})]
+    members = state(components={}).members
+    pair = replace(state(components={}), members=members | {"CZ3002": replace(members["CZ3002"], version="5.20.00")})
+    way = find_path(offers, pair, "5.32.00")
+    assert way.from_ == "5.30.02 and 5.20.00"
+    assert [(move.from_, move.to) for move in way.hops[0].moves] == [("5.30.02", "5.32.00"), ("5.20.00", "5.32.00")]
+
+
+def test_the_mixed_state_of_a_rolling_update_is_not_passed():
+    skew = {"skew": [{"old": ">=5.32.00", "new": "5.40.00"}]}
+    goal = offer("5.40.00", RELEASES | skew | {"from": [{"id": "a", "versions": "*"}]})
+    between = offer("5.32.00", RELEASES | {"from": [{"id": "b", "versions": "*"}]})
+    assert stations(find_path([goal, between], "5.30.02", "5.40.00")) == ["5.32.00", "5.40.00"]
+    assert find_path([goal], "5.30.02", "5.40.00").obstacles[0].kind == "incompatible"
+
+
+# --- restrictions of other matrices ---
+
+
+@pytest.mark.parametrize(
+    ("restriction", "kind"),
+    [
+        ({"withdrawn": [{"id": "w", "versions": "5.32.00"}]}, "withdrawn"),
+        ({"dead-end": [{"id": "d", "versions": "5.30.02"}]}, "dead-end"),
+        ({"stop": [{"id": "s", "versions": "<5.31", "via": "5.31.00"}]}, "needs-stop"),
+    ],
+    ids=["withdrawn", "dead end", "stop"],
+)
+def test_what_any_matrix_restricts_counts(restriction, kind):
+    plain = offer("5.32.00", anything())
+    newer = offer("5.50.00", {"from": [{"id": "n", "versions": "5.49.00", "unlisted": True}]} | restriction)
+    assert find_path([plain], "5.30.02", "5.32.00").found
+    way = find_path([plain, newer], "5.30.02", "5.32.00")
+    assert not way.found
+    assert way.obstacles[0].kind == kind
+
+
+def test_another_product_restricts_nothing_and_is_no_hop():
+    plain = offer("5.32.00", anything())
+    other = offer("5.50.00", anything(withdrawn=[{"id": "w", "versions": "*"}]), product="other")
+    assert find_path([plain, other], state(version="5.30.02", components={}), "5.32.00").hops
+
+
+# --- no way ---
+
+
+def test_nearest_and_what_blocks_the_rest():
+    offers = [
+        offer("5.20.03", RELEASES | {"from": [{"id": "a", "versions": "5.20.00"}]}),
+        offer("5.30.02", RELEASES | {"from": [{"id": "b", "versions": "5.20.03"}]}),
+        offer("5.32.00", RELEASES | {"block": [{"id": "KB-1", "versions": "*", "reason": "It hangs."}]}),
+        offer("5.40.00", RELEASES | {"from": [{"id": "c", "versions": "5.32.00"}]}),
+    ]
+    way = find_path(offers, "5.20.00", "5.40.00")
+    assert not way.found
+    assert way.nearest == "5.30.02"
+    assert stations(way) == ["5.20.03", "5.30.02"]
+    found = [(obstacle.subject, obstacle.kind, obstacle.entry) for obstacle in way.obstacles]
+    assert found == [("5.40.00.bin", "unsupported-source", ""), ("5.32.00.bin", "blocked", "KB-1")]
+
+
+def test_a_goal_that_is_not_in_hand():
+    way = find_path([offer("5.30.02", anything())], "5.20.00", "5.40.00")
+    assert way.nearest == "5.30.02"
+    assert [obstacle.kind for obstacle in way.obstacles] == ["not-in-hand"]
+    assert find_path([], "5.20.00", "5.40.00").nearest is None
+
+
+def test_a_hold_keeps_the_pair_where_it_is():
+    way = find_path([offer("5.40.00", anything())], state(components={}, hold="Storage failed."), "5.40.00")
+    assert [obstacle.kind for obstacle in way.obstacles] == ["on-hold"]
+
+
+def test_a_search_without_end_is_given_up(monkeypatch):
+    offers = [offer(f"5.3{number}", anything()) for number in range(5)]
+    monkeypatch.setattr(paths, "MAX_WORK", 100)
+    with pytest.raises(BundlekitError, match="has not come to an end"):
+        find_path(offers, "5.20", "5.9")
+
+
+def hostile(number):
+    stops = [{"id": f"s{at}", "versions": f">=5.{number}, <9.{at}", "via": f"9.{at}"} for at in range(1000)]
+    return offer(f"5.{number}", anything(stop=stops))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"), [("MAX_WORK", 50_000, "to an end"), ("MAX_RESTRICTIONS", 99_999, "are the limit")]
+)
+def test_hostile_matrices_are_given_up_in_time(monkeypatch, benchmark_seconds, limit, value, says):
+    offers = [hostile(number) for number in range(10)]
+    monkeypatch.setattr(paths, limit, value)
+    with benchmark_seconds(5), pytest.raises(BundlekitError, match=says):
+        find_path(offers, "5.0", "8.0")
+
+
+def test_five_hundred_releases_take_a_moment(benchmark_seconds):
+    offers = [offer(f"5.{number}", anything()) for number in range(500)]
+    with benchmark_seconds(5):
+        assert stations(find_path(offers, "4.0", "5.499")) == ["5.499"]
+        assert find_path(offers, "4.0", "6.0").nearest == "5.499"
+
+
+def test_a_mere_version_needs_to_be_of_one_product():
+    one, other = offer("5.40.00", anything()), offer("5.40.00", anything(), product="other")
+    with pytest.raises(BundlekitError, match=r"5\.40\.00 may be of imager \(appliance\) and other \(appliance\)"):
+        find_path([one, other], "5.20.00", "5.40.00")
+    step = offer("5.30.00", anything(), product="other")
+    only = offer("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
+    assert not find_path([only, step], "5.20.00", "5.40.00").found
+
+
+def test_a_driver_pack_takes_no_fix_away():
+    pack = replace(SP3, matrix=replace(SP3.matrix, manifest=replace(SP3.manifest, includes=())))
+    loses = replace(MC3, matrix=replace(MC3.matrix, manifest=replace(MC3.manifest, includes=())))
+    pair = replace(synergy(), includes=("HF-118",))
+    pair_after = paths._after(pair, pack.manifest, "drivers", decide(pack.manifest, pair))
+    assert pair_after.includes == ("HF-118",)
+    assert paths._after(pair, loses.manifest, "appliance", decide(loses.manifest, pair)).includes == ()
+
+
+def test_a_pair_on_hold_that_is_there_is_there():
+    assert find_path([offer("5.40.00", anything())], state(version="5.40.00", components={}, hold="!"), "5.40.00").found
+
+
+# --- laws ---
+
+VERSIONS = ["1.0", "1.1", "1.2", "1.3"]
+PACKS = ["1.0", "2.0", "3.0"]
+
+
+@st.composite
+def some_offers(draw):
+    """Releases and driver packs, each with its own opinion of what works together."""
+    made = []
+    for version in VERSIONS[1:]:
+        sources = draw(st.lists(st.sampled_from(VERSIONS), max_size=3, unique=True))
+        low, high = sorted(draw(st.tuples(st.sampled_from(PACKS), st.sampled_from(PACKS))))
+        stops = draw(st.lists(st.sampled_from(VERSIONS[1:3]), max_size=1))
+        table = {
+            "releases": VERSIONS,
+            "from": [
+                {"id": f"f{number}", "versions": source, "minutes": draw(st.integers(0, 3))}
+                for number, source in enumerate(sources)
+            ],
+            "stop": [{"id": f"s{via}", "versions": f"<{via}", "via": via} for via in stops],
+            "works-together": [{"id": "w", "appliance": version, "drivers": f">={low}, <={high}"}],
+        }
+        made.append(offer(version, table))
+    for pack in PACKS[1:]:
+        low, high = sorted(draw(st.tuples(st.sampled_from(VERSIONS), st.sampled_from(VERSIONS))))
+        table = {
+            "releases": PACKS,
+            "from": [{"id": "any", "versions": f"<{pack}"}],
+            "works-together": [{"id": "w", "drivers": pack, "appliance": f">={low}, <={high}"}],
+        }
+        made.append(offer(pack, table, parts={"drivers": pack}))
+    return made
+
+
+def pair_at(version, pack):
+    return state(version=version, components={"drivers": {"version": pack, "released": "2024-01-01"}})
+
+
+def walk(offers, way, pair):
+    """The states on the way, each hop taken by the decision of its own bundle, as a person would."""
+    by_id = {one.id + one.matrix.lead: one for one in offers}
+    states = [pair]
+    for hop in way.hops:
+        one = by_id[hop.id + hop.component]
+        decision = decide(one.manifest, states[-1])
+        assert decision.allowed, (hop, decision.whole)
+        states.append(paths._after(states[-1], one.manifest, one.matrix.lead, decision))
+        versions = {
+            "appliance": states[-1].members["CZ3001"].version,
+            "drivers": states[-1].components["drivers"].version,
+        }
+        parsed = {name: one.matrix.parse(name, text) for name, text in versions.items()}
+        assert work_together(one.matrix, parsed)[0] is True
+    return states
+
+
+@settings(max_examples=150)
+@given(some_offers(), st.sampled_from(VERSIONS), st.sampled_from(PACKS))
+def test_every_hop_is_allowed_by_its_own_bundle_and_no_forbidden_state_is_passed(offers, version, pack):
+    pair = pair_at(version, pack)
+    way = find_path(offers, pair, "1.3")
+    last = walk(offers, way, pair)[-1]
+    assert {member.version for member in last.members.values()} == {"1.3" if way.found else way.nearest}
+    assert way.found or way.obstacles
+
+
+@settings(max_examples=150)
+@given(some_offers(), st.sampled_from(VERSIONS), st.sampled_from(PACKS), st.data())
+def test_a_source_less_never_shortens_a_path_and_order_does_not_matter(offers, version, pack, data):
+    pair = pair_at(version, pack)
+    before = find_path(offers, pair, "1.3")
+    assert find_path(data.draw(st.permutations(offers)), pair, "1.3") == before
+    out = data.draw(st.integers(0, len(offers) - 1))
+    matrix = replace(offers[out].matrix, sources=offers[out].matrix.sources[1:])
+    after = find_path([*offers[:out], replace(offers[out], matrix=matrix), *offers[out + 1 :]], pair, "1.3")
+    assert before.found or not after.found
+    assert not after.found or len(after.hops) >= len(before.hops)
+
+
+@settings(max_examples=60)
+@given(some_offers(), st.sampled_from(VERSIONS), st.sampled_from(PACKS))
+def test_no_way_is_shorter(offers, version, pack):
+    """An independent search: all sequences of bundles, one hop longer each time."""
+    start = pair_at(version, pack)
+    way = find_path(offers, start, "1.3")
+    merged = paths._with_restrictions(offers)
+    states, hops = [start], 0
+    while states and not any({m.version for m in one.members.values()} == {"1.3"} for one in states) and hops < 6:
+        reached = {}
+        for one in states:
+            for each in merged:
+                decision = decide(each.manifest, one, matrix=each.matrix)
+                if decision.allowed:
+                    after = paths._after(one, each.manifest, each.matrix.lead, decision)
+                    reached[repr(after)] = after
+        states, hops = list(reached.values()), hops + 1
+    if states and hops < 6:
+        assert way.found
+        assert len(way.hops) == hops
+    else:
+        assert not way.found

@@ -1,0 +1,68 @@
+"""Mistakes in the files users write are named with their place, what is allowed there, and what is nearest."""
+
+import pytest
+
+from bundlekit import config
+from bundlekit.errors import ConfigError
+from bundlekit.model.appliance import Appliance
+from bundlekit.model.manifest import Manifest
+
+STATE = {
+    "schema": "bundlekit/state/1",
+    "pair": "p",
+    "product": "imager",
+    "model": "im-100",
+    "members": {"A": {"role": "active", "version": "1"}, "B": {"role": "standby", "version": "1"}},
+}
+
+
+def member(**changes):
+    return STATE | {"members": STATE["members"] | {"B": STATE["members"]["B"] | changes}}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (STATE | {"hodl": 1}, "S: unknown key 'hodl'; did you mean 'hold'?"),
+        ({}, "S: the key 'schema' is missing"),
+        (STATE | {"schema": "x"}, "S: at 'schema': 'x' is not one of bundlekit/state/1"),
+        (member(verison="1"), "S: at 'members.B': unknown key 'verison'; did you mean 'version'?"),
+        (member(role="passive"), "S: at 'members.B.role': 'passive' is not one of active, standby"),
+        (member(free={"storage": "1 GiB"}), "S: at 'members.B.free.storage': expected int, got str"),
+        (member(free={"Sto rage": 1}), "S: at 'members.B.free': the key has to be 1 to 64 lower-case letters"),
+        (STATE | {"product": "im ager"}, "S: at 'product': 'im ager' has to be 1 to 64 letters, digits, dots"),
+        (STATE | {"members": {}}, "S: at 'members': expected object of length >= 1"),
+        (STATE | {"trusts": ["a", 1]}, "S: at 'trusts[1]': expected str, got int"),
+        ([], "S: expected object, got array"),
+    ],
+    ids=lambda value: value[3:40] if isinstance(value, str) else "",
+)
+def test_a_mistake_in_a_state(data, says):
+    with pytest.raises(ConfigError) as caught:
+        config.convert(data, Appliance, where="S")
+    assert str(caught.value).startswith(says)
+
+
+def test_a_mistake_deep_in_a_manifest():
+    image = {"size": 1, "digest": "sha256:00", "index": "sha256:00"}
+    data = {"format": {"major": 1, "minor": 0}, "kind": "release", "product": "p", "models": ["m"], "version": "1"}
+    data |= {"scheme": "semver", "released": "2026-01-01", "counter": 0}
+    data |= {"components": [{"name": "a", "version": "1", "images": [image]}]}
+    with pytest.raises(
+        ConfigError, match=r"at 'components\[0\]\.images\[0\]\.digest': 'sha256:00' has to be algorithm"
+    ):
+        config.convert(data, Manifest, where="M")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not JSON"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is there twice"),
+        ("[" * 10**6, "is not JSON"),
+    ],
+)
+def test_what_is_not_json(tmp_path, text, says):
+    (tmp_path / "S").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        config.load_json(tmp_path / "S")
