@@ -11,10 +11,12 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from bundlekit import config
+from bundlekit.checks.authenticity import demanded, vouched
 from bundlekit.errors import AdvisoryError, LayoutError
 from bundlekit.layout import advisory as layout
 from bundlekit.model.advisory import Advice, AdvisoryUse
-from bundlekit.trust import verify_signatures
+from bundlekit.model.evidence import Evidence
+from bundlekit.trust import tally, verify_signatures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +49,10 @@ def load_advisory(
         ) from error
     advisory = found.advisory
     signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at)
-    if not signatures or not all(signature.counts for signature in signatures):
+    demands = tally(trust.policy.demands, signatures) if trust and trust.policy else None
+    if not vouched(Evidence(signatures=signatures, demands=demands)):
         problems = [problem.message for signature in signatures for problem in signature.problems]
+        problems += [f"{demanded(demand)} have to sign them" for demand in demands or () if not demand.met]
         why = (
             "there is nothing to trust (--trust)" if trust is None else problems[0] if problems else "nobody signed it"
         )

@@ -1,5 +1,6 @@
 """Advisories from ADVISORY.toml to the decision: made, signed, and refused where they must not be used."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jsonschema
 import pytest
 
 import bundlekit
+from bundlekit.advisories import load_advisory
 from bundlekit.authoring.advisory import ADVISORY_EXAMPLE, load
 from bundlekit.errors import AdvisoryError
 from bundlekit.layout import advisory as layout
@@ -180,3 +182,20 @@ def test_nobody_builds_advisories_without_a_key(cli, shop):
     assert cli("advisory", "build", "ADVISORY.toml", "-o", "x").code == 3
     assert cli("advisory", "build", "ADVISORY.toml").code == 2
     assert load(Path("ADVISORY.toml")).blocks[0].into == "5.40.00"
+
+
+def test_advisories_need_as_many_signers_as_a_trust_file_demands(cli, ship, advise):
+    file = advise()
+    for count in (1, 2):
+        Path("trust.toml").write_text(
+            "trust = 1\nallow-test-keys = true\n"
+            '[signers.release]\nrole = "production"\nanchor = "keys/root.pem"\n'
+            '[signers.quality]\nrole = "production"\nanchor = "others/root.pem"\n'
+            f'[[require]]\ncount = {count}\nof = ["release", "quality"]\n'
+        )
+        if count == 1:
+            cli("keygen", "others")
+            use = {"trust": bundlekit.load_trust([Path("trust.toml")]), "at": dt.datetime(2026, 12, 5, tzinfo=dt.UTC)}
+            assert load_advisory(Path(file), **use)
+    with pytest.raises(AdvisoryError, match="2 of release, quality have to sign them"):
+        load_advisory(Path(file), **use | {"trust": bundlekit.load_trust([Path("trust.toml")])})

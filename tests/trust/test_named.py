@@ -355,3 +355,31 @@ def test_each_byte_of_a_hybrid_signature_area_flipped(desk):
             world.BytesSource(world.forge.flip(data, place, 1 << (place % 8))), trust=store, at=pki.NOW
         )
         assert report.verdict == "refuse", hex(place)
+
+
+def test_what_nobody_vouches_for_is_never_ignored(desk):
+    """Carl's key is pinned, and the certificate that comes along is by a stranger: its bytes could be any."""
+    carl = world.by("ed25519", "Carl", issuer="Eve's Root")
+    report = check(trust(desk, 'other-signers = "ignore"'), bundle(ANNA, carl))
+    assert "signature-malformed" in rules(report)
+    assert report.signatures[1].intact
+
+
+EDGES_OF_FRESHNESS = {
+    "counter at the floor": "floors = { imager = { counter = 7 } }",
+    "version at the floor": 'floors = { imager = { version = "5.40.00" } }',
+    "a floor of another product": "floors = { toaster = { counter = 99 } }",
+    "as old as is allowed": 'max-age = "1 days"',
+    "another bundle withdrawn": f'withdrawn = {{ "sha256:{64 * "0"}" = "wrong" }}',
+}
+
+
+@pytest.mark.parametrize("more", EDGES_OF_FRESHNESS.values(), ids=EDGES_OF_FRESHNESS)
+def test_what_is_just_fresh_enough(desk, more):
+    assert check(trust(desk, more), bundle(ANNA, released="2026-11-23")).verdict == "accept"
+
+
+def test_a_floor_that_cannot_be_compared_is_no_yes(desk):
+    report = check(trust(desk, 'floors = { imager = { version = "five" } }'), bundle(ANNA))
+    assert report.verdict == "incomplete"
+    assert {one.rule for one in report.rules if one.needed and one.outcome == "not-run"} == {"below-floor"}
