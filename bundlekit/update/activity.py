@@ -116,6 +116,8 @@ def _doing(h: History, records: Sequence[Record]) -> tuple[str, Instant, int | N
             return f"ended: {outcome.kind}", last.at, None, "", None
         case Cleared(by=by):
             return f"taken off hold by {by}", last.at, None, "", None
+        case _ if h.prepared and h.window.until == "prepared":
+            return "everything is prepared; it waits for a word", last.at, None, "", None
         case _:
             return "deciding what is next", last.at, None, "", None
 

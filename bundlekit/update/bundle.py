@@ -26,7 +26,6 @@ from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.model.manifest import Manifest
 from bundlekit.pipeline import STRICT
 from bundlekit.source import FileSource
-from bundlekit.trust.store import TEST_MARK
 from bundlekit.update.job import Job, bind
 from bundlekit.update.plan import Plan
 from bundlekit.update.staging import staged
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
-EXPIRY: Final = frozenset({"bundle-expired", "signer-expired"})
+EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 """The rules whose failure alone does not stop a run that has begun: only time has passed."""
 
 
@@ -119,12 +118,7 @@ class CheckedBundle(OpenBundle):
         self._advice = advice
         if self.report.verdict != "accept" or self.report.scope != "full":
             raise NotAcceptedError(self.report.summary, self.report)
-        if any(TEST_MARK in "".join((one.signer, one.anchor, *one.chain)) for one in self.report.signatures):
-            raise NotAcceptedError(
-                "The bundle is signed with keys for trying out (TEST TRUST): no update is made from it.",
-                self.report,
-                next_step="Sign with keys that are not marked as test keys.",
-            )
+        _refuse_test_trust(self.report)
         super().__init__(source, folder)
         if self.bundle_id != self.report.id:
             raise ChangedWhileReadError(f"{source.name}: its head was changed while it was judged")
@@ -196,10 +190,20 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):
             raise NotAcceptedError(report.summary, report)
+        _refuse_test_trust(report)
         bundle = OpenBundle(source, folder)
         if bundle.bundle_id != report.id:
             raise ChangedWhileReadError(f"{file}: its head was changed while it was judged")
         yield bundle
+
+
+def _refuse_test_trust(report: Report) -> None:
+    if report.test_trust:
+        raise NotAcceptedError(
+            "The bundle is signed with keys for trying out (TEST TRUST): no update is made from it.",
+            report,
+            next_step="Sign with keys that are not marked as test keys.",
+        )
 
 
 def claimed_id(file: str | Path) -> str | None:

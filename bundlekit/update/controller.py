@@ -51,13 +51,14 @@ MakeHooks = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
 
 Watch = Callable[[Sequence[Record]], None]
-"""Told the records of a run as they become durable; at a resume, first of all those that were there before."""
+"""Told records of a run."""
 
 
 class Controller:
     """Updates pairs from one state folder, with hooks made by ``hooks``.
 
-    ``watch`` is told each record, ``progress`` the bytes of the bundle that are checked.
+    ``watch`` is told each record as it becomes durable, ``known`` at a resume those that were there before, and
+    ``progress`` the bytes of the bundle that are checked.
     ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
     All methods raise PairBusyError where another controller has the pair, JournalError where the journal
     cannot be used, and JournalDamagedError where it is not what was written.
@@ -70,6 +71,7 @@ class Controller:
         *,
         clock: Clock | None = None,
         watch: Watch = lambda _records: None,
+        known: Watch = lambda _records: None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
@@ -78,6 +80,7 @@ class Controller:
         self.clock = clock or SystemClock()
         self._make_hooks = hooks
         self._watch = watch
+        self._known = known
         self._progress = progress
         self._cancel = cancel
         self._detach = detach
@@ -165,7 +168,7 @@ class Controller:
         """Take ``pair`` off hold, by name; see ``Engine.clear``."""
         with self._at(pair) as (journal, hooks_fd):
             last = _of_some_run(journal, pair)
-            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), ())
+            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
             return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
 
     def _start(self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window) -> Outcome:
@@ -174,7 +177,7 @@ class Controller:
         if job.repair:
             job = as_found(job, answers)
         self._keep(job.pair, bundle)
-        engine = self._engine(journal, job.pair, hooks, ())
+        engine = self._engine(journal, job.pair, hooks)
         return self._to_its_end(job.pair, engine.run(job, bundle, window=window, fence=highest_fence(answers.values())))
 
     def _resume(
@@ -187,7 +190,8 @@ class Controller:
         window: Window,
     ) -> Outcome:
         pair = last.job.pair
-        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), journal.read(pair))
+        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
+        self._known(journal.read(pair))
         with _again(file, trust, self.folder) as bundle:
             return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
 
@@ -196,10 +200,8 @@ class Controller:
             CancelRequest(self.folder, pair).withdraw()
         return outcome
 
-    def _engine(self, journal: Journal, pair: str, hooks: Hooks, before: Sequence[Record]) -> Engine:
+    def _engine(self, journal: Journal, pair: str, hooks: Hooks) -> Engine:
         watched = _Watched(hooks, self._watch)
-        if before:
-            self._watch(before)
         request = CancelRequest(self.folder, pair)
 
         def cancel() -> bool:

@@ -19,7 +19,7 @@ from bundlekit.update.hooks import Hooks, Request, call
 from bundlekit.update.job import Job, Payload
 from bundlekit.update.journal import Journal
 from bundlekit.update.order import OUTCOMES
-from bundlekit.update.outcome import conclude
+from bundlekit.update.outcome import conclude, seen_versions
 from bundlekit.update.planner import Call, End, Note, Pause, Wait, decide
 from bundlekit.update.records import (
     Answer,
@@ -281,6 +281,10 @@ def _waiting(history: History, why: str) -> Outcome:
         run=history.run,
         bundle_id=history.job.bundle_id,
         why=why,
+        states={step: history.state(step) for step in history.job.targets},
+        versions=seen_versions(history),
+        roles={step: target.role for step, target in history.job.targets.items()},
+        ha="as-before" if history.untouched else "unknown",
         committed=history.committed,
         way_out=(WayOut(verb="resume"),),
     )

@@ -51,17 +51,19 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         failed=decision.step if decision else "",
         why=decision.why if decision else "",
         states={step: h.state(step) for step in h.job.targets},
-        versions={
-            step: answer.version
-            for step in h.job.targets
-            if (answer := h.tally("probe", step).answer) is not None and answer.version
-        },
+        versions=seen_versions(h),
         roles={step: target.role for step, target in h.job.targets.items()},
         ha=_ha(h),
         committed=h.committed,
         notes=tuple(h.notes),
         way_out=_way_out(h, kind, hold=hold),
     )
+
+
+def seen_versions(h: History) -> dict[str, str]:
+    """The version of each step that its last probe could name."""
+    answers = ((step, h.tally("probe", step).answer) for step in h.job.targets)
+    return {step: answer.version for step, answer in answers if answer is not None and answer.version}
 
 
 def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
@@ -206,7 +208,11 @@ def _call(outcome: Outcome) -> str:
 def _served(outcome: Outcome) -> str:
     if outcome.ha == "as-before":
         return "as before the run, which changed nothing"
-    members = {step: state for step, state in outcome.states.items() if outcome.roles[step] != "shared"}
+    members = {
+        step: state
+        for step, state in outcome.states.items()
+        if outcome.roles[step] != "shared" and step != outcome.failed
+    }
     whole = [outcome.roles[step] for step, state in members.items() if state in {"old", "new", "kept-new"}]
     if outcome.ha == "formed":
         return "yes, by the pair"
@@ -221,6 +227,8 @@ def _may_wait(outcome: Outcome) -> str:
             return "until working hours, if the pair may lack HA so long; restart nothing"
         case "needs-operator":
             return "no: look at the pair now"
+        case "waiting" if outcome.ha == "as-before":
+            return "yes, nothing is changed yet"
         case "waiting":
             return "no: the pair may be between two versions; resume"
         case _:

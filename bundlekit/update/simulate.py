@@ -8,7 +8,7 @@ from __future__ import annotations
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job, Target
-from bundlekit.update.plan import Plan
+from bundlekit.update.plan import Plan, seconds
 from bundlekit.update.records import Answer
 
 OLD, NEW = "5.20.03", "5.40.00"
@@ -16,7 +16,7 @@ OLD_STORAGE, NEW_STORAGE = "3.2.1", "3.4.0"
 
 MINUTE = 60.0
 DURATIONS = {"prepare": 5 * MINUTE, "apply": 20 * MINUTE, "revert": 15 * MINUTE}
-"""How long the simulated appliance takes; anything else answers at once."""
+"""How long the simulated appliance takes, within half a deadline; anything else answers at once."""
 
 
 class Component:
@@ -36,18 +36,19 @@ class Component:
 class SimulatedPair(Hooks):
     """Hooks over an appliance pair that exists in memory.
 
-    The cluster is formed while both members run the same version and nothing was changed for
-    ``synchronise`` seconds, the time in which storage synchronises. Time is the clock's: hooks let it pass.
+    The cluster is formed while both members run the same version and nothing was changed for as long as the
+    plan's gates are expected to take at least: the time in which storage synchronises. Time is the clock's:
+    hooks let it pass.
     """
 
-    def __init__(self, job: Job, clock: ManualClock, *, synchronise: float = 45 * MINUTE) -> None:
+    def __init__(self, job: Job, clock: ManualClock) -> None:
         self.clock = clock
-        self.synchronise = synchronise
+        self.synchronise = min((seconds(gate.expect[0]) for gate in job.plan.gates.values()), default=0)
         self.counter = job.counter_before
         self.identities = {step: target.identity for step, target in job.targets.items()}
         self.components = {step: Component(target.old) for step, target in job.targets.items()}
         self.members = tuple(step for step, target in job.targets.items() if target.role != "shared")
-        self.changed_at = clock.passed - synchronise
+        self.changed_at = clock.passed - self.synchronise
 
     def formed(self) -> bool:
         """Whether the cluster is formed: HA is there."""
@@ -130,7 +131,7 @@ class SimulatedPair(Hooks):
             return Answer(kind="failed", reason=f"fence {request.fence} is below {component.fence}")
         component.fence = request.fence
         if getattr(component, what) != value:
-            self.clock.sleep(DURATIONS[request.verb])
+            self.clock.sleep(min(DURATIONS[request.verb], request.deadline / 2))
             setattr(component, what, value)
             if what == "version":
                 self.changed_at = self.clock.passed

@@ -301,6 +301,9 @@ def test_staged_on_friday_switched_on_saturday(room, verb):
     result = room.run("--until", "prepared")
     assert result.code == 75
     assert "everything is prepared, nothing is changed" in result.out
+    assert "may it wait  yes, nothing is changed yet" in result.out
+    assert "found        active (active): 5.20.03, old version" in result.out
+    assert "now: everything is prepared; it waits for a word" in room.update("status").out
     assert room.versions == OLD
     room.clock.reboot(down=86_400)
     assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 75, "a resume by a timer keeps to the window"
@@ -338,7 +341,10 @@ def test_detached_the_gate_is_polled_by_resumes_of_every_pair(room):
     assert room.run("--detach").code == 75
     assert "waiting for ha-formed" in room.update("status").out
     everything = ("update", "resume", "--detach", *TRUST, *STATE_DIR)
-    assert room.cli(*everything).code == 75
+    polled = room.cli(*everything)
+    assert polled.code == 75
+    assert " begins (" not in polled.err, "what was shown before is not shown again"
+    assert "gate ha-formed: not-yet" in polled.err
     room.clock.sleep(46 * 60)
     assert room.cli(*everything).code == 0
     assert room.cli(*everything) == (0, "", ""), "nothing is left to resume"

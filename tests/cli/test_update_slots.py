@@ -180,7 +180,7 @@ def test_standby_fails_and_the_pair_is_repaired(update, state):
     assert result.code == 30
     assert versions()[:2] == NEW[:2]
     assert holds() == {True}
-    assert "whole: active" in result.out
+    assert "by one appliance; whole: active\n" in result.out
     again = update("repair")
     assert again.code == 30
     assert "verify of standby failed: " in again.out, "it runs the new version, and is not taken for well"
@@ -213,6 +213,8 @@ def test_the_plan_of_a_real_pair_changes_nothing(update, state):
     result = update("plan")
     assert result.code == 0, result.out
     assert "  1. storage (shared, pair-0): 3.2.1 -> 3.4.0" in result.out
+    assert "    degraded (ha-formed), hold\n      after ha-formed gate: F T\n" in result.out
+    assert "-> degraded" not in result.out, "every way out leads to a good end, whatever the plan's deadlines"
     assert {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")} == before
 
 

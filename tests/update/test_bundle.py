@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 import bundlekit
+from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
 from bundlekit.model.appliance import Appliance
 from bundlekit.source import BytesSource
 from bundlekit.trust import load_trust
-from bundlekit.update.bundle import CheckedBundle, NotAcceptedError, OpenBundle, reopened, verified
+from bundlekit.update.bundle import EXPIRY, CheckedBundle, NotAcceptedError, OpenBundle, reopened, verified
 from bundlekit.update.plan import PAIR
 from tests.update import shelf
 
@@ -215,6 +216,20 @@ def test_expiry_alone_does_not_stop_a_run_that_has_begun(desk, trust):
         pytest.fail("an expired bundle became one")
     with reopened("old.bin", trust=trust, folder=desk):
         pass
+
+
+def test_expiry_names_rules_that_there_are():
+    assert {rule.name for rule in RULES} >= EXPIRY
+
+
+def test_a_resume_with_test_trust_stops_it(tmp_path):
+    folder = shelf.fill(tmp_path, mark="TEST ONLY")
+    trust = load_trust([folder / "root.pem"])
+    with (
+        pytest.raises(NotAcceptedError, match="TEST TRUST"),
+        reopened(folder / "update.bin", trust=trust, folder=tmp_path),
+    ):
+        pytest.fail("it was taken")
 
 
 def test_a_signer_no_longer_trusted_stops_it(desk, tmp_path):

@@ -149,6 +149,7 @@ def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False)
                 lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),
                 clock=time,
                 watch=seen.watch,
+                known=seen.known,
                 progress=seen.progress,
                 cancel=lambda: bool(asked),
                 detach=detach,

@@ -29,6 +29,9 @@ class View(Protocol):
     def watch(self, records: Sequence[Record]) -> None:
         """Records have become durable."""
 
+    def known(self, records: Sequence[Record]) -> None:
+        """Records that were there before, at a resume."""
+
     def progress(self, done: int, total: int) -> None:
         """So many bytes of the bundle are checked."""
 
@@ -64,6 +67,9 @@ class Lines:
         for record in records:
             click.echo(self._write(record), err=self._err)
 
+    def known(self, records: Sequence[Record]) -> None:
+        """They were shown when they were made; `bundlekit update log` has them."""
+
     def progress(self, done: int, total: int) -> None:
         """Not worth a line."""
 
@@ -91,6 +97,13 @@ class Terminal:
 
     def watch(self, records: Sequence[Record]) -> None:
         """Log each, and see what the run is doing now."""
+        self.known(records)
+        for record in records:
+            if self.console is not None:
+                self.console.print(log_line(record), markup=False, highlight=False)
+
+    def known(self, records: Sequence[Record]) -> None:
+        """See what the run is doing now."""
         for record in records:
             if isinstance(record, Started):
                 self._records, self._history = [], History(record)
@@ -98,8 +111,6 @@ class Terminal:
                 self._history.add(record)
             self._records.append(record)
             self._heard = ""
-            if self.console is not None:
-                self.console.print(log_line(record), markup=False, highlight=False)
         if self._history is not None:
             self._latest = activity(self._history, self._records, self._clock.now())
 
