@@ -8,12 +8,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
+OURS = ["bundlekit", "fixtures", "tests"]  # not what somebody tries out beside them
 
 
 @pytest.mark.parametrize(
     "command",
-    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports"]],
-    ids=" ".join,
+    [["ruff", "check", *OURS], ["ruff", "format", "--check", *OURS], ["mypy"], ["lint-imports"]],
+    ids=lambda command: " ".join(command[:2]),
 )
 def test_tool_is_content(command):
     done = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)

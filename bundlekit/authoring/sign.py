@@ -20,7 +20,7 @@ from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Frozen
 from bundlekit.source import FileSource
-from bundlekit.trust import belongs, load_private_key, read_certificates, verify_signatures
+from bundlekit.trust import belongs, load_private_key, read_certificates, signer_fault, verify_signatures
 from bundlekit.trust import sign as sign_head
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int 
     added = judged.pop(place)
     if added.problems:
         raise SigningError(f"{path}: the signature is not added: {added.problems[0].message}")
+    if fault := signer_fault(blob, at):
+        raise SigningError(f"{path}: the signature is not added, for nobody would accept it: {fault}")
     if added.signer in {signature.signer for signature in judged}:
         raise SigningError(
             f"{path}: {added.signer} has signed this bundle already",

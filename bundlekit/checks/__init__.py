@@ -47,7 +47,9 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
         needed = rule.needed(case.question)
         answer = rule.run(case)
         if isinstance(answer, NotRun):
-            outcomes.append(RuleOutcome(rule=rule.name, outcome="not-run", needed=needed, because=answer.because))
+            outcomes.append(
+                RuleOutcome(rule=rule.name, outcome="not-run", needed=needed, because=answer.because, next=answer.next)
+            )
             continue
         waived = _waived(rule, case)
         found = [_finding(rule, fault, waived) for fault in answer]

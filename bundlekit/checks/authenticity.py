@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence, Evidence
 
 
-NO_TRUST: Final = NotRun(because="nothing to trust was given (--trust), so nobody's signature can count")
+NO_TRUST: Final = NotRun(
+    because="nothing to trust was given (--trust), so nobody's signature can count",
+    next="Say whose signature counts, for instance with --trust root.pem; `bundlekit explain trust` says more.",
+)
 NO_SIGNATURES: Final = NotRun(because="there is no signature")
 OTHER_KEY: Final = "Do not use this bundle. Get one that was signed with another key, from the vendor."
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."

@@ -43,7 +43,7 @@ def _refused(case: Case, kind: DecisionKind) -> Answer:
     return _not_asked(case) or [
         Fault(
             message=ruling.message,
-            subject=f"{ruling.subject} {ruling.component}".rstrip(),
+            subject=" ".join(dict.fromkeys((ruling.subject, ruling.component))).strip(),
             entry=ruling.entry,
             next=ruling.next,
             cause=ruling.cause,
@@ -203,10 +203,13 @@ def requirement_not_met(case: Case) -> Answer:
 @_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
 def undecided(case: Case) -> Answer:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
-    unknown = [
-        ruling.message for decision in case.decisions for ruling in decision.rulings if ruling.kind == "undecided"
-    ]
-    return _not_asked(case) or (NotRun(because=" ".join(dict.fromkeys(unknown))) if unknown else ())
+    unknown = [ruling for decision in case.decisions for ruling in decision.rulings if ruling.kind == "undecided"]
+    if answer := _not_asked(case):
+        return answer
+    if not unknown:
+        return ()
+    because = " ".join(dict.fromkeys(ruling.message for ruling in unknown))
+    return NotRun(because=because, next=" ".join(dict.fromkeys(ruling.next for ruling in unknown)))
 
 
 RULES: Final = (

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from bundlekit.model.manifest import Manifest
 
 COPY_AGAIN: Final = "Copy or download the file again, in binary mode, and compare its size with the source's."
-ASK_VENDOR: Final = "Do not use this file. Ask whoever built it for a bundle that `bundlekit check` accepts."
+ASK_VENDOR: Final = (
+    "Get the file again. If it is the same, do not use it: ask whoever built it for one that `bundlekit check` accepts."
+)
 NO_HEADER: Final = NotRun(because="the header could not be read")
 NO_HEAD: Final = NotRun(because="the file ends within its head")
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
@@ -86,7 +88,7 @@ def tool_too_old(case: Case) -> Answer:
     """
     for problem in case.bundle.problems:
         if problem.rule == "tool-too-old":
-            return NotRun(because=problem.message)
+            return NotRun(because=problem.message, next="Update bundlekit, then judge again.")
     return () if case.bundle.manifest else NO_MANIFEST
 
 

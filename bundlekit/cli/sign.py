@@ -62,6 +62,11 @@ def command(
             blob = attached.read_bytes()
         except OSError as error:
             raise SigningError(f"{attached}: {error.strerror}") from error
+        if blob.startswith(b"-----BEGIN"):
+            raise SigningError(
+                f"{attached}: is PEM, and has to be DER",
+                next_step="Sign with `-outform DER`, or convert it: `openssl cms -cmsout -inform PEM -outform DER`.",
+            )
         _say("signed by", attach(bundle, blob, at=now, replace=replace))
     for signer in signers:
         _say("signed by", sign(bundle, signer, at=now, replace=replace))

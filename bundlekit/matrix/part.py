@@ -138,7 +138,9 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             return ruled(
                 "blocked",
                 f"{part.version} must not be updated to {own}.{why(block.entry)}",
-                "Take another release, or ask the vendor for one that is not blocked.",
+                "Do what the reason says, or ask the vendor for a release that is not blocked."
+                if block.entry.reason
+                else "Take another release, or ask the vendor for one that is not blocked.",
                 block.entry,
             )
 

@@ -44,9 +44,13 @@ class Fault(Frozen, frozen=True, kw_only=True):
 
 
 class NotRun(Frozen, frozen=True, kw_only=True):
-    """A rule could not be applied, because …; where the question needs the rule, nothing is accepted."""
+    """A rule could not be applied, because …; where the question needs the rule, nothing is accepted.
+
+    ``next`` is what to do so that it can be, where there is something.
+    """
 
     because: str
+    next: str = ""
 
 
 class Finding(Frozen, frozen=True, kw_only=True):
@@ -72,3 +76,4 @@ class RuleOutcome(Frozen, frozen=True, kw_only=True):
     outcome: OutcomeKind
     needed: bool
     because: str = ""
+    next: str = ""

@@ -41,9 +41,7 @@ def _lines(report: Report) -> Iterator[Line]:
         yield _signature(signature)
     for demand in report.demands:
         yield Line(f"  demanded   {_demand(demand)}", "good" if demand.met else "bad")
-    coverage = report.coverage
-    scope = "" if report.scope == "full" else ", read: head and signatures only"
-    yield Line(f"  coverage   {coverage.covered:,} of {coverage.size:,} bytes{scope}")
+    yield Line(f"  coverage   {_coverage(report)}")
     if used := report.asked.advisories:
         yield Line(f"  advisories serial {used.serial} of {used.issued}, good until {used.until}")
     elif report.decisions:
@@ -97,6 +95,20 @@ def _signature(signature: SignatureEvidence) -> Line:
             return Line(f"  signed by  {who}, not judged", "doubtful")
 
 
+def _coverage(report: Report) -> str:
+    """How much of the file was looked at, and whether that was whole."""
+    covered, size = report.coverage.covered, report.coverage.size
+    if any(
+        finding.rule_class in ("layout", "integrity") and finding.severity == "error" for finding in report.findings
+    ):
+        return f"NOT WHOLE, see the errors; {covered:,} of {size:,} bytes are spoken for"
+    if report.scope == "head":
+        return f"read: head and signatures only, of {size:,} bytes"
+    if any(rule.rule == "chunk-digest-mismatch" and rule.outcome == "not-run" for rule in report.rules):
+        return f"the payload was not read; {covered:,} of {size:,} bytes are spoken for"
+    return f"{covered:,} of {size:,} bytes"
+
+
 def _demand(demand: DemandEvidence) -> str:
     how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
     signed = ", ".join(demand.signed) or "nobody"
@@ -106,7 +118,7 @@ def _demand(demand: DemandEvidence) -> str:
 def _decision(decision: Decision) -> Iterator[Line]:
     """One line for what is allowed, and what was left open; refusals come with the findings."""
     for ruling in decision.rulings:
-        about = f"{ruling.subject} {ruling.component}".rstrip()
+        about = " ".join(dict.fromkeys((ruling.subject, ruling.component))).strip()
         entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
         override = f" Allowed by --{ruling.override}." if ruling.override else ""
         if ruling.allowed:
@@ -151,6 +163,8 @@ def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
     for reason, names in reasons.items():
         yield Line(f"  not run    {reason}", "doubtful")
         yield Line(f"             so: {', '.join(names)}", "quiet")
+        if steps := next((rule.next for rule in rules if rule.because == reason and rule.next), ""):
+            yield Line(f"             next: {steps}")
 
 
 def _span(span: Span) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen
-    from bundlekit.trust.verify import verify_signatures
+    from bundlekit.trust.verify import signer_fault, verify_signatures
 
 __all__ = [
     "ALGORITHMS",
@@ -31,6 +31,7 @@ __all__ = [
     "load_trust",
     "read_certificates",
     "sign",
+    "signer_fault",
     "tally",
     "verify_signatures",
 ]
@@ -45,6 +46,7 @@ _HOMES = {
     "load_trust": "store",
     "read_certificates": "store",
     "sign": "signing",
+    "signer_fault": "verify",
     "tally": "threshold",
     "verify_signatures": "verify",
 }

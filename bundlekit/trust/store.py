@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +20,6 @@ from bundlekit.trust.keys import Key, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from bundlekit.trust.policy import Policy
 
@@ -76,13 +76,14 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
         return tuple(one for one in self.pinned if one.key.identifier == identifier)
 
 
-def load_trust(paths: Sequence[Path]) -> TrustStore:
+def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
     """Read a trust.toml; or PEM files, and the PEM files of folders.
 
     Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in
     them, and if there is nothing: no key given never means success. ConfigError for what is wrong in a
     trust.toml, which has to stand alone: what it demands would mean nothing beside other trust.
     """
+    paths = [Path(name) for name in ([names] if isinstance(names, str | Path) else names)]
     if any(path.suffix == ".toml" for path in paths):
         if len(paths) > 1:
             raise TrustError(

@@ -11,7 +11,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
 from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
-from bundlekit.trust.chain import in_order, judge, weak_key
+from bundlekit.trust.chain import in_order, judge, signer_refusals, weak_key
 from bundlekit.trust.refusal import Refusal, malformed
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
@@ -50,6 +50,23 @@ def verify_signatures(
         _judge(index, head, blob, where, store, occasion)
         for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
     )
+
+
+def signer_fault(blob: bytes, at: datetime, purpose: str = "code-signing") -> str:
+    """Why the certificate in a signature is not one to sign with at that time; empty if nothing is against it.
+
+    Asked before a signature is added, when no anchor is at hand.
+    """
+    try:
+        claim = _read(blob)
+    except Refusal as refusal:
+        return refusal.message
+    for signer in claim.line[:1]:
+        for fault in signer_refusals(signer, purpose):
+            return fault.message
+        if not signer.not_before <= at <= signer.not_after:
+            return f"The certificate {signer.name} is valid from {signer.not_before} to {signer.not_after} only."
+    return ""
 
 
 class Occasion(Frozen, frozen=True, kw_only=True):

@@ -342,3 +342,63 @@ def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
 def test_keys_of_keygen_are_accepted_as_pem_and_shown_as_test_trust(cli, desk):
     assert "TEST TRUST" in cli("check", "update.bin", *TRUST).out
     assert json.loads(cli("check", "update.bin", *TRUST, "--format", "json").out)["test-trust"] is True
+
+
+def test_a_signature_that_nobody_would_accept_is_not_attached(cli, desk):
+    cli("build", "SPEC.toml", "-o", "unsigned.bin", "--quiet")
+    cli("extract", "unsigned.bin", "--head", "-o", "head")
+    web = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=web", "-keyout", "web.key"]
+    usage = ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "keyUsage=digitalSignature"]
+    purpose = ["-addext", "extendedKeyUsage=serverAuth", "-out", "web.pem"]
+    subprocess.run([*web, *usage, *purpose], check=True, capture_output=True)
+    openssl(
+        "-sign", "-in", "head", "-signer", "web.pem", "-inkey", "web.key", "-nocerts", "-outform", "DER", "-out", "a"
+    )
+    openssl("-sign", "-in", "head", "-signer", "web.pem", "-inkey", "web.key", "-outform", "DER", "-out", "b")
+    openssl(
+        "-sign",
+        "-in",
+        "head",
+        "-signer",
+        "keys/signer.pem",
+        "-inkey",
+        "keys/signer.key",
+        "-outform",
+        "PEM",
+        "-out",
+        "c",
+    )
+    before = Path("unsigned.bin").read_bytes()
+    for name, words in (
+        ("a", "certificates in the signature"),
+        ("b", "self-signed"),
+        ("c", "is PEM, and has to be DER"),
+    ):
+        result = cli("sign", "unsigned.bin", "--attach", name)
+        assert result.code == 3
+        assert words in result.err
+    assert Path("unsigned.bin").read_bytes() == before
+
+
+def test_what_could_not_be_judged_says_what_to_do(cli, desk):
+    assert "next: Say whose signature counts, for instance with --trust root.pem" in cli("check", "update.bin").out
+
+
+def test_coverage_speaks_of_what_was_looked_at(cli, desk):
+    size = f"{Path('update.bin').stat().st_size:,}"
+    assert f"coverage   {size} of {size} bytes\n" in cli("check", "update.bin", *TRUST).out
+    assert f"coverage   read: head and signatures only, of {size} bytes\n" in cli("preflight", "update.bin", *TRUST).out
+    damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)
+    assert "coverage   NOT WHOLE, see the errors" in cli("check", "update.bin", *TRUST).out
+    cli("keygen", "others")
+    stranger = cli("check", "update.bin", "--trust", "others/root.pem")
+    assert "coverage   the payload was not read" in stranger.out
+
+
+def test_trust_can_be_named_by_a_string(desk):
+    import bundlekit
+
+    assert (
+        bundlekit.check("update.bin", trust=bundlekit.load_trust("keys/root.pem"), sources="5.30.02").verdict
+        == "accept"
+    )
