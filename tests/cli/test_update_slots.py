@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bundlekit.update.slots import Place, init, install, read_pair
+from bundlekit.update.slotfolder import Place, read_pair
+from bundlekit.update.slots import init, install
 from tests.update import shelf
 from tests.update.folders import TEMPLATES, make_folders
 

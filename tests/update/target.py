@@ -13,7 +13,8 @@ from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.plan import PAIR
 from bundlekit.update.rehearse import calm
 from bundlekit.update.simulate import NEW, NEW_STORAGE, OLD, OLD_STORAGE, simulated_job
-from bundlekit.update.slots import Place, SlotHooks, init, read_pair
+from bundlekit.update.slotfolder import Place, read_pair
+from bundlekit.update.slots import SlotHooks, init
 from bundlekit.update.staging import staged
 
 CHUNK = 65536

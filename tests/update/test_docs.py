@@ -18,7 +18,7 @@ from bundlekit.update.process import Finished
 from bundlekit.update.records import Answer, Outcome, WayOut
 from bundlekit.update.rehearse import rehearse
 from bundlekit.update.simulate import simulated_job
-from bundlekit.update.slots import PairRecord, SlotRecord
+from bundlekit.update.slotfolder import PairRecord, SlotRecord
 from bundlekit.update.table import render
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bundlekit.update.slots import Place, read_pair
+from bundlekit.update.slotfolder import Place, read_pair
 from tests.update.folders import COMPONENTS, make_folders
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, digest_of, make_pair
 

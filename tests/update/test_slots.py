@@ -15,7 +15,8 @@ from bundlekit.errors import ConfigError
 from bundlekit.update.records import Answer, Window
 from bundlekit.update.rehearse import Sandbox, rehearse
 from bundlekit.update.slotfile import PIECE, SlotFile
-from bundlekit.update.slots import Place, SlotHooks, init, install, read_pair, state
+from bundlekit.update.slotfolder import Place, read_pair
+from bundlekit.update.slots import SlotHooks, init, install, state
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, digest_of, job_for, make_pair
 from tests.update.world import Overridden
 
@@ -499,7 +500,7 @@ def test_another_host_with_a_higher_fence_stops_this_controller(world):
 
 
 def test_a_component_under_change_is_busy_and_no_second_change_begins(world, monkeypatch):
-    monkeypatch.setattr("bundlekit.update.slots.PATIENCE", 0.05)
+    monkeypatch.setattr("bundlekit.update.slotfolder.PATIENCE", 0.05)
     w = world()
     with Place(w.folder("storage")) as other, other.alone():
         assert w.slots.probe(request(w, "probe")).kind == "busy"

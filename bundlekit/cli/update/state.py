@@ -10,7 +10,7 @@ import msgspec
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.update.observe import observe
-from bundlekit.update.slots import read_pair
+from bundlekit.update.slotfolder import read_pair
 
 EXAMPLES = """\b
 Examples:
