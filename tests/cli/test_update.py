@@ -416,6 +416,27 @@ def test_a_cancel_while_nobody_works_is_met_by_the_resume(room):
     assert (again.code, "no run that could be cancelled" in again.err) == (3, True)
 
 
+def test_asking_twice_is_asking_once(room):
+    assert room.run("--until", "prepared").code == 75
+    assert room.update("cancel").code == room.update("cancel").code == 0
+    assert room.resume().code == 11
+
+
+def test_a_request_that_came_too_late_does_not_meet_the_next_run(room):
+    assert room.run("--until", "prepared").code == 75
+    assert room.update("cancel").code == 0
+    late = Path("state/pair-0.cancel").read_bytes()
+    assert room.resume().code == 11
+    Path("state/pair-0.cancel").write_bytes(late)
+    assert room.run().code == 0
+
+
+def test_a_run_goes_above_the_fence_that_another_host_has_left(room):
+    room.pair.components["active"].fence = 41
+    assert room.run().code == 0
+    assert room.records[0]["fence"] == 42
+
+
 def test_ctrl_c_asks_to_cancel_and_the_change_is_awaited(room):
     def apply(hooks, request):
         if request.step == "active":
