@@ -13,7 +13,7 @@ from bundlekit.model.path import Path
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
-from bundlekit.report.model import Report
+from bundlekit.report.model import Report, Unjudged
 from bundlekit.trust.overview import Overview
 from bundlekit.update.plan import Plan
 
@@ -26,6 +26,7 @@ FILES: Final = {
 }
 OUTPUTS: Final = {
     "report": Report,
+    "unjudged": Unjudged,
     "inspection": Inspection,
     "lint": LintReport,
     "matrix-table": Table,

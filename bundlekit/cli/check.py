@@ -9,16 +9,19 @@ import click
 from bundlekit import pipeline
 from bundlekit.cli import common
 from bundlekit.errors import UnreadableError
+from bundlekit.report.model import Unjudged
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bundlekit.report.model import Report
 
 EXAMPLES = """\b
 Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
-JSON is one report on each line, a line for each bundle that could be read.
+JSON is one report on each line, a line for each bundle.
 Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
 
@@ -43,7 +46,8 @@ def command(
     """
     common.refuse_to_overwrite(output, *bundles, options["appliance"], *options["trusted"])
     question = common.asked(options)
-    reports, codes = [], []
+    reports: list[Report | Unjudged] = []
+    codes = []
     for bundle in bundles:
         try:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
@@ -51,7 +55,7 @@ def command(
         except UnreadableError as error:
             if len(bundles) == 1:
                 raise
-            click.echo(f"bundlekit: {error}", err=True)
+            reports.append(Unjudged(file=str(bundle), error=str(error), next=error.next_step))
             codes.append(3)
         else:
             reports.append(report)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
-    from bundlekit.report.model import Report
+    from bundlekit.report.model import Report, Unjudged
     from bundlekit.trust import TrustStore
 
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
@@ -274,7 +274,7 @@ def colours(stream: Any) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-def render(reports: Sequence[Report], style: str, output: Path | None) -> None:
+def render(reports: Sequence[Report | Unjudged], style: str, output: Path | None) -> None:
     """Write the reports, as text or as one JSON object a line."""
     coloured = output is None and style == "text" and colours(sys.stdout)
     written = []

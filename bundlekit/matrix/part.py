@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.case import Case
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.matrix import Entry
+    from bundlekit.model.matrix import Entry, Source
     from bundlekit.versions import Version
 
 MAX_ASKED: Final = 16
@@ -267,9 +267,10 @@ def _ruled(
     )
 
 
-def _moves(ruled: Callable[..., Ruling], installed: Version, target: Version, entry: Entry | None = None) -> Ruling:
+def _moves(ruled: Callable[..., Ruling], installed: Version, target: Version, entry: Source | None = None) -> Ruling:
     """Nothing was said against it; an older version has come this far only because the policy allows it."""
-    goes = f"{installed} can be updated to {target}."
+    offline = ", offline" if entry is not None and entry.method == "offline" else ""
+    goes = f"{installed} can be updated to {target}{offline}."
     if installed < target:
         return ruled("upgrade", goes, "", entry)
     return ruled("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")

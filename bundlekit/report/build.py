@@ -116,6 +116,7 @@ def release_of(manifest: Manifest) -> Release:
         expires=manifest.expires,
         counter=manifest.counter,
         includes=manifest.includes,
+        impact=manifest.impact,
         parts=tuple(
             Part(label=item.label, version=item.version, size=item.stored.size, digest=item.stored.digest)
             for item in labelled(manifest)

@@ -10,6 +10,7 @@ from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
+from bundlekit.model.manifest import Impact
 from bundlekit.model.primitives import Frozen
 
 
@@ -62,6 +63,7 @@ class Release(Frozen, frozen=True, kw_only=True):
     expires: str | None
     counter: int
     includes: tuple[str, ...]
+    impact: Impact
     parts: tuple[Part, ...]
     annotations: dict[str, str]
 
@@ -101,3 +103,12 @@ class Report(Frozen, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
     rules: tuple[RuleOutcome, ...]
+
+
+class Unjudged(Frozen, frozen=True, kw_only=True):
+    """One of several bundles that could not be judged at all: why, and what to do."""
+
+    schema: Literal["bundlekit/unjudged/1"] = "bundlekit/unjudged/1"
+    file: str
+    error: str
+    next: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.report.escape import escape
+from bundlekit.report.model import Report, Unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
-    from bundlekit.report.model import Release, Report
+    from bundlekit.model.manifest import Impact
+    from bundlekit.report.model import Release
 
 VERDICTS: Final = {"accept": "ACCEPT", "refuse": "REFUSE", "incomplete": "INCOMPLETE"}
 MAX_SPANS: Final = 8
@@ -27,9 +29,9 @@ class Line(NamedTuple):
     tone: str = "plain"
 
 
-def lines(report: Report) -> Iterator[Line]:
+def lines(report: Report | Unjudged) -> Iterator[Line]:
     """The report, line by line, every character of it safe for a terminal."""
-    for line in _lines(report):
+    for line in _lines(report) if isinstance(report, Report) else _unjudged(report):
         yield Line(escape(line.text), line.tone)
 
 
@@ -60,6 +62,12 @@ def _lines(report: Report) -> Iterator[Line]:
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
 
 
+def _unjudged(unjudged: Unjudged) -> Iterator[Line]:
+    yield Line(f"INCOMPLETE: {unjudged.error}", "doubtful")
+    if unjudged.next:
+        yield Line(f"             next: {unjudged.next}")
+
+
 def _identity(report: Report) -> Iterator[Line]:
     release = report.release or report.claims
     if release is None:
@@ -69,6 +77,8 @@ def _identity(report: Report) -> Iterator[Line]:
         yield Line(f"{report.asked.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful")
     if report.id:
         yield Line(f"  id         {report.id}")
+    if release and (impact := _impact(release.impact)):
+        yield Line(f"  impact     {impact}", "plain" if report.release else "doubtful")
 
 
 def describe(release: Release) -> str:
@@ -76,6 +86,18 @@ def describe(release: Release) -> str:
     build = f" (build {release.build})" if release.build else ""
     what = f"{release.product} {release.version}{build}, {release.kind} of {release.released}"
     return f"{what}, for {', '.join(release.models)}"
+
+
+def _impact(impact: Impact) -> str:
+    """What an operator has to plan for, as far as the release says it."""
+    service = {"none": "no effect on service", "rolling": "rolling, service goes on", "outage": "an outage of service"}
+    said = [
+        service[impact.service] if impact.service else "",
+        {True: "reboot", False: "no reboot", None: ""}[impact.reboot],
+        f"{impact.minutes} min" if impact.minutes is not None else "",
+        f"{impact.revert_minutes} min back" if impact.revert_minutes is not None else "",
+    ]
+    return ", ".join(filter(None, said))
 
 
 def _signature(signature: SignatureEvidence) -> Line:

@@ -35,6 +35,7 @@ def test_what_is_built_is_accepted(cli, desk):
     assert result.code == 0
     assert result.out.splitlines()[0].startswith("update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
     assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was judged")
+    assert "  impact     rolling, service goes on, reboot, 95 min, 60 min back\n" in result.out
 
 
 def test_building_twice_gives_the_same_bytes(cli, desk):
@@ -106,6 +107,10 @@ def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
     assert cli("check", "missing.bin", "bad.bin", "update.bin", *TRUST).code == 1
     lines = cli("check", "update.bin", "bad.bin", *TRUST, "--format", "json").out.splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+    lines = cli("check", "missing.bin", "update.bin", *TRUST, "--format", "json").out.splitlines()
+    jsonschema.validate(json.loads(lines[0]), schema("unjudged"))
+    assert json.loads(lines[1])["verdict"] == "accept"
+    assert "INCOMPLETE: missing.bin: cannot be opened" in cli("check", "missing.bin", "update.bin", *TRUST).out
 
 
 def test_output_goes_to_a_file(cli, desk):
