@@ -151,7 +151,7 @@ STATES: Final[dict[StepState, str]] = {
 
 WAYS_OUT: Final = {
     "run": "run the update again: bundlekit update run",
-    "resume": "go on with the run: bundlekit update resume --pair {pair}",
+    "resume": "go on with the run: bundlekit update resume --pair {pair} --trust TRUST",
     "repair": "finish the pair: bundlekit update repair --pair {pair}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
     "reimage": "bring {step} to version {version} by re-imaging it",
@@ -231,5 +231,7 @@ def _may_wait(outcome: Outcome) -> str:
             return "yes, nothing is changed yet"
         case "waiting":
             return "no: the pair may be between two versions; resume"
+        case "on-hold" | "busy":
+            return "as the run says that it is about: bundlekit update status"
         case _:
             return "yes"

@@ -260,7 +260,7 @@ def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | Non
         if h.window.not_after is not None and now.wall > h.window.not_after:
             return fail(h, now, move, "the time by which it had to begin has passed")
     if h.bundle == "absent":
-        return Pause(why=f"the bundle is needed to {move.phase} {move.step}")
+        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed and who may sign it (--bundle, --trust)")
     return _call(move, tally)
 
 

@@ -280,7 +280,7 @@ def test_without_its_bundle_a_run_takes_no_step_forward(room):
     Path("update.bin").rename("moved.bin")
     result = room.resume()
     assert result.code == 75
-    assert "the bundle is needed to apply storage" in result.out
+    assert "to apply storage, the bundle is needed and who may sign it (--bundle, --trust)" in result.out
     assert room.resume("--bundle", "moved.bin").code == 0
 
 
@@ -598,6 +598,7 @@ def test_a_damaged_journal_is_for_people_and_still_exported(room):
     assert "Keep the file, move it away, and start again" in result.out
     assert room.update("status").code == 3
     assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 40
+    assert room.cli("update", "resume", "--pair", "pair-0", *TRUST, *STATE_DIR).code == 40
     assert room.update("log", "--export", "case.zip").code == 0
     with zipfile.ZipFile("case.zip") as archive:
         assert b"is damaged" in archive.read("README.txt")
@@ -668,3 +669,10 @@ def test_every_outcome_has_been_given_through_the_command_line():
     text = Path(__file__).read_text()
     for code in EXIT_CODES.values():
         assert f"code == {code}" in text or f"({code}," in text or f", {code}," in text
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "why"), ("me", " ")])
+def test_a_hold_is_not_cleared_by_nobody_or_for_nothing(cli, tmp_path, by, reason):
+    result = cli("update", "clear", "--pair", "p", "--by", by, "--reason", reason, "--state-dir", tmp_path)
+    assert result.code == 2
+    assert "is empty" in result.err

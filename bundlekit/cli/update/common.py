@@ -48,7 +48,18 @@ bundle_argument = click.argument("bundle", type=common.path_type)
 json_option = click.option("--json", "as_lines", is_flag=True, help="JSON, one object a line, for machines.")
 pair_option = click.option("--pair", required=True, metavar="P", help="The pair, by the name in its state.")
 any_pair_option = click.option("--pair", metavar="P", help="One pair; without it, all of them.")
-by_option = click.option("--by", required=True, metavar="NAME", help="Who takes this on themselves.")
+
+
+def said(text: str) -> str:
+    """A text that says something; what is recorded for good must not be empty."""
+    if not text.strip():
+        raise click.BadParameter("is empty")
+    return text
+
+
+by_option = click.option(
+    "--by", required=True, metavar="NAME", callback=lambda _, __, text: said(text), help="Who takes this on themselves."
+)
 state_option = click.option(
     "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
 )
@@ -204,7 +215,10 @@ def unfinished(state_dir: Path) -> list[str]:
 
 def is_prepared(state_dir: Path, pair: str) -> bool:
     """Whether the run of the pair has staged everything and touched nothing yet."""
-    last = last_run(state_dir, pair)
+    try:
+        last = last_run(state_dir, pair)
+    except JournalDamagedError:
+        return False  # what goes on from here says so, and with which exit code
     return last is not None and last.ended is None and last.prepared
 
 
