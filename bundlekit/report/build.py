@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 MAX_NAMED: Final = 8
-"""Pairs that a summary names; of more it says how many."""
+"""Pairs, or rules, that a summary names; of more it says how many."""
 
 
 def report(
@@ -84,12 +84,13 @@ def summary(question: Question, judgement: Judgement) -> str:
     """The verdict in one sentence."""
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
     if judgement.verdict == "refuse":
-        count = len({finding.rule for finding in refusing(question, judgement)})
-        return f"{what} is refused: {count} {'rule' if count == 1 else 'rules'} failed"
+        rules = list(dict.fromkeys(finding.rule for finding in refusing(question, judgement)))
+        more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
+        return f"{what} is refused by {', '.join(rules[:MAX_NAMED])}{more}"
     if judgement.verdict == "incomplete":
         missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
-        rules = "rule" if missing == 1 else "rules"
-        return f"{what} could not be judged: {missing} needed {rules} could not run"
+        noun = "rule" if missing == 1 else "rules"
+        return f"{what} could not be judged: {missing} needed {noun} could not run"
     if question.asks_who:
         judged = [f"version {version}" for version in question.sources]
         pairs = [f"pair {appliance.pair}" for appliance in question.appliances]
