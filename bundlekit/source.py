@@ -1,12 +1,13 @@
 """A bounded, read-only view of the bytes that are judged.
 
 A file is opened once; the same descriptor is judged and used, so nobody can exchange the file between the
-two. Reads are positional (``pread``), so threads share the descriptor without a lock. Never ``mmap``: when
-somebody truncates a mapped file the process dies with SIGBUS.
+two. Reads are positional (``pread``), so threads share the descriptor without a lock. The file is never mapped:
+when somebody truncates a mapped file the process dies with SIGBUS.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 import threading
@@ -40,6 +41,15 @@ def read(source: Source, span: Span) -> bytes:
     data = bytearray(span.size)
     source.readinto(span.start, memoryview(data))
     return bytes(data)
+
+
+def pages(size: int) -> memoryview:
+    """At least one byte of memory to read into, at the start of a page, given back when nothing refers to it.
+
+    malloc puts what is large 16 bytes behind the start of a page. There a read out of the page cache takes
+    twice as long on processors that copy by ``rep movsb`` (7 GB/s instead of 14, a tenth of a whole check).
+    """
+    return memoryview(mmap.mmap(-1, max(size, 1)))
 
 
 class BytesSource:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import mmap
 import os
 import stat
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from bundlekit.errors import BundlekitError
+from bundlekit.source import pages
 
 PIECE: Final = 1024 * 1024
 """Bytes moved at once; a multiple of every block size, as O_DIRECT wants (open(2), NOTES)."""
@@ -93,7 +93,7 @@ class SlotFile:
             os.posix_fallocate(self.descriptor, 0, size)
         head = image.read(min(HEAD, size))
         at = len(head)
-        buffer = memoryview(bytearray(PIECE))
+        buffer = pages(PIECE)
         while at < size and (count := image.readinto(buffer[: size - at])):  # type: ignore[attr-defined]
             self._put(buffer[:count], at)
             at += count
@@ -114,12 +114,10 @@ class SlotFile:
         os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         reader = self._direct_reader()
         try:
-            with mmap.mmap(-1, PIECE) as aligned, memoryview(aligned) as buffer:
-                at = 0
-                while at < size and (count := os.preadv(reader, [buffer], at)):
-                    with buffer[: min(count, size - at)] as piece:
-                        state.update(piece)
-                    at += count
+            buffer, at = pages(PIECE), 0  # O_DIRECT takes whole pages only
+            while at < size and (count := os.preadv(reader, [buffer], at)):
+                state.update(buffer[: min(count, size - at)])
+                at += count
         finally:
             os.close(reader)
         return f"{algorithm}:{state.hexdigest()}" if at >= size else f"only {at} bytes"

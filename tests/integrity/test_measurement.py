@@ -1,9 +1,7 @@
-"""Claims measured and counted over bundles of no known format: integrity knows spans and claims alone."""
+"""Claims measured over files of no known format: integrity knows spans and claims alone."""
 
-import hashlib
 import os
 import threading
-import time
 import tracemalloc
 from itertools import pairwise
 
@@ -11,42 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlekit import integrity, pipeline
+from bundlekit import pipeline
 from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableError
-from bundlekit.integrity import BUFFER, MAX_REPORTED, STRIPE, coverage, measure, verified_chunks
-from bundlekit.model.bundle import Bundle, ChunkClaim, DigestClaim, SignatureClaim, Span, ZeroClaim
+from bundlekit.integrity import MAX_REPORTED, measure, measurement
+from bundlekit.integrity.crew import BUFFER
+from bundlekit.integrity.measurement import STRIPE
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, ZeroClaim
 from bundlekit.source import BytesSource, FileSource
 from fixtures import forge
-
-
-def span(start, stop):
-    return Span(start=start, stop=stop)
-
-
-def digest_of(data, algorithm="sha256"):
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-
-
-def noise(size):
-    """Bytes that differ from chunk to chunk."""
-    return hashlib.shake_128(b"noise").digest(size)
-
-
-def indexed(data, chunk_size, algorithm="sha256"):
-    """A file of an index and ``data``, with the claims about both."""
-    index = b"".join(
-        hashlib.new(algorithm, data[at : at + chunk_size]).digest() for at in range(0, len(data), chunk_size)
-    )
-    start = len(index)
-    chunks = ChunkClaim(
-        subject="image",
-        span=span(start, start + len(data)),
-        index=span(0, start),
-        chunk_size=chunk_size,
-        algorithm=algorithm,
-    )
-    return index + data, chunks, DigestClaim(subject="index", span=span(0, start), expected=digest_of(index))
-
+from tests.integrity.claims import Slow, Watched, digest_of, indexed, noise, span
 
 # --- measure: what it finds ---
 
@@ -104,7 +75,7 @@ def test_damaged_spans_are_in_order_joined_and_exact(places, chunk_size, threads
 
 @pytest.mark.parametrize("place", [0, 2999, 3000, 7500, 10_000])
 def test_each_piece_of_work_compares_with_its_own_part_of_the_index(monkeypatch, place):
-    monkeypatch.setattr("bundlekit.integrity.STRIPE", 3000)
+    monkeypatch.setattr(measurement, "STRIPE", 3000)
     file, claim, _ = indexed(noise(10_001), 1000)
     damaged = bytearray(file)
     damaged[claim.span.start + place] ^= 1
@@ -156,22 +127,6 @@ def test_progress_rises_to_the_whole_and_no_further(threads, damaged):
     assert seen[-1] == (total, total)
 
 
-class Watched(BytesSource):
-    """Bytes that remember how many of them were read, and break at one place."""
-
-    def __init__(self, data, *, breaks_at=None, error=None):
-        super().__init__(data)
-        self.breaks_at, self.error, self.count = breaks_at, error, 0
-        self.lock = threading.Lock()
-
-    def readinto(self, offset, buffer):
-        with self.lock:
-            self.count += len(buffer)
-        if self.breaks_at is not None and offset <= self.breaks_at < offset + len(buffer):
-            raise self.error
-        super().readinto(offset, buffer)
-
-
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_cancel_ends_the_work_soon(threads):
     file, chunks, _ = indexed(noise(40 * BUFFER), BUFFER)
@@ -194,16 +149,8 @@ def test_an_error_of_any_thread_is_raised_as_it_is(error, threads, place):
     assert threading.active_count() == 1
 
 
-class Slow(Watched):
-    """A source that takes its time, most of all for its first byte."""
-
-    def readinto(self, offset, buffer):
-        time.sleep(0.1 if offset == 0 else 0.005)
-        super().readinto(offset, buffer)
-
-
 def test_after_an_error_the_other_threads_stop_soon(monkeypatch):
-    monkeypatch.setattr(integrity, "STRIPE", 40 * BUFFER)
+    monkeypatch.setattr(measurement, "STRIPE", 40 * BUFFER)
     data = bytes(80 * BUFFER)
     claim = ChunkClaim(
         subject="image", span=span(0, len(data)), index=span(1, 81), chunk_size=BUFFER, algorithm="sha256"
@@ -215,7 +162,7 @@ def test_after_an_error_the_other_threads_stop_soon(monkeypatch):
 
 
 def test_spans_come_in_the_order_of_the_file_whatever_the_threads_do(monkeypatch):
-    monkeypatch.setattr(integrity, "STRIPE", 10)
+    monkeypatch.setattr(measurement, "STRIPE", 10)
     claim = ChunkClaim(subject="image", span=span(0, 100), index=span(100, 420), chunk_size=10, algorithm="sha256")
     (found,) = measure(Slow(bytes(420)), [claim], threads=2).chunks  # no digest is zero: every chunk differs
     assert (found.damaged, found.damaged_count) == ((span(0, 100),), 10)
@@ -296,96 +243,3 @@ def test_a_file_cut_before_a_read_says_where_it_ends(file):
         claim = DigestClaim(subject="image", span=span(0, 16384), expected=digest_of(b""))
         with pytest.raises(ChangedWhileReadError, match="ends at byte 0x2328, it had 0x4000"):
             measure(source, [claim])
-
-
-# --- verified reading ---
-
-
-def test_verified_chunks_are_the_bytes_of_the_component():
-    data = noise(10_001)
-    file, chunks, index = indexed(data, 1000)
-    assert b"".join(map(bytes, verified_chunks(BytesSource(file), chunks, index))) == data
-
-
-@pytest.mark.parametrize("chunk", [0, 4, 10])
-def test_nothing_of_a_damaged_chunk_is_handed_over(chunk):
-    data = noise(10_001)
-    file, chunks, index = indexed(data, 1000)
-    damaged = forge.flip(file, chunks.span.start + chunk * 1000)
-    got = []
-    where = f"0x{chunks.span.start + chunk * 1000:x}\\.\\."
-    with pytest.raises(ChangedWhileReadError, match=f"'image' is damaged at {where}"):
-        got.extend(bytes(piece) for piece in verified_chunks(BytesSource(damaged), chunks, index))
-    assert b"".join(got) == data[: chunk * 1000]
-
-
-def test_nothing_is_handed_over_under_a_damaged_index():
-    file, chunks, index = indexed(noise(10_001), 1000)
-    with pytest.raises(ChangedWhileReadError, match="chunk index of 'image' is damaged"):
-        next(verified_chunks(BytesSource(forge.flip(file, 0)), chunks, index))
-
-
-# --- coverage ---
-
-SIGNATURE = SignatureClaim(index=0, signed=span(0, 10), blob=span(14, 20))
-CHUNKS = ChunkClaim(subject="image", span=span(30, 50), index=span(24, 30), chunk_size=20, algorithm="sha256")
-INDEX = DigestClaim(subject="index", span=span(24, 30), expected="")
-PLAIN = DigestClaim(subject="image", span=span(30, 50), expected="", serial=True)
-REST = ZeroClaim(subject="padding", span=span(20, 24))
-
-
-def covered(size, *claims):
-    spans = coverage(Bundle(format="of no kind", size=size, claims=claims))
-    return [(one.span.start, one.span.stop, one.by) for one in spans]
-
-
-@pytest.mark.parametrize(
-    ("size", "claims", "expected"),
-    [
-        (0, [], []),
-        (7, [], [(0, 7, "nothing")]),
-        (20, [SIGNATURE], [(0, 10, "signed"), (10, 20, "signature")]),
-        (
-            50,
-            [CHUNKS, INDEX, PLAIN, REST, SIGNATURE],
-            [(0, 10, "signed"), (10, 20, "signature"), (20, 24, "zero"), (24, 30, "digest"), (30, 50, "chunks")],
-        ),
-        (50, [PLAIN], [(0, 50, "nothing")]),
-        (50, [CHUNKS], [(0, 30, "nothing"), (30, 50, "chunks")]),
-        (60, [CHUNKS], [(0, 30, "nothing"), (30, 50, "chunks"), (50, 60, "nothing")]),
-        (40, [CHUNKS], [(0, 30, "nothing"), (30, 40, "chunks")]),
-        (20, [CHUNKS], [(0, 20, "nothing")]),
-        (24, [SIGNATURE, SIGNATURE, REST], [(0, 10, "signed"), (10, 20, "signature"), (20, 24, "zero")]),
-        (
-            30,
-            [ZeroClaim(subject="a", span=span(0, 20)), INDEX, ZeroClaim(subject="b", span=span(10, 26))],
-            [(0, 20, "zero"), (20, 26, "zero"), (26, 30, "digest")],
-        ),
-    ],
-    ids=[
-        "an empty file",
-        "no claims",
-        "a head",
-        "a whole bundle",
-        "a plain digest alone",
-        "a gap before",
-        "a gap behind",
-        "a claim past the end",
-        "a claim behind the end",
-        "two signatures over one head",
-        "overlapping claims",
-    ],
-)
-def test_what_vouches_for_each_byte(size, claims, expected):
-    assert covered(size, *claims) == expected
-
-
-SPANS = st.tuples(st.integers(0, 120), st.integers(0, 120)).map(lambda ends: span(min(ends), max(ends)))
-
-
-@given(st.integers(0, 100), st.lists(SPANS, max_size=12))
-def test_coverage_is_the_union_of_the_claims_without_gap_or_overlap(size, spans):
-    found = covered(size, *(ZeroClaim(subject=str(n), span=one) for n, one in enumerate(spans)))
-    assert [at for start, stop, _ in found for at in range(start, stop)] == list(range(size))
-    claimed = {at for one in spans for at in range(one.start, min(one.stop, size))}
-    assert {at for start, stop, by in found if by == "zero" for at in range(start, stop)} == claimed

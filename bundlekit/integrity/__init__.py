@@ -1,0 +1,11 @@
+"""Whether the bytes are the ones that were claimed: measuring claims, byte coverage, verified reading.
+
+Nothing here knows a format. Claims come from a layout reader, evidence goes to the rules.
+"""
+
+from bundlekit.integrity.accounting import Covered, coverage
+from bundlekit.integrity.crew import Cancel, Progress
+from bundlekit.integrity.measurement import MAX_REPORTED, measure
+from bundlekit.integrity.verified import verified_chunks
+
+__all__ = ["MAX_REPORTED", "Cancel", "Covered", "Progress", "coverage", "measure", "verified_chunks"]

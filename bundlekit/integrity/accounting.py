@@ -1,0 +1,54 @@
+"""Which claim vouches for each byte of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim, Span, ZeroClaim
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.model.bundle import Bundle
+
+
+class Covered(Frozen, frozen=True, kw_only=True):
+    """A span and what vouches for it: signed, signature, digest, chunks, zero, or nothing."""
+
+    span: Span
+    by: str
+    subject: str = ""
+
+
+def coverage(bundle: Bundle) -> tuple[Covered, ...]:
+    """What vouches for each byte of the file, in the order of the file, without gap or overlap.
+
+    This is what is *claimed*; whether the claims hold is for the rules to say. A signature entry vouches for
+    itself: in it, every byte that its signature does not cover is determined by the profile.
+    """
+    spans: list[Covered] = []
+    for claim in bundle.claims:
+        match claim:
+            case SignatureClaim():
+                length = Span(start=claim.blob.start - 4, stop=claim.blob.stop)
+                spans += [Covered(span=claim.signed, by="signed"), Covered(span=length, by="signature")]
+            case DigestClaim(serial=False):
+                spans.append(Covered(span=claim.span, by="digest", subject=claim.subject))
+            case ChunkClaim():
+                spans.append(Covered(span=claim.span, by="chunks", subject=claim.subject))
+            case ZeroClaim():
+                spans.append(Covered(span=claim.span, by="zero", subject=claim.subject))
+            case DigestClaim():
+                pass  # the chunk index vouches for the same bytes
+    result: list[Covered] = []
+    at = 0
+    for item in sorted(set(spans), key=lambda item: item.span):
+        start, stop = max(item.span.start, at), min(item.span.stop, bundle.size)
+        if start >= stop:
+            continue
+        if start > at:
+            result.append(Covered(span=Span(start=at, stop=start), by="nothing"))
+        result.append(Covered(span=Span(start=start, stop=stop), by=item.by, subject=item.subject))
+        at = stop
+    if at < bundle.size:
+        result.append(Covered(span=Span(start=at, stop=bundle.size), by="nothing"))
+    return tuple(result)

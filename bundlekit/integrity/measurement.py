@@ -1,0 +1,185 @@
+"""Measuring: everything that digest, chunk and zero claims speak of is read, once, by several threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.integrity.crew import BUFFER, Crew
+from bundlekit.integrity.relay import Relay
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, ZeroClaim
+from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
+from bundlekit.source import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bundlekit.integrity.crew import Cancel, Progress, Task
+    from bundlekit.model.bundle import Claim
+    from bundlekit.source import Source
+
+STRIPE: Final = 4 * BUFFER
+"""Bytes of one task, or a chunk if that is larger: few tasks, and yet none that a thread is left alone with."""
+
+MAX_REPORTED: Final = 256
+"""Damaged spans kept per component; beyond that only the count goes on."""
+
+NONZERO: Final = re.compile(rb"[^\x00]")
+
+MAX_THREADS: Final = 8
+"""More would wait for memory rather than for each other."""
+
+
+def measure(
+    source: Source,
+    claims: Sequence[Claim],
+    *,
+    serial: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Evidence:
+    """Read everything the claims speak of, once, in parallel; signatures are not measured here.
+
+    ``serial`` adds the digests over whole components. ``threads``: by default one for each processor that
+    this process may use, from 2 to 8. Memory: a MiB for each thread, a byte for each chunk, and with
+    ``serial`` 8 MiB for each component in work. Raises UnreadableError if the source cannot be read,
+    ChangedWhileReadError if it changed meanwhile, CancelledError if ``cancel`` said so.
+    """
+    work = _Measurement(source, claims, serial=serial, progress=progress, cancel=cancel)
+    work.run(threads or max(2, min(_processors(), MAX_THREADS)))
+    source.ensure_unchanged()
+    return work.evidence()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Measurement:
+    """The claims of one bundle, what is to be done about each, and what was found."""
+
+    def __init__(
+        self,
+        source: Source,
+        claims: Sequence[Claim],
+        *,
+        serial: bool,
+        progress: Progress | None,
+        cancel: Cancel | None,
+    ) -> None:
+        self._source = source
+        self._digests = [c for c in claims if isinstance(c, DigestClaim) and (serial or not c.serial)]
+        self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
+        self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
+        kinds = (self._digests, self._chunks, self._zeros)
+        self._crew = Crew(sum(claim.span.size for kind in kinds for claim in kind), progress, cancel)
+
+        self._found: dict[DigestClaim, str] = {}
+        self._damaged = {c: bytearray(-(-c.span.size // c.chunk_size)) for c in self._chunks}
+        self._nonzero: dict[ZeroClaim, int | None] = {}
+        whole = {claim.span: claim for claim in self._digests if claim.serial}
+        self._relays = {c: Relay(whole.pop(c.span), self._crew) for c in self._chunks if c.span in whole}
+
+    def run(self, threads: int) -> None:
+        self._crew.run(self._tasks(), threads)
+        self._found |= {relay.claim: relay.found for relay in self._relays.values()}
+
+    def evidence(self) -> Evidence:
+        return Evidence(
+            digests=tuple(
+                DigestEvidence(
+                    subject=c.subject, span=c.span, expected=c.expected, found=self._found[c], serial=c.serial
+                )
+                for c in self._digests
+            ),
+            chunks=tuple(_chunk_evidence(claim, self._damaged[claim]) for claim in self._chunks),
+            zeros=tuple(
+                ZeroEvidence(subject=c.subject, span=c.span, first_nonzero=self._nonzero[c]) for c in self._zeros
+            ),
+        )
+
+    def _tasks(self) -> Iterator[Task]:
+        # What cannot be divided comes first, the longest of it foremost: no thread is left alone with it.
+        relayed = {relay.claim for relay in self._relays.values()}
+        for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
+            if claim not in relayed:
+                yield partial(self._digest, claim)
+        for chunk in self._chunks:
+            stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size
+            for start in range(chunk.span.start, chunk.span.stop, stripe):
+                yield partial(self._compare, chunk, Span(start=start, stop=min(start + stripe, chunk.span.stop)))
+        for zero in self._zeros:
+            yield partial(self._look_for_nonzero, zero)
+
+    def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes of ``span``, in one buffer that is filled again and again."""
+        for at in range(span.start, span.stop, BUFFER):
+            piece = buffer[: min(BUFFER, span.stop - at)]
+            self._source.readinto(at, piece)
+            yield piece
+            self._crew.advance(len(piece))
+
+    def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
+        algorithm = claim.expected.partition(":")[0]
+        state = hashlib.new(algorithm)
+        for piece in self._pieces(claim.span, buffer):
+            state.update(piece)
+        self._found[claim] = f"{algorithm}:{state.hexdigest()}"
+
+    def _look_for_nonzero(self, claim: ZeroClaim, buffer: memoryview) -> None:
+        self._nonzero[claim] = None
+        at = claim.span.start
+        for piece in self._pieces(claim.span, buffer):
+            if found := NONZERO.search(piece):
+                self._nonzero[claim] = at + found.start()
+                self._crew.advance(claim.span.stop - at)  # what is left need not be read
+                return
+            at += len(piece)
+
+    def _compare(self, claim: ChunkClaim, stripe: Span, buffer: memoryview) -> None:
+        """Mark with a 1 which chunks of ``stripe``, that begins with a chunk's first byte, differ from the index."""
+        relay, damaged = self._relays.get(claim), self._damaged[claim]
+        new = getattr(hashlib, claim.algorithm)
+        size = new().digest_size
+        number = (stripe.start - claim.span.start) // claim.chunk_size
+        first = claim.index.start + number * size
+        index = read(self._source, Span(start=first, stop=first - (-stripe.size // claim.chunk_size) * size))
+        expected = (index[at : at + size] for at in range(0, len(index), size))
+
+        state = new()
+        for start in range(stripe.start, stripe.stop, BUFFER):
+            piece = (relay.buffer(start) if relay else buffer)[: min(BUFFER, stripe.stop - start)]
+            self._source.readinto(start, piece)
+            at = 0
+            while at < len(piece):
+                missing = claim.chunk_size - (start + at - stripe.start) % claim.chunk_size
+                part = piece[at : at + missing]
+                state.update(part)
+                at += len(part)
+                if len(part) == missing or start + at == stripe.stop:
+                    damaged[number] = state.digest() != next(expected)
+                    number, state = number + 1, new()
+            if relay:
+                relay.leave(start, piece)
+            self._crew.advance(len(piece))
+
+
+def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:
+    """Count the marks, and say where the first runs of them lie."""
+    start, size = claim.span.start, claim.chunk_size
+    spans = (
+        Span(start=start + run.start() * size, stop=min(start + run.end() * size, claim.span.stop))
+        for run in re.finditer(rb"\x01+", damaged)
+    )
+    return ChunkEvidence(
+        subject=claim.subject,
+        span=claim.span,
+        chunks=len(damaged),
+        damaged=tuple(islice(spans, MAX_REPORTED)),
+        damaged_count=damaged.count(1),
+    )
