@@ -250,7 +250,7 @@ def test_completion_is_offered(desk):
         "COMP_WORDS": "bundlekit pre",
         "COMP_CWORD": "1",
     }
-    code = "import sys; sys.argv = ['bundlekit']; from bundlekit.cli import main; main()"
+    code = "import sys; sys.argv = ['bundlekit']; from bundlekit.__main__ import main; main()"
     root = Path(pipeline.__file__).parents[1]
     environment["PYTHONPATH"] = str(root)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
@@ -320,7 +320,7 @@ def test_progress_is_drawn_on_a_terminal_only(cli, desk, monkeypatch):
 
 
 def test_a_reader_that_goes_away_is_no_error(desk):
-    code = "import sys; from bundlekit.cli import main; main(sys.argv[1:])"
+    code = "import sys; from bundlekit.__main__ import main; main()"
     root = Path(pipeline.__file__).parents[1]
     command = f'"{sys.executable}" -c "{code}" inspect update.bin 2>errors | true; cat errors'
     environment = os.environ | {"PYTHONPATH": str(root)}
