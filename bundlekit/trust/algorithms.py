@@ -166,6 +166,14 @@ def _read_pss(identifier: bytes) -> Scheme:
     return Scheme(family="rsa", hash=name, salt=salt)
 
 
+def pss_demanded(identifier: bytes) -> Scheme | None:
+    """What the AlgorithmIdentifier of a key for PSS alone demands of its signatures; None if nothing.
+
+    They have to use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises Refusal if it is not on the list.
+    """
+    return None if identifier == _absent(RSA_PSS) else _read_pss(identifier)
+
+
 RSA_MODULUS_BYTES: Final = 1024
 """No PSS salt is longer than the largest modulus we take."""
 

@@ -180,6 +180,14 @@ class AuthorityKeyIdentifier:
 
 
 @asn1.sequence
+class PublicKeyInfo:
+    """SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7)."""
+
+    algorithm: asn1.TLV
+    key: asn1.BitString
+
+
+@asn1.sequence
 class TbsCertificate:
     """RFC 5280 section 4.1.2; version 3 only."""
 
@@ -189,7 +197,7 @@ class TbsCertificate:
     issuer: asn1.TLV
     validity: asn1.TLV
     subject: asn1.TLV
-    public_key: asn1.TLV
+    public_key: PublicKeyInfo
     issuer_id: Annotated[asn1.BitString | None, asn1.Implicit(1)]
     subject_id: Annotated[asn1.BitString | None, asn1.Implicit(2)]
     extensions: Annotated[list[Extension] | None, asn1.Explicit(3)]

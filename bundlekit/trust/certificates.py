@@ -12,8 +12,10 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import asn1
+from bundlekit.trust import algorithms, asn1
+from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     """A certificate. ``subject`` and ``issuer`` are RFC 4514 text; the names compare by their DER.
 
     ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` then says why.
+    ``pss_only``: the key is for RSA-PSS alone; ``pss_demanded`` is how, where the certificate says that too.
     ``usage`` and ``purposes`` are None where the certificate has no such extension.
     """
 
@@ -74,6 +77,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     key: Key | None
     unloadable: str = ""
     pss_only: bool = False
+    pss_demanded: Scheme | None = None
     is_ca: bool = False
     path_length: int | None = None
     usage: x509.KeyUsage | None = None
@@ -123,6 +127,13 @@ def read_certificate(der: bytes) -> Certificate:
         purposes = _extension(extensions, x509.ExtendedKeyUsage)
         identifier = _extension(extensions, x509.SubjectKeyIdentifier)
         key, unloadable = _key(parsed)
+        pss_only = parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        pss_demanded = None
+        if pss_only:
+            try:
+                pss_demanded = algorithms.pss_demanded(asn1.raw(outer.tbs.public_key.algorithm))
+            except Refusal as refusal:
+                key, unloadable = None, f"it is for RSA-PSS with parameters that are not accepted ({refusal.message})"
         return Certificate(
             parsed=parsed,
             der=der,
@@ -134,7 +145,8 @@ def read_certificate(der: bytes) -> Certificate:
             signature_algorithm=asn1.raw(outer.signature_algorithm),
             key=key,
             unloadable=unloadable,
-            pss_only=parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS,
+            pss_only=pss_only,
+            pss_demanded=pss_demanded,
             is_ca=basic is not None and basic.ca,
             path_length=basic.path_length if basic else None,
             usage=_extension(extensions, x509.KeyUsage),

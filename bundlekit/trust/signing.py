@@ -64,15 +64,16 @@ def sign(
 
     ``certificates`` begin with the signer's and lead upwards; a root at the end is left out, as it comes from
     trust alone. Without certificates the signer is named by the key's identifier, for verifiers that have the
-    key pinned. ``pss`` makes an RSA key use PSS. RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend on
-    nothing but the arguments; PSS and ML-DSA ones hold fresh randomness.
+    key pinned. ``pss`` makes an RSA key use PSS; one whose certificate says that it is for PSS only (RFC 4055
+    section 1.2) does so anyway. RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend on nothing but the
+    arguments; PSS and ML-DSA ones hold fresh randomness.
 
     Raises SigningError if the result would not be accepted: weak key, certificate of another key or purpose.
     """
     try:
         public = describe(key.public_key())
         line = _line(certificates, public, purpose)
-        scheme, digest = _scheme(public, pss=pss)
+        scheme, digest = (line and _demanded(line[0])) or _scheme(public, pss=pss)
     except Refusal as refusal:
         raise SigningError(refusal.message) from refusal
     vouched = [hashlib.sha256(one.der).digest() for one in line]
@@ -105,6 +106,14 @@ def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tup
     for refusal in signer_refusals(signer, purpose):
         raise refusal
     return in_order(signer, [one for one in others if not one.self_issued])
+
+
+def _demanded(signer: Certificate) -> tuple[Scheme, str] | None:
+    """The scheme and the hash that the certificate of a key for PSS alone leaves; None for all other keys."""
+    if not signer.pss_only:
+        return None
+    scheme = signer.pss_demanded or Scheme(family="rsa", hash="sha256", salt=32)
+    return scheme, scheme.hash
 
 
 def _scheme(public: Key, *, pss: bool) -> tuple[Scheme, str]:

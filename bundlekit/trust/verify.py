@@ -256,15 +256,26 @@ def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
     elif scheme.family != key.family:
         msg = f"The signature algorithm {scheme.label(None)} is not one for the signer's key, {key.name}"
         yield malformed(msg, signature.signature_algorithm)
-    elif claim.line and claim.line[0].pss_only and scheme.salt is None:
-        msg = "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
-        yield malformed(msg, signature.signature_algorithm)
+    elif claim.line and (misuse := _pss_misuse(claim.line[0], scheme)):
+        yield malformed(misuse, signature.signature_algorithm)
     elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
         msg = (
             f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another. "
             "Get the bundle again from where it was made."
         )
         yield Refusal("signature-wrong", msg, signature.signature)
+
+
+def _pss_misuse(signer: Certificate, scheme: Scheme) -> str:
+    """How a signature breaks what the certificate says of a key for PSS alone; empty if it does not."""
+    demanded = signer.pss_demanded
+    if signer.pss_only and scheme.salt is None:
+        return "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
+    if demanded and scheme.hash != demanded.hash:
+        return f"The signer's key is for RSA-PSS with {demanded.hash} only, and the signature uses {scheme.hash}"
+    if demanded and (scheme.salt or 0) < (demanded.salt or 0):
+        return f"The signer's key demands a salt of {demanded.salt} bytes, and that of the signature has {scheme.salt}"
+    return ""
 
 
 # --- 4. trust ---

@@ -21,8 +21,8 @@ ANY = x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
 def verdict(leaf, above=(), anchors=None, *, kind="p256", owner="Signer", at=NOW, **options):
-    digest = "sha512" if kind.startswith(("ed", "ml")) else "sha256"
-    blob = forge(key(kind, owner), [leaf, *above], digest=digest, **options)
+    options.setdefault("digest", "sha512" if kind.startswith(("ed", "ml")) else "sha256")
+    blob = forge(key(kind, owner), [leaf, *above], **options)
     return judge(blob, pki.anchors(*(anchors or [root()])), at=at)
 
 
@@ -236,14 +236,18 @@ def test_chains_that_do_not_hold(case, rule):
     assert evidence.problems[0].message.endswith((".", "`."))
 
 
-def rewritten(certificate, issuer_key, *, hash_=None, pss_only=False):
+PSS = {"algorithm": "rsassa_pss"}
+"""A key for RSA-PSS alone, without parameters."""
+
+
+def rewritten(certificate, issuer_key, *, hash_=None, pss_only=None):
     """A certificate changed to what the library does not write, and signed again with PKCS#1 v1.5 or ECDSA."""
     changed = asn1_x509.Certificate.load(pki.der(certificate))
     tbs = changed["tbs_certificate"]
     if hash_:
         changed["signature_algorithm"] = tbs["signature"] = {"algorithm": f"{hash_}_rsa"}
     if pss_only:
-        tbs["subject_public_key_info"]["algorithm"] = asn1_keys.PublicKeyAlgorithm({"algorithm": "rsassa_pss"})
+        tbs["subject_public_key_info"]["algorithm"] = asn1_keys.PublicKeyAlgorithm(pss_only)
     changed["signature_value"] = pki.raw_sign(issuer_key, tbs.dump(force=True), hash_ or "sha256")
     return x509.load_der_x509_certificate(changed.dump(force=True))
 
@@ -255,15 +259,55 @@ def test_certificates_signed_with_weak_hashes(hash_):
 
 
 def test_a_signer_key_for_pss_alone_signs_with_pss_alone():
-    leaf = rewritten(signer("rsa-2048"), key("p256", "Root"), pss_only=True)
+    leaf = rewritten(signer("rsa-2048"), key("p256", "Root"), pss_only=PSS)
     assert rules(verdict(leaf, kind="rsa-2048")) == ["signature-malformed"]
     pss = {"algorithm": pki.pss_algorithm(), "rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)}
     assert verdict(leaf, kind="rsa-2048", **pss).counts
 
 
+@pytest.mark.parametrize(
+    ("demanded", "used", "said"),
+    [
+        (("sha256", "sha256", 32), ("sha256", 32), ""),
+        (("sha256", "sha256", 32), ("sha256", 40), ""),
+        (("sha256", "sha256", 40), ("sha256", 32), "demands a salt of 40 bytes, and that of the signature has 32"),
+        (("sha512", "sha512", 64), ("sha256", 64), "with sha512 only, and the signature uses sha256"),
+        (("sha256", "sha256", 32), ("sha512", 64), "with sha256 only, and the signature uses sha512"),
+        (("sha512", "sha512", 64), None, "for RSA-PSS only, and the signature is one of PKCS#1"),
+    ],
+    ids=["as demanded", "longer salt", "shorter salt", "weaker hash", "stronger hash", "not PSS"],
+)
+def test_what_a_key_for_pss_demands_of_its_signatures(demanded, used, said):
+    leaf = rewritten(signer("rsa-2048"), key("p256", "Root"), pss_only=pki.pss_algorithm(*demanded))
+    how = {}
+    if used:
+        name, salt = used
+        how = {
+            "digest": name,
+            "algorithm": pki.pss_algorithm(name, name, salt),
+            "rsa_padding": padding.PSS(padding.MGF1(getattr(hashes, name.upper())()), salt),
+        }
+    evidence = verdict(leaf, kind="rsa-2048", **how)
+    assert rules(evidence) == (["signature-malformed"] if said else [])
+    assert said in "".join(problem.message for problem in evidence.problems)
+
+
+@pytest.mark.parametrize(
+    "demanded",
+    [("sha1", "sha1", 20), ("sha256", "sha512", 32), ("sha256", "sha256", 20)],
+    ids=["sha1", "two hashes", "short salt"],
+)
+def test_a_key_for_pss_that_demands_what_is_weak(demanded):
+    leaf = rewritten(signer("rsa-2048"), key("p256", "Root"), pss_only=pki.pss_algorithm(*demanded))
+    evidence = verdict(leaf, kind="rsa-2048")
+    assert rules(evidence)[:1] == ["weak-algorithm"], evidence.problems
+    assert not evidence.counts
+    assert "RSA-PSS with parameters that are not accepted" in evidence.problems[0].message
+
+
 @pytest.mark.parametrize("salt", [None, 32], ids=["pkcs1", "pss"])
 def test_a_ca_key_for_pss_alone_is_not_supported(salt):
-    anchor = rewritten(root("rsa-2048"), key("rsa-2048", "Root"), pss_only=True)
+    anchor = rewritten(root("rsa-2048"), key("rsa-2048", "Root"), pss_only=PSS)
     assert rules(verdict(signer(issuer_kind="rsa-2048", salt=salt), anchors=[anchor])) == ["chain-unsupported"]
 
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from bundlekit.trust.signing import sign
+from bundlekit.trust.signing import load_private_key, sign
 from bundlekit.trust.store import load_trust, read_certificates
 from bundlekit.trust.throwaway import keygen
 from tests.trust import pki
@@ -136,6 +136,37 @@ def test_a_pki_made_by_openssl(place):
     at = read_certificates(place / "signer.pem")[0].not_before
     evidence = judge((place / "sig").read_bytes(), load_trust([place / "ca.pem"]), at=at)
     assert evidence.counts, evidence.problems
+
+
+@pytest.mark.parametrize(
+    ("options", "hash_"),
+    [
+        ("", "sha256"),
+        ("rsa_pss_keygen_md:sha256 rsa_pss_keygen_mgf1_md:sha256 rsa_pss_keygen_saltlen:48", "sha256"),
+        ("rsa_pss_keygen_md:sha512 rsa_pss_keygen_mgf1_md:sha512 rsa_pss_keygen_saltlen:64", "sha512"),
+    ],
+    ids=["free", "longer salt", "sha512"],
+)
+def test_a_key_for_pss_alone_made_by_openssl(place, options, hash_):
+    """Ours and openssl's signatures keep what the certificate demands, and each is taken by the other."""
+    made = " ".join(f"-pkeyopt {option}" for option in ["rsa_keygen_bits:2048", *options.split()])
+    (place / "ext").write_text("keyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n")
+    for line in [
+        "req -x509 -newkey rsa:2048 -nodes -subj /CN=TEST-ONLY-Root -keyout ca.key -out ca.pem -days 9",
+        f"req -new -newkey rsa-pss {made} -nodes -subj /CN=TEST-ONLY-Signer -keyout signer.key -out signer.csr",
+        "x509 -req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out signer.pem -days 9 -extfile ext",
+        f"cms -sign -binary -outform DER -in head -signer signer.pem -inkey signer.key -md {hash_} -out theirs",
+    ]:
+        openssl(*line.split(), *(PSS if "cms" in line else []), cwd=place)
+    certificates = read_certificates(place / "signer.pem")
+    ours = sign(HEAD, load_private_key(place / "signer.key"), certificates)
+    (place / "ours").write_bytes(ours)
+    arguments = "cms -verify -binary -inform DER -in ours -content head -CAfile ca.pem -purpose any"
+    assert openssl(*arguments.split(), cwd=place) == HEAD
+    for blob in (ours, (place / "theirs").read_bytes()):
+        evidence = judge(blob, load_trust([place / "ca.pem"]), at=certificates[0].not_before)
+        assert evidence.counts, evidence.problems
+        assert evidence.algorithm == f"rsa-2048-pss-{hash_}"
 
 
 @pytest.mark.parametrize("algorithm", ["ecdsa-p384", "rsa-3072"])
