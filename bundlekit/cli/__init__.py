@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Final
@@ -51,6 +52,8 @@ def run(args: list[str] | None = None) -> int:
     """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*."""
     try:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
+        if sys.stdout:  # what cannot be written must not come up after the exit code is settled
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return 2
@@ -63,8 +66,13 @@ def run(args: list[str] | None = None) -> int:
             click.echo(f"next: {escape(error.next_step)}", err=True)
         return 3
     except BrokenPipeError:
-        # Whoever read our output has gone; a second error while Python flushes at exit would be noise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+        return 3
+    except OSError as error:  # a disk that is full, a name that is a folder: the world, not a mistake in here
+        if os.environ.get("BUNDLEKIT_DEBUG"):
+            raise
+        _discard_output()
+        click.echo(f"bundlekit: {escape(str(error.filename or 'the output'))}: {error.strerror}", err=True)
         return 3
     except Exception as error:
         if os.environ.get("BUNDLEKIT_DEBUG"):
@@ -73,3 +81,9 @@ def run(args: list[str] | None = None) -> int:
         click.echo("next: run again with BUNDLEKIT_DEBUG=1 for the traceback", err=True)
         return 70
     return code if isinstance(code, int) else 0
+
+
+def _discard_output() -> None:
+    """Whoever reads our output takes no more; a second error while Python flushes it at exit would be noise."""
+    with contextlib.suppress(AttributeError, OSError):  # there is none, or it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -271,7 +271,7 @@ def load_waivers(path: Path | None) -> Waivers | None:
 
 def colours(stream: Any) -> bool:
     """Colours are for a terminal whose owner has not set NO_COLOR (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def render(reports: Sequence[Report | Unjudged], style: str, output: Path | None) -> None:
@@ -303,7 +303,7 @@ def write(content: str, output: Path | None) -> None:
 @contextlib.contextmanager
 def progress_bar(label: str, *, quiet: bool) -> Iterator[Progress | None]:
     """A progress bar on a terminal, nothing elsewhere; rich is loaded only if there is one to draw on."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

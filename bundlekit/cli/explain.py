@@ -24,6 +24,6 @@ def command(topic: str | None) -> int:
         return 0
     if topic not in known:
         raise click.UsageError(f"no topic {topic!r}{nearest(topic, set(known))}; `bundlekit explain` lists them")
-    show = click.echo_via_pager if sys.stdout.isatty() else click.echo
+    show = click.echo_via_pager if sys.stdout and sys.stdout.isatty() else click.echo
     show(page(topic))
     return 0

@@ -319,6 +319,32 @@ def test_progress_is_drawn_on_a_terminal_only(cli, desk, monkeypatch):
     assert cli("check", "update.bin", *TRUST, "--quiet").err == ""
 
 
+def as_process(words, *, redirected=""):
+    """A verb as a process of its own, by a shell that redirects its streams."""
+    code = "from bundlekit.__main__ import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
+    command = f'"{sys.executable}" -c "{code}" {words} {redirected}'
+    return subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", ["check update.bin", "inspect update.bin", "--help", "explain format"])
+def test_output_that_cannot_be_written_is_told_and_no_verdict(desk, words):
+    done = as_process(words, redirected="> /dev/full")
+    assert (done.returncode, done.stderr) == (3, "bundlekit: the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("redirected", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed_do_not_matter(desk, redirected):
+    done = as_process(f"check update.bin {' '.join(TRUST)}", redirected=redirected)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("catalog", "said"), [("update.bin", "is a file"), ("update.bin/x", "Not a directory")])
+def test_a_catalog_is_a_folder(cli, desk, catalog, said):
+    result = cli("catalog", "add", catalog, "update.bin")
+    assert (result.code, said in result.err) == (3, True), result.err
+
+
 def test_a_reader_that_goes_away_is_no_error(desk):
     code = "import sys; from bundlekit.__main__ import main; main()"
     root = Path(pipeline.__file__).parents[1]
