@@ -198,6 +198,7 @@ def _offer(
         bundle=source.name,
         id=report.id,
         signers=tuple(one.signer for one in report.signatures if one.counts),
+        signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.policy else None,
         supported_until=entry.supported_until or "" if entry else "",
     )
 

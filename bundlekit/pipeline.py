@@ -16,7 +16,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -37,7 +37,7 @@ from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import verify_signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
@@ -223,7 +223,8 @@ def _judge(
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
-    decisions = _decisions(bundle, question) if authentic or not trust else ()
+    signers = frozenset(one.name for one in evidence.signatures or () if one.counts) if trust and trust.policy else None
+    decisions = _decisions(bundle, question, signers) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
     judgement = checks.judge(case, checks.RULES if rules is None else rules)
     return report(
@@ -270,7 +271,7 @@ def _measurable(bundle: Bundle) -> bool:
     return bundle.manifest is not None and all(section.span.stop <= bundle.size for section in bundle.sections)
 
 
-def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
+def _decisions(bundle: Bundle, question: Question, signers: Collection[str] | None) -> tuple[Decision, ...]:
     """One decision for each version and each state that was asked about; the matrix is read once for all."""
     manifest = bundle.manifest
     if manifest is None or not (question.asks_who or question.advice):
@@ -281,8 +282,9 @@ def _decisions(bundle: Bundle, question: Question) -> tuple[Decision, ...]:
             return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
     matrix = read_matrix(manifest)
-    decisions = [decide_from(manifest, version, policy, matrix=matrix) for version in question.sources]
-    decisions += [decide(manifest, appliance, policy, matrix=matrix) for appliance in question.appliances]
+    known: dict[str, Any] = {"signers": signers, "matrix": matrix}
+    decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
+    decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
 
 

@@ -11,10 +11,10 @@ from bundlekit.checks.rule import Answer, Case, Rule, rule
 from bundlekit.model.finding import Fault, NotRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bundlekit.checks.rule import RuleFunction
-    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.decision import Decision, DecisionKind, Ruling
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
@@ -43,16 +43,22 @@ def _refused(case: Case, kind: DecisionKind) -> Answer:
     return _not_asked(case) or [
         Fault(
             message=ruling.message,
-            subject=" ".join(dict.fromkeys((ruling.subject, ruling.component))).strip(),
+            subject=about(ruling, decision, case.decisions),
             entry=ruling.entry,
             next=ruling.next,
             cause=ruling.cause,
-            params={"installed": ruling.installed, "target": ruling.target},
+            params={"installed": ruling.installed, "target": ruling.target, "pair": decision.pair},
         )
         for decision in case.decisions
         for ruling in decision.rulings
         if ruling.kind == kind and ruling.refused
     ]
+
+
+def about(ruling: Ruling, decision: Decision, decisions: Sequence[Decision]) -> str:
+    """What a ruling is about: the part, and of several pairs which one's."""
+    pair = decision.pair if len(decisions) > 1 else ""
+    return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
 
 
 @_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
@@ -203,13 +209,18 @@ def requirement_not_met(case: Case) -> Answer:
 @_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
 def undecided(case: Case) -> Answer:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
-    unknown = [ruling for decision in case.decisions for ruling in decision.rulings if ruling.kind == "undecided"]
+    unknown = [
+        (f"{decision.pair}: " if decision.pair and len(case.decisions) > 1 else "", ruling)
+        for decision in case.decisions
+        for ruling in decision.rulings
+        if ruling.kind == "undecided"
+    ]
     if answer := _not_asked(case):
         return answer
     if not unknown:
         return ()
-    because = " ".join(dict.fromkeys(ruling.message for ruling in unknown))
-    return NotRun(because=because, next=" ".join(dict.fromkeys(ruling.next for ruling in unknown)))
+    because = " ".join(dict.fromkeys(pair + ruling.message for pair, ruling in unknown))
+    return NotRun(because=because, next=" ".join(dict.fromkeys(ruling.next for _, ruling in unknown)))
 
 
 RULES: Final = (

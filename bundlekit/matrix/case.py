@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from bundlekit.matrix.facts import holds
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Acceptance, Policy
@@ -15,17 +17,20 @@ if TYPE_CHECKING:
 
 
 class Case:
-    """A matrix, a policy, and the appliance (None: only a version is known).
+    """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
 
     ``not_judged`` collects what could not be asked of a mere version, ``accepted`` the risks that the policy
     accepts and that came up, by id.
     """
 
-    def __init__(self, matrix: ReadMatrix, policy: Policy, appliance: Appliance | None) -> None:
+    def __init__(
+        self, matrix: ReadMatrix, policy: Policy, appliance: Appliance | None, signers: Collection[str] | None = None
+    ) -> None:
         self.matrix = matrix
         self.manifest = matrix.manifest
         self.policy = policy
         self.appliance = appliance
+        self.signers = signers
         self.not_judged: list[str] = []
         self.accepted: dict[str, Acceptance] = {}
 

@@ -22,7 +22,8 @@ Each part that the matrix is about, in part.py
  12. nothing blocks it                                        blocked
  13. no stop lies between                                     needs-stop
  14. the matrix names it as a source                          unsupported-source, reimage-only
- 15. it trusts the keys that the source asks for              cannot-verify
+ 15. it trusts the keys that the source asks for, and one
+     of those that sign the bundle, where they have names     cannot-verify
  16. the pair may differ while one member is updated          incompatible
  17. no risk applies but accepted ones                        risk
 The pair again, if nothing has been refused, in whole.py
@@ -44,7 +45,7 @@ from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from bundlekit.model.appliance import Appliance, InstalledComponent
     from bundlekit.model.manifest import Manifest
@@ -55,16 +56,23 @@ STRICT: Final = Policy()
 
 
 def decide(
-    manifest: Manifest, appliance: Appliance, policy: Policy = STRICT, *, matrix: ReadMatrix | Unreadable | None = None
+    manifest: Manifest,
+    appliance: Appliance,
+    policy: Policy = STRICT,
+    *,
+    signers: Collection[str] | None = None,
+    matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether this appliance may take this bundle. Reads no file and raises nothing.
 
-    For many appliances, read the matrix once (`read_matrix`) and pass it along.
+    ``signers``: the names of the keys that sign the bundle, as ``trusted-keys`` of the matrix has them; without,
+    ``not_judged`` says that it is open whether the installed version can verify the bundle. For many
+    appliances, read the matrix once (`read_matrix`) and pass it along.
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
-        return _unreadable(manifest, appliance.pair, read)
-    case = Case(read, policy, appliance)
+        return _unreadable(manifest, appliance.pair, read, pair=appliance.pair)
+    case = Case(read, policy, appliance, signers)
     if fault := whole.rule_bundle(case, appliance.pair):  # 2-4
         return _decision(case, [fault])
     pair = list(whole.rule_pair(case, appliance))  # 5-6
@@ -81,6 +89,7 @@ def decide_from(
     policy: Policy = STRICT,
     *,
     model: str | None = None,
+    signers: Collection[str] | None = None,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
@@ -91,7 +100,7 @@ def decide_from(
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
         return _unreadable(manifest, version, read)
-    case = Case(read, policy, None)
+    case = Case(read, policy, None, signers)
     if fault := whole.rule_bundle(case, version):  # 3-4
         return _decision(case, [fault])
     models: Sequence[str | None] = [model]
@@ -171,7 +180,7 @@ def _settle(parts: list[Ruling]) -> list[Ruling]:
     ]
 
 
-def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable) -> Decision:
+def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: str = "") -> Decision:
     first, *others = matrix.problems
     more = f" ({len(others)} more like this.)" if others else ""
     ruling = Ruling(
@@ -182,7 +191,7 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable) -> Decisio
         entry=first.subject,
         target=manifest.version,
     )
-    return Decision(product=manifest.product, version=manifest.version, whole=ruling, rulings=(ruling,))
+    return Decision(product=manifest.product, version=manifest.version, pair=pair, whole=ruling, rulings=(ruling,))
 
 
 def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
@@ -194,6 +203,7 @@ def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftove
     return Decision(
         product=case.manifest.product,
         version=case.manifest.version,
+        pair=case.appliance.pair if case.appliance else "",
         whole=min(rulings, key=weight),
         rulings=tuple(rulings),
         leftovers=tuple(leftovers),

@@ -184,23 +184,32 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             source.entry,
         )
 
-    if source.entry.keys:  # 15
-        trusted = _trusted_keys(case, installed)
-        keys = ", ".join(source.entry.keys)
-        if trusted is None:
+    trusted = _trusted_keys(case, installed)  # 15
+    keys = ", ".join(source.entry.keys)
+    if trusted is None:
+        if keys:
             doubt(
                 f"whether {part.version} trusts {keys}",
                 f"It is not known whether {part.version} trusts {keys}, with which the bundle is signed.",
                 "Give the trusted keys in the appliance state.",
                 source.entry,
             )
-        elif not trusted.issuperset(source.entry.keys):
-            return ruled(
-                "cannot-verify",
-                f"{part.version} would have to trust {keys}, and does not trust all of them.",
-                "Update first to a release that brings the key.",
-                source.entry,
-            )
+    elif not trusted.issuperset(source.entry.keys):
+        return ruled(
+            "cannot-verify",
+            f"{part.version} would have to trust {keys}, and does not trust all of them.",
+            "Update first to a release that brings the key.",
+            source.entry,
+        )
+    elif case.signers is None:
+        case.not_judged.append(f"whether {part.version} trusts a key that signs the bundle (a trust.toml names them)")
+    elif trusted.isdisjoint(case.signers):
+        return ruled(
+            "cannot-verify",
+            f"{part.version} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by "
+            f"{', '.join(sorted(case.signers)) or 'nobody'}: it would refuse the bundle.",
+            "Update first to a release that trusts one of these, or have the bundle signed with a key that is trusted.",
+        )
 
     differ = part.component == APPLIANCE and source.entry.method == "rolling"  # 16
     if differ and matrix.skews and not any(installed in skew.old and own in skew.new for skew in matrix.skews):
@@ -316,7 +325,7 @@ def _nearest(case: Case, part: Installed, installed: Version) -> str:
         if source.entry.method != "reimage" and _is_for(source.entry.models, part)
     }
     later = sorted(version for version in found if version is not None and version < matrix.own)
-    asked = type(case)(matrix, case.policy, None)
+    asked = type(case)(matrix, case.policy, None, case.signers)
     good = (
         str(version)
         for version in later[:MAX_ASKED]

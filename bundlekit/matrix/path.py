@@ -48,12 +48,16 @@ State = str | Appliance
 
 
 class Offer(Frozen, frozen=True, kw_only=True):
-    """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`)."""
+    """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`).
+
+    ``signed_by`` are the names that a trust.toml has for its signers; None: there is none.
+    """
 
     matrix: ReadMatrix
     bundle: str = ""
     id: str = ""
     signers: tuple[str, ...] = ()
+    signed_by: tuple[str, ...] | None = None
     supported_until: str = ""
 
     @property
@@ -122,10 +126,10 @@ class _Search:
                 "the search for a path has not come to an end within its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
-        matrix, policy = self.offers[rank].matrix, self.policies[rank]
+        matrix, policy, signers = self.offers[rank].matrix, self.policies[rank], self.offers[rank].signed_by
         if isinstance(state, str):
-            return decide_from(matrix.manifest, state, policy, matrix=matrix)
-        return decide(matrix.manifest, state, policy, matrix=matrix)
+            return decide_from(matrix.manifest, state, policy, signers=signers, matrix=matrix)
+        return decide(matrix.manifest, state, policy, signers=signers, matrix=matrix)
 
     def is_there(self, start: State) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""

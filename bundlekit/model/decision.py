@@ -159,6 +159,7 @@ class Leftover(Frozen, frozen=True, kw_only=True):
 class Decision(Frozen, frozen=True, kw_only=True):
     """Whether a bundle may be installed, for each part and as a whole.
 
+    ``pair`` is the name of the pair that it is for; empty where only a version was asked about.
     ``rulings`` has one for each member and shared component, and one more for each fault of the pair as
     such; ``whole`` is the one that decides. ``not_judged`` lists what the question left open, ``accepted`` the
     risks that were accepted, with their digests, ``leftovers`` the states that a failure can leave.
@@ -166,6 +167,7 @@ class Decision(Frozen, frozen=True, kw_only=True):
 
     product: str
     version: str
+    pair: str = ""
     whole: Ruling
     rulings: tuple[Ruling, ...]
     leftovers: tuple[Leftover, ...] = ()

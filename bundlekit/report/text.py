@@ -49,7 +49,7 @@ def _lines(report: Report) -> Iterator[Line]:
     elif report.decisions:
         yield Line("  advisories none", "quiet")
     for decision in report.decisions:
-        yield from _decision(decision)
+        yield from _decision(decision, several=len(report.decisions) > 1)
     yield from _findings(report.findings)
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
@@ -137,10 +137,18 @@ def _demand(demand: DemandEvidence) -> str:
     return f"{demand.count} of {', '.join(demand.of)}{how}: signed by {signed}"
 
 
-def _decision(decision: Decision) -> Iterator[Line]:
-    """One line for what is allowed, and what was left open; refusals come with the findings."""
+def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
+    """One line for what is allowed, and what was left open; refusals come with the findings.
+
+    Of several pairs, each has a line of its own first, whatever becomes of it.
+    """
+    pair = decision.pair if several else ""
+    if pair:
+        whole = decision.whole
+        tone = "good" if whole.allowed else "bad" if whole.refused else "doubtful"
+        yield Line(f"  pair       {pair}: {whole.kind}. {whole.message}", tone)
     for ruling in decision.rulings:
-        about = " ".join(dict.fromkeys((ruling.subject, ruling.component))).strip()
+        about = " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
         entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
         override = f" Allowed by --{ruling.override}." if ruling.override else ""
         if ruling.allowed:

@@ -124,7 +124,8 @@ def test_many_states_are_one_decision_each(cli, ship, state):
     kinds = [decision["whole"]["kind"] for decision in report["decisions"]]
     assert kinds == ["upgrade", "same-version"] * 20
     assert report["verdict"] == "refuse"
-    assert {finding["subject"] for finding in report["findings"]} == {"SN1 appliance", "SN2 appliance"}
+    refused = {f"p{n} {serial} appliance" for n in range(1, 40, 2) for serial in ("SN1", "SN2")}
+    assert {finding["subject"] for finding in report["findings"]} == refused
     Path("fleet.jsonl").write_text("\n".join(lines[::2]))
     assert "is accepted for 20 pairs" in cli(*ask).out
     one = judged(cli("check", bundle, *TRUST, "--appliance", state(pair="p0"), "--format", "json"))
@@ -232,3 +233,49 @@ def test_the_state_in_the_readme_is_accepted(cli, ship, shop):
     result = cli("preflight", "update.bin", *TRUST, "--appliance", "STATE.json")
     assert result.code == 0, result
     assert "is accepted for pair rack-7" in result.out
+
+
+FLEET = {"rack-7": {}, "rack-8": {"version": "5.50.00"}, "rack-9": {"counter": ...}}
+
+
+def test_of_several_pairs_each_is_named(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX)
+    Path("fleet.jsonl").write_text("\n".join(Path(state(pair=name, **how)).read_text() for name, how in FLEET.items()))
+    ask = ("check", bundle, *TRUST, "--appliance", "fleet.jsonl")
+    report = judged(cli(*ask, "--format", "json"))
+    assert [(one["pair"], one["whole"]["kind"]) for one in report["decisions"]] == [
+        ("rack-7", "upgrade"),
+        ("rack-8", "downgrade"),
+        ("rack-9", "undecided"),
+    ]
+    assert {(one["subject"], one["params"]["pair"]) for one in report["findings"]} == {
+        ("rack-8 SN1 appliance", "rack-8"),
+        ("rack-8 SN2 appliance", "rack-8"),
+    }
+    (outcome,) = (rule for rule in report["rules"] if rule["rule"] == "undecided")
+    assert outcome["because"].startswith("rack-9: The security counter")
+    lines = cli(*ask).out.splitlines()
+    assert [line.split(".")[0] for line in lines if line.startswith("  pair ")] == [
+        "  pair       rack-7: upgrade",
+        "  pair       rack-8: downgrade",
+        "  pair       rack-9: undecided",
+    ]
+
+
+def test_a_version_that_trusts_none_of_the_signers_is_refused(cli, ship, state):
+    """The mistake that strands fleets at key rotation, asked for one version and for one pair."""
+    keys = 'trusted-keys = { "5.20.00" = ["old"], "5.32.00" = ["old", "new"] }\n'
+    bundle = ship("5.40.00", keys + MATRIX)
+    Path("trust.toml").write_text(
+        'trust = 1\nallow-test-keys = true\n[signers.new]\nrole = "production"\nanchor = "keys/root.pem"\n'
+    )
+    for ask in (["--from", "5.30.02"], ["--appliance", state(trusts=["old"])]):
+        for verb in ("check", "preflight"):
+            report = judged(cli(verb, bundle, "--trust", "trust.toml", *ask, "--format", "json"))
+            assert (report["verdict"], report["causes"]) == ("refuse", ["unsupported-source"])
+            assert {finding["rule"] for finding in report["findings"]} == {"cannot-verify"}
+            open_ = cli(verb, bundle, *TRUST, *ask)  # without names it is open, and said to be
+            assert (open_.code, "whether 5.30.02 trusts a key that signs the bundle" in open_.out) == (0, True)
+        way = cli("path", bundle, "--trust", "trust.toml", *ask, "--to", "5.40.00")
+        assert (way.code, "it would refuse the bundle" in way.out) == (1, True), way.out
+    assert cli("check", bundle, "--trust", "trust.toml", "--from", "5.32.00").code == 0

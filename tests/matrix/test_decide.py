@@ -364,9 +364,42 @@ ABOUT_A_PAIR = {
 }
 
 
+KEYS = {"trusted-keys": {"5.20.00": ["old"], "5.32.00": ["old", "new"]}, "from": [{"id": "r", "versions": "*"}]}
+OPEN = "whether 5.20.03 trusts a key that signs the bundle (a trust.toml names them)"
+
+
+@pytest.mark.parametrize(
+    ("version", "signers", "kind", "not_judged"),
+    [
+        ("5.20.03", ["old"], "upgrade", False),
+        ("5.20.03", ["new", "old"], "upgrade", False),
+        ("5.20.03", ["new"], "cannot-verify", False),
+        ("5.20.03", [], "cannot-verify", False),
+        ("5.20.03", None, "upgrade", True),
+        ("5.32.00", ["new"], "upgrade", False),
+    ],
+)
+@pytest.mark.parametrize("trusts", [None, ["old"]], ids=["by the matrix", "by the appliance"])
+def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind, not_judged, trusts):
+    if trusts and version == "5.32.00":
+        kind = "cannot-verify"  # what the appliance says counts before what the matrix says of its version
+    decision = decide(manifest(KEYS), state(version=version, trusts=trusts), signers=signers)
+    assert decision.kind == kind
+    assert (OPEN in decision.not_judged) is not_judged
+    if trusts is None:
+        by_version = decide_from(manifest(KEYS), version, signers=signers)
+        assert (by_version.kind, OPEN in by_version.not_judged) == (kind, not_judged)
+
+
+def test_who_cannot_verify_is_told_which_keys_there_are():
+    whole = decide_from(manifest(KEYS), "5.20.03", signers=["new"]).whole
+    assert whole.message == "5.20.03 trusts old, and the bundle is signed by new: it would refuse the bundle."
+    assert "Update first to a release that trusts one of these" in whole.next
+
+
 @pytest.mark.parametrize(("matrix", "bundle", "pair", "expected"), ABOUT_A_PAIR.values(), ids=ABOUT_A_PAIR)
 def test_about_a_pair(matrix, bundle, pair, expected):
-    decision = decide(manifest(matrix, **bundle), state(**pair))
+    decision = decide(manifest(matrix, **bundle), state(**pair), signers=["release-2019"])
     assert outcome(decision) == expected
     assert decision.allowed is (expected[0] == "upgrade")
     assert decision.allowed or decision.whole.next
