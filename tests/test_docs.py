@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import bundlekit
-from bundlekit.layout import advisory
+from bundlekit.layout import advisory, damage
 from bundlekit.matrix.lint import LINTS
 from bundlekit.model.matrix import DeclaredScheme
 from bundlekit.versions import scheme_named
@@ -50,6 +50,13 @@ def test_every_rule_of_the_lint_is_listed():
     assert re.findall(r"^ {4}(\S+) +(error|warning|info) ", page, re.MULTILINE) == [
         (rule.name, rule.severity) for rule in LINTS
     ]
+
+
+def test_what_text_mode_makes_of_the_magic_is_listed():
+    page = (DOCS / "format.md").read_text(encoding="utf-8")
+    section = page.partition("what happened\n")[2].partition("\n\n")[0]
+    listed = [re.match(r" {4}((?:[0-9A-F]{2} )+) *(\S.*)", line).groups() for line in section.splitlines()]
+    assert [bytes.fromhex(magic) for magic, _ in listed] == [changed for changed, _ in damage.TEXT_MODE]
 
 
 def test_the_advisories_page_has_the_magic():

@@ -19,7 +19,7 @@ ASK_VENDOR: Final = (
     "Get the file again. If it is the same, do not use it: ask whoever built it for one that `bundlekit check` accepts."
 )
 NO_HEADER: Final = NotRun(because="the header could not be read")
-NO_HEAD: Final = NotRun(because="the file ends within its head")
+NO_HEAD: Final = NotRun(because="head and signature area could not be read to their end")
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
-from bundlekit.errors import UnreadableError
-from bundlekit.report.model import Unjudged
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from bundlekit.report.model import Report
 
 EXAMPLES = """\b
 Examples:
@@ -46,19 +43,12 @@ def command(
     """
     common.refuse_to_overwrite(output, *bundles, options["appliance"], *options["trusted"])
     question = common.asked(options)
-    reports: list[Report | Unjudged] = []
-    codes = []
+    reports, codes = [], []
     for bundle in bundles:
-        try:
-            with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                report = pipeline.check(bundle, progress=progress, **question)
-        except UnreadableError as error:
-            if len(bundles) == 1:
-                raise
-            reports.append(Unjudged(file=str(bundle), error=str(error), next=error.next_step))
-            codes.append(3)
-        else:
-            reports.append(report)
-            codes.append(common.EXIT[report.verdict])
+        with common.progress_bar(str(bundle), quiet=quiet) as progress:
+            judge = partial(pipeline.check, bundle, progress=progress, **question)
+            report, code = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
+        reports.append(report)
+        codes.append(code)
     common.render(reports, style, output)
     return 1 if 1 in codes else max(codes)

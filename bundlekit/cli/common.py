@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bundlekit import config
-from bundlekit.errors import ConfigError
+from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
+from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
-    from bundlekit.report.model import Report, Unjudged
+    from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
@@ -272,6 +273,21 @@ def load_waivers(path: Path | None) -> Waivers | None:
 def colours(stream: Any) -> bool:
     """Colours are for a terminal whose owner has not set NO_COLOR (no-color.org)."""
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def attempted(bundle: Path, judge: Callable[[], Report], *, quoted: bool) -> tuple[Report | Unjudged, int]:
+    """What ``judge`` says of a bundle, and the exit code for that.
+
+    ``quoted``: that a file cannot be judged at all goes into the output, for a program or among other bundles;
+    else it is the error that it is, and ends the command.
+    """
+    try:
+        report = judge()
+    except UnreadableError as error:
+        if not quoted:
+            raise
+        return Unjudged(file=str(bundle), error=str(error), next=error.next_step), EXIT["incomplete"]
+    return report, EXIT[report.verdict]
 
 
 def render(reports: Sequence[Report | Unjudged], style: str, output: Path | None) -> None:

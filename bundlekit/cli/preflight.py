@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,7 @@ def command(
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """
     common.refuse_to_overwrite(output, bundle, options["appliance"], *options["trusted"])
-    report = pipeline.preflight(bundle, **common.asked(options))
+    judge = partial(pipeline.preflight, bundle, **common.asked(options))
+    report, code = common.attempted(bundle, judge, quoted=style == "json")
     common.render([report], style, output)
-    return common.EXIT[report.verdict]
+    return code

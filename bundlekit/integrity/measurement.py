@@ -45,6 +45,7 @@ def measure(
 ) -> Evidence:
     """Read everything the claims speak of, once, in parallel; signatures are not measured here.
 
+    What has a damaged chunk index is left alone, and has no evidence: nothing could be compared with it.
     ``serial`` adds the digests over whole components. ``threads``: by default one for each processor that
     this process may use, from 2 to 8. Memory: a MiB for each thread, a byte for each chunk, and with
     ``serial`` 8 MiB for each component in work. Raises UnreadableError if the source cannot be read,
@@ -86,8 +87,23 @@ class _Measurement:
         self._relays = {c: Relay(whole.pop(c.span), self._crew) for c in self._chunks if c.span in whole}
 
     def run(self, threads: int) -> None:
-        self._crew.run(self._tasks(), threads)
+        """Indexes first: what a damaged one speaks of is not read, for nothing could be compared with it."""
+        self._crew.run(self._indexes(), threads)
+        for claim, found in self._found.items():
+            if found != claim.expected:
+                self._give_up(claim.span)
+        self._crew.run(self._payload(), threads)
         self._found |= {relay.claim: relay.found for relay in self._relays.values()}
+
+    def _give_up(self, index: Span) -> None:
+        """Leave alone what has its chunk index there, and the digest over the same bytes."""
+        spans = {chunk.span for chunk in self._chunks if chunk.index == index}
+        left = [claim for claims in (self._chunks, self._digests) for claim in claims if claim.span in spans]
+        self._chunks = [chunk for chunk in self._chunks if chunk.span not in spans]
+        self._digests = [digest for digest in self._digests if digest.span not in spans]
+        self._relays = {chunk: relay for chunk, relay in self._relays.items() if chunk.span not in spans}
+        if left:
+            self._crew.advance(sum(claim.span.size for claim in left))
 
     def evidence(self) -> Evidence:
         return Evidence(
@@ -103,11 +119,16 @@ class _Measurement:
             ),
         )
 
-    def _tasks(self) -> Iterator[Task]:
+    def _indexes(self) -> Iterator[Task]:
+        for claim in self._digests:
+            if not claim.serial:
+                yield partial(self._digest, claim)
+
+    def _payload(self) -> Iterator[Task]:
         # What cannot be divided comes first, the longest of it foremost: no thread is left alone with it.
         relayed = {relay.claim for relay in self._relays.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
-            if claim not in relayed:
+            if claim.serial and claim not in relayed:
                 yield partial(self._digest, claim)
         for chunk in self._chunks:
             stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size

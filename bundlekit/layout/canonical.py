@@ -1,6 +1,6 @@
 """Canonical JSON: one value, one encoding.
 
-The subset of RFC 8785 that needs no floating point: objects with ``[a-z0-9_-]+`` keys in ASCII order,
+The subset of RFC 8785 that needs no floating point: objects with ``[a-z0-9_-]{1,64}`` keys in ASCII order,
 strings, integers 0 .. 2^53-1, booleans and arrays; no null, no blanks, UTF-8 without a byte order mark. A
 reader decodes, encodes again and compares bytes, which refuses duplicate keys, blanks, other key orders and
 superfluous escapes without having to know them.
@@ -17,7 +17,7 @@ from bundlekit.model.primitives import MAX_INTEGER
 MAX_DEPTH: Final = 16
 """Levels of arrays and objects. The manifest of format 1.0 needs 6; extensions may need some more."""
 
-_KEY: Final = re.compile(r"[a-z0-9_-]+")
+_KEY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 """A string, ended or not, or a bracket. Possessive and always matching, so that the scan is linear."""
 
@@ -88,7 +88,7 @@ def _check_values(value: object) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not _KEY.fullmatch(key):
-                raise NotCanonicalError(f"the key {key[:64]!r} is not made of a-z, 0-9, _ and -", 0)
+                raise NotCanonicalError(f"the key {key[:80]!r} is not made of 1 to 64 of a-z, 0-9, _ and -", 0)
             _check_values(item)
     elif isinstance(value, list):
         for item in value:

@@ -6,7 +6,7 @@ from typing import Final
 
 from bundlekit.layout.update_bin import MAGIC
 
-_TEXT_MODE: Final = (
+TEXT_MODE: Final = (
     (MAGIC.replace(b"\r\n", b"\n"), "CR LF was turned into LF"),
     (MAGIC.replace(b"\n", b"\r\n"), "LF was turned into CR LF"),
     (MAGIC.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), "line ends were turned into CR LF"),
@@ -16,6 +16,8 @@ _TEXT_MODE: Final = (
     (MAGIC.decode("utf-8", "replace").encode(), "the file was taken for UTF-8 text and rewritten"),
     (MAGIC.partition(b"\x1a")[0] + b"\n", "the file was cut at Control-Z"),
 )
+"""What becomes of the magic, and how; listed on the page about the format, too."""
+
 _OTHERS: Final = (
     (b"hsqs", "a SquashFS image"),
     (b"PK\x03\x04", "a ZIP archive"),
@@ -36,7 +38,7 @@ _OTHERS: Final = (
 
 def text_mode(start: bytes) -> str | None:
     """How a text-mode transfer changed the magic, if that is what ``start`` shows."""
-    return next((how for changed, how in _TEXT_MODE if start.startswith(changed)), None)
+    return next((how for changed, how in TEXT_MODE if start.startswith(changed)), None)
 
 
 def swapped(start: bytes) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,9 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
         manifest = msgspec.convert(document, Manifest, strict=True)
     except msgspec.ValidationError as error:
         raise _wrong("manifest-schema", explain(error, Manifest, document), where) from error
+    for key, day in (("released", manifest.released), ("expires", manifest.expires)):
+        if day is not None and not is_day(day):
+            raise _wrong("manifest-schema", f"at {key!r}: {day} is no day of the calendar", where)
     for item in labelled(manifest):
         label, stored = item.label, item.stored
         if stored.chunk_size & (stored.chunk_size - 1):
@@ -55,6 +59,15 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
             wrong = f"{label!r} has {chunks} chunks, allowed are {MAX_CHUNKS}"
             raise _wrong("manifest-schema", wrong, where)
     return manifest
+
+
+def is_day(text: str) -> bool:
+    """Whether a Date, which a pattern bounds to 31 days a month, is one of the Gregorian calendar."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _newer_than_us(document: dict[str, Any]) -> str | None:

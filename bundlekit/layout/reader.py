@@ -68,7 +68,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         where = Span(start=size, stop=update_bin.HEADER_SIZE)
         raise LayoutError(Problem(rule="truncated", message=message, where=where))
     header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
-    if header.version > update_bin.VERSION:
+    if update_bin.VERSION < header.version <= update_bin.MAX_VERSION:
         message = f"its layout is of version {header.version}, this bundlekit knows {update_bin.VERSION}"
         raise LayoutError(Problem(rule="tool-too-old", message=message, where=Span(start=8, stop=12)))
     for message, where in update_bin.bounds_problems(header):

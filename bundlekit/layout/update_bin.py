@@ -26,6 +26,8 @@ MAGIC: Final = b"\x8aBKU\r\n\x1a\n"
 """A byte with the high bit set, a name, CR LF, Control-Z and LF: what a text-mode transfer would damage."""
 
 VERSION: Final = 1
+MAX_VERSION: Final = 255
+"""The highest version there will ever be: what says more is damaged, and no reason to update bundlekit."""
 HEADER_SIZE: Final = 32
 ALIGNMENT: Final = 4096
 MAX_MANIFEST: Final = 1024 * 1024
@@ -180,7 +182,7 @@ def place(manifest: Manifest, start: int) -> Map:
 def bounds_problems(header: Header) -> Iterator[tuple[str, Span]]:
     """What in a header is outside the limits of the format, as a sentence and the bytes of the field."""
     limits = (
-        ("version", header.version, 8, 12, 1, 2**32),
+        ("version", header.version, 8, 12, 1, MAX_VERSION),
         ("manifest size", header.manifest_size, 12, 16, 2, MAX_MANIFEST),
         ("signature capacity", header.signature_capacity, 16, 24, MIN_CAPACITY, MAX_CAPACITY),
         ("file size", header.file_size, 24, 32, header.area.stop, MAX_INTEGER),

@@ -40,7 +40,8 @@ def lines(inspection: Inspection) -> Iterator[Line]:
 
 def _lines(inspection: Inspection) -> Iterator[Line]:
     yield Line("NOT VERIFIED: what follows is what the file says of itself (bundlekit check verifies)", "doubtful")
-    yield Line(f"file        {inspection.file}, {inspection.size:,} bytes, {inspection.format}")
+    known = f", {inspection.format}" if inspection.sections else ""  # without a header it is of no format
+    yield Line(f"file        {inspection.file}, {inspection.size:,} bytes{known}")
     if inspection.id:
         yield Line(f"id          {inspection.id}")
     for problem in inspection.problems:

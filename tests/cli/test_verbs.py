@@ -113,6 +113,18 @@ def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
     assert "INCOMPLETE: missing.bin: cannot be opened" in cli("check", "missing.bin", "update.bin", *TRUST).out
 
 
+@pytest.mark.parametrize("verb", ["check", "preflight"])
+def test_a_program_gets_a_record_of_a_file_that_cannot_be_judged(cli, desk, verb):
+    result = cli(verb, "missing.bin", *TRUST, "--format", "json")
+    assert (result.code, result.err) == (3, "")
+    record = json.loads(result.out)
+    jsonschema.validate(record, schema("unjudged"))
+    assert "cannot be opened" in record["error"]
+    result = cli(verb, "missing.bin", *TRUST)  # a person gets an error
+    assert (result.code, result.out) == (3, "")
+    assert "bundlekit: missing.bin: cannot be opened" in result.err
+
+
 def test_output_goes_to_a_file(cli, desk):
     result = cli("check", "update.bin", *TRUST, "--format", "json", "--output", "report.json")
     assert (result.code, result.out) == (0, "")

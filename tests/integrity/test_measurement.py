@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableError
@@ -107,6 +108,37 @@ def test_an_empty_span_is_zero():
     claim = ZeroClaim(subject="padding", span=span(4, 4))
     (found,) = measure(BytesSource(b"abcd"), [claim]).zeros
     assert found.first_nonzero is None
+
+
+@pytest.mark.parametrize("serial", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_under_a_damaged_index_nothing_is_read(serial, threads):
+    seen = []
+    file, chunks, index = indexed(noise(10 * BUFFER), BUFFER)
+    other, padding = DigestClaim(subject="other", span=span(0, 5), expected=digest_of(b"12345")), b"\0" * 7
+    plain = DigestClaim(subject="image", span=chunks.span, expected=digest_of(b""), serial=True)
+    zeros = ZeroClaim(subject="padding", span=span(len(file), len(file) + len(padding)))
+    source = Watched(forge.flip(file, index.span.start) + padding)
+    found = measure(
+        source,
+        [plain, chunks, index, other, zeros],
+        serial=serial,
+        threads=threads,
+        progress=lambda *counts: seen.append(counts),
+    )
+    assert source.count == index.span.size + 5 + 7
+    assert (found.chunks, [digest.subject for digest in found.digests]) == ((), ["index", "other"])
+    assert found.digests[0].found != index.expected
+    assert found.zeros[0].first_nonzero is None
+    assert seen[-1][0] == seen[-1][1] == (1 + serial) * chunks.span.size + source.count
+
+
+def test_a_damaged_index_is_no_reason_to_leave_another_component_alone():
+    file, chunks, index = indexed(noise(3000), 1000)
+    second = replace(chunks, subject="second", index=span(1, 97))  # another index over the same kind of bytes
+    claims = [chunks, index, DigestClaim(subject="index 2", span=span(1, 97), expected=digest_of(b""))]
+    found = measure(BytesSource(file + bytes(1)), [*claims, replace(second, span=span(97, 100))])
+    assert [chunk.subject for chunk in found.chunks] == ["image"]
 
 
 # --- measure: how it runs ---
