@@ -127,8 +127,9 @@ class FileSource:
     def ensure_unchanged(self) -> None:
         """Compare size and modification time with those at opening.
 
-        A file system whose times are coarse can hide a change within one tick; what is *used* later is
-        therefore verified again as it is handed over, and this check only keeps reports honest.
+        A file system whose times are coarse can hide a change within one tick, and who may write the file may
+        set its time back. (The time of the last change of its inode tells that, and changes for a mere rename,
+        too.) What is *used* later is therefore verified again as it is handed over; this keeps reports honest.
         """
         now = os.fstat(self._fd)
         if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):

@@ -16,7 +16,7 @@ from bundlekit.model.primitives import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bundlekit.model.finding import Fault
+    from bundlekit.model.finding import Fault, OutcomeKind
 
 RULES: Final = (
     *layout.RULES,
@@ -26,6 +26,13 @@ RULES: Final = (
     *compatibility.RULES,
     *house.RULES,
 )
+
+
+MAX_FINDINGS: Final = 256
+"""Findings of one rule that are reported; beyond that they are counted."""
+
+MAX_MESSAGE: Final = 2500
+"""Characters of a message: two texts of the manifest and a sentence around them."""
 
 
 class Judgement(Frozen, frozen=True, kw_only=True):
@@ -48,13 +55,19 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
         answer = rule.run(case)
         if isinstance(answer, NotRun):
             outcomes.append(
-                RuleOutcome(rule=rule.name, outcome="not-run", needed=needed, because=answer.because, next=answer.next)
+                RuleOutcome(
+                    rule=rule.name,
+                    outcome="not-run",
+                    needed=needed,
+                    because=_shortened(answer.because),
+                    next=_shortened(answer.next),
+                )
             )
             continue
         waived = _waived(rule, case)
-        found = [_finding(rule, fault, waived) for fault in answer]
-        findings += found
-        outcomes.append(RuleOutcome(rule=rule.name, outcome="failed" if found else "passed", needed=needed))
+        findings += [_finding(rule, fault, waived) for fault in answer[:MAX_FINDINGS]]
+        outcome: OutcomeKind = "failed" if answer else "passed"
+        outcomes.append(RuleOutcome(rule=rule.name, outcome=outcome, needed=needed, found=len(answer)))
     refusing = ("error", "warning") if case.question.strict else ("error",)
     verdict: Verdict = "accept"
     if any(finding.severity in refusing and not finding.waived for finding in findings):
@@ -81,13 +94,17 @@ def _waived(rule: Rule, case: Case) -> str:
     )
 
 
+def _shortened(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}… ({len(message):,} characters)"
+
+
 def _finding(rule: Rule, fault: Fault, waived: str) -> Finding:
     return Finding(
         rule=rule.name,
         rule_class=rule.rule_class,
         severity=rule.severity,
         cause=fault.cause or rule.cause,
-        message=fault.message,
+        message=_shortened(fault.message),
         next=fault.next or rule.remedy,
         where=fault.where,
         subject=fault.subject,

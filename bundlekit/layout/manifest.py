@@ -12,7 +12,7 @@ from bundlekit.layout import canonical
 from bundlekit.layout.update_bin import MAX_CHUNKS
 from bundlekit.mistakes import explain
 from bundlekit.model.bundle import Problem, Span
-from bundlekit.model.manifest import FormatVersion, Manifest, labelled
+from bundlekit.model.manifest import Features, FormatVersion, Manifest, labelled
 
 KNOWN_FORMAT: Final = FormatVersion(major=1, minor=0)
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
@@ -73,7 +73,7 @@ def is_day(text: str) -> bool:
 def _newer_than_us(document: dict[str, Any]) -> str | None:
     try:
         version = msgspec.convert(document.get("format"), FormatVersion, strict=True)
-        requires = msgspec.convert(document.get("requires", []), tuple[str, ...], strict=True)
+        requires = msgspec.convert(document.get("requires", []), Features, strict=True)
     except msgspec.ValidationError:
         return None  # the schema says so better
     if (version.major, version.minor) > (KNOWN_FORMAT.major, KNOWN_FORMAT.minor):

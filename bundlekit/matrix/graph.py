@@ -15,6 +15,7 @@ graph may leave them out, too: they then follow from its barriers, see `barrier_
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -211,13 +212,19 @@ def write_graph(graph: Graph) -> bytes:
     ]
     lists = {"nodes": graph.nodes, "edges": graph.edges, "conditionalEdges": conditional}
     written = [
-        b'"%s": [%s]' % (name.encode(), b",".join(b"\n  " + msgspec.json.encode(item) for item in items))
+        b'"%s": [%s]' % (name.encode(), b",".join(b"\n  " + _ascii(item) for item in items))
         for name, items in lists.items()
     ]
     return b'{"version": 1,\n' + b",\n".join(written) + b"}\n"
 
 
 # --- order, and what follows from it ------------------------------------------------------------------------
+
+
+def _ascii(item: object) -> bytes:
+    """JSON in which no character of a bundle can act on a terminal."""
+    written = msgspec.json.encode(item)
+    return written if written.isascii() else json.dumps(json.loads(written), separators=(",", ":")).encode()
 
 
 def release_order(nodes: Sequence[Node]) -> list[int]:

@@ -70,10 +70,14 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
 
 class RuleOutcome(Frozen, frozen=True, kw_only=True):
-    """What became of one rule: passed, failed, or not run (because …)."""
+    """What became of one rule: passed, failed, or not run (because …).
+
+    ``found`` counts its findings, of which a report has the first 256.
+    """
 
     rule: str
     outcome: OutcomeKind
     needed: bool
+    found: int = 0
     because: str = ""
     next: str = ""

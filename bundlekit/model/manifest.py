@@ -33,6 +33,9 @@ Scheme = Literal["pep440", "semver", "dotted", "declared"]
 Kind = Literal["release", "hotfix", "reimage"]
 
 
+Features = Annotated[tuple[Key, ...], Meta(max_length=64)]
+
+
 class FormatVersion(Strict, frozen=True, kw_only=True):
     """The version of the manifest's schema; a higher minor may add fields, a higher major may change all."""
 
@@ -56,7 +59,7 @@ class Stored(Strict, frozen=True, kw_only=True):
 class Image(Stored, frozen=True, kw_only=True):
     """The image of a component for some models; without ``models``, for every model of the bundle."""
 
-    models: tuple[Name, ...] = ()
+    models: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
 class Component(Strict, frozen=True, kw_only=True):
@@ -88,8 +91,8 @@ class Requirements(Strict, frozen=True, kw_only=True):
     """What must hold on the pair before an update: the tool's version, free bytes per place, facts."""
 
     tool: VersionText | None = None
-    free: dict[Key, Count] = {}
-    facts: tuple[Condition, ...] = ()
+    free: Annotated[dict[Key, Count], Meta(max_length=64)] = {}
+    facts: Annotated[tuple[Condition, ...], Meta(max_length=64)] = ()
 
 
 class Manifest(Strict, frozen=True, kw_only=True):
@@ -101,9 +104,9 @@ class Manifest(Strict, frozen=True, kw_only=True):
     """
 
     format: FormatVersion
-    requires: tuple[Key, ...] = ()
-    extensions: dict[Key, Any] = {}
-    annotations: dict[Key, Text] = {}
+    requires: Features = ()
+    extensions: Annotated[dict[Key, Any], Meta(max_length=64)] = {}
+    annotations: Annotated[dict[Key, Text], Meta(max_length=256)] = {}
     kind: Kind
     product: Name
     models: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
@@ -113,7 +116,7 @@ class Manifest(Strict, frozen=True, kw_only=True):
     released: Date
     expires: Date | None = None
     counter: Count
-    includes: tuple[Name, ...] = ()
+    includes: Annotated[tuple[Name, ...], Meta(max_length=8192)] = ()
     impact: Impact = Impact()
     components: Annotated[tuple[Component, ...], Meta(min_length=1, max_length=64)]
     documents: Annotated[tuple[Document, ...], Meta(max_length=64)] = ()

@@ -87,14 +87,14 @@ class Source(Entry, frozen=True, kw_only=True):
 
     versions: RangeText
     except_: Annotated[tuple[VersionText, ...], Meta(max_length=256)] = field(default=(), name="except")
-    models: tuple[Name, ...] = ()
+    models: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     unlisted: bool = False
     by_release: bool = False
     method: Literal["rolling", "offline", "reimage"] = "rolling"
     reversible: bool = True
     minutes: Minutes | None = None
     tested: Text = ""
-    keys: tuple[Name, ...] = ()
+    keys: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
 class Stop(Entry, frozen=True, kw_only=True):
@@ -113,7 +113,7 @@ class Block(Entry, frozen=True, kw_only=True):
     """Versions that must not go into this release, for a reason found by testing or in the field."""
 
     versions: RangeText
-    models: tuple[Name, ...] = ()
+    models: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
 class Withdrawn(Entry, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ class TrustedKeys(Strict, frozen=True, kw_only=True):
     """The key names that releases from ``since`` on trust, until an entry with a later ``since``."""
 
     since: VersionText
-    keys: tuple[Name, ...]
+    keys: Annotated[tuple[Name, ...], Meta(max_length=64)]
 
 
 class Matrix(Strict, frozen=True, kw_only=True):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_UNSAFE: Final = (
-    "[\x00-\x1f\x7f-\x9f"  # C0 and C1 control characters: colours, cursor movement, line breaks
-    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, bidirectional
-    "\ud800-\udfff\U000e0000-\U000e007f]"  # halves of surrogate pairs, tags
+_INVISIBLE: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # joiners, fillers and blanks that count as letters or marks
+    + "".join(
+        map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+    )  # variation selectors
 )
+"""What Python calls printable and nobody sees (Unicode Standard Annex 44, Default_Ignorable_Code_Point)."""
 
 
 def escape(text: str) -> str:
-    r"""``text`` with control, invisible and bidirectional characters as ``\u202e``."""
-    if text.isprintable():  # nearly always, and then the pattern need not even be compiled
+    r"""``text`` with control, invisible and bidirectional characters as ``\u202e``.
+
+    That is whatever is not printable: the general categories C* and Z* but the space, so line ends of all kinds.
+    """
+    if text.isascii() and text.isprintable():  # nearly always
         return text
-    return re.sub(_UNSAFE, _spell, text)
+    return "".join(one if one.isprintable() and one not in _INVISIBLE else _spell(ord(one)) for one in text)
 
 
-def _spell(match: re.Match[str]) -> str:
-    code = ord(match[0])
+def _spell(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -62,5 +62,5 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
         yield Line(f"section     {section.span!s:<24} {section.name}", "quiet")
     if inspection.manifest is not None:
         yield Line("manifest")
-        for line in json.dumps(inspection.manifest, indent=2, ensure_ascii=False).splitlines():
+        for line in json.dumps(inspection.manifest, indent=2, ensure_ascii=False).split("\n"):
             yield Line(f"  {line}", "quiet")

@@ -44,7 +44,8 @@ def table_csv(table: Table) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for row in table.rows:
-        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in _cells(row)])
+        cells = map(escape, _cells(row))
+        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in cells])
     return out.getvalue()
 
 

@@ -51,6 +51,9 @@ def _lines(report: Report) -> Iterator[Line]:
     for decision in report.decisions:
         yield from _decision(decision, several=len(report.decisions) > 1)
     yield from _findings(report.findings)
+    for rule in report.rules:
+        if (more := rule.found - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
+            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are counted only", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
     if report.test_trust:

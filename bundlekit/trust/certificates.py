@@ -48,6 +48,9 @@ KEY_KINDS: Final = {
 }
 """The kinds of public keys that are loaded out of certificates (RFC 3279, 4055, 8410, 9881)."""
 
+MAX_NAME: Final = 512
+"""Characters of a name that are shown; RFC 5280 has 64 for a common name."""
+
 ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
@@ -63,6 +66,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
 
     ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` then says why.
     ``pss_only``: the key is for RSA-PSS alone; ``pss_demanded`` is how, where the certificate says that too.
+    It is valid from ``not_before`` to ``not_after``, UTC, inclusive.
     ``usage`` and ``purposes`` are None where the certificate has no such extension.
     """
 
@@ -78,21 +82,13 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     unloadable: str = ""
     pss_only: bool = False
     pss_demanded: Scheme | None = None
+    not_before: datetime
+    not_after: datetime
     is_ca: bool = False
     path_length: int | None = None
     usage: x509.KeyUsage | None = None
     purposes: tuple[x509.ObjectIdentifier, ...] | None = None
     identifier: bytes | None = None
-
-    @property
-    def not_before(self) -> datetime:
-        """Start of validity, UTC."""
-        return self.parsed.not_valid_before_utc
-
-    @property
-    def not_after(self) -> datetime:
-        """End of validity, UTC; inclusive."""
-        return self.parsed.not_valid_after_utc
 
     @property
     def self_issued(self) -> bool:
@@ -120,9 +116,11 @@ def read_certificate(der: bytes) -> Certificate:
         outer = asn1.decode(asn1.Certificate, der)
         _demand_one_encoding(outer)
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # names that are longer than RFC 5280 has them
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             parsed = x509.load_der_x509_certificate(der)
             extensions = parsed.extensions
+            subject, issuer = _text(parsed.subject), _text(parsed.issuer)
         basic = _extension(extensions, x509.BasicConstraints)
         purposes = _extension(extensions, x509.ExtendedKeyUsage)
         identifier = _extension(extensions, x509.SubjectKeyIdentifier)
@@ -137,14 +135,16 @@ def read_certificate(der: bytes) -> Certificate:
         return Certificate(
             parsed=parsed,
             der=der,
-            subject=parsed.subject.rfc4514_string(),
+            subject=subject,
             subject_der=asn1.raw(outer.tbs.subject),
-            issuer=parsed.issuer.rfc4514_string(),
+            issuer=issuer,
             issuer_der=asn1.raw(outer.tbs.issuer),
             serial=outer.tbs.serial_number,
             signature_algorithm=asn1.raw(outer.signature_algorithm),
             key=key,
             unloadable=unloadable,
+            not_before=parsed.not_valid_before_utc,  # a ValueError where it is in the year 0
+            not_after=parsed.not_valid_after_utc,
             pss_only=pss_only,
             pss_demanded=pss_demanded,
             is_ca=basic is not None and basic.ca,
@@ -155,6 +155,12 @@ def read_certificate(der: bytes) -> Certificate:
         )
     except UNREADABLE as error:
         raise UnusableCertificateError((str(error).splitlines() or [type(error).__name__])[0]) from error
+
+
+def _text(name: x509.Name) -> str:
+    """A name as reports show it; of one that would fill a screen, its beginning."""
+    text = name.rfc4514_string()
+    return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}… ({len(text):,} characters)"
 
 
 def _demand_one_encoding(outer: asn1.Certificate) -> None:

@@ -412,3 +412,27 @@ def test_what_the_library_only_warns_about_is_refused():
     assert good.count(serial) == 1
     with pytest.raises(UnusableCertificateError, match="serial number, or its issuer's, is not positive"):
         read_certificate(good.replace(serial, bytes.fromhex("82029234")))
+
+
+def test_a_certificate_of_the_year_0_cannot_be_read():
+    """Its dates are asked for when it is read, and not in the middle of a chain."""
+    good = pki.der(signer(start=NOW.replace(year=2060), end=NOW.replace(year=2061)))
+    assert good.count(b"2060") == 1
+    with pytest.raises(UnusableCertificateError, match="year 0 is out of range"):
+        read_certificate(good.replace(b"2060", b"0000"))
+
+
+def test_of_a_name_without_end_the_beginning_is_shown():
+    part = x509.NameAttribute(x509.NameOID.COMMON_NAME, "x" * 100, _validate=False)
+    builder = x509.CertificateBuilder(
+        subject_name=x509.Name([part] * 20),
+        issuer_name=pki.name("Root"),
+        public_key=key("p256", "Signer").public_key(),
+        serial_number=1,
+        not_valid_before=NOW,
+        not_valid_after=NOW,
+    )
+    found = read_certificate(pki.der(builder.sign(key("p256", "Root"), hashes.SHA256())))
+    assert found.subject.startswith("CN=xxx")
+    assert found.subject.endswith("… (2,079 characters)")
+    assert len(found.subject) < 600
