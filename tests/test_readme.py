@@ -58,3 +58,19 @@ def test_the_program_in_the_readme_runs(tmp_path):
     code = code.replace("1.5.0", "5.30.02")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "accept ()\n"
+
+
+def test_the_release_of_the_ten_minutes_strands_nobody(tmp_path, monkeypatch, capsys):
+    """Its matrix blocks 1.6.0 with a reason: that leaves it behind on purpose, and --strict has no word against it."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"cat > (SPEC\.toml|matrix\.toml) <<'END'\n(.*?)\n   END", README, re.DOTALL):
+        Path(name).write_text(re.sub(r'"/usr/share/.*"', '"image"', text))
+    Path("image").write_bytes(b"image")
+    assert run(["keygen", "keys"]) == 0
+    assert run(["build", "SPEC.toml", "-o", "update.bin", "--cert", "keys/signer.pem", "--key", "keys/signer.key"]) == 0
+    asked = ["update.bin", "--trust", "keys/root.pem", "--at", "2026-12-01"]
+    assert run(["check", "--strict", *asked]) == 0
+    assert run(["matrix", "lint", *asked]) == 0
+    said = capsys.readouterr().out
+    assert "left-behind: BUG-77 blocks the way from 1.6.0 to 2.0.0" in said
+    assert "stranded-version" not in said

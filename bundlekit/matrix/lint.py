@@ -12,6 +12,7 @@ from inspect import cleandoc
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bundlekit.errors import VersionError
+from bundlekit.matrix.case import why
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.part import entry_digest
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from bundlekit.matrix.read import ReadSource
-    from bundlekit.model.decision import Decision
+    from bundlekit.model.decision import Decision, Ruling
     from bundlekit.model.manifest import Manifest
-    from bundlekit.model.matrix import Entry
+    from bundlekit.model.matrix import Block, Entry
     from bundlekit.versions import Version
 
 MAX_NAMED: Final = 8
 """Versions that one sentence names."""
+
+ON_PURPOSE: Final = "if it is left behind on purpose,"
 
 
 class LintFinding(Frozen, frozen=True, kw_only=True):
@@ -65,9 +68,9 @@ class Ground:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
     ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
-    each of them and each model (None: the matrix does not tell models apart); ``detours`` are versions that get
-    to the bundle and whose own bundles are not at hand; ``signers`` are the names of the keys that sign the
-    bundle (None: not known); ``supported`` are the versions in the field.
+    each of them and each model (None: the matrix does not tell models apart); ``ways`` are versions that get to
+    the bundle, and ``detours`` those of them whose own bundles are not at hand; ``signers`` are the names of the
+    keys that sign the bundle (None: not known); ``supported`` are the versions in the field.
     """
 
     def __init__(
@@ -95,14 +98,15 @@ class Ground:
             for version in self.versions
             for model, routes in self.routes.items()
         }
-        self.detours = {
-            model: [
-                version
-                for version in self.versions
-                if version.text not in routes.bundles and routes.reaches(routes.plain(version.text))
-            ]
+        self.ways = {
+            model: [version for version in self.versions if routes.reaches(routes.plain(version.text))]
             for model, routes in self.routes.items()
         }
+        self.detours = {
+            model: [version for version in self.ways[model] if version.text not in routes.bundles]
+            for model, routes in self.routes.items()
+        }
+        self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
 
     def _read_version(self, other: ReadMatrix) -> Version | None:
         version = self.read.parse(self.read.lead, other.manifest.version)
@@ -233,14 +237,21 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
 
     Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it.
     The same is asked of the states that a failed update can leave behind. A version that a [[dead-end]] with a
-    reason names is left behind on purpose (left-behind).
+    reason names is left behind on purpose (left-behind). So is one that a [[block]] with a reason keeps from this
+    release, if no later release leads here either. Where one does, the reason says only that the version must not
+    come directly: it has to be able to come by that release, or it is stranded.
     """
     for version, model, on in _in_the_field(ground):
         routes = ground.routes[model]
         whole = ground.decisions[version, model].whole
         if not routes.reaches(routes.plain(version.text)):
-            if not _detour(ground, version, model):
-                yield Said(f"{on} is stranded: {whole.message}", on, whole.entry)
+            if not _detour(ground, version, model) and not _blocked_on_purpose(ground, version, model):
+                yield Said(
+                    f"{on} is stranded: {whole.message}",
+                    on,
+                    whole.entry,
+                    _help(whole, _next(ground.ways[model], version)),
+                )
             continue
         for state in routes.after_failures(version.text):
             if not routes.reaches(state):
@@ -252,7 +263,10 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                 )
 
 
-@_lint("warning", "Give the bundle of the release in between to the lint as well, or name it in a [[stop]].")
+GIVE: Final = "Give the bundle of the release in between to the lint as well, or name it in a [[stop]]"
+
+
+@_lint("warning", f"{GIVE}.")
 def detour_unknown(ground: Ground) -> Iterator[Said]:
     """A version can get here only through a later release, and whether it can go there was not to be seen.
 
@@ -263,7 +277,10 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
         detour = _detour(ground, version, model)
         if detour and not routes.reaches(routes.plain(version.text)):
             whole = ground.decisions[version, model].whole
-            yield Said(f"{on} would have to go through {detour}: {whole.message}", on, whole.entry)
+            remedy = ""
+            if whole.kind == "blocked":
+                remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
+            yield Said(f"{on} would have to go through {detour}: {whole.message}", on, whole.entry, remedy)
 
 
 def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
@@ -281,20 +298,72 @@ def _detour(ground: Ground, version: Version, model: str | None) -> Version | No
     """The next later release from which this one can be reached, and whose own matrix is not known."""
     if any(version in dead_end.range for dead_end in ground.read.dead_ends):
         return None
-    later = ground.detours[model]
-    place = bisect.bisect_right(later, version)
-    return later[place] if place < len(later) else None
+    return _next(ground.detours[model], version)
+
+
+def _next(rising: Sequence[Version], version: Version) -> Version | None:
+    """The first of some versions, which rise, that is later than this one."""
+    place = bisect.bisect_right(rising, version)
+    return rising[place] if place < len(rising) else None
+
+
+def _blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> Block | None:
+    """The block that leaves this version behind on purpose: it has a reason, and no later release leads here."""
+    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
+        return None
+    return ground.reasoned.get(whole.entry)
+
+
+def _help(whole: Ruling, later: Version | None) -> str:
+    """What would help a stranded version; empty where the rule's remedy does.
+
+    A [[from]] is no help where another entry decides before it. ``later`` leads here, and refuses the version.
+    """
+    entry = whole.entry
+    match whole.kind:
+        case "blocked" if later:
+            way = f"Let {later} take it, or a release named in a [[stop]]"
+            return f"{way}; {ON_PURPOSE} make {entry} a [[dead-end]] with a reason."
+        case "blocked":
+            return f"Give {entry} a reason {ON_PURPOSE} or name in a [[stop]] a release by which it can go."
+        case "needs-stop":
+            return f"Let {entry} lead to a release that takes it and goes on; {ON_PURPOSE} say so in a [[dead-end]]."
+        case "dead-end":
+            return f"Give {entry} a reason {ON_PURPOSE} or take it out."
+        case "withdrawn":
+            return f"Take {entry} out: it withdraws this release itself."
+        case _:
+            return ""
 
 
 @_lint("info", "Nothing, if that is meant.")
 def left_behind(ground: Ground) -> Iterator[Said]:
-    """A [[dead-end]] with a reason leaves a known version behind on purpose: only re-imaging leads out of it."""
+    """A known version is left behind on purpose.
+
+    Either a [[dead-end]] with a reason names it: only re-imaging leads out of it. Or a [[block]] with a reason
+    keeps it from this release, and no later release leads here either.
+    """
     for dead_end in ground.read.dead_ends:
         covered = [version for version in ground.supported if version in dead_end.range]
         if covered and dead_end.entry.reason:
             yield Said(
                 f"Only re-imaging leads out of {_named(covered)}: {dead_end.entry.reason}", entry=dead_end.entry.id
             )
+    blocked: dict[str, dict[Version, list[str]]] = {}
+    for version, model, _ in _in_the_field(ground):
+        if block := _blocked_on_purpose(ground, version, model):
+            blocked.setdefault(block.id, {}).setdefault(version, []).extend([model] if model else ())
+    for name, versions in blocked.items():
+        from_ = _listed(
+            f"{version} on {', '.join(models)}" if len(models) < len(ground.models) and models else version.text
+            for version, models in versions.items()
+        )
+        yield Said(
+            f"{name} blocks the way from {from_} to {ground.read.own}, and no other is known:"
+            f"{why(ground.reasoned[name])}",
+            entry=name,
+        )
 
 
 @_lint("error", "Add a [[from]] for the versions that may be updated to this release.")
@@ -511,7 +580,11 @@ def _grouped(pairs: Iterable[tuple[str, Version]]) -> dict[str, list[Version]]:
 
 def _named(versions: Iterable[Version]) -> str:
     """Versions in a sentence; of many only the first few."""
-    texts = list(dict.fromkeys(version.text for version in versions))
+    return _listed(version.text for version in versions)
+
+
+def _listed(subjects: Iterable[str]) -> str:
+    texts = list(dict.fromkeys(subjects))
     more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
     return ", ".join(texts[:MAX_NAMED]) + more
 

@@ -28,7 +28,8 @@ versions = "<5.30.02"
 via = "5.30.02"
 reason = "Old key."
 """
-BLOCK = '[[block]]\nid = "KB-1"\nversions = "5.32.00"\nreason = "\\u202eBad."\n'
+BLOCK = '[[block]]\nid = "KB-1"\nversions = "5.32.00"\n'
+REASONED = '[[block]]\nid = "KB-1"\nversions = "5.32.00"\nreason = "\\u202eBad."\n'
 
 
 def test_show_is_the_list_of_what_to_test(cli, ship):
@@ -93,10 +94,14 @@ def test_lint_exits_as_check_does(cli, ship):
     assert result.code == 1
     assert "stranded-version: 5.32.00 is stranded" in result.out
     assert "(matrix entry KB-1)" in result.out
-    assert "\u202e" not in result.out
     report = json.loads(cli("matrix", "lint", blocked, "--format", "json").out)
     jsonschema.validate(report, schema("lint"))
     assert report["verdict"] == "refuse"
+    left = ship("5.40.00", MATRIX + REASONED)
+    result = cli("matrix", "lint", left, "--strict")
+    assert result.code == 0
+    assert "left-behind: KB-1 blocks the way from 5.32.00 to 5.40.00, and no other is known: " in result.out
+    assert "\u202e" not in result.out
     warned = ship("5.40.00", MATRIX + BLOCK.replace("5.32.00", "5.30.02"))
     assert cli("matrix", "lint", warned, "--supported", "5.32.00").code == 1  # the stop leads to what is blocked
     untested = ship("5.40.00", MATRIX.replace('tested = "=QA 1"\n', ""))
@@ -128,6 +133,10 @@ def test_check_runs_the_lint_and_warns(cli, ship):
     assert result.code == 0
     assert "warning    matrix-lint [5.32.00]: stranded-version: 5.32.00 is stranded" in result.out
     assert cli("check", bundle, *trust, "--strict").code == 1
+    left = ship("5.40.00", MATRIX + REASONED)
+    result = cli("check", left, *trust)
+    assert (result.code, "matrix-lint" in result.out) == (0, False)
+    bundle = ship("5.40.00", MATRIX + BLOCK)
     for question in (("check", bundle, *trust, "--from", "5.30.02"), ("preflight", bundle, *trust)):
         result = cli(*question, "--strict")
         assert (result.code, "matrix-lint" in result.out) == (0, False)

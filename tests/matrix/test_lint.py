@@ -44,7 +44,19 @@ ROWS = {
         {"from_": [{"id": "old", "versions": "<5.32.00", "tested": "Q"}]},
         [("stranded-version", "error", "5.32.00", "")],
     ),
-    "blocked, nothing later": ({"block": [BLOCK_LAST]}, [("stranded-version", "error", "5.32.00", "KB-1")]),
+    "blocked with reason, nothing later": ({"block": [BLOCK_LAST]}, [("left-behind", "info", "", "KB-1")]),
+    "blocked without reason, nothing later": (
+        {"block": [{"id": "KB-1", "versions": "5.32.00"}]},
+        [("stranded-version", "error", "5.32.00", "KB-1"), ("reason-missing", "warning", "", "KB-1")],
+    ),
+    "blocked with reason, and every version is": (
+        {"block": [{"id": "KB-1", "versions": "*", "reason": "Bad."}]},
+        [
+            ("no-way-in", "error", "", ""),
+            ("unused-entry", "warning", "", "rolling"),
+            ("left-behind", "info", "", "KB-1"),
+        ],
+    ),
     "blocked, something later": (
         {"block": [{"id": "KB-2", "versions": "5.30.02", "reason": "Bad."}]},
         [("detour-unknown", "warning", "5.30.02", "KB-2")],
@@ -80,8 +92,8 @@ ROWS = {
         {"stop": [{"id": "via", "versions": "5.30.02", "via": "5.32.00"}], "block": [BLOCK_LAST]},
         [
             ("stranded-version", "error", "5.30.02", "via"),
-            ("stranded-version", "error", "5.32.00", "KB-1"),
             ("stop-blocked", "error", "5.32.00", "via"),
+            ("left-behind", "info", "", "KB-1"),
         ],
     ),
     "source that a stop always beats": (
@@ -354,9 +366,10 @@ def test_what_brings_no_appliance_leaves_nothing_to_fit():
 
 
 def test_only_supported_versions_count_as_stranded():
-    stranding = bundle(block=[BLOCK_LAST])
-    assert said(stranding, supported=["5.30.02"]) == []
-    assert said(stranding, supported=["5.32.00"]) == [("stranded-version", "error", "5.32.00", "KB-1")]
+    stranding, leaving = bundle(**ROWS["uncovered, nothing later"][0]), bundle(block=[BLOCK_LAST])
+    assert said(stranding, supported=["5.30.02"]) == said(leaving, supported=["5.30.02"]) == []
+    assert said(stranding, supported=["5.32.00"]) == [("stranded-version", "error", "5.32.00", "")]
+    assert said(leaving, supported=["5.32.00"]) == [("left-behind", "info", "", "KB-1")]
 
 
 def test_a_state_that_a_failure_leaves_can_be_stranded_too():
@@ -402,8 +415,89 @@ def test_a_risk_that_reads_otherwise_elsewhere_is_named():
 
 
 def test_models_are_told_apart_where_the_matrix_does():
-    block = {"id": "KB-9", "versions": "5.32.00", "models": ["im-200"], "reason": "Bad."}
-    assert said(bundle(block=[block])) == [("stranded-version", "error", "5.32.00 on im-200", "KB-9")]
+    source = {"id": "for-100", "versions": "*", "models": ["im-100"], "tested": "Q"}
+    assert said(bundle(from_=[source]), supported=["5.32.00"]) == [
+        ("stranded-version", "error", "5.32.00 on im-200", "")
+    ]
+
+
+# --- left behind on purpose ---
+
+CLOSED = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][1:]]
+BLOCK_EARLY = {"id": "KB-2", "versions": "5.30.02"}
+
+
+def test_a_block_with_a_reason_and_no_way_round_says_who_is_left_behind_and_why():
+    block = BLOCK_LAST | {"versions": ">=5.30.02", "link": "https://kb.example/1"}
+    (finding,) = lint(bundle(block=[block]), at=AT, strict=True).findings
+    assert finding.message == (
+        "KB-1 blocks the way from 5.30.02, 5.32.00 to 5.40.00, and no other is known: Bad. See https://kb.example/1"
+    )
+
+
+def test_who_is_left_behind_on_one_model_is_named_with_it():
+    block = BLOCK_LAST | {"models": ["im-200"]}
+    (finding,) = lint(bundle(block=[block]), at=AT).findings
+    assert (finding.rule, "from 5.32.00 on im-200 to" in finding.message) == ("left-behind", True)
+    (finding,) = lint(bundle(block=[block | {"models": list(MODELS)}]), at=AT).findings
+    assert (finding.rule, "from 5.32.00 to" in finding.message) == ("left-behind", True)
+
+
+def test_a_reason_says_not_directly_where_a_later_release_goes_on():
+    """Only the way here is blocked then: that the way round is closed may be news to whoever wrote the reason."""
+    with_reason = bundle(block=[BLOCK_EARLY | {"reason": "Bad."}])
+    (finding,) = lint(with_reason, at=AT).findings
+    assert (finding.rule, finding.subject, finding.entry) == ("detour-unknown", "5.30.02", "KB-2")
+    assert "left behind on purpose, make KB-2 a [[dead-end]]" in finding.next
+    (finding,) = lint(with_reason, CLOSED[2:], at=AT).findings
+    assert (finding.rule, finding.subject, finding.entry) == ("stranded-version", "5.30.02", "KB-2")
+    assert finding.next == (
+        "Let 5.32.00 take it, or a release named in a [[stop]]; if it is left behind on purpose, "
+        "make KB-2 a [[dead-end]] with a reason."
+    )
+    dead_end = bundle(dead_end=[BLOCK_EARLY | {"reason": "Bad."}])
+    assert said(dead_end, CLOSED[2:]) == [("left-behind", "info", "", "KB-2")]
+
+
+WITH_ANOTHER = {"releases": [*CLEAN["releases"][:3], "5.31.00", "5.32.00"]}
+ADVICE = {
+    "block": ({"block": [BLOCK_LAST | {"reason": ""}]}, "Give KB-1 a reason", {"block": [BLOCK_LAST]}),
+    "block round which a stop leads": (
+        {"block": [BLOCK_EARLY]},
+        "in a [[stop]]",
+        {"block": [BLOCK_EARLY | {"reason": "Bad."}], "stop": [{"id": "s", "versions": "5.30.02", "via": "5.31.00"}]},
+    ),
+    "dead end": (
+        {"dead_end": [BLOCK_LAST | {"reason": ""}]},
+        "Give KB-1 a reason",
+        {"dead_end": [BLOCK_LAST]},
+    ),
+    "stop": (
+        {"stop": [{"id": "s", "versions": "5.30.02", "via": "5.32.00"}]},
+        "Let s lead to a release",
+        {"stop": [{"id": "s", "versions": "5.30.02", "via": "5.31.00"}]},
+    ),
+    "no source": (
+        {"from_": [{"id": "old", "versions": "<5.32.00", "tested": "Q"}]},
+        "Add a [[from]]",
+        {},
+    ),
+    "withdrawn": (
+        {"withdrawn": [{"id": "gone", "versions": "5.40.00", "reason": "Bad."}]},
+        "Take gone out",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_the_advice_is_about_the_entry_that_decided_and_helps(name):
+    changes, advice, mended = ADVICE[name]
+    others = CLOSED[2:]
+    stranded = [one for one in lint(bundle(**changes), others, at=AT).findings if one.rule == "stranded-version"]
+    assert stranded
+    assert all(advice in one.next for one in stranded)
+    assert lint(bundle(**WITH_ANOTHER | mended), others, at=AT, strict=True).verdict == "accept"
 
 
 # --- the table ---
