@@ -102,12 +102,27 @@ UNITS: Final = {
     "MB": 10**6,
     "GB": 10**9,
 }
+MAX_COUNTED: Final = 10_000
+"""Of more than so many of one unit nobody has an idea; the next one says it roughly."""
+
 DURATIONS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400, "days": 86400, "day": 86400}
 
 
 def parse_size(text: str | int, *, where: str) -> int:
     """Bytes of ``"12 GiB"`` (IEC units are powers of two, SI units powers of ten) or of a plain integer."""
     return text if isinstance(text, int) and not isinstance(text, bool) else _quantity(str(text), UNITS, where)
+
+
+def size_in_words(size: int) -> str:
+    """``12 GiB``: exact, in the largest unit that is; ``about 1.5 KiB (1,500 bytes)`` where no short one would be."""
+    fitting = [(unit, factor) for unit, factor in UNITS.items() if unit.endswith("iB") and size >= factor]
+    if not fitting:
+        return f"{size:,} byte{'' if size == 1 else 's'}"
+    for unit, factor in reversed(fitting):
+        if size % factor == 0 and size // factor < MAX_COUNTED:
+            return f"{size // factor:,} {unit}"
+    unit, factor = fitting[-1]
+    return f"about {size / factor:,.1f} {unit} ({size:,} bytes)"
 
 
 def parse_duration(text: str, *, where: str) -> int:

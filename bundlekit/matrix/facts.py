@@ -9,7 +9,7 @@ from typing import Any, Final
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.errors import VersionError
 from bundlekit.model.matrix import Condition
-from bundlekit.versions import scheme_named
+from bundlekit.versions import MAX_LENGTH, quoted, scheme_named
 
 _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "is": operator.eq,
@@ -18,6 +18,13 @@ _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "at-least": operator.ge,
 }
 _WORDS: Final = {"is": "is", "is-not": "is not", "below": "is below", "at-least": "is at least"}
+_FORMS: Final = {
+    "duration": ("a duration", "a number, a blank, and s, min, h or d", "3 h"),
+    "size": ("a size", "a number, a blank, and B, KiB, MiB, GiB or TiB", "12 GiB"),
+    "dotted": ("a dotted number", "numbers joined by dots", "7.10"),
+}
+"""For each kind of quantity what it is called, how it is written, and one of it."""
+
 _DOTTED: Final = scheme_named("dotted")
 
 
@@ -38,6 +45,30 @@ def holds(condition: Condition, facts: Mapping[str, object]) -> bool | None:
 def in_words(condition: Condition) -> str:
     """The condition as part of a sentence: ``disk.firmware is below 7.1``."""
     return f"{condition.fact} {_WORDS[condition.test]} {condition.value}"
+
+
+def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str]:
+    """Why it cannot be known whether the condition holds, as the end of a sentence, and what to do about it."""
+    fact, given, limit = condition.fact, facts.get(condition.fact), quantity(condition.value)
+    ordered, place = condition.test in ("below", "at-least"), "in `facts` of the appliance state"
+    if ordered and limit is None:
+        because = f"{quoted(condition.value)} cannot be compared with anything"
+        return because, "Ask the vendor for a bundle that says it in a way that can be."
+    what, form, example = _FORMS[limit[0]] if ordered and limit else ("text", "text", "")
+    if given is None:
+        return "that is not known", f"Give the fact {fact} {place}{f', such as {example!r}' * ordered}."
+    if _text(given) is None:
+        return f"{_shown(given)}, which was given, is no text", f"Write {fact} {place} in quotes."
+    because = f"{_shown(given)}, which was given, cannot be read as {what}"
+    return because, f"Write {fact} {place} as {form}: {example!r}."
+
+
+def _shown(given: object) -> str:
+    """A fact that cannot be used, short and safe; what holds others is not gone into, however deep it is."""
+    if isinstance(given, (bool, int, float)):
+        text = str(given)
+        return text if len(text) <= MAX_LENGTH else quoted(text)
+    return quoted(given) if isinstance(given, str) else "a list or a map"
 
 
 def quantity(text: str) -> tuple[str, object] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundlekit.config import size_in_words
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import has_image, why
 from bundlekit.matrix.compatibility import work_together
-from bundlekit.matrix.facts import in_words
+from bundlekit.matrix.facts import in_words, unknown
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.decision import Leftover, Ruling
 from bundlekit.versions import scheme_named
@@ -267,24 +268,21 @@ def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
                 yield _of_pair(
                     case,
                     "undecided",
-                    f"{need} bytes have to be free for {place} on {serial}; how many are is not known.",
-                    f"Give the free bytes for {place} in the appliance state.",
+                    f"{serial} needs {size_in_words(need)} free for {place}; how much it has is not known.",
+                    f'Say in the appliance state how many bytes are free: "free": {{"{place}": …}} '
+                    f'inside "{serial}" of "members".',
                 )
             elif have < need:
                 yield _of_pair(
                     case,
                     "requirement-not-met",
-                    f"{need} bytes have to be free for {place} on {serial}; {have} are.",
-                    f"Free {need - have} bytes more for {place}.",
+                    f"{serial} needs {size_in_words(need)} free for {place}, and has {size_in_words(have)}.",
+                    f"Free {size_in_words(need - have)} more for {place} on {serial}.",
                 )
     for condition in requirements.facts:
         if (met := case.holds(condition)) is None:
-            yield _of_pair(
-                case,
-                "undecided",
-                f"The update needs that {in_words(condition)}, and that is not known.",
-                f"Give the fact {condition.fact} in the appliance state, in the same unit.",
-            )
+            because, remedy = unknown(condition, appliance.facts)
+            yield _of_pair(case, "undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
         elif not met:
             yield _of_pair(
                 case,

@@ -411,8 +411,13 @@ def test_about_a_pair(matrix, bundle, pair, expected):
     [
         ({"free": {"storage": 2**30}}, {}, "upgrade", ""),
         ({"free": {"storage": 40 * 2**30}}, {}, "upgrade", ""),
-        ({"free": {"storage": 2**40}}, {}, "requirement-not-met", "on CZ3001; 42949672960 are."),
-        ({"free": {"logs": 1}}, {}, "undecided", "how many are is not known."),
+        (
+            {"free": {"storage": 2**40}},
+            {},
+            "requirement-not-met",
+            "CZ3001 needs 1 TiB free for storage, and has 40 GiB.",
+        ),
+        ({"free": {"logs": 1}}, {}, "undecided", "how much it has is not known."),
         ({"tool": "1.0"}, {}, "upgrade", ""),
         ({"tool": "1.0.3"}, {}, "upgrade", ""),
         ({"tool": "1.0.10"}, {}, "requirement-not-met", "1.0.3 is there."),
@@ -425,6 +430,12 @@ def test_about_a_pair(matrix, bundle, pair, expected):
             "requirement-not-met",
             "backup.age is below 60 min; it is 5 h.",
         ),
+        (
+            {"facts": [{"fact": "backup.age", "test": "below", "value": "24 h"}]},
+            {"facts": {"backup.age": "3h"}},
+            "undecided",
+            "needs that backup.age is below 24 h, and '3h', which was given, cannot be read as a duration.",
+        ),
         ({"facts": [{"fact": "clock", "test": "is", "value": "good"}]}, {}, "undecided", "that is not known."),
     ],
 )
@@ -434,6 +445,24 @@ def test_requirements(requires, pair, kind, says):
     assert decision.kind == kind
     assert decision.whole.message.endswith(says)
     assert decision.whole.cause == ("requirements" if decision.whole.refused else None)
+
+
+@pytest.mark.parametrize(
+    ("need", "free", "remedy"),
+    [
+        (12 * 2**30, {"storage": 10 * 2**30}, "Free 2 GiB more for storage on CZ3001."),
+        (1024, {"storage": 1023}, "Free 1 byte more for storage on CZ3001."),
+        (
+            12 * 2**30,
+            {},
+            'Say in the appliance state how many bytes are free: "free": {"storage": …} inside "CZ3001" of "members".',
+        ),
+    ],
+)
+def test_who_lacks_space_is_told_how_much_and_where_to_say_it(need, free, remedy):
+    requirements = msgspec.convert({"free": {"storage": need}}, type(manifest().requirements))
+    decision = decide(manifest(requirements=requirements), state(member={"free": free}))
+    assert decision.whole.next == remedy
 
 
 def test_a_part_that_has_the_version_is_no_fault_while_another_has_to_move():
