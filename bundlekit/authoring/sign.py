@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from bundlekit import pipeline
@@ -20,7 +21,14 @@ from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Frozen
 from bundlekit.source import FileSource
-from bundlekit.trust import belongs, load_private_key, read_certificates, signer_fault, verify_signatures
+from bundlekit.trust import (
+    ABOUT_THE_BLOB,
+    belongs,
+    load_private_key,
+    read_certificates,
+    signer_fault,
+    verify_signatures,
+)
 from bundlekit.trust import sign as sign_head
 
 if TYPE_CHECKING:
@@ -79,9 +87,17 @@ def sign(path: Path, signer: Signer, *, at: dt.datetime, replace: int | None = N
 
 
 def attach(path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
-    """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``."""
+    """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``.
+
+    SigningError as for `sign`, and if it is not a signature over the head of this bundle.
+    """
+    name = shlex.quote(str(path))
+    how = (
+        f"Sign the head, and nothing else: `bundlekit extract {name} --head -o head`, then `openssl cms -sign -binary "
+        "-in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your certificate and key."
+    )
     with _locked(path):
-        return _add(path, read_for_signing(path, at=at), blob, at, replace)
+        return _add(path, read_for_signing(path, at=at), blob, at, replace, how=how)
 
 
 def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
@@ -117,7 +133,9 @@ def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
     return bundle
 
 
-def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None) -> SignatureEvidence:
+def _add(
+    path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None, *, how: str = ""
+) -> SignatureEvidence:
     assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
     blobs = list(bundle.signatures or ())
     if replace is None:
@@ -130,7 +148,11 @@ def _add(path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int 
     judged = _judge(bundle, blobs, at)
     added = judged.pop(place)
     if added.problems:
-        raise SigningError(f"{path}: the signature is not added: {added.problems[0].message}")
+        problem = added.problems[0]
+        raise SigningError(
+            f"{path}: nothing was added, and the bundle is as it was: {problem.message}",
+            next_step=how if problem.rule in ABOUT_THE_BLOB else "",
+        )
     if fault := signer_fault(blob, at):
         raise SigningError(f"{path}: the signature is not added, for nobody would accept it: {fault}")
     if added.signer in {signature.signer for signature in judged}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN, NO_HEAD
+from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.model.finding import Fault, NotRun
 
@@ -18,6 +18,10 @@ NO_TRUST: Final = NotRun(
 )
 NO_SIGNATURES: Final = NotRun(because="there is no signature")
 OTHER_KEY: Final = "Do not use this bundle. Get one that was signed with another key, from the vendor."
+SIGN_AGAIN: Final = (
+    "Get the file again. If it is the same, do not use it: whoever signed it has to take this signature out "
+    "(`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
+)
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
 
 
@@ -53,7 +57,7 @@ def unsigned(case: Case) -> Answer:
     return () if signatures else [Fault(message="the bundle carries no signature", where=case.bundle.area)]
 
 
-@rule("authenticity", cause="corrupted", remedy=ASK_VENDOR, see="trust")
+@rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
 def signature_malformed(case: Case) -> Answer:
     """A signature is not one complete detached CMS SignedData (RFC 5652) of the profile of this format.
 

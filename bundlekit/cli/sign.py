@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,11 @@ def command(
         except OSError as error:
             raise SigningError(f"{attached}: {error.strerror}") from error
         if blob.startswith(b"-----BEGIN"):
+            name, der = (shlex.quote(str(path)) for path in (attached, attached.with_name(f"{attached.name}.der")))
             raise SigningError(
                 f"{attached}: is PEM, and has to be DER",
-                next_step="Sign with `-outform DER`, or convert it: `openssl cms -cmsout -inform PEM -outform DER`.",
+                next_step="Sign with `-outform DER`, or convert it: "
+                f"`openssl cms -cmsout -inform PEM -in {name} -outform DER -out {der}`.",
             )
         _say("signed by", attach(bundle, blob, at=now, replace=replace))
     for signer in signers:

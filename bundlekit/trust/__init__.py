@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen
-    from bundlekit.trust.verify import signer_fault, verify_signatures
+    from bundlekit.trust.verify import ABOUT_THE_BLOB, signer_fault, verify_signatures
 
 __all__ = [
+    "ABOUT_THE_BLOB",
     "ALGORITHMS",
     "Certificate",
     "TrustStore",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ABOUT_THE_BLOB": "verify",
     "ALGORITHMS": "throwaway",
     "belongs": "signing",
     "Certificate": "certificates",

@@ -221,9 +221,11 @@ def decode(kind: type[T], data: bytes) -> T:
         value = asn1.decode_der(kind, data)
         same = asn1.encode_der(value) == data
     except (ValueError, TypeError, OverflowError) as error:
-        raise NotDerError(str(error).splitlines()[0]) from error
+        # What the library says of it is about its own code, and no help to whoever has the file.
+        msg = "it cannot be read as one"
+        raise NotDerError(msg) from error
     if not same:
-        msg = "not the distinguished (DER) encoding of what it says"
+        msg = "it is not in the distinguished encoding of what it says"
         raise NotDerError(msg)
     return value
 

@@ -153,8 +153,13 @@ def read_certificate(der: bytes) -> Certificate:
             purposes=None if purposes is None else tuple(purposes),
             identifier=identifier.digest if identifier else None,
         )
+    except UnusableCertificateError:
+        raise
+    except asn1.NotDerError as error:
+        raise UnusableCertificateError(str(error)) from error
     except UNREADABLE as error:
-        raise UnusableCertificateError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        msg = "it breaks a rule of RFC 5280 on how certificates are written"
+        raise UnusableCertificateError(msg) from error
 
 
 def _text(name: x509.Name) -> str:
@@ -192,8 +197,8 @@ def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
         return None, f"keys of its kind ({kind.dotted_string}) do not sign bundles"
     try:
         return describe(certificate.public_key()), ""
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        return None, f"its public key is of a kind or size that is not accepted ({error})"
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None, "its public key is of a kind or size that is not accepted"
 
 
 def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> ExtensionT | None:

@@ -56,7 +56,7 @@ def read(blob: bytes) -> Signature:
     try:
         info = asn1.decode(asn1.ContentInfo, blob)
     except asn1.NotDerError as error:
-        msg = f"The signature is not a CMS SignedData in DER ({error})"
+        msg = f"The signature is not a CMS SignedData in DER: {error}"
         raise malformed(msg) from error
     data = info.content
     signers = data.signer_infos.as_list()

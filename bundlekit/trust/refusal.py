@@ -20,13 +20,11 @@ class Refusal(Exception):  # noqa: N818 - not an error of ours: it becomes a Pro
 
 
 def malformed(message: str, part: bytes = b"", **params: str | int) -> Refusal:
-    """A breach of the CMS profile; the remedy is the same for all of them."""
-    return Refusal(
-        "signature-malformed",
-        f"{message}. Remove this entry and sign again with `bundlekit sign` or `openssl cms -sign -binary`.",
-        part,
-        **params,
-    )
+    """A breach of the CMS profile.
+
+    What to do about it is not said here: it differs for a signature in a bundle and one that is to be added.
+    """
+    return Refusal("signature-malformed", f"{message}.", part, **params)
 
 
 def day(time: datetime) -> str:

@@ -185,7 +185,7 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
         try:
             return describe(load_pem_public_key(block))
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            msg = f"A public key in {file} cannot be used: {error}."
+            msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
             raise TrustError(msg) from error
     if label != "CERTIFICATE":
         msg = f"{file} holds a '{label}'; trust is made of certificates and public keys."

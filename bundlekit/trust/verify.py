@@ -203,7 +203,7 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
         try:
             certificates.append(read_certificate(der))
         except UnusableCertificateError as error:
-            msg = f"A certificate in the signature cannot be read ({error})"
+            msg = f"A certificate in the signature cannot be read : {error}"
             raise malformed(msg, der) from error
     if len({(one.issuer_der, one.serial) for one in certificates}) < len(certificates):
         raise malformed("Two certificates in the signature have one issuer and serial number")
@@ -239,8 +239,8 @@ def _pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
 def _verify(claim: Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
     if algorithms.digest(claim.digest, head) != claim.signature.message_digest:
         msg = (
-            "The signature is not for this head: the head was changed after signing, or the signature "
-            "belongs to another bundle. Get the bundle again from where it was made."
+            "The signature is not for this head: other bytes were signed, those of another bundle, or the head "
+            "was changed after signing."
         )
         yield Refusal("signature-wrong", msg)
     elif key is not None:
@@ -259,10 +259,7 @@ def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
     elif claim.line and (misuse := _pss_misuse(claim.line[0], scheme)):
         yield malformed(misuse, signature.signature_algorithm)
     elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
-        msg = (
-            f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another. "
-            "Get the bundle again from where it was made."
-        )
+        msg = f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another."
         yield Refusal("signature-wrong", msg, signature.signature)
 
 

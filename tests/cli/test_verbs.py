@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -421,6 +423,55 @@ def test_a_signature_that_nobody_would_accept_is_not_attached(cli, desk):
         assert result.code == 3
         assert words in result.err
     assert Path("unsigned.bin").read_bytes() == before
+
+
+WRONG = {
+    "without -binary": (("openssl", "cms", "-sign", "-in", "head"), "not for this head"),
+    "over the whole file": (("openssl", "cms", "-sign", "-binary", "-in", "unsigned.bin"), "not for this head"),
+    "with -nodetach": (("openssl", "cms", "-sign", "-binary", "-nodetach", "-in", "head"), "has to be detached"),
+    "with -noattr": (("openssl", "cms", "-sign", "-binary", "-noattr", "-in", "head"), "no signed attributes"),
+    "no CMS": (("cp", "notes.md"), "not a CMS SignedData in DER: it cannot be read as one"),
+    "another structure": (("openssl", "x509", "-in", "keys/signer.pem"), "not a CMS SignedData in DER"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_who_attaches_what_was_signed_wrongly_is_told_how_to_sign(cli, desk, name):
+    command, words = WRONG[name]
+    cli("build", "SPEC.toml", "-o", "unsigned.bin", "--quiet")
+    cli("extract", "unsigned.bin", "--head", "-o", "head")
+    signer = ["-signer", "keys/signer.pem", "-inkey", "keys/signer.key"] if "cms" in command else []
+    end = ["sig.der"] if command[0] == "cp" else [*signer, "-outform", "DER", "-out", "sig.der"]
+    subprocess.run([*command, *end], check=True, capture_output=True)
+    before = Path("unsigned.bin").read_bytes()
+    result = cli("sign", "unsigned.bin", "--attach", "sig.der")
+    assert result.code == 3
+    fault, advice = result.err.splitlines()
+    assert fault.startswith("bundlekit: unsigned.bin: nothing was added, and the bundle is as it was: ")
+    assert words in fault
+    for stray in ("again from", "Remove", "ParseError", "kind:"):
+        assert stray not in result.err
+    assert Path("unsigned.bin").read_bytes() == before
+
+    extract, sign = re.findall("`(.+?)`", advice)
+    assert cli(*shlex.split(extract)[1:]).code == 0
+    said = shlex.split(sign)
+    for option, file in (("-signer", "keys/signer.pem"), ("-inkey", "keys/signer.key")):
+        said[said.index(option) + 1] = file
+    subprocess.run(said, check=True, capture_output=True)
+    assert cli("sign", "unsigned.bin", "--attach", "sig.der").code == 0
+    assert cli("check", "unsigned.bin", *TRUST).code == 0
+
+
+def test_a_signature_in_pem_is_told_how_to_become_der(cli, desk):
+    cli("build", "SPEC.toml", "-o", "unsigned.bin", "--quiet")
+    cli("extract", "unsigned.bin", "--head", "-o", "head")
+    pair = ["-signer", "keys/signer.pem", "-inkey", "keys/signer.key"]
+    openssl("-sign", "-in", "head", *pair, "-outform", "PEM", "-out", "my sig")
+    result = cli("sign", "unsigned.bin", "--attach", "my sig")
+    command = re.findall("`(openssl.+?)`", result.err)[-1]
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    assert cli("sign", "unsigned.bin", "--attach", "my sig.der").code == 0
 
 
 def test_what_could_not_be_judged_says_what_to_do(cli, desk):

@@ -1,6 +1,7 @@
 """The CMS profile: every departure is refused by its name. The blobs are written by asn1crypto."""
 
 import hashlib
+import re
 
 import pytest
 from asn1crypto import cms, core
@@ -208,6 +209,17 @@ def test_what_is_no_signature(blob):
     assert rules(evidence) == [MALFORMED]
     assert evidence.problems[0].where == evidence.where
     assert evidence.intact is None
+
+
+def test_no_words_of_a_library_get_into_a_message():
+    """They are about its own code (ParseError { kind: … }), and change with its version."""
+    blob = made()
+    damaged = [blob[:size] for size in range(len(blob))]
+    damaged += [blob[:at] + bytes([blob[at] ^ bit]) + blob[at + 1 :] for at in range(len(blob)) for bit in (1, 0x20)]
+    said = {problem.message for one in damaged for problem in judge(one, pki.anchors(pki.root())).problems}
+    assert len(said) > 10
+    foreign = [one for one in said if re.search(r"Error|parsing|kind:|[{}]|value:", one)]
+    assert foreign == []
 
 
 def test_a_signature_over_the_limit_is_refused():
