@@ -46,6 +46,8 @@ def build(
     if source is None or output is None:
         raise click.UsageError("ADVISORY.toml and --output are needed (or --example)")
     made = advisory.load(source)
-    advisory.build(made, output, load_signers(keys, certs, ask=common.ask_passphrase, pss=pss))
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
+    advisory.build(made, output, signers)
+    common.say_who_signs_alone(keys, signers)
     click.echo(f"{output}: advisories for {escape(made.product)}, serial {made.serial}, until {made.until}")
     return 0

@@ -63,6 +63,7 @@ def command(
     common.refuse_to_overwrite(output, *draft.files)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
+    common.say_who_signs_alone(keys, signers)
     if not quiet:
         signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
         click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes, {signed}")

@@ -19,12 +19,14 @@ from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
+from bundlekit.report.escape import escape
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from bundlekit.authoring.sign import Signer
     from bundlekit.integrity import Progress
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.finding import Verdict
@@ -165,6 +167,17 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
+    """A line for each key that signed without its certificate, which may have been forgotten."""
+    for path, signer in zip(keys, signers, strict=True):
+        if not signer.certificates:
+            click.echo(
+                f"{escape(str(path))}: signed without a certificate, so this signature counts only for those who pin "
+                "this key; --cert adds the certificate",
+                err=True,
+            )
 
 
 def ask_passphrase(path: Path) -> bytes:

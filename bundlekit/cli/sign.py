@@ -71,8 +71,9 @@ def command(
                 f"`openssl cms -cmsout -inform PEM -in {name} -outform DER -out {der}`.",
             )
         _say("signed by", attach(bundle, blob, at=now, replace=replace))
-    for signer in signers:
+    for key, signer in zip(keys, signers, strict=True):
         _say("signed by", sign(bundle, signer, at=now, replace=replace))
+        common.say_who_signs_alone([key], [signer])
     return 0
 
 

@@ -283,6 +283,32 @@ def test_sign_shows_what_is_signed(cli, desk):
     assert cli("check", "unsigned.bin", *TRUST).code == 0
 
 
+ALONE = (
+    "keys/signer.key: signed without a certificate, so this signature counts only for those who pin this key; "
+    "--cert adds the certificate\n"
+)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("sign", "unsigned.bin"),
+        ("build", "SPEC.toml", "-o", "x"),
+        ("build", "SPEC.toml", "-o", "x", "--quiet"),
+        ("advisory", "build", "ADVISORY.toml", "-o", "x"),
+    ],
+    ids=" ".join,
+)
+def test_who_forgets_the_certificate_is_told_for_whom_the_signature_counts(cli, desk, verb):
+    cli("build", "SPEC.toml", "-o", "unsigned.bin")
+    Path("ADVISORY.toml").write_text(cli("advisory", "build", "--example").out)
+    result = cli(*verb, "--key", "keys/signer.key")
+    assert (result.code, result.err) == (0, ALONE)
+    cli("build", "SPEC.toml", "-o", "unsigned.bin")
+    assert cli(*verb, *SIGN).err == ""
+    assert cli("sign", "unsigned.bin", "--key", "keys/missing.key").err.count("pin") == 0
+
+
 def test_a_signature_made_by_openssl_is_attached(cli, desk):
     cli("build", "SPEC.toml", "-o", "unsigned.bin", "--quiet")
     assert cli("extract", "unsigned.bin", "--head", "-o", "head").code == 0
