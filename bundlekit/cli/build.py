@@ -48,7 +48,9 @@ def command(
 ) -> int:
     """Build an update.bin from a SPEC.toml, and sign it if keys are given.
 
-    The same inputs give the same bytes. The bundle appears under its name only when it is whole and signed.
+    The same inputs always give the same head and payload. Signatures are the same with the same keys, too, but
+    those of ML-DSA keys and of RSA-PSS (--pss) hold fresh randomness. The bundle appears under its name only when
+    it is whole and signed.
     """
     if example:
         click.echo({"spec": SPEC_EXAMPLE, "matrix": MATRIX_EXAMPLE}[example], nl=False)

@@ -45,6 +45,28 @@ def test_building_twice_gives_the_same_bytes(cli, desk):
     assert Path("again.bin").read_bytes() == Path("update.bin").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "options", "same"),
+    [("rsa-3072", [], True), ("rsa-3072", ["--pss"], False), ("ml-dsa-65", [], False), ("ed25519", [], True)],
+    ids=str,
+)
+def test_building_twice_gives_the_same_bytes_but_for_signatures_with_randomness(cli, desk, algorithm, options, same):
+    cli("keygen", "other", "--algorithm", algorithm)
+    certificate = ["--cert", "other/signer.pem"] if Path("other/signer.pem").exists() else []
+    for name in ("one", "two"):
+        signed = cli("build", "SPEC.toml", "-o", name, "--key", "other/signer.key", *certificate, *options)
+        assert signed.code == 0, signed
+        assert cli("extract", name, "--head", "-o", f"{name}.head").code == 0
+    assert Path("one.head").read_bytes() == Path("two.head").read_bytes()
+    assert (Path("one").read_bytes() == Path("two").read_bytes()) is same
+
+
+def test_the_help_of_build_promises_no_more_than_that(cli):
+    said = " ".join(cli("build", "--help").out.split())
+    assert "The same inputs always give the same head and payload." in said
+    assert "those of ML-DSA keys and of RSA-PSS (--pss) hold fresh randomness" in said
+
+
 def test_without_trust_nothing_is_accepted(cli, desk):
     result = cli("check", "update.bin")
     assert result.code == 3
