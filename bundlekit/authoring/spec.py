@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -28,6 +29,9 @@ from bundlekit.model.manifest import (
 )
 from bundlekit.model.matrix import Matrix
 from bundlekit.model.primitives import Count, Frozen, Key, Name, Strict, Text, VersionText
+
+if TYPE_CHECKING:
+    from bundlekit.model.bundle import Problem
 
 PLACEHOLDER: Final = "sha256:" + 64 * "0"
 """Stands for digests until the files are read; of the same length, so that the layout is known before."""
@@ -106,9 +110,22 @@ def load(path: Path) -> Draft:
     files: list[Path] = []
     manifest = _load(path, files)
     # What `bundlekit check` would refuse in the bundle is refused here, while its author is at hand.
-    if wrong := [*contradictions(manifest), *(problem.message for problem in inconsistencies(manifest))]:
-        raise ConfigError("\n".join(f"{path}: {message}" for message in wrong))
+    wrong = [f"{path}: {message}" for message in contradictions(manifest)]
+    wrong += [placed(problem, path) for problem in inconsistencies(manifest)]
+    if wrong:
+        raise ConfigError("; ".join(message.rstrip(".") for message in wrong))
     return Draft(manifest=manifest, files=tuple(files))
+
+
+def placed(problem: Problem, path: Path) -> str:
+    """A problem of `inconsistencies` with the file and the key to mend; ``path`` is that of the SPEC.toml."""
+    field = str(problem.params["field"])
+    if "beside" in problem.params:
+        key = re.sub("^requirements", "requires", field)
+        return f"{path}: {key}{problem.message.removeprefix(f'Manifest, {field}')}"
+    matrix = config.load_toml(path).get("matrix")
+    fault = problem.message.removeprefix("Matrix, ").replace("Matrix entry", "entry", 1)
+    return f"{path.parent / matrix if matrix else path}: {fault}"
 
 
 def _load(path: Path, files: list[Path] | None) -> Manifest:

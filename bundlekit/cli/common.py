@@ -258,7 +258,12 @@ def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
 
     read = read_matrix(load_manifest(path, trust))
     if isinstance(read, Unreadable):
-        raise ConfigError(f"{path}: {read.problems[0].message}", next_step=f"bundlekit matrix lint {path}")
+        message = f"{path}: {read.problems[0].message}"
+        if path.suffix == ".toml":
+            from bundlekit.authoring.spec import placed
+
+            message = placed(read.problems[0], path)
+        raise ConfigError(message, next_step=f"bundlekit matrix lint {path}")
     return read
 
 

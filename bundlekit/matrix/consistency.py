@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.facts import quantity
-from bundlekit.matrix.read import Unreadable, inconsistent, read_matrix
+from bundlekit.matrix.read import Unreadable, beside_matrix, inconsistent, read_matrix
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
@@ -62,21 +62,21 @@ def _names(manifest: Manifest) -> Iterator[Problem]:
 
 def _conditions(manifest: Manifest) -> Iterator[Problem]:
     matrix = manifest.matrix
-    conditions: list[tuple[str, str, Condition]] = [(risk.id, "when", risk.when) for risk in matrix.risks]
-    conditions += [(stop.id, "when", stop.when) for stop in matrix.stops if stop.when is not None]
-    conditions += [("", "requirements", condition) for condition in manifest.requirements.facts]
-    for entry, field, condition in conditions:
+    conditions: list[tuple[str, Condition]] = [(risk.id, risk.when) for risk in matrix.risks]
+    conditions += [(stop.id, stop.when) for stop in matrix.stops if stop.when is not None]
+    conditions += [("", condition) for condition in manifest.requirements.facts]
+    for entry, condition in conditions:
         if condition.test in ("below", "at-least") and quantity(condition.value) is None:
-            yield inconsistent(
-                entry,
-                field,
-                f"{condition.value!r} cannot be compared; write '24 h', '12 GiB' or a dotted number such as '7.1'.",
-            )
+            fault = f"{condition.value!r} cannot be compared; write '24 h', '12 GiB' or a dotted number such as '7.1'."
+            if entry:
+                yield inconsistent(entry, "when", fault)
+            else:
+                yield beside_matrix(f"requirements.facts.{condition.fact}", fault)
     if (tool := manifest.requirements.tool) is not None:
         try:
             scheme_named("pep440").parse(tool)
         except VersionError as why:
-            yield inconsistent("", "requirements", f"the version of the tool cannot be read: {why}")
+            yield beside_matrix("requirements.tool", str(why))
 
 
 def _aliases(manifest: Manifest) -> Iterator[Problem]:

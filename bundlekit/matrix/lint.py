@@ -169,7 +169,7 @@ def lint(
             rule=problem.rule,
             severity="error",
             message=problem.message,
-            next="Correct the entry and build the bundle again.",
+            next="Correct it and build the bundle again.",
             entry=problem.subject,
         )
         for problem in inconsistencies(manifest)

@@ -123,6 +123,12 @@ def inconsistent(entry: str, field: str, message: str) -> Problem:
     return Problem(rule=RULE, message=f"{place}: {message}", subject=entry, params={"entry": entry, "field": field})
 
 
+def beside_matrix(field: str, message: str) -> Problem:
+    """A fault of what the matrix is read with: a field of the manifest around it, and what is wrong with it."""
+    params: dict[str, str | int] = {"entry": "", "field": field, "beside": "matrix"}
+    return Problem(rule=RULE, message=f"Manifest, {field}: {message}", params=params)
+
+
 def lead_component(manifest: Manifest) -> Component | None:
     """The component that the matrix is about: the appliance, else the one with the bundle's own version."""
     by_name = {component.name: component for component in manifest.components}
@@ -136,15 +142,22 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     lead = lead_component(manifest)
     if lead is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
-        return Unreadable(problems=(inconsistent("", "components", fault),))
+        return Unreadable(problems=(beside_matrix("components", fault),))
     try:
         scheme = in_order = scheme_named(manifest.scheme, matrix.scheme)
+    except VersionError as why:
+        return Unreadable(problems=(inconsistent("", "scheme", str(why)),))
+    try:
+        scheme.parse(manifest.version)
+    except VersionError as why:
+        return Unreadable(problems=(beside_matrix("version", str(why)),))
+    try:
         if matrix.order == "listed":
             # What the list does not have yet came after all that it has.
             in_order = in_listed_order(scheme, (*matrix.releases, manifest.version))
-        own = in_order.parse(manifest.version)
     except VersionError as why:
-        return Unreadable(problems=(inconsistent("", "scheme", str(why)),))
+        return Unreadable(problems=(inconsistent("", "releases", str(why)),))
+    own = in_order.parse(manifest.version)
     aliases = {alias.alias: alias.version for alias in matrix.aliases}
     parsers: dict[str, Callable[[str], Version]] = {}
     problems: list[Problem] = []
@@ -156,9 +169,10 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         return _at("versions", parse_range, entry.versions, parse)
 
     def component(entry: Component) -> tuple[str, Version]:
-        own_scheme = _at("components", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
+        place = f"components.{entry.name}"
+        own_scheme = _at(f"{place}.scheme", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
         parsers[entry.name] = parse if entry is lead else own_scheme.parse
-        return entry.name, _at("components", parsers[entry.name], entry.version)
+        return entry.name, _at(f"{place}.version", parsers[entry.name], entry.version)
 
     def source(entry: Source) -> ReadSource:
         denied = frozenset(_at("except", parse, text) for text in entry.except_)
@@ -186,10 +200,10 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         old, new = (_at(name, parse_range, getattr(entry, name), parse) for name in ("old", "new"))
         return ReadSkew(entry=entry, old=old, new=new)
 
-    carried = dict(_each(manifest.components, component, problems))
+    carried = dict(_each(manifest.components, component, problems, lambda _, field, why: beside_matrix(field, why)))
     if lead.scheme not in (None, manifest.scheme) or carried.get(lead.name) != own:
         fault = f"{lead.name} has to have the version and the scheme of the bundle, {own} ({manifest.scheme})."
-        problems.append(inconsistent("", "components", fault))
+        problems.append(beside_matrix(f"components.{lead.name}", fault))
     known = frozenset(_each(matrix.releases, lambda text: _at("releases", parse, text), problems))
     latest_by_prefix = _latest_by_prefix(sorted((*known, own)))
     _each(matrix.aliases, lambda alias: _at("aliases", in_order.parse, alias.version), problems)
@@ -245,12 +259,17 @@ def _at(field: str, read: Callable[..., A], *arguments: object) -> A:
         raise _FieldError(field, why) from None
 
 
-def _each(entries: Iterable[A], read: Callable[[A], B], problems: list[Problem]) -> tuple[B, ...]:
+def _each(
+    entries: Iterable[A],
+    read: Callable[[A], B],
+    problems: list[Problem],
+    problem: Callable[[str, str, str], Problem] = inconsistent,
+) -> tuple[B, ...]:
     """What ``read`` makes of each entry; those it cannot read become problems instead."""
     results = []
     for entry in entries:
         try:
             results.append(read(entry))
         except _FieldError as why:
-            problems.append(inconsistent(getattr(entry, "id", ""), why.field, str(why)))
+            problems.append(problem(getattr(entry, "id", ""), why.field, str(why)))
     return tuple(results)

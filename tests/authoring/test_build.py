@@ -100,6 +100,38 @@ def test_mistakes_in_a_spec_are_named(spec, tmp_path, old, new, message):
     assert not (tmp_path / "update.bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("SPEC.toml", 'scheme   = "dotted"', 'scheme = "semver"', "SPEC.toml: version: '5.40.00' is not a version of"),
+        ("SPEC.toml", 'scheme   = "dotted"', 'scheme = "declared"', "matrix.toml: scheme: The version scheme is 'decl"),
+        ("SPEC.toml", 'version = "3.4.0"', 'version = "new"', "SPEC.toml: components.storage.version: 'new' is not a"),
+        ("SPEC.toml", 'version = "5.40.00"\nfile', 'version = "5.4"\nfile', "SPEC.toml: components.appliance: appli"),
+        ("SPEC.toml", '"< 24 h"', '"< soon"', "SPEC.toml: requires.facts.backup.age: 'soon' cannot be compared"),
+        ("SPEC.toml", 'tool  = "0.1"', 'tool = "new"', "SPEC.toml: requires.tool: 'new' is not a version of the sch"),
+        ("matrix.toml", 'via      = "5.30.02"', 'via = "5.x"', "matrix.toml: entry 'key-2027', via: '5.x' is not a v"),
+        ("matrix.toml", '"5.32.01"]', '"5.32.x"]', "matrix.toml: releases: '5.32.x' is not a version of the sche"),
+    ],
+)
+def test_a_fault_is_named_with_the_file_and_the_key_to_mend(spec, name, old, new, message):
+    edit(spec.with_name(name), old, new)
+    with pytest.raises(ConfigError) as caught:
+        load(spec)
+    assert str(caught.value).startswith(f"{spec.parent}/{message}")
+
+
+def test_faults_that_are_found_at_once_are_on_one_line(spec):
+    edit(spec, 'models   = ["im-100", "im-200"]', 'models = ["im-100", "im-200", "im-200"]')
+    edit(spec, '"< 24 h"', '"< soon"')
+    edit(spec.with_name("matrix.toml"), 'via      = "5.32.01"', 'via = "5.x"')
+    with pytest.raises(ConfigError) as caught:
+        load(spec)
+    named = [one.partition(": ")[0] for one in str(caught.value).split("; ") if one.startswith("/")]
+    assert named == [str(spec), str(spec), str(spec.with_name("matrix.toml"))]
+    assert "\n" not in str(caught.value)
+    assert ".;" not in str(caught.value)
+
+
 def test_a_file_that_changes_its_size_meanwhile_builds_nothing(spec, tmp_path):
     for size in (1024 * 1024 - 1, 1024 * 1024 + 1):
         draft = load(spec)

@@ -173,3 +173,20 @@ def test_every_verb_of_the_group_is_helped_with(cli):
     assert set(matrix.command.commands) >= {"show", "lint", "diff"}
     for verb in ("show", "lint", "diff"):
         assert "Exit codes" in cli("matrix", verb, "--help").out or "Example" in cli("matrix", verb, "--help").out
+
+
+def test_what_is_wrong_is_named_with_its_file_also_where_nothing_is_built(cli, ship):
+    ship("5.40.00", MATRIX)
+    for old, new, says in (
+        ('via = "5.30.02"', 'via = "5.x"', "5.40.00.matrix.toml: entry 'key-2027', via: '5.x' is not a version"),
+        ('via = "5.x"', 'via = "5.30.02"', ""),
+    ):
+        file = Path("5.40.00.matrix.toml")
+        file.write_text(file.read_text().replace(old, new))
+        assert says in cli("matrix", "show", "5.40.00.toml").err
+    spec = Path("5.40.00.toml")
+    spec.write_text(spec.read_text().replace('"dotted"', '"semver"'))
+    assert "5.40.00.toml: version: '5.40.00' is not a version" in cli("matrix", "show", "5.40.00.toml").err
+    result = cli("build", "5.40.00.toml", "-o", "x")
+    assert result.err.startswith("bundlekit: 5.40.00.toml: version: '5.40.00' is not a version of the scheme semver")
+    assert "\\u000a" not in result.err

@@ -106,36 +106,41 @@ FAULTS_OF_THE_BUNDLE = {
     ),
     "its own version in its scheme": (
         {"version": "5.x", "components": (component("appliance", "5.x"),)},
-        "scheme",
-        "'5.x' is not a version of the scheme dotted",
+        "version",
+        "Manifest, version: '5.x' is not a version of the scheme dotted",
     ),
     "no declaration": ({"scheme": "declared"}, "scheme", "does not declare one"),
     "the appliance has another version": (
         {"components": (component("appliance", "5.40.01"),)},
-        "components",
+        "components.appliance",
         "appliance has to have the version and the scheme of the bundle",
     ),
     "the appliance has another scheme": (
         {"components": (component("appliance", "5.40.00", scheme="pep440"),)},
-        "components",
+        "components.appliance",
         "appliance has to have the version and the scheme of the bundle",
     ),
     "a component's version": (
         {"components": (component("appliance", "5.40.00"), component("storage", "three"))},
-        "components",
+        "components.storage.version",
         "'three' is not a version",
     ),
     "a component's scheme": (
         {"components": (component("appliance", "5.40.00"), component("storage", "3", scheme="declared"))},
-        "components",
+        "components.storage.scheme",
         "does not declare one",
     ),
     "requirement without a unit": (
         {"requirements": {"facts": [{"fact": "age", "test": "below", "value": "soon"}]}},
-        "requirements",
+        "requirements.facts.age",
         "'soon' cannot be compared",
     ),
-    "requirement of a tool": ({"requirements": {"tool": "new"}}, "requirements", "'new' is not a version"),
+    "requirement of a tool": ({"requirements": {"tool": "new"}}, "requirements.tool", "'new' is not a version"),
+    "a release in another scheme than the list of them": (
+        {"matrix": {"order": "listed", "releases": ["5.x"], "aliases": {}}},
+        "releases",
+        "Matrix, releases: '5.x' is not a version",
+    ),
 }
 
 
