@@ -6,6 +6,7 @@ one bundle, from a file that the operator names (``bundlekit explain waivers``).
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final
 
 from bundlekit.checks.authenticity import vouched
@@ -108,4 +109,28 @@ def matrix_lint(case: Case) -> Answer:
     ]
 
 
-RULES: Final = (extension_not_understood, impact_not_said, matrix_lint)
+@rule(
+    "house",
+    severity="warning",
+    cause="house-rule",
+    remedy="Correct the clock; or `released` in the SPEC, and build again; or judge for the day of the release (--at).",
+    see="manifest",
+)
+def released_in_future(case: Case) -> Answer:
+    """The release date is more than a day after the time used.
+
+    The date orders releases: every version that comes out until then counts as older than this one, and may not
+    be installed over it (`back-in-time`). Either the date is a slip of the pen, or the clock is wrong. A day is
+    left for those whose day begins earlier than in UTC.
+    """
+    manifest = case.bundle.manifest
+    if manifest is None:
+        return NO_MANIFEST
+    now = dt.date.fromisoformat(case.question.at[: len("2026-11-23")])
+    if manifest.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
+        return ()
+    message = f"the bundle says that it was released on {manifest.released}, and the time used is {now}"
+    return [Fault(message=message, params={"released": manifest.released, "at": str(now)})]
+
+
+RULES: Final = (extension_not_understood, impact_not_said, matrix_lint, released_in_future)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.checks.house import matrix_lint
+from bundlekit.checks.house import matrix_lint, released_in_future
 from bundlekit.checks.rule import Case
 from bundlekit.layout import reader
 from bundlekit.model.evidence import Evidence, SignatureEvidence
@@ -44,3 +44,25 @@ def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
     )
     said = [fault for fault in faults if fault.params["lint"] == "source-cannot-verify"]
     assert {version for fault in said for version in ("5.20.00", "5.30.02") if version in fault.subject} == stranded
+
+
+@pytest.mark.parametrize(
+    ("released", "at", "late"),
+    [
+        ("2062-11-23", forge.AT, True),
+        ("2026-12-03", "2026-12-01T23:59:59Z", True),
+        ("2026-12-02", "2026-12-01T00:00:00Z", False),  # somewhere that day has begun
+        ("2026-11-23", forge.AT, False),
+        ("2026-12-03", "2026-12-02T00:00:00Z", False),
+        ("9999-12-31", "9999-12-31T12:00:00Z", False),
+        ("2026-02-31", forge.AT, False),
+    ],
+)
+def test_a_release_of_a_day_that_is_to_come_is_named(released, at, late):
+    bundle = reader.read(BytesSource(forge.good()))
+    bundle = replace(bundle, manifest=replace(bundle.manifest, released=released))
+    faults = released_in_future.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
+    assert len(faults) == late
+    for fault in faults:
+        assert f"released on {released}, and the time used is {at[:10]}" in fault.message
+        assert fault.params == {"released": released, "at": at[:10]}
