@@ -19,8 +19,9 @@ MAX_WORK: Final = 200_000
 
 NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
 
-SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown"}
-"""The first is a rule by itself; the second is for whoever has other bundles at hand."""
+SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
+"""The first is a rule by itself; the second is for whoever has other bundles at hand, the third for whoever types names
+of keys: here they come from a trust.toml, which may know signers that a matrix need not."""
 
 
 @rule(

@@ -19,6 +19,7 @@ from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import models_apart, versions_named
+from bundlekit.mistakes import nearest
 from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
 
@@ -196,6 +197,8 @@ def lint(
         )
         if signers is None and read.trusted_keys:
             not_run[source_cannot_verify.name] = "it is not known which keys sign the bundle (--signed-by)"
+        if signers is not None and not read.trusted_keys:
+            not_run[source_cannot_verify.name] = "the matrix does not say which keys releases trust (trusted-keys)"
         found += [_finding(rule, said) for rule in LINTS for said in rule.run(ground)]
     refusing = ("error", "warning") if strict else ("error",)
     return LintReport(
@@ -416,6 +419,19 @@ def source_cannot_verify(ground: Ground) -> Iterator[Said]:
         )
 
 
+@_lint("warning", "Correct the name (--signed-by), or say in `trusted-keys` from which release on the key is trusted.")
+def unknown_key(ground: Ground) -> Iterator[Said]:
+    """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys`.
+
+    Most likely the name is misspelt, and then nothing that `source-cannot-verify` says can be relied on.
+    """
+    known = {name for _, names in ground.read.trusted_keys for name in names}
+    for name in sorted((ground.signers or frozenset()) - known) if known else ():
+        hint = nearest(name, known)
+        end = "" if hint.endswith("?") else "."
+        yield Said(f"No release trusts a key named {name!r}{hint}{end}", name)
+
+
 def _trusted(read: ReadMatrix, version: Version) -> frozenset[str] | None:
     """The names of the keys that a release trusts; None if the matrix does not say."""
     earlier = [keys for since, keys in read.trusted_keys if since <= version]
@@ -595,6 +611,7 @@ LINTS: Final = (
     no_way_in,
     stop_blocked,
     source_cannot_verify,
+    unknown_key,
     own_version_contradicted,
     no_compatible_partner,
     unused_entry,

@@ -72,6 +72,7 @@ def test_wednesday_keys_are_rotated_through_a_bridge_release(cli, ship):
     assert (result.code, rules(result)) == (1, ["source-cannot-verify"])
     assert "5.20.00 trusts release-2019, and the bundle is signed by release-2027" in result.out
     assert "add a [[stop]] via 5.30.02" in result.out
+    assert "No release trusts a key named 'release-27'; did you mean" in cli(*ask[:-1], "release-27").out
 
     stop = table("stop", id="key-2027", versions="<5.30.02", via="5.30.02", reason="It brings the key of 2027.")
     ship("5.40.00", known + stop, signer="keys2027/signer")

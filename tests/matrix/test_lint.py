@@ -234,7 +234,7 @@ def test_strict_refuses_for_a_warning_and_not_for_an_info():
 
 def test_every_rule_is_told_to_people_and_tried_here():
     tried = {rule for _, expected in ROWS.values() for rule, *_ in expected}
-    elsewhere = {"source-cannot-verify", "risk-reworded"}
+    elsewhere = {"source-cannot-verify", "unknown-key", "risk-reworded"}
     assert {rule.name for rule in LINTS} <= tried | elsewhere
     assert len({rule.name for rule in LINTS}) == len(LINTS)
     for rule in LINTS:
@@ -257,7 +257,7 @@ KEYS = {"trusted_keys": {"5.20.00": ["release-2019"], "5.30.02": ["release-2019"
 )
 def test_who_cannot_verify_the_signature_is_named(signers, expected):
     report = lint(bundle(**KEYS), at=AT, signers=signers)
-    assert [(one.rule, one.subject, one.entry) for one in report.findings] == [
+    assert [(one.rule, one.subject, one.entry) for one in report.findings if one.rule != "unknown-key"] == [
         ("source-cannot-verify", version, "rolling") for version in expected
     ]
     if len(expected) == 2:
@@ -272,6 +272,28 @@ def test_a_bridge_release_as_a_stop_lets_everybody_verify():
 def test_who_signs_is_asked_for_only_where_it_matters():
     assert "source-cannot-verify" in lint(bundle(**KEYS), at=AT).not_run
     assert lint(bundle(), at=AT).not_run == {}
+    assert "trusted-keys" in lint(bundle(), at=AT, signers=["release-2027"]).not_run["source-cannot-verify"]
+    assert lint(bundle(**KEYS), at=AT, signers=["release-2027"]).not_run == {}
+
+
+KNOWN = "; known are release-2019, release-2027."
+
+
+@pytest.mark.parametrize(
+    ("signers", "expected"),
+    [
+        (["release-2072"], {"release-2072": "; did you mean 'release-2027'?"}),
+        (["release-2027", "neu"], {"neu": KNOWN}),
+        (["b", "a"], {"a": KNOWN, "b": KNOWN}),
+        (["release-2019", "release-2027"], {}),
+    ],
+    ids=str,
+)
+def test_a_signer_whom_no_release_trusts_is_probably_a_slip_of_the_pen(signers, expected):
+    found = [one for one in lint(bundle(**KEYS), at=AT, signers=signers).findings if one.rule == "unknown-key"]
+    assert [(one.severity, one.subject, one.message) for one in found] == [
+        ("warning", name, f"No release trusts a key named {name!r}{end}") for name, end in expected.items()
+    ]
 
 
 # --- against other bundles ---
