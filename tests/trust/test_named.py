@@ -218,7 +218,7 @@ def test_time_now_and_released(desk):
         common="Anna", leaf=signer(common="Anna", start=pki.NOW.replace(year=2027), end=pki.NOW.replace(year=2028))
     )
     report = check(trust(desk, 'time = "released"'), bundle(early, released="2027-12-01"))
-    assert rules(report) == ["signer-not-yet-valid"]
+    assert rules(report) == ["signer-not-yet-valid", "released-in-future"]
 
 
 def test_denied_is_denied_whatever_the_release_date(desk):
