@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bundlekit.errors import VersionError
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 MAX_NAMED: Final = 8
 """Versions that one sentence names."""
 
+MAX_FOUND: Final = 1000
+"""Findings of one rule after which it stops: a matrix can be made to have a hundred thousand."""
+
 ON_PURPOSE: Final = "if it is left behind on purpose,"
 
 
@@ -52,7 +56,7 @@ class LintFinding(Frozen, frozen=True, kw_only=True):
 class LintReport(Frozen, frozen=True, kw_only=True):
     """The lint of one release's matrix: ``against`` are the versions of the other bundles that were given.
 
-    ``not_run`` says which rules could not be applied, and why.
+    ``not_run`` says which rules could not be applied, or not to their end, and why.
     """
 
     schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"
@@ -199,7 +203,11 @@ def lint(
             not_run[source_cannot_verify.name] = "it is not known which keys sign the bundle (--signed-by)"
         if signers is not None and not read.trusted_keys:
             not_run[source_cannot_verify.name] = "the matrix does not say which keys releases trust (trusted-keys)"
-        found += [_finding(rule, said) for rule in LINTS for said in rule.run(ground)]
+        for rule in LINTS:
+            said = list(islice(rule.run(ground), MAX_FOUND + 1))
+            found += [_finding(rule, one) for one in said[:MAX_FOUND]]
+            if len(said) > MAX_FOUND:
+                not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
     refusing = ("error", "warning") if strict else ("error",)
     return LintReport(
         product=manifest.product,

@@ -548,3 +548,11 @@ def test_without_a_list_the_table_has_every_version_that_is_named():
     stop = {"id": "via", "versions": "<5.30.02", "via": "5.30.02"}
     rows = table(read_matrix(bundle(releases=[], from_=[source], stop=[stop]))).rows
     assert [row.source for row in rows] == ["5.20.00", "5.30.02", "5.40.00"]
+
+
+def test_a_rule_stops_when_it_has_said_enough(monkeypatch):
+    monkeypatch.setattr("bundlekit.matrix.lint.MAX_FOUND", 3)
+    versions = [f"5.{number}.00" for number in range(10, 20)]
+    report = lint(manifest({"releases": versions, "from": [{"id": "a", "versions": "5.10.00"}]}), at="2026-12-01")
+    assert [one.rule for one in report.findings].count("stranded-version") == 3
+    assert report.not_run == {"stranded-version, after 3 findings": "these are enough to begin with"}
