@@ -60,8 +60,9 @@ class Controller:
     ``watch`` is told each record as it becomes durable, ``known`` at a resume those that were there before, and
     ``progress`` the bytes of the bundle that are checked.
     ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
-    All methods raise PairBusyError where another controller has the pair, JournalError where the journal
-    cannot be used, and JournalDamagedError where it is not what was written.
+    All methods raise StateFolderError where nothing may be begun from ``folder``, PairBusyError where another
+    controller has the pair, JournalError where the journal cannot be used, and JournalDamagedError where it is
+    not what was written.
     """
 
     def __init__(

@@ -210,6 +210,10 @@ class JournalError(BundlekitError):
     """The journal cannot be read or written now; nothing was started that it does not know of."""
 
 
+class StateFolderError(JournalError):
+    """The folder of the journal cannot be used, or is not its owner's alone: nothing is begun from it."""
+
+
 class JournalDamagedError(JournalError):
     """The journal's records contradict one another or their hash chain."""
 

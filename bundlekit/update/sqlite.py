@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from bundlekit.update.records import (
     JournalDamagedError,
     JournalError,
     Record,
+    StateFolderError,
     decode,
     encode,
 )
@@ -49,6 +51,8 @@ MIGRATIONS: Final = (
 GENESIS: Final = "0" * 64
 """What stands for the hash before the first record."""
 
+NAME_ANOTHER: Final = "Name a folder of your own with --state-dir."
+
 BUSY_SECONDS: Final = 5.0
 """How long a write waits for another process that reads or writes the file."""
 
@@ -56,7 +60,7 @@ BUSY_SECONDS: Final = 5.0
 class SqliteJournal:
     """A journal in ``folder`` (made with mode 0700 where it is not there).
 
-    Raises JournalError if the folder is a link, belongs to somebody else or lets others in, and
+    Raises StateFolderError if the folder is a link, belongs to somebody else or lets others in, and
     JournalDamagedError if the file is no journal. A file of an older schema is brought up to date.
     """
 
@@ -179,24 +183,43 @@ class SqliteJournal:
 
 
 def open_private_folder(folder: Path) -> None:
-    """Make or check a folder that only its owner can enter; raises JournalError."""
+    """Make or check a folder that only its owner can enter; raises StateFolderError."""
+    if has_private_folder(folder):
+        return
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise JournalError(
-            f"{folder} cannot be used as state folder: {error.strerror}.",
-            next_step="Name a real folder of your own with --state-dir.",
-        ) from error
+        raise _unusable(folder, error) from error
+    has_private_folder(folder)  # somebody else may have made it meanwhile
+
+
+def has_private_folder(folder: Path) -> bool:
+    """Whether the folder is there; makes none. Raises StateFolderError for one that is not its owner's alone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unusable(folder, error) from error
     try:
         status = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        raise JournalError(
-            f"{folder} belongs to somebody else or lets others in.",
-            next_step=f"Make it yours alone: chmod 700 {folder}.",
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid():
+        raise StateFolderError(f"The state folder {folder} belongs to somebody else.", next_step=NAME_ANOTHER)
+    if mode & stat.S_ISVTX:  # nobody is told to close a folder like /tmp
+        raise StateFolderError(f"The folder {folder} is shared with others (mode {mode:o}).", next_step=NAME_ANOTHER)
+    if mode & 0o077:
+        raise StateFolderError(
+            f"The state folder {folder} lets others in (mode {mode:o}); it has to belong to its owner alone.",
+            next_step=f"chmod 700 {shlex.quote(str(folder))}",
         )
+    return True
+
+
+def _unusable(folder: Path, error: OSError) -> StateFolderError:
+    return StateFolderError(f"{folder} cannot be used as state folder: {error.strerror}.", next_step=NAME_ANOTHER)
 
 
 def _link(previous: str, pair: str, seq: int, body: str) -> str:

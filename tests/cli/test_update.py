@@ -53,6 +53,9 @@ class Room:
     def run(self, *options):
         return self.cli(*RUN, *options)
 
+    def plan(self, *options):
+        return self.cli(*("plan" if word == "run" else word for word in RUN), *options)
+
     def update(self, verb, *options):
         return self.cli("update", verb, "--pair", "pair-0", *STATE_DIR, *options)
 
@@ -478,7 +481,7 @@ def test_the_plan_is_shown_and_no_hook_but_describe_is_run(room):
         validate = prepare = apply = probe = verify = commit = revert = gate = cleanup = _never
 
     room.hooks = Describing()
-    result = room.cli(*("plan" if word == "run" else word for word in RUN))
+    result = room.plan()
     assert result.code == 0
     assert calls == ["storage", "active", "standby"]
     assert "  2. active (active, SN-active): 5.20.03 -> 5.40.00\n     -- commit point" in result.out
@@ -489,17 +492,17 @@ def test_the_plan_is_shown_and_no_hook_but_describe_is_run(room):
 
 def test_the_plan_says_why_the_pair_would_be_refused_now(room):
     room.pair.counter = 9
-    result = room.cli(*("plan" if word == "run" else word for word in RUN))
+    result = room.plan()
     assert result.code == 10
     assert "NOT NOW: describe of storage failed: state-changed: the state says counter 6" in result.out
-    as_json = room.cli(*("plan" if word == "run" else word for word in RUN), "--json")
+    as_json = room.plan("--json")
     assert json.loads(as_json.out.splitlines()[0])["targets"]["storage"]["new"] == "3.4.0"
 
 
 def test_the_plan_of_a_pair_on_hold_is_on_hold(room):
     room.faults(fault("apply", "storage", "F"))
     room.run()
-    assert room.cli(*("plan" if word == "run" else word for word in RUN)).code == 12
+    assert room.plan().code == 12
 
 
 def test_status_without_any_run(room):
@@ -606,10 +609,41 @@ def test_a_damaged_journal_is_for_people_and_still_exported(room):
 
 
 def test_a_state_folder_that_others_can_enter_is_not_used(room):
-    Path("state").mkdir(mode=0o755)
-    result = room.run()
-    assert result.code == 75
-    assert "chmod 700 state" in result.out
+    Path("state").mkdir()
+    Path("state").chmod(0o755)
+    for result in (room.run(), room.plan(), room.resume(), room.update("status"), room.update("cancel")):
+        assert (result.code, result.out) == (3, "")
+        assert "state folder state lets others in (mode 755); it has to belong to its owner alone" in result.err
+        assert "next: chmod 700 state\n" in result.err
+    assert not room.asked, "no hook was made"
+    assert not list(Path("state").iterdir())
+    Path("state").chmod(0o700)
+    assert room.plan().code == room.run().code == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Path("state").touch(), "Not a directory"),
+        (lambda: Path("state").symlink_to("."), "Not a directory"),
+        (lambda: (Path("state").mkdir(), Path("state").chmod(0o1777)), "is shared with others (mode 1777)"),
+    ],
+    ids=["file", "link", "like-tmp"],
+)
+def test_what_can_be_no_state_folder_is_met_by_the_plan_already(room, make, why):
+    """Nor is the operator told to close a folder that others live in, such as /tmp."""
+    make()
+    for result in (room.plan(), room.run()):
+        assert result.code == 3
+        assert why in result.err
+        assert "next: Name a folder of your own with --state-dir.\n" in result.err
+
+
+def test_a_state_folder_of_somebody_else_is_met_by_the_plan_already(room, monkeypatch):
+    Path("state").mkdir(mode=0o700)
+    monkeypatch.setattr("bundlekit.update.sqlite.os.geteuid", lambda: os.getuid() + 1)
+    result = room.plan()
+    assert (result.code, "belongs to somebody else" in result.err) == (3, True)
 
 
 # --- the command line ---------------------------------------------------------------------------------------

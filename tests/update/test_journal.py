@@ -23,6 +23,7 @@ from bundlekit.update.records import (
     JournalError,
     RevertDecided,
     Started,
+    StateFolderError,
     decode,
     encode,
 )
@@ -192,9 +193,18 @@ def wal_is_a_link(tmp_path):
     return journal_is_a_link(tmp_path, "journal.db-wal")
 
 
-@pytest.mark.parametrize("make", [link, open_to_others, a_file, journal_is_a_link, wal_is_a_link])
-def test_a_state_folder_that_is_not_ones_own_is_refused(tmp_path, make):
-    with pytest.raises(JournalError) as refused:
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (link, StateFolderError),
+        (open_to_others, StateFolderError),
+        (a_file, StateFolderError),
+        (journal_is_a_link, JournalError),
+        (wal_is_a_link, JournalError),
+    ],
+)
+def test_a_state_folder_that_is_not_ones_own_is_refused(tmp_path, make, error):
+    with pytest.raises(error) as refused:
         SqliteJournal(make(tmp_path))
     assert str(tmp_path) in refused.value.message
     assert not (tmp_path / "elsewhere").exists()

@@ -27,8 +27,16 @@ from bundlekit.update.journal import Journal, MemoryJournal
 from bundlekit.update.lock import PairBusyError
 from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
-from bundlekit.update.records import JournalDamagedError, JournalError, Outcome, Record, WayOut, Window
-from bundlekit.update.sqlite import FILE, SqliteJournal
+from bundlekit.update.records import (
+    JournalDamagedError,
+    JournalError,
+    Outcome,
+    Record,
+    StateFolderError,
+    WayOut,
+    Window,
+)
+from bundlekit.update.sqlite import FILE, SqliteJournal, has_private_folder
 from bundlekit.update.wiring import hooks_for
 
 if TYPE_CHECKING:
@@ -171,8 +179,11 @@ def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False)
 
 @contextmanager
 def journal(state_dir: Path) -> Iterator[Journal]:
-    """The journal, to be read; an empty one where there is none, for looking makes none."""
-    if not (state_dir / FILE).exists():
+    """The journal, to be read; an empty one where there is none, for looking makes none.
+
+    Raises StateFolderError where a run would: whoever only looks, or plans, learns of it before that.
+    """
+    if not has_private_folder(state_dir) or not (state_dir / FILE).exists():
         yield MemoryJournal()
         return
     found = SqliteJournal(state_dir)
@@ -227,6 +238,7 @@ def conclude(
 ) -> int:
     """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
 
+    Not so a state folder that cannot be used: there is nothing to wait for in it, and no run to speak of.
     ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run.
     """
     try:
@@ -240,6 +252,8 @@ def conclude(
             show(line.text for line in as_text.lines(error.report))
         on_hold = error.report.causes == ("on-hold",)
         outcome = Outcome(kind="on-hold" if on_hold else "rejected", pair=pair, why=_why(error), ha="as-before")
+    except StateFolderError:
+        raise
     except PairBusyError as error:
         outcome = Outcome(kind="busy", pair=pair, why=error.message)
     except JournalDamagedError as error:

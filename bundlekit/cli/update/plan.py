@@ -17,7 +17,8 @@ from bundlekit.update.records import Outcome
 
 EXAMPLES = """\b
 Example: bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
-Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 another run has it.
+Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 another run has it,
+2 usage, 3 could not be judged.
 """
 
 
