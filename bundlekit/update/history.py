@@ -208,6 +208,19 @@ class History:
             return f"the probe sees it {answer.kind}, the journal leads to {expected}"
         return ""
 
+    def differs(self, step: str) -> tuple[str, object, object] | None:
+        """Where what ``step`` describes itself as is not what the job says: of what, as it was said, as it is now."""
+        answer = self.tally("describe", step).settled
+        if answer is None or answer.kind != "ok":
+            return None
+        job, target = self.job, self.job.targets[step]
+        found: list[tuple[str, object, object]] = [("identity", target.identity, answer.identity)]
+        if step in job.groups()[0] or not job.repair or answer.version is not None:
+            found.append(("version", target.old, answer.version))  # what is half-written may not know its version
+        if job.counter_before is not None:
+            found.append(("counter", job.counter_before, answer.counter))
+        return next((one for one in found if one[1] != one[2]), None)
+
     def state(self, step: str) -> StepState:
         """What ``step`` is by its last probe, in the words an outcome uses."""
         answer = self.tally("probe", step).answer

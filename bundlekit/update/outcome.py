@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final, Literal
 
 from bundlekit.model.primitives import Frozen
@@ -76,11 +77,11 @@ def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
 
 def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]:
     """The steps that lead from here to *succeeded* or *healthy old*; rehearsal walks them."""
-    again = WayOut(verb="run")
+    clear, again = (WayOut(verb="clear"),), (WayOut(verb="run"),)
     if kind == "succeeded":
         return ()
     if kind in {"rejected", "cancelled", "reverted"}:
-        return (WayOut(verb="clear"), again) if hold else (again,)
+        return (*(clear if hold else ()), *_state_again(h), *again)
     images = tuple(
         WayOut(verb="reimage", step=step, version=target.new if _stays_new(h, step) else target.old)
         for step, target in h.job.targets.items()
@@ -88,7 +89,20 @@ def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]
     )
     if kind == "degraded" and _forward_only(h):
         return (*images, WayOut(verb="repair"))
-    return (*images, WayOut(verb="clear"), again)
+    return (*images, *clear, *_state_again(h, images), *again)
+
+
+def _state_again(h: History, images: tuple[WayOut, ...] = ()) -> tuple[WayOut, ...]:
+    """The step that brings STATE.json up to date, where a run from the one at hand could only end in *state-changed*.
+
+    That is where it was found stale, where it says that the pair is on hold, and where the run, or an image in
+    ``images``, leaves another version behind. The job of a repair was not made from a STATE.json at all.
+    """
+    job = h.job
+    left = {step: t.new if h.state(step) in {"new", "kept-new"} else t.old for step, t in job.targets.items()}
+    left |= {image.step: image.version for image in images}
+    changed = any(h.differs(step) or left[step] != target.old for step, target in job.targets.items())
+    return (WayOut(verb="state"),) if changed or job.hold or job.repair else ()
 
 
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
@@ -112,6 +126,20 @@ def _stays_new(h: History, step: str) -> bool:
 def _forward_only(h: History) -> bool:
     """Whether the pair can only go on to the new version, for a member is on it for good."""
     return h.committed or any(h.is_new(step) for step, t in h.job.targets.items() if t.role != "shared")
+
+
+class Names(Frozen, frozen=True, kw_only=True):
+    """The files of an update as its commands name them; the defaults stand for those that only the operator knows."""
+
+    plan: str = "PLAN.toml"
+    state: str = "STATE.json"
+
+    def quoted(self) -> dict[str, str]:
+        """The names as a shell takes them."""
+        return {"plan": shlex.quote(self.plan), "state": shlex.quote(self.state)}
+
+
+UNKNOWN: Final = Names()
 
 
 class Message(Frozen, frozen=True, kw_only=True):
@@ -146,20 +174,26 @@ STATES: Final[dict[StepState, str]] = {
     "partial": "half-written",
     "busy": "still busy with the change",
     "unknown": "not known: the probe could not say",
-    "untouched": "not looked at, not touched",
+    "untouched": "not probed, not changed",
 }
 
 WAYS_OUT: Final = {
     "run": "run the update again: bundlekit update run",
     "resume": "go on with the run: bundlekit update resume --pair {pair} --trust TRUST",
     "repair": "finish the pair: bundlekit update repair --pair {pair}",
+    "state": "write the state of the pair again: "
+    "bundlekit update state --plan {plan} --appliance {state} --pair {pair} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
     "reimage": "bring {step} to version {version} by re-imaging it",
 }
 
 
-def message(outcome: Outcome, plan: Plan | None = None) -> Message:
-    """What to tell a person about ``outcome``; ``plan`` adds the vendor's own words (its ``[say]``)."""
+def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) -> Message:
+    """What to tell a person about ``outcome``; ``plan`` adds the vendor's own words (its ``[say]``).
+
+    ``names`` are the files that the commands among the next steps are about.
+    """
+    files = names.quoted()
     return Message(
         headline=f"{outcome.kind}: {MEANINGS[outcome.kind]}" + (" The pair is on hold." if outcome.hold else ""),
         why=outcome.why,
@@ -173,7 +207,8 @@ def message(outcome: Outcome, plan: Plan | None = None) -> Message:
         ha=HA[outcome.ha],
         may_wait=_may_wait(outcome),
         next=tuple(
-            WAYS_OUT[way.verb].format(pair=outcome.pair, step=way.step, version=way.version) for way in outcome.way_out
+            WAYS_OUT[way.verb].format(pair=outcome.pair, step=way.step, version=way.version, **files)
+            for way in outcome.way_out
         ),
         call=(plan.say.get(outcome.kind, "") if plan else "") or _call(outcome),
         send=f"the case file: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"

@@ -12,7 +12,6 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import ANY, History, Tally
-from bundlekit.update.job import Job, Target
 from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move
 from bundlekit.update.outcome import conclude
 from bundlekit.update.plan import Verb, seconds
@@ -311,28 +310,18 @@ def _disagrees(h: History, move: Move) -> str:
     target = h.job.targets[move.step]
     if move.phase == "verify":
         return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    return _state_changed(h.job, target, answer, first=move.step in h.job.groups()[0]) or (
-        _short_of_space(h) if move.step == list(h.job.targets)[-1] else ""
-    )
+    return _unfit(h, move.step, answer) or (_short_of_space(h) if move.step == list(h.job.targets)[-1] else "")
 
 
-def _state_changed(job: Job, target: Target, answer: Answer, *, first: bool) -> str:
-    """Compare what a component says of itself with the state the job was made from, which is stale."""
-    found: list[tuple[str, object, object]] = [
-        ("identity", target.identity, answer.identity),
-    ]
-    if first or not job.repair or answer.version is not None:  # what is half-written may not know its version
-        found.append(("version", target.old, answer.version))
-    if job.counter_before is not None:
-        found.append(("counter", job.counter_before, answer.counter))
-    for name, said, now in found:
-        if said != now:
-            return (
-                f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
-            )
-    if answer.counter is not None and answer.counter > job.counter:
-        return f"its security counter is {answer.counter}, the bundle's only {job.counter}"
-    if first and not answer.reverts and target.old != target.new:
+def _unfit(h: History, step: str, answer: Answer) -> str:
+    """Why what a component says of itself does not suit the job, which was made from a state that may be stale."""
+    if differs := h.differs(step):
+        name, said, now = differs
+        return f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
+    if answer.counter is not None and answer.counter > h.job.counter:
+        return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
+    target = h.job.targets[step]
+    if step in h.job.groups()[0] and not answer.reverts and target.old != target.new:
         return "it cannot be reverted, which the plan promises"
     return ""
 

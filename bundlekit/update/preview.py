@@ -13,7 +13,7 @@ from bundlekit.update.executor import Engine
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job, Target
 from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.records import Answer
+from bundlekit.update.records import Answer, WayOut
 from bundlekit.update.rehearse import EmptyBundle, Sandbox, calm, rehearse
 from bundlekit.update.simulate import SimulatedPair
 from bundlekit.update.table import Row, table
@@ -27,7 +27,7 @@ class Preview(Frozen, frozen=True, kw_only=True):
 
     ``groups`` are the steps that have something to do; the commit point lies behind the first. ``minutes`` are
     the vendor's, forward and back (None: not said). ``ends`` is the single-fault table of this very job.
-    ``refused`` is why the pair, asked now, would not be touched; empty if it would.
+    ``refused`` is why the pair, asked now, would not be touched (empty if it would), ``way_out`` what to do then.
     """
 
     pair: str
@@ -41,10 +41,12 @@ class Preview(Frozen, frozen=True, kw_only=True):
     revert_minutes: int | None
     ends: tuple[Row, ...]
     refused: str = ""
+    way_out: tuple[WayOut, ...] = ()
 
 
 def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
     """Describe the pair through ``hooks``, compare, and rehearse ``job`` over a simulated one."""
+    refused, way_out = _refused(job, hooks, clock)
     return Preview(
         pair=job.pair,
         plan=job.plan.name,
@@ -56,7 +58,8 @@ def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
         minutes=job.minutes,
         revert_minutes=job.revert_minutes,
         ends=ends(job),
-        refused=_refused(job, hooks, clock),
+        refused=refused,
+        way_out=way_out,
     )
 
 
@@ -86,14 +89,14 @@ class _Describing(Hooks):
         return self._hooks.describe(request)
 
 
-def _refused(job: Job, hooks: Hooks, clock: Clock) -> str:
+def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[WayOut, ...]]:
     """Why the executor would turn this job away after its first look; it is asked, and cancelled after that."""
     if job.hold:
-        return f"the state says that the pair is on hold: {job.hold}"
+        return f"the state says that the pair is on hold: {job.hold}", ()
     describing = _Describing(hooks, len(job.targets))
     engine = Engine(journal=MemoryJournal(), hooks=describing, clock=clock, cancel=lambda: describing.done)
     outcome = engine.run(job, EmptyBundle(job.bundle_id))
-    return "" if outcome.kind == "cancelled" else outcome.why
+    return ("", ()) if outcome.kind == "cancelled" else (outcome.why, outcome.way_out)
 
 
 def lines(seen: Preview) -> Iterator[str]:

@@ -64,13 +64,13 @@ class Answer(Frozen, frozen=True, kw_only=True):
 
 
 StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]
-"""What a component is at the end, as probed; *untouched* where the run ended before the first look."""
+"""What a component is at the end, as probed; *untouched* where it never was."""
 
 
 class WayOut(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand."""
 
-    verb: Literal["run", "resume", "repair", "clear", "reimage"]
+    verb: Literal["run", "resume", "repair", "clear", "state", "reimage"]
     step: str = ""
     version: str = ""
 

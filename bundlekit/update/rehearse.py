@@ -236,6 +236,7 @@ class _Stage:
         """Where the outcome's way out leads, once what had caused the fault is mended."""
         self.hooks.masks = {step: mask for step, mask in self.hooks.masks.items() if step in self.job.targets}
         led: str = outcome.kind
+        job = self.job  # whose state is as old as the run, until it is read again
         for step in outcome.way_out:
             match step.verb:
                 case "reimage":
@@ -249,11 +250,15 @@ class _Stage:
                     cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")
                     if isinstance(cleared, Refused):
                         return f"clear refuses: {cleared.why}"
-                case verb:
-                    led = self.engine.run(self._bound_anew(repair=verb == "repair"), self.bundle).kind
+                case "state":
+                    job = self._bound_anew()
+                case "repair":
+                    led = self.engine.run(self._bound_anew(repair=True), self.bundle).kind
+                case _:
+                    led = self.engine.run(job, self.bundle).kind
         return led
 
-    def _bound_anew(self, *, repair: bool) -> Job:
+    def _bound_anew(self, *, repair: bool = False) -> Job:
         """The job for the pair as it is now, as a fresh ``describe`` and a fresh plan would give it."""
         seen = {step: self._ask("describe", step) for step in self.job.targets}
         targets = {

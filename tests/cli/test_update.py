@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -144,8 +145,11 @@ def test_active_fails_and_the_new_storage_is_kept(room):
     assert room.versions == ("3.4.0", "5.20.03", "5.20.03")
     assert "storage (shared): 3.4.0, new version, kept on purpose" in result.out
     assert "on hold" not in result.out
-    assert "next 1       run the update again" in result.out
-    room.read_state()
+    assert room.run().code == 10, "the state still says the old storage"
+    assert "next 1       write the state of the pair again: " in result.out
+    assert "next 2       run the update again: " in result.out
+    Path("PLAN.toml").write_text(PLAN)
+    assert room.cli(*state_again(result.out)).code == 0
     assert room.run().code == 0
     assert room.versions == NEW
 
@@ -216,6 +220,44 @@ def test_a_state_that_is_stale_ends_the_run_before_prepare(room):
     assert result.code == 10
     assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
     assert not [r for r in room.records if r.get("verb") == "prepare"]
+    assert "found        storage (shared): not probed, not changed" in result.out
+
+
+def state_again(told):
+    """The command in a ``next`` that writes the state of the pair again, as words to be given to the command line."""
+    (line,) = [line for line in told.splitlines() if "bundlekit update state" in line]
+    return shlex.split(line.partition(": bundlekit ")[2])
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_after_a_stale_state_the_next_step_is_to_write_it_again(room, verb):
+    room.pair.components["active"].version = room.pair.components["standby"].version = "5.30.02"
+    Path("the pair").mkdir()
+    Path("STATE.json").rename("the pair/STATE.json")
+    Path("PLAN.toml").write_text(PLAN)
+    words = [word if word != "STATE.json" else "the pair/STATE.json" for word in RUN]
+    words[1] = verb
+    result = room.cli(*words, "--plan", "PLAN.toml")
+    assert result.code == 10
+    again = state_again(result.out)
+    assert again == [
+        "update", "state", "--plan", "PLAN.toml", "--appliance", "the pair/STATE.json", "--pair", "pair-0",
+        "-o", "the pair/STATE.json",
+    ]  # fmt: skip
+    assert "next 1       write the state of the pair again: " in result.out
+    assert "next 2       run the update again: " in result.out
+    assert room.cli(*again).code == 0
+    words[1] = "run"
+    assert room.cli(*words, "--plan", "PLAN.toml").code == 0
+    assert room.versions == NEW
+
+
+def test_status_does_not_know_the_names_of_the_files(room):
+    room.pair.components["active"].version = "5.30.02"
+    room.run()
+    assert state_again(room.update("status").out)[2:] == shlex.split(
+        "--plan PLAN.toml --appliance STATE.json --pair pair-0 -o STATE.json"
+    )
 
 
 def test_the_state_is_read_from_the_pair(room):
@@ -253,6 +295,8 @@ def test_a_hold_in_the_state_holds_until_it_is_cleared(room):
     result = room.run()
     assert result.code == 10
     assert "the state says that the pair is on hold: fan broken" in result.out
+    assert [line.split()[1] for line in result.out.splitlines() if "  next " in line] == ["1", "2", "3"]
+    assert "next 2       write the state of the pair again: " in result.out
     assert room.clear().code == 0
     room.read_state()
     assert room.run().code == 0

@@ -202,11 +202,16 @@ def test_a_gate_that_does_not_pass_in_time(update, state):
     assert update("repair").code == 0
 
 
-def test_a_pair_that_changed_since_its_state_was_read(update, state):
+def test_a_pair_that_changed_since_its_state_was_read(update, state, cli):
     install(places()[1], "5.30.02", b"appliance 5.30.02\n")
     result = update("run")
     assert result.code == 10
     assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
+    again = "update state --plan PLAN.toml --appliance STATE.json --pair pair-0 -o STATE.json"
+    assert f"next 1       write the state of the pair again: bundlekit {again}\n" in result.out
+    assert cli(*again.split()).code == 0
+    assert json.loads(Path("STATE.json").read_text())["members"]["SN-active"]["version"] == "5.30.02"
+    assert update("run").code == 0
 
 
 def test_the_plan_of_a_real_pair_changes_nothing(update, state):

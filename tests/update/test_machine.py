@@ -127,7 +127,7 @@ class Pair(RuleBasedStateMachine):
         outcome = last.ended if last is not None else None
         if outcome is None or self.outcome is not outcome:
             return
-        led = outcome.kind
+        led, read_again = outcome.kind, False
         for way in outcome.way_out:
             match way.verb:
                 case "reimage":
@@ -136,6 +136,10 @@ class Pair(RuleBasedStateMachine):
                 case "clear":
                     self.world.clock.sleep(7200)
                     assert not isinstance(cleared := self.world.clear(), Refused), cleared
+                case "state":
+                    read_again = True
+                case "run" if not read_again:
+                    led = self.world.run().kind
                 case verb:
                     led = self.world.run_again(repair=verb == "repair").kind
         assert led == "succeeded"

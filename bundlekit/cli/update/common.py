@@ -25,7 +25,7 @@ from bundlekit.update.executor import latest
 from bundlekit.update.history import History
 from bundlekit.update.journal import Journal, MemoryJournal
 from bundlekit.update.lock import PairBusyError
-from bundlekit.update.outcome import EXIT_CODES, message, text
+from bundlekit.update.outcome import EXIT_CODES, UNKNOWN, Names, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
 from bundlekit.update.records import (
     JournalDamagedError,
@@ -233,13 +233,26 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
+def names(plan_path: Path | None, appliance: Path) -> Names:
+    """The files of this call, for the commands that are told as next steps."""
+    known = {} if plan_path is None else {"plan": str(plan_path)}
+    return Names(state=str(appliance), **known)
+
+
 def conclude(
-    act: Callable[[], Outcome | None], *, pair: str, state_dir: Path, plan: Plan | None = None, as_lines: bool = False
+    act: Callable[[], Outcome | None],
+    *,
+    pair: str,
+    state_dir: Path,
+    plan: Plan | None = None,
+    names: Names = UNKNOWN,
+    as_lines: bool = False,
 ) -> int:
     """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
 
     Not so a state folder that cannot be used: there is nothing to wait for in it, and no run to speak of.
-    ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run.
+    ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run. ``names`` are
+    the files that the next steps name.
     """
     try:
         outcome = act()
@@ -266,7 +279,7 @@ def conclude(
     if as_lines:
         click.echo(as_json.render(outcome))
     else:
-        show(text(message(outcome, plan)).splitlines())
+        show(text(message(outcome, plan, names)).splitlines())
     return EXIT_CODES[outcome.kind]
 
 

@@ -63,6 +63,9 @@ def command(
             click.echo(as_json.render(seen))
         else:
             shared.show(lines(seen))
-        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before") if seen.refused else None
+        if not seen.refused:
+            return None
+        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", way_out=seen.way_out)
 
-    return shared.conclude(show, pair=state.pair, state_dir=state_dir, plan=plan, as_lines=as_lines)
+    names = shared.names(plan_path, appliance)
+    return shared.conclude(show, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)

@@ -61,5 +61,6 @@ def command(
             pair=state.pair,
             state_dir=state_dir,
             plan=plan,
+            names=shared.names(plan_path, appliance),
             as_lines=as_lines,
         )
