@@ -132,7 +132,7 @@ class Controller:
         Without ``trust``, or without the file, no step forward is taken; everything else is.
         """
         with self._at(pair) as (journal, hooks_fd):
-            last = _of_some_run(journal, pair)
+            last = self._of_some_run(journal, pair)
             if last.ended is not None:
                 return last.ended
             window = Window(
@@ -144,7 +144,7 @@ class Controller:
     def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None) -> Outcome:
         """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""
         with self._at(pair) as (journal, hooks_fd):
-            last = _of_some_run(journal, pair)
+            last = self._of_some_run(journal, pair)
             if refused := refusal(last, repair=True):
                 return refused
             if not last.hold:
@@ -168,9 +168,18 @@ class Controller:
     ) -> Cleared | Refused:
         """Take ``pair`` off hold, by name; see ``Engine.clear``."""
         with self._at(pair) as (journal, hooks_fd):
-            last = _of_some_run(journal, pair)
+            last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
             return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
+
+    def _of_some_run(self, journal: Journal, pair: str) -> History:
+        last = latest(journal, pair)
+        if last is None:
+            raise ConfigError(
+                f"There was no run of pair {pair} in {self.folder}.",
+                next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+            )
+        return last
 
     def _start(self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window) -> Outcome:
         hooks = self._make_hooks(job.plan, hooks_fd)
@@ -262,16 +271,6 @@ def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenB
             except UnreadableError:
                 bundle = None
         yield bundle
-
-
-def _of_some_run(journal: Journal, pair: str) -> History:
-    last = latest(journal, pair)
-    if last is None:
-        raise ConfigError(
-            f"There was no run of pair {pair} in this state folder.",
-            next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
-        )
-    return last
 
 
 def _holder() -> str:

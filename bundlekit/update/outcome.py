@@ -131,12 +131,19 @@ def _forward_only(h: History) -> bool:
 class Names(Frozen, frozen=True, kw_only=True):
     """The files of an update as its commands name them; the defaults stand for those that only the operator knows."""
 
+    bundle: str = "BUNDLE"
     plan: str = "PLAN.toml"
     state: str = "STATE.json"
+    trust: tuple[str, ...] = ("TRUST",)
 
     def quoted(self) -> dict[str, str]:
-        """The names as a shell takes them."""
-        return {"plan": shlex.quote(self.plan), "state": shlex.quote(self.state)}
+        """The names as a shell takes them; ``trust`` with its options."""
+        return {
+            "bundle": shlex.quote(self.bundle),
+            "plan": shlex.quote(self.plan),
+            "state": shlex.quote(self.state),
+            "trust": " ".join(f"--trust {shlex.quote(name)}" for name in self.trust),
+        }
 
 
 UNKNOWN: Final = Names()
@@ -178,9 +185,9 @@ STATES: Final[dict[StepState, str]] = {
 }
 
 WAYS_OUT: Final = {
-    "run": "run the update again: bundlekit update run",
-    "resume": "go on with the run: bundlekit update resume --pair {pair} --trust TRUST",
-    "repair": "finish the pair: bundlekit update repair --pair {pair}",
+    "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
+    "resume": "go on with the run: bundlekit update resume --pair {pair} {trust}",
+    "repair": "finish the pair: bundlekit update repair --pair {pair} {trust}",
     "state": "write the state of the pair again: "
     "bundlekit update state --plan {plan} --appliance {state} --pair {pair} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",

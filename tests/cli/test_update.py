@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -13,6 +14,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bundlekit.cli.update import VERBS
+from bundlekit.cli.update import command as update
+from bundlekit.cli.update import commands as commands_module
 from bundlekit.cli.update import common as shared
 from bundlekit.model.appliance import Appliance
 from bundlekit.update.clock import ManualClock
@@ -160,7 +164,7 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
     assert result.code == 20
     assert room.versions == OLD
     assert "The pair is on hold." in result.out
-    assert "next 1       take the pair off hold: bundlekit update clear --pair pair-0" in result.out
+    assert "next 1       take the pair off hold: bundlekit update clear --state-dir state --pair pair-0" in result.out
     again = room.run()
     assert again.code == 12
     assert "on hold since run" in again.out
@@ -177,8 +181,11 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert "data served  yes, by one appliance; whole: active" in result.out
     assert "may it wait  until working hours" in result.out
     assert "vendor says  call the vendor's support and quote run" in result.out
-    assert "send         the case file: bundlekit update log --pair pair-0 --export pair-0.zip" in result.out
-    assert "bundlekit update repair --pair pair-0" in result.out
+    assert (
+        "send         the case file: bundlekit update log --state-dir state --pair pair-0 --export pair-0.zip"
+        in result.out
+    )
+    assert "bundlekit update repair --state-dir state --pair pair-0 --trust root.pem" in result.out
     assert room.run().code == 12
     assert room.update("repair", *TRUST).code == 0
     assert room.versions == NEW
@@ -312,7 +319,7 @@ def test_a_controller_that_died_is_resumed(room, at, verb):
     with pytest.raises(ControllerKilled):
         room.run()
     status = room.update("status")
-    assert "nobody works on it: bundlekit update resume --pair pair-0" in status.out
+    assert "nobody works on it: bundlekit update resume --state-dir state --pair pair-0" in status.out
     assert f"now: {at[0]} {at[1]}" in status.out
     result = room.resume() if verb == "resume" else room.run()
     assert result.code == 0
@@ -456,11 +463,13 @@ def test_a_cancel_from_another_process(room, step, code, versions):
 
 def test_a_cancel_while_nobody_works_is_met_by_the_resume(room):
     assert room.run("--until", "prepared").code == 75
-    assert "nobody works on it now: bundlekit update resume --pair pair-0" in room.update("cancel").out
+    assert (
+        "nobody works on it now: bundlekit update resume --state-dir state --pair pair-0" in room.update("cancel").out
+    )
     assert "the operator has asked to cancel" in room.update("status").out
     assert room.resume().code == 11
     again = room.update("cancel")
-    assert (again.code, "no run that could be cancelled" in again.err) == (3, True)
+    assert (again.code, "Pair pair-0 has no run in state that could be cancelled." in again.err) == (3, True)
 
 
 def test_asking_twice_is_asking_once(room):
@@ -558,7 +567,8 @@ def test_status_says_the_outcome_again(room):
     room.faults(fault("apply", "standby", "F"))
     told = room.run()
     status = room.cli("update", "status", *STATE_DIR)
-    assert [line.strip() for line in told.out.splitlines()] == [line.strip() for line in status.out.splitlines()[1:]]
+    out = told.out.replace("root.pem", "TRUST")  # whose name is not in the journal
+    assert [line.strip() for line in out.splitlines()] == [line.strip() for line in status.out.splitlines()[1:]]
     (found,) = [json.loads(line) for line in room.update("status", "--json").out.splitlines()]
     assert (found["hold"], found["controller"], found["outcome"]["kind"]) == (True, "", "degraded")
     room.clear("--without-probe")
@@ -690,6 +700,63 @@ def test_a_state_folder_of_somebody_else_is_met_by_the_plan_already(room, monkey
     assert (result.code, "belongs to somebody else" in result.err) == (3, True)
 
 
+# --- what is next can be pasted ------------------------------------------------------------------------------
+
+
+def commands(told):
+    """The commands of ``bundlekit update`` in what was told, as words for the command line."""
+    return [shlex.split(line) for line in re.findall(r"bundlekit (update [a-z]+ [^`\n]*)", told)]
+
+
+def test_a_state_folder_with_a_blank_in_its_name_is_repeated_as_a_shell_takes_it(room):
+    folder = ("--state-dir", "the states")
+    room.faults(fault("apply", "storage", "F"))
+    assert room.cli(*RUN, *folder).code == 20  # the last one counts
+    told = room.cli("update", "status", *folder).out
+    clear, run, log = commands(told)
+    assert all(command[2:4] == list(folder) for command in (clear, run, log))
+    assert room.cli(*log).code == 0
+    assert room.cli(*clear).code == 0
+    assert run[4:] == ["BUNDLE", *shlex.split("--plan PLAN.toml --appliance STATE.json --trust TRUST")]
+
+
+def test_the_files_of_this_call_are_repeated_too(room):
+    Path("PLAN.toml").write_text(PLAN)
+    room.faults(fault("apply", "storage", "F"))
+    shutil.copy("root.pem", "the root.pem")
+    result = room.run("--plan", "PLAN.toml", "--trust", "the root.pem")
+    clear, run, _ = commands(result.out)
+    assert run[4:] == shlex.split(
+        "update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem --trust 'the root.pem'"
+    )
+    assert room.cli(*clear).code == room.cli(*run).code == 0
+
+
+def test_a_resume_that_is_told_can_be_pasted(room):
+    result = room.run("--until", "prepared")
+    (resume,) = commands(result.out)
+    assert resume[2:4] == list(STATE_DIR)
+    assert room.cli(*resume).code == 0
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_the_default_folder_is_not_repeated(room, monkeypatch, how):
+    """Where it comes from the environment it is, for what is told may be read in another shell than this."""
+    monkeypatch.setattr(commands_module, "STATE_DIR", "state" if how == "option" else "elsewhere")
+    monkeypatch.setenv("BUNDLEKIT_STATE_DIR", "state")
+    options = STATE_DIR if how == "option" else ()
+    result = room.cli(*(word for word in RUN if word not in STATE_DIR), *options, "--until", "prepared")
+    (resume,) = commands(result.out)
+    assert ("--state-dir" in resume) == (how == "environment")
+
+
+def test_the_folder_is_repeated_to_every_verb_that_takes_one_and_to_no_other():
+    takes = {
+        verb for verb in VERBS if any("--state-dir" in option.opts for option in update.get_command(None, verb).params)
+    }
+    assert takes == set(commands_module.WITH_FOLDER)
+
+
 # --- the command line ---------------------------------------------------------------------------------------
 
 
@@ -711,7 +778,8 @@ def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
     more = ("--by", "Ada", "--reason", "x") if verb == "clear" else ()
     result = room.update(verb, *more)
     assert result.code == 3
-    assert "There was no run of pair pair-0" in result.err
+    assert "There was no run of pair pair-0 in state." in result.err
+    assert "next: `bundlekit update status --state-dir state` lists the pairs; --state-dir names another" in result.err
 
 
 def test_a_pair_that_is_well_needs_no_repair(room):

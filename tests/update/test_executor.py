@@ -670,7 +670,7 @@ def test_the_message_answers_what_a_person_on_call_asks():
     )
     assert told.served == "yes, by one appliance; whole: active"
     assert told.ha == "no"
-    assert told.next == ("finish the pair: bundlekit update repair --pair pair-0",)
+    assert told.next == ("finish the pair: bundlekit update repair --pair pair-0 --trust TRUST",)
     assert told.call == "Leave it running. Call support."
     lines = text(told)
     assert "data served  yes, by one appliance" in lines

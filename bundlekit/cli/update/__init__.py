@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from bundlekit.cli.verbs import Verbs
+from bundlekit.errors import BundlekitError
 
 VERBS: Final = {
     "cancel": "Ask a run to stop; before the commit point it reverts.",
@@ -21,8 +22,22 @@ VERBS: Final = {
 }
 
 
+class UpdateVerbs(Verbs):
+    """The verbs of ``update``. The next step of what they raise can be pasted, as can what they show."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except BundlekitError as error:
+            from bundlekit.cli.update.commands import pasteable
+
+            error.next_step = pasteable(error.next_step)
+            raise
+
+
 @click.group(
-    cls=Verbs,
+    cls=UpdateVerbs,
     verbs=VERBS,
     package=__name__,
     epilog="Examples: `bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem`, "

@@ -22,7 +22,7 @@ def command(pair: str, state_dir: Path) -> int:
     """
     last = shared.last_run(state_dir, pair)
     if last is None or last.ended is not None:
-        raise BundlekitError(f"Pair {pair} has no run that could be cancelled.")
+        raise BundlekitError(f"Pair {pair} has no run in {state_dir} that could be cancelled.")
     CancelRequest(state_dir, pair).ask(last.run)
     holder = at_work(state_dir, pair)
     click.echo(f"run {last.run} of {pair} is asked to cancel")
@@ -31,5 +31,5 @@ def command(pair: str, state_dir: Path) -> int:
     elif holder:
         shared.show([f"{holder} does so after what is under way"])
     else:
-        click.echo(f"nobody works on it now: bundlekit update resume --pair {pair}")
+        shared.show([f"nobody works on it now: bundlekit update resume --pair {pair}"])
     return 0

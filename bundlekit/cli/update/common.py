@@ -12,6 +12,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import view
+from bundlekit.cli.update.commands import STATE_DIR, pasteable, remember
 from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
     from bundlekit.model.appliance import Appliance
     from bundlekit.update.hooks import Hooks
-
-STATE_DIR: Final = "/var/lib/bundlekit"
 
 CODES: Final = """\
 Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 20 reverted, 30 degraded,
@@ -83,6 +82,7 @@ state_dir_option = click.option(
     default=STATE_DIR,
     show_default=True,
     envvar="BUNDLEKIT_STATE_DIR",
+    callback=remember,
     help="Where the journal is: a folder of your own, mode 0700.",
 )
 file_option = click.option("--bundle", type=common.path_type, help="The bundle, if it is no longer where it was.")
@@ -233,10 +233,10 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
-def names(plan_path: Path | None, appliance: Path) -> Names:
+def names(*, trusted: Iterable[Path], **files: Path | None) -> Names:
     """The files of this call, for the commands that are told as next steps."""
-    known = {} if plan_path is None else {"plan": str(plan_path)}
-    return Names(state=str(appliance), **known)
+    known: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
+    return Names(**known, trust=tuple(map(str, trusted)) or UNKNOWN.trust)
 
 
 def conclude(
@@ -288,6 +288,6 @@ def _why(error: BundlekitError) -> str:
 
 
 def show(found: Iterable[str], *, err: bool = False) -> None:
-    """Lines of text, whatever a pair or a hook put into them made harmless."""
+    """Lines of text, their commands pasteable, whatever a pair or a hook put into them made harmless."""
     for line in found:
-        click.echo(escape(line), err=err)
+        click.echo(escape(pasteable(line)), err=err)

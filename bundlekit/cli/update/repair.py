@@ -29,4 +29,5 @@ def command(
     trust = common.load_trusted(trusted)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
         repair = partial(controller.repair, pair, trust=trust, file=bundle)
-        return shared.conclude(repair, pair=pair, state_dir=state_dir, as_lines=as_lines)
+        names = shared.names(trusted=trusted)
+        return shared.conclude(repair, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)

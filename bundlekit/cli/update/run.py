@@ -61,6 +61,6 @@ def command(
             pair=state.pair,
             state_dir=state_dir,
             plan=plan,
-            names=shared.names(plan_path, appliance),
+            names=shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted),
             as_lines=as_lines,
         )
