@@ -9,17 +9,19 @@ import click
 from bundlekit.cli import common
 from bundlekit.update.plan import PAIR, load_plan
 from bundlekit.update.rehearse import rehearse, simulated
-from bundlekit.update.table import render
+from bundlekit.update.table import LEGEND, render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   bundlekit rehearse
   bundlekit rehearse PLAN.toml --faults 2
   bundlekit rehearse PLAN.toml --format markdown
 Exit codes: 0 no invariant is broken, 1 one is, 2 usage, 3 the plan cannot be read.
+
+Faults: {LEGEND}.
 """
 
 

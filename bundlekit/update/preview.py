@@ -16,7 +16,7 @@ from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.records import Answer, WayOut
 from bundlekit.update.rehearse import EmptyBundle, Sandbox, calm, rehearse
 from bundlekit.update.simulate import SimulatedPair
-from bundlekit.update.table import Row, table
+from bundlekit.update.table import LEGEND, Row, table
 
 if TYPE_CHECKING:
     from bundlekit.update.plan import Gate
@@ -113,7 +113,7 @@ def lines(seen: Preview) -> Iterator[str]:
     for name, gate in seen.gates.items():
         yield f"  then wait for {name}: {gate.expect[0]} to {gate.expect[1]}, at most {gate.deadline}"
     yield f"  forward: {_minutes(seen.minutes)}; back: {_minutes(seen.revert_minutes)}"
-    yield "  where each failure leads (F fails, T deadline, L deadline but done, B busy, X killed, C controller dies):"
+    yield f"  where each failure leads ({LEGEND}):"
     for row in seen.ends:
         yield f"    {row.outcome}"
         yield f"      after {'; '.join(row.faults)}"

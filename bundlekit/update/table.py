@@ -16,6 +16,15 @@ SAME_LETTER: Final = {"P": "T", "K": "C"}
 """What a table does not tell apart: a deadline is a deadline, a crash is a crash."""
 
 
+LEGEND: Final = (
+    "F the hook fails, T deadline, L deadline but done, B deadline and still busy, X hook killed, C controller killed"
+)
+"""The letters of the tables, for people; programs have ``faults.KINDS``."""
+
+LEGEND_OF_BROKEN: Final = "P is a T with part done, K a C before the hook"
+"""The letters that tables do not tell apart, but a broken invariant does."""
+
+
 class Row(Frozen, frozen=True, kw_only=True):
     """One line of the table: an end, the single faults that lead to it, its ways out and where they led."""
 
@@ -79,8 +88,10 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
         for row in rows:
             lines += [row.outcome, *(f"    {fault}" for fault in row.faults)]
             lines += [f"    way out: {way}" for way in _ways(row)]
-    lines += ["", f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
+    lines += ["", *([LEGEND] if form == "text" else [])]
+    lines += [f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
     lines += [f"BROKEN {what}" for what in rehearsal.broken]
+    lines += [LEGEND_OF_BROKEN] if rehearsal.broken else []
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import bundlekit
 from bundlekit.update import rehearse as rehearsals
+from bundlekit.update.table import LEGEND
 
 PLAN = """\
 plan = 1
@@ -54,6 +55,10 @@ def test_a_broken_invariant_is_code_1(cli, monkeypatch):
     result = cli("rehearse")
     assert result.code == 1
     assert "BROKEN no fault: succeeded, but not everything is new" in result.out
+
+
+def test_the_help_explains_the_letters(cli):
+    assert " ".join(f"Faults: {LEGEND}.".split()) in " ".join(cli("rehearse", "--help").out.split())
 
 
 def test_rehearse_is_public():

@@ -1,6 +1,7 @@
 """Rehearsal: the table it must print, the invariants it must find broken, the ways out it walks."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from bundlekit.update.plan import PAIR, Group, OnFailure, problems
 from bundlekit.update.records import Answer
 from bundlekit.update.rehearse import label, rehearse, simulated
 from bundlekit.update.simulate import SimulatedPair
-from bundlekit.update.table import SAME_LETTER, render, table
+from bundlekit.update.table import LEGEND, LEGEND_OF_BROKEN, SAME_LETTER, render, table
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -203,6 +204,20 @@ def test_a_crash_that_changes_the_outcome_is_found(monkeypatch):
 def test_a_way_out_that_leads_nowhere_is_found(monkeypatch):
     monkeypatch.setattr("bundlekit.update.outcome._needs_image", lambda _h, _step, _kind: False)
     assert any("clear refuses" in what for what in rehearse().broken)
+
+
+def test_the_letters_are_explained_where_people_read_them(singles):
+    """Once, below the table; a program has ``kinds``, and the page with the Markdown table a sentence."""
+    letters = set(re.findall(r"\b([A-Z])\b", " ".join(fault for row in table(singles) for fault in row.faults)))
+    assert letters == set(re.findall(r"\b([A-Z])\b", LEGEND))
+    assert render(singles).splitlines()[-3:-1] == ["", LEGEND]
+    assert LEGEND not in render(singles, "json") + render(singles, "markdown")
+
+
+def test_a_broken_invariant_names_faults_by_letters_that_are_explained_too(singles):
+    broken = msgspec.structs.replace(singles, broken=("storage apply: P: it is half-written",))
+    assert f"BROKEN storage apply: P: it is half-written\n{LEGEND_OF_BROKEN}\n" in render(broken)
+    assert set(re.findall(r"\b([PK])\b", LEGEND_OF_BROKEN)) == set(SAME_LETTER)
 
 
 def test_letters_cover_every_kind():
