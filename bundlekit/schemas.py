@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
 
 from bundlekit.matrix.diff import Diff
 from bundlekit.matrix.lint import LintReport
@@ -22,7 +24,7 @@ FILES: Final = {
     "state": Appliance,
     "trust": TrustFile,
     "waivers": WaiverFile,
-    "plan": Plan,
+    "plan": Annotated[Plan, Meta(extra_json_schema={"required": ["plan"]})],  # as load_plan demands of a file
 }
 OUTPUTS: Final = {
     "report": Report,

@@ -127,7 +127,10 @@ class Deadlines(Strict, frozen=True, kw_only=True):
 
 
 class Plan(Strict, frozen=True, kw_only=True):
-    """How the update of one product goes, in the order of its groups. ``say`` is shown with an outcome."""
+    """How the update of one product goes, in the order of its groups. ``say`` is shown with an outcome.
+
+    A file has to name its version; in a program and in a journal ``plan`` is as this class is.
+    """
 
     plan: Literal[1] = 1
     name: Text
@@ -182,7 +185,11 @@ def load_plan(path: Path) -> Plan:
 
     Paths in it are relative to its folder. They come back absolute, so that a run can be resumed from anywhere.
     """
-    plan = _located(convert(load_toml(path), Plan, where=str(path)), Path(os.path.abspath(path)).parent)
+    data = load_toml(path)
+    if data.get("plan") != 1:
+        found = f"plan = {data['plan']!r}" if "plan" in data else "no 'plan' key"
+        raise ConfigError(f"{path}: has {found}; a plan begins with plan = 1")
+    plan = _located(convert(data, Plan, where=str(path)), Path(os.path.abspath(path)).parent)
     for problem in problems(plan):
         raise ConfigError(f"{path}: {problem}", next_step="See `bundlekit explain executor`.")
     return plan

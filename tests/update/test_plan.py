@@ -1,6 +1,6 @@
 """The plan as a file, and the plan bound to a pair and a bundle."""
 
-import json
+import tomllib
 
 import jsonschema
 import msgspec
@@ -55,11 +55,13 @@ def test_the_example_reads_as_the_built_in_pair(tmp_path):
     assert plan.deadline("apply") == 5400
 
 
-def test_the_schema_is_valid_and_accepts_the_example(tmp_path):
+def test_the_schema_is_valid_and_accepts_the_example():
     schema = published("plan")
     jsonschema.Draft202012Validator.check_schema(schema)
-    document = json.loads(msgspec.json.encode(load_plan(written(tmp_path, EXAMPLE))))
+    document = tomllib.loads(EXAMPLE)
     jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError, match="'plan' is a required property"):
+        jsonschema.validate({key: value for key, value in document.items() if key != "plan"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document | {"grups": []}, schema)
 
@@ -69,7 +71,9 @@ def test_the_schema_is_valid_and_accepts_the_example(tmp_path):
     [
         ("deadline =", "dedline =", "did you mean 'deadline'?"),
         ('poll = "30 s"', 'poll = "soon"', "poll"),
-        ("plan = 1", "plan = 2", "plan"),
+        ("plan = 1", "plan = 2", "has plan = 2; a plan begins with plan = 1"),
+        ("plan = 1", "plan = true", "plan"),
+        ("plan = 1\n", "", "has no 'plan' key; a plan begins with plan = 1"),
         ('steps = ["standby"]', 'steps = ["spare"]', "'spare' is not among [steps]"),
         ('steps = ["storage", "active"]', 'steps = ["storage"]', "step 'active' is in no group"),
         ('steps = ["standby"]', 'steps = ["standby", "active"]', "step 'active' is in two groups"),
