@@ -211,8 +211,12 @@ def ensure_ours(argv: Sequence[str]) -> None:
 
 
 def ensure_unchangeable(path: Path, what: str) -> None:
-    """ConfigError if somebody other than its owner, root or us could change the file at ``path``."""
-    if part := changeable_by_others(path):
+    """ConfigError if somebody other than its owner, root or us could change the file at ``path``, or if it is gone."""
+    try:
+        part = changeable_by_others(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if part:
         raise ConfigError(
             f"The {what} {path} is not safe: others may change {part}.",
             next_step=f"Make it root's or yours alone: chmod go-w {part}.",

@@ -796,6 +796,12 @@ def test_repair_takes_the_bundle_of_the_run_only(room):
     assert (result.code, "Repair with the bundle of the run" in result.err) == (3, True)
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_a_plan_that_is_not_there_is_no_internal_error(room, verb):
+    result = getattr(room, verb)("--plan", "PLAN.tmol")
+    assert (result.code, result.err) == (3, "bundlekit: PLAN.tmol: cannot be read: No such file or directory\n")
+
+
 def test_a_plan_without_hooks_says_so(cli, update_desk, tmp_path, monkeypatch):
     shutil.copytree(update_desk, tmp_path / "room")
     monkeypatch.chdir(tmp_path / "room")
