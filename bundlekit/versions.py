@@ -86,7 +86,13 @@ class Version:
         return f"<Version {self.text} ({self.scheme.name})>"
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        # Strings hash with a secret of this process. Numbers do not: 1 and 2**61 collide, so whoever writes a
+        # manifest could make all its versions collide, and every set of them quadratic.
+        if isinstance(self.key, (tuple, int)):
+            return hash(repr(self.key))
+        from packaging.utils import canonicalize_version
+
+        return hash(canonicalize_version(self.key))  # PEP 440 takes 1.0 for 1.0.0, and their texts differ
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Version):

@@ -184,8 +184,8 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         return ReadStop(entry=entry, range=versions(entry), via=via, prefix=prefix)
 
     def latest_of(prefix: tuple[int, ...]) -> Version:
-        if (latest := latest_by_prefix.get(prefix)) is None:
-            wanted = ".".join(map(str, prefix))
+        wanted = _dotted(prefix)
+        if (latest := latest_by_prefix.get(wanted)) is None:
             raise VersionError(f"no release is listed that begins with {wanted}, so none can be the latest.")
         return latest
 
@@ -234,10 +234,17 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     return Unreadable(problems=tuple(problems)) if problems else read
 
 
-def _latest_by_prefix(releases: Iterable[Version]) -> dict[tuple[int, ...], Version]:
-    """The last of ``releases``, which rise, for each way in which their numbers begin; no pre-releases."""
+def _dotted(numbers: Iterable[int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _latest_by_prefix(releases: Iterable[Version]) -> dict[str, Version]:
+    """The last of ``releases``, which rise, for each way in which their numbers begin; no pre-releases.
+
+    By text, as hashes of numbers can be made to collide.
+    """
     return {
-        release.numbers[:length]: release
+        _dotted(release.numbers[:length]): release
         for release in releases
         if not release.is_prerelease
         for length in range(1, len(release.numbers) + 1)

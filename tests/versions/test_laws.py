@@ -1,5 +1,7 @@
 """The laws of versions, for every scheme: total order, equality as the hashes say, spelling kept."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +35,13 @@ def test_equal_versions_have_equal_hashes_and_each_its_spelling(name, data):
     assert a == again
     assert hash(a) == hash(again)
     assert a != other or hash(a) == hash(other)
+
+
+@pytest.mark.parametrize("scheme", ["dotted", "semver", "pep440"])
+def test_nobody_can_write_versions_whose_hashes_collide(scheme):
+    # Python hashes numbers modulo this; 1 and 1 + MODULUS are one hash.
+    versions = [SCHEMES[scheme].parse(f"5.{1 + k * sys.hash_info.modulus}.0") for k in range(100)]
+    assert len(set(map(hash, versions))) == 100
 
 
 @every_scheme
