@@ -18,6 +18,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import operator
+import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -287,6 +288,11 @@ _READERS: Final[dict[str, Callable[[str], Reading]]] = {
 # --- the declared scheme ------------------------------------------------------------------------------------
 
 _TAKES: Final = {"#": DIGITS, "%": HEXADECIMAL, "@": LETTERS, "*": ALPHABET}
+_PATTERNS: Final = {"#": "([0-9]++)", "%": "([0-9A-Fa-f]++)", "@": "([A-Za-z]++)", "*": "(.++)"}
+"""The same as patterns, which give nothing back that they have taken."""
+
+MAX_FORMS_NAMED: Final = 4
+"""Forms of a declared scheme that a message names."""
 
 # What is compared, from left to right: a pre-release < nothing more < a word < a number.
 _PRE, _END, _WORD, _NUMBER = range(4)
@@ -304,7 +310,7 @@ class _Forms:
 
     def __init__(self, declared: DeclaredScheme) -> None:
         self.declared = declared
-        self.forms = [_elements(form) for form in declared.forms]
+        self.forms = [_Form(form) for form in declared.forms]
         self.pre_releases = {mark: place for place, mark in enumerate(declared.pre_releases)}
         self.ignored = frozenset(declared.ignored)
         if both := self.ignored & self.pre_releases.keys():
@@ -312,9 +318,10 @@ class _Forms:
 
     def read(self, text: str) -> Reading:
         for form in self.forms:
-            if (pieces := _fit(form, text)) is not None:
+            if (pieces := form.fit(text)) is not None:
                 return self._reading(*pieces)
-        raise MisfitError(f"it fits none of the forms {', '.join(self.declared.forms)}")
+        named, more = self.declared.forms[:MAX_FORMS_NAMED], len(self.forms) - MAX_FORMS_NAMED
+        raise MisfitError(f"it fits none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
 
     def _reading(self, pieces: list[_Piece], build: str) -> Reading:
         ranks: list[tuple[int, _Piece]] = []
@@ -343,6 +350,29 @@ class _Forms:
         return Reading(key, release, numbers, build)
 
 
+class _Form:
+    """One form: its placeholders, words, numbers and punctuation marks in order, and the pattern of them all.
+
+    A pattern, as a matrix may name ten thousand versions that nearly fit each of 32 long forms.
+    """
+
+    def __init__(self, form: str) -> None:
+        self.elements = _elements(form)
+        self.pattern = re.compile("".join(_PATTERNS.get(one) or f"({re.escape(one)})" for one in self.elements))
+
+    def fit(self, text: str) -> tuple[list[_Piece], str] | None:
+        """The pieces of ``text`` and its build, if it has this form; None if it has not."""
+        if (found := self.pattern.fullmatch(text)) is None:
+            return None
+        pieces: list[_Piece] = []
+        for element, piece in zip(self.elements, found.groups(), strict=True):
+            if element == "*":
+                return pieces, piece
+            is_number = element in ("#", "%") or DIGITS.issuperset(element)
+            pieces.append(int(piece, 16 if element == "%" else 10) if is_number else piece)
+        return pieces, ""
+
+
 def _elements(form: str) -> list[str]:
     """Placeholders, words, numbers and punctuation marks of a form, in order."""
     for here, following in itertools.pairwise(form):
@@ -364,26 +394,6 @@ def _runs(text: str) -> Iterator[str]:
 
     for _, run in itertools.groupby(enumerate(text), kind):
         yield "".join(character for _, character in run)
-
-
-def _fit(form: list[str], text: str) -> tuple[list[_Piece], str] | None:
-    """The pieces of ``text`` and its build, if it has this form; None if it has not."""
-    pieces: list[_Piece] = []
-    at = 0
-    for element in form:
-        if (taken := _TAKES.get(element)) is None:
-            stop = at + len(element) if text.startswith(element, at) else at
-        else:
-            stop = at + sum(1 for _ in itertools.takewhile(taken.__contains__, itertools.islice(text, at, None)))
-        if stop == at:
-            return None
-        if element == "*":
-            return pieces, text[at:]
-        found = text[at:stop]
-        is_number = element in ("#", "%") or DIGITS.issuperset(element)
-        pieces.append(int(found, 16 if element == "%" else 10) if is_number else found)
-        at = stop
-    return (pieces, "") if at == len(text) else None
 
 
 def _key(ranks: list[tuple[int, _Piece]], marks: str) -> tuple[object, ...]:

@@ -24,6 +24,9 @@ RULE: Final = "manifest-inconsistent"
 APPLIANCE: Final = "appliance"
 """The component that every member of the pair runs by itself; all other components the pair shares."""
 
+MAX_REMEMBERED: Final = 65_536
+"""Texts that a parser of a matrix remembers; a manifest of 1 MiB has hardly room for more different ones."""
+
 E = TypeVar("E", bound=Entry)
 A = TypeVar("A")
 B = TypeVar("B")
@@ -117,6 +120,29 @@ class Unreadable(Frozen, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
 
 
+class _Reader:
+    """A parser that reads each text once: a manifest can name one version a hundred thousand times."""
+
+    def __init__(self, parse: Callable[[str], Version]) -> None:
+        self._parse = parse
+        self._read: dict[str, Version | VersionError] = {}
+
+    def __call__(self, text: str) -> Version:
+        found = self._read.get(text)
+        if found is None:
+            try:
+                found = self._parse(text)
+            except VersionError as why:
+                found = why
+            # A matrix may be asked for as long as a service runs; what it names itself comes first, and fits.
+            if len(self._read) < MAX_REMEMBERED:
+                self._read[text] = found
+        if isinstance(found, VersionError):
+            # A new one: an exception that is raised again drags all its earlier tracebacks along.
+            raise VersionError(found.message, next_step=found.next_step)
+        return found
+
+
 def inconsistent(entry: str, field: str, message: str) -> Problem:
     """A fault inside a matrix: the entry's id (empty: no entry's), the field, and what is wrong with it."""
     place = f"Matrix entry {entry!r}, {field}" if entry else f"Matrix, {field}"
@@ -162,8 +188,8 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     parsers: dict[str, Callable[[str], Version]] = {}
     problems: list[Problem] = []
 
-    def parse(text: str) -> Version:
-        return in_order.parse(aliases.get(text, text))
+    parse = _Reader(lambda text: in_order.parse(aliases.get(text, text)))
+    parse_other = _Reader(scheme.parse)
 
     def versions(entry: Source | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
         return _at("versions", parse_range, entry.versions, parse)
@@ -171,7 +197,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     def component(entry: Component) -> tuple[str, Version]:
         place = f"components.{entry.name}"
         own_scheme = _at(f"{place}.scheme", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
-        parsers[entry.name] = parse if entry is lead else own_scheme.parse
+        parsers[entry.name] = parse if entry is lead else _Reader(own_scheme.parse)
         return entry.name, _at(f"{place}.version", parsers[entry.name], entry.version)
 
     def source(entry: Source) -> ReadSource:
@@ -191,7 +217,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
 
     def together(entry: WorksTogether) -> ReadTogether:
         ranges = {
-            name: _at(name, parse_range, text, parsers.get(name, scheme.parse))
+            name: _at(name, parse_range, text, parsers.get(name, parse_other))
             for name, text in entry.components.items()
         }
         return ReadTogether(entry=entry, ranges=ranges)

@@ -1,0 +1,45 @@
+"""What it costs to read a matrix that somebody made to be expensive: each text is read once."""
+
+import pytest
+from msgspec.structs import replace
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.model.matrix import Alias, DeclaredScheme, Matrix, Source
+from bundlekit.versions import VersionScheme, scheme_named
+from fixtures import forge
+
+ALIASED = Matrix(
+    releases=("5.30.02",),
+    aliases=(Alias(alias="lts", version="5.30.02"),),
+    sources=tuple(Source(id=f"s{n}", versions=">=lts, <=lts", except_=("lts",) * 9) for n in range(9)),
+)
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """Every text that a scheme reads from now on."""
+    texts = []
+    parse = VersionScheme.parse
+    monkeypatch.setattr(VersionScheme, "parse", lambda scheme, text: texts.append(text) or parse(scheme, text))
+    return texts
+
+
+def test_a_matrix_reads_each_text_once_however_often_it_is_named(parsed):
+    read = read_matrix(replace(forge.MANIFEST, matrix=ALIASED))
+    assert not isinstance(read, Unreadable)
+    assert len(parsed) < 10
+
+
+def test_a_matrix_reads_each_text_once_that_does_not_fit(parsed):
+    sources = tuple(Source(id=f"s{n}", versions="wrong") for n in range(50))
+    read = read_matrix(replace(forge.MANIFEST, matrix=Matrix(sources=sources)))
+    assert isinstance(read, Unreadable)
+    assert len(read.problems) == 50
+    assert parsed.count("wrong") == 1
+
+
+def test_a_long_list_of_forms_is_not_repeated_in_each_message():
+    scheme = scheme_named("declared", DeclaredScheme(forms=("#.#", *(f"#-{'x' * n}" for n in range(1, 20)))))
+    with pytest.raises(VersionError, match=r"none of the forms #\.#, #-x, #-xx, #-xxx and 16 more"):
+        scheme.parse("1")
