@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
+    from bundlekit.matrix.read import ReadMatrix, Unreadable
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
@@ -224,8 +225,9 @@ def _judge(
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
     signers = frozenset(one.name for one in evidence.signatures or () if one.counts) if trust and trust.policy else None
-    decisions = _decisions(bundle, question, signers) if authentic or not trust else ()
-    case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions)
+    matrix = read_matrix(bundle.manifest) if bundle.manifest else None
+    decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
+    case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
     judgement = checks.judge(case, checks.RULES if rules is None else rules)
     return report(
         name=source.name,
@@ -271,18 +273,19 @@ def _measurable(bundle: Bundle) -> bool:
     return bundle.manifest is not None and all(section.span.stop <= bundle.size for section in bundle.sections)
 
 
-def _decisions(bundle: Bundle, question: Question, signers: Collection[str] | None) -> tuple[Decision, ...]:
+def _decisions(
+    bundle: Bundle, matrix: ReadMatrix | Unreadable | None, question: Question, signers: Collection[str] | None
+) -> tuple[Decision, ...]:
     """One decision for each version and each state that was asked about; the matrix is read once for all."""
     manifest = bundle.manifest
     if manifest is None or not (question.asks_who or question.advice):
         return ()
     if question.advice:
-        manifest = _advised(manifest, question.advice)
+        manifest, matrix = _advised(manifest, question.advice), None
         if not question.asks_who:
             return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
-    matrix = read_matrix(manifest)
-    known: dict[str, Any] = {"signers": signers, "matrix": matrix}
+    known: dict[str, Any] = {"signers": signers, "matrix": matrix or read_matrix(manifest)}
     decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
     decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)

@@ -96,7 +96,7 @@ def matrix_lint(case: Case) -> Answer:
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
     named = [signature.name for signature in case.evidence.signatures or () if signature.counts and signature.name]
-    report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None)
+    report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None, matrix=case.matrix)
     return [
         Fault(
             message=f"{finding.rule}: {finding.message}",

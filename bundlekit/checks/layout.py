@@ -166,7 +166,7 @@ def manifest_inconsistent(case: Case) -> Answer:
         return NO_MANIFEST
     where = Span(start=32, stop=case.bundle.head.stop) if case.bundle.head else None
     found = [Fault(message=message, where=where) for message in contradictions(manifest)]
-    return found + faults(inconsistencies(manifest), "manifest-inconsistent")
+    return found + faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent")
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
+from bundlekit.matrix.read import ReadMatrix, Unreadable
 from bundlekit.model.bundle import Bundle
 from bundlekit.model.decision import Decision
 from bundlekit.model.evidence import Evidence
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
 
 class Case(Frozen, frozen=True, kw_only=True):
-    """All that a rule may look at. ``decisions`` has one entry per installed state that was asked about."""
+    """All that a rule may look at. ``decisions`` has one entry per installed state that was asked about.
+
+    ``matrix`` is the manifest's, read once for all rules; a rule that is given none reads it itself.
+    """
 
     bundle: Bundle
     evidence: Evidence
     question: Question
     decisions: tuple[Decision, ...] = ()
+    matrix: ReadMatrix | Unreadable | None = None
 
 
 Answer = Sequence[Fault] | NotRun

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def inconsistencies(manifest: Manifest) -> tuple[Problem, ...]:
-    """What is wrong with the matrix by itself, whatever is installed: problems of ``manifest-inconsistent``."""
-    read = read_matrix(manifest)
+def inconsistencies(manifest: Manifest, matrix: ReadMatrix | Unreadable | None = None) -> tuple[Problem, ...]:
+    """What is wrong with the matrix by itself, whatever is installed: problems of ``manifest-inconsistent``.
+
+    ``matrix`` is the manifest's, if it has been read already.
+    """
+    read = matrix or read_matrix(manifest)
     as_read = read.problems if isinstance(read, Unreadable) else (*_releases(read), *_ranges(read))
     return (*_names(manifest), *_aliases(manifest), *_conditions(manifest), *as_read)
 

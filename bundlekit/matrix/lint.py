@@ -160,15 +160,16 @@ def lint(
     supported: Collection[str] | None = None,
     ended: Collection[str] = (),
     strict: bool = False,
+    matrix: ReadMatrix | Unreadable | None = None,
 ) -> LintReport:
     """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
 
     ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
     are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle, ``supported`` the
-    versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over. Takes
-    time in proportion to releases times entries.
+    versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
+    ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries.
     """
-    read = read_matrix(manifest)
+    read = matrix or read_matrix(manifest)
     found = [
         LintFinding(
             rule=problem.rule,
@@ -177,7 +178,7 @@ def lint(
             next="Correct it and build the bundle again.",
             entry=problem.subject,
         )
-        for problem in inconsistencies(manifest)
+        for problem in inconsistencies(manifest, read)
     ]
     not_run, against = {}, []
     if isinstance(read, Unreadable):

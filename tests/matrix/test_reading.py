@@ -1,11 +1,15 @@
 """What it costs to read a matrix that somebody made to be expensive: each text is read once."""
 
+import datetime as dt
+
 import pytest
 from msgspec.structs import replace
 
+from bundlekit import pipeline
 from bundlekit.errors import VersionError
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.model.matrix import Alias, DeclaredScheme, Matrix, Source
+from bundlekit.source import BytesSource
 from bundlekit.versions import VersionScheme, scheme_named
 from fixtures import forge
 
@@ -29,6 +33,15 @@ def test_a_matrix_reads_each_text_once_however_often_it_is_named(parsed):
     read = read_matrix(replace(forge.MANIFEST, matrix=ALIASED))
     assert not isinstance(read, Unreadable)
     assert len(parsed) < 10
+
+
+def test_a_check_reads_the_matrix_once_for_all_its_rules_and_decisions(parsed):
+    read_matrix(replace(forge.MANIFEST, matrix=ALIASED))
+    once = list(parsed)
+    parsed.clear()
+    bundle = BytesSource(forge.changed(matrix=ALIASED))
+    pipeline.check(bundle, sources=["5.30.02"], at=dt.datetime.fromisoformat(forge.AT))
+    assert parsed == once
 
 
 def test_a_matrix_reads_each_text_once_that_does_not_fit(parsed):
