@@ -175,10 +175,11 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield "a model is listed twice"
     if manifest.expires is not None and manifest.expires < manifest.released:
         yield f"it expires on {manifest.expires}, before its release on {manifest.released}"
-    names = [component.name for component in manifest.components]
+    # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
+    names = list({component.name for component in manifest.components})
     names += [document.name for document in manifest.documents]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"two components or documents are named {name!r}"
+        yield f"two documents, or a document and a component, are named {name!r}"
     for component in manifest.components:
         served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]
         for model in sorted(set(served)):

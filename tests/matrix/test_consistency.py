@@ -153,6 +153,14 @@ def test_fault_of_the_bundle_is_named(fields, field, says):
     assert says in problems[0].message
 
 
+def test_two_components_of_one_name_are_a_fault_whichever_of_them_the_matrix_is_about():
+    parts = (component("os", "5.40.00"), component("os", "5.40.00"))
+    matrix = {"aliases": {"lts": "5.30.02"}, "works-together": []}
+    problems = inconsistencies(manifest(matrix, components=parts))
+    assert [problem.params["field"] for problem in problems] == ["components"]
+    assert "two are named 'os'" in problems[0].message
+
+
 def test_a_good_matrix_has_no_fault_and_all_faults_are_listed():
     assert inconsistencies(manifest()) == ()
     bad = {"block": [{"id": "a", "versions": "x"}, {"id": "b", "versions": "y"}], "aliases": {"z": "z2"}}
