@@ -12,10 +12,11 @@ from typing import Final
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.model.finding import Fault, NotRun
 
-MAX_WORK: Final = 200_000
-"""Releases times entries times models up to which the lint is part of a check; so many take it one to two seconds."""
+MAX_WORK: Final = 400_000
+"""Comparisons (`matrix.work`) up to which the lint is part of a check; so many take it about a second."""
 
 NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
 
@@ -87,16 +88,17 @@ def matrix_lint(case: Case) -> Answer:
         return NOT_AS_A_WHOLE
     if case.question.trust and not vouched(case.evidence):
         return NotRun(because="nobody trusted vouches for the upgrade matrix")
-    matrix = manifest.matrix
-    entries = len(matrix.sources) + len(matrix.stops) + len(matrix.blocks) + len(matrix.dead_ends) + len(matrix.risks)
-    if (len(matrix.releases) + 1) * (entries + 1) * len(manifest.models) > MAX_WORK:
-        return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
-    from bundlekit.matrix.lint import lint  # a pre-flight should not pay for it
+    from bundlekit.matrix.lint import lint  # a pre-flight should not pay for these
+    from bundlekit.matrix.work import work
+
+    matrix = case.matrix or read_matrix(manifest)
+    if isinstance(matrix, ReadMatrix) and work(matrix) > MAX_WORK:
+        return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
     named = [signature.name for signature in case.evidence.signatures or () if signature.counts and signature.name]
-    report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None, matrix=case.matrix)
+    report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None, matrix=matrix)
     return [
         Fault(
             message=f"{finding.rule}: {finding.message}",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.decide import decide_from
 from bundlekit.matrix.routes import Routes
-from bundlekit.matrix.table import models_apart, versions_named
+from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
 
@@ -58,15 +57,19 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     """Compare what two matrices decide for every version and model that either of them knows.
 
     Whoever has the old release counts as there: so a new one that does not take it makes that version lose.
+    ConfigError if there are too many for that.
     """
+    require_feasible(old)
+    require_feasible(new)
     texts = dict.fromkeys(version.text for read in (old, new) for version in versions_named(read))
     models = tuple(dict.fromkeys((*models_apart(old), *models_apart(new))))
     if len(models) > 1:
         models = tuple(model for model in models if model is not None)
+    ways = {model: (Routes(old, (), model), Routes(new, (), model)) for model in models}
     same, changes = 0, []
     for text in _in_order(new, list(texts)):
         for model in models:
-            before, after = (_side(read, text, model) for read in (old, new))
+            before, after = (_side(routes, text) for routes in ways[model])
             if before == after:
                 same += 1
                 continue
@@ -84,15 +87,14 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     return Diff(old=versions[0], new=versions[1], same=same, changes=tuple(changes))
 
 
-def _side(read: ReadMatrix, text: str, model: str | None) -> Side:
-    whole = decide_from(read.manifest, text, model=model, matrix=read).whole
+def _side(routes: Routes, text: str) -> Side:
+    whole = routes.decided(routes.target, text).whole
     way: Way = "none"
     if whole.kind in ("same-version", "same-version-other-build"):
         way = "there"
     elif whole.allowed:
         way = "direct"
     elif whole.kind not in ("downgrade", "unreadable-version", "withdrawn", "reimage-only"):
-        routes = Routes(read, (), model)
         way = "by stops" if routes.reaches(routes.plain(text)) else "none"
     return Side(decision=whole.kind, entry=whole.entry, way=way)
 

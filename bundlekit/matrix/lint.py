@@ -19,7 +19,7 @@ from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.routes import Routes
-from bundlekit.matrix.table import models_apart, versions_named
+from bundlekit.matrix.work import models_apart, versions_named
 from bundlekit.mistakes import nearest
 from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
@@ -408,15 +408,15 @@ def source_cannot_verify(ground: Ground) -> Iterator[Said]:
     if ground.signers is None:
         return
     signers = ", ".join(sorted(ground.signers)) or "nobody"
+    trusts = {version: _trusted(ground.read, version) for version in ground.versions}
+    bringing = [version for version, keys in trusts.items() if keys and keys & ground.signers]
     for version, model, entry in ground.allowed():
-        trusted = _trusted(ground.read, version)
+        trusted = trusts[version]
         if trusted is None or trusted & ground.signers:
             continue
         on = f"{version} on {model}" if model else version.text
-        bringing = (
-            one for one in ground.versions if one > version and (_trusted(ground.read, one) or set()) & ground.signers
-        )
-        stop = next(bringing, None)
+        place = bisect.bisect_right(bringing, version)
+        stop = bringing[place] if place < len(bringing) else None
         yield Said(
             f"{on} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}: "
             "it will refuse what the matrix allows.",

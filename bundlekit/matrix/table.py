@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bundlekit.matrix.decide import decide_from, tells_models_apart
+from bundlekit.matrix.decide import decide_from
+from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
 
@@ -43,29 +44,12 @@ class Table(Frozen, frozen=True, kw_only=True):
 
 
 def table(read: ReadMatrix) -> Table:
-    """The decision for each version and model."""
+    """The decision for each version and model. ConfigError if there are too many for that."""
+    require_feasible(read)
     manifest = read.manifest
     models = models_apart(read)
     rows = (_row(read, version, model) for version in versions_named(read) for model in models)
     return Table(product=manifest.product, version=manifest.version, rows=tuple(rows))
-
-
-def models_apart(read: ReadMatrix) -> tuple[str | None, ...]:
-    """The models that the matrix tells apart; one None where it does not."""
-    return read.manifest.models if tells_models_apart(read.manifest.matrix) else (None,)
-
-
-def versions_named(read: ReadMatrix) -> list[Version]:
-    """The listed releases, those that a source names as one, and the bundle's own, oldest first.
-
-    Where the matrix lists no releases, every version that its entries name.
-    """
-    ranges = [source.range for source in read.sources if source.range.exact or not read.known]
-    if not read.known:
-        ranges += [stop.range for stop in read.stops]
-        ranges += [block.range for block in read.blocks]
-        ranges += [dead_end.range for dead_end in read.dead_ends]
-    return sorted({read.own, *read.known, *(clause.bound for one in ranges for clause in one.clauses)})
 
 
 def _row(read: ReadMatrix, version: Version, model: str | None) -> Row:

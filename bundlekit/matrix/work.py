@@ -1,0 +1,57 @@
+"""How much work it is to look at every version that a matrix knows, before any of it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.errors import ConfigError
+from bundlekit.matrix.decide import tells_models_apart
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.versions import Version
+
+MAX_WORK: Final = 2_000_000
+"""Comparisons up to which a whole matrix is shown or compared: a thousand releases, a hundred entries, eight models."""
+
+
+def models_apart(read: ReadMatrix) -> tuple[str | None, ...]:
+    """The models that the matrix tells apart; one None where it does not."""
+    return read.manifest.models if tells_models_apart(read.manifest.matrix) else (None,)
+
+
+def versions_named(read: ReadMatrix) -> list[Version]:
+    """The listed releases, those that a source names as one, and the bundle's own, oldest first.
+
+    Where the matrix lists no releases, every version that its entries name.
+    """
+    ranges = [source.range for source in read.sources if source.range.exact or not read.known]
+    if not read.known:
+        ranges += [stop.range for stop in read.stops]
+        ranges += [block.range for block in read.blocks]
+        ranges += [dead_end.range for dead_end in read.dead_ends]
+    return sorted({read.own, *read.known, *(clause.bound for one in ranges for clause in one.clauses)})
+
+
+def work(read: ReadMatrix) -> int:
+    """About how many comparisons it takes to decide for each version on each model, and to lint the matrix."""
+    ranges = [source.range for source in read.sources]
+    ranges += [stop.range for stop in read.stops]
+    for kind in (read.blocks, read.withdrawn, read.risks, read.dead_ends):
+        ranges += [entry.range for entry in kind]
+    ranges += [versions for skew in read.skews for versions in (skew.old, skew.new)]
+    ranges += [versions for together in read.works_together for versions in together.ranges.values()]
+    once = 1 + sum(1 + len(versions.clauses) for versions in ranges) + len(read.trusted_keys)
+    if read.works_together:  # each pair of components counts, of an entry and of what the bundle carries
+        once += len(read.carried) ** 2 + sum(len(together.ranges) ** 2 for together in read.works_together)
+    return len(versions_named(read)) * (once * len(models_apart(read)) + len(read.manifest.matrix.aliases))
+
+
+def require_feasible(read: ReadMatrix) -> None:
+    """ConfigError if it would take too long to look at every version: a small file can name very many."""
+    if work(read) > MAX_WORK:
+        manifest = read.manifest
+        raise ConfigError(
+            f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",
+            next_step="Ask for the versions that you need: bundlekit check BUNDLE --from VERSION.",
+        )

@@ -1,0 +1,91 @@
+"""What is too much work is refused before it is begun, whatever kind of entry makes it so much."""
+
+import msgspec
+import pytest
+
+from bundlekit.checks import house
+from bundlekit.checks.rule import Case
+from bundlekit.errors import ConfigError
+from bundlekit.matrix import work
+from bundlekit.matrix.diff import diff
+from bundlekit.matrix.lint import lint
+from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.table import table
+from bundlekit.model.bundle import Bundle, Span
+from bundlekit.model.evidence import Evidence
+from bundlekit.model.finding import NotRun
+from bundlekit.model.question import Question
+from fixtures import forge
+from tests.matrix.world import MATRIX, manifest
+
+RELEASES = [f"5.{number}.00" for number in range(40)]
+MANY = range(250)
+KINDS = {
+    "from": [{"id": f"e{n}", "versions": "5.1.00"} for n in MANY],
+    "stop": [{"id": f"e{n}", "versions": "<5.1.00", "via": "5.1.00"} for n in MANY],
+    "block": [{"id": f"e{n}", "versions": "5.1.00"} for n in MANY],
+    "withdrawn": [{"id": f"e{n}", "versions": "5.1.00"} for n in MANY],
+    "dead-end": [{"id": f"e{n}", "versions": "5.1.00"} for n in MANY],
+    "risk": [{"id": f"e{n}", "versions": "*", "when": {"fact": "a", "is": "b"}} for n in MANY],
+    "skew": [{"id": f"e{n}", "old": "*", "new": "*"} for n in MANY],
+    "works-together": [{"id": f"e{n}", "appliance": "*", "storage": "*"} for n in MANY],
+    "aliases": {f"7.{n}": "5.1.00" for n in MANY},
+    "trusted-keys": {f"5.{n}.00": ["a"] for n in MANY},
+}
+
+
+def test_each_kind_of_entry_and_each_clause_is_counted():
+    few = work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}})))
+    for kind, entries in KINDS.items():
+        many = work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}, kind: entries})))
+        assert many > few + 9000, kind
+    clauses = [{"id": "e", "versions": ", ".join(["!=5.1.00"] * 20)}]
+    assert work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}, "block": clauses}))) > few + 800
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(kind, monkeypatch):
+    monkeypatch.setattr(house, "MAX_WORK", 9000)
+    found = manifest({"releases": RELEASES, "aliases": {}, kind: KINDS[kind]})
+    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    answer = house.matrix_lint.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    assert isinstance(answer, NotRun)
+    assert "large" in answer.because
+
+
+@pytest.mark.parametrize("look", [table, lambda read: diff(read, read)], ids=["table", "diff"])
+def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
+    read = read_matrix(manifest(MATRIX))
+    look(read)
+    monkeypatch.setattr(work, "MAX_WORK", 10)
+    with pytest.raises(ConfigError, match="too large to go through every version") as caught:
+        look(read)
+    assert "--from VERSION" in caught.value.next_step
+
+
+def test_a_real_matrix_is_not_too_large(benchmark_seconds):
+    matrix = {
+        "releases": [f"5.{minor}.{patch:02}" for minor in range(20) for patch in range(25)],
+        "aliases": {},
+        "from": [{"id": f"f{n}", "versions": f">=5.{n}.00, <5.{n + 2}.00", "models": ["im-100"]} for n in range(20)],
+        "block": [{"id": f"b{n}", "versions": f"5.{n}.07"} for n in range(20)],
+        "stop": [{"id": f"s{n}", "versions": f"<5.{n}.00", "via": f"5.{n}.00"} for n in range(1, 20)],
+    }
+    read = read_matrix(manifest(matrix))
+    assert work.work(read) < house.MAX_WORK
+    with benchmark_seconds(5):
+        assert len(table(read).rows) == 2 * 501
+        diff(read, read)
+
+
+def test_hundreds_of_keys_over_a_thousand_releases_are_linted_in_bounded_time(benchmark_seconds):
+    matrix = {
+        "releases": [f"5.{n}.00" for n in range(1000)],
+        "aliases": {},
+        "from": [{"id": "all", "versions": "*"}],
+        "trusted-keys": {f"5.{n}.00": ["a"] for n in range(250)},
+    }
+    parts = msgspec.structs.replace(manifest().components[1], version="6.0.0")
+    with benchmark_seconds(5):
+        report = lint(manifest(matrix, version="6.0.0", components=(parts,)), at="2026-12-01", signers=["b"])
+    assert sum(finding.rule == "source-cannot-verify" for finding in report.findings) == 1000
