@@ -44,7 +44,11 @@ def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | N
 def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """List the bundles of a catalog. Exit code 0, 1 if one cannot be used, 3 without --trust."""
     found = catalog.collect([place], trust=common.load_trusted(trusted), at=at)
-    offers = sorted(found.offers, key=lambda one: (one.manifest.product, one.matrix.lead, one.matrix.own.key))
+    # Versions of two schemes have no order, so each scheme goes by itself.
+    offers = sorted(
+        found.offers,
+        key=lambda one: (one.manifest.product, one.matrix.lead, one.matrix.own.scheme.name, one.matrix.own.key),
+    )
     rows = [
         {
             "bundle": one.bundle,

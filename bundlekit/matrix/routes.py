@@ -106,7 +106,10 @@ class Routes:
             if self._accepts(bundle, state):
                 shared = dict(state.shared or ()) | dict(_shared(bundle))
                 yield State(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
-        version = self.target.parse(self.target.lead, state.version)
+        try:
+            version = self.target.parse(self.target.lead, state.version)
+        except VersionError:  # it has no place in the target's order, so the target's stops are not for it
+            return
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
             return
         for stop in self.target.stops:

@@ -234,6 +234,13 @@ def test_show(cli, folder):
     assert "NOT VERIFIED" in unverified.out
 
 
+def test_show_lists_versions_of_two_schemes_one_after_the_other(cli, folder):
+    put("pep.bin", "4.0", {"releases": ["1.0"], "from": [{"id": "one", "versions": "1.0"}]}, scheme="pep440")
+    cli("catalog", "add", "cat", "pep.bin", "mc2.bin", "mc3.bin")
+    rows = json.loads(cli("catalog", "show", "cat", *TRUST, "--format", "json").out)["bundles"]
+    assert [row["version"] for row in rows] == ["2.0", "3.0", "4.0"]
+
+
 def test_a_date_once_given_stays(cli, folder):
     cli("catalog", "add", "cat", "mc2.bin", "--supported-until", "2027-01-31")
     cli("catalog", "add", "cat", "mc2.bin", "mc3.bin")

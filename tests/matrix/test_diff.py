@@ -77,6 +77,14 @@ def test_who_has_another_build_of_the_old_release_is_there_too():
     assert ("differs", "5.40.00-7", "", "same-version-other-build", "upgrade") in changes
 
 
+def test_what_has_no_place_in_the_other_s_listed_order_has_no_way_there():
+    old = {"order": "listed", "releases": ["5.20.00", "5.20.03"], "from_": [{"id": "a", "versions": "5.20.00"}]}
+    new = {**old, "releases": [*old["releases"], "5.30.02"]}
+    changes, loses = compared(bundle(**old), bundle(**new))
+    assert changes == [("differs", "5.30.02", "", "unknown-version", "unsupported-source")]
+    assert not loses
+
+
 @given(st.sets(st.sampled_from(CLEAN["releases"])), st.sets(st.sampled_from(CLEAN["releases"])))
 def test_more_blocks_never_gain_and_fewer_never_lose(some, others):
     def blocking(versions):
