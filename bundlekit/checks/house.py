@@ -18,6 +18,9 @@ from bundlekit.model.finding import Fault, NotRun
 MAX_WORK: Final = 400_000
 """Comparisons (`matrix.work`) up to which the lint is part of a check; so many take it about a second."""
 
+MAX_DECISIONS: Final = 20_000
+"""Versions times models up to which it is, for a decision about each is kept: two thousand releases on ten models."""
+
 NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
 
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
@@ -90,10 +93,12 @@ def matrix_lint(case: Case) -> Answer:
         return NotRun(because="nobody trusted vouches for the upgrade matrix")
 
     from bundlekit.matrix.lint import lint  # a pre-flight should not pay for these
-    from bundlekit.matrix.work import work
+    from bundlekit.matrix.work import models_apart, versions_named, work
 
     matrix = case.matrix or read_matrix(manifest)
-    if isinstance(matrix, ReadMatrix) and work(matrix) > MAX_WORK:
+    if isinstance(matrix, ReadMatrix) and (
+        work(matrix) > MAX_WORK or len(versions_named(matrix)) * len(models_apart(matrix)) > MAX_DECISIONS
+    ):
         return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.

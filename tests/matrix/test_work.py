@@ -53,6 +53,15 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
     assert "large" in answer.because
 
 
+@pytest.mark.parametrize(("limit", "left_out"), [(3, True), (4, False)])
+def test_a_check_leaves_out_the_lint_of_more_versions_than_it_keeps_decisions_for(limit, left_out, monkeypatch):
+    monkeypatch.setattr(house, "MAX_DECISIONS", limit)
+    found = manifest({"releases": ["5.10.00", "5.20.00", "5.30.00"], "aliases": {}, "from": []})
+    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    answer = house.matrix_lint.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    assert isinstance(answer, NotRun) is left_out
+
+
 @pytest.mark.parametrize("look", [table, lambda read: diff(read, read)], ids=["table", "diff"])
 def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
     read = read_matrix(manifest(MATRIX))
