@@ -675,6 +675,19 @@ def test_a_state_folder_that_others_can_enter_is_not_used(room):
     assert room.plan().code == room.run().code == 0
 
 
+def test_a_journal_that_somebody_else_keeps_locked_is_waited_for(room, monkeypatch):
+    """There may be a run in it: whether the pair is between two versions cannot be said."""
+    assert room.run("--until", "prepared").code == 75
+    monkeypatch.setattr("bundlekit.update.sqlite.BUSY_SECONDS", 0.0)
+    with sqlite3.connect("state/journal.db") as db:
+        db.execute("BEGIN EXCLUSIVE")
+        result = room.run()
+    db.close()
+    assert result.code == 75
+    assert "cannot be used: database is locked" in result.out
+    assert room.run().code == 0
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [

@@ -4,6 +4,7 @@ import copy
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,11 @@ def test_a_state_folder_that_is_not_ones_own_is_refused(tmp_path, make, error):
         SqliteJournal(make(tmp_path))
     assert str(tmp_path) in refused.value.message
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_state_folder_that_cannot_be_made_is_refused():
+    with pytest.raises(StateFolderError, match="cannot be used as state folder"):
+        SqliteJournal(Path("/proc/none"))
 
 
 def test_a_new_state_folder_is_for_its_owner_alone(tmp_path):
