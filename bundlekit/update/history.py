@@ -214,12 +214,14 @@ class History:
         if answer is None or answer.kind != "ok":
             return None
         job, target = self.job, self.job.targets[step]
-        found: list[tuple[str, object, object]] = [("identity", target.identity, answer.identity)]
-        if step in job.groups()[0] or not job.repair or answer.version is not None:
-            found.append(("version", target.old, answer.version))  # what is half-written may not know its version
-        if job.counter_before is not None:
-            found.append(("counter", job.counter_before, answer.counter))
-        return next((one for one in found if one[1] != one[2]), None)
+        if answer.identity != target.identity:
+            return "identity", target.identity, answer.identity
+        half_written = job.repair and answer.version is None and step not in job.groups()[0]
+        if answer.version != target.old and not half_written:  # which may not know its version
+            return "version", target.old, answer.version
+        if job.counter_before is not None and answer.counter != job.counter_before:
+            return "counter", job.counter_before, answer.counter
+        return None
 
     def state(self, step: str) -> StepState:
         """What ``step`` is by its last probe, in the words an outcome uses."""
