@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 TRUST = KEYS / "trust"
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 NUMBERS = {*range(1, 37), *range(55, 62), *range(76, 83)}
+EXPECTED = ROOT.joinpath("tests/hostile.txt").read_text().splitlines()
+NAMES_A_COMPONENT = {"index-digest-mismatch", "chunk-digest-mismatch", "plain-digest-mismatch"}
 
 
 @pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
@@ -46,9 +48,35 @@ def test_refused_by_the_named_rule(case):
         assert 10 < len(finding.message) < 1000
         assert finding.next
         assert "Traceback" not in finding.message
-        assert finding.where is None or 0 <= finding.where.start < finding.where.stop
+        points_at_what_is_there(finding, data, doubted=bool(case.doubt) and finding.rule == case.rule)
+    assert hostile.expected(case, report) == [line for line in EXPECTED if line.partition("  ")[0] == case.name]
     assert not [line for line in lines if UNSAFE.search(line)]
     assert as_json.render(report).isascii()
+
+
+def points_at_what_is_there(finding, data, *, doubted):
+    """The span is in the file, or what is missing behind its end; and in the part that the subject names."""
+    where = finding.where
+    if finding.rule_class in ("layout", "integrity"):
+        assert where or doubted
+    if where:
+        assert 0 <= where.start < where.stop
+        assert where.stop <= len(data) or where.start == len(data)
+    if finding.rule in NAMES_A_COMPONENT:
+        part = forge.section(data, finding.subject)
+        assert part.start <= where.start < where.stop <= part.stop
+    if finding.rule == "manifest-schema":
+        assert where == forge.section(data, "manifest")
+    if finding.rule_class == "authenticity" and finding.rule != "unsigned":
+        blob = forge.signature(data, int(finding.subject.removeprefix("signature ")))
+        assert blob.start <= where.start < where.stop <= blob.stop
+    if finding.rule_class == "compatibility":
+        assert finding.subject
+
+
+def test_what_is_expected_is_in_the_order_of_the_cases():
+    """No line is left of a case that is gone; ``python -m fixtures.hostile --expected`` makes them again."""
+    assert list(dict.fromkeys(line.partition("  ")[0] for line in EXPECTED)) == [case.name for case in hostile.CASES]
 
 
 def test_names_are_unique_and_begin_with_a_rule():
