@@ -5,11 +5,13 @@ of those rows are accepted. Keys, certificates and lists are made here when they
 written by asn1crypto, and the PKI of `test_a_pki_of_openssls` by openssl, so that not our writer alone is judged.
 """
 
+import hashlib
 import subprocess
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -93,6 +95,16 @@ def area(*entries):
 
 def entry(blob):
     return len(blob).to_bytes(4, "big") + blob
+
+
+def lengthy(head):
+    """A good signature but for its length, which comes from an attribute that nobody minds."""
+    attributes = [
+        pki.attribute("content_type", "data"),
+        pki.attribute("message_digest", hashlib.sha256(head).digest()),
+        pki.attribute("1.2.3.4", core.OctetString(bytes(65536))),
+    ]
+    return raw(attributes=attributes)(head)
 
 
 def behind_zero():
@@ -327,7 +339,9 @@ CASES = {
     "a key for tests": case([75], "test-key", "which everybody has", ANNA, store=("test", "")),
     "entry past its end": case([76], "signature-area-malformed", "", data=lambda: area(b"\xff\xff\xff\xff")),
     "zero entry, then another": case([76], "signature-area-dirty", "", data=behind_zero, also=["unsigned"]),
-    "17 entries": case([76], "signature-area-malformed", "", data=lambda: area(*[entry(b"x")] * 17)),
+    "17 entries": case([76], "signature-area-malformed", "more than 16 entries", *(by() for _ in range(17))),
+    "an entry twice": case([49, 76], "signature-area-malformed", "repeats an earlier one", *[by()] * 2),
+    "over 64 KiB": case([76], MALFORMED, "more than the limit of 65536", lengthy, capacity=2**18),
     "below a floor": case([83], "below-floor", "is 7", ANNA, store=("floors = { imager = { counter = 8 } }", "")),
     "below a version": case(
         [83], "below-floor", "version is 5.40.00", ANNA, store=('floors = { imager = { version = "5.40.01" } }', "")
@@ -420,6 +434,7 @@ GOOD = {
         ROOT,
         bundle(by(**test_cms.pss(salt=222))),
     ),
+    "16 signatures": lambda: (ROOT, bundle(*(by() for _ in range(16)))),
     "two pinned keys, one of them compressed": lambda: (
         pki.TrustStore(pinned=(pki.Pinned(name="gus", key=pki.describe(compressed(GUS))),)),
         bundle(pinned("p256", "Gus")),
