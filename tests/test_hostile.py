@@ -339,7 +339,6 @@ def test_a_hostile_file_name_is_escaped(name, tmp_path, capsys):
     assert not UNSAFE.search((captured.out + captured.err).replace("\n", ""))
 
 
-@pytest.mark.xfail(reason="who takes a matrix without --trust is told the file's name as it is")
 @pytest.mark.parametrize("verb", ["show", "lint"])
 def test_a_hostile_file_name_is_escaped_beside_a_matrix(verb, tmp_path, capsys):
     file = tmp_path / f"{TRICKY}.bin"

@@ -77,7 +77,9 @@ def run(args: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise
-        click.echo(f"bundlekit: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        click.echo(
+            f"bundlekit: internal error, please report it: {type(error).__name__}: {escape(str(error))}", err=True
+        )
         click.echo("next: run again with BUNDLEKIT_DEBUG=1 for the traceback", err=True)
         return 70
     return code if isinstance(code, int) else 0

@@ -248,7 +248,7 @@ def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
 
         return load_manifest(path)
     if trust is None:
-        click.echo(f"NOT VERIFIED: who signed {path} was not checked (--trust)", err=True)
+        click.echo(f"NOT VERIFIED: who signed {escape(str(path))} was not checked (--trust)", err=True)
     return pipeline.read_manifest(path, trust=trust)
 
 

@@ -10,6 +10,7 @@ from bundlekit.cli import common
 from bundlekit.matrix.exchange import graph_of, matrix_of
 from bundlekit.matrix.graph import SCHEMES, load_graph, release_order, scheme_of, write_graph
 from bundlekit.matrix.toml_writer import matrix_to_toml
+from bundlekit.report.escape import escape
 
 IMPORT_EXAMPLES = """\b
 Examples:
@@ -58,7 +59,7 @@ def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: obj
 
     found = collect(bundles, trust=common.load_trusted(trusted), at=at)  # type: ignore[arg-type] # click made it a time
     for left_out in found.left_out:
-        click.echo(f"bundlekit: {left_out.subject}: {left_out.message}", err=True)
+        click.echo(escape(f"bundlekit: {left_out.subject}: {left_out.message}"), err=True)
     if found.left_out:
         return 1 if trusted else 3
     if not trusted:
