@@ -1,19 +1,23 @@
 """The process ``bundlekit``, or ``python -m bundlekit``."""
 
+import contextlib
 import gc
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit (``bundlekit explain exit-codes``)."""
-    # Modules are no garbage. Looking for some after every 700 new objects, and among them all on the way out,
-    # takes 13 of a pre-flight's 90 ms.
+    # Modules are no garbage. Looking for some after every 700 new objects takes 8 of a pre-flight's 90 ms.
     gc.set_threshold(100_000)
     from bundlekit.cli import run
 
     code = run()
-    gc.freeze()
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError):  # closed, or nobody reads any more: that has been told
+            stream.flush()
+    # All files are closed and nothing is left to be done at exit. Taking the modules apart would be another 7 ms.
+    os._exit(code)
 
 
 if __name__ == "__main__":
