@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+_SELECTORS: Final = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))  # of variations
 _INVISIBLE: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # joiners, fillers and blanks that count as letters or marks
-    + "".join(
-        map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-    )  # variation selectors
+    + "".join(chr(code) for codes in _SELECTORS for code in codes)
 )
 """What Python calls printable and nobody sees (Unicode Standard Annex 44, Default_Ignorable_Code_Point)."""
 

@@ -203,7 +203,7 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
         try:
             certificates.append(read_certificate(der))
         except UnusableCertificateError as error:
-            msg = f"A certificate in the signature cannot be read : {error}"
+            msg = f"A certificate in the signature cannot be read: {error}"
             raise malformed(msg, der) from error
     if len({(one.issuer_der, one.serial) for one in certificates}) < len(certificates):
         raise malformed("Two certificates in the signature have one issuer and serial number")
