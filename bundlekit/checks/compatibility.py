@@ -11,10 +11,10 @@ from bundlekit.checks.rule import Answer, Case, Rule, rule
 from bundlekit.model.finding import Fault, NotRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
-    from bundlekit.model.decision import Decision, DecisionKind, Ruling
+    from bundlekit.model.decision import DecisionKind
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
@@ -43,7 +43,7 @@ def _refused(case: Case, kind: DecisionKind) -> Answer:
     return _not_asked(case) or [
         Fault(
             message=ruling.message,
-            subject=about(ruling, decision, case.decisions),
+            subject=decision.about(ruling, several=len(case.decisions) > 1),
             entry=ruling.entry,
             next=ruling.next,
             cause=ruling.cause,
@@ -53,12 +53,6 @@ def _refused(case: Case, kind: DecisionKind) -> Answer:
         for ruling in decision.rulings
         if ruling.kind == kind and ruling.refused
     ]
-
-
-def about(ruling: Ruling, decision: Decision, decisions: Sequence[Decision]) -> str:
-    """What a ruling is about: the part, and of several pairs which one's."""
-    pair = decision.pair if len(decisions) > 1 else ""
-    return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
 
 
 @_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")

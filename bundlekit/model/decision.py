@@ -174,6 +174,11 @@ class Decision(Frozen, frozen=True, kw_only=True):
     accepted: tuple[Acceptance, ...] = ()
     not_judged: tuple[str, ...] = ()
 
+    def about(self, ruling: Ruling, *, several: bool) -> str:
+        """What one of the rulings is about: the part, and where there are ``several`` decisions whose."""
+        pair = self.pair if several else ""
+        return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
+
     @property
     def kind(self) -> DecisionKind:
         """The decision for the whole."""

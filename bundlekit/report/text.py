@@ -151,7 +151,7 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
         tone = "good" if whole.allowed else "bad" if whole.refused else "doubtful"
         yield Line(f"  pair       {pair}: {whole.kind}. {whole.message}", tone)
     for ruling in decision.rulings:
-        about = " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
+        about = decision.about(ruling, several=several)
         entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
         override = f" Allowed by --{ruling.override}." if ruling.override else ""
         if ruling.allowed:
