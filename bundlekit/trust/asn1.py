@@ -7,8 +7,6 @@ What has to be one of a few known byte strings (algorithm identifiers), or equal
 (names), stays a raw TLV: comparing bytes leaves no room for a second spelling.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Final, TypeVar
 
 from cryptography import x509
