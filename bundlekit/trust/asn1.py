@@ -7,6 +7,7 @@ What has to be one of a few known byte strings (algorithm identifiers), or equal
 (names), stays a raw TLV: comparing bytes leaves no room for a second spelling.
 """
 
+# Without annotations from __future__: they would be text, and the library would evaluate each of them again.
 from typing import Annotated, Final, TypeVar
 
 from cryptography import x509
