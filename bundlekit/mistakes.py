@@ -39,9 +39,21 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> 
         found = _shown(match[1].removeprefix("'").removesuffix("'"))
         return f"{where}{found} is not one of {allowed}"
     if "matching regex" in text and (description := _description(place.kind)):
-        what = "the key" if at.startswith("`key`") else _shown(place.data) if isinstance(place.data, str) else "it"
+        what = f"the key {_shown(_odd_key(place))}" if _is_about_a_key(at) else _quoted(place.data)
         return f"{where}{what} has to be {description[:1].lower()}{description[1:].rstrip('.')}"
     return f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
+
+
+def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:
+    """The path of what does not fit, as people write it: ``components[0].images[1].digest``.
+
+    Of a missing key it is the path of what it is missing from.
+    """
+    text, _, at = str(error).partition(" - at ")
+    place = _follow(at, kind, data)
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
+        return f"{place.path}.{match[1]}"
+    return f"{place.path}.{_odd_key(place)}" if _is_about_a_key(at) else place.path
 
 
 def nearest(key: str, known: set[str]) -> str:
@@ -51,6 +63,20 @@ def nearest(key: str, known: set[str]) -> str:
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
+
+
+def _is_about_a_key(at: str) -> bool:
+    return at.startswith("`key`")
+
+
+def _odd_key(place: _Place) -> str:
+    """The first key of a map that does not fit."""
+    kinds = [get_args(one)[0] for one in _choices(place.kind) if get_origin(one) is dict]
+    return next((key for key, _ in _items(place.data) if not all(_fits(key, kind) for kind in kinds)), "")
+
+
+def _quoted(data: object) -> str:
+    return _shown(data) if isinstance(data, str) else "it"
 
 
 def _shown(text: str) -> str:

@@ -29,7 +29,10 @@ def member(**changes):
         (member(verison="1"), "S: at 'members.B': unknown key 'verison'; did you mean 'version'?"),
         (member(role="passive"), "S: at 'members.B.role': 'passive' is not one of active, standby"),
         (member(free={"storage": "1 GiB"}), "S: at 'members.B.free.storage': expected int, got str"),
-        (member(free={"Sto rage": 1}), "S: at 'members.B.free': the key has to be 1 to 64 lower-case letters"),
+        (
+            member(free={"Sto rage": 1}),
+            "S: at 'members.B.free': the key 'Sto rage' has to be 1 to 64 lower-case letters",
+        ),
         (STATE | {"product": "im ager"}, "S: at 'product': 'im ager' has to be 1 to 64 letters, digits, dots"),
         (STATE | {"members": {}}, "S: at 'members': expected object of length >= 1"),
         (STATE | {"trusts": ["a", 1]}, "S: at 'trusts[1]': expected str, got int"),

@@ -110,7 +110,7 @@ def load(path: Path) -> Draft:
     files: list[Path] = []
     manifest = _load(path, files)
     # What `bundlekit check` would refuse in the bundle is refused here, while its author is at hand.
-    wrong = [f"{path}: {message}" for message in contradictions(manifest)]
+    wrong = [f"{path}: {message}" for _, message in contradictions(manifest)]
     wrong += [placed(problem, path) for problem in inconsistencies(manifest)]
     if wrong:
         raise ConfigError("; ".join(message.rstrip(".") for message in wrong))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from bundlekit.checks.rule import Answer, Case, faults, rule
+from bundlekit.layout.places import Places
 from bundlekit.matrix import inconsistencies
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
@@ -161,35 +164,41 @@ def manifest_inconsistent(case: Case) -> Answer:
     Two components of one name, an image for a model the bundle is not for, a model without an image, a
     matrix entry that names a version outside the declared scheme: the message says which.
     """
-    manifest = case.bundle.manifest
-    if manifest is None:
+    manifest, document = case.bundle.manifest, case.bundle.document
+    if manifest is None or document is None:
         return NO_MANIFEST
-    where = Span(start=32, stop=case.bundle.head.stop) if case.bundle.head else None
-    found = [Fault(message=message, where=where) for message in contradictions(manifest)]
-    return found + faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent")
+    (where,) = (section.span for section in case.bundle.sections if section.name == "manifest")
+    places = Places(document, where)
+    found = [Fault(message=message, where=places.at(path)) for path, message in contradictions(manifest)]
+    for fault in faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent"):
+        entry, field = str(fault.params["entry"]), str(fault.params["field"])
+        place = places.at(field) if "beside" in fault.params else places.entry(entry, field)
+        found.append(replace(fault, where=place))
+    return found
 
 
-def contradictions(manifest: Manifest) -> Iterator[str]:
-    """What does not fit together among product, models, components and documents."""
+def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What does not fit together among product, models, components and documents: the path, and what is wrong."""
     if len(set(manifest.models)) < len(manifest.models):
-        yield "a model is listed twice"
+        yield "models", "a model is listed twice"
     if manifest.expires is not None and manifest.expires < manifest.released:
-        yield f"it expires on {manifest.expires}, before its release on {manifest.released}"
+        yield "expires", f"it expires on {manifest.expires}, before its release on {manifest.released}"
     # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
     names = list({component.name for component in manifest.components})
     names += [document.name for document in manifest.documents]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"two documents, or a document and a component, are named {name!r}"
-    for component in manifest.components:
+        yield f"documents.{name}", f"two documents, or a document and a component, are named {name!r}"
+    for number, component in enumerate(manifest.components):
+        path = f"components[{number}]"
         served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]
         for model in sorted(set(served)):
             if model not in manifest.models:
-                yield f"component {component.name!r} has an image for {model!r}, which the bundle is not for"
+                yield path, f"component {component.name!r} has an image for {model!r}, which the bundle is not for"
             elif served.count(model) > 1:
-                yield f"component {component.name!r} has more than one image for {model!r}"
+                yield path, f"component {component.name!r} has more than one image for {model!r}"
         for model in manifest.models:
             if model not in served:
-                yield f"component {component.name!r} has no image for {model!r}"
+                yield path, f"component {component.name!r} has no image for {model!r}"
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")

@@ -14,7 +14,8 @@ import msgspec
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical, update_bin
-from bundlekit.mistakes import explain
+from bundlekit.layout.places import Places
+from bundlekit.mistakes import explain, place_of
 from bundlekit.model.advisory import Advisory
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
@@ -75,7 +76,9 @@ def read(data: bytes) -> SignedAdvisory:
     try:
         advisory = msgspec.convert(document, Advisory, strict=True)
     except msgspec.ValidationError as error:
-        raise _malformed(f"its document cannot be used: {explain(error, Advisory, document)}", HEADER_SIZE) from error
+        wrong = f"its document cannot be used: {explain(error, Advisory, document)}"
+        places = Places(document, Span(start=HEADER_SIZE, stop=stop))
+        raise _malformed(wrong, places.at(place_of(error, Advisory, document))) from error
     try:
         entries, rest = update_bin.decode_area(data[stop:], stop)
     except LayoutError as error:
@@ -90,6 +93,6 @@ def read(data: bytes) -> SignedAdvisory:
     )
 
 
-def _malformed(message: str, offset: int) -> LayoutError:
-    where = Span(start=offset, stop=offset + 1)
+def _malformed(message: str, at: int | Span) -> LayoutError:
+    where = at if isinstance(at, Span) else Span(start=at, stop=at + 1)
     return LayoutError(Problem(rule="advisory-malformed", message=message, where=where))

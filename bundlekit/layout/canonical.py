@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from bundlekit.model.primitives import MAX_INTEGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_DEPTH: Final = 16
 """Levels of arrays and objects. The manifest of format 1.0 needs 6; extensions may need some more."""
@@ -20,6 +23,8 @@ MAX_DEPTH: Final = 16
 _KEY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 """A string, ended or not, or a bracket. Possessive and always matching, so that the scan is linear."""
+_LEXEME: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*:)?|[^\s"\[\]{},:]++', re.DOTALL)
+"""A string, with the colon behind it if it is a key; or a number, true, false, null, or what stands for one."""
 
 
 class NotCanonicalError(ValueError):
@@ -44,15 +49,15 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
         raise NotCanonicalError(f"not UTF-8: {error.reason}", error.start) from error
     try:
         value = json.loads(text, parse_float=_no_float, parse_int=_integer, parse_constant=_no_float)
-    except NotCanonicalError as error:
-        raise NotCanonicalError(str(error), _locate(data, str(error))) from error
+        _check_values(value)
+    except _UnfitError as unfit:
+        raise NotCanonicalError(str(unfit), _first(data, unfit.is_here)) from unfit
     except json.JSONDecodeError as error:
         raise NotCanonicalError(f"not JSON: {error.msg}", len(text[: error.pos].encode())) from error
-    _check_values(value)
     try:
         again = encode(value)
     except UnicodeEncodeError as error:
-        raise NotCanonicalError("a string holds half of a surrogate pair", 0) from error
+        raise NotCanonicalError("a string holds half of a surrogate pair", _first(data, _is_half_a_pair)) from error
     if again != data:
         raise NotCanonicalError("not in the one canonical form", _first_difference(data, again))
     return value
@@ -70,34 +75,57 @@ def _bound_depth(data: bytes) -> None:
             raise NotCanonicalError(f"nested deeper than {MAX_DEPTH} levels", token.start())
 
 
+class _UnfitError(Exception):
+    """A value that JSON has and the canonical subset has not. The parser does not say where, so it is looked for."""
+
+    def __init__(self, message: str, is_here: Callable[[re.Match[bytes]], bool]) -> None:
+        super().__init__(message)
+        self.is_here = is_here
+
+
 def _no_float(literal: str) -> Never:
-    raise NotCanonicalError(f"{literal[:32]} is not an integer", 0)
+    raise _UnfitError(f"{literal[:32]} is not an integer", _spelled(literal))
 
 
 def _integer(literal: str) -> int:
     # Length first: converting a literal of a million digits is what an attacker would like us to do.
     if literal.startswith("-") or len(literal) > 16 or int(literal) > MAX_INTEGER:
-        raise NotCanonicalError(f"{literal[:32]} is not an integer from 0 to 2^53-1", 0)
+        raise _UnfitError(f"{literal[:32]} is not an integer from 0 to 2^53-1", _spelled(literal))
     return int(literal)
 
 
 def _check_values(value: object) -> None:
     """Refuse null and keys outside the alphabet; the depth is bounded by now."""
     if value is None:
-        raise NotCanonicalError("null is not a value of this format; leave the key out", 0)
+        raise _UnfitError("null is not a value of this format; leave the key out", _spelled("null"))
     if isinstance(value, dict):
         for key, item in value.items():
             if not _KEY.fullmatch(key):
-                raise NotCanonicalError(f"the key {key[:80]!r} is not made of 1 to 64 of a-z, 0-9, _ and -", 0)
+                message = f"the key {key[:80]!r} is not made of 1 to 64 of a-z, 0-9, _ and -"
+                raise _UnfitError(message, _is_key(key))
             _check_values(item)
     elif isinstance(value, list):
         for item in value:
             _check_values(item)
 
 
-def _locate(data: bytes, message: str) -> int:
-    """Where the literal that begins the message stands; the parser's hooks are not told."""
-    return max(data.find(message.split(" ", 1)[0].encode()), 0)
+def _first(data: bytes, is_here: Callable[[re.Match[bytes]], bool]) -> int:
+    """Where the first lexeme begins that is the one looked for."""
+    return next((lexeme.start() for lexeme in _LEXEME.finditer(data) if is_here(lexeme)), 0)
+
+
+def _spelled(literal: str) -> Callable[[re.Match[bytes]], bool]:
+    return lambda lexeme: lexeme[0] == literal.encode()
+
+
+def _is_key(key: str) -> Callable[[re.Match[bytes]], bool]:
+    return lambda lexeme: lexeme[2] is not None and json.loads(lexeme[1]) == key
+
+
+def _is_half_a_pair(lexeme: re.Match[bytes]) -> bool:
+    if lexeme[1] is None:
+        return False
+    return any("\ud800" <= character <= "\udfff" for character in json.loads(lexeme[1]))
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical
+from bundlekit.layout.places import Places
 from bundlekit.layout.update_bin import MAX_CHUNKS
-from bundlekit.mistakes import explain
+from bundlekit.mistakes import explain, place_of
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.manifest import Features, FormatVersion, Manifest, labelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KNOWN_FORMAT: Final = FormatVersion(major=1, minor=0)
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
@@ -41,24 +45,30 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
 
     Whether the format is newer than us is asked before the schema, for a newer schema may have grown.
     """
-    if newer := _newer_than_us(document):
-        raise _wrong("tool-too-old", newer, where)
+    for path, newer in _newer_than_us(document):
+        raise _wrong("tool-too-old", newer, Places(document, where).at(path))
     try:
         manifest = msgspec.convert(document, Manifest, strict=True)
     except msgspec.ValidationError as error:
-        raise _wrong("manifest-schema", explain(error, Manifest, document), where) from error
+        place = Places(document, where).at(place_of(error, Manifest, document))
+        raise _wrong("manifest-schema", explain(error, Manifest, document), place) from error
+    for path, fault in _beyond_types(manifest):
+        raise _wrong("manifest-schema", fault, Places(document, where).at(path))
+    return manifest
+
+
+def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What a schema cannot say and yet every manifest keeps to: the path, and what is wrong there."""
     for key, day in (("released", manifest.released), ("expires", manifest.expires)):
         if day is not None and not is_day(day):
-            raise _wrong("manifest-schema", f"at {key!r}: {day} is no day of the calendar", where)
+            yield key, f"at {key!r}: {day} is no day of the calendar"
     for item in labelled(manifest):
         label, stored = item.label, item.stored
         if stored.chunk_size & (stored.chunk_size - 1):
             wrong = f"{label!r} has chunks of {stored.chunk_size} bytes, which is not a power of two"
-            raise _wrong("manifest-schema", wrong, where)
+            yield f"{item.path}.chunk-size", wrong
         if (chunks := -(-stored.size // stored.chunk_size)) > MAX_CHUNKS:
-            wrong = f"{label!r} has {chunks} chunks, allowed are {MAX_CHUNKS}"
-            raise _wrong("manifest-schema", wrong, where)
-    return manifest
+            yield f"{item.path}.size", f"{label!r} has {chunks} chunks, allowed are {MAX_CHUNKS}"
 
 
 def is_day(text: str) -> bool:
@@ -70,18 +80,18 @@ def is_day(text: str) -> bool:
     return True
 
 
-def _newer_than_us(document: dict[str, Any]) -> str | None:
+def _newer_than_us(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What only a newer bundlekit understands: the path, and what it says there."""
     try:
         version = msgspec.convert(document.get("format"), FormatVersion, strict=True)
         requires = msgspec.convert(document.get("requires", []), Features, strict=True)
     except msgspec.ValidationError:
-        return None  # the schema says so better
+        return  # the schema says so better
     if (version.major, version.minor) > (KNOWN_FORMAT.major, KNOWN_FORMAT.minor):
         known = f"{KNOWN_FORMAT.major}.{KNOWN_FORMAT.minor}"
-        return f"it is of format {version.major}.{version.minor}, this bundlekit knows {known}"
+        yield "format", f"it is of format {version.major}.{version.minor}, this bundlekit knows {known}"
     if unknown := sorted(set(requires) - KNOWN_FEATURES):
-        return f"it requires the feature {unknown[0]!r}, which this bundlekit does not know"
-    return None
+        yield "requires", f"it requires the feature {unknown[0]!r}, which this bundlekit does not know"
 
 
 def _wrong(rule: str, message: str, where: Span) -> LayoutError:

@@ -170,7 +170,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # Which of them the bundle brings is open; nothing may be decided by either.
         faults = (f"two are named {name!r}, and nobody can say which of them is meant." for name in twice)
-        return Unreadable(problems=tuple(inconsistent("", "components", fault) for fault in faults))
+        return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
     if lead is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
         return Unreadable(problems=(beside_matrix("components", fault),))

@@ -125,9 +125,13 @@ class Manifest(Strict, frozen=True, kw_only=True):
 
 
 class Labelled(Frozen, frozen=True, kw_only=True):
-    """Something stored in the payload under the name people use; ``version`` is its component's."""
+    """Something stored in the payload under the name people use; ``version`` is its component's.
+
+    ``path`` says where the manifest describes it, such as ``components[0].images[1]``.
+    """
 
     label: str
+    path: str
     version: str | None
     stored: Stored
 
@@ -141,11 +145,15 @@ def labelled(manifest: Manifest) -> tuple[Labelled, ...]:
     images = (
         Labelled(
             label="/".join(filter(None, (component.name, "+".join(image.models)))),
+            path=f"components[{number}].images[{place}]",
             version=component.version,
             stored=image,
         )
-        for component in manifest.components
-        for image in component.images
+        for number, component in enumerate(manifest.components)
+        for place, image in enumerate(component.images)
     )
-    documents = (Labelled(label=item.name, version=None, stored=item) for item in manifest.documents)
+    documents = (
+        Labelled(label=item.name, path=f"documents[{number}]", version=None, stored=item)
+        for number, item in enumerate(manifest.documents)
+    )
     return (*images, *documents)

@@ -1,9 +1,14 @@
 """Contradictions within one manifest: each is named with its entry and field."""
 
+import json
+
 import msgspec
 import pytest
 
+from bundlekit.layout import canonical
+from bundlekit.layout.places import Places
 from bundlekit.matrix import decide_from, inconsistencies
+from bundlekit.model.bundle import Span
 from bundlekit.model.matrix import DeclaredScheme
 from tests.matrix.world import MATRIX, component, manifest
 
@@ -96,6 +101,17 @@ def test_fault_is_named_with_entry_and_field(matrix, name, field, says):
     assert found, problems
     assert says in found[0].message
     assert {problem.rule for problem in problems} == {"manifest-inconsistent"}
+
+
+@pytest.mark.parametrize(("matrix", "name", "field", "says"), FAULTS.values(), ids=FAULTS)
+def test_fault_stands_where_its_entry_and_field_are(matrix, name, field, says):
+    data = canonical.encode(msgspec.to_builtins(manifest(matrix)))
+    where = Places(json.loads(data), Span(start=0, stop=len(data))).entry(name, field)
+    there = data[where.start : where.stop]
+    if there.startswith(b'"'):
+        assert there.startswith(b'"%s":' % field.encode())
+    else:  # a field that is not there, or of more than one name
+        assert json.loads(there)["id"] == name
 
 
 FAULTS_OF_THE_BUNDLE = {
