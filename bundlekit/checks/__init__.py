@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
-from bundlekit.checks.rule import Case, Rule
+from bundlekit.checks.rule import MAX_FINDINGS, Case, Rule
 from bundlekit.model.finding import Finding, NotRun, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
 
@@ -27,9 +27,6 @@ RULES: Final = (
     *house.RULES,
 )
 
-
-MAX_FINDINGS: Final = 256
-"""Findings of one rule that are reported; beyond that they are counted."""
 
 MAX_MESSAGE: Final = 2500
 """Characters of a message: two texts of the manifest and a sentence around them."""

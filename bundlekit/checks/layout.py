@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from bundlekit.checks.rule import Answer, Case, faults, rule
+from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
 from bundlekit.layout.places import Places
 from bundlekit.matrix import inconsistencies
 from bundlekit.model.bundle import Span
@@ -169,12 +170,15 @@ def manifest_inconsistent(case: Case) -> Answer:
         return NO_MANIFEST
     (where,) = (section.span for section in case.bundle.sections if section.name == "manifest")
     places = Places(document, where)
-    found = [Fault(message=message, where=places.at(path)) for path, message in contradictions(manifest)]
+    found = [(Fault(message=message), partial(places.at, path)) for path, message in contradictions(manifest)]
     for fault in faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent"):
         entry, field = str(fault.params["entry"]), str(fault.params["field"])
-        place = places.at(field) if "beside" in fault.params else places.entry(entry, field)
-        found.append(replace(fault, where=place))
-    return found
+        found.append(
+            (fault, partial(places.at, field) if "beside" in fault.params else partial(places.entry, entry, field))
+        )
+    # A matrix can have a hundred thousand faults. Only of those that are shown it matters where they are.
+    shown = [replace(fault, where=place()) for fault, place in found[:MAX_FINDINGS]]
+    return shown + [fault for fault, _ in found[MAX_FINDINGS:]]
 
 
 def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:

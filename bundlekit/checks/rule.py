@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from inspect import cleandoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.read import ReadMatrix, Unreadable
 from bundlekit.model.bundle import Bundle
@@ -16,6 +16,9 @@ from bundlekit.model.question import Question
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
+
+MAX_FINDINGS: Final = 256
+"""Findings of one rule that are reported; beyond that they are counted."""
 
 
 class Case(Frozen, frozen=True, kw_only=True):

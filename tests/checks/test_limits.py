@@ -3,8 +3,8 @@
 import msgspec
 from msgspec.structs import replace
 
-from bundlekit.checks import MAX_FINDINGS, MAX_MESSAGE, RULES, Judgement, judge
-from bundlekit.checks.rule import Case
+from bundlekit.checks import MAX_MESSAGE, RULES, Judgement, judge
+from bundlekit.checks.rule import MAX_FINDINGS, Case
 from bundlekit.layout import canonical
 from bundlekit.model.bundle import Bundle
 from bundlekit.model.evidence import Evidence
