@@ -19,7 +19,7 @@ from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.routes import Routes
-from bundlekit.matrix.work import models_apart, versions_named
+from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.mistakes import nearest
 from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
@@ -167,7 +167,8 @@ def lint(
     ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
     are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle, ``supported`` the
     versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
-    ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries.
+    ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries;
+    ConfigError for a matrix that would take minutes.
     """
     read = matrix or read_matrix(manifest)
     found = [
@@ -184,6 +185,7 @@ def lint(
     if isinstance(read, Unreadable):
         not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
     else:
+        require_feasible(read)
         for other in others:
             other_read = read_matrix(other)
             if isinstance(other_read, Unreadable) or other.product != manifest.product or other.kind == "reimage":
@@ -191,6 +193,7 @@ def lint(
             elif other_read.lead != read.lead or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
+                require_feasible(other_read)
                 against.append(other_read)
         against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         ground = Ground(

@@ -16,7 +16,7 @@ from bundlekit.model.evidence import Evidence
 from bundlekit.model.finding import NotRun
 from bundlekit.model.question import Question
 from fixtures import forge
-from tests.matrix.world import MATRIX, manifest
+from tests.matrix.world import MATRIX, component, manifest
 
 RELEASES = [f"5.{number}.00" for number in range(40)]
 MANY = range(250)
@@ -62,14 +62,27 @@ def test_a_check_leaves_out_the_lint_of_more_versions_than_it_keeps_decisions_fo
     assert isinstance(answer, NotRun) is left_out
 
 
-@pytest.mark.parametrize("look", [table, lambda read: diff(read, read)], ids=["table", "diff"])
-def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
+@pytest.mark.parametrize(
+    "look",
+    [table, lambda read: diff(read, read), lambda read: lint(read.manifest, at="2026-11-24")],
+    ids=["table", "diff", "lint"],
+)
+def test_what_is_too_large_is_neither_shown_nor_compared_nor_linted(look, monkeypatch):
     read = read_matrix(manifest(MATRIX))
     look(read)
     monkeypatch.setattr(work, "MAX_WORK", 10)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
         look(read)
     assert "--from VERSION" in caught.value.next_step
+
+
+def test_another_release_that_is_too_large_is_not_linted_against(monkeypatch):
+    other = manifest(MATRIX, version="5.30.03", components=(component("appliance", "5.30.03"),))
+    small = manifest({"releases": [], "aliases": {}, "works-together": [], "from": [], "stop": [], "block": []})
+    monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(small)))
+    assert lint(small, at="2026-11-24")
+    with pytest.raises(ConfigError, match=r"of imager 5\.30\.03 is too large"):
+        lint(small, [other], at="2026-11-24")
 
 
 def test_a_real_matrix_is_not_too_large(benchmark_seconds):
