@@ -17,6 +17,10 @@ from fixtures import forge
 
 IMAGE = Image(**forge.stored(b"image"))
 STORED = {name: getattr(IMAGE, name) for name in ("size", "digest", "chunk_size", "index")}
+TWICE = "a model is listed twice, or two differ by upper and lower case alone"
+TWO_PARTS = (
+    "Manifest, components: two are named 'appliance', in upper or lower case, and nobody can say which is meant."
+)
 
 
 def image(*models):
@@ -30,12 +34,32 @@ def component(name, *images):
 @pytest.mark.parametrize(
     ("changes", "message", "begins"),
     [
-        ({"models": ("im-100", "im-100")}, "a model is listed twice", '"models":'),
+        ({"models": ("im-100", "im-100")}, TWICE, '"models":'),
+        (
+            {"models": ("im-100", "IM-100"), "components": (component("appliance", IMAGE),)},
+            TWICE,
+            '"models":["im-100","IM-100"]',
+        ),
         ({"expires": "2026-11-22"}, "it expires on 2026-11-22, before its release on 2026-11-23", '"expires":'),
         (
             {"documents": (Document(name="appliance", **STORED),)},
-            "two documents, or a document and a component, are named 'appliance'",
+            "another document or a component is named 'appliance', in upper or lower case",
             '{"chunk-size":65536,',
+        ),
+        (
+            {"documents": (Document(name="Appliance", **STORED),)},
+            "another document or a component is named 'Appliance', in upper or lower case",
+            '{"chunk-size":65536,',
+        ),
+        (
+            {"documents": (Document(name="notes", **STORED), Document(name="Notes", **STORED | {"size": 6}))},
+            "another document or a component is named 'Notes', in upper or lower case",
+            f'{{"chunk-size":65536,"digest":"{IMAGE.digest}","index":"{IMAGE.index}","name":"Notes"',
+        ),
+        (
+            {"components": (component("appliance", IMAGE), component("Appliance", IMAGE))},
+            TWO_PARTS,
+            '"components":[',
         ),
         (
             {"components": (component("appliance", image("im-100"), image("im-900")),)},

@@ -183,15 +183,17 @@ def manifest_inconsistent(case: Case) -> Answer:
 
 def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What does not fit together among product, models, components and documents: the path, and what is wrong."""
-    if len(set(manifest.models)) < len(manifest.models):
-        yield "models", "a model is listed twice"
+    if len({model.lower() for model in manifest.models}) < len(manifest.models):
+        yield "models", "a model is listed twice, or two differ by upper and lower case alone"
     if manifest.expires is not None and manifest.expires < manifest.released:
         yield "expires", f"it expires on {manifest.expires}, before its release on {manifest.released}"
     # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
-    names = list({component.name for component in manifest.components})
-    names += [document.name for document in manifest.documents]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"documents.{name}", f"two documents, or a document and a component, are named {name!r}"
+    taken = {component.name.lower() for component in manifest.components}
+    for number, document in enumerate(manifest.documents):
+        if document.name.lower() in taken:
+            another = f"another document or a component is named {document.name!r}, in upper or lower case"
+            yield f"documents[{number}]", another
+        taken.add(document.name.lower())
     for number, component in enumerate(manifest.components):
         path = f"components[{number}]"
         served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]
