@@ -16,7 +16,7 @@ from bundlekit.errors import AdvisoryError, LayoutError
 from bundlekit.layout import advisory as layout
 from bundlekit.model.advisory import Advice, AdvisoryUse
 from bundlekit.model.evidence import Evidence
-from bundlekit.trust import tally, verify_signatures
+from bundlekit.trust import Signed, tally, verify_signatures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,14 +41,15 @@ def load_advisory(
     try:
         found = layout.read(config.read_file(path))
     except LayoutError as error:
-        where = f" at byte {error.problem.where.start}" if error.problem.where else ""
+        where = f" at bytes {error.problem.where}" if error.problem.where else ""
         raise AdvisoryError(
             f"{path}: is no advisories file: {error.problem.message}{where}.",
             rule=error.problem.rule,
             next_step="Get it again, in binary mode.",
         ) from error
     advisory = found.advisory
-    signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at)
+    signed = Signed(format="advisories", product=advisory.product)
+    signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at, signed=signed)
     demands = tally(trust.policy.demands, signatures) if trust and trust.policy else None
     if not vouched(Evidence(signatures=signatures, demands=demands)):
         problems = [problem.message for signature in signatures for problem in signature.problems]

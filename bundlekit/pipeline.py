@@ -41,7 +41,7 @@ from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import release_of, report
 from bundlekit.source import BytesSource, FileSource
-from bundlekit.trust import verify_signatures
+from bundlekit.trust import Signed, verify_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -262,7 +262,8 @@ def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[
     if bundle.head_bytes is None or bundle.signatures is None:
         return ()
     spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, manifest=bundle.manifest)
+    signed = Signed(product=bundle.manifest.product, released=bundle.manifest.released) if bundle.manifest else Signed()
+    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, signed=signed)
 
 
 def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Evidence:

@@ -45,7 +45,7 @@ class NamedSigner(Strict, frozen=True, kw_only=True):
     """One person or office that signs: with certificates under an anchor, with pinned keys, or with both.
 
     ``subject`` (RFC 4514) is the one certificate meant, where others stand under the same anchor. ``until``
-    is the last day on which the signer counts.
+    is the last day on which the signer counts. ``formats`` are what they may sign: ``update.bin``, ``advisories``.
     """
 
     role: Role
@@ -55,7 +55,7 @@ class NamedSigner(Strict, frozen=True, kw_only=True):
     until: dt.date | None = None
     purpose: Purpose | None = None
     products: tuple[Name, ...] = ()
-    formats: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("update.bin",)
+    formats: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("update.bin", "advisories")
 
 
 class Require(Strict, frozen=True, kw_only=True):

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen
-    from bundlekit.trust.verify import ABOUT_THE_BLOB, signer_fault, verify_signatures
+    from bundlekit.trust.verify import ABOUT_THE_BLOB, Signed, signer_fault, verify_signatures
 
 __all__ = [
     "ABOUT_THE_BLOB",
     "ALGORITHMS",
     "Certificate",
+    "Signed",
     "TrustStore",
     "belongs",
     "keygen",
@@ -48,6 +49,7 @@ _HOMES = {
     "load_trust": "store",
     "read_certificates": "store",
     "sign": "signing",
+    "Signed": "verify",
     "signer_fault": "verify",
     "tally": "threshold",
     "verify_signatures": "verify",

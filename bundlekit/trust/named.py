@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from bundlekit.layout.update_bin import FORMAT
 from bundlekit.trust import crl
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, weak_key
@@ -63,10 +62,10 @@ def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
 
     The release date is the signer's own claim, and a date to come proves nothing: then it is now.
     """
-    if not policy.by_release_date or occasion.manifest is None:
+    if not policy.by_release_date or not occasion.signed.released:
         return occasion.at
     try:
-        released = dt.date.fromisoformat(occasion.manifest.released)
+        released = dt.date.fromisoformat(occasion.signed.released)
     except ValueError:  # 2026-02-31; a rule of its own says so
         return occasion.at
     return min(occasion.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
@@ -152,12 +151,12 @@ def _bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Ref
             "Get a bundle of a current signer."
         )
         yield Refusal("signer-expired", msg, until=str(signer.until), at=day(at))
-    product = occasion.manifest.product if occasion.manifest else ""
-    if product and signer.products and product not in signer.products:
-        msg = f"The signer {signer.name} may sign {', '.join(signer.products)}, and this bundle is for {product}."
-        yield Refusal("out-of-scope", msg, product=product)
-    if FORMAT.partition("/")[0] not in signer.formats:
-        msg = f"The signer {signer.name} may sign {', '.join(signer.formats)}, and this is an update.bin."
+    signed = occasion.signed
+    if signed.product and signer.products and signed.product not in signer.products:
+        msg = f"The signer {signer.name} may sign for {', '.join(signer.products)}, and this is for {signed.product}."
+        yield Refusal("out-of-scope", msg, product=signed.product)
+    if signed.format not in signer.formats:
+        msg = f"The signer {signer.name} may sign {', '.join(signer.formats)} only, not {signed.format}."
         yield Refusal("out-of-scope", msg)
 
 

@@ -67,7 +67,8 @@ role    = "production"                # production | development: reports say wh
 anchor  = "root-2019.pem"             # the CA above their certificate
 subject = "CN=Imager Release Signing 2019"  # and the certificate meant; without it, every one under that CA
 until   = 2027-12-31                  # the last day on which they count
-# products = ["imager"]               # what they may sign; without it, every product
+# products = ["imager"]               # what they may sign for; without it, every product
+# formats  = ["advisories"]           # and what; without it, update.bin and advisories, which only restrict
 
 [signers.release-2027]
 role    = "production"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bundlekit.model.evidence import Standing
-    from bundlekit.model.manifest import Manifest
     from bundlekit.trust.keys import Key
     from bundlekit.trust.store import TrustStore
 
@@ -33,19 +32,19 @@ def verify_signatures(
     store: TrustStore | None,
     at: datetime,
     purpose: str = "code-signing",
-    manifest: Manifest | None = None,
+    signed: Signed | None = None,
 ) -> tuple[SignatureEvidence, ...]:
     """Judge each signature over ``head``; ``spans`` say where in the file the blobs lie.
 
     ``at`` is the time that certificates are held against, with a time zone. Without a store each signature is
     still read strictly and verified under the key it brings along, so that damage is told from a missing
     anchor; nothing is trusted then. A trust.toml in ``store`` decides on purpose and time itself, and on what
-    may be signed: for that it needs the ``manifest`` in the head, where it could be read.
+    may be ``signed`` by whom.
     """
     if at.tzinfo is None:
         msg = "the time to verify at needs a time zone"
         raise ValueError(msg)
-    occasion = Occasion(at=at, purpose=purpose, manifest=manifest)
+    occasion = Occasion(at=at, purpose=purpose, signed=signed or Signed())
     return tuple(
         _judge(index, head, blob, where, store, occasion)
         for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
@@ -69,12 +68,24 @@ def signer_fault(blob: bytes, at: datetime, purpose: str = "code-signing") -> st
     return ""
 
 
+class Signed(Frozen, frozen=True, kw_only=True):
+    """What signatures are over, as far as the bounds of a signer go.
+
+    ``format`` is ``update.bin`` or ``advisories``; ``product`` and ``released`` (YYYY-MM-DD) are empty where it
+    could not be read.
+    """
+
+    format: str = "update.bin"
+    product: str = ""
+    released: str = ""
+
+
 class Occasion(Frozen, frozen=True, kw_only=True):
     """When, and for what, signatures are judged."""
 
     at: datetime
     purpose: str
-    manifest: Manifest | None
+    signed: Signed
 
 
 class Claim(Frozen, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from bundlekit.authoring.advisory import ADVISORY_EXAMPLE, load
 from bundlekit.errors import AdvisoryError
 from bundlekit.layout import advisory as layout
 from bundlekit.schemas import schema
+from bundlekit.trust import load_trust
 
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
 TRUST = ("--trust", "keys/root.pem")
@@ -90,6 +91,30 @@ def test_what_an_advisory_withdraws_is_refused_without_asking_for_anybody(cli, s
 
 def _flip(data, offset):
     return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ("", ""),
+        ('formats = ["advisories"]', ""),
+        ('formats = ["update.bin"]', "anna may sign update.bin only, not advisories"),
+        ('products = ["imager"]', ""),
+        ('products = ["toaster"]', "anna may sign for toaster, and this is for imager"),
+    ],
+)
+def test_a_trust_file_says_who_may_sign_advisories(advise, bounds, says):
+    Path("trust.toml").write_text(
+        f'trust = 1\nname = "t"\nallow-test-keys = true\n'
+        f'[signers.anna]\nrole = "production"\nanchor = "keys/root.pem"\n{bounds}\n'
+    )
+    at = dt.datetime(2026, 12, 5, tzinfo=dt.UTC)
+    if not says:
+        assert load_advisory(Path(advise()), trust=load_trust([Path("trust.toml")]), at=at).advisory.serial == 4
+        return
+    with pytest.raises(AdvisoryError, match=says) as caught:
+        load_advisory(Path(advise()), trust=load_trust([Path("trust.toml")]), at=at)
+    assert caught.value.rule == "advisory-unauthentic"
 
 
 UNUSABLE = {

@@ -206,7 +206,7 @@ CASES = {
     "a part of the head": case([53], "signature-wrong", "is not for this head", of(lambda head: head[:-1])),
     "another kind of artefact": case([54], "signature-wrong", "is not for this head", of(lambda head: b"firmware.swu")),
     "another product's bundle": case(
-        [54], "out-of-scope", "may sign toaster, and this bundle is for imager", CARL, store=("products", "")
+        [54], "out-of-scope", "may sign for toaster, and this is for imager", CARL, store=("products", "")
     ),
     "messageDigest wrong": case(
         [54],

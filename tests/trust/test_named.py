@@ -181,9 +181,10 @@ def test_bounds_of_one_signer(desk):
     assert bounded('products = ["imager"]').verdict == "accept"
     report = bounded('products = ["toaster"]')
     assert rules(report) == ["out-of-scope"]
-    assert "carl may sign toaster, and this bundle is for imager" in report.findings[0].message
-    report = bounded('formats = ["other.bin"]')
+    assert "carl may sign for toaster, and this is for imager" in report.findings[0].message
+    report = bounded('formats = ["advisories"]')
     assert rules(report) == ["out-of-scope"]
+    assert "carl may sign advisories only, not update.bin" in report.findings[0].message
 
 
 @pytest.mark.parametrize("brought", [True, False], ids=["brought along", "not brought"])
