@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.facts import holds
+from bundlekit.matrix.facts import holds, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,6 +37,10 @@ class Case:
     def holds(self, condition: Condition) -> bool | None:
         """Whether a condition holds on the appliance; None if that cannot be known."""
         return holds(condition, self.appliance.facts) if self.appliance else None
+
+    def unknown(self, condition: Condition) -> tuple[str, str]:
+        """Why that cannot be known, as the end of a sentence, and what to do about it."""
+        return unknown(condition, self.appliance.facts if self.appliance else {})
 
 
 def why(entry: Entry) -> str:

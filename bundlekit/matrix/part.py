@@ -152,10 +152,11 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         if condition is None or (needed := case.holds(condition)):
             stops.append(stop)
         elif needed is None:
+            because, remedy = case.unknown(condition)
             doubt(
                 f"the stop {stop.entry.id}, for where {in_words(condition)}",
-                f"{stop.via} has to come first where {in_words(condition)}, and that is not known.",
-                f"Give the fact {condition.fact} in the appliance state, or update to {stop.via} first.",
+                f"{stop.via} has to come first where {in_words(condition)}, and {because}.",
+                f"{remedy} Or update to {stop.via} first.",
                 stop.entry,
             )
     if stops:
@@ -234,10 +235,11 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         danger = f"The update from {part.version} is a risk where {in_words(risk.entry.when)}"
         if applies:
             return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
+        because, advice = case.unknown(risk.entry.when)
         doubt(
             f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
-            f"{danger}, and that is not known.{reason}",
-            f"Give the fact {risk.entry.when.fact} in the appliance state, or accept the risk by name.",
+            f"{danger}, and {because}.{reason}",
+            f"{advice} Or accept the risk {risk.entry.id} by name.",
             risk.entry,
         )
 

@@ -8,7 +8,7 @@ from bundlekit.config import size_in_words
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import has_image, why
 from bundlekit.matrix.compatibility import work_together
-from bundlekit.matrix.facts import in_words, unknown
+from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.decision import Leftover, Ruling
 from bundlekit.versions import scheme_named
@@ -281,7 +281,7 @@ def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
                 )
     for condition in requirements.facts:
         if (met := case.holds(condition)) is None:
-            because, remedy = unknown(condition, appliance.facts)
+            because, remedy = case.unknown(condition)
             yield _of_pair(case, "undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
         elif not met:
             yield _of_pair(

@@ -200,6 +200,37 @@ def test_pre_releases_can_be_compared_by_their_release_number():
     assert decide_from(bundle, "1.6.9").kind == "unsupported-source"
 
 
+STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "age", "at-least": "3 h"}}]}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "facts", "says", "advice"),
+    [
+        (RISK, {}, "disk.firmware is below 7.1, and that is not known", "Give the fact disk.firmware in `facts`"),
+        (
+            RISK,
+            {"disk.firmware": "7 h"},
+            "and '7 h', which was given, cannot be read as a dotted number",
+            "'7.10'. Or ",
+        ),
+        (RISK, {}, "that is not known", "Or accept the risk OldDisk by name."),
+        (
+            STOP_FOR_OLD,
+            {},
+            "5.32.00 has to come first where age is at least 3 h, and that is not known",
+            "such as '3 h'",
+        ),
+        (STOP_FOR_OLD, {"age": "3 hours"}, "and '3 hours', which was given, cannot be read as a duration", "s, min, h"),
+        (STOP_FOR_OLD, {"age": 3}, "and 3, which was given, cannot be read", "Or update to 5.32.00 first."),
+    ],
+)
+def test_of_a_stop_or_a_risk_that_cannot_be_excluded_it_is_said_what_would_help(matrix, facts, says, advice):
+    decision = decide(manifest(matrix), state(facts=facts))
+    ruling = decision.whole
+    assert says in ruling.message
+    assert advice in ruling.next
+
+
 def test_of_a_mere_version_facts_are_left_open_and_named():
     matrix = RISK | {
         "from": [{"id": "r", "versions": "*", "keys": ["k27"], "unlisted": True}],
