@@ -38,10 +38,14 @@ def test_every_public_name_is_there_and_listed():
 
 
 def test_nothing_of_this_machine_and_of_no_registry_is_named():
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.split(b"\0")
+    folders = [ROOT / name for name in (*OURS, ".ci")]
+    files = [file for folder in folders for file in folder.rglob("*")]
+    files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")]
+    read = [
+        file for file in files if file.is_file() and file.suffix in {".py", ".md", ".toml", ".txt", ".json", ".sh", ""}
+    ]
+    assert len(read) > 300
     words = ["pypi" + ".org", "python" + "hosted", "deb." + "debian", "npm" + "js.org", "/" + "root/", "/" + "tmp/bash"]
-    for name in filter(None, files):
-        file = ROOT / name.decode()
-        if file.is_file() and file.suffix in {".py", ".md", ".toml", ".txt", ".json", ".sh", ""}:
-            text = file.read_text(encoding="utf-8", errors="replace")
-            assert not [word for word in words if word in text], file
+    for file in read:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        assert not [word for word in words if word in text], file
