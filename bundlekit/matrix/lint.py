@@ -261,8 +261,10 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
         whole = ground.decisions[version, model].whole
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(ground, version, model) and not _blocked_on_purpose(ground, version, model):
+                # Its own matrix may let the version in, and another one speak against it.
+                against = routes.refusal(ground.read, routes.plain(version.text)) if whole.allowed else ""
                 yield Said(
-                    f"{on} is stranded: {whole.message}",
+                    f"{on} is stranded: {against or whole.message}",
                     on,
                     whole.entry,
                     _help(whole, _next(ground.ways[model], version)),

@@ -117,10 +117,15 @@ class Routes:
                 yield State(version=stop.via.text)
 
     def _accepts(self, bundle: ReadMatrix, state: State) -> bool:
-        if self._spoken_against(bundle, state):
-            return False
+        return not self.refusal(bundle, state)
+
+    def refusal(self, bundle: ReadMatrix, state: State) -> str:
+        """Why a bundle cannot be installed over a state, in a sentence; empty if it can."""
+        if objection := self._spoken_against(bundle, state):
+            return objection
         if state.shared is None:
-            return self.decided(bundle, state.version).allowed
+            decision = self.decided(bundle, state.version)
+            return "" if decision.allowed else decision.whole.message
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
         appliance = Appliance(
@@ -133,18 +138,21 @@ class Routes:
             counter=known.manifest.counter if known else None,
             includes=known.manifest.includes if known else None,
         )
-        return not decide(bundle.manifest, appliance, matrix=bundle).whole.refused
+        whole = decide(bundle.manifest, appliance, matrix=bundle).whole
+        return whole.message if whole.refused else ""
 
-    def _spoken_against(self, bundle: ReadMatrix, state: State) -> bool:
-        """Whether any other matrix in hand has withdrawn the bundle, or knows the state as a dead end."""
+    def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
+        """What any matrix in hand says against it: that it has withdrawn the bundle, or knows a dead end."""
         for other in self.bundles.values():
             try:
                 into, out = (other.parse(other.lead, text) for text in (bundle.manifest.version, state.version))
             except VersionError:  # it does not speak of versions like these
                 continue
-            if any(into in one.range for one in other.withdrawn) or any(out in one.range for one in other.dead_ends):
-                return True
-        return False
+            if any(into in one.range for one in other.withdrawn):
+                return f"{bundle.manifest.version} was withdrawn, as {other.manifest.version} says."
+            if any(out in one.range for one in other.dead_ends):
+                return f"{state.version} is a dead end, as {other.manifest.version} says."
+        return ""
 
 
 def _shared(bundle: ReadMatrix) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,7 @@
 """The lint: each rule speaks where it should, alone where it can, and says which entry to look at."""
 
+import re
+
 import pytest
 
 from bundlekit.matrix.lint import LINTS, lint
@@ -340,6 +342,8 @@ def test_a_version_that_another_matrix_calls_a_dead_end_goes_nowhere():
     )
     closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][2:]]
     assert said(bundle(), [other, *closed]) == [("stranded-version", "error", "5.20.00", "rolling")]
+    (finding,) = lint(bundle(), [other, *closed], at=AT).findings
+    assert finding.message == "5.20.00 is stranded: 5.20.00 is a dead end, as 5.20.03 says."
 
 
 def test_a_stop_whose_bundle_refuses_is_no_way():
@@ -358,6 +362,8 @@ def test_what_a_bundle_that_is_installed_brought_is_not_lost(changes):
     assert said(bundle(), [bundle("5.32.00", **last | changes)]) == [
         ("stranded-version", "error", "5.32.00", "rolling")
     ]
+    (finding,) = lint(bundle(), [bundle("5.32.00", **last | changes)], at=AT).findings
+    assert re.fullmatch(r"5\.32\.00 is stranded: .*(HF-9|counter|after).*", finding.message)
 
 
 def test_a_later_release_is_nobody_who_has_to_get_here():
