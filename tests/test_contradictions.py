@@ -9,7 +9,7 @@ from bundlekit.checks.layout import manifest_inconsistent
 from bundlekit.checks.rule import Case
 from bundlekit.layout import canonical
 from bundlekit.layout.manifest import encode
-from bundlekit.model.bundle import Bundle, Section, Span
+from bundlekit.model.bundle import Bundle, Span
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.manifest import Component, Document, Image
 from bundlekit.model.question import Question
@@ -18,9 +18,7 @@ from fixtures import forge
 IMAGE = Image(**forge.stored(b"image"))
 STORED = {name: getattr(IMAGE, name) for name in ("size", "digest", "chunk_size", "index")}
 TWICE = "a model is listed twice, or two differ by upper and lower case alone"
-TWO_PARTS = (
-    "Manifest, components: two are named 'appliance', in upper or lower case, and nobody can say which is meant."
-)
+TWO_PARTS = "Manifest, components: two are named 'appliance', and nobody can say which of them is meant."
 
 
 def image(*models):
@@ -43,21 +41,16 @@ def component(name, *images):
         ({"expires": "2026-11-22"}, "it expires on 2026-11-22, before its release on 2026-11-23", '"expires":'),
         (
             {"documents": (Document(name="appliance", **STORED),)},
-            "another document or a component is named 'appliance', in upper or lower case",
+            "another document or a component is named 'appliance'",
             '{"chunk-size":65536,',
         ),
         (
-            {"documents": (Document(name="Appliance", **STORED),)},
-            "another document or a component is named 'Appliance', in upper or lower case",
-            '{"chunk-size":65536,',
+            {"documents": (Document(name="notes", **STORED), Document(name="notes", **STORED | {"size": 6}))},
+            "another document or a component is named 'notes'",
+            f'{{"chunk-size":65536,"digest":"{IMAGE.digest}","index":"{IMAGE.index}","name":"notes","size":6',
         ),
         (
-            {"documents": (Document(name="notes", **STORED), Document(name="Notes", **STORED | {"size": 6}))},
-            "another document or a component is named 'Notes', in upper or lower case",
-            f'{{"chunk-size":65536,"digest":"{IMAGE.digest}","index":"{IMAGE.index}","name":"Notes"',
-        ),
-        (
-            {"components": (component("appliance", IMAGE), component("Appliance", IMAGE))},
+            {"components": (component("appliance", IMAGE), component("appliance", IMAGE))},
             TWO_PARTS,
             '"components":[',
         ),
@@ -87,7 +80,7 @@ def test_contradictions_are_named(changes, message, begins):
     bundle = Bundle(
         format="update.bin/1",
         size=0,
-        sections=(Section(name="manifest", span=span),),
+        head=Span(start=0, stop=span.stop),
         document=document,
         manifest=replace(forge.MANIFEST, **changes),
     )

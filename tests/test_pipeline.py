@@ -4,11 +4,13 @@ import datetime as dt
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 import bundlekit
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, UnreadableError
 from bundlekit.model.appliance import Appliance, Member
+from bundlekit.model.manifest import Document
 from bundlekit.source import BytesSource
 from fixtures import forge
 
@@ -28,6 +30,16 @@ class Counting(BytesSource):
         if offset >= self.area.stop:
             self.payload_bytes += len(buffer)
         super().readinto(offset, buffer)
+
+
+@pytest.mark.parametrize("name", ["header", "manifest", "signatures", "padding"])
+def test_what_is_stored_may_be_called_as_a_part_of_every_bundle_is(name):
+    (component,) = forge.MANIFEST.components
+    document = Document(name=name, **forge.stored(b"notes"))
+    manifest = replace(forge.MANIFEST, documents=(document,))
+    assert forge.judge(forge.write(manifest, contents=(forge.IMAGE, b"notes")), forge.Ask()).verdict == "accept"
+    manifest = replace(forge.MANIFEST, components=(replace(component, name=name),))
+    assert forge.judge(forge.write(manifest), forge.Ask()).verdict == "accept"
 
 
 def test_preflight_reads_nothing_of_the_payload():

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
 from bundlekit.layout.places import Places
+from bundlekit.layout.update_bin import HEADER_SIZE
 from bundlekit.matrix import inconsistencies
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
@@ -165,11 +166,10 @@ def manifest_inconsistent(case: Case) -> Answer:
     Two components of one name, an image for a model the bundle is not for, a model without an image, a
     matrix entry that names a version outside the declared scheme: the message says which.
     """
-    manifest, document = case.bundle.manifest, case.bundle.document
-    if manifest is None or document is None:
+    manifest, document, head = case.bundle.manifest, case.bundle.document, case.bundle.head
+    if manifest is None or document is None or head is None:
         return NO_MANIFEST
-    (where,) = (section.span for section in case.bundle.sections if section.name == "manifest")
-    places = Places(document, where)
+    places = Places(document, Span(start=HEADER_SIZE, stop=head.stop))
     found = [(Fault(message=message), partial(places.at, path)) for path, message in contradictions(manifest)]
     for fault in faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent"):
         entry, field = str(fault.params["entry"]), str(fault.params["field"])
@@ -188,12 +188,11 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.expires is not None and manifest.expires < manifest.released:
         yield "expires", f"it expires on {manifest.expires}, before its release on {manifest.released}"
     # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
-    taken = {component.name.lower() for component in manifest.components}
+    taken = {component.name for component in manifest.components}
     for number, document in enumerate(manifest.documents):
-        if document.name.lower() in taken:
-            another = f"another document or a component is named {document.name!r}, in upper or lower case"
-            yield f"documents[{number}]", another
-        taken.add(document.name.lower())
+        if document.name in taken:
+            yield f"documents[{number}]", f"another document or a component is named {document.name!r}"
+        taken.add(document.name)
     for number, component in enumerate(manifest.components):
         path = f"components[{number}]"
         served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]

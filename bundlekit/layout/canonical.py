@@ -23,8 +23,12 @@ MAX_DEPTH: Final = 16
 _KEY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 """A string, ended or not, or a bracket. Possessive and always matching, so that the scan is linear."""
-_LEXEME: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*:)?|[^\s"\[\]{},:]++', re.DOTALL)
-"""A string, with the colon behind it if it is a key; or a number, true, false, null, or what stands for one."""
+_LEXEME: Final = re.compile(
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|null|NaN|-?Infinity|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|[^\s"]',
+    re.DOTALL,
+)
+"""What the parser takes at once: a string, ended or not, with the colon behind it if it is a key; null, or a number.
+Or any other character. Always matching, so that the scan is linear."""
 
 
 class NotCanonicalError(ValueError):
@@ -115,7 +119,8 @@ def _first(data: bytes, is_here: Callable[[re.Match[bytes]], bool]) -> int:
 
 
 def _spelled(literal: str) -> Callable[[re.Match[bytes]], bool]:
-    return lambda lexeme: lexeme[0] == literal.encode()
+    spelled = literal.encode()
+    return lambda lexeme: lexeme[0] == spelled
 
 
 def _is_key(key: str) -> Callable[[re.Match[bytes]], bool]:

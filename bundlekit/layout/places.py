@@ -51,7 +51,11 @@ class Places:
         Without a name it is a field of the matrix itself. What is not there has the place of what it would be in.
         """
         matrix = self._follow(self._root, "matrix")
-        return self._follow(self._entries.get(name, matrix), field).where
+        entry = self._entries.get(name, matrix)
+        ranges = entry.value.get("components") if isinstance(entry.value, dict) else None
+        if isinstance(ranges, dict) and field in ranges:  # what works together goes by component
+            field = f"components.{field}"
+        return self._follow(entry, field).where
 
     @cached_property
     def _entries(self) -> dict[str, _Place]:
@@ -84,13 +88,17 @@ class Places:
         return (members[key], rest) if key in members else None
 
     def _called(self, place: _Place, path: str) -> tuple[_Place, str] | None:
-        """The item of a list by whose name ``path`` begins, and what is left of it; names may have dots."""
+        """The item of a list by whose name ``path`` begins, and what is left of it; names may have dots.
+
+        None if there is no such item, or more than one, of which any could be meant.
+        """
+        if not path:
+            return None
         named = ((name, member) for member in self._members(place).values() for name in _names(member.value))
         fitting = [one for one in named if path == one[0] or path.startswith((f"{one[0]}.", f"{one[0]}["))]
-        if not fitting:
-            return None
-        name, member = max(fitting, key=lambda one: len(one[0]))
-        return member, path[len(name) :]
+        longest = max((len(name) for name, _ in fitting), default=0)
+        called = [(member, path[longest:]) for name, member in fitting if len(name) == longest]
+        return called[0] if len(called) == 1 else None
 
     def _members(self, place: _Place) -> dict[str | int, _Place]:
         """What an object or a list consists of; each is encoded once, however often it is asked for."""

@@ -166,12 +166,10 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     """Read a manifest's matrix, in time about linear in its size."""
     matrix = manifest.matrix
     lead = lead_component(manifest)
-    names = [component.name.lower() for component in manifest.components]
+    names = [component.name for component in manifest.components]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # Which of them the bundle brings is open; nothing may be decided by either.
-        faults = (
-            f"two are named {name!r}, in upper or lower case, and nobody can say which is meant." for name in twice
-        )
+        faults = (f"two are named {name!r}, and nobody can say which of them is meant." for name in twice)
         return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
     if lead is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."

@@ -65,6 +65,11 @@ def test_any_bytes_are_decoded_or_refused(data):
         (b'{"a":"\\ud83d\\ude00","b":"\\\\ud800\\ud800"}', "half of a surrogate pair", 24),
         (b'{"a":"NaN","b":NaN}', "NaN is not an integer", 15),
         (b'{"a":-Infinity}', "-Infinity is not an integer", 5),
+        (b'{"a":1,"b":-5x}', "-5 is not an integer from 0", 11),
+        (b'{"a":1,"b":1.5x}', "1.5 is not an integer", 11),
+        (b'{"a":1,"b":NaNx}', "NaN is not an integer", 11),
+        (b'{"a":1,"b":-Infinityy}', "-Infinity is not an integer", 11),
+        (b'{"a":"1.5\\"1.5","b":1.5e+3}', "1.5e+3 is not an integer", 20),
         (b'{"a":"1.5","b":11.5,"c":1.5}', "11.5 is not an integer", 15),
         (b'{"a":1e400}', "1e400 is not an integer", 5),
         (b'{"a":-1}', "-1 is not an integer from 0", 5),
@@ -97,8 +102,21 @@ def test_a_mebibyte_of_anything_is_judged_in_bounded_time():
     unending = b'{"a":"' + b'\\"' * (size // 2)
     many_strings = b"[" + b'"",' * (size // 3) + b'""]'
     many_lists = b"[" + b"[]," * (size // 3) + b"[]]"
+    # The place of what is wrong has to be looked for behind the parser's back, in whatever surrounds it.
+    many_numbers = b"[" + b"1," * (size // 4) + b"9" * (size // 2) + b"]"
+    behind_a_number = b'[1.5x,"' + b'\\"' * (size // 2)
+    behind_keys = b"[" + b'{"a":1},' * (size // 10) + b'{"A":1}]'
+    behind_pairs = b"[" + b'"\\ud83d\\ude00",' * (size // 16) + b'"\\ud800"]'
     start = time.monotonic()
     for data in (unending, many_strings, many_lists, b'"' * size, b"\\" * size):
         with contextlib.suppress(canonical.NotCanonicalError):
             canonical.decode(data)
-    assert time.monotonic() - start < 30  # quadratic behaviour would take hours
+    for data, place in ((many_numbers, size // 4 * 2 + 1), (behind_a_number, 1)):
+        with pytest.raises(canonical.NotCanonicalError) as caught:
+            canonical.decode(data)
+        assert caught.value.offset == place
+    for data in (behind_keys, behind_pairs):
+        with pytest.raises(canonical.NotCanonicalError) as caught:
+            canonical.decode(data)
+        assert caught.value.offset > size // 2
+    assert time.monotonic() - start < 10  # quadratic behaviour would take hours

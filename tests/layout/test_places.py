@@ -22,9 +22,11 @@ DOCUMENT = {
     "matrix": {
         "releases": ["1", "2"],
         "sources": [{"id": "one", "versions": "*"}],
+        "works-together": [{"id": "three", "components": {"id": ">2", "storage": "*"}, "reason": ""}],
         "stops": [{"id": "two", "versions": "<2", "via": "2"}, {"id": "one.more", "versions": "<3", "via": "3"}],
     },
     "requirements": {"facts": [{"fact": "ha.state", "test": "is", "value": "in sync"}]},
+    "twice": [{"name": "", "a": 1}, {"name": "b", "a": 2}, {"name": "b", "a": 3}],
     "version": "Grün",
 }
 DATA = canonical.encode(DOCUMENT)
@@ -52,6 +54,8 @@ def there(where, data=DATA):
         ("components.c.version", there(places().at("components"))),
         ("requirements.facts.ha.state", '{"fact":"ha.state","test":"is","value":"in sync"}'),
         ("matrix.releases[1]", '"2"'),
+        ("twice", '"twice":[{"a":1,"name":""},{"a":2,"name":"b"},{"a":3,"name":"b"}]'),
+        ("twice.b", '"twice":[{"a":1,"name":""},{"a":2,"name":"b"},{"a":3,"name":"b"}]'),
         ("matrix.releases[2]", '"releases":["1","2"]'),
         ("nothing", DATA.decode()),
         ("version.deeper", '"version":"Grün"'),
@@ -66,12 +70,14 @@ def test_the_place_of_a_path(path, bytes_there):
     ("name", "field", "bytes_there"),
     [
         ("one", "versions", '"versions":"*"'),
+        ("three", "id", '"id":">2"'),
+        ("three", "storage", '"storage":"*"'),
         ("one", "via", '{"id":"one","versions":"*"}'),
         ("two", "via", '"via":"2"'),
         ("one.more", "via", '"via":"3"'),
         ("", "releases", '"releases":["1","2"]'),
         ("", "aliases", there(places().at("matrix"))),
-        ("three", "via", there(places().at("matrix"))),
+        ("four", "via", there(places().at("matrix"))),
     ],
 )
 def test_the_place_of_a_matrix_entry(name, field, bytes_there):
