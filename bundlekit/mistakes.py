@@ -27,7 +27,7 @@ class _Place(NamedTuple):
 
 def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> str:
     """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is at hand."""
-    text, _, at = str(error).partition(" - at ")
+    text, at = _taken_apart(error)
     place = _follow(at, kind, data)
     where = f"at {place.path!r}: " if place.path else ""
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
@@ -49,7 +49,7 @@ def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:
 
     Of a missing key it is the path of what it is missing from.
     """
-    text, _, at = str(error).partition(" - at ")
+    text, at = _taken_apart(error)
     place = _follow(at, kind, data)
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
         return f"{place.path}.{match[1]}"
@@ -63,6 +63,14 @@ def nearest(key: str, known: set[str]) -> str:
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
+
+
+def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, and where. The first may quote the document, which may say what it likes; where comes last."""
+    message = str(error)
+    text, _, at = message.rpartition(" - at ")
+    is_place = re.fullmatch(r"`\$[^`]*`|`key[^`]*` in `\$[^`]*`|`key[^`]*`", at)
+    return (text, at) if text and is_place and text.count("`") % 2 == 0 else (message, "")
 
 
 def _is_about_a_key(at: str) -> bool:
@@ -102,7 +110,8 @@ def _follow(at: str, kind: Any, data: Any) -> _Place:  # noqa: ANN401 - a type, 
             place = _Place(f"{place.path}.{key}".lstrip("."), inner, value)
         else:
             inner, number = _arguments(place.kind)[0], int(index)
-            value = place.data[number] if isinstance(place.data, list | tuple) else None
+            items = place.data if isinstance(place.data, list | tuple) else ()
+            value = items[number] if number < len(items) else None
             place = _Place(f"{place.path}[{index}]", inner, value)
     return place
 

@@ -37,6 +37,10 @@ def member(**changes):
         (STATE | {"members": {}}, "S: at 'members': expected object of length >= 1"),
         (STATE | {"trusts": ["a", 1]}, "S: at 'trusts[1]': expected str, got int"),
         ([], "S: expected object, got array"),
+        (STATE | {"includes": [], "a - at `$.includes[9]`": 1}, "S: unknown key 'a - at `$.includes[9]`'"),
+        (STATE | {"a - at `$.members": 1}, "S: unknown key 'a - at `$.members'"),
+        (STATE | {"schema": "x - at `$.includes[9]`"}, "S: at 'schema': 'x - at `$.includes[9]`' is not one of"),
+        (STATE | {"a` - at `$.includes[9]": 1}, "S: at 'includes[9]': unknown key 'a'"),  # nobody can tell these apart
     ],
     ids=lambda value: value[3:40] if isinstance(value, str) else "",
 )
