@@ -75,7 +75,7 @@ def judge(line: Sequence[Certificate], anchors: Sequence[Certificate], at: datet
     expired, weak, algorithm of the chain unsupported, chain invalid. A signer that leads nowhere is unknown,
     and nothing else is said of it.
     """
-    accepted = _verify(line, anchors, at, purpose)
+    accepted = None if any(one.weakness for one in line) else _verify(line, anchors, at, purpose)
     chain = accepted or _trace(line, anchors)
     if isinstance(chain, Refusal):
         return Chain(certificates=tuple(line), anchor=None, refusals=(chain,))
@@ -225,7 +225,12 @@ def _trace(line: Sequence[Certificate], anchors: Sequence[Certificate]) -> tuple
 
 
 def issued(child: Certificate, issuer: Certificate) -> bool | None:
-    """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed."""
+    """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed.
+
+    Nor is it under a key that is refused: a bundle can bring one along that takes long.
+    """
+    if issuer.weakness:
+        return None
     try:
         child.parsed.verify_directly_issued_by(issuer.parsed)
     except InvalidSignature:

@@ -32,8 +32,7 @@ def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occ
     assert store.policy is not None  # noqa: S101 - the caller asks for this only then
     policy = store.policy
     at = judged_at(policy, occasion)
-    complete = _completed(claim, policy, store)
-    signer, trust = _find(complete, key, policy, store, at)
+    signer, trust = _find(claim, key, policy, store, at)
     refusals = [*_denied(key, (*claim.line, *trust.certificates), policy)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
@@ -64,20 +63,17 @@ def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
     """
     if not policy.by_release_date or not occasion.signed.released:
         return occasion.at
-    try:
-        released = dt.date.fromisoformat(occasion.signed.released)
-    except ValueError:  # 2026-02-31; a rule of its own says so
-        return occasion.at
+    released = dt.date.fromisoformat(occasion.signed.released)
     return min(occasion.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
 
 
 # --- who ---
 
 
-def _completed(claim: Claim, policy: Policy, store: TrustStore) -> Claim:
-    """The claim with the listed intermediates above those that came along, as far as they are needed."""
+def _completed(claim: Claim, policy: Policy, store: TrustStore) -> tuple[Certificate, ...]:
+    """The certificates that came along and the listed intermediates above them, as far as they are needed."""
     if not policy.listed or not claim.line:
-        return claim
+        return claim.line
     anchors = {one.subject_der for one in store.anchors}
     line = list(claim.line)
     while len(line) <= MAX_INTERMEDIATES and line[-1].issuer_der not in anchors:
@@ -85,7 +81,26 @@ def _completed(claim: Claim, policy: Policy, store: TrustStore) -> Claim:
         if not above or above[0] in line:
             break
         line.append(above[0])
-    return replace(claim, line=tuple(line))
+    return tuple(line)
+
+
+def _could_be(line: Sequence[Certificate], signer: Signer) -> bool:
+    """Whether the certificate in front is one of those that are meant by a signer."""
+    return not line or not signer.subject or line[0].subject == signer.subject
+
+
+def _nearest(line: Sequence[Certificate], signers: Sequence[Signer]) -> frozenset[bytes]:
+    """The anchors that a line comes to first, from the signer upwards; empty if it comes to none.
+
+    One anchor can stand under another. Whoever signs decides which certificates to bring along, and must not be
+    able to choose by that whose signature it is.
+    """
+    anchors = {one.der: one for signer in signers if _could_be(line, signer) for one in signer.trust.anchors}
+    for child in line:
+        above = [one.der for one in anchors.values() if one.subject_der == child.issuer_der and issued(child, one)]
+        if above or child.der in anchors:
+            return frozenset((*above, child.der))
+    return frozenset()
 
 
 def _find(
@@ -93,17 +108,23 @@ def _find(
 ) -> tuple[Signer | None, Trust]:
     """The first named signer, in the order of the file, that the key leads to; whatever else may be wrong.
 
-    Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's.
+    Each is asked with its own anchors and keys alone, and of anchors that stand one under the other only the
+    nearest counts, so a signature is one signer's or nobody's.
     """
     others = []
+    line = _completed(claim, policy, store)
+    nearest = _nearest(line, policy.signers)
     for signer in policy.signers:
-        trust = lead(claim, key, signer.trust, at, signer.purpose)
+        pinned = key is not None and signer.trust.pin(key) is not None
+        if nearest and not pinned and _could_be(line, signer) and nearest.isdisjoint(_ders(signer)):
+            continue
+        trust = lead(claim, key, signer.trust, at, signer.purpose, line)
         if not trust.anchor:
             continue
-        if not signer.subject or not trust.certificates or trust.certificates[0].subject == signer.subject:
+        if not trust.certificates or _could_be(line, signer):
             return signer, trust
         others.append(f"{signer.name} is '{signer.subject}'")
-    trust = lead(claim, key, store, at, policy.signers[0].purpose)
+    trust = lead(claim, key, store, at, policy.signers[0].purpose, line)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
@@ -111,6 +132,10 @@ def _find(
         )
         trust = replace(trust, refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor="")
     return None, trust
+
+
+def _ders(signer: Signer) -> set[bytes]:
+    return {one.der for one in signer.trust.anchors}
 
 
 # --- what is said against it ---

@@ -297,8 +297,18 @@ def _trust(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion)
     return named.lead_by_name(claim, key, store, occasion)
 
 
-def lead(claim: Claim, key: Key | None, store: TrustStore, at: datetime, purpose: str) -> Trust:
-    """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``."""
+def lead(
+    claim: Claim,
+    key: Key | None,
+    store: TrustStore,
+    at: datetime,
+    purpose: str,
+    line: tuple[Certificate, ...] | None = None,
+) -> Trust:
+    """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
+
+    ``line``: the certificates that came along, and others above them that trust has.
+    """
     pin = store.pin(key) if key else None
     if pin and claim.vouches_for_all():
         return Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line))
@@ -308,7 +318,7 @@ def lead(claim: Claim, key: Key | None, store: TrustStore, at: datetime, purpose
             "If you do trust it, add its public key to --trust."
         )
         return Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
-    chain = judge(claim.line, store.anchors, at, purpose)
+    chain = judge(line or claim.line, store.anchors, at, purpose)
     refusals = chain.refusals
     if pin and refusals:
         msg = (

@@ -437,3 +437,14 @@ def test_of_a_name_without_end_the_beginning_is_shown():
     assert found.subject.startswith("CN=xxx")
     assert found.subject.endswith("… (2,079 characters)")
     assert len(found.subject) < 600
+
+
+def test_nothing_is_verified_under_a_key_that_is_refused(monkeypatch):
+    """A bundle can bring along keys under which one verification takes long, and many of them."""
+    weak = intermediate(kind="rsa-1024")
+    child, issuer = pki.read(signer(issuer="Intermediate", issuer_kind="rsa-1024"), weak)
+    monkeypatch.setattr(chain, "PolicyBuilder", lambda: pytest.fail("verified"))
+    assert issuer.weakness
+    assert chain.issued(child, issuer) is None
+    found = chain.judge((child, issuer), pki.read(root()), NOW, "code-signing")
+    assert [one.rule for one in found.refusals] == ["weak-algorithm"]

@@ -3,11 +3,15 @@
 from itertools import permutations
 
 import pytest
+from cryptography.hazmat.primitives.serialization import PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bundlekit.trust import load_private_key, read_certificates, sign
 from bundlekit.trust.threshold import fits, people
 from bundlekit.trust.verify import verify_signatures
+from fixtures import forge
+from fixtures.make_keys import KEYS
 from tests.trust import pki, world
 from tests.trust.pki import key, signer
 from tests.trust.world import (
@@ -187,6 +191,49 @@ def test_bounds_of_one_signer(desk):
     assert "carl may sign advisories only, not update.bin" in report.findings[0].message
 
 
+LAB = '[signers.lab]\nrole = "production"\nanchor = "intermediate.pem"\n'
+VENDOR = '[signers.vendor]\nrole = "production"\nanchor = "root.pem"\n'
+
+
+@pytest.mark.parametrize("signers", [LAB + VENDOR, VENDOR + LAB], ids=["lab first", "vendor first"])
+def test_of_anchors_one_under_the_other_the_nearest_counts_whatever_is_brought_along(desk, signers):
+    """Two of the lab's people must not pass for the lab and the vendor by leaving a certificate out."""
+    gina, gina_bare = (
+        world.by(common="Gina", issuer="Intermediate", above=above) for above in ([world.INTERMEDIATE], [])
+    )
+    fred_bare = world.by(common="Fred", issuer="Intermediate")
+    store = trust(desk, signers=signers, end=demand(2, "lab", "vendor"))
+    for pair in ((FRED, gina), (FRED, gina_bare), (fred_bare, gina), (fred_bare, gina_bare)):
+        report = check(store, bundle(*pair))
+        assert {one.name for one in report.signatures} == {"lab"}
+        assert rules(report) == ["too-few-signers"]
+    assert check(store, bundle(FRED, BERT)).verdict == "accept"
+
+
+def test_a_subject_says_which_of_nested_anchors_is_meant(desk):
+    fred = VENDOR.replace("vendor", "fred") + 'subject = "CN=Fred,O=TEST ONLY"\n'
+    gina = LAB.replace("lab", "gina") + 'subject = "CN=Gina,O=TEST ONLY"\n'
+    report = check(trust(desk, signers=fred + gina), bundle(FRED, world.by(common="Gina", issuer="Intermediate")))
+    assert (report.verdict, [one.name for one in report.signatures]) == ("accept", ["fred", "gina"])
+
+
+def test_a_pinned_signer_may_bring_a_certificate_where_intermediates_are_listed(tmp_path):
+    """What is added above the certificates that came along is nothing that the signer would have to vouch for."""
+    line = read_certificates(KEYS / "signer.pem")[:1]
+    pinned = tmp_path / "signer.pub.pem"
+    pinned.write_bytes(line[0].parsed.public_key().public_bytes(pki.Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    private = load_private_key(KEYS / "signer.key")
+    data = forge.write(sign=lambda head: [sign(head, private, line)])
+    signers = (
+        f'[signers.vendor]\nrole = "production"\nkey = "{pinned}"\n'
+        '[signers.lab]\nrole = "production"\nanchor = "keys/trust/root.pem"\nsubject = "CN=second-signer"\n'
+    )
+    for listed in ("", 'intermediates = "listed"\nintermediate-files = ["keys/intermediate.pem"]\n'):
+        policy = f"trust = 1\nallow-test-keys = true\n{listed}{signers}{demand(1, 'vendor')}"
+        report = forge.judge(data, forge.Ask(policy=policy))
+        assert (report.verdict, report.signatures[0].name) == ("accept", "vendor"), report.signatures[0].because
+
+
 @pytest.mark.parametrize("brought", [True, False], ids=["brought along", "not brought"])
 def test_listed_intermediates_build_the_chain(desk, brought):
     fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
@@ -364,6 +411,22 @@ def test_what_nobody_vouches_for_is_never_ignored(desk):
     report = check(trust(desk, 'other-signers = "ignore"'), bundle(ANNA, carl))
     assert "signature-malformed" in rules(report)
     assert report.signatures[1].intact
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        ("12 h", "the trust file takes 12 h"),
+        ("36 h", "the trust file takes 36 h"),
+        ("2 days", "the trust file takes 2 days"),
+        ("90 min", "the trust file takes 90 min"),
+        ("48 h", "the trust file takes 2 days"),
+        ("999999999999 days", ""),
+    ],
+)
+def test_what_is_too_old_is_said_in_the_unit_that_fits(desk, limit, says):
+    report = check(trust(desk, f'max-age = "{limit}"'), bundle(ANNA, released="2026-11-16"))
+    assert [one.message.endswith(says) for one in report.findings] == ([True] if says else [])
 
 
 EDGES_OF_FRESHNESS = {
