@@ -15,6 +15,7 @@ from bundlekit.model.finding import Fault, NotRun
 from bundlekit.versions import scheme_named
 
 CURRENT: Final = "Get the vendor's current release."
+UNITS: Final = (("days", 24 * 60 * 60), ("h", 60 * 60), ("min", 60), ("s", 1))
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
@@ -42,15 +43,12 @@ def too_old(case: Case) -> Answer:
         return NO_MANIFEST
     if limit is None:
         return ()
-    try:
-        released = dt.datetime.fromisoformat(f"{manifest.released}T00:00:00+00:00")
-    except ValueError:  # no such day; manifest-inconsistent says so
-        return NO_MANIFEST
-    age = dt.datetime.fromisoformat(case.question.at) - released
-    if age <= dt.timedelta(seconds=limit):
+    age = dt.datetime.fromisoformat(case.question.at) - dt.datetime.fromisoformat(f"{manifest.released}T00:00:00+00:00")
+    if age.total_seconds() <= limit:
         return ()
-    allowed = limit // (24 * 60 * 60)
-    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file takes {allowed} days"
+    unit, seconds = next((unit, size) for unit, size in UNITS if limit % size == 0)
+    allowed = f"{limit // seconds:,} {unit}"
+    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file takes {allowed}"
     return [Fault(message=message, params={"released": manifest.released, "days": age.days})]
 
 

@@ -83,15 +83,12 @@ def chunk_digest_mismatch(case: Case) -> Answer:
     """
     if case.evidence.chunks is None or case.evidence.digests is None:
         return NOT_MEASURED
-    bad_indexes = {d.subject for d in case.evidence.digests if not d.serial and d.found != d.expected}
     found: list[Fault] = []
     for chunk in case.evidence.chunks:
-        if f"{chunk.subject} (chunk index)" in bad_indexes:
-            continue  # index-digest-mismatch says it; compared with a damaged index, whole bytes look damaged
         message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
         params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
-    if bad_indexes and not found:
+    if not found and any(not digest.serial and digest.found != digest.expected for digest in case.evidence.digests):
         return NotRun(because="a chunk index is damaged, so what it covers could not be compared")
     return found
 

@@ -59,7 +59,10 @@ class Time(click.ParamType[dt.datetime]):
             self.fail(f"{value!r} is neither 2026-11-23 nor 2026-11-23T12:00:00Z", param, ctx)
         if time.tzinfo is None and len(value) > len("2026-11-23"):
             self.fail(f"{value!r} does not say its time zone; add Z for UTC", param, ctx)
-        return time.replace(tzinfo=time.tzinfo or dt.UTC)
+        try:
+            return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is beyond the calendar in UTC", param, ctx)
 
 
 class AcceptedRisk(click.ParamType[Acceptance]):

@@ -16,7 +16,7 @@ from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, Ze
 from bundlekit.source import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from bundlekit.integrity.crew import Cancel, Progress, Task
     from bundlekit.model.bundle import Claim
@@ -90,15 +90,13 @@ class _Measurement:
     def run(self, threads: int) -> None:
         """Indexes first: what a damaged one speaks of is not read, for nothing could be compared with it."""
         self._crew.run(self._indexes(), threads)
-        for claim, found in self._found.items():
-            if found != claim.expected:
-                self._give_up(claim.span)
+        self._give_up({claim.span for claim, found in self._found.items() if found != claim.expected})
         self._crew.run(self._payload(), threads)
         self._found |= {relay.claim: relay.found for relay in self._relays.values()}
 
-    def _give_up(self, index: Span) -> None:
+    def _give_up(self, indexes: Collection[Span]) -> None:
         """Leave alone what has its chunk index there, and the digest over the same bytes."""
-        spans = {chunk.span for chunk in self._chunks if chunk.index == index}
+        spans = {chunk.span for chunk in self._chunks if chunk.index in indexes}
         left = [claim for claims in (self._chunks, self._digests) for claim in claims if claim.span in spans]
         self._chunks = [chunk for chunk in self._chunks if chunk.span not in spans]
         self._digests = [digest for digest in self._digests if digest.span not in spans]

@@ -7,7 +7,7 @@ current. Whether it is current is asked of the clock, never of the release date.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +116,7 @@ def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -
         return "it does not say when the next one is due (nextUpdate)"
     if at > end:
         return f"it is stale: the next one was due on {day(end)}, and the time used is {day(at)}"
-    if max_age is not None and at - start > timedelta(seconds=max_age):
+    if max_age is not None and (at - start).total_seconds() > max_age:
         return f"it is older than the trust file allows: issued on {day(start)}, the time used is {day(at)}"
     return ""
 

@@ -163,6 +163,8 @@ def test_output_goes_to_a_file(cli, desk):
         (("check", "update.bin", "--colour"), 2, "No such option"),
         (("check", "update.bin", "--at", "yesterday"), 2, "is neither 2026-11-23 nor"),
         (("check", "update.bin", "--at", "2026-11-23T12:00:00"), 2, "add Z for UTC"),
+        (("check", "update.bin", "--at", "9999-12-31T23:59:59-12:00"), 2, "is beyond the calendar in UTC"),
+        (("check", "update.bin", "--at", "0001-01-01T00:00:00+12:00"), 2, "is beyond the calendar in UTC"),
         (("check", "missing.bin"), 3, "missing.bin: cannot be opened: No such file"),
         (("check", "."), 3, "is not a regular file"),
         (("check", "update.bin", "--trust", "missing.pem"), 3, "missing.pem is not there"),
