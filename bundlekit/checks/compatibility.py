@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Answer, Case, Rule, rule
 from bundlekit.model.finding import Fault, NotRun
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 REIMAGE: Final = "To go back, re-image the appliance; an update never goes back."
 OTHER_PATH: Final = "Ask the vendor which release comes first from the installed version."
+NOBODY: Final = NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")
 
 
 def _asked(question: Question) -> bool:
@@ -34,7 +36,7 @@ def _not_asked(case: Case) -> NotRun | None:
     if not _asked(case.question) and not case.decisions:  # an advisory may speak without being asked
         return NotRun(because="no installed version was given (--from, --appliance)")
     if not case.decisions:
-        return NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")
+        return NOBODY
     return None
 
 
@@ -85,10 +87,26 @@ def reimage_only(case: Case) -> Answer:
     return _refused(case, "reimage-only")
 
 
-@_rule(cause="unsupported-source", remedy="Get the release that replaces it.")
+@rule(
+    "compatibility",
+    cause="unsupported-source",
+    remedy="Get the release that replaces it.",
+    see="matrix",
+    needed=lambda question: question.asks_who or question.advice is not None,
+)
 def withdrawn(case: Case) -> Answer:
-    """The release was withdrawn: nobody should go to it any more."""
-    return _refused(case, "withdrawn")
+    """The release was withdrawn: nobody should go to it any more.
+
+    An advisory says so of the bundle as such, whether or not an installed version is asked about.
+    """
+    if case.question.asks_who or case.question.advice is None:
+        return _refused(case, "withdrawn")
+    if case.bundle.manifest is None or (case.question.trust and not vouched(case.evidence)):
+        return NOBODY
+    for decision in case.decisions:
+        if decision.kind == "undecided":
+            return NotRun(because=decision.whole.message, next=decision.whole.next)
+    return _refused(case, "withdrawn") if case.decisions else ()
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")

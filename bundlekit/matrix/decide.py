@@ -66,8 +66,8 @@ def decide(
     """Whether this appliance may take this bundle. Reads no file and raises nothing.
 
     ``signers``: the names of the keys that sign the bundle, as ``trusted-keys`` of the matrix has them; without,
-    ``not_judged`` says that it is open whether the installed version can verify the bundle. For many
-    appliances, read the matrix once (`read_matrix`) and pass it along.
+    ``not_judged`` says that it is open whether a version that they are about can verify it. For many appliances,
+    read the matrix once (`read_matrix`) and pass it along.
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
@@ -123,13 +123,13 @@ def decide_from(
 
 
 def withdrawn(manifest: Manifest) -> Decision | None:
-    """The decision for everybody, where the bundle as such has been withdrawn; else None."""
+    """The decision for everybody, where the bundle as such has been withdrawn, or may have been; else None."""
     read = read_matrix(manifest)
     if isinstance(read, Unreadable):
-        return None
+        return _unreadable(manifest, manifest.version, read)
     case = Case(read, STRICT, None)
-    fault = whole.rule_bundle(case, manifest.version)
-    return _decision(case, [fault]) if fault and fault.kind == "withdrawn" else None
+    fault = whole.rule_withdrawn(case, manifest.version)
+    return _decision(case, [fault]) if fault else None
 
 
 def tells_models_apart(matrix: Matrix) -> bool:

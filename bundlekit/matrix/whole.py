@@ -26,8 +26,8 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
     """Rules 2 to 4: the first fault of the bundle as such, whatever is installed."""
     manifest, appliance = case.manifest, case.appliance
 
-    def fault(kind: DecisionKind, message: str, remedy: str, entry: str = "") -> Ruling:
-        return Ruling(subject=subject, kind=kind, message=message, next=remedy, entry=entry, target=manifest.version)
+    def fault(kind: DecisionKind, message: str, remedy: str) -> Ruling:
+        return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=manifest.version)
 
     if appliance is not None:  # 2
         if manifest.product != appliance.product:
@@ -49,13 +49,20 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
             f"The bundle is a re-image of {manifest.version}, which is never taken as an update.",
             f"Re-image with it, or take the update bundle of {manifest.version}.",
         )
-    for withdrawn in case.matrix.withdrawn:  # 4
+    return rule_withdrawn(case, subject)  # 4
+
+
+def rule_withdrawn(case: Case, subject: str) -> Ruling | None:
+    """Rule 4: the bundle has been withdrawn. That holds for a re-image as well."""
+    for withdrawn in case.matrix.withdrawn:
         if case.matrix.own in withdrawn.range:
-            return fault(
-                "withdrawn",
-                f"{manifest.version} has been withdrawn.{why(withdrawn.entry)}",
-                "Take a release that has not been withdrawn.",
-                withdrawn.entry.id,
+            return Ruling(
+                subject=subject,
+                kind="withdrawn",
+                message=f"{case.manifest.version} has been withdrawn.{why(withdrawn.entry)}",
+                next="Take a release that has not been withdrawn.",
+                entry=withdrawn.entry.id,
+                target=case.manifest.version,
             )
     return None
 

@@ -86,7 +86,20 @@ def test_what_an_advisory_withdraws_is_refused_without_asking_for_anybody(cli, s
     assert result.code == 1
     assert "error      withdrawn" in result.out
     assert "(matrix entry ADV-17)" in result.out
-    assert cli("check", bundle, *TRUST, *AT, "--advisories", advise()).code == 0
+    reimage = ship("5.40.00", MATRIX, kind="reimage")
+    assert "error      withdrawn" in cli("check", reimage, *TRUST, *AT, "--advisories", file).out
+    assert cli("check", reimage, *TRUST, *AT, "--advisories", advise()).code == 0
+
+
+def test_a_withdrawal_that_the_bundles_scheme_cannot_read_allows_nothing(cli, ship, advise):
+    bundle = ship("5.40.00", MATRIX)
+    entry = '[[withdrawn]]\nid = "ADV-17"\nversions = "5.40.rc1"\nreason = "It may stop."\n'
+    file = advise(ADVISORY.partition("[[block]]")[0] + entry)
+    result = cli("check", bundle, *TRUST, *AT, "--advisories", file)
+    assert result.code == 3
+    assert "not run    The bundle's matrix cannot be read. Matrix entry 'ADV-17', versions:" in result.out
+    assert "so: withdrawn" in result.out
+    assert cli("check", bundle, *TRUST, *AT, "--from", "5.30.02", "--advisories", file).code == 3
 
 
 def _flip(data, offset):

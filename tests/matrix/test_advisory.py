@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bundlekit.config import convert
 from bundlekit.errors import ConfigError
@@ -53,7 +54,9 @@ def test_what_is_withdrawn_is_so_for_everybody():
     gone = restricted(manifest(), advisory(withdrawn=[{"id": "A", "versions": "5.40.00", "reason": "Bad."}]))
     assert (withdrawn(gone).kind, withdrawn(gone).whole.entry) == ("withdrawn", "A")
     assert withdrawn(manifest()) is None
-    assert withdrawn(manifest({"releases": ["oh-no"]})) is None
+    assert withdrawn(replace(gone, kind="reimage")).kind == "withdrawn"
+    unreadable = restricted(manifest(), advisory(withdrawn=[{"id": "A", "versions": "oh no", "reason": "Bad."}]))
+    assert withdrawn(unreadable).kind == withdrawn(manifest({"releases": ["oh-no"]})).kind == "undecided"
 
 
 def test_a_matrix_that_cannot_be_read_stays_so():
