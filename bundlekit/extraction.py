@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit import pipeline
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundlekit.model.bundle import Bundle
+    from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
 
@@ -37,13 +39,7 @@ def extract(
     accepted.
     """
     with FileSource(file) as source:
-        if trust is not None:
-            report = pipeline.preflight(source, trust=trust, at=at)
-            if report.verdict != "accept":
-                raise UnreadableError(
-                    f"{file}: nothing was extracted: {report.summary}",
-                    next_step=f"Run `bundlekit check {file}`.",
-                )
+        _require_accepted(source, trust, at)
         bundle = reader.read(source)
         chunks, index, plain = _claims(bundle, file, label)
         state = hashlib.new(plain.expected.partition(":")[0])
@@ -56,16 +52,23 @@ def extract(
         return chunks.span.size
 
 
-def extract_head(file: Path, output: Path) -> int:
-    """Write the bytes that the signatures sign; returns their number."""
+def extract_head(file: Path, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None) -> int:
+    """Write the bytes that the signatures sign; returns their number. ``trust`` is as for :func:`extract`."""
     with FileSource(file) as source:
+        _require_accepted(source, trust, at)
         bundle = reader.read(source)
     return _write(_readable(bundle.head_bytes, bundle, file), output)
 
 
-def extract_signature(file: Path, number: int, output: Path) -> int:
-    """Write signature ``number``, counted from 0, one DER SignedData; returns its size in bytes."""
+def extract_signature(
+    file: Path, number: int, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+) -> int:
+    """Write signature ``number``, counted from 0, one DER SignedData; returns its size in bytes.
+
+    ``trust`` is as for :func:`extract`.
+    """
     with FileSource(file) as source:
+        _require_accepted(source, trust, at)
         bundle = reader.read(source)
         _readable(bundle.signatures, bundle, file)
         spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
@@ -74,9 +77,22 @@ def extract_signature(file: Path, number: int, output: Path) -> int:
         return _write(read_span(source, spans[number]), output)
 
 
+def _require_accepted(source: Source, trust: TrustStore | None, at: dt.datetime | None) -> None:
+    if trust is None:
+        return
+    report = pipeline.preflight(source, trust=trust, at=at)
+    if report.verdict != "accept":
+        raise UnreadableError(
+            f"{source.name}: nothing was extracted: {report.summary}",
+            next_step=f"Run `bundlekit check {quote(source.name)}` with the same --trust.",
+        )
+
+
 def _readable(value: T | None, bundle: Bundle, file: Path) -> T:
     if value is None:
-        raise UnreadableError(f"{file}: {bundle.problems[0].message}", next_step=f"Run `bundlekit check {file}`.")
+        raise UnreadableError(
+            f"{file}: {bundle.problems[0].message}", next_step=f"Run `bundlekit check {quote(str(file))}`."
+        )
     return value
 
 

@@ -16,6 +16,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
@@ -163,7 +164,7 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
         if trust and not vouched(_signed(bundle, _clock(), trust)):
             raise TrustError(
                 f"{source.name}: nobody who is trusted vouches for it.",
-                next_step=f"`bundlekit check {source.name}` says why; without --trust it is read as a claim.",
+                next_step=f"`bundlekit check {quote(source.name)}` with the same --trust says why.",
             )
     return bundle.manifest
 

@@ -42,14 +42,14 @@ SCHEMAS: Final = FILES | OUTPUTS
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) called ``name``; KeyError if there is none.
 
-    Python has None where a file leaves a key out, so in schemas of files that people write null is taken
-    out again: no manifest, state or trust file ever holds it.
+    Python has None where a file leaves a key out, so null is taken out of the schemas again: TOML has none, and
+    a manifest must not. A state is JSON that programs write, for which null is as good as nothing.
     """
     import msgspec
 
     kind = SCHEMAS[name]
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
-    return made if name in OUTPUTS else _without_null(made)
+    return made if name in OUTPUTS or name == "state" else _without_null(made)
 
 
 def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value

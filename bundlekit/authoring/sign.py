@@ -128,7 +128,7 @@ def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
         message, rule = faults[0]
         raise SigningError(
             f"{path}: is not signed, for it is not whole: {message} ({rule})",
-            next_step=f"Run `bundlekit check {path}`, then build the bundle again.",
+            next_step=f"Run `bundlekit check {shlex.quote(str(path))}`, then build the bundle again.",
         )
     return bundle
 
@@ -155,6 +155,13 @@ def _add(
         )
     if fault := signer_fault(blob, at):
         raise SigningError(f"{path}: the signature is not added, for nobody would accept it: {fault}")
+    for other in judged:
+        if other.problems:
+            raise SigningError(
+                f"{path}: nothing was added, for signature {other.index} would refuse the bundle all the same: "
+                f"{other.problems[0].message}",
+                next_step=f"Take it out first: `bundlekit sign {shlex.quote(str(path))} --remove {other.index}`",
+            )
     if added.signer in {signature.signer for signature in judged}:
         raise SigningError(
             f"{path}: {added.signer} has signed this bundle already",

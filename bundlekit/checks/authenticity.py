@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.model.finding import Fault, NotRun
@@ -21,6 +23,10 @@ OTHER_KEY: Final = "Do not use this bundle. Get one that was signed with another
 SIGN_AGAIN: Final = (
     "Get the file again. If it is the same, do not use it: whoever signed it has to take this signature out "
     "(`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
+)
+WITHOUT: Final = (
+    "Take it out (`bundlekit sign --remove`) and sign again: `bundlekit sign`, `openssl cms -sign -binary -cades`, or "
+    "`openssl cms -sign -binary -nocerts -keyid`. Or trust the CA above the certificate as well."
 )
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
 
@@ -64,7 +70,11 @@ def signature_malformed(case: Case) -> Answer:
     The profile leaves no byte undetermined, so that nothing can be hidden in a signature and no two readers
     can understand it differently. ``bundlekit explain trust`` lists what it demands.
     """
-    return _problems(case, "signature-malformed", needs_trust=False)
+    answer = _problems(case, "signature-malformed", needs_trust=False)
+    if isinstance(answer, NotRun):
+        return answer
+    # With another trust the same signature may be in order: no copy that is better would help.
+    return [replace(one, cause="unauthentic", next=WITHOUT) if "pinned" in one.params else one for one in answer]
 
 
 @rule("authenticity", cause="corrupted", remedy=COPY_AGAIN, see="trust")

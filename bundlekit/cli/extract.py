@@ -40,7 +40,7 @@ def command(
     Who signed the manifest is verified with --trust only.
     """
     if (component is not None) + head + (signature is not None) != 1:
-        raise click.UsageError("one of COMPONENT, --head and --signature is needed")
+        raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
     common.refuse_to_overwrite(output, bundle, *trusted)
     trust = common.load_trusted(trusted)
     if component is not None:
@@ -48,8 +48,8 @@ def command(
         if trust is None:
             click.echo("NOT VERIFIED: who signed this was not checked (--trust)", err=True)
     elif head:
-        size = extraction.extract_head(bundle, output)
+        size = extraction.extract_head(bundle, output, trust=trust)
     else:
-        size = extraction.extract_signature(bundle, signature or 0, output)
+        size = extraction.extract_signature(bundle, signature or 0, output, trust=trust)
     click.echo(f"{output}: {size:,} bytes")
     return 0

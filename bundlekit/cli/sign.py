@@ -22,7 +22,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit sign update.bin --cert signer.pem --key signer.key
   bundlekit extract update.bin --head -o head
-  openssl cms -sign -binary -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der
+  openssl cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der
   bundlekit sign update.bin --attach sig.der
   bundlekit sign update.bin --remove 0
 """
@@ -50,7 +50,7 @@ def command(
     signing that a crash interrupted is finished by the next one.
     """
     if [bool(keys), bool(attached), removed is not None].count(True) != 1:
-        raise click.UsageError("one of --key, --attach and --remove is needed")
+        raise click.UsageError("exactly one of --key, --attach and --remove is needed")
     if replace is not None and (removed is not None or len(keys) > 1):
         raise click.UsageError("--replace goes with one --key, or with --attach")
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)

@@ -323,10 +323,9 @@ def lead(
     if pin and refusals:
         msg = (
             f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
-            "nor the signer vouches for; sign without them (`openssl cms -sign -nocerts -keyid`), or with "
-            "`-cades`"
+            "nor the signer vouches for"
         )
-        refusals = (malformed(msg, claim.line[0].der),)
+        refusals = (malformed(msg, claim.line[0].der, pinned=pin.name),)
     return Trust(
         anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
         certificates=chain.certificates,

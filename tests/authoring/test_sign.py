@@ -193,6 +193,17 @@ def test_what_is_not_there_is_neither_replaced_nor_removed(bundle, keys, index):
     refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW, replace=index), words)
 
 
+def test_no_signature_is_added_beside_one_that_is_wrong(bundle, keys):
+    """The bundle would be refused all the same, and whoever signed last would be asked why."""
+    first = sign(bundle, signer(keys, "one"), at=NOW)
+    data = bytearray(bundle.read_bytes())
+    data[first.where.stop - 1] ^= 1
+    bundle.write_bytes(data)
+    refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW), "signature 0 would refuse the bundle all the")
+    sign(bundle, signer(keys, "rsa"), at=NOW, replace=0)
+    assert verdict(bundle, keys, "rsa") == "accept"
+
+
 @pytest.mark.parametrize(
     ("offset", "rule"),
     [(-1, "nonzero-padding"), (-8192 + 5, "chunk-digest-mismatch"), (12288 + 5, "index-digest-mismatch")],

@@ -177,7 +177,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("extract", "update.bin", "-o", "x"), 2, "one of COMPONENT, --head and --signature"),
         (("extract", "update.bin", "storag", "-o", "x"), 3, "did you mean 'storage'?"),
         (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
-        (("sign", "update.bin"), 2, "one of --key, --attach and --remove"),
+        (("sign", "update.bin"), 2, "exactly one of --key, --attach and --remove"),
         (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace goes with"),
         (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
         (("sign", "update.bin", *SIGN), 3, "has signed this bundle already"),
@@ -245,6 +245,9 @@ def test_extract_gives_back_what_was_stored(cli, desk, label, file):
 
 def test_extract_gives_nothing_of_what_is_damaged_or_not_vouched_for(cli, desk):
     cli("keygen", "others")
+    for what in ("--head", "--signature=0"):
+        result = cli("extract", "update.bin", what, "-o", "x", "--trust", "others/root.pem")
+        assert (result.code, Path("x").exists()) == (3, False)
     result = cli("extract", "update.bin", "storage", "-o", "x", "--trust", "others/root.pem")
     assert result.code == 3
     damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)

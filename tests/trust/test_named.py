@@ -411,6 +411,9 @@ def test_what_nobody_vouches_for_is_never_ignored(desk):
     report = check(trust(desk, 'other-signers = "ignore"'), bundle(ANNA, carl))
     assert "signature-malformed" in rules(report)
     assert report.signatures[1].intact
+    finding = next(one for one in report.findings if one.rule == "signature-malformed")
+    assert finding.cause == "unauthentic"  # the file is whole
+    assert "-cades" in finding.next
 
 
 @pytest.mark.parametrize(
