@@ -76,7 +76,7 @@ def rule(
             cause=cause,
             remedy=remedy,
             see=see,
-            page=cleandoc(function.__doc__ or ""),
+            page=cleandoc(function.__doc__ or "").replace("``", "`"),
             run=function,
             needed=needed,
         )

@@ -62,6 +62,7 @@ def command(
     common.refuse_to_overwrite(output, spec, *certs, *keys)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
     draft = load(spec)
+    common.clean_up_when_terminated()
     common.refuse_to_overwrite(output, *draft.files)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)

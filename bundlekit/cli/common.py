@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bundlekit import config
-from bundlekit.errors import ConfigError, UnreadableError
+from bundlekit.errors import ConfigError, SigningError, UnreadableError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
 TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "bright_black"}
+
+PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
+"""The environment variable with the passphrase of private keys, where nobody can be asked."""
 
 Decorator = Any  # click's decorators change a function's type in ways mypy does not follow
 
@@ -156,7 +160,7 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "keys",
             type=path_type,
             multiple=True,
-            help="A private key (PEM) to sign with; may be repeated.",
+            help=f"A private key (PEM) to sign with; may be repeated. Passphrase: asked for, or {PASSPHRASE}.",
         ),
         click.option(
             "--cert",
@@ -183,8 +187,20 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
             )
 
 
+def clean_up_when_terminated() -> None:
+    """Let SIGTERM, which ends jobs of a build server, interrupt as Ctrl-C does: what is half-written goes away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def ask_passphrase(path: Path) -> bytes:
-    """Ask for the passphrase of a private key that has one."""
+    """The passphrase of a private key that has one: from the environment, or asked for on a terminal."""
+    if (given := os.environ.get(PASSPHRASE)) is not None:
+        return given.encode()
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise SigningError(
+            f"{path}: is encrypted, and there is no terminal to ask for its passphrase",
+            next_step=f"Put the passphrase into the environment variable {PASSPHRASE}.",
+        )
     passphrase: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
     return passphrase.encode()
 

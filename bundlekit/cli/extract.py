@@ -42,6 +42,7 @@ def command(
     if (component is not None) + head + (signature is not None) != 1:
         raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
     common.refuse_to_overwrite(output, bundle, *trusted)
+    common.clean_up_when_terminated()
     trust = common.load_trusted(trusted)
     if component is not None:
         size = extraction.extract(bundle, component, output, trust=trust)

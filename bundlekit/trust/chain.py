@@ -249,7 +249,7 @@ def _reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterat
     for one in chain:
         if at < one.not_before:
             start = day(one.not_before)
-            msg = f"{_part(one, chain)} is valid from {start}; the time used is {day(at)}. Check the clock."
+            msg = f"{_part(one, chain)} is valid from {start}; the time used is {day(at)}. Check the clock, or --at."
             yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
         elif at > one.not_after:
             end = day(one.not_after)

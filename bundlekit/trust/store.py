@@ -164,6 +164,8 @@ def read_pem(file: Path, limit: int = MAX_FILE) -> bytes:
 def _blocks(file: Path, data: bytes) -> Iterator[tuple[str, bytes, bytes]]:
     """Label, the block itself, and the words before it."""
     found = list(PEM.finditer(data))
+    if not data.strip():
+        raise TrustError(f"{file} is empty.", next_step="Give the certificate of a CA, or a public key, as PEM.")
     if len(found) != data.count(b"-----BEGIN ") or not found:
         raise TrustError(
             f"{file} is not a PEM file, or a damaged one.",

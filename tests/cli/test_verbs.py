@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -364,10 +367,39 @@ def test_extract_without_trust_says_so(cli, desk):
     assert "Run `bundlekit check notes.md`" in cli("extract", "notes.md", "eula", "-o", "x").err
 
 
+def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
+    locked = ["openssl", "pkey", "-in", "keys/signer.key", "-aes256", "-passout", "pass:secret", "-out", "keys/locked"]
+    subprocess.run(locked, check=True, capture_output=True)
+    ask = ("build", "SPEC.toml", "-o", "new.bin", "--cert", "keys/signer.pem", "--key", "keys/locked")
+    result = cli(*ask)
+    assert (result.code, Path("new.bin").exists()) == (3, False)
+    assert "keys/locked: is encrypted, and there is no terminal" in result.err
+    assert "BUNDLEKIT_PASSPHRASE" in result.err
+    monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "wrong")
+    assert "passphrase is wrong" in cli(*ask).err
+    monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "secret")
+    assert cli(*ask).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
+    Path("out/im100.img").write_bytes(b"")
+    os.truncate("out/im100.img", 2**30)
+    build = subprocess.Popen([sys.executable, "-m", "bundlekit", "build", "SPEC.toml", "-o", "big.bin"])
+    for _ in range(1000):
+        if list(Path().glob(".big.bin.*")):
+            break
+        time.sleep(0.01)
+    build.send_signal(number)
+    assert build.wait() == 130
+    assert not [path for path in Path().iterdir() if "big.bin" in path.name]
+
+
 def test_a_locked_key_asks_for_its_passphrase(cli, desk, monkeypatch):
     locked = ["openssl", "pkey", "-in", "keys/signer.key", "-aes256", "-passout", "pass:sesame", "-out", "keys/locked"]
     subprocess.run(locked, check=True, capture_output=True)
     asked = []
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("click.prompt", lambda text, **_: asked.append(text) or "sesame")
     cli("build", "SPEC.toml", "-o", "unsigned.bin")
     assert cli("sign", "unsigned.bin", "--key", "keys/locked", "--cert", "keys/signer.pem").code == 0
