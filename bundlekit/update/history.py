@@ -216,12 +216,24 @@ class History:
         job, target = self.job, self.job.targets[step]
         if answer.identity != target.identity:
             return "identity", target.identity, answer.identity
+        for name, now in self.denies(step).items():
+            return name, getattr(job, name), now
+        if not job.repair and answer.role not in {None, target.role}:  # roles move in an update that degrades a pair
+            return "role", target.role, answer.role
         half_written = job.repair and answer.version is None and step not in job.groups()[0]
         if answer.version != target.old and not half_written:  # which may not know its version
             return "version", target.old, answer.version
         if job.counter_before is not None and answer.counter != job.counter_before:
             return "counter", job.counter_before, answer.counter
         return None
+
+    def denies(self, step: str) -> dict[str, str]:
+        """Product and model as ``step`` describes them, where the job says otherwise; not said is not denied."""
+        answer = self.tally("describe", step).settled
+        if answer is None or answer.kind != "ok":
+            return {}
+        said = {"product": (self.job.product, answer.product), "model": (self.job.model, answer.model)}
+        return {name: now for name, (before, now) in said.items() if before and now and now != before}
 
     def state(self, step: str) -> StepState:
         """What ``step`` is by its last probe, in the words an outcome uses."""

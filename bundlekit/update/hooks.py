@@ -36,9 +36,12 @@ killed, so nobody knows how far it came). Any other answer counts as ``died``.
 
 REPORTED: Final = {
     "identity": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "product": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "role": re.compile(r"active|standby|shared"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
 }
-"""What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``."""
+"""What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``, and the roles there are."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control and bidirectional characters, which have no place in a reason (Unicode TR 36)."""
@@ -95,7 +98,10 @@ class Hooks:
         return Answer(kind="ok")
 
     def describe(self, request: Request) -> Answer:
-        """Say identity, version, whether it can be reverted, counter and free space, as they are now."""
+        """Say identity, version, whether it can be reverted, counter and free space, as they are now.
+
+        Say product, model and role too where the appliance knows them: an update made for another is not begun then.
+        """
         return Answer(kind="rejected", reason="these hooks cannot describe a component")
 
     def prepare(self, request: Request) -> Answer:

@@ -73,7 +73,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     ``targets`` are the steps whose component the bundle carries, in the order of the plan's groups; the other
     components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
     but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
-    ``counter_before`` what the state says the pair has; ``free`` is what must be free, in bytes by place.
+    ``counter_before`` what the state says the pair has, ``product`` and ``model`` what it says the pair is (empty in
+    the journal of an older version); ``free`` is what must be free, in bytes by place.
     ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
     why the state says that the pair is on hold. ``repair`` lets a run start on hold and on a half-written step
     behind the commit point.
@@ -85,6 +86,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     path: str
     version: str
     targets: dict[str, Target]
+    product: str = ""
+    model: str = ""
     incompatible: dict[str, tuple[str, ...]] = {}
     counter: int = 0
     counter_before: int | None = None
@@ -142,6 +145,8 @@ def bind(
         path=bundle.path,
         version=manifest.version,
         targets=targets,
+        product=appliance.product,
+        model=appliance.model,
         incompatible=incompatible,
         counter=manifest.counter,
         counter_before=appliance.counter,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from bundlekit import config
-from bundlekit.errors import BundlekitError
+from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
 from bundlekit.update.clock import Clock
 from bundlekit.update.hooks import Hooks, Request, call, printable
@@ -51,7 +51,8 @@ def observe(
 
     Release date and build of an unchanged version, trusted keys, and fixes (unless ``includes`` names them)
     are kept from ``before``; facts come from the hooks alone, for old ones are not true any more. Raises
-    BundlekitError if a component cannot say what it is, ConfigError if what it says has no place in a state.
+    BundlekitError if a component cannot say what it is, ConfigError if what it says has no place in a state, or if
+    it says that it is another product or model.
     """
     members: dict[str, dict[str, object]] = {}
     components: dict[str, dict[str, object]] = {}
@@ -66,6 +67,7 @@ def observe(
                 f"{name} does not say what it is: {answer.reason or answer.kind}.",
                 next_step="See to the component, or to its describe hook, and read the state again.",
             )
+        _agree(name, answer, product=product, model=model)
         seen = _ask(hooks, clock, plan, "probe", pair, name, replace(target, old=answer.version))
         holds += [seen.hold] if seen.hold else []
         counters += [answer.counter] if answer.counter is not None else []
@@ -73,7 +75,7 @@ def observe(
         if step.member:
             member = before.members.get(answer.identity or "") if before else None
             members[str(answer.identity)] = _installed(answer.version, member) | {
-                "role": step.member, "free": answer.free
+                "role": answer.role or step.member, "free": answer.free
             }  # fmt: skip
         else:
             shared = before.components.get(step.component) if before else None
@@ -95,6 +97,17 @@ def observe(
     if includes is not None:
         state["includes"] = tuple(includes)
     return config.convert(state, Appliance, where="what the hooks say")
+
+
+def _agree(step: str, answer: Answer, **said: str) -> None:
+    """ConfigError if the component is of another product or model than is said: bundles are chosen by these."""
+    for what, word in said.items():
+        told = getattr(answer, what)
+        if told is not None and told != word:
+            raise ConfigError(
+                f"The state to be written would say {what} {word}, {step} itself says {told}.",
+                next_step=f"If the pair is right, give --{what} {told}; else see which pair this is.",
+            )
 
 
 def _found(

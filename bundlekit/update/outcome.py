@@ -102,7 +102,8 @@ def _state_again(h: History, images: tuple[WayOut, ...] = ()) -> tuple[WayOut, .
     left = {step: t.new if h.state(step) in {"new", "kept-new"} else t.old for step, t in job.targets.items()}
     left |= {image.step: image.version for image in images}
     changed = any(h.differs(step) or left[step] != target.old for step, target in job.targets.items())
-    return (WayOut(verb="state"),) if changed or job.hold or job.repair else ()
+    denied = {name: now for step in job.targets for name, now in h.denies(step).items()}
+    return (WayOut(verb="state", **denied),) if changed or job.hold or job.repair else ()
 
 
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
@@ -189,7 +190,7 @@ WAYS_OUT: Final = {
     "resume": "go on with the run: bundlekit update resume --pair {pair} {trust}",
     "repair": "finish the pair: bundlekit update repair --pair {pair} {trust}",
     "state": "write the state of the pair again: "
-    "bundlekit update state --plan {plan} --appliance {state} --pair {pair} -o {state}",
+    "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{told} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
     "reimage": "bring {step} to version {version} by re-imaging it",
 }
@@ -214,7 +215,9 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         ha=HA[outcome.ha],
         may_wait=_may_wait(outcome),
         next=tuple(
-            WAYS_OUT[way.verb].format(pair=outcome.pair, step=way.step, version=way.version, **files)
+            WAYS_OUT[way.verb].format(
+                pair=outcome.pair, step=way.step, version=way.version, told=_as_options(way), **files
+            )
             for way in outcome.way_out
         ),
         call=(plan.say.get(outcome.kind, "") if plan else "") or _call(outcome),
@@ -223,6 +226,12 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         else "",
         notes=outcome.notes,
     )
+
+
+def _as_options(way: WayOut) -> str:
+    """What the pair says it is, as options of `update state`, which takes no other word for it."""
+    told = {"product": way.product, "model": way.model}
+    return "".join(f" --{name} {shlex.quote(word)}" for name, word in told.items() if word)
 
 
 def text(told: Message) -> str:

@@ -43,16 +43,20 @@ class Instant(Frozen, frozen=True, kw_only=True):
 class Answer(Frozen, frozen=True, kw_only=True):
     """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
 
-    ``describe`` fills identity, version, reverts, counter, free and facts, and says ``sandbox`` of an appliance
-    that nobody needs. ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the
-    target: ``fence`` (the highest seen), ``committed`` (the run whose commit point it has passed) and ``hold``
-    (why the pair is on hold).
+    ``describe`` fills identity, version, reverts, counter, free and facts; ``product``, ``model`` and ``role``
+    where the appliance knows them (None: it does not say); and says ``sandbox`` of an appliance that nobody needs.
+    ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
+    (the highest seen), ``committed`` (the run whose commit point it has passed) and ``hold`` (why the pair is on
+    hold).
     """
 
     kind: AnswerKind
     reason: str = ""
     version: str | None = None
     identity: str | None = None
+    product: str | None = None
+    model: str | None = None
+    role: str | None = None
     reverts: bool | None = None
     counter: int | None = None
     free: dict[str, int] = {}
@@ -68,11 +72,16 @@ StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "unt
 
 
 class WayOut(Frozen, frozen=True, kw_only=True):
-    """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand."""
+    """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
+
+    ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise.
+    """
 
     verb: Literal["run", "resume", "repair", "clear", "state", "reimage"]
     step: str = ""
     version: str = ""
+    product: str = ""
+    model: str = ""
 
 
 class Outcome(Frozen, frozen=True, kw_only=True):

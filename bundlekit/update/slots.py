@@ -54,7 +54,7 @@ class SlotHooks(Hooks):
         self.clock = clock or SystemClock()
 
     def describe(self, request: Request) -> Answer:
-        """Identity, version, counter and free space, as they are now."""
+        """What it is, version, counter and free space, as they are now."""
         try:
             pair = read_pair(self.root, request.pair)
             with self._place(request) as place:
@@ -65,6 +65,9 @@ class SlotHooks(Hooks):
                     kind="ok",
                     identity=record.identity,
                     version=_version(record),
+                    product=pair.product,
+                    model=pair.model,
+                    role=record.role,
                     reverts=True,
                     counter=pair.counter,
                     free={record.component: free},

@@ -25,6 +25,7 @@ from bundlekit.update.hooks import Hooks
 from bundlekit.update.lock import PairLock
 from bundlekit.update.outcome import EXIT_CODES
 from bundlekit.update.plan import PAIR
+from bundlekit.update.records import Answer
 from bundlekit.update.rehearse import calm
 from bundlekit.update.simulate import SimulatedPair, simulated_job
 from tests.update import shelf
@@ -278,6 +279,21 @@ def test_the_state_is_read_from_the_pair(room):
     seen = msgspec.json.decode(Path("STATE.json").read_bytes(), type=Appliance)
     assert seen.members["SN-active"].released == "2024-02-10", "kept, for the version is the same"
     assert seen.components["storage"].released is None
+
+
+def test_a_state_has_the_roles_that_the_members_say(room):
+    """They have moved, and these hooks find a member by its serial only."""
+
+    def describe(hooks, request):
+        if request.target.identity in {"active", "standby"}:
+            return Answer(kind="rejected", reason="which one?")
+        role = {"active": "standby", "standby": "active"}.get(request.step, "shared")
+        return msgspec.structs.replace(hooks.describe(request), role=role)
+
+    room.hooks = Overridden(room.pair, describe=describe)
+    room.read_state()
+    seen = msgspec.json.decode(Path("STATE.json").read_bytes(), type=Appliance)
+    assert {serial: m.role for serial, m in seen.members.items()} == {"SN-active": "standby", "SN-standby": "active"}
 
 
 def test_without_an_older_state_the_pair_has_to_be_named(room):

@@ -214,6 +214,61 @@ def test_a_pair_that_changed_since_its_state_was_read(update, state, cli):
     assert update("run").code == 0
 
 
+def change_json(path, **changes):
+    Path(path).write_text(json.dumps(json.loads(Path(path).read_text()) | changes))
+
+
+def slots():
+    """The bytes of all slots."""
+    return {path: path.read_bytes() for path in Path("pairs").rglob("[ab]")}
+
+
+@pytest.mark.parametrize(("what", "told", "says"), [("model", "im-100", "im-200"), ("product", "printer", "imager")])
+def test_a_pair_that_is_another_than_its_state_says(update, state, cli, what, told, says):
+    """The bundle fits what STATE.json says; the pair says that it is something else, and no slot is written."""
+    change_json("pairs/pair-0/pair.json", **{what: told})
+    before = slots()
+    for verb in ("plan", "run"):
+        result = update(verb)
+        assert result.code == 10
+        assert f"state-changed: the state says {what} {says}, the appliance says {told}" in result.out
+    assert slots() == before
+    again = f"update state --plan PLAN.toml --appliance STATE.json --pair pair-0 --{what} {told} -o STATE.json"
+    assert f"next 1       write the state of the pair again: bundlekit {again}\n" in result.out
+    assert cli(*again.split()).code == 0
+    result = update("run")
+    assert (result.code, "wrong-product" in result.out) == (10, True)
+    assert slots() == before
+
+
+def test_members_whose_roles_the_state_swaps_are_not_touched(update, state):
+    members = json.loads(Path("STATE.json").read_text())["members"]
+    for member in members.values():
+        member["role"] = {"active": "standby", "standby": "active"}[member["role"]]
+    change_json("STATE.json", members=members)
+    before = slots()
+    result = update("run")
+    assert result.code == 10
+    assert "state-changed: the state says role active, the appliance says standby" in result.out
+    assert slots() == before
+    assert update("state", "--appliance", "STATE.json", "-o", "STATE.json").code == 0
+    assert update("run").code == 0
+
+
+@pytest.mark.parametrize("source", ["option", "older state"])
+@pytest.mark.parametrize(("what", "word", "says"), [("model", "im-100", "im-200"), ("product", "printer", "imager")])
+def test_no_state_is_written_that_the_pair_contradicts(update, state, source, what, word, says):
+    options = [f"--{what}", word] if source == "option" else ["--appliance", "STATE.json"]
+    if source == "older state":
+        change_json("STATE.json", **{what: word})
+    before = Path("STATE.json").read_bytes()
+    result = update("state", *options, "-o", "STATE.json")
+    assert result.code == 3
+    assert f"would say {what} {word}, storage itself says {says}." in result.err
+    assert Path("STATE.json").read_bytes() == before
+    assert update("state", *options, f"--{what}", says, "-o", "STATE.json").code == 0
+
+
 def test_the_plan_of_a_real_pair_changes_nothing(update, state):
     before = {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")}
     result = update("plan")

@@ -383,6 +383,11 @@ def described(**changes):
         ({"version": "5.30.02"}, "state-changed: the state says version 5.20.03, the appliance says 5.30.02"),
         ({"version": None}, "the appliance says nothing"),
         ({"identity": "SN-other"}, "state-changed: the state says identity SN-active"),
+        ({"product": "printer"}, "state-changed: the state says product imager, the appliance says printer"),
+        ({"model": "im-100"}, "state-changed: the state says model im-200, the appliance says im-100"),
+        ({"role": "standby"}, "state-changed: the state says role active, the appliance says standby"),
+        ({"role": "primary"}, "it reports a role that is none"),
+        ({"model": "im-200;id"}, "it reports a model that is none"),
         ({"counter": 5}, "state-changed: the state says counter 6, the appliance says 5"),
         ({"counter": None}, "state-changed: the state says counter 6"),
         ({"counter": 2**53 - 1}, "state-changed"),
@@ -398,11 +403,25 @@ def described(**changes):
 )
 def test_a_pair_that_is_not_what_its_state_says_is_not_touched(changes, why):
     world = World(hooks=described(**{"free": {"storage": 4096}} | changes))
-    world.job = msgspec.structs.replace(world.job, free={"storage": 4096})
+    world.job = msgspec.structs.replace(world.job, free={"storage": 4096}, product="imager", model="im-200")
     outcome = world.run()
     assert outcome.kind == "rejected"
     assert why in outcome.why
     assert not world.calls("prepare", answered=False)
+
+
+def test_a_pair_that_says_what_its_state_says_is_updated():
+    world = World(hooks=described(product="imager", model="im-200", role="active"))
+    world.job = msgspec.structs.replace(world.job, product="imager", model="im-200")
+    assert world.run().kind == "succeeded"
+
+
+def test_a_repair_does_not_mind_that_the_roles_have_moved():
+    world = World(fault("apply", "standby", "F"), hooks=described(role="standby"))
+    world.hooks.verbs.clear()
+    assert world.run().kind == "degraded"
+    world.hooks = described(role="standby")(world.pair, world.clock, ())
+    assert world.run_again(repair=True).kind == "succeeded"
 
 
 @pytest.mark.parametrize(("step", "kind"), [("standby", "succeeded"), ("active", "rejected")])

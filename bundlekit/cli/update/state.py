@@ -26,8 +26,8 @@ Examples:
     "--appliance", type=common.path_type, metavar="STATE.json", help="An older state, to be brought up to date."
 )
 @click.option("--pair", metavar="P", help="The name of the pair; from the older state if not given.")
-@click.option("--product", metavar="NAME", help="What the pair is; from the older state if not given.")
-@click.option("--model", metavar="NAME", help="Its hardware; from the older state if not given.")
+@click.option("--product", metavar="NAME", help="What the pair is; refused if the pair says otherwise.")
+@click.option("--model", metavar="NAME", help="Its hardware; refused if the pair says otherwise.")
 @click.option(
     "--includes",
     metavar="FIX,...",
@@ -45,8 +45,9 @@ def command(
 ) -> int:
     """Write STATE.json from what the pair says of itself, asked through the plan's hooks.
 
-    What the hooks do not say is not in it, and what is not in it is unknown: facts that the bundle asks for,
-    such as the age of the backup, come from the hooks' describe or from you.
+    Product and model come from the slots, the options or the older state; where the pair itself contradicts, no
+    state is written. What the hooks do not say is not in it, and what is not in it is unknown: facts that the
+    bundle asks for, such as the age of the backup, come from the hooks' describe or from you.
     """
     before = shared.state_of(appliance) if appliance else None
     plan = shared.plan_of(plan_path)
