@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from bundlekit.errors import ConfigError
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.mistakes import nearest
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Component, Image, Manifest, labelled
 from bundlekit.model.primitives import Frozen
@@ -114,8 +116,9 @@ def bind(
 
     ``works_together`` is asked, before anything starts, whether the versions that a failure would leave
     (component name to version) may run side by side: the bundle's own matrix answers. Raises ConfigError if
-    the plan contradicts itself, the bundle carries nothing the plan updates, or the state does not name the
-    member or version that a step is about: what is not known is not updated.
+    the plan contradicts itself, the bundle carries nothing the plan updates, the plan leaves out something that the
+    bundle brings or names a component that nobody has, or the state does not name the member or version that a
+    step is about: what is not known is not updated.
     """
     for problem in problems(plan):
         raise ConfigError(f"plan '{plan.name}': {problem}.", next_step="Correct the plan.")
@@ -131,6 +134,12 @@ def bind(
             f"The bundle carries none of the components that plan '{plan.name}' updates.",
             next_step="Compare the plan's [steps] with `bundlekit inspect`.",
         )
+    for wrong in _unknown_components(plan, carried, appliance):
+        raise ConfigError(
+            wrong, next_step="Correct the plan's [steps]; `bundlekit inspect` shows what the bundle carries."
+        )
+    for wrong in _left_out(plan, carried, appliance):
+        raise ConfigError(wrong, next_step="Give the plan a step for it: no update ends well that leaves it out.")
     old = {target.component: target.old for target in targets.values()}
     old |= {name: installed.version for name, installed in appliance.components.items() if name not in old}
     incompatible = {}
@@ -156,6 +165,36 @@ def bind(
         hold=appliance.hold or "",
         repair=repair,
     )
+
+
+def _unknown_components(plan: Plan, carried: Mapping[str, Component], appliance: Appliance) -> Iterator[str]:
+    """Steps about a component that is neither in the bundle nor on the pair: one that is on the pair alone stays."""
+    known = {*carried, *appliance.components, APPLIANCE}
+    for name in plan.order:
+        component = plan.steps[name].component
+        if component not in known:
+            yield (
+                f"Step '{name}' of plan '{plan.name}' updates '{component}', "
+                f"which neither the bundle carries nor the pair has{nearest(component, known)}"
+            )
+
+
+def _left_out(plan: Plan, carried: Mapping[str, Component], appliance: Appliance) -> Iterator[str]:
+    """What the bundle brings and no step of the plan installs, though the pair has not got it yet."""
+    for name, component in carried.items():
+        steps = [step for step in plan.steps.values() if step.component == name]
+        what = f"Plan '{plan.name}' has no step for {name} {component.version}, which the bundle carries"
+        if name == APPLIANCE:
+            reached = {step.member for step in steps}
+            yield from (
+                f"{what}, on the {member.role}: {serial} has {member.version}."
+                for serial, member in appliance.members.items()
+                if member.role not in reached and member.version != component.version
+            )
+            continue
+        installed = appliance.components.get(name)
+        if not steps and (installed is None or installed.version != component.version):
+            yield f"{what}: the pair has {installed.version if installed else 'no version of it that is known'}."
 
 
 def _target(name: str, plan: Plan, component: Component, manifest: Manifest, appliance: Appliance) -> Target:

@@ -213,6 +213,27 @@ def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
     assert room.records[-1]["states"] == {}
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('component = "storage"', 'component = "storag"', "did you mean 'storage'?"),
+        ('"storage", "active"]\n', '"active"]\n', "has no step for storage 3.4.0, which the bundle carries"),
+    ],
+    ids=["typo", "left-out"],
+)
+def test_a_plan_that_does_not_fit_the_bundle_begins_nothing(room, verb, old, new, why):
+    plan = PLAN.replace(old, new)
+    if why.startswith("has no step"):
+        plan = "\n".join(line for line in plan.splitlines() if not line.startswith(("storage ", "on-failure.storage")))
+        plan = plan.replace(', keep = ["storage"]', "")
+    Path("PLAN.toml").write_text(plan)
+    result = getattr(room, verb)("--plan", "PLAN.toml")
+    assert result.code == 3
+    assert why in result.err
+    assert (room.versions, room.update("log").code) == (OLD, 3)
+
+
 def test_what_the_vendor_says_is_shown_with_the_outcome(room):
     Path("PLAN.toml").write_text(PLAN)
     room.faults(fault("apply", "standby", "F"))

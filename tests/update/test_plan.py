@@ -11,7 +11,7 @@ from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 from bundlekit.schemas import schema as published
 from bundlekit.update.job import bind
-from bundlekit.update.plan import PAIR, Plan, load_plan, problems
+from bundlekit.update.plan import PAIR, Group, Plan, Step, load_plan, problems
 
 EXAMPLE = """
 plan = 1
@@ -182,6 +182,61 @@ def test_a_component_that_the_bundle_does_not_carry_stays():
     job = bound(manifest=manifest)
     assert list(job.targets) == ["active", "standby"]
     assert job.groups() == (("active",), ("standby",))
+
+
+def without(*names, plan=PAIR):
+    """The plan without some of its steps."""
+
+    def policy(found):
+        keep, revert = ([step for step in steps if step not in names] for steps in (found.keep, found.revert))
+        return msgspec.structs.replace(found, keep=tuple(keep), revert=tuple(revert))
+
+    groups = []
+    for group in plan.groups:
+        steps = tuple(step for step in group.steps if step not in names)
+        if steps:
+            groups.append(Group(steps=steps, on_failure={step: policy(group.on_failure[step]) for step in steps}))
+    kept = {name: step for name, step in plan.steps.items() if name not in names}
+    return msgspec.structs.replace(plan, steps=kept, groups=tuple(groups))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("storage", "no step for storage 3.4.0, which the bundle carries: the pair has 3.2.1."),
+        ("active", "no step for appliance 5.40.00, which the bundle carries, on the active: CZ3001 has 5.20.03."),
+        ("standby", "no step for appliance 5.40.00, which the bundle carries, on the standby: CZ3002 has 5.20.03."),
+    ],
+)
+def test_a_plan_that_leaves_out_what_the_bundle_brings_is_refused(step, message):
+    with pytest.raises(ConfigError) as refused:
+        bound(without(step))
+    assert message in refused.value.message
+    assert refused.value.next_step
+
+
+def test_what_the_pair_has_already_needs_no_step():
+    state = msgspec.structs.replace(STATE, components={"storage": InstalledComponent(version="3.4.0")})
+    assert list(bound(without("storage"), state=state).targets) == ["active", "standby"]
+    members = STATE.members | {"CZ3002": Member(role="standby", version="5.40.00")}
+    state = msgspec.structs.replace(STATE, members=members)
+    assert list(bound(without("standby"), state=state).targets) == ["storage", "active"]
+
+
+def test_what_the_state_does_not_know_is_not_taken_for_installed():
+    with pytest.raises(ConfigError, match="the pair has no version of it that is known"):
+        bound(without("storage"), state=msgspec.structs.replace(STATE, components={}))
+
+
+@pytest.mark.parametrize("carried", ["storage and appliance", "appliance"])
+def test_a_step_for_a_component_that_nobody_has_is_refused(carried):
+    steps = PAIR.steps | {"storage": Step(component="storag")}
+    components = MANIFEST.components if carried != "appliance" else MANIFEST.components[1:]
+    with pytest.raises(ConfigError) as refused:
+        bound(msgspec.structs.replace(PAIR, steps=steps), msgspec.structs.replace(MANIFEST, components=components))
+    assert "updates 'storag', which neither the bundle carries nor the pair has; did you mean 'storage'?" in str(
+        refused.value.message
+    )
 
 
 @pytest.mark.parametrize(
