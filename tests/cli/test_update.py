@@ -589,6 +589,18 @@ def test_the_plan_says_why_the_pair_would_be_refused_now(room):
     assert json.loads(as_json.out.splitlines()[0])["targets"]["storage"]["new"] == "3.4.0"
 
 
+@pytest.mark.parametrize("missing", ["trust", "facts"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_the_plan_of_a_bundle_that_could_not_be_judged_says_so(room, missing, options):
+    words = ["plan" if word == "run" else word for word in RUN if missing != "trust" or word not in TRUST]
+    if missing == "facts":
+        write_state(counter=None)
+    result = room.cli(*words, *options)
+    assert result.code == 3
+    assert "rejected" not in result.out
+    assert not room.asked
+
+
 def test_the_plan_of_a_pair_on_hold_is_on_hold(room):
     room.faults(fault("apply", "storage", "F"))
     room.run()

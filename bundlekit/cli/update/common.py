@@ -247,12 +247,14 @@ def conclude(
     plan: Plan | None = None,
     names: Names = UNKNOWN,
     as_lines: bool = False,
+    only_planned: bool = False,
 ) -> int:
     """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
 
     Not so a state folder that cannot be used: there is nothing to wait for in it, and no run to speak of.
     ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run. ``names`` are
-    the files that the next steps name.
+    the files that the next steps name. ``only_planned``: no run was asked for, so a bundle that could not be judged
+    is not rejected, it is one of which nothing can be said yet.
     """
     try:
         outcome = act()
@@ -263,6 +265,8 @@ def conclude(
             click.echo(as_json.render(error.report))
         else:
             show(line.text for line in as_text.lines(error.report))
+        if only_planned and error.report.verdict == "incomplete":
+            return common.EXIT["incomplete"]
         on_hold = error.report.causes == ("on-hold",)
         outcome = Outcome(kind="on-hold" if on_hold else "rejected", pair=pair, why=_why(error), ha="as-before")
     except StateFolderError:

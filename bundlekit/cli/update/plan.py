@@ -68,4 +68,6 @@ def command(
         return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", way_out=seen.way_out)
 
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
-    return shared.conclude(show, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)
+    return shared.conclude(
+        show, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, only_planned=True
+    )
