@@ -29,13 +29,15 @@ from bundlekit.update.bundle import (
 )
 from bundlekit.update.cancel import CancelRequest
 from bundlekit.update.clock import Clock, SystemClock
-from bundlekit.update.executor import WHOLE, Engine, Refused, latest, refusal
+from bundlekit.update.executor import WHOLE, Absent, Engine, Refused, latest, refusal
 from bundlekit.update.history import History
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job
 from bundlekit.update.journal import Journal
 from bundlekit.update.lock import PairLock, pair_file
+from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.observe import as_found, described, highest_fence
+from bundlekit.update.outcome import message
 from bundlekit.update.plan import Plan
 from bundlekit.update.records import Answer, Cleared, Outcome, Record, Window
 from bundlekit.update.sqlite import SqliteJournal
@@ -59,6 +61,8 @@ class Controller:
 
     ``watch`` is told each record as it becomes durable, ``known`` at a resume those that were there before, and
     ``progress`` the bytes of the bundle that are checked.
+    ``names`` are the files of this call as the operator named them: the journal keeps them, so that what is told
+    later as a next step can be pasted.
     ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
     All methods raise StateFolderError where nothing may be begun from ``folder``, PairBusyError where another
     controller has the pair, JournalError where the journal cannot be used, and JournalDamagedError where it is
@@ -76,6 +80,7 @@ class Controller:
         progress: Progress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
+        names: Names = UNKNOWN,
     ) -> None:
         self.folder = folder
         self.clock = clock or SystemClock()
@@ -85,6 +90,7 @@ class Controller:
         self._progress = progress
         self._cancel = cancel
         self._detach = detach
+        self._names = names
 
     def run(
         self,
@@ -116,7 +122,7 @@ class Controller:
                 folder=self.folder,
                 progress=self._progress,
             ) as bundle:
-                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window)
+                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names)
 
     def resume(
         self,
@@ -150,7 +156,7 @@ class Controller:
             if not last.hold:
                 raise ConfigError(
                     f"Pair {pair} needs no repair: its latest run ended {last.ended.kind if last.ended else ''}.",
-                    next_step="Run the update again: `bundlekit update run`.",
+                    next_step=_instead(last),
                 )
             with verified(
                 file or Path(last.job.path), trust=trust, folder=self.folder, progress=self._progress
@@ -161,7 +167,7 @@ class Controller:
                         next_step="Repair with the bundle of the run (--bundle).",
                     )
                 job = replace(last.job, path=bundle.path, hold="", repair=True)
-                return self._start(journal, job, bundle, hooks_fd, WHOLE)
+                return self._start(journal, job, bundle, hooks_fd, WHOLE, self._names.over(last.names))
 
     def clear(
         self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False
@@ -181,13 +187,15 @@ class Controller:
             )
         return last
 
-    def _start(self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window) -> Outcome:
+    def _start(
+        self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window, names: Names
+    ) -> Outcome:
         hooks = self._make_hooks(job.plan, hooks_fd)
         answers = described(job, hooks, self.clock)
         if job.repair:
             job = as_found(job, answers)
         self._keep(job.pair, bundle)
-        engine = self._engine(journal, job.pair, hooks)
+        engine = self._engine(journal, job.pair, hooks, replace(names.absolute(), bundle=job.path))
         return self._to_its_end(job.pair, engine.run(job, bundle, window=window, fence=highest_fence(answers.values())))
 
     def _resume(
@@ -200,7 +208,7 @@ class Controller:
         window: Window,
     ) -> Outcome:
         pair = last.job.pair
-        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
+        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
         self._known(journal.read(pair))
         with _again(file, trust, self.folder) as bundle:
             return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
@@ -210,7 +218,7 @@ class Controller:
             CancelRequest(self.folder, pair).withdraw()
         return outcome
 
-    def _engine(self, journal: Journal, pair: str, hooks: Hooks) -> Engine:
+    def _engine(self, journal: Journal, pair: str, hooks: Hooks, names: Names = UNKNOWN) -> Engine:
         watched = _Watched(hooks, self._watch)
         request = CancelRequest(self.folder, pair)
 
@@ -219,7 +227,13 @@ class Controller:
             return self._cancel() or (run != "" and run == History.of(journal.read(pair)).run)
 
         return Engine(
-            journal=journal, hooks=watched, clock=self.clock, cancel=cancel, detach=self._detach, holder=_holder()
+            journal=journal,
+            hooks=watched,
+            clock=self.clock,
+            cancel=cancel,
+            detach=self._detach,
+            holder=_holder(),
+            names=names,
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:
@@ -259,18 +273,25 @@ class _Watched(Hooks):
 
 
 @contextmanager
-def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle | Refused | None]:
-    """The bundle of a run that has begun; why it is refused; or None where it cannot be had or judged."""
+def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle | Refused | Absent | None]:
+    """The bundle of a run that has begun; why it is refused or absent; or None where nobody said who may sign it."""
     with ExitStack() as stack:
-        bundle: OpenBundle | Refused | None = None
+        bundle: OpenBundle | Refused | Absent | None = None
         if trust is not None:
             try:
                 bundle = stack.enter_context(reopened(file, trust=trust, folder=folder))
             except NotAcceptedError as error:
                 bundle = Refused(why=error.message)
-            except UnreadableError:
-                bundle = None
+            except UnreadableError as error:
+                bundle = Absent(why=error.message)
         yield bundle
+
+
+def _instead(last: History) -> str:
+    """What to do with a pair that is not to be repaired: what its latest run told, with the names of its files."""
+    ways = message(last.ended, names=last.names).next if last.ended else ()
+    told = "`; then ".join(way.replace(": ", ": `", 1) for way in ways)
+    return f"{told[:1].upper()}{told[1:]}`." if told else ""
 
 
 def _holder() -> str:

@@ -18,6 +18,7 @@ from bundlekit.update.history import History
 from bundlekit.update.hooks import Hooks, Request, call
 from bundlekit.update.job import Job, Payload
 from bundlekit.update.journal import Journal
+from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.order import OUTCOMES
 from bundlekit.update.outcome import conclude, seen_versions
 from bundlekit.update.planner import Call, End, Note, Pause, Wait, decide
@@ -56,12 +57,19 @@ class Refused(Frozen, frozen=True, kw_only=True):
     why: str
 
 
+class Absent(Frozen, frozen=True, kw_only=True):
+    """The bundle of a run to be resumed cannot be opened where it is looked for."""
+
+    why: str
+
+
 class Engine:
     """An executor: where it writes, what it calls, by which clock.
 
     ``cancel`` is asked before each action; ``detach`` makes a wait an end (*waiting*, exit 75) that a resume
-    takes up. The caller holds the pair's lock (``lock.PairLock``) for as long as a method runs. Raises
-    JournalError where the journal cannot be read; one that cannot be written is *waiting*.
+    takes up. ``names`` are the files of this call, for the journal to keep. The caller holds the pair's lock
+    (``lock.PairLock``) for as long as a method runs. Raises JournalError where the journal cannot be read; one that
+    cannot be written is *waiting*.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Engine:
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
         holder: str = "",
+        names: Names = UNKNOWN,
     ) -> None:
         self.journal = journal
         self.hooks = hooks
@@ -80,6 +89,7 @@ class Engine:
         self.cancel = cancel
         self.detach = detach
         self.holder = holder
+        self.names = names
 
     def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, fence: int = 0) -> Outcome:
         """Run ``job`` to its end. ``fence`` is the highest that the appliance ever reported.
@@ -99,6 +109,7 @@ class Engine:
                 tool=__version__,
                 held=last is not None and last.hold,
                 window=window,
+                names=self.names,
             )
             self._append(job.pair, started.fence, started)
             self._tell(started)
@@ -108,17 +119,17 @@ class Engine:
             return _stopped(job.pair, error)
         return self._loop(History(started), bundle)
 
-    def resume(self, pair: str, bundle: Payload | Refused | None, *, window: Window = WHOLE) -> Outcome:
+    def resume(self, pair: str, bundle: Payload | Refused | Absent | None, *, window: Window = WHOLE) -> Outcome:
         """Go on with the pair's latest run; one that has ended answers with its outcome.
 
-        ``bundle`` is the file of the run, opened and verified again, or why it was refused, or None where it
-        cannot be had: without it the run reverts, probes, waits, commits and cleans up, and stops (*waiting*)
-        where a step forward needs it.
+        ``bundle`` is the file of the run, opened and verified again, or why it was refused or cannot be opened, or
+        None where nobody said who may sign it: without it the run reverts, probes, waits, commits and cleans up, and
+        stops (*waiting*) where a step forward needs it.
         """
         history = History.of(self.journal.read(pair))
         if history.ended is not None:
             return history.ended
-        given = None if isinstance(bundle, Refused) else bundle
+        given = None if isinstance(bundle, Refused | Absent) else bundle
         refused = bundle.why if isinstance(bundle, Refused) else ""
         if given is not None and given.bundle_id != history.job.bundle_id:
             refused = f"the file is bundle {given.bundle_id}, the run is of bundle {history.job.bundle_id}"
@@ -128,8 +139,9 @@ class Engine:
                 at=self.clock.now(),
                 fence=self.journal.claim(pair, self.holder, at_least=history.fence),
                 bundle="refused" if refused else "given" if given is not None else "absent",
-                why=refused,
+                why=bundle.why if isinstance(bundle, Absent) else refused,
                 window=window,
+                names=self.names,
             )
             self._append(pair, resumed.fence, resumed)
             self._tell(resumed)
@@ -186,8 +198,8 @@ class Engine:
                         if self.detach:
                             return _waiting(history, why)
                         self.clock.sleep(seconds)
-                    case Pause(why=why):
-                        return _waiting(history, why)
+                    case Pause(why=why, moved=moved):
+                        return _waiting(history, why, moved=moved)
                     case End(outcome=outcome):
                         self._record(history, Ended(at=self.clock.now(), outcome=outcome))
                         return outcome
@@ -274,7 +286,7 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
     return None
 
 
-def _waiting(history: History, why: str) -> Outcome:
+def _waiting(history: History, why: str, *, moved: bool = False) -> Outcome:
     return Outcome(
         kind="waiting",
         pair=history.job.pair,
@@ -286,7 +298,7 @@ def _waiting(history: History, why: str) -> Outcome:
         roles={step: target.role for step, target in history.job.targets.items()},
         ha="as-before" if history.untouched else "unknown",
         committed=history.committed,
-        way_out=(WayOut(verb="resume"),),
+        way_out=(WayOut(verb="resume", moved=moved),),
     )
 
 

@@ -68,6 +68,7 @@ class History:
         self.fence = started.fence
         self.held = started.held
         self.window = started.window
+        self.names = started.names
         self.bundle = "given"
         self.bundle_why = ""
         self.index = 1
@@ -135,6 +136,7 @@ class History:
                 self.transitions += 1
                 self.bundle, self.bundle_why = record.bundle, record.why
                 self.window = record.window
+                self.names = record.names.over(self.names)
             case Ended():
                 self.ended = record.outcome
             case Cleared():

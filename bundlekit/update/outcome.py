@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import History
+from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.plan import OutcomeKind, Plan
 from bundlekit.update.records import Outcome, StepState, WayOut
 
@@ -103,7 +104,8 @@ def _state_again(h: History, images: tuple[WayOut, ...] = ()) -> tuple[WayOut, .
     left |= {image.step: image.version for image in images}
     changed = any(h.differs(step) or left[step] != target.old for step, target in job.targets.items())
     denied = {name: now for step in job.targets for name, now in h.denies(step).items()}
-    return (WayOut(verb="state", **denied),) if changed or job.hold or job.repair else ()
+    again = WayOut(verb="state", product=denied.get("product", ""), model=denied.get("model", ""))
+    return (again,) if changed or job.hold or job.repair else ()
 
 
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
@@ -127,27 +129,6 @@ def _stays_new(h: History, step: str) -> bool:
 def _forward_only(h: History) -> bool:
     """Whether the pair can only go on to the new version, for a member is on it for good."""
     return h.committed or any(h.is_new(step) for step, t in h.job.targets.items() if t.role != "shared")
-
-
-class Names(Frozen, frozen=True, kw_only=True):
-    """The files of an update as its commands name them; the defaults stand for those that only the operator knows."""
-
-    bundle: str = "BUNDLE"
-    plan: str = "PLAN.toml"
-    state: str = "STATE.json"
-    trust: tuple[str, ...] = ("TRUST",)
-
-    def quoted(self) -> dict[str, str]:
-        """The names as a shell takes them; ``trust`` with its options."""
-        return {
-            "bundle": shlex.quote(self.bundle),
-            "plan": shlex.quote(self.plan),
-            "state": shlex.quote(self.state),
-            "trust": " ".join(f"--trust {shlex.quote(name)}" for name in self.trust),
-        }
-
-
-UNKNOWN: Final = Names()
 
 
 class Message(Frozen, frozen=True, kw_only=True):
@@ -187,7 +168,7 @@ STATES: Final[dict[StepState, str]] = {
 
 WAYS_OUT: Final = {
     "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
-    "resume": "go on with the run: bundlekit update resume --pair {pair} {trust}",
+    "resume": "go on with the run: bundlekit update resume --pair {pair}{told} {trust}",
     "repair": "finish the pair: bundlekit update repair --pair {pair} {trust}",
     "state": "write the state of the pair again: "
     "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{told} -o {state}",
@@ -229,8 +210,8 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
 
 
 def _as_options(way: WayOut) -> str:
-    """What the pair says it is, as options of `update state`, which takes no other word for it."""
-    told = {"product": way.product, "model": way.model}
+    """What the next step has to be told: what the pair says it is, where the bundle is now."""
+    told = {"product": way.product, "model": way.model, "bundle": "NEWPATH" if way.moved else ""}
     return "".join(f" --{name} {shlex.quote(word)}" for name, word in told.items() if word)
 
 

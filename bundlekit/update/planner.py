@@ -55,9 +55,10 @@ class Wait(Frozen, frozen=True, kw_only=True):
 
 
 class Pause(Frozen, frozen=True, kw_only=True):
-    """Stop here; a resume goes on."""
+    """Stop here; a resume goes on. ``moved``: one that is told where the bundle is now."""
 
     why: str
+    moved: bool = False
 
 
 class End(Frozen, frozen=True, kw_only=True):
@@ -258,6 +259,8 @@ def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | Non
             return Pause(why="everything is prepared, nothing is changed")
         if h.window.not_after is not None and now.wall > h.window.not_after:
             return fail(h, now, move, "the time by which it had to begin has passed")
+    if h.bundle == "absent" and h.bundle_why:
+        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed: {h.bundle_why}", moved=True)
     if h.bundle == "absent":
         return Pause(why=f"to {move.phase} {move.step}, the bundle is needed and who may sign it (--bundle, --trust)")
     return _call(move, tally)

@@ -14,6 +14,7 @@ from msgspec import field
 from bundlekit.errors import BundlekitError
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.job import Job
+from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.plan import OutcomeKind
 
 AnswerKind = Literal[
@@ -74,7 +75,8 @@ StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "unt
 class WayOut(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
-    ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise.
+    ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise; ``moved``: the
+    bundle is not where it was and has to be named.
     """
 
     verb: Literal["run", "resume", "repair", "clear", "state", "reimage"]
@@ -82,6 +84,7 @@ class WayOut(Frozen, frozen=True, kw_only=True):
     version: str = ""
     product: str = ""
     model: str = ""
+    moved: bool = False
 
 
 class Outcome(Frozen, frozen=True, kw_only=True):
@@ -124,7 +127,10 @@ class Window(Frozen, frozen=True, kw_only=True):
 
 
 class Started(Entry, frozen=True, kw_only=True, tag="started"):
-    """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold."""
+    """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
+
+    ``names`` are its files, for whoever is told later how to go on.
+    """
 
     run: str
     fence: int
@@ -132,18 +138,21 @@ class Started(Entry, frozen=True, kw_only=True, tag="started"):
     tool: str
     held: bool = False
     window: Window = Window()
+    names: Names = UNKNOWN
 
 
 class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     """Another controller goes on with the run; ``bundle`` says whether steps forward are open to it.
 
-    ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it.
+    ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
+    ``why``: it cannot be opened; without: nobody said who may sign it.
     """
 
     fence: int
     bundle: Literal["given", "absent", "refused"]
     why: str = ""
     window: Window = Window()
+    names: Names = UNKNOWN
 
 
 class Began(Entry, frozen=True, kw_only=True, tag="began"):

@@ -10,12 +10,16 @@ from bundlekit.update.activity import Activity, activity
 from bundlekit.update.cancel import CancelRequest
 from bundlekit.update.history import History
 from bundlekit.update.lock import at_work
+from bundlekit.update.names import Names
 from bundlekit.update.plan import Plan
 from bundlekit.update.records import Cleared, Instant, Outcome, Record, Started
 
 
 class Status(Frozen, frozen=True, kw_only=True):
-    """A pair's latest run. ``controller`` is who works on it now; empty: nobody. ``hold``: it is on hold."""
+    """A pair's latest run. ``controller`` is who works on it now; empty: nobody. ``hold``: it is on hold.
+
+    ``names`` are the files of the run, as its controllers were given them.
+    """
 
     pair: str
     hold: bool
@@ -25,6 +29,7 @@ class Status(Frozen, frozen=True, kw_only=True):
     outcome: Outcome | None
     cleared: Cleared | None
     plan: Plan
+    names: Names
 
 
 def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) -> Status:
@@ -40,4 +45,5 @@ def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) 
         outcome=history.ended,
         cleared=history.cleared,
         plan=history.job.plan,
+        names=history.names,
     )

@@ -281,12 +281,28 @@ def test_after_a_stale_state_the_next_step_is_to_write_it_again(room, verb):
     assert room.versions == NEW
 
 
-def test_status_does_not_know_the_names_of_the_files(room):
+def test_status_knows_the_names_of_the_files(room):
+    """But not of those that the run was not given."""
     room.pair.components["active"].version = "5.30.02"
     room.run()
+    state = Path("STATE.json").resolve()
     assert state_again(room.update("status").out)[2:] == shlex.split(
-        "--plan PLAN.toml --appliance STATE.json --pair pair-0 -o STATE.json"
+        f"--plan PLAN.toml --appliance {state} --pair pair-0 -o {state}"
     )
+
+
+def test_what_to_do_instead_of_a_repair_can_be_pasted(room):
+    Path("PLAN.toml").write_text(PLAN)
+    room.pair.components["active"].version = room.pair.components["standby"].version = "5.30.02"
+    assert room.run("--plan", "PLAN.toml").code == 10
+    result = room.update("repair", *TRUST)
+    assert (result.code, "needs no repair: its latest run ended rejected" in result.err) == (3, True)
+    again, run = commands(result.err)
+    assert room.cli(*again).code == 0
+    assert room.cli(*run).code == 0
+    assert room.versions == NEW
+    result = room.update("repair", *TRUST)
+    assert (result.code, "next:" in result.err) == (3, False)
 
 
 def test_the_state_is_read_from_the_pair(room):
@@ -371,8 +387,33 @@ def test_without_its_bundle_a_run_takes_no_step_forward(room):
     Path("update.bin").rename("moved.bin")
     result = room.resume()
     assert result.code == 75
+    where = Path("update.bin").resolve()
+    assert f"to apply storage, the bundle is needed: {where}: cannot be opened: No such file" in result.out
+    (resume,) = commands(result.out)
+    assert resume[-4:] == ["--bundle", "NEWPATH", *TRUST]
+    assert room.cli(*("moved.bin" if word == "NEWPATH" else word for word in resume)).code == 0
+
+
+def test_without_trust_a_run_takes_no_step_forward(room):
+    room.faults(fault("apply", "storage", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+    result = room.update("resume")
+    assert result.code == 75
     assert "to apply storage, the bundle is needed and who may sign it (--bundle, --trust)" in result.out
-    assert room.resume("--bundle", "moved.bin").code == 0
+    (resume,) = commands(result.out)
+    assert room.cli(*resume).code == 0, "the run knows what it was started with"
+
+
+@pytest.mark.parametrize("verb", ["status", "cancel"])
+def test_the_resume_that_is_told_later_can_be_pasted_anywhere(room, verb, monkeypatch):
+    assert room.run("--until", "prepared").code == 75
+    state = Path("state").resolve()
+    monkeypatch.chdir("/")
+    told = room.cli("update", verb, "--pair", "pair-0", "--state-dir", state)
+    resume = commands(told.out)[-1]
+    assert resume[:2] == ["update", "resume"]
+    assert room.cli(*resume).code == (11 if verb == "cancel" else 0)
 
 
 def test_a_bundle_that_is_no_longer_trusted_reverts(room, tmp_path):
@@ -616,7 +657,7 @@ def test_status_says_the_outcome_again(room):
     room.faults(fault("apply", "standby", "F"))
     told = room.run()
     status = room.cli("update", "status", *STATE_DIR)
-    out = told.out.replace("root.pem", "TRUST")  # whose name is not in the journal
+    out = told.out.replace("root.pem", str(Path("root.pem").resolve()))  # it may be asked from any folder
     assert [line.strip() for line in out.splitlines()] == [line.strip() for line in status.out.splitlines()[1:]]
     (found,) = [json.loads(line) for line in room.update("status", "--json").out.splitlines()]
     assert (found["hold"], found["controller"], found["outcome"]["kind"]) == (True, "", "degraded")
@@ -779,7 +820,9 @@ def test_a_state_folder_with_a_blank_in_its_name_is_repeated_as_a_shell_takes_it
     assert all(command[2:4] == list(folder) for command in (clear, run, log))
     assert room.cli(*log).code == 0
     assert room.cli(*clear).code == 0
-    assert run[4:] == ["BUNDLE", *shlex.split("--plan PLAN.toml --appliance STATE.json --trust TRUST")]
+    bundle, state, root = (str(Path(name).resolve()) for name in ("update.bin", "STATE.json", "root.pem"))
+    assert run[4:] == [bundle, "--plan", "PLAN.toml", "--appliance", state, "--trust", root]
+    assert room.cli(*(word for word in run if word not in {"--plan", "PLAN.toml"})).code == 0
 
 
 def test_the_files_of_this_call_are_repeated_too(room):

@@ -31,5 +31,6 @@ def command(pair: str, state_dir: Path) -> int:
     elif holder:
         shared.show([f"{holder} does so after what is under way"])
     else:
-        shared.show([f"nobody works on it now: bundlekit update resume --pair {pair}"])
+        trust = last.names.quoted()["trust"]
+        shared.show([f"nobody works on it now: bundlekit update resume --pair {pair} {trust}"])
     return 0

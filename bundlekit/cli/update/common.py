@@ -26,7 +26,8 @@ from bundlekit.update.executor import latest
 from bundlekit.update.history import History
 from bundlekit.update.journal import Journal, MemoryJournal
 from bundlekit.update.lock import PairBusyError
-from bundlekit.update.outcome import EXIT_CODES, UNKNOWN, Names, message, text
+from bundlekit.update.names import UNKNOWN, Names
+from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
 from bundlekit.update.records import (
     JournalDamagedError,
@@ -145,8 +146,10 @@ clock: Final = SystemClock
 
 
 @contextmanager
-def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False) -> Iterator[Controller]:
-    """A controller whose activity is shown, and which the operator can interrupt.
+def controller(
+    state_dir: Path, *, as_lines: bool = False, detach: bool = False, names: Names = UNKNOWN
+) -> Iterator[Controller]:
+    """A controller whose activity is shown, and which the operator can interrupt. ``names`` are the files of the call.
 
     The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
     the run is there to be resumed.
@@ -172,6 +175,7 @@ def controller(state_dir: Path, *, as_lines: bool = False, detach: bool = False)
                 progress=seen.progress,
                 cancel=lambda: bool(asked),
                 detach=detach,
+                names=names,
             )
     finally:
         signal.signal(signal.SIGINT, before)
@@ -235,8 +239,8 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
 
 def names(*, trusted: Iterable[Path], **files: Path | None) -> Names:
     """The files of this call, for the commands that are told as next steps."""
-    known: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
-    return Names(**known, trust=tuple(map(str, trusted)) or UNKNOWN.trust)
+    found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
+    return Names(**found, trust=tuple(map(str, trusted)))
 
 
 def conclude(
@@ -253,8 +257,9 @@ def conclude(
 
     Not so a state folder that cannot be used: there is nothing to wait for in it, and no run to speak of.
     ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run. ``names`` are
-    the files that the next steps name. ``only_planned``: no run was asked for, so a bundle that could not be judged
-    is not rejected, it is one of which nothing can be said yet.
+    the files that the next steps name; without ``plan``, also those that the latest run was given. ``only_planned``:
+    no run was asked for, so a bundle that could not be judged is not rejected, it is one of which nothing can be
+    said yet.
     """
     try:
         outcome = act()
@@ -279,7 +284,8 @@ def conclude(
         outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb="resume"),))
     if plan is None:
         with suppress(BundlekitError):  # a journal that cannot be read has been told about already
-            plan = last.job.plan if (last := last_run(state_dir, pair)) else None
+            if last := last_run(state_dir, pair):
+                plan, names = last.job.plan, names.over(last.names)
     if as_lines:
         click.echo(as_json.render(outcome))
     else:

@@ -27,7 +27,7 @@ def command(
     Where a component needs a re-image first, the outcome of the run says so: `bundlekit update status`.
     """
     trust = common.load_trusted(trusted)
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+    names = shared.names(bundle=bundle, trusted=trusted)
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
         repair = partial(controller.repair, pair, trust=trust, file=bundle)
-        names = shared.names(trusted=trusted)
         return shared.conclude(repair, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)

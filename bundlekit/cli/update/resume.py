@@ -49,10 +49,10 @@ def command(
     latest = None if not_after is None else not_after.timestamp()
     if until is None and pair is not None and shared.is_prepared(state_dir, pair):
         until = "end"  # who names a run that only waits for a word has given it
-    names = shared.names(trusted=trusted)
+    names = shared.names(bundle=bundle, trusted=trusted)
     codes = [0]
     for name in [pair] if pair else shared.unfinished(state_dir):
-        with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
             resume = partial(controller.resume, name, trust=trust, file=bundle, until=until, not_after=latest)
             codes.append(shared.conclude(resume, pair=name, state_dir=state_dir, names=names, as_lines=as_lines))
     return max(codes)

@@ -55,12 +55,13 @@ def command(
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
     beyond = common.allowed(allowed, trust)
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+    names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
         return shared.conclude(
             lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window, **beyond),
             pair=state.pair,
             state_dir=state_dir,
             plan=plan,
-            names=shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted),
+            names=names,
             as_lines=as_lines,
         )

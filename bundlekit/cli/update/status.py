@@ -58,9 +58,10 @@ def _lines(found: Status) -> Iterator[str]:
     if found.outcome is None:
         yield from lines(found.activity)
         if not found.controller:
-            yield f"  nobody works on it: bundlekit update resume --pair {found.pair}"
+            trust = found.names.quoted()["trust"]
+            yield f"  nobody works on it: bundlekit update resume --pair {found.pair} {trust}"
         return
     yield f"{found.pair}: run {found.activity.run} to {found.activity.version} has ended"
-    yield from (f"  {line}" for line in text(message(found.outcome, found.plan)).splitlines())
+    yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.names)).splitlines())
     if found.cleared is not None:
         yield f"  off hold, by {found.cleared.by}: {found.cleared.reason}"
