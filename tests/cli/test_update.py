@@ -649,8 +649,18 @@ def test_the_plan_of_a_pair_on_hold_is_on_hold(room):
 
 
 def test_status_without_any_run(room):
-    assert room.cli("update", "status", *STATE_DIR).out == "no pair was ever updated from state\n"
+    Path("state").mkdir(mode=0o700)
+    result = room.cli("update", "status", *STATE_DIR)
+    assert (result.code, result.out) == (0, "no pair was ever updated from state\n")
     assert room.update("status").code == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--pair", "pair-0"), ("--json",)], ids=["all", "one", "json"])
+def test_the_status_of_a_folder_that_is_not_there_is_an_error(room, options):
+    result = room.cli("update", "status", "--state-dir", "nowhere", *options)
+    assert (result.code, result.out) == (3, "")
+    assert "There is no state folder nowhere." in result.err
+    assert not Path("nowhere").exists()
 
 
 def test_status_says_the_outcome_again(room):

@@ -9,7 +9,8 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.report import json as as_json
-from bundlekit.update.records import JournalDamagedError
+from bundlekit.update.records import JournalDamagedError, StateFolderError
+from bundlekit.update.sqlite import NAME_ANOTHER, has_private_folder
 from bundlekit.update.status import Status, status_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ Examples:
 @shared.json_option
 def command(pair: str | None, state_dir: Path, *, as_lines: bool) -> int:
     """Show what runs, what waits, and which pairs are on hold. Asks the journal, not the appliances."""
+    if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
+        raise StateFolderError(f"There is no state folder {state_dir}.", next_step=NAME_ANOTHER)
     with shared.journal(state_dir) as journal:
         names = [pair] if pair else journal.pairs()
     code = 0
