@@ -135,12 +135,13 @@ class Controller:
     ) -> Outcome:
         """Go on with the latest run of ``pair``, ``until`` and ``not_after`` as they were where not given anew.
 
-        Without ``trust``, or without the file, no step forward is taken; everything else is.
+        Without ``trust``, or without the file, no step forward is taken; everything else is. A run that has ended
+        answers with its outcome again, and says that it is an old one.
         """
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             if last.ended is not None:
-                return last.ended
+                return replace(last.ended, ended_before=True)
             window = Window(
                 until=until or last.window.until,
                 not_after=last.window.not_after if not_after is None else not_after,

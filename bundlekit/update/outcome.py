@@ -144,6 +144,7 @@ class Message(Frozen, frozen=True, kw_only=True):
     send: str = ""
     why: str = ""
     notes: tuple[str, ...] = ()
+    before: str = ""
 
 
 NEEDS_HANDS: Final = frozenset({"reverted", "degraded", "needs-operator"})
@@ -206,6 +207,7 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         if outcome.run and outcome.kind in NEEDS_HANDS
         else "",
         notes=outcome.notes,
+        before=f"nothing: run {outcome.run} had ended before, this is how" if outcome.ended_before else "",
     )
 
 
@@ -218,6 +220,7 @@ def _as_options(way: WayOut) -> str:
 def text(told: Message) -> str:
     """The message as lines of plain text."""
     rows = [
+        ("done now", told.before),
         ("because", told.why),
         *(("found", line) for line in told.found),
         ("data served", told.served),

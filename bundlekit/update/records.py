@@ -90,7 +90,8 @@ class WayOut(Frozen, frozen=True, kw_only=True):
 class Outcome(Frozen, frozen=True, kw_only=True):
     """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
 
-    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
+    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster. ``ended_before``:
+    a resume found the run at its end and did nothing, so all this is what was seen then.
     ``failed`` is the step or gate that decided; ``notes`` are failures that decided nothing.
     """
 
@@ -108,6 +109,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     committed: bool = False
     notes: tuple[str, ...] = ()
     way_out: tuple[WayOut, ...] = ()
+    ended_before: bool = False
 
 
 class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):

@@ -394,6 +394,20 @@ def test_without_its_bundle_a_run_takes_no_step_forward(room):
     assert room.cli(*("moved.bin" if word == "NEWPATH" else word for word in resume)).code == 0
 
 
+@pytest.mark.parametrize(("step", "code"), [(None, 0), ("storage", 20), ("standby", 30)])
+def test_a_resume_of_a_run_that_has_ended_says_that_nothing_was_done(room, step, code):
+    if step:
+        room.faults(fault("apply", step, "F"))
+    first = room.run()
+    assert (first.code, "done now" in first.out) == (code, False)
+    (run,) = {r["run"] for r in room.records if r["record"] == "started"}
+    again = room.resume()
+    assert again.code == code
+    assert f"  done now     nothing: run {run} had ended before, this is how\n" in again.out
+    assert json.loads(room.resume("--json").out)["ended-before"] is True
+    assert "done now" not in room.update("status").out
+
+
 def test_without_trust_a_run_takes_no_step_forward(room):
     room.faults(fault("apply", "storage", "K"))
     with pytest.raises(ControllerKilled):
