@@ -143,9 +143,10 @@ def _demand(demand: DemandEvidence) -> str:
 def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
     """One line for what is allowed, and what was left open; refusals come with the findings.
 
-    Of several pairs, each has a line of its own first, whatever becomes of it.
+    Of several pairs, each has a line of its own first, whatever becomes of it, and every line names its pair.
     """
     pair = decision.pair if several else ""
+    whose = f"{pair}: " if pair else ""
     if pair:
         whole = decision.whole
         tone = "good" if whole.allowed else "bad" if whole.refused else "doubtful"
@@ -159,12 +160,12 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
             yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{override}{entry}", tone)
     for risk in decision.accepted:
         yield Line(
-            f"  accepted   the risk {risk.risk}, as its entry reads now: --accept-risk {risk.risk}@{risk.digest}"
+            f"  accepted   {whose}the risk {risk.risk}, as its entry reads now: --accept-risk {risk.risk}@{risk.digest}"
         )
     for leftover in decision.leftovers:
-        yield Line(f"  if failing {leftover.message}", "plain" if leftover.works else "doubtful")
+        yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")
     if decision.allowed and decision.not_judged:
-        yield Line(f"  not judged {'; '.join(decision.not_judged)}", "quiet")
+        yield Line(f"  not judged {whose}{'; '.join(decision.not_judged)}", "quiet")
 
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:

@@ -184,8 +184,9 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
     ``names`` are the files that the commands among the next steps are about.
     """
     files = names.quoted()
+    on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # whose meaning says so
     return Message(
-        headline=f"{outcome.kind}: {MEANINGS[outcome.kind]}" + (" The pair is on hold." if outcome.hold else ""),
+        headline=f"{outcome.kind}: {MEANINGS[outcome.kind]}{on_hold}",
         why=outcome.why,
         found=tuple(
             f"{step} ({outcome.roles[step]}): "

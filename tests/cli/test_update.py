@@ -168,6 +168,7 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
     assert "next 1       take the pair off hold: bundlekit update clear --state-dir state --pair pair-0" in result.out
     again = room.run()
     assert again.code == 12
+    assert again.out.splitlines()[0] == "on-hold: Nothing was started: the pair is on hold."
     assert "on hold since run" in again.out
     assert room.clear().out == "pair-0 is off hold (storage old, active old, standby old, ha-formed ready)\n"
     assert room.run().code == 0

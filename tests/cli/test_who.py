@@ -262,6 +262,22 @@ def test_of_several_pairs_each_is_named(cli, ship, state):
     ]
 
 
+def test_of_several_pairs_each_line_about_a_failure_or_a_risk_names_its_pair(cli, ship, state):
+    bundle = ship("5.40.00", MATRIX + RISK + TOGETHER, storage="3.4.0")
+    facts = {"disk.firmware": "7.0"}
+    states = {name: Path(state(pair=name, storage="3.3.0", facts=facts)).read_text() for name in ("rack-7", "rack-8")}
+    Path("fleet.jsonl").write_text("\n".join(states.values()))
+    ask = ("check", bundle, *TRUST, "--accept-risk", "OldDisk")
+    lines = cli(*ask, "--appliance", "fleet.jsonl").out.splitlines()
+    for pair in states:
+        about = [line.split(".")[0] for line in lines if f" {pair}: " in line]
+        assert sum(line.startswith("  if failing") for line in about) == 3
+        assert sum(line.startswith("  accepted") for line in about) == 1
+    assert "  if failing rack-8: If the update of storage fails, appliance and storage revert" in "\n".join(lines)
+    Path("one.json").write_text(states["rack-7"])
+    assert "  if failing If the update of storage fails" in cli(*ask, "--appliance", "one.json").out
+
+
 def test_a_version_that_trusts_none_of_the_signers_is_refused(cli, ship, state):
     """The mistake that strands fleets at key rotation, asked for one version and for one pair."""
     keys = 'trusted-keys = { "5.20.00" = ["old"], "5.32.00" = ["old", "new"] }\n'
