@@ -39,7 +39,7 @@ from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.observe import as_found, described, highest_fence
 from bundlekit.update.outcome import message
 from bundlekit.update.plan import Plan
-from bundlekit.update.records import Answer, Cleared, Outcome, Record, Window
+from bundlekit.update.records import Answer, Cleared, Outcome, Record, WayOut, Window
 from bundlekit.update.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
@@ -289,10 +289,17 @@ def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenB
 
 
 def _instead(last: History) -> str:
-    """What to do with a pair that is not to be repaired: what its latest run told, with the names of its files."""
-    ways = message(last.ended, names=last.names).next if last.ended else ()
-    told = "`; then ".join(way.replace(": ", ": `", 1) for way in ways)
-    return f"{told[:1].upper()}{told[1:]}`." if told else ""
+    """What to do with a pair that is not to be repaired: to run the update again, unless that has succeeded.
+
+    Of what its latest run told, only the way to that is left where the pair was taken off hold since.
+    """
+    if last.ended is None or last.ended.kind == "succeeded":
+        return ""
+    ways = tuple(way for way in last.ended.way_out if way.verb in {"state", "run"})
+    ways = ways or (WayOut(verb="state"), WayOut(verb="run"))
+    next_steps = message(replace(last.ended, way_out=ways), names=last.names).next
+    told = "`; then ".join(step.replace(": ", ": `", 1) for step in next_steps)
+    return f"{told[:1].upper()}{told[1:]}`."
 
 
 def _holder() -> str:

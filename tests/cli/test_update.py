@@ -306,6 +306,15 @@ def test_what_to_do_instead_of_a_repair_can_be_pasted(room):
     assert (result.code, "next:" in result.err) == (3, False)
 
 
+def test_a_degraded_pair_that_was_taken_off_hold_is_not_sent_to_repair_again(room):
+    room.faults(fault("apply", "standby", "F"))
+    assert room.run().code == 30
+    room.clear("--without-probe")
+    result = room.update("repair", *TRUST)
+    assert result.code == 3
+    assert [command[1] for command in commands(result.err)] == ["state", "run"]
+
+
 def test_the_state_is_read_from_the_pair(room):
     room.pair.components["storage"].version = "3.3.0"
     done = room.cli("update", "state", "--pair", "p", "--product", "imager", "--model", "im-200")
