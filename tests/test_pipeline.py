@@ -10,7 +10,7 @@ import bundlekit
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, UnreadableError
 from bundlekit.model.appliance import Appliance, Member
-from bundlekit.model.manifest import Document
+from bundlekit.model.manifest import Document, Requirements
 from bundlekit.source import BytesSource
 from fixtures import forge
 
@@ -40,6 +40,16 @@ def test_what_is_stored_may_be_called_as_a_part_of_every_bundle_is(name):
     assert forge.judge(forge.write(manifest, contents=(forge.IMAGE, b"notes")), forge.Ask()).verdict == "accept"
     manifest = replace(forge.MANIFEST, components=(replace(component, name=name),))
     assert forge.judge(forge.write(manifest), forge.Ask()).verdict == "accept"
+
+
+@pytest.mark.parametrize(
+    ("tool", "verdict"), [("0.0.9", "accept"), (bundlekit.__version__, "accept"), ("99.0", "incomplete")]
+)
+def test_a_bundle_may_want_a_newer_bundlekit(tool, verdict):
+    report = forge.judge(forge.changed(requirements=Requirements(tool=tool)), forge.Ask())
+    assert report.verdict == verdict
+    (rule,) = [one for one in report.rules if one.rule == "tool-too-old"]
+    assert rule.because.startswith("the bundle wants bundlekit 99.0 or later") is (tool == "99.0")
 
 
 def test_preflight_reads_nothing_of_the_payload():

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+import bundlekit
 from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
+from bundlekit.errors import VersionError
 from bundlekit.layout.places import Places
 from bundlekit.layout.update_bin import HEADER_SIZE
 from bundlekit.matrix import inconsistencies
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
+from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +26,8 @@ COPY_AGAIN: Final = "Copy or download the file again, in binary mode, and compar
 ASK_VENDOR: Final = (
     "Get the file again. If it is the same, do not use it: ask whoever built it for one that `bundlekit check` accepts."
 )
+UPDATE: Final = "Update bundlekit, then judge again."
+TOOL: Final = scheme_named("pep440")  # bundlekit is a Python package, and versioned like one
 NO_HEADER: Final = NotRun(because="the header could not be read")
 NO_HEAD: Final = NotRun(because="head and signature area could not be read to their end")
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
@@ -86,15 +91,24 @@ def header_out_of_bounds(case: Case) -> Answer:
 
 @rule("layout", cause="requirements", remedy="Update bundlekit, then check again.", see="format")
 def tool_too_old(case: Case) -> Answer:
-    """The bundle needs a newer bundlekit: a later version of the format, or a feature this one lacks.
+    """The bundle needs a newer bundlekit: a later version of the format, a feature this one lacks, or it says so.
 
     That says nothing against the bundle, so it is never refused for it; it cannot be judged either, so the
     verdict is *incomplete*.
     """
     for problem in case.bundle.problems:
         if problem.rule == "tool-too-old":
-            return NotRun(because=problem.message, next="Update bundlekit, then judge again.")
-    return () if case.bundle.manifest else NO_MANIFEST
+            return NotRun(because=problem.message, next=UPDATE)
+    manifest = case.bundle.manifest
+    if manifest is None:
+        return NO_MANIFEST
+    wanted = manifest.requirements.tool
+    try:
+        newer = wanted is not None and TOOL.parse(wanted) > TOOL.parse(bundlekit.__version__)
+    except VersionError:  # manifest-inconsistent says so
+        newer = False
+    because = f"the bundle wants bundlekit {wanted} or later, and this is {bundlekit.__version__}"
+    return NotRun(because=because, next=UPDATE) if newer else ()
 
 
 @rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from bundlekit import config
+from bundlekit import __version__, config
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
 from bundlekit.update.clock import Clock
@@ -91,6 +91,7 @@ def observe(
         "facts": facts,
         "hold": holds[0] if holds else None,
         "counter": max(counters, default=None),
+        "tool": __version__,  # whoever asks the pair is also who updates it
     }
     if before is not None:
         state |= {"includes": before.includes, "trusts": before.trusts}

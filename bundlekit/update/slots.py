@@ -22,6 +22,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from bundlekit import __version__
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.update.clock import Clock, SystemClock
@@ -375,5 +376,6 @@ def state(root: Path, pair: str) -> Appliance:
         members=members,
         components=components,
         counter=shared.counter,
+        tool=__version__,
         hold=holds[0] if holds else None,
     )
