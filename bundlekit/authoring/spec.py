@@ -94,10 +94,14 @@ class Spec(Strict, frozen=True, kw_only=True):
 
 
 class Draft(Frozen, frozen=True, kw_only=True):
-    """A manifest whose digests are placeholders, and the file behind each stored thing, in stored order."""
+    """A manifest whose digests are placeholders, and the file behind each stored thing, in stored order.
+
+    ``texts`` are the files that the manifest was made of: SPEC.toml, and the matrix that it names.
+    """
 
     manifest: Manifest
     files: tuple[Path, ...]
+    texts: tuple[Path, ...]
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -114,7 +118,7 @@ def load(path: Path) -> Draft:
     wrong += [placed(problem, path) for problem in inconsistencies(manifest)]
     if wrong:
         raise ConfigError("; ".join(message.rstrip(".") for message in wrong))
-    return Draft(manifest=manifest, files=tuple(files))
+    return Draft(manifest=manifest, files=tuple(files), texts=_texts(path))
 
 
 def placed(problem: Problem, path: Path) -> str:
@@ -123,9 +127,14 @@ def placed(problem: Problem, path: Path) -> str:
     if "beside" in problem.params:
         key = re.sub("^requirements", "requires", field)
         return f"{path}: {key}{problem.message.removeprefix(f'Manifest, {field}')}"
-    matrix = config.load_toml(path).get("matrix")
     fault = problem.message.removeprefix("Matrix, ").replace("Matrix entry", "entry", 1)
-    return f"{path.parent / matrix if matrix else path}: {fault}"
+    return f"{_texts(path)[-1]}: {fault}"
+
+
+def _texts(path: Path) -> tuple[Path, ...]:
+    """The SPEC.toml at ``path``, and then the matrix.toml that it names, if it does."""
+    matrix = config.load_toml(path).get("matrix")
+    return (path, path.parent / matrix) if matrix else (path,)
 
 
 def _load(path: Path, files: list[Path] | None) -> Manifest:

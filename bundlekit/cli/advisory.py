@@ -37,6 +37,7 @@ def build(
     example: bool,
 ) -> int:
     """Make and sign an advisories file. Its serial must be higher than that of the one before."""
+    common.refuse_to_overwrite(output)
     from bundlekit.authoring import advisory
     from bundlekit.authoring.sign import load_signers
 

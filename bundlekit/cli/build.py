@@ -52,6 +52,7 @@ def command(
     those of ML-DSA keys and of RSA-PSS (--pss) hold fresh randomness. The bundle appears under its name only when
     it is whole and signed.
     """
+    common.refuse_to_overwrite(output)
     if example:
         click.echo({"spec": SPEC_EXAMPLE, "matrix": MATRIX_EXAMPLE}[example], nl=False)
         return 0
@@ -59,11 +60,10 @@ def command(
         raise click.UsageError("SPEC.toml and --output are needed (or --example)")
     if certs and not keys:
         raise click.UsageError("--cert without --key: there is nothing to sign with")
-    common.refuse_to_overwrite(output, spec, *certs, *keys)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
     draft = load(spec)
     common.clean_up_when_terminated()
-    common.refuse_to_overwrite(output, *draft.files)
+    common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
     common.say_who_signs_alone(keys, signers)

@@ -41,7 +41,7 @@ def command(
     Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
     Several bundles: 1 if one is refused, else 3 if one could not be judged.
     """
-    common.refuse_to_overwrite(output, *bundles, options["appliance"], *options["trusted"])
+    common.refuse_to_overwrite(output)
     question = common.asked(options)
     reports, codes = [], []
     for bundle in bundles:

@@ -23,6 +23,7 @@ from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
+from bundlekit.trust.store import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,9 +43,29 @@ TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "b
 PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
 """The environment variable with the passphrase of private keys, where nobody can be asked."""
 
+_READ_IN_FOLDERS: Final = (*SUFFIXES, ".bin", ".head")
+"""What the files in a folder end with that are read because the folder was given: keys, bundles, heads."""
+
 Decorator = Any  # click's decorators change a function's type in ways mypy does not follow
 
-path_type: Final = click.Path(path_type=Path, readable=False)
+_GIVEN: Final = "bundlekit.paths"
+
+
+class _PathType(click.Path):
+    """A path, remembered under the option it was given to, whatever becomes of it there.
+
+    So `refuse_to_overwrite` knows all that a command reads, also of options that are added one day.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path that ``value`` spells."""
+        path = super().convert(value, param, ctx)
+        if param is not None and ctx is not None:
+            ctx.meta.setdefault(_GIVEN, []).append((param.name, path))
+        return path
+
+
+path_type: Final = _PathType(path_type=Path, readable=False)
 bundle_argument: Final = click.argument("bundle", type=path_type)
 
 
@@ -286,11 +307,32 @@ def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
     return read
 
 
-def refuse_to_overwrite(output: Path | None, *inputs: Path | None) -> None:
-    """UsageError if the file to write is one of those that are read, under whatever name."""
-    for path in inputs:
-        if path and output and output.exists() and path.exists() and path.samefile(output):
+def refuse_to_overwrite(output: Path | None, *more: Path) -> None:
+    """UsageError if the file to write is one of those that are read, under whatever name.
+
+    These are all paths of the command line but ``--output`` itself, with what they lead to, and ``more``. It is
+    the first thing that a verb with ``--output`` does: nothing has been read by then, and nobody has waited.
+    """
+    if output is None or not output.exists():
+        return
+    given = [path for name, path in click.get_current_context().meta.get(_GIVEN, ()) if name != "output"]
+    for path in (*(file for one in given for file in _read_with(one)), *more):
+        if path.exists() and path.samefile(output):
             raise click.UsageError(f"--output {output} is also read: nothing was done")
+
+
+def _read_with(path: Path) -> Iterator[Path]:
+    """The files that are read where ``path`` is given: it, or what counts in the folder; what a trust.toml names."""
+    if path.is_dir():
+        from bundlekit.catalog import INDEX
+
+        yield from (one for one in path.iterdir() if one.suffix in _READ_IN_FOLDERS or one.name == INDEX)
+        return
+    yield path
+    if path.suffix == ".toml" and path.is_file() and "trust" in (data := config.load_toml(path)):
+        from bundlekit.trust import policy
+
+        yield from policy.files(data, path)
 
 
 def count(number: int, noun: str) -> str:

@@ -39,9 +39,9 @@ def command(
     Components are verified against the manifest on the way; the file appears only when all of it was right.
     Who signed the manifest is verified with --trust only.
     """
+    common.refuse_to_overwrite(output)
     if (component is not None) + head + (signature is not None) != 1:
         raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
-    common.refuse_to_overwrite(output, bundle, *trusted)
     common.clean_up_when_terminated()
     trust = common.load_trusted(trusted)
     if component is not None:

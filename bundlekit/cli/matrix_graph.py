@@ -34,6 +34,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 
     Each edge into the release becomes a source, each conditional one with its risks; releases keep their order.
     """
+    common.refuse_to_overwrite(output)
     read = load_graph(graph)
     if not read.nodes:
         raise click.UsageError(f"{graph} has no releases")
@@ -55,6 +56,7 @@ def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: obj
 
     An edge is an update that the matrix of its target allows; it is conditional where facts may forbid it.
     """
+    common.refuse_to_overwrite(output)
     from bundlekit.catalog import collect
 
     found = collect(bundles, trust=common.load_trusted(trusted), at=at)  # type: ignore[arg-type] # click made it a time

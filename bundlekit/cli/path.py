@@ -64,6 +64,7 @@ def command(
     reached, and what blocks the rest. Bundles that are not authentic are never used; without --trust the
     answer is not verified.
     """
+    common.refuse_to_overwrite(output)
     if bool(graph) == bool(bundles or catalogs):
         raise click.UsageError("either bundles (or --catalog) or --graph is needed")
     if graph:

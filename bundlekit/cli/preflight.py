@@ -34,7 +34,7 @@ def command(
 
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """
-    common.refuse_to_overwrite(output, bundle, options["appliance"], *options["trusted"])
+    common.refuse_to_overwrite(output)
     judge = partial(pipeline.preflight, bundle, **common.asked(options))
     report, code = common.attempted(bundle, judge, quoted=style == "json")
     common.render([report], style, output)

@@ -166,6 +166,20 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
     return store.TrustStore(anchors=tuple(anchors.values()), pinned=tuple(pinned.values()), policy=policy)
 
 
+def files(data: Mapping[str, Any], path: Path) -> list[Path]:
+    """The files that the values of a trust.toml at ``path`` name, so that nobody writes over one of them."""
+    file = config.convert(data, TrustFile, where=str(path))
+    named = [*file.intermediate_files, *(entry for entry in file.deny if not ID.fullmatch(entry))]
+    named += file.crls.files if file.crls else ()
+    for signer in file.signers.values():
+        named += [text for one in (signer.anchor, signer.key) for text in _each(one)]
+    return [path.parent / text for text in named]
+
+
+def _each(named: str | tuple[str, ...]) -> tuple[str, ...]:
+    return named if isinstance(named, tuple) else (named,)
+
+
 class _Reader:
     """Reads the files that a trust.toml names, and keeps account of what was in them."""
 
@@ -191,7 +205,7 @@ class _Reader:
     def signer(self, name: str, file: TrustFile) -> Signer:
         entry = file.signers[name]
         at = f"{self._where}: signer {name!r}"
-        anchors, keys = (one if isinstance(one, tuple) else (one,) for one in (entry.anchor, entry.key))
+        anchors, keys = _each(entry.anchor), _each(entry.key)
         if not anchors and not keys:
             raise ConfigError(f"{at} has neither an anchor nor a key")
         if entry.subject and not anchors:
