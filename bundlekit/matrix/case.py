@@ -48,6 +48,12 @@ def why(entry: Entry) -> str:
     return f" {entry.reason}" * bool(entry.reason) + f" See {entry.link}" * bool(entry.link)
 
 
+def models_of(read: ReadMatrix) -> tuple[str, ...]:
+    """The models that a bundle is for, with an image of what its versions are about."""
+    lead = next(part for part in read.manifest.components if part.name == read.lead)
+    return tuple(model for model in read.manifest.models if has_image(lead, model))
+
+
 def has_image(component: Component, model: str) -> bool:
     """Whether the bundle carries an image of the component for this model."""
     return any(not image.models or model in image.models for image in component.images)

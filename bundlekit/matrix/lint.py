@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.case import why
+from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.part import entry_digest
@@ -73,9 +73,9 @@ class Ground:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
     ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
-    each of them and each model (None: the matrix does not tell models apart); ``ways`` are versions that get to
-    the bundle, and ``detours`` those of them whose own bundles are not at hand; ``signers`` are the names of the
-    keys that sign the bundle (None: not known); ``supported`` are the versions in the field.
+    each of them and each model (None: neither the matrix nor the other bundles tell models apart); ``ways`` are
+    versions that get to the bundle, and ``detours`` those of them whose own bundles are not at hand; ``signers`` are
+    the names of the keys that sign the bundle (None: not known); ``supported`` are the versions in the field.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Ground:
         self.supported = [
             one for one in self.versions if one.text not in ended and (supported is None or one.text in supported)
         ]
-        self.models = models_apart(read)
+        self.models = models_apart(read, others)
         self.routes = {model: Routes(read, others, model) for model in self.models}
         self.decisions: dict[tuple[Version, str | None], Decision] = {
             (version, model): routes.decided(read, version.text)
@@ -104,11 +104,15 @@ class Ground:
             for model, routes in self.routes.items()
         }
         self.ways = {
-            model: [version for version in self.versions if routes.reaches(routes.plain(version.text))]
+            model: [
+                version
+                for version in self.versions
+                if version.text not in routes.elsewhere and routes.reaches(routes.plain(version.text))
+            ]
             for model, routes in self.routes.items()
         }
         self.detours = {
-            model: [version for version in self.ways[model] if version.text not in routes.bundles]
+            model: [version for version in self.ways[model] if not routes.knows(version.text)]
             for model, routes in self.routes.items()
         }
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
@@ -118,9 +122,9 @@ class Ground:
         return version if version < self.read.own else None
 
     def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
-        """Version, model and source of each direct update that the matrix allows."""
+        """Version, model and source of each direct update that the matrix allows, of versions that somebody has."""
         for (version, model), decision in self.decisions.items():
-            if decision.allowed:
+            if decision.allowed and version.text not in self.routes[model].elsewhere:
                 yield version, model, decision.whole.entry
 
 
@@ -195,6 +199,7 @@ def lint(
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
                 require_feasible(other_read)
                 against.append(other_read)
+        require_feasible(read, against)
         against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         ground = Ground(
             read,
@@ -264,7 +269,7 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                 # Its own matrix may let the version in, and another one speak against it.
                 against = routes.refusal(ground.read, routes.plain(version.text)) if whole.allowed else ""
                 yield Said(
-                    f"{on} is stranded: {against or whole.message}",
+                    f"{on} is stranded: {against or whole.message}{_not_for(ground, whole, model)}",
                     on,
                     whole.entry,
                     _help(whole, _next(ground.ways[model], version)),
@@ -278,6 +283,13 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                     whole.entry,
                     "Let this release be installed over that state, or say that these do not work together.",
                 )
+
+
+def _not_for(ground: Ground, whole: Ruling, model: str | None) -> str:
+    """What is wrong with the stop that a version is sent to, where it is there for other models only."""
+    via = next((stop.via.text for stop in ground.read.stops if stop.entry.id == whole.entry), "")
+    stop = ground.routes[model].elsewhere.get(via) if whole.kind == "needs-stop" else None
+    return f" {via} is not for {model}, but for {', '.join(models_of(stop))}." if stop else ""
 
 
 GIVE: Final = "Give the bundle of the release in between to the lint as well, or name it in a [[stop]]"
@@ -308,7 +320,8 @@ def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
     for version in ground.supported:
         if not any(version in versions for versions in deliberate):
             for model in ground.models:
-                yield version, model, f"{version} on {model}" if model else version.text
+                if version.text not in ground.routes[model].elsewhere:  # nobody has it
+                    yield version, model, f"{version} on {model}" if model else version.text
 
 
 def _detour(ground: Ground, version: Version, model: str | None) -> Version | None:

@@ -22,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError, VersionError
+from bundlekit.matrix.case import models_of
 from bundlekit.matrix.decide import STRICT, decide, decide_from
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
 from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
@@ -45,6 +46,17 @@ MAX_OBSTACLES: Final = 8
 
 State = str | Appliance
 """What is installed: one version on every member, or a whole pair."""
+
+
+class Plain(Frozen, frozen=True, kw_only=True):
+    """A mere version on the way: ``models`` are those that all bundles so far are for; None before the first."""
+
+    version: str
+    models: tuple[str, ...] | None = None
+
+
+Here = Plain | Appliance
+"""A state of the search."""
 
 
 class Offer(Frozen, frozen=True, kw_only=True):
@@ -73,28 +85,29 @@ def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy =
     product.
     """
     search = _Search(_of_one_product(offers, goal) if isinstance(start, str) else offers, goal, policy)
-    here = _version_text(start, search.lead)
+    first = Plain(version=start) if isinstance(start, str) else start
+    here = _version_text(first, search.lead)
     answer = Path(from_=here, to=goal, found=True)
-    if search.is_there(start):
+    if search.is_there(first):
         return answer
-    way = search.run(start)
+    way = search.run(first)
     answer = replace(
         answer,
         hops=way.hops,
         minutes=sum(hop.minutes or 0 for hop in way.hops) if all(h.minutes is not None for h in way.hops) else None,
         accepted=_unique(one.risk for decision in way.decisions for one in decision.accepted),
-        not_judged=_unique(open_ for decision in way.decisions for open_ in decision.not_judged),
+        not_judged=_unique((*(open_ for one in way.decisions for open_ in one.not_judged), *search.narrowed(way))),
     )
     if search.has_arrived(way):
         return answer
-    nearest = _version_text(way.state, search.lead) if search.can_compare(start) else None
+    nearest = _version_text(way.state, search.lead) if search.can_compare(first) else None
     return replace(answer, found=False, nearest=nearest, obstacles=tuple(search.obstacles(way.state)))
 
 
 class _Way(Frozen, frozen=True, kw_only=True):
     """A way, and the state it ends in."""
 
-    state: State
+    state: Here
     hops: tuple[Hop, ...] = ()
     decisions: tuple[Decision, ...] = ()
     last: int | None = None
@@ -113,13 +126,14 @@ class _Search:
         self.goals = {rank for rank, one in enumerate(self.offers) if _parse(one.matrix, goal) == one.matrix.own}
         self.latest = _latest_of_stops(self.offers)
         self.weights = [20 + _entries(one.matrix) for one in self.offers]
+        self.models = [tuple(sorted(models_of(one.matrix))) for one in self.offers]
         self.work = 0
         # Whose order of versions counts, and which component the wanted version is of.
         wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
         self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
         self.lead = self.judge.lead if self.judge else APPLIANCE
 
-    def decide(self, rank: int, state: State) -> Decision:
+    def decide(self, rank: int, state: Here) -> Decision:
         self.work += self.weights[rank]
         if self.work > MAX_WORK:
             raise BundlekitError(
@@ -127,22 +141,22 @@ class _Search:
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
         matrix, policy, signers = self.offers[rank].matrix, self.policies[rank], self.offers[rank].signed_by
-        if isinstance(state, str):
-            return decide_from(matrix.manifest, state, policy, signers=signers, matrix=matrix)
+        if isinstance(state, Plain):
+            return decide_from(matrix.manifest, state.version, policy, signers=signers, matrix=matrix)
         return decide(matrix.manifest, state, policy, signers=signers, matrix=matrix)
 
-    def is_there(self, start: State) -> bool:
+    def is_there(self, start: Here) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
         if self.goals:
             return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
         return set(_version_texts(start, self.lead)) == {self.goal}
 
-    def run(self, start: State) -> _Way:
+    def run(self, start: Here) -> _Way:
         """The best way to the goal; where there is none, that to the nearest state."""
         # Ranks make every entry of the queue different, so ways themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
-        reached: dict[str, int] = {}
+        reached: dict[Plain, int] = {}
         nearest = _Way(state=start)
         while queue:
             cost, ranks, way = heapq.heappop(queue)
@@ -155,33 +169,51 @@ class _Search:
             if self._nears(way.state, nearest.state):
                 nearest = way
             for rank, offer in enumerate(self.offers):
-                if isinstance(way.state, str) and reached.get(offer.manifest.version, cost[0] + 1) <= cost[0]:
-                    continue  # a mere version that fewer hops lead to, so that it need not be asked about again
+                after = self.plain_after(rank, way.state) if isinstance(way.state, Plain) else None
+                if after and (not after.models or reached.get(after, cost[0] + 1) <= cost[0]):
+                    continue  # on no model, or a mere version that fewer hops lead to: no need to ask about it again
                 decision = self.decide(rank, way.state)
                 if decision.allowed:
                     hop = _hop(offer, decision)
                     stale = rank in self.latest and not self.latest[rank]
                     step = (1, int(stale), int(hop.minutes is None), hop.minutes or 0)
                     total = (cost[0] + step[0], cost[1] + step[1], cost[2] + step[2], cost[3] + step[3])
-                    after = _Way(
-                        state=_after(way.state, offer.manifest, self.offers[rank].matrix.lead, decision),
+                    onward = _Way(
+                        state=self.plain_after(rank, way.state)
+                        if isinstance(way.state, Plain)
+                        else _after(way.state, offer.manifest, self.offers[rank].matrix.lead, decision),
                         hops=(*way.hops, hop),
                         decisions=(*way.decisions, decision),
                         last=rank,
                     )
-                    reached.setdefault(offer.manifest.version, total[0])
-                    heapq.heappush(queue, (total, (*ranks, rank), after))
+                    if after:
+                        reached.setdefault(after, total[0])
+                    heapq.heappush(queue, (total, (*ranks, rank), onward))
         return nearest
+
+    def plain_after(self, rank: int, state: Plain) -> Plain:
+        """The mere version after a hop, with the models that are left."""
+        models = self.models[rank]
+        if state.models not in (None, models):
+            models = tuple(model for model in state.models or () if model in models)
+        return Plain(version=self.offers[rank].manifest.version, models=models)
+
+    def narrowed(self, way: _Way) -> Iterator[str]:
+        """The models that its last bundle is for and another one on the way is not, to be told as left open."""
+        models = way.state.models or () if isinstance(way.state, Plain) else ()
+        lost = [model for model in self.models[way.last] if model not in models] if way.last is not None else []
+        if models and lost:
+            yield f"a way for {', '.join(lost)}: this one is for {', '.join(models)} only"
 
     def has_arrived(self, way: _Way) -> bool:
         """Whether the last bundle of the way was a wanted one."""
         return way.last in self.goals
 
-    def can_compare(self, state: State) -> bool:
+    def can_compare(self, state: Here) -> bool:
         """Whether the installed version and the wanted one have an order, so that one can be near the other."""
         return self._distance(state) is not None
 
-    def _distance(self, state: State) -> Version | None:
+    def _distance(self, state: Here) -> Version | None:
         """The version that counts for being near: the oldest of the members'; None past the goal."""
         if self.judge is None or (wanted := _parse(self.judge, self.goal)) is None:
             return None
@@ -189,11 +221,11 @@ class _Search:
         known = [version for version in versions if version is not None]
         return min(known) if known and len(known) == len(versions) and max(known) <= wanted else None
 
-    def _nears(self, state: State, nearest: State) -> bool:
+    def _nears(self, state: Here, nearest: Here) -> bool:
         here, there = self._distance(state), self._distance(nearest)
         return here is not None and there is not None and here > there
 
-    def obstacles(self, state: State) -> Iterator[Obstacle]:
+    def obstacles(self, state: Here) -> Iterator[Obstacle]:
         """What the wanted bundle says of the state, and then the bundles on the way there."""
         if not self.goals:
             yield Obstacle(
@@ -206,6 +238,14 @@ class _Search:
         between = [rank for rank, one in enumerate(self.offers) if rank not in self.goals and self._between(one, here)]
         for rank in (*sorted(self.goals), *between[:MAX_OBSTACLES]):
             offer = self.offers[rank]
+            if isinstance(state, Plain) and not self.plain_after(rank, state).models:
+                yield Obstacle(
+                    subject=offer.bundle or offer.manifest.version,
+                    kind="wrong-model",
+                    message=f"{offer.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
+                    f"{state.version} on the way for {', '.join(state.models or ())}.",
+                    next="Get the bundles of one model, and say which it is with the state of the pair (--appliance).",
+                )
             for ruling in _refusals(self.decide(rank, state)):
                 yield Obstacle(
                     subject=offer.bundle or offer.manifest.version,
@@ -243,23 +283,21 @@ def _refusals(decision: Decision) -> list[Ruling]:
 # --- states -------------------------------------------------------------------------------------------------
 
 
-def _version_texts(state: State, component: str) -> list[str]:
-    if isinstance(state, str):
-        return [state]
+def _version_texts(state: Here, component: str) -> list[str]:
+    if isinstance(state, Plain):
+        return [state.version]
     if component == APPLIANCE:
         return [member.version for member in state.members.values()]
     return [state.components[component].version] if component in state.components else []
 
 
-def _version_text(state: State, component: str) -> str:
+def _version_text(state: Here, component: str) -> str:
     """The version of a component; where the members have several, all of them."""
     return " and ".join(dict.fromkeys(_version_texts(state, component))) or "unknown"
 
 
-def _after(state: State, manifest: Manifest, lead: str, decision: Decision) -> State:
+def _after(state: Appliance, manifest: Manifest, lead: str, decision: Decision) -> Appliance:
     """The state after an update that was allowed: what moved is as in the bundle, all else as it was."""
-    if isinstance(state, str):
-        return manifest.version
     targets = {(ruling.subject, ruling.component): ruling.target for ruling in _moving(decision)}
     counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
 

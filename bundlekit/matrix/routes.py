@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
+from bundlekit.matrix.case import models_of
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.decide import decide, decide_from
 from bundlekit.matrix.read import APPLIANCE
@@ -38,17 +39,23 @@ class State(Frozen, frozen=True, kw_only=True):
 class Routes:
     """The ways to ``target`` through ``bundles``, which are matrices too, on one model.
 
-    A stop that the target's matrix names counts as passable if its bundle is not among ``bundles``: nothing is
-    known of it then.
+    A bundle that is not for the model is no way on it. A stop that the target's matrix names counts as passable if
+    no bundle of it is among ``bundles``: nothing is known of it then.
     """
 
     def __init__(self, target: ReadMatrix, bundles: Sequence[ReadMatrix], model: str | None) -> None:
         self.target = target
-        self.bundles = {one.manifest.version: one for one in (*bundles, target)}
         self.model = model
+        self._all = (*bundles, target)
+        self.bundles = {one.manifest.version: one for one in self._all if model is None or model in models_of(one)}
+        self.elsewhere = {one.manifest.version: one for one in bundles if one.manifest.version not in self.bundles}
         self._hops: dict[State, tuple[State, ...]] = {}
         self._decided: dict[tuple[str, str], Decision] = {}
         self._stuck: set[State] = set()
+
+    def knows(self, version: str) -> bool:
+        """Whether a bundle of this version is in hand, be it for another model."""
+        return version in self.bundles or version in self.elsewhere
 
     def decided(self, bundle: ReadMatrix, version: str) -> Decision:
         """What a bundle's matrix decides about a mere version, worked out once."""
@@ -113,7 +120,7 @@ class Routes:
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
             return
         for stop in self.target.stops:
-            if stop.lies_between(version, self.target.own) and stop.via.text not in self.bundles:
+            if stop.lies_between(version, self.target.own) and not self.knows(stop.via.text):
                 yield State(version=stop.via.text)
 
     def _accepts(self, bundle: ReadMatrix, state: State) -> bool:
@@ -143,7 +150,7 @@ class Routes:
 
     def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
         """What any matrix in hand says against it: that it has withdrawn the bundle, or knows a dead end."""
-        for other in self.bundles.values():
+        for other in self._all:
             try:
                 into, out = (other.parse(other.lead, text) for text in (bundle.manifest.version, state.version))
             except VersionError:  # it does not speak of versions like these

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.config import size_in_words
 from bundlekit.errors import VersionError
-from bundlekit.matrix.case import has_image, why
+from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.read import APPLIANCE
@@ -36,8 +36,7 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
                 f"The bundle is for the product {manifest.product}, and this is {appliance.product}.",
                 f"Take a bundle for {appliance.product}.",
             )
-        lead = next(part for part in manifest.components if part.name == case.matrix.lead)
-        if appliance.model not in manifest.models or not has_image(lead, appliance.model):
+        if appliance.model not in models_of(case.matrix):
             return fault(
                 "wrong-model",
                 f"The bundle is for {', '.join(manifest.models)}, and this is the model {appliance.model}.",

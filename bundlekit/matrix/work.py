@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import ConfigError
+from bundlekit.matrix.case import models_of
 from bundlekit.matrix.decide import tells_models_apart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
@@ -15,9 +18,14 @@ MAX_WORK: Final = 2_000_000
 """Comparisons up to which a whole matrix is shown or compared: a thousand releases, a hundred entries, eight models."""
 
 
-def models_apart(read: ReadMatrix) -> tuple[str | None, ...]:
-    """The models that the matrix tells apart; one None where it does not."""
-    return read.manifest.models if tells_models_apart(read.manifest.matrix) else (None,)
+def models_apart(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> tuple[str | None, ...]:
+    """The models that the matrix tells apart; one None where it does not.
+
+    ``others`` tell them apart as well, whose bundles may lie on the way: one that is not for a model is no way on it.
+    """
+    models = read.manifest.models
+    apart = any(tells_models_apart(one.manifest.matrix) for one in (read, *others))
+    return models if apart or any(not set(models) <= set(models_of(one)) for one in others) else (None,)
 
 
 def versions_named(read: ReadMatrix) -> list[Version]:
@@ -33,8 +41,11 @@ def versions_named(read: ReadMatrix) -> list[Version]:
     return sorted({read.own, *read.known, *(clause.bound for one in ranges for clause in one.clauses)})
 
 
-def work(read: ReadMatrix) -> int:
-    """About how many comparisons it takes to decide for each version on each model, and to lint the matrix."""
+def work(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> int:
+    """About how many comparisons it takes to decide for each version on each model, and to lint the matrix.
+
+    ``others`` are as in `models_apart`.
+    """
     ranges = [source.range for source in read.sources]
     ranges += [stop.range for stop in read.stops]
     for kind in (read.blocks, read.withdrawn, read.risks, read.dead_ends):
@@ -44,12 +55,12 @@ def work(read: ReadMatrix) -> int:
     once = 1 + sum(1 + len(versions.clauses) for versions in ranges) + len(read.trusted_keys)
     if read.works_together:  # each pair of components counts, of an entry and of what the bundle carries
         once += len(read.carried) ** 2 + sum(len(together.ranges) ** 2 for together in read.works_together)
-    return len(versions_named(read)) * (once * len(models_apart(read)) + len(read.manifest.matrix.aliases))
+    return len(versions_named(read)) * (once * len(models_apart(read, others)) + len(read.manifest.matrix.aliases))
 
 
-def require_feasible(read: ReadMatrix) -> None:
+def require_feasible(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> None:
     """ConfigError if it would take too long to look at every version: a small file can name very many."""
-    if work(read) > MAX_WORK:
+    if work(read, others) > MAX_WORK:
         manifest = read.manifest
         raise ConfigError(
             f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",

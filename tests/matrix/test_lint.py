@@ -449,6 +449,33 @@ def test_models_are_told_apart_where_the_matrix_does():
     ]
 
 
+STOP = {"id": "two", "versions": "<5.30.02", "via": "5.30.02"}
+
+
+def test_a_stop_whose_bundle_is_not_for_a_model_strands_that_model():
+    stop = bundle("5.30.02", models=("im-100",), released="2025-01-01")
+    known = CLEAN["releases"][:3]
+    findings = lint(bundle(stop=[STOP], releases=known), [stop], at=AT).findings
+    assert [(one.rule, one.subject, one.entry) for one in findings] == [
+        ("stranded-version", "5.20.00 on im-200", "two"),
+        ("stranded-version", "5.20.03 on im-200", "two"),
+    ]
+    assert findings[0].message.endswith("leads through 5.30.02. 5.30.02 is not for im-200, but for im-100.")
+    assert said(bundle(stop=[STOP], models=("im-100",)), [stop]) == []
+    assert said(bundle(stop=[STOP]), [bundle("5.30.02", released="2025-01-01")]) == []
+
+
+def test_a_release_may_come_in_a_bundle_for_each_model():
+    each = [bundle("5.30.02", models=(model,), released="2025-01-01") for model in MODELS]
+    assert said(bundle(stop=[STOP]), each) == []
+
+
+def test_nobody_has_a_release_that_is_not_for_the_model():
+    older = bundle("5.32.00", models=("im-100",), released="2025-01-01")
+    source = {"id": "old", "versions": "<5.32.00", "tested": "Q"}
+    assert said(bundle(from_=[source]), [older]) == [("stranded-version", "error", "5.32.00 on im-100", "")]
+
+
 # --- left behind on purpose ---
 
 CLOSED = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][1:]]

@@ -375,6 +375,28 @@ def test_a_mere_version_needs_to_be_of_one_product():
     assert not find_path([only, step], "5.20.00", "5.40.00").found
 
 
+def test_bundles_without_a_model_in_common_are_no_way():
+    goal = offer("5.40.00", {"releases": ["5.30.00"], "from": [{"id": "f", "versions": "5.30.00"}]}, models=("im-200",))
+    step = offer("5.30.00", anything(), models=("im-100",))
+    path = find_path([goal, step], "5.20.00", "5.40.00")
+    assert (path.found, path.nearest) == (False, "5.30.00")
+    assert [(one.kind, one.message) for one in path.obstacles] == [
+        ("wrong-model", "5.40.00 is for im-200, and 5.30.00 on the way for im-100.")
+    ]
+    wide = offer("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
+    assert "a way for im-200: this one is for im-100 only" in find_path([wide, step], "5.20.00", "5.40.00").not_judged
+    both = offer("5.30.00", anything(), models=("im-200", "im-300"), released="2026-11-24")
+    assert stations(find_path([goal, step, both], "5.20.00", "5.40.00")) == ["5.30.00", "5.40.00"]
+
+
+def test_a_longer_way_that_leaves_more_models_is_not_given_up_for_a_shorter_one():
+    first = offer("5.10.00", {"from": [{"id": "f", "versions": "5.0.00", "unlisted": True}]})
+    wide = offer("5.30.00", {"from": [{"id": "f", "versions": "5.10.00", "unlisted": True}]})
+    quick = offer("5.30.00", {"from": [{"id": "f", "versions": "5.0.00", "unlisted": True}]}, models=("im-100",))
+    goal = offer("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]}, models=("im-200",))
+    assert stations(find_path([first, wide, quick, goal], "5.0.00", "5.40.00")) == ["5.10.00", "5.30.00", "5.40.00"]
+
+
 def test_a_driver_pack_takes_no_fix_away():
     pack = replace(SP3, matrix=replace(SP3.matrix, manifest=replace(SP3.manifest, includes=())))
     loses = replace(MC3, matrix=replace(MC3.matrix, manifest=replace(MC3.manifest, includes=())))
