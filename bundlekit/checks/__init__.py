@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
 from bundlekit.checks.rule import MAX_FINDINGS, Case, Rule
-from bundlekit.model.finding import Finding, NotRun, RuleOutcome, Verdict
+from bundlekit.model.finding import Finding, NotRun, Partly, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
@@ -62,9 +62,19 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
             )
             continue
         waived = _waived(rule, case)
-        findings += [_finding(rule, fault, waived) for fault in answer[:MAX_FINDINGS]]
-        outcome: OutcomeKind = "failed" if answer else "passed"
-        outcomes.append(RuleOutcome(rule=rule.name, outcome=outcome, needed=needed, found=len(answer)))
+        found = answer.faults if isinstance(answer, Partly) else answer
+        findings += [_finding(rule, fault, waived) for fault in found[:MAX_FINDINGS]]
+        outcome: OutcomeKind = "failed" if found else "passed"
+        outcomes.append(
+            RuleOutcome(
+                rule=rule.name,
+                outcome=outcome,
+                needed=needed,
+                found=len(found),
+                because=_shortened(answer.because) if isinstance(answer, Partly) else "",
+                next=_shortened(answer.next) if isinstance(answer, Partly) else "",
+            )
+        )
     refusing = ("error", "warning") if case.question.strict else ("error",)
     verdict: Verdict = "accept"
     if any(finding.severity in refusing and not finding.waived for finding in findings):

@@ -7,13 +7,16 @@ one bundle, from a file that the operator names (``bundlekit explain waivers``).
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
-from bundlekit.model.finding import Fault, NotRun
+from bundlekit.model.finding import Fault, NotRun, Partly
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.lint import LintReport
 
 MAX_WORK: Final = 400_000
 """Comparisons (`matrix.work`) up to which the lint is part of a check; so many take it about a second."""
@@ -24,8 +27,9 @@ MAX_DECISIONS: Final = 20_000
 NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
 
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
-"""The first is a rule by itself; the second is for whoever has other bundles at hand, the third for whoever types names
-of keys: here they come from a trust.toml, which may know signers that a matrix need not."""
+"""The first is a rule by itself; the second is asked with other bundles at hand, and here said of all versions at once
+(`_with_what_is_not_seen`); the third is for whoever types names of keys: here they come from a trust.toml, which may
+know signers that a matrix need not."""
 
 
 @rule(
@@ -77,12 +81,13 @@ def impact_not_said(case: Case) -> Answer:
     see="matrix",
     needed=lambda _: False,
 )
-def matrix_lint(case: Case) -> Answer:
+def matrix_lint(case: Case) -> Answer | Partly:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
     about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
-    about.
+    about. Of a version that would have to go through another release, which no [[stop]] names, it is said that this was
+    not judged: whether it can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
     """
     manifest = case.bundle.manifest
     if manifest is None:
@@ -104,7 +109,7 @@ def matrix_lint(case: Case) -> Answer:
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
     named = [signature.name for signature in case.evidence.signatures or () if signature.counts and signature.name]
     report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None, matrix=matrix)
-    return [
+    found = [
         Fault(
             message=f"{finding.rule}: {finding.message}",
             subject=finding.subject,
@@ -115,6 +120,24 @@ def matrix_lint(case: Case) -> Answer:
         for finding in report.findings
         if finding.severity != "info" and finding.rule not in SAID_ELSEWHERE
     ]
+    return _with_what_is_not_seen(found, report)
+
+
+def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | Partly:
+    """What was found, and from which versions no way can be seen, for it leads through releases not in hand.
+
+    No finding: most releases leave their oldest versions to those in between.
+    """
+    from bundlekit.matrix.lint import detour_unknown, listed
+
+    versions = [finding.subject for finding in report.findings if finding.rule == detour_unknown.name]
+    if not versions:
+        return found
+    return Partly(
+        faults=tuple(found),
+        because=f"whether a way leads here from {listed(versions)} is for the bundles of other releases to say",
+        next="Give these to `bundlekit matrix lint`; or name the way in a [[stop]], if it is known.",
+    )
 
 
 @rule(

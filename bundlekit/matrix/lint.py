@@ -74,8 +74,9 @@ class Ground:
 
     ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
     each of them and each model (None: neither the matrix nor the other bundles tell models apart); ``ways`` are
-    versions that get to the bundle, and ``detours`` those of them whose own bundles are not at hand; ``signers`` are
-    the names of the keys that sign the bundle (None: not known); ``supported`` are the versions in the field.
+    versions that get to the bundle, ``detours`` those of them whose own bundles are not at hand, and ``direct`` those
+    of these that may take the bundle itself; ``signers`` are the names of the keys that sign the bundle (None: not
+    known); ``supported`` are the versions in the field.
     """
 
     def __init__(
@@ -114,6 +115,10 @@ class Ground:
         self.detours = {
             model: [version for version in self.ways[model] if not routes.knows(version.text)]
             for model, routes in self.routes.items()
+        }
+        self.direct = {
+            model: [version for version in versions if self.decisions[version, model].allowed]
+            for model, versions in self.detours.items()
         }
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
 
@@ -266,10 +271,8 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
         whole = ground.decisions[version, model].whole
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(ground, version, model) and not _blocked_on_purpose(ground, version, model):
-                # Its own matrix may let the version in, and another one speak against it.
-                against = routes.refusal(ground.read, routes.plain(version.text)) if whole.allowed else ""
                 yield Said(
-                    f"{on} is stranded: {against or whole.message}{_not_for(ground, whole, model)}",
+                    f"{on} is stranded: {_objection(ground, version, model)}",
                     on,
                     whole.entry,
                     _help(whole, _next(ground.ways[model], version)),
@@ -285,11 +288,26 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                 )
 
 
-def _not_for(ground: Ground, whole: Ruling, model: str | None) -> str:
-    """What is wrong with the stop that a version is sent to, where it is there for other models only."""
-    via = next((stop.via.text for stop in ground.read.stops if stop.entry.id == whole.entry), "")
-    stop = ground.routes[model].elsewhere.get(via) if whole.kind == "needs-stop" else None
-    return f" {via} is not for {model}, but for {', '.join(models_of(stop))}." if stop else ""
+def _objection(ground: Ground, version: Version, model: str | None) -> str:
+    """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
+    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    if whole.allowed:
+        return routes.refusal(ground.read, routes.plain(version.text))
+    refused = _refused_stop(ground, version, model)
+    return f"{whole.message} {refused[1]}" if refused else whole.message
+
+
+def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
+    """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
+    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    if whole.kind != "needs-stop":
+        return None
+    via = next(stop.via for stop in ground.read.stops if stop.entry.id == whole.entry)
+    if other := routes.elsewhere.get(via.text):
+        return via, f"{via} is not for {model}, but for {', '.join(models_of(other))}."
+    bundle = routes.bundles.get(via.text)
+    refusal = routes.refusal(bundle, routes.plain(version.text)) if bundle else ""
+    return (via, refusal) if refusal else None
 
 
 GIVE: Final = "Give the bundle of the release in between to the lint as well, or name it in a [[stop]]"
@@ -309,7 +327,14 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
             remedy = ""
             if whole.kind == "blocked":
                 remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
-            yield Said(f"{on} would have to go through {detour}: {whole.message}", on, whole.entry, remedy)
+            if refused := _refused_stop(ground, version, model):
+                via, refusal = refused
+                way = f"get there through {detour}" if detour < via else f"go through {detour} instead"
+                said = f"{on} has to go to {via} first, and cannot: {refusal} Whether it can {way} was not to be seen."
+            else:
+                why_not = _objection(ground, version, model)
+                said = f"{on} would have to go through {detour}, whose bundle was not given: {why_not}"
+            yield Said(said, on, whole.entry, remedy)
 
 
 def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
@@ -325,10 +350,13 @@ def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
 
 
 def _detour(ground: Ground, version: Version, model: str | None) -> Version | None:
-    """The next later release from which this one can be reached, and whose own matrix is not known."""
+    """The next later release from which this one can be reached, and whose own matrix is not known.
+
+    One that may take the bundle itself comes before all others: it is what the decision for the version names, too.
+    """
     if any(version in dead_end.range for dead_end in ground.read.dead_ends):
         return None
-    return _next(ground.detours[model], version)
+    return _next(ground.direct[model], version) or _next(ground.detours[model], version)
 
 
 def _next(rising: Sequence[Version], version: Version) -> Version | None:
@@ -385,7 +413,7 @@ def left_behind(ground: Ground) -> Iterator[Said]:
         if block := _blocked_on_purpose(ground, version, model):
             blocked.setdefault(block.id, {}).setdefault(version, []).extend([model] if model else ())
     for name, versions in blocked.items():
-        from_ = _listed(
+        from_ = listed(
             f"{version} on {', '.join(models)}" if len(models) < len(ground.models) and models else version.text
             for version, models in versions.items()
         )
@@ -623,10 +651,11 @@ def _grouped(pairs: Iterable[tuple[str, Version]]) -> dict[str, list[Version]]:
 
 def _named(versions: Iterable[Version]) -> str:
     """Versions in a sentence; of many only the first few."""
-    return _listed(version.text for version in versions)
+    return listed(version.text for version in versions)
 
 
-def _listed(subjects: Iterable[str]) -> str:
+def listed(subjects: Iterable[str]) -> str:
+    """Texts in a sentence; of many only the first few."""
     texts = list(dict.fromkeys(subjects))
     more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
     return ", ".join(texts[:MAX_NAMED]) + more

@@ -318,7 +318,7 @@ def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSour
 def _nearest(case: Case, part: Installed, installed: Version) -> str:
     """The nearest later releases from which the bundle can be installed, at most three; empty if none.
 
-    Of those that begin a source's range, the first few are asked whether they may go on from there.
+    Of those that begin a source's range, and of the stops, the first few are asked whether they may go on from there.
     """
     matrix = case.matrix
     found = {
@@ -326,6 +326,7 @@ def _nearest(case: Case, part: Installed, installed: Version) -> str:
         for source in matrix.sources
         if source.entry.method != "reimage" and _is_for(source.entry.models, part)
     }
+    found.update(stop.via for stop in matrix.stops if installed < stop.via)
     later = sorted(version for version in found if version is not None and version < matrix.own)
     asked = type(case)(matrix, case.policy, None, case.signers)
     good = (

@@ -53,6 +53,17 @@ class NotRun(Frozen, frozen=True, kw_only=True):
     next: str = ""
 
 
+class Partly(Frozen, frozen=True, kw_only=True):
+    """A rule was applied, and found ``faults``, but there is something that it could not see; nobody is refused for it.
+
+    ``because`` and ``next`` are as in `NotRun`.
+    """
+
+    faults: tuple[Fault, ...]
+    because: str
+    next: str
+
+
 class Finding(Frozen, frozen=True, kw_only=True):
     """A fault as reported. ``waived`` is the reason for which the operator lets it be; empty if they do not."""
 
@@ -72,6 +83,7 @@ class Finding(Frozen, frozen=True, kw_only=True):
 class RuleOutcome(Frozen, frozen=True, kw_only=True):
     """What became of one rule: passed, failed, or not run (because …).
 
+    One that passed or failed can have left something open as well, which ``because`` and ``next`` then say.
     ``found`` counts its findings, of which a report has the first 256.
     """
 

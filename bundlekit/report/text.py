@@ -56,6 +56,8 @@ def _lines(report: Report) -> Iterator[Line]:
             yield Line(f"  and        {more:,} more findings of {rule.rule}, which are counted only", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
+    if report.verdict == "accept":
+        yield from _left_open(report.rules)
     if report.test_trust:
         yield Line(
             "  TEST TRUST a key for tests counts here, and everybody may have it: for trying out only", "doubtful"
@@ -199,6 +201,14 @@ def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
         yield Line(f"             so: {', '.join(names)}", "quiet")
         if steps := next((rule.next for rule in rules if rule.because == reason and rule.next), ""):
             yield Line(f"             next: {steps}")
+
+
+def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
+    """What rules could not see, though they were applied and had no word against the bundle."""
+    for rule in rules:
+        if rule.because and rule.outcome != "not-run":
+            yield Line(f"  not judged {rule.because}", "doubtful")
+            yield Line(f"             next: {rule.next}")
 
 
 def _span(span: Span) -> str:

@@ -190,3 +190,49 @@ def test_what_is_wrong_is_named_with_its_file_also_where_nothing_is_built(cli, s
     result = cli("build", "5.40.00.toml", "-o", "x")
     assert result.err.startswith("bundlekit: 5.40.00.toml: version: '5.40.00' is not a version of the scheme semver")
     assert "\\u000a" not in result.err
+
+
+LATE = """\
+releases = ["3.8.0", "3.9.0", "4.0.0", "4.1.1"]
+[[from]]
+id = "rolling"
+versions = ">=3.9.0, <5.0.0"
+tested = "QA-1"
+[[stop]]
+id = "via"
+versions = ">=3.9.0, <{via}"
+via = "{via}"
+reason = "New key."
+"""
+
+
+def test_check_says_from_where_it_cannot_see_a_way_and_does_not_refuse_for_it(cli, ship):
+    more = 'impact = { service = "none", reboot = false, minutes = 1 }'
+    bundle = ship("5.0.0", LATE.format(via="4.0.0"), more=more)
+    result = cli("check", bundle, "--trust", "keys/root.pem", "--strict", "--at", "2026-12-01")
+    assert (result.code, result.out.splitlines()[-1][:21]) == (0, "ACCEPT: the bundle is")
+    assert "  not judged whether a way leads here from 3.8.0 is for the bundles of other releases to say" in result.out
+    report = json.loads(cli("check", bundle, "--trust", "keys/root.pem", "--format", "json").out)
+    (outcome,) = [one for one in report["rules"] if one["rule"] == "matrix-lint"]
+    assert (outcome["outcome"], outcome["because"][:38]) == ("passed", "whether a way leads here from 3.8.0 is")
+    assert cli("matrix", "lint", bundle, "--strict", "--at", "2026-12-01").code == 1
+
+
+def test_lint_names_the_release_that_the_decision_names(cli, ship):
+    bundle = ship("5.0.0", LATE.format(via="4.0.0"))
+    assert "next: Update to 4.0.0 first" in cli("check", bundle, "--from", "3.8.0").out
+    said = cli("matrix", "lint", bundle).out
+    assert (
+        "3.8.0 would have to go through 4.0.0, whose bundle was not given: The bundle does not support the up" in said
+    )
+
+
+def test_lint_says_of_a_stop_that_cannot_be_gone_to_what_is_wrong_with_it(cli, ship):
+    bundle = ship("5.0.0", LATE.format(via="4.1.1"), released="2026-11-24")
+    closed = ship("4.1.1", 'releases = ["4.0.0"]\nfrom = [{ id = "up", versions = "4.0.0", tested = "Q" }]')
+    said = cli("matrix", "lint", bundle, closed).out
+    assert (
+        "3.9.0 has to go to 4.1.1 first, and cannot: The matrix does not know 3.9.0. "
+        "Whether it can get there through 4.0.0 was not to be seen. (matrix entry via)"
+    ) in said
+    assert "4.0.0: The way" not in said
