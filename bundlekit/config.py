@@ -85,12 +85,15 @@ def load_json_lines(path: Path) -> list[Any]:
     return first
 
 
-def convert(data: object, kind: type[T], *, where: str) -> T:
-    """Plain values as ``kind``; ConfigError names file, key, expectation and the nearest key."""
+def convert(data: object, kind: type[T], *, where: str, toml: bool = False) -> T:
+    """Plain values as ``kind``; ConfigError names file, key, expectation and the nearest key.
+
+    ``toml``: they were written as TOML, and what is wrong is said in its words.
+    """
     try:
         return msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error, kind, data)}") from error
+        raise ConfigError(f"{where}: {explain(error, kind, data, toml=toml)}") from error
 
 
 UNITS: Final = {

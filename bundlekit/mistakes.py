@@ -25,8 +25,11 @@ class _Place(NamedTuple):
     data: Any
 
 
-def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> str:
-    """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is at hand."""
+def explain(error: msgspec.ValidationError, kind: type, data: object = None, *, toml: bool = False) -> str:
+    """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is at hand.
+
+    ``toml``: it was written as TOML, which has no null, and tables and lists that are easily taken for one another.
+    """
     text, at = _taken_apart(error)
     place = _follow(at, kind, data)
     where = f"at {place.path!r}: " if place.path else ""
@@ -41,7 +44,21 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None) -> 
     if "matching regex" in text and (description := _description(place.kind)):
         what = f"the key {_shown(_odd_key(place))}" if _is_about_a_key(at) else _quoted(place.data)
         return f"{where}{what} has to be {description[:1].lower()}{description[1:].rstrip('.')}"
-    return f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
+    if text == "Invalid RFC3339 encoded date":
+        return f"{where}{_quoted(place.data)} is not a date, YYYY-MM-DD"
+    said = f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
+    return f"{said.replace(' | null', '')}{_in_toml(text, place)}" if toml else said
+
+
+def _in_toml(text: str, place: _Place) -> str:
+    """How the value is to be written in TOML, as the end of a sentence; empty if that is not the mistake."""
+    match = re.fullmatch(r"Expected `(.+)`, got `(.+)`", text)
+    expected, got = (set(match[1].split(" | ")), match[2]) if match else (set(), "")
+    if "array" in expected and got == "object" and _fields(_arguments(place.kind)[0]):
+        return f"; write [[{place.path}]], for there may be several"
+    if "str" in expected and got in ("int", "float", "bool", "date", "datetime", "time"):
+        return "; write it in quotes"
+    return "; write it as YYYY-MM-DD" if "date" in expected else ""
 
 
 def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:

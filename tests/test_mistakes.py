@@ -1,9 +1,13 @@
 """Mistakes in the files users write are named with their place, what is allowed there, and what is nearest."""
 
+import datetime as dt
+
 import pytest
 
 from bundlekit import config
+from bundlekit.authoring.spec import Spec
 from bundlekit.errors import ConfigError
+from bundlekit.matrix.toml import matrix_from_toml
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 
@@ -59,6 +63,40 @@ def test_a_mistake_deep_in_a_manifest():
         ConfigError, match=r"at 'components\[0\]\.images\[0\]\.digest': 'sha256:00' has to be algorithm"
     ):
         config.convert(data, Manifest, where="M")
+
+
+SPEC = {"spec": 1, "kind": "release", "product": "p", "models": ["m"], "version": "1", "scheme": "semver", "counter": 1}
+SPEC |= {"released": dt.date(2026, 1, 1), "components": {"appliance": {"version": "1", "file": "x"}}}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"released": "23.11.2026"}, "at 'released': '23.11.2026' is not a date, YYYY-MM-DD"),
+        ({"released": 2026}, "at 'released': expected date, got int; write it as YYYY-MM-DD"),
+        ({"requires": {"tool": 0.1}}, "at 'requires.tool': expected str, got float; write it in quotes"),
+        ({"build": True}, "at 'build': expected str, got bool; write it in quotes"),
+        ({"impact": {"minutes": "60"}}, "at 'impact.minutes': expected int, got str"),
+        ({"documents": {"eula": 1}}, "at 'documents.eula': expected str | object, got int; write it in quotes"),
+        ({"components": [1]}, "at 'components': expected object, got array"),
+    ],
+    ids=lambda value: value[4:40] if isinstance(value, str) else "",
+)
+def test_a_mistake_in_a_spec_is_said_in_the_words_of_toml(data, says):
+    with pytest.raises(ConfigError) as caught:
+        config.convert(SPEC | data, Spec, where="S", toml=True)
+    assert str(caught.value) == f"S: {says}"
+
+
+@pytest.mark.parametrize("table", ["from", "stop", "block", "withdrawn", "risk", "dead-end", "works-together", "skew"])
+def test_one_bracket_where_there_have_to_be_two(table):
+    with pytest.raises(ConfigError) as caught:
+        matrix_from_toml({"matrix": 1, table: {"id": "x"}}, "M")
+    assert (
+        str(caught.value) == f"M: at '{table}': expected array, got object; write [[{table}]], for there may be several"
+    )
+    with pytest.raises(ConfigError, match=r"at 'releases': expected array, got object$"):
+        matrix_from_toml({"matrix": 1, "releases": {}}, "M")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def _load(path: Path, files: list[Path] | None) -> Manifest:
     if data.get("spec") != 1:
         found = f"spec = {data['spec']!r}" if "spec" in data else "no 'spec' key"
         raise ConfigError(f"{where}: has {found}; a SPEC begins with spec = 1")
-    spec = config.convert(data, Spec, where=where)
+    spec = config.convert(data, Spec, where=where, toml=True)
     fields = {
         "format": FormatVersion(major=1, minor=0),
         "kind": spec.kind,

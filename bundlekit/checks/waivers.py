@@ -28,7 +28,7 @@ def load_waivers(path: Path) -> Waivers:
     if data.get("waivers") != 1:
         found = f"waivers = {data['waivers']!r}" if "waivers" in data else "no 'waivers' key"
         raise ConfigError(f"{where}: has {found}; a file of waivers begins with waivers = 1")
-    file = config.convert(data, WaiverFile, where=where)
+    file = config.convert(data, WaiverFile, where=where, toml=True)
     house = {rule.name for rule in RULES if rule.rule_class == "house"}
     classes = {rule.name: rule.rule_class for rule in RULES}
     for one in file.waive:

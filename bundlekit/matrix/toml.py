@@ -80,7 +80,7 @@ def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
     if data.get("advisory") != 1:
         found = f"advisory = {data['advisory']!r}" if "advisory" in data else "no 'advisory' key"
         raise ConfigError(f"{where}: has {found}; an advisory begins with advisory = 1")
-    file = config.convert(_with_conditions(data, where), AdvisoryFile, where=where)
+    file = config.convert(_with_conditions(data, where), AdvisoryFile, where=where, toml=True)
     if file.until < file.issued:
         raise ConfigError(f"{where}: until: {file.until} is before the day of issue, {file.issued}")
     plain = {
@@ -106,7 +106,7 @@ def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
     plain = _with_conditions(data, where)
     plain["works-together"] = _each(data, "works-together", _together)
     plain["skew"] = _each(data, "skew", lambda entry, at: {"id": f"skew-{at + 1}", **entry})
-    file = config.convert(plain, MatrixFile, where=where)
+    file = config.convert(plain, MatrixFile, where=where, toml=True)
     matrix = Matrix(
         scheme=file.scheme,
         order=file.order,
@@ -133,7 +133,7 @@ def condition_from_toml(fact: str, value: object, where: str) -> Condition:
     if sign and sign not in SIGNS:
         raise ConfigError(f"{where}: {text!r} begins with a sign that is not one of {', '.join(SIGNS)}")
     plain = {"fact": fact, "test": SIGNS.get(sign, "is"), "value": text[len(sign) :].strip()}
-    return config.convert(plain, Condition, where=where)
+    return config.convert(plain, Condition, where=where, toml=True)
 
 
 def _each(data: dict[str, object], key: str, change: Callable[[dict[str, object], int], object]) -> object:

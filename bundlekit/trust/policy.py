@@ -135,7 +135,7 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
     if data.get("trust") != 1:
         found = f"trust = {data['trust']!r}" if "trust" in data else "no 'trust' key"
         raise ConfigError(f"{where}: has {found}; a trust file begins with trust = 1")
-    file = config.convert(data, TrustFile, where=where)
+    file = config.convert(data, TrustFile, where=where, toml=True)
     reader = _Reader(path)
     signers = tuple(reader.signer(name, file) for name in file.signers)
     _demand_distinct(signers, where)
@@ -168,7 +168,7 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
 
 def files(data: Mapping[str, Any], path: Path) -> list[Path]:
     """The files that the values of a trust.toml at ``path`` name, so that nobody writes over one of them."""
-    file = config.convert(data, TrustFile, where=str(path))
+    file = config.convert(data, TrustFile, where=str(path), toml=True)
     named = [*file.intermediate_files, *(entry for entry in file.deny if not ID.fullmatch(entry))]
     named += file.crls.files if file.crls else ()
     for signer in file.signers.values():
