@@ -7,15 +7,18 @@ probably a mistake, an ``info`` is worth a look. Each rule is a generator over a
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from bundlekit.config import DURATIONS, UNITS
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
+from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.routes import Routes
@@ -38,6 +41,13 @@ MAX_NAMED: Final = 8
 
 MAX_FOUND: Final = 1000
 """Findings of one rule after which it stops: a matrix can be made to have a hundred thousand."""
+
+UNIT: Final = re.compile(
+    "s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?|years?|"
+    "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?",
+    re.IGNORECASE,
+)
+"""What people call units of time and of size."""
 
 ON_PURPOSE: Final = "if it is left behind on purpose,"
 
@@ -609,6 +619,31 @@ def risk_reworded(ground: Ground) -> Iterator[Said]:
                 yield Said(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
 
 
+@_lint(
+    "warning",
+    "Compare it with < or >= (below and at-least in a condition of the matrix); "
+    f"the unit is one of {', '.join((*DURATIONS, *UNITS))}.",
+)
+def quantity_as_text(ground: Ground) -> Iterator[Said]:
+    """A condition asks whether a fact is to the letter what looks like a duration or a size.
+
+    `"24 hours"` without a sign is a test for just these characters, which a backup that is 5 h old does not pass.
+    """
+    conditions = [(condition, "") for condition in ground.read.manifest.requirements.facts]
+    conditions += [(stop.entry.when, stop.entry.id) for stop in ground.read.stops if stop.entry.when]
+    conditions += [(risk.entry.when, risk.entry.id) for risk in ground.read.risks]
+    for condition, entry in conditions:
+        if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
+            what = entry or "A requirement"
+            yield Said(f"{what} asks whether {in_words(condition)}, to the letter.", condition.fact, entry)
+
+
+def _looks_like_a_quantity(value: str) -> bool:
+    """Whether a text is a number and a unit, also one that is not known; without a blank a letter is none: board 3d."""
+    match = re.fullmatch(r"[0-9][0-9.,]*( ?)([A-Za-z]+)", value)
+    return match is not None and bool(match[1] or len(match[2]) > 1) and UNIT.fullmatch(match[2]) is not None
+
+
 @_lint("info", "Test it, and name the record with `tested`.")
 def untested_source(ground: Ground) -> Iterator[Said]:
     """A source does not name the record of a test."""
@@ -675,6 +710,7 @@ LINTS: Final = (
     reason_missing,
     ambiguous_alias,
     risk_reworded,
+    quantity_as_text,
     left_behind,
     untested_source,
     unlisted_source,

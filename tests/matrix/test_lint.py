@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from bundlekit.matrix.lint import LINTS, lint
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import table
+from bundlekit.matrix.toml import condition_from_toml
+from bundlekit.model.manifest import Requirements
 from tests.matrix.world import component, manifest
 
 AT = "2026-12-01"
@@ -192,6 +195,24 @@ ROWS = {
     ),
     "nothing said about what a failure leaves": ({"storage": "3.4.0"}, [("leftover-unknown", "info", "", "")]),
     "no test record": ({"from_": [{"id": "rolling", "versions": "*"}]}, [("untested-source", "info", "", "rolling")]),
+    "a quantity that is not compared": (
+        {
+            "risk": [{"id": "Backup", "when": {"fact": "backup.age", "is-not": "24 hours"}, "reason": "R."}],
+            "stop": [{"id": "via", "versions": "<5.30.02", "via": "5.30.02", "when": {"fact": "disk", "is": "12GiB"}}],
+        },
+        [("quantity-as-text", "warning", "disk", "via"), ("quantity-as-text", "warning", "backup.age", "Backup")],
+    ),
+    "facts that are no quantities, and one that is compared": (
+        {
+            "risk": [
+                {"id": "State", "when": {"fact": "ha.state", "is": "2 of 3"}, "reason": "R."},
+                {"id": "Model", "when": {"fact": "board", "is": "3d"}, "reason": "R."},
+                {"id": "Nodes", "when": {"fact": "nodes", "is": "5 nodes"}, "reason": "R."},
+                {"id": "Age", "when": {"fact": "backup.age", "at-least": "24 h"}, "reason": "R."},
+            ]
+        },
+        [],
+    ),
     "any version": (
         {"from_": [{"id": "rolling", "versions": "*", "unlisted": True, "tested": "Q"}]},
         [("unlisted-source", "info", "", "rolling")],
@@ -242,6 +263,17 @@ def test_every_rule_is_told_to_people_and_tried_here():
     for rule in LINTS:
         assert rule.page[0].isupper()
         assert rule.remedy.endswith(".")
+
+
+def test_a_requirement_that_forgot_its_sign_is_named():
+    facts = (condition_from_toml("backup.age", "24 hours", "S"), condition_from_toml("ha.state", "synchronised", "S"))
+    made = bundle()
+    (finding,) = lint(replace(made, requirements=Requirements(facts=facts)), at=AT).findings
+    assert (finding.rule, finding.subject) == ("quantity-as-text", "backup.age")
+    assert finding.message == "A requirement asks whether backup.age is 24 hours, to the letter."
+    assert finding.next.startswith(
+        "Compare it with < or >= (below and at-least in a condition of the matrix); the unit"
+    )
 
 
 KEYS = {"trusted_keys": {"5.20.00": ["release-2019"], "5.30.02": ["release-2019", "release-2027"]}}
