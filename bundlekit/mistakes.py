@@ -82,6 +82,13 @@ def nearest(key: str, known: set[str]) -> str:
     return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
 
 
+def most_likely(name: str, meant: str) -> bool:
+    """Whether a name, which may be right, is most likely another one with a slip of the pen."""
+    import difflib  # few ask
+
+    return bool(difflib.get_close_matches(name, [meant], n=1, cutoff=0.8))
+
+
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
     """What is wrong, and where. The first may quote the document, which may say what it likes; where comes last."""
     message = str(error)

@@ -12,6 +12,8 @@ from bundlekit.authoring.sign import load_signers
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
+from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
+from bundlekit.report.escape import escape
 
 EXAMPLES = """\b
 Examples:
@@ -67,6 +69,12 @@ def command(
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
     common.say_who_signs_alone(keys, signers)
+    if name := misspelt_appliance(manifest):
+        click.echo(
+            f"{escape(str(spec))}: components.{name} is one that the pair shares, not what each member runs; "
+            f"did you mean {APPLIANCE!r}?",
+            err=True,
+        )
     if not quiet:
         signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
         click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes, {signed}")

@@ -20,7 +20,7 @@ from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.part import entry_digest
-from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, misspelt_appliance, read_matrix
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.mistakes import nearest
@@ -590,6 +590,16 @@ def own_version_contradicted(ground: Ground) -> Iterator[Said]:
             )
 
 
+@_lint("warning", f"Name the component {APPLIANCE!r}, if it is what each member runs; else another name is clearer.")
+def appliance_misspelt(ground: Ground) -> Iterator[Said]:
+    """No component is named `appliance`, and one nearly is: most likely that is a slip of the pen.
+
+    What each member of the pair runs by itself is named so; every other component is one that the pair shares.
+    """
+    if name := misspelt_appliance(ground.read.manifest):
+        yield Said(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
+
+
 @_lint("error", "Correct the ranges of [[works-together]], or the versions of the components.")
 def no_compatible_partner(ground: Ground) -> Iterator[Said]:
     """By the bundle's own matrix its components do not work together, or an entry fits no known version."""
@@ -704,6 +714,7 @@ LINTS: Final = (
     source_cannot_verify,
     unknown_key,
     own_version_contradicted,
+    appliance_misspelt,
     no_compatible_partner,
     unused_entry,
     overlapping_ranges,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 from bundlekit.errors import VersionError
+from bundlekit.mistakes import most_likely
 from bundlekit.model.bundle import Problem
 from bundlekit.model.manifest import Component, Manifest
 from bundlekit.model.matrix import Block, DeadEnd, Entry, Risk, Skew, Source, Stop, Withdrawn, WorksTogether
@@ -153,6 +154,17 @@ def beside_matrix(field: str, message: str) -> Problem:
     """A fault of what the matrix is read with: a field of the manifest around it, and what is wrong with it."""
     params: dict[str, str | int] = {"entry": "", "field": field, "beside": "matrix"}
     return Problem(rule=RULE, message=f"Manifest, {field}: {message}", params=params)
+
+
+def misspelt_appliance(manifest: Manifest) -> str:
+    """The component that is most likely the appliance, misspelt; empty if none is.
+
+    It would be one that the pair shares: no member would be updated, and nobody would say so.
+    """
+    names = [component.name for component in manifest.components]
+    if APPLIANCE in names:
+        return ""
+    return next((name for name in names if most_likely(name, APPLIANCE)), "")
 
 
 def lead_component(manifest: Manifest) -> Component | None:

@@ -236,3 +236,15 @@ def test_lint_says_of_a_stop_that_cannot_be_gone_to_what_is_wrong_with_it(cli, s
         "Whether it can get there through 4.0.0 was not to be seen. (matrix entry via)"
     ) in said
     assert "4.0.0: The way" not in said
+
+
+def test_an_appliance_that_is_misspelt_is_told_at_once_and_by_check(cli, desk):
+    spec = Path("SPEC.toml").read_text()
+    Path("SPEC.toml").write_text(spec.replace("components.appliance", "components.aplliance"))
+    Path("matrix.toml").write_text(Path("matrix.toml").read_text().replace("appliance = ", "aplliance = "))
+    built = cli("build", "SPEC.toml", "-o", "u.bin", "--cert", "keys/signer.pem", "--key", "keys/signer.key")
+    said = "components.aplliance is one that the pair shares, not what each member runs; did you mean 'appliance'?"
+    assert (built.code, built.err.splitlines()[-1:]) == (0, [f"SPEC.toml: {said}"])
+    checked = cli("check", "u.bin", "--trust", "keys/root.pem", "--strict", "--at", "2026-12-01")
+    assert checked.code == 1
+    assert "matrix-lint [aplliance]: appliance-misspelt: The component 'aplliance' is none of the mem" in checked.out

@@ -257,7 +257,7 @@ def test_strict_refuses_for_a_warning_and_not_for_an_info():
 
 def test_every_rule_is_told_to_people_and_tried_here():
     tried = {rule for _, expected in ROWS.values() for rule, *_ in expected}
-    elsewhere = {"source-cannot-verify", "unknown-key", "risk-reworded"}
+    elsewhere = {"source-cannot-verify", "unknown-key", "risk-reworded", "appliance-misspelt"}
     assert {rule.name for rule in LINTS} <= tried | elsewhere
     assert len({rule.name for rule in LINTS}) == len(LINTS)
     for rule in LINTS:
@@ -274,6 +274,20 @@ def test_a_requirement_that_forgot_its_sign_is_named():
     assert finding.next.startswith(
         "Compare it with < or >= (below and at-least in a condition of the matrix); the unit"
     )
+
+
+@pytest.mark.parametrize("name", ["aplliance", "applaince", "appliances", "apliance"])
+def test_a_component_that_is_nearly_the_appliance_is_named(name):
+    made = replace(bundle(), components=(component(name, "5.40.00"),))
+    assert ("appliance-misspelt", "warning", name, "") in said(made)
+    both = replace(bundle(), components=(*made.components, *bundle().components))
+    assert "appliance-misspelt" not in {rule for rule, *_ in said(both)}
+
+
+@pytest.mark.parametrize("name", ["storage", "appliance-drivers", "compliance", "app"])
+def test_a_component_of_another_name_is_no_slip_of_the_pen(name):
+    made = replace(bundle(), components=(component(name, "5.40.00"),))
+    assert "appliance-misspelt" not in {rule for rule, *_ in said(made)}
 
 
 KEYS = {"trusted_keys": {"5.20.00": ["release-2019"], "5.30.02": ["release-2019", "release-2027"]}}
