@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bundlekit.errors import VersionError
+from bundlekit.errors import ConfigError, VersionError
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.model.decision import DecisionKind
@@ -57,8 +57,14 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     """Compare what two matrices decide for every version and model that either of them knows.
 
     Whoever has the old release counts as there: so a new one that does not take it makes that version lose.
-    ConfigError if there are too many for that.
+    ConfigError if there are too many for that, and for the matrices of two products: nobody goes from one to the other.
     """
+    one, other = (f"{read.manifest.product} ({read.lead})" for read in (old, new))
+    if one != other:
+        raise ConfigError(
+            f"The matrices are of {one} and of {other}, so no version gains or loses by the one after the other.",
+            next_step="Give two releases of one product.",
+        )
     require_feasible(old)
     require_feasible(new)
     texts = dict.fromkeys(version.text for read in (old, new) for version in versions_named(read))

@@ -248,3 +248,11 @@ def test_an_appliance_that_is_misspelt_is_told_at_once_and_by_check(cli, desk):
     checked = cli("check", "u.bin", "--trust", "keys/root.pem", "--strict", "--at", "2026-12-01")
     assert checked.code == 1
     assert "matrix-lint [aplliance]: appliance-misspelt: The component 'aplliance' is none of the mem" in checked.out
+
+
+def test_matrices_of_two_products_are_not_compared(cli, ship):
+    one, other = ship("5.40.00", MATRIX), ship("5.41.00", MATRIX.replace("5.40.00", "5.41.00"), product="toaster")
+    result = cli("matrix", "diff", one, other)
+    assert (result.code, result.out) == (3, "")
+    assert "The matrices are of imager (appliance) and of toaster (appliance)" in result.err
+    assert "next: Give two releases of one product." in result.err
