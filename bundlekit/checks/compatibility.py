@@ -5,6 +5,7 @@ The decisions are made by ``bundlekit.matrix``; a rule here only says what a dec
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.authenticity import vouched
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
-    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.decision import Decision, DecisionKind, Ruling
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
@@ -42,19 +43,42 @@ def _not_asked(case: Case) -> NotRun | None:
 
 def _refused(case: Case, kind: DecisionKind) -> Answer:
     """A fault for each ruling of that kind which refuses."""
-    return _not_asked(case) or [
+    if unasked := _not_asked(case):
+        return unasked
+    found = [
+        (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
+    ]
+    own = _own_entries(case) if found else frozenset()
+    return [
         Fault(
             message=ruling.message,
             subject=decision.about(ruling, several=len(case.decisions) > 1),
             entry=ruling.entry,
             next=ruling.next,
             cause=ruling.cause,
-            params={"installed": ruling.installed, "target": ruling.target, "pair": decision.pair},
+            params=_params(decision, ruling, of_advisory=bool(ruling.entry) and ruling.entry not in own),
         )
-        for decision in case.decisions
-        for ruling in decision.rulings
-        if ruling.kind == kind and ruling.refused
+        for decision, ruling in found
     ]
+
+
+def _params(decision: Decision, ruling: Ruling, *, of_advisory: bool) -> dict[str, str | int]:
+    """What a program may want of a ruling; ``origin`` is there where the entry is none of the bundle's matrix."""
+    params: dict[str, str | int] = {
+        "installed": ruling.installed,
+        "target": ruling.target,
+        "pair": decision.pair,
+    }
+    return params | {"origin": "advisory"} if of_advisory else params
+
+
+def _own_entries(case: Case) -> frozenset[str]:
+    """The ids of the entries of the bundle's own matrix; the others that decide come from the advisories."""
+    if case.bundle.manifest is None:
+        return frozenset()
+    matrix = case.bundle.manifest.matrix
+    entries = (matrix.sources, matrix.stops, matrix.blocks, matrix.withdrawn, matrix.risks, matrix.dead_ends)
+    return frozenset(one.id for one in chain(*entries, matrix.works_together, matrix.skews))
 
 
 @_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")

@@ -180,7 +180,7 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
         severity = "waived" if first.waived else first.severity
         tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "quiet"}[severity]
         about = f" [{subject}]" if subject else ""
-        entry = f" (matrix entry {first.entry})" if first.entry else ""
+        entry = f" ({first.params.get('origin', 'matrix')} entry {first.entry})" if first.entry else ""
         yield Line(f"  {severity:<10} {rule}{about}: {message}{entry}", tone)
         spans = [finding.where for finding in group if finding.where]
         for span in spans[:MAX_SPANS]:

@@ -52,7 +52,7 @@ def test_the_example_can_be_built_and_used(cli, ship, advise):
     bundle, file = ship("5.40.00", MATRIX), advise(example)
     result = cli("check", bundle, *TRUST, *AT, "--from", "5.30.02", "--advisories", file)
     assert result.code == 1
-    assert "(matrix entry ADV-2026-17)" in result.out
+    assert "(advisory entry ADV-2026-17)" in result.out
 
 
 def test_building_twice_gives_the_same_bytes(advise):
@@ -74,7 +74,15 @@ def test_an_advisory_blocks_and_the_report_names_its_serial(cli, ship, advise, v
     jsonschema.validate(report, schema("report"))
     assert report["asked"]["advisories"]["serial"] == 4
     assert "CN=" in report["asked"]["advisories"]["signers"][0]
+    assert "origin" in report["findings"][0]["params"]
     assert cli(*ask[:-1], "5.32.00", "--advisories", advise()).code == 0
+
+
+def test_an_entry_of_the_bundle_is_not_taken_for_one_of_the_advisory(cli, ship, advise):
+    bundle = ship("5.40.00", MATRIX + '[[block]]\nid = "KB-1"\nversions = "5.32.00"\nreason = "Bad."\n')
+    result = cli("check", bundle, *TRUST, *AT, "--from", "5.32.00", "--advisories", advise())
+    assert result.code == 1
+    assert "(matrix entry KB-1)" in result.out
 
 
 def test_what_an_advisory_withdraws_is_refused_without_asking_for_anybody(cli, ship, advise):
@@ -85,7 +93,7 @@ def test_what_an_advisory_withdraws_is_refused_without_asking_for_anybody(cli, s
     result = cli("check", bundle, *TRUST, *AT, "--advisories", file)
     assert result.code == 1
     assert "error      withdrawn" in result.out
-    assert "(matrix entry ADV-17)" in result.out
+    assert "(advisory entry ADV-17)" in result.out
     reimage = ship("5.40.00", MATRIX, kind="reimage")
     assert "error      withdrawn" in cli("check", reimage, *TRUST, *AT, "--advisories", file).out
     assert cli("check", reimage, *TRUST, *AT, "--advisories", advise()).code == 0
