@@ -94,7 +94,7 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
 
 
 def _side(routes: Routes, text: str) -> Side:
-    whole = routes.decided(routes.target, text).whole
+    whole = routes.decided(routes.target, text)
     way: Way = "none"
     if whole.kind in ("same-version", "same-version-other-build"):
         way = "there"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from bundlekit.matrix.read import ReadSource
-    from bundlekit.model.decision import Decision, Ruling
+    from bundlekit.model.decision import Ruling
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Block, Entry
     from bundlekit.versions import Version
@@ -82,7 +82,7 @@ class LintReport(Frozen, frozen=True, kw_only=True):
 class Ground:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
-    ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has the decision for
+    ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has what decided for
     each of them and each model (None: neither the matrix nor the other bundles tell models apart); ``ways`` are
     versions that get to the bundle, ``detours`` those of them whose own bundles are not at hand, and ``direct`` those
     of these that may take the bundle itself; ``signers`` are the names of the keys that sign the bundle (None: not
@@ -109,7 +109,7 @@ class Ground:
         ]
         self.models = models_apart(read, others)
         self.routes = {model: Routes(read, others, model) for model in self.models}
-        self.decisions: dict[tuple[Version, str | None], Decision] = {
+        self.decisions: dict[tuple[Version, str | None], Ruling] = {
             (version, model): routes.decided(read, version.text)
             for version in self.versions
             for model, routes in self.routes.items()
@@ -138,9 +138,9 @@ class Ground:
 
     def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
         """Version, model and source of each direct update that the matrix allows, of versions that somebody has."""
-        for (version, model), decision in self.decisions.items():
-            if decision.allowed and version.text not in self.routes[model].elsewhere:
-                yield version, model, decision.whole.entry
+        for (version, model), ruling in self.decisions.items():
+            if ruling.allowed and version.text not in self.routes[model].elsewhere:
+                yield version, model, ruling.entry
 
 
 class Said(NamedTuple):
@@ -165,7 +165,13 @@ class Lint(Frozen, frozen=True, kw_only=True):
 def _lint(severity: Severity, remedy: str) -> Callable[[Callable[[Ground], Iterator[Said]]], Lint]:
     def make(function: Callable[[Ground], Iterator[Said]]) -> Lint:
         name = function.__name__.replace("_", "-")
-        return Lint(name=name, severity=severity, remedy=remedy, page=cleandoc(function.__doc__ or ""), run=function)
+        return Lint(
+            name=name,
+            severity=severity,
+            remedy=remedy,
+            page=cleandoc(function.__doc__ or "").replace("``", "`"),
+            run=function,
+        )
 
     return make
 
@@ -278,7 +284,7 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
     """
     for version, model, on in _in_the_field(ground):
         routes = ground.routes[model]
-        whole = ground.decisions[version, model].whole
+        whole = ground.decisions[version, model]
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(ground, version, model) and not _blocked_on_purpose(ground, version, model):
                 yield Said(
@@ -300,7 +306,7 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
 
 def _objection(ground: Ground, version: Version, model: str | None) -> str:
     """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
-    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    whole, routes = ground.decisions[version, model], ground.routes[model]
     if whole.allowed:
         return routes.refusal(ground.read, routes.plain(version.text))
     refused = _refused_stop(ground, version, model)
@@ -309,7 +315,7 @@ def _objection(ground: Ground, version: Version, model: str | None) -> str:
 
 def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
     """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
-    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    whole, routes = ground.decisions[version, model], ground.routes[model]
     if whole.kind != "needs-stop":
         return None
     via = next(stop.via for stop in ground.read.stops if stop.entry.id == whole.entry)
@@ -333,7 +339,7 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
         routes = ground.routes[model]
         detour = _detour(ground, version, model)
         if detour and not routes.reaches(routes.plain(version.text)):
-            whole = ground.decisions[version, model].whole
+            whole = ground.decisions[version, model]
             remedy = ""
             if whole.kind == "blocked":
                 remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
@@ -377,7 +383,7 @@ def _next(rising: Sequence[Version], version: Version) -> Version | None:
 
 def _blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> Block | None:
     """The block that leaves this version behind on purpose: it has a reason, and no later release leads here."""
-    whole, routes = ground.decisions[version, model].whole, ground.routes[model]
+    whole, routes = ground.decisions[version, model], ground.routes[model]
     if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
         return None
     return ground.reasoned.get(whole.entry)
@@ -451,7 +457,7 @@ def stop_blocked(ground: Ground) -> Iterator[Said]:
         for model, routes in ground.routes.items():
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
-                whole = routes.decided(ground.read, stop.via.text).whole
+                whole = routes.decided(ground.read, stop.via.text)
                 yield Said(f"The stop leads to {on}, and from there: {whole.message}", on, stop.entry.id)
 
 
@@ -510,7 +516,7 @@ def _trusted(read: ReadMatrix, version: Version) -> frozenset[str] | None:
 def unused_entry(ground: Ground) -> Iterator[Said]:
     """An entry decides for no known version: it never matches, or others always decide before it."""
     read = ground.read
-    decided = {decision.whole.entry for decision in ground.decisions.values()}
+    decided = {ruling.entry for ruling in ground.decisions.values()}
     kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
         ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
         ("block", [(one.entry, False) for one in read.blocks]),

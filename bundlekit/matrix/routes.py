@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.matrix.read import ReadMatrix
-    from bundlekit.model.decision import Decision
+    from bundlekit.model.decision import Ruling
 
 
 class State(Frozen, frozen=True, kw_only=True):
@@ -50,18 +50,21 @@ class Routes:
         self.bundles = {one.manifest.version: one for one in self._all if model is None or model in models_of(one)}
         self.elsewhere = {one.manifest.version: one for one in bundles if one.manifest.version not in self.bundles}
         self._hops: dict[State, tuple[State, ...]] = {}
-        self._decided: dict[tuple[str, str], Decision] = {}
+        self._decided: dict[tuple[str, str], Ruling] = {}
         self._stuck: set[State] = set()
 
     def knows(self, version: str) -> bool:
         """Whether a bundle of this version is in hand, be it for another model."""
         return version in self.bundles or version in self.elsewhere
 
-    def decided(self, bundle: ReadMatrix, version: str) -> Decision:
-        """What a bundle's matrix decides about a mere version, worked out once."""
+    def decided(self, bundle: ReadMatrix, version: str) -> Ruling:
+        """What a bundle's matrix decides about a mere version, worked out once.
+
+        Of the decision only what decided it is kept: what else it says, for thousands of versions, takes a GiB.
+        """
         key = (bundle.manifest.version, version)
         if key not in self._decided:
-            self._decided[key] = decide_from(bundle.manifest, version, model=self.model, matrix=bundle)
+            self._decided[key] = decide_from(bundle.manifest, version, model=self.model, matrix=bundle).whole
         return self._decided[key]
 
     def plain(self, version: str) -> State:
@@ -131,8 +134,8 @@ class Routes:
         if objection := self._spoken_against(bundle, state):
             return objection
         if state.shared is None:
-            decision = self.decided(bundle, state.version)
-            return "" if decision.allowed else decision.whole.message
+            ruling = self.decided(bundle, state.version)
+            return "" if ruling.allowed else ruling.message
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
         appliance = Appliance(

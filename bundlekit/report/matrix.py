@@ -58,10 +58,13 @@ def lint_lines(report: LintReport) -> Iterator[Line]:
     for what, because in report.not_run.items():
         yield Line(escape(f"  not run  {what}: {because}"), "doubtful")
     counts = {kind: sum(one.severity == kind for one in report.findings) for kind in ("error", "warning", "info")}
-    counted = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to say"
+    counted = ", ".join(f"{n} {kind}{'s' * (n > 1 and kind != 'info')}" for kind, n in counts.items() if n)
     against = f", against {', '.join(report.against)}" if report.against else ""
     tone = "bad" if report.verdict == "refuse" else "good"
-    yield Line(escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted}"), tone)
+    yield Line(
+        escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted or 'nothing to say'}"),
+        tone,
+    )
 
 
 def diff_lines(diff: Diff) -> Iterator[Line]:

@@ -1,5 +1,7 @@
 """What is too much work is refused before it is begun, whatever kind of entry makes it so much."""
 
+import tracemalloc
+
 import msgspec
 import pytest
 
@@ -14,6 +16,7 @@ from bundlekit.matrix.table import table
 from bundlekit.model.bundle import Bundle, Span
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.finding import NotRun
+from bundlekit.model.manifest import Requirements
 from bundlekit.model.question import Question
 from fixtures import forge
 from tests.matrix.world import MATRIX, component, manifest
@@ -98,6 +101,19 @@ def test_a_real_matrix_is_not_too_large(benchmark_seconds):
     with benchmark_seconds(5):
         assert len(table(read).rows) == 2 * 501
         diff(read, read)
+
+
+def test_long_facts_are_not_kept_for_each_of_a_thousand_releases():
+    matrix = {"releases": [f"5.{n}.00" for n in range(1000)], "aliases": {}, "from": [{"id": "all", "versions": "*"}]}
+    facts = [{"fact": f"f{n}", "test": "is", "value": "x" * 1000} for n in range(64)]
+    parts = (msgspec.structs.replace(manifest().components[1], version="6.0.0"),)
+    requirements = msgspec.convert({"facts": facts}, Requirements)
+    found = manifest(matrix, version="6.0.0", components=parts, requirements=requirements)
+    tracemalloc.start()
+    lint(found, at="2026-12-01")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20  # it was 70 MiB
 
 
 def test_hundreds_of_keys_over_a_thousand_releases_are_linted_in_bounded_time(benchmark_seconds):
