@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Group
 from bundlekit.report.escape import escape
 
 EXAMPLES = """\b
@@ -17,7 +18,7 @@ Examples:
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
     """Say what was learnt after a release shipped, in a signed file that only restricts."""
 

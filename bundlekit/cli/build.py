@@ -11,6 +11,7 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.sign import load_signers
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.report.escape import escape
@@ -24,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
 @click.option("--output", "-o", type=common.path_type, help="The bundle to write; replaced if it is there.")
 @common.signer_options

@@ -10,6 +10,7 @@ import click
 
 from bundlekit import catalog
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Group
 from bundlekit.report.escape import escape
 
 EXAMPLES = """\b
@@ -19,7 +20,7 @@ Examples:
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
     """Keep heads of bundles, to find paths by: what they are and who signed them, never their payload."""
 

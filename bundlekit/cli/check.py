@@ -9,6 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @common.judging_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")

@@ -6,11 +6,12 @@ import sys
 
 import click
 
+from bundlekit.cli.verbs import Verb
 from bundlekit.docs import page, topics
 from bundlekit.mistakes import nearest
 
 
-@click.command(epilog="Examples: bundlekit explain format, bundlekit explain chunk-digest-mismatch")
+@click.command(cls=Verb, epilog="Examples: bundlekit explain format, bundlekit explain chunk-digest-mismatch")
 @click.argument(
     "topic", required=False, shell_complete=lambda _, __, start: [name for name in topics() if name.startswith(start)]
 )

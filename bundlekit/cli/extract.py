@@ -8,6 +8,7 @@ import click
 
 from bundlekit import extraction
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 
 EXAMPLES = """\b
 Examples:
@@ -18,7 +19,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.argument("component", required=False)
 @click.option("--head", is_flag=True, help="The bytes that the signatures sign.")

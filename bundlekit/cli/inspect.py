@@ -9,6 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
 from bundlekit.report.inspection import lines
 
@@ -20,7 +21,7 @@ Exit codes: 0 the head could be read, 2 usage, 3 it could not.
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(bundle: Path, style: str) -> int:

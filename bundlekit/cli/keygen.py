@@ -8,6 +8,7 @@ from secrets import token_hex
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.trust import ALGORITHMS, keygen
 
 EXAMPLES = """\b
@@ -18,7 +19,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("directory", type=common.path_type)
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ecdsa-p384", show_default=True)
 def command(directory: Path, algorithm: str) -> int:

@@ -10,6 +10,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.matrix_graph import export_command, import_command
+from bundlekit.cli.verbs import Group
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 
@@ -34,7 +35,7 @@ trusting = click.option(
 formats = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
     """Look at an upgrade matrix before it ships: its table, its mistakes, what it changes."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.matrix.exchange import graph_of, matrix_of
 from bundlekit.matrix.graph import SCHEMES, load_graph, release_order, scheme_of, write_graph
 from bundlekit.matrix.toml_writer import matrix_to_toml
@@ -24,7 +25,7 @@ Exit codes: 0 exported, 1 a bundle is not vouched for, 2 usage, 3 a bundle or it
 """
 
 
-@click.command("import", epilog=IMPORT_EXAMPLES)
+@click.command("import", cls=Verb, epilog=IMPORT_EXAMPLES)
 @click.argument("graph", type=common.path_type, metavar="GRAPH.json")
 @click.option("--to", "version", metavar="VERSION", help="The release whose matrix to make (default: the newest).")
 @click.option("--scheme", type=click.Choice(SCHEMES), help="The version scheme (default: the first that fits).")
@@ -46,7 +47,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
     return 0
 
 
-@click.command("export", epilog=EXPORT_EXAMPLES)
+@click.command("export", cls=Verb, epilog=EXPORT_EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
 @click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,7 +26,7 @@ Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or n
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")

@@ -9,6 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @common.judging_options
 def command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.update.plan import PAIR, load_plan
 from bundlekit.update.rehearse import rehearse, simulated
 from bundlekit.update.table import LEGEND, render
@@ -25,7 +26,7 @@ Faults: {LEGEND}.
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("plan", type=common.path_type, required=False, metavar="[PLAN.toml]")
 @click.option(
     "--faults",

@@ -6,10 +6,11 @@ import json
 
 import click
 
+from bundlekit.cli.verbs import Verb
 from bundlekit.schemas import SCHEMAS, schema
 
 
-@click.command(epilog="Example: bundlekit schema report > report.schema.json")
+@click.command(cls=Verb, epilog="Example: bundlekit schema report > report.schema.json")
 @click.argument("name", type=click.Choice(sorted(SCHEMAS)))
 def command(name: str) -> int:
     """Print the JSON Schema of a file or an output (draft 2020-12)."""

@@ -10,6 +10,7 @@ import click
 
 from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Verb
 from bundlekit.errors import SigningError
 from bundlekit.pipeline import inspect
 from bundlekit.report.escape import escape
@@ -28,7 +29,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @common.signer_options
 @click.option("--attach", "attached", type=common.path_type, help="Add this signature (a detached CMS, DER).")

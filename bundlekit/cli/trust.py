@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.verbs import Group
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 from bundlekit.report.text import Line
@@ -28,7 +29,7 @@ Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cann
 """
 
 
-@click.group(invoke_without_command=True, epilog=EXAMPLES)
+@click.group(cls=Group, invoke_without_command=True, epilog=EXAMPLES)
 @click.option("--example", is_flag=True, help="Print a commented trust.toml.")
 @click.pass_context
 def command(context: click.Context, *, example: bool) -> int:

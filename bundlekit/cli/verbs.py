@@ -1,14 +1,36 @@
-"""A group of verbs, each in a module of its own that is loaded when the verb is used."""
+"""Verbs, and groups of them: each verb is in a module of its own that is loaded when it is used."""
 
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from typing import Any
 
 import click
 
 
-class Verbs(click.Group):
+class Verb(click.Command):
+    """A command that refuses an option given twice where only one can count.
+
+    Of two files with advisories the first would be left out without a word, and what it forbids with it.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as usual, but for the options that are there more than once."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one, times in Counter(given).items():
+            if isinstance(one, click.Option) and times > 1 and not (one.multiple or one.is_flag or one.count):
+                ctx.fail(f"{one.opts[0]} is given {times} times, and can be given once only")
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    """A group whose commands are of this kind."""
+
+    command_class = Verb
+
+
+class Verbs(Group):
     """Loads the module of a verb when the verb is used: nobody pays for the imports of the others.
 
     ``verbs`` are the verbs and their first lines, so that ``--help`` need not load them; ``package`` is where

@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import jsonschema
 import pytest
 
 from bundlekit import pipeline
 from bundlekit.cli import VERBS, command
+from bundlekit.cli.verbs import Group, Verb
 from bundlekit.schemas import SCHEMAS, schema
 
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
@@ -360,6 +362,26 @@ def test_openssl_verifies_what_is_extracted(cli, desk):
 
 def openssl(*args):
     subprocess.run(["openssl", "cms", args[0], "-binary", *args[1:]], check=True, capture_output=True)
+
+
+def test_an_option_of_which_only_one_can_count_is_not_given_twice(cli, desk):
+    result = cli("check", "update.bin", *TRUST, "--advisories", "one", "--advisories", "two")
+    assert (result.code, result.out) == (2, "")
+    assert "--advisories is given 2 times, and can be given once only" in result.err
+    assert cli("check", "update.bin", *TRUST, "-o", "a", "--output=b").code == 2
+    assert cli("check", "update.bin", *TRUST, *TRUST, "-q", "-q", "--from", "5.30.02", "--from", "5.30.01").code == 1
+
+
+def test_every_command_is_a_verb_or_a_group_of_verbs():
+    def commands(group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            yield found
+            if isinstance(found, click.Group):
+                yield from commands(found)
+
+    assert not [one.name for one in commands(command) if not isinstance(one, Verb | Group)]
 
 
 def test_extract_without_trust_says_so(cli, desk):

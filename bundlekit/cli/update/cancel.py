@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 from bundlekit.errors import BundlekitError
 from bundlekit.update.cancel import CancelRequest
 from bundlekit.update.lock import at_work
 
 
-@click.command(epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel.")
+@click.command(
+    cls=Verb, epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel."
+)
 @shared.pair_option
 @shared.state_dir_option
 def command(pair: str, state_dir: Path) -> int:

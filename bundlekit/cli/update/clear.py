@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 from bundlekit.update.executor import Refused
 
 EXAMPLES = """\b
@@ -16,7 +17,7 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.by_option
 @click.option("--reason", required=True, metavar="TEXT", callback=lambda _, __, text: shared.said(text), help="Why.")

@@ -10,6 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import view
+from bundlekit.cli.verbs import Verb
 from bundlekit.update.casefile import export, public
 from bundlekit.update.records import Ended
 
@@ -24,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @click.option("--follow", is_flag=True, help="Go on showing what is added, until the run ends.")
 @click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a case file instead.")

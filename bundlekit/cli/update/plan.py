@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
 from bundlekit.update.bundle import verified
 from bundlekit.update.executor import refusal
@@ -22,7 +23,7 @@ Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on ho
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.bundle_argument
 @shared.plan_option
 @shared.state_option

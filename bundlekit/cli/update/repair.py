@@ -9,13 +9,14 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 
 EXAMPLES = f"""\b
 Example: bundlekit update repair --pair imager-0042 --trust root.pem
 {shared.CODES}"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.file_option
 @shared.running_options

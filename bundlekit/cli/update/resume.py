@@ -10,6 +10,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +22,7 @@ Examples:
 {shared.CODES}"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
 @shared.file_option
 @shared.window_options

@@ -9,6 +9,7 @@ import msgspec
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 from bundlekit.update.observe import observe
 from bundlekit.update.slotfolder import read_pair
 
@@ -20,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.plan_option
 @click.option(
     "--appliance", type=common.path_type, metavar="STATE.json", help="An older state, to be brought up to date."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
 from bundlekit.update.records import JournalDamagedError, StateFolderError
 from bundlekit.update.sqlite import NAME_ANOTHER, has_private_folder
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
 @shared.state_dir_option
 @shared.json_option
