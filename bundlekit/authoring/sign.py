@@ -38,25 +38,32 @@ if TYPE_CHECKING:
 
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.trust import Purpose
 
 
 class Signer(Frozen, frozen=True, kw_only=True):
     """A private key, and its certificate with those above it up to, without, the root.
 
-    Without certificates the key has to be pinned by those who check.
+    Without certificates the key has to be pinned by those who check. ``purpose`` is what they want certificates for.
     """
 
     key: Any
     certificates: tuple[Any, ...] = ()
     pss: bool = False
+    purpose: Purpose = "code-signing"
 
     def sign(self, head: bytes) -> bytes:
         """One DER SignedData over ``head``."""
-        return sign_head(head, self.key, self.certificates, pss=self.pss)
+        return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)
 
 
 def load_signers(
-    keys: Sequence[Path], certificates: Sequence[Path], *, ask: Callable[[Path], bytes], pss: bool = False
+    keys: Sequence[Path],
+    certificates: Sequence[Path],
+    *,
+    ask: Callable[[Path], bytes],
+    pss: bool = False,
+    purpose: Purpose = "code-signing",
 ) -> tuple[Signer, ...]:
     """Load keys and certificate files and find out which belong together; ``ask`` is for passphrases.
 
@@ -69,7 +76,7 @@ def load_signers(
         chain = next((chain for chain in chains if belongs(key, chain[1][0])), None)
         if chain:
             chains.remove(chain)
-        signers.append(Signer(key=key, certificates=chain[1] if chain else (), pss=pss))
+        signers.append(Signer(key=key, certificates=chain[1] if chain else (), pss=pss, purpose=purpose))
     if chains:
         raise SigningError(f"{chains[0][0]}: none of the given keys belongs to this certificate")
     return tuple(signers)
@@ -83,10 +90,12 @@ def sign(path: Path, signer: Signer, *, at: dt.datetime, replace: int | None = N
     """
     with _locked(path):
         bundle = read_for_signing(path, at=at)
-        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at, replace)
+        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at, replace, signer.purpose)
 
 
-def attach(path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
+def attach(
+    path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = None, purpose: Purpose = "code-signing"
+) -> SignatureEvidence:
     """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``.
 
     SigningError as for `sign`, and if it is not a signature over the head of this bundle.
@@ -97,7 +106,7 @@ def attach(path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = No
         "-in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your certificate and key."
     )
     with _locked(path):
-        return _add(path, read_for_signing(path, at=at), blob, at, replace, how=how)
+        return _add(path, read_for_signing(path, at=at), blob, at, replace, purpose, how=how)
 
 
 def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
@@ -134,7 +143,7 @@ def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
 
 
 def _add(
-    path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None, *, how: str = ""
+    path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None, purpose: Purpose, *, how: str = ""
 ) -> SignatureEvidence:
     assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
     blobs = list(bundle.signatures or ())
@@ -153,7 +162,7 @@ def _add(
             f"{path}: nothing was added, and the bundle is as it was: {problem.message}",
             next_step=how if problem.rule in ABOUT_THE_BLOB else "",
         )
-    if fault := signer_fault(blob, at):
+    if fault := signer_fault(blob, at, purpose):
         raise SigningError(f"{path}: the signature is not added, for nobody would accept it: {fault}")
     for other in judged:
         if other.problems:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Group
 from bundlekit.report.escape import escape
+
+if TYPE_CHECKING:
+    from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
 Examples:
@@ -35,6 +39,7 @@ def build(
     keys: tuple[Path, ...],
     *,
     pss: bool,
+    purpose: Purpose,
     example: bool,
 ) -> int:
     """Make and sign an advisories file. Its serial must be higher than that of the one before."""
@@ -48,7 +53,7 @@ def build(
     if source is None or output is None:
         raise click.UsageError("ADVISORY.toml and --output are needed (or --example)")
     made = advisory.load(source)
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     advisory.build(made, output, signers)
     common.say_who_signs_alone(keys, signers)
     click.echo(f"{output}: advisories for {escape(made.product)}, serial {made.serial}, until {made.until}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from bundlekit.cli.verbs import Verb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.report.escape import escape
+
+if TYPE_CHECKING:
+    from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
 Examples:
@@ -47,6 +51,7 @@ def command(
     example: str | None,
     *,
     pss: bool,
+    purpose: Purpose,
     quiet: bool,
 ) -> int:
     """Build an update.bin from a SPEC.toml, and sign it if keys are given.
@@ -63,7 +68,7 @@ def command(
         raise click.UsageError("SPEC.toml and --output are needed (or --example)")
     if certs and not keys:
         raise click.UsageError("--cert without --key: there is nothing to sign with")
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     draft = load(spec)
     common.clean_up_when_terminated()
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)

@@ -23,6 +23,7 @@ from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
+from bundlekit.trust.certificates import PURPOSES
 from bundlekit.trust.store import SUFFIXES
 
 if TYPE_CHECKING:
@@ -191,6 +192,13 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="The certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
         ),
         click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
+        click.option(
+            "--purpose",
+            type=click.Choice(list(PURPOSES)),
+            default="code-signing",
+            show_default=True,
+            help="What certificates are for, in the trust.toml that will judge the signature.",
+        ),
     ]
     for option in reversed(options):
         function = option(function)

@@ -18,6 +18,7 @@ from bundlekit.report.text import describe
 
 if TYPE_CHECKING:
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
 Examples:
@@ -44,6 +45,7 @@ def command(
     removed: int | None,
     *,
     pss: bool,
+    purpose: Purpose,
 ) -> int:
     """Sign a bundle in place, or attach a signature made elsewhere; shows what is signed, and by whom it was.
 
@@ -54,7 +56,7 @@ def command(
         raise click.UsageError("exactly one of --key, --attach and --remove is needed")
     if replace is not None and (removed is not None or len(keys) > 1):
         raise click.UsageError("--replace goes with one --key, or with --attach")
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss)
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     _show(bundle)
     now = common.now()
     if removed is not None:
@@ -71,7 +73,7 @@ def command(
                 next_step="Sign with `-outform DER`, or convert it: "
                 f"`openssl cms -cmsout -inform PEM -in {name} -outform DER -out {der}`.",
             )
-        _say("signed by", attach(bundle, blob, at=now, replace=replace))
+        _say("signed by", attach(bundle, blob, at=now, replace=replace, purpose=purpose))
     for key, signer in zip(keys, signers, strict=True):
         _say("signed by", sign(bundle, signer, at=now, replace=replace))
         common.say_who_signs_alone([key], [signer])

@@ -107,7 +107,8 @@ def signer_refusals(signer: Certificate, purpose: str) -> Iterator[Refusal]:
     if not _serves(signer.purposes, purpose):
         msg = (
             f"The signer's certificate {signer.name} is not for {purpose}. "
-            f"Have one issued with that extended key usage, or name another purpose in trust."
+            "Have one issued with that extended key usage, or say what it is for: as `purpose` in a trust.toml, and as "
+            "--purpose where it signs."
         )
         yield Refusal("wrong-purpose", msg, signer.der, purpose=purpose)
 

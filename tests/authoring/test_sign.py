@@ -6,13 +6,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bundlekit import load_trust, pipeline
 from bundlekit.authoring import sign as signing
 from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.errors import SigningError
+from bundlekit.source import BytesSource
 from bundlekit.trust import keygen
 from fixtures import by_hand
+from fixtures.make_keys import KEYS
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 
@@ -191,6 +194,23 @@ def test_what_is_not_there_is_neither_replaced_nor_removed(bundle, keys, index):
     words = f"there is no signature {index}; the bundle has 1, counted from 0"
     refused(bundle, lambda: remove(bundle, index, at=NOW), words)
     refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW, replace=index), words)
+
+
+def test_a_certificate_for_another_purpose_signs_where_that_is_said(bundle, keys, tmp_path):
+    """As RAUC's users have them: certificates for e-mail."""
+    mail = load_signers([KEYS / "mail.key"], [KEYS / "mail.pem"], ask=lambda path: b"", purpose="email-protection")[0]
+    refused(bundle, lambda: sign(bundle, replace(mail, purpose="code-signing"), at=NOW), "is not for code-signing")
+    sign(bundle, mail, at=NOW)
+    (blob,) = pipeline.reader.read(BytesSource(bundle.read_bytes())).signatures
+    remove(bundle, 0, at=NOW)
+    refused(bundle, lambda: attach(bundle, blob, at=NOW), "not for code-signing")
+    attach(bundle, blob, at=NOW, purpose="email-protection")
+    trust = tmp_path / "trust.toml"
+    trust.write_text(
+        'trust = 1\nallow-test-keys = true\npurpose = "email-protection"\n'
+        f'[signers.mail]\nrole = "production"\nanchor = "{KEYS}/trust/root.pem"\n'
+    )
+    assert pipeline.check(bundle, trust=load_trust([trust]), at=NOW).verdict == "accept"
 
 
 def test_no_signature_is_added_beside_one_that_is_wrong(bundle, keys):
