@@ -3,8 +3,8 @@
 1. open the source, once
 2. layout: read head and signature area
 3. trust: verify the signatures over the raw bytes of the head
-4. integrity: measure the payload, unless the question is about the head only, or nobody trusted vouches
-   for the head (work on hostile files goes head first)
+4. integrity: measure the payload, unless the question is about the head only, or trust was given and nobody
+   trusted vouches for the head (work on hostile files goes head first); --full measures it all the same
 5. matrix: decide for each installed state that was asked about
 6. checks: apply the rules to what is there; evidence that is absent makes a rule *not run*
 7. report

@@ -62,6 +62,7 @@ id       = "offline-530"              # one version, an edge: it goes before the
 versions = "5.30.02"
 method   = "offline"
 minutes  = 140
+# reversible = false                  # decisions then say that there is no way back
 tested   = "QA-8813"
 
 [[stop]]                              # these have to go there first

@@ -75,13 +75,17 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
                 next=_shortened(answer.next) if isinstance(answer, Partly) else "",
             )
         )
-    refusing = ("error", "warning") if case.question.strict else ("error",)
     verdict: Verdict = "accept"
-    if any(finding.severity in refusing and not finding.waived for finding in findings):
+    if any(refuses(finding, strict=case.question.strict) for finding in findings):
         verdict = "refuse"
     elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
     return Judgement(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))
+
+
+def refuses(finding: Finding, *, strict: bool) -> bool:
+    """Whether a bundle is refused for a finding: an error, and if it is strict a warning that is not waived."""
+    return not finding.waived and (finding.severity == "error" or (strict and finding.severity == "warning"))
 
 
 def _waived(rule: Rule, case: Case) -> str:

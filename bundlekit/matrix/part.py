@@ -281,7 +281,8 @@ def _ruled(
 def _moves(ruled: Callable[..., Ruling], installed: Version, target: Version, entry: Source | None = None) -> Ruling:
     """Nothing was said against it; an older version has come this far only because the policy allows it."""
     offline = ", offline" if entry is not None and entry.method == "offline" else ""
-    goes = f"{installed} can be updated to {target}{offline}."
+    one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""
+    goes = f"{installed} can be updated to {target}{offline}.{one_way}"
     if installed < target:
         return ruled("upgrade", goes, "", entry)
     return ruled("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")

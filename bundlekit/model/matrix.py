@@ -82,7 +82,8 @@ class Source(Entry, frozen=True, kw_only=True):
 
     ``except`` are releases denied within the range; ``unlisted`` lets a range reach versions that the matrix
     does not list; ``by_release`` compares an installed pre-release by its release number (1.8.0-beta.1 as
-    1.8.0); ``keys`` are key names the source must already trust; ``tested`` names the test record.
+    1.8.0); ``keys`` are key names the source must already trust; ``tested`` names the test record. Where an
+    update is not ``reversible``, the decision that allows it says so.
     """
 
     versions: RangeText

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import bundlekit
+from bundlekit import checks
 from bundlekit.integrity import coverage
 from bundlekit.model.manifest import labelled
 from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
@@ -100,8 +101,8 @@ def summary(question: Question, judgement: Judgement) -> str:
 
 
 def refusing(question: Question, judgement: Judgement) -> list[Finding]:
-    """The findings that refuse: errors, and under ``strict`` whatever else is not waived."""
-    return [f for f in judgement.findings if (f.severity == "error" or question.strict) and not f.waived]
+    """The findings that refuse."""
+    return [finding for finding in judgement.findings if checks.refuses(finding, strict=question.strict)]
 
 
 def release_of(manifest: Manifest) -> Release:

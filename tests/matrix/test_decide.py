@@ -200,6 +200,16 @@ def test_pre_releases_can_be_compared_by_their_release_number():
     assert decide_from(bundle, "1.6.9").kind == "unsupported-source"
 
 
+def test_of_an_update_that_cannot_be_reverted_the_decision_says_so():
+    source = {"id": "r", "versions": "*", "method": "offline"}
+    for reversible, says in (
+        (True, "5.40.00, offline."),
+        (False, "5.40.00, offline. Once there, it cannot be reverted."),
+    ):
+        decision = decide_from(manifest({"from": [source | {"reversible": reversible}]}), "5.30.02")
+        assert decision.whole.message == f"5.30.02 can be updated to {says}"
+
+
 STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "age", "at-least": "3 h"}}]}
 
 

@@ -1,4 +1,4 @@
-"""Rows 38-54, 64-76 and 83 of HOSTILE.md: signatures, chains, demands and lists that must not be taken.
+"""Signatures, chains, demands and lists that must not be taken: rows 38-54, 64-76 and 83 (see fixtures/hostile.py).
 
 Each case is a whole bundle, judged by the pipeline, refused by its named rule in its own words; the good ones
 of those rows are accepted. Keys, certificates and lists are made here when they are needed. Signatures are
@@ -349,7 +349,7 @@ CASES = {
     "expired bundle": case([83], "bundle-expired", "until 2026-11-23", ANNA, store=("", ""), expires="2026-11-23"),
     "too old": case([83], "too-old", "days ago", ANNA, store=('max-age = "30 days"', ""), released="2026-10-01"),
 }
-"""The name, the rows of HOSTILE.md, the rule that has to object, and words of its message."""
+"""The name, the rows of the survey, the rule that has to object, and words of its message."""
 
 EXPLAINED = {
     54: "Attributes unsorted: a SET OF in DER has one order, and the reader encodes again and compares; test_cms.",
