@@ -52,6 +52,30 @@ def test_a_bundle_may_want_a_newer_bundlekit(tool, verdict):
     assert rule.because.startswith("the bundle wants bundlekit 99.0 or later") is (tool == "99.0")
 
 
+BEYOND_VERSIONS = {"wrong-product", "wrong-model", "on-hold", "update-pending", "counter-too-low", "loses-fix"}
+
+
+def test_what_a_version_alone_leaves_open_has_not_passed():
+    def outcomes(**ask):
+        report = forge.judge(GOOD, forge.Ask(**ask))
+        assert report.verdict == "accept"
+        return {one.rule: one for one in report.rules}, report.decisions
+
+    rules, (decision,) = outcomes(sources=("5.30.02",))
+    assert set(decision.left_open) >= BEYOND_VERSIONS
+    assert {name for name, one in rules.items() if one.next.endswith("(--appliance).")} == set(decision.left_open)
+    assert all((rules[name].outcome, rules[name].needed) == ("not-run", False) for name in decision.left_open)
+    assert rules["downgrade"].outcome == rules["unsupported-source"].outcome == "passed"
+
+    rules, (decision,) = outcomes(appliance=forge.STATE)
+    assert all((rules[name].outcome, rules[name].needed) == ("passed", True) for name in BEYOND_VERSIONS)
+
+    rules, _ = outcomes(appliance=forge.STATE, sources=("5.30.02",))
+    for name in BEYOND_VERSIONS:
+        assert (rules[name].outcome, rules[name].needed) == ("passed", True)
+        assert rules[name].because.startswith("some decisions leave it open")
+
+
 def test_preflight_reads_nothing_of_the_payload():
     source = Counting(GOOD)
     report = bundlekit.preflight(source, trust=forge.trust(), at=AT)

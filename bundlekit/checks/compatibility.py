@@ -5,12 +5,13 @@ The decisions are made by ``bundlekit.matrix``; a rule here only says what a dec
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Answer, Case, Rule, rule
-from bundlekit.model.finding import Fault, NotRun
+from bundlekit.model.finding import Fault, NotRun, Partly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +30,16 @@ def _asked(question: Question) -> bool:
     return question.asks_who
 
 
-def _rule(*, cause: Cause, remedy: str) -> Callable[[RuleFunction], Rule]:
-    return rule("compatibility", cause=cause, remedy=remedy, see="matrix", needed=_asked)
+def _of_a_pair(question: Question) -> bool:
+    return bool(question.appliances)
+
+
+def _rule(*, cause: Cause, remedy: str, needed: Callable[[Question], bool] = _asked) -> Callable[[RuleFunction], Rule]:
+    return rule("compatibility", cause=cause, remedy=remedy, see="matrix", needed=needed)
+
+
+_pair_rule = partial(_rule, needed=_of_a_pair)
+"""Rules about what a mere version may leave open: not needed where only versions are asked about."""
 
 
 def _not_asked(case: Case) -> NotRun | None:
@@ -41,13 +50,19 @@ def _not_asked(case: Case) -> NotRun | None:
     return None
 
 
-def _refused(case: Case, kind: DecisionKind) -> Answer:
-    """A fault for each ruling of that kind which refuses."""
+def _refused(case: Case, kind: DecisionKind) -> Answer | Partly:
+    """A fault for each ruling of that kind which refuses; without one it may have been left open."""
     if unasked := _not_asked(case):
         return unasked
     found = [
         (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
     ]
+    open_ = [one for one in case.decisions if kind in one.left_open]
+    if open_ and not found:
+        if not _of_a_pair(case.question) and len(open_) == len(case.decisions):
+            because = "of a version alone this cannot be judged"
+            return NotRun(because=because, next="Give the state of the pair (--appliance).")
+        return Partly(faults=(), because="some decisions leave it open; their not-judged says what it depends on")
     own = _own_entries(case) if found else frozenset()
     return [
         Fault(
@@ -81,32 +96,32 @@ def _own_entries(case: Case) -> frozenset[str]:
     return frozenset(one.id for one in chain(*entries, matrix.works_together, matrix.skews))
 
 
-@_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
-def wrong_product(case: Case) -> Answer:
+@_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
+def wrong_product(case: Case) -> Answer | Partly:
     """The bundle is for another product than the one that is installed."""
     return _refused(case, "wrong-product")
 
 
-@_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
-def wrong_model(case: Case) -> Answer:
+@_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
+def wrong_model(case: Case) -> Answer | Partly:
     """The bundle is for other hardware models than the one that is installed."""
     return _refused(case, "wrong-model")
 
 
-@_rule(cause="on-hold", remedy="Clear the fault that put the pair on hold, then the hold.")
-def on_hold(case: Case) -> Answer:
+@_pair_rule(cause="on-hold", remedy="Clear the fault that put the pair on hold, then the hold.")
+def on_hold(case: Case) -> Answer | Partly:
     """The pair is on hold after a failed update: no further update until the fault is cleared."""
     return _refused(case, "on-hold")
 
 
-@_rule(cause="on-hold", remedy="Let the update that is under way come to its end first.")
-def update_pending(case: Case) -> Answer:
+@_pair_rule(cause="on-hold", remedy="Let the update that is under way come to its end first.")
+def update_pending(case: Case) -> Answer | Partly:
     """Another update of the pair is under way."""
     return _refused(case, "update-pending")
 
 
 @_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
-def reimage_only(case: Case) -> Answer:
+def reimage_only(case: Case) -> Answer | Partly:
     """The bundle is made for re-imaging, and is never accepted as an update."""
     return _refused(case, "reimage-only")
 
@@ -118,7 +133,7 @@ def reimage_only(case: Case) -> Answer:
     see="matrix",
     needed=lambda question: question.asks_who or question.advice is not None,
 )
-def withdrawn(case: Case) -> Answer:
+def withdrawn(case: Case) -> Answer | Partly:
     """The release was withdrawn: nobody should go to it any more.
 
     An advisory says so of the bundle as such, whether or not an installed version is asked about.
@@ -134,7 +149,7 @@ def withdrawn(case: Case) -> Answer:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")
-def unreadable_version(case: Case) -> Answer:
+def unreadable_version(case: Case) -> Answer | Partly:
     """The installed version is not a version in the scheme that the bundle declares.
 
     It is refused rather than guessed at: versions that are read wrongly compare wrongly.
@@ -143,7 +158,7 @@ def unreadable_version(case: Case) -> Answer:
 
 
 @_rule(cause="not-newer", remedy=REIMAGE)
-def downgrade(case: Case) -> Answer:
+def downgrade(case: Case) -> Answer | Partly:
     """A later version than the bundle's is installed.
 
     Going back to an earlier version means re-imaging the appliance.
@@ -152,19 +167,19 @@ def downgrade(case: Case) -> Answer:
 
 
 @_rule(cause="not-newer", remedy="Nothing needs to be done; to install it afresh, re-image the appliance.")
-def same_version(case: Case) -> Answer:
+def same_version(case: Case) -> Answer | Partly:
     """The version that the bundle would install is installed already."""
     return _refused(case, "same-version")
 
 
 @_rule(cause="not-newer", remedy="Ask the vendor which of the two builds is meant for you.")
-def same_version_other_build(case: Case) -> Answer:
+def same_version_other_build(case: Case) -> Answer | Partly:
     """Another build of the same version is installed; which of the two is newer cannot be told."""
     return _refused(case, "same-version-other-build")
 
 
-@_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
-def counter_too_low(case: Case) -> Answer:
+@_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
+def counter_too_low(case: Case) -> Answer | Partly:
     """The pair demands a higher security counter than the bundle has.
 
     The counter is raised when a release closes a security hole, so that the hole cannot be brought back with
@@ -173,8 +188,8 @@ def counter_too_low(case: Case) -> Answer:
     return _refused(case, "counter-too-low")
 
 
-@_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
-def back_in_time(case: Case) -> Answer:
+@_pair_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
+def back_in_time(case: Case) -> Answer | Partly:
     """The installed version was released after the bundle, although its number is lower.
 
     It may have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
@@ -183,67 +198,67 @@ def back_in_time(case: Case) -> Answer:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
-def unknown_version(case: Case) -> Answer:
+def unknown_version(case: Case) -> Answer | Partly:
     """The installed version is not among the releases that the bundle's matrix knows. Unknown is not allowed."""
     return _refused(case, "unknown-version")
 
 
 @_rule(cause="unsupported-source", remedy="Re-image the appliance.")
-def dead_end(case: Case) -> Answer:
+def dead_end(case: Case) -> Answer | Partly:
     """No update leads out of the installed version; only re-imaging does."""
     return _refused(case, "dead-end")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def blocked(case: Case) -> Answer:
+def blocked(case: Case) -> Answer | Partly:
     """The update from the installed version into this release is blocked, for the reason in the message."""
     return _refused(case, "blocked")
 
 
-@_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def needs_stop(case: Case) -> Answer:
+@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def needs_stop(case: Case) -> Answer | Partly:
     """The installed version has to be updated to another release first; the message says which and why."""
     return _refused(case, "needs-stop")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def unsupported_source(case: Case) -> Answer:
+def unsupported_source(case: Case) -> Answer | Partly:
     """The bundle does not support an update from the installed version."""
     return _refused(case, "unsupported-source")
 
 
-@_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def cannot_verify(case: Case) -> Answer:
+@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def cannot_verify(case: Case) -> Answer | Partly:
     """The installed version trusts none of the keys that the update needs, so it would refuse the bundle."""
     return _refused(case, "cannot-verify")
 
 
-@_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
-def risk(case: Case) -> Answer:
+@_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
+def risk(case: Case) -> Answer | Partly:
     """A danger that the matrix names applies to this appliance, or cannot be excluded."""
     return _refused(case, "risk")
 
 
-@_rule(cause="not-newer", remedy="Get a release that includes the fix.")
-def loses_fix(case: Case) -> Answer:
+@_pair_rule(cause="not-newer", remedy="Get a release that includes the fix.")
+def loses_fix(case: Case) -> Answer | Partly:
     """A fix that is installed is not in the bundle, so the update would lose it."""
     return _refused(case, "loses-fix")
 
 
-@_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def incompatible(case: Case) -> Answer:
+@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
+def incompatible(case: Case) -> Answer | Partly:
     """The versions of components that would be installed together do not work together."""
     return _refused(case, "incompatible")
 
 
-@_rule(cause="requirements", remedy="Make the appliance meet the requirement, then judge again.")
-def requirement_not_met(case: Case) -> Answer:
+@_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then judge again.")
+def requirement_not_met(case: Case) -> Answer | Partly:
     """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
     return _refused(case, "requirement-not-met")
 
 
 @_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
-def undecided(case: Case) -> Answer:
+def undecided(case: Case) -> Answer | Partly:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
     unknown = [
         (f"{decision.pair}: " if decision.pair and len(case.decisions) > 1 else "", ruling)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import click
 
 import bundlekit
+from bundlekit.cli import streams
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
@@ -50,6 +50,11 @@ def command() -> None:
 
 def run(args: list[str] | None = None) -> int:
     """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*."""
+    with streams.patient():
+        return _run(args)
+
+
+def _run(args: list[str] | None) -> int:
     try:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
         if sys.stdout:  # what cannot be written must not come up after the exit code is settled
@@ -65,13 +70,10 @@ def run(args: list[str] | None = None) -> int:
         if error.next_step:
             click.echo(f"next: {escape(error.next_step)}", err=True)
         return 3
-    except BrokenPipeError:
-        _discard_output()
-        return 3
     except OSError as error:  # a disk that is full, a name that is a folder: the world, not a mistake in here
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise
-        _discard_output()
+        streams.discard(sys.stdout)
         click.echo(f"bundlekit: {escape(str(error.filename or 'the output'))}: {error.strerror}", err=True)
         return 3
     except Exception as error:
@@ -83,9 +85,3 @@ def run(args: list[str] | None = None) -> int:
         click.echo("next: run again with BUNDLEKIT_DEBUG=1 for the traceback", err=True)
         return 70
     return code if isinstance(code, int) else 0
-
-
-def _discard_output() -> None:
-    """Whoever reads our output takes no more; a second error while Python flushes it at exit would be noise."""
-    with contextlib.suppress(AttributeError, OSError):  # there is none, or it is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.appliance import Appliance
-    from bundlekit.model.decision import Acceptance, Policy
+    from bundlekit.model.decision import Acceptance, DecisionKind, Policy
     from bundlekit.model.manifest import Component
     from bundlekit.model.matrix import Condition, Entry
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Case:
     """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
 
-    ``not_judged`` collects what could not be asked of a mere version, ``accepted`` the risks that the policy
-    accepts and that came up, by id.
+    ``not_judged`` collects what could not be asked of a mere version, ``left_open`` the kinds of decision that
+    could come of it, and ``accepted`` the risks that the policy accepts and that came up, by id.
     """
 
     def __init__(
@@ -32,7 +32,13 @@ class Case:
         self.appliance = appliance
         self.signers = signers
         self.not_judged: list[str] = []
+        self.left_open: list[DecisionKind] = []
         self.accepted: dict[str, Acceptance] = {}
+
+    def leave_open(self, what: str, *kinds: DecisionKind) -> None:
+        """Say that something is not judged, and what kinds of decision could come of it."""
+        self.not_judged.append(what)
+        self.left_open.extend(kinds)
 
     def holds(self, condition: Condition) -> bool | None:
         """Whether a condition holds on the appliance; None if that cannot be known."""

@@ -118,7 +118,7 @@ def decide_from(
         )
         for name in models
     ]
-    case.not_judged.extend(whole.beyond_versions(case))
+    whole.leave_open_beyond_versions(case)
     return _decision(case, parts)
 
 
@@ -209,4 +209,5 @@ def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftove
         leftovers=tuple(leftovers),
         accepted=tuple(case.accepted.values()),
         not_judged=tuple(dict.fromkeys(case.not_judged)),
+        left_open=tuple(dict.fromkeys(case.left_open)),
     )

@@ -96,10 +96,10 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
     ruled = partial(_ruled, part, own.text)
     doubts: list[Ruling] = []
 
-    def doubt(unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
+    def doubt(kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
         # Asked about a mere version, we say what was left open; of an appliance, it has to be known.
         if case.appliance is None:
-            case.not_judged.append(unknown)
+            case.leave_open(unknown, kind)
         else:
             doubts.append(ruled("undecided", message, remedy, entry))
 
@@ -109,6 +109,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
 
     if part.released is None and source is not None and not is_known and not is_edge:  # 9
         doubt(
+            "back-in-time",
             f"whether {part.version} was released after the bundle",
             f"It is not known when {part.version} was released, so that may have been after the bundle.",
             "Give the release date of the installed version in the appliance state.",
@@ -154,6 +155,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         elif needed is None:
             because, remedy = case.unknown(condition)
             doubt(
+                "needs-stop",
                 f"the stop {stop.entry.id}, for where {in_words(condition)}",
                 f"{stop.via} has to come first where {in_words(condition)}, and {because}.",
                 f"{remedy} Or update to {stop.via} first.",
@@ -190,6 +192,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
     if trusted is None:
         if keys:
             doubt(
+                "cannot-verify",
                 f"whether {part.version} trusts {keys}",
                 f"It is not known whether {part.version} trusts {keys}, with which the bundle is signed.",
                 "Give the trusted keys in the appliance state.",
@@ -203,7 +206,8 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             source.entry,
         )
     elif case.signers is None:
-        case.not_judged.append(f"whether {part.version} trusts a key that signs the bundle (a trust.toml names them)")
+        open_ = f"whether {part.version} trusts a key that signs the bundle (a trust.toml names them)"
+        case.leave_open(open_, "cannot-verify")
     elif trusted.isdisjoint(case.signers):
         return ruled(
             "cannot-verify",
@@ -237,6 +241,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
         because, advice = case.unknown(risk.entry.when)
         doubt(
+            "risk",
             f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
             f"{danger}, and {because}.{reason}",
             f"{advice} Or accept the risk {risk.entry.id} by name.",

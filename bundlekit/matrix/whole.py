@@ -107,22 +107,22 @@ def rule_pair_again(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -
     yield from _requirements(case, appliance)  # 20
 
 
-def beyond_versions(case: Case) -> Iterator[str]:
-    """What would have been asked of an appliance, and cannot be asked of a mere version."""
-    yield "product and model"
-    yield "holds and pending updates"
-    yield "the security counter"
-    yield "fixes that get lost"
+def leave_open_beyond_versions(case: Case) -> None:
+    """Say what would have been asked of an appliance, and cannot be asked of a mere version."""
+    case.leave_open("product and model", "wrong-product", "wrong-model")
+    case.leave_open("holds and pending updates", "on-hold", "update-pending")
+    case.leave_open("the security counter", "counter-too-low")
+    case.leave_open("fixes that get lost", "loses-fix")
     for name in case.matrix.carried:
         if name != case.matrix.lead:
-            yield f"the installed {name}"
+            case.leave_open(f"the installed {name}", "incompatible")
     requirements = case.manifest.requirements
     if requirements.tool is not None:
-        yield f"the requirement of tool {requirements.tool}"
+        case.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
     for place in requirements.free:
-        yield f"the requirement of free space for {place}"
+        case.leave_open(f"the requirement of free space for {place}", "requirement-not-met")
     for condition in requirements.facts:
-        yield f"the requirement that {in_words(condition)}"
+        case.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
 
 
 def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:

@@ -161,8 +161,9 @@ class Decision(Frozen, frozen=True, kw_only=True):
 
     ``pair`` is the name of the pair that it is for; empty where only a version was asked about.
     ``rulings`` has one for each member and shared component, and one more for each fault of the pair as
-    such; ``whole`` is the one that decides. ``not_judged`` lists what the question left open, ``accepted`` the
-    risks that were accepted, with their digests, ``leftovers`` the states that a failure can leave.
+    such; ``whole`` is the one that decides. ``not_judged`` lists what the question left open, and ``left_open``
+    what kinds of decision could still come of that; ``accepted`` the risks that were accepted, with their
+    digests, ``leftovers`` the states that a failure can leave.
     """
 
     product: str
@@ -173,6 +174,7 @@ class Decision(Frozen, frozen=True, kw_only=True):
     leftovers: tuple[Leftover, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
     not_judged: tuple[str, ...] = ()
+    left_open: tuple[DecisionKind, ...] = ()
 
     def about(self, ruling: Ruling, *, several: bool) -> str:
         """What one of the rulings is about: the part, and where there are ``several`` decisions whose."""

@@ -61,7 +61,7 @@ class Partly(Frozen, frozen=True, kw_only=True):
 
     faults: tuple[Fault, ...]
     because: str
-    next: str
+    next: str = ""
 
 
 class Finding(Frozen, frozen=True, kw_only=True):

@@ -204,9 +204,12 @@ def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
 
 
 def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
-    """What rules could not see, though they were applied and had no word against the bundle."""
+    """What rules could not see, though they were applied and had no word against the bundle.
+
+    What a decision leaves open is said with the decision.
+    """
     for rule in rules:
-        if rule.because and rule.outcome != "not-run":
+        if rule.because and rule.next and rule.outcome != "not-run":
             yield Line(f"  not judged {rule.because}", "doubtful")
             yield Line(f"             next: {rule.next}")
 

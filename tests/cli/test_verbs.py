@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -473,6 +474,27 @@ def test_a_reader_that_goes_away_is_no_error(desk):
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("check update.bin --trust keys/root.pem", 0),
+        ("check update.bin", 3),
+        ("check damaged.bin --trust keys/root.pem --format json", 1),
+        ("inspect update.bin", 0),
+        ("build SPEC.toml -o new.bin", 0),
+        ("sign update.bin --remove 0", 0),
+    ],
+)
+def test_who_reads_the_output_changes_nothing_of_the_exit_code(desk, words, code):
+    shutil.copy("update.bin", "damaged.bin")
+    damage("damaged.bin", Path("update.bin").stat().st_size - 1_000_000)
+    there, gone = os.pipe()
+    os.close(there)
+    done = subprocess.run([sys.executable, "-m", "bundlekit", *words.split()], stdout=gone, stderr=gone, check=False)
+    os.close(gone)
+    assert done.returncode == code
 
 
 def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
