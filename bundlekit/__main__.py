@@ -10,9 +10,12 @@ def main() -> None:
     """Run the command line and exit (``bundlekit explain exit-codes``)."""
     # Modules are no garbage, and looking for some after every 700 new objects slows each import down.
     gc.set_threshold(100_000)
-    from bundlekit.cli import run
+    try:
+        from bundlekit.cli import run
 
-    code = run()
+        code = run()
+    except KeyboardInterrupt:  # while modules are loaded; later, whoever is interrupted says so
+        code = 130
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError):  # closed, or nobody reads any more: that has been told
             stream.flush()

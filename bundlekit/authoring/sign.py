@@ -103,7 +103,7 @@ def attach(
     name = shlex.quote(str(path))
     how = (
         f"Sign the head, and nothing else: `bundlekit extract {name} --head -o head`, then `openssl cms -sign -binary "
-        "-in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your certificate and key."
+        "-cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your certificate and key."
     )
     with _locked(path):
         return _add(path, read_for_signing(path, at=at), blob, at, replace, purpose, how=how)

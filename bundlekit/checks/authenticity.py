@@ -25,10 +25,15 @@ SIGN_AGAIN: Final = (
     "(`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
 )
 WITHOUT: Final = (
-    "Take it out (`bundlekit sign --remove`) and sign again: `bundlekit sign`, `openssl cms -sign -binary -cades`, or "
-    "`openssl cms -sign -binary -nocerts -keyid`. Or trust the CA above the certificate as well."
+    "Take it out (`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
+    "with -cades and no -certfile, or with -nocerts -keyid. Or trust the CA above the certificate as well."
 )
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
+NO_WAY_UP: Final = (
+    "Check that --trust names the right anchors, and that the signature carries the intermediate certificates (--cert, "
+    "-certfile); if both are right, do not use this file."
+)
+FIT_TO_SIGN: Final = "Have it signed with a certificate that is fit for it; the message says what is missing."
 
 
 def _problems(case: Case, name: str, *, needs_trust: bool = True) -> Answer:
@@ -60,6 +65,8 @@ def unsigned(case: Case) -> Answer:
     signatures = case.bundle.signatures
     if signatures is None:
         return NO_HEAD
+    if not signatures and case.bundle.document is None:
+        return NotRun(because="the manifest cannot be read, so where the signatures begin may be wrong as well")
     return () if signatures else [Fault(message="the bundle carries no signature", where=case.bundle.area)]
 
 
@@ -87,7 +94,7 @@ def signature_wrong(case: Case) -> Answer:
     return _problems(case, "signature-wrong", needs_trust=False)
 
 
-@rule("authenticity", cause="unauthentic", remedy=OTHER_SIGNER, see="trust")
+@rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
 def signer_unknown(case: Case) -> Answer:
     """A signature is right, but by somebody who is not trusted.
 
@@ -108,7 +115,7 @@ def signer_unknown(case: Case) -> Answer:
     ]
 
 
-@rule("authenticity", cause="unauthentic", remedy=OTHER_SIGNER, see="trust")
+@rule("authenticity", cause="unauthentic", remedy=FIT_TO_SIGN, see="trust")
 def wrong_purpose(case: Case) -> Answer:
     """The signer's certificate, or one above it, was issued for another purpose than code signing.
 
@@ -117,7 +124,7 @@ def wrong_purpose(case: Case) -> Answer:
     return _problems(case, "wrong-purpose")
 
 
-@rule("authenticity", cause="unauthentic", remedy=OTHER_SIGNER, see="trust")
+@rule("authenticity", cause="unauthentic", remedy=FIT_TO_SIGN, see="trust")
 def not_a_signer_certificate(case: Case) -> Answer:
     """The signer's certificate may not sign documents: it is a CA's, or lacks the digitalSignature usage."""
     return _problems(case, "not-a-signer-certificate")

@@ -83,5 +83,8 @@ def command(
         )
     if not quiet:
         signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
-        click.echo(f"{output}: {manifest.product} {manifest.version}, {output.stat().st_size:,} bytes, {signed}")
+        is_file = output.is_file()
+        size = f"{output.stat().st_size:,} bytes, " if is_file else ""
+        # What is no file may be where standard output goes.
+        click.echo(f"{output}: {manifest.product} {manifest.version}, {size}{signed}", err=not is_file)
     return 0

@@ -53,5 +53,5 @@ def command(
         size = extraction.extract_head(bundle, output, trust=trust)
     else:
         size = extraction.extract_signature(bundle, signature or 0, output, trust=trust)
-    click.echo(f"{output}: {size:,} bytes")
+    click.echo(f"{output}: {size:,} bytes", err=not output.is_file())  # which may be where standard output goes
     return 0

@@ -84,47 +84,25 @@ def _completed(claim: Claim, policy: Policy, store: TrustStore) -> tuple[Certifi
     return tuple(line)
 
 
-def _could_be(line: Sequence[Certificate], signer: Signer) -> bool:
-    """Whether the certificate in front is one of those that are meant by a signer."""
-    return not line or not signer.subject or line[0].subject == signer.subject
-
-
-def _nearest(line: Sequence[Certificate], signers: Sequence[Signer]) -> frozenset[bytes]:
-    """The anchors that a line comes to first, from the signer upwards; empty if it comes to none.
-
-    One anchor can stand under another. Whoever signs decides which certificates to bring along, and must not be
-    able to choose by that whose signature it is.
-    """
-    anchors = {one.der: one for signer in signers if _could_be(line, signer) for one in signer.trust.anchors}
-    for child in line:
-        above = [one.der for one in anchors.values() if one.subject_der == child.issuer_der and issued(child, one)]
-        if above or child.der in anchors:
-            return frozenset((*above, child.der))
-    return frozenset()
-
-
 def _find(
     claim: Claim, key: Key | None, policy: Policy, store: TrustStore, at: dt.datetime
 ) -> tuple[Signer | None, Trust]:
     """The first named signer, in the order of the file, that the key leads to; whatever else may be wrong.
 
-    Each is asked with its own anchors and keys alone, and of anchors that stand one under the other only the
-    nearest counts, so a signature is one signer's or nobody's.
+    Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's. A key that is
+    pinned belongs to who has it pinned, whatever certificate comes along: nobody chooses by that who they are.
     """
     others = []
     line = _completed(claim, policy, store)
-    nearest = _nearest(line, policy.signers)
-    for signer in policy.signers:
-        pinned = key is not None and signer.trust.pin(key) is not None
-        if nearest and not pinned and _could_be(line, signer) and nearest.isdisjoint(_ders(signer)):
-            continue
+    pinning = [signer for signer in policy.signers if key and signer.trust.pin(key)]
+    for signer in pinning or policy.signers:
         trust = lead(claim, key, signer.trust, at, signer.purpose, line)
         if not trust.anchor:
             continue
-        if not trust.certificates or _could_be(line, signer):
+        if not signer.subject or not trust.certificates or trust.certificates[0].subject == signer.subject:
             return signer, trust
         others.append(f"{signer.name} is '{signer.subject}'")
-    trust = lead(claim, key, store, at, policy.signers[0].purpose, line)
+    trust = lead(claim, key, pinning[0].trust if pinning else store, at, policy.signers[0].purpose, line)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
@@ -132,10 +110,6 @@ def _find(
         )
         trust = replace(trust, refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor="")
     return None, trust
-
-
-def _ders(signer: Signer) -> set[bytes]:
-    return {one.der for one in signer.trust.anchors}
 
 
 # --- what is said against it ---

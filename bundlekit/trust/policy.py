@@ -21,10 +21,11 @@ from bundlekit.model.question import Limits
 from bundlekit.model.trust import Ceiling, Floor, Require, TrustFile
 from bundlekit.trust import crl, store
 from bundlekit.trust.certificates import Certificate
+from bundlekit.trust.chain import MAX_INTERMEDIATES, issued
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -138,7 +139,6 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
     file = config.convert(data, TrustFile, where=where, toml=True)
     reader = _Reader(path)
     signers = tuple(reader.signer(name, file) for name in file.signers)
-    _demand_distinct(signers, where)
     for demand in file.require:
         for name in demand.of:
             if name not in file.signers:
@@ -146,6 +146,7 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
     if file.intermediate_files and file.intermediates != "listed":
         raise ConfigError(f'{where}: intermediate-files are used with intermediates = "listed" only')
     listed = [one for text in file.intermediate_files for one in store.certificates(*reader.open(text))]
+    _demand_distinct(signers, listed, where)
     policy = Policy(
         name=file.name,
         signers=signers,
@@ -268,8 +269,9 @@ def _limits(file: TrustFile, where: str) -> Limits:
     )
 
 
-def _demand_distinct(signers: Iterable[Signer], where: str) -> None:
+def _demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], where: str) -> None:
     """No signature may be that of two signers, or one person could be counted as two."""
+    between = [*listed, *(anchor for signer in signers for anchor in signer.trust.anchors)]
     for one, other in combinations(signers, 2):
         both = f"{where}: the signers {one.name!r} and {other.name!r}"
         if {pin.key.id for pin in one.trust.pinned} & {pin.key.id for pin in other.trust.pinned}:
@@ -277,6 +279,29 @@ def _demand_distinct(signers: Iterable[Signer], where: str) -> None:
         shared = _keys(one.trust.anchors) & _keys(other.trust.anchors)
         if shared and (not one.subject or not other.subject or one.subject == other.subject):
             raise ConfigError(f"{both} are under one anchor; give each a subject of its own, or make them one signer")
+        for low, high in ((one, other), (other, one)):
+            nested = any(
+                _stands_under(child, anchor, between) for child in low.trust.anchors for anchor in high.trust.anchors
+            )
+            if nested and (not one.subject or not other.subject or one.subject == other.subject):
+                raise ConfigError(
+                    f"{both}: the anchor of {low.name!r} stands under that of {high.name!r}, so whose a signature is "
+                    "would depend on what certificates come along; give each a subject of its own, or other anchors"
+                )
+
+
+def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
+    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here."""
+    line = [child]
+    while len(line) <= MAX_INTERMEDIATES:
+        if line[-1].issuer_der == anchor.subject_der and anchor not in line and issued(line[-1], anchor):
+            return True
+        above = (one for one in between if one.subject_der == line[-1].issuer_der and one not in line)
+        following = next((one for one in above if issued(line[-1], one)), None)
+        if following is None:
+            return False
+        line.append(following)
+    return False
 
 
 def _keys(anchors: Iterable[Certificate]) -> set[str]:

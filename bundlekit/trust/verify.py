@@ -325,7 +325,9 @@ def lead(
             f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
             "nor the signer vouches for"
         )
-        refusals = (malformed(msg, claim.line[0].der, pinned=pin.name),)
+        vouched = claim.signature.vouched
+        stray = next((one.der for one in claim.line if hashlib.sha256(one.der).digest() not in vouched), b"")
+        refusals = (malformed(msg, stray, pinned=pin.name),)
     return Trust(
         anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
         certificates=chain.certificates,

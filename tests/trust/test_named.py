@@ -1,5 +1,6 @@
 """Named signers and demands: whose signature it is, whether it counts, and whether there are enough."""
 
+import shutil
 from itertools import permutations
 
 import pytest
@@ -7,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bundlekit.errors import ConfigError
 from bundlekit.trust import load_private_key, read_certificates, sign
 from bundlekit.trust.threshold import fits, people
 from bundlekit.trust.verify import verify_signatures
@@ -192,22 +194,47 @@ def test_bounds_of_one_signer(desk):
 
 
 LAB = '[signers.lab]\nrole = "production"\nanchor = "intermediate.pem"\n'
+LISTED = 'intermediates = "listed"\nintermediate-files = ["intermediate.pem"]\n'
 VENDOR = '[signers.vendor]\nrole = "production"\nanchor = "root.pem"\n'
 
 
-@pytest.mark.parametrize("signers", [LAB + VENDOR, VENDOR + LAB], ids=["lab first", "vendor first"])
-def test_of_anchors_one_under_the_other_the_nearest_counts_whatever_is_brought_along(desk, signers):
-    """Two of the lab's people must not pass for the lab and the vendor by leaving a certificate out."""
-    gina, gina_bare = (
-        world.by(common="Gina", issuer="Intermediate", above=above) for above in ([world.INTERMEDIATE], [])
-    )
-    fred_bare = world.by(common="Fred", issuer="Intermediate")
-    store = trust(desk, signers=signers, end=demand(2, "lab", "vendor"))
-    for pair in ((FRED, gina), (FRED, gina_bare), (fred_bare, gina), (fred_bare, gina_bare)):
-        report = check(store, bundle(*pair))
-        assert {one.name for one in report.signatures} == {"lab"}
-        assert rules(report) == ["too-few-signers"]
-    assert check(store, bundle(FRED, BERT)).verdict == "accept"
+@pytest.mark.parametrize(
+    ("signers", "more"),
+    [
+        (LAB + VENDOR, ""),
+        (VENDOR + LAB, ""),
+        (VENDOR + 'subject = "CN=Fred,O=TEST ONLY"\n' + LAB, ""),
+        (VENDOR + LAB.replace("intermediate.pem", "deeper.pem"), LISTED),
+    ],
+    ids=["lab first", "vendor first", "a subject for one", "through a listed certificate"],
+)
+def test_anchors_that_stand_one_under_the_other_are_no_two_signers(desk, tmp_path, signers, more):
+    """Two of the lab's people could pass for the lab and the vendor, by leaving a certificate out."""
+    shutil.copytree(desk, tmp_path / "desk")
+    deeper = pki.intermediate("Deeper", "Intermediate")
+    (tmp_path / "desk/deeper.pem").write_bytes(deeper.public_bytes(pki.Encoding.PEM))
+    with pytest.raises(ConfigError, match=r"the anchor of 'lab' stands under that of 'vendor'.*a subject of its own"):
+        trust(tmp_path / "desk", more, signers=signers)
+
+
+def test_what_is_against_the_anchor_above_counts_for_who_stands_below(desk):
+    """Deny lists and revocations reach whoever has a subject under it, however near an anchor is."""
+    fred = VENDOR.replace("vendor", "fred") + 'subject = "CN=Fred,O=TEST ONLY"\n'
+    gina = LAB.replace("lab", "gina") + 'subject = "CN=Gina,O=TEST ONLY"\n'
+    report = check(trust(desk, 'deny = ["root.pem"]\n', signers=fred + gina), bundle(FRED))
+    assert rules(report) == ["signer-denied"]
+
+
+def test_a_key_that_is_pinned_is_of_who_has_it_pinned_whatever_certificate_comes_along(desk, tmp_path):
+    shutil.copytree(desk, tmp_path / "desk")
+    pinned = key("p256", "Fred").public_key().public_bytes(pki.Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "desk/fred.pub.pem").write_bytes(pinned)
+    fred = '[signers.fred]\nrole = "production"\nkey = "fred.pub.pem"\nuntil = 2020-01-01\n'
+    for signers in (fred + VENDOR, VENDOR + fred):
+        store = trust(tmp_path / "desk", signers=signers)
+        assert rules(check(store, bundle(world.pinned("p256", "Fred")))) == ["signer-expired"]
+        assert rules(check(store, bundle(FRED))) == ["signature-malformed", "too-few-signers"]
+        assert check(store, bundle(BERT)).verdict == "accept"
 
 
 def test_a_subject_says_which_of_nested_anchors_is_meant(desk):
