@@ -224,7 +224,7 @@ def clean_up_when_terminated() -> None:
 def ask_passphrase(path: Path) -> bytes:
     """The passphrase of a private key that has one: from the environment, or asked for on a terminal."""
     if (given := os.environ.get(PASSPHRASE)) is not None:
-        return given.encode()
+        return os.fsencode(given)  # which need not be UTF-8
     if sys.stdin is None or not sys.stdin.isatty():
         raise SigningError(
             f"{path}: is encrypted, and there is no terminal to ask for its passphrase",

@@ -17,11 +17,15 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as usual, but for the options that are there more than once."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        everything = list(args)
+        rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:  # completing a line that is not whole yet
+            return rest
+        _, _, given = self.make_parser(ctx).parse_args(args=everything)
         for one, times in Counter(given).items():
             if isinstance(one, click.Option) and times > 1 and not (one.multiple or one.is_flag or one.count):
                 ctx.fail(f"{one.opts[0]} is given {times} times, and can be given once only")
-        return super().parse_args(ctx, args)
+        return rest
 
 
 class Group(click.Group):

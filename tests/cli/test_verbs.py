@@ -370,6 +370,7 @@ def test_an_option_of_which_only_one_can_count_is_not_given_twice(cli, desk):
     assert (result.code, result.out) == (2, "")
     assert "--advisories is given 2 times, and can be given once only" in result.err
     assert cli("check", "update.bin", *TRUST, "-o", "a", "--output=b").code == 2
+    assert cli("check", "--at", "2026-01-01", "--at", "2026-01-01", "--help").code == 0
     assert cli("check", "update.bin", *TRUST, *TRUST, "-q", "-q", "--from", "5.30.02", "--from", "5.30.01").code == 1
 
 
@@ -413,6 +414,8 @@ def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
         if list(Path().glob(".big.bin.*")):
             break
         time.sleep(0.01)
+    else:
+        pytest.fail("no temporary file was seen")
     build.send_signal(number)
     assert build.wait() == 130
     assert not [path for path in Path().iterdir() if "big.bin" in path.name]
