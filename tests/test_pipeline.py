@@ -44,7 +44,12 @@ def test_what_is_stored_may_be_called_as_a_part_of_every_bundle_is(name):
 
 @pytest.mark.parametrize(
     ("tool", "verdict"),
-    [("0.0.9", "accept"), (bundlekit.__version__, "accept"), (f"{bundlekit.__version__}rc1", "accept"), ("0.10.0", "incomplete")],
+    [
+        ("0.0.9", "accept"),
+        (bundlekit.__version__, "accept"),
+        (f"{bundlekit.__version__}rc1", "accept"),
+        ("0.10.0", "incomplete"),
+    ],
 )
 def test_a_bundle_may_want_a_newer_bundlekit(tool, verdict):
     report = forge.judge(forge.changed(requirements=Requirements(tool=tool)), forge.Ask())

@@ -43,7 +43,7 @@ _pair_rule = partial(_rule, needed=_of_a_pair)
 
 
 def _not_asked(case: Case) -> NotRun | None:
-    if not _asked(case.question) and not case.decisions:  # an advisory may speak without being asked
+    if not _asked(case.question):  # an advisory may speak all the same: of what it has withdrawn
         return NotRun(because="no installed version was given (--from, --appliance)")
     if not case.decisions:
         return NOBODY
@@ -52,8 +52,10 @@ def _not_asked(case: Case) -> NotRun | None:
 
 def _refused(case: Case, kind: DecisionKind) -> Answer | Partly:
     """A fault for each ruling of that kind which refuses; without one it may have been left open."""
-    if unasked := _not_asked(case):
-        return unasked
+    return _not_asked(case) or _ruled(case, kind)
+
+
+def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
     found = [
         (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
     ]
@@ -145,7 +147,7 @@ def withdrawn(case: Case) -> Answer | Partly:
     for decision in case.decisions:
         if decision.kind == "undecided":
             return NotRun(because=decision.whole.message, next=decision.whole.next)
-    return _refused(case, "withdrawn") if case.decisions else ()
+    return _ruled(case, "withdrawn")
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")

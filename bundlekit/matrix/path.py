@@ -128,12 +128,21 @@ class _Search:
         self.weights = [20 + _entries(one.matrix) for one in self.offers]
         self.models = [tuple(sorted(models_of(one.matrix))) for one in self.offers]
         self.work = 0
+        self.decided: dict[tuple[int, str], Decision] = {}
         # Whose order of versions counts, and which component the wanted version is of.
         wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
         self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
         self.lead = self.judge.lead if self.judge else APPLIANCE
 
     def decide(self, rank: int, state: Here) -> Decision:
+        if not isinstance(state, Plain):
+            return self._decide(rank, state)
+        key = rank, state.version  # whatever models are left: that is asked apart
+        if key not in self.decided:
+            self.decided[key] = self._decide(rank, state)
+        return self.decided[key]
+
+    def _decide(self, rank: int, state: Here) -> Decision:
         self.work += self.weights[rank]
         if self.work > MAX_WORK:
             raise BundlekitError(
@@ -156,7 +165,7 @@ class _Search:
         # Ranks make every entry of the queue different, so ways themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
-        reached: dict[Plain, int] = {}
+        reached: dict[str, list[tuple[int, frozenset[str]]]] = {}
         nearest = _Way(state=start)
         while queue:
             cost, ranks, way = heapq.heappop(queue)
@@ -170,7 +179,7 @@ class _Search:
                 nearest = way
             for rank, offer in enumerate(self.offers):
                 after = self.plain_after(rank, way.state) if isinstance(way.state, Plain) else None
-                if after and (not after.models or reached.get(after, cost[0] + 1) <= cost[0]):
+                if after and (not after.models or _is_no_news(after, cost[0], reached.get(after.version, ()))):
                     continue  # on no model, or a mere version that fewer hops lead to: no need to ask about it again
                 decision = self.decide(rank, way.state)
                 if decision.allowed:
@@ -187,7 +196,7 @@ class _Search:
                         last=rank,
                     )
                     if after:
-                        reached.setdefault(after, total[0])
+                        reached.setdefault(after.version, []).append((total[0], frozenset(after.models or ())))
                     heapq.heappush(queue, (total, (*ranks, rank), onward))
         return nearest
 
@@ -278,6 +287,11 @@ def _refusals(decision: Decision) -> list[Ruling]:
     """The rulings that keep a decision from being a yes, the same for two members told once."""
     told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
     return list(reversed(told.values()))
+
+
+def _is_no_news(state: Plain, hops: int, reached: Iterable[tuple[int, frozenset[str]]]) -> bool:
+    """Whether its version has been reached in no more than ``hops`` hops, for all the models that are left now."""
+    return any(before <= hops and models.issuperset(state.models or ()) for before, models in reached)
 
 
 # --- states -------------------------------------------------------------------------------------------------

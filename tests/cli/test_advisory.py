@@ -99,6 +99,14 @@ def test_what_an_advisory_withdraws_is_refused_without_asking_for_anybody(cli, s
     assert cli("check", reimage, *TRUST, *AT, "--advisories", advise()).code == 0
 
 
+def test_of_a_bundle_that_nobody_vouches_for_it_is_not_known_whether_it_is_withdrawn(cli, ship, advise):
+    cli("keygen", "others")
+    bundle, file = ship("5.40.00", MATRIX, signer="others/signer"), advise()
+    report = json.loads(cli("check", bundle, *TRUST, *AT, "--advisories", file, "--format", "json").out)
+    (withdrawn,) = [one for one in report["rules"] if one["rule"] == "withdrawn"]
+    assert (withdrawn["outcome"], report["verdict"]) == ("not-run", "refuse")
+
+
 def test_a_withdrawal_that_the_bundles_scheme_cannot_read_allows_nothing(cli, ship, advise):
     bundle = ship("5.40.00", MATRIX)
     entry = '[[withdrawn]]\nid = "ADV-17"\nversions = "5.40.rc1"\nreason = "It may stop."\n'
@@ -107,6 +115,9 @@ def test_a_withdrawal_that_the_bundles_scheme_cannot_read_allows_nothing(cli, sh
     assert result.code == 3
     assert "not run    The bundle's matrix cannot be read. Matrix entry 'ADV-17', versions:" in result.out
     assert "so: withdrawn" in result.out
+    report = json.loads(cli("check", bundle, *TRUST, *AT, "--advisories", file, "--format", "json").out)
+    passed = {one["rule"] for one in report["rules"] if one["outcome"] == "passed"}
+    assert not passed & {"withdrawn", "wrong-product", "on-hold", "counter-too-low", "blocked", "undecided"}
     assert cli("check", bundle, *TRUST, *AT, "--from", "5.30.02", "--advisories", file).code == 3
 
 

@@ -635,3 +635,16 @@ def test_a_rule_stops_when_it_has_said_enough(monkeypatch):
     report = lint(manifest({"releases": versions, "from": [{"id": "a", "versions": "5.10.00"}]}), at="2026-12-01")
     assert [one.rule for one in report.findings].count("stranded-version") == 3
     assert report.not_run == {"stranded-version, after 3 findings": "these are enough to begin with"}
+
+
+def test_a_bundle_for_another_model_speaks_against_releases_all_the_same():
+    other = bundle(
+        "5.30.02",
+        models=("im-200",),
+        released="2025-01-01",
+        dead_end=[{"id": "end", "versions": "5.20.00", "reason": "!"}],
+    )
+    closed = [one for one in CLOSED if one.version != "5.30.02"]
+    found = lint(bundle(models=MODELS), [other, *closed], at=AT).findings
+    stranded = {one.subject: one.message for one in found if one.rule == "stranded-version"}
+    assert "5.20.00 is a dead end, as 5.30.02 says." in stranded["5.20.00 on im-100"]

@@ -1,6 +1,7 @@
 """The planner: the worked examples, every choice, every reason for no way, and its laws."""
 
 import json
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -512,3 +513,21 @@ def test_no_way_is_shorter(offers, version, pack):
         assert len(way.hops) == hops
     else:
         assert not way.found
+
+
+def test_bundles_that_each_lack_other_models_are_searched_in_bounded_time(benchmark_seconds):
+    """There are as many states as subsets of the models; those of which less is left bring nothing new."""
+    chance = random.Random(4)  # noqa: S311 - no secret
+    models = [f"im-{number}00" for number in range(1, 9)]
+    offers = [
+        offer(
+            f"5.{number:02}.00",
+            {"from": [{"id": "f", "versions": f"<5.{number:02}.00", "unlisted": True}]},
+            models=tuple(model for model in models if chance.random() > 0.2) or ("im-100",),
+        )
+        for number in range(1, 60)
+    ]
+    goal = offer("5.90.00", {"from": [{"id": "f", "versions": "5.89.00", "unlisted": True}]}, models=tuple(models))
+    with benchmark_seconds(2):
+        path = find_path([goal, *offers], "5.00.00", "5.90.00")
+    assert (path.found, path.nearest) == (False, "5.59.00")
