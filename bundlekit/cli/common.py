@@ -217,8 +217,13 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
 
 
 def clean_up_when_terminated() -> None:
-    """Let SIGTERM, which ends jobs of a build server, interrupt as Ctrl-C does: what is half-written goes away."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let what ends jobs of a build server, and sessions that are closed, interrupt as Ctrl-C does.
+
+    What is half-written goes away then.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.default_int_handler)
 
 
 def ask_passphrase(path: Path) -> bytes:

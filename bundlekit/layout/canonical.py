@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from bundlekit.model.primitives import MAX_INTEGER
@@ -63,7 +64,9 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     except UnicodeEncodeError as error:
         raise NotCanonicalError("a string holds half of a surrogate pair", _first(data, _is_half_a_pair)) from error
     if again != data:
-        raise NotCanonicalError("not in the one canonical form", _first_difference(data, again))
+        twice = _twice(text)
+        message = "not in the one canonical form" if twice is None else f"the key {twice!r} is there twice"
+        raise NotCanonicalError(message, _first_difference(data, again))
     return value
 
 
@@ -111,6 +114,18 @@ def _check_values(value: object) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_values(item)
+
+
+def _twice(text: str) -> str | None:
+    """The first key that an object has twice; its last value is the one that most parsers keep."""
+    found: list[str] = []
+
+    def keys(pairs: list[tuple[str, object]]) -> None:
+        if not found:
+            found.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+
+    json.loads(text, object_pairs_hook=keys)
+    return found[0] if found else None
 
 
 def _first(data: bytes, is_here: Callable[[re.Match[bytes]], bool]) -> int:

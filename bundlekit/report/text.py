@@ -56,6 +56,8 @@ def _lines(report: Report) -> Iterator[Line]:
             yield Line(f"  and        {more:,} more findings of {rule.rule}, which are counted only", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
+    if report.verdict == "refuse":  # of many pairs some may be refused, and others want to be told more
+        yield from _not_run(tuple(rule for rule in report.rules if rule.rule == "undecided"))
     if report.verdict == "accept":
         yield from _left_open(report.rules)
     if report.test_trust:

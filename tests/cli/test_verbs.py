@@ -405,7 +405,7 @@ def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
     assert cli(*ask).code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
     Path("out/im100.img").write_bytes(b"")
     os.truncate("out/im100.img", 2**30)

@@ -53,7 +53,8 @@ def test_any_bytes_are_decoded_or_refused(data):
 @pytest.mark.parametrize(
     ("data", "message", "offset"),
     [
-        (b'{"a":1,"a":2}', "not in the one canonical form", 5),
+        (b'{"a":1,"a":2}', "the key 'a' is there twice", 5),
+        (b'{"a":{"b":1,"b":1},"c":2}', "the key 'b' is there twice", 11),
         (b'{"b":1,"a":2}', "not in the one canonical form", 2),
         (b'{"a": 1}', "not in the one canonical form", 5),
         (b'{"a":1}\n', "not in the one canonical form", 7),
