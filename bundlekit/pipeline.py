@@ -16,7 +16,6 @@ import datetime as dt
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
@@ -162,6 +161,8 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
         if trust and not vouched(_signed(bundle, _clock(), trust)):
+            from shlex import quote
+
             raise TrustError(
                 f"{source.name}: nobody who is trusted vouches for it.",
                 next_step=f"`bundlekit check {quote(source.name)}` with the same --trust says why.",

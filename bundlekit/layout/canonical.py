@@ -24,12 +24,11 @@ MAX_DEPTH: Final = 16
 _KEY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 """A string, ended or not, or a bracket. Possessive and always matching, so that the scan is linear."""
-_LEXEME: Final = re.compile(
-    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|null|NaN|-?Infinity|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|[^\s"]',
-    re.DOTALL,
+_LEXEME: Final = (
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|null|NaN|-?Infinity|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|[^\s"]'
 )
 """What the parser takes at once: a string, ended or not, with the colon behind it if it is a key; null, or a number.
-Or any other character. Always matching, so that the scan is linear."""
+Or any other character. Always matching, so that the scan is linear. Compiled only where something is wrong."""
 
 
 class NotCanonicalError(ValueError):
@@ -130,7 +129,7 @@ def _twice(text: str) -> str | None:
 
 def _first(data: bytes, is_here: Callable[[re.Match[bytes]], bool]) -> int:
     """Where the first lexeme begins that is the one looked for."""
-    return next((lexeme.start() for lexeme in _LEXEME.finditer(data) if is_here(lexeme)), 0)
+    return next((lexeme.start() for lexeme in re.finditer(_LEXEME, data, re.DOTALL) if is_here(lexeme)), 0)
 
 
 def _spelled(literal: str) -> Callable[[re.Match[bytes]], bool]:

@@ -12,8 +12,8 @@ from bundlekit.model.bundle import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NUMBER: Final = re.compile(r"\[([0-9]+)\]")
-_KEY: Final = re.compile(r"\.?([^.\[]+)")
+_NUMBER: Final = r"\[([0-9]+)\]"
+_KEY: Final = r"\.?([^.\[]+)"
 
 NAMES: Final = ("id", "name", "fact", "alias")
 """The keys by which an item of a list may be called, where it has one."""
@@ -77,11 +77,11 @@ class Places:
         """The member by which ``path`` begins, and what is left of it; None if there is no such member."""
         members = self._members(place)
         key: str | int
-        if number := _NUMBER.match(path):
+        if number := re.match(_NUMBER, path):
             key, rest = int(number[1]), path[number.end() :]
         elif isinstance(place.value, list):
             return self._called(place, path.removeprefix("."))
-        elif name := _KEY.match(path):
+        elif name := re.match(_KEY, path):
             key, rest = name[1], path[name.end() :]
         else:
             return None

@@ -42,10 +42,9 @@ MAX_NAMED: Final = 8
 MAX_FOUND: Final = 1000
 """Findings of one rule after which it stops: a matrix can be made to have a hundred thousand."""
 
-UNIT: Final = re.compile(
+UNIT: Final = (
     "s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?|years?|"
-    "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?",
-    re.IGNORECASE,
+    "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?"
 )
 """What people call units of time and of size."""
 
@@ -657,7 +656,11 @@ def quantity_as_text(ground: Ground) -> Iterator[Said]:
 def _looks_like_a_quantity(value: str) -> bool:
     """Whether a text is a number and a unit, also one that is not known; without a blank a letter is none: board 3d."""
     match = re.fullmatch(r"[0-9][0-9.,]*( ?)([A-Za-z]+)", value)
-    return match is not None and bool(match[1] or len(match[2]) > 1) and UNIT.fullmatch(match[2]) is not None
+    return (
+        match is not None
+        and bool(match[1] or len(match[2]) > 1)
+        and re.fullmatch(UNIT, match[2], re.IGNORECASE) is not None
+    )
 
 
 @_lint("info", "Test it, and name the record with `tested`.")
