@@ -320,15 +320,18 @@ def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
     return read
 
 
-def refuse_to_overwrite(output: Path | None, *more: Path) -> None:
+def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") -> None:
     """UsageError if the file to write is one of those that are read, under whatever name.
 
     These are all paths of the command line but ``--output`` itself, with what they lead to, and ``more``. It is
     the first thing that a verb with ``--output`` does: nothing has been read by then, and nobody has waited.
+    ``in_place`` is the parameter whose file the output may take the place of.
     """
     if output is None or not output.exists():
         return
-    given = [path for name, path in click.get_current_context().meta.get(_GIVEN, ()) if name != "output"]
+    given = [
+        path for name, path in click.get_current_context().meta.get(_GIVEN, ()) if name not in {"output", in_place}
+    ]
     for path in (*(file for one in given for file in _read_with(one)), *more):
         if path.exists() and path.samefile(output):
             raise click.UsageError(f"--output {output} is also read: nothing was done")

@@ -10,7 +10,7 @@ from bundlekit.cli.common import path_type
 
 TRUST = ("--trust", "keys/root.pem")
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
-IN_PLACE = {"update state": "--appliance is an older state, to be brought up to date"}
+IN_PLACE = {("update state", "appliance")}  # an older state, to be brought up to date
 
 
 def commands(group, *path):
@@ -26,9 +26,10 @@ def commands(group, *path):
 def reading():
     """Words of a command with ``--output``, and each parameter of it that is a path to read."""
     for words, one in commands(command):
-        if any("-o" in parameter.opts for parameter in one.params) and " ".join(words) not in IN_PLACE:
+        if any("-o" in parameter.opts for parameter in one.params):
             for parameter in one.params:
-                if isinstance(parameter.type, click.Path) and parameter.name != "output":
+                in_place = (" ".join(words), parameter.name) in IN_PLACE
+                if isinstance(parameter.type, click.Path) and parameter.name != "output" and not in_place:
                     yield pytest.param(words, one, parameter, id=f"{' '.join(words)} {parameter.opts[0]}")
 
 
@@ -54,7 +55,7 @@ def test_whatever_a_verb_reads_it_does_not_write_over(cli, tmp_path, monkeypatch
 def test_every_path_of_a_verb_with_an_output_is_noticed():
     for words, one in commands(command):
         output = [parameter.name for parameter in one.params if "-o" in parameter.opts]
-        if output and " ".join(words) not in IN_PLACE:
+        if output:
             assert output == ["output"], words
             paths = [parameter for parameter in one.params if isinstance(parameter.type, click.Path)]
             assert all(parameter.type is path_type for parameter in paths), words

@@ -50,6 +50,7 @@ def command(
     state is written. What the hooks do not say is not in it, and what is not in it is unknown: facts that the
     bundle asks for, such as the age of the backup, come from the hooks' describe or from you.
     """
+    common.refuse_to_overwrite(output, in_place="appliance")
     before = shared.state_of(appliance) if appliance else None
     plan = shared.plan_of(plan_path)
     names = {"pair": pair, "product": product, "model": model}
