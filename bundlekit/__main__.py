@@ -15,6 +15,7 @@ def main() -> None:
 
         code = run()
     except KeyboardInterrupt:  # while modules are loaded; later, whoever is interrupted says so
+        sys.stderr.write("interrupted\n")
         code = 130
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError):  # closed, or nobody reads any more: that has been told

@@ -134,6 +134,13 @@ def parse_duration(text: str, *, where: str) -> int:
     return _quantity(text, DURATIONS, where)
 
 
+def duration_in_words(duration: int) -> str:
+    """``36 h``: seconds, exact, in the largest unit that is."""
+    unit = next(unit for unit in ("days", "h", "min", "s") if duration % DURATIONS[unit] == 0)
+    count = duration // DURATIONS[unit]
+    return f"{count:,} {'day' if (unit, count) == ('days', 1) else unit}"
+
+
 def _quantity(text: str, units: dict[str, int], where: str) -> int:
     number, _, unit = text.partition(" ")
     if not re.fullmatch(r"[0-9]{1,12}", number) or unit not in units:

@@ -10,12 +10,12 @@ from typing import Final
 
 from bundlekit.checks.layout import NO_HEAD, NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.config import duration_in_words
 from bundlekit.errors import VersionError
 from bundlekit.model.finding import Fault, NotRun
 from bundlekit.versions import scheme_named
 
 CURRENT: Final = "Get the vendor's current release."
-UNITS: Final = (("days", 24 * 60 * 60), ("h", 60 * 60), ("min", 60), ("s", 1))
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
@@ -46,8 +46,7 @@ def too_old(case: Case) -> Answer:
     age = dt.datetime.fromisoformat(case.question.at) - dt.datetime.fromisoformat(f"{manifest.released}T00:00:00+00:00")
     if age.total_seconds() <= limit:
         return ()
-    unit, seconds = next((unit, size) for unit, size in UNITS if limit % size == 0)
-    allowed = f"{limit // seconds:,} {unit}"
+    allowed = duration_in_words(limit)
     message = f"it was released on {manifest.released}, {age.days} days ago; the trust file takes {allowed}"
     return [Fault(message=message, params={"released": manifest.released, "days": age.days})]
 

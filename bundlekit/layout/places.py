@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NUMBER: Final = r"\[([0-9]+)\]"
 _KEY: Final = r"\.?([^.\[]+)"
 
-NAMES: Final = ("id", "name", "fact", "alias")
+NAMES: Final = ("id", "name", "fact")
 """The keys by which an item of a list may be called, where it has one."""
 
 

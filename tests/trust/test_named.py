@@ -451,6 +451,7 @@ def test_what_nobody_vouches_for_is_never_ignored(desk):
         ("2 days", "the trust file takes 2 days"),
         ("90 min", "the trust file takes 90 min"),
         ("48 h", "the trust file takes 2 days"),
+        ("24 h", "the trust file takes 1 day"),
         ("999999999999 days", ""),
     ],
 )
