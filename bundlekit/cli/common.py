@@ -219,10 +219,11 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
 def clean_up_when_terminated() -> None:
     """Let what ends jobs of a build server, and sessions that are closed, interrupt as Ctrl-C does.
 
-    What is half-written goes away then.
+    What is half-written goes away then. A signal that is ignored, as by nohup, stays so.
     """
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if number := getattr(signal, name, None):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ import jsonschema
 import pytest
 
 from bundlekit import pipeline
-from bundlekit.cli import VERBS, command
+from bundlekit.cli import VERBS, command, common
 from bundlekit.cli.verbs import Group, Verb
 from bundlekit.schemas import SCHEMAS, schema
 
@@ -391,6 +392,14 @@ def test_extract_without_trust_says_so(cli, desk):
     assert "Run `bundlekit check notes.md`" in cli("extract", "notes.md", "eula", "-o", "x").err
 
 
+def test_what_nohup_ignores_stays_ignored(monkeypatch):
+    heeded = []
+    monkeypatch.setattr(signal, "getsignal", {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}.get)
+    monkeypatch.setattr(signal, "signal", lambda number, _: heeded.append(number))
+    common.clean_up_when_terminated()
+    assert heeded == [signal.SIGTERM]
+
+
 def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
     locked = ["openssl", "pkey", "-in", "keys/signer.key", "-aes256", "-passout", "pass:secret", "-out", "keys/locked"]
     subprocess.run(locked, check=True, capture_output=True)
@@ -409,7 +418,9 @@ def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
 def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
     Path("out/im100.img").write_bytes(b"")
     os.truncate("out/im100.img", 2**30)
-    build = subprocess.Popen([sys.executable, "-m", "bundlekit", "build", "SPEC.toml", "-o", "big.bin"])
+    words = [sys.executable, "-m", "bundlekit", "build", "SPEC.toml", "-o", "big.bin"]
+    heed = partial(signal.signal, number, signal.SIG_DFL)  # which a shell ignores for what it runs in the background
+    build = subprocess.Popen(words, preexec_fn=heed)  # noqa: PLW1509 - no other thread is at work here
     for _ in range(1000):
         if list(Path().glob(".big.bin.*")):
             break
