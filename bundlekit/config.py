@@ -34,12 +34,17 @@ def read_file(path: Path, *, limit: int = MAX_FILE) -> bytes:
 
 def load_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain values; ConfigError with line and column if it is not TOML."""
+    return parse_toml(read_file(path), where=str(path))
+
+
+def parse_toml(data: bytes, *, where: str) -> dict[str, Any]:
+    """The bytes of a TOML file as plain values; ConfigError with line and column if they are not TOML."""
     import tomllib  # a pre-flight without configuration files should not pay for it
 
     try:
-        return tomllib.loads(read_file(path).decode())
+        return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+        raise ConfigError(f"{where}: is not TOML: {error}") from error
 
 
 def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds

@@ -6,7 +6,7 @@ below come in when they are first used (PEP 562).
 From the blob outwards: `asn1` and `cms` read it, `algorithms` and `keys` say what is strong enough, `verify`
 is the line of thought for one signature, `chain` leads to an anchor, `store` holds the anchors. What only a
 trust.toml asks for is in `policy` (the file), `named` (whose signature, and what is against it), `crl` and
-`threshold` (k of n), and is loaded only then.
+`threshold` (k of n), and is loaded only then. `acceptance` asks a trust file about signatures yet to be made.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.policy import inlined, load_inlined
     from bundlekit.trust.signing import belongs, load_private_key, sign
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
@@ -25,13 +27,18 @@ __all__ = [
     "ABOUT_THE_BLOB",
     "ALGORITHMS",
     "Certificate",
+    "Credential",
+    "Satisfied",
     "Signed",
     "TrustStore",
     "belongs",
+    "inlined",
     "keygen",
+    "load_inlined",
     "load_private_key",
     "load_trust",
     "read_certificates",
+    "satisfied",
     "sign",
     "signer_fault",
     "tally",
@@ -44,10 +51,15 @@ _HOMES = {
     "belongs": "signing",
     "Certificate": "certificates",
     "TrustStore": "store",
+    "Credential": "acceptance",
+    "inlined": "policy",
     "keygen": "throwaway",
+    "load_inlined": "policy",
     "load_private_key": "signing",
     "load_trust": "store",
     "read_certificates": "store",
+    "satisfied": "acceptance",
+    "Satisfied": "acceptance",
     "sign": "signing",
     "Signed": "verify",
     "signer_fault": "verify",

@@ -38,7 +38,7 @@ def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occ
         trust = replace(trust, name=signer.name, role=signer.role)
         refusals += _unlisted(claim, trust, policy)
         refusals += trust.refusals
-        refusals += _bounds(signer, occasion, at)
+        refusals += bounds(signer, occasion, at)
         refusals += _floors(claim, key, trust, policy)
         if trust.test and not policy.allow_test_keys:
             msg = (
@@ -143,7 +143,8 @@ def _unlisted(claim: Claim, trust: Trust, policy: Policy) -> Iterator[Refusal]:
             yield Refusal("signer-unknown", msg, one.der)
 
 
-def _bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Refusal]:
+def bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Refusal]:
+    """What a named signer may not sign: not any more, not for this product, not files of this format."""
     if signer.until and at.date() > signer.until:
         msg = (
             f"The trust file lets {signer.name} sign until {signer.until}, and the time used is {day(at)}. "

@@ -97,7 +97,7 @@ def overview(store: TrustStore, at: datetime) -> Overview:
         )
         demands: tuple[Require, ...] = (Require(of=(UNNAMED,)),)
     else:
-        views = tuple(_signer(signer, policy, at) for signer in policy.signers)
+        views = tuple(view(signer, policy, at) for signer in policy.signers)
         demands = policy.demands
     return Overview(
         name=policy.name if policy else "",
@@ -106,7 +106,7 @@ def overview(store: TrustStore, at: datetime) -> Overview:
         time="released" if policy and policy.by_release_date else "now",
         other_signers="ignore" if policy and policy.ignore_others else "refuse",
         test_trust=(policy is None or policy.allow_test_keys)
-        and any(one.test for view in views for one in view.sources),
+        and any(one.test for each in views for one in each.sources),
         signers=views,
         demands=tuple(_demand(demand, views) for demand in demands),
         withdrawn=len(policy.limits.withdrawn) if policy else 0,
@@ -114,7 +114,8 @@ def overview(store: TrustStore, at: datetime) -> Overview:
     )
 
 
-def _signer(signer: Signer, policy: Policy, at: datetime) -> SignerView:
+def view(signer: Signer, policy: Policy, at: datetime) -> SignerView:
+    """A named signer at the time ``at``."""
     sources = tuple(_sources(signer.trust, policy, at))
     why = []
     if signer.until and at.date() > signer.until:
@@ -196,16 +197,20 @@ def _without_list(anchor: Certificate, policy: Policy, at: datetime) -> Iterator
 
 def _demand(demand: Require, views: tuple[SignerView, ...]) -> DemandEvidence:
     able = {
-        view.name
-        for view in views
-        if view.usable and view.name in demand.of
-        if any(not source.unusable and _could(source, demand) for source in view.sources)
+        one.name
+        for one in views
+        if one.usable and one.name in demand.of
+        if any(not source.unusable and _could(source, demand) for source in one.sources)
     }
     names = tuple(sorted(able))
     return DemandEvidence(count=demand.count, of=demand.of, algorithms=demand.algorithms, signed=names, present=names)
 
 
+def family(source: Source) -> str:
+    """The kind of key that an anchor or pinned key is, as demands name it."""
+    return source.algorithm if source.algorithm.startswith("ml-dsa") else source.algorithm.partition("-")[0]
+
+
 def _could(source: Source, demand: Require) -> bool:
     """Whether a signature through ``source`` can be by the algorithms; a CA can certify weaker kinds of keys."""
-    family = source.algorithm if source.algorithm.startswith("ml-dsa") else source.algorithm.partition("-")[0]
-    return fits((family,), demand.algorithms) or (source.kind == "anchor" and "classical" in demand.algorithms)
+    return fits((family(source),), demand.algorithms) or (source.kind == "anchor" and "classical" in demand.algorithms)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
 from bundlekit import config
-from bundlekit.errors import ConfigError
+from bundlekit.errors import ConfigError, TrustError
 from bundlekit.mistakes import nearest
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
@@ -26,7 +27,6 @@ from bundlekit.trust.chain import MAX_INTERMEDIATES, issued
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from bundlekit.trust.store import TrustStore
@@ -130,14 +130,32 @@ def read(path: Path) -> TrustStore:
     return parse(config.load_toml(path), path)
 
 
-def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
-    """The trust store of the values of a trust.toml; ``path`` is the file, for messages and relative paths."""
+def load_inlined(data: bytes, files: Mapping[str, bytes], where: str = "trust.toml") -> TrustStore:
+    """The trust store of the bytes of a trust.toml and of the files that it names, by the names it uses.
+
+    The disk is not read: a name that ``files`` lacks is a TrustError. ``where`` is what messages call the file.
+    """
+    return parse(config.parse_toml(data, where=where), Path(where), files)
+
+
+def inlined(path: Path) -> tuple[bytes, dict[str, bytes]]:
+    """What `load_inlined` takes: the bytes of a trust.toml, and of the files that it names."""
+    data = config.read_file(path)
+    values = config.parse_toml(data, where=str(path))
+    return data, {name: store.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
+
+
+def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None = None) -> TrustStore:
+    """The trust store of the values of a trust.toml; ``path`` is the file, for messages and relative paths.
+
+    ``files`` are the bytes of the files that it names; without them they are read.
+    """
     where = str(path)
     if data.get("trust") != 1:
         found = f"trust = {data['trust']!r}" if "trust" in data else "no 'trust' key"
         raise ConfigError(f"{where}: has {found}; a trust file begins with trust = 1")
     file = config.convert(data, TrustFile, where=where, toml=True)
-    reader = _Reader(path)
+    reader = _Reader(path, files)
     signers = tuple(reader.signer(name, file) for name in file.signers)
     for demand in file.require:
         for name in demand.of:
@@ -169,12 +187,17 @@ def parse(data: Mapping[str, Any], path: Path) -> TrustStore:
 
 def files(data: Mapping[str, Any], path: Path) -> list[Path]:
     """The files that the values of a trust.toml at ``path`` name, so that nobody writes over one of them."""
+    return [path.parent / text for text in names(data, path)]
+
+
+def names(data: Mapping[str, Any], path: Path) -> list[str]:
+    """The files that the values of a trust.toml name, as they name them."""
     file = config.convert(data, TrustFile, where=str(path), toml=True)
     named = [*file.intermediate_files, *(entry for entry in file.deny if not ID.fullmatch(entry))]
     named += file.crls.files if file.crls else ()
     for signer in file.signers.values():
         named += [text for one in (signer.anchor, signer.key) for text in _each(one)]
-    return [path.parent / text for text in named]
+    return named
 
 
 def _each(named: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -184,8 +207,9 @@ def _each(named: str | tuple[str, ...]) -> tuple[str, ...]:
 class _Reader:
     """Reads the files that a trust.toml names, and keeps account of what was in them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Mapping[str, bytes] | None) -> None:
         self._where = str(path)
+        self._files = files
         self._folder = path.parent
         self._read: dict[str, bytes] = {}
 
@@ -193,7 +217,13 @@ class _Reader:
         """A file that the trust file names, and its bytes; they are read once."""
         path = self._folder / text
         if text not in self._read:
-            self._read[text] = store.read_pem(path, crl.MAX_FILE)
+            if self._files is None:
+                self._read[text] = store.read_pem(path, crl.MAX_FILE)
+            elif text in self._files:
+                self._read[text] = self._files[text]
+            else:
+                msg = f"{self._where} names the file {text!r}, which does not come with it."
+                raise TrustError(msg)
         return path, self._read[text]
 
     def digest(self, data: object) -> str:

@@ -57,7 +57,7 @@ def signer_fault(blob: bytes, at: datetime, purpose: str = "code-signing") -> st
     Asked before a signature is added, when no anchor is at hand.
     """
     try:
-        claim = _read(blob)
+        claim = read_claim(blob)
     except Refusal as refusal:
         return refusal.message
     for signer in claim.line[:1]:
@@ -126,7 +126,7 @@ def _judge(
 ) -> SignatureEvidence:
     # 1. Read it: CMS profile, algorithms, certificates.
     try:
-        claim = _read(blob)
+        claim = read_claim(blob)
     except Refusal as refusal:
         return SignatureEvidence(
             index=index,
@@ -138,12 +138,27 @@ def _judge(
         )
     # 2. Find the key: in the signer's certificate, or among the pinned ones.
     signer = claim.line[0] if claim.line else None
-    key = signer.key if signer else _pinned_key(claim, store)
+    key = signer.key if signer else pinned_key(claim, store)
     # 3. Verify: the digest of the head, then the signature under the key.
     refusals = list(_verify(claim, key, head))
     intact = False if any(one.rule == "signature-wrong" for one in refusals) else None
     if intact is None and key and not refusals:
         intact = True
+    return amounts_to(index, blob, where, claim, key, refusals, intact, store, occasion)
+
+
+def amounts_to(
+    index: int,
+    blob: bytes,
+    where: Span,
+    claim: Claim,
+    key: Key | None,
+    refusals: list[Refusal],
+    intact: bool | None,
+    store: TrustStore | None,
+    occasion: Occasion,
+) -> SignatureEvidence:
+    """What a signature amounts to, once it has been read and verified."""
     # 4. Trust: the key is pinned, or its chain leads to an anchor; a trust.toml says whose it is, and more.
     trust = Trust() if store is None else _trust(claim, key, store, occasion)
     named = {(one.rule, one.part) for one in refusals}
@@ -195,7 +210,8 @@ def families(key: Key | None, certificates: Sequence[Certificate]) -> tuple[str,
 # --- 1. reading ---
 
 
-def _read(blob: bytes) -> Claim:
+def read_claim(blob: bytes) -> Claim:
+    """What a signature says of itself, nothing of it verified. Raises Refusal."""
     signature = cms.read(blob)
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
@@ -240,7 +256,7 @@ def _names(signature: cms.Signature, certificate: Certificate) -> bool:
 # --- 2. and 3. the key, and the signature under it ---
 
 
-def _pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
+def pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
     """The pinned key of that identifier; if there are several, the one that made the signature."""
     keys = [] if store is None else [one.key for one in store.pins_named(claim.signature.identifier or b"")]
     fitting = (key for key in keys if not list(_verify_value(claim, key)))

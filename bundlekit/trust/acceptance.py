@@ -1,0 +1,175 @@
+"""Would a trust file accept a bundle signed by these? Asked before there is a bundle, or of another's trust file.
+
+The very same tests as for signatures in a bundle (`bundlekit.trust.verify`, `bundlekit.trust.named`), under the
+assumption that each signature is right. Nothing is read from the disk, and nothing here trusts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from bundlekit.model.bundle import Span
+from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import cms
+from bundlekit.trust.algorithms import Scheme
+from bundlekit.trust.chain import weak_key
+from bundlekit.trust.refusal import Refusal
+from bundlekit.trust.verify import Claim, Occasion, Signed, amounts_to, pinned_key, read_claim, signer_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from bundlekit.model.evidence import Standing
+    from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.keys import Key
+    from bundlekit.trust.store import TrustStore
+
+
+__all__ = ["Credential", "Refusal", "Satisfied", "from_certificates", "from_key", "from_signature", "satisfied"]
+
+
+class Credential(Frozen, frozen=True, kw_only=True):
+    """What a signature is made with: a claim, and the key where it is known without the trust."""
+
+    claim: Claim
+    key: Key | None = None
+
+
+class Satisfied(Frozen, frozen=True, kw_only=True):
+    """What a trust file makes of signatures: each by itself, each demand, and ``because``: why not, if it is not.
+
+    ``undecided``: it does not refuse, and cannot know whether a signer was revoked.
+    """
+
+    signatures: tuple[SignatureEvidence, ...]
+    demands: tuple[DemandEvidence, ...]
+    undecided: bool
+    because: str
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a bundle with these signatures would be accepted, as far as signatures go."""
+        return not self.because
+
+
+def from_signature(blob: bytes) -> Credential:
+    """The credential behind a signature as it is stored. Raises Refusal."""
+    claim = read_claim(blob)
+    return Credential(claim=claim, key=claim.line[0].key if claim.line else None)
+
+
+def from_certificates(line: Sequence[Certificate]) -> Credential:
+    """The credential of who signs with a certificate: it first, then those above it, without the anchor."""
+    return Credential(claim=_claim(line[0].key, tuple(line)), key=line[0].key)
+
+
+def from_key(key: Key) -> Credential:
+    """The credential of who signs with a key alone, which is pinned where it is trusted."""
+    return Credential(claim=_claim(key, ()), key=key)
+
+
+def satisfied(
+    store: TrustStore, signers: Sequence[Credential | str], at: datetime, signed: Signed | None = None
+) -> Satisfied:
+    """Whether ``store`` accepts a bundle with one signature by each of ``signers``, at the time ``at``.
+
+    A signer is a credential, or a name in the trust file, which stands for a signature by each of that signer's
+    keys. ``signed`` is what the bundle is: without it, an update.bin of any product.
+    """
+    occasion = Occasion(at=at, purpose="code-signing", signed=signed or Signed())
+    found = tuple(
+        evidence
+        for index, one in enumerate(signers)
+        for evidence in (
+            _named(index, one, store, occasion) if isinstance(one, str) else [_evidence(index, one, store, occasion)]
+        )
+    )
+    demands: tuple[DemandEvidence, ...] = ()
+    if store.policy:
+        from bundlekit.trust.threshold import tally
+
+        demands = tally(store.policy.demands, found)
+    refused = [one for one in found if one.standing == "refused"]
+    unknown = [one for one in found if one.standing == "undecided"]
+    unmet = [one for one in demands if not one.met]
+    because = ""
+    if refused:
+        because = refused[0].because
+    elif unknown:
+        because = unknown[0].because
+    elif unmet:
+        because = f"{unmet[0].count} of {', '.join(unmet[0].of)} must sign; {len(unmet[0].signed)} would count"
+    elif not any(one.counts for one in found):
+        because = "no signature would count"
+    pending = all(len(one.present) >= one.count for one in demands)
+    return Satisfied(
+        signatures=found, demands=demands, undecided=bool(unknown) and not refused and pending, because=because
+    )
+
+
+def _evidence(index: int, one: Credential, store: TrustStore, occasion: Occasion) -> SignatureEvidence:
+    key = one.key or pinned_key(one.claim, store)
+    refusals = []
+    weakness = key.weakness if key else one.claim.line[0].weakness if one.claim.line else ""
+    if weakness:
+        refusals.append(weak_key(signer_text(one.claim, key), weakness, b""))
+    intact = True if key and not weakness else None
+    span = Span(start=0, stop=0)
+    return amounts_to(index, b"", span, one.claim, key, refusals, intact, store, occasion)
+
+
+def _named(index: int, name: str, store: TrustStore, occasion: Occasion) -> list[SignatureEvidence]:
+    """Signatures by a signer whose certificate is not known, only who it is in the trust file."""
+    from bundlekit.trust.named import bounds, judged_at
+    from bundlekit.trust.overview import family, view
+
+    policy = store.policy
+    signer = next((one for one in policy.signers if one.name == name), None) if policy else None
+    if policy is None or signer is None:
+        ignored = policy is not None and policy.ignore_others
+        because = f"the signer {name} is not known to this trust"
+        return [_one(index, name, "ignored" if ignored else "refused", because)]
+    at = judged_at(policy, occasion)
+    seen = view(signer, policy, at)
+    against = [*(one.message for one in bounds(signer, occasion, at)), *seen.unusable]
+    usable = [] if against else [one for one in seen.sources if not one.unusable]
+    if not usable:
+        against += [why for one in seen.sources for why in one.unusable]
+        standing: Standing = "ignored" if policy.ignore_others else "refused"
+        return [_one(index, name, standing, f"{name}: {'; '.join(dict.fromkeys(against))}")]
+    return [_one(index, name, "counted", "", f"{name} {one.id}", (family(one),)) for one in usable]
+
+
+def _one(
+    index: int, name: str, standing: Standing, because: str, key_id: str = "", families: tuple[str, ...] = ()
+) -> SignatureEvidence:
+    return SignatureEvidence(
+        index=index,
+        where=Span(start=0, stop=0),
+        signer=name,
+        name=name,
+        key_id=key_id,
+        families=families,
+        standing=standing,
+        because=because,
+    )
+
+
+def _claim(key: Key | None, line: tuple[Certificate, ...]) -> Claim:
+    """The claim of a signature that these would make, by the best hash, with every certificate signed as well."""
+    signature = cms.Signature(
+        identifier=key.identifier if key and not line else None,
+        issuer=line[0].issuer_der if line else b"",
+        serial=line[0].serial if line else 0,
+        certificates=tuple(one.der for one in line),
+        digest_algorithm=b"",
+        signature_algorithm=b"",
+        message_digest=b"",
+        signed=b"",
+        signature=b"",
+        vouched=tuple(hashlib.sha256(one.der).digest() for one in line),
+    )
+    return Claim(signature=signature, scheme=Scheme(family=key.family if key else "other"), digest="sha512", line=line)
