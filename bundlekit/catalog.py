@@ -83,7 +83,8 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
     index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
     entries, heads = dict(index.bundles), {}
     for path in bundles:
-        with FileSource(path) as source:
+        with FileSource(path) as opened:
+            source = reader.read_once(opened)  # the head that is kept is the one whose id was computed
             bundle = reader.read(source)
             if bundle.manifest is None or bundle.area is None or bundle.id is None:
                 why = bundle.problems[0].message if bundle.problems else "it has no manifest"
@@ -133,7 +134,7 @@ def collect(
     left_out = []
     for source_of, entry in _sources(places):
         with source_of as source:
-            found = _offer(source, entry, trust, advice, at)
+            found = _offer(reader.read_once(source), entry, trust, advice, at)
         if isinstance(found, Obstacle):
             left_out.append(found)
         else:

@@ -38,7 +38,8 @@ def extract(
     nothing. Raises ConfigError for an unknown label, UnreadableError for a bundle that is damaged or not
     accepted.
     """
-    with FileSource(file) as source:
+    with FileSource(file) as opened:
+        source = reader.read_once(opened)  # what is judged is what is handed on
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         chunks, index, plain = _claims(bundle, file, label)
@@ -54,7 +55,8 @@ def extract(
 
 def extract_head(file: Path, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None) -> int:
     """Write the bytes that the signatures sign; returns their number. ``trust`` is as for :func:`extract`."""
-    with FileSource(file) as source:
+    with FileSource(file) as opened:
+        source = reader.read_once(opened)  # what is judged is what is handed on
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
     return _write(_readable(bundle.head_bytes, bundle, file), output)
@@ -67,7 +69,8 @@ def extract_signature(
 
     ``trust`` is as for :func:`extract`.
     """
-    with FileSource(file) as source:
+    with FileSource(file) as opened:
+        source = reader.read_once(opened)  # what is judged is what is handed on
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         _readable(bundle.signatures, bundle, file)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
@@ -44,7 +44,7 @@ from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import Signed, verify_signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
@@ -134,7 +134,7 @@ def inspect(file: str | Path) -> Inspection:
     """What a bundle claims to be, as far as its head can be read. Verifies nothing, and says so."""
     from bundlekit.report.inspection import Inspection
 
-    with FileSource(file) as source:
+    with _opened(file) as source:
         bundle = reader.read(source)
         signatures = _verify(bundle, dt.datetime.now(dt.UTC), None)
     return Inspection(
@@ -170,9 +170,14 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
     return bundle.manifest
 
 
-def _opened(file: str | Path | Source) -> AbstractContextManager[Source]:
-    """A path is opened, and closed afterwards; a source stays as open as it is."""
-    return FileSource(file) if isinstance(file, str | os.PathLike) else nullcontext(file)
+@contextmanager
+def _opened(file: str | Path | Source) -> Iterator[Source]:
+    """A path is opened, and closed afterwards; a source stays as open as it is. Its head is read once."""
+    if isinstance(file, str | os.PathLike):
+        with FileSource(file) as source:
+            yield reader.read_once(source)
+    else:
+        yield reader.read_once(file)
 
 
 def _question(

@@ -75,6 +75,30 @@ class BytesSource:
         """Memory does not change."""
 
 
+class ReadOnce:
+    """A source whose first bytes, ``start``, were read before, and are given out of memory.
+
+    Head and signatures are looked at several times: they are verified, parsed, shown and handed on. With a file
+    that is rewritten meanwhile, all these looks are at the same bytes. What follows is read when it is asked for.
+    """
+
+    def __init__(self, source: Source, start: bytes) -> None:
+        self.name, self.size, self.held = source.name, source.size, source.held
+        self._source = source
+        self._start = start
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Copy what is known, read what is not."""
+        known = memoryview(self._start)[offset : offset + len(buffer)]
+        buffer[: len(known)] = known
+        if len(known) < len(buffer):
+            self._source.readinto(offset + len(known), buffer[len(known) :])
+
+    def ensure_unchanged(self) -> None:
+        """As the source itself."""
+        self._source.ensure_unchanged()
+
+
 class FileSource:
     """A regular file, opened once. Use as a context manager."""
 

@@ -48,7 +48,7 @@ def measure(
 
     What has a damaged chunk index is left alone, and has no evidence: nothing could be compared with it.
     ``serial`` adds the digests over whole components. ``threads``: by default one for each processor that
-    this process may use, from 2 to 8. Memory: a MiB for each thread, a byte for each chunk, and with
+    this process may use, from 2 to 8. Memory: a MiB for each thread, a byte and a digest for each chunk, and with
     ``serial`` 8 MiB for each component in work. Raises UnreadableError if the source cannot be read,
     ChangedWhileReadError if it changed meanwhile, CancelledError if ``cancel`` said so.
     """
@@ -82,6 +82,8 @@ class _Measurement:
         self._crew = Crew(sum(claim.span.size for kind in kinds for claim in kind), progress, cancel)
 
         self._found: dict[DigestClaim, str] = {}
+        compared = {claim.index for claim in self._chunks}
+        self._kept = {c.span: bytearray() for c in self._digests if c.span in compared and not c.serial}
         self._damaged = {c: bytearray(-(-c.span.size // c.chunk_size)) for c in self._chunks}
         self._nonzero: dict[ZeroClaim, int | None] = {}
         whole = {claim.span: claim for claim in self._digests if claim.serial}
@@ -147,8 +149,11 @@ class _Measurement:
     def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
         algorithm = claim.expected.partition(":")[0]
         state = hashlib.new(algorithm)
+        kept = None if claim.serial else self._kept.get(claim.span)
         for piece in self._pieces(claim.span, buffer):
             state.update(piece)
+            if kept is not None:  # the chunks are compared with what was verified, not with a second reading
+                kept += piece
         self._found[claim] = f"{algorithm}:{state.hexdigest()}"
 
     def _look_for_nonzero(self, claim: ZeroClaim, buffer: memoryview) -> None:
@@ -167,8 +172,13 @@ class _Measurement:
         new = getattr(hashlib, claim.algorithm)
         size = new().digest_size
         number = (stripe.start - claim.span.start) // claim.chunk_size
-        first = claim.index.start + number * size
-        index = read(self._source, Span(start=first, stop=first - (-stripe.size // claim.chunk_size) * size))
+        wanted = Span(start=number * size, stop=(number - (-stripe.size // claim.chunk_size)) * size)
+        if claim.index in self._kept:
+            index = bytes(self._kept[claim.index][wanted.start : wanted.stop])
+        else:  # no digest vouches for this index, so it was not read before
+            index = read(
+                self._source, Span(start=claim.index.start + wanted.start, stop=claim.index.start + wanted.stop)
+            )
         expected = (index[at : at + size] for at in range(0, len(index), size))
 
         state = new()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from bundlekit.errors import LayoutError
+from bundlekit.errors import ChangedWhileReadError, LayoutError
 from bundlekit.layout import damage, manifest, update_bin
 from bundlekit.model.bundle import (
     Bundle,
@@ -23,10 +23,15 @@ from bundlekit.model.bundle import (
     Span,
     ZeroClaim,
 )
+from bundlekit.source import BytesSource, ReadOnce
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
     from bundlekit.source import Source
+
+
+START: Final = 64
+"""First bytes that tell what a file is: the header, and what other formats begin with."""
 
 
 def read(source: Source) -> Bundle:
@@ -38,6 +43,29 @@ def read(source: Source) -> Bundle:
         except LayoutError as error:
             return _add(bundle, problems=[error.problem])
     return bundle
+
+
+def read_once(source: Source) -> Source:
+    """``source`` with its head and signature area read once, whoever asks for them how often.
+
+    Who judges a head and then uses it reads both times from what this returns, so both are about the same bytes.
+    """
+    if isinstance(source, ReadOnce | BytesSource):
+        return source
+    start = read_span(source, Span(start=0, stop=min(source.size, START)))
+    if len(start) < update_bin.HEADER_SIZE or not start.startswith(update_bin.MAGIC):
+        return ReadOnce(source, start)
+    header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
+    if any(update_bin.bounds_problems(header)):
+        return ReadOnce(source, start)
+    # By one read from the first byte on: a header and a manifest of two files are a third that never was.
+    whole = read_span(source, Span(start=0, stop=max(len(start), min(source.size, header.area.stop))))
+    if not whole.startswith(start):
+        raise ChangedWhileReadError(
+            f"{source.name}: was changed while it was read",
+            next_step="Wait until whatever writes the file is done, then run again.",
+        )
+    return ReadOnce(source, whole)
 
 
 def _add(
@@ -60,7 +88,7 @@ def _add(
 def _header(source: Source, bundle: Bundle) -> Bundle:
     """Magic, limits of the fields, and the real size of the file against the one in the header."""
     size = bundle.size
-    start = read_span(source, Span(start=0, stop=min(size, 64)))
+    start = read_span(source, Span(start=0, stop=min(size, START)))
     if not start.startswith(update_bin.MAGIC):
         raise LayoutError(_not_a_bundle(start))
     if size < update_bin.HEADER_SIZE:

@@ -55,10 +55,10 @@ class OpenBundle:
     """An open bundle whose head is known: what hooks get components from, each verified as it is staged."""
 
     def __init__(self, source: Source, folder: Path) -> None:
-        self._source = source
+        # A source whose head was judged is a `ReadOnce` by now: what is used here are the bytes that were judged.
+        self._source = reader.read_once(source)
         self._folder = folder
-        # Read once more; whoever judged these bytes compares the bundle id, so they are the same.
-        self._bundle = reader.read(source)
+        self._bundle = reader.read(self._source)
 
     @property
     def bundle_id(self) -> str:
@@ -104,6 +104,7 @@ class CheckedBundle(OpenBundle):
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
+        source = reader.read_once(source)
         judged = replace(appliance, hold=None) if appliance else None
         self.report = pipeline.check(
             source,
@@ -185,7 +186,8 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
     before the run began and is verified again as it is handed over; that it is the same bundle is for the
     executor to say, by its id. Raises NotAcceptedError or UnreadableError.
     """
-    with FileSource(file) as source:
+    with FileSource(file) as opened:
+        source = reader.read_once(opened)
         report = pipeline.preflight(source, trust=trust)
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):
