@@ -18,39 +18,36 @@ from __future__ import annotations
 import bisect
 import itertools
 import operator
-import re
-from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final
 
 from bundlekit.errors import VersionError
 from bundlekit.model.matrix import DeclaredScheme
 from bundlekit.model.primitives import Frozen
+from bundlekit.version_forms import (
+    ALPHABET,
+    DIGITS,
+    LETTERS,
+    MAX_LENGTH,
+    PUNCTUATION,
+    Forms,
+    MisfitError,
+    Reading,
+    quoted,
+)
 
-MAX_LENGTH: Final = 64
-"""Characters of the longest version; the manifest's schema has the same limit (`VersionText`)."""
-
-DIGITS: Final = frozenset("0123456789")
-HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
-LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-PUNCTUATION: Final = frozenset(".+~!()_-")
-ALPHABET: Final = DIGITS | LETTERS | PUNCTUATION
-
-
-class Reading(NamedTuple):
-    """What a scheme makes of a string.
-
-    ``key`` orders it; ``release`` is the key it would have without its pre-release part; ``numbers`` are the
-    release numbers it begins with; ``build`` is what identifies the build, if the string says it.
-    """
-
-    key: Any
-    release: Any
-    numbers: tuple[int, ...]
-    build: str = ""
-
-
-class MisfitError(ValueError):
-    """Why a string does not fit; `VersionScheme.parse` adds the string and the scheme."""
+__all__ = [
+    "MAX_LENGTH",
+    "Clause",
+    "Range",
+    "Version",
+    "VersionScheme",
+    "in_listed_order",
+    "parse_range",
+    "quoted",
+    "release_prefix",
+    "scheme_named",
+]
 
 
 class Version:
@@ -154,7 +151,7 @@ class VersionScheme:
 def scheme_named(name: str, declared: DeclaredScheme | None = None) -> VersionScheme:
     """The scheme of that name; ``declared`` needs its declaration. VersionError if it cannot be used."""
     if name == "declared" and declared is not None:
-        return VersionScheme(name, _Forms(declared).read, declared)
+        return VersionScheme(name, Forms(declared).read, declared)
     if name in _READERS:
         return VersionScheme(name, _READERS[name])
     if name == "declared":
@@ -184,11 +181,6 @@ def in_listed_order(scheme: VersionScheme, releases: Sequence[str]) -> VersionSc
         return Reading(place, place + version.is_prerelease, version.numbers, version.build)
 
     return VersionScheme(f"{scheme.name}, as listed", read, (scheme, tuple(releases)))
-
-
-def quoted(text: str) -> str:
-    """Text that came from outside, short and without characters that could disturb a terminal."""
-    return ascii(text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "~")
 
 
 def release_prefix(text: str) -> tuple[int, ...]:
@@ -283,127 +275,6 @@ _READERS: Final[dict[str, Callable[[str], Reading]]] = {
     "semver": _read_semver,
     "dotted": _read_dotted,
 }
-
-
-# --- the declared scheme ------------------------------------------------------------------------------------
-
-_TAKES: Final = {"#": DIGITS, "%": HEXADECIMAL, "@": LETTERS, "*": ALPHABET}
-_PATTERNS: Final = {"#": "([0-9]++)", "%": "([0-9A-Fa-f]++)", "@": "([A-Za-z]++)", "*": "(.++)"}
-"""The same as patterns, which give nothing back that they have taken."""
-
-MAX_FORMS_NAMED: Final = 4
-"""Forms of a declared scheme that a message names."""
-
-# What is compared, from left to right: a pre-release < nothing more < a word < a number.
-_PRE, _END, _WORD, _NUMBER = range(4)
-
-_Piece = int | str
-"""A number, a word, or one punctuation mark of a version."""
-
-
-class _Forms:
-    """A declared scheme, made ready to read.
-
-    A placeholder takes every character it can, and what follows it in the form must not be able to take the
-    same: so a form fits in at most one way, found in one pass.
-    """
-
-    def __init__(self, declared: DeclaredScheme) -> None:
-        self.declared = declared
-        self.forms = [_Form(form) for form in declared.forms]
-        self.pre_releases = {mark: place for place, mark in enumerate(declared.pre_releases)}
-        self.ignored = frozenset(declared.ignored)
-        if both := self.ignored & self.pre_releases.keys():
-            raise VersionError(f"The declared scheme both ignores and compares {quoted(min(both))}.")
-
-    def read(self, text: str) -> Reading:
-        for form in self.forms:
-            if (pieces := form.fit(text)) is not None:
-                return self._reading(*pieces)
-        named, more = self.declared.forms[:MAX_FORMS_NAMED], len(self.forms) - MAX_FORMS_NAMED
-        raise MisfitError(f"it fits none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
-
-    def _reading(self, pieces: list[_Piece], build: str) -> Reading:
-        ranks: list[tuple[int, _Piece]] = []
-        marks = ""  # punctuation up to the last number or word, and since
-        since = ""
-        release = None
-        for piece in pieces:
-            if piece in self.ignored:
-                continue
-            if piece in self.pre_releases:
-                release = release or _key(ranks, marks)
-                ranks.append((_PRE, self.pre_releases[str(piece)]))
-            elif isinstance(piece, int):
-                ranks.append((_NUMBER, piece))
-            elif piece in PUNCTUATION:
-                since += piece
-                continue
-            else:
-                ranks.append((_WORD, piece))
-            marks, since = marks + since, ""
-        key = _key(ranks, marks if build else marks + since)
-        release = release or key
-        if self.declared.build == "compared":
-            key, release = (*key, _natural(build)), (*release, _natural(build))
-        numbers = tuple(int(piece) for rank, piece in itertools.takewhile(lambda ranked: ranked[0] == _NUMBER, ranks))
-        return Reading(key, release, numbers, build)
-
-
-class _Form:
-    """One form: its placeholders, words, numbers and punctuation marks in order, and the pattern of them all.
-
-    A pattern, as a matrix may name ten thousand versions that nearly fit each of 32 long forms.
-    """
-
-    def __init__(self, form: str) -> None:
-        self.elements = _elements(form)
-        self.pattern = re.compile("".join(_PATTERNS.get(one) or f"({re.escape(one)})" for one in self.elements))
-
-    def fit(self, text: str) -> tuple[list[_Piece], str] | None:
-        """The pieces of ``text`` and its build, if it has this form; None if it has not."""
-        if (found := self.pattern.fullmatch(text)) is None:
-            return None
-        pieces: list[_Piece] = []
-        for element, piece in zip(self.elements, found.groups(), strict=True):
-            if element == "*":
-                return pieces, piece
-            is_number = element in ("#", "%") or DIGITS.issuperset(element)
-            pieces.append(int(piece, 16 if element == "%" else 10) if is_number else piece)
-        return pieces, ""
-
-
-def _elements(form: str) -> list[str]:
-    """Placeholders, words, numbers and punctuation marks of a form, in order."""
-    for here, following in itertools.pairwise(form):
-        if not _TAKES.get(here, frozenset()).isdisjoint(_TAKES.get(following, following)):
-            raise VersionError(
-                f"The form {quoted(form)} of the declared scheme does not say where {here!r} ends "
-                f"and {following!r} begins.",
-                next_step="Put a separating character between the two; '*' can only be the last.",
-            )
-    return list(_runs(form))
-
-
-def _runs(text: str) -> Iterator[str]:
-    """Runs of digits and of letters, and every other character by itself."""
-
-    def kind(numbered: tuple[int, str]) -> int:
-        place, character = numbered
-        return -1 if character in DIGITS else -2 if character in LETTERS else place
-
-    for _, run in itertools.groupby(enumerate(text), kind):
-        yield "".join(character for _, character in run)
-
-
-def _key(ranks: list[tuple[int, _Piece]], marks: str) -> tuple[object, ...]:
-    # Punctuation comes last: it decides nothing but that 1.2-3 is not 1.2.3.
-    return ((*ranks, (_END,)), marks)
-
-
-def _natural(build: str) -> tuple[tuple[int, _Piece], ...]:
-    """A build id in the order people expect: its numbers as numbers."""
-    return tuple((_NUMBER, int(run)) if DIGITS.issuperset(run) else (_WORD, run) for run in _runs(build))
 
 
 # --- ranges -------------------------------------------------------------------------------------------------

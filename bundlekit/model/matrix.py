@@ -47,7 +47,8 @@ class DeclaredScheme(Strict, frozen=True, kw_only=True):
     hexadecimal digits, ``@`` for letters, a final ``*`` for all that remains (the build); every other
     character stands for itself: ``#.#(#)@#(#)`` is Cisco's ``7.0(3)I7(9)``. Numbers and words are compared
     from left to right: ``pre_releases`` (in their order) < nothing more < a word < a number; punctuation only
-    tells apart what is equal otherwise. ``ignored`` words (a leading ``v``) do not count. The build counts,
+    tells apart what is equal otherwise, but ``~`` makes what follows it older. ``0x%`` is compared with decimal numbers
+    by value. ``ignored`` words (a leading ``v``) do not count. The build counts,
     in order and equality, only where ``build`` is ``compared``.
     """
 

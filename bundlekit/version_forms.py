@@ -1,0 +1,323 @@
+"""The declared version scheme: forms as data, and the order of what they read.
+
+A form says how a version is spelled (`DeclaredScheme`). A declaration whose forms would compare wrongly without a
+word is refused when it is read, so at build and lint: a place that is decimal in one form and hexadecimal in another,
+what follows ``~`` and has no place in the order, an epoch that some forms lack.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bundlekit.errors import VersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.model.matrix import DeclaredScheme
+
+MAX_LENGTH: Final = 64
+"""Characters of the longest version; the manifest's schema has the same limit (`VersionText`)."""
+
+DIGITS: Final = frozenset("0123456789")
+HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
+LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+PUNCTUATION: Final = frozenset(".+~!()_-")
+ALPHABET: Final = DIGITS | LETTERS | PUNCTUATION
+
+
+class Reading(NamedTuple):
+    """What a scheme makes of a string.
+
+    ``key`` orders it; ``release`` is the key it would have without its pre-release part; ``numbers`` are the
+    release numbers it begins with; ``build`` is what identifies the build, if the string says it.
+    """
+
+    key: Any
+    release: Any
+    numbers: tuple[int, ...]
+    build: str = ""
+
+
+class MisfitError(ValueError):
+    """Why a string does not fit; `VersionScheme.parse` adds the string and the scheme."""
+
+
+def quoted(text: str) -> str:
+    """Text that came from outside, short and without characters that could disturb a terminal."""
+    return ascii(text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "~")
+
+
+HEX_PREFIX: Final = ("0x", "0X")
+"""What tells that a hexadecimal number follows; the number has the same value then as written in decimal."""
+
+_TAKES: Final = {"#": DIGITS, "%": HEXADECIMAL, "@": LETTERS, "*": ALPHABET}
+_PATTERNS: Final = {"#": "([0-9]++)", "%": "([0-9A-Fa-f]++)", "@": "([A-Za-z]++)", "*": "(.++)"}
+"""The same as patterns, which give nothing back that they have taken."""
+
+MAX_FORMS_NAMED: Final = 4
+"""Forms of a declared scheme that a message names."""
+
+BEFORE_A_RELEASE: Final = frozenset({"alpha", "beta", "dev", "pre", "preview", "rc", "snapshot"})
+"""Words that mean a pre-release wherever versions are written; a form that has one has to list it."""
+
+# What is compared, from left to right: a pre-release < nothing more < a word < a number.
+_PRE, _END, _WORD, _NUMBER = range(4)
+
+_TILDE: Final = (_PRE, -1)
+"""What a number behind ``~`` is compared by first, as Debian does: 1.2~1 comes before 1.2~rc1, and both before 1.2."""
+
+_Piece = int | str
+"""A number, a word, or one punctuation mark of a version."""
+
+_Rank = tuple[Any, ...]
+"""A piece as it is compared."""
+
+
+class Forms:
+    """A declared scheme, made ready to read.
+
+    A placeholder takes every character it can, and what follows it in the form must not be able to take the
+    same: so a form fits in at most one way, found in one pass.
+    """
+
+    def __init__(self, declared: DeclaredScheme) -> None:
+        self.declared = declared
+        self.forms = [_Form(form) for form in declared.forms]
+        self.pre_releases = {mark: place for place, mark in enumerate(declared.pre_releases)}
+        self.ignored = frozenset(declared.ignored)
+        self.folded = {mark.casefold(): mark for mark in (*declared.ignored, *declared.pre_releases)}
+        if both := self.ignored & self.pre_releases.keys():
+            raise VersionError(f"The declared scheme both ignores and compares {quoted(min(both))}.")
+        if "~" in self.ignored:
+            raise VersionError(
+                "The declared scheme ignores '~', which makes what follows it older.",
+                next_step="Remove '~' from ignored; list the words that follow it in pre-releases.",
+            )
+        for form in self.forms:
+            self._require_places(form)
+        _require_one_base(self.forms, self.ignored)
+        _require_one_epoch(declared.forms)
+
+    def read(self, text: str) -> Reading:
+        """What the scheme makes of a string; MisfitError if it fits no form."""
+        for form in self.forms:
+            if (pieces := form.fit(text)) is not None:
+                return self._reading(*pieces)
+        named, more = self.declared.forms[:MAX_FORMS_NAMED], len(self.forms) - MAX_FORMS_NAMED
+        raise MisfitError(f"it fits none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
+
+    def _reading(self, pieces: list[_Piece], build: str) -> Reading:
+        ranks: list[_Rank] = []
+        marks = ""  # punctuation up to the last number or word, and since
+        since = ""
+        release = None
+        for piece in pieces:
+            if piece in self.ignored:
+                continue
+            older = "~" in since
+            if piece in self.pre_releases:
+                release = release or _key(ranks, marks)
+                ranks.append((_PRE, self.pre_releases[str(piece)]))
+            elif isinstance(piece, int):
+                if older:
+                    release = release or _key(ranks, marks)
+                    ranks.append(_TILDE)
+                ranks.append((_NUMBER, piece))
+            elif piece in PUNCTUATION:
+                since += piece
+                continue
+            else:
+                self._require_listed(piece, older=older)
+                ranks.append(_word(piece))
+            marks, since = marks + since, ""
+        key = _key(ranks, marks if build else marks + since)
+        release = release or key
+        if self.declared.build == "compared":
+            key, release = (*key, _natural(build)), (*release, _natural(build))
+        numbers = tuple(int(rank[1]) for rank in itertools.takewhile(lambda rank: rank[0] == _NUMBER, ranks))
+        return Reading(key, release, numbers, build)
+
+    def _require_listed(self, word: str, *, older: bool) -> None:
+        """MisfitError for a word whose place in the order would be a guess."""
+        if (listed := self.folded.get(word.casefold())) is not None:
+            raise MisfitError(f"its word {quoted(word)} differs from {quoted(listed)} of the scheme by case alone")
+        if older:
+            raise MisfitError(f"its word {quoted(word)} follows '~', and pre-releases does not list it")
+
+    def _require_places(self, form: _Form) -> None:
+        """VersionError for a word or '~' of a form that says what is older, and has no place among pre-releases."""
+        listed = self.pre_releases.keys() | self.ignored
+        for at, element in enumerate(form.elements):
+            if element[0] in LETTERS and element not in listed:
+                if (near := self.folded.get(element.casefold())) is not None:
+                    raise VersionError(
+                        f"The form {quoted(form.text)} has {quoted(element)}, and the scheme lists {quoted(near)}.",
+                        next_step="Write the word in the same case in both, or list both.",
+                    )
+                if element.casefold() in BEFORE_A_RELEASE and any(one not in PUNCTUATION for one in form.elements[:at]):
+                    raise VersionError(
+                        f"The form {quoted(form.text)} has {quoted(element)}, which pre-releases does not list, so "
+                        "it would be newer than the release.",
+                        next_step=f"List {quoted(element)} in pre-releases, or in ignored if it does not count.",
+                    )
+            if element == "~" and element not in self.pre_releases:
+                rest = (one for one in form.elements[at + 1 :] if one not in PUNCTUATION and one not in self.ignored)
+                follows = next(rest, "")
+                if not (follows in self.pre_releases or follows == "@" or _base(follows)):
+                    raise VersionError(
+                        f"In the form {quoted(form.text)} '~' makes what follows older, and "
+                        + ("nothing follows." if not follows else f"{quoted(follows)} has no place in that order."),
+                        next_step="List the word that follows '~' in pre-releases, or '~' itself.",
+                    )
+
+
+class _Form:
+    """One form: its placeholders, words, numbers and punctuation marks in order, and the pattern of them all.
+
+    A pattern, as a matrix may name ten thousand versions that nearly fit each of 32 long forms.
+    """
+
+    def __init__(self, form: str) -> None:
+        self.text = form
+        self.elements = _elements(form)
+        self.pattern = re.compile("".join(map(_pattern, self.elements)))
+
+    def fit(self, text: str) -> tuple[list[_Piece], str] | None:
+        """The pieces of ``text`` and its build, if it has this form; None if it has not."""
+        if (found := self.pattern.fullmatch(text)) is None:
+            return None
+        pieces: list[_Piece] = []
+        for element, piece in zip(self.elements, found.groups(), strict=True):
+            if element == "*":
+                return pieces, piece
+            base = _base(element)
+            pieces.append(int(piece, 10 if base == "decimal" else 16) if base else piece)
+        return pieces, ""
+
+
+def _pattern(element: str) -> str:
+    if element[:-1] in HEX_PREFIX:
+        return f"{element[:-1]}{_PATTERNS['%']}"
+    return _PATTERNS.get(element) or f"({re.escape(element)})"
+
+
+def _base(element: str) -> str:
+    """How an element writes a number: ``decimal``, ``hexadecimal``, or ``prefixed``; empty if it is none."""
+    if element[:-1] in HEX_PREFIX:
+        return "prefixed"
+    if element == "%":
+        return "hexadecimal"
+    return "decimal" if element == "#" or (element and DIGITS.issuperset(element)) else ""
+
+
+def _elements(form: str) -> list[str]:
+    """Placeholders, words, numbers and punctuation marks of a form, in order; ``0x%`` is one number."""
+    for here, following in itertools.pairwise(form):
+        if not _TAKES.get(here, frozenset()).isdisjoint(_TAKES.get(following, following)):
+            raise VersionError(
+                f"The form {quoted(form)} of the declared scheme does not say where {here!r} ends "
+                f"and {following!r} begins.",
+                next_step="Put a separating character between the two; '*' can only be the last.",
+            )
+    elements: list[str] = []
+    for run in _runs(form):
+        if run == "%" and len(elements) > 1 and "".join(elements[-2:]) in HEX_PREFIX:
+            elements[-2:] = ["".join((*elements[-2:], run))]
+        else:
+            elements.append(run)
+    for first, second, third in zip(elements, elements[1:], elements[2:], strict=False):
+        if first == "#" and second in ("x", "X") and third == "%":
+            raise VersionError(
+                f"The form {quoted(form)} reads 0x1f as the number 0 and the number 1f.",
+                next_step="Write 0x% for a hexadecimal number.",
+            )
+    return elements
+
+
+def _require_one_base(forms: list[_Form], ignored: frozenset[str]) -> None:
+    """VersionError if two versions could have a decimal number and a bare hexadecimal one at the same place."""
+    if not any("%" in form.elements for form in forms):
+        return
+    droppable = any(mark[0] in LETTERS for mark in ignored)
+    compared = [
+        [one for one in form.elements if one not in PUNCTUATION and one != "*" and one not in ignored] for form in forms
+    ]
+    for (one, left), (other, right) in itertools.combinations_with_replacement(zip(forms, compared, strict=True), 2):
+        if _bases_meet(left, right, droppable=droppable):
+            raise VersionError(
+                f"The forms {quoted(one.text)} and {quoted(other.text)} have a decimal and a hexadecimal number at the "
+                "same place, so versions would compare wrongly.",
+                next_step="Write the hexadecimal number with its prefix, 0x%, or use one kind of number in all forms.",
+            )
+
+
+def _bases_meet(left: list[str], right: list[str], *, droppable: bool) -> bool:
+    """Whether a decimal and a bare hexadecimal number can be compared, all before them being equal.
+
+    ``droppable``: a word that ``@`` takes may be one that is ignored, and so leave its place to what follows.
+    """
+    seen, ahead = set(), [(0, 0)]
+    while ahead:
+        at = ahead.pop()
+        if at in seen or at[0] == len(left) or at[1] == len(right):
+            continue
+        seen.add(at)
+        one, other = left[at[0]], right[at[1]]
+        bases = {_base(one), _base(other)}
+        if bases == {"decimal", "hexadecimal"}:
+            return True
+        words_meet = bases == {""} and ("@" in (one, other) or one.casefold() == other.casefold())
+        if words_meet or "" not in bases:
+            ahead.append((at[0] + 1, at[1] + 1))
+        if droppable and one == "@":
+            ahead.append((at[0] + 1, at[1]))
+        if droppable and other == "@":
+            ahead.append((at[0], at[1] + 1))
+    return False
+
+
+def _require_one_epoch(forms: tuple[str, ...]) -> None:
+    """VersionError if some forms have an epoch (``#!``) and others have none: its absence would count as newer."""
+    without = [form for form in forms if "!" not in form]
+    if without and len(without) < len(forms):
+        raise VersionError(
+            f"The form {quoted(without[0])} has no epoch, and other forms have one before '!'.",
+            next_step="Use '!' in all forms or in none; 0!1.2 has the epoch 0.",
+        )
+
+
+def _runs(text: str) -> Iterator[str]:
+    """Runs of digits and of letters, and every other character by itself."""
+
+    def kind(numbered: tuple[int, str]) -> int:
+        place, character = numbered
+        return -1 if character in DIGITS else -2 if character in LETTERS else place
+
+    for _, run in itertools.groupby(enumerate(text), kind):
+        yield "".join(character for _, character in run)
+
+
+def _key(ranks: list[_Rank], marks: str) -> tuple[object, ...]:
+    # Punctuation comes last: it decides nothing but that 1.2-3 is not 1.2.3.
+    return ((*ranks, (_END,)), marks)
+
+
+def _word(word: str) -> _Rank:
+    """Words go by their letters; case tells apart what is equal otherwise, so that b comes before C."""
+    return _WORD, word.casefold(), word
+
+
+def _natural(build: str) -> tuple[_Rank, ...]:
+    """A build id in the order people expect: its numbers as numbers."""
+    if "~" in build:
+        raise MisfitError("its build has '~', and builds are compared")
+    ranks: list[_Rank] = []
+    for run in re.findall(r"0[xX][0-9A-Fa-f]+(?![0-9A-Za-z])|[0-9]+|[A-Za-z]+|.", build):
+        if run[:2] in HEX_PREFIX:
+            ranks.append((_NUMBER, int(run, 16)))
+        else:
+            ranks.append((_NUMBER, int(run)) if DIGITS.issuperset(run) else _word(run))
+    return tuple(ranks)
