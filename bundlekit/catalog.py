@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from bundlekit.matrix.path import State
     from bundlekit.model.advisory import Advice
@@ -167,6 +167,8 @@ def find_path(
 
 def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], Entry | None]]:
     for place in places:
+        if place == Path():  # which an empty path becomes
+            raise ConfigError("A path of a bundle or catalog is empty.", next_step="Name the file or folder.")
         if (place / INDEX).is_file():
             for identity, entry in read_index(place).bundles.items():
                 data = config.read_file(place / f"{identity}.head", limit=MAX_HEAD)

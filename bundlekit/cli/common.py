@@ -61,6 +61,8 @@ class _PathType(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that ``value`` spells."""
         path = super().convert(value, param, ctx)
+        if path == Path():  # ".": the library takes that for an empty path, which was refused before
+            path = Path.cwd()
         if param is not None and ctx is not None:
             ctx.meta.setdefault(_GIVEN, []).append((param.name, path))
         return path
@@ -252,8 +254,6 @@ def load_trusted(paths: Sequence[Path]) -> TrustStore | None:
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
-    if not all(options["sources"]):
-        raise click.UsageError("--from needs a version")
     trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
     return {"trust": trust, "appliance": states, **allowed(options, trust), **options}
 

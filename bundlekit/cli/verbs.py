@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections import Counter
 from typing import Any
 
 import click
 
 
+def refuse_empty_values(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """BadParameter for an option or argument whose value is empty or nothing but blanks.
+
+    Such a value is a variable of a script that is not set. It never has a meaning of its own: as a path it would
+    be the current folder, with every CA and every bundle in it. This comes before any value is used.
+    """
+    if ctx.resilient_parsing:  # completing a line that is not whole yet
+        return
+    try:
+        values, _, _ = command.make_parser(ctx).parse_args(args=list(args))
+    except click.UsageError:  # which the command itself reports
+        return
+    for one in command.params:
+        names = [one.envvar] if isinstance(one.envvar, str) else one.envvar or ()
+        given = [values.get(one.name or ""), *(os.environ[name] for name in names if name in os.environ)]
+        if any(map(_has_blank, given)):
+            msg = "the value is empty; in a script, check that the variable is set"
+            raise click.BadParameter(msg, ctx, one)
+
+
+def _has_blank(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return any(map(_has_blank, value))
+    return isinstance(value, str) and not value.strip()
+
+
 class Verb(click.Command):
-    """A command that refuses an option given twice where only one can count.
+    """A command that refuses empty values, and an option given twice where only one can count.
 
     Of two files with advisories the first would be left out without a word, and what it forbids with it.
     """
@@ -18,6 +45,7 @@ class Verb(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as usual, but for the options that are there more than once."""
         everything = list(args)
+        refuse_empty_values(self, ctx, args)
         rest = super().parse_args(ctx, args)
         if ctx.resilient_parsing:  # completing a line that is not whole yet
             return rest
@@ -32,6 +60,11 @@ class Group(click.Group):
     """A group whose commands are of this kind."""
 
     command_class = Verb
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as usual, after a look for empty values of the group's own options."""
+        refuse_empty_values(self, ctx, args)
+        return super().parse_args(ctx, args)
 
 
 class Verbs(Group):

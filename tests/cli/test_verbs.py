@@ -200,7 +200,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("preflight", "update.bin", "-o", "update.bin"), 2, "is also read: nothing was done"),
         (("extract", "update.bin", "--head", "-o", "update.bin"), 2, "is also read: nothing was done"),
         (("extract", "update.bin", "appliance", "-o", "x"), 3, "name one of appliance/im-100, appliance/im-200"),
-        (("check", "update.bin", "--from", ""), 2, "--from needs a version"),
+        (("check", "update.bin", "--from", ""), 2, "Invalid value for '--from': the value is empty"),
         (("keygen", "keys"), 3, "there already"),
         (("explain", "formt"), 2, "did you mean 'format'?"),
         (("schema", "nothing"), 2, "is not one of"),
