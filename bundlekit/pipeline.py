@@ -252,6 +252,7 @@ def _judge(
         judgement=judgement,
         authentic=authentic,
         trust=trust.digest if trust else None,
+        trust_folders=trust.folders if trust else (),
     )
 
 

@@ -25,6 +25,7 @@ Examples:
   bundlekit trust --example > trust.toml
   bundlekit trust show trust.toml
   bundlekit trust show root.pem --at 2030-01-01 --format json
+  bundlekit trust show certs/
 Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cannot be used.
 """
 
@@ -49,10 +50,11 @@ def command(context: click.Context, *, example: bool) -> int:
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """Show signers, when they end, what is demanded, and what is unusable and why."""
-    from bundlekit.trust import load_trust
     from bundlekit.trust.overview import overview
 
-    found = overview(load_trust(trusted), at or common.now())
+    trust = common.load_trusted(trusted)
+    assert trust is not None  # noqa: S101 - TRUST is a required argument
+    found = overview(trust, at or common.now())
     if style == "json":
         click.echo(as_json.render(found))
     else:
@@ -70,6 +72,8 @@ def lines(found: Overview) -> Iterator[Line]:
     yield Line(f"others     valid signatures by other signers: {found.other_signers}")
     if found.denied or found.withdrawn:
         yield Line(f"denied     {found.denied} keys and certificates, {found.withdrawn} bundles withdrawn")
+    for folder in found.folders:
+        yield Line(f"folder     {folder.folder}: {len(folder.entries)} trusted certificates and keys")
     for signer in found.signers:
         yield from _signer(signer)
     for demand in found.demands:
@@ -79,6 +83,8 @@ def lines(found: Overview) -> Iterator[Line]:
         yield Line(
             f"demand     {demand.count} of {', '.join(demand.of)}{how} {could}{short}", "good" if demand.met else "bad"
         )
+    for note in found.notes:
+        yield Line(f"note       {note}", "doubtful")
     if found.test_trust:
         yield Line("TEST TRUST keys for tests count here: for trying out only", "doubtful")
 
@@ -96,8 +102,9 @@ def _signer(signer: SignerView) -> Iterator[Line]:
         ends = f", until {source.until}" if source.until else ""
         test = ", TEST ONLY" if source.test else ""
         why = f", UNUSABLE: {'; '.join(source.unusable)}" if source.unusable else ""
+        place = f" in {source.file}" if source.file else ""
         yield Line(
-            f"           {source.kind} {source.subject} ({source.algorithm}{ends}{test}){why}",
+            f"           {source.kind} {source.subject} ({source.algorithm}{ends}{test}){place}{why}",
             "bad" if source.unusable else "plain",
         )
         yield Line(f"           sha256:{source.id}", "quiet")

@@ -1,4 +1,8 @@
-"""trust.toml as an operator writes it: who may sign, how many of them must, and what is refused all the same."""
+"""trust.toml as an operator writes it: who may sign, how many of them must, and what is refused all the same.
+
+No list is empty: whether an empty one means nothing or everything could be read either way. A key that is left
+out has the meaning that its page gives it.
+"""
 
 # Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
 
@@ -7,10 +11,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import Count, DigestText, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import END, Count, Name, Strict, Text, VersionText
 
 Path = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
 Paths = Path | Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
+Subject = Annotated[str, Meta(min_length=1, max_length=1024, description="A distinguished name (RFC 4514).")]
+Format = Literal["update.bin", "advisories"]
+BundleId = Annotated[
+    str,
+    Meta(
+        pattern=r"^sha256:[0-9a-f]{64}" + END,
+        description="A bundle id, sha256: and 64 lower-case hex digits; bundles have no id of another kind.",
+    ),
+]
 Purpose = Literal["code-signing", "email-protection"]
 Role = Literal["production", "development"]
 Hash = Literal["sha256", "sha384", "sha512"]
@@ -42,20 +55,22 @@ class Crls(Strict, frozen=True, kw_only=True):
 
 
 class NamedSigner(Strict, frozen=True, kw_only=True):
-    """One person or office that signs: with certificates under an anchor, with pinned keys, or with both.
+    """One person or office that signs: with certificates under anchors, with pinned keys, or with both.
 
-    ``subject`` (RFC 4514) is the one certificate meant, where others stand under the same anchor. ``until``
-    is the last day on which the signer counts. ``formats`` are what they may sign: ``update.bin``, ``advisories``.
+    All that one person signs with belongs here, also the keys of different years: two signers count as two.
+    ``subject`` (RFC 4514) is the one certificate meant, or those meant, where others stand under the same anchor.
+    ``until`` is the last day on which the signer counts, or those of single files of ``anchor`` and ``key``.
+    ``formats`` are what they may sign.
     """
 
     role: Role
     anchor: Paths = ()
-    subject: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    subject: Subject | Annotated[tuple[Subject, ...], Meta(min_length=1, max_length=64)] | None = None
     key: Paths = ()
-    until: dt.date | None = None
+    until: dt.date | Annotated[dict[Path, dt.date], Meta(min_length=1, max_length=64)] | None = None
     purpose: Purpose | None = None
-    products: tuple[Name, ...] = ()
-    formats: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("update.bin", "advisories")
+    products: Annotated[tuple[Name, ...], Meta(min_length=1)] = ()
+    formats: Annotated[tuple[Format, ...], Meta(min_length=1)] = ("update.bin", "advisories")
 
 
 class Require(Strict, frozen=True, kw_only=True):
@@ -63,7 +78,7 @@ class Require(Strict, frozen=True, kw_only=True):
 
     count: Annotated[int, Meta(ge=1, le=16)] = 1
     of: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
-    algorithms: tuple[Algorithm, ...] = ()
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ()
 
 
 class ProductFloor(Strict, frozen=True, kw_only=True):
@@ -82,14 +97,14 @@ class TrustFile(Strict, frozen=True, kw_only=True):
     time: Literal["now", "released"] = "now"
     other_signers: Literal["refuse", "ignore"] = "refuse"
     intermediates: Literal["bundle", "listed"] = "bundle"
-    intermediate_files: tuple[Path, ...] = ()
+    intermediate_files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)] = ()
     allow_test_keys: bool = False
     max_age: Text | None = None
     floor: Floor = Floor()
     ceiling: Ceiling = Ceiling()
     crls: Crls | None = None
-    deny: Annotated[tuple[Text, ...], Meta(max_length=256)] = ()
-    withdrawn: dict[DigestText, Text] = {}
+    deny: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=256)] = ()
+    withdrawn: dict[BundleId, Text] = {}
     floors: dict[Name, ProductFloor] = {}
     signers: Annotated[dict[Name, NamedSigner], Meta(min_length=1, max_length=64)]
-    require: Annotated[tuple[Require, ...], Meta(max_length=16)] = ()
+    require: Annotated[tuple[Require, ...], Meta(min_length=1, max_length=16)] = ()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import Evidence
     from bundlekit.model.finding import Cause, Finding
     from bundlekit.model.manifest import Manifest
+    from bundlekit.model.origin import Folder
     from bundlekit.model.question import Question
 
 
@@ -38,8 +39,9 @@ def report(
     judgement: Judgement,
     authentic: bool,
     trust: str | None,
+    trust_folders: tuple[Folder, ...] = (),
 ) -> Report:
-    """The report of one judgement. ``trust`` is the digest of what was trusted."""
+    """The report of one judgement. ``trust`` is the digest of what was trusted, with what folders brought to it."""
     release = release_of(bundle.manifest) if bundle.manifest else None
     covered = coverage(bundle)
     causes: list[Cause] = [f.cause for f in refusing(question, judgement)]
@@ -54,6 +56,7 @@ def report(
             at=question.at,
             at_given=question.at_given,
             trust=trust,
+            trust_folders=trust_folders or msgspec.UNSET,
             waivers=question.waivers_digest,
             sources=question.sources,
             appliance=_digest(question.appliances),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from bundlekit.integrity import Covered
 from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.bundle import Section
@@ -11,6 +13,7 @@ from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
 from bundlekit.model.manifest import Impact
+from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
 
 
@@ -25,13 +28,15 @@ class Asked(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
-    used. ``at_given``: somebody named the time, it is not the clock's.
+    used. ``at_given``: somebody named the time, it is not the clock's. ``trust_folders`` is there where folders
+    were given as trust: which of their files are trusted.
     """
 
     file: str
     at: str
     at_given: bool = False
     trust: str | None = None
+    trust_folders: tuple[Folder, ...] | UnsetType = UNSET
     waivers: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.model.manifest import Impact
+    from bundlekit.model.origin import Entry
     from bundlekit.report.model import Release
 
 VERDICTS: Final = {"accept": "ACCEPT", "refuse": "REFUSE", "incomplete": "INCOMPLETE"}
@@ -39,6 +40,9 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
     if report.asked.at_given:
         yield Line(f"  time       {report.asked.at}, as given, not the clock's", "doubtful")
+    for folder in report.asked.trust_folders or ():
+        yield Line(f"  trust      the folder {folder.folder}, and of it")
+        yield from (Line(f"               {_entry(one)}") for one in folder.entries)
     for signature in report.signatures:
         yield _signature(signature)
     for demand in report.demands:
@@ -105,6 +109,12 @@ def _impact(impact: Impact) -> str:
         f"{impact.revert_minutes} min back" if impact.revert_minutes is not None else "",
     ]
     return ", ".join(filter(None, said))
+
+
+def _entry(entry: Entry) -> str:
+    """A certificate or key of a folder that is trusted."""
+    what = f"anchor {entry.subject or '(no subject)'}" if entry.kind == "anchor" else "key"
+    return f"{entry.file}: {what} (sha256:{entry.id[:16]}…)"
 
 
 def _signature(signature: SignatureEvidence) -> Line:

@@ -133,7 +133,7 @@ def _named(index: int, name: str, store: TrustStore, occasion: Occasion) -> list
         because = f"the signer {name} is not known to this trust"
         return [_one(index, name, "ignored" if ignored else "refused", because)]
     at = judged_at(policy, occasion)
-    seen = view(signer, policy, at)
+    seen = view(signer, store, at)
     against = [*(one.message for one in bounds(signer, occasion, at)), *seen.unusable]
     usable = [] if against else [one for one in seen.sources if not one.unusable]
     if not usable:

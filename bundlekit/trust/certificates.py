@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -89,6 +90,11 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     usage: x509.KeyUsage | None = None
     purposes: tuple[x509.ObjectIdentifier, ...] | None = None
     identifier: bytes | None = None
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of its DER, in hex."""
+        return hashlib.sha256(self.der).hexdigest()
 
     @property
     def self_issued(self) -> bool:

@@ -80,7 +80,7 @@ def judge(line: Sequence[Certificate], anchors: Sequence[Certificate], at: datet
     if isinstance(chain, Refusal):
         return Chain(certificates=tuple(line), anchor=None, refusals=(chain,))
     refusals: list[Refusal] = []
-    for reason in _reasons(chain, at, purpose):
+    for reason in reasons(chain, at, purpose):
         if reason.rule not in {one.rule for one in refusals}:  # the certificate nearest to the signer stands for all
             refusals.append(reason)
     if not refusals and not accepted:
@@ -241,7 +241,8 @@ def issued(child: Certificate, issuer: Certificate) -> bool | None:
     return True
 
 
-def _reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[Refusal]:
+def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[Refusal]:
+    """Why a chain, from the signer to the anchor, does not hold, in the order in which reasons are named."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
         if not _may_certify(one.purposes, purpose):

@@ -18,9 +18,10 @@ from bundlekit.errors import TrustError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.refusal import Refusal, day
+from bundlekit.trust.store import block_bytes, blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bundlekit.trust.certificates import Certificate
@@ -30,6 +31,27 @@ MAX_FILE: Final = 16 * 1024 * 1024
 
 UNDERSTOOD: Final = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
 """Extensions of a list that change nothing of what it says (RFC 5280 sections 5.2.1 and 5.2.3)."""
+
+
+UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
+"""Extensions of an entry that change nothing of what it says (RFC 5280 sections 5.3.1 and 5.3.2)."""
+
+MAX_LISTS: Final = 64
+"""Lists in one PEM file."""
+
+DER_SEQUENCE: Final = b"\x30"
+LONG_FORM: Final = b"\x80"
+"""How a list in DER begins: a SEQUENCE of more than 127 bytes. No text has this second byte after a ``0``."""
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for lists that it cannot read."""
 
 
 class Crl(Frozen, frozen=True, kw_only=True):
@@ -49,56 +71,105 @@ class Crls(Frozen, frozen=True, kw_only=True):
 
 
 class Status(Frozen, frozen=True, kw_only=True):
-    """What the lists say of a chain: revocations, and ``unknown``: why some of it could not be judged."""
+    """What the lists say of a chain: revocations, and why some of it is not known.
+
+    ``unknown``: no list that is current says that a certificate is good. ``unusable``: a list of one of its CAs
+    is of a kind that is not understood, so that it may revoke what cannot be read out of it.
+    """
 
     revoked: tuple[Refusal, ...] = ()
     unknown: str = ""
+    unusable: str = ""
 
 
-def read(file: Path, data: bytes) -> Crl:
-    """A list in PEM or DER. Raises TrustError if it is neither; a list that is of no use has a ``fault``."""
-    load = x509.load_pem_x509_crl if data.startswith(b"-----BEGIN") else x509.load_der_x509_crl
+def read(file: Path, data: bytes) -> tuple[Crl, ...]:
+    """The lists in a file: one in DER, or as many as there are in PEM.
+
+    Raises TrustError for anything else in it. A list that can never be used has a ``fault``.
+    """
+    if data[:1] == DER_SEQUENCE and data[1:2] >= LONG_FORM:
+        return (_read(file, file.name, data),)
+    if data.count(b"-----BEGIN ") > MAX_LISTS:
+        msg = f"{file} holds more than {MAX_LISTS} revocation lists."
+        raise TrustError(msg)
+    found: list[Crl] = []
+    for label, block, _ in blocks(file, data):
+        if label != "X509 CRL":
+            raise _damaged(file)
+        name = f"{file.name} ({len(found) + 1})" if found else file.name
+        found.append(_read(file, name, block_bytes(file, block)))
+    return tuple(found)
+
+
+def _read(file: Path, name: str, der: bytes) -> Crl:
     try:
-        parsed = load(data)
-        return Crl(name=file.name, parsed=parsed, fault=_fault(parsed))
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as error:
-        msg = f"{file} cannot be used as a revocation list: it is damaged, or none."
-        raise TrustError(msg, next_step="Get the CA's current list again.") from error
+        parsed = x509.load_der_x509_crl(der)
+        return Crl(name=name, parsed=parsed, fault=_fault(parsed))
+    except UNREADABLE as error:
+        raise _damaged(file) from error
+
+
+def _damaged(file: Path) -> TrustError:
+    return TrustError(
+        f"{file} cannot be used as a revocation list: it is damaged, or none.",
+        next_step="Get the CA's current list again.",
+    )
 
 
 def _fault(parsed: x509.CertificateRevocationList) -> str:
     kinds = {type(one.value) for one in parsed.extensions}
     if x509.DeltaCRLIndicator in kinds:
         return "it is a delta list, which says only what has changed"
-    if x509.IssuingDistributionPoint in kinds or any(
-        isinstance(extension.value, x509.CertificateIssuer) for entry in parsed for extension in entry.extensions
-    ):
+    entries = [extension for entry in parsed for extension in entry.extensions]
+    if x509.IssuingDistributionPoint in kinds or any(isinstance(one.value, x509.CertificateIssuer) for one in entries):
         return "it is limited to some certificates, or indirect"
     if unknown := [one for one in parsed.extensions if one.critical and not isinstance(one.value, UNDERSTOOD)]:
         return f"it has the critical extension {unknown[0].oid.dotted_string}, which is not understood"
+    if unknown := [one for one in entries if one.critical and not isinstance(one.value, UNDERSTOOD_IN_ENTRIES)]:
+        return f"an entry of it has the critical extension {unknown[0].oid.dotted_string}, which is not understood"
     hash_ = parsed.signature_hash_algorithm
     if hash_ is not None and hash_.name not in HASHES:
         return f"it is signed with {hash_.name.upper()}, which is weak"
     return ""
 
 
-def status(chain: Sequence[Certificate], crls: Crls, at: datetime) -> Status:
-    """What is known at the time ``at`` of a chain, from the signer to the anchor, which is not asked about."""
+def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequence[Certificate] = ()) -> Status:
+    """What is known at the time ``at`` of a chain, from the signer to the anchor.
+
+    The anchor is not asked about, and its own list says nothing of it; but it is revoked where a list of another
+    CA that is ``known`` names it.
+    """
     revoked: list[Refusal] = []
     unknown: list[str] = []
+    strange: list[str] = []
     for child, issuer in pairwise(chain):
         fitting = [one for one in crls.lists if one.parsed.issuer == issuer.parsed.subject]
         faults = [(one.name, unusable(one, issuer, at, crls.max_age)) for one in fitting]
-        entries = [entry for one in fitting if (entry := _entry(one, child, issuer))]
-        if entries:
-            when = day(min(entry.revocation_date_utc for entry in entries))
-            msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}. Do not use this bundle."
-            revoked.append(Refusal("signer-revoked", msg, child.der, revoked=when))
-        elif not fitting:
+        revoked += _revoked(child, issuer, fitting)
+        strange += [
+            f"the revocation list {one.name} of {issuer.name} cannot be used: {one.fault}"
+            for one in fitting
+            if one.fault and _signed(one, issuer)
+        ]
+        if not fitting:
             unknown.append(f"there is no revocation list of {issuer.name} among the CRLs of the trust file")
         elif all(why for _, why in faults):
             unknown += [f"the revocation list {name} of {issuer.name} is of no use: {why}" for name, why in faults]
-    return Status(revoked=tuple(revoked), unknown="; ".join(unknown))
+    for anchor in chain[-1:]:
+        for issuer in known:
+            if issuer.subject_der == anchor.issuer_der and not anchor.self_issued:
+                revoked += _revoked(anchor, issuer, [o for o in crls.lists if o.parsed.issuer == issuer.parsed.subject])
+    if revoked:
+        return Status(revoked=tuple(revoked))
+    return Status(unknown="; ".join(unknown), unusable="; ".join(strange))
+
+
+def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> Iterator[Refusal]:
+    entries = [entry for one in lists if (entry := _entry(one, child, issuer))]
+    if entries:
+        when = day(min(entry.revocation_date_utc for entry in entries))
+        msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}. Do not use this bundle."
+        yield Refusal("signer-revoked", msg, child.der, revoked=when)
 
 
 def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -> str:

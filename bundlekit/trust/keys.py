@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundlekit.model.primitives import Frozen
+from bundlekit.trust import degenerate
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -73,8 +74,10 @@ def _kind(public: PublicKeyTypes) -> tuple[str, str, str]:
             weakness = ""
             if bits not in RSA_BITS:
                 weakness = f"RSA keys have {RSA_BITS.start} to {RSA_BITS.stop - 1} bits, this one {bits}"
-            elif exponent not in RSA_EXPONENT:
-                weakness = f"its public exponent {exponent} is not between 65537 and 2^64"
+            elif exponent not in RSA_EXPONENT or exponent % 2 == 0:
+                weakness = f"its public exponent {exponent} is not an odd number between 65537 and 2^64"
+            elif degenerate.modulus(public.public_numbers().n):
+                weakness = "its modulus is not the product of two large primes"
             return "rsa", f"rsa-{bits}", weakness
         case ec.EllipticCurvePublicKey():
             curve = public.curve.name
@@ -82,11 +85,11 @@ def _kind(public: PublicKeyTypes) -> tuple[str, str, str]:
                 return "ecdsa", f"ecdsa-{CURVES[curve]}", ""
             return "ecdsa", f"ecdsa-{curve}", f"the curve {curve} is not one of P-256, P-384 and P-521"
         case ed25519.Ed25519PublicKey():
-            return "ed25519", "ed25519", ""
+            return "ed25519", "ed25519", degenerate.edwards_point(public.public_bytes_raw())
         case mldsa.MLDSA65PublicKey():
-            return "ml-dsa-65", "ml-dsa-65", ""
+            return "ml-dsa-65", "ml-dsa-65", degenerate.lattice_key(public.public_bytes_raw())
         case mldsa.MLDSA87PublicKey():
-            return "ml-dsa-87", "ml-dsa-87", ""
+            return "ml-dsa-87", "ml-dsa-87", degenerate.lattice_key(public.public_bytes_raw())
         case mldsa.MLDSA44PublicKey():
             return (
                 "ml-dsa-44",

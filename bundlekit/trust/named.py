@@ -7,11 +7,11 @@ denied, or a certificate that was revoked, counts for nobody, whatever else is i
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from bundlekit.model.primitives import Frozen
 from bundlekit.trust import crl
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, weak_key
@@ -33,27 +33,52 @@ def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occ
     policy = store.policy
     at = judged_at(policy, occasion)
     signer, trust = _find(claim, key, policy, store, at)
-    refusals = [*_denied(key, (*claim.line, *trust.certificates), policy)]
+    refusals = [*denied(key, (*claim.line, *trust.certificates), policy)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
-        refusals += _unlisted(claim, trust, policy)
-        refusals += trust.refusals
-        refusals += bounds(signer, occasion, at)
-        refusals += _floors(claim, key, trust, policy)
-        if trust.test and not policy.allow_test_keys:
-            msg = (
-                f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
-                "your own; to try something out, set allow-test-keys in a trust file made for that."
-            )
-            refusals.append(Refusal("test-key", msg))
-        status = crl.status(trust.certificates, policy.crls, occasion.at)
-        refusals += status.revoked
-        if status.unknown and policy.crls.required:
-            msg = f"whether {signer_text(claim, key)} was revoked is not known: {status.unknown}"
-            trust = replace(trust, undecided=msg)
+        found = against(signer, claim, key, trust, store, occasion.at, at)
+        refusals += [*found.refusals, *bounds(signer, occasion, at)]
+        trust = replace(trust, undecided=found.undecided)
     elif not refusals:  # of a denied key nothing else need be said
         refusals += trust.refusals
     return replace(trust, refusals=tuple(refusals))
+
+
+class Against(Frozen, frozen=True, kw_only=True):
+    """What is said against a signature that leads to a signer, and why it may be that it does not count."""
+
+    refusals: tuple[Refusal, ...]
+    undecided: str
+
+
+def against(
+    signer: Signer,
+    claim: Claim,
+    key: Key | None,
+    trust: Trust,
+    store: TrustStore,
+    now: dt.datetime,
+    at: dt.datetime,
+) -> Against:
+    """What a trust file says against a signature that leads to ``signer``; certificates are held against ``at``."""
+    assert store.policy is not None  # noqa: S101 - there is no named signer without one
+    policy = store.policy
+    refusals = [*_unlisted(claim, trust, policy), *trust.refusals, *_ended(signer, key, trust, at)]
+    refusals += _floors(claim, key, trust, policy)
+    if trust.test and not policy.allow_test_keys:
+        msg = (
+            f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
+            "your own; to try something out, set allow-test-keys in a trust file made for that."
+        )
+        refusals.append(Refusal("test-key", msg))
+    known = (*store.anchors, *(policy.listed or ()))
+    status = crl.status(trust.certificates, policy.crls, now, known)
+    refusals += status.revoked
+    undecided = ""
+    if status.unusable or (status.unknown and policy.crls.required):
+        why = "; ".join(one for one in (status.unusable, status.unknown if policy.crls.required else "") if one)
+        undecided = f"whether {signer_text(claim, key)} was revoked is not known: {why}"
+    return Against(refusals=tuple(refusals), undecided=undecided)
 
 
 def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
@@ -99,9 +124,9 @@ def _find(
         trust = lead(claim, key, signer.trust, at, signer.purpose, line)
         if not trust.anchor:
             continue
-        if not signer.subject or not trust.certificates or trust.certificates[0].subject == signer.subject:
+        if not signer.subjects or not trust.certificates or _full_subject(trust.certificates[0]) in signer.subjects:
             return signer, trust
-        others.append(f"{signer.name} is '{signer.subject}'")
+        others.append(f"{signer.name} is {' or '.join(map(repr, signer.subjects))}")
     trust = lead(claim, key, pinning[0].trust if pinning else store, at, policy.signers[0].purpose, line)
     if others:
         msg = (
@@ -112,23 +137,27 @@ def _find(
     return None, trust
 
 
+def _full_subject(certificate: Certificate) -> str:
+    """The subject, however long; what reports show of it is cut."""
+    return certificate.parsed.subject.rfc4514_string()
+
+
 # --- what is said against it ---
 
 
-def _denied(key: Key | None, certificates: Sequence[Certificate], policy: Policy) -> Iterator[Refusal]:
+def denied(key: Key | None, certificates: Sequence[Certificate], policy: Policy) -> Iterator[Refusal]:
+    """That the key, or a certificate or its key, is on the deny list."""
+    for one in certificates:
+        if one.id in policy.denied or (one.key and one.key.id in policy.denied):
+            msg = (
+                f"The certificate {one.name} (sha256:{one.id}) or its key is on the deny list. "
+                "Do not use this bundle; get one signed with another key."
+            )
+            yield Refusal("signer-denied", msg, one.der, denied=one.id)
+            return
     if key and key.id in policy.denied:
         msg = f"The key sha256:{key.id} is on the deny list. Do not use this bundle; get one signed with another key."
         yield Refusal("signer-denied", msg, denied=key.id)
-        return
-    for one in certificates:
-        fingerprint = hashlib.sha256(one.der).hexdigest()
-        if fingerprint in policy.denied or (one.key and one.key.id in policy.denied):
-            msg = (
-                f"The certificate {one.name} (sha256:{fingerprint}) or its key is on the deny list. "
-                "Do not use this bundle; get one signed with another key."
-            )
-            yield Refusal("signer-denied", msg, one.der, denied=fingerprint)
-            return
 
 
 def _unlisted(claim: Claim, trust: Trust, policy: Policy) -> Iterator[Refusal]:
@@ -158,6 +187,18 @@ def bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Refu
     if signed.format not in signer.formats:
         msg = f"The signer {signer.name} may sign {', '.join(signer.formats)} only, not {signed.format}."
         yield Refusal("out-of-scope", msg)
+
+
+def _ended(signer: Signer, key: Key | None, trust: Trust, at: dt.datetime) -> Iterator[Refusal]:
+    """The last day of the one anchor or key of a signer that this signature leads to."""
+    source = trust.certificates[-1].id if trust.certificates else key.id if key else ""
+    last = signer.ends.get(source)
+    if last and at.date() > last:
+        msg = (
+            f"The trust file lets {signer.name} sign by {trust.anchor} until {last}, and the time used is {day(at)}. "
+            "Get a bundle that is signed by the current key."
+        )
+        yield Refusal("signer-expired", msg, until=str(last), at=day(at))
 
 
 def _floors(claim: Claim, key: Key | None, trust: Trust, policy: Policy) -> Iterator[Refusal]:

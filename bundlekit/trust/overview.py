@@ -6,13 +6,14 @@ met is a mistake in the trust file, or a date that has passed; better found here
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Literal
 
 from bundlekit.model.evidence import DemandEvidence
+from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.trust import Require
-from bundlekit.trust import crl
+from bundlekit.trust import foreseen
+from bundlekit.trust.notes import notes
 from bundlekit.trust.refusal import day
 from bundlekit.trust.threshold import fits
 from bundlekit.trust.verify import is_test
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.keys import Key
-    from bundlekit.trust.policy import Policy, Signer
+    from bundlekit.trust.policy import Signer
     from bundlekit.trust.store import TrustStore
 
 UNNAMED = "any of these"
@@ -31,9 +30,13 @@ UNNAMED = "any of these"
 
 
 class Source(Frozen, frozen=True, kw_only=True):
-    """An anchor or pinned key: what it is, when it ends (UTC; None: never), why it is of no use now."""
+    """An anchor or pinned key: what it is, when it ends (UTC; None: never), why it is of no use now.
+
+    ``file`` is that of a pinned key, and of an anchor in a folder that was given.
+    """
 
     kind: Literal["anchor", "key"]
+    file: str = ""
     subject: str
     algorithm: str
     id: str
@@ -57,7 +60,10 @@ class SignerView(Frozen, frozen=True, kw_only=True):
 
 
 class Overview(Frozen, frozen=True, kw_only=True):
-    """Everything ``bundlekit trust show`` shows. ``demands`` are met by those who could sign, not who did."""
+    """Everything ``bundlekit trust show`` shows. ``demands`` are met by those who could sign, not who did.
+
+    ``notes`` are what an operator should look at; nothing is refused for them. ``folders`` are those given.
+    """
 
     schema: Literal["bundlekit/trust-show/1"] = "bundlekit/trust-show/1"
     name: str
@@ -70,6 +76,8 @@ class Overview(Frozen, frozen=True, kw_only=True):
     demands: tuple[DemandEvidence, ...]
     withdrawn: int
     denied: int
+    folders: tuple[Folder, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def can_be_met(self) -> bool:
@@ -81,7 +89,7 @@ def overview(store: TrustStore, at: datetime) -> Overview:
     """Who may sign at the time ``at``."""
     policy = store.policy
     if policy is None:
-        sources = tuple(_sources(store, None, at))
+        sources = tuple(_sources(store, store, at, None))
         usable = any(not one.unusable for one in sources)
         views: tuple[SignerView, ...] = (
             SignerView(
@@ -97,7 +105,7 @@ def overview(store: TrustStore, at: datetime) -> Overview:
         )
         demands: tuple[Require, ...] = (Require(of=(UNNAMED,)),)
     else:
-        views = tuple(view(signer, policy, at) for signer in policy.signers)
+        views = tuple(view(signer, store, at) for signer in policy.signers)
         demands = policy.demands
     return Overview(
         name=policy.name if policy else "",
@@ -111,12 +119,15 @@ def overview(store: TrustStore, at: datetime) -> Overview:
         demands=tuple(_demand(demand, views) for demand in demands),
         withdrawn=len(policy.limits.withdrawn) if policy else 0,
         denied=len(policy.denied) if policy else 0,
+        folders=store.folders,
+        notes=notes(store, at),
     )
 
 
-def view(signer: Signer, policy: Policy, at: datetime) -> SignerView:
+def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
     """A named signer at the time ``at``."""
-    sources = tuple(_sources(signer.trust, policy, at))
+    assert store.policy is not None  # noqa: S101 - there is no named signer without one
+    sources = tuple(_sources(signer.trust, store, at, signer))
     why = []
     if signer.until and at.date() > signer.until:
         why.append(f"signed until {signer.until}")
@@ -125,7 +136,7 @@ def view(signer: Signer, policy: Policy, at: datetime) -> SignerView:
     return SignerView(
         name=signer.name,
         role=signer.role,
-        subject=signer.subject,
+        subject=" or ".join(signer.subjects),
         until=str(signer.until) if signer.until else None,
         purpose=signer.purpose,
         products=signer.products,
@@ -135,64 +146,33 @@ def view(signer: Signer, policy: Policy, at: datetime) -> SignerView:
     )
 
 
-def _sources(store: TrustStore, policy: Policy | None, at: datetime) -> Iterator[Source]:
-    for one in store.anchors:
-        test = is_test(one.key, [one])
-        against = [one.weakness] if one.weakness else []
-        against += [*_out_of_time(one, policy, at), *_by_policy(one.key, policy, test=test)]
-        fingerprint = hashlib.sha256(one.der).hexdigest()
-        if policy:
-            against += ["on the deny list"] if fingerprint in policy.denied else []
-            against += _without_list(one, policy, at)
+def _sources(trust: TrustStore, store: TrustStore, at: datetime, signer: Signer | None) -> Iterator[Source]:
+    files = {entry.id: f"{one.folder}/{entry.file}" for one in store.folders for entry in one.entries}
+    ends = signer.ends if signer else {}
+    for one in trust.anchors:
+        last = ends.get(one.id)
         yield Source(
             kind="anchor",
+            file=files.get(one.id, ""),
             subject=one.subject or f"serial number {one.serial:x}",
             algorithm=one.key.name if one.key else "unknown",
-            id=fingerprint,
-            until=day(one.not_after),
-            test=test,
-            unusable=tuple(against),
+            id=one.id,
+            until=day(one.not_after) if last is None else min(day(one.not_after), str(last)),
+            test=is_test(one.key, [one]),
+            unusable=foreseen.against_anchor(one, store, at, signer),
         )
-    for pin in store.pinned:
-        test = pin.test or is_test(pin.key, ())
-        against = [pin.key.weakness] if pin.key.weakness else []
-        against += _by_policy(pin.key, policy, test=test)
+    for pin in trust.pinned:
+        last = ends.get(pin.key.id)
         yield Source(
             kind="key",
+            file=files.get(pin.key.id, ""),
             subject=pin.name,
             algorithm=pin.key.name,
             id=pin.key.id,
-            test=test,
-            unusable=tuple(against),
+            until=str(last) if last else None,
+            test=pin.test or is_test(pin.key, ()),
+            unusable=foreseen.against_key(pin, store, at, signer),
         )
-
-
-def _out_of_time(anchor: Certificate, policy: Policy | None, at: datetime) -> Iterator[str]:
-    if at < anchor.not_before:
-        yield f"valid from {day(anchor.not_before)}"
-    elif at > anchor.not_after and not (policy and policy.by_release_date):
-        yield f"expired on {day(anchor.not_after)}"
-
-
-def _by_policy(key: Key | None, policy: Policy | None, *, test: bool) -> Iterator[str]:
-    if policy is None or key is None:
-        return
-    if key.id in policy.denied:
-        yield "its key is on the deny list"
-    if test and not policy.allow_test_keys:
-        yield "for tests, and allow-test-keys is not set"
-    if key.family == "rsa" and not policy.floor.rsa <= key.bits <= policy.ceiling.rsa:
-        yield f"RSA keys have to have {policy.floor.rsa} to {policy.ceiling.rsa} bits here"
-
-
-def _without_list(anchor: Certificate, policy: Policy, at: datetime) -> Iterator[str]:
-    """Why it could not be known whether a certificate of this CA was revoked."""
-    if not policy.crls.required:
-        return
-    lists = [one for one in policy.crls.lists if one.parsed.issuer == anchor.parsed.subject]
-    faults = [(one.name, crl.unusable(one, anchor, at, policy.crls.max_age)) for one in lists]
-    if all(why for _, why in faults):
-        yield "; ".join(f"its revocation list {name}: {why}" for name, why in faults) or "no revocation list of it"
 
 
 def _demand(demand: Require, views: tuple[SignerView, ...]) -> DemandEvidence:

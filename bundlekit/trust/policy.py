@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,18 +19,20 @@ from bundlekit.mistakes import nearest
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
 from bundlekit.model.trust import Ceiling, Floor, Require, TrustFile
-from bundlekit.trust import crl, store
+from bundlekit.trust import crl, distinct, sense, store
 from bundlekit.trust.certificates import Certificate
-from bundlekit.trust.chain import MAX_INTERMEDIATES, issued
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from bundlekit.trust.store import TrustStore
 
 ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+LIKE_ID: Final = re.compile(r"sha-?[0-9]+ *[:=]|[0-9a-f:]{40,}$", re.IGNORECASE)
+"""What was meant as an id, and is not one."""
 
 EXAMPLE: Final = """\
 # trust.toml: who may sign, how many of them must, and what is refused all the same.
@@ -91,13 +92,18 @@ algorithms = ["post-quantum"]         # every key from the signer to the anchor
 
 
 class Signer(Frozen, frozen=True, kw_only=True):
-    """A named signer: what leads to them, and what bounds them. ``subject`` is RFC 4514 text, or empty."""
+    """A named signer: what leads to them, and what bounds them.
+
+    ``subjects`` are RFC 4514 text; without any, every certificate under the anchors is meant. ``ends`` are the
+    last days of single anchors (by the SHA-256 of the certificate, in hex) and keys (by their id).
+    """
 
     name: str
     role: str
     trust: TrustStore
-    subject: str
+    subjects: tuple[str, ...]
     until: dt.date | None
+    ends: dict[str, dt.date]
     purpose: str
     products: tuple[str, ...]
     formats: tuple[str, ...]
@@ -157,19 +163,15 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
     file = config.convert(data, TrustFile, where=where, toml=True)
     reader = _Reader(path, files)
     signers = tuple(reader.signer(name, file) for name in file.signers)
-    for demand in file.require:
-        for name in demand.of:
-            if name not in file.signers:
-                raise ConfigError(f"{where}: a demand names the signer {name!r}{nearest(name, set(file.signers))}")
-    if file.intermediate_files and file.intermediates != "listed":
-        raise ConfigError(f'{where}: intermediate-files are used with intermediates = "listed" only')
-    listed = [one for text in file.intermediate_files for one in store.certificates(*reader.open(text))]
-    _demand_distinct(signers, listed, where)
+    sense.demand_sense(file, where)
+    listed = [one for text in file.intermediate_files for one in store.intermediates(*reader.open(text))]
+    distinct.demand_distinct(signers, listed, where)
+    crls = reader.crls(file)
     policy = Policy(
         name=file.name,
         signers=signers,
         demands=file.require or (Require(of=tuple(file.signers)),),
-        limits=_limits(file, where),
+        limits=_limits(file, crls, where),
         by_release_date=file.time == "released",
         ignore_others=file.other_signers == "ignore",
         allow_test_keys=file.allow_test_keys,
@@ -177,7 +179,7 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
         ceiling=file.ceiling,
         listed=tuple(listed) if file.intermediates == "listed" else None,
         denied=frozenset().union(*map(reader.denied, file.deny)),
-        crls=reader.crls(file),
+        crls=crls,
         digest=reader.digest(data),
     )
     anchors = {one.der: one for signer in signers for one in signer.trust.anchors}
@@ -196,11 +198,12 @@ def names(data: Mapping[str, Any], path: Path) -> list[str]:
     named = [*file.intermediate_files, *(entry for entry in file.deny if not ID.fullmatch(entry))]
     named += file.crls.files if file.crls else ()
     for signer in file.signers.values():
-        named += [text for one in (signer.anchor, signer.key) for text in _each(one)]
+        named += [text for one in (signer.anchor, signer.key) for text in each(one)]
     return named
 
 
-def _each(named: str | tuple[str, ...]) -> tuple[str, ...]:
+def each(named: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The one or several values that a key has."""
     return named if isinstance(named, tuple) else (named,)
 
 
@@ -236,51 +239,76 @@ class _Reader:
     def signer(self, name: str, file: TrustFile) -> Signer:
         entry = file.signers[name]
         at = f"{self._where}: signer {name!r}"
-        anchors, keys = _each(entry.anchor), _each(entry.key)
+        anchors, keys = each(entry.anchor), each(entry.key)
         if not anchors and not keys:
             raise ConfigError(f"{at} has neither an anchor nor a key")
-        if entry.subject and not anchors:
-            raise ConfigError(f"{at} has a subject but no anchor above it")
+        for key in ("subject", "purpose"):
+            if getattr(entry, key) and not anchors:
+                raise ConfigError(f"{at} has a {key} but no anchor above it")
         anchored, pinned = (store.from_pem(map(self.open, one)) for one in (anchors, keys))
         if anchored.pinned:
             raise ConfigError(f"{at}: an anchor is the certificate of a CA; give public keys as 'key'")
         if pinned.anchors:
             raise ConfigError(f"{at}: a key is a public key (PEM); give certificates of CAs as 'anchor'")
+        until = entry.until
         return Signer(
             name=name,
             role=entry.role,
             trust=store.TrustStore(anchors=anchored.anchors, pinned=pinned.pinned),
-            subject=_subject(entry.subject, at) if entry.subject else "",
-            until=entry.until,
+            subjects=tuple(_subject(text, at) for text in each(entry.subject or ())),
+            until=None if isinstance(until, dict) else until,
+            ends=self._ends(until, {*anchors, *keys}, at) if isinstance(until, dict) else {},
             purpose=entry.purpose or file.purpose,
             products=entry.products,
             formats=entry.formats,
         )
 
+    def _ends(self, until: dict[str, dt.date], named: set[str], at: str) -> dict[str, dt.date]:
+        """The last days of single files of a signer, by what is in them."""
+        ends: dict[str, dt.date] = {}
+        for text, day in until.items():
+            if text not in named:
+                raise ConfigError(f"{at} has a last day for {text!r}{nearest(text, named)}")
+            found = store.from_pem([self.open(text)])
+            for id_ in (*(one.id for one in found.anchors), *(one.key.id for one in found.pinned)):
+                ends[id_] = min(day, ends.get(id_, day))
+        return ends
+
     def denied(self, entry: str) -> set[str]:
-        """The ids that one entry of ``deny`` stands for."""
+        """The ids that one entry of ``deny`` stands for: of a certificate, those of it and of its key."""
         if ID.fullmatch(entry):
             return {entry.removeprefix("sha256:")}
+        if LIKE_ID.match(entry):
+            raise ConfigError(f"{self._where}: deny: {entry!r} is not sha256: and 64 lower-case hex digits")
         path, data = self.open(entry)
-        if b"-----BEGIN " in data:
-            return store.ids(path, data)
-        found = set()
-        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
-            text = line.partition("#")[0].strip()
-            if text and not ID.fullmatch(text):
-                raise ConfigError(f"{path}: line {number} is not sha256: and 64 hex digits: {text!r}")
-            found.add(text.removeprefix("sha256:"))
-        return found - {""}
+        found = store.ids(path, data) if store.BEGIN in data else set()
+        text = store.words(data) if found else data
+        for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+            id_ = line.partition("#")[0].strip()
+            if ID.fullmatch(id_):
+                found.add(id_.removeprefix("sha256:"))
+            elif id_ and (store.BEGIN not in data or LIKE_ID.match(id_)):
+                where = "" if store.BEGIN in data else f"line {number} "
+                raise ConfigError(f"{path}: {where}is not sha256: and 64 hex digits: {id_!r}")
+        return found
 
     def crls(self, file: TrustFile) -> crl.Crls:
         if file.crls is None:
             return crl.Crls()
-        age = file.crls.max_age
         return crl.Crls(
-            lists=tuple(crl.read(*self.open(text)) for text in file.crls.files),
+            lists=tuple(one for text in file.crls.files for one in crl.read(*self.open(text))),
             required=file.crls.required,
-            max_age=None if age is None else config.parse_duration(age, where=f"{self._where}: crls.max-age"),
+            max_age=_age(file.crls.max_age, f"{self._where}: crls.max-age"),
         )
+
+
+def _age(text: str | None, where: str) -> int | None:
+    if text is None:
+        return None
+    age = config.parse_duration(text, where=where)
+    if age == 0:
+        raise ConfigError(f"{where}: {text!r} is no time at all, and nothing would be young enough")
+    return age
 
 
 def _subject(text: str, at: str) -> str:
@@ -290,49 +318,10 @@ def _subject(text: str, at: str) -> str:
         raise ConfigError(f"{at}: the subject {text!r} is not a distinguished name (RFC 4514)") from error
 
 
-def _limits(file: TrustFile, where: str) -> Limits:
+def _limits(file: TrustFile, crls: crl.Crls, where: str) -> Limits:
     return Limits(
         withdrawn=file.withdrawn,
         floors={name: (floor.version, floor.counter) for name, floor in file.floors.items()},
-        max_age=None if file.max_age is None else config.parse_duration(file.max_age, where=f"{where}: max-age"),
-        crls_required=file.crls is not None and file.crls.required,
+        max_age=_age(file.max_age, f"{where}: max-age"),
+        crls_required=crls.required or any(one.fault for one in crls.lists),
     )
-
-
-def _demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], where: str) -> None:
-    """No signature may be that of two signers, or one person could be counted as two."""
-    between = [*listed, *(anchor for signer in signers for anchor in signer.trust.anchors)]
-    for one, other in combinations(signers, 2):
-        both = f"{where}: the signers {one.name!r} and {other.name!r}"
-        if {pin.key.id for pin in one.trust.pinned} & {pin.key.id for pin in other.trust.pinned}:
-            raise ConfigError(f"{both} have one key; a key belongs to one signer")
-        shared = _keys(one.trust.anchors) & _keys(other.trust.anchors)
-        if shared and (not one.subject or not other.subject or one.subject == other.subject):
-            raise ConfigError(f"{both} are under one anchor; give each a subject of its own, or make them one signer")
-        for low, high in ((one, other), (other, one)):
-            nested = any(
-                _stands_under(child, anchor, between) for child in low.trust.anchors for anchor in high.trust.anchors
-            )
-            if nested and (not one.subject or not other.subject or one.subject == other.subject):
-                raise ConfigError(
-                    f"{both}: the anchor of {low.name!r} stands under that of {high.name!r}, so whose a signature is "
-                    "would depend on what certificates come along; give each a subject of its own, or other anchors"
-                )
-
-
-def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
-    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here."""
-    line = [child]
-    while len(line) <= MAX_INTERMEDIATES:
-        if line[-1].issuer_der == anchor.subject_der and anchor not in line and issued(line[-1], anchor):
-            return True
-        above = (one for one in between if one.subject_der == line[-1].issuer_der and one not in line)
-        following = next((one for one in above if issued(line[-1], one)), None)
-        if following is None:
-            return False
-        line.append(following)
-    return False
-
-
-def _keys(anchors: Iterable[Certificate]) -> set[str]:
-    return {one.key.id if one.key else one.der.hex() for one in anchors}

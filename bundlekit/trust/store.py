@@ -10,11 +10,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from bundlekit.errors import TrustError
+from bundlekit.errors import TrustError, UnreadableError
+from bundlekit.model.bundle import Span
+from bundlekit.model.origin import Entry, Folder
 from bundlekit.model.primitives import Frozen
+from bundlekit.source import FileSource, read
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.keys import Key, describe
 
@@ -32,10 +36,14 @@ MAX_FILES: Final = 256
 MAX_ENTRIES: Final = 1024
 """Certificates and keys in all the files given."""
 
-SUFFIXES: Final = (".pem", ".crt", ".cer", ".pub")
-"""What a trust file in a folder ends with; other files there are left alone."""
+MAX_BLOCKS: Final = 4096
+"""PEM blocks in one file."""
 
-PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
+SUFFIXES: Final = (".pem", ".crt", ".cer", ".pub")
+"""What a trust file in a folder ends with, in small or capital letters; other files there are left alone."""
+
+DEMANDING: Final = (".toml", ".crl")
+"""What a file ends with that restricts trust. A folder cannot restrict, so one with such a file is refused."""
 
 TEST_MARK: Final = "TEST ONLY"
 """In the subject of every certificate made for trying out, and above every such public key."""
@@ -52,12 +60,14 @@ class Pinned(Frozen, frozen=True, kw_only=True):
 class TrustStore(Frozen, frozen=True, kw_only=True):
     """Anchors and pinned keys. Given as PEM they are one signer set without names, and count as one.
 
-    ``policy`` is what a trust.toml says besides; None where PEM was given.
+    ``policy`` is what a trust.toml says besides; None where PEM was given. ``folders`` are the folders that
+    were given, with what in them is trusted.
     """
 
     anchors: tuple[Certificate, ...] = ()
     pinned: tuple[Pinned, ...] = ()
     policy: Policy | None = None
+    folders: tuple[Folder, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -82,8 +92,11 @@ def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
     Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in
     them, and if there is nothing: no key given never means success. ConfigError for what is wrong in a
     trust.toml, which has to stand alone: what it demands would mean nothing beside other trust.
+
+    An empty path is a TrustError, and so is ``Path(".")``, which an empty one becomes; the current folder is
+    given as ``"."`` or as ``Path.cwd()``.
     """
-    paths = [Path(name) for name in ([names] if isinstance(names, str | Path) else names)]
+    paths = [_named(name) for name in ([names] if isinstance(names, str | Path) else names)]
     if any(path.suffix == ".toml" for path in paths):
         if len(paths) > 1:
             raise TrustError(
@@ -93,14 +106,35 @@ def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
         from bundlekit.trust import policy
 
         return policy.read(paths[0])
-    found = from_pem((file, read_pem(file)) for file in _files(paths))
+    given = [(path, folder_files(path) if _is_folder(path) else None) for path in paths]
+    files = [file for path, inside in given for file in (inside if inside is not None else [_file(path)])]
+    if len(files) > MAX_FILES:
+        msg = f"There are {len(files)} files in what was given as trust; at most {MAX_FILES} are read."
+        raise TrustError(msg)
+    contents = {file: read_pem(file) for file in files}
+    found = from_pem(contents.items())
     if not found.anchors and not found.pinned:
         names = ", ".join(str(path) for path in paths)
         raise TrustError(
             f"There is nothing to trust in {names or 'what was given'}.",
             next_step="Give the certificate of a CA or a public key, as PEM.",
         )
-    return found
+    folders = tuple(
+        Folder(folder=str(path), entries=tuple(entry for file in inside for entry in _entries(file, contents[file])))
+        for path, inside in given
+        if inside is not None
+    )
+    return msgspec.structs.replace(found, folders=folders)
+
+
+def _named(name: str | Path) -> Path:
+    """The path that was given, and never the current folder for an empty one."""
+    if not str(name).strip() or name == Path():
+        raise TrustError(
+            "A path given as trust is empty.",
+            next_step="Name the file or folder. The current folder is Path.cwd().",
+        )
+    return Path(name)
 
 
 def from_pem(files: Iterable[tuple[Path, bytes]]) -> TrustStore:
@@ -108,11 +142,14 @@ def from_pem(files: Iterable[tuple[Path, bytes]]) -> TrustStore:
     anchors: dict[bytes, Certificate] = {}
     pinned: dict[str, Pinned] = {}
     for file, data in files:
-        for label, block, before in _blocks(file, data):
+        for label, block, before in blocks(file, data):
             found = _entry(file, label, block)
             if isinstance(found, Certificate):
                 anchors.setdefault(_anchor(file, found).der, found)
             else:
+                if found.weakness:
+                    msg = f"The public key {found.id[:16]}… in {file} can never count: {found.weakness}."
+                    raise TrustError(msg, next_step="Pin another key.")
                 test = TEST_MARK.encode() in before
                 pinned.setdefault(found.id, Pinned(name=file.name, key=found, test=test))
             if len(anchors) + len(pinned) > MAX_ENTRIES:
@@ -121,60 +158,154 @@ def from_pem(files: Iterable[tuple[Path, bytes]]) -> TrustStore:
     return TrustStore(anchors=tuple(anchors.values()), pinned=tuple(pinned.values()))
 
 
+def words(data: bytes) -> bytes:
+    """What stands outside the blocks of a PEM file that `blocks` has read."""
+    before, *parts = data.split(BEGIN)
+    return b"\n".join([before, *(part.partition(b"-----END ")[2].partition(b"-----")[2] for part in parts)])
+
+
 def ids(file: Path, data: bytes) -> set[str]:
-    """The SHA-256 ids of the certificates and public keys of a PEM file, in hex. Raises TrustError."""
-    found = (_entry(file, label, block) for label, block, _ in _blocks(file, data))
-    return {hashlib.sha256(one.der).hexdigest() if isinstance(one, Certificate) else one.id for one in found}
+    """The SHA-256 ids, in hex, of the certificates of a PEM file and of all its public keys. Raises TrustError.
+
+    A certificate stands for its key as well: its owner can have another certificate issued for the same key.
+    """
+    found: set[str] = set()
+    for label, block, _ in blocks(file, data, notes=False):
+        one = _entry(file, label, block)
+        if isinstance(one, Certificate):
+            found |= {hashlib.sha256(one.der).hexdigest(), *((one.key.id,) if one.key else ())}
+        else:
+            found.add(one.id)
+    return found
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        try:
-            if path.is_dir():
-                files += sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and one.is_file())
-            elif path.is_file():
-                files.append(path)
-            else:
-                msg = f"{path} is not there, or neither a file nor a folder."
+def folder_files(folder: Path) -> list[Path]:
+    """The files in a folder that count as trust: those with one of `SUFFIXES`, by name.
+
+    Hidden files and subfolders do not count. Raises TrustError for a file that restricts trust, for one that is
+    no regular file, and for a link out of the folder: such a link trusts what the folder does not hold.
+    """
+    try:
+        inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+        home = folder.resolve()
+        restricting = [one.name for one in inside if one.suffix.lower() in DEMANDING]
+        if restricting:
+            raise TrustError(
+                f"The folder {folder} holds {restricting[0]}, and what it demands would be ignored there.",
+                next_step=f"Give the trust.toml itself: --trust {folder / 'trust.toml'}.",
+            )
+        found = [one for one in inside if one.suffix.lower() in SUFFIXES]
+        for one in found:
+            if not one.is_file():
+                msg = f"{one} is not a regular file; in a folder of trust every {one.suffix} has to be one."
                 raise TrustError(msg)
-        except OSError as error:
-            msg = f"{path} cannot be read: {error.strerror}."
-            raise TrustError(msg) from error
-    if len(files) > MAX_FILES:
-        msg = f"There are {len(files)} files in what was given as trust; at most {MAX_FILES} are read."
-        raise TrustError(msg)
-    return files
+            if not one.resolve().is_relative_to(home):
+                raise TrustError(
+                    f"{one} is a link to {one.resolve()}, outside the folder that is given as trust.",
+                    next_step="Copy the file into the folder, or name it by itself.",
+                )
+    except OSError as error:
+        msg = f"{folder} cannot be read: {error.strerror}."
+        raise TrustError(msg) from error
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}."
+        raise TrustError(msg) from error
+
+
+def _file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    msg = f"{path} is not there, or neither a file nor a folder."
+    raise TrustError(msg)
+
+
+def _entries(file: Path, data: bytes) -> Iterator[Entry]:
+    """What a file of a folder adds to the trust."""
+    for label, block, _ in blocks(file, data):
+        one = _entry(file, label, block)
+        if isinstance(one, Certificate):
+            id_ = hashlib.sha256(one.der).hexdigest()
+            yield Entry(file=file.name, kind="anchor", subject=one.subject, id=id_)
+        else:
+            yield Entry(file=file.name, kind="key", subject="", id=one.id)
 
 
 def read_pem(file: Path, limit: int = MAX_FILE) -> bytes:
-    """The bytes of a file of at most ``limit`` bytes. Raises TrustError."""
+    """The bytes of a regular file of at most ``limit`` bytes. Raises TrustError."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        msg = f"{file} cannot be read: {error.strerror}."
+        with FileSource(file) as source:
+            if source.size > limit:
+                msg = f"{file} has more than {limit} bytes; that is not a file of certificates and keys."
+                raise TrustError(msg)
+            return read(source, Span(start=0, stop=source.size))
+    except UnreadableError as error:
+        msg = f"{file} cannot be read: {str(error).removeprefix(f'{file}: ')}."
         raise TrustError(msg) from error
-    if len(data) > limit:
-        msg = f"{file} has more than {limit} bytes; that is not a file of certificates and keys."
-        raise TrustError(msg)
-    return data
 
 
-def _blocks(file: Path, data: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """Label, the block itself, and the words before it."""
-    found = list(PEM.finditer(data))
+def blocks(file: Path, data: bytes, *, notes: bool = True) -> Iterator[tuple[str, bytes, bytes]]:
+    """Label, the block itself, and the words before it. Raises TrustError for what would be left out.
+
+    Words before a block explain it (RFC 7468 section 2), as `openssl x509 -text` writes them. After the last
+    block there are comments alone, and nowhere anything that looks like data: it would not be used.
+    ``notes=False``: the caller reads the words between the blocks itself.
+    """
     if not data.strip():
         raise TrustError(f"{file} is empty.", next_step="Give the certificate of a CA, or a public key, as PEM.")
-    if len(found) != data.count(b"-----BEGIN ") or not found:
-        raise TrustError(
-            f"{file} is not a PEM file, or a damaged one.",
-            next_step="A DER file is turned into PEM by `openssl x509 -inform DER -in FILE -out FILE.pem`.",
-        )
-    end = 0
-    for match in found:
-        yield match[1].decode("ascii"), match[0], data[end : match.start()]
-        end = match.end()
+    before, *parts = data.split(BEGIN)
+    if len(parts) > MAX_BLOCKS:
+        msg = f"{file} has more than {MAX_BLOCKS} PEM blocks."
+        raise TrustError(msg)
+    if not parts:
+        raise _no_pem(file)
+    for part in parts:  # each ends before the next begins, so this takes one pass
+        label = LABEL.match(part)
+        end = part.find(b"-----END " + label[1] + b"-----") if label else -1
+        if label is None or end < 0:
+            raise _no_pem(file)
+        if notes and (stray := _stray(before, LIKE_DATA)):
+            raise _left_out(file, stray)
+        stop = end + len(b"-----END ") + len(label[0])
+        yield label[1].decode("ascii"), BEGIN + part[:stop], before
+        before = part[stop:]
+    if notes and (stray := _stray(before, ANYTHING)):
+        raise _left_out(file, stray)
+
+
+BEGIN: Final = b"-----BEGIN "
+LABEL: Final = re.compile(rb"([A-Z0-9 ]{1,40})-----")
+
+LIKE_DATA: Final = re.compile(rb"sha-?[0-9]+ *[:=]|[A-Za-z0-9+/]{40,}={0,2}$|-{4,} *(BEGIN|END)", re.IGNORECASE)
+"""How a line begins that is an id, encoded bytes, or a damaged mark of a block, and no words."""
+
+ANYTHING: Final = re.compile(rb".")
+
+
+def _stray(words: bytes, pattern: re.Pattern[bytes]) -> bytes:
+    """The first line that the pattern fits, without blanks around it; comments begin with ``#``."""
+    lines = (line.strip() for line in words.splitlines())
+    return next((line for line in lines if not line.startswith(b"#") and pattern.match(line)), b"")
+
+
+def _no_pem(file: Path) -> TrustError:
+    return TrustError(
+        f"{file} is not a PEM file, or a damaged one.",
+        next_step="A DER file is turned into PEM by `openssl x509 -inform DER -in FILE -out FILE.pem`.",
+    )
+
+
+def _left_out(file: Path, line: bytes) -> TrustError:
+    text = line[:64].decode(errors="replace")
+    return TrustError(
+        f"{file} holds {text!r} outside its PEM blocks, and it would not be used.",
+        next_step="Take it out, or make it a comment that begins with #.",
+    )
 
 
 def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
@@ -185,7 +316,7 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
         )
     if label == "PUBLIC KEY":
         try:
-            return describe(load_pem_public_key(block))
+            return describe(load_der_public_key(block_bytes(file, block)))
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
             raise TrustError(msg) from error
@@ -206,20 +337,41 @@ def _anchor(file: Path, certificate: Certificate) -> Certificate:
 
 def pem_certificate(file: Path, block: bytes) -> Certificate:
     """One PEM certificate of ``file``. Raises TrustError."""
+    try:
+        return read_certificate(block_bytes(file, block))
+    except UnusableCertificateError as error:
+        msg = f"A certificate in {file} cannot be used: {error}."
+        raise TrustError(msg) from error
+
+
+def block_bytes(file: Path, block: bytes) -> bytes:
+    """The bytes that one PEM block of ``file`` encodes. Raises TrustError."""
     from base64 import b64decode
 
     try:
-        return read_certificate(b64decode(b"".join(block.splitlines()[1:-1]), validate=True))
-    except (UnusableCertificateError, ValueError) as error:
-        msg = f"A certificate in {file} cannot be used: {error}."
+        return b64decode(b"".join(line.strip() for line in block.splitlines()[1:-1]), validate=True)
+    except ValueError as error:
+        msg = f"A block in {file} cannot be used: it is not base64, as PEM has it."
         raise TrustError(msg) from error
 
 
 def read_certificates(path: Path) -> tuple[Certificate, ...]:
     """The certificates of a PEM file, in its order. Raises TrustError."""
-    return certificates(path, read_pem(path))
+    return tuple(
+        pem_certificate(path, block) for label, block, _ in blocks(path, read_pem(path)) if label == "CERTIFICATE"
+    )
 
 
-def certificates(path: Path, data: bytes) -> tuple[Certificate, ...]:
-    """The certificates in the bytes of a PEM file, in their order. Raises TrustError."""
-    return tuple(pem_certificate(path, block) for label, block, _ in _blocks(path, data) if label == "CERTIFICATE")
+def intermediates(path: Path, data: bytes) -> tuple[Certificate, ...]:
+    """The CAs in the bytes of a PEM file, in their order. Raises TrustError for anything else in it."""
+    found = []
+    for label, block, _ in blocks(path, data):
+        one = _entry(path, label, block)
+        if not isinstance(one, Certificate) or not one.is_ca:
+            what = one.name if isinstance(one, Certificate) else "a public key"
+            raise TrustError(
+                f"{path} holds {what}, which is no CA between a signer and an anchor.",
+                next_step="intermediate-files are for certificates of CAs alone.",
+            )
+        found.append(one)
+    return tuple(found)

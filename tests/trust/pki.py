@@ -248,7 +248,7 @@ def rules(evidence):
 
 
 def pem(thing):
-    if isinstance(thing, x509.Certificate):
+    if isinstance(thing, x509.Certificate | x509.CertificateRevocationList):
         return thing.public_bytes(Encoding.PEM)
     if hasattr(thing, "private_bytes"):
         return thing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

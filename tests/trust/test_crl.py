@@ -1,11 +1,15 @@
 """Revocation lists: revoked is one answer, not known is another, and neither is yes."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from bundlekit.errors import TrustError
+from bundlekit.trust import crl
+from bundlekit.trust.overview import overview
 from tests.trust import pki, world
 from tests.trust.pki import NOW, intermediate, key, root, signer
 from tests.trust.world import bundle, check, rules, trust
@@ -119,6 +123,14 @@ UNKNOWN = {
         [make(4711, entry=[x509.CertificateIssuer([x509.DirectoryName(pki.name("Other"))])])],
         "limited to some certificates, or indirect",
     ),
+    "with an entry that has an unknown critical extension": (
+        [make(4711, entry=[x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")])],
+        "an entry of it has the critical extension 1.2.3.4, which is not understood",
+    ),
+    "with another's entry that has an unknown critical extension": (
+        [make(1, entry=[x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")])],
+        "an entry of it has the critical extension 1.2.3.4, which is not understood",
+    ),
     "with an unknown critical extension": (
         [make(4711, extra=[x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")])],
         "critical extension 1.2.3.4, which is not understood",
@@ -134,8 +146,19 @@ def test_not_known_is_neither_yes_nor_no(tmp_path, lists, words):
     assert words in reasons["crl-unusable"]
     assert reasons["too-few-signers"] == "signatures that are demanded do not count; other rules say why"
     assert report.signatures[0].standing == "undecided"
-    # Where lists are welcome but not required, what they do not say does not matter.
-    assert judge(tmp_path, *lists, required=False).verdict == "accept"
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_where_lists_are_welcome_what_they_do_not_say_does_not_matter(tmp_path, kind):
+    """But a list of the CA that cannot be understood may say it: it counts, or nothing does."""
+    lists, words = UNKNOWN[kind]
+    report = judge(tmp_path, *lists, required=False)
+    if not any(crl.read(Path("x"), pki.der(one))[0].fault for one in lists):
+        assert report.verdict == "accept"
+        return
+    assert report.verdict == "incomplete"
+    assert words in {one.rule: one.because for one in report.rules}["crl-unusable"]
+    assert judge(tmp_path, make(), *lists, required=True).verdict == "incomplete"
 
 
 def test_the_greatest_age(tmp_path):
@@ -179,3 +202,62 @@ def test_a_pinned_key_needs_no_list(tmp_path):
     assert check(trust(tmp_path, end=text), bundle(world.CARL)).verdict == "accept"
     report = check(trust(tmp_path, end=text), bundle(world.CARL, world.ANNA))
     assert report.verdict == "incomplete"
+
+
+def test_understood_extensions_of_entries_change_nothing(tmp_path):
+    entry = [x509.CRLReason(x509.ReasonFlags.key_compromise), x509.InvalidityDate(NOW.replace(tzinfo=None))]
+    assert rules(judge(tmp_path, make(4711, entry=entry))) == ["signer-revoked"]
+
+
+SECOND = {
+    "second of two": lambda: pki.pem(make()) + pki.pem(make(4711)),
+    "first of two": lambda: pki.pem(make(4711)) + pki.pem(make()),
+    "third, after words": lambda: b"two old ones\n" + pki.pem(make()) * 2 + b"# new\n" + pki.pem(make(4711)),
+    "DOS line ends": lambda: (pki.pem(make()) + pki.pem(make(4711))).replace(b"\n", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("data", SECOND.values(), ids=SECOND)
+@pytest.mark.parametrize("required", [True, False])
+def test_every_list_of_a_file_counts(tmp_path, data, required):
+    assert rules(judge(tmp_path, data(), required=required)) == ["signer-revoked"]
+
+
+LISTS = {
+    "a certificate after a list": (lambda: pki.pem(make()) + pki.pem(root()), "damaged, or none"),
+    "a list that another label names": (lambda: pki.pem(make()).replace(b"X509 CRL", b"CRL"), "damaged, or none"),
+    "a byte after DER": (lambda: pki.der(make()) + b"\0", "damaged, or none"),
+    "a list in DER after one in DER": (lambda: pki.der(make()) * 2, "damaged, or none"),
+    "a second list cut off": (lambda: pki.pem(make()) + pki.pem(make(4711))[:-30], "not a PEM file"),
+    "a second list without its first line": (
+        lambda: pki.pem(make()) + pki.pem(make(4711)).partition(b"\n")[2],
+        "outside its PEM blocks",
+    ),
+    "DER after PEM": (lambda: pki.pem(make()) + pki.der(make(4711)), "outside its PEM blocks"),
+    "words after a list": (lambda: pki.pem(make()) + b"that was all\n", "outside its PEM blocks"),
+    "too many": (lambda: pki.pem(make()) * 65, "more than 64 revocation lists"),
+    "nothing": (lambda: b"", "is empty"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), LISTS.values(), ids=LISTS)
+def test_what_is_in_a_file_of_lists_is_used_or_the_file_is_refused(tmp_path, data, words):
+    with pytest.raises(TrustError, match=words):
+        judge(tmp_path, data())
+
+
+def test_an_anchor_that_another_ca_of_the_trust_file_revoked(tmp_path):
+    """The operator names the CA and the list that revokes it: the list is not left out."""
+    middle = intermediate(serial=99)
+    leaf = signer(common="Anna", issuer="Intermediate", serial=4711)
+    world.write(tmp_path)
+    (tmp_path / "middle.pem").write_bytes(pki.pem(middle))
+    (tmp_path / "root.crl").write_bytes(pki.pem(make(99)))
+    two = '[signers.{0}]\nrole = "production"\nanchor = "{1}.pem"\nsubject = "CN={0}"\n'
+    signers = two.format("Anna", "middle").replace("=Anna", "=Anna,O=TEST ONLY") + two.format("Root", "root")
+    store = trust(tmp_path, end='[crls]\nfiles = ["root.crl"]\n', signers=signers)
+    report = check(store, bundle(world.by(common="Anna", leaf=leaf)))
+    assert rules(report) == ["signer-revoked"]
+    assert "was revoked by 'CN=Root" in overview(store, NOW).signers[0].sources[0].unusable[0]
+    store = trust(tmp_path, signers=signers)
+    assert check(store, bundle(world.by(common="Anna", leaf=leaf))).verdict == "accept"

@@ -93,7 +93,7 @@ def trust(folder: Path, more: str = "", end: str = "", signers: str = SIGNERS):
 def demand(count: int, *of: str, algorithms: tuple[str, ...] = ()) -> str:
     names = ", ".join(f'"{one}"' for one in of)
     kinds = ", ".join(f'"{one}"' for one in algorithms)
-    return f"[[require]]\ncount = {count}\nof = [{names}]\nalgorithms = [{kinds}]\n"
+    return f"[[require]]\ncount = {count}\nof = [{names}]\n" + (f"algorithms = [{kinds}]\n" if kinds else "")
 
 
 def bundle(*signatures, capacity=65536, **changes):

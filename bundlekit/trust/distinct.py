@@ -1,0 +1,58 @@
+"""Signers are people: no signature may be that of two of them, and two that look like one are named."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from bundlekit.errors import ConfigError
+from bundlekit.trust.chain import MAX_INTERMEDIATES, issued
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.policy import Signer
+
+
+def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], where: str) -> None:
+    """No signature may be that of two signers, or one person could be counted as two."""
+    between = [*listed, *(anchor for signer in signers for anchor in signer.trust.anchors)]
+    for one, other in combinations(signers, 2):
+        both = f"{where}: the signers {one.name!r} and {other.name!r}"
+        if _pins(one) & (_pins(other) | _keys(other.trust.anchors)) or _keys(one.trust.anchors) & _pins(other):
+            raise ConfigError(f"{both} have one key; a key belongs to one signer")
+        shared = _keys(one.trust.anchors) & _keys(other.trust.anchors)
+        if shared and (not one.subjects or not other.subjects or {*one.subjects} & {*other.subjects}):
+            raise ConfigError(f"{both} are under one anchor; give each a subject of its own, or make them one signer")
+        for low, high in ((one, other), (other, one)):
+            nested = any(
+                _stands_under(child, anchor, between) for child in low.trust.anchors for anchor in high.trust.anchors
+            )
+            if nested and (not one.subjects or not other.subjects or {*one.subjects} & {*other.subjects}):
+                raise ConfigError(
+                    f"{both}: the anchor of {low.name!r} stands under that of {high.name!r}, so whose a signature is "
+                    "would depend on what certificates come along; give each a subject of its own, or other anchors"
+                )
+
+
+def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
+    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here."""
+    line = [child]
+    while len(line) <= MAX_INTERMEDIATES:
+        if line[-1].issuer_der == anchor.subject_der and anchor not in line and issued(line[-1], anchor):
+            return True
+        above = (one for one in between if one.subject_der == line[-1].issuer_der and one not in line)
+        following = next((one for one in above if issued(line[-1], one)), None)
+        if following is None:
+            return False
+        line.append(following)
+    return False
+
+
+def _pins(signer: Signer) -> set[str]:
+    return {pin.key.id for pin in signer.trust.pinned}
+
+
+def _keys(anchors: Iterable[Certificate]) -> set[str]:
+    return {one.key.id if one.key else one.der.hex() for one in anchors}

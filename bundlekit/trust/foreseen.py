@@ -1,0 +1,150 @@
+"""What a check will say against signatures that lead to an anchor or pinned key, asked before there is one.
+
+Under an anchor a certificate is imagined that is right in every way. Everything above it is judged by the code
+that judges signatures in a bundle, revocation lists included, so that both give one answer.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from msgspec.structs import replace
+
+from bundlekit.trust.acceptance import from_certificates, from_key
+from bundlekit.trust.algorithms import Scheme, scheme_identifier
+from bundlekit.trust.certificates import PURPOSES
+from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, reasons
+from bundlekit.trust.verify import Trust, is_test
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.keys import Key
+    from bundlekit.trust.policy import Signer
+    from bundlekit.trust.refusal import Refusal
+    from bundlekit.trust.store import Pinned, TrustStore
+    from bundlekit.trust.verify import Claim
+
+SIGNATURE: x509.KeyUsage = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer: Signer | None) -> tuple[str, ...]:
+    """Why nothing under an anchor counts; empty if something can.
+
+    Where the trust file lists intermediates under the anchor, signers are under those.
+    """
+    found: tuple[str, ...] = ()
+    for line in _routes(anchor, store):
+        found = tuple(dict.fromkeys(_against_line(line, store, at, signer)))
+        if not found:
+            return ()
+    return found
+
+
+def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer | None) -> tuple[str, ...]:
+    """Why signatures by a pinned key do not count; empty if they do."""
+    trust = Trust(anchor=pin.name, test=pin.test or is_test(pin.key, ()))
+    weak = [pin.key.weakness] if pin.key.weakness else []
+    return tuple(dict.fromkeys([*weak, *_against(from_key(pin.key).claim, pin.key, trust, store, at, signer)]))
+
+
+def _routes(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
+    """The lines of CAs, lowest first, that end in the anchor."""
+    listed = (store.policy.listed if store.policy else None) or ()
+    found = []
+    for lowest in listed:
+        line = [lowest]
+        while len(line) <= MAX_INTERMEDIATES:
+            if line[-1].issuer_der == anchor.subject_der and issued(line[-1], anchor):
+                found.append((*line, anchor))
+                break
+            above = (one for one in listed if one.subject_der == line[-1].issuer_der and one not in line)
+            following = next((one for one in above if issued(line[-1], one)), None)
+            if following is None:
+                break
+            line.append(following)
+    return found or [(anchor,)]
+
+
+def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, signer: Signer | None) -> Iterator[str]:
+    purpose = signer.purpose if signer else "code-signing"
+    imagined = _imagined(line[0], purpose)
+    chain = (imagined, *line)
+    for one in line:
+        if any(isinstance(extension.value, x509.NameConstraints) for extension in one.parsed.extensions):
+            yield f"{one.name} has constraints on names, which a CA of signers may not have"
+    refusals = [*reasons(chain, at, purpose)]
+    if store.policy and store.policy.by_release_date:  # it may have been valid on the day that a bundle claims
+        refusals = [one for one in refusals if one.rule != "signer-expired"]
+    trust = Trust(anchor=line[-1].name, certificates=chain, refusals=tuple(refusals), test=is_test(None, line))
+    yield from _against(from_certificates([imagined]).claim, None, trust, store, at, signer)
+
+
+def _against(
+    claim: Claim, key: Key | None, trust: Trust, store: TrustStore, at: datetime, signer: Signer | None
+) -> Iterator[str]:
+    refusals = list(trust.refusals)
+    undecided = ""
+    if store.policy and signer:
+        from bundlekit.trust.named import against, denied
+
+        found = against(signer, claim, key, trust, store, at, at)
+        refusals = [*denied(key, trust.certificates[1:], store.policy), *found.refusals]
+        undecided = found.undecided
+    yield from (_short(one, trust) for one in refusals)
+    if undecided:
+        yield undecided
+
+
+def _short(refusal: Refusal, trust: Trust) -> str:
+    """A refusal as part of a line about one anchor or key."""
+    if refusal.rule == "signer-expired" and "expired" in refusal.params:
+        return f"expired on {refusal.params['expired']}"
+    if refusal.rule == "signer-expired":
+        return f"signs until {refusal.params['until']}"
+    if refusal.rule == "signer-not-yet-valid":
+        return f"valid from {refusal.params['valid_from']}"
+    if refusal.rule == "signer-denied":
+        return "on the deny list" if trust.certificates else "its key is on the deny list"
+    if refusal.rule == "test-key":
+        return "for tests, and allow-test-keys is not set"
+    return refusal.message.partition(". ")[0].removesuffix(".")
+
+
+def _imagined(issuer: Certificate, purpose: str) -> Certificate:
+    """A signer's certificate under a CA against which nothing can be said."""
+    family = issuer.key.family if issuer.key else ""
+    hashed = "sha512" if family in {"rsa", "ecdsa"} else ""
+    known = {"rsa", "ecdsa", "ed25519", "ml-dsa-65", "ml-dsa-87"}
+    scheme = Scheme(family=family, hash=hashed) if family in known else Scheme(family="rsa", hash="sha512")
+    return replace(
+        issuer,
+        subject="a signer",
+        issuer=issuer.subject,
+        issuer_der=issuer.subject_der,
+        serial=0,
+        signature_algorithm=scheme_identifier(scheme),
+        key=None,
+        unloadable="",
+        pss_only=False,
+        pss_demanded=None,
+        not_before=datetime.min.replace(tzinfo=UTC),
+        not_after=datetime.max.replace(tzinfo=UTC),
+        is_ca=False,
+        path_length=None,
+        usage=SIGNATURE,
+        purposes=(PURPOSES[purpose],),
+    )

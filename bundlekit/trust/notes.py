@@ -1,0 +1,91 @@
+"""What an operator should look at in a trust file that is in order: `bundlekit trust show` prints it as notes."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+from cryptography.x509.oid import NameOID
+
+from bundlekit.trust import crl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from bundlekit.trust.policy import Policy, Signer
+    from bundlekit.trust.store import TrustStore
+
+OF_A_KEY: Final = re.compile(
+    r"[0-9]+|(?<![a-z])(old|new|next|backup|spare|pq|pqc|classical|rsa|ec|ecdsa|ed|ml|mldsa|dsa|key|hsm|pub|pem)(?![a-z])"
+)
+"""Parts of a name that tell keys apart and not people: years, numbers, kinds of keys."""
+
+
+def notes(store: TrustStore, at: datetime) -> tuple[str, ...]:
+    """The notes on a trust file at the time ``at``; PEM trust has none."""
+    policy = store.policy
+    return (*_one_person(policy), *_without_demand(policy), *_lists(store, policy, at)) if policy else ()
+
+
+def _one_person(policy: Policy) -> Iterator[str]:
+    """Two signers that look like two keys of one person, in a demand for more than one person."""
+    for one, other in combinations(policy.signers, 2):
+        together = [demand for demand in policy.demands if {one.name, other.name} <= set(demand.of)]
+        if any(demand.count > 1 for demand in together) and (why := _alike(one, other)):
+            yield (
+                f"the signers {one.name} and {other.name} look like one person ({why}), who would count as two; "
+                "put all keys and anchors of a person under one [signers.NAME]"
+            )
+
+
+def _alike(one: Signer, other: Signer) -> str:
+    names = _common_names(one) & _common_names(other)
+    if names:
+        return f"both are {min(names)!r}"
+    if _person(one.name) and _person(one.name) == _person(other.name):
+        return "their names differ as those of keys do"
+    return ""
+
+
+def _common_names(signer: Signer) -> set[str]:
+    """The names of people in the certificates of a signer, without what tells keys apart."""
+    subjects = {_common_name(text) for text in signer.subjects}
+    anchors = {
+        str(name.value) for one in signer.trust.anchors for name in one.parsed.subject.get_attributes_for_oid(CN)
+    }
+    named = subjects if signer.subjects else anchors
+    return {person for text in named if (person := _person(text))}
+
+
+CN: Final = NameOID.COMMON_NAME
+
+
+def _common_name(subject: str) -> str:
+    found = re.search(r"(?:^|[,+])CN=((?:[^,+\\]|\\.)*)", subject)
+    return found[1] if found else subject
+
+
+def _person(name: str) -> str:
+    """A name without the parts that tell keys apart."""
+    return " ".join(re.sub(r"[\W_]+", " ", OF_A_KEY.sub(" ", name.lower())).split())
+
+
+def _without_demand(policy: Policy) -> Iterator[str]:
+    asked = {name for demand in policy.demands for name in demand.of}
+    for signer in policy.signers:
+        if signer.name not in asked:
+            yield f"the signer {signer.name} is in no demand: what this signer signs is never enough by itself"
+
+
+def _lists(store: TrustStore, policy: Policy, at: datetime) -> Iterator[str]:
+    """Revocation lists that cannot show that a certificate is good."""
+    known = (*store.anchors, *(policy.listed or ()))
+    for one in policy.crls.lists:
+        issuers = [ca for ca in known if ca.parsed.subject == one.parsed.issuer]
+        faults = [crl.unusable(one, ca, at, policy.crls.max_age) for ca in issuers]
+        if not issuers:
+            yield f"the revocation list {one.name} is of no CA in this trust file, only of one that a bundle may bring"
+        elif all(faults):
+            yield f"the revocation list {one.name} shows of no certificate that it is good: {faults[0]}"
