@@ -10,6 +10,7 @@ from msgspec.structs import replace
 import bundlekit
 from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
 from bundlekit.errors import VersionError
+from bundlekit.layout.foreign import KINDS
 from bundlekit.layout.places import Places
 from bundlekit.layout.update_bin import HEADER_SIZE
 from bundlekit.matrix import inconsistencies
@@ -42,10 +43,15 @@ def _read_problem(case: Case, name: str, *, reached: bool, otherwise: NotRun) ->
 def not_a_bundle(case: Case) -> Answer:
     """The file does not begin with the magic of an update.bin.
 
-    Either it is another file (the message says which, if it is a well-known kind), or its very first bytes
-    are damaged.
+    Either it is a file of another kind, or its first bytes are damaged. The content shows many kinds: bundles of other
+    update tools, archives, images, documents, web pages. Of those the message gives the name, and the cause is
+    `unsupported-format`: the file is not damaged, and another one is needed.
     """
-    return faults(case.bundle.problems, "not-a-bundle")
+    found = []
+    for fault in faults(case.bundle.problems, "not-a-bundle"):
+        kind = KINDS.get(str(fault.params.get("format", "")))
+        found.append(replace(fault, cause="unsupported-format", next=kind.next) if kind else fault)
+    return found
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")

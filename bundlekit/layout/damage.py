@@ -18,23 +18,6 @@ TEXT_MODE: Final = (
 )
 """What becomes of the magic, and how; listed on the page about the format, too."""
 
-_OTHERS: Final = (
-    (b"hsqs", "a SquashFS image"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "gzip-compressed data"),
-    (b"\xfd7zXZ\0", "xz-compressed data"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard-compressed data"),
-    (b"070701", "a cpio archive, perhaps a SWUpdate image"),
-    (b"070702", "a cpio archive, perhaps a SWUpdate image"),
-    (b"\x7fELF", "an ELF executable"),
-    (b"\x27\x05\x19\x56", "a U-Boot legacy image"),
-    (b"\xd0\x0d\xfe\xed", "a device tree, perhaps a U-Boot FIT image"),
-    (b"\x3d\xb8\xf3\x96", "an MCUboot image"),
-    (b"-----BEGIN", "a PEM file"),
-    (b"<!DOCTYPE html", "a web page, perhaps the login page of a download site"),
-    (b"<html", "a web page, perhaps the login page of a download site"),
-)
-
 
 def text_mode(start: bytes) -> str | None:
     """How a text-mode transfer changed the magic, if that is what ``start`` shows."""
@@ -51,8 +34,13 @@ def swapped(start: bytes) -> int | None:
     return None
 
 
-def looks_like(start: bytes) -> str | None:
-    """What else a file with these first bytes is, if it is one of the well-known."""
-    if not start.strip(b"\0"):
-        return "nothing but zeros, as a download that was allocated and never filled"
-    return next((what for magic, what in _OTHERS if start.lower().startswith(magic.lower())), None)
+def leading_zeros(start: bytes, size: int) -> str | None:
+    """How many zeros a file of ``size`` bytes begins with, as far as ``start`` tells; None if hardly any."""
+    zeros = len(start) - len(start.lstrip(b"\0"))
+    if zeros < min(len(MAGIC), len(start)) or not zeros:
+        return None
+    if zeros == size:
+        return f"all its {size:,} bytes are zeros, as of a download that was allocated and never filled"
+    if zeros == len(start):
+        return f"the first {zeros:,} of its {size:,} bytes are zeros, and the others were not read"
+    return f"it begins with {zeros:,} zeros"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from bundlekit.errors import ChangedWhileReadError, LayoutError
-from bundlekit.layout import damage, manifest, update_bin
+from bundlekit.layout import damage, foreign, manifest, update_bin
 from bundlekit.model.bundle import (
     Bundle,
     ChunkClaim,
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 START: Final = 64
 """First bytes that tell what a file is: the header, and what other formats begin with."""
+
+
+MAX_ZEROS: Final = 1024 * 1024
+"""Bytes that are read of a file that is no bundle, to count the zeros that it begins with."""
 
 
 def read(source: Source) -> Bundle:
@@ -90,7 +94,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
     size = bundle.size
     start = read_span(source, Span(start=0, stop=min(size, START)))
     if not start.startswith(update_bin.MAGIC):
-        raise LayoutError(_not_a_bundle(start))
+        raise LayoutError(_not_a_bundle(source, start))
     if size < update_bin.HEADER_SIZE:
         message = f"the file ends within its header, after {size} of {update_bin.HEADER_SIZE} bytes"
         where = Span(start=size, stop=update_bin.HEADER_SIZE)
@@ -183,8 +187,8 @@ def _payload(_: Source, bundle: Bundle) -> Bundle:
 STEPS: Final = (_header, _signatures, _manifest, _payload)
 
 
-def _not_a_bundle(start: bytes) -> Problem:
-    """Say what a file is that does not begin with the magic, as well as 64 bytes can tell."""
+def _not_a_bundle(source: Source, start: bytes) -> Problem:
+    """Say what a file is that does not begin with the magic: damaged, of another kind, or unknown."""
     if start == update_bin.MAGIC[: len(start)]:
         message = f"the file ends after {len(start)} bytes, within its magic" if start else "the file is empty"
         where = Span(start=len(start), stop=update_bin.HEADER_SIZE)
@@ -194,8 +198,16 @@ def _not_a_bundle(start: bytes) -> Problem:
         message = f"the file went through a text-mode transfer: {how}"
         return Problem(rule="text-mode-damage", message=message, where=where)
     message = "the file does not begin with the magic of an update.bin"
+    params: dict[str, str | int] = {}
     if width := damage.swapped(start):
         message += f"; its bytes are reversed in units of {width}"
-    elif what := damage.looks_like(start):
-        message += f"; it looks like {what}"
-    return Problem(rule="not-a-bundle", message=message, where=where)
+    elif kind := foreign.recognised(foreign.view(source)):
+        message = f"this is {kind.what}; bundlekit reads only update.bin files"
+        params = {"format": kind.name}
+    elif zeros := damage.leading_zeros(_beginning(source), source.size):
+        message += f"; {zeros}"
+    return Problem(rule="not-a-bundle", message=message, where=where, params=params)
+
+
+def _beginning(source: Source) -> bytes:
+    return read_span(source, Span(start=0, stop=min(source.held, MAX_ZEROS)))

@@ -9,6 +9,7 @@ from bundlekit.model.primitives import Frozen
 
 Cause = Literal[
     "corrupted",
+    "unsupported-format",
     "unauthentic",
     "wrong-product",
     "not-newer",
