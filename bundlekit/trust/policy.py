@@ -64,29 +64,28 @@ deny    = ["keys/known-test-keys.txt"]
 # version = "5.30.00"
 # counter = 6
 
-[signers.release-2019]                # a name that reports use: a person or an office, with all their keys
-role    = "production"                # production | development: reports say which
-anchor  = "root-2019.pem"             # the CA above their certificate
-subject = "CN=Imager Release Signing 2019"  # and the certificate meant; without it, every one under that CA
-until   = 2027-12-31                  # the last day on which they count
+[signers.release]                     # a name that reports use: a person or an office, with all their keys
+role    = "production"                # production | development: reports show which
+anchor  = ["root-2019.pem", "root-2027.pem"]  # the CAs above their certificates
+subject = ["CN=Imager Release Signing 2019", "CN=Imager Release Signing 2027"]  # and the certificates meant;
+                                      # without it, every one under those CAs
+key     = "release-pq.pub.pem"        # public keys, pinned
+until   = { "root-2019.pem" = 2027-12-31 }    # the last day of a file; or one date, for all of them
 # products = ["imager"]               # what they may sign for; without it, every product
 # formats  = ["advisories"]           # and what; without it, update.bin and advisories, which only restrict
 
-[signers.release-2027]
+[signers.anna]
 role    = "production"
-anchor  = "root-2027.pem"
-
-[signers.pq-2027]
-role    = "production"
-key     = "pq-2027.pub.pem"           # a public key, pinned
+anchor  = "root-people.pem"
+subject = "CN=Anna"
 
 [[require]]                           # all demands must hold; without any, one signer is enough
-count   = 1                           # so many different signers, not keys
-of      = ["release-2019", "release-2027"]
+count   = 2                           # so many different signers, not keys
+of      = ["release", "anna"]
 
 [[require]]
 count   = 1
-of      = ["pq-2027"]
+of      = ["release"]
 algorithms = ["post-quantum"]         # every key from the signer to the anchor
 """
 

@@ -81,7 +81,7 @@ def test_lists_that_are_not_required_are_noted(tmp_path):
     assert found.can_be_met
     stale, other = found.notes
     assert stale.startswith("the revocation list 0.crl shows of no certificate that it is good: it is stale: the next")
-    assert other == ("the revocation list 2.crl is of no CA in this trust file, only of one that a bundle may bring",)
+    assert other == "the revocation list 2.crl is of no CA in this trust file, only of one that a bundle may bring"
     store = listed(tmp_path, [make(99), low()], required=False)
     assert not overview(store, NOW).can_be_met
 

@@ -114,14 +114,15 @@ def test_the_example_follows_the_schema_and_is_read(tmp_path, capsys):
     assert run(["trust", "--example"]) == 0
     text = capsys.readouterr().out
     values = tomllib.loads(text)
-    values["signers"]["release-2019"]["until"] = "2027-12-31"  # JSON has no dates
+    values["signers"]["release"]["until"] = {"root-2019.pem": "2027-12-31"}  # JSON has no dates
     jsonschema.validate(values, schema("trust"))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(values | {"trusts": 1}, schema("trust"))
     for name, make in {
         "root-2019.pem": root,
         "root-2027.pem": lambda: root("p384", "Other"),
-        "pq-2027.pub.pem": lambda: key("ml-dsa-65").public_key(),
+        "root-people.pem": lambda: root(common="People"),
+        "release-pq.pub.pem": lambda: key("ml-dsa-65").public_key(),
     }.items():
         (tmp_path / name).write_bytes(pki.pem(make()))
     (tmp_path / "keys").mkdir()

@@ -1,12 +1,14 @@
 """The walk-through of `bundlekit explain key-rotation`, walked; the clock; and what a check does not load."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import bundlekit
 from bundlekit import pipeline
 from bundlekit.cli import run
 from bundlekit.errors import ClockError
@@ -40,7 +42,7 @@ def place(tmp_path):
 
 
 def trust(place, more="", text=TRUST):
-    (place / "trust.toml").write_text(text.format(more=more))
+    (place / "trust.toml").write_text(text.replace("{more}", more))
     return load_trust([place / "trust.toml"])
 
 
@@ -69,6 +71,36 @@ def test_the_old_key_retires(place, capsys):
     trust(place)
     assert run(["trust", "show", str(place / "trust.toml"), "--at", "2028-01-01"]) == 0
     assert "release-2019 [production] UNUSABLE: signed until 2027-12-31" in capsys.readouterr().out
+
+
+def snippets():
+    """The parts of trust files on the page, in their order."""
+    page = (Path(bundlekit.__file__).parent / "docs" / "key-rotation.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^ {4}.+\n)+", page, re.MULTILINE)
+    return [block.replace("\n    ", "\n").strip() for block in blocks if "[signers." in block]
+
+
+def test_the_trust_files_of_the_page(place):
+    """One signer is one person with several keys, on this page as on that about trust."""
+    first, hybrid = snippets()
+    (place / "root-2019.pem").write_bytes((place / "old.pem").read_bytes())
+    (place / "root-2027.pem").write_bytes((place / "new.pem").read_bytes())
+    (place / "release-pq-2027.pub.pem").write_bytes(pki.pem(pki.key("ml-dsa-65", "Anna").public_key()))
+    head = "trust = 1\nallow-test-keys = true\n"
+    store = trust(place, text=head + first)
+    assert [one.name for one in store.policy.signers] == ["release"]
+    later = dt.datetime(2028, 1, 1, tzinfo=dt.UTC)
+    old = by(leaf=pki.signer(issuer="Old Root", end=later.replace(year=2030)))
+    new = by(leaf=pki.signer(issuer="New Root", end=later.replace(year=2030)))
+    for signature in (old, new):
+        assert world.check(store, bundle(signature)).verdict == "accept"
+    assert "signer-expired" in rules(world.check(store, bundle(old), at=later))
+    assert world.check(store, bundle(new), at=later).verdict == "accept"
+    two = trust(place, text=head + first.replace("count   = 1", "count   = 2"))
+    assert rules(world.check(two, bundle(old, new))) == ["too-few-signers"]
+    store = trust(place, text=head + hybrid)
+    assert rules(world.check(store, bundle(NEW))) == ["too-few-signers"]
+    assert world.check(store, bundle(NEW, world.ANNA_PQ)).verdict == "accept"
 
 
 def test_a_clock_before_our_own_release_cannot_judge(monkeypatch):
