@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bundlekit import config
 from bundlekit.checks.authenticity import demanded, vouched
 from bundlekit.errors import AdvisoryError, LayoutError
+from bundlekit.files import LIMITS
 from bundlekit.layout import advisory as layout
 from bundlekit.model.advisory import Advice, AdvisoryUse
 from bundlekit.model.evidence import Evidence
@@ -39,7 +40,7 @@ def load_advisory(
     at = at or dt.datetime.now(dt.UTC)
     today = at.astimezone(dt.UTC).date().isoformat()
     try:
-        found = layout.read(config.read_file(path))
+        found = layout.read(config.read_file(path, limit=LIMITS["advisories"]))
     except LayoutError as error:
         where = f" at bytes {error.problem.where}" if error.problem.where else ""
         raise AdvisoryError(

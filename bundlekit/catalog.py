@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from bundlekit import config, pipeline
 from bundlekit.errors import ConfigError
-from bundlekit.files import whole_file
+from bundlekit.files import LIMITS, whole_file
 from bundlekit.layout import reader
 from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 INDEX: Final = "catalog.json"
 SCHEMA: Final = "bundlekit/catalog/1"
-MAX_HEAD: Final = 2 * 1024 * 1024
+MAX_HEAD: Final = LIMITS["head"]
 """More than header, manifest and signature area can take together."""
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from bundlekit import toml
 from bundlekit.errors import ConfigError
+from bundlekit.files import LIMITS, read_bounded
 from bundlekit.mistakes import explain
 
 if TYPE_CHECKING:
@@ -16,40 +18,42 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_FILE: Final = 16 * 1024 * 1024
+MAX_FILE: Final = LIMITS["json"]
 """No file that a person maintains comes near 16 MiB; a larger one is a mistake or an attack."""
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_file(path: Path, *, limit: int = MAX_FILE) -> bytes:
     """The bytes of a configuration file of at most ``limit`` bytes; ConfigError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > limit:
-        raise ConfigError(f"{path}: is larger than {limit} bytes")
-    return data
+    return read_bounded(path, limit)
 
 
 def load_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain values; ConfigError with line and column if it is not TOML."""
-    return parse_toml(read_file(path), where=str(path))
+    return parse_toml(read_file(path, limit=LIMITS["toml"]), where=str(path))
 
 
 def parse_toml(data: bytes, *, where: str) -> dict[str, Any]:
     """The bytes of a TOML file as plain values; ConfigError with line and column if they are not TOML."""
-    import tomllib  # a pre-flight without configuration files should not pay for it
-
+    if len(data) > LIMITS["toml"]:
+        raise ConfigError(f"{where}: is larger than {LIMITS['toml']:,} bytes")
     try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return toml.parse(data)
+    except ValueError as error:
         raise ConfigError(f"{where}: is not TOML: {error}") from error
 
 
 def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
     """The value that ``data`` spells; ValueError also for a key that an object has twice."""
-    return json.loads(data, object_pairs_hook=_object)
+    if data.startswith(BYTE_ORDER_MARK):
+        raise ValueError("it begins with a byte order mark; save it as UTF-8 without one")
+    value = json.loads(data, object_pairs_hook=_object)
+    if _SURROGATE.search(data):  # half a character cannot be written again; UnicodeEncodeError is a ValueError
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,17 +1,109 @@
-"""Write files that are whole or not there."""
+"""Read files within a bound, and write files that are whole or do not appear."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from bundlekit.errors import BundlekitError
+from bundlekit.errors import BundlekitError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+LIMITS: Final = {
+    "toml": 4 * MIB,
+    "json": 16 * MIB,
+    "advisories": 16 * MIB,
+    "graph": 64 * MIB,
+    "head": 2 * MIB,
+    "pem": MIB,
+    "crl": 16 * MIB,
+    "signature": MIB,
+}
+"""The most bytes that are read of each kind of file; ``bundlekit explain files`` lists them."""
+
+PIECE: Final = 256 * KIB
+"""Bytes read at once."""
+
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer must not hang the call
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = ConfigError) -> bytes:
+    """The bytes of a regular file, or of a pipe that was handed over (``/dev/stdin``, ``<(...)``).
+
+    A file of more than ``limit`` bytes is refused before it is read. A file whose size the system does not state
+    (``/proc``) and a pipe are read up to the limit. A folder, a device, a socket and a FIFO with a name are refused
+    at once. Raises ``error`` with one sentence that names the file.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError) as fault:
+        raise error(f"{path}: cannot be read: {reason(fault)}") from fault
+    try:
+        status = os.fstat(descriptor)
+        if problem := _unreadable(path, status.st_mode):
+            raise error(f"{path}: cannot be read: {problem}")
+        if status.st_size > limit and stat.S_ISREG(status.st_mode):
+            raise error(f"{path}: is larger than {limit:,} bytes")
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(descriptor, True)
+        data = _read_up_to(descriptor, limit + 1)
+    except OSError as fault:
+        raise error(f"{path}: cannot be read: {reason(fault)}") from fault
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise error(f"{path}: is larger than {limit:,} bytes")
+    return data
+
+
+def reason(fault: OSError | ValueError) -> str:
+    """What the system gives as the cause; a name with a NUL character never reaches it."""
+    if isinstance(fault, OSError):
+        return fault.strerror or str(fault)
+    return "the name contains a NUL character" if "null" in str(fault) else str(fault)
+
+
+def kind_of(mode: int) -> str:
+    """What a file is that is no regular one; empty for a regular file."""
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "" if stat.S_ISREG(mode) else "not a regular file")
+
+
+def _unreadable(path: Path, mode: int) -> str:
+    """Why a file of this kind is not read; empty if it is."""
+    kind = kind_of(mode)
+    if stat.S_ISFIFO(mode):
+        # The shell hands over pipes that have no name. Whether a FIFO with a name ever gets a writer is unknown.
+        return "it is a named pipe" if os.path.exists(os.path.realpath(path)) else ""
+    return f"it is {kind}" if kind else ""
+
+
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    data = bytearray()
+    while len(data) < limit and (piece := os.read(descriptor, min(PIECE, limit - len(data)))):
+        data += piece
+    return bytes(data)
 
 
 @contextlib.contextmanager
@@ -39,20 +131,50 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _replaced(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = None
     try:
-        with temporary.open("xb") as file:
+        _demand_short(path)
+        temporary, file = _temporary_beside(path)
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        temporary = None
         sync_folder(path.parent)
     except OSError as error:
-        where = path.parent if error.filename == os.fspath(temporary) else error.filename or path
+        where = error.filename if error.filename not in (None, os.fspath(temporary or "")) else path
         raise BundlekitError(f"{where}: {error.strerror}; nothing was written") from error
     finally:
-        with contextlib.suppress(OSError):  # it was never made, or has its name by now
-            temporary.unlink()
+        if temporary is not None:  # made by this call, and not renamed
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _temporary_beside(path: Path) -> tuple[Path, BinaryIO]:
+    """A new file in the folder of ``path``. Its name is random: process ids repeat between containers."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    while True:
+        temporary = path.with_name(f".bundlekit-{os.urandom(12).hex()}.tmp")
+        try:
+            descriptor = os.open(temporary, flags, 0o666)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            # The folder refuses a new file; a folder that does not exist is named itself.
+            missing = error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS}
+            raise OSError(error.errno, error.strerror, os.fspath(path.parent if missing else path)) from error
+        return temporary, open(descriptor, "w+b")
+
+
+def _demand_short(path: Path) -> None:
+    """OSError for a name that the folder cannot have. The short temporary name would not meet this limit."""
+    try:
+        longest = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        longest = 255
+    if len(os.fsencode(path.name)) > longest:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), os.fspath(path))
 
 
 @contextlib.contextmanager

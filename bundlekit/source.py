@@ -11,7 +11,7 @@ import mmap
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bundlekit.errors import ChangedWhileReadError, UnreadableError
 
@@ -99,6 +99,19 @@ class ReadOnce:
         self._source.ensure_unchanged()
 
 
+NO_SIZE: Final = "the system does not state its size, as for files in /proc"
+WRONG_SIZE: Final = "it is shorter than the size that the system states, as for files in /sys"
+
+
+def sizeless(path: Path) -> bool:
+    """Whether the file has content though its size is given as 0."""
+    try:
+        with path.open("rb") as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
+
+
 class FileSource:
     """A regular file, opened once. Use as a context manager."""
 
@@ -116,6 +129,9 @@ class FileSource:
             os.close(self._fd)
             raise UnreadableError(f"{self.name}: is not a regular file", next_step="Name the bundle file itself.")
         self.size = self.held = self._stat.st_size
+        if self.size == 0 and self._has_a_byte():
+            os.close(self._fd)
+            raise UnreadableError(f"{self.name}: {NO_SIZE}", next_step="Copy it to a disk, then use the copy.")
         self._lock = threading.Lock()
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
@@ -127,12 +143,20 @@ class FileSource:
             except OSError as error:
                 where = f"byte 0x{offset + done:x}"
                 raise UnreadableError(f"{self.name}: cannot be read at {where}: {error.strerror}") from error
+            if count == 0 and os.fstat(self._fd).st_size == self.size:
+                raise UnreadableError(f"{self.name}: {WRONG_SIZE}", next_step="Copy it to a disk, then use the copy.")
             if count == 0:
                 raise ChangedWhileReadError(
                     f"{self.name}: ends at byte 0x{offset + done:x}, it had 0x{self.size:x} when opened",
                     next_step="Wait until whatever writes the file is done, then run again.",
                 )
             done += count
+
+    def _has_a_byte(self) -> bool:
+        try:
+            return bool(self._read_some(0, memoryview(bytearray(1))))
+        except OSError:
+            return False
 
     if hasattr(os, "preadv"):
 

@@ -92,3 +92,37 @@ def test_where_no_file_can_be_made(tmp_path, name, said):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BundlekitError, match=said), whole_file(tmp_path / name) as file:
         file.write(b"new")
+
+
+def test_two_containers_with_one_process_id_do_not_meet(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with whole_file(tmp_path / "out") as one, whole_file(tmp_path / "out") as two:
+        one.write(b"one")
+        two.write(b"two")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out", b"one")]
+
+
+def test_only_the_own_temporary_file_is_removed(tmp_path):
+    def fail():
+        (other,) = tmp_path.iterdir()
+        other.rename(tmp_path / "kept")
+        other.with_name(".bundlekit-other.tmp").write_bytes(b"of another call")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "out"):
+        fail()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".bundlekit-other.tmp", "kept"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\u00fc" * 127], ids=["ascii", "utf-8"])
+def test_the_longest_name_can_be_written(tmp_path, name):
+    with whole_file(tmp_path / name) as file:
+        file.write(b"new")
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "\u00fc" * 128], ids=["ascii", "utf-8"])
+def test_a_name_that_is_too_long_is_named_itself(tmp_path, name):
+    with pytest.raises(BundlekitError) as caught, whole_file(tmp_path / name):
+        pass
+    assert str(caught.value) == f"{tmp_path / name}: File name too long; nothing was written"

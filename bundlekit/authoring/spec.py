@@ -13,6 +13,7 @@ from msgspec import Meta
 from bundlekit import config
 from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
+from bundlekit.files import kind_of, reason
 from bundlekit.matrix import inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml
 from bundlekit.model.manifest import (
@@ -29,6 +30,7 @@ from bundlekit.model.manifest import (
 )
 from bundlekit.model.matrix import Matrix
 from bundlekit.model.primitives import Count, Frozen, Key, Name, Strict, Text, VersionText
+from bundlekit.source import NO_SIZE, sizeless
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
@@ -227,10 +229,14 @@ def _add_file(file: Path, where: str, files: list[Path] | None) -> int:
     if files is None:
         return 1
     try:
-        size = file.stat().st_size
-    except OSError as error:
-        raise ConfigError(f"{where}: {file}: {error.strerror}") from error
-    if not file.is_file() or size == 0:
+        status = file.stat()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{where}: {file}: {reason(error)}") from error
+    if kind := kind_of(status.st_mode):
+        raise ConfigError(f"{where}: {file} is not a file with at least one byte, it is {kind}")
+    if status.st_size == 0:
+        if sizeless(file):
+            raise ConfigError(f"{where}: {file}: {NO_SIZE}")
         raise ConfigError(f"{where}: {file} is not a file with at least one byte")
     files.append(file)
-    return size
+    return status.st_size

@@ -12,6 +12,7 @@ from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
 from bundlekit.errors import SigningError
+from bundlekit.files import LIMITS, read_bounded
 from bundlekit.pipeline import inspect
 from bundlekit.report.escape import escape
 from bundlekit.report.text import describe
@@ -62,10 +63,7 @@ def command(
     if removed is not None:
         _say(f"removed signature {removed}, by", remove(bundle, removed, at=now))
     if attached:
-        try:
-            blob = attached.read_bytes()
-        except OSError as error:
-            raise SigningError(f"{attached}: {error.strerror}") from error
+        blob = read_bounded(attached, LIMITS["signature"], error=SigningError)
         if blob.startswith(b"-----BEGIN"):
             name, der = (shlex.quote(str(path)) for path in (attached, attached.with_name(f"{attached.name}.der")))
             raise SigningError(

@@ -24,6 +24,7 @@ from msgspec import Meta, field
 
 from bundlekit import config
 from bundlekit.errors import ConfigError, VersionError
+from bundlekit.files import LIMITS
 from bundlekit.mistakes import explain
 from bundlekit.model.primitives import Frozen, VersionText
 from bundlekit.versions import scheme_named
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-MAX_FILE: Final = 64 * 1024 * 1024
+MAX_FILE: Final = LIMITS["graph"]
 """A million edges, indented, take 32 MiB."""
 MAX_NODES: Final = 65_536
 MAX_CONDITIONAL: Final = 1_000_000

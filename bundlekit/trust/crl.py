@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from bundlekit.errors import TrustError
+from bundlekit.files import LIMITS
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.refusal import Refusal, day
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bundlekit.trust.certificates import Certificate
 
-MAX_FILE: Final = 16 * 1024 * 1024
+MAX_FILE: Final = LIMITS["crl"]
 """Bytes of one list; room for some 400,000 revoked certificates."""
 
 UNDERSTOOD: Final = (x509.AuthorityKeyIdentifier, x509.CRLNumber)

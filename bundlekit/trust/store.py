@@ -14,11 +14,10 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from bundlekit.errors import TrustError, UnreadableError
-from bundlekit.model.bundle import Span
+from bundlekit.errors import TrustError
+from bundlekit.files import LIMITS, read_bounded
 from bundlekit.model.origin import Entry, Folder
 from bundlekit.model.primitives import Frozen
-from bundlekit.source import FileSource, read
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.keys import Key, describe
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from bundlekit.trust.policy import Policy
 
-MAX_FILE: Final = 1024 * 1024
+MAX_FILE: Final = LIMITS["pem"]
 """Bytes of one trust file."""
 
 MAX_FILES: Final = 256
@@ -219,7 +218,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _file(path: Path) -> Path:
-    if path.is_file():
+    if path.exists():  # what is neither a file nor a pipe is refused by the reader
         return path
     msg = f"{path} is not there, or neither a file nor a folder."
     raise TrustError(msg)
@@ -237,16 +236,8 @@ def _entries(file: Path, data: bytes) -> Iterator[Entry]:
 
 
 def read_pem(file: Path, limit: int = MAX_FILE) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes. Raises TrustError."""
-    try:
-        with FileSource(file) as source:
-            if source.size > limit:
-                msg = f"{file} has more than {limit} bytes; that is not a file of certificates and keys."
-                raise TrustError(msg)
-            return read(source, Span(start=0, stop=source.size))
-    except UnreadableError as error:
-        msg = f"{file} cannot be read: {str(error).removeprefix(f'{file}: ')}."
-        raise TrustError(msg) from error
+    """The bytes of a file, or of a pipe that was handed over, of at most ``limit`` bytes. Raises TrustError."""
+    return read_bounded(file, limit, error=TrustError)
 
 
 def blocks(file: Path, data: bytes, *, notes: bool = True) -> Iterator[tuple[str, bytes, bytes]]:

@@ -24,7 +24,7 @@ BAD = {
     "damaged contents": (ROOT.replace(b"MI", b"!!", 1), "cannot be used"),
     "another thing": (ROOT.replace(b"CERTIFICATE", b"X509 CRL"), "'X509 CRL'"),
     "a damaged key": (KEY.replace(b"MC", b"MD", 1), "cannot be used"),
-    "too much": (b"x" * (store.MAX_FILE + 1), "more than"),
+    "too much": (b"x" * (store.MAX_FILE + 1), "larger than"),
 }
 
 
