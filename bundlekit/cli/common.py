@@ -247,14 +247,21 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def load_trusted(paths: Sequence[Path]) -> TrustStore | None:
-    """What ``--trust`` names, or None where it is not given: nothing is trusted by default."""
-    return load_trust(paths) if paths else None
+def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore | None:
+    """What ``--trust`` names, or None where it is not given: nothing is trusted by default.
+
+    A folder is named with what it brings: here, or in the report of a verb that has one (``reported``).
+    """
+    trust = load_trust(paths) if paths else None
+    for folder in trust.folders if trust and not reported else ():
+        files = ", ".join(dict.fromkeys(escape(entry.file) for entry in folder.entries)) or "no file"
+        click.echo(f"trust: of the folder {escape(folder.folder)}: {files}", err=True)
+    return trust
 
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
-    trust, states = load_trusted(options.pop("trusted")), load_appliances(options.pop("appliance"))
+    trust, states = load_trusted(options.pop("trusted"), reported=True), load_appliances(options.pop("appliance"))
     return {"trust": trust, "appliance": states, **allowed(options, trust), **options}
 
 
@@ -343,7 +350,7 @@ def _read_with(path: Path) -> Iterator[Path]:
     if path.is_dir():
         from bundlekit.catalog import INDEX
 
-        yield from (one for one in path.iterdir() if one.suffix in _READ_IN_FOLDERS or one.name == INDEX)
+        yield from (one for one in path.iterdir() if one.suffix.lower() in _READ_IN_FOLDERS or one.name == INDEX)
         return
     yield path
     if path.suffix == ".toml" and path.is_file() and "trust" in (data := config.load_toml(path)):

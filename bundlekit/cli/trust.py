@@ -52,7 +52,7 @@ def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """Show signers, when they end, what is demanded, and what is unusable and why."""
     from bundlekit.trust.overview import overview
 
-    trust = common.load_trusted(trusted)
+    trust = common.load_trusted(trusted, reported=True)
     assert trust is not None  # noqa: S101 - TRUST is a required argument
     found = overview(trust, at or common.now())
     if style == "json":

@@ -87,6 +87,15 @@ DigestText = Annotated[
 ]
 """Algorithm and value in one string, so that neither can be absent, empty or of another length."""
 
+BundleId = Annotated[
+    str,
+    Meta(
+        pattern=r"^sha256:[0-9a-f]{64}" + END,
+        description="A bundle id, sha256: and 64 lower-case hex digits; bundles have no id of another kind.",
+    ),
+]
+"""The id of a bundle. One of another algorithm, as `DigestText` allows it, would never match."""
+
 
 class Frozen(Struct, frozen=True, kw_only=True, rename="kebab"):
     """The base of every value: immutable, keyword-only, written with kebab-case keys, all of them."""

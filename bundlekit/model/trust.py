@@ -11,19 +11,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import END, Count, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import BundleId, Count, Name, Strict, Text, VersionText
 
 Path = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
 Paths = Path | Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
 Subject = Annotated[str, Meta(min_length=1, max_length=1024, description="A distinguished name (RFC 4514).")]
 Format = Literal["update.bin", "advisories"]
-BundleId = Annotated[
-    str,
-    Meta(
-        pattern=r"^sha256:[0-9a-f]{64}" + END,
-        description="A bundle id, sha256: and 64 lower-case hex digits; bundles have no id of another kind.",
-    ),
-]
 Purpose = Literal["code-signing", "email-protection"]
 Role = Literal["production", "development"]
 Hash = Literal["sha256", "sha384", "sha512"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import DigestText, Frozen, Key, Name, Strict
+from bundlekit.model.primitives import BundleId, Frozen, Key, Name, Strict
 
 Reason = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*\S")]
 
@@ -19,7 +19,7 @@ class Waiver(Strict, frozen=True, kw_only=True):
     reason: Reason
     expires: dt.date
     product: Name
-    bundle: DigestText
+    bundle: BundleId
 
 
 class WaiverFile(Strict, frozen=True, kw_only=True):

@@ -124,6 +124,7 @@ WRONG = {
     "an empty reason": (["1", GOOD | {"reason": " "}], "waive.*reason"),
     "no end": (["1", {k: v for k, v in GOOD.items() if k != "expires"}], "'expires' is missing"),
     "no bundle": (["1", {k: v for k, v in GOOD.items() if k != "bundle"}], "'bundle' is missing"),
+    "an id that no bundle has": (["1", GOOD | {"bundle": f"sha512:{'0' * 128}"}], "bundles have no id of another kind"),
     "an unknown key": (["1", GOOD | {"because": "x"}], "unknown key 'because'"),
 }
 

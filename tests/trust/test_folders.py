@@ -107,6 +107,16 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
     assert "in certs/root.pem" in out
 
 
+def test_verbs_without_a_report_name_the_folder_as_well(tmp_path, monkeypatch, capsys):
+    (tmp_path / "update.bin").write_bytes(forge.good())
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "root.pem").write_bytes((forge.KEYS / "trust" / "root.pem").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for words in (["extract", "update.bin", "--head", "-o", "head"], ["matrix", "show", "update.bin"]):
+        assert run([*words, "--trust", "certs"]) == 0
+        assert "trust: of the folder certs: root.pem\n" in capsys.readouterr().err
+
+
 def test_the_current_folder_is_trusted_where_it_is_named(tmp_path, monkeypatch, capsys):
     (tmp_path / "update.bin").write_bytes(forge.good())
     (tmp_path / "root.pem").write_bytes((forge.KEYS / "trust" / "root.pem").read_bytes())
