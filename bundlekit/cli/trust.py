@@ -97,7 +97,7 @@ def _signer(signer: SignerView) -> Iterator[Line]:
     state = "usable" if signer.usable else f"UNUSABLE{why}"
     yield Line(f"signer     {signer.name}{role} {state}{until}{products}", "good" if signer.usable else "bad")
     if signer.subject:
-        yield Line(f"           {signer.subject}, for {signer.purpose}")
+        yield Line(f"           subject {signer.subject}, for {signer.purpose}")
     for source in signer.sources:
         ends = f", until {source.until}" if source.until else ""
         test = ", TEST ONLY" if source.test else ""

@@ -113,8 +113,8 @@ def _impact(impact: Impact) -> str:
 
 def _entry(entry: Entry) -> str:
     """A certificate or key of a folder that is trusted."""
-    what = f"anchor {entry.subject or '(no subject)'}" if entry.kind == "anchor" else "key"
-    return f"{entry.file}: {what} (sha256:{entry.id[:16]}…)"
+    subject = f": {entry.subject or '(no subject)'}" if entry.kind == "anchor" else ""
+    return f"{entry.kind} {entry.file}{subject} (sha256:{entry.id[:16]}…)"
 
 
 def _signature(signature: SignatureEvidence) -> Line:

@@ -88,8 +88,8 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01"]) == 0
         lines = capsys.readouterr().out.splitlines()
         place = lines.index("  trust      the folder certs, and of it")
-        assert lines[place + 1].startswith("               carl.pub: key (sha256:")
-        assert lines[place + 2] == f"               root.pem: anchor {anchor.subject} (sha256:{anchor.id[:16]}…)"
+        assert lines[place + 1].startswith("               key carl.pub (sha256:")
+        assert lines[place + 2] == f"               anchor root.pem: {anchor.subject} (sha256:{anchor.id[:16]}…)"
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01", "--format", "json"]) == 0
         (named,) = json.loads(capsys.readouterr().out)["asked"]["trust-folders"]
         assert named["folder"] == "certs"
