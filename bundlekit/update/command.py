@@ -4,7 +4,7 @@
     stdin  = one line: a JSON object, all that a request says; the same facts are in BUNDLEKIT_* variables
     stdout = JSON lines, all optional: {"progress": 40, "message": "..."}, the last {"result": "old", ...}
     stderr = the log; its last line is the reason
-    exit   = 0 ok, 1 failed, 10 rejected, 75 retry later, 64 verb not implemented
+    exit   = 0 ok, 1 failed, 10 rejected, 75 retry later, 64 verb not implemented, 77 fenced
 
 The component is a file without a name that holds verified bytes only; ``image`` is its path. A step that opted
 in to ``handover = "pipe"`` gets the bytes on stdin instead, exactly ``size`` of them, right after that line.
@@ -25,7 +25,7 @@ import msgspec
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.files import changeable_by_others
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.hooks import REPORTED, Hooks, Request, printable
+from bundlekit.update.hooks import ANSWERS, REPORTED, Hooks, Request, printable
 from bundlekit.update.process import Finished, run
 from bundlekit.update.records import Answer
 
@@ -40,6 +40,9 @@ SUCCESS: Final = {"probe": "unknown", "gate": "ready"}
 
 REFUSAL: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
 """What exit codes 1 and 10 mean where *failed* is not an answer."""
+
+FENCED: Final = 77
+"""EX_NOPERM of sysexits.h: the target belongs to another controller, and the command did nothing."""
 
 LATER: Final = {"prepare": "retry", "gate": "not-yet"}
 """What exit code 75 means; to other verbs there is no later, so there it is a refusal."""
@@ -171,6 +174,7 @@ def facts_of(request: Request) -> dict[str, Any]:
         "component": request.target.component if request.target else request.step,
         "run": request.run,
         "fence": request.fence,
+        "owner": request.owner,
         "attempt": request.attempt,
         "deadline": request.deadline,
         "bundle-id": request.bundle_id,
@@ -245,6 +249,8 @@ def interpret(verb: str, finished: Finished) -> Answer:
             kind = REFUSAL.get(verb, "failed")
         case 75:
             kind = LATER.get(verb) or REFUSAL.get(verb, "failed")
+        case code if code == FENCED:
+            kind = "fenced" if "fenced" in ANSWERS[verb] else REFUSAL.get(verb, "failed")  # type: ignore[index]
         case code:
             return Answer(kind="died", reason=f"exit code {code} has no meaning. {reason}".rstrip(". "))
     if kind != "ok":

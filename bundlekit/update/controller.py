@@ -36,7 +36,7 @@ from bundlekit.update.job import Job
 from bundlekit.update.journal import Journal
 from bundlekit.update.lock import PairLock, pair_file
 from bundlekit.update.names import UNKNOWN, Names
-from bundlekit.update.observe import as_found, described, highest_fence
+from bundlekit.update.observe import as_found, described
 from bundlekit.update.outcome import message
 from bundlekit.update.plan import Plan
 from bundlekit.update.records import Answer, Cleared, Outcome, Record, WayOut, Window
@@ -102,9 +102,12 @@ class Controller:
         policy: Policy = STRICT,
         advice: Advice | None = None,
         window: Window = WHOLE,
+        take_over: str = "",
     ) -> Outcome:
         """Update the pair of ``appliance`` by ``plan``; a run of the same bundle that has begun goes on.
 
+        ``take_over`` names the run of another controller that the appliance remembers as under way and that this one
+        replaces; see ``Engine.run``.
         Raises NotAcceptedError where the bundle may not be installed there; nothing is touched then.
         """
         with self._at(appliance.pair) as (journal, hooks_fd):
@@ -122,7 +125,7 @@ class Controller:
                 folder=self.folder,
                 progress=self._progress,
             ) as bundle:
-                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names)
+                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names, take_over)
 
     def resume(
         self,
@@ -148,7 +151,7 @@ class Controller:
             )
             return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
 
-    def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None) -> Outcome:
+    def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = "") -> Outcome:
         """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
@@ -168,16 +171,24 @@ class Controller:
                         next_step="Repair with the bundle of the run (--bundle).",
                     )
                 job = replace(last.job, path=bundle.path, hold="", repair=True)
-                return self._start(journal, job, bundle, hooks_fd, WHOLE, self._names.over(last.names))
+                names = self._names.over(last.names)
+                return self._start(journal, job, bundle, hooks_fd, WHOLE, names, take_over)
 
     def clear(
-        self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False
+        self,
+        pair: str,
+        *,
+        by: str,
+        reason: str,
+        case: str = "",
+        without_probe: bool = False,
+        take_over: str = "",
     ) -> Cleared | Refused:
         """Take ``pair`` off hold, by name; see ``Engine.clear``."""
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
-            return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
+            return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
 
     def _of_some_run(self, journal: Journal, pair: str) -> History:
         last = latest(journal, pair)
@@ -189,15 +200,21 @@ class Controller:
         return last
 
     def _start(
-        self, journal: Journal, job: Job, bundle: CheckedBundle, hooks_fd: int, window: Window, names: Names
+        self,
+        journal: Journal,
+        job: Job,
+        bundle: CheckedBundle,
+        hooks_fd: int,
+        window: Window,
+        names: Names,
+        take_over: str,
     ) -> Outcome:
         hooks = self._make_hooks(job.plan, hooks_fd)
-        answers = described(job, hooks, self.clock)
         if job.repair:
-            job = as_found(job, answers)
+            job = as_found(job, described(job, hooks, self.clock))
         self._keep(job.pair, bundle)
         engine = self._engine(journal, job.pair, hooks, replace(names.absolute(), bundle=job.path))
-        return self._to_its_end(job.pair, engine.run(job, bundle, window=window, fence=highest_fence(answers.values())))
+        return self._to_its_end(job.pair, engine.run(job, bundle, window=window, take_over=take_over))
 
     def _resume(
         self,

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from bundlekit import __version__
 from bundlekit.model.primitives import Frozen
+from bundlekit.update import marks
 from bundlekit.update.clock import Clock
 from bundlekit.update.history import History
 from bundlekit.update.hooks import Hooks, Request, call
@@ -91,20 +92,28 @@ class Engine:
         self.holder = holder
         self.names = names
 
-    def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, fence: int = 0) -> Outcome:
-        """Run ``job`` to its end. ``fence`` is the highest that the appliance ever reported.
+    def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, take_over: str = "") -> Outcome:
+        """Run ``job`` to its end.
 
-        Starts nothing while the pair is on hold (unless the job repairs a degraded pair) or while another
-        run of it has not ended.
+        Starts nothing while the pair is on hold (unless the job repairs a degraded pair), while another run of it has
+        not ended, or while the appliance remembers another controller's run as under way. ``take_over`` names such a
+        run, whose controller is gone for good. Raises FenceError where the appliance can keep no higher fence.
         """
-        last = latest(self.journal, job.pair)
+        records = self.journal.read(job.pair)
+        last = History.of(records) if records else None
         if last is not None and (refused := refusal(last, repair=job.repair)):
             return refused
+        seen = marks.read(job, self.hooks, self.clock)
+        ours = [record.run for record in records if isinstance(record, Started)]
+        if foreign := seen.under_way((*ours, take_over)):
+            return _taken(job, foreign[0])
         try:
             started = Started(
                 at=self.clock.now(),
                 run=os.urandom(8).hex(),
-                fence=self.journal.claim(job.pair, self.holder, at_least=fence),
+                fence=self._claim(job.pair, seen.fence, last),
+                owner=os.urandom(8).hex(),
+                takes_over=seen.under_way(()),
                 job=job,
                 tool=__version__,
                 held=last is not None and last.hold,
@@ -129,6 +138,8 @@ class Engine:
         history = History.of(self.journal.read(pair))
         if history.ended is not None:
             return history.ended
+        seen = marks.read(history.job, self.hooks, self.clock)
+        lost = _lost(history, seen)
         given = None if isinstance(bundle, Refused | Absent) else bundle
         refused = bundle.why if isinstance(bundle, Refused) else ""
         if given is not None and given.bundle_id != history.job.bundle_id:
@@ -137,7 +148,9 @@ class Engine:
         try:
             resumed = Resumed(
                 at=self.clock.now(),
-                fence=self.journal.claim(pair, self.holder, at_least=history.fence),
+                fence=self._claim(pair, 0 if lost else seen.fence, history),
+                owner=os.urandom(8).hex(),
+                lost=lost,
                 bundle="refused" if refused else "given" if given is not None else "absent",
                 why=bundle.why if isinstance(bundle, Absent) else refused,
                 window=window,
@@ -153,30 +166,48 @@ class Engine:
         return self._loop(history, given)
 
     def clear(
-        self, pair: str, *, by: str, reason: str, case: str = "", without_probe: bool = False
+        self,
+        pair: str,
+        *,
+        by: str,
+        reason: str,
+        case: str = "",
+        without_probe: bool = False,
+        take_over: str = "",
     ) -> Cleared | Refused:
         """Take the pair off hold, by name. Probes every component, asks the gates, refuses what is not whole.
 
-        ``without_probe`` asks nothing; the record says so by having no states.
+        ``without_probe`` reads the marks of the components only, not their states; the record then has no states.
+        A run of another controller that is under way refuses, unless ``take_over`` names it.
         """
-        history = History.of(self.journal.read(pair))
+        records = self.journal.read(pair)
+        history = History.of(records)
         if not history.hold:
             return Refused(why=f"Pair {pair} is not on hold.")
-        history.fence = self.journal.claim(pair, self.holder, at_least=history.fence)
+        seen = marks.read(history.job, self.hooks, self.clock)
+        ours = [record.run for record in records if isinstance(record, Started)]
+        if foreign := seen.under_way((*ours, take_over)):
+            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        history.fence = self._claim(pair, seen.fence, history)
+        history.owner = os.urandom(8).hex()
         states: dict[str, str] = {}
         if not without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
                 for name in names:
-                    seen = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
-                    if seen.kind not in {"old", "new", "ready"}:
-                        return Refused(why=f"{verb} of {name} says {seen.kind}. {seen.reason}".rstrip())
-                    states[name] = seen.kind
+                    answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
+                    if answer.kind not in {"old", "new", "ready"}:
+                        return Refused(why=f"{verb} of {name} says {answer.kind}. {answer.reason}".rstrip())
+                    states[name] = answer.kind
         cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
         self._append(pair, history.fence, cleared)
         history.add(cleared)
         for step in history.job.targets:
             self._call(history, Call(verb="cleanup", step=step, attempt=1), None)
         return cleared
+
+    def _claim(self, pair: str, seen: int, last: History | None) -> int:
+        """Take the pair over with a fence above ``seen``, the appliance's highest now, and above the journal's."""
+        return self.journal.claim(pair, self.holder, at_least=max(seen, last.fence if last else 0))
 
     def _loop(self, history: History, bundle: Payload | None) -> Outcome:
         try:
@@ -238,12 +269,13 @@ class Engine:
             step=asked.step,
             run=history.run,
             fence=history.fence,
+            owner=history.owner,
             attempt=asked.attempt,
             deadline=job.plan.deadline(asked.verb),
             bundle_id=job.bundle_id,
             target=job.targets.get(asked.step),
             counter=job.counter,
-            hold=_hold_to_leave(history) if asked.verb == "cleanup" else "",
+            hold=_hold_to_leave(history, asked.step) if asked.verb == "cleanup" else "",
             bundle=bundle if asked.verb in {"prepare", "apply"} else None,
         )
         return call(self.hooks, request, self.clock)
@@ -255,10 +287,37 @@ def latest(journal: Journal, pair: str) -> History | None:
     return History.of(records) if records else None
 
 
-def _hold_to_leave(history: History) -> str:
-    """Why the pair is on hold after this run, for the target to remember; empty: it is not."""
+def _lost(history: History, seen: marks.Marks) -> str:
+    """Why the run of ``history`` has lost the pair to another controller; empty if it has not."""
+    if foreign := seen.under_way((history.run, *history.takes_over)):
+        return f"run {foreign[0]} of another controller is under way"
+    highest = max((answer.fence or 0 for answer in seen.answers.values()), default=0)
+    if highest > history.fence:
+        return f"another controller has had the pair since (its fence is {highest}, ours was {history.fence})"
+    return ""
+
+
+def _taken(job: Job, run: str) -> Outcome:
+    """Nothing was started and nothing touched, for the appliance remembers ``run`` as under way."""
+    return Outcome(
+        kind="busy",
+        pair=job.pair,
+        why=f"run {run} of another controller is under way",
+        ha="as-before",
+        way_out=(WayOut(verb="take-over", run=run),),
+    )
+
+
+def _hold_to_leave(history: History, step: str) -> str:
+    """Why the pair is on hold after this run, for ``step`` to remember; empty: it is not.
+
+    A run that stops before it changed anything leaves what the component remembers.
+    """
     if history.cleared is not None:
         return ""
+    if history.way == "stop":
+        seen = history.seen.get(step)
+        return (seen.hold or "") if seen is not None else ""
     outcome = conclude(history, OUTCOMES[history.way])
     return (outcome.why or outcome.kind) if outcome.hold else ""
 

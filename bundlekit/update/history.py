@@ -66,6 +66,9 @@ class History:
         self.job = started.job
         self.run = started.run
         self.fence = started.fence
+        self.owner = started.owner
+        self.owners = {started.owner}
+        self.takes_over = started.takes_over
         self.held = started.held
         self.window = started.window
         self.names = started.names
@@ -78,7 +81,6 @@ class History:
         self.transitions = 0
         self.committed = False
         self.cancel = False
-        self.untouched = True
         self.way: Way = "forward"
         self.revert: RevertDecided | None = None
         self.turned: Turned | None = None
@@ -87,10 +89,19 @@ class History:
         self.before: dict[str, str] = {}
         self.changed: dict[str, tuple[int, float]] = {}
         self.unexplained: tuple[str, str] | None = None
+        self.lost: tuple[str, str] | None = None
         self.notes: list[str] = []
         self.moves: tuple[Move, ...] = way_of("forward", self.job)
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._expected: dict[str, frozenset[str]] = {}
+        self._owner_before: dict[str, str] = {}
+        self._touched: dict[tuple[str, str], int] = {}
+        self._done: dict[str, int] = {}
+
+    @property
+    def untouched(self) -> bool:
+        """Whether this run has changed nothing: no apply or revert that the target did not refuse to its fence."""
+        return not self._touched
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> History:
@@ -132,6 +143,10 @@ class History:
                 self.cancel = True
             case Resumed():
                 self.fence = record.fence
+                self.owner = record.owner
+                self.owners.add(record.owner)
+                if record.lost:
+                    self.lost = "", record.lost
                 self.resumed = self.index
                 self.transitions += 1
                 self.bundle, self.bundle_why = record.bundle, record.why
@@ -169,13 +184,13 @@ class History:
         """What is reverted when ``step`` fails, in order; never what was new before the run."""
         kept = self.keeps(step)
         policy = self.policy(step)
-        return self._touched(name for name in (*policy.revert, *policy.keep) if name not in kept)
+        return self._to_revert(name for name in (*policy.revert, *policy.keep) if name not in kept)
 
     def reverts_all(self) -> tuple[str, ...]:
         """The steps before the commit point, last first: what an operator's cancel reverts."""
-        return self._touched(reversed(self.job.groups()[0]))
+        return self._to_revert(reversed(self.job.groups()[0]))
 
-    def _touched(self, steps: Iterable[str]) -> tuple[str, ...]:
+    def _to_revert(self, steps: Iterable[str]) -> tuple[str, ...]:
         return tuple(step for step in steps if step in self.job.targets and not self.is_new(step))
 
     @property
@@ -191,9 +206,57 @@ class History:
 
     @property
     def hold_at_target(self) -> bool:
-        """Whether a component, asked last, said that the pair is on hold, or the state did."""
-        answers = (self.tally("probe", step).answer for step in self.job.targets)
-        return bool(self.job.hold) or any(answer is not None and bool(answer.hold) for answer in answers)
+        """Whether a component, asked last, reported that the pair is on hold."""
+        return any(answer.hold for answer in self.seen.values())
+
+    @property
+    def seen(self) -> dict[str, Answer]:
+        """What the last probe of each step answered; without those never probed."""
+        answers = ((step, self.tally("probe", step).answer) for step in self.job.targets)
+        return {step: answer for step, answer in answers if answer is not None}
+
+    @property
+    def committed_at_target(self) -> bool:
+        """Whether a component has passed the commit point of this run, whatever the journal knows of it."""
+        return any(answer.committed == self.run for answer in self.seen.values())
+
+    @property
+    def whole_elsewhere(self) -> bool:
+        """Whether the marks show a pair that is whole, but not by this run: by another controller, or by hand.
+
+        Each component reports its version, both members the same one, none that this run is under way. A target
+        that does not remember runs has to show it otherwise: by another run's commit mark, or all new.
+        """
+        seen = self.seen
+        if len(seen) < len(self.job.targets) or any(
+            answer.kind in {"partial", "busy"} or answer.version is None or answer.run == self.run
+            for answer in seen.values()
+        ):
+            return False
+        if len({seen[step].version for step, target in self.job.targets.items() if target.role != "shared"}) > 1:
+            return False
+        return (
+            all(answer.run is not None for answer in seen.values())
+            or all(answer.kind == "new" for answer in seen.values())
+            or any(answer.committed not in {None, "", self.run} for answer in seen.values())
+        )
+
+    @property
+    def over_at_target(self) -> bool:
+        """Whether the target shows that the run is over, though by this journal it never cleaned up.
+
+        All that an earlier controller of the run changed remembers no run under way; or nothing does, and the commit
+        mark is there that the journal lacks. Then the run has ended by a newer journal than this one, or the pair was
+        re-imaged meanwhile.
+        """
+        idle = {step for step, answer in self.seen.items() if answer.run == ""}
+        if idle == set(self.job.targets) and self.committed_at_target and not self.committed:
+            return True
+        if not self._done or max(self._done.values()) > self.resumed:
+            return False
+        if any(self.tally("cleanup", step).attempts for step in self.job.targets):
+            return False
+        return idle >= set(self._done)
 
     def explains(self, step: str, answer: Answer) -> str:
         """Why the records cannot explain what this probe saw; empty if they can.
@@ -201,13 +264,25 @@ class History:
         The journal is never believed about the appliance: a tail that was cut, a file of yesterday, or
         another controller shows here, as a component that is not what the records lead to.
         """
-        if answer.fence is not None and answer.fence > self.fence:
-            return f"another controller took the pair over (its fence is {answer.fence}, ours {self.fence})"
         if answer.committed == self.run and not self.committed:
             return "the appliance is past the commit point, the journal is not"
         if answer.kind in ANY and answer.kind not in self._expected.get(step, ANY):
             expected = " or ".join(sorted(self._expected[step]))
             return f"the probe sees it {answer.kind}, the journal leads to {expected}"
+        return ""
+
+    def overtaken(self, step: str, answer: Answer) -> str:
+        """Why the pair belongs to another controller, by the marks that a probe read back; empty if it does not."""
+        if answer.fence is not None and answer.fence > self.fence:
+            return f"another controller took the pair over (its fence is {answer.fence}, ours {self.fence})"
+        if answer.run and answer.run not in {self.run, *self.takes_over}:
+            return f"run {answer.run} of another controller is under way"
+        if not answer.owner or answer.owner in self.owners:
+            return ""
+        if answer.fence == self.fence:
+            return f"another controller claimed the same fence, {self.fence}"
+        if answer.owner != self._owner_before.get(step):
+            return "another controller has changed it since"
         return ""
 
     def differs(self, step: str) -> tuple[str, object, object] | None:
@@ -260,7 +335,7 @@ class History:
             self.transitions += 1
             self.changed[record.step] = self.index, self.time
         if record.verb in {"apply", "revert"}:
-            self.untouched = False
+            self._touched[record.verb, record.step] = self._touched.get((record.verb, record.step), 0) + 1
             self._expected[record.step] = ANY
 
     def _observed(self, record: Observed) -> None:
@@ -268,15 +343,22 @@ class History:
         tally = self.tally(verb, step)
         self._only_if(tally is not NEVER, f"an answer to a {verb} of {step} that was never called")
         tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
+        if answer.kind == "fenced":
+            self._fenced(verb, step, answer)
         if verb == "probe":
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
             if step not in self.before and answer.kind in ANY:
                 self.before[step] = answer.kind
                 self._expected[step] = frozenset({answer.kind})
+            self._owner_before.setdefault(step, answer.owner or "")
+            if self.lost is None and (why := self.overtaken(step, answer)):
+                self.lost = step, why
             why = self.explains(step, answer)
             if why and self.unexplained is None:
                 self.unexplained = step, why
-        elif verb == "apply" and answer.kind == "ok":
+        if verb in {"apply", "revert"} and answer.kind == "ok":
+            self._done[step] = self.index
+        if verb == "apply" and answer.kind == "ok":
             self._expected[step] = frozenset({"new"})
         elif verb == "revert" and answer.kind == "ok":
             self._expected[step] = frozenset({self.before.get(step, "old")})
@@ -286,6 +368,15 @@ class History:
             self.changed[step] = self.index, self.time
         if verb in {"commit", "cleanup"} and answer.kind != "ok":
             self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
+
+    def _fenced(self, verb: str, step: str, answer: Answer) -> None:
+        """The target did nothing, because it belongs to another controller."""
+        if self._touched.get((verb, step), 0) > 1:
+            self._touched[verb, step] -= 1
+        else:
+            self._touched.pop((verb, step), None)
+        if self.lost is None:
+            self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it refused our fence'}"
 
     def _turn(self, way: Way) -> None:
         self.way = way

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from bundlekit.errors import BundlekitError
-from bundlekit.model.primitives import Frozen
+from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.clock import Clock
 from bundlekit.update.job import Payload, Target
 from bundlekit.update.plan import Verb
@@ -19,14 +19,14 @@ from bundlekit.update.records import Answer, Record
 ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
     "validate": ("ok", "rejected"),
     "describe": ("ok", "rejected"),
-    "prepare": ("ok", "rejected", "retry"),
-    "apply": ("ok", "failed"),
+    "prepare": ("ok", "rejected", "retry", "fenced"),
+    "apply": ("ok", "failed", "fenced"),
     "probe": ("old", "new", "partial", "busy", "unknown"),
     "verify": ("ok", "failed"),
-    "commit": ("ok", "failed"),
-    "revert": ("ok", "failed"),
+    "commit": ("ok", "failed", "fenced"),
+    "revert": ("ok", "failed", "fenced"),
     "gate": ("ready", "not-yet", "failed"),
-    "cleanup": ("ok", "failed"),
+    "cleanup": ("ok", "failed", "fenced"),
 }
 """What each verb may answer.
 
@@ -40,6 +40,9 @@ REPORTED: Final = {
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     "role": re.compile(r"active|standby|shared"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+    "owner": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
+    "run": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
+    "committed": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
 }
 """What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``, and the roles there are."""
 
@@ -51,7 +54,8 @@ class Request(Frozen, frozen=True, kw_only=True):
     """What a hook is asked.
 
     ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every
-    controller: a target that has seen a higher one must refuse. ``run`` is what ``commit`` leaves behind at
+    controller and ``owner`` names the claim that brought it: a target that has seen a higher fence, or the same one
+    from another owner, must answer ``fenced`` and do nothing. ``run`` is what ``commit`` leaves behind at
     the target for ``probe`` to read back; ``hold`` is what ``cleanup`` leaves there: why the pair is on hold,
     empty to lift it. ``deadline`` is in seconds.
     """
@@ -64,6 +68,7 @@ class Request(Frozen, frozen=True, kw_only=True):
     attempt: int
     deadline: int
     bundle_id: str
+    owner: str = ""
     target: Target | None = None
     counter: int = 0
     hold: str = ""
@@ -155,6 +160,9 @@ def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
         word = getattr(answer, name)
         if word is not None and not alphabet.fullmatch(word):
             return Answer(kind="died", reason=printable(f"it reports a {name} that is none: {word!r}"))
+    for name, number in (("fence", answer.fence), ("counter", answer.counter), *answer.free.items()):
+        if number is not None and not 0 <= number <= MAX_INTEGER:
+            return Answer(kind="died", reason=printable(f"it reports {number} for {name}, which is out of range"))
     if answer.kind == "ok" and began.until(clock.now()) > request.deadline:
         return Answer(kind="timeout", reason=f"it took longer than {request.deadline} s")
     if not answer.reason and not answer.hold:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from bundlekit.update.records import FenceLostError, Record
+
+LEAP: Final = 1 << 20
+"""How far a journal's fence can be above every fence that its records and the appliance know.
+
+Claims that nothing came of leave small gaps. A larger one is a damaged file, and would spoil the appliance for good.
+"""
 
 
 class Journal(Protocol):
@@ -15,7 +21,11 @@ class Journal(Protocol):
     """
 
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
-        """Take the pair over: a new fence, higher than any before and than ``at_least``."""
+        """Take the pair over: a new fence, higher than any before and than ``at_least``.
+
+        Raises JournalDamagedError where its own last fence is more than ``LEAP`` above ``at_least``, the highest that
+        records and appliance know.
+        """
 
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record; it is durable when this returns. The same record twice in a row is added once.

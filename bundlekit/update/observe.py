@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -20,11 +20,6 @@ def described(job: Job, hooks: Hooks, clock: Clock) -> dict[str, Answer]:
     """What each component of ``job`` says of itself now, by step."""
     return {step: _ask(hooks, clock, job.plan, "describe", job.pair, step, target, job.bundle_id)
             for step, target in job.targets.items()}  # fmt: skip
-
-
-def highest_fence(answers: Iterable[Answer]) -> int:
-    """The highest fence that any component has seen: the next controller's has to be above it."""
-    return max((answer.fence or 0 for answer in answers), default=0)
 
 
 def as_found(job: Job, answers: Mapping[str, Answer]) -> Job:

@@ -12,9 +12,12 @@ A run walks *ways*. It begins on the way *forward*; a failure may turn it onto a
     stop      clean up                                                                  -> rejected, cancelled
     degrade   confirm, clean up                                                         -> degraded
     operator  confirm what can be, clean up                                             -> needs-operator
+    lost      look at what is there, change nothing more                                -> rejected, superseded
 
 *Survey* and *confirm* are probes: what is there before the run touches anything, and what is there at the
-end. So that no run ends on a hook's word, *confirm* stands on every way that changed something.
+end. So that no run ends on a hook's word, *confirm* stands on every way that changed something. On the way *stop* only
+what this run has staged is cleaned up: the staging, the fence and the hold of a pair that it did not change are not its
+own.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from bundlekit.update.job import Job
 from bundlekit.update.plan import OutcomeKind
 from bundlekit.update.records import Exit
 
-Way = Literal["forward", "back", "stop", "degrade", "operator"]
+Way = Literal["forward", "back", "stop", "degrade", "operator", "lost"]
 
 FIRST: Final = ("validate", "describe", "survey", "prepare")
 GROUP: Final = ("apply", "verify")
@@ -37,6 +40,7 @@ LAST: Final[dict[Way, tuple[str, ...]]] = {
     "stop": ("cleanup",),
     "degrade": ("confirm", "cleanup"),
     "operator": ("confirm", "cleanup"),
+    "lost": ("confirm",),
 }
 """How each way ends, phase by phase; the way forward has the steps above before it."""
 
@@ -67,6 +71,7 @@ OUTCOMES: Final[dict[Way, tuple[OutcomeKind, ...]]] = {
     "stop": ("rejected", "cancelled"),
     "degrade": ("degraded",),
     "operator": ("needs-operator",),
+    "lost": ("rejected", "superseded"),
 }
 
 
@@ -109,9 +114,11 @@ def diagram() -> str:
             for phase in GROUP:
                 _edge(edges, "forward", f"{phase} after the commit point", "degrade")
         for phase in LAST[way]:
-            _edge(edges, way, phase, FAILURE[phase] if way != "operator" else None)
+            _edge(edges, way, phase, FAILURE[phase] if way not in {"operator", "lost"} else None)
     for way in ("forward", "back"):
         _edge(edges, way, "never quiet, unknown, unexplained", "operator")
+    for way in LAST:
+        _edge(edges, way, "another controller has the pair", "lost")
     lines += [f"    {here} --> {there}: {', '.join(why)}" for (here, there), why in edges.items()]
     lines += [f"    {way} --> {end.replace('-', '_')}" for way, ends in OUTCOMES.items() for end in ends]
     ends = dict.fromkeys(end for group in OUTCOMES.values() for end in group)

@@ -17,6 +17,7 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "cancelled": 11,
     "on-hold": 12,
     "busy": 13,
+    "superseded": 14,
     "reverted": 20,
     "degraded": 30,
     "needs-operator": 40,
@@ -33,6 +34,7 @@ MEANINGS: Final[dict[OutcomeKind, str]] = {
     "reverted": "Active and standby are on the old version and healthy.",
     "degraded": "The pair works but needs hands.",
     "needs-operator": "The state of the pair could not be brought to a known end.",
+    "superseded": "Another controller took the pair over. This run stopped and changes nothing more.",
     "waiting": "The run is not over; a resume goes on.",
 }
 
@@ -42,6 +44,8 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
     decision = h.turned or h.revert
     cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.turned and h.turned.cancelled)
     kind: OutcomeKind = "cancelled" if cancelled else kinds[0]
+    if h.way == "lost" and not h.untouched:
+        kind = "superseded"
     stays = h.held or h.hold_at_target or (h.revert is not None and h.revert.hold)
     hold = {"succeeded": False, "degraded": True, "needs-operator": True}.get(kind, stays)
     return Outcome(
@@ -51,7 +55,7 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         bundle_id=h.job.bundle_id,
         hold=hold,
         failed=decision.step if decision else "",
-        why=decision.why if decision else "",
+        why=_why(h, kind),
         states={step: h.state(step) for step in h.job.targets},
         versions=seen_versions(h),
         roles={step: target.role for step, target in h.job.targets.items()},
@@ -60,6 +64,14 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         notes=tuple(h.notes),
         way_out=_way_out(h, kind, hold=hold),
     )
+
+
+def _why(h: History, kind: OutcomeKind) -> str:
+    """The decision's reason; a pair that changed in other hands before this run did anything is *state-changed*."""
+    decision = h.turned or h.revert
+    if decision is None:
+        return ""
+    return f"state-changed: {decision.why}" if h.way == "lost" and kind == "rejected" else decision.why
 
 
 def seen_versions(h: History) -> dict[str, str]:
@@ -71,6 +83,8 @@ def seen_versions(h: History) -> dict[str, str]:
 def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
     if h.way == "stop":
         return "as-before"
+    if h.way == "lost":
+        return "unknown"
     if h.way == "degrade":
         return "not-formed"
     return "formed" if h.way in {"forward", "back"} and h.job.plan.gates else "unknown"
@@ -81,6 +95,8 @@ def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]
     clear, again = (WayOut(verb="clear"),), (WayOut(verb="run"),)
     if kind == "succeeded":
         return ()
+    if h.way == "lost":
+        return (*(clear if hold else ()), WayOut(verb="state"), *again)
     if kind in {"rejected", "cancelled", "reverted"}:
         return (*(clear if hold else ()), *_state_again(h), *again)
     images = tuple(
@@ -128,7 +144,8 @@ def _stays_new(h: History, step: str) -> bool:
 
 def _forward_only(h: History) -> bool:
     """Whether the pair can only go on to the new version, for a member is on it for good."""
-    return h.committed or any(h.is_new(step) for step, t in h.job.targets.items() if t.role != "shared")
+    member_is_new = any(h.is_new(step) for step, target in h.job.targets.items() if target.role != "shared")
+    return h.committed or h.committed_at_target or member_is_new
 
 
 class Message(Frozen, frozen=True, kw_only=True):
@@ -175,6 +192,8 @@ WAYS_OUT: Final = {
     "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{told} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
     "reimage": "bring {step} to version {version} by re-imaging it",
+    "take-over": "wait for run {run}, or go on with it where it was started; if its controller is gone for good: "
+    "bundlekit update run {bundle} --plan {plan} --appliance {state} {trust} --take-over {run}",
 }
 
 
@@ -199,7 +218,7 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         may_wait=_may_wait(outcome),
         next=tuple(
             WAYS_OUT[way.verb].format(
-                pair=outcome.pair, step=way.step, version=way.version, told=_as_options(way), **files
+                pair=outcome.pair, step=way.step, version=way.version, run=way.run, told=_as_options(way), **files
             )
             for way in outcome.way_out
         ),

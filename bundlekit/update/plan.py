@@ -25,7 +25,7 @@ Verb = Literal[
 """What a hook can be asked; ``notify`` is not among them, for nothing depends on its answer."""
 
 OutcomeKind = Literal[
-    "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator",  # ends of a run
+    "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator", "superseded",  # ends of a run
     "on-hold", "busy", "waiting",                                                    # no end, or no run
 ]  # fmt: skip
 

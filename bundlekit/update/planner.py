@@ -79,32 +79,51 @@ def decide(h: History, now: Instant) -> Action:
     """What to do next.
 
     1. A run that has ended is over.
-    2. What a probe saw and the records cannot explain is for people to look at.
+    2. A pair that belongs to another controller by now is only looked at.
     3. A controller that took the run over asks every component what it is, before anything else.
-    4. A run that does not get to an end is for people to look at.
-    5. The first move of the way that is not done says what to do; an operator's cancel may come before it.
-    6. A way without moves left has led to its outcome.
+    4. What a probe saw and the records cannot explain is for people to look at, unless the pair shows itself whole.
+    5. A run that does not get to an end is for people to look at.
+    6. The first move of the way that is not done says what to do; an operator's cancel may come before it.
+    7. A way without moves left has led to its outcome.
     """
     if h.ended is not None:  # 1
         return End(outcome=h.ended)
-    if h.way != "operator":
+    if h.lost is not None and h.way != "lost":  # 2
+        return _turn(now, "lost", *h.lost)
+    if h.way not in {"operator", "lost"}:
+        strange = _strange(h, now) if h.resumed else h.unexplained  # 3, 4
+        if isinstance(strange, Call | Wait | Note):
+            return strange
         fresh = h.untouched and not h.resumed
-        if h.unexplained is not None and not (fresh and h.way == "stop"):  # 2
-            return _turn(now, "stop" if fresh else "operator", *h.unexplained)
-        if h.resumed:  # 3
-            for step in h.job.targets:
-                seen = _look(h, now, step, since=h.resumed)
-                if not isinstance(seen, Answer):
-                    return seen
-                if seen.kind not in ANY:
-                    return _turn(now, "operator", step, f"the probe cannot say what it is: {_said(seen)}")
-        if h.transitions > TRANSITIONS:  # 4
+        if strange is not None and not (fresh and h.way == "stop"):
+            return _turn(now, "stop" if fresh else "operator", *strange)
+        if h.transitions > TRANSITIONS:  # 5
             return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
-    for move in h.moves:  # 5
+    for move in h.moves:  # 6
         action = _proceed(h, now, move)
         if action is not None:
             return _cancel(h, now, move, action) or action
-    return End(outcome=conclude(h, OUTCOMES[h.way]))  # 6
+    return End(outcome=conclude(h, OUTCOMES[h.way]))  # 7
+
+
+def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note | None:
+    """What the components are, after a resume, that the records cannot explain: step and reason; None if nothing.
+
+    Where the marks at the target show that the run is over, or that the pair is whole without it, the journal is
+    the older of the two: no re-image and no revert is advised by it.
+    """
+    strange = h.unexplained
+    for step in h.job.targets:
+        seen = _look(h, now, step, since=h.resumed)
+        if not isinstance(seen, Answer):
+            return seen
+        if seen.kind not in ANY and strange is None:
+            strange = step, f"the probe cannot say what it is: {_said(seen)}"
+    if h.over_at_target:
+        return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
+    if strange is not None and h.untouched and h.whole_elsewhere:
+        return _turn(now, "lost", *strange)
+    return strange
 
 
 def _proceed(h: History, now: Instant, move: Move) -> Action | None:
@@ -123,6 +142,8 @@ def _proceed(h: History, now: Instant, move: Move) -> Action | None:
             return _confirm(h, now, move)
         case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
             return None  # its staging may be in use
+        case "cleanup" if h.way == "stop" and not _staged(h, step):
+            return None  # what is staged there, fence and hold are not of this run
         case _ if phase == COMMIT_POINT:
             return None if h.committed else Note(record=CommitPoint(at=now))
         case _:
@@ -154,8 +175,9 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
         return seen
     if seen.hold and not h.held:
         return fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
-    if h.job.hold and not h.held:
-        return fail(h, now, move, f"the state says that the pair is on hold: {h.job.hold}")
+    if h.job.hold and not h.held and move.step == list(h.job.targets)[-1]:
+        stale = f"the state says that the pair is on hold ({h.job.hold}), the appliance does not"
+        return fail(h, now, move, f"state-changed: {stale}")
     match h.before.get(move.step):
         case "old" | "new":
             return None
@@ -209,6 +231,9 @@ def _confirm(h: History, now: Instant, move: Move) -> Action | None:
     index, time = h.changed.get(move.step, (0, 0.0))
     surely = h.way in {"forward", "back"}
     limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
+    if h.way == "lost":  # one look, for what is reported; there is nothing to wait for
+        tally = h.tally("probe", move.step)
+        return None if tally.settled and tally.answered > index else _call(Move("probe", move.step), tally)
     seen = _look(h, now, move.step, since=index, quiet_by=limit)
     if not isinstance(seen, Answer):
         return seen
@@ -242,7 +267,8 @@ def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: floa
     answer = tally.settled
     if answer is None or tally.answered <= since:
         return Call(verb="probe", step=step, attempt=tally.attempts + 1)
-    ask_again = tally.answered_at < quiet_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS
+    sure = answer.kind == "unknown" and answer.version is not None  # it runs something that this run does not know
+    ask_again = tally.answered_at < quiet_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS and not sure
     if not ask_again:
         return answer
     return _after(h, now, tally, _settle_poll(h), f"{step} is {answer.kind}") or (
@@ -339,6 +365,12 @@ def _short_of_space(h: History) -> str:
         if min(free) < needed:
             return f"state-changed: {min(free)} bytes are free in {place}, {needed} are needed"
     return ""
+
+
+def _staged(h: History, step: str) -> bool:
+    """Whether this run has staged something on ``step``, by its records or by what the target remembers."""
+    seen = h.seen.get(step)
+    return bool(h.tally("prepare", step).attempts) or (seen is not None and seen.run == h.run)
 
 
 def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:

@@ -21,6 +21,7 @@ AnswerKind = Literal[
     "ok", "failed", "rejected", "retry",       # what a hook says of what it did
     "old", "new", "partial", "busy", "unknown",  # what a probe sees
     "ready", "not-yet",                        # what a gate sees
+    "fenced",                                  # the target belongs to another controller; the hook did nothing
     "timeout", "died",                         # the hook said nothing: deadline passed, killed or crashed
 ]  # fmt: skip
 
@@ -47,8 +48,9 @@ class Answer(Frozen, frozen=True, kw_only=True):
     ``describe`` fills identity, version, reverts, counter, free and facts; ``product``, ``model`` and ``role``
     where the appliance knows them (None: it does not say); and says ``sandbox`` of an appliance that nobody needs.
     ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
-    (the highest seen), ``committed`` (the run whose commit point it has passed) and ``hold`` (why the pair is on
-    hold).
+    (the highest seen), ``owner`` (the claim that brought it), ``run`` (the run under way: it changed something and has
+    not cleaned up; empty: none; None: the target does not remember), ``committed`` (the run whose commit point it has
+    passed) and ``hold`` (why the pair is on hold).
     """
 
     kind: AnswerKind
@@ -63,6 +65,8 @@ class Answer(Frozen, frozen=True, kw_only=True):
     free: dict[str, int] = {}
     facts: dict[str, str] = {}
     fence: int | None = None
+    owner: str | None = None
+    run: str | None = None
     committed: str | None = None
     hold: str | None = None
     sandbox: bool | None = None
@@ -76,11 +80,12 @@ class WayOut(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
     ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise; ``moved``: the
-    bundle is not where it was and has to be named.
+    bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
     """
 
-    verb: Literal["run", "resume", "repair", "clear", "state", "reimage"]
+    verb: Literal["run", "resume", "repair", "clear", "state", "reimage", "take-over"]
     step: str = ""
+    run: str = ""
     version: str = ""
     product: str = ""
     model: str = ""
@@ -131,11 +136,14 @@ class Window(Frozen, frozen=True, kw_only=True):
 class Started(Entry, frozen=True, kw_only=True, tag="started"):
     """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
 
-    ``names`` are its files, for whoever is told later how to go on.
+    ``owner`` is the name of this claim, which no other claim has. ``names`` are the run's files, for the next steps
+    that are printed later. ``takes_over`` are the runs that the target remembers as under way and this one replaces.
     """
 
     run: str
     fence: int
+    owner: str = ""
+    takes_over: tuple[str, ...] = ()
     job: Job
     tool: str
     held: bool = False
@@ -147,10 +155,13 @@ class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     """Another controller goes on with the run; ``bundle`` says whether steps forward are open to it.
 
     ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
-    ``why``: it cannot be opened; without: nobody said who may sign it.
+    ``why``: it cannot be opened; without: no trust anchors were given. ``lost`` states why the pair belongs to another
+    controller by now, by the marks at the target; then this one changes nothing more.
     """
 
     fence: int
+    owner: str = ""
+    lost: str = ""
     bundle: Literal["given", "absent", "refused"]
     why: str = ""
     window: Window = Window()
@@ -188,7 +199,7 @@ class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
     cancelled: bool = False
 
 
-Exit = Literal["stop", "degrade", "operator"]
+Exit = Literal["stop", "degrade", "operator", "lost"]
 """A way that a decision other than to revert leads onto."""
 
 

@@ -220,12 +220,11 @@ class _Stage:
         return Run(faults=self.faults, outcome=outcome, broken=broken)
 
     def _to_the_end(self) -> Outcome:
-        try:
-            return self.engine.run(self.job, self.bundle)
-        except ControllerKilled:
-            for _ in range(MAX_RESUMES):
-                with suppress(ControllerKilled):
+        for _ in range(MAX_RESUMES + 1):
+            with suppress(ControllerKilled):
+                if self.journal.read(self.job.pair):
                     return self.engine.resume(self.job.pair, self.bundle)
+                return self.engine.run(self.job, self.bundle)
         return Outcome(kind="waiting", pair=self.job.pair, why=f"no end after {MAX_RESUMES} resumes")
 
     def states(self) -> dict[str, str]:

@@ -22,13 +22,15 @@ DURATIONS = {"prepare": 5 * MINUTE, "apply": 20 * MINUTE, "revert": 15 * MINUTE}
 class Component:
     """One component: what runs, what a revert would bring back, what is staged."""
 
-    __slots__ = ("committed", "fence", "hold", "previous", "staged", "version")
+    __slots__ = ("committed", "fence", "hold", "owner", "previous", "run", "staged", "version")
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.previous = version
         self.staged = ""
         self.fence = 0
+        self.owner = ""
+        self.run = ""
         self.committed = ""
         self.hold = ""
 
@@ -78,6 +80,8 @@ class SimulatedPair(Hooks):
     def apply(self, request: Request) -> Answer:
         """Switch to what is staged."""
         component = self.components[request.step]
+        if refused := _refused(component, request):
+            return refused
         if not component.staged:
             return Answer(kind="failed", reason="nothing is staged")
         if component.version != component.staged:
@@ -92,6 +96,8 @@ class SimulatedPair(Hooks):
             kind=states.get(component.version, "unknown"),  # type: ignore[arg-type]
             version=component.version,
             fence=component.fence,
+            owner=component.owner,
+            run=component.run,
             committed=component.committed or None,
             hold=component.hold or None,
         )
@@ -99,6 +105,8 @@ class SimulatedPair(Hooks):
     def commit(self, request: Request) -> Answer:
         """Give up the way back; only now the old version may no longer boot."""
         component = self.components[request.step]
+        if refused := _refused(component, request):
+            return refused
         component.previous = component.version
         component.committed = request.run
         self.counter = max(self.counter or 0, request.counter)
@@ -115,7 +123,9 @@ class SimulatedPair(Hooks):
     def cleanup(self, request: Request) -> Answer:
         """Forget what is staged; leave or lift the hold."""
         component = self.components[request.step]
-        component.staged = ""
+        if refused := _refused(component, request):
+            return refused
+        component.staged = component.run = ""
         component.hold = request.hold
         return Answer(kind="ok")
 
@@ -127,15 +137,24 @@ class SimulatedPair(Hooks):
 
     def _change(self, request: Request, what: str, value: str) -> Answer:
         component = self.components[request.step]
-        if request.fence < component.fence:
-            return Answer(kind="failed", reason=f"fence {request.fence} is below {component.fence}")
-        component.fence = request.fence
+        if refused := _refused(component, request):
+            return refused
         if getattr(component, what) != value:
             self.clock.sleep(min(DURATIONS[request.verb], request.deadline / 2))
             setattr(component, what, value)
             if what == "version":
                 self.changed_at = self.clock.passed
         return Answer(kind="ok", version=component.version)
+
+
+def _refused(component: Component, request: Request) -> Answer | None:
+    """The refusal of a controller that another one has overtaken; else the request's marks are remembered."""
+    if request.fence < component.fence:
+        return Answer(kind="fenced", reason=f"fence {request.fence} is below {component.fence}")
+    if request.fence == component.fence and component.owner not in {"", request.owner}:
+        return Answer(kind="fenced", reason=f"fence {request.fence} is another controller's")
+    component.fence, component.owner, component.run = request.fence, request.owner, request.run
+    return None
 
 
 def simulated_job(plan: Plan, *, compatible: bool = True, pair: str = "pair-0") -> Job:

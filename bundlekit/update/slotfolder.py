@@ -20,6 +20,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Count, DigestText, Key, Name, Size, Strict, VersionText
+from bundlekit.update.hooks import Request
 from bundlekit.update.job import Target
 from bundlekit.update.records import Instant
 from bundlekit.update.slotfile import SlotError, SlotFile
@@ -52,7 +53,8 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
 
     ``active`` is the pointer; ``previous`` is where ``revert`` goes, None once committed. ``a`` and ``b`` are
     None while the slot holds nothing whole. ``devices`` names block devices to be used in place of the files
-    ``a`` and ``b``. ``committed`` is the run whose commit point the component has passed.
+    ``a`` and ``b``. ``fence`` is the highest fence seen and ``owner`` the claim that brought it; ``run`` is the run
+    under way, empty once it has cleaned up. ``committed`` is the run whose commit point the component has passed.
     """
 
     schema: Literal["bundlekit/slots/1"]
@@ -65,6 +67,8 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
     b: Slot | None = None
     devices: dict[Letter, Annotated[str, Meta(pattern="^/dev/")]] = {}
     fence: Count = 0
+    owner: str = ""
+    run: str = ""
     committed: str = ""
     hold: str = ""
 
@@ -81,6 +85,18 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
     def slot(self, letter: Letter) -> Slot | None:
         """What is in the slot ``letter``."""
         return self.a if letter == "a" else self.b
+
+    def refuses(self, request: Request) -> str:
+        """Why the component belongs to another controller than the one that asks; empty if it does not."""
+        if request.fence < self.fence:
+            return f"fence {request.fence} is below {self.fence}: another controller was here"
+        if request.fence == self.fence and self.owner not in {"", request.owner or request.run}:
+            return f"fence {request.fence} is another controller's: it was claimed twice"
+        return ""
+
+    def marked(self, request: Request) -> SlotRecord:
+        """The record with the marks of the controller that asks."""
+        return replace(self, fence=request.fence, owner=request.owner or request.run, run=request.run)
 
     def holding(self, letter: Letter, slot: Slot | None) -> SlotRecord:
         """The record with ``slot`` in ``letter``; a way back that led there is gone."""

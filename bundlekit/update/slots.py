@@ -97,6 +97,8 @@ class SlotHooks(Hooks):
                     kind=_state(place, record, _target(request)),
                     version=_version(record),
                     fence=record.fence,
+                    owner=record.owner,
+                    run=record.run,
                     committed=record.committed or None,
                     hold=record.hold or None,
                 )
@@ -158,7 +160,7 @@ class SlotHooks(Hooks):
             install(folder, target.new, f"{target.component} {target.new}\n".encode())
             with Place(folder) as place, place.alone():
                 record = place.empty(place.read())
-                place.write(replace(record, fence=0, committed="", hold=""))
+                place.write(replace(record, fence=0, owner="", run="", committed="", hold=""))
             update_pair(folder.parents[1], lambda pair: replace(pair, counter=request.counter))
         except (BundlekitError, OSError) as error:
             return Answer(kind="failed", reason=_reason(error))
@@ -178,10 +180,10 @@ class SlotHooks(Hooks):
         try:
             with self._place(request) as place, place.alone():
                 record = place.read()
-                if request.fence < record.fence:
-                    raise SlotError(f"fence {request.fence} is below {record.fence}: another controller was here")
-                if request.fence > record.fence:
-                    record = place.write(replace(record, fence=request.fence))
+                if why := record.refuses(request):
+                    return Answer(kind="fenced", reason=why)
+                if (marked := record.marked(request)) != record:
+                    record = place.write(marked)
                 return Answer(kind="ok", version=_version(act(place, record, request)))
         except (BundlekitError, OSError) as error:
             return Answer(kind=refusal, reason=_reason(error))
@@ -253,7 +255,7 @@ def _write_slot(place: Place, record: SlotRecord, request: Request) -> SlotRecor
 def _clean(place: Place, record: SlotRecord, request: Request) -> SlotRecord:
     if record.previous is None and record.slot(record.inactive) is not None:
         record = place.empty(record)
-    return place.write(replace(record, hold=request.hold))
+    return place.write(replace(record, hold=request.hold, run=""))
 
 
 def _state(place: Place, record: SlotRecord, target: Target) -> Literal["old", "new", "partial", "unknown"]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from bundlekit.update.journal import LEAP
 from bundlekit.update.records import (
     FenceLostError,
     JournalDamagedError,
@@ -84,6 +85,7 @@ class SqliteJournal:
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
         """Take the pair over: a new fence, higher than any before and than ``at_least``."""
         with self._errors():
+            self._plausible(pair, at_least)
             row = self._db.execute(
                 "INSERT INTO locks VALUES (:pair, :floor + 1, :holder) ON CONFLICT (pair) DO UPDATE "
                 "SET fence = max(fence, :floor) + 1, holder = :holder RETURNING fence",
@@ -91,6 +93,15 @@ class SqliteJournal:
             ).fetchall()
         self._heads.pop(pair, None)
         return int(row[0][0])
+
+    def _plausible(self, pair: str, known: int) -> None:
+        """Refuse a fence that no claim can have left: it is outside the hash chain, and would go to the target."""
+        row = self._db.execute("SELECT fence FROM locks WHERE pair = ?", (pair,)).fetchone()
+        if row is not None and not (isinstance(row[0], int) and 0 <= row[0] <= known + LEAP):
+            raise JournalDamagedError(
+                f"The journal {self.path} holds fence {row[0]!r} for pair {pair}; records and appliance know {known}.",
+                next_step="Keep the file, move it away, and start again: every run probes first.",
+            )
 
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record, in one statement that also looks at the fence; durable when this returns."""

@@ -360,14 +360,15 @@ def test_facts_come_from_the_hooks_and_old_ones_are_dropped(room):
     assert json.loads(Path("STATE.json").read_text())["facts"] == {"ha.state": "synchronised"}
 
 
-def test_a_hold_in_the_state_holds_until_it_is_cleared(room):
+def test_a_hold_in_the_state_that_the_pair_does_not_remember_is_stale(room):
+    """A state written before `update clear` must not undo it: nothing is written back to the pair."""
     write_state(hold="fan broken")
     result = room.run()
     assert result.code == 10
-    assert "the state says that the pair is on hold: fan broken" in result.out
-    assert [line.split()[1] for line in result.out.splitlines() if "  next " in line] == ["1", "2", "3"]
-    assert "next 2       write the state of the pair again: " in result.out
-    assert room.clear().code == 0
+    assert "state-changed: the state says that the pair is on hold (fan broken), the appliance does not" in result.out
+    assert [line.split()[1] for line in result.out.splitlines() if "  next " in line] == ["1", "2"]
+    assert "next 1       write the state of the pair again: " in result.out
+    assert not any(component.hold or component.fence for component in room.pair.components.values())
     room.read_state()
     assert room.run().code == 0
 
@@ -507,6 +508,32 @@ def test_detached_the_gate_is_polled_by_resumes_of_every_pair(room):
 
 
 # --- several processes --------------------------------------------------------------------------------------
+
+
+def test_a_second_host_names_the_run_under_way_and_takes_over_only_when_told(room):
+    """Two state folders, one pair: the first has staged, the second must neither clean up nor overtake it."""
+    elsewhere = [word if word != "state" else "elsewhere" for word in RUN]
+    room.faults(fault("apply", "active", "C"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+    room.hooks = room.pair
+    [run] = {component.run for component in room.pair.components.values()}
+    was = {step: (c.staged, c.fence, c.owner) for step, c in room.pair.components.items()}
+
+    result = room.cli(*elsewhere)
+    assert result.code == 13
+    assert f"run {run} of another controller is under way" in result.out
+    assert f"--take-over {run}" in result.out
+    assert {step: (c.staged, c.fence, c.owner) for step, c in room.pair.components.items()} == was
+    assert room.cli("update", "status", "--state-dir", "elsewhere").code == 0
+
+    room.read_state()
+    assert room.cli(*elsewhere, "--take-over", run).code == 0
+    result = room.resume()
+    assert result.code == 14
+    assert "superseded: Another controller took the pair over" in result.out
+    assert room.versions == NEW
+    assert not any(component.hold for component in room.pair.components.values())
 
 
 def test_a_second_controller_is_busy_and_says_who_is_first(room):

@@ -70,7 +70,8 @@ def test_argv_stdin_and_environment_say_the_same(hook, monkeypatch):
     assert seen["argv"] == ["apply", "pair-0", "appliance"]
     assert told == {
         "schema": "bundlekit/hook/1", "verb": "apply", "pair": "pair-0", "step": "active", "component": "appliance",
-        "run": "r1", "fence": 3, "attempt": 2, "deadline": 20, "bundle-id": "0" * 64, "counter": 7, "hold": "",
+        "run": "r1", "fence": 3, "owner": "", "attempt": 2, "deadline": 20, "bundle-id": "0" * 64, "counter": 7,
+        "hold": "",
         "identity": "SN-active", "role": "active", "old": "5.20.03", "new": "5.40.00",
         "size": len(IMAGES["appliance"]), "digest": job_for().targets["active"].digest, "image": told["image"],
     }  # fmt: skip

@@ -469,11 +469,19 @@ def test_a_target_on_hold_starts_nothing_and_is_cleared_by_name():
 
 def test_a_target_that_has_seen_a_higher_fence_is_left_alone():
     world = World()
-    world.pair.components["storage"].fence = 9
+
+    def overtaken(hooks, request):
+        world.pair.components["storage"].fence = 9
+        return hooks.validate(request)
+
+    world.hooks = overridden(validate=overtaken)(world.pair, world.clock, ())
     outcome = world.run()
     assert outcome.kind == "rejected"
-    assert "another controller took the pair over" in outcome.why
-    assert world.run(fence=9).kind == "succeeded"
+    assert "state-changed: another controller took the pair over" in outcome.why
+    assert world.calls("prepare") == world.calls("cleanup") == []
+    world.hooks = world.pair
+    assert world.run().kind == "succeeded"
+    assert world.pair.components["storage"].fence == 10, "each claim is above what the target reports now"
 
 
 def test_a_controller_that_lost_its_fence_touches_nothing_more():
@@ -662,7 +670,7 @@ def test_a_journal_that_cannot_be_claimed_starts_nothing():
 
     world.journal.claim = refuse
     assert world.run().kind == "waiting"
-    assert world.hooks.trace == []
+    assert {position.verb for position in world.hooks.trace} == {"probe"}, "the marks are read, nothing else is asked"
 
 
 # --- what people are told -----------------------------------------------------------------------------------
@@ -672,7 +680,7 @@ def test_every_outcome_has_an_exit_code_and_a_meaning():
     assert set(EXIT_CODES) == set(MEANINGS)
     assert EXIT_CODES == {
         "succeeded": 0, "rejected": 10, "cancelled": 11, "on-hold": 12, "busy": 13,
-        "reverted": 20, "degraded": 30, "needs-operator": 40, "waiting": 75,
+        "superseded": 14, "reverted": 20, "degraded": 30, "needs-operator": 40, "waiting": 75,
     }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from bundlekit.update.records import (
     decode,
     encode,
 )
-from bundlekit.update.simulate import simulated_job
+from bundlekit.update.simulate import NEW, simulated_job
 from bundlekit.update.sqlite import SqliteJournal
 from tests.update.world import World, fault
 
@@ -325,7 +325,7 @@ def test_a_journal_that_stays_unwritable_stops_the_run_and_a_resume_ends_it(plan
         assert "disk full" in stopped.why
         before = len(called)
         began = sum(isinstance(record, Began) for record in world.records)
-        assert before == began, "no hook without a durable intent"
+        assert before - len(world.job.targets) == began, "no hook without a durable intent, but to read the marks"
         world.journal = world.journal.journal
         outcome = world.resume() if world.records else world.run()
         assert (outcome.kind, outcome.hold, outcome.states) == (wanted.kind, wanted.hold, wanted.states), nth
@@ -408,9 +408,22 @@ def test_a_journal_from_before_the_commit_point_stops_for_people():
     cut = next(i for i, record in enumerate(world.records) if isinstance(record, CommitPoint))
     world.journal._records[world.job.pair] = list(world.records[:cut])
     outcome = world.resume()
-    assert outcome.kind == "needs-operator"
+    assert (outcome.kind, outcome.hold) == ("superseded", False)
+    assert "remembers no run under way" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["state", "run"], "a healthy pair is not to be re-imaged"
+
+
+def test_a_journal_from_before_the_commit_point_of_a_run_under_way_stops_for_people():
+    world = World(fault("apply", "standby", "K"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    cut = next(i for i, record in enumerate(world.records) if isinstance(record, CommitPoint))
+    world.journal._records[world.job.pair] = list(world.records[:cut])
+    outcome = world.resume()
+    assert (outcome.kind, outcome.hold) == ("needs-operator", True)
     assert "past the commit point, the journal is not" in outcome.why
-    assert outcome.hold
+    images = {(way.step, way.version) for way in outcome.way_out if way.verb == "reimage"}
+    assert images == {("standby", NEW)}, "what the commit mark shows is not to be taken back"
 
 
 FRAME = 24 + 4096

@@ -3,21 +3,28 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
-from bundlekit.update.executor import Refused, latest
+from bundlekit.update.executor import Engine, Refused, latest
 from bundlekit.update.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
 from bundlekit.update.history import History
+from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.plan import PAIR
 from bundlekit.update.records import Began, CommitPoint, RevertDecided, Started
+from bundlekit.update.rehearse import EmptyBundle
 from tests.update.world import World
 
-SCRIPT = st.lists(st.sampled_from([*"....", *KINDS, "!"]), max_size=40)
-"""What becomes of the next calls: ``.`` nothing, a kind of fault, ``!`` another controller claims the pair."""
+SCRIPT = st.lists(st.sampled_from([*"......", *KINDS, "!", "&", "%"]), max_size=40)
+"""What becomes of the next calls: ``.`` nothing, a kind of fault, ``!`` another controller claims the journal.
+
+``%``: a controller on another host, with a state folder of its own, tries an update meanwhile; ``&``: it takes over.
+"""
 
 
 class Scripted(FaultyHooks):
     script: list
     overtake = staticmethod(lambda: None)
+    meanwhile = staticmethod(lambda _take_over: None)
 
     def _meet(self, request):
         verb, step = request.verb, request.step
@@ -26,6 +33,8 @@ class Scripted(FaultyHooks):
         kind = self.script.pop(0) if self.script else "."
         if kind == "!":
             self.overtake()
+        if kind in "&%":
+            self.meanwhile(kind == "&")
         return self._strike(request, kind) if kind in FAULTS[verb] else self._pass_on(request)
 
     validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
@@ -39,6 +48,10 @@ class Pair(RuleBasedStateMachine):
         self.world = World(hooks=Scripted, compatible=compatible, cancel=lambda: self.cancelled, plan=PAIR)
         self.world.hooks.script = []
         self.world.hooks.overtake = lambda: self.world.journal.claim("pair-0", "the other")
+        self.world.hooks.meanwhile = self.meanwhile
+        self.elsewhere = MemoryJournal()
+        self.guard = None
+        self.fences = {}
         self.start_truth = self.truth()
 
     def truth(self):
@@ -46,13 +59,53 @@ class Pair(RuleBasedStateMachine):
         versions = self.world.pair.versions()
         return {step: masks.get(step, versions[step]) for step in self.world.job.targets}
 
+    def marks(self):
+        """All that the other controller can have left at the target."""
+        seen = {s: [getattr(c, n) for n in c.__slots__] for s, c in self.world.pair.components.items()}
+        return seen, dict(self.world.hooks.masks), self.world.pair.counter
+
+    def meanwhile(self, take_over):
+        """Another host runs an update to its end; from then on this one must leave the pair alone."""
+        pair, ours = self.world.pair, latest(self.world.journal, "pair-0")
+        versions = pair.versions()
+        under_way = {c.run for c in pair.components.values()} - {""}
+        targets = {
+            step: replace(t, old=versions[step], new="3.5.0" if t.role == "shared" else "5.41.00")
+            for step, t in self.world.job.targets.items()
+        }
+        job = replace(self.world.job, targets=targets, bundle_id="1" * 64, counter_before=pair.counter, repair=False)
+        hooks = FaultyHooks(pair, self.world.clock, ())
+        hooks.masks = self.world.hooks.masks
+        engine = Engine(journal=self.elsewhere, hooks=hooks, clock=self.world.clock)
+        was = self.marks()
+        mine = ours.run if ours is not None else ""
+        outcome = engine.run(job, EmptyBundle(job.bundle_id), take_over=mine if take_over else "")
+        assert hooks.misdeeds == []
+        if not take_over and mine in under_way:
+            assert outcome.kind in {"busy", "on-hold"}
+            assert self.marks() == was, "the run of another is left alone"
+        if self.marks() == was:
+            return
+        if self.ended():
+            self.start_truth = self.truth()  # ours has not begun: it begins from what the other one leaves
+        else:
+            self.guard = self.marks()
+            self.world.hooks.script = []
+
     def go(self, what, script):
+        was = self.guard
         self.world.hooks.script = list(script)
         try:
             self.outcome = what()
         except ControllerKilled:
             self.outcome = None
         self.world.hooks.script = []
+        if self.guard is not was:
+            assert self.marks() == self.guard, "a controller that lost the pair touches nothing more"
+            if not self.ended():
+                return
+            assert self.outcome.kind in {"rejected", "superseded", "busy"}
+            self.guard = self.outcome = None
 
     def ended(self):
         last = latest(self.world.journal, "pair-0")
@@ -63,26 +116,41 @@ class Pair(RuleBasedStateMachine):
         truth, ended = self.truth(), self.ended()
         held = (last := latest(self.world.journal, "pair-0")) is not None and last.hold
         before = sum(isinstance(record, Started) for record in self.world.records)
+        self.start_truth = truth
         self.go(lambda: self.world.run_again(repair=repair), script)
         started = sum(isinstance(record, Started) for record in self.world.records) > before
+        if self.start_truth != truth and self.outcome is not None:
+            self.outcome = None if started else self.outcome  # its way out cannot know what came between
         if started:
-            self.start_truth = truth
             assert ended, "two runs at once"
             assert not held or repair, "a run on hold"
         else:
-            assert self.outcome.kind in {"on-hold", "busy", "waiting"}
-            assert self.truth() == truth
+            assert self.outcome is None or self.outcome.kind in {"on-hold", "busy", "waiting"}
+            assert self.truth() == self.start_truth
             self.outcome = None
 
     @precondition(lambda self: self.world.records)
     @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "refused", "absent"]))
     def resume(self, script, bundle):
         given = {"given": self.world.bundle, "refused": Refused(why="revoked"), "absent": None}[bundle]
-        told, ended = self.outcome, self.ended()
-        self.go(lambda: self.world.resume(bundle=given), script)
+        told, ended, taken = self.outcome, self.ended(), self.guard
+        self.go(lambda: self.world.resume(bundle=given), [] if taken else script)
+        if taken and not ended:
+            assert self.marks() == taken, "a controller that lost the pair touches nothing more"
+            assert self.outcome.kind in {"rejected", "superseded"}
+            assert not self.outcome.states or {w.verb for w in self.outcome.way_out} <= {"clear", "state", "run"}
+            self.guard = self.outcome = None
+            return
         if ended:
             assert self.outcome == latest(self.world.journal, "pair-0").ended, "it only says how it ended"
             self.outcome = told
+
+    @rule(take_over=st.booleans())
+    def another_host(self, take_over):
+        if not self.ended():
+            self.meanwhile(take_over)
+        if self.guard is not None:
+            self.outcome = None
 
     @rule(seconds=st.sampled_from([-1e9, -3600.0, 3600.0, 1e9]))
     def wall_clock_jumps(self, seconds):
@@ -123,6 +191,8 @@ class Pair(RuleBasedStateMachine):
         """Whatever happened, what the outcome names leads to the end, if nothing else goes wrong."""
         self.cancelled = False
         self.world.hooks.masks.pop("ha-formed", None)
+        if self.guard is not None:
+            return
         last = latest(self.world.journal, "pair-0")
         outcome = last.ended if last is not None else None
         if outcome is None or self.outcome is not outcome:
@@ -148,6 +218,12 @@ class Pair(RuleBasedStateMachine):
     @invariant()
     def nothing_is_touched_that_still_moves(self):
         assert self.world.hooks.misdeeds == []
+
+    @invariant()
+    def no_fence_ever_falls(self):
+        fences = {step: component.fence for step, component in self.world.pair.components.items()}
+        assert all(fence >= self.fences.get(step, 0) for step, fence in fences.items())
+        self.fences = fences
 
     @invariant()
     def the_commit_point_is_kept(self):

@@ -409,7 +409,7 @@ def test_a_full_disk_is_met_before_a_byte_is_written(world, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         answer = w.slots.prepare(request(w, "prepare"))
-        outcome = w.run()
+        outcome = w.run(take_over="r1")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (answer.kind, answer.reason, written) == ("rejected", "File too large", [])
@@ -487,16 +487,32 @@ def test_a_lower_fence_is_refused_and_changes_nothing(world, verb):
     assert w.slots.prepare(request(w, "prepare", fence=5)).kind == "ok"
     was = w.record("storage")
     answer = getattr(w.slots, verb)(request(w, verb, fence=4))
-    assert answer.kind == ("rejected" if verb == "prepare" else "failed")
+    assert answer.kind == "fenced"
     assert "fence 4 is below 5" in answer.reason
     assert w.record("storage") == was
+
+
+@pytest.mark.parametrize("verb", ["prepare", "apply", "commit", "revert", "cleanup"])
+@pytest.mark.parametrize("other", [{"run": "r2"}, {"owner": "theirs"}], ids=["another-run", "another-claim"])
+def test_a_fence_of_another_controller_is_refused_and_changes_nothing(world, verb, other):
+    w = world()
+    assert w.slots.prepare(request(w, "prepare", fence=5)).kind == "ok"
+    was = w.record("storage")
+    answer = getattr(w.slots, verb)(replace(request(w, verb, fence=5), **other))
+    assert answer.kind == "fenced"
+    assert "fence 5 is another controller's" in answer.reason
+    assert w.record("storage") == was
+    assert w.slots.cleanup(request(w, "cleanup", fence=5)).kind == "ok"
+    assert w.record("storage").run == "", "no run is under way once it has cleaned up"
 
 
 def test_another_host_with_a_higher_fence_stops_this_controller(world):
     w = world(hooks=before("apply", "active", lambda w: w.slots.cleanup(request(w, "cleanup", "standby", fence=99))))
     outcome = w.run()
-    assert outcome.kind == "needs-operator"
-    assert "another controller took the pair over" in outcome.why
+    assert (outcome.kind, outcome.hold) == ("superseded", False)
+    assert "standby belongs to another controller: fence 1 is below 99" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert not {w.record(step).hold for step in w.job.targets} - {""}
 
 
 def test_a_component_under_change_is_busy_and_no_second_change_begins(world, monkeypatch):

@@ -22,15 +22,16 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
 @shared.by_option
 @click.option("--reason", required=True, metavar="TEXT", callback=lambda _, __, text: shared.said(text), help="Why.")
 @click.option("--case", default="", metavar="ID", help="The vendor's case number.")
-@click.option("--without-probe", is_flag=True, help="Ask neither components nor gates. Recorded with your name.")
+@click.option("--without-probe", is_flag=True, help="Judge neither components nor gates. Recorded with your name.")
+@shared.take_over_option
 @shared.state_dir_option
-def command(pair: str, by: str, reason: str, case: str, state_dir: Path, *, without_probe: bool) -> int:
+def command(pair: str, by: str, reason: str, case: str, take_over: str, state_dir: Path, *, without_probe: bool) -> int:
     """Take a pair off hold, by name and reason, once it is whole.
 
     Every component is probed and every gate asked; what is partial, busy or unknown keeps the hold.
     """
     with shared.controller(state_dir) as controller:
-        done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe)
+        done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
     if isinstance(done, Refused):
         shared.show([f"{pair} stays as it is: {done.why}"], err=True)
         return 3

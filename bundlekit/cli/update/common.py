@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from bundlekit.update.hooks import Hooks
 
 CODES: Final = """\
-Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 20 reverted, 30 degraded,
-40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
+Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 14 superseded, 20 reverted,
+30 degraded, 40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
 """
 
 bundle_argument = click.argument("bundle", type=common.path_type)
@@ -87,6 +87,14 @@ state_dir_option = click.option(
     help="Where the journal is: a folder of your own, mode 0700.",
 )
 file_option = click.option("--bundle", type=common.path_type, help="The bundle, if it is no longer where it was.")
+
+
+take_over_option = click.option(
+    "--take-over",
+    default="",
+    metavar="RUN",
+    help="Replace this run of another controller, which is gone for good. The message about it names the run.",
+)
 
 
 def running_options(function: Callable[..., Any]) -> Callable[..., Any]:

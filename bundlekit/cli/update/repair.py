@@ -19,9 +19,17 @@ Example: bundlekit update repair --pair imager-0042 --trust root.pem
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.file_option
+@shared.take_over_option
 @shared.running_options
 def command(
-    pair: str, bundle: Path | None, trusted: tuple[Path, ...], state_dir: Path, *, detach: bool, as_lines: bool
+    pair: str,
+    bundle: Path | None,
+    take_over: str,
+    trusted: tuple[Path, ...],
+    state_dir: Path,
+    *,
+    detach: bool,
+    as_lines: bool,
 ) -> int:
     """Finish a degraded pair with the bundle of its run.
 
@@ -30,5 +38,5 @@ def command(
     trust = common.load_trusted(trusted)
     names = shared.names(bundle=bundle, trusted=trusted)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-        repair = partial(controller.repair, pair, trust=trust, file=bundle)
+        repair = partial(controller.repair, pair, trust=trust, file=bundle, take_over=take_over)
         return shared.conclude(repair, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)

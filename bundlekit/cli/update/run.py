@@ -29,6 +29,7 @@ Examples:
 @common.policy_options
 @click.option("--pair", metavar="P", help="The pair you mean: refused if the state is of another.")
 @shared.window_options
+@shared.take_over_option
 @shared.running_options
 def command(
     bundle: Path,
@@ -37,6 +38,7 @@ def command(
     pair: str | None,
     until: str | None,
     not_after: dt.datetime | None,
+    take_over: str,
     trusted: tuple[Path, ...],
     state_dir: Path,
     *,
@@ -59,7 +61,9 @@ def command(
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
         return shared.conclude(
-            lambda: controller.run(bundle, plan, trust=trust, appliance=state, window=window, **beyond),
+            lambda: controller.run(
+                bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
+            ),
             pair=state.pair,
             state_dir=state_dir,
             plan=plan,

@@ -1,0 +1,375 @@
+"""Two controllers with state folders of their own: all they have in common is the appliance."""
+
+from copy import deepcopy
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from bundlekit.model.primitives import MAX_INTEGER
+from bundlekit.update.executor import Engine, Refused, latest
+from bundlekit.update.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.journal import LEAP, MemoryJournal
+from bundlekit.update.marks import FenceError
+from bundlekit.update.records import Began, Cleared, JournalDamagedError, Window
+from bundlekit.update.rehearse import EmptyBundle
+from bundlekit.update.simulate import NEW, NEW_STORAGE, OLD, OLD_STORAGE
+from bundlekit.update.sqlite import SqliteJournal
+from tests.update.target import ALL_NEW, ALL_OLD, SlotWorld
+from tests.update.world import Overridden, World, fault
+
+CHANGING = ("prepare", "apply", "commit", "revert", "cleanup")
+PREPARED = Window(until="prepared")
+
+
+class Host:
+    """A controller on a host of its own, over the appliance of ``world``; remembers what it asked of the target."""
+
+    def __init__(self, world, *, job=None, hooks=None, journal=None):
+        self.world = world
+        self.job = job or world.job
+        self.journal = journal or MemoryJournal()
+        self.calls = []
+        self.hooks = Overridden(hooks or world.pair, **dict.fromkeys(CHANGING, self.watch))
+        self.bundle = EmptyBundle(self.job.bundle_id)
+
+    def watch(self, hooks, request):
+        self.calls.append(request)
+        return getattr(hooks, request.verb)(request)
+
+    @property
+    def engine(self):
+        return Engine(journal=self.journal, hooks=self.hooks, clock=self.world.clock)
+
+    def run(self, **options):
+        return self.engine.run(self.job, self.bundle, **options)
+
+    def resume(self, **options):
+        return self.engine.resume(self.job.pair, self.bundle, **options)
+
+    def clear(self, **options):
+        return self.engine.clear(self.job.pair, by="Ada", reason="disk replaced", **options)
+
+    @property
+    def last(self):
+        return latest(self.journal, self.job.pair)
+
+
+def another_bundle(job, version="5.41.00", storage="3.5.0", *, old=(OLD, OLD_STORAGE)):
+    """A job of another bundle for the same pair."""
+    targets = {
+        step: replace(t, old=old[t.role == "shared"], new=storage if t.role == "shared" else version)
+        for step, t in job.targets.items()
+    }
+    return replace(job, targets=targets, bundle_id="1" * 64, version=version, counter=job.counter + 1)
+
+
+def marks(world):
+    return {step: (c.staged, c.fence, c.owner, c.run, c.hold) for step, c in world.pair.components.items()}
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def staged(world):
+    """Host A has staged an update and waits for its hour."""
+    a = Host(world)
+    assert a.run(window=PREPARED).kind == "waiting"
+    return a
+
+
+# --- a pair that another controller is updating -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", [None, another_bundle], ids=["the-same-bundle", "another-bundle"])
+def test_a_run_that_meets_another_under_way_names_it_and_touches_nothing(world, staged, other):
+    was = marks(world)
+    b = Host(world, job=other(world.job) if other else None)
+    outcome = b.run()
+    assert (outcome.kind, outcome.hold) == ("busy", False)
+    assert outcome.why == f"run {staged.last.run} of another controller is under way"
+    assert [(way.verb, way.run) for way in outcome.way_out] == [("take-over", staged.last.run)]
+    assert b.calls == []
+    assert b.last is None
+    assert marks(world) == was
+    assert staged.resume(window=Window()).kind == "succeeded"
+
+
+@pytest.mark.parametrize("verb", ["validate", "describe"])
+def test_a_run_rejected_before_it_staged_anything_leaves_the_target_alone(world, verb):
+    world.pair.components["active"].hold = "disk 3 is broken"  # what the target remembers is not ours to lift
+    was = marks(world)
+    b = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault(verb, "active", "F"),)))
+    outcome = b.run()
+    assert outcome.kind == "rejected"
+    assert b.calls == [], "no cleanup and no fence"
+    assert marks(world) == was
+
+
+def test_a_run_rejected_with_an_old_state_leaves_the_staging_of_another(world):
+    """The state says an older version than the pair has; the other one is staged between the marks and the survey."""
+    a = Host(world)
+    b = Host(world, job=replace(world.job, counter_before=5))
+
+    def staging_meanwhile(hooks, request):
+        if not a.calls:
+            assert a.run(window=PREPARED).kind == "waiting"
+        return hooks.validate(request)
+
+    b.hooks = Overridden(b.hooks, validate=staging_meanwhile)
+    outcome = b.run()
+    assert outcome.kind == "rejected"
+    assert b.calls == []
+    assert world.pair.components["storage"].staged == NEW_STORAGE
+    assert a.resume(window=Window()).kind == "succeeded"
+
+
+def test_only_what_this_run_has_staged_is_cleaned_up(world):
+    b = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("prepare", "active", "F"),)))
+    assert b.run().kind == "rejected"
+    assert [(r.verb, r.step) for r in b.calls] == [
+        ("prepare", "storage"), ("prepare", "active"), ("cleanup", "storage"), ("cleanup", "active"),
+    ]  # fmt: skip
+    assert marks(world)["standby"] == ("", 0, "", "", "")
+
+
+def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged):
+    b = Host(world, job=another_bundle(world.job))
+    assert b.run(take_over="0" * 16).kind == "busy"
+    assert b.run(take_over=staged.last.run).kind == "succeeded"
+    assert world.pair.versions() == {"storage": "3.5.0", "active": "5.41.00", "standby": "5.41.00"}
+
+    staged.calls.clear()
+    began = world.clock.passed
+    outcome = staged.resume(window=Window())
+    assert (outcome.kind, outcome.hold, outcome.failed) == ("rejected", False, "")
+    assert outcome.why.startswith("state-changed: another controller has had the pair since")
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert staged.calls == [], "not even a cleanup"
+    assert world.clock.passed == began, "nothing is waited for"
+    assert world.pair.formed()
+
+
+def test_a_newer_version_installed_by_hand_ends_a_staged_run_without_advice_to_go_back(world, staged):
+    for step, version in (("storage", "3.5.0"), ("active", "5.41.00"), ("standby", "5.41.00")):
+        component = world.pair.components[step]
+        component.version, component.run, component.owner = version, "", ""
+    began = world.clock.passed
+    outcome = staged.resume(window=Window())
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert "state-changed" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert world.clock.passed == began
+
+
+@pytest.mark.parametrize("step", ["storage", "active", "standby"])
+def test_a_staged_pair_with_one_component_of_another_version_needs_a_person(world, staged, step):
+    world.pair.components[step].version = "9.99"
+    outcome = staged.resume(window=Window())
+    assert outcome.kind == "needs-operator"
+
+
+# --- fences ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["run", "resume", "clear"])
+def test_every_claim_is_above_what_the_target_reports_now(world, verb):
+    a = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("verify", "storage", "F"),)))
+    if verb == "resume":
+        a.run(window=PREPARED)
+    elif verb == "clear":
+        assert a.run().hold
+        world.clock.sleep(7200)
+    for component in world.pair.components.values():
+        component.fence = 41 if verb != "resume" else component.fence
+    getattr(a, verb)()
+    high = 41 if verb != "resume" else 1
+    assert {c.fence for c in world.pair.components.values()} == {high + 1}
+
+
+def test_two_that_claim_the_same_fence_do_not_both_write(world):
+    """Both read the marks before either has written one."""
+    a, b = Host(world), Host(world)
+    ends = {}
+
+    def meanwhile(hooks, request):
+        if "a" not in ends:
+            ends["a"] = a.run(window=PREPARED)
+        return hooks.validate(request)
+
+    b.hooks = Overridden(b.hooks, validate=meanwhile)
+    ends["b"] = b.run()
+    assert (ends["a"].kind, ends["b"].kind) == ("waiting", "rejected")
+    assert a.last.fence == b.last.fence == 1
+    assert b.calls == []
+    assert a.resume(window=Window()).kind == "succeeded"
+
+
+@pytest.mark.parametrize("verb", ["prepare", "apply", "commit", "gate", "cleanup"])
+@pytest.mark.parametrize("step", ["storage", "active", "standby"])
+def test_a_controller_that_lost_says_so_and_touches_nothing_more(world, verb, step):
+    if verb == "gate":
+        step = "ha-formed"
+    a = Host(world)
+    b = Host(world, job=another_bundle(world.job, OLD, OLD_STORAGE, old=(OLD, OLD_STORAGE)))
+    seen = {}
+
+    def taken(hooks, request):
+        if request.step == step and "b" not in seen:
+            versions = world.pair.versions()
+            targets = {s: replace(t, old=versions[s]) for s, t in b.job.targets.items()}
+            b.job = replace(b.job, targets=targets, counter_before=world.pair.counter)
+            seen["b"] = b.run(take_over=a.last.run)
+            seen["after"] = len(a.calls) + (verb != "gate")
+        return getattr(hooks, request.verb)(request)
+
+    a.hooks = Overridden(a.hooks, **{verb: taken})
+    outcome = a.run()
+    assert seen["b"].kind == "succeeded"
+    applied = any(isinstance(r, Began) and r.verb == "apply" for r in a.journal.read(a.job.pair))
+    done = applied and (verb, step) != ("apply", "storage")
+    assert (outcome.kind, outcome.hold) == ("superseded" if done else "rejected", False)
+    assert "controller" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert len(a.calls) <= seen["after"] + 1, "one call that the target refuses, at most"
+    assert all(c.owner == b.last.owner for c in world.pair.components.values())
+    assert set(world.pair.versions().values()) == {OLD, OLD_STORAGE}
+
+
+def test_an_older_copy_of_the_state_folder_never_takes_a_healthy_pair_back(world):
+    """At every record of a run that has succeeded, its journal is put back from a copy and resumed."""
+    a = Host(world)
+    assert a.run().kind == "succeeded"
+    records = a.journal.read(a.job.pair)
+    for count in range(1, len(records)):
+        kept = deepcopy({step: vars_of(c) for step, c in world.pair.components.items()})
+        copy = Host(world)
+        fence = copy.journal.claim(a.job.pair, "copy")
+        for record in records[:count]:
+            copy.journal.append(a.job.pair, fence, record)
+        outcome = copy.resume()
+        assert outcome.kind in {"rejected", "superseded", "succeeded", "waiting"}, (count, outcome)
+        assert not {"reimage", "revert", "clear"} & {way.verb for way in outcome.way_out}
+        assert {r.verb for r in copy.calls} <= {"commit", "cleanup"}
+        assert world.pair.versions() == {"storage": NEW_STORAGE, "active": NEW, "standby": NEW}
+        for step, values in kept.items():
+            for name, value in values.items():
+                setattr(world.pair.components[step], name, value)
+
+
+def vars_of(component):
+    return {name: getattr(component, name) for name in component.__slots__}
+
+
+@pytest.mark.parametrize("fence", [MAX_INTEGER, MAX_INTEGER - 1, 10**30, -1, "seven", LEAP + 10])
+def test_a_fence_that_no_claim_can_have_left_never_reaches_the_target(tmp_path, world, fence):
+    journal = SqliteJournal(tmp_path / "state")
+    try:
+        a = Host(world, journal=journal)
+        assert a.run().kind == "succeeded"
+        was = marks(world)
+        a.calls.clear()
+        journal._db.execute("UPDATE locks SET fence = ?", (fence if isinstance(fence, str) else min(fence, 2**62),))
+        a.job = another_bundle(world.job, old=(NEW, NEW_STORAGE))
+        with pytest.raises(JournalDamagedError, match="records and appliance know 1"):
+            a.run()
+        assert a.calls == []
+        assert marks(world) == was
+    finally:
+        journal.close()
+
+
+def test_an_appliance_without_a_higher_fence_is_told_in_one_sentence(world):
+    world.pair.components["active"].fence = MAX_INTEGER
+    with pytest.raises(FenceError, match=f"reports the fence {MAX_INTEGER}, which leaves none"):
+        Host(world).run()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fence", MAX_INTEGER + 1), ("fence", -1), ("counter", 2**64), ("free", {"storage": -5})]
+)
+def test_a_number_that_is_out_of_range_is_no_answer(world, name, value):
+    verb = "probe" if name == "fence" else "describe"
+
+    def wrong(hooks, request):
+        return msgspec.structs.replace(getattr(hooks, verb)(request), **{name: value})
+
+    outcome = Host(world, hooks=Overridden(world.pair, **{verb: wrong})).run()
+    assert outcome.kind == "rejected"
+    assert "out of range" in outcome.why
+
+
+# --- holds -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stale_state_with_a_hold_writes_no_hold_back(world):
+    was = marks(world)
+    b = Host(world, job=replace(world.job, hold="fan broken"))
+    outcome = b.run()
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert "state-changed: the state says that the pair is on hold (fan broken), the appliance does not" in outcome.why
+    assert marks(world) == was
+
+
+def test_a_hold_that_the_target_remembers_stays(world):
+    world.pair.components["storage"].hold = "disk 3 is broken"
+    outcome = Host(world).run()
+    assert (outcome.kind, outcome.hold) == ("rejected", True)
+    assert "the appliance itself says that the pair is on hold: disk 3 is broken" in outcome.why
+    assert [c.hold for c in world.pair.components.values()] == ["disk 3 is broken", "", ""]
+
+
+def test_a_hold_is_not_cleared_under_the_run_of_another(world):
+    a = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("verify", "storage", "F"),)))
+    assert a.run().hold
+    world.clock.sleep(7200)
+    for component in world.pair.components.values():
+        component.hold = ""  # cleared from the other host
+    b = Host(world, job=another_bundle(world.job))
+    assert b.run(window=PREPARED).kind == "waiting"
+    refused = a.clear()
+    assert isinstance(refused, Refused)
+    assert refused.why == f"Run {b.last.run} of another controller is under way."
+    assert b.resume(window=Window()).kind == "succeeded"
+    assert isinstance(a.clear(), Refused | Cleared)
+
+
+# --- the same over real folders ------------------------------------------------------------------------------------
+
+
+def slot_host(w, **job):
+    return Host(w, job=replace(w.job, **job), hooks=w.slots)
+
+
+@pytest.fixture
+def slots(tmp_path):
+    w = SlotWorld(tmp_path)
+    yield w
+    w.close()
+
+
+def test_slots_remember_whose_run_is_under_way(slots):
+    assert slots.run(window=PREPARED).kind == "waiting"
+    staged = {step: (slots.record(step), slots.bytes(step)) for step in slots.job.targets}
+    b = slot_host(slots, hold="written before the clear", counter_before=3)
+    b.bundle = slots.bundle
+    assert b.run().kind == "busy"
+    assert {step: (slots.record(step), slots.bytes(step)) for step in slots.job.targets} == staged
+    assert slots.versions() == ALL_OLD
+    assert slots.resume(window=Window()).kind == "succeeded"
+    assert slots.versions() == ALL_NEW
+    assert {slots.record(step).run for step in slots.job.targets} == {""}
+
+
+def test_a_controller_killed_in_an_apply_is_not_disturbed_from_another_host(slots):
+    hooks = FaultyHooks(slots.slots, slots.clock, (fault("apply", "active", "C"),))
+    slots.hooks = hooks
+    with pytest.raises(ControllerKilled):
+        slots.run()
+    b = slot_host(slots)
+    b.bundle = slots.bundle
+    assert b.run().kind == "busy"
+    assert slots.resume().kind == "succeeded"
