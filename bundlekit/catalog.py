@@ -78,6 +78,8 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
     another is. ConfigError, and nothing added, if the head of one cannot be read. Whether the bundles are
     authentic is judged when the catalog is used, with the trust of that day.
     """
+    if catalog == Path():  # which an empty path becomes
+        raise ConfigError("The path of the catalog is empty.", next_step="Name the folder.")
     if catalog.exists() and not catalog.is_dir():
         raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is named before the bundles")
     index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)

@@ -7,7 +7,8 @@ that judges signatures in a bundle, revocation lists included, so that both give
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from msgspec.structs import replace
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Pinned, TrustStore
     from bundlekit.trust.verify import Claim
 
-SIGNATURE: x509.KeyUsage = x509.KeyUsage(
+MAX_ROUTES: Final = 64
+"""Lines of listed CAs that are looked at under one anchor."""
+
+SIGNATURE: Final = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,
     key_encipherment=False,
@@ -62,21 +66,16 @@ def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer | N
 
 
 def _routes(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
-    """The lines of CAs, lowest first, that end in the anchor."""
+    """The lines of CAs, lowest first, that end in the anchor; the order of the files decides nothing."""
     listed = (store.policy.listed if store.policy else None) or ()
-    found = []
-    for lowest in listed:
-        line = [lowest]
-        while len(line) <= MAX_INTERMEDIATES:
-            if line[-1].issuer_der == anchor.subject_der and issued(line[-1], anchor):
-                found.append((*line, anchor))
-                break
-            above = (one for one in listed if one.subject_der == line[-1].issuer_der and one not in line)
-            following = next((one for one in above if issued(line[-1], one)), None)
-            if following is None:
-                break
-            line.append(following)
-    return found or [(anchor,)]
+
+    def below(line: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
+        for one in listed if len(line) <= MAX_INTERMEDIATES else ():
+            if one not in line and one.issuer_der == line[0].subject_der and issued(one, line[0]):
+                yield (one, *line)
+                yield from below((one, *line))
+
+    return list(islice(below((anchor,)), MAX_ROUTES)) or [(anchor,)]
 
 
 def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, signer: Signer | None) -> Iterator[str]:

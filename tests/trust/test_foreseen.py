@@ -76,6 +76,19 @@ def test_revocation_lists_are_held_against_the_trust_as_against_a_bundle(tmp_pat
     assert bool(words) == bool(found.signers[0].sources[0].unusable)
 
 
+@pytest.mark.parametrize("expired_first", [True, False])
+def test_an_expired_intermediate_beside_its_renewal_bars_nothing(tmp_path, expired_first):
+    world.write(tmp_path)
+    pair = [intermediate(end=NOW - DAY), MIDDLE]
+    data = b"".join(pki.pem(one) for one in (pair if expired_first else reversed(pair)))
+    (tmp_path / "both.pem").write_bytes(data)
+    more = 'intermediates = "listed"\nintermediate-files = ["both.pem"]\n'
+    assert overview(trust(tmp_path, more, "", ANNA), NOW).can_be_met
+    (tmp_path / "both.pem").write_bytes(pki.pem(pair[0]))
+    found = overview(trust(tmp_path, more, "", ANNA), NOW)
+    assert found.signers[0].sources[0].unusable == ("expired on 2026-11-23 00:00:00 UTC",)
+
+
 def test_lists_that_are_not_required_are_noted(tmp_path):
     found = overview(listed(tmp_path, [make(**STALE), low(), make(issuer="Other")], required=False), NOW)
     assert found.can_be_met

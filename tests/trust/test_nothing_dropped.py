@@ -1,8 +1,11 @@
 """Everything in a trust file and in the files that it names is used, or the file is refused."""
 
+import contextlib
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundlekit.errors import ConfigError, TrustError
 from bundlekit.trust import load_trust
@@ -207,6 +210,26 @@ def test_every_list_of_the_schema_is_among_them():
     found = list(lists(schema("trust")))
     assert len(found) >= 10
     assert all(one.get("minItems") == 1 for one in found)
+
+
+PIECES = [ROOT, KEY, LEAF, b"-----BEGIN ", b"-----END CERTIFICATE-----", b"sha256:", b"\n", b"#", b"MII", b"\x30\x82"]
+
+
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=40)), max_size=6))
+def test_any_bytes_are_trust_or_one_sentence(tmp_path_factory, pieces):
+    folder = tmp_path_factory.mktemp("any")
+    data = b"".join(pieces)
+    (folder / "a.pem").write_bytes(data)
+    (folder / "carl.pub.pem").write_bytes(KEY)
+    for more, signers in (
+        ('deny = ["a.pem"]\n', f'{ONE}key = "carl.pub.pem"\n'),
+        ('crls = { files = ["a.pem"] }\n', f'{ONE}key = "carl.pub.pem"\n'),
+        ("", f'{ONE}key = "a.pem"\n'),
+        ("", f'{ONE}anchor = "a.pem"\n'),
+        ('intermediates = "listed"\nintermediate-files = ["a.pem"]\n', f'{ONE}key = "carl.pub.pem"\n'),
+    ):
+        with contextlib.suppress(ConfigError, TrustError):
+            trust(folder, more, signers=signers)
 
 
 def test_what_is_named_in_the_file_is_asked_of_every_signer(desk):
