@@ -93,6 +93,28 @@ class Time(click.ParamType[dt.datetime]):
             self.fail(f"{value!r} is beyond the calendar in UTC", param, ctx)
 
 
+class Deadline(Time):
+    """A date (its last second, in the time zone of this machine) or an RFC 3339 time with its offset."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """The aware time that ``value`` spells."""
+        time = super().convert(value, param, ctx)
+        if not isinstance(value, str) or len(value) > len("2026-11-23"):
+            return time
+        try:
+            return dt.datetime.combine(time.date(), dt.time(23, 59, 59)).astimezone()
+        except (OverflowError, OSError, ValueError):
+            self.fail(f"{value!r} is beyond the calendar of this machine", param, ctx)
+
+
+def local_time(wall: float) -> str:
+    """Seconds since 1970 as a person here reads them: weekday, date, time and offset of this machine's time zone."""
+    try:
+        return dt.datetime.fromtimestamp(wall, dt.UTC).astimezone().strftime("%a %Y-%m-%d %H:%M:%S %z")
+    except (OverflowError, OSError, ValueError):
+        return f"{wall:.0f} seconds after 1970"
+
+
 class AcceptedRisk(click.ParamType[Acceptance]):
     """The id of a risk, perhaps ``@`` and the digest of its entry: ``OldDiskFirmware@sha256:…``."""
 

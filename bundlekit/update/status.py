@@ -12,13 +12,14 @@ from bundlekit.update.history import History
 from bundlekit.update.lock import at_work
 from bundlekit.update.names import Names
 from bundlekit.update.plan import Plan
-from bundlekit.update.records import Cleared, Instant, Outcome, Record, Started
+from bundlekit.update.records import Cleared, Instant, Outcome, Record, Started, Window
 
 
 class Status(Frozen, frozen=True, kw_only=True):
     """A pair's latest run. ``controller`` is who works on it now; empty: nobody. ``hold``: it is on hold.
 
-    ``names`` are the files of the run, as its controllers were given them.
+    ``names`` are the files of the run, as its controllers were given them; ``window`` is until where it may go, and
+    until when it may start to switch.
     """
 
     pair: str
@@ -30,6 +31,7 @@ class Status(Frozen, frozen=True, kw_only=True):
     cleared: Cleared | None
     plan: Plan
     names: Names
+    window: Window
 
 
 def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) -> Status:
@@ -46,4 +48,5 @@ def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) 
         cleared=history.cleared,
         plan=history.job.plan,
         names=history.names,
+        window=history.window,
     )

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -478,11 +479,43 @@ def test_a_resume_before_everything_is_staged_does_not_begin_to_switch(room):
     assert room.resume().code == 0
 
 
-def test_too_late_is_a_no(room):
-    result = room.run("--not-after", "2020-01-01")
-    assert result.code == 10
-    assert "the time by which it had to begin has passed" in result.out
+@pytest.mark.parametrize("verb", ["run", "run-prepared", "resume"])
+@pytest.mark.parametrize("when", ["2020-01-01", "2027-01-14", "2027-01-15T07:59:59Z"])
+def test_a_window_that_has_passed_is_refused_before_anything_is_staged(room, verb, when):
+    """The clock of the room stands at 2027-01-15 08:00 UTC."""
+    if verb == "resume":
+        assert room.run("--until", "prepared").code == 75
+        result = room.resume("--not-after", when)
+    else:
+        result = room.run("--not-after", when, *(["--until", "prepared"] if verb == "run-prepared" else []))
+    assert result.code == 2
+    assert "'--not-after'" in result.err
+    assert "has already passed" in result.err
     assert room.versions == OLD
+    assert verb == "resume" or not any(component.staged for component in room.pair.components.values())
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "shown"),
+    [
+        ("UTC", 1800057599, "Fri 2027-01-15 23:59:59 +0000"),
+        ("Asia/Kathmandu", 1800036899, "Fri 2027-01-15 23:59:59 +0545"),
+        ("America/New_York", 1800075599, "Fri 2027-01-15 23:59:59 -0500"),
+    ],
+)
+def test_a_date_means_the_end_of_that_day_where_the_operator_is(room, zone, instant, shown):
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("TZ", zone)
+        time.tzset()
+        result = room.run("--not-after", "2027-01-15", "--until", "prepared")
+        status = room.update("status").out
+        found = json.loads(room.update("status", "--json").out)
+    time.tzset()
+    assert result.code == 75
+    assert f"the switch can start until {shown}" in result.err
+    assert f"  the switch can start until {shown}" in status.splitlines()
+    assert found["window"] == {"until": "prepared", "not-after": float(instant)}
+    assert room.resume().code == 0
 
 
 def test_a_resume_keeps_the_time_by_which_it_has_to_begin(room):

@@ -109,10 +109,32 @@ def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _still_ahead(context: click.Context, option: click.Parameter, time: dt.datetime | None) -> dt.datetime | None:
+    """A window that is over is a mistake of the one who types it, also where everything would only be staged."""
+    if time is not None and time.timestamp() < clock().now().wall:
+        spelled = common.local_time(time.timestamp())
+        raise click.BadParameter(f"{spelled} has already passed", ctx=context, param=option)
+    return time
+
+
+def told(window: Window) -> Iterator[str]:
+    """When a run with ``window`` may start to switch, as lines; none where it may at any time."""
+    if window.not_after is not None:
+        yield f"the switch can start until {common.local_time(window.not_after)}"
+    if window.until == "prepared":
+        yield "the run stops when everything is staged; `bundlekit update resume` with --pair starts the switch"
+
+
 def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options about when to stop: ``--until`` and ``--not-after``."""
     for option in (
-        click.option("--not-after", type=common.Time(), metavar="TIME", help="Do not begin to switch later than this."),
+        click.option(
+            "--not-after",
+            type=common.Deadline(),
+            metavar="TIME",
+            callback=_still_ahead,
+            help="Latest time to start switching to the new version. A date means the end of that day, here.",
+        ),
         click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
     ):
         function = option(function)

@@ -18,7 +18,7 @@ EXAMPLES = f"""\b
 Examples:
   bundlekit update run update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
   bundlekit update run update.bin ... --until prepared          on Friday
-  bundlekit update run update.bin ... --not-after 2026-11-29    on Saturday: the run goes on
+  bundlekit update run update.bin ... --not-after 2026-11-29    on Saturday: the run goes on; until the end of Sunday
 {shared.CODES}"""
 
 
@@ -59,6 +59,8 @@ def command(
     window = shared.window(until, not_after)
     beyond = common.allowed(allowed, trust)
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    if not as_lines:
+        shared.show(shared.told(window), err=True)
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
         return shared.conclude(
             lambda: controller.run(

@@ -61,6 +61,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"{found.pair}: the operator has asked to cancel"
     if found.outcome is None:
         yield from lines(found.activity)
+        yield from (f"  {line}" for line in shared.told(found.window))
         if not found.controller:
             trust = found.names.quoted()["trust"]
             yield f"  nobody works on it: bundlekit update resume --pair {found.pair} {trust}"
