@@ -1,6 +1,6 @@
-"""Public keys under which anybody can sign, or nobody: they load like others and have to be told apart here.
+"""Public keys for which signatures can be made without a private key, or not at all.
 
-``cryptography`` and OpenSSL take them. A bundle "signed" by such a key was signed by no one.
+``cryptography`` and OpenSSL load them like others, so they are refused here. Such a signature proves nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def edwards_point(encoded: bytes) -> str:
     x = _root(square)
     if x is None or (x == 0 and encoded[31] >> 7):
         return "it is no point of the curve"
-    return "its point has a small order, so anybody can make signatures for it" if _order_divides_8(x, y) else ""
+    return "its point has a small order, so signatures for it need no private key" if _order_divides_8(x, y) else ""
 
 
 def _root(square: int) -> int | None:
@@ -63,4 +63,4 @@ def modulus(number: int) -> bool:
 
 def lattice_key(encoded: bytes) -> str:
     """Why an ML-DSA key cannot be trusted. With t1 = 0 it has no secret: any short vector signs."""
-    return "" if any(encoded[RHO:]) else "its vector t1 is zero, so anybody can make signatures for it"
+    return "" if any(encoded[RHO:]) else "its vector t1 is zero, so signatures for it need no private key"

@@ -84,7 +84,7 @@ def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, 
     chain = (imagined, *line)
     for one in line:
         if any(isinstance(extension.value, x509.NameConstraints) for extension in one.parsed.extensions):
-            yield f"{one.name} has constraints on names, which a CA of signers may not have"
+            yield f"{one.name} has name constraints, which a CA of signers must not have"
     refusals = [*reasons(chain, at, purpose)]
     if store.policy and store.policy.by_release_date:  # it may have been valid on the day that a bundle claims
         refusals = [one for one in refusals if one.rule != "signer-expired"]

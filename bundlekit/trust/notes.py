@@ -76,7 +76,7 @@ def _without_demand(policy: Policy) -> Iterator[str]:
     asked = {name for demand in policy.demands for name in demand.of}
     for signer in policy.signers:
         if signer.name not in asked:
-            yield f"the signer {signer.name} is in no demand: what this signer signs is never enough by itself"
+            yield f"the signer {signer.name} is in no demand: this signature alone never meets one"
 
 
 def _lists(store: TrustStore, policy: Policy, at: datetime) -> Iterator[str]:
@@ -86,6 +86,6 @@ def _lists(store: TrustStore, policy: Policy, at: datetime) -> Iterator[str]:
         issuers = [ca for ca in known if ca.parsed.subject == one.parsed.issuer]
         faults = [crl.unusable(one, ca, at, policy.crls.max_age) for ca in issuers]
         if not issuers:
-            yield f"the revocation list {one.name} is of no CA in this trust file, only of one that a bundle may bring"
+            yield f"the revocation list {one.name} is of a CA that is not in this trust file"
         elif all(faults):
-            yield f"the revocation list {one.name} shows of no certificate that it is good: {faults[0]}"
+            yield f"the revocation list {one.name} cannot show that a certificate is not revoked: {faults[0]}"

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
-LIKE_ID: Final = re.compile(r"sha-?[0-9]+ *[:=]|[0-9a-f:]{40,}$", re.IGNORECASE)
+LIKE_ID: Final = re.compile(
+    r"sha-?[0-9]+\s*[:=]|(?:^|[^0-9a-f])(?:[0-9a-f]{40,}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$", re.IGNORECASE
+)
 """What was meant as an id, and is not one."""
 
 EXAMPLE: Final = """\
@@ -277,7 +279,7 @@ class _Reader:
         """The ids that one entry of ``deny`` stands for: of a certificate, those of it and of its key."""
         if ID.fullmatch(entry):
             return {entry.removeprefix("sha256:")}
-        if LIKE_ID.match(entry):
+        if LIKE_ID.search(entry):
             raise ConfigError(f"{self._where}: deny: {entry!r} is not sha256: and 64 lower-case hex digits")
         path, data = self.open(entry)
         found = store.ids(path, data) if store.BEGIN in data else set()
@@ -286,7 +288,7 @@ class _Reader:
             id_ = line.partition("#")[0].strip()
             if ID.fullmatch(id_):
                 found.add(id_.removeprefix("sha256:"))
-            elif id_ and (store.BEGIN not in data or LIKE_ID.match(id_)):
+            elif id_ and (store.BEGIN not in data or LIKE_ID.search(id_)):
                 where = "" if store.BEGIN in data else f"line {number} "
                 raise ConfigError(f"{path}: {where}is not sha256: and 64 hex digits: {id_!r}")
         return found
@@ -306,7 +308,7 @@ def _age(text: str | None, where: str) -> int | None:
         return None
     age = config.parse_duration(text, where=where)
     if age == 0:
-        raise ConfigError(f"{where}: {text!r} is no time at all, and nothing would be young enough")
+        raise ConfigError(f"{where}: {text!r} is zero, so nothing would be recent enough")
     return age
 
 

@@ -37,4 +37,4 @@ def _floors(file: TrustFile, where: str) -> None:
             raise ConfigError(f"{where}: the floor of {product!r} has neither a version nor a counter")
         if all(named) and product not in products:
             hint = nearest(product, products)
-            raise ConfigError(f"{where}: there is a floor for {product!r}, which no signer may sign for{hint}")
+            raise ConfigError(f"{where}: a floor for {product!r}, which no signer is allowed to sign for{hint}")

@@ -190,7 +190,7 @@ def folder_files(folder: Path) -> list[Path]:
         restricting = [one.name for one in inside if one.suffix.lower() in DEMANDING]
         if restricting:
             raise TrustError(
-                f"The folder {folder} holds {restricting[0]}, and what it demands would be ignored there.",
+                f"The folder {folder} contains {restricting[0]}, whose demands would be ignored.",
                 next_step=f"Give the trust.toml itself: --trust {folder / 'trust.toml'}.",
             )
         found = [one for one in inside if one.suffix.lower() in SUFFIXES]

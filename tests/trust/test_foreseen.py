@@ -93,8 +93,8 @@ def test_lists_that_are_not_required_are_noted(tmp_path):
     found = overview(listed(tmp_path, [make(**STALE), low(), make(issuer="Other")], required=False), NOW)
     assert found.can_be_met
     stale, other = found.notes
-    assert stale.startswith("the revocation list 0.crl shows of no certificate that it is good: it is stale: the next")
-    assert other == "the revocation list 2.crl is of no CA in this trust file, only of one that a bundle may bring"
+    assert stale.startswith("the revocation list 0.crl cannot show that a certificate is not revoked: it is stale: the")
+    assert other == "the revocation list 2.crl is of a CA that is not in this trust file"
     store = listed(tmp_path, [make(99), low()], required=False)
     assert not overview(store, NOW).can_be_met
 
@@ -122,7 +122,7 @@ ANCHORS = {
     "of a weak key": ({"kind": "rsa-1024"}, "RSA keys have 2048 to 8192 bits"),
     "for names alone": (
         {"extra": [(x509.NameConstraints([x509.DNSName("example.org")], None), True)]},
-        "has constraints on names",
+        "has name constraints",
     ),
     "expired": ({"end": NOW - timedelta(days=1)}, "expired on 2026-11-23"),
     "good": ({}, ""),

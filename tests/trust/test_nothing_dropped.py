@@ -141,6 +141,8 @@ def test_blocks_and_ids_of_a_deny_file_count_together(tmp_path, data):
         f"sha512:{CARL_ID * 2}",
         CARL_ID,
         ":".join(CARL_ID[place : place + 2] for place in range(0, 64, 2)),
+        f"\ufeffsha256:{CARL_ID}",
+        f"key sha256:{CARL_ID}",
     ],
 )
 def test_what_was_meant_as_an_id_is_one(tmp_path, line):
@@ -151,6 +153,13 @@ def test_what_was_meant_as_an_id_is_one(tmp_path, line):
             trust(tmp_path, 'deny = ["deny.txt"]')
     with pytest.raises(ConfigError, match="is not sha256: and 64 lower-case hex digits"):
         trust(tmp_path, f'deny = ["{line}"]')
+
+
+def test_words_of_openssl_in_a_deny_file_are_words(tmp_path):
+    world.write(tmp_path)
+    words = b"Certificate:\n    00:b4:31:98:0a:c4:bc:62:c1:88:aa:dc:b0:c8:bb:\n    sha256WithRSAEncryption\n"
+    (tmp_path / "deny.txt").write_bytes(words + KEY2)
+    assert len(trust(tmp_path, 'deny = ["deny.txt"]').policy.denied) == 1
 
 
 def test_a_denied_certificate_denies_its_key(desk):

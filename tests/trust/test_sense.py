@@ -32,9 +32,9 @@ SENSELESS = {
         "",
         "the floor of 4096 bits for RSA is above the ceiling of 3072",
     ),
-    "max-age of nothing": ('max-age = "0 days"', CARL, "", "'0 days' is no time at all"),
+    "max-age of nothing": ('max-age = "0 days"', CARL, "", "'0 days' is zero, so nothing"),
     "max-age below nothing": ('max-age = "-3 days"', CARL, "", "'-3 days' is not a number"),
-    "age of lists of nothing": ('crls = { files = ["0.crl"], max-age = "0 h" }', CARL, "", "'0 h' is no time at all"),
+    "age of lists of nothing": ('crls = { files = ["0.crl"], max-age = "0 h" }', CARL, "", "'0 h' is zero, so nothing"),
     "an unknown purpose": ('purpose = "server-auth"', CARL, "", "'server-auth' is not one of"),
     "a purpose without a certificate": ("", CARL + 'purpose = "code-signing"\n', "", "has a purpose but no anchor"),
     "an unknown format": ("", CARL + 'formats = ["update"]\n', "", "'update' is not one of update.bin, advisories"),
@@ -44,7 +44,7 @@ SENSELESS = {
         "[floors.imagr]\ncounter = 1\n",
         CARL + 'products = ["imager"]\n',
         "",
-        "a floor for 'imagr', which no signer may sign for; did you mean 'imager'?",
+        "a floor for 'imagr', which no signer is allowed to sign for; did you mean 'imager'?",
     ),
     "a last day of another file": (
         "",
@@ -124,7 +124,7 @@ def test_several_subjects_are_those_of_one_person(desk):
     assert rules(check(store, bundle(by(common="Zoe")))) == ["signer-unknown", "too-few-signers"]
 
 
-# --- keys under which anybody can sign ---
+# --- keys without a secret ---
 
 SMALL = [
     "0000000000000000000000000000000000000000000000000000000000000000",
@@ -173,7 +173,7 @@ def test_points_that_are_none_are_no_keys():
 
 @pytest.mark.parametrize(("kind", "size"), [(mldsa.MLDSA65PublicKey, 1952), (mldsa.MLDSA87PublicKey, 2592)])
 def test_an_ml_dsa_key_without_a_secret(kind, size):
-    assert "anybody can make" in describe(kind.from_public_bytes(b"\7" * 32 + bytes(size - 32))).weakness
+    assert "need no private key" in describe(kind.from_public_bytes(b"\7" * 32 + bytes(size - 32))).weakness
     assert not describe(kind.from_public_bytes(b"\7" * 32 + b"\1" + bytes(size - 33))).weakness
 
 
