@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from bundlekit.errors import TrustError
 from bundlekit.files import LIMITS, read_bounded
@@ -307,8 +309,10 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
         )
     if label == "PUBLIC KEY":
         try:
-            return describe(load_der_public_key(block_bytes(file, block)))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            with warnings.catch_warnings():  # of kinds of keys that never sign bundles
+                warnings.simplefilter("error", CryptographyDeprecationWarning)
+                return describe(load_der_public_key(block_bytes(file, block)))
+        except (ValueError, TypeError, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
             msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
             raise TrustError(msg) from error
     if label != "CERTIFICATE":

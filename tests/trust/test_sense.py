@@ -1,10 +1,11 @@
 """What cannot match or mean anything is refused when a trust file is read."""
 
 import re
+import warnings
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dh, ec, ed25519, mldsa, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundlekit.errors import ConfigError, TrustError
@@ -194,6 +195,32 @@ def test_rsa_keys_that_are_none(tmp_path, e, n):
     except ValueError:  # the library itself refuses it
         return
     (tmp_path / "a.pem").write_bytes(pki.pem(public))
+    with pytest.raises(TrustError, match=r"can never count|cannot be used"):
+        load_trust(tmp_path / "a.pem")
+
+
+OTHER = {
+    "DH": lambda: dh.DHParameterNumbers(int(FFDHE, 16), 2).parameters().generate_private_key(),
+    "X25519": x25519.X25519PrivateKey.generate,
+    "secp256k1": lambda: key("secp256k1"),
+    "ML-DSA-44": lambda: key("ml-dsa-44"),
+    "RSA-1024": lambda: key("rsa-1024"),
+}
+FFDHE = """
+FFFFFFFFFFFFFFFFADF85458A2BB4A9AAFDC5620273D3CF1D8B9C583CE2D3695A9E13641146433FBCC939DCE249B3EF97D2FE363630C75D8
+F681B202AEC4617AD3DF1ED5D5FD65612433F51F5F066ED0856365553DED1AF3B557135E7F57C935984F0C70E0E68B77E2A689DAF3EFE872
+1DF158A136ADE73530ACCA4F483A797ABC0AB182B324FB61D108A94BB2C8E3FBB96ADAB760D7F4681D4F42A3DE394DF4AE56EDE76372BB19
+0B07A7C8EE0A6D709E02FCE1CDF7E2ECC03404CD28342F619172FE9CE98583FF8E4F1232EEF28183C3FE3B1B4C6FAD733BB5FCBC2EC22005
+C58EF1837D1683B2C6F34A26C1B2EFFA886B423861285C97FFFFFFFFFFFFFFFF
+""".replace("\n", "")  # RFC 7919 appendix A.1
+
+
+@pytest.mark.parametrize("make", OTHER.values(), ids=OTHER)
+def test_keys_that_never_sign_bundles_are_not_pinned(tmp_path, make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pki.pem(make().public_key())
+    (tmp_path / "a.pem").write_bytes(data)
     with pytest.raises(TrustError, match=r"can never count|cannot be used"):
         load_trust(tmp_path / "a.pem")
 
