@@ -37,17 +37,18 @@ def load_advisory(
     is ``advisory-malformed``, ``-unauthentic``, ``-stale``, ``-not-yet-issued`` or ``-expired``; ConfigError if
     the file cannot be read.
     """
+    return take_in(
+        path, config.read_file(path, limit=LIMITS["advisories"]), trust=trust, at=at, serial_at_least=serial_at_least
+    )
+
+
+def take_in(
+    path: Path, data: bytes, *, trust: TrustStore | None, at: dt.datetime | None = None, serial_at_least: int = 0
+) -> Advice:
+    """As `load_advisory`, of bytes that were read already; ``path`` is what messages call them."""
     at = at or dt.datetime.now(dt.UTC)
     today = at.astimezone(dt.UTC).date().isoformat()
-    try:
-        found = layout.read(config.read_file(path, limit=LIMITS["advisories"]))
-    except LayoutError as error:
-        where = f" at bytes {error.problem.where}" if error.problem.where else ""
-        raise AdvisoryError(
-            f"{path}: is no advisories file: {error.problem.message}{where}.",
-            rule=error.problem.rule,
-            next_step="Get it again, in binary mode.",
-        ) from error
+    found = load_signed(path, data)
     advisory = found.advisory
     signed = Signed(format="advisories", product=advisory.product)
     signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at, signed=signed)
@@ -89,3 +90,16 @@ def load_advisory(
         signers=tuple(signature.signer for signature in signatures),
     )
     return Advice(advisory=advisory, use=use)
+
+
+def load_signed(path: Path, data: bytes) -> layout.SignedAdvisory:
+    """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
+    try:
+        return layout.read(data)
+    except LayoutError as error:
+        where = f" at bytes {error.problem.where}" if error.problem.where else ""
+        raise AdvisoryError(
+            f"{path}: is no advisories file: {error.problem.message}{where}.",
+            rule=error.problem.rule,
+            next_step="Get it again, in binary mode.",
+        ) from error

@@ -7,19 +7,23 @@ from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit import pipeline
+from bundlekit.advisories import load_signed, take_in
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
 from bundlekit.files import whole_file
 from bundlekit.integrity import verified_chunks
+from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
 from bundlekit.mistakes import nearest
-from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim, Span
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
+    from typing import BinaryIO
 
+    from bundlekit.layout.advisory import SignedAdvisory
     from bundlekit.model.bundle import Bundle
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -29,7 +33,7 @@ T = TypeVar("T")
 
 
 def extract(
-    file: Path, label: str, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+    file: Path, label: str, output: Path | BinaryIO, *, trust: TrustStore | None = None, at: dt.datetime | None = None
 ) -> int:
     """Write the component or document ``label`` to ``output`` and return its size in bytes.
 
@@ -53,9 +57,13 @@ def extract(
         return chunks.span.size
 
 
-def extract_head(file: Path, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None) -> int:
+def extract_head(
+    file: Path, output: Path | BinaryIO, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+) -> int:
     """Write the bytes that the signatures sign; returns their number. ``trust`` is as for :func:`extract`."""
     with FileSource(file) as opened:
+        if advisories := _advisories(opened, file, trust, at):
+            return _write(advisories.signed, output)
         source = reader.read_once(opened)  # what is judged is what is handed on
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
@@ -63,21 +71,38 @@ def extract_head(file: Path, output: Path, *, trust: TrustStore | None = None, a
 
 
 def extract_signature(
-    file: Path, number: int, output: Path, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+    file: Path, number: int, output: Path | BinaryIO, *, trust: TrustStore | None = None, at: dt.datetime | None = None
 ) -> int:
     """Write signature ``number``, counted from 0, one DER SignedData; returns its size in bytes.
 
     ``trust`` is as for :func:`extract`.
     """
     with FileSource(file) as opened:
+        if advisories := _advisories(opened, file, trust, at):
+            _demand_number(file, number, len(advisories.signatures))
+            return _write(advisories.signatures[number], output)
         source = reader.read_once(opened)  # what is judged is what is handed on
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         _readable(bundle.signatures, bundle, file)
         spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-        if number >= len(spans):
-            raise ConfigError(f"{file}: has {len(spans)} signatures, there is no signature {number}")
+        _demand_number(file, number, len(spans))
         return _write(read_span(source, spans[number]), output)
+
+
+def _advisories(source: Source, file: Path, trust: TrustStore | None, at: dt.datetime | None) -> SignedAdvisory | None:
+    """The advisories in ``source``, where that is such a file: they are signed, and taken apart, as bundles are."""
+    if not read_span(source, Span(start=0, stop=min(source.size, len(layout.MAGIC)))).startswith(layout.MAGIC):
+        return None
+    data = read_span(source, Span(start=0, stop=min(source.size, layout.MAX_FILE + 1)))
+    if trust is not None:
+        take_in(file, data, trust=trust, at=at)
+    return load_signed(file, data)
+
+
+def _demand_number(file: Path, number: int, there: int) -> None:
+    if number >= there:
+        raise ConfigError(f"{file}: has {there} signatures, there is no signature {number}")
 
 
 def _require_accepted(source: Source, trust: TrustStore | None, at: dt.datetime | None) -> None:
@@ -113,7 +138,7 @@ def _claims(bundle: Bundle, file: Path, label: str) -> tuple[ChunkClaim, DigestC
     return chunks[label], index, plain
 
 
-def _write(data: bytes, output: Path) -> int:
+def _write(data: bytes, output: Path | BinaryIO) -> int:
     with whole_file(output) as target:
         target.write(data)
     return len(data)

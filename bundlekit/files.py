@@ -107,12 +107,17 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path | BinaryIO) -> Iterator[BinaryIO]:
     """A file that appears as ``path``, durably, when the block ends well, and not at all otherwise.
 
     An existing file is replaced only then; through a link, the file that it leads to. A pipe or a terminal gets
-    the bytes at the end. Raises BundlekitError if the system refuses, or if it is a folder or a block device.
+    the bytes at the end, and so does a stream that is given instead of a path, as standard output is. Raises
+    BundlekitError if the system refuses, or if it is a folder or a block device.
     """
+    if not isinstance(path, os.PathLike):
+        with _handed_to(path) as file:
+            yield file
+        return
     target = Path(os.path.realpath(path))
     try:
         status = os.stat(path)
@@ -190,6 +195,18 @@ def _written_to(path: Path) -> Iterator[BinaryIO]:
                 copyfileobj(file, stream)
     except OSError as error:
         raise BundlekitError(f"{path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _handed_to(stream: BinaryIO) -> Iterator[BinaryIO]:
+    from shutil import copyfileobj
+    from tempfile import TemporaryFile
+
+    with TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        copyfileobj(file, stream)
+        stream.flush()
 
 
 def sync_folder(folder: Path) -> None:

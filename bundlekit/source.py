@@ -115,12 +115,14 @@ def sizeless(path: Path) -> bool:
 class FileSource:
     """A regular file, opened once. Use as a context manager."""
 
+    _access = os.O_RDONLY
+
     def __init__(self, path: str | Path) -> None:
         self.name = os.fspath(path)
         # O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused two lines below.
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = self._access | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._fd = os.open(self.name, flags)
+            self._fd = os.open(self._where(), flags)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise UnreadableError(f"{self.name}: cannot be opened: {reason}") from error
@@ -133,6 +135,9 @@ class FileSource:
             os.close(self._fd)
             raise UnreadableError(f"{self.name}: {NO_SIZE}", next_step="Copy it to a disk, then use the copy.")
         self._lock = threading.Lock()
+
+    def _where(self) -> str:
+        return self.name
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Read exactly ``len(buffer)`` bytes; an early end means somebody truncated the file meanwhile."""

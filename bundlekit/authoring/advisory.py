@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import hashlib
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from bundlekit import config
+from bundlekit.advisories import load_signed
+from bundlekit.authoring.admission import admit, demand_index, demand_number, looked_at
+from bundlekit.authoring.inplace import InPlace
 from bundlekit.errors import SigningError
 from bundlekit.files import whole_file
 from bundlekit.layout import advisory as layout
 from bundlekit.matrix.toml import advisory_from_toml
+from bundlekit.model.bundle import Span
+from bundlekit.source import read as read_span
+from bundlekit.trust import out_of_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
-    from bundlekit.authoring.sign import Signer
+    from bundlekit.authoring.signers import Signer
     from bundlekit.model.advisory import Advisory
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.trust import Purpose
 
 ADVISORY_EXAMPLE: Final = """\
 # ADVISORY.toml: what was learnt after releases had shipped. It restricts, and never allows anything.
@@ -52,13 +65,117 @@ def load(path: Path) -> Advisory:
     return advisory_from_toml(config.load_toml(path), where=str(path))
 
 
-def build(advisory: Advisory, output: Path, signers: Sequence[Signer]) -> None:
-    """Write the advisories file, signed by ``signers``; SigningError if there is none."""
-    if not signers:
-        raise SigningError("Advisories that nobody signs are used by nobody.", next_step="Give --cert and --key.")
-    signed = layout.encode(advisory)
-    if len(signed) > layout.MAX_DOCUMENT:
-        raise SigningError(f"The advisories have {len(signed)} bytes, allowed are {layout.MAX_DOCUMENT}.")
-    data = layout.write(signed, [signer.sign(signed) for signer in signers])
+def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer], *, unsigned: bool = False) -> Signed:
+    """Write the advisories file, signed by ``signers``, and return it.
+
+    ``unsigned``: it may have no signature yet, because it is signed elsewhere; otherwise SigningError if there is none.
+    """
+    if not signers and not unsigned:
+        raise SigningError(
+            "Advisories without a signature are not accepted.",
+            next_step="Give --cert and --key, or --unsigned to sign the file later with `bundlekit advisory sign`.",
+        )
+    document = layout.encode(advisory)
+    if len(document) > layout.MAX_DOCUMENT:
+        raise SigningError(f"The advisories have {len(document)} bytes, allowed are {layout.MAX_DOCUMENT}.")
+    signed = Signed(advisory, document, (), dt.datetime.now(dt.UTC), "nothing was built")
+    for signer in signers:
+        signed.sign(signer)
     with whole_file(output) as file:
-        file.write(data)
+        file.write(signed.data)
+    return signed
+
+
+class Signed:
+    """Advisories and their signatures, which can be changed. ``data`` is the file as it is now."""
+
+    def __init__(
+        self, advisory: Advisory, document: bytes, blobs: Sequence[bytes], at: dt.datetime, refused: str, name: str = ""
+    ) -> None:
+        self.advisory = advisory
+        self._document = document
+        self._blobs = list(blobs)
+        self._at = at
+        self._refused = refused
+        self._name = name
+
+    @property
+    def data(self) -> bytes:
+        """The whole file."""
+        return layout.write(self._document, self._blobs)
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of what is signed."""
+        return f"sha256:{hashlib.sha256(self._document).hexdigest()}"
+
+    @property
+    def signatures(self) -> list[SignatureEvidence]:
+        """The signatures in it; whether they are trusted is not asked here."""
+        return looked_at(self._document, self._blobs, len(self._document), self._at)
+
+    def sign(self, signer: Signer, *, replace: int | None = None) -> SignatureEvidence:
+        """Sign, and add the signature or put it in the place of ``replace``; returns what was added."""
+        return self.attach(signer.sign(self._document), replace=replace, purpose=signer.purpose)
+
+    def attach(
+        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing"
+    ) -> SignatureEvidence:
+        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`. Raises SigningError."""
+        blobs = list(self._blobs)
+        if replace is None:
+            place = len(blobs)
+            blobs.append(blob)
+        else:
+            demand_index(self._name, "file", replace, blobs)
+            place = replace
+            blobs[place] = blob
+        demand_number(blobs)
+        name = shlex.quote(self._name or "FILE")
+        added = admit(
+            self._document,
+            blobs,
+            place,
+            start=len(self._document),
+            at=self._at,
+            purpose=purpose,
+            refused=self._refused,
+            what="file",
+            how=f"Sign what `bundlekit extract {name} --head -o head` writes, and nothing else.",
+            take_out=f"Take it out first: `bundlekit advisory sign {name} --remove {{}}`" if self._name else "",
+        )
+        self._blobs = blobs
+        return added
+
+    def remove(self, index: int) -> SignatureEvidence:
+        """Take signature ``index``, counted from 0, out. Returns what was removed."""
+        demand_index(self._name, "file", index, self._blobs)
+        removed = self.signatures[index]
+        del self._blobs[index]
+        return removed
+
+    def out_of_time(self, index: int) -> str:
+        """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
+        return out_of_time(self._blobs[index], self._at, "")
+
+
+def read(path: Path, data: bytes, *, at: dt.datetime) -> Signed:
+    """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
+    found = load_signed(path, data)
+    refused = f"{path}: nothing was added, and the file is as it was"
+    return Signed(found.advisory, found.signed, found.signatures, at, refused, str(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, at: dt.datetime) -> Iterator[Signed]:
+    """The advisories file at ``path``, to change its signatures; it is written when the block ends well.
+
+    It is replaced as a whole, and only if it is still the file that was read. Raises AdvisoryError if it is none.
+    """
+    with InPlace(path) as file:
+        data = read_span(file, Span(start=0, stop=min(file.size, layout.MAX_FILE + 1)))
+        signed = read(path, data, at=at)
+        yield signed
+        with whole_file(file.real) as target:
+            target.write(signed.data)
+            file.demand_content(0, data)

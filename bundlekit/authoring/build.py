@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from bundlekit.authoring.sign import signature_area
+from bundlekit.authoring.admission import admit, signature_area
 from bundlekit.errors import CancelledError, ConfigError
 from bundlekit.files import whole_file
 from bundlekit.layout import manifest as manifest_layout
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from bundlekit.authoring.sign import Signer
+    from bundlekit.authoring.signers import Signer
     from bundlekit.authoring.spec import Draft
     from bundlekit.integrity import Cancel, Progress
     from bundlekit.layout.update_bin import Placed
@@ -29,7 +30,7 @@ PIECE: Final = 256 * 1024
 
 def build(
     draft: Draft,
-    output: Path,
+    output: Path | BinaryIO,
     *,
     signers: Sequence[Signer] = (),
     capacity: int = update_bin.DEFAULT_CAPACITY,
@@ -55,8 +56,19 @@ def build(
         header = update_bin.Header(manifest_size=len(encoded), signature_capacity=capacity, file_size=laid_out.end)
         head = update_bin.encode_header(header) + encoded
         file.seek(0)
-        file.write(head + signature_area([signer.sign(head) for signer in signers], capacity))
+        file.write(head + signature_area(_signed(head, signers), capacity))
     return manifest
+
+
+def _signed(head: bytes, signers: Sequence[Signer]) -> list[bytes]:
+    """The signatures; SigningError for one that a check would refuse."""
+    blobs: list[bytes] = []
+    for signer in signers:
+        blobs.append(signer.sign(head))
+        at = dt.datetime.now(dt.UTC)
+        refused = "nothing was built"
+        admit(head, blobs, len(blobs) - 1, start=len(head), at=at, purpose=signer.purpose, refused=refused)
+    return blobs
 
 
 class _Advance:

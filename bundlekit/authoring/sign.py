@@ -3,94 +3,141 @@
 A crash in the middle must not lose the signatures that were there. So the new area is first written to a
 file beside the bundle (``update.bin.signing``), bound to the bundle id; only then the area is overwritten.
 Whoever finds that file finishes the work by writing the area again.
+
+The bundle is opened once. What was verified, what is shown, and what is written into are that one file, also where
+another file takes its name in the meantime.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bundlekit import pipeline
+from bundlekit.authoring.admission import admit, demand_index, looked_at, signature_area
+from bundlekit.authoring.inplace import InPlace, Record
+from bundlekit.authoring.signers import Signer, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
-from bundlekit.files import sync_folder
-from bundlekit.layout import reader, update_bin
-from bundlekit.model.bundle import Span
-from bundlekit.model.primitives import Frozen
-from bundlekit.source import FileSource
-from bundlekit.trust import (
-    ABOUT_THE_BLOB,
-    belongs,
-    load_private_key,
-    read_certificates,
-    signer_fault,
-    verify_signatures,
-)
-from bundlekit.trust import sign as sign_head
+from bundlekit.layout import reader
+from bundlekit.trust import out_of_time
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
 
+__all__ = ["Signer", "Signing", "attach", "load_signers", "opened", "remove", "sign", "signature_area"]
 
-class Signer(Frozen, frozen=True, kw_only=True):
-    """A private key, and its certificate with those above it up to, without, the root.
 
-    Without certificates the key has to be pinned by those who check. ``purpose`` is what they want certificates for.
+@contextlib.contextmanager
+def opened(path: Path, *, at: dt.datetime) -> Iterator[Signing]:
+    """The bundle at ``path``, verified whole and open to be signed; an interrupted signing is finished first.
+
+    The whole payload is read, because who signs is responsible for all of it. SigningError if layout or integrity
+    of the bundle is at fault.
     """
-
-    key: Any
-    certificates: tuple[Any, ...] = ()
-    pss: bool = False
-    purpose: Purpose = "code-signing"
-
-    def sign(self, head: bytes) -> bytes:
-        """One DER SignedData over ``head``."""
-        return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)
+    with InPlace(path) as file:
+        _finish_interrupted(file)
+        yield Signing(file, _verified(file, at), at)
 
 
-def load_signers(
-    keys: Sequence[Path],
-    certificates: Sequence[Path],
-    *,
-    ask: Callable[[Path], bytes],
-    pss: bool = False,
-    purpose: Purpose = "code-signing",
-) -> tuple[Signer, ...]:
-    """Load keys and certificate files and find out which belong together; ``ask`` is for passphrases.
+class Signing:
+    """A bundle that was verified and can be signed. ``bundle`` is as it was found."""
 
-    A key to which no certificate belongs signs alone. SigningError for a certificate without its key.
-    """
-    chains = [(path, read_certificates(path)) for path in certificates]
-    signers = []
-    for path in keys:
-        key = load_private_key(path, ask)
-        chain = next((chain for chain in chains if belongs(key, chain[1][0])), None)
-        if chain:
-            chains.remove(chain)
-        signers.append(Signer(key=key, certificates=chain[1] if chain else (), pss=pss, purpose=purpose))
-    if chains:
-        raise SigningError(f"{chains[0][0]}: none of the given keys belongs to this certificate")
-    return tuple(signers)
+    def __init__(self, file: InPlace, bundle: Bundle, at: dt.datetime) -> None:
+        self.bundle = bundle
+        self._file = file
+        self._at = at
+        self._head = bundle.head_bytes or b""
+        assert bundle.area is not None  # noqa: S101 - what has none was refused
+        self._place = bundle.area
+        self._blobs = list(bundle.signatures or ())
+        self._area = signature_area(self._blobs, self._place.size)
+
+    @property
+    def signatures(self) -> list[SignatureEvidence]:
+        """The signatures that are in the bundle now."""
+        return looked_at(self._head, self._blobs, self._place.start, self._at)
+
+    def sign(self, signer: Signer, *, replace: int | None = None) -> SignatureEvidence:
+        """Sign, and add the signature or put it in the place of ``replace``; returns what was added.
+
+        SigningError if the signature area is full, the key has signed, or there is no signature to replace.
+        """
+        return self.attach(signer.sign(self._head), replace=replace, purpose=signer.purpose)
+
+    def attach(
+        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing", how: str = ""
+    ) -> SignatureEvidence:
+        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`.
+
+        SigningError also if it is not a signature over the head of this bundle; ``how`` is then the next step.
+        """
+        name, blobs = self._file.name, list(self._blobs)
+        if replace is None:
+            place = len(blobs)
+            blobs.append(blob)
+        else:
+            demand_index(name, "bundle", replace, blobs)
+            place = replace
+            blobs[place] = blob
+        added = admit(
+            self._head,
+            blobs,
+            place,
+            start=self._place.start,
+            at=self._at,
+            purpose=purpose,
+            refused=f"{name}: nothing was added, and the bundle is as it was",
+            how=how,
+            take_out=f"Take it out first: `bundlekit sign {shlex.quote(name)} --remove {{}}`",
+        )
+        self._write(blobs)
+        return added
+
+    def remove(self, index: int) -> SignatureEvidence:
+        """Take signature ``index``, counted from 0, out of the bundle. Returns what was removed."""
+        demand_index(self._file.name, "bundle", index, self._blobs)
+        removed = self.signatures[index]
+        self._write([blob for number, blob in enumerate(self._blobs) if number != index])
+        return removed
+
+    def out_of_time(self, index: int) -> str:
+        """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
+        released = self.bundle.manifest.released if self.bundle.manifest else ""
+        return out_of_time(self._blobs[index], self._at, released)
+
+    def _write(self, blobs: list[bytes]) -> None:
+        area = signature_area(blobs, self._place.size)
+        # Nothing is written into what is not, up to this moment, the bundle that was verified.
+        self._file.demand_content(0, self._head + self._area)
+        record = Record(self._file)
+        try:
+            record.write(self.bundle.id or "", area)
+            self._file.overwrite(self._place.start, area)
+            record.remove()
+        except OSError as error:
+            raise SigningError(
+                f"{error.filename or self._file.name}: {error.strerror}",
+                next_step="Fix the cause, then run the same command again; it finishes or repeats the work.",
+            ) from error
+        self._blobs, self._area = blobs, area
+        self._file.demand_content(0, self._head + self._area)
 
 
 def sign(path: Path, signer: Signer, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
     """Sign the head of the bundle at ``path`` and add the signature, or put it in the place of ``replace``.
 
-    Returns what was added. SigningError if layout or integrity of the bundle is at fault, its signature area
-    is full, the key has signed, or there is no signature to replace.
+    Returns what was added. SigningError as for `opened` and `Signing.sign`.
     """
-    with _locked(path):
-        bundle = read_for_signing(path, at=at)
-        return _add(path, bundle, signer.sign(bundle.head_bytes or b""), at, replace, signer.purpose)
+    with opened(path, at=at) as signing:
+        return signing.sign(signer, replace=replace)
 
 
 def attach(
@@ -100,178 +147,51 @@ def attach(
 
     SigningError as for `sign`, and if it is not a signature over the head of this bundle.
     """
-    name = shlex.quote(str(path))
-    how = (
-        f"Sign the head, and nothing else: `bundlekit extract {name} --head -o head`, then `openssl cms -sign -binary "
-        "-cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your certificate and key."
-    )
-    with _locked(path):
-        return _add(path, read_for_signing(path, at=at), blob, at, replace, purpose, how=how)
+    with opened(path, at=at) as signing:
+        return signing.attach(blob, replace=replace, purpose=purpose, how=how_elsewhere(path))
 
 
 def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
     """Take signature ``index``, counted from 0, out of the bundle. Returns what was removed."""
-    with _locked(path):
-        bundle = read_for_signing(path, at=at)
-        blobs = list(bundle.signatures or ())
-        _demand_index(path, index, blobs)
-        removed = _judge(bundle, blobs, at)[index]
-        del blobs[index]
-        assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
-        _write_area(path, bundle, signature_area(blobs, bundle.area.size))
-        return removed
+    with opened(path, at=at) as signing:
+        return signing.remove(index)
 
 
-def read_for_signing(path: Path, *, at: dt.datetime) -> Bundle:
-    """The bundle, if neither its layout nor any byte of it is at fault; an interrupted signing is finished first.
+def how_elsewhere(path: Path) -> str:
+    """How to make a signature that can be attached."""
+    return (
+        f"Sign the head, and nothing else: `bundlekit extract {shlex.quote(str(path))} --head -o head`, then `openssl "
+        "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your "
+        "certificate and key."
+    )
 
-    The whole payload is read: who signs vouches for all of it.
-    """
-    finish_interrupted(path)
-    with FileSource(path) as source:
-        bundle = reader.read(source)
-        report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
+
+def _verified(file: InPlace, at: dt.datetime) -> Bundle:
+    source = reader.read_once(file)
+    bundle = reader.read(source)
+    report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
     faults = [(one.message, one.rule) for one in report.findings if one.severity == "error"]
     faults += [(one.message, one.rule) for one in bundle.problems]
     if faults:
         message, rule = faults[0]
         raise SigningError(
-            f"{path}: is not signed, for it is not whole: {message} ({rule})",
-            next_step=f"Run `bundlekit check {shlex.quote(str(path))}`, then build the bundle again.",
+            f"{file.name}: is not signed, for it is not whole: {message} ({rule})",
+            next_step=f"Run `bundlekit check {shlex.quote(file.name)}`, then build the bundle again.",
         )
     return bundle
 
 
-def _add(
-    path: Path, bundle: Bundle, blob: bytes, at: dt.datetime, replace: int | None, purpose: Purpose, *, how: str = ""
-) -> SignatureEvidence:
-    assert bundle.area is not None  # noqa: S101 - read_for_signing refuses otherwise
-    blobs = list(bundle.signatures or ())
-    if replace is None:
-        place = len(blobs)
-        blobs.append(blob)
-    else:
-        _demand_index(path, replace, blobs)
-        place = replace
-        blobs[place] = blob
-    judged = _judge(bundle, blobs, at)
-    added = judged.pop(place)
-    if added.problems:
-        problem = added.problems[0]
-        raise SigningError(
-            f"{path}: nothing was added, and the bundle is as it was: {problem.message}",
-            next_step=how if problem.rule in ABOUT_THE_BLOB else "",
-        )
-    if fault := signer_fault(blob, at, purpose):
-        raise SigningError(f"{path}: the signature is not added, for nobody would accept it: {fault}")
-    for other in judged:
-        if other.problems:
+def _finish_interrupted(file: InPlace) -> None:
+    """Finish a signing that a crash interrupted."""
+    record = Record(file)
+    if found := record.read():
+        identity, area = found
+        bundle = reader.read(reader.read_once(file))
+        if bundle.area is None or bundle.id != identity or bundle.area.size != len(area):
             raise SigningError(
-                f"{path}: nothing was added, for signature {other.index} would refuse the bundle all the same: "
-                f"{other.problems[0].message}",
-                next_step=f"Take it out first: `bundlekit sign {shlex.quote(str(path))} --remove {other.index}`",
-            )
-    if added.signer in {signature.signer for signature in judged}:
-        raise SigningError(
-            f"{path}: {added.signer} has signed this bundle already",
-            next_step="Put the new signature in the place of the old one with --replace.",
-        )
-    _write_area(path, bundle, signature_area(blobs, bundle.area.size))
-    return added
-
-
-def _demand_index(path: Path, index: int, blobs: Sequence[bytes]) -> None:
-    if not 0 <= index < len(blobs):
-        there = f"has {len(blobs)}, counted from 0" if blobs else "has none"
-        raise SigningError(f"{path}: there is no signature {index}; the bundle {there}")
-
-
-def _judge(bundle: Bundle, blobs: Sequence[bytes], at: dt.datetime) -> list[SignatureEvidence]:
-    """What each of these signatures would be in the bundle's area."""
-    assert bundle.head_bytes is not None  # noqa: S101 - read_for_signing refuses otherwise
-    assert bundle.area is not None  # noqa: S101
-    spans, start = [], bundle.area.start
-    for blob in blobs:
-        spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # behind its length
-        start = spans[-1].stop
-    return list(verify_signatures(bundle.head_bytes, blobs, spans, None, at))
-
-
-def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:
-    """The bytes of a signature area that holds ``blobs``; SigningError if they do not fit."""
-    if len(blobs) > update_bin.MAX_SIGNATURES:
-        raise SigningError(f"{len(blobs)} signatures are too many, allowed are {update_bin.MAX_SIGNATURES}")
-    try:
-        return update_bin.encode_area(blobs, capacity)
-    except ValueError as error:
-        raise SigningError(str(error), next_step="Build with a larger --signature-capacity.") from error
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f"{path.name}.signing")
-
-
-def _write_area(path: Path, bundle: Bundle, area: bytes) -> None:
-    record = (bundle.id or "").encode() + b"\n" + area
-    record = hashlib.sha256(record).hexdigest().encode() + b"\n" + record
-    try:
-        with _sidecar(path).open("wb") as file:
-            file.write(record)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-        _overwrite(path, bundle, area)
-        _sidecar(path).unlink()
-    except OSError as error:
-        raise SigningError(
-            f"{error.filename or path}: {error.strerror}",
-            next_step="Mend the cause, then run the same command again; it finishes or repeats the work.",
-        ) from error
-
-
-def finish_interrupted(path: Path) -> bool:
-    """Finish a signing that a crash interrupted; True if there was one."""
-    try:
-        record = _sidecar(path).read_bytes()
-    except FileNotFoundError:
-        return False
-    checksum, _, content = record.partition(b"\n")
-    if hashlib.sha256(content).hexdigest().encode() == checksum:
-        name, _, area = content.partition(b"\n")
-        with FileSource(path) as source:
-            bundle = reader.read(source)
-        if bundle.area is None or (bundle.id or "").encode() != name or bundle.area.size != len(area):
-            raise SigningError(
-                f"{_sidecar(path)}: is left over from signing another bundle",
+                f"{record.path}: is left over from signing another bundle",
                 next_step="Delete it if no signing of this file is under way.",
             )
-        _overwrite(path, bundle, area)
-    # A record that is not whole was cut off before the bundle was touched: there is nothing to finish.
-    _sidecar(path).unlink()
-    return True
-
-
-def _overwrite(path: Path, bundle: Bundle, area: bytes) -> None:
-    assert bundle.area is not None  # noqa: S101 - both callers made sure
-    with path.open("r+b") as file:
-        file.seek(bundle.area.start)
-        file.write(area)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep two signers of one file apart, where the system has flock."""
-    try:
-        import fcntl  # not there on Windows
-    except ImportError:
-        yield
-        return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise SigningError(f"{path}: {error.strerror}") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        file.demand_content(0, bundle.head_bytes or b"")
+        file.overwrite(bundle.area.start, area)
+    record.remove()

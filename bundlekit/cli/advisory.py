@@ -7,19 +7,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, destination, signing
 from bundlekit.cli.verbs import Group
+from bundlekit.files import LIMITS
 from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from bundlekit.authoring.advisory import Signed
+    from bundlekit.model.advisory import Advisory
     from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
 Examples:
   bundlekit advisory build --example > ADVISORY.toml
   bundlekit advisory build ADVISORY.toml -o advisories.bin --cert signer.pem --key signer.key
+  bundlekit advisory sign advisories.bin --cert second.pem --key second.key
+  bundlekit advisory show advisories.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.30.02 --advisories advisories.bin
 """
+
+ELSEWHERE = """\b
+Examples:
+  bundlekit advisory build ADVISORY.toml -o advisories.bin --unsigned
+  bundlekit extract advisories.bin --head -o head
+  openssl cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der
+  bundlekit advisory attach advisories.bin sig.der
+"""
+
+file_argument = click.argument("file", type=common.path_type, metavar="ADVISORIES")
 
 
 @click.group(cls=Group, epilog=EXAMPLES)
@@ -29,8 +46,9 @@ def command() -> None:
 
 @command.command(epilog="Example: bundlekit advisory build ADVISORY.toml -o F --cert signer.pem --key signer.key")
 @click.argument("source", type=common.path_type, required=False, metavar="ADVISORY.toml")
-@click.option("--output", "-o", type=common.path_type, help="The file to write; replaced if it is there.")
+@click.option("--output", "-o", type=common.path_type, help="The file to write or replace; - for standard output.")
 @common.signer_options
+@click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
 def build(
     source: Path | None,
@@ -40,21 +58,127 @@ def build(
     *,
     pss: bool,
     purpose: Purpose,
+    unsigned: bool,
     example: bool,
 ) -> int:
     """Make and sign an advisories file. Its serial must be higher than that of the one before."""
     common.refuse_to_overwrite(output)
     from bundlekit.authoring import advisory
-    from bundlekit.authoring.sign import load_signers
+    from bundlekit.authoring.signers import load_signers
 
     if example:
         click.echo(advisory.ADVISORY_EXAMPLE, nl=False)
         return 0
     if source is None or output is None:
         raise click.UsageError("ADVISORY.toml and --output are needed (or --example)")
+    if unsigned and keys:
+        raise click.UsageError("--unsigned goes with no --key")
+    target = destination.opened(output)
     made = advisory.load(source)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
-    advisory.build(made, output, signers)
+    signed = advisory.build(made, target, signers, unsigned=unsigned)
     common.say_who_signs_alone(keys, signers)
-    click.echo(f"{output}: advisories for {escape(made.product)}, serial {made.serial}, until {made.until}")
+    for one in signed.signatures:
+        signing.warn(signed.out_of_time(one.index))
+    note = "" if signers else ", UNSIGNED: `bundlekit advisory sign` is next"
+    destination.say_written(output, f"{_described(made)}{note}")
     return 0
+
+
+@command.command(epilog="Example: bundlekit advisory sign advisories.bin --cert signer.pem --key signer.key")
+@file_argument
+@common.signer_options
+@signing.change_options
+def sign(
+    file: Path,
+    certs: tuple[Path, ...],
+    keys: tuple[Path, ...],
+    attached: Path | None,
+    replace: int | None,
+    removed: int | None,
+    *,
+    pss: bool,
+    purpose: Purpose,
+) -> int:
+    """Sign an advisories file once more, or change its signatures; prints what is signed, and by whom it was."""
+    signing.demand_one_change(keys, attached, removed, replace)
+    from bundlekit.authoring.advisory import opened
+    from bundlekit.authoring.signers import load_signers
+
+    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
+    blob = signing.read_signature(attached) if attached else None
+    with opened(file, at=common.now()) as signed:
+        _show(signed)
+        if removed is not None:
+            signing.say(f"removed signature {removed}, by", signed.remove(removed))
+        added = [] if blob is None else [signed.attach(blob, replace=replace, purpose=purpose)]
+        added += [signed.sign(signer, replace=replace) for signer in signers]
+        warnings = [signed.out_of_time(one.index) for one in added]
+    for one in added:
+        signing.say("signed by", one)
+    common.say_who_signs_alone(keys, signers)
+    for text in warnings:
+        signing.warn(text)
+    return 0
+
+
+@command.command(epilog=ELSEWHERE)
+@file_argument
+@click.argument("signature", type=common.path_type, metavar="SIGNATURE")
+@signing.replace_option
+@common.purpose_option
+def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
+    """Add a signature that was made elsewhere, for instance in a hardware module: a detached CMS, DER."""
+    from bundlekit.authoring.advisory import opened
+
+    blob = signing.read_signature(signature)
+    with opened(file, at=common.now()) as signed:
+        _show(signed)
+        added = signed.attach(blob, replace=replace, purpose=purpose)
+        warning = signed.out_of_time(added.index)
+    signing.say("signed by", added)
+    signing.warn(warning)
+    return 0
+
+
+@command.command(epilog="Exit codes: 0 shown, and with --trust accepted; 2 usage; 3 it cannot be used.")
+@file_argument
+@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
+@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option(
+    "--advisory-serial-at-least",
+    "serial_at_least",
+    type=click.IntRange(0),
+    default=0,
+    help="Refuse a lower serial: the one used last time.",
+)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_at_least: int, style: str) -> int:
+    """Show an advisories file and who signed it. With --trust it is verified, as it is before a verb uses it."""
+    from bundlekit import config
+    from bundlekit.advisories import take_in
+    from bundlekit.authoring.advisory import read
+    from bundlekit.report.advisories import as_json, lines
+
+    trust = common.load_trusted(trusted)
+    data = config.read_file(file, limit=LIMITS["advisories"])
+    signed = read(file, data, at=at or common.now())
+    use = take_in(file, data, trust=trust, at=at, serial_at_least=serial_at_least).use if trust else None
+    shown = (signed.advisory, signed.id, signed.signatures, use)
+    if style == "json":
+        common.write(as_json(*shown) + "\n", None)
+    else:
+        common.write("".join(f"{line}\n" for line in lines(str(file), *shown)), None)
+    return 0
+
+
+def _described(advisory: Advisory) -> str:
+    return escape(f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}")
+
+
+def _show(signed: Signed) -> None:
+    """What is going to be signed, before it is."""
+    click.echo(_described(signed.advisory))
+    click.echo(f"id        {signed.id}")
+    for one in signed.signatures:
+        signing.say(f"signature {one.index} is there, by", one)

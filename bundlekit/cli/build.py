@@ -9,9 +9,9 @@ import click
 
 from bundlekit.authoring.build import build
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
-from bundlekit.authoring.sign import load_signers
+from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import load
-from bundlekit.cli import common
+from bundlekit.cli import common, destination, signing
 from bundlekit.cli.verbs import Verb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
@@ -31,7 +31,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
-@click.option("--output", "-o", type=common.path_type, help="The bundle to write; replaced if it is there.")
+@click.option("--output", "-o", type=common.path_type, help="The bundle to write or replace; - for standard output.")
 @common.signer_options
 @click.option(
     "--signature-capacity",
@@ -72,9 +72,12 @@ def command(
     draft = load(spec)
     common.clean_up_when_terminated()
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
+    target = destination.opened(output)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
-        manifest = build(draft, output, signers=signers, capacity=signature_capacity, progress=progress)
+        manifest = build(draft, target, signers=signers, capacity=signature_capacity, progress=progress)
     common.say_who_signs_alone(keys, signers)
+    for signer in signers:
+        signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):
         click.echo(
             f"{escape(str(spec))}: components.{name} is one that the pair shares, not what each member runs; "
@@ -83,8 +86,6 @@ def command(
         )
     if not quiet:
         signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
-        is_file = output.is_file()
-        size = f"{output.stat().st_size:,} bytes, " if is_file else ""
-        # What is no file may be where standard output goes.
-        click.echo(f"{output}: {manifest.product} {manifest.version}, {size}{signed}", err=not is_file)
+        size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""
+        destination.say_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
     return 0

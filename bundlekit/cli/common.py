@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bundlekit import config
+from bundlekit.cli import destination
 from bundlekit.errors import ConfigError, SigningError, UnreadableError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
@@ -29,7 +30,7 @@ from bundlekit.trust.store import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bundlekit.authoring.sign import Signer
+    from bundlekit.authoring.signers import Signer
     from bundlekit.integrity import Progress
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.finding import Verdict
@@ -198,6 +199,15 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+purpose_option: Final = click.option(
+    "--purpose",
+    type=click.Choice(list(PURPOSES)),
+    default="code-signing",
+    show_default=True,
+    help="What certificates are for, in the trust.toml that will judge the signature.",
+)
+
+
 def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that ``build`` and ``sign`` share."""
     options: list[Decorator] = [
@@ -216,13 +226,7 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="The certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
         ),
         click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
-        click.option(
-            "--purpose",
-            type=click.Choice(list(PURPOSES)),
-            default="code-signing",
-            show_default=True,
-            help="What certificates are for, in the trust.toml that will judge the signature.",
-        ),
+        purpose_option,
     ]
     for option in reversed(options):
         function = option(function)
@@ -357,7 +361,7 @@ def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") ->
     the first thing that a verb with ``--output`` does: nothing has been read by then, and nobody has waited.
     ``in_place`` is the parameter whose file the output may take the place of.
     """
-    if output is None or not output.exists():
+    if output is None or output == destination.STDOUT or not output.exists():
         return
     given = [
         path for name, path in click.get_current_context().meta.get(_GIVEN, ()) if name not in {"output", in_place}
@@ -434,7 +438,7 @@ def styled(line: as_text.Line, *, coloured: bool) -> str:
 
 def write(content: str, output: Path | None) -> None:
     """To standard output, or to a file that is whole or not there."""
-    if output is None:
+    if output is None or output == destination.STDOUT:
         click.echo(content, nl=False, color=True)
         return
     with whole_file(output) as file:

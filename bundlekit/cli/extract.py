@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit import extraction
-from bundlekit.cli import common
+from bundlekit.cli import common, destination
 from bundlekit.cli.verbs import Verb
 
 EXAMPLES = """\b
@@ -24,7 +24,7 @@ Examples:
 @click.argument("component", required=False)
 @click.option("--head", is_flag=True, help="The bytes that the signatures sign.")
 @click.option("--signature", type=click.IntRange(0), help="The signature of this number, from 0, as DER.")
-@click.option("--output", "-o", type=common.path_type, required=True, help="The file to write.")
+@click.option("--output", "-o", type=common.path_type, required=True, help="The file to write; - for standard output.")
 @click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Extract only what these vouch for.")
 def command(
     bundle: Path,
@@ -44,14 +44,14 @@ def command(
     if (component is not None) + head + (signature is not None) != 1:
         raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
     common.clean_up_when_terminated()
-    trust = common.load_trusted(trusted)
+    trust, target = common.load_trusted(trusted), destination.opened(output)
     if component is not None:
-        size = extraction.extract(bundle, component, output, trust=trust)
+        size = extraction.extract(bundle, component, target, trust=trust)
         if trust is None:
             click.echo("NOT VERIFIED: who signed this was not checked (--trust)", err=True)
     elif head:
-        size = extraction.extract_head(bundle, output, trust=trust)
+        size = extraction.extract_head(bundle, target, trust=trust)
     else:
-        size = extraction.extract_signature(bundle, signature or 0, output, trust=trust)
-    click.echo(f"{output}: {size:,} bytes", err=not output.is_file())  # which may be where standard output goes
+        size = extraction.extract_signature(bundle, signature or 0, target, trust=trust)
+    destination.say_written(output, f"{size:,} bytes")
     return 0

@@ -29,6 +29,8 @@ MAGIC: Final = b"\x8aBKA\r\n\x1a\n"
 VERSION: Final = 1
 MAX_DOCUMENT: Final = update_bin.MAX_MANIFEST
 END: Final = bytes(4)
+MAX_FILE: Final = 16 + MAX_DOCUMENT + update_bin.MAX_SIGNATURES * (4 + 65536) + len(END)
+"""Bytes of a file with the largest document and as many of the largest signatures as there may be."""
 
 _HEADER = c.Struct(
     "magic" / c.Bytes(len(MAGIC)),

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.policy import inlined, load_inlined
-    from bundlekit.trust.signing import belongs, load_private_key, sign
+    from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen
-    from bundlekit.trust.verify import ABOUT_THE_BLOB, Signed, signer_fault, verify_signatures
+    from bundlekit.trust.verify import (
+        ABOUT_THE_BLOB,
+        Signed,
+        out_of_time,
+        signer_fault,
+        signing_key,
+        verify_signatures,
+    )
 
 __all__ = [
     "ABOUT_THE_BLOB",
@@ -30,17 +37,21 @@ __all__ = [
     "Credential",
     "Satisfied",
     "Signed",
+    "SigningKey",
     "TrustStore",
     "belongs",
     "inlined",
     "keygen",
     "load_inlined",
     "load_private_key",
+    "load_signing_key",
     "load_trust",
+    "out_of_time",
     "read_certificates",
     "satisfied",
     "sign",
     "signer_fault",
+    "signing_key",
     "tally",
     "verify_signatures",
 ]
@@ -56,13 +67,17 @@ _HOMES = {
     "keygen": "throwaway",
     "load_inlined": "policy",
     "load_private_key": "signing",
+    "load_signing_key": "signing",
     "load_trust": "store",
+    "out_of_time": "verify",
     "read_certificates": "store",
     "satisfied": "acceptance",
     "Satisfied": "acceptance",
     "sign": "signing",
     "Signed": "verify",
+    "SigningKey": "signing",
     "signer_fault": "verify",
+    "signing_key": "verify",
     "tally": "threshold",
     "verify_signatures": "verify",
 }

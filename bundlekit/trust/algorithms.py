@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
@@ -172,6 +173,25 @@ def pss_demanded(identifier: bytes) -> Scheme | None:
     They have to use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises Refusal if it is not on the list.
     """
     return None if identifier == _absent(RSA_PSS) else _read_pss(identifier)
+
+
+def limited(key: Key, identifier: bytes) -> Key:
+    """``key`` as the AlgorithmIdentifier beside it limits it: one for RSA-PSS alone is that. Raises Refusal."""
+    if key.family != "rsa" or _oid(identifier) != RSA_PSS:
+        return key
+    return replace(key, pss_only=True, pss_demanded=pss_demanded(identifier))
+
+
+def pss_misuse(key: Key, scheme: Scheme) -> str:
+    """How a signature breaks what is stated of a key for PSS alone; empty if it does not."""
+    demanded = key.pss_demanded
+    if key.pss_only and scheme.salt is None:
+        return "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
+    if demanded and scheme.hash != demanded.hash:
+        return f"The signer's key is for RSA-PSS with {demanded.hash} only, and the signature uses {scheme.hash}"
+    if demanded and (scheme.salt or 0) < (demanded.salt or 0):
+        return f"The signer's key demands a salt of {demanded.salt} bytes, and that of the signature has {scheme.salt}"
+    return ""
 
 
 RSA_MODULUS_BYTES: Final = 1024

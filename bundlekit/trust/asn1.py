@@ -211,6 +211,65 @@ class Certificate:
     signature: asn1.BitString
 
 
+@asn1.sequence
+class PrivateKeyInfo:
+    """RFC 5208 section 5, without attributes, which no RSA key has."""
+
+    version: int
+    algorithm: asn1.TLV
+    key: bytes
+
+
+@asn1.sequence
+class Pbkdf2:
+    """PBKDF2-params (RFC 8018 appendix A.2); without a function it is HMAC with SHA-1."""
+
+    salt: bytes
+    rounds: int
+    length: int | None
+    function: IdentifierNull | None
+
+
+@asn1.sequence
+class Derivation:
+    """AlgorithmIdentifier of PBKDF2."""
+
+    algorithm: OID
+    parameters: Pbkdf2
+
+
+@asn1.sequence
+class Encryption:
+    """AlgorithmIdentifier of AES-CBC; the parameter is the initialisation vector."""
+
+    algorithm: OID
+    vector: bytes
+
+
+@asn1.sequence
+class Pbes2:
+    """PBES2-params (RFC 8018 appendix A.4)."""
+
+    derivation: Derivation
+    encryption: Encryption
+
+
+@asn1.sequence
+class IdentifierPbes2:
+    """AlgorithmIdentifier of PBES2."""
+
+    algorithm: OID
+    parameters: Pbes2
+
+
+@asn1.sequence
+class EncryptedPrivateKeyInfo:
+    """RFC 5208 section 6."""
+
+    algorithm: IdentifierPbes2
+    data: bytes
+
+
 def decode(kind: type[T], data: bytes) -> T:
     """Read ``data`` as the DER encoding of ``kind``.
 

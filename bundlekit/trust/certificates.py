@@ -135,7 +135,9 @@ def read_certificate(der: bytes) -> Certificate:
         pss_demanded = None
         if pss_only:
             try:
-                pss_demanded = algorithms.pss_demanded(asn1.raw(outer.tbs.public_key.algorithm))
+                identifier_ = asn1.raw(outer.tbs.public_key.algorithm)
+                pss_demanded = algorithms.pss_demanded(identifier_)
+                key = algorithms.limited(key, identifier_) if key else None
             except Refusal as refusal:
                 key, unloadable = None, f"it is for RSA-PSS with parameters that are not accepted ({refusal.message})"
         return Certificate(

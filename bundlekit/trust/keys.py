@@ -19,6 +19,8 @@ from bundlekit.trust import degenerate
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+    from bundlekit.trust.algorithms import Scheme
+
 RSA_BITS: Final = range(2048, 8192 + 1)
 """Modulus in bits. Below: NIST SP 800-131A rev. 2. Above: one verification could take seconds."""
 
@@ -35,7 +37,8 @@ class Key(Frozen, frozen=True, kw_only=True):
     ``family`` says which signatures it can make, ``name`` what it is (``rsa-3072``, ``ecdsa-p384``,
     ``ml-dsa-65``), ``id`` is the SHA-256 of its SubjectPublicKeyInfo in hex, ``identifier`` the 20 bytes by
     which CMS names it (RFC 5280 section 4.2.1.2, method 1). ``weakness`` says why it is refused; empty if it
-    is not.
+    is not. ``pss_only``: it is for RSA-PSS alone; ``pss_demanded`` is how, where that is stated too. Neither is
+    part of the numbers, so neither is part of the id.
     """
 
     public: PublicKeyTypes
@@ -44,6 +47,8 @@ class Key(Frozen, frozen=True, kw_only=True):
     id: str
     identifier: bytes
     weakness: str = ""
+    pss_only: bool = False
+    pss_demanded: Scheme | None = None
 
     @property
     def bits(self) -> int:

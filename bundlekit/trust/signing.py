@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bundlekit.errors import SigningError, TrustError
-from bundlekit.trust import algorithms, asn1, cms
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import algorithms, asn1, cms, pkcs8
 from bundlekit.trust.algorithms import HASHES, Scheme
 from bundlekit.trust.chain import in_order, signer_refusals
 from bundlekit.trust.keys import Key, describe
 from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.store import read_pem
+from bundlekit.trust.store import block_bytes, blocks, read_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,32 +30,68 @@ CURVE_HASHES = {"p256": "sha256", "p384": "sha384", "p521": "sha512"}
 """The hash of the strength of the curve (NIST SP 800-57 part 1)."""
 
 
-def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> PrivateKeyTypes:
-    """Read a private key from a PEM file; ``ask`` is called for the passphrase if it has one.
+class SigningKey(Frozen, frozen=True, kw_only=True):
+    """A private key, and what its file states of it beside the numbers.
 
-    Raises TrustError.
+    ``limits`` is the AlgorithmIdentifier there; None where the file could not be looked into for it, which matters
+    for an RSA key without a certificate alone.
     """
+
+    key: PrivateKeyTypes
+    limits: bytes | None = b""
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of its SubjectPublicKeyInfo, in hex."""
+        return describe(self.key.public_key()).id
+
+
+def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> PrivateKeyTypes:
+    """Read a private key from a PEM file; ``ask`` is called for the passphrase if it has one. Raises TrustError.
+
+    What it returns does not know whether the key is for RSA-PSS alone: sign with what `load_signing_key` returns.
+    """
+    return load_signing_key(path, ask).key
+
+
+def load_signing_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> SigningKey:
+    """Read a private key to sign with; as `load_private_key`, with the limits that its file states."""
     data = read_pem(path)
+    passphrase = None
     try:
-        return load_pem_private_key(data, None)
-    except TypeError:  # it is encrypted
-        passphrase = ask(path) if ask else b""
+        try:
+            key = load_pem_private_key(data, None)
+        except TypeError:  # it is encrypted
+            passphrase = ask(path) if ask else b""
+            if not passphrase:
+                msg = f"The private key in {path} needs a passphrase."
+                raise TrustError(msg) from None
+            key = load_pem_private_key(data, passphrase)
     except (ValueError, UnsupportedAlgorithm) as error:
-        msg = f"{path} cannot be used as a private key: it is not a PEM private key."
+        why = "it is not a PEM private key" if passphrase is None else "the passphrase is wrong, or the file damaged"
+        msg = f"{path} cannot be used as a private key: {why}."
         raise TrustError(msg) from error
-    if not passphrase:
-        msg = f"The private key in {path} needs a passphrase."
-        raise TrustError(msg)
+    return SigningKey(key=key, limits=_limits(path, data, passphrase) if isinstance(key, rsa.RSAPrivateKey) else b"")
+
+
+def _limits(path: Path, data: bytes, passphrase: bytes | None) -> bytes | None:
+    """The AlgorithmIdentifier beside a key in PKCS #8; empty for other files, None if it cannot be read."""
     try:
-        return load_pem_private_key(data, passphrase)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        msg = f"{path} cannot be used as a private key: the passphrase is wrong, or the file damaged."
-        raise TrustError(msg) from error
+        found = [(label, block) for label, block, _ in blocks(path, data, notes=False) if label.endswith("PRIVATE KEY")]
+        if found and found[0][0] not in {
+            "PRIVATE KEY",
+            "ENCRYPTED PRIVATE KEY",
+        }:  # those of OpenSSL have plain RSA keys
+            return b""
+        der = block_bytes(path, found[0][1])
+        return pkcs8.algorithm(der if passphrase is None else pkcs8.decrypted(der, passphrase))
+    except (TrustError, ValueError, IndexError):
+        return None
 
 
 def sign(
     head: bytes,
-    key: PrivateKeyTypes,
+    key: PrivateKeyTypes | SigningKey,
     certificates: Sequence[Certificate] = (),
     *,
     pss: bool = False,
@@ -64,16 +101,20 @@ def sign(
 
     ``certificates`` begin with the signer's and lead upwards; a root at the end is left out, as it comes from
     trust alone. Without certificates the signer is named by the key's identifier, for verifiers that have the
-    key pinned. ``pss`` makes an RSA key use PSS; one whose certificate says that it is for PSS only (RFC 4055
-    section 1.2) does so anyway. RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend on nothing but the
+    key pinned. ``pss`` makes an RSA key use PSS; one whose file or certificate states that it is for PSS only (RFC
+    4055 section 1.2) does so anyway. RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend on nothing but the
     arguments; PSS and ML-DSA ones hold fresh randomness.
 
     Raises SigningError if the result would not be accepted: weak key, certificate of another key or purpose.
     """
+    loaded = key if isinstance(key, SigningKey) else SigningKey(key=key)
+    key = loaded.key
     try:
-        public = describe(key.public_key())
+        public = _public(loaded, certificates)
         line = _line(certificates, public, purpose)
-        scheme, digest = (line and _demanded(line[0])) or _scheme(public, pss=pss)
+        scheme, digest = (
+            (line and line[0].key and _demanded(line[0].key)) or _demanded(public) or _scheme(public, pss=pss)
+        )
     except Refusal as refusal:
         raise SigningError(refusal.message) from refusal
     vouched = [hashlib.sha256(one.der).digest() for one in line]
@@ -93,6 +134,17 @@ def sign(
     )
 
 
+def _public(loaded: SigningKey, certificates: Sequence[Certificate]) -> Key:
+    public = describe(loaded.key.public_key())
+    if loaded.limits is None and not certificates:
+        raise SigningError(
+            "Whether this RSA key is for PSS alone cannot be read from its file: it is encrypted by a method other "
+            "than PBES2 with PBKDF2 and AES.",
+            next_step="Give its certificate (--cert), or convert the key: `openssl pkcs8 -topk8 -v2 aes256`.",
+        )
+    return algorithms.limited(public, loaded.limits) if loaded.limits else public
+
+
 def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tuple[Certificate, ...]:
     if public.weakness:
         msg = f"The key is refused: {public.weakness}."
@@ -108,11 +160,11 @@ def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tup
     return in_order(signer, [one for one in others if not one.self_issued])
 
 
-def _demanded(signer: Certificate) -> tuple[Scheme, str] | None:
-    """The scheme and the hash that the certificate of a key for PSS alone leaves; None for all other keys."""
-    if not signer.pss_only:
+def _demanded(key: Key) -> tuple[Scheme, str] | None:
+    """The scheme and the hash that are left to a key for PSS alone; None for all other keys."""
+    if not key.pss_only:
         return None
-    scheme = signer.pss_demanded or Scheme(family="rsa", hash="sha256", salt=32)
+    scheme = key.pss_demanded or Scheme(family="rsa", hash="sha256", salt=32)
     return scheme, scheme.hash
 
 
@@ -144,6 +196,7 @@ def _sign(scheme: Scheme, key: PrivateKeyTypes, data: bytes) -> bytes:
             raise SigningError(msg)
 
 
-def belongs(key: PrivateKeyTypes, certificate: Certificate) -> bool:
+def belongs(key: PrivateKeyTypes | SigningKey, certificate: Certificate) -> bool:
     """Whether ``certificate`` is one of the public key that goes with the private ``key``."""
-    return certificate.key is not None and certificate.key.id == describe(key.public_key()).id
+    private = key.key if isinstance(key, SigningKey) else key
+    return certificate.key is not None and certificate.key.id == describe(private.public_key()).id

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,11 @@ from bundlekit.errors import TrustError
 from bundlekit.files import LIMITS, read_bounded
 from bundlekit.model.origin import Entry, Folder
 from bundlekit.model.primitives import Frozen
+from bundlekit.trust import asn1
+from bundlekit.trust.algorithms import limited
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -151,8 +155,9 @@ def from_pem(files: Iterable[tuple[Path, bytes]]) -> TrustStore:
                 if found.weakness:
                     msg = f"The public key {found.id[:16]}… in {file} can never count: {found.weakness}."
                     raise TrustError(msg, next_step="Pin another key.")
-                test = TEST_MARK.encode() in before
-                pinned.setdefault(found.id, Pinned(name=file.name, key=found, test=test))
+                known = pinned.get(found.id)
+                if known is None or (found.pss_only and not known.key.pss_only):  # the narrower statement counts
+                    pinned[found.id] = Pinned(name=file.name, key=found, test=TEST_MARK.encode() in before)
             if len(anchors) + len(pinned) > MAX_ENTRIES:
                 msg = f"There are more than {MAX_ENTRIES} certificates and keys in what was given as trust."
                 raise TrustError(msg)
@@ -309,9 +314,14 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
         )
     if label == "PUBLIC KEY":
         try:
+            data = block_bytes(file, block)
             with warnings.catch_warnings():  # of kinds of keys that never sign bundles
                 warnings.simplefilter("error", CryptographyDeprecationWarning)
-                return describe(load_der_public_key(block_bytes(file, block)))
+                key = describe(load_der_public_key(data))
+            return limited(key, asn1.raw(asn1.decode(asn1.PublicKeyInfo, data).algorithm))
+        except Refusal as refusal:
+            msg = f"A public key in {file} cannot be used: {refusal.message}"
+            raise TrustError(msg) from refusal
         except (ValueError, TypeError, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
             msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
             raise TrustError(msg) from error
@@ -341,8 +351,6 @@ def pem_certificate(file: Path, block: bytes) -> Certificate:
 
 def block_bytes(file: Path, block: bytes) -> bytes:
     """The bytes that one PEM block of ``file`` encodes. Raises TrustError."""
-    from base64 import b64decode
-
     try:
         return b64decode(b"".join(line.strip() for line in block.splitlines()[1:-1]), validate=True)
     except ValueError as error:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.evidence import SignatureEvidence
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
-from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
+from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme, pss_misuse
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.chain import in_order, judge, signer_refusals, weak_key
-from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.refusal import Refusal, day, malformed
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from bundlekit.model.evidence import Standing
     from bundlekit.trust.keys import Key
@@ -51,21 +51,51 @@ def verify_signatures(
     )
 
 
-def signer_fault(blob: bytes, at: datetime, purpose: str = "code-signing") -> str:
-    """Why the certificate in a signature is not one to sign with at that time; empty if nothing is against it.
+def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
+    """Why the certificate in a signature is not one to sign with; empty if nothing is against it.
 
-    Asked before a signature is added, when no anchor is at hand.
+    Asked before a signature is added, when no anchor is at hand. Its time is for `out_of_time`: a trust file with
+    ``time = "released"`` counts signatures of certificates that have expired since.
     """
     try:
         claim = read_claim(blob)
     except Refusal as refusal:
         return refusal.message
-    for signer in claim.line[:1]:
-        for fault in signer_refusals(signer, purpose):
-            return fault.message
-        if not signer.not_before <= at <= signer.not_after:
-            return f"The certificate {signer.name} is valid from {signer.not_before} to {signer.not_after} only."
+    return next((fault.message for signer in claim.line[:1] for fault in signer_refusals(signer, purpose)), "")
+
+
+def out_of_time(signed_by: bytes | Sequence[Certificate], at: datetime, released: str) -> str:
+    """What a signature lacks at the time ``at``, as its certificates are not valid then; empty if all are.
+
+    ``signed_by`` is the signature, or the certificates that it is going to carry. ``released`` is the release date
+    of what is signed (YYYY-MM-DD), empty where there is none.
+    """
+    for one in read_claim(signed_by).line if isinstance(signed_by, bytes) else signed_by:
+        if one.not_before <= at <= one.not_after:
+            continue
+        facts = f"the certificate {one.name} is valid from {day(one.not_before)} to {day(one.not_after)}, and "
+        facts += f"today is {day(at)}. A trust file that names its CA "
+        if released and one.not_before <= min(at, _end_of(released)) <= one.not_after:
+            facts += f'counts this signature only with `time = "released"`: the release date {released} is in that time'
+        elif at < one.not_before:
+            facts += f"counts this signature from {day(one.not_before)} on"
+        elif released:
+            facts += f"does not count this signature: the release date {released} is not in that time either"
+        else:
+            facts += "does not count this signature"
+        return f"{facts}. One that pins the signer's key counts it at any time."
     return ""
+
+
+def _end_of(date: str) -> datetime:
+    return datetime.combine(datetime.fromisoformat(date).date(), time(23, 59, 59), UTC)
+
+
+def signing_key(blob: bytes) -> bytes:
+    """The 20 bytes by which CMS names the key that a signature names as its own; Refusal if it cannot be read."""
+    claim = read_claim(blob)
+    key = claim.line[0].key if claim.line else None
+    return key.identifier if key else claim.signature.identifier or b""
 
 
 class Signed(Frozen, frozen=True, kw_only=True):
@@ -283,23 +313,11 @@ def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
     elif scheme.family != key.family:
         msg = f"The signature algorithm {scheme.label(None)} is not one for the signer's key, {key.name}"
         yield malformed(msg, signature.signature_algorithm)
-    elif claim.line and (misuse := _pss_misuse(claim.line[0], scheme)):
+    elif misuse := pss_misuse(key, scheme):
         yield malformed(misuse, signature.signature_algorithm)
     elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
         msg = f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another."
         yield Refusal("signature-wrong", msg, signature.signature)
-
-
-def _pss_misuse(signer: Certificate, scheme: Scheme) -> str:
-    """How a signature breaks what the certificate says of a key for PSS alone; empty if it does not."""
-    demanded = signer.pss_demanded
-    if signer.pss_only and scheme.salt is None:
-        return "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
-    if demanded and scheme.hash != demanded.hash:
-        return f"The signer's key is for RSA-PSS with {demanded.hash} only, and the signature uses {scheme.hash}"
-    if demanded and (scheme.salt or 0) < (demanded.salt or 0):
-        return f"The signer's key demands a salt of {demanded.salt} bytes, and that of the signature has {scheme.salt}"
-    return ""
 
 
 # --- 4. trust ---
@@ -326,6 +344,8 @@ def lead(
     ``line``: the certificates that came along, and others above them that trust has.
     """
     pin = store.pin(key) if key else None
+    if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # of which a certificate of the key may know nothing
+        return Trust(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),))
     if pin and claim.vouches_for_all():
         return Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line))
     if not claim.line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ LOGS: Final = "logs"
 """The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
 
 
-def export(folder: Path, pair: str, output: Path) -> tuple[str, ...]:
+def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
     """Write the case file of ``pair`` to ``output``; returns the names of what is in it.
 
     The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of

@@ -1,6 +1,7 @@
 """Signing in place: nothing but the signature area changes, and a crash in the middle loses nothing."""
 
 import datetime as dt
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit import load_trust, pipeline
-from bundlekit.authoring import sign as signing
+from bundlekit.authoring.inplace import InPlace, Record
 from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.errors import SigningError
 from bundlekit.source import BytesSource
@@ -122,22 +123,22 @@ class Crash(BaseException):
 def test_a_crash_at_any_moment_is_finished_by_the_next_signing(bundle, keys, monkeypatch, moment):
     sign(bundle, signer(keys, "one"), at=NOW)
     good = bundle.read_bytes()
-    overwrite = signing._overwrite
+    overwrite = InPlace.overwrite
     record = bundle.with_name("update.bin.signing")
 
-    def crash(path, read, area):
+    def crash(file, place, area=b""):
         if moment == "in the record":
             record.write_bytes(record.read_bytes()[:100])
         if moment == "in the area":
-            overwrite(path, read, area[:1100] + bytes(len(area) - 1100))
+            overwrite(file, place, area[:1100] + bytes(len(area) - 1100))
         if moment == "after the area":
-            overwrite(path, read, area)
+            overwrite(file, place, area)
         raise Crash
 
     if moment == "before the record":
-        monkeypatch.setattr(signing, "_write_area", crash)
+        monkeypatch.setattr(Record, "write", crash)
     else:
-        monkeypatch.setattr(signing, "_overwrite", crash)
+        monkeypatch.setattr(InPlace, "overwrite", crash)
     with pytest.raises(Crash):
         sign(bundle, signer(keys, "two"), at=NOW)
     monkeypatch.undo()
@@ -157,7 +158,7 @@ def test_a_crash_at_any_moment_is_finished_by_the_next_signing(bundle, keys, mon
 def test_a_record_of_another_bundle_is_not_applied(bundle, keys, tmp_path):
     record = Path(f"{bundle}.signing")
     content = b"sha256:" + b"0" * 64 + b"\n" + bytes(65536)
-    record.write_bytes(signing.hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    record.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
     refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), "left over from signing another bundle")
 
 

@@ -72,6 +72,11 @@ def listed():
     return {one.name: one.read_bytes() for one in Path("cat").glob("*")} if Path("cat").exists() else None
 
 
+def inside():
+    return Path("u.bin").read_bytes()
+
+
+SIGN = ("--cert", "more/signer.pem", "--key", "more/signer.key")
 VERBS = {
     "check": Verb(("check", "u.bin", *TRUST, *AT, "--from", "5.30.02", "--format", "json")),
     "check unverified": Verb(("check", "u.bin", *AT, "--full", "--format", "json")),
@@ -86,6 +91,8 @@ VERBS = {
     "matrix show": Verb(("matrix", "show", "u.bin", *TRUST, "--format", "json")),
     "matrix lint": Verb(("matrix", "lint", "u.bin", *TRUST, *AT, "--format", "json")),
     "matrix export": Verb(("matrix", "export", "u.bin", *TRUST, "-o", "out"), output),
+    "sign": Verb(("sign", "u.bin", *SIGN), inside),
+    "sign --remove": Verb(("sign", "u.bin", "--remove", "0"), inside),
 }
 
 
@@ -93,6 +100,7 @@ VERBS = {
 def two(cli, ship):
     """A bundle of the vendor, and a stranger's of the same layout: the same places, other bytes in all of them."""
     cli("keygen", "others")
+    cli("keygen", "more")
     Path("image").write_bytes(b"good!" * 30_000)
     good = Path(ship("5.40.00", MATRIX)).read_bytes()
     Path("image").write_bytes(b"evil!" * 30_000)
@@ -122,7 +130,8 @@ def test_a_verb_is_right_about_one_file_whenever_that_is_rewritten(asked, two, m
     truths = [swap.run(data, None, lambda: asked(verb)) for data in (after, before)]
     reads = swap.reads
     assert 0 < reads < MOST_READS
-    for at in range(1, reads + 1):
+    # What happens to the file after the last look at what was written into it is no matter of the verb.
+    for at in range(1, reads if verb.results is inside else reads + 1):
         code, *found = swap.run(before, at, lambda: asked(verb))
         # What is accepted is one of the two, whole. What is refused hands out nothing.
         assert code != 0 or (code, *found) in truths, f"rewritten after read {at} of {reads}"

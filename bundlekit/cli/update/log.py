@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, destination
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import view
 from bundlekit.cli.verbs import Verb
@@ -34,8 +34,8 @@ Examples:
 def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
     """Show what a run did, or export a case file for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:
-        for name in export(state_dir, pair, output):
-            click.echo(name)
+        for name in export(state_dir, pair, destination.opened(output)):
+            click.echo(name, err=output == destination.STDOUT)
         return 0
     shown = 0
     while True:

@@ -1,0 +1,87 @@
+"""Whether a signature may be added: no verb writes one that `bundlekit check` would call a fault of the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.errors import SigningError
+from bundlekit.layout import update_bin
+from bundlekit.model.bundle import Span
+from bundlekit.trust import ABOUT_THE_BLOB, signer_fault, signing_key, verify_signatures
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.trust import Purpose
+
+
+def looked_at(head: bytes, blobs: Sequence[bytes], start: int, at: dt.datetime) -> list[SignatureEvidence]:
+    """What each of ``blobs`` is over ``head``, nothing trusted; the first of their entries lies at ``start``."""
+    spans = []
+    for blob in blobs:
+        spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # behind its length
+        start = spans[-1].stop
+    return list(verify_signatures(head, blobs, spans, None, at))
+
+
+def admit(
+    head: bytes,
+    blobs: Sequence[bytes],
+    place: int,
+    *,
+    start: int,
+    at: dt.datetime,
+    purpose: Purpose,
+    refused: str,
+    what: str = "bundle",
+    how: str = "",
+    take_out: str = "",
+) -> SignatureEvidence:
+    """What signature ``place`` of ``blobs`` is; SigningError if a check would refuse the file because of one of them.
+
+    ``refused`` begins the message, and ``what`` is what the file is called there. ``how`` tells how such a signature
+    is made, and ``take_out`` how another is taken out, with its number to be filled in.
+    """
+    found = looked_at(head, blobs, start, at)
+    added = found.pop(place)
+    if added.problems:
+        problem = added.problems[0]
+        raise SigningError(f"{refused}: {problem.message}", next_step=how if problem.rule in ABOUT_THE_BLOB else "")
+    if fault := signer_fault(blobs[place], purpose):
+        raise SigningError(f"{refused}: no trust file accepts it: {fault}")
+    for other in found:
+        if other.problems:
+            raise SigningError(
+                f"{refused}: signature {other.index} would refuse the {what} all the same: {other.problems[0].message}",
+                next_step=take_out.format(other.index),
+            )
+    if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:
+        raise SigningError(
+            f"{refused}: {added.signer} has signed this {what} already, and a key counts once",
+            next_step="Put the new signature in the place of the old one with --replace." if take_out else "",
+        )
+    return added
+
+
+def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:
+    """The bytes of a signature area that holds ``blobs``; SigningError if they do not fit."""
+    demand_number(blobs)
+    try:
+        return update_bin.encode_area(blobs, capacity)
+    except ValueError as error:
+        raise SigningError(str(error), next_step="Build with a larger --signature-capacity.") from error
+
+
+def demand_number(blobs: Sequence[bytes]) -> None:
+    """SigningError for more signatures than any file of ours holds."""
+    if len(blobs) > update_bin.MAX_SIGNATURES:
+        raise SigningError(f"{len(blobs)} signatures are too many, allowed are {update_bin.MAX_SIGNATURES}")
+
+
+def demand_index(name: str, what: str, index: int, blobs: Sequence[bytes]) -> None:
+    """SigningError if there is no signature ``index``; ``what`` is what the file is called."""
+    if not 0 <= index < len(blobs):
+        there = f"has {len(blobs)}, counted from 0" if blobs else "has none"
+        raise SigningError(f"{name}: there is no signature {index}; the {what} {there}")

@@ -1,0 +1,91 @@
+"""Who signs: private keys, and the certificates that belong to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bundlekit.errors import SigningError
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import belongs, load_signing_key, out_of_time, read_certificates
+from bundlekit.trust import sign as sign_head
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from bundlekit.model.trust import Purpose
+    from bundlekit.trust import Certificate, SigningKey
+
+
+class Signer(Frozen, frozen=True, kw_only=True):
+    """A private key, and its certificate with those above it up to, without, the root.
+
+    Without certificates the key has to be pinned by those who check. ``purpose`` is what they want certificates for.
+    """
+
+    key: Any
+    certificates: tuple[Any, ...] = ()
+    pss: bool = False
+    purpose: Purpose = "code-signing"
+
+    def sign(self, head: bytes) -> bytes:
+        """One DER SignedData over ``head``."""
+        return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)
+
+    def out_of_time(self, at: dt.datetime, released: str) -> str:
+        """What its signatures lack at the time ``at``, as its certificates are not valid then; empty if they are."""
+        return out_of_time(self.certificates, at, released)
+
+
+def load_signers(
+    keys: Sequence[Path],
+    certificates: Sequence[Path],
+    *,
+    ask: Callable[[Path], bytes],
+    pss: bool = False,
+    purpose: Purpose = "code-signing",
+) -> tuple[Signer, ...]:
+    """Load keys and certificate files and find out which belong together; ``ask`` is for passphrases.
+
+    The certificate of a key is found by the key, wherever it stands in its file. A key to which no certificate
+    belongs signs alone. SigningError for a certificate file without a key.
+    """
+    files = [(path, tuple({one.der: one for one in read_certificates(path)}.values())) for path in certificates]
+    loaded: list[SigningKey] = []
+    for path in keys:
+        key = load_signing_key(path, ask)
+        if key.id in (known := {one.id: other for one, other in zip(loaded, keys, strict=False)}):
+            raise SigningError(f"{path}: is the same key as {known[key.id]}, and a key counts once")
+        loaded.append(key)
+    for path, found in files:
+        if not any(belongs(key, one) for key in loaded for one in found):
+            raise SigningError(
+                f"{path}: none of the given keys belongs to this certificate",
+                next_step="Give the private key of the certificate with --key, or leave --cert out.",
+            )
+    return tuple(
+        Signer(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)
+        for path, key in zip(keys, loaded, strict=True)
+    )
+
+
+def _chain(
+    path: Path,
+    key: SigningKey,
+    keys: Sequence[SigningKey],
+    files: Sequence[tuple[Path, tuple[Certificate, ...]]],
+) -> tuple[Certificate, ...]:
+    """The certificate of ``key``, then the others of its file but those of the other keys."""
+    chains: dict[bytes, tuple[Certificate, ...]] = {}
+    for _, found in files:
+        for one in found:
+            if belongs(key, one):
+                others = [other for other in found if not any(belongs(known, other) for known in keys)]
+                chains.setdefault(one.der, (one, *others))
+    if len(chains) > 1:
+        raise SigningError(
+            f"{path}: {len(chains)} of the given certificates are of this key",
+            next_step="Give the one to sign with alone.",
+        )
+    return next(iter(chains.values()), ())

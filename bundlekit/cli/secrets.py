@@ -1,0 +1,27 @@
+"""No error repeats a secret: what was given in the wrong place is named without it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+HIDDEN: Final = "(hidden)"
+
+_PATTERNS: Final = (
+    re.compile(r"(?i)((?:pin|module|object)-?(?:value|source)\s*=\s*)[^;&?\s'\"]*"),  # RFC 7512 section 2.4
+    re.compile(r"(?i)\b((?:pass(?:word|phrase|wd)?|secret|token|api-?key|pin)\s*[=:]\s*)[^;&?\s'\"]+"),
+    re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]*(?=@)"),  # RFC 3986 section 3.2.1
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
+)
+
+LEAST: Final = 4
+"""Characters of a passphrase that is looked for; a shorter one would hide letters of every message."""
+
+
+def hidden(text: str, variable: str) -> str:
+    """``text`` without PINs, passwords and private keys, and without the value of an environment variable."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(lambda found: found[1] + HIDDEN, text)
+    secret = os.environ.get(variable, "")
+    return text.replace(secret, HIDDEN) if len(secret) >= LEAST else text
