@@ -87,7 +87,7 @@ def state(update):
     """STATE.json as the folders say it."""
 
     def read():
-        done = update("state", "--includes", "", "-o", "STATE.json")
+        done = update("state", "--includes", "none", "-o", "STATE.json")
         assert done.code == 0, done.err
 
     read()
@@ -344,3 +344,14 @@ def test_the_live_view_on_a_real_terminal(update, state):
     assert done.returncode == 0, done.stdout
     assert "now: " in done.stdout
     assert "succeeded: Everything is on the new version" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["HF-1,,HF-2", ",", "HF-1,"])
+def test_no_fix_has_an_empty_name(update, value):
+    done = update("state", "--includes", value, "-o", "STATE.json")
+    assert done.code == 2
+    assert "'--includes': a name between two commas is empty" in done.err
+
+
+def test_none_is_the_word_for_no_fixes(state):
+    assert json.loads(Path("STATE.json").read_text())["includes"] == []

@@ -108,7 +108,7 @@ def test_a_recorded_acceptance_holds_for_its_bundle_only(cli, ship, state):
     assert judge(*recorded).verdict == "refuse"
 
 
-@pytest.mark.parametrize("value", ["", "@sha256:00", "OldDisk@", "OldDisk@md5:00", "OldDisk@sha256:ABC"])
+@pytest.mark.parametrize("value", ["@", "@sha256:00", "OldDisk@", "OldDisk@md5:00", "OldDisk@sha256:ABC"])
 def test_an_acceptance_that_cannot_be_read_is_a_mistake(cli, shop, value):
     result = cli("check", "x.bin", "--accept-risk", value)
     assert result.code == 2

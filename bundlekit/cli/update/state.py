@@ -15,7 +15,7 @@ from bundlekit.update.slotfolder import read_pair
 
 EXAMPLES = """\b
 Examples:
-  bundlekit update state --plan PLAN.toml --pair imager-0042 --product imager --model im-200 --includes "" \\
+  bundlekit update state --plan PLAN.toml --pair imager-0042 --product imager --model im-200 --includes none \\
       -o STATE.json
   bundlekit update state --plan PLAN.toml --appliance STATE.json -o STATE.json
 """
@@ -32,7 +32,7 @@ Examples:
 @click.option(
     "--includes",
     metavar="FIX,...",
-    help='The fixes that the pair has, "" for none; from the older state if not given.',
+    help="The fixes that the pair has, or `none`; from the older state if not given.",
 )
 @click.option("--output", "-o", type=common.path_type, help="Write the state to this file instead.")
 def command(
@@ -69,8 +69,18 @@ def command(
         product=str(given["product"]),
         model=str(given["model"]),
         before=before,
-        includes=None if includes is None else [name for name in includes.split(",") if name],
+        includes=_fixes(includes),
         at=at,
     )
     common.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n", output)
     return 0
+
+
+def _fixes(text: str | None) -> list[str] | None:
+    """The fixes that ``--includes`` names; none of them for the word itself, and None where it is not given."""
+    if text is None:
+        return None
+    names = [] if text == "none" else text.split(",")
+    if not all(name.strip() for name in names):
+        raise click.BadParameter("a name between two commas is empty", param_hint="'--includes'")
+    return names
