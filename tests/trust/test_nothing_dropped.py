@@ -144,6 +144,7 @@ def test_blocks_and_ids_of_a_deny_file_count_together(tmp_path, data):
         f"\ufeffsha256:{CARL_ID}",
         f"key sha256:{CARL_ID}",
     ],
+    ids=["capitals", "SHA256", "short", "a blank", "sha512", "no algorithm", "colons", "a byte order mark", "words"],
 )
 def test_what_was_meant_as_an_id_is_one(tmp_path, line):
     world.write(tmp_path)
