@@ -174,6 +174,8 @@ def if_it_fails(h: History, now: Instant, move: Move) -> str:
 def sentence(record: Record) -> str:
     """One line about a record, for a log that people read."""
     match record:
+        case Started(run=run, job=job, back=RevertDecided(why=why)):
+            return f"run {run} of {job.pair} goes back only: {why}"
         case Started(run=run, job=job, tool=tool):
             return f"run {run} of {job.pair} to {job.version} begins ({job.bundle_id}, bundlekit {tool})"
         case Resumed(bundle=bundle, why=why, fence=fence):

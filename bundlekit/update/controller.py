@@ -174,6 +174,13 @@ class Controller:
                 names = self._names.over(last.names)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, names, take_over)
 
+    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
+        """Try the reverts of the latest run of ``pair`` again, by name; see ``Engine.revert``. Needs no bundle."""
+        with self._at(pair) as (journal, hooks_fd):
+            last = self._of_some_run(journal, pair)
+            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
+            return engine.revert(pair, by=by, reason=reason, take_over=take_over)
+
     def clear(
         self,
         pair: str,

@@ -7,9 +7,11 @@ what follows from it happens.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from bundlekit import __version__
 from bundlekit.model.primitives import Frozen
@@ -104,8 +106,7 @@ class Engine:
         if last is not None and (refused := refusal(last, repair=job.repair)):
             return refused
         seen = marks.read(job, self.hooks, self.clock)
-        ours = [record.run for record in records if isinstance(record, Started)]
-        if foreign := seen.under_way((*ours, take_over)):
+        if foreign := seen.under_way((*_runs(records), take_over)):
             return _taken(job, foreign[0])
         try:
             started = Started(
@@ -165,6 +166,41 @@ class Engine:
         history.add(resumed)
         return self._loop(history, given)
 
+    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
+        """Try the reverts of the pair's latest run again, by name: a run of its own that only goes back.
+
+        Refused unless that run ended *needs-operator* after it had decided to revert. The hold stays until ``clear``.
+        """
+        records = self.journal.read(pair)
+        last = History.of(records)
+        if last.ended is None or last.ended.kind != "needs-operator" or last.revert is None or last.committed:
+            return Refused(why=f"The latest run of pair {pair} has no revert that failed.")
+        seen = marks.read(last.job, self.hooks, self.clock)
+        if foreign := seen.under_way((*_runs(records), take_over)):
+            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        why = f"reverts of run {last.run} tried again by {by}: {reason}"
+        try:
+            started = Started(
+                at=self.clock.now(),
+                run=os.urandom(8).hex(),
+                fence=self._claim(pair, seen.fence, last),
+                owner=os.urandom(8).hex(),
+                takes_over=seen.under_way(()),
+                before=last.before,
+                back=replace(last.revert, at=self.clock.now(), why=why, by=by, hold=True, cancelled=False),
+                job=last.job,
+                tool=__version__,
+                held=True,
+                names=self.names.over(last.names),
+            )
+            self._append(pair, started.fence, started)
+            self._tell(started)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(pair, error)
+        return self._loop(History(started), None)
+
     def clear(
         self,
         pair: str,
@@ -185,8 +221,7 @@ class Engine:
         if not history.hold:
             return Refused(why=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
-        ours = [record.run for record in records if isinstance(record, Started)]
-        if foreign := seen.under_way((*ours, take_over)):
+        if foreign := seen.under_way((*_runs(records), take_over)):
             return Refused(why=f"Run {foreign[0]} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
@@ -285,6 +320,11 @@ def latest(journal: Journal, pair: str) -> History | None:
     """The history of the pair's latest run; None if it never had one."""
     records = journal.read(pair)
     return History.of(records) if records else None
+
+
+def _runs(records: Sequence[Record]) -> list[str]:
+    """The runs of this journal, which are not another controller's."""
+    return [record.run for record in records if isinstance(record, Started)]
 
 
 def _lost(history: History, seen: marks.Marks) -> str:

@@ -86,8 +86,9 @@ class History:
         self.turned: Turned | None = None
         self.ended: Outcome | None = None
         self.cleared: Cleared | None = None
-        self.before: dict[str, str] = {}
+        self.before: dict[str, str] = dict(started.before)
         self.changed: dict[str, tuple[int, float]] = {}
+        self.ready_at: dict[str, int] = {}
         self.unexplained: tuple[str, str] | None = None
         self.lost: tuple[str, str] | None = None
         self.notes: list[str] = []
@@ -96,6 +97,10 @@ class History:
         self._expected: dict[str, frozenset[str]] = {}
         self._owner_before: dict[str, str] = {}
         self._touched: dict[tuple[str, str], int] = {}
+        self.only_back = started.back is not None
+        if started.back is not None:
+            self.revert = started.back
+            self._turn("back")
         self._done: dict[str, int] = {}
 
     @property
@@ -184,7 +189,10 @@ class History:
         """What is reverted when ``step`` fails, in order; never what was new before the run."""
         kept = self.keeps(step)
         policy = self.policy(step)
-        return self._to_revert(name for name in (*policy.revert, *policy.keep) if name not in kept)
+        order = (*policy.revert, *policy.keep)
+        if policy.if_incompatible != "revert" and kept != policy.keep:
+            order = policy.if_incompatible.revert
+        return self._to_revert(name for name in order if name not in kept)
 
     def reverts_all(self) -> tuple[str, ...]:
         """The steps before the commit point, last first: what an operator's cancel reverts."""
@@ -208,6 +216,11 @@ class History:
     def hold_at_target(self) -> bool:
         """Whether a component, asked last, reported that the pair is on hold."""
         return any(answer.hold for answer in self.seen.values())
+
+    @property
+    def settled_at(self) -> int:
+        """The index of the last record about a change: what a gate answered before it no longer counts."""
+        return max((index for index, _ in self.changed.values()), default=0)
 
     @property
     def seen(self) -> dict[str, Answer]:
@@ -329,11 +342,12 @@ class History:
         tally = self._tallies.setdefault((record.verb, record.step), Tally())
         tally.attempts += 1
         tally.began, tally.began_at = self.index, self.time
-        if tally.attempts == 1:
-            tally.first_at = self.time
+        if tally.attempts == 1 or (record.verb == "gate" and tally.answered <= self.settled_at):
+            tally.first_at = self.time  # a gate that was asked before the last change is asked anew
         if record.verb in CHANGING:
             self.transitions += 1
             self.changed[record.step] = self.index, self.time
+            self.ready_at.clear()
         if record.verb in {"apply", "revert"}:
             self._touched[record.verb, record.step] = self._touched.get((record.verb, record.step), 0) + 1
             self._expected[record.step] = ANY
@@ -366,7 +380,9 @@ class History:
             self._expected[step] = frozenset({"new"}) if answer.kind == "ok" else ANY
         if verb in CHANGING:
             self.changed[step] = self.index, self.time
-        if verb in {"commit", "cleanup"} and answer.kind != "ok":
+        if verb == "gate" and answer.kind == "ready":
+            self.ready_at.setdefault(step, self.index)
+        if verb in {"commit", "cleanup", "revert"} and answer.kind != "ok":
             self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
 
     def _fenced(self, verb: str, step: str, answer: Answer) -> None:

@@ -11,6 +11,7 @@ from bundlekit.matrix.read import APPLIANCE
 from bundlekit.mistakes import nearest
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Component, Image, Manifest, labelled
+from bundlekit.model.matrix import Condition
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.plan import Plan, problems
 
@@ -76,7 +77,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
     but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
     ``counter_before`` what the state says the pair has, ``product`` and ``model`` what it says the pair is (empty in
-    the journal of an older version); ``free`` is what must be free, in bytes by place.
+    the journal of an older version); ``free`` is what must be free, in bytes by place, and ``facts`` are the conditions
+    that the bundle sets.
     ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
     why the state says that the pair is on hold. ``repair`` lets a run start on hold and on a half-written step
     behind the commit point.
@@ -94,6 +96,7 @@ class Job(Frozen, frozen=True, kw_only=True):
     counter: int = 0
     counter_before: int | None = None
     free: dict[str, int] = {}
+    facts: tuple[Condition, ...] = ()
     minutes: int | None = None
     revert_minutes: int | None = None
     hold: str = ""
@@ -160,6 +163,7 @@ def bind(
         counter=manifest.counter,
         counter_before=appliance.counter,
         free=manifest.requirements.free,
+        facts=manifest.requirements.facts,
         minutes=manifest.impact.minutes,
         revert_minutes=manifest.impact.revert_minutes,
         hold=appliance.hold or "",

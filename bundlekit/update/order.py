@@ -6,9 +6,11 @@ A run walks *ways*. It begins on the way *forward*; a failure may turn it onto a
               apply and verify each step of the first group
               -- commit point --
               commit each step of the first group
+              wait for the gates between groups
               apply and verify each step of a later group, then commit each of them
-              confirm everything, wait for the gates, clean up                          -> succeeded
-    back      revert what the plan says, confirm, wait for the gates, clean up          -> reverted, cancelled
+              confirm everything, wait for the gates, ask them again, clean up          -> succeeded
+    back      revert what the plan says, confirm, wait for the gates, ask them again, clean up
+                                                                                        -> reverted, cancelled
     stop      clean up                                                                  -> rejected, cancelled
     degrade   confirm, clean up                                                         -> degraded
     operator  confirm what can be, clean up                                             -> needs-operator
@@ -35,8 +37,8 @@ FIRST: Final = ("validate", "describe", "survey", "prepare")
 GROUP: Final = ("apply", "verify")
 COMMIT_POINT: Final = "commit-point"
 LAST: Final[dict[Way, tuple[str, ...]]] = {
-    "forward": ("confirm", "gate", "cleanup"),
-    "back": ("revert", "confirm", "gate", "cleanup"),
+    "forward": ("confirm", "gate", "again", "cleanup"),
+    "back": ("revert", "confirm", "gate", "again", "cleanup"),
     "stop": ("cleanup",),
     "degrade": ("confirm", "cleanup"),
     "operator": ("confirm", "cleanup"),
@@ -56,7 +58,9 @@ FAILURE: Final[dict[str, Exit | Literal["back"] | None]] = {
     "commit": None,
     "revert": "operator",
     "confirm": "operator",
+    "between": "degrade",
     "gate": "degrade",
+    "again": "degrade",
     "cleanup": None,
 }
 """Where a failed move leads; None: the failure is noted and the run goes on, for it changes nothing.
@@ -76,10 +80,11 @@ OUTCOMES: Final[dict[Way, tuple[OutcomeKind, ...]]] = {
 
 
 class Move(NamedTuple):
-    """One move of a way: a phase, and the step or gate it is for."""
+    """One move of a way: a phase, and the step or gate it is for; between groups also the number of the first."""
 
     phase: str
     step: str
+    group: int = 0
 
 
 def way_of(way: Way, job: Job, revert: tuple[str, ...] = ()) -> tuple[Move, ...]:
@@ -96,9 +101,12 @@ def _moves(way: Way, job: Job, revert: tuple[str, ...]) -> Iterator[Move]:
             if number == 0:
                 yield Move(COMMIT_POINT, "")
             yield from (Move("commit", step) for step in group)
+            if number < len(job.groups()) - 1:
+                gates = job.plan.gates.items()
+                yield from (Move("between", name, number) for name, gate in gates if "group" in gate.after)
     for phase in LAST[way]:
-        if phase == "gate":
-            yield from (Move("gate", name) for name, gate in job.plan.gates.items() if GATES_AFTER[way] in gate.after)
+        if phase in {"gate", "again"}:
+            yield from (Move(phase, name) for name, gate in job.plan.gates.items() if GATES_AFTER[way] in gate.after)
         else:
             yield from (Move(phase, step) for step in (revert if phase == "revert" else job.targets))
 

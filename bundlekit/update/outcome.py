@@ -61,9 +61,18 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         roles={step: target.role for step, target in h.job.targets.items()},
         ha=_ha(h),
         committed=h.committed,
-        notes=tuple(h.notes),
+        notes=(*h.notes, *_unasked_facts(h)),
         way_out=_way_out(h, kind, hold=hold),
     )
+
+
+def _unasked_facts(h: History) -> tuple[str, ...]:
+    """Facts that the bundle needs and that no component reports: the state's word was all there is."""
+    described = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
+    if len(described) < len(h.job.targets):
+        return ()
+    missing = (c.fact for c in h.job.facts if not any(c.fact in answer.facts for answer in described))
+    return tuple(f"no component reports {fact}, so it was taken from the state" for fact in dict.fromkeys(missing))
 
 
 def _why(h: History, kind: OutcomeKind) -> str:
@@ -106,7 +115,17 @@ def _way_out(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[WayOut, ...]
     )
     if kind == "degraded" and _forward_only(h):
         return (*images, WayOut(verb="repair"))
+    if _can_revert_again(h, kind):
+        return (WayOut(verb="revert"), *clear, *_state_again(h), *again)
     return (*images, *clear, *_state_again(h, images), *again)
+
+
+def _can_revert_again(h: History, kind: OutcomeKind) -> bool:
+    """Whether another try at the reverts can bring the pair back: one has failed, and nothing moves any more."""
+    if kind != "needs-operator" or h.revert is None or _forward_only(h):
+        return False
+    wrong = [step for step in h.job.targets if _needs_image(h, step, kind)]
+    return bool(wrong) and all(h.state(step) in {"new", "partial"} and step in h.revert.revert for step in wrong)
 
 
 def _state_again(h: History, images: tuple[WayOut, ...] = ()) -> tuple[WayOut, ...]:
@@ -188,6 +207,8 @@ WAYS_OUT: Final = {
     "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
     "resume": "go on with the run: bundlekit update resume --pair {pair}{told} {trust}",
     "repair": "finish the pair: bundlekit update repair --pair {pair} {trust}",
+    "revert": "once the cause is fixed, try the reverts again: "
+    "bundlekit update revert --pair {pair} --by NAME --reason TEXT",
     "state": "write the state of the pair again: "
     "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{told} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",

@@ -68,17 +68,24 @@ class Slots(Strict, frozen=True, kw_only=True):
     root: Annotated[Text, Meta(min_length=1)]
 
 
+class IfIncompatible(Strict, frozen=True, kw_only=True):
+    """The order of reverts where what the plan would keep does not suit the old rest: all that it names or keeps."""
+
+    revert: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=8)]
+
+
 class OnFailure(Strict, frozen=True, kw_only=True):
     """What to do when the step of this name fails.
 
     Before the commit point: ``revert`` these steps, in this order, and ``keep`` those on their new version,
-    unless that does not work together with the old rest: then they are reverted too. After it nothing is
-    reverted, the outcome is *degraded*, and ``way_out`` says what brings the pair back.
+    unless that does not work together with the old rest: then they are reverted too, in the order that
+    ``if_incompatible`` gives, by default last. After it nothing is reverted, the outcome is *degraded*, and
+    ``way_out`` says what brings the pair back.
     """
 
     revert: tuple[Key, ...] = ()
     keep: tuple[Key, ...] = ()
-    if_incompatible: Literal["revert"] = "revert"
+    if_incompatible: Literal["revert"] | IfIncompatible = "revert"
     hold: bool = False
     outcome: Literal["reverted", "degraded"] = "reverted"
     way_out: Literal["repair", "reimage"] = "repair"
@@ -95,11 +102,12 @@ class Gate(Strict, frozen=True, kw_only=True):
     """A state of the whole pair to wait for, such as the re-formed cluster.
 
     Polled every ``poll``; people are told to ``expect`` it between two durations; after ``deadline`` the pair
-    is degraded. ``hook`` is who is asked, by default the hook of the first step.
+    is degraded. ``hook`` is who is asked, by default the hook of the first step. ``after`` a *group* is before the
+    next group is touched: whether the new active is in HA before the standby is taken down.
     """
 
     hook: Argv = ()
-    after: Annotated[tuple[Literal["success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
+    after: Annotated[tuple[Literal["group", "success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
     poll: Duration = "30 s"
     expect: tuple[Duration, Duration]
     deadline: Duration
@@ -241,6 +249,12 @@ def problems(plan: Plan) -> list[str]:
                 ]
                 if sorted(named) != sorted(set(named)):
                     found.append(f"on-failure of '{name}' names a step twice")
+                order_of_reverts = policy.if_incompatible
+                if order_of_reverts != "revert" and sorted(order_of_reverts.revert) != sorted(named):
+                    found.append(
+                        f"on-failure of '{name}': if-incompatible has to revert exactly what revert and keep name "
+                        f"({', '.join(named)}), each once"
+                    )
                 earlier = group.steps[: group.steps.index(name)]
                 found += [
                     f"on-failure of '{name}' says nothing of '{other}', which was updated before it"
@@ -248,6 +262,8 @@ def problems(plan: Plan) -> list[str]:
                     if other not in named
                 ]
     for name, gate in plan.gates.items():
+        if "group" in gate.after and len(plan.groups) < 2:
+            found.append(f"gate '{name}' is to be asked after a group, but no group follows the first")
         shortest, longest = map(seconds, gate.expect)
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")

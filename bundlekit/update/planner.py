@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from bundlekit.matrix.facts import holds, in_words
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import ANY, History, Tally
 from bundlekit.update.order import COMMIT_POINT, FAILURE, OUTCOMES, Move
@@ -99,10 +100,17 @@ def decide(h: History, now: Instant) -> Action:
             return _turn(now, "stop" if fresh else "operator", *strange)
         if h.transitions > TRANSITIONS:  # 5
             return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
+    failed: Action | None = None
     for move in h.moves:  # 6
+        if failed is not None and move.phase != "revert":
+            return failed
         action = _proceed(h, now, move)
-        if action is not None:
-            return _cancel(h, now, move, action) or action
+        if action is None:
+            continue
+        if move.phase == "revert" and isinstance(action, Note) and _quiet(h, move.step):
+            failed = failed or action  # the others are reverted all the same: this one no longer moves
+            continue
+        return _cancel(h, now, move, action) or action
     return End(outcome=conclude(h, OUTCOMES[h.way]))  # 7
 
 
@@ -128,7 +136,7 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
 
 def _proceed(h: History, now: Instant, move: Move) -> Action | None:
     """What is still to do for ``move``; None if it is done."""
-    phase, step = move
+    phase, step = move.phase, move.step
     if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
         return None  # but it is verified: it may be new because an earlier run failed behind the switch
     match phase:
@@ -137,7 +145,13 @@ def _proceed(h: History, now: Instant, move: Move) -> Action | None:
         case "apply" | "revert":
             return _change(h, now, move)
         case "gate":
-            return _gate(h, now, move)
+            return _gate(h, now, move, since=h.settled_at)
+        case "between":  # what is changed later does not bring it back
+            earlier = {step for group in h.job.groups()[: move.group + 1] for step in group}
+            changes = (index for step, (index, _) in h.changed.items() if step in earlier)
+            return _gate(h, now, Move("gate", move.step), since=max(changes, default=0))
+        case "again":  # a gate that passed while others were waited for may not hold any more
+            return _gate(h, now, Move("gate", move.step), since=max(h.ready_at.values(), default=0))
         case "confirm":
             return _confirm(h, now, move)
         case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
@@ -152,7 +166,7 @@ def _proceed(h: History, now: Instant, move: Move) -> Action | None:
 
 def _once(h: History, now: Instant, move: Move) -> Action | None:
     """A hook that may be called again: validate, describe, prepare, verify, commit, cleanup."""
-    tally = h.tally(*move)
+    tally = h.tally(move.phase, move.step)
     answer = tally.settled
     if answer is None:
         if tally.attempts == ATTEMPTS:
@@ -193,7 +207,7 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
 
 def _change(h: History, now: Instant, move: Move) -> Action | None:
     """Apply or revert: the hook's word is taken for *ok* and *failed*; in doubt the appliance is asked."""
-    tally = h.tally(*move)
+    tally = h.tally(move.phase, move.step)
     if not tally.attempts:
         return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
     answer = tally.settled
@@ -206,8 +220,9 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     failed = answer is not None and answer.kind == "failed"
     before = h.before.get(move.step, "old")
     wanted = "new" if move.phase == "apply" else before
-    if seen.kind == wanted and not failed:
-        return None
+    never_applied = move.phase == "revert" and not h.only_back and not h.tally("apply", move.step).attempts
+    if seen.kind == wanted and (never_applied or not failed):
+        return None  # what was never applied needs no revert, whatever the hook answered; that is noted
     if seen.kind == "busy":
         return _never_quiet(h, now, move)
     if seen.kind not in ANY:
@@ -218,6 +233,11 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
         return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
     why = _said(answer) if answer is not None else "the controller died in it"
     return fail(h, now, move, f"{why}; the probe sees it {seen.kind}")
+
+
+def _quiet(h: History, step: str) -> bool:
+    """Whether the last probe of ``step`` proves that nothing is under way there."""
+    return (seen := h.seen.get(step)) is not None and seen.kind in ANY - {"busy"}
 
 
 def _never_quiet(h: History, now: Instant, move: Move) -> Action:
@@ -243,12 +263,15 @@ def _confirm(h: History, now: Instant, move: Move) -> Action | None:
     return None
 
 
-def _gate(h: History, now: Instant, move: Move) -> Action | None:
-    """Poll until the gate is ready. Its deadline is judged at a poll's own time, so never without one."""
+def _gate(h: History, now: Instant, move: Move, *, since: int) -> Action | None:
+    """Poll until the gate is ready by an answer after record ``since``.
+
+    Its deadline is compared with a poll's own time, so never without one.
+    """
     gate = h.job.plan.gates[move.step]
-    tally = h.tally(*move)
+    tally = h.tally(move.phase, move.step)
     answer = tally.settled
-    if answer is None:
+    if answer is None or tally.answered <= since:
         return _call(move, tally)
     if answer.kind == "ready":
         return None
@@ -323,7 +346,7 @@ def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None
         return None
     if isinstance(action, Note) and not isinstance(action.record, CommitPoint):
         return None  # a failure comes first: its policy may demand a hold
-    if move.phase == "apply" and h.tally(*move).attempts:
+    if move.phase == "apply" and h.tally(move.phase, move.step).attempts:
         return None
     why = "cancelled by the operator"
     if h.untouched:
@@ -333,13 +356,14 @@ def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None
 
 def _disagrees(h: History, move: Move) -> str:
     """Why an *ok* is not one: what the hook read differs from what the job was made for."""
-    answer = h.tally(*move).settled
+    answer = h.tally(move.phase, move.step).settled
     if answer is None or move.phase not in {"describe", "verify"}:
         return ""
     target = h.job.targets[move.step]
     if move.phase == "verify":
         return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    return _unfit(h, move.step, answer) or (_short_of_space(h) if move.step == list(h.job.targets)[-1] else "")
+    last = move.step == list(h.job.targets)[-1]
+    return _unfit(h, move.step, answer) or ((_fact_changed(h) or _short_of_space(h)) if last else "")
 
 
 def _unfit(h: History, step: str, answer: Answer) -> str:
@@ -352,6 +376,17 @@ def _unfit(h: History, step: str, answer: Answer) -> str:
     target = h.job.targets[step]
     if step in h.job.groups()[0] and not answer.reverts and target.old != target.new:
         return "it cannot be reverted, which the plan promises"
+    return ""
+
+
+def _fact_changed(h: History) -> str:
+    """Compare the facts that the components report with the conditions of the bundle; the state's may be stale."""
+    for step in h.job.targets:
+        answer = h.tally("describe", step).settled
+        for condition in h.job.facts:
+            if answer is not None and condition.fact in answer.facts and holds(condition, answer.facts) is not True:
+                found = f"{step} reports {condition.fact} {answer.facts[condition.fact]}"
+                return f"state-changed: {found}, the update needs that {in_words(condition)}"
     return ""
 
 

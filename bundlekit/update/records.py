@@ -83,7 +83,7 @@ class WayOut(Frozen, frozen=True, kw_only=True):
     bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
     """
 
-    verb: Literal["run", "resume", "repair", "clear", "state", "reimage", "take-over"]
+    verb: Literal["run", "resume", "repair", "revert", "clear", "state", "reimage", "take-over"]
     step: str = ""
     run: str = ""
     version: str = ""
@@ -137,13 +137,17 @@ class Started(Entry, frozen=True, kw_only=True, tag="started"):
     """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
 
     ``owner`` is the name of this claim, which no other claim has. ``names`` are the run's files, for the next steps
-    that are printed later. ``takes_over`` are the runs that the target remembers as under way and this one replaces.
+    that are printed later. ``back`` is there in a run that only
+    tries the reverts of an earlier one again, and ``before`` is what the components were before that one, by step.
+    ``takes_over`` are the runs that the target remembers as under way and this one replaces.
     """
 
     run: str
     fence: int
     owner: str = ""
     takes_over: tuple[str, ...] = ()
+    before: dict[str, str] = {}
+    back: RevertDecided | None = None
     job: Job
     tool: str
     held: bool = False
@@ -189,7 +193,10 @@ class CommitPoint(Entry, frozen=True, kw_only=True, tag="commit-point"):
 
 
 class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
-    """From here on the commit point is out of reach: ``revert`` in this order, ``keep`` what is new."""
+    """From here on the commit point is out of reach: ``revert`` in this order, ``keep`` what is new.
+
+    ``by`` is the operator who had the reverts of an earlier run tried again.
+    """
 
     step: str
     why: str
@@ -197,6 +204,7 @@ class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
     keep: tuple[str, ...] = ()
     hold: bool = False
     cancelled: bool = False
+    by: str = ""
 
 
 Exit = Literal["stop", "degrade", "operator", "lost"]

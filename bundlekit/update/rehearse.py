@@ -244,6 +244,11 @@ class _Stage:
                         return "not walked"
                     self.hooks.masks.pop(step.step, None)
                     reimage(step.step, step.version)
+                case "revert":
+                    reverted = self.engine.revert(self.job.pair, by="rehearsal", reason="fixed")
+                    if isinstance(reverted, Refused):
+                        return f"revert refuses: {reverted.why}"
+                    led = reverted.kind
                 case "clear":
                     self.clock.sleep(max((seconds(g.deadline) for g in self.job.plan.gates.values()), default=0))
                     cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")

@@ -374,6 +374,24 @@ def test_a_hold_in_the_state_that_the_pair_does_not_remember_is_stale(room):
     assert room.run().code == 0
 
 
+def test_reverts_that_failed_are_tried_again_by_name_and_reason(room):
+    room.faults(fault("verify", "active", "F"), fault("revert", "active", "F"))
+    result = room.run()
+    assert result.code == 40
+    assert "next 1       once the cause is fixed, try the reverts again: bundlekit update revert " in result.out
+    assert room.update("revert", "--by", "Ada").code == 2
+    result = room.update("revert", "--by", "Ada", "--reason", "disk 3 replaced")
+    assert result.code == 20
+    assert "The pair is on hold" in result.out
+    assert "Ada: disk 3 replaced" in room.update("log").out
+    result = room.update("revert", "--by", "Ada", "--reason", "once more")
+    assert result.code == 3
+    assert "pair-0 stays as it is: The latest run of pair pair-0 has no revert that failed." in result.err
+    assert room.clear().code == 0
+    room.read_state()
+    assert room.run().code == 0
+
+
 # --- crashes, detaching, windows ----------------------------------------------------------------------------
 
 

@@ -146,7 +146,7 @@ def test_a_revert_that_fails_too_needs_an_operator(folders):
     assert (outcome.kind, outcome.hold, pair.versions()) == ("needs-operator", True, (*ALL_NEW[:2], OLD))
     assert "the disk is gone" in outcome.why
     assert [(way.verb, way.step) for way in outcome.way_out] == [
-        ("reimage", "active"), ("clear", ""), ("state", ""), ("run", ""),
+        ("revert", ""), ("clear", ""), ("state", ""), ("run", ""),
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ VERBS: Final = {
     "plan": "Show what an update would do, and where each failure would lead.",
     "repair": "Finish a degraded pair with the bundle of its run.",
     "resume": "Go on with a run that has not ended.",
+    "revert": "Try the reverts of a run that needs an operator again, by name and reason.",
     "run": "Update a pair.",
     "state": "Write STATE.json from what the pair says of itself.",
     "status": "Show what runs, what waits, and which pairs are on hold.",

@@ -20,7 +20,7 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.by_option
-@click.option("--reason", required=True, metavar="TEXT", callback=lambda _, __, text: shared.said(text), help="Why.")
+@shared.reason_option
 @click.option("--case", default="", metavar="ID", help="The vendor's case number.")
 @click.option("--without-probe", is_flag=True, help="Judge neither components nor gates. Recorded with your name.")
 @shared.take_over_option

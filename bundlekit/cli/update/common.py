@@ -68,6 +68,9 @@ def said(text: str) -> str:
 by_option = click.option(
     "--by", required=True, metavar="NAME", callback=lambda _, __, text: said(text), help="Who takes this on themselves."
 )
+reason_option = click.option(
+    "--reason", required=True, metavar="TEXT", callback=lambda _, __, text: said(text), help="Why."
+)
 state_option = click.option(
     "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
 )

@@ -1,0 +1,51 @@
+"""``bundlekit update revert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bundlekit.cli.update import common as shared
+from bundlekit.cli.verbs import Verb
+from bundlekit.update.executor import Refused
+
+if TYPE_CHECKING:
+    from bundlekit.update.records import Outcome
+
+EXAMPLES = f"""\b
+Example:
+  bundlekit update revert --pair imager-0042 --by "Ada King" --reason "disk 3 replaced"
+{shared.CODES}"""
+
+
+@click.command(cls=Verb, epilog=EXAMPLES)
+@shared.pair_option
+@shared.by_option
+@shared.reason_option
+@shared.take_over_option
+@shared.state_dir_option
+@click.option("--detach", is_flag=True, help="Do not wait for gates: exit 75, and let a timer resume.")
+@shared.json_option
+def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *, detach: bool, as_lines: bool) -> int:
+    """Try the reverts of a run that needs an operator again, by name and reason.
+
+    For a run that ended needs-operator because a revert failed, once the cause is fixed. It is a run of its own that
+    only goes back. The pair stays on hold until it is cleared.
+    """
+    refused: list[str] = []
+
+    def again() -> Outcome | None:
+        done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
+        if isinstance(done, Refused):
+            refused.append(done.why)
+            return None
+        return done
+
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+        code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines)
+    if refused:
+        shared.show([f"{pair} stays as it is: {refused[0]}"], err=True)
+        return 3
+    return code
