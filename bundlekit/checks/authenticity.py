@@ -28,6 +28,10 @@ WITHOUT: Final = (
     "Take it out (`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
     "with -cades and no -certfile, or with -nocerts -keyid. Or trust the CA above the certificate as well."
 )
+WITHOUT_SURPLUS: Final = (
+    "Check that --trust names the right anchors. If it does, sign again without the certificate (--cert, -certfile), "
+    "or with `bundlekit sign`, which signs every certificate that comes along, for verifiers with several anchors."
+)
 OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
 NO_WAY_UP: Final = (
     "Check that --trust names the right anchors, and that the signature carries the intermediate certificates (--cert, "
@@ -81,7 +85,16 @@ def signature_malformed(case: Case) -> Answer:
     if isinstance(answer, NotRun):
         return answer
     # With another trust the same signature may be in order: no copy that is better would help.
-    return [replace(one, cause="unauthentic", next=WITHOUT) if "pinned" in one.params else one for one in answer]
+    return [replace(one, cause="unauthentic", next=_next(one)) if _about_the_chain(one) else one for one in answer]
+
+
+def _about_the_chain(fault: Fault) -> bool:
+    """Whether certificates come along that have no place, in a signature that is not damaged."""
+    return not {"pinned", "surplus"}.isdisjoint(fault.params)
+
+
+def _next(fault: Fault) -> str:
+    return WITHOUT if "pinned" in fault.params else WITHOUT_SURPLUS
 
 
 @rule("authenticity", cause="corrupted", remedy=COPY_AGAIN, see="trust")

@@ -15,6 +15,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import cms
 from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.chain import weak_key
+from bundlekit.trust.ess import Named
 from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.verify import Claim, Occasion, Signed, amounts_to, pinned_key, read_claim, signer_text
 
@@ -170,6 +171,8 @@ def _claim(key: Key | None, line: tuple[Certificate, ...]) -> Claim:
         message_digest=b"",
         signed=b"",
         signature=b"",
-        vouched=tuple(hashlib.sha256(one.der).digest() for one in line),
+        named=((tuple(Named(algorithm="sha256", hash=hashlib.sha256(one.der).digest()) for one in line)),)
+        if line
+        else (),
     )
     return Claim(signature=signature, scheme=Scheme(family=key.family if key else "other"), digest="sha512", line=line)

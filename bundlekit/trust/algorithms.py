@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from msgspec.structs import replace
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.asn1 import OID
+from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.refusal import Refusal, malformed
 
 if TYPE_CHECKING:
@@ -239,16 +239,17 @@ def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
     """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be a hash by now."""
     public = key.public
     try:
-        match public:
-            case rsa.RSAPublicKey():
-                public.verify(signature, data, rsa_padding(scheme), HASHES[scheme.hash])
-            case ec.EllipticCurvePublicKey():
-                public.verify(signature, data, ec.ECDSA(HASHES[scheme.hash]))
-            case ed25519.Ed25519PublicKey() | mldsa.MLDSA65PublicKey() | mldsa.MLDSA87PublicKey():
-                public.verify(signature, data)
-            case _:
-                return False
-    except InvalidSignature:
+        with reading():
+            match public:
+                case rsa.RSAPublicKey():
+                    public.verify(signature, data, rsa_padding(scheme), HASHES[scheme.hash])
+                case ec.EllipticCurvePublicKey():
+                    public.verify(signature, data, ec.ECDSA(HASHES[scheme.hash]))
+                case ed25519.Ed25519PublicKey() | mldsa.MLDSA65PublicKey() | mldsa.MLDSA87PublicKey():
+                    public.verify(signature, data)
+                case _:
+                    return False
+    except UnreadableObjectError:  # InvalidSignature, and whatever else says that it cannot be one
         return False
     return True
 

@@ -22,8 +22,10 @@ DATA: Final = OID("1.2.840.113549.1.7.1")  # id-data, RFC 5652 section 4
 SIGNED_DATA: Final = OID("1.2.840.113549.1.7.2")  # id-signedData, RFC 5652 section 5.1
 CONTENT_TYPE: Final = OID("1.2.840.113549.1.9.3")  # RFC 5652 section 11.1
 MESSAGE_DIGEST: Final = OID("1.2.840.113549.1.9.4")  # RFC 5652 section 11.2
+SIGNING_CERTIFICATE: Final = OID("1.2.840.113549.1.9.16.2.12")  # RFC 2634 section 5.4
 SIGNING_CERTIFICATE_V2: Final = OID("1.2.840.113549.1.9.16.2.47")  # RFC 5035 section 3
 AUTHORITY_KEY_IDENTIFIER: Final = OID("2.5.29.35")  # id-ce-authorityKeyIdentifier, RFC 5280 section 4.2.1.1
+DIRECTORY_NAME: Final = 0xA4  # the tag of a directoryName among GeneralNames, RFC 5280 section 4.2.1.6
 
 T = TypeVar("T")
 
@@ -147,17 +149,34 @@ class IssuerSerial:
 
 @asn1.sequence
 class EssCertificate:
-    """ESSCertIDv2 (RFC 5035 section 4) with its default hash, SHA-256."""
+    """ESSCertIDv2 (RFC 5035 section 4) with its default hash, SHA-256; and ESSCertID (RFC 2634 section 5.4.1)."""
 
     hash: bytes
     issuer_serial: IssuerSerial | None
 
 
 @asn1.sequence
-class SigningCertificates:
-    """SigningCertificateV2 (RFC 5035 section 3) without policies."""
+class EssCertificateHashed:
+    """ESSCertIDv2 (RFC 5035 section 4) that names its hash."""
 
-    certificates: list[EssCertificate]
+    algorithm: asn1.TLV
+    hash: bytes
+    issuer_serial: IssuerSerial | None
+
+
+@asn1.sequence
+class SigningCertificates:
+    """SigningCertificateV2 (RFC 5035 section 3), and SigningCertificate (RFC 2634 section 5.4)."""
+
+    certificates: list[asn1.TLV]
+    policies: list[asn1.TLV] | None
+
+
+@asn1.sequence
+class DirectoryNames:
+    """GeneralNames (RFC 5280 section 4.2.1.6) of one directoryName."""
+
+    name: Annotated[asn1.TLV, asn1.Explicit(4)]
 
 
 @asn1.sequence
@@ -306,3 +325,10 @@ def tlv(data: bytes) -> asn1.TLV:
 def set_of(values: list[T]) -> asn1.SetOf[T]:
     """A SET OF; DER puts its elements into order when it is written."""
     return asn1.SetOf(values)
+
+
+def directory_name(name: bytes) -> bytes:
+    """The GeneralName of a name in DER."""
+    names = encode(DirectoryNames(name=tlv(name)))
+    header = 2 + (names[1] & 0x7F if names[1] & 0x80 else 0)  # X.690 section 8.1.3: tag, length
+    return names[header:]

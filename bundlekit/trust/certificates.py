@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
 from bundlekit.trust.algorithms import Scheme
+from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe
 from bundlekit.trust.refusal import Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,  # no ValueError, and out of any certificate with a damaged version
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-    CryptographyDeprecationWarning,  # raised, as asked for below, for what a later release will not read
-)
-"""What the library raises for certificates it cannot read."""
 
 PURPOSES: Final = {
     "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,
@@ -52,6 +36,8 @@ KEY_KINDS: Final = {
 MAX_NAME: Final = 512
 """Characters of a name that are shown; RFC 5280 has 64 for a common name."""
 
+NOT_POSITIVE: Final = "its serial number, or its issuer's, is not positive (RFC 5280 section 4.1.2.2)"
+
 ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
@@ -62,12 +48,25 @@ class UnusableCertificateError(ValueError):
     """A certificate that cannot be read, or has another encoding than the one DER gives it."""
 
 
+class Authority(Frozen, frozen=True, kw_only=True):
+    """How a certificate identifies its issuer's (authorityKeyIdentifier, RFC 5280 section 4.2.1.1).
+
+    ``key`` is the subjectKeyIdentifier of the issuer. ``name`` (a GeneralName) and ``serial`` are the issuer and the
+    serial number *of the issuer's certificate*. What is absent is None.
+    """
+
+    key: bytes | None = None
+    name: bytes | None = None
+    serial: int | None = None
+
+
 class Certificate(Frozen, frozen=True, kw_only=True):
     """A certificate. ``subject`` and ``issuer`` are RFC 4514 text; the names compare by their DER.
 
     ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` then says why.
     ``pss_only``: the key is for RSA-PSS alone; ``pss_demanded`` is how, where the certificate says that too.
     It is valid from ``not_before`` to ``not_after``, UTC, inclusive.
+    ``subject`` is cut where it is too long to be shown; ``whole_subject`` is not.
     ``usage`` and ``purposes`` are None where the certificate has no such extension.
     """
 
@@ -90,6 +89,11 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     usage: x509.KeyUsage | None = None
     purposes: tuple[x509.ObjectIdentifier, ...] | None = None
     identifier: bytes | None = None
+    subject_name: x509.Name
+    whole_subject: str = ""
+    common_names: tuple[str, ...] = ()
+    constrains_names: bool = False
+    authority: Authority = Authority()
 
     @property
     def id(self) -> str:
@@ -100,6 +104,15 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     def self_issued(self) -> bool:
         """Whether it names itself as its issuer."""
         return self.subject_der == self.issuer_der
+
+    def contradicts(self, issuer: Certificate) -> bool:
+        """Whether the authorityKeyIdentifier is that of another certificate than ``issuer``, as OpenSSL decides it."""
+        named = self.authority
+        return (
+            (named.key is not None and issuer.identifier is not None and named.key != issuer.identifier)
+            or (named.serial is not None and named.serial != issuer.serial)
+            or (named.name is not None and named.name != asn1.directory_name(issuer.issuer_der))
+        )
 
     @property
     def weakness(self) -> str:
@@ -121,53 +134,60 @@ def read_certificate(der: bytes) -> Certificate:
     try:
         outer = asn1.decode(asn1.Certificate, der)
         _demand_one_encoding(outer)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # names that are longer than RFC 5280 has them
-            warnings.simplefilter("error", CryptographyDeprecationWarning)
-            parsed = x509.load_der_x509_certificate(der)
-            extensions = parsed.extensions
-            subject, issuer = _text(parsed.subject), _text(parsed.issuer)
-        basic = _extension(extensions, x509.BasicConstraints)
-        purposes = _extension(extensions, x509.ExtendedKeyUsage)
-        identifier = _extension(extensions, x509.SubjectKeyIdentifier)
-        key, unloadable = _key(parsed)
-        pss_only = parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
-        pss_demanded = None
-        if pss_only:
-            try:
-                identifier_ = asn1.raw(outer.tbs.public_key.algorithm)
-                pss_demanded = algorithms.pss_demanded(identifier_)
-                key = algorithms.limited(key, identifier_) if key else None
-            except Refusal as refusal:
-                key, unloadable = None, f"it is for RSA-PSS with parameters that are not accepted ({refusal.message})"
-        return Certificate(
-            parsed=parsed,
-            der=der,
-            subject=subject,
-            subject_der=asn1.raw(outer.tbs.subject),
-            issuer=issuer,
-            issuer_der=asn1.raw(outer.tbs.issuer),
-            serial=outer.tbs.serial_number,
-            signature_algorithm=asn1.raw(outer.signature_algorithm),
-            key=key,
-            unloadable=unloadable,
-            not_before=parsed.not_valid_before_utc,  # a ValueError where it is in the year 0
-            not_after=parsed.not_valid_after_utc,
-            pss_only=pss_only,
-            pss_demanded=pss_demanded,
-            is_ca=basic is not None and basic.ca,
-            path_length=basic.path_length if basic else None,
-            usage=_extension(extensions, x509.KeyUsage),
-            purposes=None if purposes is None else tuple(purposes),
-            identifier=identifier.digest if identifier else None,
-        )
-    except UnusableCertificateError:
-        raise
+        authority = _authority(outer.tbs)
     except asn1.NotDerError as error:
         raise UnusableCertificateError(str(error)) from error
-    except UNREADABLE as error:
+    try:
+        with reading():
+            return _converted(der, outer, authority)
+    except UnreadableObjectError as error:
         msg = "it breaks a rule of RFC 5280 on how certificates are written"
         raise UnusableCertificateError(msg) from error
+
+
+def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Certificate:
+    """The certificate as a value of ours; what the library reads late is read here."""
+    parsed = x509.load_der_x509_certificate(der)
+    extensions = parsed.extensions
+    basic = _extension(extensions, x509.BasicConstraints)
+    purposes = _extension(extensions, x509.ExtendedKeyUsage)
+    identifier = _extension(extensions, x509.SubjectKeyIdentifier)
+    key, unloadable = _key(parsed)
+    pss_only = parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+    pss_demanded = None
+    if pss_only:
+        try:
+            stated = asn1.raw(outer.tbs.public_key.algorithm)
+            pss_demanded = algorithms.pss_demanded(stated)
+            key = algorithms.limited(key, stated) if key else None
+        except Refusal as refusal:
+            key, unloadable = None, f"it is for RSA-PSS with parameters that are not accepted ({refusal.message})"
+    return Certificate(
+        parsed=parsed,
+        der=der,
+        subject=_text(parsed.subject),
+        subject_der=asn1.raw(outer.tbs.subject),
+        issuer=_text(parsed.issuer),
+        issuer_der=asn1.raw(outer.tbs.issuer),
+        serial=outer.tbs.serial_number,
+        signature_algorithm=asn1.raw(outer.signature_algorithm),
+        key=key,
+        unloadable=unloadable,
+        not_before=parsed.not_valid_before_utc,  # a ValueError where it is in the year 0
+        not_after=parsed.not_valid_after_utc,
+        pss_only=pss_only,
+        pss_demanded=pss_demanded,
+        is_ca=basic is not None and basic.ca,
+        path_length=basic.path_length if basic else None,
+        usage=_extension(extensions, x509.KeyUsage),
+        purposes=None if purposes is None else tuple(purposes),
+        identifier=identifier.digest if identifier else None,
+        subject_name=parsed.subject,
+        whole_subject=parsed.subject.rfc4514_string(),
+        common_names=tuple(str(one.value) for one in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)),
+        constrains_names=_extension(extensions, x509.NameConstraints) is not None,
+        authority=authority,
+    )
 
 
 def _text(name: x509.Name) -> str:
@@ -182,21 +202,28 @@ def _demand_one_encoding(outer: asn1.Certificate) -> None:
         msg = "its two signature algorithms differ"
     elif outer.signature.padding_bits():
         msg = "its signature has unused bits"
-    elif min(_serial_numbers(outer.tbs)) <= 0:
-        msg = "its serial number, or its issuer's, is not positive (RFC 5280 section 4.1.2.2)"
+    elif outer.tbs.serial_number <= 0:
+        msg = NOT_POSITIVE
     else:
         return
     raise UnusableCertificateError(msg)
 
 
-def _serial_numbers(tbs: asn1.TbsCertificate) -> Iterator[int]:
-    """The serial number of a certificate, and the one by which it names that of its issuer."""
-    yield tbs.serial_number
+def _authority(tbs: asn1.TbsCertificate) -> Authority:
+    """What the certificate states about its issuer's certificate."""
     for extension in tbs.extensions or ():
-        if extension.id == asn1.AUTHORITY_KEY_IDENTIFIER:
-            serial = asn1.decode(asn1.AuthorityKeyIdentifier, extension.value).serial_number
-            if serial is not None:
-                yield serial
+        if extension.id != asn1.AUTHORITY_KEY_IDENTIFIER:
+            continue
+        found = asn1.decode(asn1.AuthorityKeyIdentifier, extension.value)
+        if found.serial_number is not None and found.serial_number <= 0:
+            raise UnusableCertificateError(NOT_POSITIVE)
+        names = [asn1.raw(one) for one in found.issuer or ()]
+        return Authority(
+            key=found.key,
+            name=next((one for one in names if one[0] == asn1.DIRECTORY_NAME), None),
+            serial=found.serial_number,
+        )
+    return Authority()
 
 
 def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
@@ -204,8 +231,9 @@ def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
     if kind not in KEY_KINDS:  # the library would load some of them, with a warning
         return None, f"keys of its kind ({kind.dotted_string}) do not sign bundles"
     try:
-        return describe(certificate.public_key()), ""
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        with reading():
+            return describe(certificate.public_key()), ""
+    except UnreadableObjectError:
         return None, "its public key is of a kind or size that is not accepted"
 
 

@@ -1,9 +1,9 @@
 """From a signer's certificate to an anchor.
 
-``cryptography.x509.verification`` says whether a chain holds, under two extension policies written here: the
-ready-made ones are made for web servers and are wrong for signers in both directions. Its refusals do not say
-why, so `judge` looks again: it follows the issuers itself and names each reason. That second look also runs
-over what the library accepted, and it can only refuse.
+`bundlekit.trust.paths` finds the paths. ``cryptography.x509.verification`` decides whether one holds, under two
+extension policies written here: the ready-made ones are made for web servers and are wrong for signers in both
+directions. Its refusals do not say why, so each path is examined here too, and each reason is named. That second look
+also runs over what the library accepts, and it can only refuse.
 """
 
 from __future__ import annotations
@@ -12,85 +12,133 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
     Policy,
     PolicyBuilder,
     Store,
-    VerificationError,
 )
+from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.certificates import ANY_PURPOSE, PURPOSES, Certificate
-from bundlekit.trust.refusal import Refusal, day, malformed
+from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.paths import MAX_INTERMEDIATES, Graph, issued, longest, surplus
+from bundlekit.trust.refusal import Refusal, day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-MAX_INTERMEDIATES: Final = 8
-"""Certificates between signer and anchor."""
+__all__ = ["MAX_INTERMEDIATES", "Chain", "issued", "judge", "reasons", "signer_refusals", "weak_key"]
+
+MAX_CHAINS: Final = 8
+"""Chains that hold, of one signature, among which a trust file can choose."""
+
+MAX_PATHS_VERIFIED: Final = 32
+"""Paths that the library is asked about, of one signature."""
 
 
 class Chain(Frozen, frozen=True, kw_only=True):
-    """Certificates from the signer to the anchor, and why they do not hold; they hold if nothing is said.
+    """Certificates from the signer to the anchor, and why they do not hold; they hold if there is no refusal.
 
-    Where no anchor was reached, ``anchor`` is None and ``certificates`` go as far as they lead.
+    Where no anchor was reached, ``anchor`` is None and ``certificates`` are all that came along. ``alternatives`` are
+    the other chains that hold, of a signer from whom several paths lead to an anchor.
     """
 
     certificates: tuple[Certificate, ...]
     anchor: Certificate | None
     refusals: tuple[Refusal, ...] = ()
+    alternatives: tuple[Chain, ...] = ()
 
 
-def in_order(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The certificates of one signature from the signer upwards; every one has its place or is refused.
+def judge(
+    carried: Sequence[Certificate],
+    anchors: Sequence[Certificate],
+    at: datetime,
+    purpose: str,
+    *,
+    listed: Sequence[Certificate] = (),
+    bound: Callable[[bytes], bool] | None = None,
+) -> Chain:
+    """Whether the first of ``carried``, the signer, leads to one of ``anchors`` at the time ``at``.
 
-    This is what bounds the search for a path: there is one line of issuers, never a graph to explore.
+    ``listed`` are certificates that can be on the path and do not come along. Any path that holds counts. If none does,
+    the reasons are those of the path that comes nearest, in this order: not a signer's certificate,
+    wrong purpose, not yet valid or expired, weak, algorithm of the chain unsupported, chain invalid. A signer that
+    leads nowhere is unknown, and nothing else is reported about it.
+
+    Every certificate that comes along has to be accounted for: it leads to an anchor by signatures, whether or not that
+    path holds, or it is above the signer and the signer has ``bound`` it (by its DER) under the signature itself.
+    Any other could be changed without notice.
     """
-    if signer.self_issued and signer.is_ca:
-        msg = f"The signer's certificate {signer.name} is that of a root CA, which does not sign bundles."
-        raise Refusal("not-a-signer-certificate", msg, signer.der)
-    for one in (signer, *others):
-        if one.self_issued:
-            msg = f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
-            raise malformed(msg, one.der)
-    line, rest = [signer], list(others)
-    while issuers := [one for one in rest if one.subject_der == line[-1].issuer_der]:
-        line.append(issuers[0])
-        rest.remove(issuers[0])
-    if rest:
-        msg = f"The signature carries the certificate {rest[0].name}, which is not on the signer's path"
-        raise malformed(msg, rest[0].der)
-    return tuple(line)
+    graph = Graph(carried[0], (*carried[1:], *listed), anchors)
+    try:
+        chains = _chains(graph, at, purpose)
+        extra = _surplus(carried, graph, bound) if chains else None
+    except Refusal as refusal:
+        return Chain(certificates=tuple(carried), anchor=None, refusals=(refusal,))
+    if not chains:
+        return Chain(certificates=tuple(carried), anchor=None, refusals=(_unknown(graph),))
+    best, *others = (
+        Chain(certificates=path, anchor=path[-1], refusals=(*against, *((extra,) if extra else ())))
+        for path, against in chains
+    )
+    return replace(best, alternatives=tuple(others))
 
 
-def judge(line: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime, purpose: str) -> Chain:
-    """Whether ``line``, the signer and its issuers in order, leads to one of ``anchors`` at the time ``at``.
+def _chains(graph: Graph, at: datetime, purpose: str) -> list[tuple[tuple[Certificate, ...], tuple[Refusal, ...]]]:
+    """The paths that hold; or the one that comes nearest, with its reasons; or none."""
 
-    Reasons for a refusal are named in this order: not a signer's certificate, wrong purpose, not yet valid or
-    expired, weak, algorithm of the chain unsupported, chain invalid. A signer that leads nowhere is unknown,
-    and nothing else is said of it.
-    """
-    accepted = None if any(one.weakness for one in line) else _verify(line, anchors, at, purpose)
-    chain = accepted or _trace(line, anchors)
-    if isinstance(chain, Refusal):
-        return Chain(certificates=tuple(line), anchor=None, refusals=(chain,))
-    refusals: list[Refusal] = []
-    for reason in reasons(chain, at, purpose):
-        if reason.rule not in {one.rule for one in refusals}:  # the certificate nearest to the signer stands for all
-            refusals.append(reason)
-    if not refusals and not accepted:
-        msg = f"The chain from {line[0].name} to the anchor {chain[-1].name} breaks a rule of RFC 5280."
-        refusals.append(Refusal("chain-invalid", msg, line[0].der))
-    surplus = [one for one in line if one.der not in {used.der for used in chain}]
-    if surplus:
-        msg = f"The signature carries the certificate {surplus[0].name}, which its path to the anchor does not use"
-        refusals.append(malformed(msg, surplus[0].der))
-    return Chain(certificates=chain, anchor=chain[-1], refusals=tuple(refusals))
+    def faults(child: Certificate, issuer: Certificate) -> int:
+        return sum(1 for _ in _ca_reasons(issuer, at, purpose)) + sum(1 for _ in _link_reasons(child, issuer))
+
+    examined = [(path, _each_rule_once(reasons(path, at, purpose))) for path in graph.paths(faults)]
+    examined.sort(key=lambda one: (len(one[1]), len(one[0])))
+    holding = []
+    for path, against in examined[:MAX_PATHS_VERIFIED]:
+        if not against and _verify(path[:-1], path[-1:], at, purpose) == path:
+            holding.append((path, against))
+        if len(holding) == MAX_CHAINS:
+            break
+    if holding or not examined:
+        return holding
+    path, against = examined[0]
+    if not against:
+        msg = f"The chain from {path[0].name} to the anchor {path[-1].name} breaks a rule of RFC 5280."
+        against = (Refusal("chain-invalid", msg, path[0].der),)
+    return [(path, against)]
+
+
+def _each_rule_once(reasons: Iterator[Refusal]) -> tuple[Refusal, ...]:
+    """The first reason of each rule: the certificate nearest to the signer stands for all."""
+    first: dict[str, Refusal] = {}
+    for reason in reasons:
+        first.setdefault(reason.rule, reason)
+    return tuple(first.values())
+
+
+def _surplus(carried: Sequence[Certificate], graph: Graph, bound: Callable[[bytes], bool] | None) -> Refusal | None:
+    """The first certificate that comes along without a place; None if each has one."""
+    anchored = graph.anchored(_soundly_signed)
+    reached = graph.reached()
+    for one in carried[1:]:
+        if one.der in anchored or (one.der in reached and bound is not None and bound(one.der)):
+            continue
+        if one.der in reached:
+            why = "which no path to an anchor here uses, and which the signer did not sign (signingCertificateV2)"
+            return surplus(one, why)
+        return surplus(one, "which did not issue any certificate of the signer's path")
+    return None
+
+
+def _soundly_signed(one: Certificate) -> bool:
+    try:
+        return read_scheme(one.signature_algorithm) is not None
+    except Refusal:
+        return False
 
 
 def signer_refusals(signer: Certificate, purpose: str) -> Iterator[Refusal]:
@@ -119,22 +167,22 @@ def signer_refusals(signer: Certificate, purpose: str) -> Iterator[Refusal]:
 def _verify(
     line: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime, purpose: str
 ) -> tuple[Certificate, ...] | None:
-    if not anchors:
-        return None
-    verifier = (
-        PolicyBuilder()
-        .time(at)
-        .store(Store([anchor.parsed for anchor in anchors]))
-        .max_chain_depth(MAX_INTERMEDIATES)
-        .extension_policies(ca_policy=_ca_policy(purpose), ee_policy=_signer_policy(purpose))
-        .build_client_verifier()
-    )
-    try:
-        verified = verifier.verify(line[0].parsed, [one.parsed for one in line[1:]]).chain
-    except VerificationError:
-        return None
+    """The path that the library accepts, from the first of ``line`` over the others; None if there is none."""
     known = {one.parsed: one for one in (*line, *anchors)}
-    return tuple(known[one] for one in verified)
+    try:
+        with reading():
+            verifier = (
+                PolicyBuilder()
+                .time(at)
+                .store(Store([anchor.parsed for anchor in anchors]))
+                .max_chain_depth(MAX_INTERMEDIATES)
+                .extension_policies(ca_policy=_ca_policy(purpose), ee_policy=_signer_policy(purpose))
+                .build_client_verifier()
+            )
+            verified = verifier.verify(line[0].parsed, [one.parsed for one in line[1:]]).chain
+            return tuple(known[one] for one in verified)
+    except UnreadableObjectError:  # the library refuses by an exception too
+        return None
 
 
 def _ca_policy(purpose: str) -> ExtensionPolicy:
@@ -200,81 +248,88 @@ def _may_certify(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: st
 # --- the second look ---
 
 
-def _trace(line: Sequence[Certificate], anchors: Sequence[Certificate]) -> tuple[Certificate, ...] | Refusal:
-    """Follow the issuers to an anchor, whatever else may be wrong with them."""
-    imitated = ""
-    for place, child in enumerate(line):
-        if child.der in {anchor.der for anchor in anchors}:
-            return tuple(line[: place + 1])
-        for anchor in anchors:
-            if anchor.subject_der == child.issuer_der:
-                if issued(child, anchor) is not False:
-                    return (*line[: place + 1], anchor)
-                imitated = f"{child.name} names the anchor {anchor.name} as its issuer"
-        following = line[place + 1 : place + 2]
-        if following and issued(child, following[0]) is False:
-            imitated = f"{child.name} names {following[0].name} as its issuer"
-            break
-    if imitated:
-        msg = f"The certificate {imitated}, whose key did not sign it: it is damaged, or an imitation."
-        return Refusal("signer-unknown", msg, child.der)
+def _unknown(graph: Graph) -> Refusal:
+    """Why no path leads to an anchor."""
+    for child in graph.reached().values():
+        if issuer := graph.imitated(child):
+            what = "the anchor " if graph.is_anchor(issuer) else ""
+            msg = (
+                f"The certificate {child.name} names {what}{issuer.name} as its issuer, whose key did not sign it: it "
+                "is damaged, or an imitation."
+            )
+            return Refusal("signer-unknown", msg, child.der)
+    signer, last = graph.signer, list(longest(graph))[-1]
     msg = (
-        f"The signer {line[0].name} is not known here: its chain ends at the issuer '{line[-1].issuer}', "
+        f"The signer {signer.name} is not known here: its chain ends at the issuer '{last.issuer}', "
         "which is not among the anchors. If you do trust it, add its certificate to --trust."
     )
-    return Refusal("signer-unknown", msg, line[0].der, issuer=line[-1].issuer)
-
-
-def issued(child: Certificate, issuer: Certificate) -> bool | None:
-    """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed.
-
-    Nor is it under a key that is refused: a bundle can bring one along that takes long.
-    """
-    if issuer.weakness:
-        return None
-    try:
-        child.parsed.verify_directly_issued_by(issuer.parsed)
-    except InvalidSignature:
-        return False
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    return True
+    return Refusal("signer-unknown", msg, signer.der, issuer=last.issuer)
 
 
 def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[Refusal]:
-    """Why a chain, from the signer to the anchor, does not hold, in the order in which reasons are named."""
+    """Why a path, from the signer to the anchor, does not hold, in the order that `judge` states."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
-        if not _may_certify(one.purposes, purpose):
-            msg = f"The CA {one.name} may not certify signers for {purpose}, its own purposes are others."
-            yield Refusal("wrong-purpose", msg, one.der, purpose=purpose)
+        yield from _purpose_reasons(one, purpose)
     for one in chain:
-        if at < one.not_before:
-            start = day(one.not_before)
-            msg = f"{_part(one, chain)} is valid from {start}; the time used is {day(at)}. Check the clock, or --at."
-            yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
-        elif at > one.not_after:
-            end = day(one.not_after)
-            msg = (
-                f"{_part(one, chain)} expired on {end}, and the time used is {day(at)}. "
-                "Sign again with a certificate that is valid."
-            )
-            yield Refusal("signer-expired", msg, one.der, expired=end, at=day(at))
+        yield from _time_reasons(one, _part(one, chain), at)
     for one in chain:
         if one.weakness:
             yield weak_key(one.name, one.weakness, one.der)
     for child, issuer in pairwise(chain):
         yield from _signature_reasons(child, issuer)
-    for above, one in enumerate(chain[1:]):
+    for below, one in enumerate(chain[1:]):  # a self-issued one counts, as it does for the library
         if not one.is_ca or not _signs_certificates(one.usage):
             msg = f"{_part(one, chain)} may not issue certificates (basicConstraints, keyCertSign)."
             yield Refusal("chain-invalid", msg, one.der)
-        elif one.path_length is not None and above > one.path_length:
-            msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, the chain has {above}."
+        elif one.path_length is not None and below > one.path_length:
+            msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, the chain has {below}."
             yield Refusal("chain-invalid", msg, one.der)
+    for child, issuer in pairwise(chain):
+        yield from _authority_reasons(child, issuer)
     if len(chain) - 2 > MAX_INTERMEDIATES:
         msg = f"The chain has {len(chain) - 2} intermediate certificates; {MAX_INTERMEDIATES} are allowed."
         yield Refusal("chain-invalid", msg, chain[0].der)
+
+
+def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[Refusal]:
+    """What is wrong with the certificate of a CA by itself."""
+    yield from _purpose_reasons(one, purpose)
+    yield from _time_reasons(one, one.name, at)
+    if one.weakness:
+        yield weak_key(one.name, one.weakness, one.der)
+
+
+def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:
+    """What is wrong with a certificate and that of its issuer, together."""
+    yield from _signature_reasons(child, issuer)
+    yield from _authority_reasons(child, issuer)
+
+
+def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[Refusal]:
+    if not _may_certify(one.purposes, purpose):
+        msg = f"The CA {one.name} may not certify signers for {purpose}, its own purposes are others."
+        yield Refusal("wrong-purpose", msg, one.der, purpose=purpose)
+
+
+def _time_reasons(one: Certificate, what: str, at: datetime) -> Iterator[Refusal]:
+    if at < one.not_before:
+        start = day(one.not_before)
+        msg = f"{what} is valid from {start}; the time used is {day(at)}. Check the clock, or --at."
+        yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
+    elif at > one.not_after:
+        end = day(one.not_after)
+        msg = f"{what} expired on {end}, and the time used is {day(at)}. Sign again with a certificate that is valid."
+        yield Refusal("signer-expired", msg, one.der, expired=end, at=day(at))
+
+
+def _authority_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:
+    if child.contradicts(issuer):
+        msg = (
+            f"The certificate {child.name} identifies another certificate than that of {issuer.name} as its issuer's "
+            "(authorityKeyIdentifier). Have it issued again, or use the CA's certificate that it identifies."
+        )
+        yield Refusal("chain-invalid", msg, child.der)
 
 
 def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:

@@ -6,7 +6,8 @@ The profile leaves each byte that no signature covers a single possible value, s
 2. The content is id-data and absent; there are no CRLs; there is one SignerInfo with no unsigned attribute.
 3. Versions are those RFC 5652 sections 5.1 and 5.3 compute.
 4. digestAlgorithms is exactly the SignerInfo's digestAlgorithm.
-5. Signed attributes are there, each type once; contentType is id-data, messageDigest is one octet string.
+5. Signed attributes are there, each type once; contentType is id-data, messageDigest is one octet string; the
+   certificates that the signer names are in one of the forms of RFC 5035 (`bundlekit.trust.ess`).
    A verifier that takes signatures with and without them can be shown one as the other.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import asn1
+from bundlekit.trust import asn1, ess
 from bundlekit.trust.refusal import malformed
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Signature(Frozen, frozen=True, kw_only=True):
     """What one SignedData says, nothing of it verified.
 
     The signer is named by ``identifier`` (subjectKeyIdentifier) or by ``issuer`` (DER) and ``serial``.
-    ``signed`` are the bytes under the signature. ``vouched`` are the SHA-256 digests of the certificates that
-    the signer put under the signature itself (RFC 5035), empty where it did not.
+    ``signed`` are the bytes under the signature. ``named`` are the certificates that the signer named under the
+    signature itself, for each attribute that does so (`bundlekit.trust.ess`).
     """
 
     identifier: bytes | None
@@ -45,7 +46,11 @@ class Signature(Frozen, frozen=True, kw_only=True):
     message_digest: bytes
     signed: bytes
     signature: bytes
-    vouched: tuple[bytes, ...] = ()
+    named: tuple[tuple[ess.Named, ...], ...] = ()
+
+    def binds(self, der: bytes) -> bool:
+        """Whether the signer put this certificate under the signature."""
+        return any(one.binds(der) for each in self.named for one in each)
 
 
 def read(blob: bytes) -> Signature:
@@ -103,7 +108,7 @@ def read(blob: bytes) -> Signature:
         message_digest=message_digest,
         signed=asn1.encode(signer.signed_attributes),
         signature=signer.signature,
-        vouched=_vouched(values),
+        named=ess.read(values),
     )
 
 
@@ -135,21 +140,14 @@ def _single(values: dict[asn1.OID, list[bytes]], kind: asn1.OID, name: str) -> b
     return found[0]
 
 
-def _vouched(values: dict[asn1.OID, list[bytes]]) -> tuple[bytes, ...]:
-    """The certificates named by SHA-256 under the signature; in another form they are not vouched for."""
-    try:
-        attribute = asn1.decode(asn1.SigningCertificates, b"".join(values.get(asn1.SIGNING_CERTIFICATE_V2, [])))
-    except asn1.NotDerError:
-        return ()
-    return tuple(one.hash for one in attribute.certificates)
+def attributes(message_digest: bytes, bound: Sequence[bytes]) -> asn1.SetOf[asn1.Attribute]:
+    """The signed attributes we write, which bind certificates by their SHA-256 digests, the signer's first.
 
-
-def attributes(message_digest: bytes, vouched: Sequence[bytes]) -> asn1.SetOf[asn1.Attribute]:
-    """The signed attributes we write: no signing time, so that a signature depends on its inputs alone."""
+    There is no signing time, so that a signature depends on its inputs alone.
+    """
     found = {asn1.CONTENT_TYPE: asn1.encode(asn1.DATA), asn1.MESSAGE_DIGEST: asn1.encode(message_digest)}
-    if vouched:
-        certificates = [asn1.EssCertificate(hash=one, issuer_serial=None) for one in vouched]
-        found[asn1.SIGNING_CERTIFICATE_V2] = asn1.encode(asn1.SigningCertificates(certificates=certificates))
+    if bound:
+        found[asn1.SIGNING_CERTIFICATE_V2] = ess.write(bound)
     return asn1.set_of(
         [asn1.Attribute(type=kind, values=asn1.set_of([asn1.tlv(value)])) for kind, value in found.items()]
     )

@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from bundlekit.errors import TrustError
 from bundlekit.files import LIMITS
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
+from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.refusal import Refusal, day
 from bundlekit.trust.store import block_bytes, blocks
 
@@ -44,23 +44,24 @@ DER_SEQUENCE: Final = b"\x30"
 LONG_FORM: Final = b"\x80"
 """How a list in DER begins: a SEQUENCE of more than 127 bytes. No text has this second byte after a ``0``."""
 
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What the library raises for lists that it cannot read."""
-
 
 class Crl(Frozen, frozen=True, kw_only=True):
-    """One list; ``fault`` says why it can never be used, empty if it can."""
+    """One list: who issued it, when, when the next is due, and when each serial number was revoked.
+
+    ``fault`` is why it can never be used, empty if it can. ``parsed`` is for its signature alone.
+    """
 
     name: str
     parsed: x509.CertificateRevocationList
+    issuer: x509.Name
+    start: datetime
+    end: datetime | None
+    revoked: dict[int, datetime]
     fault: str = ""
+
+    def is_of(self, issuer: Certificate) -> bool:
+        """Whether it names ``issuer`` as its issuer."""
+        return self.issuer == issuer.subject_name
 
 
 class Crls(Frozen, frozen=True, kw_only=True):
@@ -104,9 +105,22 @@ def read(file: Path, data: bytes) -> tuple[Crl, ...]:
 
 def _read(file: Path, name: str, der: bytes) -> Crl:
     try:
-        parsed = x509.load_der_x509_crl(der)
-        return Crl(name=name, parsed=parsed, fault=_fault(parsed))
-    except UNREADABLE as error:
+        with reading():
+            parsed = x509.load_der_x509_crl(der)
+            revoked: dict[int, datetime] = {}
+            for entry in parsed:
+                when = entry.revocation_date_utc
+                revoked[entry.serial_number] = min(when, revoked.get(entry.serial_number, when))
+            return Crl(
+                name=name,
+                parsed=parsed,
+                issuer=parsed.issuer,
+                start=parsed.last_update_utc,
+                end=parsed.next_update_utc,
+                revoked=revoked,
+                fault=_fault(parsed),
+            )
+    except UnreadableObjectError as error:
         raise _damaged(file) from error
 
 
@@ -144,7 +158,7 @@ def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequen
     unknown: list[str] = []
     strange: list[str] = []
     for child, issuer in pairwise(chain):
-        fitting = [one for one in crls.lists if one.parsed.issuer == issuer.parsed.subject]
+        fitting = [one for one in crls.lists if one.is_of(issuer)]
         faults = [(one.name, unusable(one, issuer, at, crls.max_age)) for one in fitting]
         revoked += _revoked(child, issuer, fitting)
         strange += [
@@ -159,16 +173,16 @@ def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequen
     for anchor in chain[-1:]:
         for issuer in known:
             if issuer.subject_der == anchor.issuer_der and not anchor.self_issued:
-                revoked += _revoked(anchor, issuer, [o for o in crls.lists if o.parsed.issuer == issuer.parsed.subject])
+                revoked += _revoked(anchor, issuer, [one for one in crls.lists if one.is_of(issuer)])
     if revoked:
         return Status(revoked=tuple(revoked))
     return Status(unknown="; ".join(unknown), unusable="; ".join(strange))
 
 
 def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> Iterator[Refusal]:
-    entries = [entry for one in lists if (entry := _entry(one, child, issuer))]
-    if entries:
-        when = day(min(entry.revocation_date_utc for entry in entries))
+    dates = [date for one in lists if (date := _revocation(one, child, issuer))]
+    if dates:
+        when = day(min(dates))
         msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}. Do not use this bundle."
         yield Refusal("signer-revoked", msg, child.der, revoked=when)
 
@@ -181,7 +195,7 @@ def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -
         return "it is not signed by that CA, or damaged"
     if not _signs_lists(issuer):
         return "that CA may not sign lists (key usage cRLSign)"
-    start, end = one.parsed.last_update_utc, one.parsed.next_update_utc
+    start, end = one.start, one.end
     if at < start:
         return f"it was issued on {day(start)}, after the time used, {day(at)}"
     if end is None:
@@ -193,11 +207,11 @@ def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -
     return ""
 
 
-def _entry(one: Crl, child: Certificate, issuer: Certificate) -> x509.RevokedCertificate | None:
-    """The entry that revokes ``child``, if the list is the issuer's own word."""
+def _revocation(one: Crl, child: Certificate, issuer: Certificate) -> datetime | None:
+    """When the list revoked ``child``, if it did and the issuer signed it."""
     if one.fault or not _signed(one, issuer) or not _signs_lists(issuer):
         return None
-    return one.parsed.get_revoked_certificate_by_serial_number(child.serial)
+    return one.revoked.get(child.serial)
 
 
 def _signs_lists(issuer: Certificate) -> bool:
@@ -205,7 +219,10 @@ def _signs_lists(issuer: Certificate) -> bool:
 
 
 def _signed(one: Crl, issuer: Certificate) -> bool:
+    if issuer.key is None:
+        return False
     try:
-        return issuer.key is not None and one.parsed.is_signature_valid(issuer.key.public)  # type: ignore[arg-type]  # raises for others
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        with reading():
+            return one.parsed.is_signature_valid(issuer.key.public)  # type: ignore[arg-type]  # raises for others
+    except UnreadableObjectError:
         return False

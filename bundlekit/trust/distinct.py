@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bundlekit.errors import ConfigError
-from bundlekit.trust.chain import MAX_INTERMEDIATES, issued
+from bundlekit.trust.paths import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,17 +37,8 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
 
 
 def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
-    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here."""
-    line = [child]
-    while len(line) <= MAX_INTERMEDIATES:
-        if line[-1].issuer_der == anchor.subject_der and anchor not in line and issued(line[-1], anchor):
-            return True
-        above = (one for one in between if one.subject_der == line[-1].issuer_der and one not in line)
-        following = next((one for one in above if issued(line[-1], one)), None)
-        if following is None:
-            return False
-        line.append(following)
-    return False
+    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here, in whatever order."""
+    return anchor.der in Graph(child, between, (anchor,)).reached(surely=True).keys() - {child.der}
 
 
 def _pins(signer: Signer) -> set[str]:

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from bundlekit.trust.acceptance import from_certificates, from_key
 from bundlekit.trust.algorithms import Scheme, scheme_identifier
-from bundlekit.trust.certificates import PURPOSES
+from bundlekit.trust.certificates import PURPOSES, Authority
 from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, reasons
+from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.verify import Trust, is_test
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.keys import Key
     from bundlekit.trust.policy import Signer
-    from bundlekit.trust.refusal import Refusal
     from bundlekit.trust.store import Pinned, TrustStore
     from bundlekit.trust.verify import Claim
 
@@ -83,7 +83,7 @@ def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, 
     imagined = _imagined(line[0], purpose)
     chain = (imagined, *line)
     for one in line:
-        if any(isinstance(extension.value, x509.NameConstraints) for extension in one.parsed.extensions):
+        if one.constrains_names:
             yield f"{one.name} has name constraints, which a CA of signers must not have"
     refusals = [*reasons(chain, at, purpose)]
     if store.policy and store.policy.by_release_date:  # it may have been valid on the day that a bundle claims
@@ -146,4 +146,5 @@ def _imagined(issuer: Certificate, purpose: str) -> Certificate:
         path_length=None,
         usage=SIGNATURE,
         purposes=(PURPOSES[purpose],),
+        authority=Authority(),
     )

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import crl
 from bundlekit.trust.algorithms import HASHES, read_scheme
-from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, weak_key
+from bundlekit.trust.chain import weak_key
 from bundlekit.trust.refusal import Refusal, day
-from bundlekit.trust.verify import Claim, Occasion, Trust, lead, signer_text
+from bundlekit.trust.verify import Claim, Occasion, Trust, leads, signer_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,23 @@ if TYPE_CHECKING:
 
 
 def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
-    """Like `bundlekit.trust.verify.lead`, under a trust.toml: to which named signer, and what is against it."""
+    """Like `bundlekit.trust.verify.leads`, under a trust.toml: to which named signer, and what is against it.
+
+    Several chains can hold, and the trust file can have something against one of them. Then another one counts.
+    """
     assert store.policy is not None  # noqa: S101 - the caller asks for this only then
-    policy = store.policy
-    at = judged_at(policy, occasion)
-    signer, trust = _find(claim, key, policy, store, at)
-    refusals = [*denied(key, (*claim.line, *trust.certificates), policy)]
+    signer, found = _find(claim, key, store.policy, store, judged_at(store.policy, occasion))
+    judged = [_weighed(signer, claim, key, trust, store, occasion) for trust in found]
+    return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first of equals
+
+
+def _weighed(
+    signer: Signer | None, claim: Claim, key: Key | None, trust: Trust, store: TrustStore, occasion: Occasion
+) -> Trust:
+    """One chain, or pinned key, with everything that the trust file has against it."""
+    assert store.policy is not None  # noqa: S101 - as above
+    at = judged_at(store.policy, occasion)
+    refusals = [*denied(key, (*claim.line, *trust.certificates), store.policy)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
         found = against(signer, claim, key, trust, store, occasion.at, at)
@@ -95,51 +106,33 @@ def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
 # --- who ---
 
 
-def _completed(claim: Claim, policy: Policy, store: TrustStore) -> tuple[Certificate, ...]:
-    """The certificates that came along and the listed intermediates above them, as far as they are needed."""
-    if not policy.listed or not claim.line:
-        return claim.line
-    anchors = {one.subject_der for one in store.anchors}
-    line = list(claim.line)
-    while len(line) <= MAX_INTERMEDIATES and line[-1].issuer_der not in anchors:
-        above = [one for one in policy.listed if one.subject_der == line[-1].issuer_der and issued(line[-1], one)]
-        if not above or above[0] in line:
-            break
-        line.append(above[0])
-    return tuple(line)
-
-
 def _find(
     claim: Claim, key: Key | None, policy: Policy, store: TrustStore, at: dt.datetime
-) -> tuple[Signer | None, Trust]:
+) -> tuple[Signer | None, tuple[Trust, ...]]:
     """The first named signer, in the order of the file, that the key leads to; whatever else may be wrong.
 
     Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's. A key that is
     pinned belongs to who has it pinned, whatever certificate comes along: nobody chooses by that who they are.
     """
     others = []
-    line = _completed(claim, policy, store)
+    listed = policy.listed or ()
     pinning = [signer for signer in policy.signers if key and signer.trust.pin(key)]
     for signer in pinning or policy.signers:
-        trust = lead(claim, key, signer.trust, at, signer.purpose, line)
-        if not trust.anchor:
+        found = leads(claim, key, signer.trust, at, signer.purpose, listed)
+        if not found[0].anchor:
             continue
-        if not signer.subjects or not trust.certificates or _full_subject(trust.certificates[0]) in signer.subjects:
-            return signer, trust
+        certificates = found[0].certificates
+        if not signer.subjects or not certificates or certificates[0].whole_subject in signer.subjects:
+            return signer, found
         others.append(f"{signer.name} is {' or '.join(map(repr, signer.subjects))}")
-    trust = lead(claim, key, pinning[0].trust if pinning else store, at, policy.signers[0].purpose, line)
+    found = leads(claim, key, pinning[0].trust if pinning else store, at, policy.signers[0].purpose, listed)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
             f"file names: {', '.join(others)}."
         )
-        trust = replace(trust, refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor="")
-    return None, trust
-
-
-def _full_subject(certificate: Certificate) -> str:
-    """The subject, however long; what reports show of it is cut."""
-    return certificate.parsed.subject.rfc4514_string()
+        found = (replace(found[0], refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor=""),)
+    return None, found
 
 
 # --- what is said against it ---

@@ -6,8 +6,6 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from cryptography.x509.oid import NameOID
-
 from bundlekit.trust import crl
 
 if TYPE_CHECKING:
@@ -52,14 +50,9 @@ def _alike(one: Signer, other: Signer) -> str:
 def _common_names(signer: Signer) -> set[str]:
     """The names of people in the certificates of a signer, without what tells keys apart."""
     subjects = {_common_name(text) for text in signer.subjects}
-    anchors = {
-        str(name.value) for one in signer.trust.anchors for name in one.parsed.subject.get_attributes_for_oid(CN)
-    }
+    anchors = {name for one in signer.trust.anchors for name in one.common_names}
     named = subjects if signer.subjects else anchors
     return {person for text in named if (person := _person(text))}
-
-
-CN: Final = NameOID.COMMON_NAME
 
 
 def _common_name(subject: str) -> str:
@@ -83,7 +76,7 @@ def _lists(store: TrustStore, policy: Policy, at: datetime) -> Iterator[str]:
     """Revocation lists that cannot show that a certificate is good."""
     known = (*store.anchors, *(policy.listed or ()))
     for one in policy.crls.lists:
-        issuers = [ca for ca in known if ca.parsed.subject == one.parsed.issuer]
+        issuers = [ca for ca in known if one.is_of(ca)]
         faults = [crl.unusable(one, ca, at, policy.crls.max_age) for ca in issuers]
         if not issuers:
             yield f"the revocation list {one.name} is of a CA that is not in this trust file"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -13,8 +12,10 @@ from bundlekit.errors import SigningError, TrustError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1, cms, pkcs8
 from bundlekit.trust.algorithms import HASHES, Scheme
-from bundlekit.trust.chain import in_order, signer_refusals
+from bundlekit.trust.chain import signer_refusals
+from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.paths import connected, self_signed
 from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.store import block_bytes, blocks, read_pem
 
@@ -59,19 +60,30 @@ def load_signing_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> 
     data = read_pem(path)
     passphrase = None
     try:
-        try:
-            key = load_pem_private_key(data, None)
-        except TypeError:  # it is encrypted
+        key = _loaded(data, None)
+        if key is None:
             passphrase = ask(path) if ask else b""
             if not passphrase:
                 msg = f"The private key in {path} needs a passphrase."
-                raise TrustError(msg) from None
-            key = load_pem_private_key(data, passphrase)
-    except (ValueError, UnsupportedAlgorithm) as error:
+                raise TrustError(msg)
+            key = _loaded(data, passphrase)
+        assert key is not None  # noqa: S101 - there was a passphrase
+    except UnreadableObjectError as error:
         why = "it is not a PEM private key" if passphrase is None else "the passphrase is wrong, or the file damaged"
         msg = f"{path} cannot be used as a private key: {why}."
         raise TrustError(msg) from error
     return SigningKey(key=key, limits=_limits(path, data, passphrase) if isinstance(key, rsa.RSAPrivateKey) else b"")
+
+
+def _loaded(data: bytes, passphrase: bytes | None) -> PrivateKeyTypes | None:
+    """The key; None if it is encrypted and there is no passphrase. Raises UnreadableObjectError."""
+    with reading():
+        try:
+            return load_pem_private_key(data, passphrase)
+        except TypeError:
+            if passphrase is not None:
+                raise
+            return None
 
 
 def _limits(path: Path, data: bytes, passphrase: bytes | None) -> bytes | None:
@@ -117,8 +129,8 @@ def sign(
         )
     except Refusal as refusal:
         raise SigningError(refusal.message) from refusal
-    vouched = [hashlib.sha256(one.der).digest() for one in line]
-    attributes = cms.attributes(algorithms.digest(digest, head), vouched)
+    bound = [hashlib.sha256(one.der).digest() for one in line]
+    attributes = cms.attributes(algorithms.digest(digest, head), bound)
     signed = asn1.encode(attributes)
     signature = _sign(scheme, key, signed)
     if not algorithms.verify(scheme, public, signature, signed):
@@ -157,7 +169,7 @@ def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tup
         raise SigningError(msg)
     for refusal in signer_refusals(signer, purpose):
         raise refusal
-    return in_order(signer, [one for one in others if not one.self_issued])
+    return connected(signer, [one for one in others if not self_signed(one)])
 
 
 def _demanded(key: Key) -> tuple[Scheme, str] | None:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.utils import CryptographyDeprecationWarning
 
 from bundlekit.errors import TrustError
 from bundlekit.files import LIMITS, read_bounded
@@ -24,6 +21,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.algorithms import limited
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
+from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe
 from bundlekit.trust.refusal import Refusal
 
@@ -313,16 +311,15 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
             next_step="Take it away from here; `openssl pkey -in FILE -pubout` prints its public key.",
         )
     if label == "PUBLIC KEY":
+        der = block_bytes(file, block)
         try:
-            data = block_bytes(file, block)
-            with warnings.catch_warnings():  # of kinds of keys that never sign bundles
-                warnings.simplefilter("error", CryptographyDeprecationWarning)
-                key = describe(load_der_public_key(data))
-            return limited(key, asn1.raw(asn1.decode(asn1.PublicKeyInfo, data).algorithm))
+            with reading():
+                key = describe(load_der_public_key(der))
+            return limited(key, asn1.raw(asn1.decode(asn1.PublicKeyInfo, der).algorithm))
         except Refusal as refusal:
             msg = f"A public key in {file} cannot be used: {refusal.message}"
             raise TrustError(msg) from refusal
-        except (ValueError, TypeError, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
+        except (UnreadableObjectError, asn1.NotDerError) as error:
             msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
             raise TrustError(msg) from error
     if label != "CERTIFICATE":

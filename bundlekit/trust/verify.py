@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,8 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
 from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme, pss_misuse
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
-from bundlekit.trust.chain import in_order, judge, signer_refusals, weak_key
+from bundlekit.trust.chain import judge, signer_refusals, weak_key
+from bundlekit.trust.paths import connected, surplus
 from bundlekit.trust.refusal import Refusal, day, malformed
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.model.evidence import Standing
+    from bundlekit.trust.chain import Chain
+    from bundlekit.trust.ess import Named
     from bundlekit.trust.keys import Key
-    from bundlekit.trust.store import TrustStore
+    from bundlekit.trust.store import Pinned, TrustStore
 
 
 def verify_signatures(
@@ -119,16 +121,16 @@ class Occasion(Frozen, frozen=True, kw_only=True):
 
 
 class Claim(Frozen, frozen=True, kw_only=True):
-    """A well-formed signature: its algorithms, and its certificates from the signer upwards."""
+    """A well-formed signature: its algorithms, and its certificates: the signer's, then those above it."""
 
     signature: cms.Signature
     scheme: Scheme
     digest: str
     line: tuple[Certificate, ...]
 
-    def vouches_for_all(self) -> bool:
+    def binds_all(self) -> bool:
         """Whether the signer put every certificate that comes along under the signature itself."""
-        return all(hashlib.sha256(one.der).digest() in self.signature.vouched for one in self.line)
+        return all(self.signature.binds(one.der) for one in self.line)
 
 
 class Trust(Frozen, frozen=True, kw_only=True):
@@ -271,10 +273,23 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
         msg = f"{len(signers)} of the certificates in the signature are that of its signer, instead of one"
         raise malformed(msg, signature.identifier or signature.issuer)
     signer = signers[0]
-    if signature.vouched and signature.vouched[0] != hashlib.sha256(signer.der).digest():
+    for named in signature.named:
+        _demand_named(named, signer, certificates)
+    return connected(signer, [one for one in certificates if one is not signer])
+
+
+def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Sequence[Certificate]) -> None:
+    """Enforce what the signer signed about its certificate and the others. Raises Refusal."""
+    if not named[0].fits(signer.der) or any(one.fits(signer.der) for one in named[1:]):
         msg = f"The certificate {signer.name} is not the one that the signer signed as its own"
         raise malformed(msg, signer.der)
-    return in_order(signer, [one for one in certificates if one is not signer])
+    for one in certificates:
+        fitting = [each for each in named if each.fits(one.der)]
+        if any(each.contradicts(one) for each in fitting):
+            msg = f"The signer signed another issuer and serial number for the certificate {one.name}"
+            raise malformed(msg, one.der)
+        if len(named) > 1 and not fitting:  # RFC 5035 section 3: the others are the only ones that may be used
+            raise surplus(one, "which is not among those that the signer allows (signingCertificate)")
 
 
 def _names(signature: cms.Signature, certificate: Certificate) -> bool:
@@ -325,44 +340,49 @@ def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
 
 def _trust(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
     if store.policy is None:
-        return lead(claim, key, store, occasion.at, occasion.purpose)
+        return leads(claim, key, store, occasion.at, occasion.purpose)[0]
     from bundlekit.trust import named  # what only a trust.toml needs
 
     return named.lead_by_name(claim, key, store, occasion)
 
 
-def lead(
+def leads(
     claim: Claim,
     key: Key | None,
     store: TrustStore,
     at: datetime,
     purpose: str,
-    line: tuple[Certificate, ...] | None = None,
-) -> Trust:
+    listed: Sequence[Certificate] = (),
+) -> tuple[Trust, ...]:
     """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
 
-    ``line``: the certificates that came along, and others above them that trust has.
+    Several answers are several chains that hold; if none does, there is one answer. ``listed`` are certificates that
+    trust has besides those that came along.
     """
     pin = store.pin(key) if key else None
     if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # of which a certificate of the key may know nothing
-        return Trust(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),))
-    if pin and claim.vouches_for_all():
-        return Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line))
+        return (Trust(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
+    if pin and claim.binds_all():
+        return (Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     if not claim.line:
         msg = (
             f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
             "If you do trust it, add its public key to --trust."
         )
-        return Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),))
-    chain = judge(line or claim.line, store.anchors, at, purpose)
-    refusals = chain.refusals
+        return (Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),)),)
+    best = judge(claim.line, store.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
+
+
+def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> Trust:
+    """What a chain amounts to."""
+    refusals = (*chain.refusals, *_unfound(chain, claim)) if chain.anchor else chain.refusals
     if pin and refusals:
         msg = (
             f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
             "nor the signer vouches for"
         )
-        vouched = claim.signature.vouched
-        stray = next((one.der for one in claim.line if hashlib.sha256(one.der).digest() not in vouched), b"")
+        stray = next((one.der for one in claim.line if not claim.signature.binds(one.der)), b"")
         refusals = (malformed(msg, stray, pinned=pin.name),)
     return Trust(
         anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
@@ -370,6 +390,19 @@ def lead(
         refusals=refusals,
         test=is_test(key, chain.certificates),
     )
+
+
+def _unfound(chain: Chain, claim: Claim) -> Iterator[Refusal]:
+    """A certificate that the signer named for its path, and that neither came along nor is on the path."""
+    found = {one.der: one for one in (*claim.line, *chain.certificates)}.values()
+    for one in (each for named in claim.signature.named for each in named):
+        if not any(one.fits(each.der) and not one.contradicts(each) for each in found):
+            msg = (
+                f"The signer named a certificate for its path ({one.algorithm}:{one.hash.hex()}) that neither comes "
+                "along nor is on the path to the anchor."
+            )
+            yield Refusal("chain-invalid", msg)
+            return
 
 
 def is_test(key: Key | None, certificates: Sequence[Certificate]) -> bool:

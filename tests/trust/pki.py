@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -257,3 +258,9 @@ def pem(thing):
 
 def der(one):
     return one.public_bytes(Encoding.DER)
+
+
+def pem_of(label, data):
+    """Any bytes as PEM."""
+    body = base64.encodebytes(data).decode()
+    return f"-----BEGIN {label}-----\n{body}-----END {label}-----\n".encode()

@@ -1,0 +1,213 @@
+"""The search for paths from a signer's certificate to an anchor, over certificates that are not in any order.
+
+A certificate is an edge between two entities (a name with a key): its subject and its issuer. Several certificates can
+be the same edge (a CA before and after its renewal), and an entity can have several issuers (a cross-signed root). So
+there can be several paths, and no order in a file or a bundle decides which of them counts.
+
+The search is bounded by counting. A path visits an entity once, as a second visit never makes a path that did not hold
+hold. `MAX_VERIFIED` signatures and `MAX_STEPS` steps are the most that are spent on one signer; beyond them the search
+fails, and the signature is refused. The certificates of one signature cannot reach these limits by themselves: at most
+16 edges make at most 2^8 paths.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.refusal import Refusal, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bundlekit.trust.certificates import Certificate
+
+MAX_INTERMEDIATES: Final = 8
+"""Certificates between signer and anchor."""
+
+MAX_LENGTH: Final = 2 * MAX_INTERMEDIATES
+"""Certificates below the last one of a path that is still followed, so that one that is too long can be reported."""
+
+MAX_VERIFIED: Final = 512
+"""Signatures of certificates that are verified for one signer. One takes up to a millisecond."""
+
+MAX_STEPS: Final = 2048
+"""Certificates that are tried as the next of a path for one signer."""
+
+MAX_PATHS: Final = 64
+"""Paths that are compared for one signer."""
+
+
+class Graph:
+    """Who issued whom, among a signer's certificate, the certificates that can be between, and the anchors."""
+
+    def __init__(self, signer: Certificate, between: Sequence[Certificate], anchors: Sequence[Certificate]) -> None:
+        self.signer = signer
+        self._anchors = {one.der for one in anchors}
+        known = {one.der: one for one in (*anchors, *between)}
+        self._named: dict[bytes, list[Certificate]] = {}
+        for one in sorted(known.values(), key=lambda one: one.der):  # no order that a file has decides
+            self._named.setdefault(one.subject_der, []).append(one)
+        self._issued: dict[tuple[bytes, str], bool | None] = {}
+
+    def is_anchor(self, one: Certificate) -> bool:
+        """Whether a path can end at this certificate."""
+        return one.der in self._anchors
+
+    def issued(self, child: Certificate, issuer: Certificate) -> bool | None:
+        """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed."""
+        if issuer.weakness or issuer.key is None:
+            return None
+        link = (child.der, issuer.key.id)
+        if link not in self._issued:
+            if len(self._issued) >= MAX_VERIFIED:
+                raise _too_many(self.signer)
+            self._issued[link] = issued(child, issuer)
+        return self._issued[link]
+
+    def issuers(self, child: Certificate) -> list[Certificate]:
+        """The certificates that can be that of the issuer: by name, and not ruled out by the signature."""
+        return [one for one in self._named.get(child.issuer_der, ()) if self.issued(child, one) is not False]
+
+    def imitated(self, child: Certificate) -> Certificate | None:
+        """A certificate that ``child`` names as its issuer's, whose key did not sign it; None if its issuer exists."""
+        named = [one for one in self._named.get(child.issuer_der, ()) if one.der != child.der]
+        return named[0] if named and not any(self.issued(child, one) is not False for one in named) else None
+
+    def paths(self, faults: Callable[[Certificate, Certificate], int]) -> list[tuple[Certificate, ...]]:
+        """Paths from the signer to an anchor, the ones with fewer faults of child and issuer tried first."""
+        found: list[tuple[Certificate, ...]] = []
+        steps = 0
+
+        def follow(path: tuple[Certificate, ...]) -> None:
+            nonlocal steps
+            child = path[-1]
+            if self.is_anchor(child):
+                found.append(path)
+            if len(path) > MAX_LENGTH:
+                return
+            entities = {_entity(one) for one in path}
+            following = [one for one in self.issuers(child) if _entity(one) not in entities]
+            for one in sorted(following, key=lambda issuer: (faults(child, issuer), not self.is_anchor(issuer))):
+                if len(found) >= MAX_PATHS:
+                    return
+                steps += 1
+                if steps > MAX_STEPS:
+                    raise _too_many(self.signer)
+                follow((*path, one))
+
+        follow((self.signer,))
+        return found
+
+    def reached(self, *, surely: bool = False) -> dict[bytes, Certificate]:
+        """The certificates above the signer, as far as signatures lead; the signer's own is first.
+
+        ``surely``: not over a signature that cannot be computed.
+        """
+        found = {self.signer.der: self.signer}
+        waiting = [self.signer]
+        while waiting:
+            child = waiting.pop(0)
+            for one in self.issuers(child):
+                if one.der not in found and (not surely or self.issued(child, one)):
+                    found[one.der] = one
+                    waiting.append(one)
+        return found
+
+    def anchored(self, sound: Callable[[Certificate], bool]) -> set[bytes]:
+        """The certificates above the signer of which every byte is under the signature of an anchor, in the end.
+
+        ``sound``: whether the algorithm that a certificate is signed with is strong enough to say so.
+        """
+        reached = list(self.reached().values())
+        safe = {one.der for one in reached if self.is_anchor(one)}
+        grown = True
+        while grown:
+            new = [
+                child.der
+                for child in reached
+                if child.der not in safe
+                and sound(child)
+                and any(one.der in safe and self.issued(child, one) for one in self.issuers(child))
+            ]
+            safe.update(new)
+            grown = bool(new)
+        return safe
+
+
+def _entity(one: Certificate) -> tuple[bytes, str]:
+    return one.subject_der, one.key.id if one.key else one.der.hex()
+
+
+def _too_many(signer: Certificate) -> Refusal:
+    msg = (
+        f"More paths lead from the certificate {signer.name} than are followed ({MAX_STEPS} steps, {MAX_VERIFIED} "
+        "signatures). Leave out the certificates that are not needed."
+    )
+    return Refusal("chain-invalid", msg, signer.der)
+
+
+def issued(child: Certificate, issuer: Certificate) -> bool | None:
+    """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed.
+
+    Nor is it under a key that is refused: a bundle can bring one along that takes long.
+    """
+    if issuer.weakness:
+        return None
+    try:
+        with reading():
+            try:
+                child.parsed.verify_directly_issued_by(issuer.parsed)
+            except InvalidSignature:
+                return False
+            except (ValueError, TypeError, UnsupportedAlgorithm):
+                return None
+    except UnreadableObjectError:
+        return None
+    return True
+
+
+def self_signed(one: Certificate) -> bool:
+    """Whether a certificate is certified by its own key: that of a root, and not of a root that changed its key."""
+    return one.self_issued and issued(one, one) is not False
+
+
+def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """The certificates of one signature from the signer upwards. Raises Refusal if one is not above the signer.
+
+    Only names are compared here, for this is asked without trust; the order is that of the distance from the signer.
+    """
+    if signer.self_issued and signer.is_ca:
+        msg = f"The signer's certificate {signer.name} is that of a root CA, which does not sign bundles."
+        raise Refusal("not-a-signer-certificate", msg, signer.der)
+    for one in (signer, *others):
+        if self_signed(one):
+            msg = f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
+            raise malformed(msg, one.der, surplus=one.name)
+    line, rest = [signer], list(others)
+    for child in line:  # which grows
+        above = [one for one in rest if one.subject_der == child.issuer_der]
+        line += above
+        rest = [one for one in rest if one not in above]
+    for one in rest:
+        raise surplus(one, "which is not on the signer's path")
+    return tuple(line)
+
+
+def surplus(one: Certificate, why: str) -> Refusal:
+    """A certificate that comes along and has no place on a path.
+
+    The parameter ``surplus`` tells it from damage: no better copy of the file would help.
+    """
+    return malformed(f"The signature carries the certificate {one.name}, {why}", one.der, surplus=one.name)
+
+
+def longest(graph: Graph) -> Iterator[Certificate]:
+    """The certificates from the signer upwards, as far as issuers are there; the first of several each time."""
+    one, seen = graph.signer, set[bytes]()
+    while one.der not in seen:
+        yield one
+        seen.add(one.der)
+        one = next((issuer for issuer in graph.issuers(one) if issuer.der not in seen), one)
