@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from bundlekit import config, pipeline
 from bundlekit.errors import ConfigError
-from bundlekit.files import LIMITS, whole_file
+from bundlekit.escape import escape
+from bundlekit.files import LIMITS, locked, whole_file
 from bundlekit.layout import reader
 from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from bundlekit.trust import TrustStore
 
 INDEX: Final = "catalog.json"
+LOCK: Final = "catalog.lock"
+"""The file that is locked while a catalog is written. It stays: a lock on a removed file would exclude no other."""
+
 SCHEMA: Final = "bundlekit/catalog/1"
 MAX_HEAD: Final = LIMITS["head"]
 """More than header, manifest and signature area can take together."""
@@ -76,14 +80,14 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
 
     A bundle that is in it already gets its new signatures, file name and date; a date once given stays unless
     another is. ConfigError, and nothing added, if the head of one cannot be read. Whether the bundles are
-    authentic is judged when the catalog is used, with the trust of that day.
+    authentic is judged when the catalog is used, with the trust of that day. Two calls that add to one catalog take
+    turns.
     """
     if catalog == Path():  # which an empty path becomes
         raise ConfigError("The path of the catalog is empty.", next_step="Name the folder.")
     if catalog.exists() and not catalog.is_dir():
         raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is named before the bundles")
-    index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
-    entries, heads = dict(index.bundles), {}
+    added: dict[str, tuple[bytes, Entry]] = {}
     for path in bundles:
         with FileSource(path) as opened:
             source = reader.read_once(opened)  # the head that is kept is the one whose id was computed
@@ -91,23 +95,34 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
             if bundle.manifest is None or bundle.area is None or bundle.id is None:
                 why = bundle.problems[0].message if bundle.problems else "it has no manifest"
                 raise ConfigError(f"{path}: its head cannot be read: {why}", next_step="Run `bundlekit check` on it.")
-            identity = bundle.id.removeprefix("sha256:")
-            heads[identity] = read_span(source, Span(start=0, stop=bundle.area.stop))
-            known = entries.get(identity)
-            entries[identity] = Entry(
-                file=path.name,
-                size=source.size,
-                supported_until=supported_until or (known.supported_until if known else None),
-            )
-    catalog.mkdir(parents=True, exist_ok=True)
-    for identity, head in heads.items():
+            head = read_span(source, Span(start=0, stop=bundle.area.stop))
+            # A file name is bytes; one that is not UTF-8 is kept as it is shown.
+            name = escape(path.name)
+            entry = Entry(file=name, size=source.size, supported_until=supported_until)
+            added[bundle.id.removeprefix("sha256:")] = head, entry
+    try:
+        catalog.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{catalog}: cannot be made: {error.strerror}") from error
+    with locked(catalog / LOCK):
+        _write(catalog, added)
+    return tuple(added)
+
+
+def _write(catalog: Path, added: dict[str, tuple[bytes, Entry]]) -> None:
+    """Write heads, and an index with what is in the catalog by now: another call may have added to it meanwhile."""
+    index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
+    entries = dict(index.bundles)
+    for identity, (head, entry) in added.items():
+        known = entries.get(identity)
+        until = entry.supported_until or (known.supported_until if known else None)
+        entries[identity] = replace(entry, supported_until=until)
         with whole_file(catalog / f"{identity}.head") as file:
             file.write(head)
     # The index comes last: whatever it lists is there.
     with whole_file(catalog / INDEX) as file:
         written = msgspec.json.encode(Index(schema=SCHEMA, bundles=entries), order="sorted")
         file.write(msgspec.json.format(written, indent=2) + b"\n")
-    return tuple(heads)
 
 
 def read_index(catalog: Path) -> Index:

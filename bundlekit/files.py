@@ -30,6 +30,13 @@ LIMITS: Final = {
 }
 """The most bytes that are read of each kind of file; ``bundlekit explain files`` lists them."""
 
+ON_A_LOCAL_DISK: Final = "Use a folder on a local disk, or mount the file system with locks."
+
+
+class LockError(BundlekitError):
+    """The system refuses a lock for another reason than that it is taken."""
+
+
 PIECE: Final = 256 * KIB
 """Bytes read at once."""
 
@@ -207,6 +214,46 @@ def _handed_to(stream: BinaryIO) -> Iterator[BinaryIO]:
         file.seek(0)
         copyfileobj(file, stream)
         stream.flush()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``, which is made if it does not exist; waits for the process that holds it.
+
+    Raises BundlekitError that names the file, also on a file system without locks.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        raise BundlekitError(f"{path}: the lock file cannot be opened: {_why_no_lock(error)}") from error
+    try:
+        lock(descriptor)
+        yield
+    except LockError as error:
+        raise BundlekitError(f"{path}: cannot be locked: {error.message}", next_step=error.next_step) from error
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, wait: bool = True, shared: bool = False) -> None:
+    """Lock an open file. BlockingIOError without ``wait`` if another process has it, LockError without locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise LockError(_why_no_lock(error), next_step=ON_A_LOCAL_DISK) from error
+
+
+def _why_no_lock(error: OSError) -> str:
+    if error.errno in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}:
+        return f"the file system does not support locks, as with NFS ({error.strerror})"
+    return "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
 def sync_folder(folder: Path) -> None:

@@ -54,13 +54,24 @@ def run(args: list[str] | None = None) -> int:
         return _run(args)
 
 
+def _show(error: click.ClickException) -> None:
+    """As click shows it, on one line: the message quotes the command line, and a file name may hold line ends."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        if context.command.get_help_option(context) is not None:
+            click.echo(f"Try '{context.command_path} {context.help_option_names[-1]}' for help.\n", err=True)
+    message = error.format_message().replace(",\n\t", ", ").replace("\n\t", " ")
+    click.echo(f"Error: {escape(message)}", err=True)
+
+
 def _run(args: list[str] | None) -> int:
     try:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
         if sys.stdout:  # what cannot be written must not come up after the exit code is settled
             sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

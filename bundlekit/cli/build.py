@@ -80,7 +80,7 @@ def command(
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):
         click.echo(
-            f"{escape(str(spec))}: components.{name} is one that the pair shares, not what each member runs; "
+            f"spec {escape(str(spec))}: components.{name} is one that the pair shares, not what each member runs; "
             f"did you mean {APPLIANCE!r}?",
             err=True,
         )

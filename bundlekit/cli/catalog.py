@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ import click
 from bundlekit import catalog
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Group
+from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 
 EXAMPLES = """\b
@@ -64,14 +64,14 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
     ]
     if style == "json":
         left_out = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.left_out]
-        click.echo(json.dumps({"verified": bool(trusted), "bundles": rows, "left-out": left_out}))
+        click.echo(as_json.render({"verified": bool(trusted), "bundles": rows, "left-out": left_out}))
     else:
         for row in rows:
             signed = f"signed by {', '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
             until = f", supported until {row['supported-until']}" if row["supported-until"] else ""
             what = f"{row['product']} {row['version']}, released {row['released']}{until}, {signed}"
-            click.echo(escape(what))
-            click.echo(f"  {escape(str(row['bundle']))}  {row['id']}")
+            click.echo(f"bundle {escape(what)}")
+            click.echo(f"  file {escape(str(row['bundle']))}  {row['id']}")
         for one in found.left_out:
             click.echo(escape(f"left out {one.subject}: {one.kind}: {one.message}"))
     return 1 if found.left_out else 0 if trusted else 3

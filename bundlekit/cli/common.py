@@ -21,7 +21,7 @@ from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
-from bundlekit.report.escape import escape
+from bundlekit.report.escape import escape, guarded
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
 from bundlekit.trust.certificates import PURPOSES
@@ -238,8 +238,8 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
     for path, signer in zip(keys, signers, strict=True):
         if not signer.certificates:
             click.echo(
-                f"{escape(str(path))}: signed without a certificate, so this signature counts only for those who pin "
-                "this key; --cert adds the certificate",
+                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for those who "
+                "pin this key; --cert adds the certificate",
                 err=True,
             )
 
@@ -264,7 +264,7 @@ def ask_passphrase(path: Path) -> bytes:
             f"{path}: is encrypted, and there is no terminal to ask for its passphrase",
             next_step=f"Put the passphrase into the environment variable {PASSPHRASE}.",
         )
-    passphrase: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+    passphrase: str = click.prompt(f"Passphrase of {escape(str(path))}", hide_input=True, err=True)
     return passphrase.encode()
 
 
@@ -442,7 +442,7 @@ def write(content: str, output: Path | None) -> None:
         click.echo(content, nl=False, color=True)
         return
     with whole_file(output) as file:
-        file.write(content.encode())
+        file.write(guarded(content).encode())
 
 
 @contextlib.contextmanager
@@ -452,9 +452,10 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape as markup_free
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress("{task.description}", *columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(markup_free(escape(label)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

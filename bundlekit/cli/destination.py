@@ -30,4 +30,4 @@ def opened(output: Path) -> Path | BinaryIO:
 def say_written(output: Path, what: str) -> None:
     """Tell what was written where; on standard error where the output itself may be on standard output."""
     name = "standard output" if output == STDOUT else escape(str(output))
-    click.echo(f"{name}: {what}", err=output == STDOUT or not output.is_file())
+    click.echo(f"wrote {name}: {escape(what)}", err=output == STDOUT or not output.is_file())

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
+from bundlekit.report.escape import escape
 from bundlekit.trust import ALGORITHMS, keygen
 
 EXAMPLES = """\b
@@ -30,5 +31,5 @@ def command(directory: Path, algorithm: str) -> int:
     # A name of its own, so that two throw-away roots are not taken for one another.
     name = f"Example {token_hex(3)}"
     for path in keygen(directory, algorithm, now=common.now(), name=name):
-        click.echo(path)
+        click.echo(f"wrote {escape(str(path))}")
     return 0

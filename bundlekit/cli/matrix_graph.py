@@ -42,7 +42,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
     version = version or read.nodes[release_order(read.nodes)[-1]].version
     matrix = matrix_of(read, version, scheme=scheme, where=str(graph))
     named = scheme or scheme_of([node.version for node in read.nodes])
-    origin = f"# The matrix of {version}, for a SPEC with scheme = {named!r}, from an update graph.\n".replace("'", '"')
+    origin = f'# The matrix of {escape(version)}, for a SPEC with scheme = "{named}", from an update graph.\n'
     common.write(origin + matrix_to_toml(matrix), output)
     return 0
 

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from bundlekit.report.escape import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ class Patient:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._begins = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -26,8 +29,17 @@ class Patient:
     def write(self, text: str) -> int:
         """Write, as long as somebody reads."""
         with self._whoever_reads():
-            self._stream.write(text)
+            self._stream.write(self._harmless(text))
         return len(text)
+
+    def _harmless(self, text: str) -> str:
+        """All text leaves the process here: nothing in it is obeyed by a CI runner, and all of it can be encoded."""
+        safe = guarded(text, begins=self._begins, terminal=is_terminal(self._stream))
+        if text:
+            last = text.rpartition("\n")[2]
+            self._begins = not last.strip() and (self._begins or "\n" in text)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        return safe.encode(encoding, "backslashreplace").decode(encoding)
 
     def flush(self) -> None:
         """Hand over what is buffered, as long as somebody reads."""
@@ -40,6 +52,11 @@ class Patient:
             yield
         except BrokenPipeError:
             discard(self._stream)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether colours and cursor movements of this program may go to the stream."""
+    return bool(stream.isatty())
 
 
 def discard(stream: Any) -> None:

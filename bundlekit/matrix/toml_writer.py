@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from bundlekit.escape import escape
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,8 +67,8 @@ def _value(value: object) -> str:
         return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    # What JSON writes of text without control characters, integers, true and false is TOML as well.
-    return json.dumps(value, ensure_ascii=False)
+    # What JSON writes of text, integers, true and false is TOML as well, and so is the spelling of `escape`.
+    return escape(json.dumps(value, ensure_ascii=False))
 
 
 def _key(key: str) -> str:

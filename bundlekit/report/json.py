@@ -6,7 +6,14 @@ import json
 
 import msgspec
 
+from bundlekit.report.escape import hashes_spelled
 
-def render(value: msgspec.Struct) -> str:
-    """One line of JSON. ASCII, so that no character of a bundle can act on a terminal."""
-    return json.dumps(msgspec.to_builtins(value), ensure_ascii=True, separators=(", ", ": "))
+
+def render(value: object, *, indent: int | None = None) -> str:
+    """One line of JSON, or an indented document.
+
+    ASCII, so that no character of a bundle can act on a terminal, and no ``##``, which CI runners obey.
+    """
+    separators = (",", ": ") if indent else (", ", ": ")
+    plain = msgspec.to_builtins(value)
+    return hashes_spelled(json.dumps(plain, ensure_ascii=True, separators=separators, indent=indent))

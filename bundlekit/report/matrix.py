@@ -27,7 +27,7 @@ COLUMNS: Final = ("from", "model", "decision", "entry", "method", "minutes", "te
 
 def table_lines(table: Table) -> Iterator[Line]:
     """The table with aligned columns; every character is safe for a terminal."""
-    cells = [[escape(cell) for cell in _cells(row)] for row in table.rows]
+    cells = [[escape(cell) for cell in (f"from {row.source}", *_cells(row)[1:])] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *cells, strict=True)]
     yield Line(escape(f"into {table.product} {table.version}"))
     yield _aligned(COLUMNS, widths, "quiet")
@@ -77,7 +77,9 @@ def diff_lines(diff: Diff) -> Iterator[Line]:
     losers = sum(change.change == "loses" for change in diff.changes)
     said = f"{losers} lose" if losers else "nobody loses"
     tone = "bad" if losers else "good"
-    yield Line(escape(f"{diff.old} -> {diff.new}: {len(diff.changes)} differ, {diff.same} as before, {said}"), tone)
+    yield Line(
+        escape(f"from {diff.old} to {diff.new}: {len(diff.changes)} differ, {diff.same} as before, {said}"), tone
+    )
 
 
 def _aligned(cells: tuple[str, ...] | list[str], widths: list[int], tone: str) -> Line:

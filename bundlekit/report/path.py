@@ -46,9 +46,9 @@ def _lines(path: Path) -> Iterator[Line]:
         for move in hop.moves:
             entry = f" (matrix entry {move.entry})" if move.entry else ""
             subject = move.component if move.subject == move.component else f"{move.subject} {move.component}"
-            yield Line(f"     {subject}: {move.from_} -> {move.to}{entry}", "quiet")
+            yield Line(f"     part {subject}: {move.from_} -> {move.to}{entry}", "quiet")
         if hop.reason:
-            yield Line(f"     {hop.reason}", "quiet")
+            yield Line(f"     reason: {hop.reason}", "quiet")
         if hop.bundle:
             yield Line(f"     signed by {', '.join(hop.signers)}" if hop.signers else "     NOT VERIFIED")
         if hop.risks:

@@ -82,10 +82,12 @@ def _unjudged(unjudged: Unjudged) -> Iterator[Line]:
 def _identity(report: Report) -> Iterator[Line]:
     release = report.release or report.claims
     if release is None:
-        yield Line(f"{report.asked.file}: no manifest could be read")
+        yield Line(f"bundle {report.asked.file}: no manifest could be read")
     else:
         claims = "" if report.release else "NOT VERIFIED, claims to be "
-        yield Line(f"{report.asked.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful")
+        yield Line(
+            f"bundle {report.asked.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful"
+        )
     if report.id:
         yield Line(f"  id         {report.id}")
     if release and (impact := _impact(release.impact)):

@@ -11,6 +11,7 @@ import msgspec
 
 from bundlekit.errors import BundlekitError
 from bundlekit.files import whole_file
+from bundlekit.report import json as as_json
 from bundlekit.update.executor import latest
 from bundlekit.update.lock import pair_file
 from bundlekit.update.outcome import message, text
@@ -92,7 +93,7 @@ def public_text(body: str) -> str:
     except msgspec.DecodeError:
         return '{"record":"unreadable"}'
     _strip(value)
-    return msgspec.json.encode(value).decode()
+    return as_json.render(value)
 
 
 def _strip(value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -7,7 +7,6 @@ can unlock what it shares, so neither lock alone would do. Between hosts only th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bundlekit.errors import ConfigError
+from bundlekit.files import LockError, lock
 from bundlekit.update.records import JournalError
 from bundlekit.update.sqlite import open_private_folder
 
@@ -92,7 +92,13 @@ class PairLock:
         until = time.monotonic() + wait
         while True:
             try:
-                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock(descriptor, wait=False)
+            except LockError as error:
+                name = "lock" if descriptor == self._own_fd else "hooks.lock"
+                path = pair_file(self.folder, self.pair, name)
+                raise JournalError(
+                    f"The lock file {path} cannot be locked: {error.message}.", next_step=error.next_step
+                ) from error
             except BlockingIOError:
                 if time.monotonic() >= until:
                     holder = os.pread(descriptor, 256, 0).decode(errors="replace").strip()
@@ -128,9 +134,11 @@ def at_work(folder: Path, pair: str) -> str:
     except OSError:
         return ""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock(descriptor, wait=False, shared=True)
     except BlockingIOError:
         return os.pread(descriptor, 256, 0).decode(errors="replace").strip() or "it left no name"
+    except LockError:  # a run from here would fail; no controller can be at work
+        return ""
     else:
         return ""
     finally:

@@ -36,7 +36,7 @@ def test_show_is_the_list_of_what_to_test(cli, ship):
     bundle = ship("5.40.00", MATRIX)
     result = cli("matrix", "show", bundle)
     assert result.code == 0
-    assert [line.split()[:2] for line in result.out.splitlines()[2:]] == [
+    assert [line.split()[1:3] for line in result.out.splitlines()[2:]] == [
         ["5.20.00", "needs-stop"],
         ["5.30.02", "upgrade"],
         ["5.32.00", "upgrade"],
@@ -162,7 +162,7 @@ def test_diff_exits_1_if_somebody_loses(cli, ship):
     result = cli("matrix", "diff", old, new)
     assert result.code == 1
     assert "loses    5.32.00: upgrade by rolling -> blocked by KB-1, no way" in result.out
-    assert result.out.splitlines()[-1] == "5.40.00 -> 5.41.00: 3 differ, 2 as before, 1 lose"
+    assert result.out.splitlines()[-1] == "from 5.40.00 to 5.41.00: 3 differ, 2 as before, 1 lose"
     compared = json.loads(cli("matrix", "diff", old, new, "--format", "json").out)
     jsonschema.validate(compared, schema("matrix-diff"))
     assert [change["change"] for change in compared["changes"]] == ["loses", "differs", "gains"]
@@ -244,7 +244,7 @@ def test_an_appliance_that_is_misspelt_is_told_at_once_and_by_check(cli, desk):
     Path("matrix.toml").write_text(Path("matrix.toml").read_text().replace("appliance = ", "aplliance = "))
     built = cli("build", "SPEC.toml", "-o", "u.bin", "--cert", "keys/signer.pem", "--key", "keys/signer.key")
     said = "components.aplliance is one that the pair shares, not what each member runs; did you mean 'appliance'?"
-    assert (built.code, built.err.splitlines()[-1:]) == (0, [f"SPEC.toml: {said}"])
+    assert (built.code, built.err.splitlines()[-1:]) == (0, [f"spec SPEC.toml: {said}"])
     checked = cli("check", "u.bin", "--trust", "keys/root.pem", "--strict", "--at", "2026-12-01")
     assert checked.code == 1
     assert "matrix-lint [aplliance]: appliance-misspelt: The component 'aplliance' is none of the mem" in checked.out

@@ -105,7 +105,7 @@ def test_the_text_names_bundle_entry_and_signer(cli, folder):
     state()
     lines = cli("path", *BUNDLES, *TRUST, *TO_3).out.splitlines()
     assert lines[0] == "  1. 1.0 -> 3.1  sp3.bin, drivers, rolling, 20 min"
-    assert lines[1] == "     drivers: 1.0 -> 3.1 (matrix entry sp1)"
+    assert lines[1] == "     part drivers: 1.0 -> 3.1 (matrix entry sp1)"
     assert any(line.startswith("     signed by CN=") for line in lines)
     assert lines[-1] == "PATH from 2.0 to 3.0: 2 updates, 60 min"
 
@@ -226,7 +226,7 @@ def test_show(cli, folder):
     cli("catalog", "add", "cat", "mc2.bin", "--supported-until", "2027-01-31")
     shown = cli("catalog", "show", "cat", *TRUST)
     assert shown.code == 0
-    assert shown.out.startswith("imager 2.0, released 2026-11-23, supported until 2027-01-31, signed by CN=")
+    assert shown.out.startswith("bundle imager 2.0, released 2026-11-23, supported until 2027-01-31, signed by CN=")
     rows = json.loads(cli("catalog", "show", "cat", *TRUST, "--format", "json").out)["bundles"]
     assert [(row["version"], row["supported-until"]) for row in rows] == [("2.0", "2027-01-31"), ("3.0", "")]
     unverified = cli("catalog", "show", "cat")

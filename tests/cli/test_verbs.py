@@ -42,7 +42,8 @@ def test_help_lists_every_verb(cli):
 def test_what_is_built_is_accepted(cli, desk):
     result = cli("check", "update.bin", *TRUST)
     assert result.code == 0
-    assert result.out.splitlines()[0].startswith("update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
+    first = result.out.splitlines()[0]
+    assert first.startswith("bundle update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
     assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was judged")
     assert "  impact     rolling, service goes on, reboot, 95 min, 60 min back\n" in result.out
 
@@ -188,7 +189,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace goes with"),
         (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
         (("sign", "update.bin", *SIGN), 3, "has signed this bundle already"),
-        (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key cannot be read"),
+        (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key: cannot be read"),
         (("build", "SPEC.toml"), 2, "--output"),
         (("build", "missing.toml", "-o", "x"), 3, "missing.toml: cannot be read"),
         (("build", "SPEC.toml", "-o", "x", "--cert", "keys/signer.pem"), 2, "--cert without --key"),
@@ -288,6 +289,7 @@ def test_explain_has_a_page_for_everything_it_lists(cli, desk):
 def test_no_colours_but_on_a_terminal(cli, desk, monkeypatch):
     assert "\x1b" not in cli("check", "update.bin", *TRUST).out
     monkeypatch.setattr("bundlekit.cli.common.colours", lambda stream: True)
+    monkeypatch.setattr("bundlekit.cli.streams.is_terminal", lambda stream: True)
     assert "\x1b[32m" in cli("check", "update.bin", *TRUST).out
 
 
@@ -318,7 +320,7 @@ def test_sign_shows_what_is_signed(cli, desk):
 
 
 ALONE = (
-    "keys/signer.key: signed without a certificate, so this signature counts only for those who pin this key; "
+    "key keys/signer.key: signed without a certificate, so this signature counts only for those who pin this key; "
     "--cert adds the certificate\n"
 )
 
@@ -422,14 +424,14 @@ def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
     heed = partial(signal.signal, number, signal.SIG_DFL)  # which a shell ignores for what it runs in the background
     build = subprocess.Popen(words, preexec_fn=heed)  # noqa: PLW1509 - no other thread is at work here
     for _ in range(1000):
-        if list(Path().glob(".big.bin.*")):
+        if list(Path().glob(".bundlekit-*.tmp")):
             break
         time.sleep(0.01)
     else:
         pytest.fail("no temporary file was seen")
     build.send_signal(number)
     assert build.wait() == 130
-    assert not [path for path in Path().iterdir() if "big.bin" in path.name]
+    assert not [path for path in Path().iterdir() if "big.bin" in path.name or path.suffix == ".tmp"]
 
 
 def test_a_locked_key_asks_for_its_passphrase(cli, desk, monkeypatch):

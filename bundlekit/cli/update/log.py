@@ -11,6 +11,7 @@ from bundlekit.cli import common, destination
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import view
 from bundlekit.cli.verbs import Verb
+from bundlekit.report.escape import escape
 from bundlekit.update.casefile import export, public
 from bundlekit.update.records import Ended
 
@@ -35,7 +36,7 @@ def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as
     """Show what a run did, or export a case file for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:
         for name in export(state_dir, pair, destination.opened(output)):
-            click.echo(name, err=output == destination.STDOUT)
+            click.echo(f"added {escape(name)}", err=output == destination.STDOUT)
         return 0
     shown = 0
     while True:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
+from bundlekit.report import json as as_json
 from bundlekit.update.observe import observe
 from bundlekit.update.slotfolder import read_pair
 
@@ -72,7 +72,7 @@ def command(
         includes=_fixes(includes),
         at=at,
     )
-    common.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n", output)
+    common.write(as_json.render(seen, indent=2) + "\n", output)
     return 0
 
 

@@ -100,7 +100,7 @@ class Terminal:
         self.known(records)
         for record in records:
             if self.console is not None:
-                self.console.print(log_line(record), markup=False, highlight=False)
+                self.console.print(log_line(record), markup=False, highlight=False, soft_wrap=True)
 
     def known(self, records: Sequence[Record]) -> None:
         """See what the run is doing now."""
@@ -129,4 +129,5 @@ class Terminal:
 
         seen = self._latest
         rows = [self._checking] if seen is None else [*lines(seen.later(self._clock.now())), self._heard]
-        return Text("\n".join(map(escape, filter(None, rows))))
+        # A line that is wrapped would begin with text of a hook.
+        return Text("\n".join(map(escape, filter(None, rows))), no_wrap=True, overflow="ellipsis")
