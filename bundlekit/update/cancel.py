@@ -33,7 +33,7 @@ class CancelRequest:
     def asked(self) -> str:
         """The run that is to be cancelled; empty if none is."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return ""
         with open(descriptor, "rb") as file:

@@ -12,6 +12,7 @@ import msgspec
 from bundlekit.errors import BundlekitError
 from bundlekit.files import whole_file
 from bundlekit.report import json as as_json
+from bundlekit.update import statefile
 from bundlekit.update.executor import latest
 from bundlekit.update.lock import pair_file
 from bundlekit.update.outcome import message, text
@@ -51,24 +52,18 @@ def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
         for name, content in parts.items():
             archive.writestr(name, content)
         for path in _files(folder, pair):
-            archive.writestr(str(path.relative_to(folder)), _end_of(path))
+            if (end := statefile.end_of(path.parent, path.name, MAX_LOG)) is not None:
+                archive.writestr(str(path.relative_to(folder)), end)
         return tuple(archive.namelist())
 
 
 def _files(folder: Path, pair: str) -> Iterator[Path]:
     for suffix in ("state.json", "report.json"):
-        path = pair_file(folder, pair, suffix)
-        if path.is_file() and not path.is_symlink():
-            yield path
+        yield pair_file(folder, pair, suffix)
+    if (folder / LOGS).is_symlink():
+        return
     logs = sorted((folder / LOGS).glob(f"{pair}-*.log"), key=lambda path: path.lstat().st_mtime)
-    yield from (path for path in logs[-MAX_LOGS:] if path.is_file() and not path.is_symlink())
-
-
-def _end_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - MAX_LOG))
-        return file.read(MAX_LOG)
+    yield from logs[-MAX_LOGS:]
 
 
 def _readme(journal: SqliteJournal, pair: str) -> str:

@@ -12,7 +12,6 @@ in to ``handover = "pipe"`` gets the bytes on stdin instead, exactly ``size`` of
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ import msgspec
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.files import changeable_by_others
 from bundlekit.model.primitives import Frozen
+from bundlekit.update import statefile
 from bundlekit.update.hooks import ANSWERS, REPORTED, Hooks, Request, printable
 from bundlekit.update.process import Finished, run
 from bundlekit.update.records import Answer
@@ -139,10 +139,8 @@ class CommandHooks(Hooks):
         """The file for this call's log. An update does not fail for want of a log."""
         if self.log_dir is not None:
             name = f"{request.pair}-{request.run}-{request.step}-{request.verb}-{time.time_ns()}.log"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with suppress(OSError):
-                self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return open(os.open(self.log_dir / name, flags, 0o600), "wb", buffering=0)
+                return open(statefile.new_file(self.log_dir, name), "wb", buffering=0)
         return nullcontext()
 
     def _progress(self, request: Request) -> Callable[[bytes], None]:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from bundlekit import __version__
 from bundlekit.errors import ConfigError, UnreadableError
-from bundlekit.files import whole_file
 from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json
+from bundlekit.update import statefile
 from bundlekit.update.bundle import (
     CheckedBundle,
     NotAcceptedError,
@@ -265,8 +265,8 @@ class Controller:
         """Keep what the run was decided on beside the journal, for the case file of ``update log --export``."""
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
-                with whole_file(pair_file(self.folder, pair, suffix)) as file:
-                    file.write(as_json.render(value).encode() + b"\n")
+                name = pair_file(self.folder, pair, suffix).name
+                statefile.write(self.folder, name, as_json.render(value).encode() + b"\n")
 
     @contextmanager
     def _at(self, pair: str) -> Iterator[tuple[Journal, int]]:

@@ -77,7 +77,7 @@ class PairLock:
     def _open(self, suffix: str) -> int:
         path = pair_file(self.folder, self.pair, suffix)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise JournalError(f"The lock file {path} cannot be opened: {error.strerror}.") from error
         if os.fstat(descriptor).st_uid != os.geteuid():
@@ -130,7 +130,9 @@ def pair_file(folder: Path, pair: str, suffix: str) -> Path:
 def at_work(folder: Path, pair: str) -> str:
     """Who works on the pair now, as they signed the lock file; empty if nobody does."""
     try:
-        descriptor = os.open(pair_file(folder, pair, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(
+            pair_file(folder, pair, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        )
     except OSError:
         return ""
     try:

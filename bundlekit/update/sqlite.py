@@ -26,6 +26,7 @@ from bundlekit.update.records import (
     decode,
     encode,
 )
+from bundlekit.update.statefile import no_link
 
 FILE: Final = "journal.db"
 
@@ -67,9 +68,8 @@ class SqliteJournal:
 
     def __init__(self, folder: Path) -> None:
         open_private_folder(folder)
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
-            if (folder / name).is_symlink():
-                raise JournalError(f"{folder / name} is a symbolic link; a journal is a file.")
+        if wrong := no_link(folder, FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal"):
+            raise JournalError(f"{wrong}; a journal is a file.")
         self.path = folder / FILE
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
