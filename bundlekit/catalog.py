@@ -25,6 +25,7 @@ from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.decide import STRICT
 from bundlekit.matrix.path import Offer
 from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.bundle import Span
 from bundlekit.model.path import Obstacle
 from bundlekit.model.primitives import Date, Frozen, Size, Strict
@@ -205,7 +206,8 @@ def _offer(
     source: Source, entry: Entry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
 ) -> Offer | Obstacle:
     report = pipeline.preflight(source, trust=trust, at=at)
-    manifest = reader.read(source).manifest
+    bundle = reader.read(source)
+    manifest = bundle.manifest
     if report.verdict == "refuse" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
         return _unusable(source.name, report)
     if advice and advice.advisory.product == manifest.product:
@@ -219,6 +221,7 @@ def _offer(
         id=report.id,
         signers=tuple(one.signer for one in report.signatures if one.counts),
         signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.policy else None,
+        signatures=signatures_of(bundle, report.question.at),
         supported_until=entry.supported_until or "" if entry else "",
     )
 

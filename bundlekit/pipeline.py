@@ -34,6 +34,7 @@ from bundlekit.checks.rule import Case
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
+from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
 from bundlekit.model.decision import Policy
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
     from bundlekit.matrix.read import ReadMatrix, Unreadable
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
@@ -156,18 +158,32 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
     Verifies nothing, unless there is ``trust``: then TrustError if nobody who is trusted vouches for it.
     Raises UnreadableError, with what is wrong, if there is no manifest that can be read.
     """
+    return read_signed(file, trust=trust)[0]
+
+
+def read_signed(
+    file: str | Path | bytes | Source, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+) -> tuple[Manifest, Signatures | None, frozenset[str] | None]:
+    """The manifest as `read_manifest` gives it, the signatures, and the names of the signers.
+
+    The names are those of a trust.toml, and only of signatures that count; None without such a file.
+    """
     with _opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
         bundle = reader.read(source)
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
-        if trust and not vouched(_signed(bundle, _clock(), trust)):
+        when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
+        evidence = _signed(bundle, when, trust) if trust else Evidence()
+        if trust and not vouched(evidence):
             from shlex import quote
 
             raise TrustError(
                 f"{source.name}: nobody who is trusted vouches for it.",
                 next_step=f"`bundlekit check {quote(source.name)}` with the same --trust says why.",
             )
-    return bundle.manifest
+    named = trust is not None and trust.policy is not None
+    names = frozenset(one.name for one in evidence.signatures or () if one.counts) if named else None
+    return bundle.manifest, signatures_of(bundle, when.isoformat()), names
 
 
 @contextmanager
@@ -301,7 +317,8 @@ def _decisions(
         if not question.asks_who:
             return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
-    known: dict[str, Any] = {"signers": signers, "matrix": matrix or read_matrix(manifest)}
+    signatures = signatures_of(bundle, question.at)
+    known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": matrix or read_matrix(manifest)}
     decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
     decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)

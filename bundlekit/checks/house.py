@@ -55,7 +55,7 @@ def extension_not_understood(case: Case) -> Answer:
     cause="house-rule",
     remedy="Say in the SPEC what the update costs: impact = { service = …, reboot = …, minutes = … }.",
     see="manifest",
-    needed=lambda _: False,
+    needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
 def impact_not_said(case: Case) -> Answer:
     """The manifest does not say what the update does to the service, whether it reboots, and how long it takes.
@@ -79,15 +79,16 @@ def impact_not_said(case: Case) -> Answer:
     cause="house-rule",
     remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` says more.",
     see="matrix",
-    needed=lambda _: False,
+    needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
 def matrix_lint(case: Case) -> Answer | Partly:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
     about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
-    about. Of a version that would have to go through another release, which no [[stop]] names, it is said that this was
-    not judged: whether it can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
+    about. With `--strict` it is needed: where it was not run, the verdict is incomplete. Of a version that would
+    have to go through another release, which no [[stop]] names, it is said that this was not judged: whether it
+    can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
     """
     manifest = case.bundle.manifest
     if manifest is None:
@@ -97,7 +98,8 @@ def matrix_lint(case: Case) -> Answer | Partly:
     if case.question.trust and not vouched(case.evidence):
         return NotRun(because="nobody trusted vouches for the upgrade matrix")
 
-    from bundlekit.matrix.lint import lint  # a pre-flight should not pay for these
+    from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight should not pay for these
+    from bundlekit.matrix.shipped import signatures_of
     from bundlekit.matrix.work import models_apart, versions_named, work
 
     matrix = case.matrix or read_matrix(manifest)
@@ -108,7 +110,13 @@ def matrix_lint(case: Case) -> Answer | Partly:
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
     named = [signature.name for signature in case.evidence.signatures or () if signature.counts and signature.name]
-    report = lint(manifest, at=case.question.at[: len("2026-11-23")], signers=named or None, matrix=matrix)
+    report = lint(
+        manifest,
+        at=case.question.at[: len("2026-11-23")],
+        signers=named if named and manifest.matrix.trusted_keys else None,
+        signatures=signatures_of(case.bundle, case.question.at),
+        matrix=matrix,
+    )
     found = [
         Fault(
             message=f"{finding.rule}: {finding.message}",
@@ -120,6 +128,9 @@ def matrix_lint(case: Case) -> Answer | Partly:
         for finding in report.findings
         if finding.severity != "info" and finding.rule not in SAID_ELSEWHERE
     ]
+    if case.question.strict and not found and source_cannot_verify.name in report.not_run:
+        because = f"{source_cannot_verify.name}: {report.not_run[source_cannot_verify.name]}"
+        return NotRun(because=because, next="Give a trust.toml, which has names for the signers (--trust).")
     return _with_what_is_not_seen(found, report)
 
 

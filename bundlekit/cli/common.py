@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bundlekit.authoring.signers import Signer
     from bundlekit.integrity import Progress
     from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
@@ -337,6 +338,19 @@ def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
     if trust is None:
         click.echo(f"NOT VERIFIED: who signed {escape(str(path))} was not checked (--trust)", err=True)
     return pipeline.read_manifest(path, trust=trust)
+
+
+def load_release(
+    path: Path, trust: TrustStore | None, at: dt.datetime
+) -> tuple[Manifest, Signatures | None, frozenset[str] | None]:
+    """The manifest as `load_manifest` gives it; of a bundle also its signatures, and their names in a trust.toml."""
+    from bundlekit import pipeline
+
+    if path.suffix == ".toml":
+        return load_manifest(path, trust), None, None
+    if trust is None:
+        click.echo(f"NOT VERIFIED: who signed {escape(str(path))} was not checked (--trust)", err=True)
+    return pipeline.read_signed(path, trust=trust, at=at)
 
 
 def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:

@@ -61,7 +61,13 @@ def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
 @argument
 @click.argument("others", nargs=-1, type=common.path_type, metavar="[OTHER BUNDLE...]")
 @trusting
-@click.option("--signed-by", "signers", multiple=True, metavar="KEY", help="The name of a key that signs the release.")
+@click.option(
+    "--signed-by",
+    "signers",
+    multiple=True,
+    metavar="KEY",
+    help="The name of a key that signs the release; a trust.toml gives the names of those that have signed.",
+)
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option(
     "--supported", multiple=True, metavar="VERSION", help="A version in the field; all known ones if not given."
@@ -100,12 +106,20 @@ def lint(
         offers = collected.offers
         for one in collected.left_out:
             click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
-    manifest = common.load_manifest(release, trust)
+    manifest, signatures, named = common.load_release(release, trust, at)
+    if named is not None and (strangers := sorted(set(signers) - named)):
+        raise click.UsageError(
+            f"--signed-by {strangers[0]}: by the trust file {escape(str(release))} is signed by "
+            f"{', '.join(sorted(named)) or 'no named signer'} only"
+        )
+    if not signers and named is not None and manifest.matrix.trusted_keys:
+        signers = tuple(sorted(named))
     report = lint_matrix(
         manifest,
         [*(common.load_manifest(other, trust) for other in others), *(offer.manifest for offer in offers)],
         at=today,
         signers=signers or None,
+        signatures=signatures if manifest.matrix.trust_of and signatures and signatures.signers else None,
         supported=supported or None,
         ended=[offer.manifest.version for offer in offers if offer.supported_until and offer.supported_until < today],
         strict=strict,

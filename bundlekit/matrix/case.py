@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Acceptance, DecisionKind, Policy
     from bundlekit.model.manifest import Component
@@ -17,20 +18,27 @@ if TYPE_CHECKING:
 
 
 class Case:
-    """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
+    """A matrix, a policy, the appliance (None: only a version is known), who signed (None: nobody named them),
+    and the signatures (None: not known).
 
     ``not_judged`` collects what could not be asked of a mere version, ``left_open`` the kinds of decision that
     could come of it, and ``accepted`` the risks that the policy accepts and that came up, by id.
     """
 
     def __init__(
-        self, matrix: ReadMatrix, policy: Policy, appliance: Appliance | None, signers: Collection[str] | None = None
+        self,
+        matrix: ReadMatrix,
+        policy: Policy,
+        appliance: Appliance | None,
+        signers: Collection[str] | None = None,
+        signatures: Signatures | None = None,
     ) -> None:
         self.matrix = matrix
         self.manifest = matrix.manifest
         self.policy = policy
         self.appliance = appliance
         self.signers = signers
+        self.signatures = signatures
         self.not_judged: list[str] = []
         self.left_open: list[DecisionKind] = []
         self.accepted: dict[str, Acceptance] = {}

@@ -104,6 +104,11 @@ def _releases(read: ReadMatrix) -> Iterator[Problem]:
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
     for since in _repeated(since for since, _ in read.trusted_keys):
         yield inconsistent("", "trusted-keys", f"{since} is there more than once.")
+    for since in _repeated(since for since, _ in read.trust_of):
+        yield inconsistent("", "trust-of", f"{since} is there more than once.")
+    for since, trust in read.trust_of:
+        if trust.problem:
+            yield inconsistent("", "trust-of", f"the trust file of {since} cannot be used: {trust.problem}")
 
 
 def _is_listed(read: ReadMatrix, version: Version) -> bool:

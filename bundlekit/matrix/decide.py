@@ -22,8 +22,9 @@ Each part that the matrix is about, in part.py
  12. nothing blocks it                                        blocked
  13. no stop lies between                                     needs-stop
  14. the matrix names it as a source                          unsupported-source, reimage-only
- 15. it trusts the keys that the source asks for, and one
-     of those that sign the bundle, where they have names     cannot-verify
+ 15. it trusts the keys that the source asks for; and the
+     trust file that it ships accepts the signatures, or it
+     trusts one of the keys that sign, where they have names  cannot-verify
  16. the pair may differ while one member is updated          incompatible
  17. no risk applies but accepted ones                        risk
 The pair again, if nothing has been refused, in whole.py
@@ -47,6 +48,7 @@ from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Rul
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.appliance import Appliance, InstalledComponent
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Matrix
@@ -61,18 +63,20 @@ def decide(
     policy: Policy = STRICT,
     *,
     signers: Collection[str] | None = None,
+    signatures: Signatures | None = None,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether this appliance may take this bundle. Reads no file and raises nothing.
 
     ``signers``: the names of the keys that sign the bundle, as ``trusted-keys`` of the matrix has them; without,
-    ``not_judged`` says that it is open whether a version that they are about can verify it. For many appliances,
-    read the matrix once (`read_matrix`) and pass it along.
+    ``not_judged`` says that it is open whether a version that they are about can verify it. ``signatures``: what the
+    trust files in the matrix (``trust-of``) are asked about. For many appliances, read the matrix once (`read_matrix`)
+    and pass it along.
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
         return _unreadable(manifest, appliance.pair, read, pair=appliance.pair)
-    case = Case(read, policy, appliance, signers)
+    case = Case(read, policy, appliance, signers, signatures)
     if fault := whole.rule_bundle(case, appliance.pair):  # 2-4
         return _decision(case, [fault])
     pair = list(whole.rule_pair(case, appliance))  # 5-6
@@ -90,6 +94,7 @@ def decide_from(
     *,
     model: str | None = None,
     signers: Collection[str] | None = None,
+    signatures: Signatures | None = None,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
     """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
@@ -100,7 +105,7 @@ def decide_from(
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
         return _unreadable(manifest, version, read)
-    case = Case(read, policy, None, signers)
+    case = Case(read, policy, None, signers, signatures)
     if fault := whole.rule_bundle(case, version):  # 3-4
         return _decision(case, [fault])
     models: Sequence[str | None] = [model]

@@ -19,9 +19,11 @@ from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.facts import in_words
+from bundlekit.matrix.meant import has_known_line, is_meant, unlisted_base
 from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, misspelt_appliance, read_matrix
 from bundlekit.matrix.routes import Routes
+from bundlekit.matrix.shipped import Acceptance, Signatures
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.mistakes import nearest
 from bundlekit.model.finding import Severity
@@ -65,7 +67,8 @@ class LintFinding(Frozen, frozen=True, kw_only=True):
 class LintReport(Frozen, frozen=True, kw_only=True):
     """The lint of one release's matrix: ``against`` are the versions of the other bundles that were given.
 
-    ``not_run`` says which rules could not be applied, or not to their end, and why.
+    ``not_run`` says which rules could not be applied, or not to their end, and why. With ``strict`` the verdict is
+    ``incomplete`` where one of them is a rule that refuses.
     """
 
     schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"
@@ -73,7 +76,7 @@ class LintReport(Frozen, frozen=True, kw_only=True):
     version: str
     at: str
     against: tuple[str, ...] = ()
-    verdict: Literal["accept", "refuse"]
+    verdict: Literal["accept", "refuse", "incomplete"]
     findings: tuple[LintFinding, ...]
     not_run: dict[str, str] = {}
 
@@ -85,7 +88,7 @@ class Ground:
     each of them and each model (None: neither the matrix nor the other bundles tell models apart); ``ways`` are
     versions that get to the bundle, ``detours`` those of them whose own bundles are not at hand, and ``direct`` those
     of these that may take the bundle itself; ``signers`` are the names of the keys that sign the bundle (None: not
-    known); ``supported`` are the versions in the field.
+    known), ``signatures`` its signatures; ``supported`` are the versions in the field.
     """
 
     def __init__(
@@ -94,14 +97,17 @@ class Ground:
         others: Sequence[ReadMatrix],
         *,
         signers: frozenset[str] | None,
+        signatures: Signatures | None,
         supported: frozenset[str] | None,
         ended: frozenset[str],
     ) -> None:
         self.read = read
         self.others = others
         self.signers = signers
+        self.signatures = signatures
         installed = {version for version in versions_named(read) if version < read.own}
         installed |= {version for version in map(self._read_version, others) if version is not None}
+        installed |= {version for version in (unlisted_base(read),) if version is not None}
         self.versions = sorted(installed)
         self.supported = [
             one for one in self.versions if one.text not in ended and (supported is None or one.text in supported)
@@ -129,11 +135,20 @@ class Ground:
             model: [version for version in versions if self.decisions[version, model].allowed]
             for model, versions in self.detours.items()
         }
+        self.base = {
+            model: next((one for one in reversed(self.versions) if one.text not in routes.elsewhere), None)
+            for model, routes in self.routes.items()
+        }
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
 
     def _read_version(self, other: ReadMatrix) -> Version | None:
         version = self.read.parse(self.read.lead, other.manifest.version)
         return version if version < self.read.own else None
+
+    def is_meant(self, version: Version, model: str | None) -> bool:
+        """Whether the bundle is meant for a version that is installed on this model somewhere."""
+        is_there = version.text not in self.routes[model].elsewhere
+        return is_there and is_meant(self.read, version, model, self.base[model])
 
     def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
         """Version, model and source of each direct update that the matrix allows, of versions that somebody has."""
@@ -181,6 +196,7 @@ def lint(
     *,
     at: str,
     signers: Collection[str] | None = None,
+    signatures: Signatures | None = None,
     supported: Collection[str] | None = None,
     ended: Collection[str] = (),
     strict: bool = False,
@@ -189,7 +205,8 @@ def lint(
     """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
 
     ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
-    are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle, ``supported`` the
+    are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle,
+    ``signatures`` what trust files that releases ship are asked about (the names, if not given), ``supported`` the
     versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
     ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries;
     ConfigError for a matrix that would take minutes.
@@ -205,15 +222,18 @@ def lint(
         )
         for problem in inconsistencies(manifest, read)
     ]
-    not_run, against = {}, []
+    not_run, against, incomplete = {}, [], False
     if isinstance(read, Unreadable):
         not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
     else:
         require_feasible(read)
         for other in others:
             other_read = read_matrix(other)
-            if isinstance(other_read, Unreadable) or other.product != manifest.product or other.kind == "reimage":
-                not_run[other.version] = "its matrix cannot be read, it is a re-image, or it is of another product"
+            if other.product != manifest.product or other.kind == "reimage":
+                not_run[other.version] = "it is a re-image, or it is of another product"
+            elif isinstance(other_read, Unreadable):
+                not_run[other.version] = "its matrix cannot be read"
+                incomplete = True  # it may restrict the way
             elif other_read.lead != read.lead or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
@@ -225,28 +245,54 @@ def lint(
             read,
             against,
             signers=None if signers is None else frozenset(signers),
+            signatures=signatures,
             supported=None if supported is None else frozenset(supported),
             ended=frozenset(ended),
         )
-        if signers is None and read.trusted_keys:
-            not_run[source_cannot_verify.name] = "it is not known which keys sign the bundle (--signed-by)"
-        if signers is not None and not read.trusted_keys:
-            not_run[source_cannot_verify.name] = "the matrix does not say which keys releases trust (trusted-keys)"
+        if signatures is None and signers is not None:
+            signatures = Signatures(sorted(signers), at, product=manifest.product, released=manifest.released)
+            ground.signatures = signatures
+        if (because := _unasked(ground)) is not None:
+            not_run[source_cannot_verify.name] = because
         for rule in LINTS:
             said = list(islice(rule.run(ground), MAX_FOUND + 1))
             found += [_finding(rule, one) for one in said[:MAX_FOUND]]
             if len(said) > MAX_FOUND:
                 not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
+        incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
     refusing = ("error", "warning") if strict else ("error",)
+    verdict: Literal["accept", "refuse", "incomplete"] = "accept"
+    if any(one.severity in refusing for one in found):
+        verdict = "refuse"
+    elif strict and incomplete:
+        verdict = "incomplete"
     return LintReport(
         product=manifest.product,
         version=manifest.version,
         at=at,
         against=tuple(one.manifest.version for one in against),
-        verdict="refuse" if any(one.severity in refusing for one in found) else "accept",
+        verdict=verdict,
         findings=tuple(found),
         not_run=not_run,
     )
+
+
+def _unasked(ground: Ground) -> str | None:
+    """Why it was not asked whether versions can verify the bundle; None if it was, or there is nothing to ask."""
+    read, allowed = ground.read, dict.fromkeys(version for version, _, _ in ground.allowed())
+    if ground.signatures is None and read.trust_of:
+        return "the signatures of the bundle are not known; give the signed bundle, or --signed-by"
+    if ground.signers is None and any(read.ships(one) is None and read.trusts(one) is not None for one in allowed):
+        return "it is not known which keys sign the bundle (--signed-by, or --trust with a trust.toml)"
+    if ground.signers is not None and not read.trusted_keys and not read.trust_of:
+        return "the matrix does not say which keys releases trust (trusted-keys, trust-of)"
+    problems = [trust.problem for one in allowed if (trust := read.ships(one)) is not None and trust.problem]
+    undecided = [
+        f"{one} {answer.because}"
+        for one in allowed
+        if read.ships(one) is not None and (answer := _accepts(ground, one)).accepts is None
+    ]
+    return next(iter((*problems, *undecided)), None)
 
 
 def _fits(read: ReadMatrix, other: Manifest) -> bool:
@@ -353,14 +399,12 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
 
 
 def _in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
-    """Each version that a release must not strand, on each model, and the two as a text."""
+    """Each version that the bundle is meant for and must not strand, on each model, and the two as a text."""
     deliberate = [dead_end.range for dead_end in ground.read.dead_ends if dead_end.entry.reason]
-    if ground.read.manifest.kind != "release":  # nobody has to get to a hotfix
-        return
     for version in ground.supported:
         if not any(version in versions for versions in deliberate):
             for model in ground.models:
-                if version.text not in ground.routes[model].elsewhere:  # nobody has it
+                if ground.is_meant(version, model):
                     yield version, model, f"{version} on {model}" if model else version.text
 
 
@@ -406,6 +450,8 @@ def _help(whole: Ruling, later: Version | None) -> str:
             return f"Give {entry} a reason {ON_PURPOSE} or take it out."
         case "withdrawn":
             return f"Take {entry} out: it withdraws this release itself."
+        case "unknown-version":
+            return f"List {whole.installed} in `releases`, and let a [[from]] cover it."
         case _:
             return ""
 
@@ -439,6 +485,38 @@ def left_behind(ground: Ground) -> Iterator[Said]:
         )
 
 
+@_lint("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
+def exempted_version(ground: Ground) -> Iterator[Said]:
+    """A version is not asked about, because the bundle is not meant for it.
+
+    A hotfix is meant for the newest version before it, and for the versions in the ranges of its [[from]] entries.
+    All other versions need no way to it. A re-image is no update, so no version needs a way to it.
+    """
+    kind = ground.read.manifest.kind
+    exempted = [
+        version for version in ground.supported if not any(ground.is_meant(version, model) for model in ground.models)
+    ]
+    if kind != "release" and exempted:
+        yield Said(
+            f"This is a {kind}, and no [[from]] is about {_named(exempted)}: a way from there was not looked for."
+            if kind == "hotfix"
+            else f"This is a re-image, which is no update: a way from {_named(exempted)} was not looked for."
+        )
+
+
+@_lint("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
+def base_unknown(ground: Ground) -> Iterator[Said]:
+    """The matrix of a hotfix knows no version with the same numbers, except for the last one, before the hotfix.
+
+    The release that the hotfix is for is then probably missing from `releases`, and cannot take the hotfix.
+    """
+    read = ground.read
+    unlisted = any(source.entry.unlisted for source in read.sources)
+    if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, ground.versions):
+        line = ".".join(map(str, read.own.numbers[:-1]))
+        yield Said(f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.", read.own.text)
+
+
 @_lint("error", "Add a [[from]] for the versions that may be updated to this release.")
 def no_way_in(ground: Ground) -> Iterator[Said]:
     """No known version may take this bundle, so it can never be installed as an update."""
@@ -462,50 +540,72 @@ def stop_blocked(ground: Ground) -> Iterator[Said]:
 
 @_lint("error", "Sign the bundle with a key that these versions trust as well, or add a stop that brings the new key.")
 def source_cannot_verify(ground: Ground) -> Iterator[Said]:
-    """A version that may take the bundle trusts none of the keys that sign it, so it will refuse the bundle.
+    """A version that may take the bundle does not accept the signatures of the bundle, so it will refuse the bundle.
 
-    This strands fleets when keys are changed. `trusted-keys` says which keys a release trusts.
+    This strands fleets when keys are changed. `trust-of` says which trust file a release ships: the signatures have to
+    meet its demands. `trusted-keys` says in short which keys a release trusts: one of them has to sign.
     """
-    if ground.signers is None:
-        return
-    signers = ", ".join(sorted(ground.signers)) or "nobody"
-    trusts = {version: _trusted(ground.read, version) for version in ground.versions}
-    bringing = [version for version, keys in trusts.items() if keys and keys & ground.signers]
+    accepts = {version: _accepts(ground, version) for version in ground.versions}
+    bringing = [version for version, answer in accepts.items() if answer.accepts]
     for version, model, entry in ground.allowed():
-        trusted = trusts[version]
-        if trusted is None or trusted & ground.signers:
+        answer = accepts[version]
+        if answer.accepts is not False:
             continue
         on = f"{version} on {model}" if model else version.text
         place = bisect.bisect_right(bringing, version)
         stop = bringing[place] if place < len(bringing) else None
-        yield Said(
-            f"{on} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}: "
-            "it will refuse what the matrix allows.",
-            on,
-            entry,
-            f"Sign with a key that {version} trusts, too, or add a [[stop]] via {stop}, which trusts one of these."
-            if stop
-            else "",
-        )
+        sign = f"have it signed by {' or '.join(answer.missing)} as well" if answer.missing else ""
+        if ground.read.ships(version) is None:
+            sign = f"Sign with a key that {version} trusts, too"
+            by = f", or add a [[stop]] via {stop}, which trusts one of these." if stop else ""
+            remedy = f"{sign}{by}" if by else ""
+        else:
+            ways = [sign] if sign else []
+            ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
+            remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
+        yield Said(f"{on} {answer.because}: it will refuse what the matrix allows.", on, entry, remedy)
+
+
+def _accepts(ground: Ground, version: Version) -> Acceptance:
+    """Whether a version accepts the signatures of the bundle, by the trust file that it ships, or by names of keys."""
+    if (shipped := ground.read.ships(version)) is not None:
+        return ground.signatures.accepted_by(shipped) if ground.signatures else Acceptance(accepts=None)
+    trusted = ground.read.trusts(version)
+    if trusted is None or ground.signers is None:
+        return Acceptance(accepts=None)
+    signers = ", ".join(sorted(ground.signers)) or "nobody"
+    because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}"
+    return Acceptance(accepts=bool(trusted & ground.signers), because=because)
+
+
+@_lint("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
+def trust_contradicted(ground: Ground) -> Iterator[Said]:
+    """`trusted-keys` and `trust-of` name different signers for one release."""
+    read = ground.read
+    since = sorted({since for since, _ in (*read.trusted_keys, *read.trust_of)})
+    for version in since:
+        keys, shipped = read.trusts(version), read.ships(version)
+        if keys is not None and shipped is not None and not shipped.problem and keys != shipped.names:
+            named = ", ".join(sorted(keys)) or "no key"
+            yield Said(
+                f"From {version} on `trusted-keys` names {named}, and the trust file of `trust-of` "
+                f"{', '.join(sorted(shipped.names))}.",
+                version.text,
+            )
 
 
 @_lint("warning", "Correct the name (--signed-by), or say in `trusted-keys` from which release on the key is trusted.")
 def unknown_key(ground: Ground) -> Iterator[Said]:
-    """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys`.
+    """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
 
     Most likely the name is misspelt, and then nothing that `source-cannot-verify` says can be relied on.
     """
     known = {name for _, names in ground.read.trusted_keys for name in names}
+    known |= {name for _, trust in ground.read.trust_of for name in trust.names}
     for name in sorted((ground.signers or frozenset()) - known) if known else ():
         hint = nearest(name, known)
         end = "" if hint.endswith("?") else "."
         yield Said(f"No release trusts a key named {name!r}{hint}{end}", name)
-
-
-def _trusted(read: ReadMatrix, version: Version) -> frozenset[str] | None:
-    """The names of the keys that a release trusts; None if the matrix does not say."""
-    earlier = [keys for since, keys in read.trusted_keys if since <= version]
-    return earlier[-1] if earlier else None
 
 
 # --- entries ------------------------------------------------------------------------------------------------
@@ -718,9 +818,11 @@ def listed(subjects: Iterable[str]) -> str:
 LINTS: Final = (
     stranded_version,
     detour_unknown,
+    base_unknown,
     no_way_in,
     stop_blocked,
     source_cannot_verify,
+    trust_contradicted,
     unknown_key,
     own_version_contradicted,
     appliance_misspelt,
@@ -732,6 +834,7 @@ LINTS: Final = (
     risk_reworded,
     quantity_as_text,
     left_behind,
+    exempted_version,
     untested_source,
     unlisted_source,
     leftover_unknown,

@@ -12,6 +12,7 @@ from bundlekit.errors import VersionError
 from bundlekit.matrix.case import why
 from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.verifying import rule_verify
 from bundlekit.model.decision import Acceptance, Ruling
 from bundlekit.model.primitives import Frozen
 
@@ -187,34 +188,8 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             source.entry,
         )
 
-    trusted = _trusted_keys(case, installed)  # 15
-    keys = ", ".join(source.entry.keys)
-    if trusted is None:
-        if keys:
-            doubt(
-                "cannot-verify",
-                f"whether {part.version} trusts {keys}",
-                f"It is not known whether {part.version} trusts {keys}, with which the bundle is signed.",
-                "Give the trusted keys in the appliance state.",
-                source.entry,
-            )
-    elif not trusted.issuperset(source.entry.keys):
-        return ruled(
-            "cannot-verify",
-            f"{part.version} would have to trust {keys}, and does not trust all of them.",
-            "Update first to a release that brings the key.",
-            source.entry,
-        )
-    elif case.signers is None:
-        open_ = f"whether {part.version} trusts a key that signs the bundle (a trust.toml names them)"
-        case.leave_open(open_, "cannot-verify")
-    elif trusted.isdisjoint(case.signers):
-        return ruled(
-            "cannot-verify",
-            f"{part.version} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by "
-            f"{', '.join(sorted(case.signers)) or 'nobody'}: it would refuse the bundle.",
-            "Update first to a release that trusts one of these, or have the bundle signed with a key that is trusted.",
-        )
+    if (ruling := rule_verify(case, installed, source, ruled, doubt)) is not None:  # 15
+        return ruling
 
     differ = part.component == APPLIANCE and source.entry.method == "rolling"  # 16
     if differ and matrix.skews and not any(installed in skew.old and own in skew.new for skew in matrix.skews):
@@ -334,18 +309,10 @@ def _nearest(case: Case, part: Installed, installed: Version) -> str:
     }
     found.update(stop.via for stop in matrix.stops if installed < stop.via)
     later = sorted(version for version in found if version is not None and version < matrix.own)
-    asked = type(case)(matrix, case.policy, None, case.signers)
+    asked = type(case)(matrix, case.policy, None, case.signers, case.signatures)
     good = (
         str(version)
         for version in later[:MAX_ASKED]
         if rule_part(asked, replace(part, version=str(version), build=None, released=None)).allowed
     )
     return " or ".join(islice(good, 3))
-
-
-def _trusted_keys(case: Case, installed: Version) -> frozenset[str] | None:
-    """The names of the keys that are trusted: what the appliance says, else what the matrix says of its version."""
-    if case.appliance is not None and case.appliance.trusts is not None:
-        return frozenset(case.appliance.trusts)
-    earlier = [keys for since, keys in case.matrix.trusted_keys if since <= installed]
-    return earlier[-1] if earlier else None

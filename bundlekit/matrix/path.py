@@ -33,6 +33,7 @@ from bundlekit.model.primitives import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.decision import Decision, Policy, Ruling
     from bundlekit.model.manifest import Manifest
     from bundlekit.versions import Version
@@ -62,7 +63,8 @@ Here = Plain | Appliance
 class Offer(Frozen, frozen=True, kw_only=True):
     """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`).
 
-    ``signed_by`` are the names that a trust.toml has for its signers; None: there is none.
+    ``signed_by`` are the names that a trust.toml has for its signers; None: there is none. ``signatures`` are what
+    trust files that releases ship are asked about; None: not known.
     """
 
     matrix: ReadMatrix
@@ -70,6 +72,7 @@ class Offer(Frozen, frozen=True, kw_only=True):
     id: str = ""
     signers: tuple[str, ...] = ()
     signed_by: tuple[str, ...] | None = None
+    signatures: Any = None
     supported_until: str = ""
 
     @property
@@ -149,10 +152,12 @@ class _Search:
                 "the search for a path has not come to an end within its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
-        matrix, policy, signers = self.offers[rank].matrix, self.policies[rank], self.offers[rank].signed_by
+        offer, policy = self.offers[rank], self.policies[rank]
+        signatures: Signatures | None = offer.signatures
+        known: dict[str, Any] = {"signers": offer.signed_by, "signatures": signatures, "matrix": offer.matrix}
         if isinstance(state, Plain):
-            return decide_from(matrix.manifest, state.version, policy, signers=signers, matrix=matrix)
-        return decide(matrix.manifest, state, policy, signers=signers, matrix=matrix)
+            return decide_from(offer.manifest, state.version, policy, **known)
+        return decide(offer.manifest, state, policy, **known)
 
     def is_there(self, start: Here) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 from bundlekit.errors import VersionError
+from bundlekit.matrix.shipped import ReadTrust
 from bundlekit.mistakes import most_likely
 from bundlekit.model.bundle import Problem
 from bundlekit.model.manifest import Component, Manifest
@@ -88,8 +89,8 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     ``lead`` is the component whose installed version the matrix is about, ``own`` its version in the bundle,
     ``carried`` the versions of all components in the bundle. ``parsers`` read the versions of components,
     aliases of the lead resolved; ``scheme`` those of a component that the bundle does not carry.
-    ``releases`` are the known versions, oldest first, ``known`` the same as a set; ``trusted_keys`` go by
-    rising version.
+    ``releases`` are the known versions, oldest first, ``known`` the same as a set; ``trusted_keys`` and ``trust_of``
+    go by rising version.
     """
 
     manifest: Manifest
@@ -101,6 +102,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     releases: tuple[Version, ...]
     known: frozenset[Version]
     trusted_keys: tuple[tuple[Version, frozenset[str]], ...]
+    trust_of: tuple[tuple[Version, ReadTrust], ...]
     sources: tuple[ReadSource, ...]
     stops: tuple[ReadStop, ...]
     blocks: tuple[Ranged[Block], ...]
@@ -113,6 +115,14 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     def parse(self, component: str, text: str) -> Version:
         """The version of a component; VersionError if it fits no scheme, or has no place in the order."""
         return self.parsers.get(component, self.scheme.parse)(text)
+
+    def trusts(self, version: Version) -> frozenset[str] | None:
+        """The names of the keys that a release trusts, by `trusted-keys`; None if that does not cover it."""
+        return next((keys for since, keys in reversed(self.trusted_keys) if since <= version), None)
+
+    def ships(self, version: Version) -> ReadTrust | None:
+        """The trust file that a release ships, by `trust-of`; None if that does not cover it."""
+        return next((trust for since, trust in reversed(self.trust_of) if since <= version), None)
 
 
 class Unreadable(Frozen, frozen=True, kw_only=True):
@@ -255,6 +265,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         lambda trusted: (_at("trusted-keys", parse, trusted.since), frozenset(trusted.keys)),
         problems,
     )
+    shipped = _each(matrix.trust_of, lambda entry: (_at("trust-of", parse, entry.since), ReadTrust(entry)), problems)
     read = ReadMatrix(
         manifest=manifest,
         scheme=scheme,
@@ -265,6 +276,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         releases=tuple(sorted(known)),
         known=known,
         trusted_keys=tuple(sorted(keys, key=lambda since_and_keys: since_and_keys[0])),
+        trust_of=tuple(sorted(shipped, key=lambda since_and_trust: since_and_trust[0])),
         sources=_each(matrix.sources, source, problems),
         stops=_each(matrix.stops, stop, problems),
         blocks=_each(matrix.blocks, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),

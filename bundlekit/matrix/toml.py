@@ -2,7 +2,8 @@
 
 The tables are the entries of `Matrix` (``[[from]]``, ``[[stop]]`` …). What differs is nicer to write: a
 condition is ``{ fact = "disk.firmware", below = "7.1" }``, components that work together are keys of their
-entry, ``aliases`` and ``trusted-keys`` are maps.
+entry, ``aliases``, ``trusted-keys`` and ``trust-of`` are maps. ``trust-of`` names trust files, whose content goes
+into the matrix.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from bundlekit.model.matrix import (
     DeclaredScheme,
     Matrix,
     Risk,
+    ShippedTrust,
     Skew,
     Source,
     Stop,
     TrustedKeys,
+    TrustText,
     Withdrawn,
     WorksTogether,
 )
-from bundlekit.model.primitives import Name, Strict, VersionText
+from bundlekit.model.primitives import Name, Strict, Text, VersionText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,13 @@ if TYPE_CHECKING:
 TESTS: Final = ("is", "is-not", "below", "at-least")
 SIGNS: Final = {">=": "at-least", "!=": "is-not", "==": "is", "<": "below", "=": "is"}
 """How a condition on a known fact is written in one string: ``"< 24 h"``."""
+
+
+class TrustInline(Strict, frozen=True, kw_only=True):
+    """A trust file by content: ``file`` is that of the trust.toml, ``files`` that of the files which it names."""
+
+    file: TrustText
+    files: dict[Text, TrustText] = {}
 
 
 class MatrixFile(Strict, frozen=True, kw_only=True):
@@ -50,6 +60,7 @@ class MatrixFile(Strict, frozen=True, kw_only=True):
     releases: tuple[VersionText, ...] = ()
     aliases: dict[VersionText, VersionText] = {}
     trusted_keys: dict[VersionText, tuple[Name, ...]] = {}
+    trust_of: dict[VersionText, str | TrustInline] = {}
     sources: tuple[Source, ...] = msgspec.field(default=(), name="from")
     stop: tuple[Stop, ...] = ()
     block: tuple[Block, ...] = ()
@@ -98,8 +109,13 @@ def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
     return config.convert(msgspec.to_builtins(plain), Advisory, where=where)
 
 
-def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
-    """The matrix of a parsed matrix.toml; ConfigError names ``where``, the key, and the nearest known one."""
+def matrix_from_toml(
+    data: dict[str, object], where: str, read_trust: Callable[[str], tuple[str, dict[str, str]]] | None = None
+) -> Matrix:
+    """The matrix of a parsed matrix.toml; ConfigError names ``where``, the key, and the nearest known one.
+
+    ``read_trust`` gives the content of a trust file that ``trust-of`` names, and that of the files it names.
+    """
     if data.get("matrix") != 1:
         found = f"matrix = {data['matrix']!r}" if "matrix" in data else "no 'matrix' key"
         raise ConfigError(f"{where}: has {found}; a matrix begins with matrix = 1")
@@ -113,6 +129,9 @@ def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
         releases=file.releases,
         aliases=tuple(Alias(alias=alias, version=version) for alias, version in file.aliases.items()),
         trusted_keys=tuple(TrustedKeys(since=since, keys=keys) for since, keys in file.trusted_keys.items()),
+        trust_of=tuple(
+            _shipped(since, trust, f"{where}: trust-of.{since}", read_trust) for since, trust in file.trust_of.items()
+        ),
         sources=file.sources,
         stops=file.stop,
         blocks=file.block,
@@ -124,6 +143,17 @@ def matrix_from_toml(data: dict[str, object], where: str) -> Matrix:
     )
     # Once more through the schema, which also says how many entries there may be.
     return config.convert(msgspec.to_builtins(matrix), Matrix, where=where)
+
+
+def _shipped(
+    since: str, trust: str | TrustInline, where: str, read_trust: Callable[[str], tuple[str, dict[str, str]]] | None
+) -> ShippedTrust:
+    if isinstance(trust, TrustInline):
+        return ShippedTrust(since=since, file=trust.file, files=trust.files)
+    if read_trust is None:
+        raise ConfigError(f"{where}: {trust!r} cannot be read from here; give the content (file, files)")
+    file, files = read_trust(trust)
+    return ShippedTrust(since=since, file=file, files=files)
 
 
 def condition_from_toml(fact: str, value: object, where: str) -> Condition:

@@ -44,6 +44,12 @@ def _lines(plain: dict[str, Any]) -> Iterator[str]:
         yield f"aliases = {_value({entry['alias']: entry['version'] for entry in plain['aliases']})}"
     if "trusted-keys" in plain:
         yield f"trusted-keys = {_value({entry['since']: entry['keys'] for entry in plain['trusted-keys']})}"
+    if "trust-of" in plain:
+        shipped = {
+            entry["since"]: {key: value for key, value in entry.items() if key != "since"}
+            for entry in plain["trust-of"]
+        }
+        yield f"trust-of = {_value(shipped)}"
     if "scheme" in plain:
         yield from ("", "[scheme]", *(f"{key} = {_value(value)}" for key, value in plain["scheme"].items()))
     for key, table in TABLES.items():

@@ -167,6 +167,27 @@ class TrustedKeys(Strict, frozen=True, kw_only=True):
     keys: Annotated[tuple[Name, ...], Meta(max_length=64)]
 
 
+TrustText = Annotated[
+    str,
+    Meta(
+        max_length=65536,
+        pattern=r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*" + END,
+        description="The content of a text file of at most 65536 characters: a trust.toml, or PEM.",
+    ),
+]
+
+
+class ShippedTrust(Strict, frozen=True, kw_only=True):
+    """The trust file that releases from ``since`` on ship, until an entry with a later ``since``.
+
+    ``file`` is the content of the trust.toml, ``files`` that of the files which it names, by the names it uses.
+    """
+
+    since: VersionText
+    file: TrustText
+    files: Annotated[dict[Text, TrustText], Meta(max_length=64)] = {}
+
+
 class Matrix(Strict, frozen=True, kw_only=True):
     """The upgrade matrix of one release.
 
@@ -181,6 +202,7 @@ class Matrix(Strict, frozen=True, kw_only=True):
     releases: Annotated[tuple[VersionText, ...], Meta(max_length=8192)] = ()
     aliases: Annotated[tuple[Alias, ...], Meta(max_length=8192)] = ()
     trusted_keys: Annotated[tuple[TrustedKeys, ...], Meta(max_length=256)] = ()
+    trust_of: Annotated[tuple[ShippedTrust, ...], Meta(max_length=64)] = ()
     sources: Annotated[tuple[Source, ...], Meta(max_length=8192)] = ()
     stops: Annotated[tuple[Stop, ...], Meta(max_length=8192)] = ()
     blocks: Annotated[tuple[Block, ...], Meta(max_length=8192)] = ()

@@ -233,8 +233,14 @@ ROWS = {
         {"block": [{"id": "KB", "versions": "oh no", "reason": "Bad."}]},
         [("manifest-inconsistent", "error", "", "KB")],
     ),
-    "a hotfix strands nobody": ({"kind": "hotfix", "block": [BLOCK_LAST]}, []),
-    "a re-image strands nobody": ({"kind": "reimage"}, [("unused-entry", "warning", "", "rolling")]),
+    "a hotfix of a line that is not listed": (
+        {"kind": "hotfix", "block": [BLOCK_LAST]},
+        [("base-unknown", "warning", "5.40.00", ""), ("left-behind", "info", "", "KB-1")],
+    ),
+    "a re-image strands no version": (
+        {"kind": "reimage"},
+        [("unused-entry", "warning", "", "rolling"), ("exempted-version", "info", "", "")],
+    ),
 }
 
 
@@ -648,3 +654,103 @@ def test_a_bundle_for_another_model_speaks_against_releases_all_the_same():
     found = lint(bundle(models=MODELS), [other, *closed], at=AT).findings
     stranded = {one.subject: one.message for one in found if one.rule == "stranded-version"}
     assert "5.20.00 is a dead end, as 5.30.02 says." in stranded["5.20.00 on im-100"]
+
+
+# --- releases, hotfixes and re-images ---
+
+HOTFIX = {"releases": ["5.20.00", "5.32.00", "5.32.01"]}
+UP = {"id": "up", "versions": ">=5.32.00, <5.32.02", "tested": "Q"}
+OLD_LINE = {"id": "old", "versions": "5.20.00", "reason": "Its line has a hotfix of its own."}
+ON_HOTFIX = {
+    # what is wrong: changes, other bundles, and the errors of a hotfix; a release strands 5.20.00 as well
+    "nothing": ({}, [], []),
+    "the range was not bumped": ({"from_": [UP | {"versions": "<5.32.01"}]}, [], ["5.32.01"]),
+    "the base is an exception": ({"from_": [UP | {"except": ["5.32.01"]}]}, [], ["5.32.01"]),
+    "the base is not listed, and another bundle is it": (
+        {"releases": ["5.20.00", "5.32.00"]},
+        [{"version": "5.32.01"}],
+        ["5.32.01"],
+    ),
+    "the base is not listed, and a range ends with it": (
+        {"releases": ["5.20.00", "5.32.00"], "from_": [UP | {"versions": ">=5.32.00, <=5.32.01"}]},
+        [],
+        ["5.32.01"],
+    ),
+    "a fix gets lost": ({"includes": ["HF-2"]}, [{"version": "5.32.01", "includes": ["HF-1"]}], ["5.32.01"]),
+    "the counter falls": ({}, [{"version": "5.32.01", "counter": 9}], ["5.32.01"]),
+    "a version in the range is blocked without a reason": (
+        {"block": [{"id": "KB", "versions": ">=5.32.00"}]},
+        [],
+        ["5.32.00", "5.32.01"],
+    ),
+    "the base is a dead end without a reason": ({"dead_end": [{"id": "KB", "versions": "5.32.01"}]}, [], ["5.32.01"]),
+    "a stop leads to a release that cannot go on": (
+        {
+            "stop": [{"id": "s", "versions": "5.32.00", "via": "5.32.01"}],
+            "block": [{"id": "KB", "versions": "5.32.01"}],
+        },
+        [],
+        ["5.32.00", "5.32.01"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["release", "hotfix", "reimage"])
+@pytest.mark.parametrize("case", ON_HOTFIX)
+def test_who_is_stranded_by_each_kind_of_bundle(case, kind):
+    changes, others, expected = ON_HOTFIX[case]
+    made = bundle("5.32.02", kind=kind, **{"from_": [UP]} | HOTFIX | changes)
+    given = [
+        bundle(**{"released": "2025-01-01", "releases": [], "from_": [], "includes": [], "counter": 7} | other)
+        for other in others
+    ]
+    report = lint(made, given, at=AT)
+    stranded = [one.subject for one in report.findings if one.rule == "stranded-version"]
+    exempted = [one for one in report.findings if one.rule == "exempted-version"]
+    if kind == "reimage":
+        assert stranded == []
+        assert "This is a re-image" in exempted[0].message
+        return
+    if kind == "hotfix":
+        assert report.verdict == ("refuse" if expected else "accept")
+    if kind == "hotfix" or case != "the base is not listed, and a range ends with it":
+        assert [one for one in stranded if one != "5.20.00"] == expected
+    if kind == "hotfix":
+        assert "5.20.00" not in stranded or case == "the range was not bumped"
+        if "<5.32.01" != changes.get("from_", [UP])[0]["versions"]:
+            assert "no [[from]] is about 5.20.00: a way from there was not looked for." in exempted[0].message
+
+
+def test_a_hotfix_asks_about_its_base_on_each_model():
+    sources = [
+        UP | {"id": f"for-{model}", "models": [model], "versions": versions}
+        for model, versions in (("im-100", "5.32.01"), ("im-200", "5.32.00"))
+    ]
+    report = lint(bundle("5.32.02", kind="hotfix", models=MODELS, from_=sources, **HOTFIX), at=AT)
+    stranded = [one.subject for one in report.findings if one.rule == "stranded-version"]
+    assert stranded == ["5.32.01 on im-200"]
+
+
+def test_what_a_hotfix_is_for_is_asked_after_where_its_line_is_not_listed():
+    made = {"kind": "hotfix", "from_": [{"id": "up", "versions": "<5.40.01", "tested": "Q"}]}
+    assert ("base-unknown", "warning", "5.40.01", "") in said(bundle("5.40.01", **made))
+    assert "base-unknown" not in {rule for rule, *_ in said(bundle("5.32.01", **made))}
+
+
+# --- what a strict lint needs ---
+
+
+def test_a_strict_lint_is_incomplete_where_a_rule_that_refuses_was_not_run():
+    assert lint(bundle(**KEYS), at=AT).verdict == "accept"
+    assert lint(bundle(**KEYS), at=AT, strict=True).verdict == "incomplete"
+    assert lint(bundle(**KEYS), at=AT, strict=True, signers=["release-2019"]).verdict == "accept"
+    assert lint(bundle(), at=AT, strict=True, signers=["release-2019"]).verdict == "incomplete"
+    assert lint(bundle(**KEYS, from_=[]), at=AT, strict=True).verdict == "refuse"
+
+
+def test_a_strict_lint_is_incomplete_where_another_matrix_cannot_be_read():
+    broken = bundle("5.30.02", released="2024-01-01", block=[{"id": "KB", "versions": "oh no"}])
+    assert lint(bundle(), [broken], at=AT).verdict == "accept"
+    assert lint(bundle(), [broken], at=AT, strict=True).verdict == "incomplete"
+    other = bundle("5.30.02", released="2024-01-01", product="other")
+    assert lint(bundle(), [other], at=AT, strict=True).verdict == "accept"

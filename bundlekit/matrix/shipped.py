@@ -1,0 +1,135 @@
+"""Trust files that releases ship (`trust-of`), and whether they accept the signatures of a bundle.
+
+A trust file is in the matrix by content. It is loaded when a decision needs it, as cryptography is not needed
+elsewhere in this package.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bundlekit.model.bundle import Bundle
+    from bundlekit.model.matrix import ShippedTrust
+    from bundlekit.trust import Credential, Satisfied, TrustStore
+
+
+class ReadTrust:
+    """A trust file of a matrix, loaded once, at the first use."""
+
+    def __init__(self, entry: ShippedTrust) -> None:
+        self.entry = entry
+
+    @cached_property
+    def _loaded(self) -> TrustStore | str:
+        from bundlekit.trust import load_inlined
+
+        files = {name: text.encode() for name, text in self.entry.files.items()}
+        try:
+            return load_inlined(self.entry.file.encode(), files, where=f"trust-of {self.entry.since}")
+        except BundlekitError as why:
+            return str(why)
+
+    @property
+    def problem(self) -> str:
+        """Why the file cannot be loaded; empty if it can."""
+        return self._loaded if isinstance(self._loaded, str) else ""
+
+    @property
+    def store(self) -> TrustStore:
+        """The file as `bundlekit.trust` uses it; only where there is no `problem`."""
+        assert not isinstance(self._loaded, str)  # noqa: S101 - asked first
+        return self._loaded
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the signers in the file; none if it cannot be loaded."""
+        policy = None if self.problem else self.store.policy
+        return frozenset(one.name for one in policy.signers) if policy else frozenset()
+
+
+class Acceptance(Frozen, frozen=True, kw_only=True):
+    """Whether a trust file accepts the signatures of a bundle. None: this cannot be known.
+
+    ``because`` is the end of a sentence that begins with the version. ``missing`` are signers that could still sign.
+    """
+
+    accepts: bool | None
+    because: str = ""
+    missing: tuple[str, ...] = ()
+
+
+class Signatures:
+    """What signs a bundle: its signatures as they are stored, or the names that trust files have for its signers.
+
+    ``at`` is the time for which trust files are asked (RFC 3339), ``product`` and ``released`` are those of the bundle.
+    """
+
+    def __init__(self, signers: Sequence[bytes | str], at: str, *, product: str, released: str) -> None:
+        self.signers = tuple(signers)
+        self._at = at
+        self._product = product
+        self._released = released
+        self._answers: dict[int, tuple[ReadTrust, Acceptance]] = {}
+
+    def accepted_by(self, trust: ReadTrust) -> Acceptance:
+        """Whether a trust file accepts a bundle with these signatures; worked out once for each file."""
+        if (known := self._answers.get(id(trust))) is not None:
+            return known[1]
+        answer = self._asked(trust)
+        self._answers[id(trust)] = (trust, answer)  # with the file, so that its id stays its own
+        return answer
+
+    def _asked(self, trust: ReadTrust) -> Acceptance:
+        if trust.problem:
+            return Acceptance(accepts=None, because=f"ships a trust file that cannot be loaded: {trust.problem}")
+        import datetime as dt
+
+        from bundlekit.trust import Signed, satisfied
+
+        at = dt.datetime.fromisoformat(self._at)
+        signed = Signed(product=self._product, released=self._released)
+        found = satisfied(trust.store, self._credentials(), at.replace(tzinfo=at.tzinfo or dt.UTC), signed)
+        if found.undecided:
+            return Acceptance(accepts=None, because=f"ships a trust file that cannot decide: {found.because}")
+        return _refusal(found) if not found.accepts else Acceptance(accepts=True)
+
+    def _credentials(self) -> list[Credential | str]:
+        from bundlekit.trust.acceptance import Refusal, from_signature
+
+        made: list[Credential | str] = []
+        for one in self.signers:
+            try:
+                made.append(from_signature(one) if isinstance(one, bytes) else one)
+            except Refusal:  # no signature at all: another rule refuses the bundle, and it meets no demand
+                continue
+        return made
+
+
+def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
+    """What the trust files that releases ship are asked about; None if the bundle has no head that can be read."""
+    if bundle.manifest is None or bundle.signatures is None:
+        return None
+    return Signatures(bundle.signatures, at, product=bundle.manifest.product, released=bundle.manifest.released)
+
+
+def _refusal(found: Satisfied) -> Acceptance:
+    """Why a trust file does not accept the signatures, with the first demand that is not met, if that is the reason."""
+    refused = next((one for one in found.signatures if one.standing == "refused"), None)
+    unmet = next((one for one in found.demands if not one.met), None)
+    if unmet is None or refused is not None:
+        return Acceptance(accepts=False, because=f"ships a trust file that refuses the bundle: {found.because}")
+    signers = ", ".join(unmet.signed) or "none of them"
+    kinds = f" with {' or '.join(unmet.algorithms)} keys" if unmet.algorithms else ""
+    return Acceptance(
+        accepts=False,
+        because=f"ships a trust file that demands {unmet.count} of {', '.join(unmet.of)}{kinds}, "
+        f"and the bundle is signed by {signers}",
+        missing=tuple(name for name in unmet.of if name not in unmet.signed),
+    )
