@@ -221,7 +221,7 @@ def _offer(
         id=report.id,
         signers=tuple(one.signer for one in report.signatures if one.counts),
         signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.policy else None,
-        signatures=signatures_of(bundle, report.question.at),
+        signatures=signatures_of(bundle, report.asked.at),
         supported_until=entry.supported_until or "" if entry else "",
     )
 

@@ -51,6 +51,10 @@ matrix   = 1                          # the version of this file's shape
 releases = ["5.20.00", "5.20.03", "5.30.02", "5.32.00", "5.32.01"]
 aliases  = { "5.2" = "5.20.00" }      # a label people use
 
+# The trust file that releases ship, from a version on: the bundle has to be signed as the installed one demands.
+# trust-of     = { "5.20.00" = "trust-5.20.toml" }
+# trusted-keys = { "5.20.00" = ["release-2019"] }   # the simple case: any one of these keys is enough
+
 [[from]]                              # allowed: a range, or one version
 id       = "rolling-530"
 versions = ">=5.30.02, <5.40.00"

@@ -93,6 +93,7 @@ def lint(
     ended, by the catalog, is nobody who can be stranded.
     """
     from bundlekit.matrix.lint import lint as lint_matrix
+    from bundlekit.matrix.shipped import Signatures
     from bundlekit.report.matrix import lint_lines
 
     trust = common.load_trusted(trusted)
@@ -114,12 +115,17 @@ def lint(
         )
     if not signers and named is not None and manifest.matrix.trusted_keys:
         signers = tuple(sorted(named))
+    if signatures is None or not signatures.signers:
+        released = manifest.released
+        signatures = (
+            Signatures(signers, at.isoformat(), product=manifest.product, released=released) if signers else None
+        )
     report = lint_matrix(
         manifest,
         [*(common.load_manifest(other, trust) for other in others), *(offer.manifest for offer in offers)],
         at=today,
         signers=signers or None,
-        signatures=signatures if manifest.matrix.trust_of and signatures and signatures.signers else None,
+        signatures=signatures,
         supported=supported or None,
         ended=[offer.manifest.version for offer in offers if offer.supported_until and offer.supported_until < today],
         strict=strict,

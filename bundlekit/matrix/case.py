@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Case:
-    """A matrix, a policy, the appliance (None: only a version is known), who signed (None: nobody named them),
-    and the signatures (None: not known).
+    """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
 
+    ``signatures`` are those of the bundle, for trust files that releases ship (None: not known).
     ``not_judged`` collects what could not be asked of a mere version, ``left_open`` the kinds of decision that
     could come of it, and ``accepted`` the risks that the policy accepts and that came up, by id.
     """

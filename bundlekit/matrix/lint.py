@@ -250,7 +250,9 @@ def lint(
             ended=frozenset(ended),
         )
         if signatures is None and signers is not None:
-            signatures = Signatures(sorted(signers), at, product=manifest.product, released=manifest.released)
+            signatures = Signatures(
+                sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
+            )
             ground.signatures = signatures
         if (because := _unasked(ground)) is not None:
             not_run[source_cannot_verify.name] = because
@@ -580,7 +582,7 @@ def _accepts(ground: Ground, version: Version) -> Acceptance:
 
 @_lint("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
 def trust_contradicted(ground: Ground) -> Iterator[Said]:
-    """`trusted-keys` and `trust-of` name different signers for one release."""
+    """The tables `trusted-keys` and `trust-of` name different signers for one release."""
     read = ground.read
     since = sorted({since for since, _ in (*read.trusted_keys, *read.trust_of)})
     for version in since:

@@ -30,7 +30,7 @@ class ReadTrust:
     def _loaded(self) -> TrustStore | str:
         from bundlekit.trust import load_inlined
 
-        files = {name: text.encode() for name, text in self.entry.files.items()}
+        files = {one.name: one.text.encode() for one in self.entry.files}
         try:
             return load_inlined(self.entry.file.encode(), files, where=f"trust-of {self.entry.since}")
         except BundlekitError as why:

@@ -25,6 +25,7 @@ from bundlekit.model.matrix import (
     DeclaredScheme,
     Matrix,
     Risk,
+    ShippedFile,
     ShippedTrust,
     Skew,
     Source,
@@ -149,11 +150,13 @@ def _shipped(
     since: str, trust: str | TrustInline, where: str, read_trust: Callable[[str], tuple[str, dict[str, str]]] | None
 ) -> ShippedTrust:
     if isinstance(trust, TrustInline):
-        return ShippedTrust(since=since, file=trust.file, files=trust.files)
-    if read_trust is None:
+        content, named = trust.file, trust.files
+    elif read_trust is None:
         raise ConfigError(f"{where}: {trust!r} cannot be read from here; give the content (file, files)")
-    file, files = read_trust(trust)
-    return ShippedTrust(since=since, file=file, files=files)
+    else:
+        content, named = read_trust(trust)
+    files = tuple(ShippedFile(name=name, text=text) for name, text in named.items())
+    return ShippedTrust(since=since, file=content, files=files)
 
 
 def condition_from_toml(fact: str, value: object, where: str) -> Condition:

@@ -46,8 +46,8 @@ def _lines(plain: dict[str, Any]) -> Iterator[str]:
         yield f"trusted-keys = {_value({entry['since']: entry['keys'] for entry in plain['trusted-keys']})}"
     if "trust-of" in plain:
         shipped = {
-            entry["since"]: {key: value for key, value in entry.items() if key != "since"}
-            for entry in plain["trust-of"]
+            one["since"]: {"file": one["file"], "files": {file["name"]: file["text"] for file in one.get("files", ())}}
+            for one in plain["trust-of"]
         }
         yield f"trust-of = {_value(shipped)}"
     if "scheme" in plain:

@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
 
-    class Ruled(Protocol):
-        def __call__(
-            self, kind: DecisionKind, message: str, remedy: str = "", entry: Entry | None = None
-        ) -> Ruling: ...
 
-    class Doubt(Protocol):
-        def __call__(
-            self, kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None
-        ) -> None: ...
+class Ruled(Protocol):
+    """Makes a ruling for the part that is decided about."""
+
+    def __call__(self, kind: DecisionKind, message: str, remedy: str = "", entry: Entry | None = None) -> Ruling:
+        """The ruling of this kind, with its message, the next step and the entry that decided."""
+        ...
+
+
+class Doubt(Protocol):
+    """Notes what cannot be known."""
+
+    def __call__(self, kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
+        """Note the kind of decision that could come of it, and what to print of a version and of an appliance."""
+        ...
 
 
 def rule_verify(case: Case, installed: Version, source: ReadSource, ruled: Ruled, doubt: Doubt) -> Ruling | None:

@@ -177,15 +177,22 @@ TrustText = Annotated[
 ]
 
 
+class ShippedFile(Strict, frozen=True, kw_only=True):
+    """A file that a trust file names: the name as it stands there, and the content."""
+
+    name: Text
+    text: TrustText
+
+
 class ShippedTrust(Strict, frozen=True, kw_only=True):
     """The trust file that releases from ``since`` on ship, until an entry with a later ``since``.
 
-    ``file`` is the content of the trust.toml, ``files`` that of the files which it names, by the names it uses.
+    ``file`` is the content of the trust.toml, ``files`` are those that it names.
     """
 
     since: VersionText
     file: TrustText
-    files: Annotated[dict[Text, TrustText], Meta(max_length=64)] = {}
+    files: Annotated[tuple[ShippedFile, ...], Meta(max_length=64)] = ()
 
 
 class Matrix(Strict, frozen=True, kw_only=True):
