@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from bundlekit.trust import load_trust
 from fixtures import forge
-from tests.trust import pki, test_chain, test_cms, test_crl, world
+from tests.trust import pki, shapes, test_chain, test_cms, test_crl, world
 from tests.trust.pki import CODE_SIGNING, NOW, SERVER_AUTH, intermediate, key, root, signer
 from tests.trust.world import (
     ANNA,
@@ -320,6 +320,10 @@ CASES = {
         line(signer(issuer="I2"), test_chain.line(2)[0], intermediate("I1", path_length=0)),
     ),
     "nine intermediates": case([73], "chain-invalid", "9 intermediate", line(signer(issuer="I9"), *test_chain.line(9))),
+    "authority key identifier of another CA": case(
+        [73], "chain-invalid", "identifies another certificate", leaf(extra=shapes.authority(b"another key"))
+    ),
+    "surplus certificate": case([73], MALFORMED, "is not on the signer's path", line(signer(), intermediate())),
     "64 surplus certificates": case(
         [73],
         MALFORMED,

@@ -274,6 +274,43 @@ def test_listed_intermediates_build_the_chain(desk, brought):
     )
 
 
+RENEWALS = {
+    "expired": pki.intermediate(end=pki.NOW - pki.timedelta(days=1)),
+    "current": pki.intermediate(),
+    "next": pki.intermediate(start=pki.NOW + pki.timedelta(days=1)),
+}
+
+
+@pytest.mark.parametrize("order", [*permutations(RENEWALS), *permutations(["expired", "current"])], ids="-".join)
+@pytest.mark.parametrize("brought", [(), ("expired",), ("current",)], ids=["none", "expired", "current"])
+def test_no_order_of_listed_intermediates_decides(desk, tmp_path, order, brought):
+    shutil.copytree(desk, tmp_path / "desk")
+    for name, one in RENEWALS.items():
+        (tmp_path / "desk" / f"{name}.pem").write_bytes(pki.pem(one))
+    names = ", ".join(f'"{name}.pem"' for name in order)
+    fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
+    listed = f'intermediates = "listed"\nintermediate-files = [{names}]'
+    sign = world.by(common="Fred", issuer="Intermediate", above=[RENEWALS[name] for name in brought])
+    report = check(trust(tmp_path / "desk", listed, fred), bundle(sign))
+    assert (report.verdict, rules(report)) == ("accept", [])
+    assert len(report.signatures[0].chain) == 3
+
+
+def test_a_trust_file_chooses_among_the_chains_that_hold(desk, tmp_path):
+    """One of two certificates of a CA is revoked, and the other one is not."""
+    from tests.trust import test_crl
+
+    shutil.copytree(desk, tmp_path / "desk")
+    sound, revoked = pki.intermediate(serial=500), pki.intermediate(serial=501)
+    (tmp_path / "desk" / "root.crl").write_bytes(test_crl.make(501).public_bytes(pki.Encoding.PEM))
+    fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
+    lists = '[crls]\nfiles = ["root.crl"]\n'
+    for above, expected in (([sound, revoked], []), ([revoked, sound], []), ([revoked], ["signer-revoked"])):
+        sign = world.by(common="Fred", issuer="Intermediate", above=above)
+        found = rules(check(trust(tmp_path / "desk", "", lists, fred), bundle(sign)))
+        assert found[:1] == expected
+
+
 # --- time ---
 
 OLD = world.by(

@@ -6,7 +6,7 @@ import pytest
 
 from bundlekit.trust import chain, paths
 from bundlekit.trust.signing import sign
-from tests.trust import pki
+from tests.trust import pki, world
 from tests.trust.pki import HEAD, NOW, forge, judge, key
 from tests.trust.shapes import (
     ENDED,
@@ -35,6 +35,15 @@ def test_any_path_that_holds_counts(tmp_path, one):
     assert one.openssl in (ORDER, decided), words
     if one.accepted:
         assert openssl_accepts_the_path(tmp_path, one)
+
+
+@pytest.mark.parametrize("name", [name for name, one in SHAPES.items() if not one.accepted])
+def test_a_question_of_the_chain_is_never_damage(name):
+    one = SHAPES[name]
+    report = world.check(pki.anchors(*one.trusted), world.bundle(world.by(leaf=one.signer, above=one.carried)))
+    assert report.verdict == "refuse"
+    assert {finding.cause for finding in report.findings} == {"unauthentic"}
+    assert not any("Get the file again" in (finding.next or "") for finding in report.findings)
 
 
 def openssl_accepts_the_path(place, one):
