@@ -24,7 +24,7 @@ from bundlekit.matrix.part import entry_digest
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, misspelt_appliance, read_matrix
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.shipped import Acceptance, Signatures
-from bundlekit.matrix.work import models_apart, require_feasible, versions_named
+from bundlekit.matrix.work import LINT_FACTOR, models_apart, require_feasible, versions_named
 from bundlekit.mistakes import nearest
 from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
@@ -226,7 +226,7 @@ def lint(
     if isinstance(read, Unreadable):
         not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
     else:
-        require_feasible(read)
+        require_feasible(read, factor=LINT_FACTOR)
         for other in others:
             other_read = read_matrix(other)
             if other.product != manifest.product or other.kind == "reimage":
@@ -237,9 +237,9 @@ def lint(
             elif other_read.lead != read.lead or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
-                require_feasible(other_read)
+                require_feasible(other_read, factor=LINT_FACTOR)
                 against.append(other_read)
-        require_feasible(read, against)
+        require_feasible(read, against, factor=LINT_FACTOR)
         against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         ground = Ground(
             read,

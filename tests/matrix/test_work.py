@@ -5,9 +5,10 @@ import tracemalloc
 import msgspec
 import pytest
 
-from bundlekit.checks import house
+from bundlekit.checks import house, judge
 from bundlekit.checks.rule import Case
 from bundlekit.errors import ConfigError
+from bundlekit.matrix import lint as lint_module
 from bundlekit.matrix import work
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
@@ -74,6 +75,7 @@ def test_what_is_too_large_is_neither_shown_nor_compared_nor_linted(look, monkey
     read = read_matrix(manifest(MATRIX))
     look(read)
     monkeypatch.setattr(work, "MAX_WORK", 10)
+    monkeypatch.setattr(lint_module, "LINT_FACTOR", 1)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
         look(read)
     assert "--from VERSION" in caught.value.next_step
@@ -83,6 +85,7 @@ def test_another_release_that_is_too_large_is_not_linted_against(monkeypatch):
     other = manifest(MATRIX, version="5.30.03", components=(component("appliance", "5.30.03"),))
     small = manifest({"releases": [], "aliases": {}, "works-together": [], "from": [], "stop": [], "block": []})
     monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(small)))
+    monkeypatch.setattr(lint_module, "LINT_FACTOR", 1)
     assert lint(small, at="2026-11-24")
     with pytest.raises(ConfigError, match=r"of imager 5\.30\.03 is too large"):
         lint(small, [other], at="2026-11-24")
@@ -101,6 +104,21 @@ def test_a_real_matrix_is_not_too_large(benchmark_seconds):
     with benchmark_seconds(5):
         assert len(table(read).rows) == 2 * 501
         diff(read, read)
+
+
+def test_a_strict_check_needs_the_lint_and_a_lint_may_do_more_than_a_check(monkeypatch):
+    monkeypatch.setattr(house, "MAX_WORK", 9000)
+    found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
+    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    for strict, verdict in ((True, "incomplete"), (False, "accept")):
+        case = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
+        judgement = judge(case, [house.matrix_lint])
+        assert judgement.verdict == verdict
+        assert "bundlekit matrix lint" in judgement.outcomes[0].because
+    monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(found)) - 1)
+    with pytest.raises(ConfigError, match="too large"):
+        table(read_matrix(found))
+    assert lint(found, at="2026-11-24").findings  # what the hint leads to has an answer
 
 
 def test_long_facts_are_not_kept_for_each_of_a_thousand_releases():
