@@ -1,20 +1,41 @@
 """The process ``bundlekit``, or ``python -m bundlekit``."""
 
+from __future__ import annotations
+
 import contextlib
 import gc
 import os
+import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main() -> None:
     """Run the command line and exit (``bundlekit explain exit-codes``)."""
     # Modules are no garbage, and looking for some after every 700 new objects slows each import down.
     gc.set_threshold(100_000)
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         from bundlekit.cli import run
 
-        code = run()
+        code = run(interrupted=lambda: bool(seen))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the exit code is settled
     except KeyboardInterrupt:  # while modules are loaded; later, whoever is interrupted says so
+        sys.stderr.write("interrupted\n")
+        code = 130
+    except Exception:  # a library may turn an interrupt during its import into an error of its own
+        if not seen:
+            raise
         sys.stderr.write("interrupted\n")
         code = 130
     for stream in (sys.stdout, sys.stderr):

@@ -73,25 +73,31 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         raise ConfigError(f"{path}: is not JSON: {error}") from error
 
 
-def load_json_lines(path: Path) -> list[Any]:
-    """The values of a file that holds one JSON value, or one on each line; ConfigError names the line."""
+def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple[int, Any]]:
+    """The values of a file that holds one JSON value, or one on each line, with their lines.
+
+    ConfigError names the first line that is no JSON; with ``wrong``, all of them are described there instead.
+    """
     data = read_file(path)
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     try:
-        return [decode_json(data)]
+        return [(1, decode_json(data))]
     except (ValueError, RecursionError) as error:
+        whole = error
+    found, faults = [], []
+    for number, line in lines:
         try:
-            first = [decode_json(line) for _, line in lines[:1]]
-        except (ValueError, RecursionError):
-            first = []
-        if not first or len(lines) == 1:  # one value over several lines, and it is wrong
-            raise ConfigError(f"{path}: is not JSON: {error}") from error
-    for number, line in lines[1:]:
-        try:
-            first.append(decode_json(line))
+            found.append((number, decode_json(line)))
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: line {number} is not JSON: {error}") from error
-    return first
+            faults.append(f"{path}: line {number} is not JSON: {error}")
+    # Where a line alone is JSON only by chance, as the last brace of a long value never is, one value is meant.
+    if not any(isinstance(value, dict) for _, value in found) or len(lines) == 1:
+        raise ConfigError(f"{path}: is not JSON: {whole}") from whole
+    if faults and wrong is None:
+        raise ConfigError(faults[0])
+    if wrong is not None:
+        wrong += faults
+    return found
 
 
 def convert(data: object, kind: type[T], *, where: str, toml: bool = False) -> T:

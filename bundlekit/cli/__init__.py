@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ from bundlekit.cli import streams
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERBS: Final = {
     "advisory": "Say what was learnt after a release shipped, in a signed file that only restricts.",
@@ -48,10 +51,13 @@ def command() -> None:
     """Validate signed firmware bundles (update.bin) and decide who may install them."""
 
 
-def run(args: list[str] | None = None) -> int:
-    """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*."""
+def run(args: list[str] | None = None, *, interrupted: Callable[[], bool] = lambda: False) -> int:
+    """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*.
+
+    ``interrupted`` tells whether SIGINT came: a library may turn the interrupt into an error of its own.
+    """
     with streams.patient():
-        return _run(args)
+        return _run(args, interrupted)
 
 
 def _show(error: click.ClickException) -> None:
@@ -65,7 +71,7 @@ def _show(error: click.ClickException) -> None:
     click.echo(f"Error: {escape(message)}", err=True)
 
 
-def _run(args: list[str] | None) -> int:
+def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
     try:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
         if sys.stdout:  # what cannot be written must not come up after the exit code is settled
@@ -90,6 +96,9 @@ def _run(args: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise
+        if interrupted():
+            click.echo("interrupted", err=True)
+            return 130
         click.echo(
             f"bundlekit: internal error, please report it: {type(error).__name__}: {escape(str(error))}", err=True
         )

@@ -52,4 +52,4 @@ def command(
         reports.append(report)
         codes.append(code)
     common.render(reports, style, output)
-    return 1 if 1 in codes else max(codes)
+    return common.incomplete(1 if 1 in codes else max(codes))

@@ -288,7 +288,10 @@ def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
-    trust, states = load_trusted(options.pop("trusted"), reported=True), load_appliances(options.pop("appliance"))
+    trust, states = (
+        load_trusted(options.pop("trusted"), reported=True),
+        load_appliances(options.pop("appliance"), partly=True),
+    )
     return {"trust": trust, "appliance": states, **allowed(options, trust), **options}
 
 
@@ -309,19 +312,46 @@ def allowed(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]
     return {"policy": policy, "advice": advice}
 
 
-def load_appliances(path: Path | None) -> tuple[Appliance, ...]:
-    """The states in the file of ``--appliance``: one, or one on each line."""
+_LINES_LEFT_OUT: Final = "bundlekit.lines-left-out"
+
+
+def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Appliance, ...]:
+    """The states in the file of ``--appliance``: one, or one on each line.
+
+    ``partly``: of several lines, those that are no state are named on standard error, and the others are returned;
+    `incomplete` then turns the exit code into 3.
+    """
     if path is None:
         return ()
-    values = config.load_json_lines(path)
-    numbered = [f"{path}: state {number}" if len(values) > 1 else str(path) for number in range(1, len(values) + 1)]
-    states = [config.convert(value, Appliance, where=where) for value, where in zip(values, numbered, strict=True)]
+    wrong: list[str] | None = [] if partly else None
+    values = config.load_json_lines(path, wrong=wrong)
+    several = len(values) + len(wrong or ()) > 1
+    states = []
+    for number, value in values:
+        try:
+            where = f"{path}: line {number}" if several else str(path)
+            states.append(config.convert(value, Appliance, where=where))
+        except ConfigError as error:
+            if wrong is None or not several:
+                raise
+            wrong.append(str(error))
+    if wrong and not states:
+        raise ConfigError(wrong[0])
+    for one in wrong or ():
+        click.echo(f"bundlekit: {escape(one)}; the other lines are validated", err=True)
+    if wrong:
+        click.get_current_context().meta[_LINES_LEFT_OUT] = True
     seen: set[str] = set()
     for state in states:
         if state.pair in seen:
             raise ConfigError(f"{path}: the pair {state.pair} is there more than once")
         seen.add(state.pair)
     return tuple(states)
+
+
+def incomplete(code: int) -> int:
+    """The exit code, where a line of states was left out: 3 instead of 0."""
+    return code or (3 if click.get_current_context().meta.get(_LINES_LEFT_OUT) else 0)
 
 
 def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
+from bundlekit.files import LIMITS
+from bundlekit.source import BytesSource
 
-if TYPE_CHECKING:
-    from pathlib import Path
+STDIN: Final = Path("-")
 
 EXAMPLES = """\b
 Examples:
   bundlekit preflight update.bin --trust root.pem --from 5.20.03
+  curl -s -r 0-2097151 URL | bundlekit preflight - --size 734003200 --trust root.pem
   bundlekit preflight update.bin --trust root.pem --appliance STATE.json --format json
 Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
@@ -24,9 +28,16 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The size of the bundle in bytes, where BUNDLE is - and its first bytes come on standard input.",
+)
 @common.judging_options
 def command(
     bundle: Path,
+    size: int | None,
     style: str,
     output: Path | None,
     **options: Any,
@@ -36,7 +47,20 @@ def command(
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """
     common.refuse_to_overwrite(output)
-    judge = partial(pipeline.preflight, bundle, **common.asked(options))
+    judged = _start_of(size) if bundle == STDIN else bundle
+    if size is not None and bundle != STDIN:
+        raise click.UsageError("--size is for - (standard input)")
+    judge = partial(pipeline.preflight, judged, **common.asked(options))
     report, code = common.attempted(bundle, judge, quoted=style == "json")
     common.render([report], style, output)
-    return code
+    return common.incomplete(code)
+
+
+def _start_of(size: int | None) -> BytesSource:
+    """The first bytes of a bundle of ``size`` bytes, from standard input; no more are read than a head can have."""
+    if size is None:
+        raise click.UsageError("- needs --size, the size of the whole bundle in bytes")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise click.UsageError("standard input (-) is a terminal; redirect the first bytes of a bundle to it")
+    data = sys.stdin.buffer.read(min(size, LIMITS["head"]))
+    return BytesSource(data, size=size, name="standard input")
