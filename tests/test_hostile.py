@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,8 +22,10 @@ from bundlekit.model.manifest import Component, Document, Image, Requirements
 from bundlekit.model.matrix import Condition
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
+from bundlekit.source import FileSource
 from fixtures import forge, hostile
 from fixtures.make_keys import KEYS
+from tests.counting import at_most
 
 ROOT = Path(__file__).parents[1]
 TRUST = KEYS / "trust"
@@ -36,10 +38,9 @@ NAMES_A_COMPONENT = {"index-digest-mismatch", "chunk-digest-mismatch", "plain-di
 @pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
 def test_refused_by_the_named_rule(case):
     data = case.make()
-    start = time.monotonic()
-    report = forge.judge(data, case.ask)
-    lines = [line.text for line in as_text.lines(report)]
-    assert time.monotonic() - start < 2
+    with at_most(500_000):  # most take 5,000
+        report = forge.judge(data, case.ask)
+        lines = [line.text for line in as_text.lines(report)]
     if case.rule in ("tool-too-old", "undecided"):
         assert (report.verdict, report.findings) == ("incomplete", ())
         assert case.rule in {one.rule for one in report.rules if one.needed and one.outcome == "not-run"}
@@ -183,13 +184,11 @@ def no_file(request, tmp_path):
 
 
 def test_what_is_no_regular_file_cannot_be_judged(no_file, capsys):
-    start = time.monotonic()
     for judge in (pipeline.check, pipeline.preflight, pipeline.inspect):
         with pytest.raises(UnreadableError, match=r"cannot be opened|is not a regular file|null byte"):
             judge(no_file)
     for verb in ("check", "preflight", "inspect"):
         assert "\0" in str(no_file) or run([verb, str(no_file)]) == 3  # no system passes NUL in an argument
-    assert time.monotonic() - start < 2
     assert not UNSAFE.search(capsys.readouterr().err.replace("\n", ""))
 
 
@@ -207,38 +206,55 @@ def enlarge(path: Path, wanted: int) -> int:
             return wanted
 
 
-def test_a_sparse_file_as_large_as_the_file_system_allows(tmp_path):
+@pytest.fixture
+def read_at_most(monkeypatch):
+    """Fail if more bytes of files are read inside than that."""
+    real = FileSource._read_some
+    counts = []
+
+    def counting(source, offset, buffer):
+        counts.append(real(source, offset, buffer))
+        return counts[-1]
+
+    @contextmanager
+    def within(limit):
+        counts.clear()
+        yield
+        assert 0 < sum(counts) <= limit
+
+    monkeypatch.setattr(FileSource, "_read_some", counting)
+    return within
+
+
+def test_a_sparse_file_as_large_as_the_file_system_allows(tmp_path, read_at_most):
     file = tmp_path / "update.bin"
     file.write_bytes(forge.good())
     size = enlarge(file, 2**63 - 1)
     assert size >= 2**40
-    start = time.monotonic()
-    report = pipeline.check(file, trust=forge.trust())
+    with read_at_most(2**20):
+        report = pipeline.check(file, trust=forge.trust())
+        assert run(["check", str(file), "--trust", str(TRUST)]) == 1
     assert [(f.rule, f.where.start, f.where.stop) for f in report.findings] == [
         ("trailing-data", len(forge.good()), size)
     ]
-    assert run(["check", str(file), "--trust", str(TRUST)]) == 1
-    assert time.monotonic() - start < 2
 
 
-def test_a_sparse_file_that_nobody_trusted_vouches_for_is_not_read(tmp_path):
+def test_a_sparse_file_that_nobody_trusted_vouches_for_is_not_read(tmp_path, read_at_most):
     file = tmp_path / "update.bin"
     size = enlarge_head(file, "stranger")
-    start = time.monotonic()
-    report = pipeline.check(file, trust=forge.trust())
+    with read_at_most(2**20):
+        report = pipeline.check(file, trust=forge.trust())
     assert {finding.rule for finding in report.findings} == {"signer-unknown"}
     assert report.coverage.size == size
     assert {one.rule for one in report.rules if one.outcome == "not-run"} >= {"chunk-digest-mismatch"}
-    assert time.monotonic() - start < 2
 
 
-def test_a_head_is_judged_in_a_moment_however_large_the_bundle(tmp_path):
+def test_of_a_bundle_of_any_size_a_pre_flight_reads_only_the_head(tmp_path, read_at_most):
     file = tmp_path / "update.bin"
     size = enlarge_head(file, "signer")
-    start = time.monotonic()
-    report = pipeline.preflight(file, trust=forge.trust())
+    with read_at_most(2**20):
+        report = pipeline.preflight(file, trust=forge.trust())
     assert (report.verdict, report.scope, report.coverage.covered) == ("accept", "head", size)
-    assert time.monotonic() - start < 2
 
 
 def enlarge_head(file: Path, signer: str) -> int:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Never
 
+from bundlekit.layout.json_syntax import first_fault
 from bundlekit.model.primitives import MAX_INTEGER
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     except _UnfitError as unfit:
         raise NotCanonicalError(str(unfit), _first(data, unfit.is_here)) from unfit
     except json.JSONDecodeError as error:
-        raise NotCanonicalError(f"not JSON: {error.msg}", len(text[: error.pos].encode())) from error
+        # Not the place and the words of the error: they differ from one version of Python to the next.
+        offset, what = first_fault(text) or (len(text), "it is not complete")
+        raise NotCanonicalError(f"not JSON: {what}", len(text[:offset].encode())) from error
     try:
         again = encode(value)
     except UnicodeEncodeError as error:

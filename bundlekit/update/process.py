@@ -128,7 +128,13 @@ def run(
         pass_fds=inherit,
         start_new_session=True,
     )
-    return _Run(process, stdin, feed, Log(log), heard).to_the_end(deadline, grace)
+    try:
+        running = _Run(process, stdin, feed, Log(log), heard)
+    except BaseException:  # out of descriptors, for instance: nobody else knows of the command
+        with process, suppress(ProcessLookupError):  # the end of ``with`` closes its pipes, and waits
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return running.to_the_end(deadline, grace)
 
 
 class _Run:

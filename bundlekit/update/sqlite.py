@@ -12,7 +12,7 @@ import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,14 +73,16 @@ class SqliteJournal:
         self.path = folder / FILE
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with self._errors():
+        self._heads: dict[str, tuple[int, str]] = {}
+        with self._errors(), ExitStack() as undo:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
+            undo.callback(self._db.close)  # a caller that gets no journal cannot close it
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN IMMEDIATE")
             self._migrate()
             self._db.execute("COMMIT")
-        self._heads: dict[str, tuple[int, str]] = {}
+            undo.pop_all()
 
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
         """Take the pair over: a new fence, higher than any before and than ``at_least``."""

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-import time
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlekit.layout import canonical
+from bundlekit.layout import canonical, json_syntax
+from tests.counting import assert_grows_no_faster
 
 KEYS = st.text("abcxyz019_-", min_size=1, max_size=8)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -98,26 +99,92 @@ def test_brackets_in_strings_do_not_count_as_nesting():
     assert canonical.decode(b'{"a":"' + b"[" * 100 + b'"}') == {"a": "[" * 100}
 
 
-def test_a_mebibyte_of_anything_is_judged_in_bounded_time():
-    size = 1024 * 1024
-    unending = b'{"a":"' + b'\\"' * (size // 2)
-    many_strings = b"[" + b'"",' * (size // 3) + b'""]'
-    many_lists = b"[" + b"[]," * (size // 3) + b"[]]"
-    # The place of what is wrong has to be looked for behind the parser's back, in whatever surrounds it.
-    many_numbers = b"[" + b"1," * (size // 4) + b"9" * (size // 2) + b"]"
-    behind_a_number = b'[1.5x,"' + b'\\"' * (size // 2)
-    behind_keys = b"[" + b'{"a":1},' * (size // 10) + b'{"A":1}]'
-    behind_pairs = b"[" + b'"\\ud83d\\ude00",' * (size // 16) + b'"\\ud800"]'
-    start = time.monotonic()
-    for data in (unending, many_strings, many_lists, b'"' * size, b"\\" * size):
+# Bytes in which the place of what is wrong has to be looked for behind the parser's back, by their size.
+ENDLESS = {
+    "a string of escapes": lambda size: b'{"a":"' + b'\\"' * (size // 2),
+    "quotes": lambda size: b'"' * size,
+    "backslashes": lambda size: b"\\" * size,
+    "many strings": lambda size: b"[" + b'"",' * (size // 3) + b'""]',
+    "many lists": lambda size: b"[" + b"[]," * (size // 3) + b"[]]",
+    "many lists and a fault": lambda size: b"[" + b"[]," * (size // 3) + b"[]",
+    "a long number after many": lambda size: b"[" + b"1," * (size // 4) + b"9" * (size // 2) + b"]",
+    "a fault before a string": lambda size: b'[1.5x,"' + b'\\"' * (size // 2),
+    "a bad key after many": lambda size: b"[" + b'{"a":1},' * (size // 10) + b'{"A":1}]',
+    "half a pair after many": lambda size: b"[" + b'"\\ud83d\\ude00",' * (size // 16) + b'"\\ud800"]',
+}
+
+
+@pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS)
+def test_work_grows_with_the_size_and_no_faster(make):
+    def decode(size):
         with contextlib.suppress(canonical.NotCanonicalError):
-            canonical.decode(data)
-    for data, place in ((many_numbers, size // 4 * 2 + 1), (behind_a_number, 1)):
-        with pytest.raises(canonical.NotCanonicalError) as caught:
-            canonical.decode(data)
-        assert caught.value.offset == place
-    for data in (behind_keys, behind_pairs):
-        with pytest.raises(canonical.NotCanonicalError) as caught:
-            canonical.decode(data)
-        assert caught.value.offset > size // 2
-    assert time.monotonic() - start < 10  # quadratic behaviour would take hours
+            canonical.decode(make(size))
+
+    assert_grows_no_faster(decode, 16_384)
+
+
+@given(st.text('"\\[]{}x\n', max_size=30))
+def test_every_string_is_taken_at_once_ended_or_not(text):
+    """A pattern that scans a string to its end, and then does not take it, scans it again from each later quote."""
+    data = f'"{text}'.encode()
+    for pattern in (canonical._TOKEN, re.compile(canonical._LEXEME, re.DOTALL)):
+        scanned = [lexeme.span() for lexeme in pattern.finditer(data)]
+        assert scanned[0][0] == 0
+        assert data.count(b'"') == sum(data[start:stop].count(b'"') for start, stop in scanned), (
+            "a quote was passed over"
+        )
+    assert re.match(json_syntax._LEXEME, data.decode())["string"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("a long number after many", 2**19 + 1),
+        ("a fault before a string", 1),
+        ("a bad key after many", 838_858),
+        ("half a pair after many", 983_041),
+    ],
+)
+def test_in_a_mebibyte_the_place_is_found(name, place):
+    with pytest.raises(canonical.NotCanonicalError) as caught:
+        canonical.decode(ENDLESS[name](2**20))
+    assert caught.value.offset == place
+
+
+@given(st.text('{}[]",:\\u0123e.-+ntfalsruN \n\x01', max_size=40) | VALUES.map(json.dumps))
+def test_a_text_has_a_fault_exactly_if_the_parser_refuses_it(text):
+    fault = json_syntax.first_fault(text)
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        assert fault is not None
+        assert 0 <= fault.offset <= len(text)
+    else:
+        assert fault is None
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "what"),
+    [
+        ("", 0, "a value is expected"),
+        ("[1,]", 3, "a value is expected"),
+        ('{"a":1,}', 7, "a key is expected"),
+        ("{1:2}", 1, "a key or } is expected"),
+        ('{"a" 1}', 5, "a colon is expected"),
+        ("[1 2]", 3, "a comma or ] is expected"),
+        ('{"a":1 "b":2}', 7, "a comma or } is expected"),
+        ("[1}", 2, "a comma or ] is expected"),
+        ("[", 1, "a value or ] is expected"),
+        ("1 1", 2, "the end is expected"),
+        ("[01]", 2, "a comma or ] is expected"),
+        ('["a', 1, "the string has no end"),
+        ('["a\\', 1, "the string has no end"),
+        ('["a\\x"]', 3, "the escape is unknown"),
+        ('["a\\u12"]', 3, "the escape is unknown"),
+        ('["a\tb"]', 3, "a control character is not escaped"),
+        ("\ufeff[]", 0, "a value is expected"),
+    ],
+)
+def test_the_fault_of_a_text_is_where_it_cannot_go_on(text, offset, what):
+    """The places do not come from the parser: each version of Python has its own."""
+    assert json_syntax.first_fault(text) == (offset, what)

@@ -10,6 +10,7 @@ from bundlekit.layout.places import Places
 from bundlekit.matrix import decide_from, inconsistencies
 from bundlekit.model.bundle import Span
 from bundlekit.model.matrix import DeclaredScheme
+from tests.counting import at_most
 from tests.matrix.world import MATRIX, component, manifest
 
 ALONE = {"aliases": {}, "works-together": []}
@@ -192,18 +193,18 @@ def test_a_declared_scheme_of_a_component_is_the_matrix_s():
     assert decide_from(bundle, "5.30.02").allowed
 
 
-def test_a_huge_matrix_is_read_decided_and_checked_in_bounded_time(benchmark_seconds):
-    releases = [f"5.{minor}.{patch:02}" for minor in range(80) for patch in range(100)]
-    some = releases[:4000]
+def test_a_huge_matrix_is_read_decided_and_checked_in_bounded_time():
+    releases = [f"5.{minor}.{patch:02}" for minor in range(80) for patch in range(10)]
+    some = releases[:400]
     matrix = {
         "releases": releases,
         "aliases": {},
         "from": [{"id": f"f{at}", "versions": f">={version}, <6"} for at, version in enumerate(some)],
         "block": [{"id": f"b{at}", "versions": f"{version}, !=5.99.99"} for at, version in enumerate(some)],
-        "stop": [{"id": f"s{at}", "versions": "<5.1", "via": "5.2", "latest": True} for at in range(4000)],
+        "stop": [{"id": f"s{at}", "versions": "<5.1", "via": "5.2", "latest": True} for at in range(400)],
     }
     bundle = manifest(matrix, version="6.0.0", components=(component("appliance", "6.0.0"),))
-    with benchmark_seconds(5):
-        assert decide_from(bundle, "5.79.99").kind == "upgrade"
+    with at_most(2_000_000):
+        assert decide_from(bundle, "5.79.09").kind == "upgrade"
         assert decide_from(bundle, "5.00.00").kind == "blocked"
         assert inconsistencies(bundle) == ()

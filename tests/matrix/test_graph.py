@@ -7,6 +7,7 @@ import pytest
 from bundlekit.errors import ConfigError
 from bundlekit.matrix import graph as graphs
 from bundlekit.matrix.graph import barrier_edges, load_graph, read_graph, release_order, write_graph
+from tests.counting import at_most
 from tests.matrix.graphs import graph, shared
 
 NODES = [{"version": "1.0"}, {"version": "1.1"}]
@@ -83,11 +84,11 @@ def test_null_is_as_good_as_nothing():
     assert one.successors() == [[]]
 
 
-def test_a_million_edges_take_a_moment(benchmark_seconds):
+def test_edges_cost_no_call_each():
     nodes = [{"version": f"1.{number}"} for number in range(2000)]
-    data = json.dumps({"nodes": nodes, "edges": [[at, at + 1] for at in range(1999)] * 500}).encode()
-    with benchmark_seconds(5):
-        assert len(read_graph(data, where="g.json").edges) == 999_500
+    data = json.dumps({"nodes": nodes, "edges": [[at, at + 1] for at in range(1999)] * 100}).encode()
+    with at_most(20_000):
+        assert len(read_graph(data, where="g.json").edges) == 199_900
 
 
 @pytest.mark.parametrize("empty", [{}, {"edges": None, "conditionalEdges": None}, {"conditionalEdges": []}], ids=str)

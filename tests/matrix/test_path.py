@@ -15,6 +15,7 @@ from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.path import find_path
 from bundlekit.model.advisory import AdvisoryStop
 from bundlekit.model.decision import Acceptance, Policy
+from tests.counting import at_most
 from tests.matrix.graphs import cases, shared
 from tests.matrix.offers import anything, offer
 from tests.matrix.world import state
@@ -351,20 +352,20 @@ def hostile(number):
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "says"), [("MAX_WORK", 50_000, "to an end"), ("MAX_RESTRICTIONS", 99_999, "are the limit")]
+    ("limit", "value", "says"), [("MAX_WORK", 5_000, "to an end"), ("MAX_RESTRICTIONS", 99_999, "are the limit")]
 )
-def test_hostile_matrices_are_given_up_in_time(monkeypatch, benchmark_seconds, limit, value, says):
+def test_hostile_matrices_are_given_up_before_they_are_searched(monkeypatch, limit, value, says):
     offers = [hostile(number) for number in range(10)]
     monkeypatch.setattr(paths, limit, value)
-    with benchmark_seconds(5), pytest.raises(BundlekitError, match=says):
+    with at_most(400_000), pytest.raises(BundlekitError, match=says):
         find_path(offers, "5.0", "8.0")
 
 
-def test_five_hundred_releases_take_a_moment(benchmark_seconds):
-    offers = [offer(f"5.{number}", anything()) for number in range(500)]
-    with benchmark_seconds(5):
-        assert stations(find_path(offers, "4.0", "5.499")) == ["5.499"]
-        assert find_path(offers, "4.0", "6.0").nearest == "5.499"
+def test_a_hundred_releases_are_searched_with_bounded_work():
+    offers = [offer(f"5.{number}", anything()) for number in range(100)]
+    with at_most(500_000):
+        assert stations(find_path(offers, "4.0", "5.99")) == ["5.99"]
+        assert find_path(offers, "4.0", "6.0").nearest == "5.99"
 
 
 def test_a_mere_version_needs_to_be_of_one_product():
@@ -515,7 +516,7 @@ def test_no_way_is_shorter(offers, version, pack):
         assert not way.found
 
 
-def test_bundles_that_each_lack_other_models_are_searched_in_bounded_time(benchmark_seconds):
+def test_bundles_that_each_lack_other_models_are_searched_with_bounded_work():
     """There are as many states as subsets of the models; those of which less is left bring nothing new."""
     chance = random.Random(4)  # noqa: S311 - no secret
     models = [f"im-{number}00" for number in range(1, 9)]
@@ -528,6 +529,6 @@ def test_bundles_that_each_lack_other_models_are_searched_in_bounded_time(benchm
         for number in range(1, 60)
     ]
     goal = offer("5.90.00", {"from": [{"id": "f", "versions": "5.89.00", "unlisted": True}]}, models=tuple(models))
-    with benchmark_seconds(2):
+    with at_most(200_000):
         path = find_path([goal, *offers], "5.00.00", "5.90.00")
     assert (path.found, path.nearest) == (False, "5.59.00")

