@@ -175,11 +175,22 @@ def find_path(
     Without ``trust`` the path says that it is not verified. ``policy`` and ``advice`` are as in `pipeline.check`.
     """
     found = collect(places, trust=trust, advice=advice, at=at)
+    way = planner.find_path(found.offers, start, goal, policy)
+    advised = _ids(advice) if advice else frozenset()
     return replace(
-        planner.find_path(found.offers, start, goal, policy),
+        way,
+        obstacles=tuple(replace(one, origin="advisory") if one.entry in advised else one for one in way.obstacles),
         verified=trust is not None,
         left_out=found.left_out,
         advisories=advice.use if advice else None,
+    )
+
+
+def _ids(advice: Advice) -> frozenset[str]:
+    """The ids of all entries of the advisories."""
+    file = advice.advisory
+    return frozenset(
+        one.id for kind in (file.blocks, file.stops, file.withdrawn, file.risks, file.dead_ends) for one in kind
     )
 
 

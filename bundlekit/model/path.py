@@ -50,7 +50,7 @@ class Obstacle(Frozen, frozen=True, kw_only=True):
     """What keeps the way from going on: a decision or a fact about ``subject`` (a bundle, a version), and what then.
 
     ``kind`` is the decision's, or ``not-in-hand``, ``unknown-version``, ``no-way-out``, ``no-way-in``, ``risk``,
-    ``not-connected`` or ``not-authentic``.
+    ``not-connected`` or ``not-authentic``. ``origin`` is where the entry stands: in a matrix, or in the advisories.
     """
 
     subject: str
@@ -58,6 +58,7 @@ class Obstacle(Frozen, frozen=True, kw_only=True):
     message: str
     next: str = ""
     entry: str = ""
+    origin: str = "matrix"
 
 
 class Path(Frozen, frozen=True, kw_only=True):

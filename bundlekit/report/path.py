@@ -77,7 +77,7 @@ def _beside(text: str) -> str:
 
 
 def _obstacle(what: str, obstacle: Obstacle, tone: str) -> Iterator[Line]:
-    entry = f" (matrix entry {obstacle.entry})" if obstacle.entry else ""
+    entry = f" ({obstacle.origin} entry {obstacle.entry})" if obstacle.entry else ""
     yield Line(f"  {what:<10} {obstacle.kind} [{obstacle.subject}]: {obstacle.message}{entry}", tone)
     if obstacle.next:
         yield Line(f"             next: {obstacle.next}")

@@ -198,6 +198,11 @@ def test_advisories_take_a_release_out_of_the_path(cli, ship):
     assert "advisories serial 4 of 2026-12-01" in advised.out
     way = json.loads(cli(*asked, "--advisories", "adv", "--format", "json").out)
     assert way["advisories"]["serial"] == 4
+    refused = (*asked[:-1], "5.30.00", "--advisories", "adv")
+    obstacles = json.loads(cli(*refused, "--format", "json").out)["obstacles"]
+    assert [one["origin"] for one in obstacles] == ["advisory"]
+    assert f"(advisory entry {obstacles[0]['entry']})" in cli(*refused).out
+    assert "matrix entry" not in cli(*refused).out
 
 
 def test_a_new_key_comes_by_a_bridge_release(cli, ship):
