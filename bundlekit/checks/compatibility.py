@@ -241,7 +241,7 @@ def risk(case: Case) -> Answer | Partly:
     return _refused(case, "risk")
 
 
-@_pair_rule(cause="not-newer", remedy="Get a release that includes the fix.")
+@_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
 def loses_fix(case: Case) -> Answer | Partly:
     """A fix that is installed is not in the bundle, so the update would lose it."""
     return _refused(case, "loses-fix")

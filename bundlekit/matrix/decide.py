@@ -43,13 +43,14 @@ from bundlekit.matrix import whole
 from bundlekit.matrix.case import Case, has_image
 from bundlekit.matrix.part import Installed, rule_part, rule_unmoved_part
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.model.appliance import NO_FACTS
 from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from bundlekit.matrix.shipped import Signatures
-    from bundlekit.model.appliance import Appliance, InstalledComponent
+    from bundlekit.model.appliance import Appliance, InstalledComponent, VersionFacts
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Matrix
 
@@ -96,11 +97,12 @@ def decide_from(
     signers: Collection[str] | None = None,
     signatures: Signatures | None = None,
     matrix: ReadMatrix | Unreadable | None = None,
+    facts: VersionFacts = NO_FACTS,
 ) -> Decision:
     """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
 
-    Facts, other components, counter and fixes are not known here; ``not_judged`` names what would have been
-    asked. Without a ``model``, a matrix that tells models apart gives one ruling for each.
+    ``facts`` are those of the installed version, where its bundle is available. What is not known is not validated;
+    ``not_judged`` names it. Without a ``model``, a matrix that tells models apart gives one ruling for each.
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
@@ -118,13 +120,24 @@ def decide_from(
                 subject=f"{version} on {name}" if name else version,
                 component=read.lead,
                 version=version,
+                released=facts.released,
                 model=name,
             ),
         )
         for name in models
     ]
+    beyond = [*whole.rule_version(case, version, facts, parts), *_rule_shared(case, version, facts)]
     whole.leave_open_beyond_versions(case)
-    return _decision(case, parts)
+    return _decision(case, [*beyond, *parts])
+
+
+def _rule_shared(case: Case, version: str, facts: VersionFacts) -> Iterator[Ruling]:
+    """What refuses the update of a component that the pair shares; one that is there already refuses nothing."""
+    for name, text in facts.components:
+        if name in case.matrix.carried:
+            ruling = rule_part(case, Installed(subject=version, component=name, version=text))
+            if ruling.refused and not ruling.kind.startswith("same-version"):
+                yield ruling
 
 
 def withdrawn(manifest: Manifest) -> Decision | None:

@@ -26,7 +26,7 @@ from bundlekit.matrix.case import models_of
 from bundlekit.matrix.decide import STRICT, decide, decide_from
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
 from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
-from bundlekit.model.appliance import Appliance
+from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
 from bundlekit.model.path import Hop, Move, Obstacle, Path
 from bundlekit.model.primitives import Frozen
 
@@ -50,10 +50,14 @@ State = str | Appliance
 
 
 class Plain(Frozen, frozen=True, kw_only=True):
-    """A mere version on the way: ``models`` are those that all bundles so far are for; None before the first."""
+    """A mere version on the way, and what the bundles it came from say of it.
+
+    ``models`` are those that all bundles so far are for; None: none of them is available.
+    """
 
     version: str
     models: tuple[str, ...] | None = None
+    facts: VersionFacts = NO_FACTS
 
 
 Here = Plain | Appliance
@@ -88,7 +92,7 @@ def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy =
     product.
     """
     search = _Search(_of_one_product(offers, goal) if isinstance(start, str) else offers, goal, policy)
-    first = Plain(version=start) if isinstance(start, str) else start
+    first = search.begin(start) if isinstance(start, str) else start
     here = _version_text(first, search.lead)
     answer = Path(from_=here, to=goal, found=True)
     if search.is_there(first):
@@ -131,7 +135,7 @@ class _Search:
         self.weights = [20 + _entries(one.matrix) for one in self.offers]
         self.models = [tuple(sorted(models_of(one.matrix))) for one in self.offers]
         self.work = 0
-        self.decided: dict[tuple[int, str], Decision] = {}
+        self.decided: dict[tuple[int, str, VersionFacts], Decision] = {}
         # Whose order of versions counts, and which component the wanted version is of.
         wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
         self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
@@ -140,7 +144,7 @@ class _Search:
     def decide(self, rank: int, state: Here) -> Decision:
         if not isinstance(state, Plain):
             return self._decide(rank, state)
-        key = rank, state.version  # whatever models are left: that is asked apart
+        key = rank, state.version, state.facts  # whatever models are left: that is asked apart
         if key not in self.decided:
             self.decided[key] = self._decide(rank, state)
         return self.decided[key]
@@ -156,7 +160,7 @@ class _Search:
         signatures: Signatures | None = offer.signatures
         known: dict[str, Any] = {"signers": offer.signed_by, "signatures": signatures, "matrix": offer.matrix}
         if isinstance(state, Plain):
-            return decide_from(offer.manifest, state.version, policy, **known)
+            return decide_from(offer.manifest, state.version, policy, facts=state.facts, **known)
         return decide(offer.manifest, state, policy, **known)
 
     def is_there(self, start: Here) -> bool:
@@ -170,7 +174,7 @@ class _Search:
         # Ranks make every entry of the queue different, so ways themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
-        reached: dict[str, list[tuple[int, frozenset[str]]]] = {}
+        reached: dict[str, list[tuple[int, Plain]]] = {}
         nearest = _Way(state=start)
         while queue:
             cost, ranks, way = heapq.heappop(queue)
@@ -201,16 +205,29 @@ class _Search:
                         last=rank,
                     )
                     if after:
-                        reached.setdefault(after.version, []).append((total[0], frozenset(after.models or ())))
+                        reached.setdefault(after.version, []).append((total[0], after))
                     heapq.heappush(queue, (total, (*ranks, rank), onward))
         return nearest
 
+    def begin(self, version: str) -> Plain:
+        """The mere version that is installed, with what the bundles of that very version say of it."""
+        here = [rank for rank, one in enumerate(self.offers) if _parse(one.matrix, version) == one.matrix.own]
+        states = [self.plain_after(rank, Plain(version=version)) for rank in here]
+        if not states:
+            return Plain(version=version)
+        facts = [state.facts for state in states]
+        # Two builds of one version can differ. What they do not agree on is not known.
+        agreed = {name: getattr(facts[0], name) for name in VersionFacts.__struct_fields__}
+        agreed = {name: value for name, value in agreed.items() if all(getattr(one, name) == value for one in facts)}
+        models = tuple(sorted({model for state in states for model in state.models or ()}))
+        return Plain(version=version, models=models, facts=VersionFacts(**agreed))
+
     def plain_after(self, rank: int, state: Plain) -> Plain:
         """The mere version after a hop, with the models that are left."""
-        models = self.models[rank]
+        models, offer = self.models[rank], self.offers[rank]
         if state.models not in (None, models):
             models = tuple(model for model in state.models or () if model in models)
-        return Plain(version=self.offers[rank].manifest.version, models=models)
+        return Plain(version=offer.manifest.version, models=models, facts=_facts_after(state.facts, offer.matrix))
 
     def narrowed(self, way: _Way) -> Iterator[str]:
         """The models that its last bundle is for and another one on the way is not, to be told as left open."""
@@ -294,9 +311,21 @@ def _refusals(decision: Decision) -> list[Ruling]:
     return list(reversed(told.values()))
 
 
-def _is_no_news(state: Plain, hops: int, reached: Iterable[tuple[int, frozenset[str]]]) -> bool:
-    """Whether its version has been reached in no more than ``hops`` hops, for all the models that are left now."""
-    return any(before <= hops and models.issuperset(state.models or ()) for before, models in reached)
+def _is_no_news(state: Plain, hops: int, reached: Iterable[tuple[int, Plain]]) -> bool:
+    """Whether ``hops`` or fewer lead to its version already, with all its models and nothing that refuses more."""
+    return any(
+        before <= hops
+        and set(one.models or ()).issuperset(state.models or ())
+        and _demands_no_more(one.facts, state.facts)
+        for before, one in reached
+    )
+
+
+def _demands_no_more(facts: VersionFacts, than: VersionFacts) -> bool:
+    """Whether a version with these facts may go wherever one with those may. What is not known refuses nothing."""
+    counter = facts.counter is None or (than.counter is not None and facts.counter <= than.counter)
+    fixes = facts.includes is None or (than.includes is not None and set(facts.includes) <= set(than.includes))
+    return counter and fixes and (facts.released, facts.components) == (than.released, than.components)
 
 
 # --- states -------------------------------------------------------------------------------------------------
@@ -342,6 +371,20 @@ def _after(state: Appliance, manifest: Manifest, lead: str, decision: Decision) 
         counter=max(counters),
         includes=tuple(sorted({*kept, *manifest.includes})),
         trusts=None if is_new else state.trusts,
+    )
+
+
+def _facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
+    """What is known of a mere version after an update: what the bundle says, beside what stays."""
+    manifest = matrix.manifest
+    counters = [counter for counter in (facts.counter, manifest.counter) if counter is not None]
+    kept = facts.includes if manifest.kind == "hotfix" else ()
+    shared = dict(facts.components) | {name: version.text for name, version in matrix.carried.items()}
+    return VersionFacts(
+        released=manifest.released,
+        counter=max(counters),
+        includes=None if kept is None else tuple(sorted({*kept, *manifest.includes})),
+        components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.lead)),
     )
 
 

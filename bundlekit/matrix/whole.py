@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bundlekit.matrix.case import Case
-    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.appliance import Appliance, VersionFacts
     from bundlekit.model.decision import DecisionKind
     from bundlekit.versions import Version
 
@@ -85,12 +85,7 @@ def rule_pair(case: Case, appliance: Appliance) -> Iterator[Ruling]:
     own, of_members = case.manifest.counter, [member.counter for member in appliance.members.values()]
     demanded = [counter for counter in (appliance.counter, *of_members) if counter is not None]  # 6
     if demanded and own < max(demanded):
-        yield _of_pair(
-            case,
-            "counter-too-low",
-            f"The bundle's security counter is {own}, and the pair demands at least {max(demanded)}.",
-            f"Take a release with a counter of {max(demanded)} or more; nothing overrides this.",
-        )
+        yield _counter_too_low(case, "", max(demanded))
     elif appliance.counter is None and None in of_members:
         yield _of_pair(
             case,
@@ -107,15 +102,35 @@ def rule_pair_again(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -
     yield from _requirements(case, appliance)  # 20
 
 
-def leave_open_beyond_versions(case: Case) -> None:
-    """Say what would have been asked of an appliance, and cannot be asked of a mere version."""
+def rule_version(case: Case, version: str, facts: VersionFacts, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+    """Rules 6, 18 and 19 for a mere version, as far as its own bundle tells; what it does not tell is left open."""
     case.leave_open("product and model", "wrong-product", "wrong-model")
     case.leave_open("holds and pending updates", "on-hold", "update-pending")
-    case.leave_open("the security counter", "counter-too-low")
-    case.leave_open("fixes that get lost", "loses-fix")
+    if facts.counter is None:
+        case.leave_open("the security counter", "counter-too-low")
+    elif case.manifest.counter < facts.counter:
+        yield _counter_too_low(case, version, facts.counter)
+    if facts.includes is None:
+        case.leave_open("fixes that get lost", "loses-fix")
+    elif _may_lose_fixes(case, parts):
+        yield from _lost_fixes(case, version, facts.includes)
+    others = {name: text for name, text in facts.components if name != case.matrix.lead}
     for name in case.matrix.carried:
-        if name != case.matrix.lead:
+        if name != case.matrix.lead and name not in others:
             case.leave_open(f"the installed {name}", "incompatible")
+    if any(part.refused for part in parts):
+        return
+    try:
+        left = {name: case.matrix.parse(name, text) for name, text in others.items() if name not in case.matrix.carried}
+    except VersionError:
+        return
+    state = case.matrix.carried | left
+    if work_together(case.matrix, state)[0] is False:
+        yield _of_pair(case, "incompatible", *_not_together(state), subject=version)
+
+
+def leave_open_beyond_versions(case: Case) -> None:
+    """Leave open the requirements, which no mere version can meet."""
     requirements = case.manifest.requirements
     if requirements.tool is not None:
         case.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
@@ -194,9 +209,27 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def _of_pair(case: Case, kind: DecisionKind, message: str, remedy: str, entry: str = "") -> Ruling:
-    subject = case.appliance.pair if case.appliance else ""
-    return Ruling(subject=subject, kind=kind, message=message, next=remedy, entry=entry, target=case.manifest.version)
+def _counter_too_low(case: Case, subject: str, demanded: int) -> Ruling:
+    who = subject or "the pair"
+    return _of_pair(
+        case,
+        "counter-too-low",
+        f"The bundle's security counter is {case.manifest.counter}, and {who} demands at least {demanded}.",
+        f"Take a release with a counter of {demanded} or more; nothing overrides this.",
+        subject=subject,
+    )
+
+
+def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
+    return (
+        f"After the update the pair would have {_named(state)}, which do not work together.",
+        "Bring the other components to versions that work with both, first.",
+    )
+
+
+def _of_pair(case: Case, kind: DecisionKind, message: str, remedy: str, *, subject: str = "") -> Ruling:
+    subject = subject or (case.appliance.pair if case.appliance else "")
+    return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=case.manifest.version)
 
 
 def _moves(part: Ruling) -> bool:
@@ -209,9 +242,7 @@ def _named(state: Mapping[str, Version]) -> str:
 
 
 def _fixes(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
-    # An edge that names one version was made by someone who knows what that version has.
-    edges = {source.entry.id for source in case.matrix.sources if source.range.exact is not None}
-    if not any(part.component == case.matrix.lead and _moves(part) and part.entry not in edges for part in parts):
+    if not _may_lose_fixes(case, parts):
         return
     if appliance.includes is None:
         yield _of_pair(
@@ -220,12 +251,24 @@ def _fixes(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterato
             "It is not known which fixes the pair has, so one could get lost.",
             "Give the included fixes in the appliance state; an empty list if there are none.",
         )
-    elif lost := [fix for fix in appliance.includes if fix not in case.manifest.includes]:
+    else:
+        yield from _lost_fixes(case, "", appliance.includes)
+
+
+def _may_lose_fixes(case: Case, parts: Sequence[Ruling]) -> bool:
+    # An edge that names one version was made by someone who knows what that version has.
+    edges = {source.entry.id for source in case.matrix.sources if source.range.exact is not None}
+    return any(part.component == case.matrix.lead and _moves(part) and part.entry not in edges for part in parts)
+
+
+def _lost_fixes(case: Case, subject: str, includes: Sequence[str]) -> Iterator[Ruling]:
+    if lost := [fix for fix in includes if fix not in case.manifest.includes]:
         yield _of_pair(
             case,
             "loses-fix",
-            f"The pair has {', '.join(lost)}, and the bundle does not include it.",
+            f"{subject or 'The pair'} has {', '.join(lost)}, and the bundle does not include it.",
             f"Take a release that includes {', '.join(lost)}.",
+            subject=subject,
         )
 
 
@@ -237,12 +280,7 @@ def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> 
         works, _ = work_together(case.matrix, state)
         found = _named(state)
         if works is False:
-            yield _of_pair(
-                case,
-                "incompatible",
-                f"After the update the pair would have {found}, which do not work together.",
-                "Bring the other components to versions that work with both, first.",
-            )
+            yield _of_pair(case, "incompatible", *_not_together(state))
         elif works is None and not state.keys() <= case.matrix.carried.keys():
             # What one bundle carries was made to work together; what stays behind needs an entry.
             yield _of_pair(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import Count, Date, FactName, Key, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Date, FactName, Frozen, Key, Name, Strict, Text, VersionText
 
 STATE_SCHEMA = "bundlekit/state/1"
 
@@ -63,3 +63,19 @@ class Appliance(Strict, frozen=True, kw_only=True):
     hold: Text | None = None
     update: Text | None = None
     facts: dict[FactName, Any] = {}
+
+
+class VersionFacts(Frozen, frozen=True, kw_only=True):
+    """What is known of an installed version because the bundle it came from is available; None: not known.
+
+    ``components`` are the versions of what the pair shares, by name; one that is missing is not known.
+    """
+
+    released: Date | None = None
+    counter: int | None = None
+    includes: tuple[str, ...] | None = None
+    components: tuple[tuple[str, str], ...] = ()
+
+
+NO_FACTS = VersionFacts()
+"""Nothing but the version is known."""

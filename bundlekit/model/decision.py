@@ -61,7 +61,7 @@ CAUSES: Final[dict[DecisionKind, Cause | None]] = {
     "unsupported-source": "unsupported-source",
     "cannot-verify": "unsupported-source",
     "risk": "requirements",
-    "loses-fix": "not-newer",
+    "loses-fix": "requirements",
     "incompatible": "unsupported-source",
     "requirement-not-met": "requirements",
     "undecided": None,
