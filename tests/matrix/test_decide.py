@@ -326,7 +326,7 @@ ABOUT_A_PAIR = {
     "listed, release day not known": ({}, {}, {"member": {"released": None}}, ("upgrade", None, "rolling-530")),
     "unlisted, release day not known": (UNLISTED, {}, {"member": {"released": None}}, ("undecided", None, "")),
     "unlisted, released before": (UNLISTED, {}, {}, ("upgrade", None, "any")),
-    "a fix gets lost": ({}, {}, {"includes": ["HF-118", "HF-140"]}, ("loses-fix", "not-newer", "")),
+    "a fix gets lost": ({}, {}, {"includes": ["HF-118", "HF-140"]}, ("loses-fix", "requirements", "")),
     "fixes not known": ({}, {}, {"includes": None}, ("undecided", None, "")),
     "no fixes": ({}, {}, {"includes": []}, ("upgrade", None, "rolling-530")),
     "a fix gets lost, with an edge": (
