@@ -313,7 +313,7 @@ def _decisions(
     if manifest is None or not (question.asks_who or question.advice):
         return ()
     if question.advice:
-        manifest, matrix = _advised(manifest, question.advice), None
+        manifest, matrix = advised(manifest, question.advice), None
         if not question.asks_who:
             return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
@@ -324,7 +324,7 @@ def _decisions(
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
 
 
-def _advised(manifest: Manifest, advice: Advice) -> Manifest:
+def advised(manifest: Manifest, advice: Advice) -> Manifest:
     """The manifest as the advisories restrict it; AdvisoryError if they are about something else."""
     if advice.advisory.product != manifest.product:
         raise AdvisoryError(

@@ -47,11 +47,13 @@ def not_a_bundle(case: Case) -> Answer:
     update tools, archives, images, documents, web pages. Of those the message gives the name, and the cause is
     `unsupported-format`: the file is not damaged, and another one is needed.
     """
-    found = []
-    for fault in faults(case.bundle.problems, "not-a-bundle"):
-        kind = KINDS.get(str(fault.params.get("format", "")))
-        found.append(replace(fault, cause="unsupported-format", next=kind.next) if kind else fault)
-    return found
+    return [_of_its_kind(fault) for fault in faults(case.bundle.problems, "not-a-bundle")]
+
+
+def _of_its_kind(fault: Fault) -> Fault:
+    """The fault of a file that is recognised as something else: it is not damaged, and another one is needed."""
+    kind = KINDS.get(str(fault.params.get("format", "")))
+    return replace(fault, cause="unsupported-format", next=kind.next) if kind else fault
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
@@ -68,10 +70,12 @@ def text_mode_damage(case: Case) -> Answer:
 def truncated(case: Case) -> Answer:
     """The file is shorter than its header says: the end is missing.
 
-    A transfer was cut off, a disk was full, or the file is still being written.
+    A transfer was cut off, a disk was full, or the file is still being written. A head alone, as `bundlekit extract
+    --head` and catalogs write it, is named as such: its cause is `unsupported-format`.
     """
     reached = case.bundle.declared_size is not None
-    return _read_problem(case, "truncated", reached=reached, otherwise=NO_HEADER)
+    found = _read_problem(case, "truncated", reached=reached, otherwise=NO_HEADER)
+    return found if isinstance(found, NotRun) else [_of_its_kind(fault) for fault in found]
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")

@@ -68,7 +68,14 @@ def _show(error: click.ClickException) -> None:
         if context.command.get_help_option(context) is not None:
             click.echo(f"Try '{context.command_path} {context.help_option_names[-1]}' for help.\n", err=True)
     message = error.format_message().replace(",\n\t", ", ").replace("\n\t", " ")
-    click.echo(f"Error: {escape(message)}", err=True)
+    click.echo(f"Error: {escape(_hidden(message))}", err=True)
+
+
+def _hidden(text: str) -> str:
+    from bundlekit.cli import secrets
+    from bundlekit.cli.common import PASSPHRASE
+
+    return secrets.hidden(text, PASSPHRASE)
 
 
 def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
@@ -83,15 +90,15 @@ def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
         click.echo("interrupted", err=True)
         return 130
     except BundlekitError as error:
-        click.echo(f"bundlekit: {escape(str(error))}", err=True)
+        click.echo(f"bundlekit: {escape(_hidden(str(error)))}", err=True)
         if error.next_step:
-            click.echo(f"next: {escape(error.next_step)}", err=True)
+            click.echo(f"next: {escape(_hidden(error.next_step))}", err=True)
         return 3
     except OSError as error:  # a disk that is full, a name that is a folder: the world, not a mistake in here
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise
         streams.discard(sys.stdout)
-        click.echo(f"bundlekit: {escape(str(error.filename or 'the output'))}: {error.strerror}", err=True)
+        click.echo(f"bundlekit: {escape(_hidden(str(error.filename or 'the output')))}: {error.strerror}", err=True)
         return 3
     except Exception as error:
         if os.environ.get("BUNDLEKIT_DEBUG"):
@@ -100,7 +107,8 @@ def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
             click.echo("interrupted", err=True)
             return 130
         click.echo(
-            f"bundlekit: internal error, please report it: {type(error).__name__}: {escape(str(error))}", err=True
+            f"bundlekit: internal error, please report it: {type(error).__name__}: {escape(_hidden(str(error)))}",
+            err=True,
         )
         click.echo("next: run again with BUNDLEKIT_DEBUG=1 for the traceback", err=True)
         return 70

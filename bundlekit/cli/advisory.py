@@ -47,7 +47,7 @@ def command() -> None:
 @command.command(epilog="Example: bundlekit advisory build ADVISORY.toml -o F --cert signer.pem --key signer.key")
 @click.argument("source", type=common.path_type, required=False, metavar="ADVISORY.toml")
 @click.option("--output", "-o", type=common.path_type, help="The file to write or replace; - for standard output.")
-@common.signer_options
+@signing.signer_options
 @click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
 def build(
@@ -77,7 +77,7 @@ def build(
     made = advisory.load(source)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     signed = advisory.build(made, target, signers, unsigned=unsigned)
-    common.say_who_signs_alone(keys, signers)
+    signing.say_who_signs_alone(keys, signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: `bundlekit advisory sign` is next"
@@ -87,7 +87,7 @@ def build(
 
 @command.command(epilog="Example: bundlekit advisory sign advisories.bin --cert signer.pem --key signer.key")
 @file_argument
-@common.signer_options
+@signing.signer_options
 @signing.change_options
 def sign(
     file: Path,
@@ -116,7 +116,7 @@ def sign(
         warnings = [signed.out_of_time(one.index) for one in added]
     for one in added:
         signing.say("signed by", one)
-    common.say_who_signs_alone(keys, signers)
+    signing.say_who_signs_alone(keys, signers)
     for text in warnings:
         signing.warn(text)
     return 0
@@ -126,7 +126,7 @@ def sign(
 @file_argument
 @click.argument("signature", type=common.path_type, metavar="SIGNATURE")
 @signing.replace_option
-@common.purpose_option
+@signing.purpose_option
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
     """Add a signature that was made elsewhere, for instance in a hardware module: a detached CMS, DER."""
     from bundlekit.authoring.advisory import opened

@@ -32,7 +32,7 @@ Examples:
 @click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
 @click.option("--output", "-o", type=common.path_type, help="The bundle to write or replace; - for standard output.")
-@common.signer_options
+@signing.signer_options
 @click.option(
     "--signature-capacity",
     type=click.IntRange(MIN_CAPACITY, MAX_CAPACITY),
@@ -75,7 +75,7 @@ def command(
     target = destination.opened(output)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, target, signers=signers, capacity=signature_capacity, progress=progress)
-    common.say_who_signs_alone(keys, signers)
+    signing.say_who_signs_alone(keys, signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):

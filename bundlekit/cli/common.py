@@ -24,13 +24,11 @@ from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape, guarded
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
-from bundlekit.trust.certificates import PURPOSES
 from bundlekit.trust.store import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bundlekit.authoring.signers import Signer
     from bundlekit.integrity import Progress
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import Signatures
@@ -200,51 +198,6 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-purpose_option: Final = click.option(
-    "--purpose",
-    type=click.Choice(list(PURPOSES)),
-    default="code-signing",
-    show_default=True,
-    help="What certificates are for, in the trust.toml that will judge the signature.",
-)
-
-
-def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that ``build`` and ``sign`` share."""
-    options: list[Decorator] = [
-        click.option(
-            "--key",
-            "keys",
-            type=path_type,
-            multiple=True,
-            help=f"A private key (PEM) to sign with; may be repeated. Passphrase: asked for, or {PASSPHRASE}.",
-        ),
-        click.option(
-            "--cert",
-            "certs",
-            type=path_type,
-            multiple=True,
-            help="The certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
-        ),
-        click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
-        purpose_option,
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
-    """A line for each key that signed without its certificate, which may have been forgotten."""
-    for path, signer in zip(keys, signers, strict=True):
-        if not signer.certificates:
-            click.echo(
-                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for those who "
-                "pin this key; --cert adds the certificate",
-                err=True,
-            )
-
-
 def clean_up_when_terminated() -> None:
     """Let what ends jobs of a build server, and sessions that are closed, interrupt as Ctrl-C does.
 
@@ -383,11 +336,13 @@ def load_release(
     return pipeline.read_signed(path, trust=trust, at=at)
 
 
-def load_matrix(path: Path, trust: TrustStore | None) -> ReadMatrix:
-    """The matrix in a bundle or behind a SPEC.toml; ConfigError if it cannot be read."""
+def load_matrix(
+    path: Path, trust: TrustStore | None, change: Callable[[Manifest], Manifest] = lambda manifest: manifest
+) -> ReadMatrix:
+    """The matrix in a bundle or behind a SPEC.toml, after ``change``; ConfigError if it cannot be read."""
     from bundlekit.matrix.read import Unreadable, read_matrix
 
-    read = read_matrix(load_manifest(path, trust))
+    read = read_matrix(change(load_manifest(path, trust)))
     if isinstance(read, Unreadable):
         message = f"{path}: {read.problems[0].message}"
         if path.suffix == ".toml":

@@ -16,10 +16,12 @@ from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bundlekit.matrix.path import Offer
+    from bundlekit.model.manifest import Manifest
     from bundlekit.report.text import Line
+    from bundlekit.trust import TrustStore
 
 EXAMPLES = """\b
 Examples:
@@ -32,6 +34,9 @@ argument = click.argument("release", type=common.path_type, metavar="BUNDLE|SPEC
 trusting = click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Take only bundles that these vouch for."
 )
+advising = click.option(
+    "--advisories", type=common.path_type, help="Restrict the matrix by this signed file; it needs --trust."
+)
 formats = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
@@ -43,13 +48,15 @@ def command() -> None:
 @command.command(epilog="Example: bundlekit matrix show SPEC.toml --format csv > tests.csv")
 @argument
 @trusting
+@advising
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
+def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, style: str) -> int:
     """Show what becomes of every version that a matrix knows, on every model: the list of what to test."""
     from bundlekit.matrix.table import table
     from bundlekit.report.matrix import table_csv, table_lines
 
-    shown = table(common.load_matrix(release, common.load_trusted(trusted)))
+    trust = common.load_trusted(trusted)
+    shown = table(common.load_matrix(release, trust, _restriction(advisories, trust, common.now())))
     if style == "csv":
         common.write(table_csv(shown), None)
     else:
@@ -73,6 +80,7 @@ def show(release: Path, trusted: tuple[Path, ...], style: str) -> int:
     "--supported", multiple=True, metavar="VERSION", help="A version in the field; all known ones if not given."
 )
 @click.option("--at", type=common.Time(), metavar="DATE", help="The day to judge for, instead of today.")
+@advising
 @click.option("--strict", is_flag=True, help="Warnings refuse, too.")
 @formats
 def lint(
@@ -83,6 +91,7 @@ def lint(
     signers: tuple[str, ...],
     supported: tuple[str, ...],
     at: dt.datetime | None,
+    advisories: Path | None,
     style: str,
     *,
     strict: bool,
@@ -108,6 +117,7 @@ def lint(
         for one in collected.left_out:
             click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
     manifest, signatures, named = common.load_release(release, trust, at)
+    manifest = _restriction(advisories, trust, at)(manifest)
     if named is not None and (strangers := sorted(set(signers) - named)):
         raise click.UsageError(
             f"--signed-by {strangers[0]}: by the trust file {escape(str(release))} is signed by "
@@ -148,6 +158,17 @@ def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
     found = compare(common.load_matrix(old, trust), common.load_matrix(new, trust))
     _print(found, diff_lines(found), style)
     return 1 if found.somebody_loses else 0
+
+
+def _restriction(advisories: Path | None, trust: TrustStore | None, at: dt.datetime) -> Callable[[Manifest], Manifest]:
+    """What the advisories do to a manifest: nothing without them."""
+    if advisories is None:
+        return lambda manifest: manifest
+    from bundlekit.advisories import load_advisory
+    from bundlekit.pipeline import advised
+
+    advice = load_advisory(advisories, trust=trust, at=at)
+    return lambda manifest: advised(manifest, advice)
 
 
 def _print(value: Any, lines: Iterable[Line], style: str) -> None:

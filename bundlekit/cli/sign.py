@@ -30,7 +30,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
-@common.signer_options
+@signing.signer_options
 @signing.change_options
 def command(
     bundle: Path,
@@ -64,7 +64,7 @@ def command(
         for key, signer in zip(keys, signers, strict=True):
             added.append(open_.sign(signer, replace=replace))
             signing.say("signed by", added[-1])
-            common.say_who_signs_alone([key], [signer])
+            signing.say_who_signs_alone([key], [signer])
         for one in added:
             signing.warn(open_.out_of_time(one.index))
     return 0

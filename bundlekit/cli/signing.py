@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,12 +13,71 @@ from bundlekit.cli import common
 from bundlekit.errors import SigningError
 from bundlekit.files import LIMITS, read_bounded
 from bundlekit.report.escape import escape
+from bundlekit.trust.certificates import PURPOSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+    from bundlekit.authoring.signers import Signer
     from bundlekit.model.evidence import SignatureEvidence
+
+
+def _key_files(_context: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The paths, if they are some. What a token or a vault is asked with is not read, and not repeated."""
+    for path in map(str, paths):
+        if re.match(r"(?i)[a-z][a-z0-9+.-]+:(?!\\)", path) and not Path(path).exists():
+            kind = path.partition(":")[0].lower()
+            raise click.BadParameter(
+                f"a {kind}: address is no file. Let the module sign what `bundlekit extract --head` writes, then add "
+                "its signature: `bundlekit sign update.bin --attach sig.der`."
+            )
+    return paths
+
+
+purpose_option: Final = click.option(
+    "--purpose",
+    type=click.Choice(list(PURPOSES)),
+    default="code-signing",
+    show_default=True,
+    help="What certificates are for, in the trust.toml that will judge the signature.",
+)
+
+
+def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that ``build`` and ``sign`` share."""
+    options: list[Any] = [
+        click.option(
+            "--key",
+            "keys",
+            type=common.path_type,
+            multiple=True,
+            callback=_key_files,
+            help=f"A private key (PEM) to sign with; may be repeated. Passphrase: asked for, or {common.PASSPHRASE}.",
+        ),
+        click.option(
+            "--cert",
+            "certs",
+            type=common.path_type,
+            multiple=True,
+            help="The certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
+        ),
+        click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
+        purpose_option,
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
+    """A line for each key that signed without its certificate, which may have been forgotten."""
+    for path, signer in zip(keys, signers, strict=True):
+        if not signer.certificates:
+            click.echo(
+                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for those who "
+                "pin this key; --cert adds the certificate",
+                err=True,
+            )
 
 
 def change_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from bundlekit.source import read
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bundlekit.layout.update_bin import Header
     from bundlekit.source import Source
 
 START: Final = 36 * 1024
@@ -176,7 +177,105 @@ def _is_cms(seen: View) -> bool:
     return _is_der(seen) and (_SIGNED_DATA in seen.start[:32] or _ENVELOPED_DATA in seen.start[:32])
 
 
+OWN: Final = "bundlekit-"
+"""How the names of our own kinds begin."""
+
+_SCHEMA: Final = re.compile(rb'"schema" ?: ?"bundlekit/([a-z-]{1,40})/[0-9]')
+_TOML: Final = re.compile(
+    rb"^(spec|matrix|trust|advisory|waivers|plan)[ \t]*=[ \t]*[0-9]+[ \t]*(?:#.*)?\r?$", re.MULTILINE
+)
+_RECORD: Final = re.compile(rb"[0-9a-f]{64}\nsha256:[0-9a-f]{64}\n")
+
+
+def _has_schema(name: str) -> Callable[[View], bool]:
+    def matches(seen: View) -> bool:
+        found = _SCHEMA.search(seen.start[:4096]) if _is_json(seen) else None
+        return found is not None and found[1].decode() == name
+
+    return matches
+
+
+def _is_toml(key: str) -> Callable[[View], bool]:
+    def matches(seen: View) -> bool:
+        found = _TOML.search(seen.start[:4096])
+        return found is not None and found[1].decode() == key
+
+    return matches
+
+
+def _never(_: View) -> bool:
+    return False
+
+
+def _own(name: str, what: str, step: str, matches: Callable[[View], bool]) -> Kind:
+    return Kind(f"{OWN}{name}", what, step, matches)
+
+
+GIVE_BUNDLE: Final = "Give the update.bin here."
+
+_OUR_ROWS: Final = (
+    _own(
+        "advisories",
+        "an advisories file of bundlekit",
+        "Show it with `bundlekit advisory show`, and give it with --advisories beside an update.bin.",
+        _begins(b"\x8aBKA\r\n\x1a\n"),
+    ),
+    _own(
+        "head",
+        "the head of a bundle alone, which its signatures sign",
+        "Show it with `bundlekit inspect`, sign it elsewhere, and attach the signature to the bundle.",
+        _never,  # it begins as a bundle does: see `part_of_a_bundle`
+    ),
+    _own(
+        "catalog-head",
+        "the head and the signatures of a bundle alone, as a catalog keeps them",
+        "Validate it with `bundlekit preflight` and --size, or give the whole update.bin.",
+        _never,
+    ),
+    _own(
+        "record",
+        "the record of an interrupted signing",
+        "Run `bundlekit sign` on the bundle.",
+        lambda seen: _RECORD.match(seen.start) is not None,
+    ),
+    _own(
+        "state",
+        "the state of a pair (STATE.json)",
+        "Give it with --appliance beside an update.bin.",
+        _has_schema("state"),
+    ),
+    _own("catalog", "the index of a catalog", "Give the folder of the catalog with --catalog.", _has_schema("catalog")),
+    _own("report", "a report of bundlekit", GIVE_BUNDLE, _has_schema("report")),
+    _own("inspection", "the output of `bundlekit inspect`", GIVE_BUNDLE, _has_schema("inspection")),
+    _own("path", "an upgrade path, as `bundlekit path` writes it", GIVE_BUNDLE, _has_schema("path")),
+    _own("spec", "a SPEC.toml", "Build the bundle with `bundlekit build`, and give that.", _is_toml("spec")),
+    _own(
+        "matrix",
+        "a matrix.toml",
+        "Name it in a SPEC.toml, and run `bundlekit matrix lint` on that.",
+        _is_toml("matrix"),
+    ),
+    _own("trust", "a trust.toml", "Give it with --trust beside an update.bin.", _is_toml("trust")),
+    _own("advisory", "an ADVISORY.toml", "Build it with `bundlekit advisory build`.", _is_toml("advisory")),
+    _own("waivers", "a file of waivers", "Give it with --waivers beside an update.bin.", _is_toml("waivers")),
+    _own("plan", "an update plan", "Give it with --plan to `bundlekit update`.", _is_toml("plan")),
+    _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
+)
+
+
+def only(kind: Kind) -> str:
+    """What a message adds to the kind of a file."""
+    return "it is not a bundle" if kind.name.startswith(OWN) else "bundlekit reads only update.bin files"
+
+
+def part_of_a_bundle(size: int, header: Header) -> str:
+    """The kind of a file that begins as a bundle and ends with its head, or its signatures; empty for others."""
+    ends = {header.head.stop: f"{OWN}head", header.area.stop: f"{OWN}catalog-head"}
+    return ends.get(size, "")
+
+
 _ROWS: Final = (
+    *_OUR_ROWS,
     # Bundles of other update tools.
     Kind("rauc", "a RAUC bundle", OTHER_TOOL, _is_rauc),
     Kind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),

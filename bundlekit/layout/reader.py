@@ -111,6 +111,8 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
     if size < header.file_size:
         missing = header.file_size - size
         message = f"the file has {size} of the {header.file_size} bytes its header says, {missing} are missing"
+        if part := foreign.part_of_a_bundle(size, header):
+            message, params = f"this is {foreign.KINDS[part].what}", params | {"format": part}
         where = Span(start=size, stop=header.file_size)
         problems.append(Problem(rule="truncated", message=message, where=where, params=params))
     if size > header.file_size:
@@ -120,8 +122,10 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         problems.append(Problem(rule="trailing-data", message=message, where=where, params=params))
 
     known: dict[str, Any] = {}
+    if size >= header.head.stop:
+        known = {"head": header.head, "head_bytes": read_span(source, header.head)}
     if size >= header.area.stop:
-        known = {"head": header.head, "head_bytes": read_span(source, header.head), "area": header.area}
+        known["area"] = header.area
     section = Section(name="header", span=Span(start=0, stop=update_bin.HEADER_SIZE))
     return _add(bundle, sections=[section], problems=problems, declared_size=header.file_size, **known)
 
@@ -202,7 +206,7 @@ def _not_a_bundle(source: Source, start: bytes) -> Problem:
     if width := damage.swapped(start):
         message += f"; its bytes are reversed in units of {width}"
     elif kind := foreign.recognised(foreign.view(source)):
-        message = f"this is {kind.what}; bundlekit reads only update.bin files"
+        message = f"this is {kind.what}; {foreign.only(kind)}"
         params = {"format": kind.name}
     elif zeros := damage.leading_zeros(_beginning(source), source.size):
         message += f"; {zeros}"

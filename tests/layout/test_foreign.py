@@ -52,7 +52,26 @@ OLD_TAR[257:265] = bytes(8)  # as before POSIX: no magic
 OLD_TAR[148:156] = b"%06o\0 " % (sum(OLD_TAR[:148]) + 8 * 32 + sum(OLD_TAR[156:512]))
 PARTITION = bytes((0x80, 0, 2, 0, 0x83, 1, 1, 1)) + bytes((0, 8, 0, 0, 0, 8, 0, 0))
 
-FILES = {
+OWN = {
+    "bundlekit-advisories": b"\x8aBKA\r\n\x1a\n" + bytes(60),
+    "bundlekit-record": b"0" * 64 + b"\nsha256:" + b"0" * 64 + b"\n" + bytes(4096),
+    "bundlekit-state": b'{"schema": "bundlekit/state/1"}',
+    "bundlekit-catalog": b'{\n  "bundles": {},\n  "schema": "bundlekit/catalog/1"\n}\n',
+    "bundlekit-report": b'{"schema":"bundlekit/report/1"}',
+    "bundlekit-inspection": b'{"schema":"bundlekit/inspection/1"}',
+    "bundlekit-path": b'{"schema":"bundlekit/path/1"}',
+    "bundlekit-spec": b"# SPEC.toml\nspec = 1\n",
+    "bundlekit-matrix": b"matrix = 1\n",
+    "bundlekit-trust": b"trust  = 1   # a comment\r\n",
+    "bundlekit-advisory": b"advisory = 1\n",
+    "bundlekit-waivers": b"waivers = 1\n",
+    "bundlekit-plan": b"plan = 1\n",
+    "bundlekit-journal": b"SQLite format 3\0" + bytes(4080),
+}
+PARTS = ("bundlekit-head", "bundlekit-catalog-head")
+"""What begins as a bundle does: tested where it is made."""
+
+FILES = OWN | {
     "rauc": RAUC,
     "swupdate": b"070701" + b"0" * 104 + b"sw-description\0" + bytes(400),
     "mender": tar({"version": b'{"format":"mender","version":3}', "manifest": b""}),
@@ -113,12 +132,12 @@ FILES = {
     "cms": CMS[:4].replace(b"\x01\x00", struct.pack(">H", 261)) + CMS[4:],
     "der": bytes.fromhex("30820040") + bytes(64),
     "xml": b'<?xml version="1.0"?><a/>',
-    "json": b'{"schema": "bundlekit/state/1"}',
+    "json": b'{"schema": "another/state/1"}',
 }
 
 
 def test_the_table_has_a_sample_of_each_kind():
-    assert list(FILES) == list(foreign.KINDS)
+    assert list(FILES) == [name for name in foreign.KINDS if name not in PARTS]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -127,7 +146,8 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
     (finding,) = (one for one in report.findings if one.severity == "error")
     kind = foreign.KINDS[name]
     assert (finding.rule, finding.cause, finding.params) == ("not-a-bundle", "unsupported-format", {"format": name})
-    assert finding.message == f"this is {kind.what}; bundlekit reads only update.bin files"
+    only = "it is not a bundle" if name in OWN else "bundlekit reads only update.bin files"
+    assert finding.message == f"this is {kind.what}; {only}"
     assert finding.next == kind.next
     assert (report.verdict, report.causes) == ("refuse", ("unsupported-format",))
 
