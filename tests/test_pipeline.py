@@ -92,7 +92,10 @@ def test_preflight_needs_no_more_than_the_head_and_the_size_of_the_file():
     stop = pipeline.reader.read(BytesSource(GOOD)).area.stop
     report = bundlekit.preflight(GOOD[:stop], size=len(GOOD), trust=forge.trust(), at=AT)
     assert report.verdict == "accept"
-    assert bundlekit.preflight(GOOD[:stop], trust=forge.trust(), at=AT).causes == ("corrupted",)
+    assert bundlekit.preflight(GOOD[: stop + 1], trust=forge.trust(), at=AT).causes == ("corrupted",)
+    alone = bundlekit.preflight(GOOD[:stop], trust=forge.trust(), at=AT)  # without a size it is as a catalog keeps it
+    assert (alone.verdict, alone.causes) == ("refuse", ("unsupported-format",))
+    assert alone.findings[0].params["format"] == "bundlekit-catalog-head"
     with pytest.raises(UnreadableError, match="are needed"):
         bundlekit.preflight(GOOD[: stop - 1], size=len(GOOD), trust=forge.trust(), at=AT)
 
