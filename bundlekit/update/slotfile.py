@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Self
 
 from bundlekit.errors import BundlekitError
 from bundlekit.source import pages
+from bundlekit.update.statefile import opened_again
 
 PIECE: Final = 1024 * 1024
 """Bytes moved at once; a multiple of every block size, as O_DIRECT wants (open(2), NOTES)."""
@@ -124,11 +125,10 @@ class SlotFile:
 
     def _direct_reader(self) -> int:
         """A descriptor on the same slot that bypasses the page cache, where the file system has such a thing."""
-        again = f"/proc/self/fd/{self.descriptor}"
         try:
-            return os.open(again, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+            return opened_again(self.descriptor, os.O_RDONLY | os.O_DIRECT)
         except OSError:
-            return os.open(again, os.O_RDONLY | os.O_CLOEXEC)
+            return opened_again(self.descriptor, os.O_RDONLY)
 
     def _put(self, data: bytes | memoryview, at: int) -> None:
         view = memoryview(data)

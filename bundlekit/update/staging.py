@@ -12,6 +12,7 @@ from typing import BinaryIO
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.source import Source
+from bundlekit.update.statefile import opened_again
 
 
 @contextmanager
@@ -27,6 +28,6 @@ def staged(source: Source, chunks: ChunkClaim, index: DigestClaim, folder: Path)
             copy.write(chunk)
         copy.flush()
         # Opened anew, so that the hook's descriptor can be neither written to nor moved by ours.
-        reader = os.open(f"/proc/self/fd/{copy.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        reader = opened_again(copy.fileno(), os.O_RDONLY)
         with open(reader, "rb") as file:
             yield file

@@ -86,3 +86,14 @@ def no_link(folder: Path, *names: str) -> str:
         if kind := kind_of(status.st_mode):
             return f"{folder / name} is {kind}"
     return ""
+
+
+def opened_again(descriptor: int, flags: int) -> int:
+    """Another descriptor of an open file, with a position of its own. BundlekitError where ``/proc`` is not mounted."""
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise BundlekitError(
+            "/proc is not mounted, and an update needs it to open a file a second time.",
+            next_step="Mount it: `mount -t proc proc /proc`.",
+        ) from error

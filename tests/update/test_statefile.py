@@ -102,3 +102,12 @@ def test_a_file_system_without_locks_is_named(folder, monkeypatch):
         "(No locks available)."
     )
     assert caught.value.next_step == "Use a folder on a local disk, or mount the file system with locks."
+
+
+def test_a_system_without_proc_is_told_what_is_missing(monkeypatch):
+    def missing(*_):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "open", missing)
+    with pytest.raises(BundlekitError, match=r"^/proc is not mounted, and an update needs it"):
+        statefile.opened_again(0, os.O_RDONLY)
