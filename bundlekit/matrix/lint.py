@@ -537,7 +537,9 @@ def stop_blocked(ground: Ground) -> Iterator[Said]:
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
                 whole = routes.decided(ground.read, stop.via.text)
-                yield Said(f"The stop leads to {on}, and from there: {whole.message}", on, stop.entry.id)
+                # Its matrix may let the stop in, and a counter, a lost fix or another matrix speak against it.
+                reason = routes.refusal(ground.read, routes.plain(stop.via.text)) or whole.message
+                yield Said(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
 
 
 @_lint("error", "Sign the bundle with a key that these versions trust as well, or add a stop that brings the new key.")

@@ -125,7 +125,8 @@ def rule_version(case: Case, version: str, facts: VersionFacts, parts: Sequence[
     except VersionError:
         return
     state = case.matrix.carried | left
-    if work_together(case.matrix, state)[0] is False:
+    # What one bundle carries is for the lint; what stays behind is for the decision.
+    if left and work_together(case.matrix, state)[0] is False:
         yield _of_pair(case, "incompatible", *_not_together(state), subject=version)
 
 
