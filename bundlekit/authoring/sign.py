@@ -21,7 +21,7 @@ from bundlekit.authoring.signers import Signer, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import reader
-from bundlekit.trust import out_of_time
+from bundlekit.trust import out_of_time, unbound
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -112,6 +112,10 @@ class Signing:
         """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
         released = self.bundle.manifest.released if self.bundle.manifest else ""
         return out_of_time(self._blobs[index], self._at, released)
+
+    def unbound(self, index: int) -> str:
+        """What signature ``index`` lacks for verifiers that trust a CA on its path directly; empty if nothing."""
+        return unbound(self._blobs[index])
 
     def _write(self, blobs: list[bytes]) -> None:
         area = signature_area(blobs, self._place.size)

@@ -67,6 +67,7 @@ def command(
             signing.say_who_signs_alone([key], [signer])
         for one in added:
             signing.warn(open_.out_of_time(one.index))
+            signing.warn(open_.unbound(one.index))
     return 0
 
 

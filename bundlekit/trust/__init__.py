@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         out_of_time,
         signer_fault,
         signing_key,
+        unbound,
         verify_signatures,
     )
 
@@ -53,6 +54,7 @@ __all__ = [
     "signer_fault",
     "signing_key",
     "tally",
+    "unbound",
     "verify_signatures",
 ]
 
@@ -79,6 +81,7 @@ _HOMES = {
     "signer_fault": "verify",
     "signing_key": "verify",
     "tally": "threshold",
+    "unbound": "verify",
     "verify_signatures": "verify",
 }
 

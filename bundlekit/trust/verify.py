@@ -66,6 +66,23 @@ def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
     return next((fault.message for signer in claim.line[:1] for fault in signer_refusals(signer, purpose)), "")
 
 
+def unbound(blob: bytes) -> str:
+    """What a signature lacks for verifiers that trust a CA on its path directly; empty if nothing.
+
+    That is a certificate of a CA above another one, such as a cross certificate, which the signer did not sign along.
+    """
+    claim = read_claim(blob)
+    below = {one.issuer_der for one in claim.line[1:]}
+    for one in claim.line[1:]:
+        if one.subject_der in below and not claim.signature.binds(one.der):
+            return (
+                f"the signer did not sign the certificate {one.name} along (signingCertificateV2). A verifier that "
+                "trusts this CA by another certificate, such as a new root, or a CA below it, refuses this signature. "
+                "`bundlekit sign` signs all certificates along"
+            )
+    return ""
+
+
 def out_of_time(signed_by: bytes | Sequence[Certificate], at: datetime, released: str) -> str:
     """What a signature lacks at the time ``at``, as its certificates are not valid then; empty if all are.
 

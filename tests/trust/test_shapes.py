@@ -4,7 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from bundlekit.trust import chain, paths
+from bundlekit.cli import run
+from bundlekit.layout import reader
+from bundlekit.trust import chain, paths, unbound
 from bundlekit.trust.signing import sign
 from tests.trust import pki, world
 from tests.trust.pki import HEAD, NOW, forge, judge, key
@@ -69,6 +71,21 @@ def test_what_the_signer_signed_along_is_no_surplus(trusted):
     """So that one file suits appliances with the old root, and those with the new one."""
     blob = sign(HEAD, key("p256", "Signer"), pki.read(LEAF, ISSUING, NEW_BY_OLD))
     assert judge(blob, pki.anchors(*trusted)).counts
+
+
+@pytest.mark.parametrize(
+    ("carried", "warned"), [([], ""), ([ISSUING], ""), ([ISSUING, NEW_BY_OLD], "did not sign the certificate 'CN=New")]
+)
+def test_a_cross_certificate_that_is_not_signed_along_is_warned_of(tmp_path, capsys, carried, warned):
+    """Who trusts the new root alone refuses it."""
+    path, blob = tmp_path / "u.bin", tmp_path / "sig.der"
+    path.write_bytes(world.bundle())
+    head = reader.read(world.BytesSource(path.read_bytes())).head_bytes
+    blob.write_bytes(forge(key("p256", "Signer"), [LEAF, *carried], head=head))
+    assert run(["sign", str(path), "--attach", str(blob)]) == 0
+    assert ("did not sign the certificate" in capsys.readouterr().err) is bool(warned)
+    assert bool(unbound(blob.read_bytes())) is bool(warned)
+    assert not unbound(sign(HEAD, key("p256", "Signer"), pki.read(LEAF, *carried)))
 
 
 def test_no_byte_of_a_certificate_that_no_path_uses_can_be_changed():
