@@ -307,8 +307,11 @@ def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
     if requirements.tool is not None:
         yield from _tool(case, requirements.tool, appliance.tool)
     for place, need in requirements.free.items():
-        for serial, member in appliance.members.items():
+        shared = {name: installed for name, installed in appliance.components.items() if place in installed.free}
+        for serial, member in (*appliance.members.items(), *shared.items()):
             have = member.free.get(place)
+            if have is None and shared:
+                continue  # a component that the pair shares has the place
             if have is None:
                 yield _of_pair(
                     case,

@@ -23,21 +23,24 @@ class Observed(Strict, frozen=True, kw_only=True):
 
 
 class InstalledComponent(Strict, frozen=True, kw_only=True):
-    """A component as it is installed: one that the pair shares, such as the storage software."""
+    """A component as it is installed: one that the pair shares, such as the storage software.
+
+    ``free`` is free bytes by place: of a shared component what the pair has, of a member what that member has.
+    """
 
     version: VersionText
     build: VersionText | None = None
     released: Date | None = None
+    free: dict[Key, Count] = {}
 
 
 class Member(InstalledComponent, frozen=True, kw_only=True):
     """One appliance of the pair, named by its serial.
 
-    ``free`` is free bytes by place, ``counter`` the security counter this member demands.
+    ``counter`` is the security counter this member demands.
     """
 
     role: Literal["active", "standby"]
-    free: dict[Key, Count] = {}
     counter: Count | None = None
 
 

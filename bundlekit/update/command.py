@@ -22,14 +22,13 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from bundlekit.errors import BundlekitError, ConfigError
-from bundlekit.files import changeable_by_others
 from bundlekit.model.primitives import Frozen
 from bundlekit.update import statefile
 from bundlekit.update.hooks import ANSWERS, REPORTED, Hooks, Request, printable
+from bundlekit.update.plan import PLACEHOLDER
 from bundlekit.update.process import Finished, run
+from bundlekit.update.program import PATH, ensure_ours
 from bundlekit.update.records import Answer
-
-PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 OK: Final = 0
 NOT_IMPLEMENTED: Final = 64
@@ -120,7 +119,7 @@ class CommandHooks(Hooks):
                 inherit.append(image)
                 facts["image"] = f"/proc/self/fd/{image}"
             finished = run(
-                [*command.argv, request.verb, request.pair, facts["component"]],
+                [*filled(command.argv, facts), request.verb, request.pair, facts["component"]],
                 env=environment(facts),
                 stdin=msgspec.json.encode(facts) + b"\n",
                 feed=feed,
@@ -191,38 +190,16 @@ def facts_of(request: Request) -> dict[str, Any]:
     return facts
 
 
+def filled(argv: Sequence[str], facts: Mapping[str, object]) -> list[str]:
+    """The words with ``{pair}``, ``{identity}`` and ``{component}`` filled in; a gate's identity is the pair."""
+    names = {"identity": facts["pair"]} | dict(facts)
+    return [PLACEHOLDER.sub(lambda found: str(names[found[1]]), word) for word in argv]
+
+
 def environment(facts: Mapping[str, object]) -> dict[str, str]:
     """The whole environment of a command: built from the facts, nothing inherited."""
     named = {f"BUNDLEKIT_{name.upper().replace('-', '_')}": str(value) for name, value in facts.items()}
     return {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **named}
-
-
-def ensure_ours(argv: Sequence[str]) -> None:
-    """ConfigError if somebody else could change the command, or a file it is told to interpret."""
-    if not argv or not argv[0].startswith("/"):
-        raise ConfigError(
-            f"The hook {' '.join(argv)!r} does not begin with an absolute path.",
-            next_step="Write the whole path: nobody should have to guess which program runs.",
-        )
-    for path in (Path(word) for word in argv if word.startswith("/")):
-        if not path.is_file():
-            if path == Path(argv[0]):
-                raise ConfigError(f"The hook {path} is not a file.", next_step="Install it, or correct the plan.")
-            continue
-        ensure_unchangeable(path, "hook")
-
-
-def ensure_unchangeable(path: Path, what: str) -> None:
-    """ConfigError if somebody other than its owner, root or us could change the file at ``path``, or if it is gone."""
-    try:
-        part = changeable_by_others(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if part:
-        raise ConfigError(
-            f"The {what} {path} is not safe: others may change {part}.",
-            next_step=f"Make it root's or yours alone: chmod go-w {part}.",
-        )
 
 
 def interpret(verb: str, finished: Finished) -> Answer:

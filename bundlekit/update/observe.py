@@ -74,7 +74,7 @@ def observe(
             }  # fmt: skip
         else:
             shared = before.components.get(step.component) if before else None
-            components[step.component] = _installed(answer.version, shared)
+            components[step.component] = _installed(answer.version, shared) | {"free": answer.free}
     state: dict[str, object] = {
         "schema": STATE_SCHEMA,
         "pair": pair,

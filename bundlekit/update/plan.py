@@ -7,15 +7,18 @@ Another product updates its standby first, keeps other versions, waits longer: i
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
+from bundlekit.mistakes import nearest
 from bundlekit.model.primitives import END, Key, Name, Strict, Text
 
 Verb = Literal[
@@ -38,8 +41,13 @@ Duration = Annotated[
 ]
 
 
+PLACEHOLDERS: Final = ("pair", "identity", "component")
+"""What an argument of a hook may name in braces: the pair, the member's serial (or the pair's name), the component."""
+
+PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9_-]*)\}")
+
 Argv = Annotated[tuple[Text, ...], Meta(max_length=16)]
-"""An external command: a program's absolute path and its first arguments."""
+"""An external command: a program's path and its first arguments, in which ``{pair}`` and such are filled in."""
 
 
 @cache
@@ -198,9 +206,19 @@ def load_plan(path: Path) -> Plan:
         found = f"plan = {data['plan']!r}" if "plan" in data else "no 'plan' key"
         raise ConfigError(f"{path}: has {found}; a plan begins with plan = 1")
     plan = _located(convert(data, Plan, where=str(path)), Path(os.path.abspath(path)).parent)
-    for problem in problems(plan):
+    for problem in (*_contradictions(data), *problems(plan)):
         raise ConfigError(f"{path}: {problem}", next_step="See `bundlekit explain executor`.")
     return plan
+
+
+def _contradictions(data: dict[str, Any]) -> Iterator[str]:
+    """What a file spells out and a :class:`Plan` cannot show any more, since a key left out means the same."""
+    for table in ("steps", "gates"):
+        for name, entry in data.get(table, {}).items():
+            if entry.get("hook") == []:
+                yield f"{table}.{name} has hook = [], which names no program; leave the key out, or name one"
+            if "handover" in entry and "hook" not in entry:
+                yield f"{table}.{name} has a handover and no hook: only a command gets the component handed over"
 
 
 def _located(plan: Plan, folder: Path) -> Plan:
@@ -215,11 +233,37 @@ def _located(plan: Plan, folder: Path) -> Plan:
     )
 
 
+def _wrong_hooks(plan: Plan) -> Iterator[str]:
+    """Placeholders that are none. The program itself has to be the same for every pair."""
+    for what, entries in (("step", plan.steps), ("gate", plan.gates)):
+        for name, entry in entries.items():
+            for number, word in enumerate(entry.hook):
+                for placeholder in PLACEHOLDER.findall(word):
+                    if number == 0 or placeholder not in PLACEHOLDERS:
+                        known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                        where = "the program's name" if number == 0 else f"word {number + 1}"
+                        found = f"the hook of {what} '{name}' has {{{placeholder}}} in {where}"
+                        yield f"{found}; arguments can have {known}"
+
+
 def problems(plan: Plan) -> list[str]:
     """What the schema cannot say: sentences about names that do not meet and promises that cannot be kept."""
     found = []
     order = plan.order
     found += [f"group step '{name}' is not among [steps]" for name in order if name not in plan.steps]
+    found += list(_wrong_hooks(plan))
+    served: dict[tuple[str, str], str] = {}
+    for name, step in plan.steps.items():
+        where = step.component, step.member or ""
+        if where in served:
+            whom = f"'{step.component}' on the {step.member}" if step.member else f"the shared '{step.component}'"
+            found.append(f"steps '{served[where]}' and '{name}' both update {whom}")
+        served.setdefault(where, name)
+    found += [
+        f"gate '{name}' has the name of a step, whose hook it would take over; name it for what it waits for"
+        for name in plan.gates
+        if name in plan.steps
+    ]
     found += [f"step '{name}' is in no group" for name in plan.steps if name not in order]
     found += [f"step '{name}' is in two groups" for name in plan.steps if order.count(name) > 1]
     for number, group in enumerate(plan.groups):
@@ -244,6 +288,7 @@ def problems(plan: Plan) -> list[str]:
                     found.append(f"step '{name}' comes before the commit point, so its on-failure has to revert it")
                 found += [
                     f"on-failure of '{name}' names '{other}', which is not in its group"
+                    + (nearest(other, set(plan.steps)) if other not in plan.steps else "")
                     for other in named
                     if other not in group.steps
                 ]

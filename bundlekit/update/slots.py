@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -353,8 +353,11 @@ def install(folder: Path, version: str, image: bytes) -> None:
         place.write(replace(record.holding(record.active, installed), previous=None))
 
 
-def state(root: Path, pair: str) -> Appliance:
-    """The pair as a STATE.json would describe it, read from the folders. Raises SlotError."""
+def state(root: Path, pair: str, *, includes: Sequence[str] = ()) -> Appliance:
+    """The pair as a STATE.json would describe it, read from the folders. Raises SlotError.
+
+    ``includes`` are the fixes that the pair has, which no folder remembers.
+    """
     shared = read_pair(root, pair)
     members: dict[str, Member] = {}
     components: dict[str, InstalledComponent] = {}
@@ -367,7 +370,7 @@ def state(root: Path, pair: str) -> Appliance:
             raise SlotError(f"{path}: the active slot holds nothing whole")
         holds += [record.hold] if record.hold else []
         if record.role == "shared":
-            components[record.component] = InstalledComponent(version=record.running.version)
+            components[record.component] = InstalledComponent(version=record.running.version, free=free)
         else:
             members[record.identity] = Member(role=record.role, version=record.running.version, free=free)
     return Appliance(
@@ -379,5 +382,6 @@ def state(root: Path, pair: str) -> Appliance:
         components=components,
         counter=shared.counter,
         tool=__version__,
+        includes=tuple(includes),
         hold=holds[0] if holds else None,
     )

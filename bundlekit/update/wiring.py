@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundlekit.errors import ConfigError
-from bundlekit.update.command import Command, CommandHooks, Progress, ensure_ours, ensure_unchangeable
+from bundlekit.update.command import Command, CommandHooks, Progress
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.plan import Plan
+from bundlekit.update.program import ensure_ours, ensure_startable, ensure_unchangeable
 from bundlekit.update.records import Answer
 from bundlekit.update.slots import SlotHooks
 
@@ -38,8 +39,8 @@ def hooks_for(
     """The hooks of ``plan``: a step's external command, or the slots target for a step that names none.
 
     ``plan_path`` is the file the plan was read from: relative paths in it start there. ``lock_fd`` is
-    ``PairLock.hook_fd``. Raises ConfigError if nothing serves a step, or if the plan or a command could be
-    changed by somebody else.
+    ``PairLock.hook_fd``. Raises ConfigError if nothing serves a step, if a command cannot be started, or
+    if others can change the plan or a command.
     """
     base = Path(os.path.abspath(plan_path)).parent if plan_path else Path.cwd()
     if plan_path is not None:
@@ -52,6 +53,7 @@ def hooks_for(
         if command.argv:
             commands[name] = Command(argv=(str(base / command.argv[0]), *command.argv[1:]), pipe=command.pipe)
             ensure_ours(commands[name].argv)
+            ensure_startable(Path(commands[name].argv[0]))
         elif plan.slots is None:
             raise ConfigError(
                 f"Plan '{plan.name}' does not say who updates '{name}'.",

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bundlekit.update.slotfolder import Place, read_pair
 from bundlekit.update.slots import init, install
+from bundlekit.update.slots import state as state_of_folders
 from tests.update import shelf
 from tests.update.folders import TEMPLATES, make_folders
 
@@ -125,6 +127,15 @@ def spoil(update, number):
     """Stage everything, and let the software in the new slot of one component say that it does not work."""
     assert update("run", "--until", "prepared").code == 75
     (places()[number] / "b.unhealthy").write_text("the disk does not answer\n")
+
+
+def test_the_state_that_the_library_reads_is_one_that_an_update_accepts(update):
+    seen = state_of_folders(Path("pairs"), "pair-0")
+    Path("STATE.json").write_bytes(msgspec.json.encode(seen))
+    assert seen.components["storage"].free["storage"] > 0
+    result = update("run")
+    assert result.code == 0, result.err + result.out
+    assert versions() == NEW
 
 
 def test_all_succeed(update, state):

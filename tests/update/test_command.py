@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.update import process
-from bundlekit.update.command import Command, CommandHooks
+from bundlekit.update.command import Command, CommandHooks, facts_of, filled
 from bundlekit.update.hooks import Request
 from tests.update.target import IMAGES, FileBundle, job_for
 from tests.waiting import LIMIT, at_work, lines_of
@@ -100,6 +100,30 @@ def test_argv_stdin_and_environment_say_the_same(hook, monkeypatch):
     assert {k: v for k, v in seen["env"].items() if k.startswith("BUNDLEKIT_")} == named
     assert set(seen["env"]) - set(named) <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE"}
     assert (seen["umask"], seen["cwd"], seen["leader"], seen["rest"]) == (0o077, "/", True, "")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("active", ["root@SN-active", "pair-0/appliance", "{}"]),
+        ("storage", ["root@pair-0", "pair-0/storage", "{}"]),
+    ],
+)
+def test_names_in_braces_are_filled_in(step, words):
+    facts = facts_of(Request(
+        verb="apply", pair="pair-0", step=step, run="r", fence=1, attempt=1, deadline=1, bundle_id="",
+        target=job_for().targets[step],
+    ))  # fmt: skip
+    argv = ("/bin/x", "root@{identity}", "{pair}/{component}", "{}")
+    assert filled(argv, facts) == ["/bin/x", *words]
+
+
+def test_a_gate_fills_in_the_pair_for_the_identity():
+    facts = facts_of(Request(
+        verb="gate", pair="pair-0", step="ha-formed", run="r", fence=1, attempt=1, deadline=1, bundle_id="",
+    ))  # fmt: skip
+    argv = ("/bin/x", "{identity}", "{pair}", "{component}")
+    assert filled(argv, facts) == ["/bin/x", "pair-0", "pair-0", "ha-formed"]
 
 
 def test_only_its_own_descriptors_are_open(hook):

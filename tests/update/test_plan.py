@@ -87,6 +87,31 @@ def test_the_schema_is_valid_and_accepts_the_example():
         ('keep = ["storage"]', 'keep = ["standby"]', "'standby', which is not in its group"),
         ('deadline = "90 min"\n[dead', 'deadline = "50 min"\n[dead', "expect[1] <= deadline"),
         ('poll = "30 s"', 'poll = "95 min"', "poll <= deadline"),
+        (
+            "[gates.ha-formed]",
+            "[gates.standby]",
+            "gate 'standby' has the name of a step, whose hook it would take over",
+        ),
+        (
+            'member = "active", hook = ["/opt/imager/hook"]',
+            'member = "active", hook = []',
+            "steps.active has hook = []",
+        ),
+        ("[gates.ha-formed]", "[gates.ha-formed]\nhook = []", "gates.ha-formed has hook = []"),
+        (
+            'member = "active", hook = ["/opt/imager/hook"]',
+            'member = "active", handover = "pipe"',
+            "steps.active has a handover and no hook",
+        ),
+        (
+            'member = "standby"',
+            'member = "active"',
+            "steps 'active' and 'standby' both update 'appliance' on the active",
+        ),
+        ('{ component = "appliance", member = "active"', '{ component = "storage"', "both update the shared 'storage'"),
+        ('revert = ["active"]', 'revert = ["active", "storge"]', "'storge', which is not in its group; did you mean"),
+        ('"/opt/imager/hook"] }\nactive', '"/opt/{pair}/hook"] }\nactive', "has {pair} in the program's name"),
+        ('"/opt/imager/hook"] }\nactive', '"/opt/imager/hook", "{serial}"] }\nactive', "has {serial} in word 2"),
     ],
 )
 def test_a_plan_that_cannot_be_kept_is_refused_by_name(tmp_path, old, new, message):

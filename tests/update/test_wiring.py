@@ -109,6 +109,44 @@ def test_a_command_that_is_none_is_refused(plan_file, hook, why):
 
 
 @pytest.mark.parametrize(
+    ("text", "mode", "message", "remedy"),
+    [
+        ("#!/bin/sh\r\nexit 0\r\n", 0o755, "lines that end in CR LF", "sed -i 's/\\r$//'"),
+        (
+            "#!/usr/bin/nosuchshell\n",
+            0o755,
+            "needs the interpreter '/usr/bin/nosuchshell', which is missing",
+            "Install it",
+        ),
+        (
+            "#!/usr/bin/env nosuchshell\n",
+            0o755,
+            "wants 'nosuchshell', which is not in /usr/local/sbin",
+            "Install it there",
+        ),
+        ("#!\n", 0o755, "needs the interpreter '', which is missing", "Install it"),
+        ("#!/etc/passwd\n", 0o755, "cannot be run", "Install it"),
+        ("#!/bin/sh\nexit 0\n", 0o644, "is not executable", "chmod +x "),
+    ],
+    ids=["crlf", "interpreter", "env", "empty", "not-a-program", "mode"],
+)
+def test_a_command_that_cannot_be_started_is_found_when_the_plan_is_read(
+    plan_file, tmp_path, text, mode, message, remedy
+):
+    (tmp_path / "hook").write_bytes(text.encode())
+    (tmp_path / "hook").chmod(mode)
+    with pytest.raises(ConfigError, match=message) as refused:
+        hooks_of(plan_file(tables=SLOTS, active=HOOK))
+    assert remedy in refused.value.next_step
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\n", "#! /bin/sh -eu\n", "#!/usr/bin/env sh\n", "\x7fELF"])
+def test_what_the_kernel_would_try_to_start_is_taken(plan_file, tmp_path, text):
+    (tmp_path / "hook").write_text(text)
+    assert hooks_of(plan_file(tables=SLOTS, active=HOOK))
+
+
+@pytest.mark.parametrize(
     ("text", "nearest"), [('[slots]\nrot = "x"', "root"), ('[slot]\nroot = "x"', "slots")], ids=["key", "table"]
 )
 def test_unknown_keys_are_refused_with_the_nearest(plan_file, text, nearest):

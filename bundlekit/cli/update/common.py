@@ -20,7 +20,7 @@ from bundlekit.report.escape import escape
 from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.casefile import LOGS
 from bundlekit.update.clock import SystemClock
-from bundlekit.update.command import Progress, ensure_unchangeable
+from bundlekit.update.command import Progress
 from bundlekit.update.controller import Controller
 from bundlekit.update.executor import latest
 from bundlekit.update.history import History
@@ -29,6 +29,7 @@ from bundlekit.update.lock import PairBusyError
 from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
+from bundlekit.update.program import ensure_unchangeable
 from bundlekit.update.records import (
     JournalDamagedError,
     JournalError,
