@@ -16,7 +16,6 @@ from bundlekit.update.sqlite import SqliteJournal
 from tests.waiting import LIMIT
 
 ROOT = Path(__file__).parents[2]
-RACES = 200
 
 
 @pytest.fixture
@@ -157,12 +156,13 @@ class Racer:
         return self.process.stdout.readline().strip()
 
 
-def test_of_two_controllers_that_race_exactly_one_wins(folder):
+@pytest.mark.parametrize("races", [25, pytest.param(400, marks=pytest.mark.sweep)])
+def test_of_two_controllers_that_race_exactly_one_wins(folder, races):
     journal = SqliteJournal(folder)
     wins = []
     with ExitStack() as stack:
         racers = {name: stack.enter_context(Racer(folder, name)) for name in ("one", "two")}
-        for number in range(RACES):
+        for number in range(races):
             pair = f"pair-{number}"
             for racer in racers.values():
                 racer.say(pair)
@@ -178,4 +178,4 @@ def test_of_two_controllers_that_race_exactly_one_wins(folder):
             wins.append(winner)
             assert sum(isinstance(record, Started) for record in journal.read(pair)) == 1
     journal.close()
-    assert len(wins) == RACES
+    assert len(wins) == races

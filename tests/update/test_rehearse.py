@@ -123,6 +123,7 @@ def test_all_pairs_of_faults_break_no_invariant(compatible):
     assert {"clear, run", "repair", "run"} < set(led)
 
 
+@pytest.mark.parametrize("faults", [1, pytest.param(2, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize(
     "plan",
     [
@@ -132,9 +133,9 @@ def test_all_pairs_of_faults_break_no_invariant(compatible):
     ],
     ids=["all-or-nothing", "one-by-one", "no-gate"],
 )
-def test_other_plans_keep_the_same_promises(plan):
+def test_other_plans_keep_the_same_promises(plan, faults):
     assert problems(plan) == []
-    rehearsal = rehearse(simulated(plan), faults=2)
+    rehearsal = rehearse(simulated(plan), faults=faults)
     assert rehearsal.broken == ()
 
 
