@@ -1,0 +1,182 @@
+"""What a release engineer should know of a matrix before it ships: a closed table of named rules.
+
+Nothing here decides about an appliance. An ``error`` strands somebody or contradicts itself, a ``warning`` is
+probably a mistake, an ``info`` is worth a look. Each rule is a generator over a `Ground`.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.consistency import inconsistencies
+from bundlekit.matrix.lint.components import (
+    ambiguous_alias,
+    appliance_misspelt,
+    leftover_unknown,
+    no_compatible_partner,
+    own_version_contradicted,
+)
+from bundlekit.matrix.lint.entries import (
+    overlapping_ranges,
+    quantity_as_text,
+    reason_missing,
+    risk_reworded,
+    unlisted_source,
+    untested_source,
+    unused_entry,
+)
+from bundlekit.matrix.lint.ground import Ground
+from bundlekit.matrix.lint.keys import source_cannot_verify, trust_contradicted, unasked, unknown_key
+from bundlekit.matrix.lint.report import LintFinding, LintReport
+from bundlekit.matrix.lint.rule import Lint, Said, listed
+from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
+from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in, stop_blocked
+from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
+from bundlekit.matrix.shipped import Signatures
+from bundlekit.matrix.work import LINT_FACTOR, require_feasible
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from bundlekit.model.manifest import Manifest
+
+__all__ = ["LINTS", "Lint", "LintFinding", "LintReport", "detour_unknown", "lint", "listed", "source_cannot_verify"]
+
+MAX_FOUND: Final = 1000
+"""Findings of one rule after which it stops: a matrix can be made to have a hundred thousand."""
+
+
+LINTS: Final = (
+    stranded_version,
+    detour_unknown,
+    base_unknown,
+    no_way_in,
+    stop_blocked,
+    source_cannot_verify,
+    trust_contradicted,
+    unknown_key,
+    own_version_contradicted,
+    appliance_misspelt,
+    no_compatible_partner,
+    unused_entry,
+    overlapping_ranges,
+    reason_missing,
+    ambiguous_alias,
+    risk_reworded,
+    quantity_as_text,
+    left_behind,
+    exempted_version,
+    untested_source,
+    unlisted_source,
+    leftover_unknown,
+)
+
+
+def lint(
+    manifest: Manifest,
+    others: Iterable[Manifest] = (),
+    *,
+    at: str,
+    signers: Collection[str] | None = None,
+    signatures: Signatures | None = None,
+    supported: Collection[str] | None = None,
+    ended: Collection[str] = (),
+    strict: bool = False,
+    matrix: ReadMatrix | Unreadable | None = None,
+) -> LintReport:
+    """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
+
+    ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
+    are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle,
+    ``signatures`` what trust files that releases ship are asked about (the names, if not given), ``supported`` the
+    versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
+    ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries;
+    ConfigError for a matrix that would take minutes.
+    """
+    read = matrix or read_matrix(manifest)
+    found = [
+        LintFinding(
+            rule=problem.rule,
+            severity="error",
+            message=problem.message,
+            next="Correct it and build the bundle again.",
+            entry=problem.subject,
+        )
+        for problem in inconsistencies(manifest, read)
+    ]
+    not_run, against, incomplete = {}, [], False
+    if isinstance(read, Unreadable):
+        not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
+    else:
+        require_feasible(read, factor=LINT_FACTOR)
+        for other in others:
+            other_read = read_matrix(other)
+            if other.product != manifest.product or other.kind == "reimage":
+                not_run[other.version] = "it is a re-image, or it is of another product"
+            elif isinstance(other_read, Unreadable):
+                not_run[other.version] = "its matrix cannot be read"
+                incomplete = True  # it may restrict the way
+            elif other_read.lead != read.lead or not _fits(read, other):
+                not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
+            elif other.version != manifest.version and other.released <= at <= (other.expires or at):
+                require_feasible(other_read, factor=LINT_FACTOR)
+                against.append(other_read)
+        require_feasible(read, against, factor=LINT_FACTOR)
+        against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
+        ground = Ground(
+            read,
+            against,
+            signers=None if signers is None else frozenset(signers),
+            signatures=signatures,
+            supported=None if supported is None else frozenset(supported),
+            ended=frozenset(ended),
+        )
+        if signatures is None and signers is not None:
+            signatures = Signatures(
+                sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
+            )
+            ground.signatures = signatures
+        if (because := unasked(ground)) is not None:
+            not_run[source_cannot_verify.name] = because
+        for rule in LINTS:
+            said = list(islice(rule.run(ground), MAX_FOUND + 1))
+            found += [_finding(rule, one) for one in said[:MAX_FOUND]]
+            if len(said) > MAX_FOUND:
+                not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
+        incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
+    refusing = ("error", "warning") if strict else ("error",)
+    verdict: Literal["accept", "refuse", "incomplete"] = "accept"
+    if any(one.severity in refusing for one in found):
+        verdict = "refuse"
+    elif strict and incomplete:
+        verdict = "incomplete"
+    return LintReport(
+        product=manifest.product,
+        version=manifest.version,
+        at=at,
+        against=tuple(one.manifest.version for one in against),
+        verdict=verdict,
+        findings=tuple(found),
+        not_run=not_run,
+    )
+
+
+def _fits(read: ReadMatrix, other: Manifest) -> bool:
+    try:
+        read.parse(read.lead, other.version)
+    except VersionError:
+        return False
+    return True
+
+
+def _finding(rule: Lint, said: Said) -> LintFinding:
+    return LintFinding(
+        rule=rule.name,
+        severity=rule.severity,
+        message=said.message,
+        next=said.next or rule.remedy,
+        subject=said.subject,
+        entry=said.entry,
+    )

@@ -1,0 +1,97 @@
+"""Rules about the versions and components that the bundle itself brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.versions import Version
+
+
+@lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
+def ambiguous_alias(ground: Ground) -> Iterator[Said]:
+    """A label could be read as another release than the one it means: 6.3 means 6.30.00, and there is 6.3.1."""
+    read = ground.read
+    labels: dict[str, str] = {}
+    for alias in read.manifest.matrix.aliases:
+        if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
+            yield Said(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
+        means = read.parse(read.lead, alias.alias)
+        looks_like = [one for one in read.releases if one != means and one.text.startswith(f"{alias.alias}.")]
+        if looks_like:
+            yield Said(
+                f"The alias {alias.alias} means {means}, and {named(looks_like)} begins with it.",
+                alias.alias,
+            )
+
+
+@lint_rule("error", "Correct the version of the release, or the entry.")
+def own_version_contradicted(ground: Ground) -> Iterator[Said]:
+    """The matrix disagrees with the version that the bundle has itself."""
+    read = ground.read
+    own = read.own.text
+    for withdrawn in read.withdrawn:
+        if read.own in withdrawn.range:
+            yield Said(f"The matrix withdraws {own}, which the bundle itself installs.", own, withdrawn.entry.id)
+    for dead_end in read.dead_ends:
+        if read.own in dead_end.range:
+            yield Said(f"The matrix calls {own} a dead end, and that is the bundle.", own, dead_end.entry.id)
+    for source in read.sources:
+        floor = max((clause.bound for clause in source.range.floors), default=None)
+        if floor is not None and floor >= read.own:
+            yield Said(
+                f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
+                own,
+                source.entry.id,
+            )
+
+
+@lint_rule(
+    "warning", f"Name the component {APPLIANCE!r}, if it is what each member runs; else another name is clearer."
+)
+def appliance_misspelt(ground: Ground) -> Iterator[Said]:
+    """No component is named `appliance`, and one nearly is: most likely that is a slip of the pen.
+
+    What each member of the pair runs by itself is named so; every other component is one that the pair shares.
+    """
+    if name := misspelt_appliance(ground.read.manifest):
+        yield Said(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
+
+
+@lint_rule("error", "Correct the ranges of [[works-together]], or the versions of the components.")
+def no_compatible_partner(ground: Ground) -> Iterator[Said]:
+    """By the bundle's own matrix its components do not work together, or an entry fits no known version."""
+    read = ground.read
+    if work_together(read, read.carried)[0] is False:
+        found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
+        yield Said(f"The bundle installs {found}, which by its matrix do not work together.")
+    for together in read.works_together:
+        versions = together.ranges.get(read.lead)
+        if versions and not versions.is_empty and not any(one in versions for one in (*ground.versions, read.own)):
+            yield Said(
+                f"{together.entry.id} speaks of {read.lead} {versions}; no known version is that.",
+                entry=together.entry.id,
+            )
+
+
+@lint_rule("info", "Say in [[works-together]] whether they work together, so that the new one can stay.")
+def leftover_unknown(ground: Ground) -> Iterator[Said]:
+    """It is not said whether an old appliance works with what the bundle brings besides.
+
+    Should the update of the active member fail, the shared components have to revert too.
+    """
+    read = ground.read
+    shared: Mapping[str, Version] = {name: one for name, one in read.carried.items() if name != APPLIANCE}
+    if not shared or read.lead != APPLIANCE:
+        return
+    unknown = [one for one, _, _ in ground.allowed() if work_together(read, {APPLIANCE: one, **shared})[0] is None]
+    if unknown:
+        brings = " and ".join(f"{name} {version}" for name, version in shared.items())
+        yield Said(f"It is not known whether {named(dict.fromkeys(unknown))} works with {brings}.")

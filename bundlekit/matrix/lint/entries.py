@@ -1,0 +1,138 @@
+"""Rules about single entries of the matrix."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.config import DURATIONS, UNITS
+from bundlekit.matrix.facts import in_words
+from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.part import entry_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.read import ReadSource
+    from bundlekit.model.matrix import Entry
+    from bundlekit.versions import Version
+
+
+UNIT: Final = (
+    "s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?|years?|"
+    "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?"
+)
+"""What people call units of time and of size."""
+
+
+@lint_rule("warning", "Take the entry out, or correct its versions.")
+def unused_entry(ground: Ground) -> Iterator[Said]:
+    """An entry decides for no known version: it never matches, or others always decide before it."""
+    read = ground.read
+    decided = {ruling.entry for ruling in ground.decisions.values()}
+    kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
+        ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
+        ("block", [(one.entry, False) for one in read.blocks]),
+        ("dead end", [(one.entry, False) for one in read.dead_ends]),
+        ("stop", [(one.entry, any(one.lies_between(v, read.own) for v in ground.versions)) for one in read.stops]),
+    )
+    for kind, entries in kinds:
+        for entry, used in entries:
+            if not used and entry.id not in decided:
+                yield Said(f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
+
+
+@lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
+def overlapping_ranges(ground: Ground) -> Iterator[Said]:
+    """Two sources cover the same version, and only their place in the file says which of them decides."""
+    overlaps: dict[tuple[str, str], list[Version]] = {}
+    for version in ground.versions:
+        for model in ground.models:
+            covering = [source.entry.id for source in ground.read.sources if _covers(ground, source, version, model)]
+            for other in covering[1:]:
+                overlaps.setdefault((covering[0], other), []).append(version)
+    for (one, other), versions in overlaps.items():
+        yield Said(f"{one} and {other} both cover {named(dict.fromkeys(versions))}; {one} decides.", entry=other)
+
+
+def _covers(ground: Ground, source: ReadSource, version: Version, model: str | None) -> bool:
+    entry = source.entry
+    if source.range.exact is not None or entry.method == "reimage" or (entry.models and model not in entry.models):
+        return False
+    return source.admits(version, listed=version in ground.read.known)
+
+
+@lint_rule("warning", "Add a reason: it is all that the person in front of the refusal will read.")
+def reason_missing(ground: Ground) -> Iterator[Said]:
+    """An entry that refuses updates does not say why."""
+    matrix = ground.read.manifest.matrix
+    for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
+        if not entry.reason:
+            yield Said(f"{entry.id} refuses updates and gives no reason.", entry=entry.id)
+
+
+@lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
+def risk_reworded(ground: Ground) -> Iterator[Said]:
+    """Another bundle has a risk of the same name that says something else."""
+    for risk in ground.read.risks:
+        for other in ground.others:
+            if any(
+                one.entry.id == risk.entry.id and entry_digest(one.entry) != entry_digest(risk.entry)
+                for one in other.risks
+            ):
+                version = other.manifest.version
+                yield Said(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
+
+
+@lint_rule(
+    "warning",
+    "Compare it with < or >= (below and at-least in a condition of the matrix); "
+    f"the unit is one of {', '.join((*DURATIONS, *UNITS))}.",
+)
+def quantity_as_text(ground: Ground) -> Iterator[Said]:
+    """A condition asks whether a fact is to the letter what looks like a duration or a size.
+
+    `"24 hours"` without a sign is a test for just these characters, which a backup that is 5 h old does not pass.
+    """
+    conditions = [(condition, "") for condition in ground.read.manifest.requirements.facts]
+    conditions += [(stop.entry.when, stop.entry.id) for stop in ground.read.stops if stop.entry.when]
+    conditions += [(risk.entry.when, risk.entry.id) for risk in ground.read.risks]
+    for condition, entry in conditions:
+        if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
+            what = entry or "A requirement"
+            yield Said(f"{what} asks whether {in_words(condition)}, to the letter.", condition.fact, entry)
+
+
+def _looks_like_a_quantity(value: str) -> bool:
+    """Whether a text is a number and a unit, also one that is not known; without a blank a letter is none: board 3d."""
+    match = re.fullmatch(r"[0-9][0-9.,]*( ?)([A-Za-z]+)", value)
+    return (
+        match is not None
+        and bool(match[1] or len(match[2]) > 1)
+        and re.fullmatch(UNIT, match[2], re.IGNORECASE) is not None
+    )
+
+
+@lint_rule("info", "Test it, and name the record with `tested`.")
+def untested_source(ground: Ground) -> Iterator[Said]:
+    """A source does not name the record of a test."""
+    by_id = {source.entry.id: source.entry for source in ground.read.sources}
+    for entry, versions in _grouped((entry, version) for version, _, entry in ground.allowed()).items():
+        if not by_id[entry].tested:
+            yield Said(f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry)
+
+
+@lint_rule("info", "List the releases that you know in `releases`, if you can.")
+def unlisted_source(ground: Ground) -> Iterator[Said]:
+    """A source reaches versions that the matrix does not list, so a version nobody has thought of is allowed."""
+    for source in ground.read.sources:
+        if source.entry.unlisted:
+            yield Said(f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id)
+
+
+def _grouped(pairs: Iterable[tuple[str, Version]]) -> dict[str, list[Version]]:
+    groups: dict[str, list[Version]] = {}
+    for key, version in pairs:
+        groups.setdefault(key, []).append(version)
+    return groups

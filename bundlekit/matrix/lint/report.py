@@ -1,0 +1,36 @@
+"""The report of the lint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bundlekit.model.finding import Severity
+from bundlekit.model.primitives import Frozen
+
+
+class LintFinding(Frozen, frozen=True, kw_only=True):
+    """One thing to look at: ``subject`` is the version concerned, ``entry`` the id of the entry to change."""
+
+    rule: str
+    severity: Severity
+    message: str
+    next: str
+    subject: str = ""
+    entry: str = ""
+
+
+class LintReport(Frozen, frozen=True, kw_only=True):
+    """The lint of one release's matrix: ``against`` are the versions of the other bundles that were given.
+
+    ``not_run`` says which rules could not be applied, or not to their end, and why. With ``strict`` the verdict is
+    ``incomplete`` where one of them is a rule that refuses.
+    """
+
+    schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"
+    product: str
+    version: str
+    at: str
+    against: tuple[str, ...] = ()
+    verdict: Literal["accept", "refuse", "incomplete"]
+    findings: tuple[LintFinding, ...]
+    not_run: dict[str, str] = {}

@@ -1,0 +1,65 @@
+"""A rule of the lint, and the list of versions that its sentences contain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bundlekit.model.finding import Severity
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.versions import Version
+
+
+MAX_NAMED: Final = 8
+"""Versions that one sentence names."""
+
+
+class Said(NamedTuple):
+    """What a rule says once: ``next`` is the next step (empty: the rule's remedy)."""
+
+    message: str
+    subject: str = ""
+    entry: str = ""
+    next: str = ""
+
+
+class Lint(Frozen, frozen=True, kw_only=True):
+    """A rule of the lint; ``page`` is what ``bundlekit explain NAME`` shows."""
+
+    name: str
+    severity: Severity
+    remedy: str
+    page: str
+    run: Callable[[Ground], Iterator[Said]]
+
+
+def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[Ground], Iterator[Said]]], Lint]:
+    """Make a generator of `Said` a rule that is named like the function; its docstring is the page."""
+
+    def make(function: Callable[[Ground], Iterator[Said]]) -> Lint:
+        name = function.__name__.replace("_", "-")
+        return Lint(
+            name=name,
+            severity=severity,
+            remedy=remedy,
+            page=cleandoc(function.__doc__ or "").replace("``", "`"),
+            run=function,
+        )
+
+    return make
+
+
+def named(versions: Iterable[Version]) -> str:
+    """Versions in a sentence; of many only the first few."""
+    return listed(version.text for version in versions)
+
+
+def listed(subjects: Iterable[str]) -> str:
+    """Texts in a sentence; of many only the first few."""
+    texts = list(dict.fromkeys(subjects))
+    more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
+    return ", ".join(texts[:MAX_NAMED]) + more

@@ -1,0 +1,190 @@
+"""Rules about versions in the field that have no path to the release."""
+
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.matrix.case import models_of, why
+from bundlekit.matrix.lint.rule import Said, lint_rule, listed, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.model.decision import Ruling
+    from bundlekit.model.matrix import Block
+    from bundlekit.versions import Version
+
+
+ON_PURPOSE: Final = "if it is left behind on purpose,"
+
+
+@lint_rule(
+    "error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason."
+)
+def stranded_version(ground: Ground) -> Iterator[Said]:
+    """A version in the field has no way to this release.
+
+    Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it.
+    The same is asked of the states that a failed update can leave behind. A version that a [[dead-end]] with a
+    reason names is left behind on purpose (left-behind). So is one that a [[block]] with a reason keeps from this
+    release, if no later release leads here either. Where one does, the reason says only that the version must not
+    come directly: it has to be able to come by that release, or it is stranded.
+    """
+    for version, model, on in in_the_field(ground):
+        routes = ground.routes[model]
+        whole = ground.decisions[version, model]
+        if not routes.reaches(routes.plain(version.text)):
+            if not _detour(ground, version, model) and not blocked_on_purpose(ground, version, model):
+                yield Said(
+                    f"{on} is stranded: {_objection(ground, version, model)}",
+                    on,
+                    whole.entry,
+                    _help(whole, _next(ground.ways[model], version)),
+                )
+            continue
+        for state in routes.after_failures(version.text):
+            if not routes.reaches(state):
+                yield Said(
+                    f"{on} is stranded after a failed update: nothing leads on from {state}.",
+                    on,
+                    whole.entry,
+                    "Let this release be installed over that state, or say that these do not work together.",
+                )
+
+
+def _objection(ground: Ground, version: Version, model: str | None) -> str:
+    """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
+    whole, routes = ground.decisions[version, model], ground.routes[model]
+    if whole.allowed:
+        return routes.refusal(ground.read, routes.plain(version.text))
+    refused = _refused_stop(ground, version, model)
+    return f"{whole.message} {refused[1]}" if refused else whole.message
+
+
+def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
+    """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
+    whole, routes = ground.decisions[version, model], ground.routes[model]
+    if whole.kind != "needs-stop":
+        return None
+    via = next(stop.via for stop in ground.read.stops if stop.entry.id == whole.entry)
+    if other := routes.elsewhere.get(via.text):
+        return via, f"{via} is not for {model}, but for {', '.join(models_of(other))}."
+    bundle = routes.bundles.get(via.text)
+    refusal = routes.refusal(bundle, routes.plain(version.text)) if bundle else ""
+    return (via, refusal) if refusal else None
+
+
+GIVE: Final = "Give the bundle of the release in between to the lint as well, or name it in a [[stop]]"
+
+
+@lint_rule("warning", f"{GIVE}.")
+def detour_unknown(ground: Ground) -> Iterator[Said]:
+    """A version can get here only through a later release, and whether it can go there was not to be seen.
+
+    Nobody says that it is stranded, and nobody has looked: the bundle of that release was not given.
+    """
+    for version, model, on in in_the_field(ground):
+        routes = ground.routes[model]
+        detour = _detour(ground, version, model)
+        if detour and not routes.reaches(routes.plain(version.text)):
+            whole = ground.decisions[version, model]
+            remedy = ""
+            if whole.kind == "blocked":
+                remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
+            if refused := _refused_stop(ground, version, model):
+                via, refusal = refused
+                way = f"get there through {detour}" if detour < via else f"go through {detour} instead"
+                said = f"{on} has to go to {via} first, and cannot: {refusal} Whether it can {way} was not to be seen."
+            else:
+                why_not = _objection(ground, version, model)
+                said = f"{on} would have to go through {detour}, whose bundle was not given: {why_not}"
+            yield Said(said, on, whole.entry, remedy)
+
+
+def in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
+    """Each version that the bundle is meant for and must not strand, on each model, and the two as a text."""
+    deliberate = [dead_end.range for dead_end in ground.read.dead_ends if dead_end.entry.reason]
+    for version in ground.supported:
+        if not any(version in versions for versions in deliberate):
+            for model in ground.models:
+                if ground.is_meant(version, model):
+                    yield version, model, f"{version} on {model}" if model else version.text
+
+
+def _detour(ground: Ground, version: Version, model: str | None) -> Version | None:
+    """The next later release from which this one can be reached, and whose own matrix is not known.
+
+    One that may take the bundle itself comes before all others: it is what the decision for the version names, too.
+    """
+    if any(version in dead_end.range for dead_end in ground.read.dead_ends):
+        return None
+    return _next(ground.direct[model], version) or _next(ground.detours[model], version)
+
+
+def _next(rising: Sequence[Version], version: Version) -> Version | None:
+    """The first of some versions, which rise, that is later than this one."""
+    place = bisect.bisect_right(rising, version)
+    return rising[place] if place < len(rising) else None
+
+
+def blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> Block | None:
+    """The block that leaves this version behind on purpose: it has a reason, and no later release leads here."""
+    whole, routes = ground.decisions[version, model], ground.routes[model]
+    if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
+        return None
+    return ground.reasoned.get(whole.entry)
+
+
+def _help(whole: Ruling, later: Version | None) -> str:
+    """What would help a stranded version; empty where the rule's remedy does.
+
+    A [[from]] is no help where another entry decides before it. ``later`` leads here, and refuses the version.
+    """
+    entry = whole.entry
+    match whole.kind:
+        case "blocked" if later:
+            way = f"Let {later} take it, or a release named in a [[stop]]"
+            return f"{way}; {ON_PURPOSE} make {entry} a [[dead-end]] with a reason."
+        case "blocked":
+            return f"Give {entry} a reason {ON_PURPOSE} or name in a [[stop]] a release by which it can go."
+        case "needs-stop":
+            return f"Let {entry} lead to a release that takes it and goes on; {ON_PURPOSE} say so in a [[dead-end]]."
+        case "dead-end":
+            return f"Give {entry} a reason {ON_PURPOSE} or take it out."
+        case "withdrawn":
+            return f"Take {entry} out: it withdraws this release itself."
+        case "unknown-version":
+            return f"List {whole.installed} in `releases`, and let a [[from]] cover it."
+        case _:
+            return ""
+
+
+@lint_rule("info", "Nothing, if that is meant.")
+def left_behind(ground: Ground) -> Iterator[Said]:
+    """A known version is left behind on purpose.
+
+    Either a [[dead-end]] with a reason names it: only re-imaging leads out of it. Or a [[block]] with a reason
+    keeps it from this release, and no later release leads here either.
+    """
+    for dead_end in ground.read.dead_ends:
+        covered = [version for version in ground.supported if version in dead_end.range]
+        if covered and dead_end.entry.reason:
+            yield Said(
+                f"Only re-imaging leads out of {named(covered)}: {dead_end.entry.reason}", entry=dead_end.entry.id
+            )
+    blocked: dict[str, dict[Version, list[str]]] = {}
+    for version, model, _ in in_the_field(ground):
+        if block := blocked_on_purpose(ground, version, model):
+            blocked.setdefault(block.id, {}).setdefault(version, []).extend([model] if model else ())
+    for name, versions in blocked.items():
+        from_ = listed(
+            f"{version} on {', '.join(models)}" if len(models) < len(ground.models) and models else version.text
+            for version, models in versions.items()
+        )
+        yield Said(
+            f"{name} blocks the way from {from_} to {ground.read.own}, and no other is known:"
+            f"{why(ground.reasoned[name])}",
+            entry=name,
+        )

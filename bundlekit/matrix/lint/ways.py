@@ -1,0 +1,68 @@
+"""Rules about the release as a whole: whether versions can be updated to it, and which it is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.meant import has_known_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.matrix.lint.ground import Ground
+
+
+@lint_rule("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
+def exempted_version(ground: Ground) -> Iterator[Said]:
+    """A version is not asked about, because the bundle is not meant for it.
+
+    A hotfix is meant for the newest version before it, and for the versions in the ranges of its [[from]] entries.
+    All other versions need no way to it. A re-image is no update, so no version needs a way to it.
+    """
+    kind = ground.read.manifest.kind
+    exempted = [
+        version for version in ground.supported if not any(ground.is_meant(version, model) for model in ground.models)
+    ]
+    if kind != "release" and exempted:
+        yield Said(
+            f"This is a {kind}, and no [[from]] is about {named(exempted)}: a way from there was not looked for."
+            if kind == "hotfix"
+            else f"This is a re-image, which is no update: a way from {named(exempted)} was not looked for."
+        )
+
+
+@lint_rule("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
+def base_unknown(ground: Ground) -> Iterator[Said]:
+    """The matrix of a hotfix knows no version with the same numbers, except for the last one, before the hotfix.
+
+    The release that the hotfix is for is then probably missing from `releases`, and cannot take the hotfix.
+    """
+    read = ground.read
+    unlisted = any(source.entry.unlisted for source in read.sources)
+    if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, ground.versions):
+        line = ".".join(map(str, read.own.numbers[:-1]))
+        yield Said(f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.", read.own.text)
+
+
+@lint_rule("error", "Add a [[from]] for the versions that may be updated to this release.")
+def no_way_in(ground: Ground) -> Iterator[Said]:
+    """No known version may take this bundle, so it can never be installed as an update."""
+    sources = ground.read.sources
+    unlisted = any(source.entry.unlisted for source in sources)
+    if ground.read.manifest.kind != "reimage" and not any(ground.allowed()) and not unlisted:
+        what = "No source is named" if not sources else "None of the known versions may take the bundle"
+        yield Said(f"{what}, so nobody can install {ground.read.own} as an update.")
+
+
+@lint_rule("error", "Unblock the stop, or send these versions through another release.")
+def stop_blocked(ground: Ground) -> Iterator[Said]:
+    """A stop leads to a release out of which no way leads to this one."""
+    for stop in ground.read.stops:
+        for model, routes in ground.routes.items():
+            if not routes.reaches(routes.plain(stop.via.text)):
+                on = f"{stop.via} on {model}" if model else stop.via.text
+                whole = routes.decided(ground.read, stop.via.text)
+                # Its matrix may let the stop in, and a counter, a lost fix or another matrix speak against it.
+                reason = routes.refusal(ground.read, routes.plain(stop.via.text)) or whole.message
+                yield Said(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
