@@ -89,7 +89,14 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except (ImportError, AttributeError, TypeError) as error:
+        from bundlekit.dependencies import unmet
+
+        if fault := unmet():
+            raise ImportError(fault) from error
+        raise
     globals()[name] = value
     return value
 

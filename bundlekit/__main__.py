@@ -33,16 +33,29 @@ def main() -> None:
     except KeyboardInterrupt:  # while modules are loaded; later, whoever is interrupted says so
         sys.stderr.write("interrupted\n")
         code = 130
-    except Exception:  # a library may turn an interrupt during its import into an error of its own
-        if not seen:
-            raise
-        sys.stderr.write("interrupted\n")
-        code = 130
+    except Exception as error:  # while modules are loaded
+        code = _unloaded(error, interrupted=bool(seen))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError):  # closed, or nobody reads any more: that has been told
             stream.flush()
     # All files are closed and nothing is left to be done at exit. Taking the modules apart would be another 7 ms.
     os._exit(code)
+
+
+def _unloaded(error: Exception, *, interrupted: bool) -> int:
+    """The exit code of an error while modules are loaded: a library is missing or too old, or something is broken."""
+    if interrupted:  # a library may turn an interrupt during its import into an error of its own
+        sys.stderr.write("interrupted\n")
+        return 130
+    if os.environ.get("BUNDLEKIT_DEBUG"):
+        raise error
+    from bundlekit import dependencies
+
+    if fault := dependencies.unmet():
+        sys.stderr.write(f"bundlekit: {fault}\nnext: {dependencies.REMEDY}\n")
+        return 3
+    sys.stderr.write(f"bundlekit: internal error, please report it: {error!r:.1000}\n")
+    return 70
 
 
 if __name__ == "__main__":

@@ -106,6 +106,11 @@ def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
         if interrupted():
             click.echo("interrupted", err=True)
             return 130
+        from bundlekit import dependencies
+
+        if fault := dependencies.unmet():
+            click.echo(f"bundlekit: {fault}\nnext: {dependencies.REMEDY}", err=True)
+            return 3
         click.echo(
             f"bundlekit: internal error, please report it: {type(error).__name__}: {escape(_hidden(str(error)))}",
             err=True,

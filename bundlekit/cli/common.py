@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
+    _TimeType = click.ParamType[dt.datetime]
+    _AcceptanceType = click.ParamType[Acceptance]
+else:  # no generic class before click 8.5
+    _TimeType = _AcceptanceType = click.ParamType
+
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
 TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "bright_black"}
 
@@ -72,7 +77,7 @@ path_type: Final = _PathType(path_type=Path, readable=False)
 bundle_argument: Final = click.argument("bundle", type=path_type)
 
 
-class Time(click.ParamType[dt.datetime]):
+class Time(_TimeType):
     """A date (its first second in UTC) or an RFC 3339 time with its offset."""
 
     name = "time"
@@ -115,7 +120,7 @@ def local_time(wall: float) -> str:
         return f"{wall:.0f} seconds after 1970"
 
 
-class AcceptedRisk(click.ParamType[Acceptance]):
+class AcceptedRisk(_AcceptanceType):
     """The id of a risk, perhaps ``@`` and the digest of its entry: ``OldDiskFirmware@sha256:…``."""
 
     name = "ID[@DIGEST]"

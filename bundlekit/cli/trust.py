@@ -30,7 +30,7 @@ Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cann
 """
 
 
-@click.group(cls=Group, invoke_without_command=True, epilog=EXAMPLES)
+@click.group(cls=Group, invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...", epilog=EXAMPLES)
 @click.option("--example", is_flag=True, help="Print a commented trust.toml.")
 @click.pass_context
 def command(context: click.Context, *, example: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections import Counter
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -56,14 +56,27 @@ class Verb(click.Command):
         return rest
 
 
+class HelpShownError(click.UsageError):
+    """A group without a verb: its help goes to standard error, and the exit code is that of a usage error.
+
+    click exits with 0 before version 8.2.
+    """
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the help alone."""
+        click.echo(self.message, file=file, err=file is None)
+
+
 class Group(click.Group):
     """A group whose commands are of this kind."""
 
     command_class = Verb
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as usual, after a look for empty values of the group's own options."""
+        """Parse as usual, but for the help where nothing is given, and empty values of the group's own options."""
         refuse_empty_values(self, ctx, args)
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            raise HelpShownError(ctx.get_help(), ctx)
         return super().parse_args(ctx, args)
 
 

@@ -13,7 +13,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
 from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.door import UnreadableObjectError, reading
-from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.refusal import Refusal
 
 PURPOSES: Final = {
@@ -233,8 +233,8 @@ def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
     try:
         with reading():
             return describe(certificate.public_key()), ""
-    except UnreadableObjectError:
-        return None, "its public key is of a kind or size that is not accepted"
+    except UnreadableObjectError as error:
+        return None, unsupported(error) or "its public key is of a kind or size that is not accepted"
 
 
 def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> ExtensionT | None:

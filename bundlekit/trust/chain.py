@@ -25,6 +25,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.certificates import ANY_PURPOSE, PURPOSES, Certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.keys import ML_DSA_CHAINS, NO_ML_DSA, NO_ML_DSA_CHAINS
 from bundlekit.trust.paths import MAX_INTERMEDIATES, Graph, issued, longest, surplus
 from bundlekit.trust.refusal import Refusal, day
 
@@ -349,6 +350,10 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refu
             "Give the signer's public key to --trust instead, or use an ECDSA CA."
         )
         yield Refusal("chain-unsupported", msg, child.der)
+    elif scheme.family.startswith("ml-dsa") and not ML_DSA_CHAINS:
+        yield Refusal(
+            "chain-unsupported", f"The certificate {child.name} is signed with ML-DSA: {NO_ML_DSA_CHAINS}.", child.der
+        )
     elif scheme.salt is not None and scheme.salt != HASHES[scheme.hash].digest_size:
         msg = (
             f"The certificate {child.name} is signed with RSA-PSS and a salt of {scheme.salt} bytes; only "
@@ -365,7 +370,9 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refu
 
 
 def weak_key(name: str, weakness: str, part: bytes) -> Refusal:
-    """A key below the floor, or above the ceiling."""
+    """A key below the floor, or above the ceiling, or one that the library cannot use."""
+    if weakness == NO_ML_DSA:
+        return Refusal("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
     return Refusal("weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part)
 
 

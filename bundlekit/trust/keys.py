@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+import cryptography
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -26,6 +28,24 @@ RSA_BITS: Final = range(2048, 8192 + 1)
 
 RSA_EXPONENT: Final = range(65537, 2**64)
 """65537 at least (FIPS 186-5 section A.1.1); at most 64 bits, OpenSSL's own limit for large moduli."""
+
+NO_ML_DSA: Final = (
+    f"cryptography {cryptography.__version__}, as it is installed here, does not support ML-DSA; the wheels of "
+    "version 48 and later do, and builds that use OpenSSL 3.5 or later"
+)
+"""Why a key cannot be used where the library was built without its algorithm."""
+
+ML_DSA_CHAINS: Final = int(cryptography.__version__.partition(".")[0]) >= 50
+"""Whether the library can verify chains of certificates in which an ML-DSA key or signature occurs."""
+
+NO_ML_DSA_CHAINS: Final = (
+    f"cryptography {cryptography.__version__}, which is installed here, cannot verify such a chain; version 50 and "
+    "later can, and any version takes the signer's public key if it is pinned"
+)
+"""Why a chain of certificates is refused where `ML_DSA_CHAINS` is false."""
+
+ML_DSA_ARC: Final = "2.16.840.1.101.3.4.3."
+"""What the identifiers of ML-DSA keys begin with (RFC 9881 section 2), as the library prints them."""
 
 CURVES: Final = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
 """The curves of FIPS 186-5 that we take, and what reports call them."""
@@ -54,6 +74,13 @@ class Key(Frozen, frozen=True, kw_only=True):
     def bits(self) -> int:
         """Bits of an RSA modulus; 0 for other keys, whose kind says all."""
         return self.public.key_size if isinstance(self.public, rsa.RSAPublicKey) else 0
+
+
+def unsupported(error: Exception) -> str:
+    """`NO_ML_DSA` where that is what the library reports; empty for any other error."""
+    cause = error.__cause__ or error
+    missing = isinstance(cause, UnsupportedAlgorithm) and any(one in str(cause) for one in ("ML-DSA", ML_DSA_ARC))
+    return NO_ML_DSA if missing else ""
 
 
 def describe(public: PublicKeyTypes) -> Key:

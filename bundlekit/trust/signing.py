@@ -14,7 +14,7 @@ from bundlekit.trust import algorithms, asn1, cms, pkcs8
 from bundlekit.trust.algorithms import HASHES, Scheme
 from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
-from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
 from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.store import block_bytes, blocks, read_pem
@@ -70,7 +70,7 @@ def load_signing_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> 
         assert key is not None  # noqa: S101 - there was a passphrase
     except UnreadableObjectError as error:
         why = "it is not a PEM private key" if passphrase is None else "the passphrase is wrong, or the file damaged"
-        msg = f"{path} cannot be used as a private key: {why}."
+        msg = f"{path} cannot be used as a private key: {unsupported(error) or why}."
         raise TrustError(msg) from error
     return SigningKey(key=key, limits=_limits(path, data, passphrase) if isinstance(key, rsa.RSAPrivateKey) else b"")
 

@@ -22,7 +22,7 @@ from bundlekit.trust import asn1
 from bundlekit.trust.algorithms import limited
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
-from bundlekit.trust.keys import Key, describe
+from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -320,7 +320,8 @@ def _entry(file: Path, label: str, block: bytes) -> Certificate | Key:
             msg = f"A public key in {file} cannot be used: {refusal.message}"
             raise TrustError(msg) from refusal
         except (UnreadableObjectError, asn1.NotDerError) as error:
-            msg = f"A public key in {file} cannot be used: it is damaged, or of a kind or size that is not accepted."
+            why = unsupported(error) or "it is damaged, or of a kind or size that is not accepted"
+            msg = f"A public key in {file} cannot be used: {why}."
             raise TrustError(msg) from error
     if label != "CERTIFICATE":
         msg = f"{file} holds a '{label}'; trust is made of certificates and public keys."

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlekit.errors import SigningError
+from bundlekit.trust.keys import unsupported
 from bundlekit.trust.store import TEST_MARK
 
 if TYPE_CHECKING:
@@ -48,7 +50,11 @@ def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Examp
     if algorithm not in ALGORITHMS:
         msg = f"No keys are made for '{algorithm}'; choose one of {', '.join(ALGORITHMS)}."
         raise SigningError(msg)
-    key = ALGORITHMS[algorithm]()
+    try:
+        key = ALGORITHMS[algorithm]()
+    except UnsupportedAlgorithm as error:
+        msg = f"No {algorithm} keys can be made: {unsupported(error) or error}."
+        raise SigningError(msg) from error
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     if isinstance(key, ed25519.Ed25519PrivateKey):
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

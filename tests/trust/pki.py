@@ -7,6 +7,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import pytest
 from asn1crypto import cms, core
 from asn1crypto import x509 as x509_asn1
 from cryptography import x509
@@ -17,9 +18,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlekit.model.bundle import Span
 from bundlekit.trust.certificates import read_certificate
-from bundlekit.trust.keys import describe
+from bundlekit.trust.keys import ML_DSA_CHAINS, describe
 from bundlekit.trust.store import Pinned, TrustStore
 from bundlekit.trust.verify import verify_signatures
+
+needs_ml_dsa_chains = pytest.mark.skipif(
+    not ML_DSA_CHAINS, reason="the installed cryptography verifies no chain with ML-DSA signatures (50 and later do)"
+)
+"""For tests that expect such a chain to hold; test_der.py holds what happens where it cannot be verified."""
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 HEAD = b"\x89BNDL\r\n\x1a\n the head of a bundle"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bundlekit.trust.keys import ML_DSA_CHAINS
 from tests.trust import pki, test_cms
 from tests.trust.pki import HEAD, forge, intermediate, judge, key, root, rules, signer
 from tests.trust.world import digest
@@ -22,8 +23,8 @@ ROADS = ["pinned", "chain", "intermediate"]
 
 
 def issuer_of(kind):
-    """The kind of CA above a key: its own, but for Ed25519, which cannot be a CA here."""
-    return "p256" if kind == "ed25519" else kind
+    """The kind of CA above a key: its own, where keys of its kind can be CAs here."""
+    return "p256" if kind == "ed25519" or (kind.startswith("ml-dsa") and not ML_DSA_CHAINS) else kind
 
 
 def signed(kind, road):
