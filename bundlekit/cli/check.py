@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundlekit import pipeline
-from bundlekit.cli import common
+from bundlekit.cli import common, reports
 from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
-JSON is one report on each line, a line for each bundle.
+JSON is one report on each line, a line for each bundle. Each report is printed as soon as it is finished.
 Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 """
 
@@ -40,16 +40,15 @@ def command(
     """Judge bundles: layout, every byte, signatures, and who may install them.
 
     Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
-    Several bundles: 1 if one is refused, else 3 if one could not be judged.
+    Several bundles: a summary at the end; exit code 1 if one is refused, else 3 if one could not be judged.
+    After Ctrl-C the reports that are finished, and the summary, are printed or written to --output.
     """
     common.refuse_to_overwrite(output)
     question = common.asked(options)
-    reports, codes = [], []
-    for bundle in bundles:
-        with common.progress_bar(str(bundle), quiet=quiet) as progress:
-            judge = partial(pipeline.check, bundle, progress=progress, **question)
-            report, code = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
-        reports.append(report)
-        codes.append(code)
-    common.render(reports, style, output)
-    return common.incomplete(1 if 1 in codes else max(codes))
+    with reports.Reports(bundles, style, output) as stream:
+        for bundle in bundles:
+            with common.progress_bar(str(bundle), quiet=quiet) as progress:
+                judge = partial(pipeline.check, bundle, progress=progress, **question)
+                judged = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
+            stream.add(*judged)
+    return common.incomplete(stream.code)

@@ -15,12 +15,10 @@ import click
 
 from bundlekit import config
 from bundlekit.cli import destination
-from bundlekit.errors import ConfigError, SigningError, UnreadableError
+from bundlekit.errors import BundlekitError, ConfigError, SigningError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
-from bundlekit.report import json as as_json
-from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape, guarded
 from bundlekit.report.model import Unjudged
 from bundlekit.trust import load_trust
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
+    from bundlekit.report import text as as_text
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
@@ -416,23 +415,11 @@ def attempted(bundle: Path, judge: Callable[[], Report], *, quoted: bool) -> tup
     """
     try:
         report = judge()
-    except UnreadableError as error:
+    except BundlekitError as error:  # unreadable, or of another product than the advisories
         if not quoted:
             raise
         return Unjudged(file=str(bundle), error=str(error), next=error.next_step), EXIT["incomplete"]
     return report, EXIT[report.verdict]
-
-
-def render(reports: Sequence[Report | Unjudged], style: str, output: Path | None) -> None:
-    """Write the reports, as text or as one JSON object a line."""
-    coloured = output is None and style == "text" and colours(sys.stdout)
-    written = []
-    for report in reports:
-        if style == "json":
-            written.append(as_json.render(report))
-        else:
-            written += [styled(line, coloured=coloured) for line in as_text.lines(report)]
-    write("\n".join(written) + "\n", output)
 
 
 def styled(line: as_text.Line, *, coloured: bool) -> str:

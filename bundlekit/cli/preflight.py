@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from bundlekit import pipeline
-from bundlekit.cli import common
+from bundlekit.cli import common, reports
 from bundlekit.cli.verbs import Verb
 from bundlekit.files import LIMITS
 from bundlekit.source import BytesSource
@@ -51,9 +51,9 @@ def command(
     if size is not None and bundle != STDIN:
         raise click.UsageError("--size is for - (standard input)")
     judge = partial(pipeline.preflight, judged, **common.asked(options))
-    report, code = common.attempted(bundle, judge, quoted=style == "json")
-    common.render([report], style, output)
-    return common.incomplete(code)
+    with reports.Reports([bundle], style, output) as stream:
+        stream.add(*common.attempted(bundle, judge, quoted=style == "json"))
+    return common.incomplete(stream.code)
 
 
 def _start_of(size: int | None) -> BytesSource:

@@ -1,0 +1,165 @@
+"""Several bundles: each report as soon as it is finished, a summary, and nothing lost to Ctrl-C or a bad file."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundlekit import pipeline
+
+TRUST = ("--trust", "keys/root.pem")
+OPEN = '[[from]]\nid = "five"\nversions = "*"\nunlisted = true\n'
+ADVISORY = """
+advisory = 1
+product = "imager"
+serial = 4
+issued = 2026-11-23
+until = 2046-11-23
+"""
+
+
+@pytest.fixture
+def bad(desk):
+    Path("bad.bin").write_bytes(Path("update.bin").read_bytes()[:-1])
+    return Path("bad.bin")
+
+
+def test_a_summary_names_verdict_causes_and_bundle_and_counts_them(cli, bad):
+    result = cli("check", "bad.bin", "missing.bin", "update.bin", "update.bin", *TRUST)
+    assert result.code == 1
+    assert result.out.splitlines()[-6:] == [
+        "summary",
+        "  REFUSE       corrupted  bad.bin",
+        "  INCOMPLETE              missing.bin",
+        "  ACCEPT                  update.bin",
+        "  ACCEPT                  update.bin",
+        "total: 4 bundles: 2 accepted, 1 refused, 1 incomplete",
+    ]
+
+
+@pytest.mark.parametrize("more", [("--format", "json", "update.bin"), ()])
+def test_json_and_a_single_bundle_have_no_summary(cli, bad, more):
+    assert "total:" not in cli("check", "update.bin", *more, *TRUST).out
+
+
+def test_the_name_of_a_bundle_cannot_pass_for_a_verdict_in_the_summary(cli, desk):
+    name = "x\n  ACCEPT       y.bin"
+    shutil.copy("update.bin", name)
+    lines = cli("check", name, "missing.bin").out.splitlines()
+    assert r"  INCOMPLETE   x\u000a  ACCEPT       y.bin" in lines
+    assert lines[-1] == "total: 2 bundles: 2 incomplete"
+
+
+def test_the_summary_goes_to_the_file_too(cli, bad):
+    assert cli("check", "update.bin", "bad.bin", *TRUST, "-o", "report.txt").out == ""
+    text = Path("report.txt").read_text()
+    assert text.startswith("bundle update.bin: ")
+    assert text.endswith("total: 2 bundles: 1 accepted, 1 refused\n")
+
+
+def test_a_bundle_of_another_product_than_the_advisories_loses_no_other_report(cli, ship):
+    ship("5.40.00", OPEN)
+    shutil.copy("5.40.00.bin", "ours.bin")
+    ship("5.40.00", OPEN, product="camera")
+    Path("adv.toml").write_text(ADVISORY)
+    signer = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
+    built = cli("advisory", "build", "adv.toml", "-o", "adv.bin", *signer)
+    assert built.code == 0, built.err
+    result = cli("check", "5.40.00.bin", "ours.bin", *TRUST, "--advisories", "adv.bin", "--format", "json")
+    first, second = map(json.loads, result.out.splitlines())
+    assert result.code == 3
+    assert "the bundle is for camera" in first["error"]
+    assert second["verdict"] == "accept"
+
+
+HELD = """
+import sys
+from bundlekit import pipeline
+real, calls = pipeline.check, []
+def check(bundle, **question):
+    calls.append(bundle)
+    if len(calls) == 3:
+        sys.stdin.buffer.read()  # until the interrupt comes: the other end is never closed before
+    return real(bundle, **question)
+pipeline.check = check
+from bundlekit.__main__ import main
+sys.argv = ["bundlekit", *sys.argv[1:]]
+main()
+"""
+
+
+def held(*args):
+    """``check`` as a process that stands still in its third bundle."""
+    environment = os.environ | {"PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
+    words = [sys.executable, "-c", HELD, "check", "update.bin", "bad.bin", "update.bin", "last.bin", *TRUST, *args]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    return subprocess.Popen(words, env=environment, text=True, **pipes, **heed)
+
+
+def test_reports_come_while_others_are_under_way_and_ctrl_c_loses_none(bad):
+    with held() as process:
+        seen = []
+        while not seen or not seen[-1].startswith("REFUSE"):  # of the second bundle, before the third is finished
+            seen.append(process.stdout.readline())
+            assert seen[-1], process.stderr.read()
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.stdout.read(), process.stderr.read()
+        process.stdin.close()
+    assert (process.returncode, errors) == (130, "\ninterrupted\n")
+    assert sum(line.startswith("ACCEPT: ") for line in seen) == 1
+    assert rest.splitlines() == [
+        "summary",
+        "  ACCEPT                  update.bin",
+        "  REFUSE       corrupted  bad.bin",
+        "  NOT CHECKED             update.bin",
+        "  NOT CHECKED             last.bin",
+        "total: 4 bundles: 1 accepted, 1 refused, 2 not checked",
+    ]
+
+
+def test_json_lines_come_one_by_one(bad):
+    with held("--format", "json") as process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.stdout.read(), process.stderr.read()
+        process.stdin.close()
+    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+    assert (process.returncode, rest) == (130, "")
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, style):
+    real, calls = pipeline.check, []
+
+    def check(bundle, **question):
+        calls.append(bundle)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(bundle, **question)
+
+    monkeypatch.setattr(pipeline, "check", check)
+    args = ("update.bin", "bad.bin", "update.bin", *TRUST, "--format", style, "-o", "report")
+    result = cli("check", *args)
+    assert (result.code, result.out, result.err) == (130, "", "\ninterrupted\n")
+    lines = Path("report").read_text().splitlines()
+    if style == "json":
+        assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+    else:
+        assert lines[-1] == "total: 3 bundles: 1 accepted, 1 refused, 1 not checked"
+
+
+def test_an_interrupt_before_the_first_report_writes_no_file(cli, bad, monkeypatch):
+    def check(bundle, **question):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "check", check)
+    Path("report").write_text("as before")
+    assert cli("check", "update.bin", "bad.bin", *TRUST, "-o", "report").code == 130
+    assert Path("report").read_text() == "as before"
