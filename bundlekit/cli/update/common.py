@@ -186,20 +186,23 @@ def controller(
     """A controller whose activity is shown, and which the operator can interrupt. ``names`` are the files of the call.
 
     The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
-    the run is there to be resumed.
+    the run is there to be resumed. An outcome is printed after this context, not in it: see ``view.watching``.
     """
     asked: list[int] = []
+    views: list[view.View] = []
 
     def interrupt(number: int, _frame: object) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        click.echo("cancelling after what is under way; press again to leave the run to be resumed", err=True)
+        for seen in views:
+            seen.tell("cancelling after what is under way; press again to leave the run to be resumed")
 
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()
     try:
         with view.watching(time, as_lines=as_lines) as seen:
+            views.append(seen)
             yield Controller(
                 state_dir,
                 lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
+
+if TYPE_CHECKING:
+    from bundlekit.update.records import Outcome
 
 EXAMPLES = f"""\b
 Example: bundlekit update repair --pair imager-0042 --trust root.pem
@@ -37,6 +40,9 @@ def command(
     """
     trust = common.load_trusted(trusted)
     names = shared.names(bundle=bundle, trusted=trusted)
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-        repair = partial(controller.repair, pair, trust=trust, file=bundle, take_over=take_over)
-        return shared.conclude(repair, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)
+
+    def act() -> Outcome:
+        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
+            return controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
+
+    return shared.conclude(act, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)

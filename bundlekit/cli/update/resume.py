@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +13,8 @@ from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    from bundlekit.update.records import Outcome
 
 EXAMPLES = f"""\b
 Examples:
@@ -53,7 +54,10 @@ def command(
     names = shared.names(bundle=bundle, trusted=trusted)
     codes = [0]
     for name in [pair] if pair else shared.unfinished(state_dir):
-        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-            resume = partial(controller.resume, name, trust=trust, file=bundle, until=until, not_after=latest)
-            codes.append(shared.conclude(resume, pair=name, state_dir=state_dir, names=names, as_lines=as_lines))
+
+        def act(name: str = name) -> Outcome:
+            with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
+                return controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest)
+
+        codes.append(shared.conclude(act, pair=name, state_dir=state_dir, names=names, as_lines=as_lines))
     return max(codes)

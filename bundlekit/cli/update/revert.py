@@ -37,14 +37,14 @@ def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *,
     refused: list[str] = []
 
     def again() -> Outcome | None:
-        done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
+        with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+            done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
         if isinstance(done, Refused):
             refused.append(done.why)
             return None
         return done
 
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
-        code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines)
+    code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines)
     if refused:
         shared.show([f"{pair} stays as it is: {refused[0]}"], err=True)
         return 3

@@ -14,6 +14,8 @@ from bundlekit.cli.verbs import Verb
 if TYPE_CHECKING:
     import datetime as dt
 
+    from bundlekit.update.records import Outcome
+
 EXAMPLES = f"""\b
 Examples:
   bundlekit update run update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
@@ -61,14 +63,11 @@ def command(
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     if not as_lines:
         shared.show(shared.told(window), err=True)
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-        return shared.conclude(
-            lambda: controller.run(
+
+    def act() -> Outcome:
+        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
+            return controller.run(
                 bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
-            ),
-            pair=state.pair,
-            state_dir=state_dir,
-            plan=plan,
-            names=names,
-            as_lines=as_lines,
-        )
+            )
+
+    return shared.conclude(act, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)

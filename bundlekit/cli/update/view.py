@@ -38,17 +38,31 @@ class View(Protocol):
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """A hook has said how far it is. Nothing follows from it."""
 
+    def tell(self, text: str) -> None:
+        """A line for the operator, on standard error."""
+
 
 @contextmanager
 def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
-    """The view that suits: JSON lines, live on a terminal, or plain lines."""
+    """The view that suits: JSON lines, live on a terminal, or plain lines.
+
+    The live block erases itself at the end of this context, with the lines below it. So an outcome is printed after the
+    context, and a line for the operator goes through ``View.tell``. Redirection of rich is off: click writes past it.
+    """
     if not as_lines and sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
 
         view = Terminal(clock)
         console = Console(stderr=True)
-        with Live(get_renderable=view.shown, console=console, refresh_per_second=4, transient=True):
+        with Live(
+            get_renderable=view.shown,
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
             view.console = console
             yield view
     else:
@@ -75,6 +89,10 @@ class Lines:
 
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """Not worth a line either; the hook's log has it."""
+
+    def tell(self, text: str) -> None:
+        """Print it."""
+        click.echo(text, err=True)
 
 
 def log_line(record: Record) -> str:
@@ -122,6 +140,11 @@ class Terminal:
         """Show what the hook says of itself."""
         done = "" if percent is None else f"{percent} % "
         self._heard = f"  {request.step} says: {done}{message}"
+
+    def tell(self, text: str) -> None:
+        """Print it above the block."""
+        if self.console is not None:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def shown(self) -> Text:
         """What is in place now; asked by the terminal's own thread, so it only reads one frozen value."""
