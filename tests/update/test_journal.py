@@ -3,7 +3,7 @@
 import copy
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,16 @@ AT = Instant(boot="b", ticks=1.0, wall=2.0)
 NOTE = CancelAsked(at=AT)
 
 
+@pytest.fixture
+def opened(tmp_path):
+    """The journal of the state folder, opened as often as it is asked for, and closed at the end."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(SqliteJournal(tmp_path / "state")))
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def journal(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryJournal()
-    else:
-        journal = SqliteJournal(tmp_path / "state")
-        yield journal
-        journal.close()
+def journal(request, opened):
+    return MemoryJournal() if request.param == "memory" else opened()
 
 
 def test_records_come_back_in_order_by_pair(journal):
@@ -67,8 +69,8 @@ def test_a_claim_shuts_the_earlier_controller_out(journal):
     assert len(journal.read("p")) == 2
 
 
-def test_two_controllers_that_take_turns_write_one_chain(tmp_path):
-    one, two = SqliteJournal(tmp_path / "state"), SqliteJournal(tmp_path / "state")
+def test_two_controllers_that_take_turns_write_one_chain(opened):
+    one, two = opened(), opened()
     for turn, journal in enumerate((one, two, one, two, one), 1):
         fence = journal.claim("p", "me")
         assert fence == turn
@@ -76,10 +78,10 @@ def test_two_controllers_that_take_turns_write_one_chain(tmp_path):
     assert len(two.read("p")) == 5
 
 
-def test_a_whole_run_reads_back_as_it_was_written(tmp_path):
-    world = World(journal=SqliteJournal(tmp_path / "state"))
+def test_a_whole_run_reads_back_as_it_was_written(opened):
+    world = World(journal=opened())
     assert world.run().kind == "succeeded"
-    other = SqliteJournal(tmp_path / "state")
+    other = opened()
     assert other.read(world.job.pair) == world.records
     assert History.of(other.read(world.job.pair)).ended == world.records[-1].outcome
     assert all(decode(encode(record)) == record for record in world.records)
@@ -89,17 +91,15 @@ def test_the_journal_is_readable_without_us(tmp_path):
     world = World(journal=SqliteJournal(tmp_path / "state"))
     world.run()
     world.journal.close()
-    rows = (
-        sqlite3.connect(tmp_path / "state" / "journal.db")
-        .execute("SELECT json_extract(body, '$.record'), count(*) FROM journal GROUP BY 1")
-        .fetchall()
-    )
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as db:
+        rows = db.execute("SELECT json_extract(body, '$.record'), count(*) FROM journal GROUP BY 1").fetchall()
     assert dict(rows)["started"] == 1
     assert dict(rows)["began"] == dict(rows)["observed"]
 
 
-def filled(tmp_path):
-    journal = SqliteJournal(tmp_path / "state")
+@pytest.fixture
+def filled(opened):
+    journal = opened()
     fence = journal.claim("p", "me")
     for number in range(4):
         journal.append("p", fence, Began(at=AT, verb="apply", step="s", attempt=number))
@@ -117,8 +117,8 @@ def filled(tmp_path):
     ],
     ids=["changed", "removed", "moved", "hash", "pair"],
 )
-def test_damage_is_found_and_named(tmp_path, sql):
-    journal = filled(tmp_path)
+def test_damage_is_found_and_named(filled, sql):
+    journal = filled
     with pytest.raises(JournalDamagedError, match="append-only") as refused, journal._errors():
         journal._db.execute(sql)
     assert "append-only" in refused.value.message
@@ -138,15 +138,15 @@ def test_a_file_that_is_no_journal_is_named(tmp_path):
         SqliteJournal(folder)
 
 
-def test_a_journal_of_schema_one_is_brought_up_to_date_and_its_run_resumed(tmp_path, monkeypatch):
+def test_a_journal_of_schema_one_is_brought_up_to_date_and_its_run_resumed(opened, monkeypatch):
     with monkeypatch.context() as older:
         older.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
-        world = World(fault("apply", "active", "C"), journal=SqliteJournal(tmp_path / "state"))
+        world = World(fault("apply", "active", "C"), journal=opened())
         with pytest.raises(ControllerKilled):
             world.run()
         assert world.journal._db.execute("PRAGMA user_version").fetchone() == (1,)
         world.journal.close()
-    world.journal = SqliteJournal(tmp_path / "state")
+    world.journal = opened()
     assert world.journal._db.execute("PRAGMA user_version").fetchone() == (2,)
     assert world.resume().kind == "succeeded"
 
@@ -158,8 +158,8 @@ def test_a_record_of_an_older_version_is_read_with_defaults():
         decode(b'{"record":"teleported"}')
 
 
-def test_a_journal_of_a_newer_schema_is_left_alone(tmp_path):
-    filled(tmp_path)._db.execute("PRAGMA user_version = 99")
+def test_a_journal_of_a_newer_schema_is_left_alone(tmp_path, filled):
+    filled._db.execute("PRAGMA user_version = 99")
     with pytest.raises(JournalError, match="schema 99") as refused:
         SqliteJournal(tmp_path / "state")
     assert "newer bundlekit" in refused.value.next_step
@@ -272,15 +272,14 @@ def records_of_a_run():
 RECORDS = records_of_a_run()
 
 
-def test_a_full_disk_and_a_busy_file_are_refusals_not_damage(tmp_path, monkeypatch):
+def test_a_full_disk_and_a_busy_file_are_refusals_not_damage(monkeypatch, request):
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
-    journal = filled(tmp_path)
+    journal = request.getfixturevalue("filled")
     fence = journal.claim("p", "me")
-    other = sqlite3.connect(journal.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(JournalError, match="locked") as busy:
-        journal.append("p", fence, NOTE)
-    other.execute("ROLLBACK")
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="locked") as busy:
+            journal.append("p", fence, NOTE)
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -430,8 +429,8 @@ FRAME = 24 + 4096
 """A frame of the WAL: its header and one page (the SQLite file format, section 4.1)."""
 
 
-def test_a_wal_cut_at_each_frame_is_a_shorter_history_and_never_believed(tmp_path):
-    world = World(fault("apply", "standby", "C"), hooks=Recording, journal=SqliteJournal(tmp_path / "state"))
+def test_a_wal_cut_at_each_frame_is_a_shorter_history_and_never_believed(tmp_path, opened):
+    world = World(fault("apply", "standby", "C"), hooks=Recording, journal=opened())
     with pytest.raises(ControllerKilled):
         world.run()
     shutil.copytree(tmp_path / "state", tmp_path / "copy")
