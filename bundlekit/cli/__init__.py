@@ -22,7 +22,7 @@ VERBS: Final = {
     "build": "Build an update.bin from a SPEC.toml.",
     "catalog": "Keep heads of bundles, to find paths by.",
     "check": "Judge bundles: layout, every byte, signatures, and who may install them.",
-    "explain": "Explain a rule, the format, the exit codes, ….",
+    "explain": "Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages.",
     "extract": "Take a component, the head or a signature out of a bundle.",
     "inspect": "Show what a bundle claims to be. Verifies nothing.",
     "keygen": "Make a throw-away PKI for trying out.",

@@ -7,24 +7,30 @@ import sys
 import click
 
 from bundlekit.cli.verbs import Verb
-from bundlekit.docs import page, topics
+from bundlekit.docs import page, topics, words_known
+from bundlekit.docs.words import normal
 from bundlekit.mistakes import nearest
 
 
-@click.command(cls=Verb, epilog="Examples: bundlekit explain format, bundlekit explain chunk-digest-mismatch")
-@click.argument(
-    "topic", required=False, shell_complete=lambda _, __, start: [name for name in topics() if name.startswith(start)]
-)
+def _completed(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    return [name for name in sorted({*topics(), *words_known()}) if name.startswith(start)]
+
+
+@click.command(cls=Verb, epilog="Examples: bundlekit explain format, bundlekit explain needs-stop, bundlekit explain 3")
+@click.argument("topic", required=False, shell_complete=_completed)
 def command(topic: str | None) -> int:
-    """Explain a rule, the format, the exit codes, …; without a topic, list them."""
+    """Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages."""
     known = topics()
     if topic is None:
         width = max(map(len, known))
         for name, title in known.items():
             click.echo(f"{name:<{width}}  {title}")
         return 0
-    if topic not in known:
-        raise click.UsageError(f"no topic {topic!r}{nearest(topic, set(known))}; `bundlekit explain` lists them")
+    name = topic if topic in known else normal(topic)
+    words = words_known()
+    if name not in known and name not in words:
+        near = nearest(name, {*known, *words})
+        raise click.UsageError(f"no topic {topic!r}{near}; `bundlekit explain` lists them, `explain words` the words")
     show = click.echo_via_pager if sys.stdout and sys.stdout.isatty() else click.echo
-    show(page(topic))
+    show(page(name))
     return 0

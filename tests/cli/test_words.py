@@ -1,0 +1,104 @@
+"""Each word that a report, a verdict or an exit prints is explained; a word of a closed list cannot be forgotten."""
+
+import re
+from typing import get_args
+
+import msgspec
+import pytest
+
+from bundlekit.docs import page, topics, words_known
+from bundlekit.matrix.diff import Change
+from bundlekit.model.decision import DecisionKind
+from bundlekit.model.evidence import Standing
+from bundlekit.model.finding import Cause, OutcomeKind, RuleClass, Scope, Severity, Verdict
+from bundlekit.model.manifest import Kind
+from bundlekit.model.matrix import Source
+from bundlekit.report.text import VERDICTS
+from bundlekit.update import plan
+from bundlekit.update.outcome import EXIT_CODES, MEANINGS
+from bundlekit.update.records import AnswerKind, Outcome, StepState, WayOut
+
+
+def of_field(kind, name):
+    return get_args(next(field.type for field in msgspec.structs.fields(kind) if field.name == name))
+
+
+LISTS = {
+    "Verdict": get_args(Verdict),
+    "Cause of a refusal": get_args(Cause),
+    "Outcome of a rule": get_args(OutcomeKind),
+    "Severity of a finding": (*get_args(Severity), "waived"),
+    "Scope of a report": get_args(Scope),
+    "Class of a rule": get_args(RuleClass),
+    "Standing of a signature": get_args(Standing),
+    "End of an update": get_args(plan.OutcomeKind),
+    "State of a component": get_args(StepState),
+    "Answer of a hook": get_args(AnswerKind),
+    "State of high availability (HA)": of_field(Outcome, "ha"),
+    "Step of recovery": of_field(WayOut, "verb"),
+    "Kind of a release": get_args(Kind),
+    "Method of an update": of_field(Source, "method"),
+    "Change in a matrix diff": of_field(Change, "change"),
+    "Role of a component": ("active", "standby", "shared"),
+    "Obstacle on a path": ("not-in-hand", "no-way-out", "no-way-in", "not-connected", "not-authentic"),
+}
+CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 130}
+
+
+@pytest.mark.parametrize(("kind", "word"), [(kind, word) for kind, listed in LISTS.items() for word in listed])
+def test_each_word_of_a_closed_list_is_explained_as_what_it_is(kind, word):
+    meaning = re.search(rf"^{re.escape(kind)}: (.+?)\. See also: [a-z-]+\.$", page(word), re.MULTILINE)
+    assert meaning
+    assert len(meaning[1]) > 10
+
+
+@pytest.mark.parametrize("word", get_args(DecisionKind))
+def test_each_decision_is_a_rule_or_a_word(word):
+    assert len(page(word)) > 60
+    assert word in topics() or "\nDecision: " in page(word)
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_each_exit_code_is_explained(code):
+    assert f"# {code}\n\nExit code of `bundlekit " in page(str(code))
+
+
+def test_an_exit_code_is_explained_for_each_verb_that_has_it():
+    text = page("3")
+    for verb in ("check", "path", "catalog show", "trust show", "inspect", "matrix lint", "update run", "update plan"):
+        assert f"`bundlekit {verb}`" in text, verb
+    assert "Exit code of `build`, `sign`" in text
+
+
+def test_the_ends_of_an_update_are_all_on_their_page():
+    assert all(str(EXIT_CODES[kind]) in page(kind) for kind in MEANINGS)
+
+
+@pytest.mark.parametrize("printed", [*VERDICTS.values(), "NOT CHECKED", "not run", "not judged"])
+def test_a_word_is_explained_as_the_report_spells_it(cli, printed):
+    result = cli("explain", printed)
+    assert result.code == 0, result.err
+    assert result.out.startswith(f"# {printed.lower().replace(' ', '-')}\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "near"), [("supersede", "superseded"), ("need-stop", "needs-stop"), ("exit-code", "exit-codes")]
+)
+def test_an_unknown_word_has_a_suggestion(cli, word, near):
+    result = cli("explain", word)
+    assert (result.code, result.out) == (2, "")
+    assert f"did you mean '{near}'?" in result.err
+
+
+def test_a_page_that_a_word_leads_to_is_one():
+    for word in words_known():
+        for name in re.findall(r"See also: ([a-z-]+)\.$", page(word), re.MULTILINE):
+            assert name in topics()
+
+
+def test_a_word_that_is_a_rule_too_has_both_meanings():
+    text = page("on-hold")
+    assert text.startswith("# on-hold\n\n")
+    assert "Class: compatibility" in text
+    assert "Cause of a refusal: the pair is on hold" in text
+    assert "End of an update: nothing was started, the pair is on hold (exit code 12)" in text
