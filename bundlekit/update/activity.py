@@ -21,6 +21,7 @@ from bundlekit.update.records import (
     Instant,
     Observed,
     Record,
+    Rejected,
     Resumed,
     RevertDecided,
     Started,
@@ -198,6 +199,8 @@ def sentence(record: Record) -> str:
             return f"ends {outcome.kind}{', on hold' if outcome.hold else ''}"
         case Cleared(by=by, reason=reason, case=case):
             return f"taken off hold by {by}: {reason}{f' (case {case})' if case else ''}"
+        case Rejected(run=run, path=path, why=why):
+            return f"run {run} of {path} is rejected by the check: {why}"
 
 
 def lines(seen: Activity) -> Iterator[str]:

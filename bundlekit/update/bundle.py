@@ -44,7 +44,12 @@ EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 
 
 class NotAcceptedError(BundlekitError):
-    """The bundle may not be installed here; ``report`` says why. Nothing was touched."""
+    """The bundle may not be installed here; ``report`` says why. Nothing was touched.
+
+    ``run`` is the name of the rejected run in the journal; empty where there is none.
+    """
+
+    run: str = ""
 
     def __init__(self, message: str, report: Report, *, next_step: str = "") -> None:
         super().__init__(message, next_step=next_step)

@@ -71,7 +71,9 @@ def _readme(journal: SqliteJournal, pair: str) -> str:
         last = latest(journal, pair)
     except JournalDamagedError as error:
         return f"The journal of pair {pair} is damaged: {error.message}\n"
-    if last is None or last.ended is None:
+    if last is None:
+        return f"No run of pair {pair} has begun: the check rejected each.\n"
+    if last.ended is None:
         return f"The latest run of pair {pair} has not ended.\n"
     return text(message(last.ended, last.job.plan))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json
 from bundlekit.update import statefile
+from bundlekit.update.activity import sentence
 from bundlekit.update.bundle import (
     CheckedBundle,
     NotAcceptedError,
@@ -39,7 +40,16 @@ from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.observe import as_found, described
 from bundlekit.update.outcome import message
 from bundlekit.update.plan import Plan
-from bundlekit.update.records import Answer, Cleared, Outcome, Record, WayOut, Window
+from bundlekit.update.records import (
+    Answer,
+    Cleared,
+    JournalError,
+    Outcome,
+    Record,
+    Rejected,
+    WayOut,
+    Window,
+)
 from bundlekit.update.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
@@ -116,15 +126,18 @@ class Controller:
                 return self._resume(journal, last, hooks_fd, file, trust, window)
             if last is not None and (refused := refusal(last)):
                 return refused
-            with verified(
-                file,
-                trust=trust,
-                appliance=appliance,
-                policy=policy,
-                advice=advice,
-                folder=self.folder,
-                progress=self._progress,
-            ) as bundle:
+            with (
+                self._journalled(journal, appliance.pair, last, file),
+                verified(
+                    file,
+                    trust=trust,
+                    appliance=appliance,
+                    policy=policy,
+                    advice=advice,
+                    folder=self.folder,
+                    progress=self._progress,
+                ) as bundle,
+            ):
                 return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names, take_over)
 
     def resume(
@@ -135,16 +148,22 @@ class Controller:
         file: Path | None = None,
         until: Literal["prepared", "end"] | None = None,
         not_after: float | None = None,
+        run: str = "",
     ) -> Outcome:
         """Go on with the latest run of ``pair``, ``until`` and ``not_after`` as they were where not given anew.
 
-        Without ``trust``, or without the file, no step forward is taken; everything else is. A run that has ended
-        answers with its outcome again, and says that it is an old one.
+        Without ``trust``, or without the file, no step forward is taken; everything else is. Where the latest run has
+        ended, or is not ``run``, the answer is *nothing-to-resume*, never the outcome of an earlier run. A ``file``
+        that is not the bundle of the run is refused with ConfigError before anything is done.
         """
         with self._at(pair) as (journal, hooks_fd):
-            last = self._of_some_run(journal, pair)
-            if last.ended is not None:
-                return replace(last.ended, ended_before=True)
+            records = journal.read(pair)
+            last = History.latest(records)
+            if why := _nothing_to_resume(records, last, run):
+                return Outcome(kind="nothing-to-resume", pair=pair, run=run, why=why)
+            assert last is not None  # noqa: S101 - without a run there is nothing to resume
+            if file is not None:
+                _same_bundle(claimed_id(file), last, "Resume")
             window = Window(
                 until=until or last.window.until,
                 not_after=last.window.not_after if not_after is None else not_after,
@@ -162,14 +181,12 @@ class Controller:
                     f"Pair {pair} needs no repair: its latest run ended {last.ended.kind if last.ended else ''}.",
                     next_step=_instead(last),
                 )
-            with verified(
-                file or Path(last.job.path), trust=trust, folder=self.folder, progress=self._progress
-            ) as bundle:
-                if bundle.bundle_id != last.job.bundle_id:
-                    raise ConfigError(
-                        f"The file is bundle {bundle.bundle_id}, the run was of bundle {last.job.bundle_id}.",
-                        next_step="Repair with the bundle of the run (--bundle).",
-                    )
+            path = file or Path(last.job.path)
+            with (
+                self._journalled(journal, pair, last, path),
+                verified(path, trust=trust, folder=self.folder, progress=self._progress) as bundle,
+            ):
+                _same_bundle(bundle.bundle_id, last, "Repair")
                 job = replace(last.job, path=bundle.path, hold="", repair=True)
                 names = self._names.over(last.names)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, names, take_over)
@@ -196,6 +213,27 @@ class Controller:
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
             return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
+
+    @contextmanager
+    def _journalled(self, journal: Journal, pair: str, last: History | None, file: Path) -> Iterator[None]:
+        """Record that the check rejected the bundle, so that ``status`` shows it. The rejection stands either way."""
+        try:
+            yield
+        except NotAcceptedError as error:
+            record = Rejected(
+                at=self.clock.now(),
+                run=os.urandom(8).hex(),
+                tool=__version__,
+                path=os.path.abspath(file),
+                why=error.message,
+                bundle_id=error.report.id or "",
+                causes=error.report.causes,
+            )
+            with suppress(JournalError):
+                fence = journal.claim(pair, _holder(), at_least=last.fence if last else 0)
+                journal.append(pair, fence, record)
+                error.run = record.run
+            raise
 
     def _of_some_run(self, journal: Journal, pair: str) -> History:
         last = latest(journal, pair)
@@ -310,6 +348,26 @@ def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenB
             except UnreadableError as error:
                 bundle = Absent(why=error.message)
         yield bundle
+
+
+def _nothing_to_resume(records: Sequence[Record], last: History | None, run: str) -> str:
+    """Why no run, or not ``run``, can be resumed after ``records``, whose latest run is ``last``; empty if one can."""
+    if isinstance(records[-1] if records else None, Rejected) and not (last is not None and last.ended is None):
+        return sentence(records[-1])
+    if last is None:
+        return "the journal has no run of this pair"
+    if last.ended is not None:
+        return f"the latest run, {last.run}, has ended: {last.ended.kind}"
+    return f"the run that has not ended is {last.run}" if run not in {"", last.run} else ""
+
+
+def _same_bundle(found: str | None, last: History, verb: str) -> None:
+    """Refuse a file whose bundle id is another than that of the run."""
+    if found != last.job.bundle_id:
+        raise ConfigError(
+            f"The file is bundle {found or '(its head cannot be read)'}, the run was of bundle {last.job.bundle_id}.",
+            next_step=f"{verb} with the bundle of the run (--bundle).",
+        )
 
 
 def _instead(last: History) -> str:

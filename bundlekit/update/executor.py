@@ -102,7 +102,7 @@ class Engine:
         run, whose controller is gone for good. Raises FenceError where the appliance can keep no higher fence.
         """
         records = self.journal.read(job.pair)
-        last = History.of(records) if records else None
+        last = History.latest(records)
         if last is not None and (refused := refusal(last, repair=job.repair)):
             return refused
         seen = marks.read(job, self.hooks, self.clock)
@@ -318,8 +318,7 @@ class Engine:
 
 def latest(journal: Journal, pair: str) -> History | None:
     """The history of the pair's latest run; None if it never had one."""
-    records = journal.read(pair)
-    return History.of(records) if records else None
+    return History.latest(journal.read(pair))
 
 
 def _runs(records: Sequence[Record]) -> list[str]:

@@ -18,6 +18,7 @@ from bundlekit.update.records import (
     Observed,
     Outcome,
     Record,
+    Rejected,
     Resumed,
     RevertDecided,
     Started,
@@ -117,6 +118,11 @@ class History:
                 return cls(record).extend(records[index + 1 :])
         raise JournalDamagedError("The journal holds no start of a run for this pair.")
 
+    @classmethod
+    def latest(cls, records: Sequence[Record]) -> History | None:
+        """The history of the latest run in ``records``; None where none has begun, though the check rejected some."""
+        return None if all(isinstance(record, Rejected) for record in records) else cls.of(records)
+
     def extend(self, records: Iterable[Record]) -> History:
         """Add all of ``records``."""
         for record in records:
@@ -161,6 +167,8 @@ class History:
                 self.ended = record.outcome
             case Cleared():
                 self.cleared = record
+            case Rejected():
+                pass  # of another run, which never began
             case Started():
                 self._only_if(False, "a second start of one run")
 

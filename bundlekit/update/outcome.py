@@ -13,6 +13,7 @@ from bundlekit.update.records import Outcome, StepState, WayOut
 
 EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "succeeded": 0,
+    "nothing-to-resume": 4,
     "rejected": 10,
     "cancelled": 11,
     "on-hold": 12,
@@ -34,6 +35,7 @@ MEANINGS: Final[dict[OutcomeKind, str]] = {
     "reverted": "Active and standby are on the old version and healthy.",
     "degraded": "The pair works but needs hands.",
     "needs-operator": "The state of the pair could not be brought to a known end.",
+    "nothing-to-resume": "No run of the pair waits to be resumed.",
     "superseded": "Another controller took the pair over. This run stopped and changes nothing more.",
     "waiting": "The run is not over; a resume goes on.",
 }
@@ -180,7 +182,6 @@ class Message(Frozen, frozen=True, kw_only=True):
     send: str = ""
     why: str = ""
     notes: tuple[str, ...] = ()
-    before: str = ""
 
 
 NEEDS_HANDS: Final = frozenset({"reverted", "degraded", "needs-operator"})
@@ -248,7 +249,6 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         if outcome.run and outcome.kind in NEEDS_HANDS
         else "",
         notes=outcome.notes,
-        before=f"nothing: run {outcome.run} had ended before, this is how" if outcome.ended_before else "",
     )
 
 
@@ -261,7 +261,6 @@ def _as_options(way: WayOut) -> str:
 def text(told: Message) -> str:
     """The message as lines of plain text."""
     rows = [
-        ("done now", told.before),
         ("because", told.why),
         *(("found", line) for line in told.found),
         ("data served", told.served),
@@ -307,7 +306,7 @@ def _may_wait(outcome: Outcome) -> str:
             return "yes, nothing is changed yet"
         case "waiting":
             return "no: the pair may be between two versions; resume"
-        case "on-hold" | "busy":
+        case "on-hold" | "busy" | "nothing-to-resume":
             return "as the run says that it is about: bundlekit update status"
         case _:
             return "yes"

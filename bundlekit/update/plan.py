@@ -29,7 +29,7 @@ Verb = Literal[
 
 OutcomeKind = Literal[
     "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator", "superseded",  # ends of a run
-    "on-hold", "busy", "waiting",                                                    # no end, or no run
+    "on-hold", "busy", "waiting", "nothing-to-resume",                               # no end, or no run
 ]  # fmt: skip
 
 Duration = Annotated[

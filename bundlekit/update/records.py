@@ -95,8 +95,7 @@ class WayOut(Frozen, frozen=True, kw_only=True):
 class Outcome(Frozen, frozen=True, kw_only=True):
     """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
 
-    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster. ``ended_before``:
-    a resume found the run at its end and did nothing, so all this is what was seen then.
+    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
     ``failed`` is the step or gate that decided; ``notes`` are failures that decided nothing.
     """
 
@@ -114,7 +113,6 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     committed: bool = False
     notes: tuple[str, ...] = ()
     way_out: tuple[WayOut, ...] = ()
-    ended_before: bool = False
 
 
 class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):
@@ -239,7 +237,34 @@ class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
     states: dict[str, str] = field(default_factory=dict)
 
 
-Record = Started | Resumed | Began | Observed | CommitPoint | RevertDecided | Turned | CancelAsked | Ended | Cleared
+class Rejected(Entry, frozen=True, kw_only=True, tag="rejected"):
+    """A run that the check of the bundle did not let begin: no job came of it, and the pair was not asked.
+
+    It stands between runs, so what the latest run left behind is unchanged. ``bundle_id`` is empty where the head could
+    not be read, ``causes`` are those of the report.
+    """
+
+    run: str
+    tool: str
+    path: str
+    why: str
+    bundle_id: str = ""
+    causes: tuple[str, ...] = ()
+
+
+Record = (
+    Started
+    | Resumed
+    | Began
+    | Observed
+    | CommitPoint
+    | RevertDecided
+    | Turned
+    | CancelAsked
+    | Ended
+    | Cleared
+    | Rejected
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

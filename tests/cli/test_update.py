@@ -134,7 +134,7 @@ def test_a_validation_error_touches_nothing_and_names_its_cause(room, spoil, cau
     assert "rejected: Nothing was changed." in result.out
     assert room.versions == OLD
     assert not room.asked, "no hook was made"
-    assert room.update("log").code == 3
+    assert [r["record"] for r in room.records] == ["rejected"]
 
 
 def write_state(version=None, **changes):
@@ -425,17 +425,20 @@ def test_without_its_bundle_a_run_takes_no_step_forward(room):
 
 
 @pytest.mark.parametrize(("step", "code"), [(None, 0), ("storage", 20), ("standby", 30)])
-def test_a_resume_of_a_run_that_has_ended_says_that_nothing_was_done(room, step, code):
+def test_a_resume_of_a_run_that_has_ended_is_not_answered_with_its_outcome(room, step, code):
     if step:
         room.faults(fault("apply", step, "F"))
     first = room.run()
-    assert (first.code, "done now" in first.out) == (code, False)
+    assert first.code == code
     (run,) = {r["run"] for r in room.records if r["record"] == "started"}
+    kind = {0: "succeeded", 20: "reverted", 30: "degraded"}[code]
     again = room.resume()
-    assert again.code == code
-    assert f"  done now     nothing: run {run} had ended before, this is how\n" in again.out
-    assert json.loads(room.resume("--json").out)["ended-before"] is True
-    assert "done now" not in room.update("status").out
+    assert again.code == 4
+    assert again.out.splitlines()[:2] == [
+        "nothing-to-resume: No run of the pair waits to be resumed.",
+        f"  because      the latest run, {run}, has ended: {kind}",
+    ]
+    assert json.loads(room.resume("--json").out)["kind"] == "nothing-to-resume"
 
 
 def test_without_trust_a_run_takes_no_step_forward(room):
@@ -555,7 +558,7 @@ def test_detached_the_gate_is_polled_by_resumes_of_every_pair(room):
     assert "gate ha-formed: not-yet" in polled.err
     room.clock.sleep(46 * 60)
     assert room.cli(*everything).code == 0
-    assert room.cli(*everything) == (0, "", ""), "nothing is left to resume"
+    assert room.cli(*everything) == (4, "nothing-to-resume: No run of the pair waits to be resumed.\n", "")
 
 
 # --- several processes --------------------------------------------------------------------------------------
@@ -770,7 +773,9 @@ def test_status_says_the_outcome_again(room):
     told = room.run()
     status = room.cli("update", "status", *STATE_DIR)
     out = told.out.replace("root.pem", str(Path("root.pem").resolve()))  # it may be asked from any folder
-    assert [line.strip() for line in out.splitlines()] == [line.strip() for line in status.out.splitlines()[1:]]
+    told = [line.strip() for line in status.out.splitlines()]
+    assert [line.split()[0] for line in told[1:3]] == ["started", "ended"]
+    assert [line.strip() for line in out.splitlines()] == told[3:]
     (found,) = [json.loads(line) for line in room.update("status", "--json").out.splitlines()]
     assert (found["hold"], found["controller"], found["outcome"]["kind"]) == (True, "", "degraded")
     room.clear("--without-probe")
@@ -856,7 +861,7 @@ def test_a_damaged_journal_is_for_people_and_still_exported(room):
     assert result.code == 40
     assert "is damaged at record 3 of pair pair-0" in result.out
     assert "Keep the file, move it away, and start again" in result.out
-    assert room.update("status").code == 3
+    assert room.update("status").code == 40
     assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 40
     assert room.cli("update", "resume", "--pair", "pair-0", *TRUST, *STATE_DIR).code == 40
     assert room.update("log", "--export", "case.zip").code == 0
@@ -995,6 +1000,10 @@ def test_a_name_that_is_a_path_is_refused(room, verb):
 def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
     more = ("--by", "Ada", "--reason", "x") if verb == "clear" else ()
     result = room.update(verb, *more)
+    if verb == "resume":
+        assert result.code == 4
+        assert "because      the journal has no run of this pair\n" in result.out
+        return
     assert result.code == 3
     assert "There was no run of pair pair-0 in state." in result.err
     assert "next: `bundlekit update status --state-dir state` lists the pairs; --state-dir names another" in result.err

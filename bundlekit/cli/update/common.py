@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -35,6 +35,8 @@ from bundlekit.update.records import (
     JournalError,
     Outcome,
     Record,
+    Rejected,
+    Started,
     StateFolderError,
     WayOut,
     Window,
@@ -49,8 +51,8 @@ if TYPE_CHECKING:
     from bundlekit.update.hooks import Hooks
 
 CODES: Final = """\
-Exit codes: 0 succeeded, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 14 superseded, 20 reverted,
-30 degraded, 40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
+Exit codes: 0 succeeded, 4 nothing to resume, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 14 superseded,
+20 reverted, 30 degraded, 40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
 """
 
 bundle_argument = click.argument("bundle", type=common.path_type)
@@ -252,6 +254,19 @@ def last_run(state_dir: Path, pair: str) -> History | None:
         return latest(found, pair)
 
 
+def pair_of_run(state_dir: Path, run: str) -> str:
+    """The pair whose journal has the run, begun or rejected; BundlekitError if none has."""
+    with journal(state_dir) as found:
+        for pair in found.pairs():
+            with suppress(JournalDamagedError):
+                if any(isinstance(r, Started | Rejected) and r.run == run for r in found.read(pair)):
+                    return pair
+    raise BundlekitError(
+        f"There was no run {run} in {state_dir}.",
+        next_step="`bundlekit update status` lists the runs; --state-dir names another folder.",
+    )
+
+
 def unfinished(state_dir: Path) -> list[str]:
     """The pairs whose latest run has not ended, and those of which that cannot be said."""
     names = []
@@ -310,7 +325,8 @@ def conclude(
         if only_planned and error.report.verdict == "incomplete":
             return common.EXIT["incomplete"]
         on_hold = error.report.causes == ("on-hold",)
-        outcome = Outcome(kind="on-hold" if on_hold else "rejected", pair=pair, why=_why(error), ha="as-before")
+        kind: Literal["on-hold", "rejected"] = "on-hold" if on_hold else "rejected"
+        outcome = Outcome(kind=kind, pair=pair, run=error.run, why=_why(error), ha="as-before")
     except StateFolderError:
         raise
     except PairBusyError as error:

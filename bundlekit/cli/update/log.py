@@ -13,7 +13,7 @@ from bundlekit.cli.update import view
 from bundlekit.cli.verbs import Verb
 from bundlekit.report.escape import escape
 from bundlekit.update.casefile import export, public
-from bundlekit.update.records import Ended
+from bundlekit.update.history import History
 
 FOLLOW_SECONDS = 1.0
 """How often --follow looks for new records."""
@@ -44,6 +44,7 @@ def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as
         for record in records[shown:]:
             click.echo(public(record) if as_lines else view.log_line(record))
         shown = len(records)
-        if not follow or isinstance(records[-1], Ended):
+        last = History.latest(records)
+        if not follow or last is None or last.ended is not None:
             return 0
         time.sleep(FOLLOW_SECONDS)

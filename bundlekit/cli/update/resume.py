@@ -10,6 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
+from bundlekit.update.outcome import EXIT_CODES, MEANINGS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,11 +26,13 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
+@click.option("--run", metavar="ID", help="The run you mean: where another one waits, or none, nothing is done.")
 @shared.file_option
 @shared.window_options
 @shared.running_options
 def command(
     pair: str | None,
+    run: str | None,
     bundle: Path | None,
     until: Literal["prepared", "end"] | None,
     not_after: dt.datetime | None,
@@ -43,21 +46,28 @@ def command(
 
     Every component is probed first. The run keeps its --until and --not-after unless others are given; one that
     is prepared and waits goes on to the end where --pair names it. Without --trust, or without its bundle, a
-    run takes no step forward; it reverts, waits, commits and cleans up.
+    run takes no step forward; it reverts, waits, commits and cleans up. A --bundle of another run is refused.
+
+    Where no run waits to be resumed, the exit code is 4, whatever an earlier run has come to.
     """
-    if pair is None and bundle is not None:
-        raise click.UsageError("--bundle needs --pair")
+    if pair is None and run is None and bundle is not None:
+        raise click.UsageError("--bundle needs --pair or --run")
+    if pair is None and run is not None:
+        pair = shared.pair_of_run(state_dir, run)
     trust = common.load_trusted(trusted)
     latest = None if not_after is None else not_after.timestamp()
     if until is None and pair is not None and shared.is_prepared(state_dir, pair):
         until = "end"  # who names a run that only waits for a word has given it
     names = shared.names(bundle=bundle, trusted=trusted)
-    codes = [0]
-    for name in [pair] if pair else shared.unfinished(state_dir):
+    waiting = [pair] if pair else shared.unfinished(state_dir)
+    if not waiting and not as_lines:
+        shared.show([f"nothing-to-resume: {MEANINGS['nothing-to-resume']}"])
+    codes = [] if waiting else [EXIT_CODES["nothing-to-resume"]]
+    for name in waiting:
 
         def act(name: str = name) -> Outcome:
             with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-                return controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest)
+                return controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
 
         codes.append(shared.conclude(act, pair=name, state_dir=state_dir, names=names, as_lines=as_lines))
     return max(codes)

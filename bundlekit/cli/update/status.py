@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
+from bundlekit.update.outcome import EXIT_CODES
 from bundlekit.update.records import JournalDamagedError, StateFolderError
 from bundlekit.update.sqlite import NAME_ANOTHER, has_private_folder
-from bundlekit.update.status import Status, status_of
+from bundlekit.update.status import Phase, Status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,15 +22,23 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   bundlekit update status
+  bundlekit update status --only waiting --only on-hold
+  bundlekit update status --fail-on hold                        for monitoring
   bundlekit update status --pair imager-0042 --json
+Exit codes: 0 printed, 1 with --fail-on hold: a pair is on hold or needs an operator, 2 usage, 3 no such pair or state
+folder, 40 the journal is damaged, 75 the journal cannot be used now.
 """
 
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
 @shared.state_dir_option
+@click.option(
+    "--only", type=click.Choice(get_args(Phase)), multiple=True, help="Pairs in this phase only. Can be repeated."
+)
+@click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @shared.json_option
-def command(pair: str | None, state_dir: Path, *, as_lines: bool) -> int:
+def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on: str | None, *, as_lines: bool) -> int:
     """Show what runs, what waits, and which pairs are on hold. Asks the journal, not the appliances."""
     if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
         raise StateFolderError(f"There is no state folder {state_dir}.", next_step=NAME_ANOTHER)
@@ -40,7 +50,11 @@ def command(pair: str | None, state_dir: Path, *, as_lines: bool) -> int:
             found = status_of(name, shared.records_of(state_dir, name), state_dir, shared.clock().now())
         except JournalDamagedError as error:  # the other pairs are still worth telling
             shared.show([f"{name}: {error.message}", f"  next: {error.next_step}"], err=True)
-            code = 3
+            code = max(code, EXIT_CODES["needs-operator"])
+            continue
+        if fail_on and found.needs_operator:
+            code = max(code, 1)
+        if only and found.phase not in only:
             continue
         if as_lines:
             click.echo(as_json.render(found))
@@ -59,14 +73,25 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"{found.pair}: at work: {found.controller}"
     if found.cancel_asked:
         yield f"{found.pair}: the operator has asked to cancel"
+    if found.rejected is not None:
+        yield f"{found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
+        yield f"  rejected     {common.local_time(found.rejected.at.wall)}"
+        yield f"  because      {found.rejected.why}"
+    if found.activity is None:
+        return
     if found.outcome is None:
         yield from lines(found.activity)
+        if found.started is not None:
+            yield f"  started: {common.local_time(found.started)}"
         yield from (f"  {line}" for line in shared.told(found.window))
         if not found.controller:
             trust = found.names.quoted()["trust"]
             yield f"  nobody works on it: bundlekit update resume --pair {found.pair} {trust}"
         return
     yield f"{found.pair}: run {found.activity.run} to {found.activity.version} has ended"
+    for name, wall in (("started", found.started), ("ended", found.ended)):
+        if wall is not None:
+            yield f"  {name:<12} {common.local_time(wall)}"
     yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.names)).splitlines())
     if found.cleared is not None:
         yield f"  off hold, by {found.cleared.by}: {found.cleared.reason}"

@@ -1,0 +1,167 @@
+"""What an operator and the monitoring are told by ``bundlekit update resume``, ``status`` and ``log``."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bundlekit.update.faults import ControllerKilled
+from tests.cli.test_update import OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
+from tests.update.world import fault
+
+# --- resume answers for the run that is meant, and for no other ------------------------------------------------
+
+
+def started(room):  # noqa: F811
+    return [record["run"] for record in room.records if record["record"] == "started"]
+
+
+def kill(room, *at):  # noqa: F811
+    room.faults(fault(*(at or ("apply", "active")), "C"))
+    with pytest.raises(ControllerKilled):
+        room.run()
+
+
+def test_a_run_that_was_killed_before_its_first_record_is_not_answered_by_an_older_success(room, monkeypatch):  # noqa: F811
+    assert room.run().code == 0
+
+    def killed(*_, **__):
+        raise ControllerKilled
+
+    with monkeypatch.context() as dying:
+        dying.setattr("bundlekit.pipeline.check", killed)
+        with pytest.raises(ControllerKilled):
+            room.run()
+    for options in ((), ("--json",), ("--run", started(room)[0])):
+        result = room.resume(*options)
+        assert result.code == 4
+        assert "has ended: succeeded" in result.out
+    assert room.cli("update", "resume", "--run", started(room)[0], *TRUST, *STATE_DIR).code == 4
+    assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 4
+
+
+def test_only_the_run_that_is_named_is_resumed(room):  # noqa: F811
+    kill(room)
+    (run,) = started(room)
+    before = len(room.records)
+    result = room.resume("--run", "0" * 16)
+    assert result.code == 4
+    assert f"the run that has not ended is {run}" in result.out
+    assert room.cli("update", "resume", "--run", "0" * 16, *TRUST, *STATE_DIR).code == 3
+    assert len(room.records) == before
+    assert room.cli("update", "resume", "--run", run, *TRUST, *STATE_DIR).code == 0
+
+
+@pytest.mark.parametrize("spoil", ["another", "damaged", "missing"])
+@pytest.mark.parametrize("trust", [TRUST, ()], ids=["trust", "no-trust"])
+def test_a_bundle_that_is_not_of_the_run_is_refused_before_anything(room, spoil, trust):  # noqa: F811
+    """A run that goes on with another one would revert, which the operator did not ask for."""
+    kill(room)
+    Path("SPEC.toml").write_text(Path("SPEC.toml").read_text().replace("counter  = 7", "counter  = 8"))
+    if spoil == "another":
+        signer = ("--cert", "signer.pem", "--key", "signer.key")
+        assert room.cli("build", "SPEC.toml", "-o", "b.bin", *signer).code == 0
+    elif spoil == "damaged":
+        Path("b.bin").write_bytes(b"no head at all")
+    before, versions = room.update("log").out, room.versions
+    result = room.update("resume", *trust, "--bundle", "b.bin")
+    assert result.code == 3
+    assert ("cannot be opened" if spoil == "missing" else "the run was of bundle sha256:") in result.err
+    assert (room.update("log").out, room.versions) == (before, versions)
+    assert room.resume().code == 0
+
+
+# --- a run that the check rejected -----------------------------------------------------------------------------
+
+
+def test_a_run_that_the_check_rejected_is_shown_and_is_not_resumed(room):  # noqa: F811
+    assert room.run().code == 0
+    room.read_state()
+    assert room.run().code == 10
+    rejected = room.records[-1]
+    assert (rejected["record"], rejected["causes"]) == ("rejected", ["not-newer"])
+    assert rejected["path"] == str(Path("update.bin").resolve())
+    status = room.update("status")
+    assert f"pair-0: run {rejected['run']} of {rejected['path']} was rejected by the check\n" in status.out
+    assert "has ended\n" in status.out, "what the latest run has come to is still there"
+    found = json.loads(room.update("status", "--json").out)
+    assert (found["rejected"]["run"], found["outcome"]["kind"]) == (rejected["run"], "succeeded")
+    assert "is rejected by the check" in room.update("log", "--follow").out.splitlines()[-1]
+    result = room.resume()
+    assert result.code == 4
+    assert f"because      run {rejected['run']} of {rejected['path']} is rejected by the check" in result.out
+    assert json.loads(room.run("--json").out.splitlines()[-1])["run"] == room.records[-1]["run"]
+
+
+def test_a_pair_of_which_every_run_was_rejected_has_a_status(room):  # noqa: F811
+    write_state(version="5.10.00")
+    assert room.run().code == 10
+    status = room.update("status")
+    assert status.code == 0
+    assert "was rejected by the check" in status.out
+    assert json.loads(room.update("status", "--json").out)["activity"] is None
+    assert room.update("log", "--export", "case.zip").code == 0
+    for verb, code in {"resume": 4, "repair": 3, "cancel": 3, "clear": 3, "revert": 3}.items():
+        more = ("--by", "Ada", "--reason", "x") if verb in {"clear", "revert"} else ()
+        assert room.update(verb, *more).code == code
+    write_state(version="5.20.03")
+    assert room.run().code == 0
+
+
+def test_a_rejected_run_changes_nothing_of_a_hold(room):  # noqa: F811
+    room.faults(fault("apply", "standby", "F"))
+    assert room.run().code == 30
+    room.faults()
+    bundle = Path("update.bin").read_bytes()
+    os.truncate("update.bin", 100_000)
+    assert room.update("repair", *TRUST).code == 10
+    assert room.records[-1]["record"] == "rejected"
+    assert json.loads(room.update("status", "--json").out)["hold"] is True
+    assert room.run().code == 12
+    Path("update.bin").write_bytes(bundle)
+    assert room.update("repair", *TRUST).code == 0
+
+
+# --- status for monitoring -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "code", "phase"),
+    [
+        ((), 0, "ended"),
+        (("apply", "storage", "F"), 1, "on-hold"),
+        (("apply", "active", "F"), 0, "ended"),
+        (("apply", "active", "B"), 1, "on-hold"),
+        (("apply", "standby", "F"), 1, "on-hold"),
+        (("apply", "active", "C"), 0, "waiting"),
+    ],
+    ids=["succeeded", "reverted-hold", "reverted", "operator", "degraded", "waiting"],
+)
+def test_monitoring_is_told_by_an_exit_code_that_a_pair_is_on_hold(room, at, code, phase):  # noqa: F811
+    room.faults(*[fault(*at)] if at else [])
+    try:
+        room.run()
+    except ControllerKilled:
+        assert phase == "waiting"
+    room.faults()
+    assert room.update("status").code == 0
+    assert room.cli("update", "status", "--fail-on", "hold", *STATE_DIR).code == code
+    assert json.loads(room.update("status", "--json").out)["phase"] == phase
+    for other in ("running", "waiting", "on-hold", "ended"):
+        result = room.cli("update", "status", "--only", other, "--fail-on", "hold", *STATE_DIR)
+        assert result.code == code, "a filter hides no hold"
+        assert bool(result.out) == (other == phase)
+    if code:
+        assert room.clear("--without-probe").code == 0
+        assert room.update("status", "--fail-on", "hold").code == 0
+
+
+def test_status_has_the_wall_times_of_start_and_end(room, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TZ", "UTC")
+    room.run()
+    ends = [record["at"]["wall"] for record in (room.records[0], room.records[-1])]
+    found = json.loads(room.update("status", "--json").out)
+    assert [found["started"], found["ended"]] == ends
+    out = room.update("status").out
+    assert "  started      Fri 2027-01-15 08:00:00 +0000\n  ended        Fri 2027-01-15 " in out
