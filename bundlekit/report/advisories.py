@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bundlekit.report.escape import escape
+from bundlekit.report.json import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,16 +21,16 @@ def lines(
     name: str, advisory: Advisory, identity: str, signatures: Sequence[SignatureEvidence], use: AdvisoryUse | None
 ) -> Iterator[str]:
     """The file in lines of text. ``use``: it was verified; without it the lines are claims."""
-    yield escape(f"{name}: advisories for {advisory.product}, serial {advisory.serial}")
+    yield escape(f"file {name}: advisories for {advisory.product}, serial {advisory.serial}")
     yield f"  id         {identity}"
     yield escape(f"  valid      from {advisory.issued} up to and including {advisory.until}")
     for kind, entry in _entries(advisory):
         facts = [f"{key} {_plain(value)}" for key, value in entry.items() if key not in {"id", "reason", "link"}]
         yield escape(f"  {kind:10} {entry['id']}: {', '.join(facts)}")
-        yield from (escape(f"             {entry[key]}") for key in ("reason", "link") if entry.get(key))
+        yield from (escape(f"             {key}: {entry[key]}") for key in ("reason", "link") if entry.get(key))
     for one in signatures:
         yield escape(f"  signature  {one.index}: {one.signer or 'unreadable'} ({one.algorithm or 'unknown algorithm'})")
-        yield from (escape(f"             {problem.message}") for problem in one.problems)
+        yield from (escape(f"             problem: {problem.message}") for problem in one.problems)
     if not signatures:
         yield "  signature  none"
     if use is None:
@@ -46,7 +47,7 @@ def as_json(advisory: Advisory, identity: str, signatures: Sequence[SignatureEvi
         "advisory": msgspec.to_builtins(advisory),
         "signatures": msgspec.to_builtins(tuple(signatures)),
     }
-    return json.dumps(value)
+    return render(value)
 
 
 def _entries(advisory: Advisory) -> Iterator[tuple[str, dict[str, Any]]]:

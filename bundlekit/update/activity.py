@@ -205,10 +205,10 @@ def sentence(record: Record) -> str:
 
 def lines(seen: Activity) -> Iterator[str]:
     """The activity as lines of plain text."""
-    yield f"{seen.pair}: run {seen.run} to {seen.version}, {span(seen.age)} old"
+    yield f"pair {seen.pair}: run {seen.run} to {seen.version}, {span(seen.age)} old"
     width = max(map(len, (row.step for row in seen.steps)), default=0)
     for row in seen.steps:
-        yield f"  {row.step:<{width}}  {row.role:<7}  {row.identity}  {row.old} -> {row.new}  {row.state}"
+        yield f"  step {row.step:<{width}}  {row.role:<7}  {row.identity}  {row.old} -> {row.new}  {row.state}"
     limit = f" of at most {span(seen.limit)}" if seen.limit else ""
     expect = f", expected {seen.expect}" if seen.expect else ""
     yield f"  now: {seen.doing}, for {span(seen.elapsed)}{limit}{expect}"

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from bundlekit.errors import BundlekitError
+from bundlekit.escape import escape, guarded
 from bundlekit.files import whole_file
 from bundlekit.report import json as as_json
 from bundlekit.update import statefile
@@ -33,7 +34,7 @@ def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
     """Write the case file of ``pair`` to ``output``; returns the names of what is in it.
 
     The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
-    hooks, where passwords may be, are left out.
+    hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.
     """
     journal = SqliteJournal(folder)
     try:
@@ -50,11 +51,17 @@ def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
     parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
     with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            archive.writestr(name, guarded(content))
         for path in _files(folder, pair):
             if (end := statefile.end_of(path.parent, path.name, MAX_LOG)) is not None:
-                archive.writestr(str(path.relative_to(folder)), end)
+                archive.writestr(str(path.relative_to(folder)), end if path.suffix == ".json" else _quoted(end))
         return tuple(archive.namelist())
+
+
+def _quoted(log: bytes) -> str:
+    """The output of a hook with a mark before each line: it is shown by whatever the vendor opens the file with."""
+    lines = log.decode(errors="backslashreplace").removesuffix("\n").split("\n")
+    return "".join(f"| {escape(line.rstrip(chr(13)).expandtabs())}\n" for line in lines)
 
 
 def _files(folder: Path, pair: str) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final, Literal
 
+from bundlekit.escape import escape
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.history import History
 from bundlekit.update.names import UNKNOWN, Names
@@ -259,7 +260,7 @@ def _as_options(way: WayOut) -> str:
 
 
 def text(told: Message) -> str:
-    """The message as lines of plain text."""
+    """The message as lines of plain text. Each begins with a label, whatever reasons and the vendor's words contain."""
     rows = [
         ("because", told.why),
         *(("found", line) for line in told.found),
@@ -268,10 +269,10 @@ def text(told: Message) -> str:
         ("may it wait", told.may_wait),
         *((f"next {number}", line) for number, line in enumerate(told.next, 1)),
         *(("noted", line) for line in told.notes),
-        ("vendor says", told.call),
+        *(("vendor says", line) for line in told.call.splitlines()),
         ("send", told.send),
     ]
-    return "\n".join([told.headline, *(f"  {name:<12} {line}" for name, line in rows if line)]) + "\n"
+    return "\n".join([told.headline, *(f"  {name:<12} {escape(line)}" for name, line in rows if line)]) + "\n"
 
 
 def _call(outcome: Outcome) -> str:

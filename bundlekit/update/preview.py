@@ -101,7 +101,7 @@ def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[WayOut, .
 
 def lines(seen: Preview) -> Iterator[str]:
     """The preview as lines of plain text."""
-    yield f"{seen.pair}: to {seen.version} by plan '{seen.plan}' ({seen.bundle_id})"
+    yield f"pair {seen.pair}: to {seen.version} by plan '{seen.plan}' ({seen.bundle_id})"
     number = 0
     for place, group in enumerate(seen.groups):
         if place == 1:

@@ -86,7 +86,7 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
     else:
         lines = []
         for row in rows:
-            lines += [row.outcome, *(f"    {fault}" for fault in row.faults)]
+            lines += [row.outcome, *(f"    after {fault}" for fault in row.faults)]
             lines += [f"    way out: {way}" for way in _ways(row)]
     lines += ["", *([LEGEND] if form == "text" else [])]
     lines += [f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]

@@ -177,7 +177,7 @@ def test_advisories_are_signed_elsewhere_and_a_second_time(cli, advisories, ship
     both = (*TRUST, "--trust", "more/root.pem")
     shown = cli("advisory", "show", advisories, *both, *AT)
     assert shown.code == 0
-    assert shown.out.splitlines()[0] == "adv.bin: advisories for imager, serial 4"
+    assert shown.out.splitlines()[0] == "file adv.bin: advisories for imager, serial 4"
     assert "  block      ADV-17: versions 5.30.02, into 5.40.00\n" in shown.out
     assert cli("extract", advisories, "--signature", "0", "-o", "again.der").code == 0
     assert Path("again.der").read_bytes() == Path("sig.der").read_bytes()

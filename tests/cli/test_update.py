@@ -171,7 +171,7 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
     assert again.code == 12
     assert again.out.splitlines()[0] == "on-hold: Nothing was started: the pair is on hold."
     assert "on hold since run" in again.out
-    assert room.clear().out == "pair-0 is off hold (storage old, active old, standby old, ha-formed ready)\n"
+    assert room.clear().out == "pair pair-0 is off hold (storage old, active old, standby old, ha-formed ready)\n"
     assert room.run().code == 0
 
 
@@ -386,7 +386,7 @@ def test_reverts_that_failed_are_tried_again_by_name_and_reason(room):
     assert "Ada: disk 3 replaced" in room.update("log").out
     result = room.update("revert", "--by", "Ada", "--reason", "once more")
     assert result.code == 3
-    assert "pair-0 stays as it is: The latest run of pair pair-0 has no revert that failed." in result.err
+    assert "pair pair-0 stays as it is: The latest run of pair pair-0 has no revert that failed." in result.err
     assert room.clear().code == 0
     room.read_state()
     assert room.run().code == 0
@@ -841,7 +841,7 @@ def test_the_case_file_holds_everything_but_secrets(room):
     assert json.loads(parts["pair-0.state.json"])["pair"] == "pair-0"
     assert parts["README.txt"].startswith(b"degraded: The pair works but needs hands.")
     log = parts["logs/pair-0-run-active-apply-1.log"]
-    assert (len(log), log[-8:]) == (256 * 1024, b"the end\n")
+    assert (len(log), log[:4], log[-8:]) == (256 * 1024 + 2, b"| xx", b"the end\n")
 
 
 # --- a journal that is not what was written -----------------------------------------------------------------

@@ -32,7 +32,7 @@ def command(pair: str, state_dir: Path) -> int:
     if last.committed:
         click.echo("it is past its commit point: it goes on to its end")
     elif holder:
-        shared.show([f"{holder} does so after what is under way"])
+        shared.show([f"controller {holder} does so after what is under way"])
     else:
         trust = last.names.quoted()["trust"]
         shared.show([f"nobody works on it now: bundlekit update resume --pair {pair} {trust}"])

@@ -33,8 +33,8 @@ def command(pair: str, by: str, reason: str, case: str, take_over: str, state_di
     with shared.controller(state_dir) as controller:
         done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
     if isinstance(done, Refused):
-        shared.show([f"{pair} stays as it is: {done.why}"], err=True)
+        shared.show([f"pair {pair} stays as it is: {done.why}"], err=True)
         return 3
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "nobody looked"
-    click.echo(f"{pair} is off hold ({found})")
+    click.echo(f"pair {pair} is off hold ({found})")
     return 0

@@ -46,6 +46,6 @@ def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *,
 
     code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines)
     if refused:
-        shared.show([f"{pair} stays as it is: {refused[0]}"], err=True)
+        shared.show([f"pair {pair} stays as it is: {refused[0]}"], err=True)
         return 3
     return code

@@ -49,7 +49,7 @@ def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on:
         try:
             found = status_of(name, shared.records_of(state_dir, name), state_dir, shared.clock().now())
         except JournalDamagedError as error:  # the other pairs are still worth telling
-            shared.show([f"{name}: {error.message}", f"  next: {error.next_step}"], err=True)
+            shared.show([f"pair {name}: {error.message}", f"  next: {error.next_step}"], err=True)
             code = max(code, EXIT_CODES["needs-operator"])
             continue
         if fail_on and found.needs_operator:
@@ -70,11 +70,11 @@ def _lines(found: Status) -> Iterator[str]:
     from bundlekit.update.outcome import message, text
 
     if found.controller:
-        yield f"{found.pair}: at work: {found.controller}"
+        yield f"pair {found.pair}: at work: {found.controller}"
     if found.cancel_asked:
-        yield f"{found.pair}: the operator has asked to cancel"
+        yield f"pair {found.pair}: the operator has asked to cancel"
     if found.rejected is not None:
-        yield f"{found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
+        yield f"pair {found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
         yield f"  rejected     {common.local_time(found.rejected.at.wall)}"
         yield f"  because      {found.rejected.why}"
     if found.activity is None:
@@ -88,7 +88,7 @@ def _lines(found: Status) -> Iterator[str]:
             trust = found.names.quoted()["trust"]
             yield f"  nobody works on it: bundlekit update resume --pair {found.pair} {trust}"
         return
-    yield f"{found.pair}: run {found.activity.run} to {found.activity.version} has ended"
+    yield f"pair {found.pair}: run {found.activity.run} to {found.activity.version} has ended"
     for name, wall in (("started", found.started), ("ended", found.ended)):
         if wall is not None:
             yield f"  {name:<12} {common.local_time(wall)}"

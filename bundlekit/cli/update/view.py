@@ -139,7 +139,7 @@ class Terminal:
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """Show what the hook says of itself."""
         done = "" if percent is None else f"{percent} % "
-        self._heard = f"  {request.step} says: {done}{message}"
+        self._heard = f"  step {request.step} says: {done}{message}"
 
     def tell(self, text: str) -> None:
         """Print it above the block."""
