@@ -93,6 +93,10 @@ class CommandHooks(Hooks):
         self.progress = progress
         self.grace = grace
 
+    def server(self, request: Request) -> str:
+        """The command and its verb."""
+        return f"{self.commands[request.step].argv[0]} {request.verb}"
+
     def _ask(self, request: Request) -> Answer:
         try:
             finished = self._run(request)
@@ -101,8 +105,19 @@ class CommandHooks(Hooks):
         if finished.code == NOT_IMPLEMENTED and not finished.late and request.verb not in {"gate", "reimage"}:
             # What Hooks does by default; its verify asks by way of probe, so that is the verb from here on.
             default: Answer = getattr(super(), request.verb)(msgspec.structs.replace(request, verb="probe"))
-            return default
-        return interpret(request.verb, finished)
+            return default if default.kind == "ok" or request.verb == "verify" else self._without(request, default)
+        answer = interpret(request.verb, finished)
+        if finished.code == NOT_IMPLEMENTED and not finished.late:
+            return self._without(request, answer)
+        if answer.kind == "died" and finished.code is not None and finished.code >= 0:
+            said = printable(f"{self.server(request)}: {answer.reason}")
+            return msgspec.structs.replace(answer, reason=said, wrong=said)
+        return answer
+
+    def _without(self, request: Request, answer: Answer) -> Answer:
+        """``answer``, with the reason that the command does not implement a verb that the plan needs."""
+        why = f"{self.commands[request.step].argv[0]} does not implement {request.verb} (exit code {NOT_IMPLEMENTED})"
+        return msgspec.structs.replace(answer, reason=f"{why}. {answer.reason}".rstrip(". "))
 
     validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = reimage = _ask
 
@@ -231,7 +246,7 @@ def interpret(verb: str, finished: Finished) -> Answer:
     if kind != "ok":
         said = {"reason": reason} | said
     try:
-        return msgspec.convert(said | {"kind": kind}, Answer)
+        return msgspec.convert(said | {"kind": kind, "wrong": ""}, Answer)
     except msgspec.ValidationError as error:
         return Answer(kind="died", reason=f"its result cannot be read: {error}")
 

@@ -392,6 +392,8 @@ class History:
             self.ready_at.setdefault(step, self.index)
         if verb in {"commit", "cleanup", "revert"} and answer.kind != "ok":
             self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
+        elif answer.wrong and (note := f"{verb} of {step}: {answer.wrong}") not in self.notes:
+            self.notes.append(note)
 
     def _fenced(self, verb: str, step: str, answer: Answer) -> None:
         """The target did nothing, because it belongs to another controller."""

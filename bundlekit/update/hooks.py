@@ -98,6 +98,10 @@ class Hooks:
     that was killed.
     """
 
+    def server(self, request: Request) -> str:
+        """What serves ``request``, as messages name it: the class and the method."""
+        return f"{type(self).__qualname__}.{request.verb}"
+
     def validate(self, request: Request) -> Answer:
         """Say whether the component suits this appliance; changes nothing, reads no appliance."""
         return Answer(kind="ok")
@@ -147,28 +151,47 @@ class Hooks:
 
 
 def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
-    """Ask, and mistrust the answer: wrong kinds, unprintable text and late answers are not taken as said."""
+    """Ask, and mistrust the answer: wrong kinds, unprintable text and late answers are not taken as said.
+
+    What is wrong with an answer is in its ``wrong``, with the class and the method, or the command, that gave it.
+    """
     began = clock.now()
     try:
         answer = getattr(hooks, request.verb)(request)
     except Exception as error:  # an integrator's code may raise anything
-        return Answer(kind="died", reason=printable(f"{type(error).__name__}: {error}"))
-    if not isinstance(answer, Answer) or answer.kind not in (*ANSWERS[request.verb], "timeout", "died"):
-        what = answer.kind if isinstance(answer, Answer) else type(answer).__name__
-        return Answer(kind="died", reason=printable(f"it answered {what} to {request.verb}"))
+        return _wrong(hooks, request, f"{type(error).__name__}: {error}")
+    if not isinstance(answer, Answer):
+        return _wrong(hooks, request, f"it answered {type(answer).__name__} to {request.verb}")
+    if answer.kind not in (*ANSWERS[request.verb], "timeout", "died"):
+        return _wrong(hooks, request, f"it answered {answer.kind} to {request.verb}")
     for name, alphabet in REPORTED.items():
         word = getattr(answer, name)
         if word is not None and not alphabet.fullmatch(word):
-            return Answer(kind="died", reason=printable(f"it reports a {name} that is none: {word!r}"))
+            return _wrong(hooks, request, f"it reports a {name} that is none: {word!r}")
     for name, number in (("fence", answer.fence), ("counter", answer.counter), *answer.free.items()):
         if number is not None and not 0 <= number <= MAX_INTEGER:
-            return Answer(kind="died", reason=printable(f"it reports {number} for {name}, which is out of range"))
-    if answer.kind == "ok" and began.until(clock.now()) > request.deadline:
-        return Answer(kind="timeout", reason=f"it took longer than {request.deadline} s")
+            return _wrong(hooks, request, f"it reports {number} for {name}, which is out of range")
+    if answer.kind not in {"timeout", "died"} and began.until(clock.now()) > request.deadline:
+        late = _wrong(hooks, request, f"it answered {answer.kind} after its deadline of {request.deadline} s")
+        if answer.kind == "ok":
+            return msgspec.structs.replace(late, kind="timeout")
+        answer = msgspec.structs.replace(answer, wrong=late.wrong)
     if not answer.reason and not answer.hold:
         return answer
     hold = printable(answer.hold) if answer.hold else None
     return msgspec.structs.replace(answer, reason=printable(answer.reason), hold=hold)
+
+
+def server(hooks: Hooks, request: Request) -> str:
+    """The class and method, or the command, that serves ``request``; for messages."""
+    named = getattr(hooks, "server", None)
+    return named(request) if named else f"{type(hooks).__qualname__}.{request.verb}"
+
+
+def _wrong(hooks: Hooks, request: Request, what: str) -> Answer:
+    """The answer in the place of one that is none."""
+    what = printable(f"{server(hooks, request)}: {what}")
+    return Answer(kind="died", reason=what, wrong=what)
 
 
 def printable(reason: str) -> str:

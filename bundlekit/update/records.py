@@ -50,7 +50,8 @@ class Answer(Frozen, frozen=True, kw_only=True):
     ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
     (the highest seen), ``owner`` (the claim that brought it), ``run`` (the run under way: it changed something and has
     not cleaned up; empty: none; None: the target does not remember), ``committed`` (the run whose commit point it has
-    passed) and ``hold`` (why the pair is on hold).
+    passed) and ``hold`` (why the pair is on hold). ``wrong`` is written by bundlekit only: what is wrong with what the
+    hook answered, or with when it did, and who answered it.
     """
 
     kind: AnswerKind
@@ -70,6 +71,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
     committed: str | None = None
     hold: str | None = None
     sandbox: bool | None = None
+    wrong: str = ""
 
 
 StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]

@@ -21,6 +21,10 @@ class Routed(Hooks):
     def __init__(self, routes: Mapping[str, Hooks]) -> None:
         self.routes = routes
 
+    def server(self, request: Request) -> str:
+        """As those hooks name it that serve the step or gate."""
+        return self.routes[request.step].server(request)
+
     def _pass(self, request: Request) -> Answer:
         answer: Answer = getattr(self.routes[request.step], request.verb)(request)
         return answer

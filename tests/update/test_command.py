@@ -246,6 +246,21 @@ def test_exit_codes(hook, verb, code):
     assert hook(f"sys.exit({code})", verb).kind == CODES.get(code, {}).get(verb, default)
 
 
+@pytest.mark.parametrize("verb", ["describe", "apply", "probe", "revert", "gate", "reimage"])
+def test_a_verb_that_is_not_implemented_is_named_with_the_command(hook, verb):
+    answer = hook("sys.exit(64)", verb)
+    assert "does not implement" in answer.reason
+    assert answer.reason.startswith(f"{hook.out.parent}/")
+    assert f"does not implement {verb} (exit code 64)" in answer.reason
+
+
+def test_a_result_of_another_verb_is_wrong_and_names_the_command(hook):
+    answer = hook("print('{\"result\": 7}')", "apply")
+    assert answer.kind == "died"
+    assert answer.wrong == answer.reason
+    assert " apply: its result cannot be read" in answer.wrong
+
+
 def test_verify_that_is_not_implemented_asks_the_probe(hook):
     answer = hook(
         "if sys.argv[1] == 'verify': sys.exit(64)\nprint(json.dumps({'result': 'new', 'version': '3.4.0'}))", "verify"

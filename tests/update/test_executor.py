@@ -579,7 +579,41 @@ def test_what_a_hook_says_is_not_taken_as_said(verb, step, answer, kind):
     assert outcome.kind == kind
     assert "\x1b" not in outcome.why
     if verb in {"commit", "cleanup"}:
-        assert outcome.notes == (f"{verb} of active: OSError: out of\N{REPLACEMENT CHARACTER}[31m memory",)
+        assert outcome.notes == (
+            f"{verb} of active: Overridden.{verb}: OSError: out of\N{REPLACEMENT CHARACTER}[31m memory",
+        )
+
+
+def late(hooks, request, right):
+    hooks.clock.sleep(request.deadline + 1)
+    return right
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "mistake", "kind", "noted"),
+    [
+        ("apply", "active", lambda *_: None, "succeeded", "it answered NoneType to apply"),
+        ("apply", "standby", lambda *_: "ok", "succeeded", "it answered str to apply"),
+        ("apply", "active", lambda *_: Answer(kind="ready"), "succeeded", "it answered ready to apply"),
+        ("apply", "active", late, "succeeded", "it answered ok after its deadline of 5400 s"),
+        ("commit", "active", late, "succeeded", "it answered ok after its deadline of 600 s"),
+        ("prepare", "active", late, "rejected", "it answered ok after its deadline of 3600 s"),
+        ("gate", "ha-formed", late, "succeeded", "it answered not-yet after its deadline of 60 s"),
+        ("verify", "standby", lambda *_: 1 / 0, "degraded", "ZeroDivisionError: division by zero"),
+        ("describe", "active", lambda *_: None, "rejected", "it answered NoneType to describe"),
+        ("probe", "active", lambda *_: None, "rejected", "it answered NoneType to probe"),
+    ],
+)
+def test_what_a_python_hook_does_wrong_is_noted_with_class_and_method(verb, step, mistake, kind, noted):
+    def ask(hooks, request):
+        right = getattr(hooks, request.verb)(request)
+        return mistake(hooks, request, right) if request.step == step else right
+
+    world = World(hooks=overridden(**{verb: ask}))
+    outcome = world.run()
+    assert outcome.kind == kind
+    assert f"{verb} of {step}: Overridden.{verb}: {noted}" in outcome.notes
+    assert len(outcome.notes) == len(set(outcome.notes))
 
 
 def test_a_hook_that_answers_after_its_deadline_has_missed_it():
