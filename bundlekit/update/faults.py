@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.clock import ManualClock
-from bundlekit.update.hooks import Hooks, Request
+from bundlekit.update.hooks import Hooks, Request, server
 from bundlekit.update.records import Answer
 
 KINDS: Final = {
@@ -18,22 +19,28 @@ KINDS: Final = {
     "X": "the hook is killed in the middle",
     "K": "the controller is killed before the hook",
     "C": "the controller is killed after the hook",
+    "S": "another controller installs the same bundle meanwhile, and takes over what is under way",
+    "O": "another controller installs another bundle meanwhile, and takes over what is under way",
+    "A": "another controller tries an update meanwhile, and takes nothing over",
 }
 """The kinds of faults, by the letters that tables use."""
 
 FAULTS: Final = {
-    "validate": "FTC",
-    "describe": "FTC",
-    "probe": "FTC",
-    "prepare": "FTKC",
-    "apply": "FTPLBXKC",
-    "verify": "FTC",
-    "commit": "FTKC",
-    "revert": "FTPLBXKC",
-    "gate": "FTC",
-    "cleanup": "FTC",
+    "validate": "FTCSOA",
+    "describe": "FTCSOA",
+    "probe": "FTCSOA",
+    "prepare": "FTKCSOA",
+    "apply": "FTPLBXKCSOA",
+    "verify": "FTCSOA",
+    "commit": "FTKCSOA",
+    "revert": "FTPLBXKCSOA",
+    "gate": "FTCSOA",
+    "cleanup": "FTCSOA",
 }
 """Which kinds make a difference to which verb: before or after a hook that changes nothing is the same."""
+
+ELSEWHERE: Final = "SOA"
+"""The kinds that are another controller, at work before the hook is called. They are rehearsed singly."""
 
 
 FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
@@ -69,17 +76,30 @@ class FaultyHooks(Hooks):
     """Hooks with faults put before them, and what is then true of the appliance.
 
     ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
-    calls that must never be made.
+    calls that must never be made. ``elsewhere`` is another controller: it is called with the kind of the fault, and
+    what it does takes none of this one's time. ``passed`` are the calls that reached the hooks behind.
     """
 
-    def __init__(self, hooks: Hooks, clock: ManualClock, faults: tuple[Fault, ...]) -> None:
+    def __init__(
+        self,
+        hooks: Hooks,
+        clock: ManualClock,
+        faults: tuple[Fault, ...],
+        elsewhere: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
         self.hooks = hooks
+        self.elsewhere = elsewhere
+        self.passed: list[tuple[str, str, bool]] = []
         self.clock = clock
         self.pending = list(faults)
         self.masks: dict[str, str] = {}
         self.answered: dict[tuple[str, str], int] = {}
         self.trace: list[Position] = []
         self.misdeeds: list[str] = []
+
+    def server(self, request: Request) -> str:
+        """As the hooks behind name it."""
+        return server(self.hooks, request)
 
     def _meet(self, request: Request) -> Answer:
         verb, step = request.verb, request.step
@@ -98,6 +118,11 @@ class FaultyHooks(Hooks):
 
     def _strike(self, request: Request, kind: str) -> Answer:
         changes = request.verb in {"apply", "revert"}
+        if kind in ELSEWHERE:
+            ticks, wall = self.clock.ticks, self.clock.wall
+            self.elsewhere(kind)
+            self.clock.ticks, self.clock.wall = ticks, wall
+            return self._pass_on(request)
         if kind == "K":
             raise ControllerKilled
         if kind == "C":
@@ -124,8 +149,9 @@ class FaultyHooks(Hooks):
             return Answer(kind=mask)  # type: ignore[arg-type]
         if request.verb == "gate" and self.masks:
             return Answer(kind="not-yet", reason="the pair is not whole")
+        self.passed.append((request.verb, request.step, bool(request.hold)))
         answer: Answer = getattr(self.hooks, request.verb)(request)
-        if request.verb in {"apply", "revert"} and answer.kind == "ok":
+        if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
             self.masks.pop(request.step, None)
         return answer
 

@@ -100,7 +100,7 @@ class Hooks:
 
     def server(self, request: Request) -> str:
         """What serves ``request``, as messages name it: the class and the method."""
-        return f"{type(self).__qualname__}.{request.verb}"
+        return f"{type(self).__name__}.{request.verb}"
 
     def validate(self, request: Request) -> Answer:
         """Say whether the component suits this appliance; changes nothing, reads no appliance."""
@@ -185,7 +185,7 @@ def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
 def server(hooks: Hooks, request: Request) -> str:
     """The class and method, or the command, that serves ``request``; for messages."""
     named = getattr(hooks, "server", None)
-    return named(request) if named else f"{type(hooks).__qualname__}.{request.verb}"
+    return named(request) if named else f"{type(hooks).__name__}.{request.verb}"
 
 
 def _wrong(hooks: Hooks, request: Request, what: str) -> Answer:

@@ -50,6 +50,8 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
     if h.way == "lost" and not h.untouched:
         kind = "superseded"
     stays = h.held or h.hold_at_target or (h.revert is not None and h.revert.hold)
+    if h.way == "lost":  # what this run would have left there was never written
+        stays = h.hold_at_target
     hold = {"succeeded": False, "degraded": True, "needs-operator": True}.get(kind, stays)
     return Outcome(
         kind=kind,

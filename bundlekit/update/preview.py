@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.clock import Clock, ManualClock
+from bundlekit.update.clock import Clock
 from bundlekit.update.executor import Engine
 from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.job import Job, Target
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.records import Answer, WayOut
-from bundlekit.update.rehearse import EmptyBundle, Sandbox, calm, rehearse
-from bundlekit.update.simulate import SimulatedPair
+from bundlekit.update.rehearse import rehearse
+from bundlekit.update.sandbox import EmptyBundle, calm, simulated_for
 from bundlekit.update.table import LEGEND, Row, table
 
 if TYPE_CHECKING:
@@ -65,12 +65,7 @@ def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
 
 def ends(job: Job) -> tuple[Row, ...]:
     """Where each single fault of ``job`` leads, by rehearsal over a simulated pair."""
-    simulated = replace(job, plan=calm(job.plan), free={}, hold="")
-
-    def make(clock: ManualClock) -> Sandbox:
-        return Sandbox(job=simulated, hooks=SimulatedPair(simulated, clock), bundle=EmptyBundle(job.bundle_id))
-
-    return table(rehearse(make))
+    return table(rehearse(simulated_for(replace(job, plan=calm(job.plan))), elsewhere=False))
 
 
 class _Describing(Hooks):

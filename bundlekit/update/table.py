@@ -21,6 +21,11 @@ LEGEND: Final = (
 )
 """The letters of the tables, for people; programs have ``faults.KINDS``."""
 
+LEGEND_OF_ELSEWHERE: Final = (
+    "Another controller meanwhile: S installs the same bundle and takes over, O another bundle, A takes nothing over"
+)
+"""The letters of faults that are another controller's work."""
+
 LEGEND_OF_BROKEN: Final = "P is a T with part done, K a C before the hook"
 """The letters that tables do not tell apart, but a broken invariant does."""
 
@@ -78,6 +83,8 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
             "kinds": KINDS,
             "outcomes": msgspec.to_builtins(rows),
             "broken": rehearsal.broken,
+            "findings": msgspec.to_builtins(rehearsal.findings),
+            "not_checked": rehearsal.not_checked,
         }
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     if form == "markdown":
@@ -88,11 +95,34 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
         for row in rows:
             lines += [row.outcome, *(f"    after {fault}" for fault in row.faults)]
             lines += [f"    way out: {way}" for way in _ways(row)]
-    lines += ["", *([LEGEND] if form == "text" else [])]
-    lines += [f"{len(rehearsal.runs)} runs, {len(rehearsal.broken)} broken invariants"]
+    lines += ["", *([LEGEND, LEGEND_OF_ELSEWHERE] if form == "text" else [])]
+    like = sum(run.like is not None for run in rehearsal.runs)
+    alike = f" ({like} not made: the hooks would be asked the same as in another)" if like else ""
+    lines += [f"{len(rehearsal.runs)} runs{alike}, {_found(rehearsal)}"]
     lines += [f"BROKEN {what}" for what in rehearsal.broken]
     lines += [LEGEND_OF_BROKEN] if rehearsal.broken else []
+    if rehearsal.not_checked:
+        bullet = "- " if form == "markdown" else "    "
+        lines += [
+            "",
+            "Not checked:",
+            *(
+                [
+                    "",
+                ]
+                if form == "markdown"
+                else []
+            ),
+        ]
+        lines += [f"{bullet}{what}" for what in rehearsal.not_checked]
     return "\n".join(lines) + "\n"
+
+
+def _found(rehearsal: Rehearsal) -> str:
+    """How much is broken; answers and ends of hooks are counted where there were hooks to compare."""
+    wrong = len(rehearsal.findings)
+    invariants = f"{len(rehearsal.broken) - wrong} broken invariants"
+    return f"{wrong} wrong answers or ends, {invariants}" if rehearsal.not_checked else invariants
 
 
 def _ways(row: Row) -> list[str]:

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from bundlekit.update import history, order, planner
-from bundlekit.update.faults import FAULTS
+from bundlekit.update.faults import ELSEWHERE, FAULTS
+from bundlekit.update.invariants import broken_beside
 from bundlekit.update.plan import PAIR, Group, OnFailure, problems
-from bundlekit.update.records import Answer
+from bundlekit.update.records import Answer, Outcome
 from bundlekit.update.rehearse import label, rehearse, simulated
-from bundlekit.update.simulate import SimulatedPair
-from bundlekit.update.table import LEGEND, LEGEND_OF_BROKEN, SAME_LETTER, render, table
+from bundlekit.update.simulate import SimulatedPair, simulated_job
+from bundlekit.update.table import LEGEND, LEGEND_OF_BROKEN, LEGEND_OF_ELSEWHERE, SAME_LETTER, render, table
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -77,7 +78,7 @@ def test_the_single_fault_table_is_the_promised_one(singles):
     found = {
         (run.faults[0].verb, run.faults[0].step, run.faults[0].kind): label(run.outcome)
         for run in singles.runs
-        if run.faults
+        if run.faults and run.faults[0].kind not in ELSEWHERE
     }
     assert {key: found[key] for key in VENDOR} == VENDOR
     for (verb, step, kind), end in found.items():
@@ -85,6 +86,52 @@ def test_the_single_fault_table_is_the_promised_one(singles):
             assert end == "succeeded", f"a crash at {step} {verb}"
         else:
             assert (verb, step, kind) in VENDOR or verb in {"describe", "probe", "cleanup"}
+
+
+def test_another_controller_is_rehearsed_at_every_position(singles):
+    """One that takes over has the pair; one that does not leaves alone what has begun to change the pair."""
+    ends = {(str(run.faults[0])[:-3], run.faults[0].kind): run for run in singles.runs if run.faults}
+    places = {place for place, _ in ends}
+    assert {(place, kind) for place in places for kind in ELSEWHERE} <= set(ends)
+    staged = False
+    for run in singles.runs[1:]:
+        (fault,) = run.faults
+        staged = staged or (fault.verb == "prepare" and fault.step != "storage")
+        if fault.kind in "SO":
+            assert run.outcome.kind in {"rejected", "superseded"}, str(fault)
+            assert not run.outcome.hold, "the hold is what the pair reports, and it reports none"
+        elif fault.kind == "A":
+            assert run.outcome.kind == ("succeeded" if staged else "rejected"), str(fault)
+
+
+def test_another_controller_is_no_fault_among_several_and_can_be_left_out():
+    pairs = rehearse(faults=2, verbs=("apply",), steps=("active",))
+    assert {len(run.faults) for run in pairs.runs if any(f.kind in ELSEWHERE for f in run.faults)} == {1}
+    without = rehearse(elsewhere=False)
+    assert not any(fault.kind in ELSEWHERE for run in without.runs for fault in run.faults)
+
+
+def test_faults_are_put_where_they_are_wanted():
+    told = []
+    found = rehearse(verbs=("apply", "gate"), steps=("active", "ha-formed"), progress=lambda *n: told.append(n))
+    assert {(f.verb, f.step) for run in found.runs for f in run.faults} == {("apply", "active"), ("gate", "ha-formed")}
+    assert [done for done, _ in told] == list(range(1, len(found.runs) + 1))
+    assert {whole for _, whole in told} == {len(found.runs)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("kind", "another controller has had the pair, but this run ended succeeded"),
+        ("touched", "another controller has had the pair, and this run changed something after it"),
+        ("other", "another controller that had the pair ended reverted: it failed"),
+    ],
+)
+def test_a_run_that_does_not_leave_the_pair_to_another_controller_is_found(fault, sentence):
+    ours = Outcome(kind="succeeded" if fault == "kind" else "superseded", pair="pair-0")
+    other = Outcome(kind="reverted" if fault == "other" else "succeeded", pair="pair-0", why="it failed")
+    found = broken_beside(simulated_job(PAIR), (), ours, other, touched=fault == "touched")
+    assert list(found) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -207,8 +254,8 @@ def test_a_way_out_that_leads_nowhere_is_found(monkeypatch):
 def test_the_letters_are_explained_where_people_read_them(singles):
     """Once, below the table; a program has ``kinds``, and the page with the Markdown table a sentence."""
     letters = set(re.findall(r"\b([A-Z])\b", " ".join(fault for row in table(singles) for fault in row.faults)))
-    assert letters == set(re.findall(r"\b([A-Z])\b", LEGEND))
-    assert render(singles).splitlines()[-3:-1] == ["", LEGEND]
+    assert letters == set(re.findall(r"\b([A-Z])\b", LEGEND + LEGEND_OF_ELSEWHERE))
+    assert render(singles).splitlines()[-4:-1] == ["", LEGEND, LEGEND_OF_ELSEWHERE]
     assert LEGEND not in render(singles, "json") + render(singles, "markdown")
 
 
@@ -219,7 +266,7 @@ def test_a_broken_invariant_names_faults_by_letters_that_are_explained_too(singl
 
 
 def test_letters_cover_every_kind():
-    assert set(SAME_LETTER) | set("FTLBXC") == {kind for kinds in FAULTS.values() for kind in kinds}
+    assert set(SAME_LETTER) | set("FTLBXC") | set(ELSEWHERE) == {kind for kinds in FAULTS.values() for kind in kinds}
 
 
 def test_importing_bundlekit_loads_no_executor():
