@@ -154,7 +154,8 @@ class _Sweep:
     ) -> list[tuple[Faults, int, tuple[Position, ...]]]:
         """One run with the faults ``told``, the last of them at position ``last``; what it may be extended by."""
         expected = None if self.simulated else self.expectations.of(told, visits)
-        if self.real and expected is not None and (like := self.asked.get(expected.passed)) and not deeper:
+        like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
+        if like is not None and expected is not None and label(expected.outcome) in self.ways_out:
             self.runs[told] = Run(faults=told, outcome=expected.outcome, like=like.faults)
             return []
         trial = Trial(self.make, told)
