@@ -34,6 +34,8 @@ from bundlekit.checks.rule import Case
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
+from bundlekit.matrix.nearby import Neighbours
+from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, Progress
-    from bundlekit.matrix.read import ReadMatrix, Unreadable
+    from bundlekit.matrix.read import Unreadable
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
@@ -319,8 +321,15 @@ def _decisions(
     policy = _policy_for(bundle, question.policy)
     signatures = signatures_of(bundle, question.at)
     known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": matrix or read_matrix(manifest)}
+    read = known["matrix"]
+    near = Neighbours(read) if isinstance(read, ReadMatrix) else None
     decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
-    decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
+    models: list[str | None] = [None] * len(decisions)
+    for appliance in question.appliances:
+        decisions.append(decide(manifest, appliance, policy, **known))
+        models.append(appliance.model)
+    if near:
+        decisions = [near.named(decision, model) for decision, model in zip(decisions, models, strict=True)]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
 
 

@@ -1,0 +1,142 @@
+"""The known releases that are nearest to an installed version which a matrix does not know or support.
+
+A refusal that is read by a person names them. Searches over many versions, such as paths and the lint, do without:
+the comparison of spellings takes long where a matrix lists a thousand releases.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from bundlekit.errors import VersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.decision import Decision, Ruling
+    from bundlekit.versions import Version
+
+EACH_SIDE: Final = 2
+"""Releases that are named before a version, and after it."""
+
+MAX_SIMILAR: Final = 3
+"""Releases that are named because they are spelled similarly."""
+
+MAX_COMPARED: Final = 64
+"""Versions of one question whose spelling is compared with the releases: a fleet can have thousands."""
+
+MIN_PREFIX: Final = 3
+"""Characters of a version that is taken for the beginning of another one."""
+
+_UNKNOWN: Final = frozenset({"unknown-version", "unreadable-version"})
+
+
+class Neighbours:
+    """Adds the nearest releases of one matrix to the messages of decisions."""
+
+    def __init__(self, matrix: ReadMatrix) -> None:
+        self._matrix = matrix
+        self._said: dict[tuple[str, str, str | None], str] = {}
+
+    def named(self, decision: Decision, model: str | None = None) -> Decision:
+        """The decision; rulings on unknown and unsupported versions name the nearest releases in their message."""
+        changed = {id(one): self._named(one, model) for one in decision.rulings if self._concerns(one)}
+        if not changed:
+            return decision
+        rulings = tuple(changed.get(id(one), one) for one in decision.rulings)
+        return replace(decision, rulings=rulings, whole=changed.get(id(decision.whole), decision.whole))
+
+    def _concerns(self, ruling: Ruling) -> bool:
+        kinds = _UNKNOWN | {"unsupported-source"}
+        return ruling.kind in kinds and ruling.component == self._matrix.lead and bool(ruling.installed)
+
+    def _named(self, ruling: Ruling, model: str | None) -> Ruling:
+        key = (ruling.kind, ruling.installed, model)
+        if key not in self._said:
+            find = self._unknown if ruling.kind in _UNKNOWN else self._unsupported
+            self._said[key] = find(ruling.installed, model)
+        return replace(ruling, message=f"{ruling.message}{self._said[key]}")
+
+    def _unknown(self, text: str, _model: str | None) -> str:
+        similar = self._similar(text)
+        asked = f" Did you mean {_either(similar)}?" if similar else ""
+        return asked + self._beside(text, "The nearest known releases are", lambda _version: True)
+
+    def _unsupported(self, text: str, model: str | None) -> str:
+        return self._beside(text, "The nearest supported releases are", lambda version: self._supports(version, model))
+
+    def _supports(self, version: Version, model: str | None) -> bool:
+        return version < self._matrix.own and any(
+            source.entry.method != "reimage"
+            and source.admits(version, listed=True)
+            and (not source.entry.models or model in source.entry.models)
+            for source in self._matrix.sources
+        )
+
+    def _beside(self, text: str, what: str, fits: Callable[[Version], bool]) -> str:
+        """The releases before and after a version, as a sentence; empty where the version has no place among them."""
+        releases = self._matrix.releases
+        try:
+            installed = self._matrix.parse(self._matrix.lead, text)
+        except VersionError:
+            return ""
+        before = reversed(releases[: bisect_left(releases, installed)])
+        after = releases[bisect_right(releases, installed) :]
+        parts = [
+            f"{version} ({side})"
+            for side, several in (("older", before), ("newer", after))
+            for version in _first(several, fits)
+        ]
+        if len(parts) == 1:
+            what = what.replace("releases are", "release is")
+        return f" {what} {_listed(parts)}." if parts else ""
+
+    def _similar(self, text: str) -> list[str]:
+        """The releases that are spelled most similarly."""
+        if len(self._said) >= MAX_COMPARED:
+            return []
+        known = (str(version) for version in reversed(self._matrix.releases))
+        return list(islice((one for one in known if one != text and alike(one, text)), MAX_SIMILAR))
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether one slip of a pen makes the one version of the other.
+
+    That is a character too many, two in the wrong order, zeros left out, an end left out, or a letter or separator that
+    is another one. One digit for another is none: the releases of a product differ by single digits.
+    """
+    shorter, longer = sorted((one.casefold(), other.casefold()), key=len)
+    if _numbers(shorter) == _numbers(longer) or (longer.startswith(shorter) and len(shorter) >= MIN_PREFIX):
+        return True
+    if len(longer) - len(shorter) == 1:
+        return any(longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer)))
+    if len(shorter) != len(longer):
+        return False
+    match [place for place, pair in enumerate(zip(shorter, longer, strict=True)) if pair[0] != pair[1]]:
+        case [place]:
+            return not (shorter[place].isdigit() and longer[place].isdigit())
+        case [first, second]:
+            return second == first + 1 and shorter[first : second + 1] == longer[second] + longer[first]
+    return False
+
+
+def _numbers(text: str) -> list[str]:
+    return [part.lstrip("0") for part in re.split(r"[^0-9a-z]+", text)]
+
+
+def _first(versions: Iterable[Version], fits: Callable[[Version], bool]) -> Iterable[Version]:
+    return islice(filter(fits, versions), EACH_SIDE)
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
