@@ -87,7 +87,7 @@ def take_in(
         issued=advisory.issued,
         until=advisory.until,
         id=f"sha256:{hashlib.sha256(found.signed).hexdigest()}",
-        signers=tuple(signature.signer for signature in signatures),
+        signers=tuple(one.trusted_signer for one in signatures),
     )
     return Advice(advisory=advisory, use=use)
 

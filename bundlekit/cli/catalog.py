@@ -67,7 +67,7 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
         click.echo(as_json.render({"verified": bool(trusted), "bundles": rows, "left-out": left_out}))
     else:
         for row in rows:
-            signed = f"signed by {', '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
+            signed = f"signed by {'; '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
             until = f", supported until {row['supported-until']}" if row["supported-until"] else ""
             what = f"{row['product']} {row['version']}, released {row['released']}{until}, {signed}"
             click.echo(f"bundle {escape(what)}")

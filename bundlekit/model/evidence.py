@@ -43,6 +43,17 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
     @property
+    def who(self) -> str:
+        """The signer as every verb prints them: name and role of trust.toml, certificate or key, and algorithm."""
+        key = f"{self.signer or 'unknown'} ({self.algorithm or 'unknown algorithm'})"
+        return f"{self.name} [{self.role}]: {key}" if self.name else key
+
+    @property
+    def trusted_signer(self) -> str:
+        """The signer, and of a signature that counts the anchor or pinned key that it leads to."""
+        return f"{self.who}, trusted through {self.anchor}" if self.counts else self.who
+
+    @property
     def counts(self) -> bool:
         """Whether this signature may be counted as a signer's yes."""
         return self.standing == "counted"

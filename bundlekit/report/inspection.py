@@ -56,7 +56,7 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
             yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
             yield Line(f"            {part.digest}", "quiet")
     for signature in inspection.signatures:
-        who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
+        who = signature.who
         yield Line(f"signature   {signature.index} claims to be by {who}, bytes {signature.where}")
     for section in inspection.sections:
         yield Line(f"section     {section.span!s:<24} {section.name}", "quiet")

@@ -50,7 +50,9 @@ def _lines(path: Path) -> Iterator[Line]:
         if hop.reason:
             yield Line(f"     reason: {hop.reason}", "quiet")
         if hop.bundle:
-            yield Line(f"     signed by {', '.join(hop.signers)}" if hop.signers else "     NOT VERIFIED")
+            yield from (Line(f"     signed by {who}") for who in hop.signers)
+            if not hop.signers:
+                yield Line("     NOT VERIFIED")
         if hop.risks:
             yield Line(f"     accepted risks: {', '.join(hop.risks)}", "doubtful")
     for obstacle in path.obstacles:

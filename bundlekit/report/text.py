@@ -120,12 +120,10 @@ def _entry(entry: Entry) -> str:
 
 
 def _signature(signature: SignatureEvidence) -> Line:
-    who = f"{signature.signer or 'unknown'} ({signature.algorithm or 'unknown algorithm'})"
-    if signature.name:
-        who = f"{signature.name} [{signature.role}]: {who}"
+    who = signature.who
     match signature.standing:
         case "counted":
-            return Line(f"  signed by  {who}, trusted through {signature.anchor}", "good")
+            return Line(f"  signed by  {signature.trusted_signer}", "good")
         case "refused":
             return Line(f"  signature  {signature.index} by {who} does not count", "bad")
         case "ignored":
