@@ -18,11 +18,8 @@ from bundlekit.model.finding import Fault, NotRun, Partly
 if TYPE_CHECKING:
     from bundlekit.matrix.lint import LintReport
 
-MAX_WORK: Final = 400_000
-"""Comparisons (`matrix.work`) up to which the lint is part of a check; so many take it about a second."""
-
-MAX_DECISIONS: Final = 20_000
-"""Versions times models up to which it is, for a decision about each is kept: two thousand releases on ten models."""
+MAX_WORK: Final = 20_000
+"""How much (`matrix.work.lint_work`) the lint may do as a part of a check that does not need it: about a second."""
 
 NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
 
@@ -86,7 +83,8 @@ def matrix_lint(case: Case) -> Answer | Partly:
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
     about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
-    about. With `--strict` it is needed: where it was not run, the verdict is incomplete. Of a version that would
+    about. Without `--strict` it is left out for a large matrix. With `--strict` it is needed: it is run whatever the
+    size, and where it was not run, the verdict is incomplete. Of a version that would
     have to go through another release, which no [[stop]] names, it is said that this was not judged: whether it
     can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
     """
@@ -100,12 +98,10 @@ def matrix_lint(case: Case) -> Answer | Partly:
 
     from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight should not pay for these
     from bundlekit.matrix.shipped import signatures_of
-    from bundlekit.matrix.work import models_apart, versions_named, work
+    from bundlekit.matrix.work import MAX_LINT, lint_work
 
     matrix = case.matrix or read_matrix(manifest)
-    if isinstance(matrix, ReadMatrix) and (
-        work(matrix) > MAX_WORK or len(versions_named(matrix)) * len(models_apart(matrix)) > MAX_DECISIONS
-    ):
+    if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (MAX_LINT if case.question.strict else MAX_WORK):
         return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.

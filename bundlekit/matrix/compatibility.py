@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bundlekit.matrix.masks import Line
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
@@ -30,3 +31,23 @@ def work_together(matrix: ReadMatrix, state: Mapping[str, Version]) -> tuple[boo
     if spoken_of.issuperset(combinations(sorted(state), 2)):
         return True, next(iter(fits.values()), "")
     return None, ""
+
+
+def partners(matrix: ReadMatrix, line: Line, component: str, state: Mapping[str, Version]) -> tuple[int, int]:
+    """Of the versions of a component those that work together with a state of others, and those that do not.
+
+    The same as `work_together` of each version, as places in ``line``; what is in neither set is not known.
+    """
+    fits: dict[frozenset[str], int] = {}
+    for together in matrix.works_together:
+        names = frozenset(together.ranges)
+        if names <= {*state, component}:
+            fitting = all(state[name] in versions for name, versions in together.ranges.items() if name != component)
+            mask = line.within(together.ranges[component]) if component in names else line.every
+            fits[names] = fits.get(names, 0) | (mask if fitting else 0)
+    works = line.every
+    for mask in fits.values():
+        works &= mask
+    spoken_of = {pair for names in fits for pair in combinations(sorted(names), 2)}
+    is_known = spoken_of.issuperset(combinations(sorted({*state, component}), 2))
+    return works if is_known else 0, line.every & ~works

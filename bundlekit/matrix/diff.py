@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from bundlekit.errors import ConfigError, VersionError
-from bundlekit.matrix.routes import Routes
+from bundlekit.matrix.routes import Routes, decisions_of
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
@@ -71,7 +71,8 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     models = tuple(dict.fromkeys((*models_apart(old), *models_apart(new))))
     if len(models) > 1:
         models = tuple(model for model in models if model is not None)
-    ways = {model: (Routes(old, (), model), Routes(new, (), model)) for model in models}
+    decisions = decisions_of(old, (), models, texts) | decisions_of(new, (), models, texts)
+    ways = {model: (Routes(old, (), model, decisions), Routes(new, (), model, decisions)) for model in models}
     same, changes = 0, []
     for text in _in_order(new, list(texts)):
         for model in models:

@@ -9,22 +9,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from bundlekit.matrix.masks import Line
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
 
-def is_meant(read: ReadMatrix, version: Version, model: str | None, base: Version | None) -> bool:
-    """Whether the bundle is meant for an installed version on a model; ``base`` is that of a hotfix on it."""
+def meant_for(read: ReadMatrix, line: Line, bases: Mapping[str | None, Version | None]) -> dict[str | None, int]:
+    """For each model the versions for which the bundle is meant, as places in ``line``.
+
+    ``bases`` are the models, each with the base of a hotfix on it.
+    """
     if read.manifest.kind != "hotfix":
-        return read.manifest.kind == "release"
-    return version == base or any(
-        source.entry.method != "reimage"
-        and (not source.entry.models or model in source.entry.models)
-        and source.admits(version, listed=True)
-        for source in read.sources
-    )
+        return dict.fromkeys(bases, line.every if read.manifest.kind == "release" else 0)
+    meant = {model: line.same_as(base) if base is not None else 0 for model, base in bases.items()}
+    for source in read.sources:
+        if source.entry.method != "reimage":
+            covered = line.covered(source, listed=True)
+            for model in source.entry.models or meant:
+                if model in meant:
+                    meant[model] |= covered
+    return meant
 
 
 def unlisted_base(read: ReadMatrix) -> Version | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from bundlekit.errors import VersionError
@@ -118,11 +120,13 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
 
     def trusts(self, version: Version) -> frozenset[str] | None:
         """The names of the keys that a release trusts, by `trusted-keys`; None if that does not cover it."""
-        return next((keys for since, keys in reversed(self.trusted_keys) if since <= version), None)
+        place = bisect_right(self.trusted_keys, version, key=itemgetter(0))
+        return self.trusted_keys[place - 1][1] if place else None
 
     def ships(self, version: Version) -> ReadTrust | None:
         """The trust file that a release ships, by `trust-of`; None if that does not cover it."""
-        return next((trust for since, trust in reversed(self.trust_of) if since <= version), None)
+        place = bisect_right(self.trust_of, version, key=itemgetter(0))
+        return self.trust_of[place - 1][1] if place else None
 
 
 class Unreadable(Frozen, frozen=True, kw_only=True):

@@ -6,22 +6,27 @@ ships. Facts about appliances are not known then, so only a certain refusal clos
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.case import models_of
-from bundlekit.matrix.compatibility import work_together
-from bundlekit.matrix.decide import decide, decide_from
+from bundlekit.matrix.compatibility import partners, work_together
+from bundlekit.matrix.decide import decide
+from bundlekit.matrix.deciding import Decisions
+from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.work import versions_named
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.deciding import Outcome
+    from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.model.decision import Ruling
 
 
@@ -40,37 +45,51 @@ class Routes:
     """The ways to ``target`` through ``bundles``, which are matrices too, on one model.
 
     A bundle that is not for the model is no way on it. A stop that the target's matrix names counts as passable if
-    no bundle of it is among ``bundles``: nothing is known of it then.
+    no bundle of it is among ``bundles``: nothing is known of it then. ``decisions`` are those of each of the
+    matrices, if they have been made already.
     """
 
-    def __init__(self, target: ReadMatrix, bundles: Sequence[ReadMatrix], model: str | None) -> None:
+    def __init__(
+        self,
+        target: ReadMatrix,
+        bundles: Sequence[ReadMatrix],
+        model: str | None,
+        decisions: Mapping[int, Decisions] | None = None,
+    ) -> None:
         self.target = target
         self.model = model
         self._all = (*bundles, target)
         self.bundles = {one.manifest.version: one for one in self._all if model is None or model in models_of(one)}
         self.elsewhere = {one.manifest.version: one for one in bundles if one.manifest.version not in self.bundles}
-        self._hops: dict[State, tuple[State, ...]] = {}
-        self._decided: dict[tuple[str, str], Ruling] = {}
-        self._stuck: set[State] = set()
+        self._decisions = decisions or decisions_of(target, bundles, (model,))
+        self._own = self._decisions[id(target)]
+        self._shared = {version: _shared(one) for version, one in self.bundles.items()}
+        self._refused: dict[tuple[object, ...], bool] = {}
+        self._kept: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self._stops: dict[str, list[ReadStop]] = {}
+        for stop in target.stops:
+            if not self.knows(stop.via.text):
+                self._stops.setdefault(stop.via.text, []).append(stop)
+        self._reaches: dict[State, bool] = {}
+        self._states: dict[str, list[State]] = {}
+        self._by_stop = 0
+        """Places of versions that a stop sends to a release from which the target is reached."""
 
     def knows(self, version: str) -> bool:
         """Whether a bundle of this version is in hand, be it for another model."""
         return version in self.bundles or version in self.elsewhere
 
-    def decided(self, bundle: ReadMatrix, version: str) -> Ruling:
-        """What a bundle's matrix decides about a mere version, worked out once.
+    def decided(self, bundle: ReadMatrix, version: str) -> Outcome:
+        """What a bundle's matrix decides about a mere version."""
+        return self._decisions[id(bundle)].of(version, self.model)
 
-        Of the decision only what decided it is kept: what else it says, for thousands of versions, takes a GiB.
-        """
-        key = (bundle.manifest.version, version)
-        if key not in self._decided:
-            self._decided[key] = decide_from(bundle.manifest, version, model=self.model, matrix=bundle).whole
-        return self._decided[key]
+    def ruling(self, bundle: ReadMatrix, version: str) -> Ruling:
+        """The same, with the sentence for a person."""
+        return self._decisions[id(bundle)].ruling(version, self.model)
 
     def plain(self, version: str) -> State:
         """The state of a pair on which a version was installed, and nothing failed."""
-        bundle = self.bundles.get(version)
-        return State(version=version, shared=_shared(bundle) if bundle else None)
+        return State(version=version, shared=self._shared.get(version))
 
     def after_failures(self, version: str) -> Iterator[State]:
         """States that a failed update from ``version`` can leave, apart from the one before it.
@@ -79,63 +98,138 @@ class Routes:
         together; everything else the executor brings back, or a repair brings to the new version.
         """
         plain = self.plain(version)
-        for bundle in self.bundles.values():
-            new = _shared(bundle)
-            if not new or APPLIANCE not in bundle.carried or not self._accepts(bundle, plain):
+        for name, bundle in self.bundles.items():
+            new = self._shared[name]
+            if not new or APPLIANCE not in bundle.carried or not self.accepts(bundle, plain):
                 continue
-            shared = dict(plain.shared or ()) | dict(new)
-            try:
+            shared = tuple(sorted((dict(plain.shared or ()) | dict(new)).items()))
+            if self._works(bundle, version, shared):
+                yield State(version=version, shared=shared)
+
+    def _works(self, bundle: ReadMatrix, version: str, shared: tuple[tuple[str, str], ...]) -> bool:
+        """Whether an appliance of this version works together with other components, by the matrix of a bundle."""
+        line = self._decisions[id(bundle)].line
+        place = line.place.get(version)
+        try:
+            if place is None:
                 state = {APPLIANCE: bundle.parse(APPLIANCE, version)}
-                state |= {name: bundle.parse(name, text) for name, text in shared.items()}
-            except VersionError:
-                continue
-            if work_together(bundle, state)[0]:
-                yield State(version=version, shared=tuple(sorted(shared.items())))
+                state |= {name: bundle.parse(name, text) for name, text in shared}
+                return work_together(bundle, state)[0] is True
+            if (key := (bundle.manifest.version, shared)) not in self._kept:
+                state = {name: bundle.parse(name, text) for name, text in shared}
+                self._kept[key] = partners(bundle, line, APPLIANCE, state)[0]
+        except VersionError:
+            return False
+        return bool(self._kept[key] >> place & 1)
 
     def reaches(self, start: State) -> bool:
         """Whether some sequence of updates leads from ``start`` to the target."""
-        seen, todo = {start}, [start]
+        if start not in self._reaches:
+            if not self._reaches:
+                # Whether a stop helps depends on all states that it leads to: these are settled at once.
+                self._settle([self.plain(text) for text in (*self._stops, *self._own.line.place)])
+            self._settle([start])
+        return self._reaches[start]
+
+    def _settle(self, starts: Sequence[State]) -> None:
+        """Find out from which of these states, and of those that they lead to, the target is reached.
+
+        From the target backwards, so that each state and each update between two is looked at once.
+        """
+        before: dict[State, list[State]] = {}
+        good: list[State] = []
+        todo = [state for state in dict.fromkeys(starts) if state not in self._reaches]
+        for state in todo:
+            self._note(state)
         while todo:
             state = todo.pop()
-            if state.version == self.target.manifest.version:
-                return True
-            found = [after for after in self.hops(state) if after not in seen and after not in self._stuck]
-            seen.update(found)
-            todo += found
-        self._stuck |= seen
-        return False
+            if state.version == self.target.manifest.version or self._is_sent_on(state):
+                good.append(state)
+                continue
+            for after in self._hops(state):
+                if after not in self._reaches:
+                    self._note(after)
+                    todo.append(after)
+                before.setdefault(after, []).append(state)
+                if self._reaches[after]:
+                    good.append(state)
+        while good:
+            state = good.pop()
+            if not self._reaches[state]:
+                self._reaches[state] = True
+                good += before.get(state, ())
+                good += self._sent_to(state)
 
-    def hops(self, state: State) -> tuple[State, ...]:
-        """The states that one update leads to."""
-        if state not in self._hops:
-            self._hops[state] = tuple(self._find(state))
-        return self._hops[state]
+    def _note(self, state: State) -> None:
+        self._reaches[state] = False
+        self._states.setdefault(state.version, []).append(state)
 
-    def _find(self, state: State) -> Iterator[State]:
-        for bundle in self.bundles.values():
-            if self._accepts(bundle, state):
-                shared = dict(state.shared or ()) | dict(_shared(bundle))
-                yield State(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
+    def _hops(self, state: State) -> Iterator[State]:
+        """The states that one update by a bundle leads to; if the target is one of them, that alone."""
+        own = self.target.manifest.version
+        for version in dict.fromkeys((own, *self.bundles)):
+            if version in self.bundles and self.accepts(self.bundles[version], state):
+                shared = dict(state.shared or ()) | dict(self._shared[version])
+                yield State(version=version, shared=tuple(sorted(shared.items())))
+                if version == own:
+                    return
+
+    def _is_sent_on(self, state: State) -> bool:
+        """Whether a stop sends this state to a release from which the target is known to be reached."""
+        if (place := self._own.line.place.get(state.version)) is not None:
+            return bool(self._by_stop >> place & 1)
         try:
             version = self.target.parse(self.target.lead, state.version)
         except VersionError:  # it has no place in the target's order, so the target's stops are not for it
-            return
+            return False
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
-            return
-        for stop in self.target.stops:
-            if stop.lies_between(version, self.target.own) and not self.knows(stop.via.text):
-                yield State(version=stop.via.text)
+            return False
+        return any(
+            self._reaches.get(State(version=stop.via.text), False) and stop.lies_between(version, self.target.own)
+            for stops in self._stops.values()
+            for stop in stops
+        )
 
-    def _accepts(self, bundle: ReadMatrix, state: State) -> bool:
-        return not self.refusal(bundle, state)
+    def _sent_to(self, state: State) -> Iterator[State]:
+        """The states that a stop sends to this one, of those that have not been known to get to the target so."""
+        if state.shared is not None:
+            return
+        line = self._own.line
+        for stop in self._stops.get(state.version, ()):
+            new = line.sent(stop, self.target.own) & ~self._own.dead & ~self._by_stop
+            self._by_stop |= new
+            for place in places(new):
+                yield from self._states.get(line.texts[place], ())
+
+    def accepts(self, bundle: ReadMatrix, state: State) -> bool:
+        """Whether a bundle can be installed over a state."""
+        if self._spoken_against(bundle, state):
+            return False
+        decisions = self._decisions[id(bundle)]
+        if state.shared is None:
+            return decisions.of(state.version, self.model).allowed
+        key = decisions.key(state.version, self.model) if bundle.lead == APPLIANCE else None
+        whole: tuple[object, ...] = (
+            bundle.manifest.version,
+            state.shared,
+            state.version if key is None or state.version in self.bundles else key,
+        )
+        if whole not in self._refused:
+            self._refused[whole] = self._decided_over(bundle, state).refused
+        return not self._refused[whole]
 
     def refusal(self, bundle: ReadMatrix, state: State) -> str:
         """Why a bundle cannot be installed over a state, in a sentence; empty if it can."""
+        if self.accepts(bundle, state):
+            return ""
         if objection := self._spoken_against(bundle, state):
             return objection
         if state.shared is None:
-            ruling = self.decided(bundle, state.version)
-            return "" if ruling.allowed else ruling.message
+            return self.ruling(bundle, state.version).message
+        return self._decided_over(bundle, state).message
+
+    def _decided_over(self, bundle: ReadMatrix, state: State) -> Ruling:
+        """The decision of a bundle for a pair in a state, of which the shared components are known."""
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
         appliance = Appliance(
@@ -144,25 +238,45 @@ class Routes:
             product=bundle.manifest.product,
             model=self.model or bundle.manifest.models[0],
             members={"active": active, "standby": replace(active, role="standby")},
-            components={name: InstalledComponent(version=version) for name, version in state.shared},
+            components={name: InstalledComponent(version=version) for name, version in state.shared or ()},
             counter=known.manifest.counter if known else None,
             includes=known.manifest.includes if known else None,
         )
-        whole = decide(bundle.manifest, appliance, matrix=bundle).whole
-        return whole.message if whole.refused else ""
+        decisions = self._decisions[id(bundle)]
+        # What the narrowed matrix is about is the appliance; without one every entry is needed.
+        matrix = decisions.narrowed(state.version, self.model) if bundle.lead == APPLIANCE else bundle
+        return decide(bundle.manifest, appliance, matrix=matrix).whole
 
     def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
         """What any matrix in hand says against it: that it has withdrawn the bundle, or knows a dead end."""
-        for other in self._all:
-            try:
-                into, out = (other.parse(other.lead, text) for text in (bundle.manifest.version, state.version))
-            except VersionError:  # it does not speak of versions like these
+        into, out = bundle.manifest.version, state.version
+        for other in self._restricting:
+            decisions = self._decisions[id(other)]
+            if not (decisions.can_read(into) and decisions.can_read(out)):  # it does not speak of versions like these
                 continue
-            if any(into in one.range for one in other.withdrawn):
-                return f"{bundle.manifest.version} was withdrawn, as {other.manifest.version} says."
-            if any(out in one.range for one in other.dead_ends):
-                return f"{state.version} is a dead end, as {other.manifest.version} says."
+            if decisions.withdraws(into):
+                return f"{into} was withdrawn, as {other.manifest.version} says."
+            if decisions.is_dead(out):
+                return f"{out} is a dead end, as {other.manifest.version} says."
         return ""
+
+    @cached_property
+    def _restricting(self) -> tuple[ReadMatrix, ...]:
+        return tuple(one for one in self._all if one.withdrawn or one.dead_ends)
+
+
+def decisions_of(
+    target: ReadMatrix, bundles: Sequence[ReadMatrix], models: Sequence[str | None], more: Iterable[str] = ()
+) -> dict[int, Decisions]:
+    """For each of some matrices, by its ``id``, the decisions about the versions on the way to the target.
+
+    These are the versions that the target names, its stops, the other bundles, and ``more``.
+    """
+    texts = [version.text for version in versions_named(target)]
+    texts += [stop.via.text for stop in target.stops]
+    texts += [one.manifest.version for one in bundles]
+    texts = list(dict.fromkeys((*texts, *more)))
+    return {id(one): Decisions(one, texts, models) for one in (*bundles, target)}
 
 
 def _shared(bundle: ReadMatrix) -> tuple[tuple[str, str], ...]:

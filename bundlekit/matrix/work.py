@@ -18,8 +18,8 @@ MAX_WORK: Final = 2_000_000
 """Comparisons up to which a whole matrix is shown or compared: a thousand releases, a hundred entries, eight models."""
 
 
-LINT_FACTOR: Final = 20
-"""How much more work than `MAX_WORK` a lint may take: it is asked for by name, and has no other answer to give."""
+MAX_LINT: Final = 8_000_000
+"""How much (`lint_work`) a lint may do: a matrix of any size by itself, or with hundreds of others."""
 
 
 def models_apart(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> tuple[str | None, ...]:
@@ -50,24 +50,46 @@ def work(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> int:
 
     ``others`` are as in `models_apart`.
     """
+    once = _once(read)
+    if read.works_together:  # each pair of components counts, of an entry and of what the bundle carries
+        once += len(read.carried) ** 2 + sum(len(together.ranges) ** 2 for together in read.works_together)
+    return len(versions_named(read)) * (once * len(models_apart(read, others)) + len(read.manifest.matrix.aliases))
+
+
+def _once(read: ReadMatrix) -> int:
+    """The comparisons with one version: each entry and each clause of its ranges."""
     ranges = [source.range for source in read.sources]
     ranges += [stop.range for stop in read.stops]
     for kind in (read.blocks, read.withdrawn, read.risks, read.dead_ends):
         ranges += [entry.range for entry in kind]
     ranges += [versions for skew in read.skews for versions in (skew.old, skew.new)]
     ranges += [versions for together in read.works_together for versions in together.ranges.values()]
-    once = 1 + sum(1 + len(versions.clauses) for versions in ranges) + len(read.trusted_keys)
-    if read.works_together:  # each pair of components counts, of an entry and of what the bundle carries
-        once += len(read.carried) ** 2 + sum(len(together.ranges) ** 2 for together in read.works_together)
-    return len(versions_named(read)) * (once * len(models_apart(read, others)) + len(read.manifest.matrix.aliases))
+    return 1 + sum(1 + len(versions.clauses) for versions in ranges) + len(read.trusted_keys)
 
 
-def require_feasible(read: ReadMatrix, others: Sequence[ReadMatrix] = (), *, factor: int = 1) -> None:
-    """ConfigError if it would take too long to look at every version: a small file can name very many.
+def lint_work(read: ReadMatrix, others: Sequence[ReadMatrix]) -> int:
+    """How much a lint has to do: a decision of each bundle about each version on each model, and a look at each entry.
 
-    ``factor`` is how much more than `MAX_WORK` may be done.
+    What an entry is about is found for all versions at once, so entries and versions are not multiplied.
     """
-    if work(read, others) > factor * MAX_WORK:
+    versions = len(versions_named(read)) + len(read.stops) + len(others)
+    entries = sum(_once(one) + len(one.manifest.matrix.aliases) for one in (read, *others))
+    return versions * len(models_apart(read, others)) * (1 + len(others)) + entries
+
+
+def require_lintable(read: ReadMatrix, others: Sequence[ReadMatrix]) -> None:
+    """ConfigError if there are so many other bundles that it would take minutes to lint a matrix against them."""
+    if lint_work(read, others) > MAX_LINT:
+        raise ConfigError(
+            f"{len(others)} other bundles are too many for the lint of a matrix with {len(versions_named(read))} "
+            f"versions and {len(models_apart(read, others))} models.",
+            next_step="Give only the bundles of releases that versions in the field have to pass.",
+        )
+
+
+def require_feasible(read: ReadMatrix) -> None:
+    """ConfigError if it would take too long to look at every version: a small file can name very many."""
+    if work(read) > MAX_WORK:
         manifest = read.manifest
         raise ConfigError(
             f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",

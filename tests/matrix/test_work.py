@@ -8,7 +8,6 @@ import pytest
 from bundlekit.checks import house, judge
 from bundlekit.checks.rule import Case
 from bundlekit.errors import ConfigError
-from bundlekit.matrix import lint as lint_module
 from bundlekit.matrix import work
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
@@ -50,7 +49,7 @@ def test_each_kind_of_entry_and_each_clause_is_counted():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(kind, monkeypatch):
-    monkeypatch.setattr(house, "MAX_WORK", 9000)
+    monkeypatch.setattr(house, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, kind: KINDS[kind]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
     answer = house.matrix_lint.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
@@ -58,38 +57,39 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
     assert "large" in answer.because
 
 
-@pytest.mark.parametrize(("limit", "left_out"), [(3, True), (4, False)])
-def test_a_check_leaves_out_the_lint_of_more_versions_than_it_keeps_decisions_for(limit, left_out, monkeypatch):
-    monkeypatch.setattr(house, "MAX_DECISIONS", limit)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict, monkeypatch):
     found = manifest({"releases": ["5.10.00", "5.20.00", "5.30.00"], "aliases": {}, "from": []})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    answer = house.matrix_lint.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
-    assert isinstance(answer, NotRun) is left_out
+    asked = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
+    needed = work.lint_work(read_matrix(found), ())
+    for limit, left_out in ((needed - 1, not strict), (needed, False)):
+        monkeypatch.setattr(house, "MAX_WORK", limit)
+        assert isinstance(house.matrix_lint.run(asked), NotRun) is left_out
 
 
 @pytest.mark.parametrize(
     "look",
-    [table, lambda read: diff(read, read), lambda read: lint(read.manifest, at="2026-11-24")],
-    ids=["table", "diff", "lint"],
+    [table, lambda read: diff(read, read)],
+    ids=["table", "diff"],
 )
-def test_what_is_too_large_is_neither_shown_nor_compared_nor_linted(look, monkeypatch):
+def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
     read = read_matrix(manifest(MATRIX))
     look(read)
     monkeypatch.setattr(work, "MAX_WORK", 10)
-    monkeypatch.setattr(lint_module, "LINT_FACTOR", 1)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
         look(read)
     assert "--from VERSION" in caught.value.next_step
 
 
-def test_another_release_that_is_too_large_is_not_linted_against(monkeypatch):
+def test_more_releases_than_can_be_linted_against_are_refused_with_what_to_do(monkeypatch):
     other = manifest(MATRIX, version="5.30.03", components=(component("appliance", "5.30.03"),))
-    small = manifest({"releases": [], "aliases": {}, "works-together": [], "from": [], "stop": [], "block": []})
-    monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(small)))
-    monkeypatch.setattr(lint_module, "LINT_FACTOR", 1)
-    assert lint(small, at="2026-11-24")
-    with pytest.raises(ConfigError, match=r"of imager 5\.30\.03 is too large"):
-        lint(small, [other], at="2026-11-24")
+    found = manifest()
+    monkeypatch.setattr(work, "MAX_LINT", work.lint_work(read_matrix(found), ()))
+    assert lint(found, at="2026-11-24")
+    with pytest.raises(ConfigError, match=r"^1 other bundles are too many") as caught:
+        lint(found, [other], at="2026-11-24")
+    assert "releases that versions in the field have to pass" in caught.value.next_step
 
 
 def test_a_real_matrix_is_not_too_large():
@@ -101,20 +101,20 @@ def test_a_real_matrix_is_not_too_large():
         "stop": [{"id": f"s{n}", "versions": f"<5.{n}.00", "via": f"5.{n}.00"} for n in range(1, 20)],
     }
     read = read_matrix(manifest(matrix))
-    assert work.work(read) < house.MAX_WORK
+    assert work.lint_work(read, ()) < house.MAX_WORK
     assert len(table(read).rows) == 2 * 501
     diff(read, read)
 
 
-def test_a_strict_check_needs_the_lint_and_a_lint_may_do_more_than_a_check(monkeypatch):
-    monkeypatch.setattr(house, "MAX_WORK", 9000)
+def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypatch):
+    monkeypatch.setattr(house, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    for strict, verdict in ((True, "incomplete"), (False, "accept")):
+    for strict, verdict in ((True, "refuse"), (False, "accept")):
         case = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
         judgement = judge(case, [house.matrix_lint])
         assert judgement.verdict == verdict
-        assert "bundlekit matrix lint" in judgement.outcomes[0].because
+        assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
     monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(found)) - 1)
     with pytest.raises(ConfigError, match="too large"):
         table(read_matrix(found))

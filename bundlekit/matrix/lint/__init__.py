@@ -35,7 +35,7 @@ from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded
 from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in, stop_blocked
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.shipped import Signatures
-from bundlekit.matrix.work import LINT_FACTOR, require_feasible
+from bundlekit.matrix.work import require_lintable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -92,8 +92,8 @@ def lint(
     are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle,
     ``signatures`` what trust files that releases ship are asked about (the names, if not given), ``supported`` the
     versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
-    ``matrix`` is the manifest's, if it has been read already. Takes time in proportion to releases times entries;
-    ConfigError for a matrix that would take minutes.
+    ``matrix`` is the manifest's, if it has been read already. Takes time about in proportion to releases plus entries,
+    times models, for each of the bundles; ConfigError for so many other bundles that it would take minutes.
     """
     read = matrix or read_matrix(manifest)
     found = [
@@ -110,7 +110,6 @@ def lint(
     if isinstance(read, Unreadable):
         not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
     else:
-        require_feasible(read, factor=LINT_FACTOR)
         for other in others:
             other_read = read_matrix(other)
             if other.product != manifest.product or other.kind == "reimage":
@@ -121,9 +120,8 @@ def lint(
             elif other_read.lead != read.lead or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
-                require_feasible(other_read, factor=LINT_FACTOR)
                 against.append(other_read)
-        require_feasible(read, against, factor=LINT_FACTOR)
+        require_lintable(read, against)
         against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         ground = Ground(
             read,

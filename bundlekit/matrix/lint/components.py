@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.compatibility import partners, work_together
 from bundlekit.matrix.lint.rule import Said, lint_rule, named
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from bundlekit.matrix.lint.ground import Ground
-    from bundlekit.versions import Version
 
 
 @lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
@@ -20,14 +20,18 @@ def ambiguous_alias(ground: Ground) -> Iterator[Said]:
     """A label could be read as another release than the one it means: 6.3 means 6.30.00, and there is 6.3.1."""
     read = ground.read
     labels: dict[str, str] = {}
+    by_text = sorted(range(len(read.releases)), key=lambda place: read.releases[place].text)
+    texts = [read.releases[place].text for place in by_text]
     for alias in read.manifest.matrix.aliases:
         if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
             yield Said(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
         means = read.parse(read.lead, alias.alias)
-        looks_like = [one for one in read.releases if one != means and one.text.startswith(f"{alias.alias}.")]
+        beginning = range(bisect.bisect_left(texts, f"{alias.alias}."), bisect.bisect_left(texts, f"{alias.alias}/"))
+        looks_like = [place for place in sorted(by_text[at] for at in beginning) if read.releases[place] != means]
         if looks_like:
             yield Said(
-                f"The alias {alias.alias} means {means}, and {named(looks_like)} begins with it.",
+                f"The alias {alias.alias} means {means}, and "
+                f"{named(read.releases[place] for place in looks_like)} begins with it.",
                 alias.alias,
             )
 
@@ -74,7 +78,11 @@ def no_compatible_partner(ground: Ground) -> Iterator[Said]:
         yield Said(f"The bundle installs {found}, which by its matrix do not work together.")
     for together in read.works_together:
         versions = together.ranges.get(read.lead)
-        if versions and not versions.is_empty and not any(one in versions for one in (*ground.versions, read.own)):
+        if (
+            versions
+            and not versions.is_empty
+            and not (ground.line.within(versions) & ground.known or read.own in versions)
+        ):
             yield Said(
                 f"{together.entry.id} speaks of {read.lead} {versions}; no known version is that.",
                 entry=together.entry.id,
@@ -88,10 +96,10 @@ def leftover_unknown(ground: Ground) -> Iterator[Said]:
     Should the update of the active member fail, the shared components have to revert too.
     """
     read = ground.read
-    shared: Mapping[str, Version] = {name: one for name, one in read.carried.items() if name != APPLIANCE}
+    shared = {name: one for name, one in read.carried.items() if name != APPLIANCE}
     if not shared or read.lead != APPLIANCE:
         return
-    unknown = [one for one, _, _ in ground.allowed() if work_together(read, {APPLIANCE: one, **shared})[0] is None]
-    if unknown:
+    works, not_ = partners(read, ground.line, APPLIANCE, shared)
+    if unknown := ground.places(one for one, _, _ in ground.allowed()) & ~works & ~not_:
         brings = " and ".join(f"{name} {version}" for name, version in shared.items())
-        yield Said(f"It is not known whether {named(dict.fromkeys(unknown))} works with {brings}.")
+        yield Said(f"It is not known whether {ground.named(unknown)} works with {brings}.")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from array import array
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.masks import places
 from bundlekit.matrix.part import entry_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bundlekit.matrix.lint.ground import Ground
-    from bundlekit.matrix.read import ReadSource
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
 
@@ -30,12 +31,12 @@ UNIT: Final = (
 def unused_entry(ground: Ground) -> Iterator[Said]:
     """An entry decides for no known version: it never matches, or others always decide before it."""
     read = ground.read
-    decided = {ruling.entry for ruling in ground.decisions.values()}
+    decided = {ground.decided(version, model).entry for version in ground.versions for model in ground.models}
     kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
         ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
         ("block", [(one.entry, False) for one in read.blocks]),
         ("dead end", [(one.entry, False) for one in read.dead_ends]),
-        ("stop", [(one.entry, any(one.lies_between(v, read.own) for v in ground.versions)) for one in read.stops]),
+        ("stop", [(one.entry, bool(ground.line.sent(one, read.own) & ground.known)) for one in read.stops]),
     )
     for kind, entries in kinds:
         for entry, used in entries:
@@ -46,21 +47,31 @@ def unused_entry(ground: Ground) -> Iterator[Said]:
 @lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
 def overlapping_ranges(ground: Ground) -> Iterator[Said]:
     """Two sources cover the same version, and only their place in the file says which of them decides."""
-    overlaps: dict[tuple[str, str], list[Version]] = {}
-    for version in ground.versions:
+    line, covered = ground.line, dict.fromkeys(ground.models, 0)
+    first: dict[tuple[str | None, int], int] = {}  # of a model and a source, the versions for which it decides
+    owner = {model: array("l", [-1]) * len(line.versions) for model in ground.models}
+    sources = [one for one in ground.read.sources if one.range.exact is None and one.entry.method != "reimage"]
+    for number, source in enumerate(sources):
+        mask = line.covered(source) & ground.known
+        overlaps: dict[int, int] = {}
         for model in ground.models:
-            covering = [source.entry.id for source in ground.read.sources if _covers(ground, source, version, model)]
-            for other in covering[1:]:
-                overlaps.setdefault((covering[0], other), []).append(version)
-    for (one, other), versions in overlaps.items():
-        yield Said(f"{one} and {other} both cover {named(dict.fromkeys(versions))}; {one} decides.", entry=other)
-
-
-def _covers(ground: Ground, source: ReadSource, version: Version, model: str | None) -> bool:
-    entry = source.entry
-    if source.range.exact is not None or entry.method == "reimage" or (entry.models and model not in entry.models):
-        return False
-    return source.admits(version, listed=version in ground.read.known)
+            if source.entry.models and model not in source.entry.models:
+                continue
+            twice = mask & covered[model]
+            while twice:
+                one = owner[model][next(places(twice))]
+                overlaps[one] = overlaps.get(one, 0) | twice & first[model, one]
+                twice &= ~first[model, one]
+            first[model, number] = mask & ~covered[model]
+            for place in places(first[model, number]):
+                owner[model][place] = number
+            covered[model] |= mask
+        for one, versions in overlaps.items():
+            decides = sources[one].entry.id
+            yield Said(
+                f"{decides} and {source.entry.id} both cover {ground.named(versions)}; {decides} decides.",
+                entry=source.entry.id,
+            )
 
 
 @lint_rule("warning", "Add a reason: it is all that the person in front of the refusal will read.")
@@ -75,13 +86,14 @@ def reason_missing(ground: Ground) -> Iterator[Said]:
 @lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
 def risk_reworded(ground: Ground) -> Iterator[Said]:
     """Another bundle has a risk of the same name that says something else."""
+    elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, what other bundles have under it
+    for other in ground.others:
+        for one in other.risks:
+            versions = elsewhere.setdefault(one.entry.id, {})
+            versions.setdefault(other.manifest.version, set()).add(entry_digest(one.entry))
     for risk in ground.read.risks:
-        for other in ground.others:
-            if any(
-                one.entry.id == risk.entry.id and entry_digest(one.entry) != entry_digest(risk.entry)
-                for one in other.risks
-            ):
-                version = other.manifest.version
+        for version, digests in elsewhere.get(risk.entry.id, {}).items():
+            if digests != {entry_digest(risk.entry)}:
                 yield Said(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.meant import is_meant, unlisted_base
-from bundlekit.matrix.routes import Routes
+from bundlekit.matrix.lint.rule import listed_of
+from bundlekit.matrix.masks import places
+from bundlekit.matrix.meant import meant_for, unlisted_base
+from bundlekit.matrix.routes import Routes, decisions_of
 from bundlekit.matrix.work import models_apart, versions_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from bundlekit.matrix.deciding import Outcome
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.decision import Ruling
@@ -20,11 +24,12 @@ if TYPE_CHECKING:
 class Ground:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
-    ``versions`` are the known versions below the bundle's own, oldest first; ``decisions`` has what decided for
-    each of them and each model (None: neither the matrix nor the other bundles tell models apart); ``ways`` are
+    ``versions`` are the known versions below the bundle's own, oldest first; on each of the ``models`` (None: neither
+    the matrix nor the other bundles tell models apart) ``ways`` are
     versions that get to the bundle, ``detours`` those of them whose own bundles are not at hand, and ``direct`` those
     of these that may take the bundle itself; ``signers`` are the names of the keys that sign the bundle (None: not
-    known), ``signatures`` its signatures; ``supported`` are the versions in the field.
+    known), ``signatures`` its signatures; ``supported`` are the versions in the field. ``line`` has all these versions
+    in order, for sets of them as bits.
     """
 
     def __init__(
@@ -41,20 +46,15 @@ class Ground:
         self.others = others
         self.signers = signers
         self.signatures = signatures
-        installed = {version for version in versions_named(read) if version < read.own}
-        installed |= {version for version in map(self._read_version, others) if version is not None}
-        installed |= {version for version in (unlisted_base(read),) if version is not None}
-        self.versions = sorted(installed)
+        self.versions = known_versions(read, others)
         self.supported = [
             one for one in self.versions if one.text not in ended and (supported is None or one.text in supported)
         ]
         self.models = models_apart(read, others)
-        self.routes = {model: Routes(read, others, model) for model in self.models}
-        self.decisions: dict[tuple[Version, str | None], Ruling] = {
-            (version, model): routes.decided(read, version.text)
-            for version in self.versions
-            for model, routes in self.routes.items()
-        }
+        made = decisions_of(read, others, self.models, (one.text for one in self.versions))
+        self.decisions = made[id(read)]
+        self.line = self.decisions.line
+        self.routes = {model: Routes(read, others, model, made) for model in self.models}
         self.ways = {
             model: [
                 version
@@ -68,26 +68,65 @@ class Ground:
             for model, routes in self.routes.items()
         }
         self.direct = {
-            model: [version for version in versions if self.decisions[version, model].allowed]
+            model: [version for version in versions if self.decided(version, model).allowed]
             for model, versions in self.detours.items()
         }
-        self.base = {
+        bases = {
             model: next((one for one in reversed(self.versions) if one.text not in routes.elsewhere), None)
             for model, routes in self.routes.items()
         }
+        self._meant = meant_for(read, self.line, bases)
+        self.vias = {stop.entry.id: stop.via for stop in reversed(read.stops)}
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
 
-    def _read_version(self, other: ReadMatrix) -> Version | None:
-        version = self.read.parse(self.read.lead, other.manifest.version)
-        return version if version < self.read.own else None
+    @cached_property
+    def known(self) -> int:
+        """The places of ``versions`` in ``line``."""
+        return self.places(self.versions)
+
+    def places(self, versions: Iterable[Version]) -> int:
+        """The places of some versions in ``line``."""
+        bits = bytearray(len(self.line.versions) // 8 + 1)
+        for version in versions:
+            place = self.line.place[version.text]
+            bits[place // 8] |= 1 << place % 8
+        return int.from_bytes(bits, "little")
+
+    def decided(self, version: Version, model: str | None) -> Outcome:
+        """What the matrix decides about a version on a model."""
+        return self.decisions.of(version.text, model)
+
+    def ruling(self, version: Version, model: str | None) -> Ruling:
+        """The same, with the sentence for a person."""
+        return self.decisions.ruling(version.text, model)
+
+    def has(self, mask: int, version: Version) -> bool:
+        """Whether a version is one of some in ``line``."""
+        return bool(mask >> self.line.place[version.text] & 1)
+
+    def named(self, mask: int) -> str:
+        """Versions of ``line`` in a sentence; of many only the first few."""
+        return listed_of((self.line.texts[place] for place in places(mask)), mask.bit_count())
 
     def is_meant(self, version: Version, model: str | None) -> bool:
         """Whether the bundle is meant for a version that is installed on this model somewhere."""
-        is_there = version.text not in self.routes[model].elsewhere
-        return is_there and is_meant(self.read, version, model, self.base[model])
+        return version.text not in self.routes[model].elsewhere and self.has(self._meant[model], version)
 
     def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
         """Version, model and source of each direct update that the matrix allows, of versions that somebody has."""
-        for (version, model), ruling in self.decisions.items():
-            if ruling.allowed and version.text not in self.routes[model].elsewhere:
-                yield version, model, ruling.entry
+        for version in self.versions:
+            for model in self.models:
+                outcome = self.decided(version, model)
+                if outcome.allowed and version.text not in self.routes[model].elsewhere:
+                    yield version, model, outcome.entry
+
+
+def known_versions(read: ReadMatrix, others: Sequence[ReadMatrix]) -> list[Version]:
+    """The versions below the bundle's own that the matrix knows, or that other bundles have, oldest first."""
+    found = {version for version in versions_named(read) if version < read.own}
+    for other in others:
+        if (version := read.parse(read.lead, other.manifest.version)) < read.own:
+            found.add(version)
+    if (base := unlisted_base(read)) is not None:
+        found.add(base)
+    return sorted(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from inspect import cleandoc
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.model.finding import Severity
@@ -61,5 +62,10 @@ def named(versions: Iterable[Version]) -> str:
 def listed(subjects: Iterable[str]) -> str:
     """Texts in a sentence; of many only the first few."""
     texts = list(dict.fromkeys(subjects))
-    more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
-    return ", ".join(texts[:MAX_NAMED]) + more
+    return listed_of(texts, len(texts))
+
+
+def listed_of(subjects: Iterable[str], count: int) -> str:
+    """The first few of ``count`` texts in a sentence, and how many more there are."""
+    more = f" and {count - MAX_NAMED} more" if count > MAX_NAMED else ""
+    return ", ".join(islice(subjects, MAX_NAMED)) + more

@@ -6,7 +6,7 @@ import bisect
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.case import models_of, why
-from bundlekit.matrix.lint.rule import Said, lint_rule, listed, named
+from bundlekit.matrix.lint.rule import Said, lint_rule, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,9 +34,9 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
     """
     for version, model, on in in_the_field(ground):
         routes = ground.routes[model]
-        whole = ground.decisions[version, model]
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(ground, version, model) and not blocked_on_purpose(ground, version, model):
+                whole = ground.ruling(version, model)
                 yield Said(
                     f"{on} is stranded: {_objection(ground, version, model)}",
                     on,
@@ -49,14 +49,14 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                 yield Said(
                     f"{on} is stranded after a failed update: nothing leads on from {state}.",
                     on,
-                    whole.entry,
+                    ground.decided(version, model).entry,
                     "Let this release be installed over that state, or say that these do not work together.",
                 )
 
 
 def _objection(ground: Ground, version: Version, model: str | None) -> str:
     """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
-    whole, routes = ground.decisions[version, model], ground.routes[model]
+    whole, routes = ground.ruling(version, model), ground.routes[model]
     if whole.allowed:
         return routes.refusal(ground.read, routes.plain(version.text))
     refused = _refused_stop(ground, version, model)
@@ -65,10 +65,10 @@ def _objection(ground: Ground, version: Version, model: str | None) -> str:
 
 def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
     """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
-    whole, routes = ground.decisions[version, model], ground.routes[model]
+    whole, routes = ground.decided(version, model), ground.routes[model]
     if whole.kind != "needs-stop":
         return None
-    via = next(stop.via for stop in ground.read.stops if stop.entry.id == whole.entry)
+    via = ground.vias[whole.entry]
     if other := routes.elsewhere.get(via.text):
         return via, f"{via} is not for {model}, but for {', '.join(models_of(other))}."
     bundle = routes.bundles.get(via.text)
@@ -89,7 +89,7 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
         routes = ground.routes[model]
         detour = _detour(ground, version, model)
         if detour and not routes.reaches(routes.plain(version.text)):
-            whole = ground.decisions[version, model]
+            whole = ground.decided(version, model)
             remedy = ""
             if whole.kind == "blocked":
                 remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
@@ -105,9 +105,12 @@ def detour_unknown(ground: Ground) -> Iterator[Said]:
 
 def in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
     """Each version that the bundle is meant for and must not strand, on each model, and the two as a text."""
-    deliberate = [dead_end.range for dead_end in ground.read.dead_ends if dead_end.entry.reason]
+    deliberate = 0
+    for dead_end in ground.read.dead_ends:
+        if dead_end.entry.reason:
+            deliberate |= ground.line.within(dead_end.range)
     for version in ground.supported:
-        if not any(version in versions for versions in deliberate):
+        if not ground.has(deliberate, version):
             for model in ground.models:
                 if ground.is_meant(version, model):
                     yield version, model, f"{version} on {model}" if model else version.text
@@ -118,7 +121,7 @@ def _detour(ground: Ground, version: Version, model: str | None) -> Version | No
 
     One that may take the bundle itself comes before all others: it is what the decision for the version names, too.
     """
-    if any(version in dead_end.range for dead_end in ground.read.dead_ends):
+    if ground.has(ground.decisions.dead, version):
         return None
     return _next(ground.direct[model], version) or _next(ground.detours[model], version)
 
@@ -131,7 +134,7 @@ def _next(rising: Sequence[Version], version: Version) -> Version | None:
 
 def blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> Block | None:
     """The block that leaves this version behind on purpose: it has a reason, and no later release leads here."""
-    whole, routes = ground.decisions[version, model], ground.routes[model]
+    whole, routes = ground.decided(version, model), ground.routes[model]
     if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
         return None
     return ground.reasoned.get(whole.entry)
@@ -168,11 +171,13 @@ def left_behind(ground: Ground) -> Iterator[Said]:
     Either a [[dead-end]] with a reason names it: only re-imaging leads out of it. Or a [[block]] with a reason
     keeps it from this release, and no later release leads here either.
     """
+    supported = ground.places(ground.supported)
     for dead_end in ground.read.dead_ends:
-        covered = [version for version in ground.supported if version in dead_end.range]
-        if covered and dead_end.entry.reason:
+        covered = supported & ground.line.within(dead_end.range) if dead_end.entry.reason else 0
+        if covered:
             yield Said(
-                f"Only re-imaging leads out of {named(covered)}: {dead_end.entry.reason}", entry=dead_end.entry.id
+                f"Only re-imaging leads out of {ground.named(covered)}: {dead_end.entry.reason}",
+                entry=dead_end.entry.id,
             )
     blocked: dict[str, dict[Version, list[str]]] = {}
     for version, model, _ in in_the_field(ground):

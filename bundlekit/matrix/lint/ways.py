@@ -62,7 +62,7 @@ def stop_blocked(ground: Ground) -> Iterator[Said]:
         for model, routes in ground.routes.items():
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
-                whole = routes.decided(ground.read, stop.via.text)
                 # Its matrix may let the stop in, and a counter, a lost fix or another matrix speak against it.
-                reason = routes.refusal(ground.read, routes.plain(stop.via.text)) or whole.message
+                reason = routes.refusal(ground.read, routes.plain(stop.via.text))
+                reason = reason or routes.ruling(ground.read, stop.via.text).message
                 yield Said(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
