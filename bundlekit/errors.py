@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class BundlekitError(Exception):
-    """The root of all exceptions this package raises on purpose."""
+    """The root of all exceptions this package raises on purpose. ``exit_code`` is what the command line ends with."""
+
+    exit_code: int = 3
 
     def __init__(self, message: str, *, next_step: str = "") -> None:
         super().__init__(message)

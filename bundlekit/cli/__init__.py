@@ -93,7 +93,7 @@ def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
         click.echo(f"bundlekit: {escape(_hidden(str(error)))}", err=True)
         if error.next_step:
             click.echo(f"next: {escape(_hidden(error.next_step))}", err=True)
-        return 3
+        return error.exit_code
     except OSError as error:  # a disk that is full, a name that is a folder: the world, not a mistake in here
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise

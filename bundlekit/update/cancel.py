@@ -36,9 +36,16 @@ class CancelRequest:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return ""
-        with open(descriptor, "rb") as file:
-            return file.read(64).decode("ascii", errors="replace")
+        try:
+            return os.read(descriptor, 64).decode("ascii", errors="replace")
+        except OSError:  # a folder, or a disk that fails: it holds no request that anyone has written
+            return ""
+        finally:
+            os.close(descriptor)
 
     def withdraw(self) -> None:
         """Take the request away, whatever run it names."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise JournalError(f"The request {self._path} cannot be removed: {error.strerror}.") from error

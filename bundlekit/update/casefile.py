@@ -17,8 +17,9 @@ from bundlekit.update import statefile
 from bundlekit.update.executor import latest
 from bundlekit.update.lock import pair_file
 from bundlekit.update.outcome import message, text
+from bundlekit.update.reading import ReadOnlyJournal
 from bundlekit.update.records import JournalDamagedError, Record, encode
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.sqlite import FILE, has_private_folder
 
 MAX_LOG: Final = 256 * 1024
 """Bytes of one log that go in: its end, where the reason is."""
@@ -36,17 +37,15 @@ def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
     The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
     hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.
     """
-    journal = SqliteJournal(folder)
-    try:
-        rows = [(seq, public_text(body), digest) for seq, body, digest in journal.rows(pair)]
-        if not rows:
-            raise BundlekitError(
-                f"There is nothing about pair {pair} in {folder}.",
-                next_step="`bundlekit update status` lists the pairs.",
-            )
-        parts = {"README.txt": _readme(journal, pair)}
-    finally:
-        journal.close()
+    has_private_folder(folder)
+    journal = ReadOnlyJournal(folder) if (folder / FILE).exists() else None
+    rows = [(seq, public_text(body), digest) for seq, body, digest in (journal.rows(pair) if journal else [])]
+    if journal is None or not rows:
+        raise BundlekitError(
+            f"There is nothing about pair {pair} in {folder}.",
+            next_step="`bundlekit update status` lists the pairs.",
+        )
+    parts = {"README.txt": _readme(journal, pair)}
     parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
     parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
     with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -73,7 +72,7 @@ def _files(folder: Path, pair: str) -> Iterator[Path]:
     yield from logs[-MAX_LOGS:]
 
 
-def _readme(journal: SqliteJournal, pair: str) -> str:
+def _readme(journal: ReadOnlyJournal, pair: str) -> str:
     try:
         last = latest(journal, pair)
     except JournalDamagedError as error:

@@ -50,6 +50,7 @@ from bundlekit.update.records import (
     WayOut,
     Window,
 )
+from bundlekit.update.space import device_of, require
 from bundlekit.update.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
@@ -257,6 +258,7 @@ class Controller:
         hooks = self._make_hooks(job.plan, hooks_fd)
         if job.repair:
             job = as_found(job, described(job, hooks, self.clock))
+        require(self.folder, job)
         self._keep(job.pair, bundle)
         engine = self._engine(journal, job.pair, hooks, replace(names.absolute(), bundle=job.path))
         return self._to_its_end(job.pair, engine.run(job, bundle, window=window, take_over=take_over))
@@ -278,7 +280,8 @@ class Controller:
 
     def _to_its_end(self, pair: str, outcome: Outcome) -> Outcome:
         if outcome.kind not in {"waiting", "busy"}:
-            CancelRequest(self.folder, pair).withdraw()
+            with suppress(JournalError):  # it names this run only, so it can meet no other
+                CancelRequest(self.folder, pair).withdraw()
         return outcome
 
     def _engine(self, journal: Journal, pair: str, hooks: Hooks, names: Names = UNKNOWN) -> Engine:
@@ -313,6 +316,12 @@ class Controller:
             journal = SqliteJournal(self.folder)
             try:
                 yield journal, lock.hook_fd
+            except OSError as error:
+                where = error.filename or device_of(self.folder)
+                raise JournalError(
+                    f"The update of pair {pair} stopped, for {where} cannot be used: {error.strerror}.",
+                    next_step="See `bundlekit update status`, then resume.",
+                ) from error
             finally:
                 journal.close()
 

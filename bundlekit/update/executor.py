@@ -126,7 +126,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(job.pair, error)
+            return _stopped(job.pair, error, again="repair" if job.repair else "run")
         return self._loop(History(started), bundle)
 
     def resume(self, pair: str, bundle: Payload | Refused | Absent | None, *, window: Window = WHOLE) -> Outcome:
@@ -162,7 +162,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(pair, error)
+            return _stopped(pair, error, run=history.run)
         history.add(resumed)
         return self._loop(history, given)
 
@@ -198,7 +198,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(pair, error)
+            return _stopped(pair, error, again="revert")
         return self._loop(History(started), None)
 
     def clear(
@@ -272,7 +272,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(history.job.pair, error)
+            return _stopped(history.job.pair, error, run=history.run)
 
     def _record(self, history: History, record: Record) -> None:
         """Make ``record`` durable, then let it count, then tell whoever wants to know."""
@@ -400,7 +400,12 @@ def _waiting(history: History, why: str, *, moved: bool = False) -> Outcome:
     )
 
 
-def _stopped(pair: str, error: JournalError) -> Outcome:
-    """Stop and touch nothing more: whoever can write the journal goes on, after probing."""
+def _stopped(
+    pair: str, error: JournalError, *, run: str = "", again: Literal["run", "resume", "repair", "revert"] = "resume"
+) -> Outcome:
+    """Stop and touch nothing more: whoever can write the journal goes on with ``run``, after probing.
+
+    Without a ``run`` nothing has begun, and the way out is to do the same ``again``.
+    """
     kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
-    return Outcome(kind=kind, pair=pair, why=error.message, way_out=(WayOut(verb="resume"),))
+    return Outcome(kind=kind, pair=pair, run=run, why=error.message, way_out=(WayOut(verb=again),))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -106,8 +107,10 @@ class PairLock:
                 time.sleep(0.05)
 
     def _sign(self, descriptor: int) -> None:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, self.holder.encode()[:256], 0)
+        """Leave the holder's name, for people; without room for it the lock holds all the same."""
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, self.holder.encode()[:256], 0)
 
     def _close(self) -> None:
         """Give both up. The files stay: removing one would let two controllers lock two files of one name."""

@@ -42,6 +42,10 @@ MEANINGS: Final[dict[OutcomeKind, str]] = {
 }
 
 
+NEVER_BEGAN: Final = "No run was started, and nothing was changed by this call."
+"""The meaning of *waiting* where the call could not even begin a run."""
+
+
 def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
     """The outcome of a run whose way has no moves left; ``kinds`` are those its way can lead to."""
     decision = h.turned or h.revert
@@ -230,7 +234,7 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
     files = names.quoted()
     on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # whose meaning says so
     return Message(
-        headline=f"{outcome.kind}: {MEANINGS[outcome.kind]}{on_hold}",
+        headline=f"{outcome.kind}: {_meaning(outcome)}{on_hold}",
         why=outcome.why,
         found=tuple(
             f"{step} ({outcome.roles[step]}): "
@@ -253,6 +257,10 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
         else "",
         notes=outcome.notes,
     )
+
+
+def _meaning(outcome: Outcome) -> str:
+    return NEVER_BEGAN if outcome.kind == "waiting" and not outcome.run else MEANINGS[outcome.kind]
 
 
 def _as_options(way: WayOut) -> str:
@@ -305,6 +313,8 @@ def _may_wait(outcome: Outcome) -> str:
             return "until working hours, if the pair may lack HA so long; restart nothing"
         case "needs-operator":
             return "no: look at the pair now"
+        case "waiting" if not outcome.run:
+            return "as a run that is under way, if there is one: bundlekit update status"
         case "waiting" if outcome.ha == "as-before":
             return "yes, nothing is changed yet"
         case "waiting":

@@ -11,8 +11,8 @@ import os
 import shlex
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +26,13 @@ from bundlekit.update.records import (
     decode,
     encode,
 )
+from bundlekit.update.space import device_of
 from bundlekit.update.statefile import no_link
 
 FILE: Final = "journal.db"
+
+SIDE_FILES: Final = (f"{FILE}-wal", f"{FILE}-shm")
+"""What SQLite has beside the file while a controller is at work, or after one died: the log and its index."""
 
 MIGRATIONS: Final = (
     (
@@ -68,11 +72,14 @@ class SqliteJournal:
 
     def __init__(self, folder: Path) -> None:
         open_private_folder(folder)
-        if wrong := no_link(folder, FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal"):
-            raise JournalError(f"{wrong}; a journal is a file.")
+        no_links(folder)
         self.path = folder / FILE
-        with suppress(FileExistsError):
+        try:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise JournalError(f"The journal {self.path} cannot be made: {error.strerror}.") from error
         self._heads: dict[str, tuple[int, str]] = {}
         with self._errors(), ExitStack() as undo:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
@@ -131,16 +138,7 @@ class SqliteJournal:
 
     def read(self, pair: str) -> tuple[Record, ...]:
         """All records of the pair, oldest first, their chain checked."""
-        rows = self.rows(pair)
-        previous = GENESIS
-        for seq, body, digest in rows:
-            if digest != _link(previous, pair, seq, body):
-                raise JournalDamagedError(
-                    f"The journal {self.path} is damaged at record {seq} of pair {pair}.",
-                    next_step="Keep the file, move it away, and start again: every run probes first.",
-                )
-            previous = digest
-        return tuple(decode(body) for _, body, _ in rows)
+        return checked(self.path, pair, self.rows(pair))
 
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
         """Sequence number, JSON and hash of each record as they stand in the file, nothing checked."""
@@ -169,30 +167,61 @@ class SqliteJournal:
     def _migrate(self) -> None:
         """Bring the schema up to date, in one transaction."""
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
-            raise JournalError(
-                f"The journal {self.path} has schema {version}; this bundlekit knows {len(MIGRATIONS)}.",
-                next_step="Use the newer bundlekit that wrote it.",
-            )
+        known_schema(self.path, version)
         for statement in (statement for step in MIGRATIONS[version:] for statement in step):
             self._db.execute(statement)
         self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Sqlite's exceptions as ours: a store that refuses now, or a file that is none."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise JournalError(
-                f"The journal {self.path} cannot be used: {error}.",
-                next_step="Look at the disk and at who else has the file open, then resume.",
-            ) from error
-        except sqlite3.DatabaseError as error:
+    def _errors(self) -> AbstractContextManager[None]:
+        return as_journal_errors(self.path)
+
+
+def no_links(folder: Path) -> None:
+    """Refuse a journal of which a file is a link or no file."""
+    if wrong := no_link(folder, FILE, *SIDE_FILES, f"{FILE}-journal"):
+        raise JournalError(f"{wrong}; a journal is a file.")
+
+
+def known_schema(path: Path, version: int) -> None:
+    """Refuse the schema of a newer bundlekit."""
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"The journal {path} has schema {version}; this bundlekit knows {len(MIGRATIONS)}.",
+            next_step="Use the newer bundlekit that wrote it.",
+        )
+
+
+def checked(path: Path, pair: str, rows: Sequence[tuple[int, str, str]]) -> tuple[Record, ...]:
+    """The records of ``rows``, their chain checked; JournalDamagedError where it is broken."""
+    previous = GENESIS
+    for seq, body, digest in rows:
+        if digest != _link(previous, pair, seq, body):
             raise JournalDamagedError(
-                f"The journal {self.path} is damaged: {error}.",
+                f"The journal {path} is damaged at record {seq} of pair {pair}.",
                 next_step="Keep the file, move it away, and start again: every run probes first.",
-            ) from error
+            )
+        previous = digest
+    return tuple(decode(body) for _, body, _ in rows)
+
+
+@contextmanager
+def as_journal_errors(path: Path) -> Iterator[None]:
+    """Sqlite's exceptions as ours: a store that refuses now, or a file that is none."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be used: {error.strerror}.") from error
+    except sqlite3.OperationalError as error:
+        full = f" ({device_of(path.parent)})" if error.sqlite_errorcode == sqlite3.SQLITE_FULL else ""
+        raise JournalError(
+            f"The journal {path} cannot be used: {error}{full}.",
+            next_step="Look at the disk and at who else has the file open, then try again.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise JournalDamagedError(
+            f"The journal {path} is damaged: {error}.",
+            next_step="Keep the file, move it away, and start again: every run probes first.",
+        ) from error
 
 
 def open_private_folder(folder: Path) -> None:

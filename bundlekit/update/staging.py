@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from bundlekit.errors import BundlekitError
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.source import Source
+from bundlekit.update.space import device_of
 from bundlekit.update.statefile import opened_again
 
 
@@ -23,10 +25,16 @@ def staged(source: Source, chunks: ChunkClaim, index: DigestClaim, folder: Path)
     meanwhile, no byte that was not verified reaches it. Raises ChangedWhileReadError at the first chunk that
     is not as claimed; then nothing has been handed over. The file needs the component's size in ``folder``.
     """
-    with TemporaryFile(dir=folder) as copy:
-        for chunk in verified_chunks(source, chunks, index):
-            copy.write(chunk)
-        copy.flush()
+    with ExitStack() as stack:
+        try:
+            copy = stack.enter_context(TemporaryFile(dir=folder))
+            for chunk in verified_chunks(source, chunks, index):
+                copy.write(chunk)
+            copy.flush()
+        except OSError as error:
+            raise BundlekitError(
+                f"The copy of {chunks.subject} in {folder} cannot be written: {error.strerror} ({device_of(folder)})."
+            ) from error
         # Opened anew, so that the hook's descriptor can be neither written to nor moved by ours.
         reader = opened_again(copy.fileno(), os.O_RDONLY)
         with open(reader, "rb") as file:

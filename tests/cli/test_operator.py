@@ -1,14 +1,17 @@
 """What an operator and the monitoring are told by ``bundlekit update resume``, ``status`` and ``log``."""
 
+import errno
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bundlekit.update.faults import ControllerKilled
+from bundlekit.update.records import JournalError
 from tests.cli.test_update import OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
-from tests.update.world import fault
+from tests.update.world import Overridden, fault
 
 # --- resume answers for the run that is meant, and for no other ------------------------------------------------
 
@@ -165,3 +168,76 @@ def test_status_has_the_wall_times_of_start_and_end(room, monkeypatch):  # noqa:
     assert [found["started"], found["ended"]] == ends
     out = room.update("status").out
     assert "  started      Fri 2027-01-15 08:00:00 +0000\n  ended        Fri 2027-01-15 " in out
+
+
+# --- a disk that is full, or cannot be written -----------------------------------------------------------------
+
+
+def test_a_disk_without_room_is_named_before_anything_is_staged(room, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("bundlekit.update.space.free_in", lambda _: 1_000_000)
+    result = room.run()
+    assert result.code == 3
+    assert result.err.startswith("bundlekit: the device ")
+    assert "which holds the state folder state, has 1000000 bytes free; the update needs 18577216 there: " in result.err
+    assert "1800000 for a copy of the component of active, 16777216 for journal and logs.\n" in result.err
+    assert (
+        "next: Free that space, or name a folder on a larger disk with --state-dir. Nothing was started.\n"
+        in result.err
+    )
+    assert room.versions == OLD
+    assert not any(component.staged for component in room.pair.components.values())
+    assert room.update("status").code == 3, "no run has begun"
+
+
+@pytest.mark.parametrize("verb", ["run", "resume", "repair", "plan", "status", "log", "export", "cancel", "clear"])
+@pytest.mark.parametrize(("how", "code"), [("newer", 75), ("damaged", 40)])
+def test_a_journal_that_cannot_be_used_is_one_exit_code_everywhere(room, verb, how, code):  # noqa: F811
+    assert room.run("--until", "prepared").code == 75
+    if how == "newer":
+        with sqlite3.connect("state/journal.db") as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+    else:
+        Path("state/journal.db").write_bytes(b"no database at all" * 1000)
+    calls = {
+        "run": room.run,
+        "plan": room.plan,
+        "export": lambda: room.update("log", "--export", "case.zip"),
+        "clear": room.clear,
+    }
+    result = calls.get(verb, lambda: room.update(verb))()
+    assert result.code == code
+    assert ("has schema 99" if how == "newer" else "is damaged") in result.out + result.err
+    if (verb, how) == ("run", "newer"):
+        assert result.out.startswith("waiting: No run was started, and nothing was changed by this call.\n")
+        assert "next 1       run the update again: " in result.out
+
+
+def test_a_run_that_never_began_says_so(room, monkeypatch):  # noqa: F811
+    def full(*_, **__):
+        raise JournalError("The journal cannot be used: database or disk is full.")
+
+    monkeypatch.setattr("bundlekit.update.sqlite.SqliteJournal.append", full)
+    result = room.run()
+    assert result.code == 75
+    assert result.out.startswith("waiting: No run was started, and nothing was changed by this call.\n")
+    assert "bundlekit update run " in result.out
+    assert "resume" not in result.out
+    assert json.loads(room.run("--json").out)["way-out"][0]["verb"] == "run"
+
+
+def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, monkeypatch):  # noqa: F811
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("bundlekit.update.staging.verified_chunks", full)
+        room.hooks = Overridden(room.pair, prepare=lambda hooks, request: request.stage().__enter__())
+        result = room.run()
+    assert "The copy of storage in state cannot be written: No space left on device (the device " in result.out
+    with monkeypatch.context() as disk:
+        disk.setattr("bundlekit.update.executor.Engine.run", full)
+        result = room.run()
+    assert result.code == 75
+    assert "the output" not in result.err
+    assert "The update of pair pair-0 stopped, for the device " in result.out

@@ -32,8 +32,15 @@ class UpdateVerbs(Verbs):
             return super().invoke(ctx)
         except BundlekitError as error:
             from bundlekit.cli.update.commands import pasteable
+            from bundlekit.update.lock import PairBusyError
+            from bundlekit.update.outcome import EXIT_CODES
+            from bundlekit.update.records import JournalDamagedError, JournalError, StateFolderError
 
             error.next_step = pasteable(error.next_step)
+            if isinstance(error, JournalDamagedError):
+                error.exit_code = EXIT_CODES["needs-operator"]
+            elif isinstance(error, JournalError) and not isinstance(error, StateFolderError | PairBusyError):
+                error.exit_code = EXIT_CODES["waiting"]
             raise
 
 

@@ -24,12 +24,12 @@ from bundlekit.update.command import Progress
 from bundlekit.update.controller import Controller
 from bundlekit.update.executor import latest
 from bundlekit.update.history import History
-from bundlekit.update.journal import Journal, MemoryJournal
 from bundlekit.update.lock import PairBusyError
 from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.outcome import EXIT_CODES, message, text
 from bundlekit.update.plan import PAIR, Plan, load_plan
 from bundlekit.update.program import ensure_unchangeable
+from bundlekit.update.reading import journal_of
 from bundlekit.update.records import (
     JournalDamagedError,
     JournalError,
@@ -41,7 +41,6 @@ from bundlekit.update.records import (
     WayOut,
     Window,
 )
-from bundlekit.update.sqlite import FILE, SqliteJournal, has_private_folder
 from bundlekit.update.wiring import hooks_for
 
 if TYPE_CHECKING:
@@ -220,20 +219,7 @@ def controller(
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def journal(state_dir: Path) -> Iterator[Journal]:
-    """The journal, to be read; an empty one where there is none, for looking makes none.
-
-    Raises StateFolderError where a run would: whoever only looks, or plans, learns of it before that.
-    """
-    if not has_private_folder(state_dir) or not (state_dir / FILE).exists():
-        yield MemoryJournal()
-        return
-    found = SqliteJournal(state_dir)
-    try:
-        yield found
-    finally:
-        found.close()
+journal: Final = journal_of
 
 
 def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
@@ -304,6 +290,7 @@ def conclude(
     names: Names = UNKNOWN,
     as_lines: bool = False,
     only_planned: bool = False,
+    again: Literal["run", "resume", "repair", "revert"] = "resume",
 ) -> int:
     """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
 
@@ -311,7 +298,7 @@ def conclude(
     ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run. ``names`` are
     the files that the next steps name; without ``plan``, also those that the latest run was given. ``only_planned``:
     no run was asked for, so a bundle that could not be judged is not rejected, it is one of which nothing can be
-    said yet.
+    said yet. ``again`` is what to do where the journal could not be used and nothing was begun.
     """
     try:
         outcome = act()
@@ -334,7 +321,7 @@ def conclude(
     except JournalDamagedError as error:
         outcome = Outcome(kind="needs-operator", pair=pair, why=_why(error))
     except JournalError as error:
-        outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb="resume"),))
+        outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb=again),))
     if plan is None:
         with suppress(BundlekitError):  # a journal that cannot be read has been told about already
             if last := last_run(state_dir, pair):

@@ -70,5 +70,12 @@ def command(
 
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     return shared.conclude(
-        show, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, only_planned=True
+        show,
+        pair=state.pair,
+        state_dir=state_dir,
+        plan=plan,
+        names=names,
+        as_lines=as_lines,
+        only_planned=True,
+        again="run",
     )

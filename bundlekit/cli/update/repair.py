@@ -45,4 +45,4 @@ def command(
         with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
             return controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
 
-    return shared.conclude(act, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines)
+    return shared.conclude(act, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines, again="repair")

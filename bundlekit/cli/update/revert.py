@@ -44,7 +44,7 @@ def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *,
             return None
         return done
 
-    code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines)
+    code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines, again="revert")
     if refused:
         shared.show([f"pair {pair} stays as it is: {refused[0]}"], err=True)
         return 3

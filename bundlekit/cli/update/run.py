@@ -70,4 +70,6 @@ def command(
                 bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
             )
 
-    return shared.conclude(act, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)
+    return shared.conclude(
+        act, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, again="run"
+    )
