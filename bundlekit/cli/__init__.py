@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERBS: Final = {
-    "advisory": "Say what was learnt after a release shipped, in a signed file that only restricts.",
+    "advisory": "Create signed advisories that restrict releases already shipped.",
     "build": "Build an update.bin from a SPEC.toml.",
-    "catalog": "Keep heads of bundles, to find paths by.",
-    "check": "Judge bundles: layout, every byte, signatures, and who may install them.",
+    "catalog": "Manage a catalog of bundle heads for path planning.",
+    "check": "Validate bundles: layout, every byte, signatures, and from which versions they can be installed.",
     "explain": "Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages.",
-    "extract": "Take a component, the head or a signature out of a bundle.",
-    "inspect": "Show what a bundle claims to be. Verifies nothing.",
-    "keygen": "Make a throw-away PKI for trying out.",
-    "matrix": "Look at an upgrade matrix before it ships: its table, its mistakes, what it changes.",
-    "path": "Find the way from an installed version to a wanted one.",
-    "preflight": "Judge head and signatures only, in a moment, whatever the size.",
+    "extract": "Extract a component, a document, the head or a signature from a bundle.",
+    "inspect": "Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that.",
+    "keygen": "Make a test PKI, which is not for production.",
+    "matrix": "Examine an upgrade matrix before release: its table, its mistakes and its changes.",
+    "path": "Find the upgrade path from an installed version to a target version.",
+    "preflight": "Check only the head and signatures, which is fast regardless of the bundle size.",
     "rehearse": "Run an update plan against simulated appliances, with a fault at every position.",
     "schema": "Print the JSON Schema of a file or an output.",
-    "sign": "Sign a bundle in place, or attach a signature made elsewhere.",
-    "trust": "Show who may sign according to a trust.toml or PEM files.",
-    "update": "Update a pair of appliances, and look after the run.",
+    "sign": "Sign a bundle in place, or attach a signature made elsewhere, and show what is signed and by whom.",
+    "trust": "Show the trusted signers of a trust.toml or PEM files, or print an example of one.",
+    "update": "Update a pair of appliances and manage the run.",
 }
 """The verbs and their first lines, so that ``--help`` need not load the module of each."""
 
@@ -48,7 +48,7 @@ VERBS: Final = {
 )
 @click.version_option(bundlekit.__version__, prog_name="bundlekit", message="%(prog)s %(version)s")
 def command() -> None:
-    """Validate signed firmware bundles (update.bin) and decide who may install them."""
+    """Validate signed firmware bundles (update.bin) before release and before installation."""
 
 
 def run(args: list[str] | None = None, *, interrupted: Callable[[], bool] = lambda: False) -> int:

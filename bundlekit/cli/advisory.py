@@ -41,12 +41,12 @@ file_argument = click.argument("file", type=common.path_type, metavar="ADVISORIE
 
 @click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
-    """Say what was learnt after a release shipped, in a signed file that only restricts."""
+    """Create signed advisories that restrict releases already shipped."""
 
 
 @command.command(epilog="Example: bundlekit advisory build ADVISORY.toml -o F --cert signer.pem --key signer.key")
 @click.argument("source", type=common.path_type, required=False, metavar="ADVISORY.toml")
-@click.option("--output", "-o", type=common.path_type, help="The file to write or replace; - for standard output.")
+@click.option("--output", "-o", type=common.path_type, help="Write or replace this file; - is standard output.")
 @signing.signer_options
 @click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
@@ -100,7 +100,7 @@ def sign(
     pss: bool,
     purpose: Purpose,
 ) -> int:
-    """Sign an advisories file once more, or change its signatures; prints what is signed, and by whom it was."""
+    """Sign an advisories file again, or change its signatures, and print what is signed and by whom."""
     signing.demand_one_change(keys, attached, removed, replace)
     from bundlekit.authoring.advisory import opened
     from bundlekit.authoring.signers import load_signers
@@ -128,7 +128,7 @@ def sign(
 @signing.replace_option
 @signing.purpose_option
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
-    """Add a signature that was made elsewhere, for instance in a hardware module: a detached CMS, DER."""
+    """Add a signature (a detached CMS, DER) that was made elsewhere, for instance in a hardware module."""
     from bundlekit.authoring.advisory import opened
 
     blob = signing.read_signature(signature)
@@ -143,16 +143,25 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
 
 @command.command(epilog="Exit codes: 0 shown, and with --trust accepted; 2 usage; 3 it cannot be used.")
 @file_argument
-@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
-@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
+@click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+)
+@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
     "--advisory-serial-at-least",
     "serial_at_least",
     type=click.IntRange(0),
     default=0,
-    help="Refuse a lower serial: the one used last time.",
+    help="Refuse advisories with a lower serial, which is the serial used last time.",
 )
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_at_least: int, style: str) -> int:
     """Show an advisories file and who signed it. With --trust it is verified, as it is before a verb uses it."""
     from bundlekit import config

@@ -31,17 +31,19 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
-@click.option("--output", "-o", type=common.path_type, help="The bundle to write or replace; - for standard output.")
+@click.option("--output", "-o", type=common.path_type, help="Write or replace this bundle; - is standard output.")
 @signing.signer_options
 @click.option(
     "--signature-capacity",
     type=click.IntRange(MIN_CAPACITY, MAX_CAPACITY),
     default=DEFAULT_CAPACITY,
     show_default=True,
-    help="Bytes set aside for signatures. A post-quantum signature with its chain takes about 18 KiB.",
+    help="Reserve this number of bytes for signatures. A post-quantum signature with its chain takes about 18 KiB.",
 )
-@click.option("--example", is_flag=False, flag_value="spec", type=click.Choice(["spec", "matrix"]), help="Print one.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+@click.option(
+    "--example", is_flag=False, flag_value="spec", type=click.Choice(["spec", "matrix"]), help="Print an example."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print no progress and no summary.")
 def command(
     spec: Path | None,
     output: Path | None,

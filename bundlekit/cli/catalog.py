@@ -22,15 +22,17 @@ Examples:
 
 @click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
-    """Keep heads of bundles, to find paths by: what they are and who signed them, never their payload."""
+    """Manage a catalog of bundle heads for path planning. It never has their payload."""
 
 
 @command.command("add", epilog="Example: bundlekit catalog add releases.cat update.bin --supported-until 2028-06-30")
 @click.argument("place", type=common.path_type, metavar="CATALOG")
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
-@click.option("--supported-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day of these releases' support.")
+@click.option(
+    "--supported-until", type=click.DateTime(["%Y-%m-%d"]), help="Set the last day of support of these releases."
+)
 def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | None) -> int:
-    """Put heads of bundles into a catalog, a folder that is made if it is not there."""
+    """Add heads of bundles to a catalog, which is a folder that is created if it is missing."""
     until = supported_until.date().isoformat() if supported_until else None
     for identity in catalog.add(place, bundles, supported_until=until):
         click.echo(f"sha256:{identity}")
@@ -39,9 +41,18 @@ def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | N
 
 @command.command("show", epilog="Example: bundlekit catalog show releases.cat --trust root.pem")
 @click.argument("place", type=common.path_type, metavar="CATALOG")
-@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
-@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+)
+@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """List the bundles of a catalog. Exit code 0, 1 if one cannot be used, 3 without --trust."""
     found = catalog.collect([place], trust=common.load_trusted(trusted), at=at)

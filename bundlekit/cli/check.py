@@ -28,7 +28,7 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @common.judging_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but the report: no progress.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
     style: str,
@@ -37,7 +37,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Judge bundles: layout, every byte, signatures, and who may install them.
+    """Validate bundles: layout, every byte, signatures, and from which versions they can be installed.
 
     Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
     Several bundles: a summary at the end; exit code 1 if one is refused, else 3 if one could not be judged.

@@ -22,10 +22,18 @@ Examples:
 @click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.argument("component", required=False)
-@click.option("--head", is_flag=True, help="The bytes that the signatures sign.")
-@click.option("--signature", type=click.IntRange(0), help="The signature of this number, from 0, as DER.")
-@click.option("--output", "-o", type=common.path_type, required=True, help="The file to write; - for standard output.")
-@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Extract only what these vouch for.")
+@click.option("--head", is_flag=True, help="Extract the bytes that the signatures sign.")
+@click.option(
+    "--signature", type=click.IntRange(0), help="Extract the signature of this number, counted from 0, as DER."
+)
+@click.option("--output", "-o", type=common.path_type, required=True, help="Write to this file; - is standard output.")
+@click.option(
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Extract only what these trusted signers have signed.",
+)
 def command(
     bundle: Path,
     component: str | None,
@@ -35,7 +43,7 @@ def command(
     *,
     head: bool,
 ) -> int:
-    """Take a component, a document, the head or a signature out of a bundle.
+    """Extract a component, a document, the head or a signature from a bundle.
 
     Components are verified against the manifest on the way; the file appears only when all of it was right.
     Who signed the manifest is verified with --trust only.

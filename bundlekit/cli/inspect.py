@@ -23,7 +23,14 @@ Exit codes: 0 the head could be read, 2 usage, 3 it could not.
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def command(bundle: Path, style: str) -> int:
     """Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that."""
     inspection = pipeline.inspect(bundle)

@@ -22,9 +22,15 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("directory", type=common.path_type)
-@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ecdsa-p384", show_default=True)
+@click.option(
+    "--algorithm",
+    type=click.Choice(ALGORITHMS),
+    default="ecdsa-p384",
+    show_default=True,
+    help="Set the algorithm of the keys.",
+)
 def command(directory: Path, algorithm: str) -> int:
-    """Make a throw-away PKI for trying out: not for production, its keys are not protected.
+    """Make a test PKI, which is not for production, as its keys are not protected.
 
     A root certificate to trust, and a signer's certificate and key. Ed25519 gives a key to pin instead.
     """

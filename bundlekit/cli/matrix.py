@@ -32,26 +32,44 @@ Examples:
 
 argument = click.argument("release", type=common.path_type, metavar="BUNDLE|SPEC.toml")
 trusting = click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Take only bundles that these vouch for."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Use only bundles that these trusted signers have signed.",
 )
 advising = click.option(
     "--advisories", type=common.path_type, help="Restrict the matrix by this signed file; it needs --trust."
 )
-formats = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+formats = click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 
 
 @click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
-    """Look at an upgrade matrix before it ships: its table, its mistakes, what it changes."""
+    """Examine an upgrade matrix before release: its table, its mistakes and its changes."""
 
 
 @command.command(epilog="Example: bundlekit matrix show SPEC.toml --format csv > tests.csv")
 @argument
 @trusting
 @advising
-@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, style: str) -> int:
-    """Show what becomes of every version that a matrix knows, on every model: the list of what to test."""
+    """Show the decision for every version that a matrix knows, on every model, as a list of what to test."""
     from bundlekit.matrix.table import table
     from bundlekit.report.matrix import table_csv, table_lines
 
@@ -73,15 +91,18 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     "signers",
     multiple=True,
     metavar="KEY",
-    help="The name of a key that signs the release; a trust.toml gives the names of those that have signed.",
+    help="Name a key that signs the release. A trust.toml gives the names of those that have signed.",
 )
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option(
-    "--supported", multiple=True, metavar="VERSION", help="A version in the field; all known ones if not given."
+    "--supported",
+    multiple=True,
+    metavar="VERSION",
+    help="Name a version in the field. The default is all known versions.",
 )
-@click.option("--at", type=common.Time(), metavar="DATE", help="The day to judge for, instead of today.")
+@click.option("--at", type=common.Time(), metavar="DATE", help="Validate for this day instead of today.")
 @advising
-@click.option("--strict", is_flag=True, help="Warnings refuse, too.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @formats
 def lint(
     release: Path,
@@ -96,7 +117,7 @@ def lint(
     *,
     strict: bool,
 ) -> int:
-    """Look for mistakes in a matrix, and for who gets stranded by it: a version without a way to this release.
+    """Find mistakes in a matrix, and versions without an upgrade path to this release.
 
     Other bundles, and those of a catalog, are releases that may lie on the way. A version whose support has
     ended, by the catalog, is nobody who can be stranded.

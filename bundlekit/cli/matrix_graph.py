@@ -27,9 +27,11 @@ Exit codes: 0 exported, 1 a bundle is not vouched for, 2 usage, 3 a bundle or it
 
 @click.command("import", cls=Verb, epilog=IMPORT_EXAMPLES)
 @click.argument("graph", type=common.path_type, metavar="GRAPH.json")
-@click.option("--to", "version", metavar="VERSION", help="The release whose matrix to make (default: the newest).")
-@click.option("--scheme", type=click.Choice(SCHEMES), help="The version scheme (default: the first that fits).")
-@click.option("--output", "-o", type=common.path_type, help="The matrix.toml to write.")
+@click.option("--to", "version", metavar="VERSION", help="Make the matrix of this release. The default is the newest.")
+@click.option(
+    "--scheme", type=click.Choice(SCHEMES), help="Use this version scheme. The default is the first that fits."
+)
+@click.option("--output", "-o", type=common.path_type, help="Write the matrix.toml to this file.")
 def import_command(graph: Path, version: str | None, scheme: str | None, output: Path | None) -> int:
     """Make the matrix.toml of one release from an update graph (Cincinnati JSON).
 
@@ -49,9 +51,11 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 
 @click.command("export", cls=Verb, epilog=EXPORT_EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
-@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
-@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
-@click.option("--output", "-o", type=common.path_type, help="The graph to write.")
+@click.option(
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+)
+@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--output", "-o", type=common.path_type, help="Write the graph to this file.")
 def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: object, output: Path | None) -> int:
     """Make an update graph (Cincinnati JSON) from the matrices of bundles.
 

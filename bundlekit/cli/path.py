@@ -30,18 +30,42 @@ Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or n
 @click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
-@click.option("--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; see `check`.")
-@click.option("--from", "version", metavar="VERSION", help="Every member has this version; other parts are not judged.")
-@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="The installed state of a pair.")
-@click.option("--to", "goal", required=True, metavar="VERSION", help="The wanted version.")
 @click.option(
-    "--accept-risk", "accepted", type=common.AcceptedRisk(), multiple=True, help="Accept this risk; see `check`."
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
 )
-@click.option("--advisories", type=common.path_type, help="What was learnt since; see `check`.")
-@click.option("--advisory-serial-at-least", "serial_at_least", type=click.IntRange(0), default=0, help="See `check`.")
-@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
 @click.option(
-    "--format", "style", type=click.Choice(["text", "json", "svg", "mermaid"]), default="text", show_default=True
+    "--from",
+    "version",
+    metavar="VERSION",
+    help="Start from this version on every member. Other parts are not validated.",
+)
+@click.option(
+    "--appliance", type=common.path_type, metavar="STATE.json", help="Start from the installed state of this pair."
+)
+@click.option("--to", "goal", required=True, metavar="VERSION", help="Set the target version.")
+@click.option(
+    "--accept-risk",
+    "accepted",
+    type=common.AcceptedRisk(),
+    multiple=True,
+    help="Accept this risk, as with `bundlekit check`.",
+)
+@click.option("--advisories", type=common.path_type, help="Apply these signed advisories, which only restrict.")
+@click.option(
+    "--advisory-serial-at-least",
+    "serial_at_least",
+    type=click.IntRange(0),
+    default=0,
+    help="Refuse advisories with a lower serial, which is the serial used last time.",
+)
+@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "svg", "mermaid"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
 )
 @click.option("--output", "-o", type=common.path_type, help="Write the path to this file instead.")
 def command(
@@ -59,7 +83,7 @@ def command(
     style: str,
     output: Path | None,
 ) -> int:
-    """Find the way from an installed version to a wanted one.
+    """Find the upgrade path from an installed version to a target version.
 
     The fewest updates, each of which its own bundle allows; where there is no way, the nearest version that can be
     reached, and what blocks the rest. Bundles that are not authentic are never used; without --trust the

@@ -32,7 +32,7 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
     "--size",
     type=click.IntRange(1),
     metavar="N",
-    help="The size of the bundle in bytes, where BUNDLE is - and its first bytes come on standard input.",
+    help="Set the size of the bundle in bytes, where BUNDLE is - and its first bytes come on standard input.",
 )
 @common.judging_options
 def command(
@@ -42,7 +42,7 @@ def command(
     output: Path | None,
     **options: Any,
 ) -> int:
-    """Judge head and signatures only, in a moment, whatever the size of the bundle.
+    """Check only the head and signatures, which is fast regardless of the bundle size.
 
     The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
     """

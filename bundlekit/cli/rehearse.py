@@ -33,10 +33,19 @@ Faults: {LEGEND}.
     type=click.IntRange(1, 3),
     default=1,
     show_default=True,
-    help="How many faults a run may have. Two take a second or two, three a minute.",
+    help="Set how many faults a run can have. Two take seconds, three a minute.",
 )
-@click.option("--incompatible", is_flag=True, help="What the plan keeps new does not suit the old rest.")
-@click.option("--format", "style", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option(
+    "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def command(plan: Path | None, faults: int, style: Literal["text", "json", "markdown"], *, incompatible: bool) -> int:
     """Run an update plan against simulated appliances, with a fault at every position.
 

@@ -43,7 +43,7 @@ def command(
     pss: bool,
     purpose: Purpose,
 ) -> int:
-    """Sign a bundle in place, or attach a signature made elsewhere; shows what is signed, and by whom it was.
+    """Sign a bundle in place, or attach a signature made elsewhere, and show what is signed and by whom.
 
     All of the bundle is verified first, for who signs vouches for all of it. The payload is not touched. A
     signing that a crash interrupted is finished by the next one.

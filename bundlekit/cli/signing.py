@@ -39,7 +39,7 @@ purpose_option: Final = click.option(
     type=click.Choice(list(PURPOSES)),
     default="code-signing",
     show_default=True,
-    help="What certificates are for, in the trust.toml that will judge the signature.",
+    help="Set the purpose of certificates in the trust.toml that will verify the signature.",
 )
 
 
@@ -52,14 +52,14 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=common.path_type,
             multiple=True,
             callback=_key_files,
-            help=f"A private key (PEM) to sign with; may be repeated. Passphrase: asked for, or {common.PASSPHRASE}.",
+            help=f"Sign with this private key (PEM); can be repeated. {common.PASSPHRASE} can contain its passphrase.",
         ),
         click.option(
             "--cert",
             "certs",
             type=common.path_type,
             multiple=True,
-            help="The certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
+            help="Use this certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
         ),
         click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
         purpose_option,
@@ -85,7 +85,9 @@ def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options: list[Any] = [
         click.option("--attach", "attached", type=common.path_type, help="Add this signature (a detached CMS, DER)."),
         replace_option,
-        click.option("--remove", "removed", type=click.IntRange(0), metavar="N", help="Take signature N, from 0, out."),
+        click.option(
+            "--remove", "removed", type=click.IntRange(0), metavar="N", help="Remove signature N, counted from 0."
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -93,7 +95,7 @@ def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 replace_option: Final = click.option(
-    "--replace", type=click.IntRange(0), metavar="N", help="Put it in the place of signature N, from 0."
+    "--replace", type=click.IntRange(0), metavar="N", help="Replace signature N, counted from 0."
 )
 
 

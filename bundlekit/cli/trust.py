@@ -34,7 +34,7 @@ Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cann
 @click.option("--example", is_flag=True, help="Print a commented trust.toml.")
 @click.pass_context
 def command(context: click.Context, *, example: bool) -> int:
-    """Show who may sign according to a trust.toml or PEM files, or print an example of one."""
+    """Show the trusted signers of a trust.toml or PEM files, or print an example of one."""
     if example:
         from bundlekit.trust.policy import EXAMPLE
 
@@ -46,8 +46,15 @@ def command(context: click.Context, *, example: bool) -> int:
 
 @command.command("show", epilog=EXAMPLES)
 @click.argument("trusted", nargs=-1, required=True, type=common.path_type, metavar="TRUST...")
-@click.option("--at", type=common.Time(), metavar="TIME", help="The time to use instead of now.")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Set the output format.",
+)
 def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """Show signers, when they end, what is demanded, and what is unusable and why."""
     from bundlekit.trust.overview import overview

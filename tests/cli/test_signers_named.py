@@ -9,6 +9,7 @@ import pytest
 MATRIX = 'releases = ["5.30.02"]\n[[from]]\nid = "one"\nversions = "5.30.02"\n'
 POLICY = """\
 trust = 1
+allow-test-keys = true
 [signers.anna]
 role = "development"
 anchor = ["anna.pem"]

@@ -410,7 +410,7 @@ def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
     assert (result.code, Path("new.bin").exists()) == (3, False)
     assert "keys/locked: is encrypted, and there is no terminal" in result.err
     assert "BUNDLEKIT_PASSPHRASE" in result.err
-    monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "wrong")
+    monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "not this one")
     assert "passphrase is wrong" in cli(*ask).err
     monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "secret")
     assert cli(*ask).code == 0

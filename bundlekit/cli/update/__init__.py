@@ -10,7 +10,7 @@ from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 
 VERBS: Final = {
-    "cancel": "Ask a run to stop; before the commit point it reverts.",
+    "cancel": "Ask a run to stop. Before the commit point it reverts.",
     "clear": "Take a pair off hold, by name and reason, once it is whole.",
     "log": "Show what a run did, or export a case file for the vendor.",
     "plan": "Show what an update would do, and where each failure would lead.",
@@ -52,4 +52,4 @@ class UpdateVerbs(Verbs):
     "`bundlekit explain executor`, `bundlekit explain outcomes`.",
 )
 def command() -> None:
-    """Update a pair of appliances, and look after the run."""
+    """Update a pair of appliances and manage the run."""

@@ -19,7 +19,7 @@ from bundlekit.update.lock import at_work
 @shared.pair_option
 @shared.state_dir_option
 def command(pair: str, state_dir: Path) -> int:
-    """Ask a run to stop; before the commit point it reverts.
+    """Ask a run to stop. Before the commit point it reverts.
 
     The change that is under way is awaited. Behind the commit point a run goes on to its end all the same.
     """

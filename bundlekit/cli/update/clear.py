@@ -21,8 +21,10 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
 @shared.pair_option
 @shared.by_option
 @shared.reason_option
-@click.option("--case", default="", metavar="ID", help="The vendor's case number.")
-@click.option("--without-probe", is_flag=True, help="Judge neither components nor gates. Recorded with your name.")
+@click.option("--case", default="", metavar="ID", help="Record the case number of the vendor.")
+@click.option(
+    "--without-probe", is_flag=True, help="Validate neither components nor gates. This is recorded with your name."
+)
 @shared.take_over_option
 @shared.state_dir_option
 def command(pair: str, by: str, reason: str, case: str, take_over: str, state_dir: Path, *, without_probe: bool) -> int:

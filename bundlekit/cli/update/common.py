@@ -55,9 +55,9 @@ Exit codes: 0 succeeded, 4 nothing to resume, 10 rejected, 11 cancelled, 12 on h
 """
 
 bundle_argument = click.argument("bundle", type=common.path_type)
-json_option = click.option("--json", "as_lines", is_flag=True, help="JSON, one object a line, for machines.")
-pair_option = click.option("--pair", required=True, metavar="P", help="The pair, by the name in its state.")
-any_pair_option = click.option("--pair", metavar="P", help="One pair; without it, all of them.")
+json_option = click.option("--json", "as_lines", is_flag=True, help="Print JSON for programs, one object on each line.")
+pair_option = click.option("--pair", required=True, metavar="P", help="Choose the pair by the name in its state.")
+any_pair_option = click.option("--pair", metavar="P", help="Choose one pair. The default is all of them.")
 
 
 def said(text: str) -> str:
@@ -68,19 +68,27 @@ def said(text: str) -> str:
 
 
 by_option = click.option(
-    "--by", required=True, metavar="NAME", callback=lambda _, __, text: said(text), help="Who takes this on themselves."
+    "--by",
+    required=True,
+    metavar="NAME",
+    callback=lambda _, __, text: said(text),
+    help="Record this name of the person responsible.",
 )
 reason_option = click.option(
-    "--reason", required=True, metavar="TEXT", callback=lambda _, __, text: said(text), help="Why."
+    "--reason", required=True, metavar="TEXT", callback=lambda _, __, text: said(text), help="Record this reason."
 )
 state_option = click.option(
-    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="The pair, as it was read."
+    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="Use this state of the pair."
 )
 plan_option = click.option(
-    "--plan", "plan_path", type=common.path_type, metavar="PLAN.toml", help="Steps, policy and hooks of the product."
+    "--plan",
+    "plan_path",
+    type=common.path_type,
+    metavar="PLAN.toml",
+    help="Use the steps, policy and hooks in this plan.",
 )
 trust_option = click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Who may sign; as for `bundlekit check`."
+    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
 )
 state_dir_option = click.option(
     "--state-dir",
@@ -89,9 +97,9 @@ state_dir_option = click.option(
     show_default=True,
     envvar="BUNDLEKIT_STATE_DIR",
     callback=remember,
-    help="Where the journal is: a folder of your own, mode 0700.",
+    help="Keep the journal in this folder, which must be your own (mode 0700).",
 )
-file_option = click.option("--bundle", type=common.path_type, help="The bundle, if it is no longer where it was.")
+file_option = click.option("--bundle", type=common.path_type, help="Use this bundle, if it is no longer where it was.")
 
 
 take_over_option = click.option(
@@ -106,7 +114,7 @@ def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the verbs that run something: ``run``, ``resume``, ``repair``."""
     for option in (
         json_option,
-        click.option("--detach", is_flag=True, help="Do not wait for gates: exit 75, and let a timer resume."),
+        click.option("--detach", is_flag=True, help="Do not wait for gates, but exit with 75 and let a timer resume."),
         state_dir_option,
         trust_option,
     ):
@@ -138,7 +146,7 @@ def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=common.Deadline(),
             metavar="TIME",
             callback=_still_ahead,
-            help="Latest time to start switching to the new version. A date means the end of that day, here.",
+            help="Start to switch to the new version no later than this. A date means the end of that day, here.",
         ),
         click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
     ):

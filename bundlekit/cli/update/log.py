@@ -28,7 +28,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
-@click.option("--follow", is_flag=True, help="Go on showing what is added, until the run ends.")
+@click.option("--follow", is_flag=True, help="Show what is added until the run ends.")
 @click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a case file instead.")
 @shared.state_dir_option
 @shared.json_option

@@ -26,7 +26,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
-@click.option("--run", metavar="ID", help="The run you mean: where another one waits, or none, nothing is done.")
+@click.option("--run", metavar="ID", help="Do nothing if another run than this one waits, or none.")
 @shared.file_option
 @shared.window_options
 @shared.running_options
@@ -42,7 +42,7 @@ def command(
     detach: bool,
     as_lines: bool,
 ) -> int:
-    """Go on with a run that has not ended; without --pair, with each of them.
+    """Continue a run that has not ended, or without --pair each of them.
 
     Every component is probed first. The run keeps its --until and --not-after unless others are given; one that
     is prepared and waits goes on to the end where --pair names it. Without --trust, or without its bundle, a

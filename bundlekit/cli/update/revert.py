@@ -26,7 +26,7 @@ Example:
 @shared.reason_option
 @shared.take_over_option
 @shared.state_dir_option
-@click.option("--detach", is_flag=True, help="Do not wait for gates: exit 75, and let a timer resume.")
+@click.option("--detach", is_flag=True, help="Do not wait for gates, but exit with 75 and let a timer resume.")
 @shared.json_option
 def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *, detach: bool, as_lines: bool) -> int:
     """Try the reverts of a run that needs an operator again, by name and reason.

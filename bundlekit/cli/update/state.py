@@ -23,16 +23,20 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.plan_option
+@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="Bring this older state up to date.")
+@click.option("--pair", metavar="P", help="Set the name of the pair. The default is taken from the older state.")
 @click.option(
-    "--appliance", type=common.path_type, metavar="STATE.json", help="An older state, to be brought up to date."
+    "--product", metavar="NAME", help="Set the product of the pair. Another product that the pair reports is an error."
 )
-@click.option("--pair", metavar="P", help="The name of the pair; from the older state if not given.")
-@click.option("--product", metavar="NAME", help="What the pair is; refused if the pair says otherwise.")
-@click.option("--model", metavar="NAME", help="Its hardware; refused if the pair says otherwise.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Set the hardware model of the pair. Another model that the pair reports is an error.",
+)
 @click.option(
     "--includes",
     metavar="FIX,...",
-    help="The fixes that the pair has, or `none`; from the older state if not given.",
+    help="Set the fixes that the pair has, or `none`. The default is taken from the older state.",
 )
 @click.option("--output", "-o", type=common.path_type, help="Write the state to this file instead.")
 def command(
@@ -44,7 +48,7 @@ def command(
     includes: str | None,
     output: Path | None,
 ) -> int:
-    """Write STATE.json from what the pair says of itself, asked through the plan's hooks.
+    """Write STATE.json from what the pair reports through the hooks of the plan.
 
     Product and model come from the slots, the options or the older state; where the pair itself contradicts, no
     state is written. What the hooks do not say is not in it, and what is not in it is unknown: facts that the

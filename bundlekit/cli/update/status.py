@@ -34,12 +34,12 @@ folder, 40 the journal is damaged, 75 the journal cannot be used now.
 @shared.any_pair_option
 @shared.state_dir_option
 @click.option(
-    "--only", type=click.Choice(get_args(Phase)), multiple=True, help="Pairs in this phase only. Can be repeated."
+    "--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase. Can be repeated."
 )
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @shared.json_option
 def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on: str | None, *, as_lines: bool) -> int:
-    """Show what runs, what waits, and which pairs are on hold. Asks the journal, not the appliances."""
+    """Show which runs are under way or wait, and which pairs are on hold. Only the journal is read."""
     if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
         raise StateFolderError(f"There is no state folder {state_dir}.", next_step=NAME_ANOTHER)
     with shared.journal(state_dir) as journal:

@@ -1,0 +1,53 @@
+"""The help of every command and option is a whole sentence: it begins with a verb, and ends with a stop."""
+
+import re
+
+import click
+import pytest
+
+from bundlekit.cli import VERBS, command
+
+ODD = re.compile(r"\b(nobody|somebody|whoever|vouch\w*|anew|judg\w+|mend\w*|learnt)\b|; see|Who may", re.IGNORECASE)
+"""Words that the messages of this program no longer use."""
+
+IMPERATIVE = re.compile(
+    r"(?:"
+    r"Accept|Add|Allow|Apply|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
+    r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Keep|List|Make|"
+    r"Manage|Name|Print|Record|Refuse|Remove|Replace|Reserve|Restrict|Run|Set|Show|"
+    r"Sign|Start|Stop|Treat|Trust|Try|Update|Use|Validate|Waive|Write"
+    r") "
+)
+
+COMMANDS = dict(walk(command, click.Context(command, info_name="bundlekit")))
+OPTIONS = {
+    f"{path} {option.opts[0]}": option.help
+    for path, one in COMMANDS.items()
+    for option in one.params
+    if isinstance(option, click.Option)
+}
+
+
+def assert_is_a_sentence(text):
+    assert text
+    assert text.endswith("."), text
+    assert IMPERATIVE.match(text), text
+    assert not ODD.search(text), text
+    assert len(max(re.split(r"[.:;] ", text), key=len).split()) <= 25, text
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_the_help_of_a_command_begins_with_a_whole_sentence(path):
+    one = COMMANDS[path]
+    assert_is_a_sentence(" ".join(one.help.split("\n\n")[0].split()))
+    assert one.get_short_help_str(limit=1000).endswith(".")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_help_of_an_option_is_a_whole_sentence(name):
+    assert_is_a_sentence(OPTIONS[name])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_has_whole_sentences(verb):
+    assert_is_a_sentence(VERBS[verb])
