@@ -19,6 +19,15 @@ IMPERATIVE = re.compile(
     r") "
 )
 
+
+def walk(one, context):
+    yield context.command_path, one
+    if isinstance(one, click.Group):
+        for name in one.list_commands(context):
+            child = one.get_command(context, name)
+            yield from walk(child, click.Context(child, info_name=name, parent=context))
+
+
 COMMANDS = dict(walk(command, click.Context(command, info_name="bundlekit")))
 OPTIONS = {
     f"{path} {option.opts[0]}": option.help
