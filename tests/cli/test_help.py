@@ -15,7 +15,7 @@ IMPERATIVE = re.compile(
     r"Accept|Add|Allow|Apply|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
     r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Keep|List|Make|"
     r"Manage|Name|Print|Record|Refuse|Remove|Replace|Reserve|Restrict|Run|Set|Show|"
-    r"Sign|Start|Stop|Treat|Trust|Try|Update|Use|Validate|Waive|Write"
+    r"Sign|Start|Stop|Take|Treat|Trust|Try|Update|Use|Validate|Waive|Write"
     r") "
 )
 
@@ -28,7 +28,7 @@ def walk(one, context):
             yield from walk(child, click.Context(child, info_name=name, parent=context))
 
 
-COMMANDS = dict(walk(command, click.Context(command, info_name="bundlekit")))
+COMMANDS = dict(walk(command, click.Context(command, info_name="bundlekit", **command.context_settings)))
 OPTIONS = {
     f"{path} {option.opts[0]}": option.help
     for path, one in COMMANDS.items()
