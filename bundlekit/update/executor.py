@@ -23,7 +23,7 @@ from bundlekit.update.job import Job, Payload
 from bundlekit.update.journal import Journal
 from bundlekit.update.names import UNKNOWN, Names
 from bundlekit.update.order import OUTCOMES
-from bundlekit.update.outcome import conclude, seen_versions
+from bundlekit.update.outcome import conclude, seen_reasons, seen_versions
 from bundlekit.update.planner import Call, End, Note, Pause, Wait, decide
 from bundlekit.update.records import (
     Answer,
@@ -392,6 +392,7 @@ def _waiting(history: History, why: str, *, moved: bool = False) -> Outcome:
         bundle_id=history.job.bundle_id,
         why=why,
         states={step: history.state(step) for step in history.job.targets},
+        reasons=seen_reasons(history),
         versions=seen_versions(history),
         roles={step: target.role for step, target in history.job.targets.items()},
         ha="as-before" if history.untouched else "unknown",

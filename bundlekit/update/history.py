@@ -29,6 +29,9 @@ from bundlekit.update.records import (
 CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
 """The verbs after which something may be different."""
 
+AT_ONCE = 1.0
+"""Seconds. A resume that follows on the last record sooner was not made by a timer."""
+
 ANY = frozenset({"old", "new", "partial", "busy"})
 
 
@@ -92,6 +95,7 @@ class History:
         self.ready_at: dict[str, int] = {}
         self.unexplained: tuple[str, str] | None = None
         self.lost: tuple[str, str] | None = None
+        self.failures: list[str] = []
         self.notes: list[str] = []
         self.moves: tuple[Move, ...] = way_of("forward", self.job)
         self._tallies: dict[tuple[str, str], Tally] = {}
@@ -101,8 +105,10 @@ class History:
         self.only_back = started.back is not None
         if started.back is not None:
             self.revert = started.back
+            self.failures.append(started.back.why)
             self._turn("back")
         self._done: dict[str, int] = {}
+        self._calling = False
 
     @property
     def untouched(self) -> bool:
@@ -132,8 +138,10 @@ class History:
     def add(self, record: Record) -> None:
         """Take one record in; raises JournalDamagedError where it contradicts an earlier one."""
         self.index += 1
-        self.time += self.last.until(record.at)
+        passed = self.last.until(record.at)
+        self.time += passed
         self.last = record.at
+        died, self._calling = self._calling, isinstance(record, Began)
         match record:
             case Began():
                 self._began(record)
@@ -145,10 +153,12 @@ class History:
             case RevertDecided():
                 self._only_if(self.way == "forward" and not self.committed, "a revert after the commit point")
                 self.revert = record
+                self.failures.append(record.why)
                 self._turn("back")
             case Turned():
                 self._only_if(self.ended is None, "a decision after the end")
                 self.turned = record
+                self.failures.append(record.why)
                 self._turn(record.to)
             case CancelAsked():
                 self.cancel = True
@@ -159,7 +169,8 @@ class History:
                 if record.lost:
                     self.lost = "", record.lost
                 self.resumed = self.index
-                self.transitions += 1
+                if died or passed < AT_ONCE:  # a timer that resumes a run each minute, while it waits, is no loop
+                    self.transitions += 1
                 self.bundle, self.bundle_why = record.bundle, record.why
                 self.window = record.window
                 self.names = record.names.over(self.names)

@@ -65,7 +65,9 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         hold=hold,
         failed=decision.step if decision else "",
         why=_why(h, kind),
+        first=h.failures[0] if h.failures and h.failures[0] != h.failures[-1] else "",
         states={step: h.state(step) for step in h.job.targets},
+        reasons=seen_reasons(h),
         versions=seen_versions(h),
         roles={step: target.role for step, target in h.job.targets.items()},
         ha=_ha(h),
@@ -96,6 +98,11 @@ def seen_versions(h: History) -> dict[str, str]:
     """The version of each step that its last probe could name."""
     answers = ((step, h.tally("probe", step).answer) for step in h.job.targets)
     return {step: answer.version for step, answer in answers if answer is not None and answer.version}
+
+
+def seen_reasons(h: History) -> dict[str, str]:
+    """What the last probe of each step that is neither old nor new gave as its reason."""
+    return {step: seen.reason for step, seen in h.seen.items() if seen.reason and seen.kind not in {"old", "new"}}
 
 
 def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
@@ -188,6 +195,7 @@ class Message(Frozen, frozen=True, kw_only=True):
     call: str
     send: str = ""
     why: str = ""
+    first: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -236,10 +244,12 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
     return Message(
         headline=f"{outcome.kind}: {_meaning(outcome)}{on_hold}",
         why=outcome.why,
+        first=outcome.first,
         found=tuple(
             f"{step} ({outcome.roles[step]}): "
             + (f"{outcome.versions[step]}, " if outcome.versions.get(step) else "")
             + STATES[state]
+            + (f" ({outcome.reasons[step]})" if outcome.reasons.get(step) else "")
             for step, state in outcome.states.items()
         ),
         served=_served(outcome),
@@ -273,6 +283,7 @@ def text(told: Message) -> str:
     """The message as lines of plain text. Each begins with a label, whatever reasons and the vendor's words contain."""
     rows = [
         ("because", told.why),
+        ("at first", told.first),
         *(("found", line) for line in told.found),
         ("data served", told.served),
         ("HA", told.ha),
@@ -317,6 +328,8 @@ def _may_wait(outcome: Outcome) -> str:
             return "as a run that is under way, if there is one: bundlekit update status"
         case "waiting" if outcome.ha == "as-before":
             return "yes, nothing is changed yet"
+        case "waiting" if outcome.committed and set(outcome.states.values()) == {"new"}:
+            return "yes, everything is on the new version and committed; only HA is waited for"
         case "waiting":
             return "no: the pair may be between two versions; resume"
         case "on-hold" | "busy" | "nothing-to-resume":

@@ -31,7 +31,10 @@ ATTEMPTS: Final = 5
 """How often a hook is called for one step: again after the controller died, or when it said *retry later*."""
 
 TRANSITIONS: Final = 64
-"""Calls that may change something, plus resumes, of one run. A plan has at most 8 steps of 4 such calls."""
+"""Calls that may change something, plus resumes after a controller that died in a call, of one run.
+
+A plan has at most 8 steps of 4 such calls. A resume of a run that only waited for some time does not count.
+"""
 
 
 class Call(Frozen, frozen=True, kw_only=True):
@@ -198,9 +201,9 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
         case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
             return None  # a half-written step behind the commit point: nothing was lost by writing it again
         case "partial":
-            return fail(h, now, move, "it is half-written, by this or another update")
+            return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
         case "busy":
-            return fail(h, now, move, "it is busy with something else")
+            return fail(h, now, move, f"it is busy with something else{_because(h, move.step)}")
         case _:
             return fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
 
@@ -232,7 +235,7 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
     why = _said(answer) if answer is not None else "the controller died in it"
-    return fail(h, now, move, f"{why}; the probe sees it {seen.kind}")
+    return fail(h, now, move, f"{why}; the probe sees it {_seen(seen)}")
 
 
 def _quiet(h: History, step: str) -> bool:
@@ -428,6 +431,16 @@ def _call(move: Move, tally: Tally) -> Call:
 
 def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = False) -> Note:
     return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))
+
+
+def _seen(answer: Answer) -> str:
+    """What a probe answered, with its own reason."""
+    return f"{answer.kind} ({answer.reason})" if answer.reason else answer.kind
+
+
+def _because(h: History, step: str) -> str:
+    seen = h.seen.get(step)
+    return f" ({seen.reason})" if seen is not None and seen.reason else ""
 
 
 def _said(answer: Answer) -> str:

@@ -98,7 +98,9 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
 
     ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
-    ``failed`` is the step or gate that decided; ``notes`` are failures that decided nothing.
+    ``failed`` is the step or gate that decided, ``why`` the failure that decided last, and ``first`` the one that the
+    others followed from, where that is another. ``reasons`` are what the probe gave as its reason for a component
+    that is neither old nor new. ``notes`` are failures that decided nothing.
     """
 
     kind: OutcomeKind
@@ -108,7 +110,9 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     hold: bool = False
     failed: str = ""
     why: str = ""
+    first: str = ""
     states: dict[str, StepState] = {}
+    reasons: dict[str, str] = {}
     versions: dict[str, str] = {}
     roles: dict[str, str] = {}
     ha: Literal["formed", "not-formed", "as-before", "unknown"] = "unknown"

@@ -10,7 +10,7 @@ from bundlekit.update.faults import ControllerKilled
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.outcome import EXIT_CODES, MEANINGS, message, text
 from bundlekit.update.plan import PAIR
-from bundlekit.update.planner import Call, End, Note, next_action
+from bundlekit.update.planner import TRANSITIONS, Call, End, Note, next_action
 from bundlekit.update.records import (
     Answer,
     Began,
@@ -22,7 +22,7 @@ from bundlekit.update.records import (
     Outcome,
     Window,
 )
-from tests.update.world import World, fault, overridden
+from tests.update.world import Overridden, World, fault, overridden
 
 
 def kinds(world):
@@ -715,6 +715,7 @@ def test_every_outcome_has_an_exit_code_and_a_meaning():
     assert EXIT_CODES == {
         "succeeded": 0, "rejected": 10, "cancelled": 11, "on-hold": 12, "busy": 13,
         "superseded": 14, "reverted": 20, "degraded": 30, "needs-operator": 40, "waiting": 75,
+        "nothing-to-resume": 4,
     }  # fmt: skip
 
 
@@ -763,3 +764,61 @@ def test_the_commit_point_stands_between_the_groups():
         ("apply", "standby"), ("verify", "standby"), ("commit", "standby"),
         *(("cleanup", s) for s in ("storage", "active", "standby")),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bundle", ["given", "absent"])
+def test_a_timer_that_resumes_each_minute_brings_no_waiting_run_to_an_end(bundle):
+    """Staged on Friday, switched on Monday; or a bundle on a stick that is away over night."""
+    world = World(detach=True)
+    window = Window(until="prepared")
+    assert world.run(window=window).kind == "waiting"
+    for _ in range(TRANSITIONS + 10):
+        world.clock.sleep(60)
+        given = {} if bundle == "given" else {"bundle": None}
+        assert world.resume(window=window, **given).kind == "waiting"
+    world.options = {}
+    assert world.resume().kind == "succeeded"
+
+
+# --- what is told of more than one failure -------------------------------------------------------------------
+
+
+def test_the_first_and_the_last_failure_are_both_told():
+    """The operator repairs the revert and then meets the cause of it all, which nobody has mentioned."""
+    world = World(fault("verify", "active", "F"), fault("revert", "active", "F"))
+    outcome = world.run()
+    assert outcome.kind == "needs-operator"
+    assert outcome.why.startswith("revert of active failed: ")
+    assert outcome.first.startswith("verify of active failed: ")
+    assert f"  at first     {outcome.first}\n" in text(message(outcome))
+
+
+@pytest.mark.parametrize("at", [("apply", "active", "F"), ("apply", "standby", "F"), ("prepare", "active", "F")])
+def test_one_failure_is_told_once(at):
+    outcome = World(fault(*at)).run()
+    assert (outcome.first, bool(outcome.why)) == ("", True)
+
+
+@pytest.mark.parametrize(("step", "kind"), [("standby", "degraded"), ("active", "reverted")])
+def test_the_probes_own_reason_for_what_it_sees_is_told(step, kind):
+    def probe(hooks, request):
+        answer = hooks.probe(request)
+        return msgspec.structs.replace(answer, reason="slot B: 3 of 9 blocks") if answer.kind == "partial" else answer
+
+    world = World(fault("apply", step, "P"))
+    world.hooks = Overridden(world.hooks, probe=probe)
+    outcome = world.run()
+    assert outcome.kind == kind
+    assert outcome.why.endswith("the probe sees it partial (slot B: 3 of 9 blocks)")
+    if kind == "degraded":
+        assert outcome.reasons == {step: "slot B: 3 of 9 blocks"}
+        assert f"({step}): half-written (slot B: 3 of 9 blocks)\n" in text(message(outcome))
+
+
+def test_a_run_that_waits_for_its_last_gate_may_wait():
+    world = World(detach=True, hooks=overridden(gate=lambda _hooks, _request: Answer(kind="not-yet")))
+    outcome = world.run()
+    assert (outcome.kind, outcome.committed) == ("waiting", True)
+    assert message(outcome).may_wait == "yes, everything is on the new version and committed; only HA is waited for"
+    between = msgspec.structs.replace(outcome, states=outcome.states | {"standby": "old"})
+    assert message(between).may_wait.startswith("no: the pair may be between two versions")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -20,7 +21,11 @@ from bundlekit.update.records import Record, Started
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
     from rich.text import Text
+
+REFRESH_SECONDS: Final = 0.25
+"""How often the block on a terminal is drawn again."""
 
 
 class View(Protocol):
@@ -58,15 +63,38 @@ def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
         with Live(
             get_renderable=view.shown,
             console=console,
-            refresh_per_second=4,
+            auto_refresh=False,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-        ):
+        ) as live:
             view.console = console
-            yield view
+            with _refreshed(live, view.lock):
+                yield view
     else:
         yield Lines(public if as_lines else log_line, err=not as_lines)
+
+
+@contextmanager
+def _refreshed(live: Live, lock: threading.RLock) -> Iterator[None]:
+    """Draw the block again and again from a thread, but never while a line is printed above it.
+
+    The thread of rich takes no lock for that, and two that write at once leave a copy of the block on the screen.
+    """
+    over = threading.Event()
+
+    def draw() -> None:
+        while not over.wait(REFRESH_SECONDS):
+            with lock:
+                live.refresh()
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Lines:
@@ -106,6 +134,7 @@ class Terminal:
 
     def __init__(self, clock: Clock) -> None:
         self.console: Console | None = None
+        self.lock = threading.RLock()
         self._clock = clock
         self._records: list[Record] = []
         self._history: History | None = None
@@ -117,8 +146,7 @@ class Terminal:
         """Log each, and see what the run is doing now."""
         self.known(records)
         for record in records:
-            if self.console is not None:
-                self.console.print(log_line(record), markup=False, highlight=False, soft_wrap=True)
+            self.tell(log_line(record))
 
     def known(self, records: Sequence[Record]) -> None:
         """See what the run is doing now."""
@@ -144,7 +172,8 @@ class Terminal:
     def tell(self, text: str) -> None:
         """Print it above the block."""
         if self.console is not None:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with self.lock:
+                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def shown(self) -> Text:
         """What is in place now; asked by the terminal's own thread, so it only reads one frozen value."""
