@@ -15,8 +15,10 @@ from bundlekit.checks.authenticity import demanded, vouched
 from bundlekit.errors import AdvisoryError, LayoutError
 from bundlekit.files import LIMITS
 from bundlekit.layout import advisory as layout
+from bundlekit.layout import foreign, update_bin
 from bundlekit.model.advisory import Advice, AdvisoryUse
 from bundlekit.model.evidence import Evidence
+from bundlekit.source import BytesSource
 from bundlekit.trust import Signed, tally, verify_signatures
 
 if TYPE_CHECKING:
@@ -97,6 +99,19 @@ def load_signed(path: Path, data: bytes) -> layout.SignedAdvisory:
     try:
         return layout.read(data)
     except LayoutError as error:
+        if data.startswith(update_bin.MAGIC):
+            raise AdvisoryError(
+                f"{path}: is no advisories file: this is an update.bin.",
+                rule=error.problem.rule,
+                next_step="Give the advisories file here. `bundlekit sign` signs an update.bin.",
+            ) from error
+        kind = foreign.recognised(foreign.view(BytesSource(data)))
+        if kind and kind.name != foreign.ADVISORIES:
+            raise AdvisoryError(
+                f"{path}: is no advisories file: this is {kind.what}.",
+                rule=error.problem.rule,
+                next_step="Make advisories with `bundlekit advisory build`, and give that file.",
+            ) from error
         where = f" at bytes {error.problem.where}" if error.problem.where else ""
         raise AdvisoryError(
             f"{path}: is no advisories file: {error.problem.message}{where}.",

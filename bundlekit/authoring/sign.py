@@ -20,7 +20,7 @@ from bundlekit.authoring.inplace import InPlace, Record
 from bundlekit.authoring.signers import Signer, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
-from bundlekit.layout import reader
+from bundlekit.layout import foreign, reader
 from bundlekit.trust import out_of_time, unbound
 
 if TYPE_CHECKING:
@@ -176,6 +176,13 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
     report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
     faults = [(one.message, one.rule) for one in report.findings if one.severity == "error"]
     faults += [(one.message, one.rule) for one in bundle.problems]
+    if kind := next(filter(None, (foreign.named(one.params) for one in bundle.problems)), None):
+        raise SigningError(
+            f"{file.name}: nothing was signed: this is {kind.what}; {foreign.only(kind)}",
+            next_step=f"Sign it with `bundlekit advisory sign {shlex.quote(file.name)}`."
+            if kind.name == foreign.ADVISORIES
+            else kind.next,
+        )
     if faults:
         message, rule = faults[0]
         raise SigningError(

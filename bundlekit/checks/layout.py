@@ -10,7 +10,7 @@ from msgspec.structs import replace
 import bundlekit
 from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
 from bundlekit.errors import VersionError
-from bundlekit.layout.foreign import KINDS
+from bundlekit.layout.foreign import named
 from bundlekit.layout.places import Places
 from bundlekit.layout.update_bin import HEADER_SIZE
 from bundlekit.matrix import inconsistencies
@@ -52,7 +52,7 @@ def not_a_bundle(case: Case) -> Answer:
 
 def _of_its_kind(fault: Fault) -> Fault:
     """The fault of a file that is recognised as something else: it is not damaged, and another one is needed."""
-    kind = KINDS.get(str(fault.params.get("format", "")))
+    kind = named(fault.params)
     return replace(fault, cause="unsupported-format", next=kind.next) if kind else fault
 
 

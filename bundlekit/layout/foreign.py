@@ -14,7 +14,7 @@ from bundlekit.model.bundle import Span
 from bundlekit.source import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bundlekit.layout.update_bin import Header
     from bundlekit.source import Source
@@ -212,6 +212,7 @@ def _own(name: str, what: str, step: str, matches: Callable[[View], bool]) -> Ki
 
 
 GIVE_BUNDLE: Final = "Give the update.bin here."
+ADVISORIES: Final = f"{OWN}advisories"
 
 _OUR_ROWS: Final = (
     _own(
@@ -261,6 +262,11 @@ _OUR_ROWS: Final = (
     _own("plan", "an update plan", "Give it with --plan to `bundlekit update`.", _is_toml("plan")),
     _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
 )
+
+
+def named(params: Mapping[str, str | int]) -> Kind | None:
+    """The kind of file that a problem with ``params`` names; None if it names none."""
+    return KINDS.get(str(params.get("format", "")))
 
 
 def only(kind: Kind) -> str:

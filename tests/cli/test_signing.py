@@ -162,6 +162,45 @@ def advisories(cli, shop):
     return Path("adv.bin")
 
 
+@pytest.mark.parametrize(
+    ("name", "what", "step"),
+    [
+        ("adv.bin", "an advisories file of bundlekit; it is not a bundle", "bundlekit advisory sign adv.bin"),
+        ("head", "the head of a bundle alone, which its signatures sign; it is not a bundle", "attach the signature"),
+        ("ADVISORY.toml", "an ADVISORY.toml; it is not a bundle", "bundlekit advisory build"),
+        ("x.zip", "a ZIP archive; bundlekit reads only update.bin files", "Unpack it."),
+    ],
+)
+def test_sign_names_the_kind_of_a_file_that_is_no_bundle(cli, advisories, ship, name, what, step):
+    cli("extract", ship("5.40.00", MATRIX), "--head", "-o", "head")
+    Path("x.zip").write_bytes(b"PK\3\4" + bytes(200))
+    before = Path(name).read_bytes()
+    result = cli("sign", name, *SIGN)
+    assert (result.code, Path(name).read_bytes() == before) == (3, True)
+    message, _, advised = result.err.partition("\nnext: ")
+    assert message == f"bundlekit: {name}: nothing was signed: this is {what}"
+    assert step in advised
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "step"),
+    [
+        ("5.40.00.bin", "an update.bin", "`bundlekit sign` signs an update.bin"),
+        ("ADVISORY.toml", "an ADVISORY.toml", "bundlekit advisory build"),
+        ("x.zip", "a ZIP archive", "bundlekit advisory build"),
+    ],
+)
+@pytest.mark.parametrize("verb", [("sign", *SIGN), ("show",)])
+def test_advisory_names_the_kind_of_a_file_that_is_no_advisories_file(cli, advisories, ship, verb, name, what, step):
+    ship("5.40.00", MATRIX)
+    Path("x.zip").write_bytes(b"PK\3\4" + bytes(200))
+    result = cli("advisory", verb[0], name, *verb[1:])
+    assert result.code == 3
+    message, _, advised = result.err.partition("\nnext: ")
+    assert message == f"bundlekit: {name}: is no advisories file: this is {what}."
+    assert step in advised
+
+
 def test_advisories_are_signed_elsewhere_and_a_second_time(cli, advisories, ship):
     assert cli("extract", advisories, "--head", "-o", "head").code == 0
     pair = ["-signer", "keys/signer.pem", "-inkey", "keys/signer.key"]
