@@ -17,7 +17,10 @@ from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report, Unjudged
 from bundlekit.trust.overview import Overview
+from bundlekit.update import protocol
 from bundlekit.update.plan import Plan
+from bundlekit.update.records import Outcome, Record
+from bundlekit.update.status import Status
 
 FILES: Final = {
     "manifest": Manifest,
@@ -35,6 +38,10 @@ OUTPUTS: Final = {
     "matrix-diff": Diff,
     "path": Path,
     "trust-show": Overview,
+    "status": Status,
+    "record": Record,
+    "outcome": Outcome,
+    "hook": None,  # two directions, of which the module that speaks it makes one schema
 }
 SCHEMAS: Final = FILES | OUTPUTS
 
@@ -48,7 +55,8 @@ def schema(name: str) -> dict[str, Any]:
     import msgspec
 
     kind = SCHEMAS[name]
-    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
+    shape = protocol.schema() if name == "hook" else msgspec.json.schema(kind)
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **shape}
     return made if name in OUTPUTS or name == "state" else _without_null(made)
 
 

@@ -6,10 +6,16 @@ import os
 import sqlite3
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from bundlekit.schemas import schema
+from bundlekit.update.command import facts_of
 from bundlekit.update.faults import ControllerKilled
+from bundlekit.update.hooks import Request
+from bundlekit.update.plan import PAIR
 from bundlekit.update.records import JournalError
+from bundlekit.update.simulate import simulated_job
 from tests.cli.test_update import OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
 from tests.update.world import Overridden, fault
 
@@ -241,3 +247,70 @@ def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, mon
     assert result.code == 75
     assert "the output" not in result.err
     assert "The update of pair pair-0 stopped, for the device " in result.out
+
+
+# --- the schemas of what programs read -------------------------------------------------------------------------
+
+
+def validate(name, lines):
+    validator = jsonschema.Draft202012Validator(schema(name))
+    assert lines
+    for line in lines:
+        validator.validate(line)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [(), ("apply", "storage", "F"), ("apply", "standby", "F"), ("apply", "active", "B"), ("prepare", "active", "F")],
+    ids=str,
+)
+def test_status_records_and_outcome_are_as_their_schemas_say(room, at):  # noqa: F811
+    room.faults(*[fault(*at)] if at else [])
+    told = [json.loads(line) for line in room.run("--json").out.splitlines()]
+    validate("record", told[:-1])
+    validate("outcome", told[-1:])
+    validate("outcome", [json.loads(room.resume("--json").out)])
+    if json.loads(room.update("status", "--json").out)["hold"]:
+        room.clear("--without-probe")
+    write_state(version="5.10.00")
+    room.run()
+    validate("record", room.records)
+    assert room.records[-1]["record"] == "rejected"
+    validate("status", [json.loads(room.update("status", "--json").out)])
+
+
+def test_the_status_of_a_pair_that_never_began_and_of_one_that_waits_are_as_the_schema_says(room):  # noqa: F811
+    write_state(version="5.10.00")
+    room.run()
+    validate("status", [json.loads(room.update("status", "--json").out)])
+    write_state(version="5.20.03")
+    outcome = json.loads(room.run("--until", "prepared", "--json").out.splitlines()[-1])
+    validate("outcome", [outcome])
+    validate("status", [json.loads(room.update("status", "--json").out)])
+
+
+@pytest.mark.parametrize("name", ["status", "record", "outcome"])
+def test_a_schema_refuses_what_is_something_else(name):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema(name)).validate({"kind": "splendid"})
+
+
+@pytest.mark.parametrize("verb", ["apply", "gate"])
+def test_what_a_hook_is_told_and_may_answer_is_as_the_schema_says(verb):
+    job = simulated_job(PAIR)
+    step = "active" if verb == "apply" else "ha-formed"
+    asked = Request(
+        verb=verb, pair="p", step=step, run="r", fence=1, attempt=1, deadline=1, bundle_id="0",
+        target=job.targets.get(step),
+    )  # fmt: skip
+    facts = facts_of(asked)
+    validate("hook", [facts, {"progress": 40, "message": "writing"}, {"result": "old", "version": "3.2.1"}])
+    assert set(facts) <= set(schema("hook")["$defs"]["HookRequest"]["properties"])
+    for wrong in (
+        {"result": "splendid"},
+        {**facts, "verb": "explode"},
+        {**facts, "fence": "one"},
+        {"progress": "half"},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(schema("hook")).validate(wrong)
