@@ -15,10 +15,14 @@ from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.errors import SigningError
 from bundlekit.source import BytesSource
 from bundlekit.trust import keygen
+from bundlekit.trust.keys import ML_DSA_CHAINS
 from fixtures import by_hand
 from fixtures.make_keys import KEYS
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+
+WITH_PQ = "accept" if ML_DSA_CHAINS else "refuse"
+"""Of a bundle whose signature leads to an ML-DSA root: older releases of cryptography cannot verify that chain."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def test_signatures_add_up_and_the_rest_stays(bundle, keys):
     head = len(by_hand.head(capacity=65536))
     assert before[:head] == after[:head]
     assert before[head + 65536 :] == after[head + 65536 :]
-    assert verdict(bundle, keys, "one", "two", "rsa", "pq") == "accept"
+    assert verdict(bundle, keys, "one", "two", "rsa", "pq") == WITH_PQ
     assert verdict(bundle, keys, "one", "two", "rsa") == "refuse"  # a stranger's signature beside good ones
 
 
@@ -172,10 +176,10 @@ def test_a_signature_is_replaced_and_removed(bundle, keys):
     before = signers(bundle)
     assert sign(bundle, signer(keys, "rsa", pss=True), at=NOW, replace=1).algorithm == "rsa-3072-pss-sha256"
     assert signers(bundle) == [before[0], "rsa-3072-pss-sha256", before[2]]
-    assert verdict(bundle, keys, "one", "rsa", "pq") == "accept"
+    assert verdict(bundle, keys, "one", "rsa", "pq") == WITH_PQ
     assert remove(bundle, 0, at=NOW).algorithm == before[0]
     assert signers(bundle) == ["rsa-3072-pss-sha256", before[2]]
-    assert verdict(bundle, keys, "rsa", "pq") == "accept"
+    assert verdict(bundle, keys, "rsa", "pq") == WITH_PQ
     remove(bundle, 1, at=NOW)
     remove(bundle, 0, at=NOW)
     assert bundle.read_bytes() == by_hand.bundle(capacity=65536)

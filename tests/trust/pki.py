@@ -27,6 +27,17 @@ needs_ml_dsa_chains = pytest.mark.skipif(
 )
 """For tests that expect such a chain to hold; test_der.py holds what happens where it cannot be verified."""
 
+
+def where_ml_dsa_chains_verify(cases, *names):
+    """The values of a table for parametrize, where the cases of these names need such chains."""
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)), id=name, marks=[needs_ml_dsa_chains] * (name in names)
+        )
+        for name, value in cases.items()
+    ]
+
+
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 HEAD = b"\x89BNDL\r\n\x1a\n the head of a bundle"
 CODE_SIGNING = ExtendedKeyUsageOID.CODE_SIGNING

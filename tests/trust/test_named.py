@@ -90,13 +90,18 @@ SHORT = {
 }
 
 
-@pytest.mark.parametrize(("demands", "signatures"), MET.values(), ids=MET)
+@pytest.mark.parametrize(("demands", "signatures"), pki.where_ml_dsa_chains_verify(MET, "post-quantum all the way"))
 def test_demands_that_are_met(desk, demands, signatures):
     report = check(trust(desk, end=demands), bundle(*signatures))
     assert (report.verdict, report.findings) == ("accept", ())
 
 
-@pytest.mark.parametrize(("demands", "signatures", "words"), SHORT.values(), ids=SHORT)
+@pytest.mark.parametrize(
+    ("demands", "signatures", "words"),
+    pki.where_ml_dsa_chains_verify(
+        SHORT, "another's post-quantum key", "two signers minted by one CA, who are one name"
+    ),
+)
 def test_too_few_signers(desk, demands, signatures, words):
     report = check(trust(desk, end=demands), bundle(*signatures))
     assert rules(report) == ["too-few-signers"]
