@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 FLOORS: Final = {
-    "click": "8.1",
+    "click": "8.1.5",
     "construct": "2.10.68",
     "cryptography": "49",
     "msgspec": "0.19",

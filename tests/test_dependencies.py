@@ -73,8 +73,8 @@ FAULTS = [ImportError("no name"), AttributeError("none"), TypeError("not subscri
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        ("7.1.2", "bundlekit needs click 8.1 or later, and version 7.1.2 is installed."),
-        (None, "bundlekit needs click 8.1 or later, which is not installed."),
+        ("7.1.2", "bundlekit needs click 8.1.5 or later, and version 7.1.2 is installed."),
+        (None, "bundlekit needs click 8.1.5 or later, which is not installed."),
     ],
 )
 def test_a_verb_that_fails_for_an_old_library_reports_it_in_one_sentence(
@@ -124,5 +124,5 @@ def test_a_process_whose_modules_do_not_load_never_ends_with_the_code_of_a_refus
     done = subprocess.run([sys.executable, "-c", code_], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
-    sentence = f"bundlekit: bundlekit needs click 8.1 or later, and version {version} is installed.\n"
+    sentence = f"bundlekit: bundlekit needs click 8.1.5 or later, and version {version} is installed.\n"
     assert done.stderr.startswith(sentence if version else "bundlekit: internal error, please report it: ")

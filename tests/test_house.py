@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,20 @@ TOOLS = Path(sys.executable).parent
 OURS = ["bundlekit", "fixtures", "tests"]  # not what somebody tries out beside them
 
 
+newest_types = pytest.mark.skipif(
+    tuple(map(int, version("click").split(".")[:2])) < (8, 5), reason="click declares generic types from version 8.5 on"
+)
+"""The types are checked against the newest libraries: the annotations of one release contradict those of another."""
+
+
 @pytest.mark.parametrize(
     "command",
-    [["ruff", "check", *OURS], ["ruff", "format", "--check", *OURS], ["mypy"], ["lint-imports"]],
+    [
+        ["ruff", "check", *OURS],
+        ["ruff", "format", "--check", *OURS],
+        pytest.param(["mypy"], marks=newest_types),
+        ["lint-imports"],
+    ],
     ids=lambda command: " ".join(command[:2]),
 )
 def test_tool_is_content(command):

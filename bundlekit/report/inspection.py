@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from bundlekit.model.bundle import Problem, Section
 from bundlekit.model.evidence import SignatureEvidence
@@ -20,7 +22,7 @@ class Inspection(Frozen, frozen=True, kw_only=True):
     """The head of a bundle as it stands there. ``verified`` is never true: nobody was asked."""
 
     schema: Literal["bundlekit/inspection/1"] = "bundlekit/inspection/1"
-    verified: Literal[False] = False
+    verified: Annotated[bool, Meta(extra_json_schema={"enum": [False]})] = False
     file: str
     size: int
     format: str
