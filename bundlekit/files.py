@@ -37,6 +37,9 @@ class LockError(BundlekitError):
     """The system refuses a lock for another reason than that it is taken."""
 
 
+FOR_A_READER: Final = 10.0
+"""Seconds that the reader of a named pipe has to open it, once there is something to write."""
+
 PIECE: Final = 256 * KIB
 """Bytes read at once."""
 
@@ -198,10 +201,30 @@ def _written_to(path: Path) -> Iterator[BinaryIO]:
         with TemporaryFile() as file:
             yield file
             file.seek(0)
-            with path.open("wb", buffering=0) as stream:
+            with open(_read_by_another(path), "wb", buffering=0) as stream:
                 copyfileobj(file, stream)
     except OSError as error:
-        raise BundlekitError(f"{path}: {error.strerror}") from error
+        why = "no process reads this pipe" if error.errno == errno.ENXIO else error.strerror
+        raise BundlekitError(f"{path}: {why}") from error
+
+
+def _read_by_another(path: Path) -> int:
+    """The descriptor of a pipe or a device. OSError for a pipe that no process has opened after `FOR_A_READER`."""
+    import time
+
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    last = time.monotonic() + FOR_A_READER
+    while True:
+        try:
+            descriptor = os.open(path, flags)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > last:
+                raise
+            time.sleep(0.05)
+            continue
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(descriptor, True)
+        return descriptor
 
 
 @contextlib.contextmanager
@@ -272,7 +295,7 @@ def changeable_by_others(path: Path) -> str:
     Links are followed first. Every folder above counts, for who may rename a folder may replace what is in
     it; a folder with the sticky bit lets only owners do so (inode(7)).
     """
-    real = path.resolve()
+    real = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
     for part in (real, *real.parents):
         status = part.stat()
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from bundlekit.authoring.admission import admit, signature_area
 from bundlekit.errors import CancelledError, ConfigError
-from bundlekit.files import whole_file
+from bundlekit.files import kind_of, whole_file
 from bundlekit.layout import manifest as manifest_layout
 from bundlekit.layout import update_bin
 
@@ -91,7 +92,7 @@ def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Store
     algorithm = update_bin.algorithm(item.stored.index)
     plain = hashlib.new(update_bin.algorithm(item.stored.digest))
     index = bytearray()
-    with path.open("rb") as source:
+    with _opened(path) as source:
         for start in range(item.data.start, item.data.stop, item.stored.chunk_size):
             stop = min(start + item.stored.chunk_size, item.data.stop)
             chunk = hashlib.new(algorithm)
@@ -115,6 +116,19 @@ def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Store
         digest=f"{plain.name}:{plain.hexdigest()}",
         index=f"{algorithm}:{hashlib.new(algorithm, index).hexdigest()}",
     )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file of a component. It was a regular one when its size was taken, and can be a pipe or a device by now."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if kind := kind_of(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{path}: is {kind} now, and was a file when its size was taken")
+    return open(descriptor, "rb")
 
 
 def _with_digests(manifest: Manifest, stored: list[Stored]) -> Manifest:

@@ -51,4 +51,4 @@ def command(
                 judge = partial(pipeline.check, bundle, progress=progress, **question)
                 judged = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
             stream.add(*judged)
-    return common.incomplete(stream.code)
+    return stream.code

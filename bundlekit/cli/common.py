@@ -64,6 +64,8 @@ class _PathType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that ``value`` spells."""
+        if "\0" in os.fsdecode(value):
+            self.fail(f"{os.fsdecode(value)} contains a NUL character", param, ctx)
         path = super().convert(value, param, ctx)
         if path == Path():  # ".": the library takes that for an empty path, which was refused before
             path = Path.cwd()
@@ -283,7 +285,7 @@ def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Applian
     """The states in the file of ``--appliance``: one, or one on each line.
 
     ``partly``: of several lines, those that are no state are named on standard error, and the others are returned;
-    `incomplete` then turns the exit code into 3.
+    The reports then list them, and are incomplete at best.
     """
     if path is None:
         return ()
@@ -304,18 +306,13 @@ def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Applian
     for one in wrong or ():
         click.echo(f"bundlekit: {escape(one)}; the other lines are validated", err=True)
     if wrong:
-        click.get_current_context().meta[_LINES_LEFT_OUT] = True
+        click.get_current_context().meta[_LINES_LEFT_OUT] = tuple(wrong)
     seen: set[str] = set()
     for state in states:
         if state.pair in seen:
             raise ConfigError(f"{path}: the pair {state.pair} is there more than once")
         seen.add(state.pair)
     return tuple(states)
-
-
-def incomplete(code: int) -> int:
-    """The exit code, where a line of states was left out: 3 instead of 0."""
-    return code or (3 if click.get_current_context().meta.get(_LINES_LEFT_OUT) else 0)
 
 
 def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
@@ -422,6 +419,10 @@ def attempted(bundle: Path, judge: Callable[[], Report], *, quoted: bool) -> tup
     """
     try:
         report = judge()
+        if left_out := click.get_current_context().meta.get(_LINES_LEFT_OUT):
+            from bundlekit.report.build import partly
+
+            report = partly(report, left_out)
     except BundlekitError as error:  # unreadable, or of another product than the advisories
         if not quoted:
             raise

@@ -12,6 +12,7 @@ import click
 from bundlekit import pipeline
 from bundlekit.cli import common, reports
 from bundlekit.cli.verbs import Verb
+from bundlekit.errors import UnreadableError
 from bundlekit.files import LIMITS
 from bundlekit.source import BytesSource
 
@@ -53,7 +54,7 @@ def command(
     judge = partial(pipeline.preflight, judged, **common.asked(options))
     with reports.Reports([bundle], style, output) as stream:
         stream.add(*common.attempted(bundle, judge, quoted=style == "json"))
-    return common.incomplete(stream.code)
+    return stream.code
 
 
 def _start_of(size: int | None) -> BytesSource:
@@ -62,5 +63,7 @@ def _start_of(size: int | None) -> BytesSource:
         raise click.UsageError("- needs --size, the size of the whole bundle in bytes")
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("standard input (-) is a terminal; redirect the first bytes of a bundle to it")
-    data = sys.stdin.buffer.read(min(size, LIMITS["head"]))
+    data = sys.stdin.buffer.read(min(size + 1, LIMITS["head"]))
+    if len(data) > size:
+        raise UnreadableError(f"standard input: has more than {size:,} bytes, and --size states {size:,}")
     return BytesSource(data, size=size, name="standard input")

@@ -110,6 +110,8 @@ def demand_one_change(keys: Sequence[Path], attached: Path | None, removed: int 
 def read_signature(path: Path) -> bytes:
     """The signature in a file, DER. SigningError if it is PEM, or cannot be read within its bound."""
     blob = read_bounded(path, LIMITS["signature"], error=SigningError)
+    if not blob:
+        raise SigningError(f"{path}: is empty, and has to be a signature (DER)")
     if blob.startswith(b"-----BEGIN"):
         name, der = (shlex.quote(str(one)) for one in (path, path.with_name(f"{path.name}.der")))
         raise SigningError(

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 import bundlekit
 from bundlekit import checks
@@ -82,6 +83,17 @@ def report(
         findings=judgement.findings,
         rules=judgement.outcomes,
     )
+
+
+def partly(report: Report, left_out: tuple[str, ...]) -> Report:
+    """The report where some states could not be read. What is accepted for the others only is incomplete."""
+    if not left_out:
+        return report
+    changes: dict[str, object] = {"asked": replace(report.asked, states_left_out=left_out)}
+    if report.verdict == "accept":
+        lines = "1 line of the states" if len(left_out) == 1 else f"{len(left_out):,} lines of the states"
+        changes |= {"verdict": "incomplete", "summary": f"{report.summary}, but {lines} could not be read"}
+    return replace(report, **changes)
 
 
 def summary(question: Question, judgement: Judgement) -> str:

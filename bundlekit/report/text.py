@@ -68,6 +68,8 @@ def _lines(report: Report) -> Iterator[Line]:
         yield Line(
             "  TEST TRUST a key for tests counts here, and everybody may have it: for trying out only", "doubtful"
         )
+    for one in report.asked.states_left_out or ():
+        yield Line(f"  left out   {one}", "doubtful")
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)

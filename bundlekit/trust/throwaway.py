@@ -133,21 +133,29 @@ def _certificate(
 
 
 def _write(directory: Path, files: dict[str, bytes]) -> list[Path]:
-    written: list[Path] = []
+    written: list[str] = []
+    at: int | None = None  # the open folder: another one can have its name by the time a file is made or removed
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if os.open in os.supports_dir_fd:
+            at = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for name, data in files.items():
-            path = directory / name
             mode = 0o600 if name.endswith(".key") else 0o644
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-                written.append(path)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            with open(os.open(name if at is not None else directory / name, flags, mode, dir_fd=at), "wb") as stream:
+                written.append(name)
                 stream.write(data)
-    except OSError as error:
-        for path in written:
+    except BaseException as error:
+        for name in written:
             with suppress(OSError):
-                path.unlink()
+                os.unlink(name if at is not None else directory / name, dir_fd=at)
+        if not isinstance(error, OSError):
+            raise
         there = isinstance(error, FileExistsError)
         reason = "it is there already and is not overwritten" if there else error.strerror
-        msg = f"{error.filename or directory} cannot be written: {reason}."
-        raise SigningError(msg, next_step="Choose another folder.") from error
-    return written
+        where = directory / str(error.filename or "")
+        raise SigningError(f"{where} cannot be written: {reason}.", next_step="Choose another folder.") from error
+    finally:
+        if at is not None:
+            os.close(at)
+    return [directory / name for name in written]

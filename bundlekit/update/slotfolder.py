@@ -20,6 +20,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Count, DigestText, Key, Name, Size, Strict, VersionText
+from bundlekit.update import statefile
 from bundlekit.update.hooks import Request
 from bundlekit.update.job import Target
 from bundlekit.update.records import Instant
@@ -279,16 +280,7 @@ def _read(folder: int, name: str, kind: type[S], path: Path) -> S:
 
 def replace_file(folder: int, name: str, record: msgspec.Struct) -> None:
     """Replace a small file, so that at any moment the old or the new one is there, whole and durable."""
-    temporary = f".{name}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        os.write(descriptor, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    os.fsync(folder)
+    statefile.replace(folder, name, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 def free_bytes(folder: int) -> int:

@@ -35,22 +35,30 @@ def write(folder: Path, name: str, data: bytes) -> None:
 
     Raises BundlekitError.
     """
-    temporary = f".{os.urandom(12).hex()}.tmp"
     try:
         with held(folder) as at:
-            try:
-                with open(os.open(temporary, _NEW, 0o600, dir_fd=at), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=at)
-                raise
-            os.fsync(at)
+            replace(at, name, data)
     except OSError as error:
         raise BundlekitError(f"{folder / name}: cannot be written: {error.strerror}") from error
+
+
+def replace(folder: int, name: str, data: bytes) -> None:
+    """The same in an open folder. At any moment the old or the new file is there, whole. Raises OSError.
+
+    The temporary name is random: process ids repeat between containers, and what lies at a fixed name can be a link.
+    """
+    temporary = f".{os.urandom(12).hex()}.tmp"
+    try:
+        with open(os.open(temporary, _NEW, 0o600, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
 
 
 def new_file(folder: Path, name: str) -> int:

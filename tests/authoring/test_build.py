@@ -1,11 +1,12 @@
 """Building: what a SPEC says is what the bundle holds, and mistakes in a SPEC are named."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from bundlekit.authoring.build import build
+from bundlekit.authoring.build import _opened, build
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.spec import load
 from bundlekit.errors import CancelledError, ConfigError
@@ -167,3 +168,15 @@ def test_a_matrix_that_check_would_refuse_is_not_built(spec, tmp_path, old, new,
     with pytest.raises(ConfigError) as caught:
         load(spec)
     assert message in str(caught.value)
+
+
+def test_a_component_that_became_a_pipe_is_not_waited_for(tmp_path):
+    """Its size was taken while it was a file; opening it by name would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "image")
+    with pytest.raises(ConfigError, match="image: is a pipe now, and was a file when its size was taken"):
+        _opened(tmp_path / "image")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="folder: is a folder now"):
+        _opened(tmp_path / "folder")
+    with pytest.raises(ConfigError, match="none: cannot be read: No such file or directory"):
+        _opened(tmp_path / "none")

@@ -18,6 +18,7 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.cli import run
 from bundlekit.cli.update import common as shared
 from bundlekit.trust import throwaway
+from bundlekit.update.outcome import EXIT_CODES
 from bundlekit.update.plan import PAIR
 from bundlekit.update.records import Answer
 from bundlekit.update.rehearse import calm
@@ -225,7 +226,7 @@ def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
     logs = Path("state/logs")
     logs.mkdir(exist_ok=True)
     (logs / "ACCEPT-run-active-apply-1.log").write_bytes(f"{foreign}\n {foreign}\n".encode() + b"\xff\xfe ##[error]x\n")
-    codes = (0, 3, 10, 12, 20, 40)
+    codes = (0, 1, 3, *EXIT_CODES.values())
     who = ("--by", foreign, "--reason", foreign)
     for call in (
         ("status", *of), ("status", *of, "--json"), ("status", *of[2:]), ("log", *of), ("log", *of, "--json"),

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bundlekit.files import LIMITS
+
 TRUST = ("--trust", "keys/root.pem")
 
 
@@ -23,6 +25,29 @@ def test_the_first_bytes_on_standard_input_are_enough_for_a_preflight(cli, desk,
     result = cli("preflight", "-", "--size", len(bundle), *TRUST)
     assert result.code == 0, result.out + result.err
     assert result.out.startswith("bundle standard input: imager 5.40.00")
+
+
+def test_what_follows_the_head_on_standard_input_is_not_verified(cli, desk, monkeypatch):
+    bundle = Path("update.bin").read_bytes()
+    stdin(monkeypatch, bundle[:400_000] + b"?" * 4_000_000)
+    assert cli("preflight", "-", "--size", len(bundle), *TRUST).code == 0
+    assert len(sys.stdin.buffer.read()) == 4_400_000 - LIMITS["head"], "the rest was not read"
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "said"),
+    [
+        (lambda bundle: bundle + b"?", 300_000, "standard input: has more than 300,000 bytes"),
+        (lambda bundle: bundle[:100], 5_000_000, "bytes up to 0x"),
+        (lambda bundle: b"", 5_000_000, "bytes up to 0x"),
+    ],
+)
+def test_standard_input_of_another_length_is_one_sentence(cli, desk, monkeypatch, data, size, said):
+    stdin(monkeypatch, data(Path("update.bin").read_bytes()))
+    result = cli("preflight", "-", "--size", size, *TRUST)
+    assert result.code == 3, result.out
+    assert result.err.startswith("bundlekit: standard input: ")
+    assert said in result.err
 
 
 @pytest.mark.parametrize(
@@ -63,12 +88,39 @@ def test_one_bad_line_among_states_is_named_and_the_others_are_validated(cli, de
     assert "three" in result.out
 
 
-def test_a_bad_line_makes_a_good_answer_incomplete(cli, desk, monkeypatch):
-    from bundlekit.cli import check
+def whole(pair):
+    value = json.loads(state(pair))
+    for member in value["members"].values():
+        member["released"] = "2025-01-01"
+    return json.dumps({**value, "counter": 6, "includes": []})
 
-    monkeypatch.setattr(check.common, "attempted", lambda bundle, judge, quoted: (judge(), 0))
-    Path("S").write_text("\n".join([state("one"), "{oops", state("three")]))
-    assert cli("check", "update.bin", *TRUST, "--appliance", "S").code == 3
+
+MATRIX = """
+releases = ["5.30.02"]
+[[from]]
+id = "a"
+versions = "5.30.02"
+"""
+
+
+@pytest.mark.parametrize("verb", ["check", "preflight"])
+def test_a_bad_line_makes_a_good_answer_incomplete_in_every_output(cli, ship, verb):
+    bundle = ship("5.40.00", MATRIX)
+    ask = (verb, bundle, *TRUST, "--appliance", "S")
+    Path("S").write_text("\n".join([whole("one"), whole("three")]))
+    assert cli(*ask).code == 0
+    Path("S").write_text("\n".join([whole("one"), "{oops", whole("three")]))
+    text, found = cli(*ask), cli(*ask, "--format", "json")
+    assert (text.code, found.code) == (3, 3)
+    assert "  left out   S: line 2 is not JSON" in text.out
+    assert text.out.splitlines()[-1].startswith("INCOMPLETE: the ")
+    assert text.out.splitlines()[-1].endswith(", but 1 line of the states could not be read")
+    report = json.loads(found.out)
+    assert report["verdict"] == "incomplete"
+    assert report["asked"]["states-left-out"][0].startswith("S: line 2 is not JSON")
+    assert [one["pair"] for one in report["decisions"]] == ["one", "three"]
+    assert cli(*ask, "-o", "report").code == 3
+    assert Path("report").read_text() == text.out
 
 
 SCRIPT = """

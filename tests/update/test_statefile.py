@@ -1,5 +1,6 @@
 """No link in the state folder is followed, whatever its name."""
 
+import json
 import os
 import stat
 
@@ -111,3 +112,16 @@ def test_a_system_without_proc_is_told_what_is_missing(monkeypatch):
     monkeypatch.setattr(os, "open", missing)
     with pytest.raises(BundlekitError, match=r"^/proc is not mounted, and an update needs it"):
         statefile.opened_again(0, os.O_RDONLY)
+
+
+def test_a_record_of_a_slot_is_written_beside_what_has_a_fixed_name(tmp_path):
+    """A link at the former temporary name led the write elsewhere, or ended it."""
+    from bundlekit.update.slotfolder import PairRecord, replace_file
+
+    (tmp_path / ".pair.json.new").symlink_to("elsewhere")
+    with statefile.held(tmp_path) as at:
+        replace_file(
+            at, "pair.json", PairRecord(schema="bundlekit/slots-pair/1", pair="p", product="imager", model="im-100")
+        )
+    assert json.loads((tmp_path / "pair.json").read_text())["product"] == "imager"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".pair.json.new", "pair.json"]
