@@ -150,7 +150,7 @@ def test_the_matrix_is_read_once_for_all_states(ship, state, monkeypatch):
         ('{"schema": 1}\n{"schema"', "line 2 is not JSON"),
         ('{\n"schema": 1,\n', "is not JSON"),
         ("", "is not JSON"),
-        ('{"schema": 1}\n[]\n', "fleet.jsonl: state 1: at 'schema'"),
+        ('{"schema": 1}\n[]\n', "fleet.jsonl: line 1: at 'schema'"),
         ("STATE\nSTATE\n", "the pair rack-7 is there more than once"),
     ],
     ids=["broken line", "broken value", "empty", "not a state", "twice"],
