@@ -11,7 +11,7 @@ import msgspec
 from bundlekit import toml
 from bundlekit.errors import ConfigError
 from bundlekit.files import LIMITS, read_bounded
-from bundlekit.mistakes import explain
+from bundlekit.mistakes import explain, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} is there twice")
+            raise ValueError(f"the key {shortened(repr(key))} is there twice")
         found[key] = value
     return found
 
@@ -159,5 +159,5 @@ def duration_in_words(duration: int) -> str:
 def _quantity(text: str, units: dict[str, int], where: str) -> int:
     number, _, unit = text.partition(" ")
     if not re.fullmatch(r"[0-9]{1,12}", number) or unit not in units:
-        raise ConfigError(f"{where}: {text!r} is not a number, a blank and one of {', '.join(units)}")
+        raise ConfigError(f"{where}: {shortened(repr(text))} is not a number, a blank and one of {', '.join(units)}")
     return int(number) * units[unit]

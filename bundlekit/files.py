@@ -62,7 +62,7 @@ def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = Config
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as fault:
-        raise error(f"{path}: cannot be read: {reason(fault)}") from fault
+        raise error(f"{named(path)}: cannot be read: {reason(fault)}") from fault
     try:
         status = os.fstat(descriptor)
         if problem := _unreadable(path, status.st_mode):
@@ -79,6 +79,12 @@ def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = Config
     if len(data) > limit:
         raise error(f"{path}: is larger than {limit:,} bytes")
     return data
+
+
+def named(path: Path) -> str:
+    """The path, or its beginning where no system has one so long."""
+    text = str(path)
+    return text if len(text) <= 4096 else f"{text[:256]}…"
 
 
 def reason(fault: OSError | ValueError) -> str:

@@ -7,9 +7,12 @@ types and the data once more, for the sentence that a person needs.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_SHOWN: Final = 64
 """Characters of a wrong value that a message repeats."""
@@ -71,6 +74,16 @@ def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
         return f"{place.path}.{match[1]}"
     return f"{place.path}.{_odd_key(place)}" if _is_about_a_key(at) else place.path
+
+
+def first_key(data: Mapping[str, Any], key: str) -> str:
+    """What a file has in the place of the key that names its kind: ``spec = 2``, or that it has none."""
+    return f"{key} = {shortened(repr(data[key]))}" if key in data else f"no {key!r} key"
+
+
+def shortened(text: str) -> str:
+    """``text``, or its beginning: no more of a value than a message can bear."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def nearest(key: str, known: set[str]) -> str:

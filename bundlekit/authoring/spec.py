@@ -13,9 +13,10 @@ from msgspec import Meta
 from bundlekit import config
 from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
-from bundlekit.files import kind_of, reason
+from bundlekit.files import kind_of, named, reason
 from bundlekit.matrix import inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml
+from bundlekit.mistakes import first_key
 from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
     Component,
@@ -143,7 +144,7 @@ def _load(path: Path, files: list[Path] | None) -> Manifest:
     where = str(path)
     data = config.load_toml(path)
     if data.get("spec") != 1:
-        found = f"spec = {data['spec']!r}" if "spec" in data else "no 'spec' key"
+        found = first_key(data, "spec")
         raise ConfigError(f"{where}: has {found}; a SPEC begins with spec = 1")
     spec = config.convert(data, Spec, where=where, toml=True)
     fields = {
@@ -250,7 +251,7 @@ def _add_file(file: Path, where: str, files: list[Path] | None) -> int:
     try:
         status = file.stat()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{where}: {file}: {reason(error)}") from error
+        raise ConfigError(f"{where}: {named(file)}: {reason(error)}") from error
     if kind := kind_of(status.st_mode):
         raise ConfigError(f"{where}: {file} is not a file with at least one byte, it is {kind}")
     if status.st_size == 0:

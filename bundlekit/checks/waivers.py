@@ -11,7 +11,7 @@ import msgspec
 from bundlekit import config
 from bundlekit.checks import RULES
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import nearest
+from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.waiver import WaiverFile, Waivers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def load_waivers(path: Path) -> Waivers:
     where = str(path)
     data = config.load_toml(path)
     if data.get("waivers") != 1:
-        found = f"waivers = {data['waivers']!r}" if "waivers" in data else "no 'waivers' key"
+        found = first_key(data, "waivers")
         raise ConfigError(f"{where}: has {found}; a file of waivers begins with waivers = 1")
     file = config.convert(data, WaiverFile, where=where, toml=True)
     house = {rule.name for rule in RULES if rule.rule_class == "house"}

@@ -15,7 +15,7 @@ import msgspec
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import nearest
+from bundlekit.mistakes import first_key, nearest, shortened
 from bundlekit.model.advisory import Advisory, AdvisoryBlock, AdvisoryDeadEnd, AdvisoryRisk, AdvisoryStop
 from bundlekit.model.matrix import (
     Alias,
@@ -90,7 +90,7 @@ class AdvisoryFile(Strict, frozen=True, kw_only=True):
 def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
     """The advisory of a parsed ADVISORY.toml; ConfigError as for a matrix."""
     if data.get("advisory") != 1:
-        found = f"advisory = {data['advisory']!r}" if "advisory" in data else "no 'advisory' key"
+        found = first_key(data, "advisory")
         raise ConfigError(f"{where}: has {found}; an advisory begins with advisory = 1")
     file = config.convert(_with_conditions(data, where), AdvisoryFile, where=where, toml=True)
     if file.until < file.issued:
@@ -118,7 +118,7 @@ def matrix_from_toml(
     ``read_trust`` gives the content of a trust file that ``trust-of`` names, and that of the files it names.
     """
     if data.get("matrix") != 1:
-        found = f"matrix = {data['matrix']!r}" if "matrix" in data else "no 'matrix' key"
+        found = first_key(data, "matrix")
         raise ConfigError(f"{where}: has {found}; a matrix begins with matrix = 1")
     plain = _with_conditions(data, where)
     plain["works-together"] = _each(data, "works-together", _together)
@@ -164,7 +164,7 @@ def condition_from_toml(fact: str, value: object, where: str) -> Condition:
     text = _plain_text(value, where)
     sign = text[: len(text) - len(text.lstrip("<>=!"))]
     if sign and sign not in SIGNS:
-        raise ConfigError(f"{where}: {text!r} begins with a sign that is not one of {', '.join(SIGNS)}")
+        raise ConfigError(f"{where}: {shortened(repr(text))} begins with a sign that is not one of {', '.join(SIGNS)}")
     plain = {"fact": fact, "test": SIGNS.get(sign, "is"), "value": text[len(sign) :].strip()}
     return config.convert(plain, Condition, where=where, toml=True)
 
@@ -192,7 +192,7 @@ def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
         return entry
     for key in when:
         if key not in ("fact", *TESTS):
-            raise ConfigError(f"{where}.when: unknown key {key!r}{nearest(key, {'fact', *TESTS})}")
+            raise ConfigError(f"{where}.when: unknown key {shortened(repr(key))}{nearest(key, {'fact', *TESTS})}")
     tests = [key for key in when if key != "fact"]
     if len(tests) != 1:
         raise ConfigError(f"{where}.when: needs exactly one of {', '.join(TESTS)}, and has {len(tests)}")

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from bundlekit import config
 from bundlekit.errors import ConfigError, TrustError
-from bundlekit.mistakes import nearest
+from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
 from bundlekit.model.trust import Ceiling, Floor, Require, TrustFile
@@ -159,7 +159,7 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
     """
     where = str(path)
     if data.get("trust") != 1:
-        found = f"trust = {data['trust']!r}" if "trust" in data else "no 'trust' key"
+        found = first_key(data, "trust")
         raise ConfigError(f"{where}: has {found}; a trust file begins with trust = 1")
     file = config.convert(data, TrustFile, where=where, toml=True)
     reader = _Reader(path, files)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import nearest
+from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.primitives import END, Key, Name, Strict, Text
 
 Verb = Literal[
@@ -203,7 +203,7 @@ def load_plan(path: Path) -> Plan:
     """
     data = load_toml(path)
     if data.get("plan") != 1:
-        found = f"plan = {data['plan']!r}" if "plan" in data else "no 'plan' key"
+        found = first_key(data, "plan")
         raise ConfigError(f"{path}: has {found}; a plan begins with plan = 1")
     plan = _located(convert(data, Plan, where=str(path)), Path(os.path.abspath(path)).parent)
     for problem in (*_contradictions(data), *problems(plan)):
