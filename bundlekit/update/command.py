@@ -196,10 +196,11 @@ def facts_of(request: Request) -> dict[str, Any]:
     if request.target is not None:
         target = request.target
         facts |= {name: getattr(target, name) for name in ("identity", "role", "old", "new", "size", "digest")}
+        facts |= {name: word for name in ("released", "build") if (word := getattr(target, name))}
     for name in ("pair", "step", "component", "identity"):
         if (word := facts.get(name)) and not REPORTED["identity"].fullmatch(word):
             raise ConfigError(f"{name} {word!r} is not a name that a command may be given")
-    for name in ("old", "new"):
+    for name in ("old", "new", "build"):
         if (word := facts.get(name)) and not REPORTED["version"].fullmatch(word):
             raise ConfigError(f"{name} {word!r} is not a version that a command may be given")
     return facts

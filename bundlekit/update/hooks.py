@@ -40,6 +40,8 @@ REPORTED: Final = {
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     "role": re.compile(r"active|standby|shared"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+    "build": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+    "released": re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"),
     "owner": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
     "run": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
     "committed": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),

@@ -57,7 +57,8 @@ class Target(Frozen, frozen=True, kw_only=True):
     """What one step is about: which part of the bundle, on whom, from which version to which.
 
     ``identity`` is the serial of the member, or the pair's name for what the pair shares. ``size`` is in
-    bytes, ``digest`` is ``algorithm:hex``.
+    bytes, ``digest`` is ``algorithm:hex``. ``released`` (YYYY-MM-DD) and ``build`` are those of the bundle, for the
+    component whose version is the bundle's; empty for others.
     """
 
     component: str
@@ -68,6 +69,8 @@ class Target(Frozen, frozen=True, kw_only=True):
     new: str
     size: int
     digest: str
+    released: str = ""
+    build: str = ""
 
 
 class Job(Frozen, frozen=True, kw_only=True):
@@ -220,6 +223,7 @@ def _target(name: str, plan: Plan, component: Component, manifest: Manifest, app
         )
     image = _image(component, appliance.model)
     label = next(entry.label for entry in labelled(manifest) if entry.stored is image)
+    dated = component.name == APPLIANCE or component.version == manifest.version
     return Target(
         component=component.name,
         label=label,
@@ -229,6 +233,8 @@ def _target(name: str, plan: Plan, component: Component, manifest: Manifest, app
         new=component.version,
         size=image.size,
         digest=image.digest,
+        released=manifest.released if dated else "",
+        build=(manifest.build or "") if dated else "",
     )
 
 

@@ -44,10 +44,10 @@ def observe(
 ) -> Appliance:
     """The state of the pair, for STATE.json, as the hooks describe and probe it at ``at`` (RFC 3339).
 
-    Release date and build of an unchanged version, trusted keys, and fixes (unless ``includes`` names them)
-    are kept from ``before``; facts come from the hooks alone, for old ones are not true any more. Raises
-    BundlekitError if a component cannot say what it is, ConfigError if what it says has no place in a state, or if
-    it says that it is another product or model.
+    Release date and build come from the hooks, or for an unchanged version from ``before``. Trusted keys, and fixes
+    (unless ``includes`` names them) are kept from ``before``. Facts come from the hooks alone, for old ones are not
+    true any more. Raises BundlekitError if a component cannot say what it is, ConfigError if what it says has no place
+    in a state, or if it says that it is another product or model.
     """
     members: dict[str, dict[str, object]] = {}
     components: dict[str, dict[str, object]] = {}
@@ -69,12 +69,12 @@ def observe(
         facts |= {key: printable(value) for key, value in answer.facts.items()}
         if step.member:
             member = before.members.get(answer.identity or "") if before else None
-            members[str(answer.identity)] = _installed(answer.version, member) | {
+            members[str(answer.identity)] = _installed(answer, member) | {
                 "role": answer.role or step.member, "free": answer.free
             }  # fmt: skip
         else:
             shared = before.components.get(step.component) if before else None
-            components[step.component] = _installed(answer.version, shared) | {"free": answer.free}
+            components[step.component] = _installed(answer, shared) | {"free": answer.free}
     state: dict[str, object] = {
         "schema": STATE_SCHEMA,
         "pair": pair,
@@ -120,10 +120,12 @@ def _found(
     return answer, target
 
 
-def _installed(version: str, known: InstalledComponent | None) -> dict[str, object]:
-    if known is None or known.version != version:
-        return {"version": version}
-    return {"version": version, "build": known.build, "released": known.released}
+def _installed(answer: Answer, known: InstalledComponent | None) -> dict[str, object]:
+    """Version, build and release date; of another build than before, the older state has no date."""
+    found: dict[str, object] = {"version": answer.version, "build": answer.build, "released": answer.released}
+    if known is None or known.version != answer.version or answer.build not in (None, known.build):
+        return found
+    return found | {"build": known.build, "released": answer.released or known.released}
 
 
 def _unknown(plan: Plan, name: str, pair: str) -> Target:

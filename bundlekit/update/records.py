@@ -46,7 +46,8 @@ class Answer(Frozen, frozen=True, kw_only=True):
     """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
 
     ``describe`` fills identity, version, reverts, counter, free and facts; ``product``, ``model`` and ``role``
-    where the appliance knows them (None: it does not say); and says ``sandbox`` of an appliance that nobody needs.
+    where the appliance knows them (None: it does not say), and so ``build`` and ``released`` (YYYY-MM-DD) of the
+    version; and says ``sandbox`` of an appliance that nobody needs.
     ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
     (the highest seen), ``owner`` (the claim that brought it), ``run`` (the run under way: it changed something and has
     not cleaned up; empty: none; None: the target does not remember), ``committed`` (the run whose commit point it has
@@ -57,6 +58,8 @@ class Answer(Frozen, frozen=True, kw_only=True):
     kind: AnswerKind
     reason: str = ""
     version: str | None = None
+    build: str | None = None
+    released: str | None = None
     identity: str | None = None
     product: str | None = None
     model: str | None = None

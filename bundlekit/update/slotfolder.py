@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from bundlekit.model.primitives import Count, DigestText, Key, Name, Size, Strict, VersionText
+from bundlekit.model.primitives import Count, Date, DigestText, Key, Name, Size, Strict, VersionText
 from bundlekit.update import statefile
 from bundlekit.update.hooks import Request
 from bundlekit.update.job import Target
@@ -42,11 +42,20 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Slot(Strict, frozen=True, kw_only=True):
-    """What is in a slot. It is there only while all of the slot's bytes are known to be good."""
+    """What is in a slot. It is there only while all of the slot's bytes are known to be good.
+
+    ``build`` and ``released`` are those of the bundle that it came from; None: not known.
+    """
 
     version: VersionText
     size: Size
     digest: DigestText
+    build: VersionText | None = None
+    released: Date | None = None
+
+    def holds(self, other: Slot) -> bool:
+        """Whether the bytes are the same; a record of an older version has no build and no date."""
+        return (self.version, self.size, self.digest) == (other.version, other.size, other.digest)
 
 
 class SlotRecord(Strict, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -66,6 +66,8 @@ class SlotHooks(Hooks):
                     kind="ok",
                     identity=record.identity,
                     version=_version(record),
+                    build=record.running.build if record.running else None,
+                    released=record.running.released if record.running else None,
                     product=pair.product,
                     model=pair.model,
                     role=record.role,
@@ -230,9 +232,10 @@ def _write_slot(place: Place, record: SlotRecord, request: Request) -> SlotRecor
     A slot that is said to hold the component already is read, never believed.
     """
     wanted, letter = _wanted(request), record.inactive
-    if record.running == wanted:
+    if record.running is not None and record.running.holds(wanted):
         return record
-    if record.slot(letter) == wanted:
+    staged = record.slot(letter)
+    if staged is not None and staged.holds(wanted):
         with suppress(SlotError), place.whole(record, letter):
             return record
     with place.open(record, letter, write=True) as slot:
@@ -276,7 +279,12 @@ def _target(request: Request) -> Target:
 
 def _wanted(request: Request) -> Slot:
     target = _target(request)
-    return Slot(version=target.new, size=target.size, digest=target.digest)
+    more = {"build": target.build or None, "released": target.released or None}
+    return Slot(version=target.new, size=target.size, digest=target.digest, **more)
+
+
+def _installed(slot: Slot) -> dict[str, Any]:
+    return {"version": slot.version, "build": slot.build, "released": slot.released}
 
 
 def _version(record: SlotRecord) -> str | None:
@@ -370,9 +378,9 @@ def state(root: Path, pair: str, *, includes: Sequence[str] = ()) -> Appliance:
             raise SlotError(f"{path}: the active slot holds nothing whole")
         holds += [record.hold] if record.hold else []
         if record.role == "shared":
-            components[record.component] = InstalledComponent(version=record.running.version, free=free)
+            components[record.component] = InstalledComponent(free=free, **_installed(record.running))
         else:
-            members[record.identity] = Member(role=record.role, version=record.running.version, free=free)
+            members[record.identity] = Member(role=record.role, free=free, **_installed(record.running))
     return Appliance(
         schema="bundlekit/state/1",
         pair=shared.pair,

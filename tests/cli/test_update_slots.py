@@ -366,3 +366,25 @@ def test_no_fix_has_an_empty_name(update, value):
 
 def test_none_is_the_word_for_no_fixes(state):
     assert json.loads(Path("STATE.json").read_text())["includes"] == []
+
+
+def test_what_was_installed_is_remembered_with_its_release_date_so_that_no_older_bundle_replaces_it(cli, update, state):
+    assert update("run").code == 0
+    state()
+    seen = json.loads(Path("STATE.json").read_text())
+    assert {member["released"] for member in seen["members"].values()} == {"2026-11-23"}
+    assert seen["components"]["storage"].get("released") is None  # the bundle's date is that of its own version
+    installed = json.loads(Path("pairs/pair-0/SN-active/appliance/record.json").read_text())
+    assert installed[installed["active"]]["released"] == "2026-11-23"
+
+
+@pytest.mark.parametrize(("version", "kept"), [("5.20.03", "2024-02-10"), ("5.20.02", None)])
+def test_a_release_date_that_the_pair_does_not_report_is_kept_for_an_unchanged_version(update, state, version, kept):
+    seen = json.loads(Path("STATE.json").read_text())
+    for member in seen["members"].values():
+        member |= {"version": version, "released": "2024-02-10", "build": "77"}
+    Path("OLD.json").write_text(json.dumps(seen))
+    done = update("state", "--appliance", "OLD.json", "-o", "NEW.json")
+    assert done.code == 0, done.err
+    members = json.loads(Path("NEW.json").read_text())["members"].values()
+    assert {(member.get("released"), member.get("build")) for member in members} == {(kept, kept and "77")}
