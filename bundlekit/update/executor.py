@@ -262,7 +262,7 @@ class Engine:
                         self._record(history, decision)
                     case Wait(seconds=seconds, why=why):
                         if self.detach:
-                            return _waiting(history, why)
+                            return _waiting(history, why, again_in=seconds)
                         self.clock.sleep(seconds)
                     case Pause(why=why, moved=moved):
                         return _waiting(history, why, moved=moved)
@@ -384,7 +384,7 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
     return None
 
 
-def _waiting(history: History, why: str, *, moved: bool = False) -> Outcome:
+def _waiting(history: History, why: str, *, moved: bool = False, again_in: float | None = None) -> Outcome:
     return Outcome(
         kind="waiting",
         pair=history.job.pair,
@@ -398,6 +398,7 @@ def _waiting(history: History, why: str, *, moved: bool = False) -> Outcome:
         ha="as-before" if history.untouched else "unknown",
         committed=history.committed,
         way_out=(WayOut(verb="resume", moved=moved),),
+        again_in=again_in,
     )
 
 

@@ -104,6 +104,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     ``failed`` is the step or gate that decided, ``why`` the failure that decided last, and ``first`` the one that the
     others followed from, where that is another. ``reasons`` are what the probe gave as its reason for a component
     that is neither old nor new. ``notes`` are failures that decided nothing.
+    ``again_in``: a resume after so many seconds polls again what a detached run waits for.
     """
 
     kind: OutcomeKind
@@ -122,6 +123,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     committed: bool = False
     notes: tuple[str, ...] = ()
     way_out: tuple[WayOut, ...] = ()
+    again_in: float | None = None
 
 
 class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):

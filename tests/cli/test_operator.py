@@ -3,20 +3,22 @@
 import errno
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 from bundlekit.schemas import schema
 from bundlekit.update.command import facts_of
 from bundlekit.update.faults import ControllerKilled
-from bundlekit.update.hooks import Request
+from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.plan import PAIR
-from bundlekit.update.records import JournalError
-from bundlekit.update.simulate import simulated_job
-from tests.cli.test_update import OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
+from bundlekit.update.records import Answer, JournalError
+from bundlekit.update.simulate import SimulatedPair, simulated_job
+from tests.cli.test_update import NEW, OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
 from tests.update.world import Overridden, fault
 
 # --- resume answers for the run that is meant, and for no other ------------------------------------------------
@@ -314,3 +316,93 @@ def test_what_a_hook_is_told_and_may_answer_is_as_the_schema_says(verb):
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema("hook")).validate(wrong)
+
+
+# --- several pairs, and gates that are polled for long ---------------------------------------------------------
+
+
+class Dispatched(Hooks):
+    """The hooks of several simulated pairs."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def _pass(self, request):
+        return getattr(self.pairs[request.pair], request.verb)(request)
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass
+
+
+@pytest.fixture
+def two(room):  # noqa: F811
+    """Two pairs that wait at their gates, the second for less long."""
+    job = simulated_job(PAIR)
+    shared = msgspec.structs.replace(job.targets["storage"], identity="pair-1")
+    job = msgspec.structs.replace(job, pair="pair-1", targets=job.targets | {"storage": shared})
+    pairs = {"pair-0": room.pair, "pair-1": SimulatedPair(job, room.clock)}
+    room.hooks = Dispatched(pairs)
+    for name in pairs:
+        write_state(pair=name)
+        assert room.run("--detach").code == 75
+    room.pairs = pairs
+    return room
+
+
+EVERYTHING = ("update", "resume", *TRUST, *STATE_DIR)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_a_resume_of_several_pairs_names_the_pair_in_every_line(two, detach):
+    result = two.cli(*EVERYTHING, *(["--detach"] if detach else []))
+    assert result.code == (75 if detach else 0)
+    lines = result.err.splitlines()
+    assert lines
+    assert all(line.split()[1] in {"pair-0:", "pair-1:"} for line in lines)
+    assert all(line.startswith(("pair-0: ", "pair-1: ")) for line in result.out.splitlines())
+    assert {line.split()[0] for line in result.out.splitlines()} == {"pair-0:", "pair-1:"}
+    if not detach:
+        assert {tuple(pair.versions().values()) for pair in two.pairs.values()} == {NEW}
+
+
+def test_one_pair_at_its_gate_keeps_no_other_one_waiting(two):
+    two.hooks = Overridden(two.hooks, gate=lambda hooks, request: (
+        Answer(kind="not-yet") if request.pair == "pair-0" else Answer(kind="ready")
+    ))  # fmt: skip
+    result = two.cli(*EVERYTHING)
+    assert result.code == 30
+    ends = [line for line in result.out.splitlines() if ": succeeded: " in line or ": degraded: " in line]
+    assert [line.split()[:2] for line in ends] == [["pair-1:", "succeeded:"], ["pair-0:", "degraded:"]]
+    times = {r["record"]: r["at"]["ticks"] for r in map(json.loads, two.cli(
+        "update", "log", "--pair", "pair-1", *STATE_DIR, "--json").out.splitlines())}  # fmt: skip
+    assert times["ended"] <= times["resumed"], "the first round"
+
+
+def test_json_records_of_several_pairs_name_the_pair(two):
+    told = [json.loads(line) for line in two.cli(*EVERYTHING, "--json").out.splitlines()]
+    assert {line["pair"] for line in told} == {"pair-0", "pair-1"}
+    validate("record", [line for line in told if "record" in line])
+
+
+def test_equal_answers_of_a_gate_are_one_line(room):  # noqa: F811
+    room.hooks = Overridden(
+        room.pair, gate=lambda _, request: Answer(kind="ready" if request.attempt > 3 else "not-yet", reason="syncing")
+    )
+    result = room.run()
+    assert result.code == 0
+    for told in (result.err, room.update("log").out):
+        polls = [line for line in told.splitlines() if "not-yet" in line]
+        assert len(polls) == 2
+        assert re.search(r"gate ha-formed: not-yet \(syncing\), 3 times, last at 20\S+Z$", polls[1])
+    assert sum(r["record"] == "observed" and r["verb"] == "gate" for r in room.records) >= 4
+
+
+def test_answers_that_a_timer_got_are_folded_too(room):  # noqa: F811
+    room.hooks = Overridden(room.pair, gate=lambda *_: Answer(kind="not-yet", reason="syncing"))
+    assert room.run("--detach").code == 75
+    for _ in range(10):
+        room.clock.sleep(60)
+        assert room.resume("--detach").code == 75
+    lines = room.update("log").out.splitlines()
+    assert len([line for line in lines if "not-yet" in line]) == 2
+    assert re.search(r", 11 times, last at 20\S+Z$", lines[-1])
+    assert not any("another controller goes on" in line for line in lines)

@@ -190,7 +190,7 @@ clock: Final = SystemClock
 
 @contextmanager
 def controller(
-    state_dir: Path, *, as_lines: bool = False, detach: bool = False, names: Names = UNKNOWN
+    state_dir: Path, *, as_lines: bool = False, detach: bool = False, names: Names = UNKNOWN, label: str = ""
 ) -> Iterator[Controller]:
     """A controller whose activity is shown, and which the operator can interrupt. ``names`` are the files of the call.
 
@@ -210,7 +210,7 @@ def controller(
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()
     try:
-        with view.watching(time, as_lines=as_lines) as seen:
+        with view.watching(time, as_lines=as_lines, label=label) as seen:
             views.append(seen)
             yield Controller(
                 state_dir,
@@ -298,6 +298,7 @@ def conclude(
     names: Names = UNKNOWN,
     as_lines: bool = False,
     only_planned: bool = False,
+    label: str = "",
     again: Literal["run", "resume", "repair", "revert"] = "resume",
 ) -> int:
     """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
@@ -307,6 +308,7 @@ def conclude(
     the files that the next steps name; without ``plan``, also those that the latest run was given. ``only_planned``:
     no run was asked for, so a bundle that could not be judged is not rejected, it is one of which nothing can be
     said yet. ``again`` is what to do where the journal could not be used and nothing was begun.
+    ``label`` is the pair, where outcomes of several are printed.
     """
     try:
         outcome = act()
@@ -337,7 +339,7 @@ def conclude(
     if as_lines:
         click.echo(as_json.render(outcome))
     else:
-        show(text(message(outcome, plan, names)).splitlines())
+        show(f"{label}: {line}" if label else line for line in text(message(outcome, plan, names)).splitlines())
     return EXIT_CODES[outcome.kind]
 
 

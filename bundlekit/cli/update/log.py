@@ -9,7 +9,7 @@ import click
 
 from bundlekit.cli import common, destination
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.update import view
+from bundlekit.cli.update.fold import Fold
 from bundlekit.cli.verbs import Verb
 from bundlekit.report.escape import escape
 from bundlekit.update.casefile import export, public
@@ -39,12 +39,17 @@ def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as
             click.echo(f"added {escape(name)}", err=output == destination.STDOUT)
         return 0
     shown = 0
+    fold = Fold(click.echo)
     while True:
         records = shared.records_of(state_dir, pair)
         for record in records[shown:]:
-            click.echo(public(record) if as_lines else view.log_line(record))
+            if as_lines:
+                click.echo(public(record))
+            else:
+                fold.add(record)
         shown = len(records)
         last = History.latest(records)
         if not follow or last is None or last.ended is not None:
+            fold.flush()
             return 0
         time.sleep(FOLLOW_SECONDS)

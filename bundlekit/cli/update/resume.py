@@ -63,11 +63,30 @@ def command(
     if not waiting and not as_lines:
         shared.show([f"nothing-to-resume: {MEANINGS['nothing-to-resume']}"])
     codes = [] if waiting else [EXIT_CODES["nothing-to-resume"]]
-    for name in waiting:
+    several = len(waiting) > 1
 
-        def act(name: str = name) -> Outcome:
-            with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-                return controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
+    def resume(name: str) -> tuple[int, float | None]:
+        """Continue the run of one pair: its exit code, and in how many seconds to ask again instead."""
+        pause: list[float] = []
+        label = name if several else ""
 
-        codes.append(shared.conclude(act, pair=name, state_dir=state_dir, names=names, as_lines=as_lines))
+        def act() -> Outcome | None:
+            with shared.controller(
+                state_dir, as_lines=as_lines, detach=detach or several, names=names, label=label
+            ) as controller:
+                done = controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
+            if several and not detach and done.again_in is not None:
+                pause.append(done.again_in)
+                return None
+            return done
+
+        code = shared.conclude(act, pair=name, state_dir=state_dir, names=names, as_lines=as_lines, label=label)
+        return code, pause[0] if pause else None
+
+    while waiting:  # one pair that waits at its gate keeps no other one waiting
+        asked = {name: resume(name) for name in waiting}
+        codes += [code for code, pause in asked.values() if pause is None]
+        waiting = [name for name, (_, pause) in asked.items() if pause is not None]
+        if waiting:
+            shared.clock().sleep(min(pause for _, pause in asked.values() if pause is not None))
     return max(codes)

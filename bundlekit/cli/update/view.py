@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from bundlekit.cli.update.fold import Fold
 from bundlekit.report.escape import escape
-from bundlekit.update.activity import Activity, activity, lines, sentence
+from bundlekit.update.activity import Activity, activity, lines
 from bundlekit.update.casefile import public
 from bundlekit.update.clock import Clock
 from bundlekit.update.history import History
@@ -48,7 +49,7 @@ class View(Protocol):
 
 
 @contextmanager
-def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
+def watching(clock: Clock, *, as_lines: bool, label: str = "") -> Iterator[View]:
     """The view that suits: JSON lines, live on a terminal, or plain lines.
 
     The live block erases itself at the end of this context, with the lines below it. So an outcome is printed after the
@@ -58,7 +59,7 @@ def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
         from rich.console import Console
         from rich.live import Live
 
-        view = Terminal(clock)
+        view = Terminal(clock, label)
         console = Console(stderr=True)
         with Live(
             get_renderable=view.shown,
@@ -70,9 +71,16 @@ def watching(clock: Clock, *, as_lines: bool) -> Iterator[View]:
         ) as live:
             view.console = console
             with _refreshed(live, view.lock):
-                yield view
+                try:
+                    yield view
+                finally:
+                    view.fold.flush()
     else:
-        yield Lines(public if as_lines else log_line, err=not as_lines)
+        lines = Lines(as_lines=as_lines, label=label)
+        try:
+            yield lines
+        finally:
+            lines.fold.flush()
 
 
 @contextmanager
@@ -98,16 +106,21 @@ def _refreshed(live: Live, lock: threading.RLock) -> Iterator[None]:
 
 
 class Lines:
-    """A line for each record."""
+    """A line for each record, of which equal answers of a gate are one."""
 
-    def __init__(self, write: Callable[[Record], str], *, err: bool) -> None:
-        self._write = write
-        self._err = err
+    def __init__(self, *, as_lines: bool, label: str = "") -> None:
+        self.fold = Fold(partial(click.echo, err=True), label)
+        self._as_lines = as_lines
+        self._label = label
 
     def watch(self, records: Sequence[Record]) -> None:
         """Write a line for each."""
         for record in records:
-            click.echo(self._write(record), err=self._err)
+            if not self._as_lines:
+                self.fold.add(record)
+                continue
+            text = public(record)
+            click.echo(f'{{"pair": "{self._label}", {text[1:]}' if self._label else text)
 
     def known(self, records: Sequence[Record]) -> None:
         """They were shown when they were made; `bundlekit update log` has them."""
@@ -123,16 +136,11 @@ class Lines:
         click.echo(text, err=True)
 
 
-def log_line(record: Record) -> str:
-    """A record as a line of a log: the wall time in UTC, and a sentence."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.at.wall))
-    return f"{at} {escape(sentence(record))}"
-
-
 class Terminal:
     """The activity of a run in place on the terminal, and the log above it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, label: str = "") -> None:
+        self.fold = Fold(self.tell, label)
         self.console: Console | None = None
         self.lock = threading.RLock()
         self._clock = clock
@@ -146,7 +154,7 @@ class Terminal:
         """Log each, and see what the run is doing now."""
         self.known(records)
         for record in records:
-            self.tell(log_line(record))
+            self.fold.add(record)
 
     def known(self, records: Sequence[Record]) -> None:
         """See what the run is doing now."""

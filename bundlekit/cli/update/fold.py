@@ -1,0 +1,78 @@
+"""The log of a run as lines, where answers of a gate that repeat are one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from bundlekit.report.escape import escape
+from bundlekit.update.activity import sentence
+from bundlekit.update.records import Began, Observed, Record, Resumed
+
+
+def utc(wall: float) -> str:
+    """Seconds since 1970 as a log has them."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
+
+
+class Fold:
+    """Writes a line for each record. Equal answers of a gate that is polled are counted, with the probes between them.
+
+    ``label`` is the pair, where lines of several are mixed.
+    """
+
+    def __init__(self, write: Callable[[str], None], label: str = "") -> None:
+        self._write = write
+        self._label = f"{label}: " if label else ""
+        self._first: Observed | None = None
+        self._last: Observed | None = None
+        self._times = 0
+        self._held: list[Record] = []
+
+    def add(self, record: Record) -> None:
+        """Write the record now, or hold it back while it only repeats what was written."""
+        if self._first is not None:
+            if _same(self._first, record):
+                assert isinstance(record, Observed)  # noqa: S101 - as it is like one
+                self._last, self._times = record, self._times + 1
+                self._held.clear()
+                return
+            if _quiet(record):
+                self._held.append(record)
+                return
+            self.flush()
+        self._line(record)
+        if isinstance(record, Observed) and record.verb == "gate" and record.answer.kind == "not-yet":
+            self._first, self._times = record, 1
+
+    def flush(self) -> None:
+        """Write what was held back."""
+        if self._last is not None:
+            told = f"{sentence(self._last)}, {self._times} times, last at {utc(self._last.at.wall)}"
+            self._write(f"{utc(self._last.at.wall)} {self._label}{escape(told)}")
+        held, self._held = self._held, []
+        self._first = self._last = None
+        for record in held:
+            self._line(record)
+
+    def _line(self, record: Record) -> None:
+        self._write(f"{utc(record.at.wall)} {self._label}{escape(sentence(record))}")
+
+
+def _same(first: Observed, record: Record) -> bool:
+    return (
+        isinstance(record, Observed) and (record.verb, record.step) == (first.verb, first.step)
+    ) and record.answer == first.answer
+
+
+def _quiet(record: Record) -> bool:
+    """Whether the record is what a poll consists of, also one by a timer: it claims, it probes, it asks."""
+    match record:
+        case Resumed(lost=lost, bundle=bundle):
+            return not lost and bundle != "refused"
+        case Began(verb=verb):
+            return verb in {"probe", "gate"}
+        case Observed(verb="probe", answer=answer):
+            return answer.kind in {"old", "new"}
+        case _:
+            return False
