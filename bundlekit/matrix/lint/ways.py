@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.lint.rule import Said, lint_rule, listed, named
 from bundlekit.matrix.meant import has_known_line
 
 if TYPE_CHECKING:
@@ -51,8 +51,25 @@ def no_way_in(ground: Ground) -> Iterator[Said]:
     sources = ground.read.sources
     unlisted = any(source.entry.unlisted for source in sources)
     if ground.read.manifest.kind != "reimage" and not any(ground.allowed()) and not unlisted:
+        if renamed := _renamed(ground):
+            yield renamed
+            return
         what = "No source is named" if not sources else "None of the known versions may take the bundle"
         yield Said(f"{what}, so nobody can install {ground.read.own} as an update.")
+
+
+def _renamed(ground: Ground) -> Said | None:
+    """What is wrong where a [[from]] allows versions, and the bundles of these versions are for other models only."""
+    if not any(ground.decided(version, model).allowed for version in ground.versions for model in ground.models):
+        return None
+    ours = ground.read.manifest.models
+    theirs = dict.fromkeys(model for other in ground.others for model in other.manifest.models if model not in ours)
+    if not theirs:
+        return None
+    return Said(
+        f"The bundle is for {listed(ours)}, and the bundles of the versions that it allows are for {listed(theirs)}.",
+        next=f"If it is one model under a new name, add {listed(theirs)} to `models` of this bundle.",
+    )
 
 
 @lint_rule("error", "Unblock the stop, or send these versions through another release.")
