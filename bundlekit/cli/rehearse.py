@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
+from bundlekit.mistakes import nearest
+from bundlekit.update.activity import span
+from bundlekit.update.clock import ManualClock
+from bundlekit.update.faults import FAULTS
+from bundlekit.update.made_up import made_up
 from bundlekit.update.plan import PAIR, load_plan
-from bundlekit.update.rehearse import rehearse, simulated
-from bundlekit.update.table import LEGEND, render
+from bundlekit.update.rehearse import over, rehearse, simulated
+from bundlekit.update.table import LEGEND, LEGEND_OF_ELSEWHERE, render
+from bundlekit.update.wiring import hooks_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,21 +26,33 @@ EXAMPLES = f"""\b
 Examples:
   bundlekit rehearse
   bundlekit rehearse PLAN.toml --faults 2
-  bundlekit rehearse PLAN.toml --format markdown
-Exit codes: 0 no invariant is broken, 1 one is, 2 usage, 3 the plan cannot be read.
+  bundlekit rehearse PLAN.toml --hooks --pair sandbox-1
+  bundlekit rehearse PLAN.toml --hooks --pair sandbox-1 --only apply --step storage
+Exit codes: 0 nothing is broken, 1 something is, 2 usage, 3 the plan cannot be read or its hooks cannot be rehearsed.
 
-Faults: {LEGEND}.
+Faults: {LEGEND}. {LEGEND_OF_ELSEWHERE}.
 """
+
+PAUSE = 10.0
+"""Seconds between two lines about how far a rehearsal over hooks has come."""
 
 
 @click.command(cls=Verb, epilog=EXAMPLES)
-@click.argument("plan", type=common.path_type, required=False, metavar="[PLAN.toml]")
+@click.argument("plan_path", type=common.path_type, required=False, metavar="[PLAN.toml]")
 @click.option(
     "--faults",
     type=click.IntRange(1, 3),
     default=1,
     show_default=True,
     help="Set how many faults a run can have. Two take seconds, three a minute.",
+)
+@click.option("--hooks", "over_hooks", is_flag=True, help="Rehearse over the hooks or slots of the plan, in a sandbox.")
+@click.option("--pair", metavar="P", help="With --hooks: the pair that is a sandbox. It is written to again and again.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(list(FAULTS)), help="Put faults at this verb only. Can be repeated."
+)
+@click.option(
+    "--step", "steps", multiple=True, metavar="STEP", help="Put faults at this step or gate only. Can be repeated."
 )
 @click.option(
     "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."
@@ -46,12 +65,55 @@ Faults: {LEGEND}.
     show_default=True,
     help="Set the output format.",
 )
-def command(plan: Path | None, faults: int, style: Literal["text", "json", "markdown"], *, incompatible: bool) -> int:
+def command(
+    plan_path: Path | None,
+    faults: int,
+    pair: str | None,
+    only: tuple[str, ...],
+    steps: tuple[str, ...],
+    style: Literal["text", "json", "markdown"],
+    *,
+    over_hooks: bool,
+    incompatible: bool,
+) -> int:
     """Run an update plan against simulated appliances, with a fault at every position.
 
     Prints every end, the single faults that lead to it, and its way out, walked. Without PLAN.toml: the
-    built-in pair, active first. Your own hooks: bundlekit.rehearse() in your tests (bundlekit explain hooks).
+    built-in pair, active first. With --hooks the runs are made over the hooks of the plan, and each answer and each
+    end is compared with what correct hooks would lead to (bundlekit explain hooks).
     """
-    found = rehearse(simulated(load_plan(plan) if plan else PAIR, compatible=not incompatible), faults=faults)
+    plan = load_plan(plan_path) if plan_path else PAIR
+    if over_hooks and (plan_path is None or pair is None):
+        raise click.UsageError("--hooks takes PLAN.toml and --pair, the pair that is a sandbox")
+    if pair is not None and not over_hooks:
+        raise click.UsageError("--pair counts with --hooks only")
+    for name in steps:
+        if name not in plan.steps and name not in plan.gates:
+            known = {*plan.steps, *plan.gates}
+            raise click.BadParameter(f"the plan has no '{name}'{nearest(name, known)}", param_hint="'--step'")
+    if over_hooks:
+        hooks = hooks_for(plan, plan_path=plan_path)
+        job, bundle = made_up(plan, hooks, ManualClock(), pair=str(pair), compatible=not incompatible)
+        make = over(job, hooks, bundle)
+    else:
+        make = simulated(plan, compatible=not incompatible)
+    progress = _Progress() if over_hooks else lambda _done, _all: None
+    found = rehearse(make, faults=faults, verbs=only, steps=steps, progress=progress)
     click.echo(render(found, style), nl=False)
     return 1 if found.broken else 0
+
+
+class _Progress:
+    """Lines on standard error about how far a rehearsal has come, and how long the rest will take."""
+
+    def __init__(self) -> None:
+        self.began = self.told = time.monotonic()
+
+    def __call__(self, done: int, runs: int) -> None:
+        now = time.monotonic()
+        if done < runs and (done > 3 and now - self.told < PAUSE):
+            return
+        self.told = now
+        left = (now - self.began) / done * (runs - done)
+        about = f", about {span(left)} left" if 2 < done < runs else ""
+        click.echo(f"{done} of {runs} runs{about}", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.faults import Fault, Position
+from bundlekit.update.faults import Fault, Passed, Position
 from bundlekit.update.job import Job
 from bundlekit.update.records import Observed, Outcome, Record
 from bundlekit.update.sandbox import simulated_for
@@ -25,7 +25,7 @@ class Expected(Frozen, frozen=True, kw_only=True):
     faults: Faults
     outcome: Outcome
     states: dict[str, str]
-    passed: tuple[tuple[str, str, bool], ...]
+    passed: tuple[Passed, ...]
     visits: tuple[Visit, ...]
     trace: tuple[Position, ...]
 

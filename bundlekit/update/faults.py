@@ -68,6 +68,10 @@ class Position(Frozen, frozen=True, kw_only=True):
     nth: int
 
 
+Passed = tuple[str, str, str, int, bool]
+"""What hooks are asked, as far as their answer may depend on it: verb, step, new version, fence, whether on hold."""
+
+
 class ControllerKilled(BaseException):
     """The controller is gone; not an Exception, for nothing may catch it."""
 
@@ -89,7 +93,7 @@ class FaultyHooks(Hooks):
     ) -> None:
         self.hooks = hooks
         self.elsewhere = elsewhere
-        self.passed: list[tuple[str, str, bool]] = []
+        self.passed: list[Passed] = []
         self.clock = clock
         self.pending = list(faults)
         self.masks: dict[str, str] = {}
@@ -149,7 +153,8 @@ class FaultyHooks(Hooks):
             return Answer(kind=mask)  # type: ignore[arg-type]
         if request.verb == "gate" and self.masks:
             return Answer(kind="not-yet", reason="the pair is not whole")
-        self.passed.append((request.verb, request.step, bool(request.hold)))
+        new = request.target.new if request.target is not None else ""
+        self.passed.append((request.verb, request.step, new, request.fence, bool(request.hold)))
         answer: Answer = getattr(self.hooks, request.verb)(request)
         if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
             self.masks.pop(request.step, None)

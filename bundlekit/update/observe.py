@@ -110,7 +110,7 @@ def _found(
     plan: Plan, name: str, hooks: Hooks, clock: Clock, pair: str, before: Appliance | None
 ) -> tuple[Answer, Target]:
     """What a step's component says of itself: whoever has the role now, else who had it before."""
-    target = _unknown(plan, name, pair)
+    target = unknown_target(plan, name, pair)
     answer = _ask(hooks, clock, plan, "describe", pair, name, target)
     role = plan.steps[name].member
     for serial, member in before.members.items() if before and role and answer.kind != "ok" else ():
@@ -128,7 +128,7 @@ def _installed(answer: Answer, known: InstalledComponent | None) -> dict[str, ob
     return found | {"build": known.build, "released": answer.released or known.released}
 
 
-def _unknown(plan: Plan, name: str, pair: str) -> Target:
+def unknown_target(plan: Plan, name: str, pair: str) -> Target:
     """The target of a step of which nothing is known but its place in the plan: the role stands for whoever has it."""
     step = plan.steps[name]
     return Target(

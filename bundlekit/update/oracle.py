@@ -65,9 +65,9 @@ class Compared(Hooks):
         return server(self.hooks, request)
 
     def _pass(self, request: Request) -> Answer:
-        began = time.monotonic()
+        began = time.monotonic() - getattr(self.hooks, "waited", 0.0)
         answer = call(self.hooks, request, self.clock)
-        took = time.monotonic() - began
+        took = time.monotonic() - getattr(self.hooks, "waited", 0.0) - began
         if request.verb == "probe":
             self._read(request.step, answer)
         component = self.model.components.get(request.step)

@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from bundlekit.errors import ConfigError
 from bundlekit.update.clock import ManualClock
 from bundlekit.update.executor import Engine
-from bundlekit.update.hooks import Request
+from bundlekit.update.hooks import Hooks, Request
 from bundlekit.update.journal import MemoryJournal
 from bundlekit.update.plan import PAIR, Group, OnFailure, Plan
+from bundlekit.update.records import Answer
 from bundlekit.update.rehearse import over, rehearse
+from bundlekit.update.sandbox import PAUSE, EmptyBundle, question
 from bundlekit.update.slots import SlotHooks
 from tests.update.folders import IN_PYTHON, SHELL, Folders
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, OLD, FileBundle, job_for, make_pair
@@ -207,6 +209,59 @@ def test_a_rehearsal_over_the_command_in_its_sandbox(folders):
     assert found.broken == ()
     ends = {run.outcome.kind for run in found.runs}
     assert ends == {"succeeded", "rejected", "reverted", "needs-operator", "superseded"}
+
+
+class Slow(Hooks):
+    """A gate that is not ready before it was asked ``polls`` times, as one that takes real time."""
+
+    def __init__(self, polls):
+        self.left = self.polls = polls
+
+    def describe(self, request):
+        return Answer(kind="ok", sandbox=True)
+
+    def gate(self, _request):
+        self.left -= 1
+        return Answer(kind="not-yet" if self.left >= 0 else "ready")
+
+    def reimage(self, _request):
+        self.left = self.polls
+        return Answer(kind="ok")
+
+
+def test_a_real_gate_is_waited_for_in_real_time_though_the_clock_is_simulated(monkeypatch):
+    passed = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: sum(passed))
+    monkeypatch.setattr("time.sleep", passed.append)
+    job, slow = job_for(), Slow(3)
+    box = over(job, slow, EmptyBundle(""), patience=1)(ManualClock())
+    assert box.hooks.gate(question(job, "gate", "ha-formed")).kind == "ready"
+    assert (slow.left, sum(passed)) == (-1, pytest.approx(3 * PAUSE))
+
+    hopeless = over(job, Slow(1000), EmptyBundle(""), patience=1)(ManualClock()).hooks
+    assert [hopeless.gate(question(job, "gate", "ha-formed")).kind for _ in range(3)] == ["not-yet"] * 3
+    assert sum(passed) < 3 * PAUSE + 2, "what was in vain once is not waited for again"
+
+
+def test_only_what_may_have_changed_is_put_back():
+    job, asked = job_for(), []
+
+    class Watched(Slow):
+        def reimage(self, request):
+            asked.append((request.step, request.target.new))
+            return Answer(kind="ok")
+
+        def apply(self, _request):
+            return Answer(kind="ok")
+
+    make = over(job, Watched(0), EmptyBundle(""))
+    make(ManualClock())
+    assert sorted(step for step, _ in asked) == sorted(job.targets)
+    asked.clear()
+    make(ManualClock()).hooks.apply(question(job, "apply", "active"))
+    assert asked == []
+    make(ManualClock())
+    assert asked == [("active", OLD)]
 
 
 @pytest.mark.sweep
