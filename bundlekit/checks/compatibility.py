@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Answer, Case, Rule, rule
+from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.stages import ends_before
 from bundlekit.model.finding import Fault, NotRun, Partly
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 REIMAGE: Final = "To go back, re-image the appliance; an update never goes back."
 OTHER_PATH: Final = "Ask the vendor which release comes first from the installed version."
+OF_A_PAIR: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "on-hold", "update-pending"})
+"""Kinds of decision about a pair that a version alone says nothing about."""
+
 NOBODY: Final = NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")
 
 
@@ -59,7 +64,13 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
     found = [
         (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
     ]
-    open_ = [one for one in case.decisions if kind in one.left_open]
+    open_ = [one for one in case.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
+    if not found and (ended := _ended(case, kind)):
+        because, next_ = _why_not_asked(ended[0])
+        if len(ended) == len(case.decisions):
+            return NotRun(because=because, next=next_)
+        if not open_:
+            return Partly(faults=(), because=f"{len(ended)} of {len(case.decisions)} decisions ended before: {because}")
     if open_ and not found:
         if not _of_a_pair(case.question) and len(open_) == len(case.decisions):
             because = "of a version alone this cannot be judged"
@@ -77,6 +88,22 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
         )
         for decision, ruling in found
     ]
+
+
+def _ended(case: Case, kind: DecisionKind) -> list[Ruling]:
+    """For each decision that ended before it asked about ``kind``, the ruling with which it did."""
+    if case.bundle.manifest is None:
+        return []
+    matrix = case.matrix or read_matrix(case.bundle.manifest)
+    rulings = (ends_before(one, kind, matrix) for one in case.decisions if kind not in one.left_open)
+    return [one for one in rulings if one is not None]
+
+
+def _why_not_asked(ruling: Ruling) -> tuple[str, str]:
+    """Why nothing more was asked after this ruling, and what to do about it."""
+    if ruling.refused:
+        return f"an earlier rule refuses the update already: {ruling.kind}", ""
+    return ruling.message, ruling.next
 
 
 def _params(decision: Decision, ruling: Ruling, *, of_advisory: bool) -> dict[str, str | int]:

@@ -1,0 +1,97 @@
+"""Which kinds of decision were not asked about any more, because an earlier rule had refused.
+
+The numbers are those of the order in decide.py; of a kind that two rules can decide, that of the later one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.errors import VersionError
+from bundlekit.matrix.read import ReadMatrix, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.model.decision import Decision, DecisionKind, Ruling
+
+STAGES: Final[dict[DecisionKind, float]] = {
+    "wrong-product": 2,
+    "wrong-model": 2.5,
+    "reimage-only": 14,
+    "withdrawn": 4,
+    "on-hold": 5,
+    "update-pending": 5,
+    "counter-too-low": 6,
+    "unreadable-version": 7,
+    "unknown-version": 10,
+    "same-version": 8,
+    "same-version-other-build": 8,
+    "downgrade": 8,
+    "back-in-time": 9,
+    "dead-end": 11,
+    "blocked": 12,
+    "needs-stop": 13,
+    "unsupported-source": 14,
+    "cannot-verify": 15,
+    "risk": 17,
+    "loses-fix": 18,
+    "incompatible": 19,
+    "requirement-not-met": 20,
+}
+_OF_THE_BUNDLE: Final[dict[DecisionKind, float]] = {
+    "wrong-product": 2,
+    "wrong-model": 2.5,
+    "reimage-only": 3,
+    "withdrawn": 4,
+}
+_OF_THE_PAIR: Final = 5, 6
+_OF_ALL: Final = 18
+_BEFORE_ALL: Final = 1.0
+
+
+def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> Ruling | None:
+    """The ruling after which a decision did not ask about ``kind`` any more; None if it did, at least for one part.
+
+    ``matrix`` is that of the bundle.
+    """
+    stage, whole = STAGES[kind], decision.whole
+    if isinstance(matrix, Unreadable):
+        return whole
+    if len(decision.rulings) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
+        return whole if _OF_THE_BUNDLE[whole.kind] < stage else None
+    if stage in _OF_THE_PAIR:
+        return None
+    if stage >= _OF_ALL:
+        refused = (one for one in decision.rulings if one.refused and _ended(one, matrix) < stage)
+        # Of a mere version lost fixes are asked about in any case.
+        return None if kind == "loses-fix" and not decision.pair else next(refused, None)
+    parts = list(_of_lead(decision, matrix))
+    ended = [one for one in parts if _ended(one, matrix) < stage]
+    return ended[0] if ended and len(ended) == len(parts) else None
+
+
+def _of_lead(decision: Decision, matrix: ReadMatrix) -> Iterator[Ruling]:
+    """The rulings about the component that the matrix is about."""
+    return (one for one in decision.rulings if one.component == matrix.lead)
+
+
+def _ended(ruling: Ruling, matrix: ReadMatrix) -> float:
+    """The rule after which nothing more was asked about a part; beyond all rules if none refused."""
+    if ruling.kind == "undecided" and not ruling.installed and ruling.component:
+        return _BEFORE_ALL  # its installed version is not known
+    if not ruling.refused:
+        return max(STAGES.values()) + 1
+    if ruling.kind == "unknown-version":
+        return 10 if _is_readable(ruling.installed, matrix) else 7
+    if ruling.kind == "incompatible":
+        return 16 if ruling.component else 19
+    return STAGES[ruling.kind]
+
+
+def _is_readable(version: str, matrix: ReadMatrix) -> bool:
+    try:
+        matrix.parse(matrix.lead, version)
+    except VersionError:
+        return False
+    return True
