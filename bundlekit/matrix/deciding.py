@@ -20,7 +20,7 @@ from bundlekit.matrix.masks import Line, places
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.decision import DecisionKind, Ruling
     from bundlekit.versions import Version
@@ -106,6 +106,12 @@ class Decisions:
             return None
         group = self._group[model]
         return (self._common[place], self._sources[group][place], self._blocks[group][place])
+
+    def stop_of(self, text: str) -> ReadStop | None:
+        """The stop that a version has to pass first, whatever else is decided about it."""
+        place = self.line.place.get(text)
+        number = -1 if place is None else self._commons[self._common[place]][1]
+        return self.read.stops[number] if number >= 0 else None
 
     def can_read(self, text: str) -> bool:
         """Whether a version has a place in the order of the matrix."""

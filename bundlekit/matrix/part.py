@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.case import Case
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.matrix import Entry, Source
+    from bundlekit.model.matrix import Block, Entry, Source
     from bundlekit.versions import Version
 
 MAX_ASKED: Final = 16
@@ -140,9 +140,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             return ruled(
                 "blocked",
                 f"{part.version} must not be updated to {own}.{why(block.entry)}",
-                "Do what the reason says, or ask the vendor for a release that is not blocked."
-                if block.entry.reason
-                else "Take another release, or ask the vendor for one that is not blocked.",
+                _past_block(case, installed, block.entry),
                 block.entry,
             )
 
@@ -275,6 +273,22 @@ def _fits(matrix: ReadMatrix, text: str) -> bool:
     except VersionError:
         return False
     return True
+
+
+def _past_block(case: Case, installed: Version, block: Block) -> str:
+    """What to do where a block refuses the direct update: a stop between the two versions leads round it."""
+    matrix = case.matrix
+    round_ = [
+        stop
+        for stop in matrix.stops
+        if stop.lies_between(installed, matrix.own) and (stop.entry.when is None or case.holds(stop.entry.when))
+    ]
+    if round_:
+        first = min(round_, key=lambda stop: stop.via)
+        return f"Update to {first.via} first: the stop {first.entry.id} leads round the block."
+    if block.reason:
+        return "Do what the reason says, or ask the vendor for a release that is not blocked."
+    return "Take another release, or ask the vendor for one that is not blocked."
 
 
 def _is_for(models: tuple[str, ...], part: Installed) -> bool:

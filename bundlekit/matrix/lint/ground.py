@@ -76,7 +76,6 @@ class Ground:
             for model, routes in self.routes.items()
         }
         self._meant = meant_for(read, self.line, bases)
-        self.vias = {stop.entry.id: stop.via for stop in reversed(read.stops)}
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
 
     @cached_property

@@ -65,10 +65,14 @@ def _objection(ground: Ground, version: Version, model: str | None) -> str:
 
 def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
     """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
-    whole, routes = ground.decided(version, model), ground.routes[model]
-    if whole.kind != "needs-stop":
+    kind, routes, stop = (
+        ground.decided(version, model).kind,
+        ground.routes[model],
+        ground.decisions.stop_of(version.text),
+    )
+    if stop is None or kind not in ("needs-stop", "blocked"):  # a stop leads round a block
         return None
-    via = ground.vias[whole.entry]
+    via = stop.via
     if other := routes.elsewhere.get(via.text):
         return via, f"{via} is not for {model}, but for {', '.join(models_of(other))}."
     bundle = routes.bundles.get(via.text)
