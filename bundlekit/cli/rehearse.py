@@ -46,13 +46,20 @@ PAUSE = 10.0
     show_default=True,
     help="Set how many faults a run can have. Two take seconds, three a minute.",
 )
-@click.option("--hooks", "over_hooks", is_flag=True, help="Rehearse over the hooks or slots of the plan, in a sandbox.")
-@click.option("--pair", metavar="P", help="With --hooks: the pair that is a sandbox. It is written to again and again.")
+@click.option("--hooks", "over_hooks", is_flag=True, help="Use the hooks or slots of the plan, in a sandbox.")
+@click.option("--pair", metavar="P", help="Name the pair for --hooks: a sandbox, which is written to repeatedly.")
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(FAULTS)), help="Put faults at this verb only. Can be repeated."
+    "--only",
+    multiple=True,
+    type=click.Choice(list(FAULTS)),
+    help="Set the only verb to put faults at. Can be repeated.",
 )
 @click.option(
-    "--step", "steps", multiple=True, metavar="STEP", help="Put faults at this step or gate only. Can be repeated."
+    "--step",
+    "steps",
+    multiple=True,
+    metavar="STEP",
+    help="Set the only step or gate to put faults at. Can be repeated.",
 )
 @click.option(
     "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."
