@@ -86,8 +86,8 @@ class Pair(RuleBasedStateMachine):
             assert self.marks() == was, "the run of another is left alone"
         if self.marks() == was:
             return
-        if self.ended():
-            self.start_truth = self.truth()  # ours has not begun: it begins from what the other one leaves
+        if self.ended() or mine not in under_way:
+            self.start_truth = self.truth()  # ours has staged nothing: it begins from what the other one leaves
         else:
             self.guard = self.marks()
             self.world.hooks.script = []
