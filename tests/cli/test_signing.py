@@ -22,6 +22,7 @@ from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
 from bundlekit.source import BytesSource
 from bundlekit.trust import keygen
+from bundlekit.trust.keys import ML_DSA_CHAINS
 from tests.cli.test_overwriting import commands
 
 BUNDLEKIT = [sys.executable, "-m", "bundlekit"]
@@ -414,4 +415,5 @@ def test_what_is_built_with_keys_of_every_kind_is_accepted(cli, desk):
         else:
             trust.append(f"k{number}/signer.pub.pem")
     assert cli("build", "SPEC.toml", "-o", "x.bin", *words).code == 0
-    assert pipeline.check("x.bin", trust=load_trust(trust)).verdict == "accept"
+    # An ML-DSA root signed one of the certificates; older releases of cryptography cannot verify that.
+    assert pipeline.check("x.bin", trust=load_trust(trust)).verdict == ("accept" if ML_DSA_CHAINS else "refuse")

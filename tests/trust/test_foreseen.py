@@ -190,7 +190,9 @@ PEOPLE = {
 }
 
 
-@pytest.mark.parametrize(("signers", "words"), PEOPLE.values(), ids=PEOPLE)
+@pytest.mark.parametrize(
+    ("signers", "words"), pki.where_ml_dsa_chains_verify(PEOPLE, "by subject", "by the names of their CAs")
+)
 def test_two_signers_that_look_like_one_person_are_noted(tmp_path, capsys, signers, words):
     world.write(tmp_path)
     file = tmp_path / "trust.toml"
@@ -231,6 +233,7 @@ def test_one_key_of_a_person_ends_before_the_others(desk):
     ]
 
 
+@pki.needs_ml_dsa_chains
 def test_one_anchor_of_a_person_ends_before_the_others(desk):
     anna = person("anna", 'anchor = ["root.pem", "root-pq.pem"]', more='until = { "root.pem" = 2026-11-23 }\n')
     store = trust(desk, signers=anna)
