@@ -44,7 +44,7 @@ PAUSE = 10.0
     type=click.IntRange(1, 3),
     default=1,
     show_default=True,
-    help="Set how many faults a run can have. Two take seconds, three a minute.",
+    help="Set how many faults a run can have. Two take half a minute, three take minutes.",
 )
 @click.option("--hooks", "over_hooks", is_flag=True, help="Use the hooks or slots of the plan, in a sandbox.")
 @click.option("--pair", metavar="P", help="Name the pair for --hooks: a sandbox, which is written to repeatedly.")
