@@ -5,6 +5,7 @@ of the other, or refuse; never something that is true of neither.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,8 @@ class Swap:
     def __init__(self, monkeypatch, path, after):
         self.path, self.after, self.at, self.reads = Path(path), after, None, 0
         self.later = []
+        # Chunks are read by several threads: a read that began before the file was rewritten is not counted behind it.
+        self.one_at_a_time = threading.Lock()
         self._read_some = FileSource._read_some
 
         def read(source, *args):
@@ -38,13 +41,14 @@ class Swap:
         monkeypatch.setattr(FileSource, "_read_some", read)
 
     def read(self, source, offset, buffer):
-        count = self._read_some(source, offset, buffer)
-        self.reads += 1
-        if self.at is not None and self.reads > self.at:
-            self.later.append((offset, offset + count))
-        if self.reads == self.at:
-            self.rewrite(self.after)
-        return count
+        with self.one_at_a_time:
+            count = self._read_some(source, offset, buffer)
+            self.reads += 1
+            if self.at is not None and self.reads > self.at:
+                self.later.append((offset, offset + count))
+            if self.reads == self.at:
+                self.rewrite(self.after)
+            return count
 
     def rewrite(self, data):
         before = self.path.stat()
