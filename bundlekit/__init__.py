@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore, load_trust
-    from bundlekit.update.rehearse import rehearse
+    from bundlekit.update.rehearsal.rehearse import rehearse
 
 __version__ = "0.1.0"
 __released__ = "2026-11-01"  # no clock that is right shows an earlier day to this version
@@ -80,7 +80,7 @@ _HOMES = {
     "load_trust": "trust",
     "preflight": "pipeline",
     "read_manifest": "pipeline",
-    "rehearse": "update.rehearse",
+    "rehearse": "update.rehearsal.rehearse",
 }
 
 

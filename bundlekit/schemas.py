@@ -17,10 +17,10 @@ from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import Report, Unjudged
 from bundlekit.trust.overview import Overview
-from bundlekit.update import protocol
-from bundlekit.update.plan import Plan
-from bundlekit.update.records import Outcome, Record
-from bundlekit.update.status import Status
+from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.records import Outcome, Record
+from bundlekit.update.state.status import Status
+from bundlekit.update.targets import protocol
 
 FILES: Final = {
     "manifest": Manifest,

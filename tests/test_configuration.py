@@ -16,7 +16,7 @@ from bundlekit.errors import BundlekitError, ConfigError, TrustError
 from bundlekit.matrix.graph import load_graph
 from bundlekit.trust import load_trust
 from bundlekit.trust.policy import EXAMPLE as TRUST_EXAMPLE
-from bundlekit.update.plan import load_plan
+from bundlekit.update.engine.plan import load_plan
 from tests.update.test_plan import EXAMPLE as PLAN_EXAMPLE
 
 WAIVERS_EXAMPLE = """\

@@ -10,14 +10,14 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
 from bundlekit.mistakes import nearest
-from bundlekit.update.activity import span
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.faults import FAULTS
-from bundlekit.update.made_up import made_up
-from bundlekit.update.plan import PAIR, load_plan
-from bundlekit.update.rehearse import over, rehearse, simulated
-from bundlekit.update.table import LEGEND, LEGEND_OF_ELSEWHERE, render
-from bundlekit.update.wiring import hooks_for
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.plan import PAIR, load_plan
+from bundlekit.update.rehearsal.faults import FAULTS
+from bundlekit.update.rehearsal.rehearse import over, rehearse, simulated
+from bundlekit.update.rehearsal.sandbox_job import made_up
+from bundlekit.update.rehearsal.table import LEGEND, LEGEND_OF_ELSEWHERE, render
+from bundlekit.update.state.activity import span
+from bundlekit.update.targets.select import hooks_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,6 @@ from bundlekit import __version__
 from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json
-from bundlekit.update import statefile
-from bundlekit.update.activity import sentence
 from bundlekit.update.bundle import (
     CheckedBundle,
     NotAcceptedError,
@@ -28,19 +26,16 @@ from bundlekit.update.bundle import (
     reopened,
     verified,
 )
-from bundlekit.update.cancel import CancelRequest
-from bundlekit.update.clock import Clock, SystemClock
-from bundlekit.update.executor import WHOLE, Absent, Engine, Refused, latest, refusal
-from bundlekit.update.history import History
-from bundlekit.update.hooks import Hooks, Request
-from bundlekit.update.job import Job
-from bundlekit.update.journal import Journal
-from bundlekit.update.lock import PairLock, pair_file
-from bundlekit.update.names import UNKNOWN, Names
-from bundlekit.update.observe import as_found, described
-from bundlekit.update.outcome import message
-from bundlekit.update.plan import Plan
-from bundlekit.update.records import (
+from bundlekit.update.engine.clock import Clock, SystemClock
+from bundlekit.update.engine.executor import WHOLE, Absent, Engine, Refused, latest, refusal
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.hooks import Hooks, Request
+from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.job import Job
+from bundlekit.update.engine.journal import Journal
+from bundlekit.update.engine.outcome import message
+from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.records import (
     Answer,
     Cleared,
     JournalError,
@@ -50,8 +45,13 @@ from bundlekit.update.records import (
     WayOut,
     Window,
 )
-from bundlekit.update.space import device_of, require
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.inventory import as_found, described
+from bundlekit.update.state import private_files
+from bundlekit.update.state.activity import sentence
+from bundlekit.update.state.cancel import CancelRequest
+from bundlekit.update.state.lock import PairLock, pair_file
+from bundlekit.update.state.space import device_of, require
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Progress
@@ -307,7 +307,7 @@ class Controller:
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
                 name = pair_file(self.folder, pair, suffix).name
-                statefile.write(self.folder, name, as_json.render(value).encode() + b"\n")
+                private_files.write(self.folder, name, as_json.render(value).encode() + b"\n")
 
     @contextmanager
     def _at(self, pair: str) -> Iterator[tuple[Journal, int]]:

@@ -13,8 +13,8 @@ from bundlekit.errors import BundlekitError
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.source import Source
-from bundlekit.update.space import device_of
-from bundlekit.update.statefile import opened_again
+from bundlekit.update.state.private_files import opened_again
+from bundlekit.update.state.space import device_of
 
 
 @contextmanager

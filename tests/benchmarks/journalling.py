@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bundlekit.update.clock import SystemClock
-from bundlekit.update.records import Answer, Began, Observed, encode
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.engine.clock import SystemClock
+from bundlekit.update.engine.records import Answer, Began, Observed, encode
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 
 ROUNDS = 200
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
-from bundlekit.update.hooks import Request
-from bundlekit.update.job import Target
-from bundlekit.update.slots import SlotHooks, init, install
+from bundlekit.update.engine.hooks import Request
+from bundlekit.update.engine.job import Target
 from bundlekit.update.staging import staged
+from bundlekit.update.targets.slots import SlotHooks, init, install
 
 ROUNDS = 5
 MIB = 2**20

@@ -18,11 +18,11 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.cli import run
 from bundlekit.cli.update import common as shared
 from bundlekit.trust import throwaway
-from bundlekit.update.outcome import EXIT_CODES
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import calm
-from bundlekit.update.simulate import SimulatedPair, simulated_job
+from bundlekit.update.engine.outcome import EXIT_CODES
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.rehearse import calm
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 from tests.cli.test_update import PLAN, Room
 from tests.update import shelf
 from tests.update.world import Overridden

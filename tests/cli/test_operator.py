@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from bundlekit.schemas import schema
-from bundlekit.update.command import facts_of
-from bundlekit.update.faults import ControllerKilled
-from bundlekit.update.hooks import Hooks, Request
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Answer, JournalError
-from bundlekit.update.simulate import SimulatedPair, simulated_job
+from bundlekit.update.engine.hooks import Hooks, Request
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Answer, JournalError
+from bundlekit.update.rehearsal.faults import ControllerKilled
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
+from bundlekit.update.targets.command import facts_of
 from tests.cli.test_update import NEW, OLD, RUN, STATE_DIR, TRUST, room, update_desk, write_state  # noqa: F401
 from tests.update.world import Overridden, fault
 
@@ -182,7 +182,7 @@ def test_status_has_the_wall_times_of_start_and_end(room, monkeypatch):  # noqa:
 
 
 def test_a_disk_without_room_is_named_before_anything_is_staged(room, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("bundlekit.update.space.free_in", lambda _: 1_000_000)
+    monkeypatch.setattr("bundlekit.update.state.space.free_in", lambda _: 1_000_000)
     result = room.run()
     assert result.code == 3
     assert result.err.startswith("bundlekit: the device ")
@@ -225,7 +225,7 @@ def test_a_run_that_never_began_says_so(room, monkeypatch):  # noqa: F811
     def full(*_, **__):
         raise JournalError("The journal cannot be used: database or disk is full.")
 
-    monkeypatch.setattr("bundlekit.update.sqlite.SqliteJournal.append", full)
+    monkeypatch.setattr("bundlekit.update.state.sqlite_journal.SqliteJournal.append", full)
     result = room.run()
     assert result.code == 75
     assert result.out.startswith("waiting: No run was started, and nothing was changed by this call.\n")
@@ -244,7 +244,7 @@ def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, mon
         result = room.run()
     assert "The copy of storage in state cannot be written: No space left on device (the device " in result.out
     with monkeypatch.context() as disk:
-        disk.setattr("bundlekit.update.executor.Engine.run", full)
+        disk.setattr("bundlekit.update.engine.executor.Engine.run", full)
         result = room.run()
     assert result.code == 75
     assert "the output" not in result.err

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import bundlekit
-from bundlekit.update import rehearse as rehearsals
-from bundlekit.update.table import LEGEND, LEGEND_OF_ELSEWHERE
+from bundlekit.update.rehearsal import rehearse as rehearsals
+from bundlekit.update.rehearsal.table import LEGEND, LEGEND_OF_ELSEWHERE
 from tests.update.folders import make_folders
 from tests.update.target import make_pair
 

@@ -20,15 +20,15 @@ from bundlekit.cli.update import command as update
 from bundlekit.cli.update import commands as commands_module
 from bundlekit.cli.update import common as shared
 from bundlekit.model.appliance import Appliance
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.faults import ControllerKilled, FaultyHooks
-from bundlekit.update.hooks import Hooks
-from bundlekit.update.lock import PairLock
-from bundlekit.update.outcome import EXIT_CODES
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import calm
-from bundlekit.update.simulate import SimulatedPair, simulated_job
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.hooks import Hooks
+from bundlekit.update.engine.outcome import EXIT_CODES
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.rehearsal.rehearse import calm
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
+from bundlekit.update.state.lock import PairLock
 from tests.update import shelf
 from tests.update.test_plan import EXAMPLE
 from tests.update.world import Overridden, fault
@@ -886,7 +886,7 @@ def test_a_state_folder_that_others_can_enter_is_not_used(room):
 def test_a_journal_that_somebody_else_keeps_locked_is_waited_for(room, monkeypatch):
     """There may be a run in it: whether the pair is between two versions cannot be said."""
     assert room.run("--until", "prepared").code == 75
-    monkeypatch.setattr("bundlekit.update.sqlite.BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("bundlekit.update.state.sqlite_journal.BUSY_SECONDS", 0.0)
     with sqlite3.connect("state/journal.db") as db:
         db.execute("BEGIN EXCLUSIVE")
         result = room.run()
@@ -916,7 +916,7 @@ def test_what_can_be_no_state_folder_is_met_by_the_plan_already(room, make, why)
 
 def test_a_state_folder_of_somebody_else_is_met_by_the_plan_already(room, monkeypatch):
     Path("state").mkdir(mode=0o700)
-    monkeypatch.setattr("bundlekit.update.sqlite.os.geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr("bundlekit.update.state.sqlite_journal.os.geteuid", lambda: os.getuid() + 1)
     result = room.plan()
     assert (result.code, "belongs to somebody else" in result.err) == (3, True)
 

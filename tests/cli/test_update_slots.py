@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bundlekit.update.slotfolder import Place, read_pair
-from bundlekit.update.slots import init, install
-from bundlekit.update.slots import state as state_of_folders
+from bundlekit.update.targets.slot_folder import Place, read_pair
+from bundlekit.update.targets.slots import init, install
+from bundlekit.update.targets.slots import state as state_of_folders
 from tests.update import shelf
 from tests.update.folders import TEMPLATES, make_folders
 

@@ -10,7 +10,7 @@ import pytest
 
 from bundlekit.cli import run
 from bundlekit.cli.update import common as shared
-from bundlekit.update.faults import ControllerKilled
+from bundlekit.update.rehearsal.faults import ControllerKilled
 from tests.cli.test_update import PLAN, RUN, STATE_DIR, TRUST, Path, Room, room, update_desk  # noqa: F401
 from tests.update.world import fault
 

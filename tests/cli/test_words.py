@@ -14,9 +14,9 @@ from bundlekit.model.finding import Cause, OutcomeKind, RuleClass, Scope, Severi
 from bundlekit.model.manifest import Kind
 from bundlekit.model.matrix import Source
 from bundlekit.report.text import VERDICTS
-from bundlekit.update import plan
-from bundlekit.update.outcome import EXIT_CODES, MEANINGS
-from bundlekit.update.records import AnswerKind, Outcome, StepState, WayOut
+from bundlekit.update.engine import plan
+from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS
+from bundlekit.update.engine.records import AnswerKind, Outcome, StepState, WayOut
 
 
 def of_field(kind, name):

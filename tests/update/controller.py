@@ -12,12 +12,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bundlekit.update.clock import SystemClock
-from bundlekit.update.command import Command, CommandHooks
-from bundlekit.update.executor import Engine, latest
-from bundlekit.update.lock import PairBusyError, PairLock
-from bundlekit.update.slots import SlotHooks
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.engine.clock import SystemClock
+from bundlekit.update.engine.executor import Engine, latest
+from bundlekit.update.state.lock import PairBusyError, PairLock
+from bundlekit.update.state.sqlite_journal import SqliteJournal
+from bundlekit.update.targets.command import Command, CommandHooks
+from bundlekit.update.targets.slots import SlotHooks
 from tests.update.folders import COMPONENTS
 from tests.update.target import FileBundle, job_for
 from tests.update.world import Overridden

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from bundlekit.update.command import Command, CommandHooks
-from bundlekit.update.simulate import OLD, OLD_STORAGE
+from bundlekit.update.rehearsal.simulator import OLD, OLD_STORAGE
+from bundlekit.update.targets.command import Command, CommandHooks
 from tests.update.target import FileBundle, job_for
 
 TEMPLATES = Path(__file__).parents[2] / "fixtures" / "hooks"

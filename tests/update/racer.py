@@ -7,14 +7,14 @@ inside its first hook until it is told that the other has given up, so the two a
 import sys
 from pathlib import Path
 
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.executor import Engine
-from bundlekit.update.lock import PairBusyError, PairLock
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import EmptyBundle, calm
-from bundlekit.update.simulate import SimulatedPair, simulated_job
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.rehearse import EmptyBundle, calm
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
+from bundlekit.update.state.lock import PairBusyError, PairLock
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 
 
 def say(word):

@@ -7,15 +7,15 @@ from msgspec.structs import replace
 
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.executor import Engine
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.plan import PAIR
-from bundlekit.update.rehearse import calm
-from bundlekit.update.simulate import NEW, NEW_STORAGE, OLD, OLD_STORAGE, simulated_job
-from bundlekit.update.slotfolder import Place, read_pair
-from bundlekit.update.slots import SlotHooks, init
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.rehearsal.rehearse import calm
+from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE, simulated_job
 from bundlekit.update.staging import staged
+from bundlekit.update.targets.slot_folder import Place, read_pair
+from bundlekit.update.targets.slots import SlotHooks, init
 
 CHUNK = 65536
 IMAGES = {"storage": b"storage" * 30_000, "appliance": b"appliance" * 20_000 + b"."}

@@ -3,9 +3,9 @@
 import pytest
 
 from bundlekit.cli.update.view import Terminal
-from bundlekit.update.activity import activity, lines, sentence, span
-from bundlekit.update.history import History
-from bundlekit.update.records import Began, Ended, Observed
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.records import Began, Ended, Observed
+from bundlekit.update.state.activity import activity, lines, sentence, span
 from tests.update.world import World, fault
 
 

@@ -15,7 +15,7 @@ from bundlekit.model.appliance import Appliance
 from bundlekit.source import BytesSource
 from bundlekit.trust import load_trust
 from bundlekit.update.bundle import EXPIRY, CheckedBundle, NotAcceptedError, OpenBundle, reopened, verified
-from bundlekit.update.plan import PAIR
+from bundlekit.update.engine.plan import PAIR
 from tests.update import shelf
 
 

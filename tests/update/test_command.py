@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.update import process
-from bundlekit.update.command import Command, CommandHooks, facts_of, filled
-from bundlekit.update.hooks import Request
+from bundlekit.update.engine.hooks import Request
+from bundlekit.update.targets import process
+from bundlekit.update.targets.command import Command, CommandHooks, facts_of, filled
 from tests.update.target import IMAGES, FileBundle, job_for
 from tests.waiting import LIMIT, at_work, lines_of
 

@@ -9,17 +9,17 @@ import pytest
 import bundlekit
 from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
-from bundlekit.update.command import facts_of, interpret
-from bundlekit.update.hooks import ANSWERS, Request
-from bundlekit.update.order import FAILURE, LAST, OUTCOMES, diagram
-from bundlekit.update.outcome import EXIT_CODES, message, text
-from bundlekit.update.plan import PAIR, load_plan
-from bundlekit.update.process import Finished
-from bundlekit.update.records import Answer, Outcome, WayOut
-from bundlekit.update.rehearse import rehearse
-from bundlekit.update.simulate import simulated_job
-from bundlekit.update.slotfolder import PairRecord, SlotRecord
-from bundlekit.update.table import render
+from bundlekit.update.engine.hooks import ANSWERS, Request
+from bundlekit.update.engine.outcome import EXIT_CODES, message, text
+from bundlekit.update.engine.plan import PAIR, load_plan
+from bundlekit.update.engine.records import Answer, Outcome, WayOut
+from bundlekit.update.engine.transitions import FAILURE, LAST, OUTCOMES, diagram
+from bundlekit.update.rehearsal.rehearse import rehearse
+from bundlekit.update.rehearsal.simulator import simulated_job
+from bundlekit.update.rehearsal.table import render
+from bundlekit.update.targets.command import facts_of, interpret
+from bundlekit.update.targets.process import Finished
+from bundlekit.update.targets.slot_folder import PairRecord, SlotRecord
 
 
 def page(name):

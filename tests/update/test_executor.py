@@ -5,13 +5,12 @@ import json
 import msgspec
 import pytest
 
-from bundlekit.update.executor import Refused, latest
-from bundlekit.update.faults import ControllerKilled
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.outcome import EXIT_CODES, MEANINGS, message, text
-from bundlekit.update.plan import PAIR
-from bundlekit.update.planner import TRANSITIONS, Call, End, Note, next_action
-from bundlekit.update.records import (
+from bundlekit.update.engine.executor import Refused, latest
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS, message, text
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.planner import TRANSITIONS, Call, End, Note, next_action
+from bundlekit.update.engine.records import (
     Answer,
     Began,
     CommitPoint,
@@ -22,6 +21,7 @@ from bundlekit.update.records import (
     Outcome,
     Window,
 )
+from bundlekit.update.rehearsal.faults import ControllerKilled
 from tests.update.world import Overridden, World, fault, overridden
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bundlekit.update import sqlite as module
-from bundlekit.update.executor import APPENDS
-from bundlekit.update.faults import ControllerKilled, FaultyHooks
-from bundlekit.update.history import History
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import (
+from bundlekit.update.engine.executor import APPENDS
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import (
     Began,
     CancelAsked,
     CommitPoint,
@@ -28,8 +26,10 @@ from bundlekit.update.records import (
     decode,
     encode,
 )
-from bundlekit.update.simulate import NEW, simulated_job
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.rehearsal.simulator import NEW, simulated_job
+from bundlekit.update.state import sqlite_journal as module
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.world import World, fault
 
 AT = Instant(boot="b", ticks=1.0, wall=2.0)

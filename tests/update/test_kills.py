@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bundlekit.update.slotfolder import Place, read_pair
+from bundlekit.update.targets.slot_folder import Place, read_pair
 from tests.update.folders import COMPONENTS, make_folders
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, digest_of, make_pair
 from tests.waiting import LIMIT, at_work, wait_for

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from bundlekit.update.lock import PairBusyError, PairLock
-from bundlekit.update.records import JournalError, Started
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.engine.records import JournalError, Started
+from bundlekit.update.state.lock import PairBusyError, PairLock
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.waiting import LIMIT
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_an_orphan_that_ends_in_time_is_waited_for(folder, monkeypatch):
     real = time.sleep
     with PairLock(folder, "p", "run 1") as lock:
         child = hook(lock, "sys.stdin.read()")
-    monkeypatch.setattr("bundlekit.update.lock.time.sleep", sleep)
+    monkeypatch.setattr("bundlekit.update.state.lock.time.sleep", sleep)
     with PairLock(folder, "p", "run 2", wait=LIMIT):
         child.wait()
     assert len(looks) >= 3
@@ -91,7 +91,7 @@ def test_an_orphan_is_waited_for_as_long_as_was_asked_and_no_longer(folder, monk
 
     with PairLock(folder, "p", "run 1") as lock:
         child = hook(lock, "signal.pause()")
-    monkeypatch.setattr("bundlekit.update.lock.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr("bundlekit.update.state.lock.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     with pytest.raises(PairBusyError, match="a hook of an earlier controller still runs"):
         PairLock(folder, "p", "run 2", wait=45.0).__enter__()
     assert 1045 <= now < 1045.1
@@ -123,8 +123,8 @@ def test_a_lock_of_another_owner_is_refused(folder, monkeypatch, what):
     if what == "folder":
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     else:
-        monkeypatch.setattr("bundlekit.update.lock.open_private_folder", lambda _folder: None)
-        monkeypatch.setattr("bundlekit.update.lock.os.geteuid", lambda: os.getuid() + 1)
+        monkeypatch.setattr("bundlekit.update.state.lock.open_private_folder", lambda _folder: None)
+        monkeypatch.setattr("bundlekit.update.state.lock.os.geteuid", lambda: os.getuid() + 1)
     with pytest.raises(JournalError, match="belongs to somebody else"):
         PairLock(folder, "p", "run 2").__enter__()
 

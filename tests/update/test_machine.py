@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from bundlekit.update.executor import Engine, Refused, latest
-from bundlekit.update.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
-from bundlekit.update.history import History
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Began, CommitPoint, RevertDecided, Started
-from bundlekit.update.rehearse import EmptyBundle
+from bundlekit.update.engine.executor import Engine, Refused, latest
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Began, CommitPoint, RevertDecided, Started
+from bundlekit.update.rehearsal.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
+from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from tests.update.world import World
 
 SCRIPT = st.lists(st.sampled_from([*"......", *KINDS, "!", "&", "%"]), max_size=40)

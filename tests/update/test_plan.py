@@ -10,8 +10,8 @@ from bundlekit.errors import ConfigError
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 from bundlekit.schemas import schema as published
-from bundlekit.update.job import bind
-from bundlekit.update.plan import PAIR, Group, Plan, Step, load_plan, problems
+from bundlekit.update.engine.job import bind
+from bundlekit.update.engine.plan import PAIR, Group, Plan, Step, load_plan, problems
 
 EXAMPLE = """
 plan = 1

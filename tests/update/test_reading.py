@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from bundlekit.update import space
-from bundlekit.update.executor import latest
-from bundlekit.update.reading import ReadOnlyJournal, journal_of
-from bundlekit.update.records import JournalDamagedError, JournalError
-from bundlekit.update.sqlite import MIGRATIONS, SqliteJournal
+from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.records import JournalDamagedError, JournalError
+from bundlekit.update.state import space
+from bundlekit.update.state.read_only_journal import ReadOnlyJournal, journal_of
+from bundlekit.update.state.sqlite_journal import MIGRATIONS, SqliteJournal
 from tests.update.world import World
 
 WRITER = """
 import sys
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 from pathlib import Path
 from tests.update.world import World
 World(journal=SqliteJournal(Path(sys.argv[1]))).run()

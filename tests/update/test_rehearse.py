@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bundlekit.update import history, order, planner
-from bundlekit.update.faults import ELSEWHERE, FAULTS
-from bundlekit.update.invariants import broken_beside
-from bundlekit.update.plan import PAIR, Group, OnFailure, problems
-from bundlekit.update.records import Answer, Outcome
-from bundlekit.update.rehearse import label, rehearse, simulated
-from bundlekit.update.simulate import SimulatedPair, simulated_job
-from bundlekit.update.table import LEGEND, LEGEND_OF_BROKEN, LEGEND_OF_ELSEWHERE, SAME_LETTER, render, table
+from bundlekit.update.engine import history, planner
+from bundlekit.update.engine import transitions as order
+from bundlekit.update.engine.plan import PAIR, Group, OnFailure, problems
+from bundlekit.update.engine.records import Answer, Outcome
+from bundlekit.update.rehearsal.faults import ELSEWHERE, FAULTS
+from bundlekit.update.rehearsal.invariants import broken_beside
+from bundlekit.update.rehearsal.rehearse import label, rehearse, simulated
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
+from bundlekit.update.rehearsal.table import LEGEND, LEGEND_OF_BROKEN, LEGEND_OF_ELSEWHERE, SAME_LETTER, render, table
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -247,7 +248,7 @@ def test_a_crash_that_changes_the_outcome_is_found(monkeypatch):
 
 
 def test_a_way_out_that_leads_nowhere_is_found(monkeypatch):
-    monkeypatch.setattr("bundlekit.update.outcome._needs_image", lambda _h, _step, _kind: False)
+    monkeypatch.setattr("bundlekit.update.engine.outcome._needs_image", lambda _h, _step, _kind: False)
     assert any("clear refuses" in what for what in rehearse().broken)
 
 

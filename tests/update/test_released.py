@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from bundlekit.model.appliance import InstalledComponent
-from bundlekit.update.command import environment, facts_of
-from bundlekit.update.hooks import REPORTED, Request
-from bundlekit.update.observe import _installed
-from bundlekit.update.records import Answer
+from bundlekit.update.engine.hooks import REPORTED, Request
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.inventory import _installed
+from bundlekit.update.targets.command import environment, facts_of
 from tests.update.target import job_for
 
 KNOWN = InstalledComponent(version="5.40.00", build="1", released="2026-01-02")

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.model.matrix import Condition
-from bundlekit.update.executor import Refused, latest
-from bundlekit.update.faults import ControllerKilled, FaultyHooks
-from bundlekit.update.plan import PAIR, Group, IfIncompatible, OnFailure, load_plan, problems
-from bundlekit.update.records import Answer, Cleared, Outcome, Started
-from bundlekit.update.rehearse import rehearse, simulated
-from bundlekit.update.simulate import NEW, OLD
+from bundlekit.update.engine.executor import Refused, latest
+from bundlekit.update.engine.plan import PAIR, Group, IfIncompatible, OnFailure, load_plan, problems
+from bundlekit.update.engine.records import Answer, Cleared, Outcome, Started
+from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.rehearsal.rehearse import rehearse, simulated
+from bundlekit.update.rehearsal.simulator import NEW, OLD
 from tests.update.test_plan import EXAMPLE
 from tests.update.world import World, fault, overridden
 

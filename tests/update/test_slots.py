@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.errors import ConfigError
-from bundlekit.update.records import Answer, Window
-from bundlekit.update.rehearse import Sandbox, rehearse
-from bundlekit.update.slotfile import PIECE, SlotFile
-from bundlekit.update.slotfolder import Place, read_pair
-from bundlekit.update.slots import SlotHooks, init, install, state
+from bundlekit.update.engine.records import Answer, Window
+from bundlekit.update.rehearsal.rehearse import Sandbox, rehearse
+from bundlekit.update.targets.slot_file import PIECE, SlotFile
+from bundlekit.update.targets.slot_folder import Place, read_pair
+from bundlekit.update.targets.slots import SlotHooks, init, install, state
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, digest_of, job_for, make_pair
 from tests.update.world import Overridden
 
@@ -200,7 +200,7 @@ def test_a_single_fault_at_every_call_and_every_way_out(memory_folder):
 
 
 def request(w, verb, step="storage", **said):
-    from bundlekit.update.hooks import Request
+    from bundlekit.update.engine.hooks import Request
 
     return Request(
         verb=verb, pair="pair-0", step=step, run="r1", fence=said.pop("fence", 1), attempt=1, deadline=60,
@@ -280,7 +280,7 @@ def test_both_names_one_device(world, monkeypatch):
     w = world()
     with Place(w.folder("storage")) as place:
         place.write(replace(place.read(), devices={"a": "/dev/null", "b": "/dev/null"}))
-    monkeypatch.setattr("bundlekit.update.slotfile.stat.S_ISBLK", lambda _mode: True)
+    monkeypatch.setattr("bundlekit.update.targets.slot_file.stat.S_ISBLK", lambda _mode: True)
     answer = w.slots.prepare(request(w, "prepare"))
     assert answer.kind == "rejected"
     assert "one and the same" in answer.reason
@@ -421,7 +421,7 @@ def test_a_full_disk_is_met_before_a_byte_is_written(world, monkeypatch):
 
 def test_a_half_written_slot_has_no_head(world, monkeypatch):
     w = world()
-    monkeypatch.setattr("bundlekit.update.slotfile.os.posix_fallocate", lambda *_: None)
+    monkeypatch.setattr("bundlekit.update.targets.slot_file.os.posix_fallocate", lambda *_: None)
     seen = []
     fsync = os.fsync
 
@@ -429,7 +429,7 @@ def test_a_half_written_slot_has_no_head(world, monkeypatch):
         seen.append((w.folder("storage") / "b").read_bytes())
         fsync(descriptor)
 
-    monkeypatch.setattr("bundlekit.update.slotfile.os.fsync", looking)
+    monkeypatch.setattr("bundlekit.update.targets.slot_file.os.fsync", looking)
     assert w.slots.prepare(request(w, "prepare")).kind == "ok"
     whole, headless = image("storage"), bytes(4096) + image("storage")[4096:]
     assert set(seen) == {b"", headless, whole}
@@ -446,7 +446,7 @@ def test_a_slot_that_reads_back_wrong_is_not_prepared_and_holds_nothing(world, m
             buffers[0][7] ^= 1
         return count
 
-    monkeypatch.setattr("bundlekit.update.slotfile.os.preadv", other_bytes)
+    monkeypatch.setattr("bundlekit.update.targets.slot_file.os.preadv", other_bytes)
     answer = w.slots.prepare(request(w, "prepare"))
     assert answer.kind == "rejected"
     assert "reads back as" in answer.reason
@@ -516,7 +516,7 @@ def test_another_host_with_a_higher_fence_stops_this_controller(world):
 
 
 def test_a_component_under_change_is_busy_and_no_second_change_begins(world, monkeypatch):
-    monkeypatch.setattr("bundlekit.update.slotfolder.PATIENCE", 0.05)
+    monkeypatch.setattr("bundlekit.update.targets.slot_folder.PATIENCE", 0.05)
     w = world()
     with Place(w.folder("storage")) as other, other.alone():
         assert w.slots.probe(request(w, "probe")).kind == "busy"
@@ -643,7 +643,7 @@ def test_prepared_on_friday_switched_on_saturday(world):
 
 
 def test_the_target_forgets_nothing_that_the_journal_lost(world):
-    from bundlekit.update.journal import MemoryJournal
+    from bundlekit.update.engine.journal import MemoryJournal
 
     w = world(hooks=before("verify", "standby", unhealthy("standby")))
     degraded = w.run()
@@ -687,7 +687,7 @@ def test_a_pair_of_another_name_is_not_found(tmp_path):
     init(tmp_path, "pair-1", product="imager", model="im-200", version=OLD, storage="1")
     w = job_for()
     assert read_pair(tmp_path, "pair-1").counter is None
-    from bundlekit.update.hooks import Request
+    from bundlekit.update.engine.hooks import Request
 
     asked = Request(
         verb="describe", pair="pair-0", step="storage", run="", fence=0, attempt=1, deadline=1,

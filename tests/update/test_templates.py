@@ -7,15 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.errors import ConfigError
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.executor import Engine
-from bundlekit.update.hooks import Hooks, Request
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.plan import PAIR, Group, OnFailure, Plan
-from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import over, rehearse
-from bundlekit.update.sandbox import PAUSE, EmptyBundle, question
-from bundlekit.update.slots import SlotHooks
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.hooks import Hooks, Request
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.plan import PAIR, Group, OnFailure, Plan
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.rehearse import over, rehearse
+from bundlekit.update.rehearsal.sandbox import PAUSE, EmptyBundle, question
+from bundlekit.update.targets.slots import SlotHooks
 from tests.update.folders import IN_PYTHON, SHELL, Folders
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, OLD, FileBundle, job_for, make_pair
 from tests.update.world import Overridden

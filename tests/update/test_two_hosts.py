@@ -7,14 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import MAX_INTEGER
-from bundlekit.update.executor import Engine, Refused, latest
-from bundlekit.update.faults import ControllerKilled, FaultyHooks
-from bundlekit.update.journal import LEAP, MemoryJournal
-from bundlekit.update.marks import FenceError
-from bundlekit.update.records import Began, Cleared, JournalDamagedError, Window
-from bundlekit.update.rehearse import EmptyBundle
-from bundlekit.update.simulate import NEW, NEW_STORAGE, OLD, OLD_STORAGE
-from bundlekit.update.sqlite import SqliteJournal
+from bundlekit.update.engine.executor import Engine, Refused, latest
+from bundlekit.update.engine.journal import LEAP, MemoryJournal
+from bundlekit.update.engine.marks import FenceError
+from bundlekit.update.engine.records import Began, Cleared, JournalDamagedError, Window
+from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
+from bundlekit.update.rehearsal.rehearse import EmptyBundle
+from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE
+from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.target import ALL_NEW, ALL_OLD, SlotWorld
 from tests.update.world import Overridden, World, fault
 

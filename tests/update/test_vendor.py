@@ -2,7 +2,7 @@
 
 import pytest
 
-from bundlekit.update.records import Answer
+from bundlekit.update.engine.records import Answer
 from tests.update.world import World, fault, overridden
 
 

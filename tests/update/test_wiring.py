@@ -5,10 +5,10 @@ import os
 import pytest
 
 from bundlekit.errors import ConfigError
-from bundlekit.update.command import CommandHooks
-from bundlekit.update.plan import load_plan
-from bundlekit.update.slots import SlotHooks
-from bundlekit.update.wiring import Routed, hooks_for
+from bundlekit.update.engine.plan import load_plan
+from bundlekit.update.targets.command import CommandHooks
+from bundlekit.update.targets.select import Routed, hooks_for
+from bundlekit.update.targets.slots import SlotHooks
 
 STEPS = """
 plan = 1

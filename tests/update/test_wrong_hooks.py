@@ -5,12 +5,12 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.update.contract import NOT_CHECKED
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Answer
-from bundlekit.update.rehearse import Sandbox, rehearse, simulated
-from bundlekit.update.simulate import SimulatedPair
-from bundlekit.update.table import render
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.contract import NOT_CHECKED
+from bundlekit.update.rehearsal.rehearse import Sandbox, rehearse, simulated
+from bundlekit.update.rehearsal.simulator import SimulatedPair
+from bundlekit.update.rehearsal.table import render
 
 
 class Bugs(SimulatedPair):

@@ -2,15 +2,15 @@
 
 from msgspec.structs import replace
 
-from bundlekit.update.clock import ManualClock
-from bundlekit.update.executor import Engine
-from bundlekit.update.faults import Fault, FaultyHooks
-from bundlekit.update.hooks import Hooks
-from bundlekit.update.journal import MemoryJournal
-from bundlekit.update.plan import PAIR
-from bundlekit.update.records import Began, Observed
-from bundlekit.update.rehearse import EmptyBundle, calm
-from bundlekit.update.simulate import SimulatedPair, simulated_job
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.hooks import Hooks
+from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.records import Began, Observed
+from bundlekit.update.rehearsal.faults import Fault, FaultyHooks
+from bundlekit.update.rehearsal.rehearse import EmptyBundle, calm
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 
 
 def fault(verb, step, kind, nth=0):

@@ -9,8 +9,8 @@ import click
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.errors import BundlekitError
-from bundlekit.update.cancel import CancelRequest
-from bundlekit.update.lock import at_work
+from bundlekit.update.state.cancel import CancelRequest
+from bundlekit.update.state.lock import at_work
 
 
 @click.command(

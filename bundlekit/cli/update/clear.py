@@ -8,7 +8,7 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.executor import Refused
+from bundlekit.update.engine.executor import Refused
 
 EXAMPLES = """\b
 Examples:

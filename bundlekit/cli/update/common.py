@@ -18,19 +18,14 @@ from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
 from bundlekit.update.bundle import NotAcceptedError
-from bundlekit.update.casefile import LOGS
-from bundlekit.update.clock import SystemClock
-from bundlekit.update.command import Progress
 from bundlekit.update.controller import Controller
-from bundlekit.update.executor import latest
-from bundlekit.update.history import History
-from bundlekit.update.lock import PairBusyError
-from bundlekit.update.names import UNKNOWN, Names
-from bundlekit.update.outcome import EXIT_CODES, message, text
-from bundlekit.update.plan import PAIR, Plan, load_plan
-from bundlekit.update.program import ensure_unchangeable
-from bundlekit.update.reading import journal_of
-from bundlekit.update.records import (
+from bundlekit.update.engine.clock import SystemClock
+from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.outcome import EXIT_CODES, message, text
+from bundlekit.update.engine.plan import PAIR, Plan, load_plan
+from bundlekit.update.engine.records import (
     JournalDamagedError,
     JournalError,
     Outcome,
@@ -41,13 +36,18 @@ from bundlekit.update.records import (
     WayOut,
     Window,
 )
-from bundlekit.update.wiring import hooks_for
+from bundlekit.update.state.lock import PairBusyError
+from bundlekit.update.state.read_only_journal import journal_of
+from bundlekit.update.state.support_bundle import LOGS
+from bundlekit.update.targets.command import Progress
+from bundlekit.update.targets.program import ensure_unchangeable
+from bundlekit.update.targets.select import hooks_for
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.model.appliance import Appliance
-    from bundlekit.update.hooks import Hooks
+    from bundlekit.update.engine.hooks import Hooks
 
 CODES: Final = """\
 Exit codes: 0 succeeded, 4 nothing to resume, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 14 superseded,

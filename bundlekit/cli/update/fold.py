@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from bundlekit.report.escape import escape
-from bundlekit.update.activity import sentence
-from bundlekit.update.records import Began, Observed, Record, Resumed
+from bundlekit.update.engine.records import Began, Observed, Record, Resumed
+from bundlekit.update.state.activity import sentence
 
 
 def utc(wall: float) -> str:

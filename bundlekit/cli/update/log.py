@@ -12,8 +12,8 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.fold import Fold
 from bundlekit.cli.verbs import Verb
 from bundlekit.report.escape import escape
-from bundlekit.update.casefile import export, public
-from bundlekit.update.history import History
+from bundlekit.update.engine.history import History
+from bundlekit.update.state.support_bundle import export, public
 
 FOLLOW_SECONDS = 1.0
 """How often --follow looks for new records."""

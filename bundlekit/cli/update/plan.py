@@ -12,9 +12,9 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
 from bundlekit.update.bundle import verified
-from bundlekit.update.executor import refusal
-from bundlekit.update.preview import lines, preview
-from bundlekit.update.records import Outcome
+from bundlekit.update.engine.executor import refusal
+from bundlekit.update.engine.records import Outcome
+from bundlekit.update.rehearsal.preview import lines, preview
 
 EXAMPLES = """\b
 Example: bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem

@@ -12,7 +12,7 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
-    from bundlekit.update.records import Outcome
+    from bundlekit.update.engine.records import Outcome
 
 EXAMPLES = f"""\b
 Example: bundlekit update repair --pair imager-0042 --trust root.pem

@@ -10,12 +10,12 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.outcome import EXIT_CODES, MEANINGS
+from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.update.records import Outcome
+    from bundlekit.update.engine.records import Outcome
 
 EXAMPLES = f"""\b
 Examples:

@@ -9,10 +9,10 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.executor import Refused
+from bundlekit.update.engine.executor import Refused
 
 if TYPE_CHECKING:
-    from bundlekit.update.records import Outcome
+    from bundlekit.update.engine.records import Outcome
 
 EXAMPLES = f"""\b
 Example:

@@ -14,7 +14,7 @@ from bundlekit.cli.verbs import Verb
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.update.records import Outcome
+    from bundlekit.update.engine.records import Outcome
 
 EXAMPLES = f"""\b
 Examples:

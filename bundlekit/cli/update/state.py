@@ -10,8 +10,8 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
-from bundlekit.update.observe import observe
-from bundlekit.update.slotfolder import read_pair
+from bundlekit.update.inventory import observe
+from bundlekit.update.targets.slot_folder import read_pair
 
 EXAMPLES = """\b
 Examples:

@@ -11,10 +11,10 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
-from bundlekit.update.outcome import EXIT_CODES
-from bundlekit.update.records import JournalDamagedError, StateFolderError
-from bundlekit.update.sqlite import NAME_ANOTHER, has_private_folder
-from bundlekit.update.status import Phase, Status, status_of
+from bundlekit.update.engine.outcome import EXIT_CODES
+from bundlekit.update.engine.records import JournalDamagedError, StateFolderError
+from bundlekit.update.state.sqlite_journal import NAME_ANOTHER, has_private_folder
+from bundlekit.update.state.status import Phase, Status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,8 @@ def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on:
 
 
 def _lines(found: Status) -> Iterator[str]:
-    from bundlekit.update.activity import lines
-    from bundlekit.update.outcome import message, text
+    from bundlekit.update.engine.outcome import message, text
+    from bundlekit.update.state.activity import lines
 
     if found.controller:
         yield f"pair {found.pair}: at work: {found.controller}"

@@ -13,12 +13,12 @@ import click
 
 from bundlekit.cli.update.fold import Fold
 from bundlekit.report.escape import escape
-from bundlekit.update.activity import Activity, activity, lines
-from bundlekit.update.casefile import public
-from bundlekit.update.clock import Clock
-from bundlekit.update.history import History
-from bundlekit.update.hooks import Request
-from bundlekit.update.records import Record, Started
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.hooks import Request
+from bundlekit.update.engine.records import Record, Started
+from bundlekit.update.state.activity import Activity, activity, lines
+from bundlekit.update.state.support_bundle import public
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,413 @@
+"""The executor: a loop that asks the planner, does what it says, and writes down what it saw.
+
+Clock, journal and hooks are arguments. Order matters here in one respect only: a record is durable before
+what follows from it happens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from bundlekit import __version__
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine import marks
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.hooks import Hooks, Request, call
+from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.job import Job, Payload
+from bundlekit.update.engine.journal import Journal
+from bundlekit.update.engine.outcome import conclude, seen_reasons, seen_versions
+from bundlekit.update.engine.planner import Call, End, Note, Pause, Wait, decide
+from bundlekit.update.engine.records import (
+    Answer,
+    Began,
+    CancelAsked,
+    Cleared,
+    Ended,
+    FenceLostError,
+    JournalDamagedError,
+    JournalError,
+    Observed,
+    Outcome,
+    Record,
+    Resumed,
+    Started,
+    WayOut,
+    Window,
+)
+from bundlekit.update.engine.transitions import OUTCOMES
+
+APPENDS: Final = 3
+"""How often a record is written before a journal that refuses counts as unwritable."""
+
+APPEND_PAUSE: Final = 1.0
+"""Seconds between two attempts to write a record."""
+
+
+WHOLE: Final = Window()
+"""A run that goes to its end, whenever that is."""
+
+
+class Refused(Frozen, frozen=True, kw_only=True):
+    """The bundle of a run to be resumed is no longer what was accepted, or no longer accepted."""
+
+    why: str
+
+
+class Absent(Frozen, frozen=True, kw_only=True):
+    """The bundle of a run to be resumed cannot be opened where it is looked for."""
+
+    why: str
+
+
+class Engine:
+    """An executor: where it writes, what it calls, by which clock.
+
+    ``cancel`` is asked before each action; ``detach`` makes a wait an end (*waiting*, exit 75) that a resume
+    takes up. ``names`` are the files of this call, for the journal to keep. The caller holds the pair's lock
+    (``lock.PairLock``) for as long as a method runs. Raises JournalError where the journal cannot be read; one that
+    cannot be written is *waiting*.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        hooks: Hooks,
+        clock: Clock,
+        cancel: Callable[[], bool] = lambda: False,
+        detach: bool = False,
+        holder: str = "",
+        names: Names = UNKNOWN,
+    ) -> None:
+        self.journal = journal
+        self.hooks = hooks
+        self.clock = clock
+        self.cancel = cancel
+        self.detach = detach
+        self.holder = holder
+        self.names = names
+
+    def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, take_over: str = "") -> Outcome:
+        """Run ``job`` to its end.
+
+        Starts nothing while the pair is on hold (unless the job repairs a degraded pair), while another run of it has
+        not ended, or while the appliance remembers another controller's run as under way. ``take_over`` names such a
+        run, whose controller is gone for good. Raises FenceError where the appliance can keep no higher fence.
+        """
+        records = self.journal.read(job.pair)
+        last = History.latest(records)
+        if last is not None and (refused := refusal(last, repair=job.repair)):
+            return refused
+        seen = marks.read(job, self.hooks, self.clock)
+        if foreign := seen.under_way((*_runs(records), take_over)):
+            return _taken(job, foreign[0])
+        try:
+            started = Started(
+                at=self.clock.now(),
+                run=os.urandom(8).hex(),
+                fence=self._claim(job.pair, seen.fence, last),
+                owner=os.urandom(8).hex(),
+                takes_over=seen.under_way(()),
+                job=job,
+                tool=__version__,
+                held=last is not None and last.hold,
+                window=window,
+                names=self.names,
+            )
+            self._append(job.pair, started.fence, started)
+            self._tell(started)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(job.pair, error, again="repair" if job.repair else "run")
+        return self._loop(History(started), bundle)
+
+    def resume(self, pair: str, bundle: Payload | Refused | Absent | None, *, window: Window = WHOLE) -> Outcome:
+        """Go on with the pair's latest run; one that has ended answers with its outcome.
+
+        ``bundle`` is the file of the run, opened and verified again, or why it was refused or cannot be opened, or
+        None where nobody said who may sign it: without it the run reverts, probes, waits, commits and cleans up, and
+        stops (*waiting*) where a step forward needs it.
+        """
+        history = History.of(self.journal.read(pair))
+        if history.ended is not None:
+            return history.ended
+        seen = marks.read(history.job, self.hooks, self.clock)
+        lost = _lost(history, seen)
+        given = None if isinstance(bundle, Refused | Absent) else bundle
+        refused = bundle.why if isinstance(bundle, Refused) else ""
+        if given is not None and given.bundle_id != history.job.bundle_id:
+            refused = f"the file is bundle {given.bundle_id}, the run is of bundle {history.job.bundle_id}"
+            given = None
+        try:
+            resumed = Resumed(
+                at=self.clock.now(),
+                fence=self._claim(pair, 0 if lost else seen.fence, history),
+                owner=os.urandom(8).hex(),
+                lost=lost,
+                bundle="refused" if refused else "given" if given is not None else "absent",
+                why=bundle.why if isinstance(bundle, Absent) else refused,
+                window=window,
+                names=self.names,
+            )
+            self._append(pair, resumed.fence, resumed)
+            self._tell(resumed)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(pair, error, run=history.run)
+        history.add(resumed)
+        return self._loop(history, given)
+
+    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
+        """Try the reverts of the pair's latest run again, by name: a run of its own that only goes back.
+
+        Refused unless that run ended *needs-operator* after it had decided to revert. The hold stays until ``clear``.
+        """
+        records = self.journal.read(pair)
+        last = History.of(records)
+        if last.ended is None or last.ended.kind != "needs-operator" or last.revert is None or last.committed:
+            return Refused(why=f"The latest run of pair {pair} has no revert that failed.")
+        seen = marks.read(last.job, self.hooks, self.clock)
+        if foreign := seen.under_way((*_runs(records), take_over)):
+            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        why = f"reverts of run {last.run} tried again by {by}: {reason}"
+        try:
+            started = Started(
+                at=self.clock.now(),
+                run=os.urandom(8).hex(),
+                fence=self._claim(pair, seen.fence, last),
+                owner=os.urandom(8).hex(),
+                takes_over=seen.under_way(()),
+                before=last.before,
+                back=replace(last.revert, at=self.clock.now(), why=why, by=by, hold=True, cancelled=False),
+                job=last.job,
+                tool=__version__,
+                held=True,
+                names=self.names.over(last.names),
+            )
+            self._append(pair, started.fence, started)
+            self._tell(started)
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(pair, error, again="revert")
+        return self._loop(History(started), None)
+
+    def clear(
+        self,
+        pair: str,
+        *,
+        by: str,
+        reason: str,
+        case: str = "",
+        without_probe: bool = False,
+        take_over: str = "",
+    ) -> Cleared | Refused:
+        """Take the pair off hold, by name. Probes every component, asks the gates, refuses what is not whole.
+
+        ``without_probe`` reads the marks of the components only, not their states; the record then has no states.
+        A run of another controller that is under way refuses, unless ``take_over`` names it.
+        """
+        records = self.journal.read(pair)
+        history = History.of(records)
+        if not history.hold:
+            return Refused(why=f"Pair {pair} is not on hold.")
+        seen = marks.read(history.job, self.hooks, self.clock)
+        if foreign := seen.under_way((*_runs(records), take_over)):
+            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        history.fence = self._claim(pair, seen.fence, history)
+        history.owner = os.urandom(8).hex()
+        states: dict[str, str] = {}
+        if not without_probe:
+            for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
+                for name in names:
+                    answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
+                    if answer.kind not in {"old", "new", "ready"}:
+                        return Refused(why=f"{verb} of {name} says {answer.kind}. {answer.reason}".rstrip())
+                    states[name] = answer.kind
+        cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
+        self._append(pair, history.fence, cleared)
+        history.add(cleared)
+        for step in history.job.targets:
+            self._call(history, Call(verb="cleanup", step=step, attempt=1), None)
+        return cleared
+
+    def _claim(self, pair: str, seen: int, last: History | None) -> int:
+        """Take the pair over with a fence above ``seen``, the appliance's highest now, and above the journal's."""
+        return self.journal.claim(pair, self.holder, at_least=max(seen, last.fence if last else 0))
+
+    def _loop(self, history: History, bundle: Payload | None) -> Outcome:
+        try:
+            while True:
+                if not history.cancel and self.cancel():
+                    self._record(history, CancelAsked(at=self.clock.now()))
+                match decide(history, self.clock.now()):
+                    case Call() as asked:
+                        began = Began(at=self.clock.now(), verb=asked.verb, step=asked.step, attempt=asked.attempt)
+                        self._record(history, began)
+                        answer = self._call(history, asked, bundle)
+                        self._record(
+                            history,
+                            Observed(at=self.clock.now(), verb=asked.verb, step=asked.step, answer=answer),
+                        )
+                    case Note(record=decision):
+                        self._record(history, decision)
+                    case Wait(seconds=seconds, why=why):
+                        if self.detach:
+                            return _waiting(history, why, again_in=seconds)
+                        self.clock.sleep(seconds)
+                    case Pause(why=why, moved=moved):
+                        return _waiting(history, why, moved=moved)
+                    case End(outcome=outcome):
+                        self._record(history, Ended(at=self.clock.now(), outcome=outcome))
+                        return outcome
+        except JournalDamagedError:
+            raise
+        except JournalError as error:
+            return _stopped(history.job.pair, error, run=history.run)
+
+    def _record(self, history: History, record: Record) -> None:
+        """Make ``record`` durable, then let it count, then tell whoever wants to know."""
+        self._append(history.job.pair, history.fence, record)
+        history.add(record)
+        self._tell(record)
+
+    def _tell(self, record: Record) -> None:
+        with suppress(Exception):  # a report that fails changes nothing
+            self.hooks.notify(record)
+
+    def _append(self, pair: str, fence: int, record: Record) -> None:
+        for left in reversed(range(APPENDS)):
+            try:
+                return self.journal.append(pair, fence, record)
+            except FenceLostError:
+                raise
+            except JournalError:
+                if not left:
+                    raise
+                self.clock.sleep(APPEND_PAUSE)
+        return None
+
+    def _call(self, history: History, asked: Call, bundle: Payload | None) -> Answer:
+        job = history.job
+        request = Request(
+            verb=asked.verb,
+            pair=job.pair,
+            step=asked.step,
+            run=history.run,
+            fence=history.fence,
+            owner=history.owner,
+            attempt=asked.attempt,
+            deadline=job.plan.deadline(asked.verb),
+            bundle_id=job.bundle_id,
+            target=job.targets.get(asked.step),
+            counter=job.counter,
+            hold=_hold_to_leave(history, asked.step) if asked.verb == "cleanup" else "",
+            bundle=bundle if asked.verb in {"prepare", "apply"} else None,
+        )
+        return call(self.hooks, request, self.clock)
+
+
+def latest(journal: Journal, pair: str) -> History | None:
+    """The history of the pair's latest run; None if it never had one."""
+    return History.latest(journal.read(pair))
+
+
+def _runs(records: Sequence[Record]) -> list[str]:
+    """The runs of this journal, which are not another controller's."""
+    return [record.run for record in records if isinstance(record, Started)]
+
+
+def _lost(history: History, seen: marks.Marks) -> str:
+    """Why the run of ``history`` has lost the pair to another controller; empty if it has not."""
+    if foreign := seen.under_way((history.run, *history.takes_over)):
+        return f"run {foreign[0]} of another controller is under way"
+    highest = max((answer.fence or 0 for answer in seen.answers.values()), default=0)
+    if highest > history.fence:
+        return f"another controller has had the pair since (its fence is {highest}, ours was {history.fence})"
+    return ""
+
+
+def _taken(job: Job, run: str) -> Outcome:
+    """Nothing was started and nothing touched, for the appliance remembers ``run`` as under way."""
+    return Outcome(
+        kind="busy",
+        pair=job.pair,
+        why=f"run {run} of another controller is under way",
+        ha="as-before",
+        way_out=(WayOut(verb="take-over", run=run),),
+    )
+
+
+def _hold_to_leave(history: History, step: str) -> str:
+    """Why the pair is on hold after this run, for ``step`` to remember; empty: it is not.
+
+    A run that stops before it changed anything leaves what the component remembers.
+    """
+    if history.cleared is not None:
+        return ""
+    if history.way == "stop":
+        seen = history.seen.get(step)
+        return (seen.hold or "") if seen is not None else ""
+    outcome = conclude(history, OUTCOMES[history.way])
+    return (outcome.why or outcome.kind) if outcome.hold else ""
+
+
+def refusal(last: History, *, repair: bool = False) -> Outcome | None:
+    """Why no run (no repair) of the pair may start after ``last``; None if one may."""
+    if last.ended is None:
+        return Outcome(
+            kind="busy",
+            pair=last.job.pair,
+            run=last.run,
+            why=f"run {last.run} has not ended",
+            way_out=(WayOut(verb="resume"),),
+        )
+    repairable = any(way.verb == "repair" for way in last.ended.way_out)
+    if last.hold and not (repair and repairable):
+        return Outcome(
+            kind="on-hold",
+            pair=last.job.pair,
+            run=last.run,
+            hold=True,
+            why=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.why}",
+            way_out=last.ended.way_out,
+        )
+    return None
+
+
+def _waiting(history: History, why: str, *, moved: bool = False, again_in: float | None = None) -> Outcome:
+    return Outcome(
+        kind="waiting",
+        pair=history.job.pair,
+        run=history.run,
+        bundle_id=history.job.bundle_id,
+        why=why,
+        states={step: history.state(step) for step in history.job.targets},
+        reasons=seen_reasons(history),
+        versions=seen_versions(history),
+        roles={step: target.role for step, target in history.job.targets.items()},
+        ha="as-before" if history.untouched else "unknown",
+        committed=history.committed,
+        way_out=(WayOut(verb="resume", moved=moved),),
+        again_in=again_in,
+    )
+
+
+def _stopped(
+    pair: str, error: JournalError, *, run: str = "", again: Literal["run", "resume", "repair", "revert"] = "resume"
+) -> Outcome:
+    """Stop and touch nothing more: whoever can write the journal goes on with ``run``, after probing.
+
+    Without a ``run`` nothing has begun, and the way out is to do the same ``again``.
+    """
+    kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
+    return Outcome(kind=kind, pair=pair, run=run, why=error.message, way_out=(WayOut(verb=again),))

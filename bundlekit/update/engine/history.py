@@ -1,0 +1,427 @@
+"""What the records of one run add up to. A fold: the same records, the same history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bundlekit.update.engine.plan import OnFailure
+from bundlekit.update.engine.records import (
+    Answer,
+    Began,
+    CancelAsked,
+    Cleared,
+    CommitPoint,
+    Ended,
+    Instant,
+    JournalDamagedError,
+    Observed,
+    Outcome,
+    Record,
+    Rejected,
+    Resumed,
+    RevertDecided,
+    Started,
+    StepState,
+    Turned,
+)
+from bundlekit.update.engine.transitions import Move, Way, way_of
+
+CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
+"""The verbs after which something may be different."""
+
+AT_ONCE = 1.0
+"""Seconds. A resume that follows on the last record sooner was not made by a timer."""
+
+ANY = frozenset({"old", "new", "partial", "busy"})
+
+
+class Tally:
+    """What the records say of one verb on one step. Indexes count records, times count seconds of the run."""
+
+    __slots__ = ("answer", "answered", "answered_at", "attempts", "began", "began_at", "first_at", "unknowns")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.began = 0
+        self.began_at = 0.0
+        self.first_at = 0.0
+        self.answer: Answer | None = None
+        self.answered = 0
+        self.answered_at = 0.0
+        self.unknowns = 0
+
+    @property
+    def settled(self) -> Answer | None:
+        """The answer to the latest attempt; None if it was never made or the controller died under it."""
+        return self.answer if self.answered > self.began else None
+
+
+NEVER = Tally()
+
+
+class History:
+    """The fold of a run's records. ``add`` is the only way to change it; the planner only reads.
+
+    Time is counted as the sum of the intervals between records, each by the boot clock where both ends lie in
+    one boot, so a wall clock that jumps moves at most the one interval that contains a reboot.
+    """
+
+    def __init__(self, started: Started) -> None:
+        self.job = started.job
+        self.run = started.run
+        self.fence = started.fence
+        self.owner = started.owner
+        self.owners = {started.owner}
+        self.takes_over = started.takes_over
+        self.held = started.held
+        self.window = started.window
+        self.names = started.names
+        self.bundle = "given"
+        self.bundle_why = ""
+        self.index = 1
+        self.time = 0.0
+        self.last = started.at
+        self.resumed = 0
+        self.transitions = 0
+        self.committed = False
+        self.cancel = False
+        self.way: Way = "forward"
+        self.revert: RevertDecided | None = None
+        self.turned: Turned | None = None
+        self.ended: Outcome | None = None
+        self.cleared: Cleared | None = None
+        self.before: dict[str, str] = dict(started.before)
+        self.changed: dict[str, tuple[int, float]] = {}
+        self.ready_at: dict[str, int] = {}
+        self.unexplained: tuple[str, str] | None = None
+        self.lost: tuple[str, str] | None = None
+        self.failures: list[str] = []
+        self.notes: list[str] = []
+        self.moves: tuple[Move, ...] = way_of("forward", self.job)
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._expected: dict[str, frozenset[str]] = {}
+        self._owner_before: dict[str, str] = {}
+        self._touched: dict[tuple[str, str], int] = {}
+        self.only_back = started.back is not None
+        if started.back is not None:
+            self.revert = started.back
+            self.failures.append(started.back.why)
+            self._turn("back")
+        self._done: dict[str, int] = {}
+        self._calling = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether this run has changed nothing: no apply or revert that the target did not refuse to its fence."""
+        return not self._touched
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> History:
+        """The history of the latest run in ``records``, which begin with any run of the pair."""
+        for index in reversed(range(len(records))):
+            record = records[index]
+            if isinstance(record, Started):
+                return cls(record).extend(records[index + 1 :])
+        raise JournalDamagedError("The journal holds no start of a run for this pair.")
+
+    @classmethod
+    def latest(cls, records: Sequence[Record]) -> History | None:
+        """The history of the latest run in ``records``; None where none has begun, though the check rejected some."""
+        return None if all(isinstance(record, Rejected) for record in records) else cls.of(records)
+
+    def extend(self, records: Iterable[Record]) -> History:
+        """Add all of ``records``."""
+        for record in records:
+            self.add(record)
+        return self
+
+    def add(self, record: Record) -> None:
+        """Take one record in; raises JournalDamagedError where it contradicts an earlier one."""
+        self.index += 1
+        passed = self.last.until(record.at)
+        self.time += passed
+        self.last = record.at
+        died, self._calling = self._calling, isinstance(record, Began)
+        match record:
+            case Began():
+                self._began(record)
+            case Observed():
+                self._observed(record)
+            case CommitPoint():
+                self._only_if(self.way == "forward", "a commit point after the way forward was left")
+                self.committed = True
+            case RevertDecided():
+                self._only_if(self.way == "forward" and not self.committed, "a revert after the commit point")
+                self.revert = record
+                self.failures.append(record.why)
+                self._turn("back")
+            case Turned():
+                self._only_if(self.ended is None, "a decision after the end")
+                self.turned = record
+                self.failures.append(record.why)
+                self._turn(record.to)
+            case CancelAsked():
+                self.cancel = True
+            case Resumed():
+                self.fence = record.fence
+                self.owner = record.owner
+                self.owners.add(record.owner)
+                if record.lost:
+                    self.lost = "", record.lost
+                self.resumed = self.index
+                if died or passed < AT_ONCE:  # a timer that resumes a run each minute, while it waits, is no loop
+                    self.transitions += 1
+                self.bundle, self.bundle_why = record.bundle, record.why
+                self.window = record.window
+                self.names = record.names.over(self.names)
+            case Ended():
+                self.ended = record.outcome
+            case Cleared():
+                self.cleared = record
+            case Rejected():
+                pass  # of another run, which never began
+            case Started():
+                self._only_if(False, "a second start of one run")
+
+    def age(self, now: Instant) -> float:
+        """Seconds from the start of the run to ``now``."""
+        return self.time + self.last.until(now)
+
+    def tally(self, verb: str, step: str) -> Tally:
+        """What was tried and answered; an empty tally if nothing was."""
+        return self._tallies.get((verb, step), NEVER)
+
+    def is_new(self, step: str) -> bool:
+        """Whether the step was on the new version before the run, so that there is nothing to do."""
+        return self.before.get(step) == "new"
+
+    def policy(self, step: str) -> OnFailure:
+        """The plan's answer to a failure of ``step``."""
+        return self.job.plan.policy(step)
+
+    def keeps(self, step: str) -> tuple[str, ...]:
+        """What stays on its new version when ``step`` fails: the plan's wish, as far as the matrix allows."""
+        unfit = self.job.incompatible.get(step, ())
+        return tuple(k for k in self.policy(step).keep if k in self.job.targets and k not in unfit)
+
+    def reverts(self, step: str) -> tuple[str, ...]:
+        """What is reverted when ``step`` fails, in order; never what was new before the run."""
+        kept = self.keeps(step)
+        policy = self.policy(step)
+        order = (*policy.revert, *policy.keep)
+        if policy.if_incompatible != "revert" and kept != policy.keep:
+            order = policy.if_incompatible.revert
+        return self._to_revert(name for name in order if name not in kept)
+
+    def reverts_all(self) -> tuple[str, ...]:
+        """The steps before the commit point, last first: what an operator's cancel reverts."""
+        return self._to_revert(reversed(self.job.groups()[0]))
+
+    def _to_revert(self, steps: Iterable[str]) -> tuple[str, ...]:
+        return tuple(step for step in steps if step in self.job.targets and not self.is_new(step))
+
+    @property
+    def prepared(self) -> bool:
+        """Whether everything is staged and nothing is touched."""
+        answers = (self.tally("prepare", step).settled for step in self.job.targets if not self.is_new(step))
+        return self.untouched and all(answer is not None and answer.kind == "ok" for answer in answers)
+
+    @property
+    def hold(self) -> bool:
+        """Whether the pair is on hold because of this run."""
+        return self.ended is not None and self.ended.hold and self.cleared is None
+
+    @property
+    def hold_at_target(self) -> bool:
+        """Whether a component, asked last, reported that the pair is on hold."""
+        return any(answer.hold for answer in self.seen.values())
+
+    @property
+    def settled_at(self) -> int:
+        """The index of the last record about a change: what a gate answered before it no longer counts."""
+        return max((index for index, _ in self.changed.values()), default=0)
+
+    @property
+    def seen(self) -> dict[str, Answer]:
+        """What the last probe of each step answered; without those never probed."""
+        answers = ((step, self.tally("probe", step).answer) for step in self.job.targets)
+        return {step: answer for step, answer in answers if answer is not None}
+
+    @property
+    def committed_at_target(self) -> bool:
+        """Whether a component has passed the commit point of this run, whatever the journal knows of it."""
+        return any(answer.committed == self.run for answer in self.seen.values())
+
+    @property
+    def whole_elsewhere(self) -> bool:
+        """Whether the marks show a pair that is whole, but not by this run: by another controller, or by hand.
+
+        Each component reports its version, both members the same one, none that this run is under way. A target
+        that does not remember runs has to show it otherwise: by another run's commit mark, or all new.
+        """
+        seen = self.seen
+        if len(seen) < len(self.job.targets) or any(
+            answer.kind in {"partial", "busy"} or answer.version is None or answer.run == self.run
+            for answer in seen.values()
+        ):
+            return False
+        if len({seen[step].version for step, target in self.job.targets.items() if target.role != "shared"}) > 1:
+            return False
+        return (
+            all(answer.run is not None for answer in seen.values())
+            or all(answer.kind == "new" for answer in seen.values())
+            or any(answer.committed not in {None, "", self.run} for answer in seen.values())
+        )
+
+    @property
+    def over_at_target(self) -> bool:
+        """Whether the target shows that the run is over, though by this journal it never cleaned up.
+
+        All that an earlier controller of the run changed remembers no run under way; or nothing does, and the commit
+        mark is there that the journal lacks. Then the run has ended by a newer journal than this one, or the pair was
+        re-imaged meanwhile.
+        """
+        idle = {step for step, answer in self.seen.items() if answer.run == ""}
+        if idle == set(self.job.targets) and self.committed_at_target and not self.committed:
+            return True
+        if not self._done or max(self._done.values()) > self.resumed:
+            return False
+        if any(self.tally("cleanup", step).attempts for step in self.job.targets):
+            return False
+        return idle >= set(self._done)
+
+    def explains(self, step: str, answer: Answer) -> str:
+        """Why the records cannot explain what this probe saw; empty if they can.
+
+        The journal is never believed about the appliance: a tail that was cut, a file of yesterday, or
+        another controller shows here, as a component that is not what the records lead to.
+        """
+        if answer.committed == self.run and not self.committed:
+            return "the appliance is past the commit point, the journal is not"
+        if answer.kind in ANY and answer.kind not in self._expected.get(step, ANY):
+            expected = " or ".join(sorted(self._expected[step]))
+            return f"the probe sees it {answer.kind}, the journal leads to {expected}"
+        return ""
+
+    def overtaken(self, step: str, answer: Answer) -> str:
+        """Why the pair belongs to another controller, by the marks that a probe read back; empty if it does not."""
+        if answer.fence is not None and answer.fence > self.fence:
+            return f"another controller took the pair over (its fence is {answer.fence}, ours {self.fence})"
+        if answer.run and answer.run not in {self.run, *self.takes_over}:
+            return f"run {answer.run} of another controller is under way"
+        if not answer.owner or answer.owner in self.owners:
+            return ""
+        if answer.fence == self.fence:
+            return f"another controller claimed the same fence, {self.fence}"
+        if answer.owner != self._owner_before.get(step):
+            return "another controller has changed it since"
+        return ""
+
+    def differs(self, step: str) -> tuple[str, object, object] | None:
+        """Where what ``step`` describes itself as is not what the job says: of what, as it was said, as it is now."""
+        answer = self.tally("describe", step).settled
+        if answer is None or answer.kind != "ok":
+            return None
+        job, target = self.job, self.job.targets[step]
+        if answer.identity != target.identity:
+            return "identity", target.identity, answer.identity
+        for name, now in self.denies(step).items():
+            return name, getattr(job, name), now
+        if not job.repair and answer.role not in {None, target.role}:  # roles move in an update that degrades a pair
+            return "role", target.role, answer.role
+        half_written = job.repair and answer.version is None and step not in job.groups()[0]
+        if answer.version != target.old and not half_written:  # which may not know its version
+            return "version", target.old, answer.version
+        if job.counter_before is not None and answer.counter != job.counter_before:
+            return "counter", job.counter_before, answer.counter
+        return None
+
+    def denies(self, step: str) -> dict[str, str]:
+        """Product and model as ``step`` describes them, where the job says otherwise; not said is not denied."""
+        answer = self.tally("describe", step).settled
+        if answer is None or answer.kind != "ok":
+            return {}
+        said = {"product": (self.job.product, answer.product), "model": (self.job.model, answer.model)}
+        return {name: now for name, (before, now) in said.items() if before and now and now != before}
+
+    def state(self, step: str) -> StepState:
+        """What ``step`` is by its last probe, in the words an outcome uses."""
+        answer = self.tally("probe", step).answer
+        if answer is None:
+            return "untouched"
+        match answer.kind:
+            case "new" if self.revert and (step in self.revert.keep or self.is_new(step)):
+                return "kept-new"
+            case "old" | "new" | "partial" | "busy":
+                return answer.kind
+            case _:
+                return "unknown"
+
+    def _began(self, record: Began) -> None:
+        tally = self._tallies.setdefault((record.verb, record.step), Tally())
+        tally.attempts += 1
+        tally.began, tally.began_at = self.index, self.time
+        if tally.attempts == 1 or (record.verb == "gate" and tally.answered <= self.settled_at):
+            tally.first_at = self.time  # a gate that was asked before the last change is asked anew
+        if record.verb in CHANGING:
+            self.transitions += 1
+            self.changed[record.step] = self.index, self.time
+            self.ready_at.clear()
+        if record.verb in {"apply", "revert"}:
+            self._touched[record.verb, record.step] = self._touched.get((record.verb, record.step), 0) + 1
+            self._expected[record.step] = ANY
+
+    def _observed(self, record: Observed) -> None:
+        verb, step, answer = record.verb, record.step, record.answer
+        tally = self.tally(verb, step)
+        self._only_if(tally is not NEVER, f"an answer to a {verb} of {step} that was never called")
+        tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
+        if answer.kind == "fenced":
+            self._fenced(verb, step, answer)
+        if verb == "probe":
+            tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
+            if step not in self.before and answer.kind in ANY:
+                self.before[step] = answer.kind
+                self._expected[step] = frozenset({answer.kind})
+            self._owner_before.setdefault(step, answer.owner or "")
+            if self.lost is None and (why := self.overtaken(step, answer)):
+                self.lost = step, why
+            why = self.explains(step, answer)
+            if why and self.unexplained is None:
+                self.unexplained = step, why
+        if verb in {"apply", "revert"} and answer.kind == "ok":
+            self._done[step] = self.index
+        if verb == "apply" and answer.kind == "ok":
+            self._expected[step] = frozenset({"new"})
+        elif verb == "revert" and answer.kind == "ok":
+            self._expected[step] = frozenset({self.before.get(step, "old")})
+        elif verb == "verify":
+            self._expected[step] = frozenset({"new"}) if answer.kind == "ok" else ANY
+        if verb in CHANGING:
+            self.changed[step] = self.index, self.time
+        if verb == "gate" and answer.kind == "ready":
+            self.ready_at.setdefault(step, self.index)
+        if verb in {"commit", "cleanup", "revert"} and answer.kind != "ok":
+            self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
+        elif answer.wrong and (note := f"{verb} of {step}: {answer.wrong}") not in self.notes:
+            self.notes.append(note)
+
+    def _fenced(self, verb: str, step: str, answer: Answer) -> None:
+        """The target did nothing, because it belongs to another controller."""
+        if self._touched.get((verb, step), 0) > 1:
+            self._touched[verb, step] -= 1
+        else:
+            self._touched.pop((verb, step), None)
+        if self.lost is None:
+            self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it refused our fence'}"
+
+    def _turn(self, way: Way) -> None:
+        self.way = way
+        self.moves = way_of(way, self.job, self.revert.revert if self.revert else ())
+
+    def _only_if(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise JournalDamagedError(
+                f"The journal of pair {self.job.pair} contradicts itself: {what}.",
+                next_step="Keep the file for the vendor; probe the pair and clear it by name.",
+            )

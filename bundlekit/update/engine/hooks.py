@@ -1,0 +1,201 @@
+"""What an integrator writes: hooks. And the one place that calls them and mistrusts what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import MAX_INTEGER, Frozen
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.job import Payload, Target
+from bundlekit.update.engine.plan import Verb
+from bundlekit.update.engine.records import Answer, Record
+
+ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
+    "validate": ("ok", "rejected"),
+    "describe": ("ok", "rejected"),
+    "prepare": ("ok", "rejected", "retry", "fenced"),
+    "apply": ("ok", "failed", "fenced"),
+    "probe": ("old", "new", "partial", "busy", "unknown"),
+    "verify": ("ok", "failed"),
+    "commit": ("ok", "failed", "fenced"),
+    "revert": ("ok", "failed", "fenced"),
+    "gate": ("ready", "not-yet", "failed"),
+    "cleanup": ("ok", "failed", "fenced"),
+}
+"""What each verb may answer.
+
+To every verb a hook may also say ``timeout`` (it passed its deadline and was stopped) or ``died`` (it was
+killed, so nobody knows how far it came). Any other answer counts as ``died``.
+"""
+
+REPORTED: Final = {
+    "identity": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "product": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    "role": re.compile(r"active|standby|shared"),
+    "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+    "build": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~!()_-]{0,63}"),
+    "released": re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"),
+    "owner": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
+    "run": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
+    "committed": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
+}
+"""What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``, and the roles there are."""
+
+UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control and bidirectional characters, which have no place in a reason (Unicode TR 36)."""
+
+
+class Request(Frozen, frozen=True, kw_only=True):
+    """What a hook is asked.
+
+    ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every
+    controller and ``owner`` names the claim that brought it: a target that has seen a higher fence, or the same one
+    from another owner, must answer ``fenced`` and do nothing. ``run`` is what ``commit`` leaves behind at
+    the target for ``probe`` to read back; ``hold`` is what ``cleanup`` leaves there: why the pair is on hold,
+    empty to lift it. ``deadline`` is in seconds.
+    """
+
+    verb: Verb
+    pair: str
+    step: str
+    run: str
+    fence: int
+    attempt: int
+    deadline: int
+    bundle_id: str
+    owner: str = ""
+    target: Target | None = None
+    counter: int = 0
+    hold: str = ""
+    bundle: Any = None
+
+    def stage(self) -> AbstractContextManager[BinaryIO]:
+        """The component as a staged, fully verified file; in ``prepare`` and ``apply`` only."""
+        bundle: Payload | None = self.bundle
+        if bundle is None or self.target is None:
+            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+        return bundle.stage(self.target.label)
+
+    def stream(self) -> Iterator[memoryview]:
+        """The component chunk by chunk, each verified before it is handed over; where ``stage`` is allowed."""
+        bundle: Payload | None = self.bundle
+        if bundle is None or self.target is None:
+            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+        return bundle.chunks(self.target.label)
+
+
+class Hooks:
+    """The hooks that do nothing: derive from this and write what your product needs.
+
+    As they stand an update over them is rejected, for ``describe`` knows no component. ``probe`` must be
+    exact or say *unknown*; ``verify`` reads the version back, by default through ``probe``. All but ``apply``
+    must be idempotent; ``revert`` of what was never touched is a no-op. A hook that raises is taken for one
+    that was killed.
+    """
+
+    def server(self, request: Request) -> str:
+        """What serves ``request``, as messages name it: the class and the method."""
+        return f"{type(self).__name__}.{request.verb}"
+
+    def validate(self, request: Request) -> Answer:
+        """Say whether the component suits this appliance; changes nothing, reads no appliance."""
+        return Answer(kind="ok")
+
+    def describe(self, request: Request) -> Answer:
+        """Say identity, version, whether it can be reverted, counter and free space, as they are now.
+
+        Say product, model and role too where the appliance knows them: an update made for another is not begun then.
+        """
+        return Answer(kind="rejected", reason="these hooks cannot describe a component")
+
+    def prepare(self, request: Request) -> Answer:
+        """Bring the component to the appliance, into staging only."""
+        return Answer(kind="ok")
+
+    def apply(self, request: Request) -> Answer:
+        """Make the change. *ok* and *failed* both say that it is no longer under way."""
+        return Answer(kind="failed", reason="these hooks cannot apply")
+
+    def probe(self, request: Request) -> Answer:
+        """Say what the component is now, and read back fence, commit mark and hold."""
+        return Answer(kind="unknown", reason="these hooks cannot probe")
+
+    def verify(self, request: Request) -> Answer:
+        """Read the version back from the running component."""
+        seen = self.probe(request)
+        return Answer(kind="ok" if seen.kind == "new" else "failed", reason=seen.reason, version=seen.version)
+
+    def commit(self, request: Request) -> Answer:
+        """Drop what a revert would need, raise the security counter, leave the run as commit mark."""
+        return Answer(kind="ok")
+
+    def revert(self, request: Request) -> Answer:
+        """Bring the old version back; a no-op where it still is."""
+        return Answer(kind="failed", reason="these hooks cannot revert")
+
+    def gate(self, request: Request) -> Answer:
+        """Say whether the pair is in the state the gate is named for."""
+        return Answer(kind="ready")
+
+    def cleanup(self, request: Request) -> Answer:
+        """Remove the staging, and leave or lift the hold at the target."""
+        return Answer(kind="ok")
+
+    def notify(self, record: Record) -> None:
+        """Take note of a record that has become durable; whatever happens here changes nothing."""
+
+
+def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
+    """Ask, and mistrust the answer: wrong kinds, unprintable text and late answers are not taken as said.
+
+    What is wrong with an answer is in its ``wrong``, with the class and the method, or the command, that gave it.
+    """
+    began = clock.now()
+    try:
+        answer = getattr(hooks, request.verb)(request)
+    except Exception as error:  # an integrator's code may raise anything
+        return _wrong(hooks, request, f"{type(error).__name__}: {error}")
+    if not isinstance(answer, Answer):
+        return _wrong(hooks, request, f"it answered {type(answer).__name__} to {request.verb}")
+    if answer.kind not in (*ANSWERS[request.verb], "timeout", "died"):
+        return _wrong(hooks, request, f"it answered {answer.kind} to {request.verb}")
+    for name, alphabet in REPORTED.items():
+        word = getattr(answer, name)
+        if word is not None and not alphabet.fullmatch(word):
+            return _wrong(hooks, request, f"it reports a {name} that is none: {word!r}")
+    for name, number in (("fence", answer.fence), ("counter", answer.counter), *answer.free.items()):
+        if number is not None and not 0 <= number <= MAX_INTEGER:
+            return _wrong(hooks, request, f"it reports {number} for {name}, which is out of range")
+    if answer.kind not in {"timeout", "died"} and began.until(clock.now()) > request.deadline:
+        late = _wrong(hooks, request, f"it answered {answer.kind} after its deadline of {request.deadline} s")
+        if answer.kind == "ok":
+            return msgspec.structs.replace(late, kind="timeout")
+        answer = msgspec.structs.replace(answer, wrong=late.wrong)
+    if not answer.reason and not answer.hold:
+        return answer
+    hold = printable(answer.hold) if answer.hold else None
+    return msgspec.structs.replace(answer, reason=printable(answer.reason), hold=hold)
+
+
+def server(hooks: Hooks, request: Request) -> str:
+    """The class and method, or the command, that serves ``request``; for messages."""
+    named = getattr(hooks, "server", None)
+    return named(request) if named else f"{type(hooks).__name__}.{request.verb}"
+
+
+def _wrong(hooks: Hooks, request: Request, what: str) -> Answer:
+    """The answer in the place of one that is none."""
+    what = printable(f"{server(hooks, request)}: {what}")
+    return Answer(kind="died", reason=what, wrong=what)
+
+
+def printable(reason: str) -> str:
+    """At most 512 characters, none of them a control or bidirectional one."""
+    return UNPRINTABLE.sub("�", str(reason))[:512]

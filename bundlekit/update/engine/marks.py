@@ -1,0 +1,68 @@
+"""What the target remembers of controllers, read before one claims the pair: fences, and whose run is under way.
+
+Two controllers with state folders of their own have nothing in common but the appliance. So each claim is above
+the highest fence that the appliance reports now, and nothing is claimed while another's run is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import MAX_INTEGER, Frozen
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.hooks import Hooks, Request, call
+from bundlekit.update.engine.job import Job
+from bundlekit.update.engine.journal import LEAP
+from bundlekit.update.engine.records import Answer
+
+
+class FenceError(BundlekitError):
+    """No fence can be claimed that the appliance would be able to keep."""
+
+
+class Marks(Frozen, frozen=True, kw_only=True):
+    """What the components of a pair answered to a probe, by step, before anything was claimed."""
+
+    answers: dict[str, Answer]
+
+    @property
+    def fence(self) -> int:
+        """The highest fence that any component has seen. Raises FenceError where no higher one exists."""
+        highest = max((answer.fence or 0 for answer in self.answers.values()), default=0)
+        if highest >= MAX_INTEGER - LEAP:
+            raise FenceError(
+                f"The appliance reports the fence {highest}, which leaves none to claim.",
+                next_step="Find out what wrote it, then set the fence at the appliance back by hand.",
+            )
+        return highest
+
+    def under_way(self, known: Iterable[str]) -> tuple[str, ...]:
+        """The runs that components remember as under way, without those ``known``; in order, each once."""
+        runs = dict.fromkeys(answer.run for answer in self.answers.values() if answer.run)
+        return tuple(run for run in runs if run not in set(known))
+
+
+def read(job: Job, hooks: Hooks, clock: Clock) -> Marks:
+    """Probe every component of ``job``; belongs to no run and claims nothing."""
+    return Marks(
+        answers={
+            step: call(
+                hooks,
+                Request(
+                    verb="probe",
+                    pair=job.pair,
+                    step=step,
+                    run="",
+                    fence=0,
+                    attempt=1,
+                    deadline=job.plan.deadline("probe"),
+                    bundle_id=job.bundle_id,
+                    target=target,
+                    counter=job.counter,
+                ),
+                clock,
+            )
+            for step, target in job.targets.items()
+        }
+    )

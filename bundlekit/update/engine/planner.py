@@ -1,0 +1,449 @@
+"""What to do next: one pure function over the records of a run.
+
+``decide`` reads a history and the time and answers with one action. The executor does it, adds what it saw to
+the journal, and asks again; it decides nothing itself. So whoever wants to know what happens after a fault
+reads this module and ``order``, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bundlekit.matrix.facts import holds, in_words
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.history import ANY, History, Tally
+from bundlekit.update.engine.outcome import conclude
+from bundlekit.update.engine.plan import Verb, seconds
+from bundlekit.update.engine.records import (
+    Answer,
+    CommitPoint,
+    Exit,
+    Instant,
+    Outcome,
+    Record,
+    RevertDecided,
+    Turned,
+)
+from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, Move
+
+ATTEMPTS: Final = 5
+"""How often a hook is called for one step: again after the controller died, or when it said *retry later*."""
+
+TRANSITIONS: Final = 64
+"""Calls that may change something, plus resumes after a controller that died in a call, of one run.
+
+A plan has at most 8 steps of 4 such calls. A resume of a run that only waited for some time does not count.
+"""
+
+
+class Call(Frozen, frozen=True, kw_only=True):
+    """Call a hook."""
+
+    verb: Verb
+    step: str
+    attempt: int
+
+
+class Note(Frozen, frozen=True, kw_only=True):
+    """Write a decision to the journal."""
+
+    record: Record
+
+
+class Wait(Frozen, frozen=True, kw_only=True):
+    """Do nothing for so many seconds; what is waited for follows from the records."""
+
+    seconds: float
+    why: str
+
+
+class Pause(Frozen, frozen=True, kw_only=True):
+    """Stop here; a resume goes on. ``moved``: one that is told where the bundle is now."""
+
+    why: str
+    moved: bool = False
+
+
+class End(Frozen, frozen=True, kw_only=True):
+    """The run is over."""
+
+    outcome: Outcome
+
+
+Action = Call | Note | Wait | Pause | End
+
+
+def next_action(records: Sequence[Record], now: Instant) -> Action:
+    """What to do after ``records``, which hold at least the start of a run."""
+    return decide(History.of(records), now)
+
+
+def decide(h: History, now: Instant) -> Action:
+    """What to do next.
+
+    1. A run that has ended is over.
+    2. A pair that belongs to another controller by now is only looked at.
+    3. A controller that took the run over asks every component what it is, before anything else.
+    4. What a probe saw and the records cannot explain is for people to look at, unless the pair shows itself whole.
+    5. A run that does not get to an end is for people to look at.
+    6. The first move of the way that is not done says what to do; an operator's cancel may come before it.
+    7. A way without moves left has led to its outcome.
+    """
+    if h.ended is not None:  # 1
+        return End(outcome=h.ended)
+    if h.lost is not None and h.way != "lost":  # 2
+        return _turn(now, "lost", *h.lost)
+    if h.way not in {"operator", "lost"}:
+        strange = _strange(h, now) if h.resumed else h.unexplained  # 3, 4
+        if isinstance(strange, Call | Wait | Note):
+            return strange
+        fresh = h.untouched and not h.resumed
+        if strange is not None and not (fresh and h.way == "stop"):
+            return _turn(now, "stop" if fresh else "operator", *strange)
+        if h.transitions > TRANSITIONS:  # 5
+            return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
+    failed: Action | None = None
+    for move in h.moves:  # 6
+        if failed is not None and move.phase != "revert":
+            return failed
+        action = _proceed(h, now, move)
+        if action is None:
+            continue
+        if move.phase == "revert" and isinstance(action, Note) and _quiet(h, move.step):
+            failed = failed or action  # the others are reverted all the same: this one no longer moves
+            continue
+        return _cancel(h, now, move, action) or action
+    return End(outcome=conclude(h, OUTCOMES[h.way]))  # 7
+
+
+def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note | None:
+    """What the components are, after a resume, that the records cannot explain: step and reason; None if nothing.
+
+    Where the marks at the target show that the run is over, or that the pair is whole without it, the journal is
+    the older of the two: no re-image and no revert is advised by it.
+    """
+    strange = h.unexplained
+    for step in h.job.targets:
+        seen = _look(h, now, step, since=h.resumed)
+        if not isinstance(seen, Answer):
+            return seen
+        if seen.kind not in ANY and strange is None:
+            strange = step, f"the probe cannot say what it is: {_said(seen)}"
+    if h.over_at_target:
+        return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
+    if strange is not None and h.untouched and h.whole_elsewhere:
+        return _turn(now, "lost", *strange)
+    return strange
+
+
+def _proceed(h: History, now: Instant, move: Move) -> Action | None:
+    """What is still to do for ``move``; None if it is done."""
+    phase, step = move.phase, move.step
+    if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
+        return None  # but it is verified: it may be new because an earlier run failed behind the switch
+    match phase:
+        case "survey":
+            return _survey(h, now, move)
+        case "apply" | "revert":
+            return _change(h, now, move)
+        case "gate":
+            return _gate(h, now, move, since=h.settled_at)
+        case "between":  # what is changed later does not bring it back
+            earlier = {step for group in h.job.groups()[: move.group + 1] for step in group}
+            changes = (index for step, (index, _) in h.changed.items() if step in earlier)
+            return _gate(h, now, Move("gate", move.step), since=max(changes, default=0))
+        case "again":  # a gate that passed while others were waited for may not hold any more
+            return _gate(h, now, Move("gate", move.step), since=max(h.ready_at.values(), default=0))
+        case "confirm":
+            return _confirm(h, now, move)
+        case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
+            return None  # its staging may be in use
+        case "cleanup" if h.way == "stop" and not _staged(h, step):
+            return None  # what is staged there, fence and hold are not of this run
+        case _ if phase == COMMIT_POINT:
+            return None if h.committed else Note(record=CommitPoint(at=now))
+        case _:
+            return _once(h, now, move)
+
+
+def _once(h: History, now: Instant, move: Move) -> Action | None:
+    """A hook that may be called again: validate, describe, prepare, verify, commit, cleanup."""
+    tally = h.tally(move.phase, move.step)
+    answer = tally.settled
+    if answer is None:
+        if tally.attempts == ATTEMPTS:
+            return fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
+        return _forward(h, now, move, tally) if move.phase == "prepare" else _call(move, tally)
+    if answer.kind == "ok":
+        wrong = _disagrees(h, move)
+        return fail(h, now, move, wrong) if wrong else None
+    if answer.kind == "retry" and tally.attempts < ATTEMPTS:
+        return _after(h, now, tally, _settle_poll(h), f"{move.step} asked to {move.phase} it later") or (
+            _forward(h, now, move, tally)
+        )
+    return fail(h, now, move, _said(answer))
+
+
+def _survey(h: History, now: Instant, move: Move) -> Action | None:
+    """The first look at a component: whether it is in a state that a run may start from."""
+    seen = _look(h, now, move.step)
+    if not isinstance(seen, Answer):
+        return seen
+    if seen.hold and not h.held:
+        return fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+    if h.job.hold and not h.held and move.step == list(h.job.targets)[-1]:
+        stale = f"the state says that the pair is on hold ({h.job.hold}), the appliance does not"
+        return fail(h, now, move, f"state-changed: {stale}")
+    match h.before.get(move.step):
+        case "old" | "new":
+            return None
+        case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
+            return None  # a half-written step behind the commit point: nothing was lost by writing it again
+        case "partial":
+            return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
+        case "busy":
+            return fail(h, now, move, f"it is busy with something else{_because(h, move.step)}")
+        case _:
+            return fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
+
+
+def _change(h: History, now: Instant, move: Move) -> Action | None:
+    """Apply or revert: the hook's word is taken for *ok* and *failed*; in doubt the appliance is asked."""
+    tally = h.tally(move.phase, move.step)
+    if not tally.attempts:
+        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+    answer = tally.settled
+    if answer is not None and answer.kind == "ok":
+        return None
+    limit = tally.began_at + seconds(_deadline(h, move)) + seconds(h.job.plan.deadlines.settle)
+    seen = _look(h, now, move.step, since=max(tally.began, tally.answered), quiet_by=limit)
+    if not isinstance(seen, Answer):
+        return seen
+    failed = answer is not None and answer.kind == "failed"
+    before = h.before.get(move.step, "old")
+    wanted = "new" if move.phase == "apply" else before
+    never_applied = move.phase == "revert" and not h.only_back and not h.tally("apply", move.step).attempts
+    if seen.kind == wanted and (never_applied or not failed):
+        return None  # what was never applied needs no revert, whatever the hook answered; that is noted
+    if seen.kind == "busy":
+        return _never_quiet(h, now, move)
+    if seen.kind not in ANY:
+        return _turn(now, "operator", move.step, f"the probe cannot say what it is: {_said(seen)}")
+    nothing_done = answer is None and seen.kind == before
+    again = nothing_done if move.phase == "apply" else not failed
+    if again and tally.attempts < ATTEMPTS:
+        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+    why = _said(answer) if answer is not None else "the controller died in it"
+    return fail(h, now, move, f"{why}; the probe sees it {_seen(seen)}")
+
+
+def _quiet(h: History, step: str) -> bool:
+    """Whether the last probe of ``step`` proves that nothing is under way there."""
+    return (seen := h.seen.get(step)) is not None and seen.kind in ANY - {"busy"}
+
+
+def _never_quiet(h: History, now: Instant, move: Move) -> Action:
+    """A change still under way: nothing is reverted under it, so behind the commit point the run degrades."""
+    way: Exit = "degrade" if h.committed else "operator"
+    return _turn(now, way, move.step, f"{move.phase} passed its deadline and it never became quiet")
+
+
+def _confirm(h: History, now: Instant, move: Move) -> Action | None:
+    """The last look: nothing is called new or old that was not seen so since it was last changed."""
+    index, time = h.changed.get(move.step, (0, 0.0))
+    surely = h.way in {"forward", "back"}
+    limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
+    if h.way == "lost":  # one look, for what is reported; there is nothing to wait for
+        tally = h.tally("probe", move.step)
+        return None if tally.settled and tally.answered > index else _call(Move("probe", move.step), tally)
+    seen = _look(h, now, move.step, since=index, quiet_by=limit)
+    if not isinstance(seen, Answer):
+        return seen
+    wanted = "new" if h.way == "forward" or (h.revert and move.step in h.revert.keep) else h.before.get(move.step)
+    if surely and seen.kind != wanted:
+        return fail(h, now, move, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
+    return None
+
+
+def _gate(h: History, now: Instant, move: Move, *, since: int) -> Action | None:
+    """Poll until the gate is ready by an answer after record ``since``.
+
+    Its deadline is compared with a poll's own time, so never without one.
+    """
+    gate = h.job.plan.gates[move.step]
+    tally = h.tally(move.phase, move.step)
+    answer = tally.settled
+    if answer is None or tally.answered <= since:
+        return _call(move, tally)
+    if answer.kind == "ready":
+        return None
+    if answer.kind == "failed":
+        return fail(h, now, move, _said(answer))
+    if tally.answered_at - tally.first_at >= seconds(gate.deadline):
+        return fail(h, now, move, f"not ready after {gate.deadline}: {_said(answer)}")
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {move.step}: {_said(answer)}") or (
+        _call(move, tally)
+    )
+
+
+def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: float = 0.0) -> Answer | Call | Wait:
+    """What a probe after record ``since`` saw; a busy component is asked again until ``quiet_by``."""
+    tally = h.tally("probe", step)
+    answer = tally.settled
+    if answer is None or tally.answered <= since:
+        return Call(verb="probe", step=step, attempt=tally.attempts + 1)
+    sure = answer.kind == "unknown" and answer.version is not None  # it runs something that this run does not know
+    ask_again = tally.answered_at < quiet_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS and not sure
+    if not ask_again:
+        return answer
+    return _after(h, now, tally, _settle_poll(h), f"{step} is {answer.kind}") or (
+        Call(verb="probe", step=step, attempt=tally.attempts + 1)
+    )
+
+
+def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | None:
+    """A call that needs the bundle and, if it is the first apply, the operator's leave."""
+    if h.bundle == "refused":
+        return fail(h, now, move, f"the bundle is no longer accepted: {h.bundle_why}")
+    if move.phase == "apply" and h.untouched:
+        if h.window.until == "prepared":
+            return Pause(why="everything is prepared, nothing is changed")
+        if h.window.not_after is not None and now.wall > h.window.not_after:
+            return fail(h, now, move, "the time by which it had to begin has passed")
+    if h.bundle == "absent" and h.bundle_why:
+        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed: {h.bundle_why}", moved=True)
+    if h.bundle == "absent":
+        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed and who may sign it (--bundle, --trust)")
+    return _call(move, tally)
+
+
+def fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
+    """Leave the way as the table says; None where the failure changes nothing and is only noted."""
+    way = FAILURE[move.phase]
+    if way == "back" and h.committed:
+        way = "degrade"
+    if way == "back" and h.untouched:
+        way = "stop"
+    if way is None:
+        return None
+    why = f"{move.phase} of {move.step} failed: {why}"
+    if way == "back":
+        policy = h.policy(move.step)
+        return Note(
+            record=RevertDecided(
+                at=now,
+                step=move.step,
+                why=why,
+                revert=h.reverts(move.step),
+                keep=h.keeps(move.step),
+                hold=policy.hold,
+            )
+        )
+    return _turn(now, way, move.step, why)
+
+
+def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None:
+    """What an operator's cancel makes of the next move: before the commit point, and never under a change."""
+    if not h.cancel or h.way != "forward" or h.committed:
+        return None
+    if isinstance(action, Note) and not isinstance(action.record, CommitPoint):
+        return None  # a failure comes first: its policy may demand a hold
+    if move.phase == "apply" and h.tally(move.phase, move.step).attempts:
+        return None
+    why = "cancelled by the operator"
+    if h.untouched:
+        return _turn(now, "stop", "", why, cancelled=True)
+    return Note(record=RevertDecided(at=now, step="", why=why, revert=h.reverts_all(), cancelled=True))
+
+
+def _disagrees(h: History, move: Move) -> str:
+    """Why an *ok* is not one: what the hook read differs from what the job was made for."""
+    answer = h.tally(move.phase, move.step).settled
+    if answer is None or move.phase not in {"describe", "verify"}:
+        return ""
+    target = h.job.targets[move.step]
+    if move.phase == "verify":
+        return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
+    last = move.step == list(h.job.targets)[-1]
+    return _unfit(h, move.step, answer) or ((_fact_changed(h) or _short_of_space(h)) if last else "")
+
+
+def _unfit(h: History, step: str, answer: Answer) -> str:
+    """Why what a component says of itself does not suit the job, which was made from a state that may be stale."""
+    if differs := h.differs(step):
+        name, said, now = differs
+        return f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
+    if answer.counter is not None and answer.counter > h.job.counter:
+        return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
+    target = h.job.targets[step]
+    if step in h.job.groups()[0] and not answer.reverts and target.old != target.new:
+        return "it cannot be reverted, which the plan promises"
+    return ""
+
+
+def _fact_changed(h: History) -> str:
+    """Compare the facts that the components report with the conditions of the bundle; the state's may be stale."""
+    for step in h.job.targets:
+        answer = h.tally("describe", step).settled
+        for condition in h.job.facts:
+            if answer is not None and condition.fact in answer.facts and holds(condition, answer.facts) is not True:
+                found = f"{step} reports {condition.fact} {answer.facts[condition.fact]}"
+                return f"state-changed: {found}, the update needs that {in_words(condition)}"
+    return ""
+
+
+def _short_of_space(h: History) -> str:
+    """Compare what the components say is free with what the bundle demands; not said is not enough."""
+    answers = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
+    for place, needed in h.job.free.items():
+        free = [answer.free[place] for answer in answers if place in answer.free]
+        if not free:
+            return f"nothing says how much is free in {place}, {needed} bytes are needed"
+        if min(free) < needed:
+            return f"state-changed: {min(free)} bytes are free in {place}, {needed} are needed"
+    return ""
+
+
+def _staged(h: History, step: str) -> bool:
+    """Whether this run has staged something on ``step``, by its records or by what the target remembers."""
+    seen = h.seen.get(step)
+    return bool(h.tally("prepare", step).attempts) or (seen is not None and seen.run == h.run)
+
+
+def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:
+    """The rest of a pause that began with the last answer; None if it is over or a restart cut it short."""
+    left = tally.answered_at + pause - h.age(now)
+    return Wait(seconds=left, why=why) if left > 0 and tally.answered > h.resumed else None
+
+
+def _settle_poll(h: History) -> int:
+    return seconds(h.job.plan.deadlines.settle_poll)
+
+
+def _deadline(h: History, move: Move) -> str:
+    return h.job.plan.deadlines.apply if move.phase == "apply" else h.job.plan.deadlines.revert
+
+
+def _call(move: Move, tally: Tally) -> Call:
+    return Call(verb=move.phase, step=move.step, attempt=tally.attempts + 1)  # type: ignore[arg-type]
+
+
+def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = False) -> Note:
+    return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))
+
+
+def _seen(answer: Answer) -> str:
+    """What a probe answered, with its own reason."""
+    return f"{answer.kind} ({answer.reason})" if answer.reason else answer.kind
+
+
+def _because(h: History, step: str) -> str:
+    seen = h.seen.get(step)
+    return f" ({seen.reason})" if seen is not None and seen.reason else ""
+
+
+def _said(answer: Answer) -> str:
+    """What the hook gave as its reason, or what became of it."""
+    silent: dict[str, str] = {"timeout": "its deadline passed", "died": "the hook was killed or crashed"}
+    return answer.reason or silent.get(answer.kind, answer.kind)

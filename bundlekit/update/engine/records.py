@@ -1,0 +1,318 @@
+"""The journal's records: what was decided, what was about to be done, what was seen. Nothing else is state.
+
+Append-only and tagged, so that a journal is readable as JSON without this program; a field added later has a
+default, so that a newer version reads an older journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import field
+
+from bundlekit.errors import BundlekitError
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.job import Job
+from bundlekit.update.engine.plan import OutcomeKind
+
+AnswerKind = Literal[
+    "ok", "failed", "rejected", "retry",       # what a hook says of what it did
+    "old", "new", "partial", "busy", "unknown",  # what a probe sees
+    "ready", "not-yet",                        # what a gate sees
+    "fenced",                                  # the target belongs to another controller; the hook did nothing
+    "timeout", "died",                         # the hook said nothing: deadline passed, killed or crashed
+]  # fmt: skip
+
+
+class Instant(Frozen, frozen=True, kw_only=True):
+    """A moment: ``ticks`` are seconds of CLOCK_BOOTTIME in ``boot``, ``wall`` seconds since 1970 (UTC)."""
+
+    boot: str
+    ticks: float
+    wall: float
+
+    def until(self, later: Instant) -> float:
+        """Seconds from here to ``later``, never negative.
+
+        Within one boot the wall clock is not asked, so it may jump; across a reboot there is nothing else.
+        """
+        passed = later.ticks - self.ticks if self.boot == later.boot else later.wall - self.wall
+        return max(0.0, passed)
+
+
+class Answer(Frozen, frozen=True, kw_only=True):
+    """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
+
+    ``describe`` fills identity, version, reverts, counter, free and facts; ``product``, ``model`` and ``role``
+    where the appliance knows them (None: it does not say), and so ``build`` and ``released`` (YYYY-MM-DD) of the
+    version; and says ``sandbox`` of an appliance that nobody needs.
+    ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
+    (the highest seen), ``owner`` (the claim that brought it), ``run`` (the run under way: it changed something and has
+    not cleaned up; empty: none; None: the target does not remember), ``committed`` (the run whose commit point it has
+    passed) and ``hold`` (why the pair is on hold). ``wrong`` is written by bundlekit only: what is wrong with what the
+    hook answered, or with when it did, and who answered it.
+    """
+
+    kind: AnswerKind
+    reason: str = ""
+    version: str | None = None
+    build: str | None = None
+    released: str | None = None
+    identity: str | None = None
+    product: str | None = None
+    model: str | None = None
+    role: str | None = None
+    reverts: bool | None = None
+    counter: int | None = None
+    free: dict[str, int] = {}
+    facts: dict[str, str] = {}
+    fence: int | None = None
+    owner: str | None = None
+    run: str | None = None
+    committed: str | None = None
+    hold: str | None = None
+    sandbox: bool | None = None
+    wrong: str = ""
+
+
+StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]
+"""What a component is at the end, as probed; *untouched* where it never was."""
+
+
+class WayOut(Frozen, frozen=True, kw_only=True):
+    """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
+
+    ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise; ``moved``: the
+    bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
+    """
+
+    verb: Literal["run", "resume", "repair", "revert", "clear", "state", "reimage", "take-over"]
+    step: str = ""
+    run: str = ""
+    version: str = ""
+    product: str = ""
+    model: str = ""
+    moved: bool = False
+
+
+class Outcome(Frozen, frozen=True, kw_only=True):
+    """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
+
+    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
+    ``failed`` is the step or gate that decided, ``why`` the failure that decided last, and ``first`` the one that the
+    others followed from, where that is another. ``reasons`` are what the probe gave as its reason for a component
+    that is neither old nor new. ``notes`` are failures that decided nothing.
+    ``again_in``: a resume after so many seconds polls again what a detached run waits for.
+    """
+
+    kind: OutcomeKind
+    pair: str
+    run: str = ""
+    bundle_id: str = ""
+    hold: bool = False
+    failed: str = ""
+    why: str = ""
+    first: str = ""
+    states: dict[str, StepState] = {}
+    reasons: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    roles: dict[str, str] = {}
+    ha: Literal["formed", "not-formed", "as-before", "unknown"] = "unknown"
+    committed: bool = False
+    notes: tuple[str, ...] = ()
+    way_out: tuple[WayOut, ...] = ()
+    again_in: float | None = None
+
+
+class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):
+    """What every record has: when it was made."""
+
+    at: Instant
+
+
+class Window(Frozen, frozen=True, kw_only=True):
+    """Until where a run may go: stage on Friday (``until="prepared"``), do not switch after ``not_after``.
+
+    ``not_after`` is in seconds since 1970 and is looked at once, before the first apply.
+    """
+
+    until: Literal["prepared", "end"] = "end"
+    not_after: float | None = None
+
+
+class Started(Entry, frozen=True, kw_only=True, tag="started"):
+    """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
+
+    ``owner`` is the name of this claim, which no other claim has. ``names`` are the run's files, for the next steps
+    that are printed later. ``back`` is there in a run that only
+    tries the reverts of an earlier one again, and ``before`` is what the components were before that one, by step.
+    ``takes_over`` are the runs that the target remembers as under way and this one replaces.
+    """
+
+    run: str
+    fence: int
+    owner: str = ""
+    takes_over: tuple[str, ...] = ()
+    before: dict[str, str] = {}
+    back: RevertDecided | None = None
+    job: Job
+    tool: str
+    held: bool = False
+    window: Window = Window()
+    names: Names = UNKNOWN
+
+
+class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
+    """Another controller goes on with the run; ``bundle`` says whether steps forward are open to it.
+
+    ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
+    ``why``: it cannot be opened; without: no trust anchors were given. ``lost`` states why the pair belongs to another
+    controller by now, by the marks at the target; then this one changes nothing more.
+    """
+
+    fence: int
+    owner: str = ""
+    lost: str = ""
+    bundle: Literal["given", "absent", "refused"]
+    why: str = ""
+    window: Window = Window()
+    names: Names = UNKNOWN
+
+
+class Began(Entry, frozen=True, kw_only=True, tag="began"):
+    """The intent to call a hook, durable before the hook starts."""
+
+    verb: str
+    step: str
+    attempt: int
+
+
+class Observed(Entry, frozen=True, kw_only=True, tag="observed"):
+    """What a hook answered, durable before the next decision."""
+
+    verb: str
+    step: str
+    answer: Answer
+
+
+class CommitPoint(Entry, frozen=True, kw_only=True, tag="commit-point"):
+    """From here on nothing is reverted."""
+
+
+class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
+    """From here on the commit point is out of reach: ``revert`` in this order, ``keep`` what is new.
+
+    ``by`` is the operator who had the reverts of an earlier run tried again.
+    """
+
+    step: str
+    why: str
+    revert: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    hold: bool = False
+    cancelled: bool = False
+    by: str = ""
+
+
+Exit = Literal["stop", "degrade", "operator", "lost"]
+"""A way that a decision other than to revert leads onto."""
+
+
+class Turned(Entry, frozen=True, kw_only=True, tag="turned"):
+    """The run leaves the way it was on, because ``step`` could not be done."""
+
+    to: Exit
+    step: str
+    why: str
+    cancelled: bool = False
+
+
+class CancelAsked(Entry, frozen=True, kw_only=True, tag="cancel-asked"):
+    """The operator wants out. Counts before the commit point only."""
+
+
+class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
+    """The run is over."""
+
+    outcome: Outcome
+
+
+class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
+    """Somebody, by name, took the pair off hold; ``states`` as probed, empty if they chose not to look."""
+
+    by: str
+    reason: str
+    case: str = ""
+    states: dict[str, str] = field(default_factory=dict)
+
+
+class Rejected(Entry, frozen=True, kw_only=True, tag="rejected"):
+    """A run that the check of the bundle did not let begin: no job came of it, and the pair was not asked.
+
+    It stands between runs, so what the latest run left behind is unchanged. ``bundle_id`` is empty where the head could
+    not be read, ``causes`` are those of the report.
+    """
+
+    run: str
+    tool: str
+    path: str
+    why: str
+    bundle_id: str = ""
+    causes: tuple[str, ...] = ()
+
+
+Record = (
+    Started
+    | Resumed
+    | Began
+    | Observed
+    | CommitPoint
+    | RevertDecided
+    | Turned
+    | CancelAsked
+    | Ended
+    | Cleared
+    | Rejected
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+class JournalError(BundlekitError):
+    """The journal cannot be read or written now; nothing was started that it does not know of."""
+
+
+class StateFolderError(JournalError):
+    """The folder of the journal cannot be used, or is not its owner's alone: nothing is begun from it."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal's records contradict one another or their hash chain."""
+
+
+class FenceLostError(JournalError):
+    """Another controller has taken the pair over; this one must touch nothing more."""
+
+
+def encode(record: Record) -> bytes:
+    """The record as one line of JSON."""
+    return _encoder.encode(record)
+
+
+def decode(line: bytes | str) -> Record:
+    """The record of one line of JSON; raises JournalDamagedError if it is none."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise JournalDamagedError(
+            f"A journal record cannot be read: {error}.",
+            next_step="If a newer bundlekit wrote it, use that one; else keep the file and start anew.",
+        ) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of one record."""
+    return msgspec.json.schema(Record)

@@ -1,0 +1,160 @@
+"""What a pair says of itself, asked through hooks that change nothing: ``describe`` and ``probe``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from bundlekit import __version__, config
+from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.hooks import Hooks, Request, call, printable
+from bundlekit.update.engine.job import Job, Target
+from bundlekit.update.engine.plan import Plan, Verb
+from bundlekit.update.engine.records import Answer
+
+
+def described(job: Job, hooks: Hooks, clock: Clock) -> dict[str, Answer]:
+    """What each component of ``job`` says of itself now, by step."""
+    return {step: _ask(hooks, clock, job.plan, "describe", job.pair, step, target, job.bundle_id)
+            for step, target in job.targets.items()}  # fmt: skip
+
+
+def as_found(job: Job, answers: Mapping[str, Answer]) -> Job:
+    """``job`` for the pair as it describes itself now; what cannot say its version keeps the one of the job."""
+    targets = {step: replace(target, old=answers[step].version or target.old) for step, target in job.targets.items()}
+    counters = {answer.counter for answer in answers.values()}
+    counter = counters.pop() if len(counters) == 1 else None
+    return replace(job, targets=targets, counter_before=counter)
+
+
+def observe(
+    plan: Plan,
+    hooks: Hooks,
+    clock: Clock,
+    *,
+    pair: str,
+    product: str,
+    model: str,
+    before: Appliance | None = None,
+    includes: Sequence[str] | None = None,
+    at: str,
+) -> Appliance:
+    """The state of the pair, for STATE.json, as the hooks describe and probe it at ``at`` (RFC 3339).
+
+    Release date and build come from the hooks, or for an unchanged version from ``before``. Trusted keys, and fixes
+    (unless ``includes`` names them) are kept from ``before``. Facts come from the hooks alone, for old ones are not
+    true any more. Raises BundlekitError if a component cannot say what it is, ConfigError if what it says has no place
+    in a state, or if it says that it is another product or model.
+    """
+    members: dict[str, dict[str, object]] = {}
+    components: dict[str, dict[str, object]] = {}
+    facts: dict[str, str] = {}
+    holds: list[str] = []
+    counters: list[int] = []
+    for name in plan.order:
+        step = plan.steps[name]
+        answer, target = _found(plan, name, hooks, clock, pair, before)
+        if answer.kind != "ok" or not answer.version or (step.member and not answer.identity):
+            raise BundlekitError(
+                f"{name} does not say what it is: {answer.reason or answer.kind}.",
+                next_step="See to the component, or to its describe hook, and read the state again.",
+            )
+        _agree(name, answer, product=product, model=model)
+        seen = _ask(hooks, clock, plan, "probe", pair, name, replace(target, old=answer.version))
+        holds += [seen.hold] if seen.hold else []
+        counters += [answer.counter] if answer.counter is not None else []
+        facts |= {key: printable(value) for key, value in answer.facts.items()}
+        if step.member:
+            member = before.members.get(answer.identity or "") if before else None
+            members[str(answer.identity)] = _installed(answer, member) | {
+                "role": answer.role or step.member, "free": answer.free
+            }  # fmt: skip
+        else:
+            shared = before.components.get(step.component) if before else None
+            components[step.component] = _installed(answer, shared) | {"free": answer.free}
+    state: dict[str, object] = {
+        "schema": STATE_SCHEMA,
+        "pair": pair,
+        "product": product,
+        "model": model,
+        "observed": {"at": at, "by": "bundlekit update state"},
+        "members": members,
+        "components": components,
+        "facts": facts,
+        "hold": holds[0] if holds else None,
+        "counter": max(counters, default=None),
+        "tool": __version__,  # whoever asks the pair is also who updates it
+    }
+    if before is not None:
+        state |= {"includes": before.includes, "trusts": before.trusts}
+    if includes is not None:
+        state["includes"] = tuple(includes)
+    return config.convert(state, Appliance, where="what the hooks say")
+
+
+def _agree(step: str, answer: Answer, **said: str) -> None:
+    """ConfigError if the component is of another product or model than is said: bundles are chosen by these."""
+    for what, word in said.items():
+        told = getattr(answer, what)
+        if told is not None and told != word:
+            raise ConfigError(
+                f"The state to be written would say {what} {word}, {step} itself says {told}.",
+                next_step=f"If the pair is right, give --{what} {told}; else see which pair this is.",
+            )
+
+
+def _found(
+    plan: Plan, name: str, hooks: Hooks, clock: Clock, pair: str, before: Appliance | None
+) -> tuple[Answer, Target]:
+    """What a step's component says of itself: whoever has the role now, else who had it before."""
+    target = unknown_target(plan, name, pair)
+    answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    role = plan.steps[name].member
+    for serial, member in before.members.items() if before and role and answer.kind != "ok" else ():
+        if member.role == role:
+            target = replace(target, identity=serial)
+            answer = _ask(hooks, clock, plan, "describe", pair, name, target)
+    return answer, target
+
+
+def _installed(answer: Answer, known: InstalledComponent | None) -> dict[str, object]:
+    """Version, build and release date; of another build than before, the older state has no date."""
+    found: dict[str, object] = {"version": answer.version, "build": answer.build, "released": answer.released}
+    if known is None or known.version != answer.version or answer.build not in (None, known.build):
+        return found
+    return found | {"build": known.build, "released": answer.released or known.released}
+
+
+def unknown_target(plan: Plan, name: str, pair: str) -> Target:
+    """The target of a step of which nothing is known but its place in the plan: the role stands for whoever has it."""
+    step = plan.steps[name]
+    return Target(
+        component=step.component,
+        label=step.component,
+        identity=step.member or pair,
+        role=step.member or "shared",
+        old="unknown",
+        new="unknown",
+        size=0,
+        digest="sha256:" + "0" * 64,
+    )
+
+
+def _ask(
+    hooks: Hooks, clock: Clock, plan: Plan, verb: Verb, pair: str, step: str, target: Target, bundle_id: str = ""
+) -> Answer:
+    request = Request(
+        verb=verb,
+        pair=pair,
+        step=step,
+        run="",
+        fence=0,
+        attempt=1,
+        deadline=plan.deadline(verb),
+        bundle_id=bundle_id,
+        target=target,
+    )
+    return call(hooks, request, clock)

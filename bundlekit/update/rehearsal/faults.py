@@ -1,0 +1,163 @@
+"""Faults, and hooks that have them: put between the executor and any hooks, so they need no support there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.hooks import Hooks, Request, server
+from bundlekit.update.engine.records import Answer
+
+KINDS: Final = {
+    "F": "the hook fails",
+    "T": "its deadline passes, nothing done",
+    "P": "its deadline passes, part done",
+    "L": "its deadline passes, but it is done",
+    "B": "its deadline passes and it is busy for good",
+    "X": "the hook is killed in the middle",
+    "K": "the controller is killed before the hook",
+    "C": "the controller is killed after the hook",
+    "S": "another controller installs the same bundle meanwhile, and takes over what is under way",
+    "O": "another controller installs another bundle meanwhile, and takes over what is under way",
+    "A": "another controller tries an update meanwhile, and takes nothing over",
+}
+"""The kinds of faults, by the letters that tables use."""
+
+FAULTS: Final = {
+    "validate": "FTCSOA",
+    "describe": "FTCSOA",
+    "probe": "FTCSOA",
+    "prepare": "FTKCSOA",
+    "apply": "FTPLBXKCSOA",
+    "verify": "FTCSOA",
+    "commit": "FTKCSOA",
+    "revert": "FTPLBXKCSOA",
+    "gate": "FTCSOA",
+    "cleanup": "FTCSOA",
+}
+"""Which kinds make a difference to which verb: before or after a hook that changes nothing is the same."""
+
+ELSEWHERE: Final = "SOA"
+"""The kinds that are another controller, at work before the hook is called. They are rehearsed singly."""
+
+
+FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
+"""What *fails* is called where *failed* is not an answer."""
+
+
+class Fault(Frozen, frozen=True, kw_only=True):
+    """One fault: a kind, at the n-th answered call of a verb on a step (from 0)."""
+
+    verb: str
+    step: str
+    nth: int
+    kind: str
+
+    def __str__(self) -> str:
+        again = f" ({self.nth + 1}.)" if self.nth else ""
+        return f"{self.step} {self.verb}{again}: {self.kind}"
+
+
+class Position(Frozen, frozen=True, kw_only=True):
+    """One call of a run, as a place where a fault may be put."""
+
+    verb: str
+    step: str
+    nth: int
+
+
+Passed = tuple[str, str, str, int, bool]
+"""What hooks are asked, as far as their answer may depend on it: verb, step, new version, fence, whether on hold."""
+
+
+class ControllerKilled(BaseException):
+    """The controller is gone; not an Exception, for nothing may catch it."""
+
+
+class FaultyHooks(Hooks):
+    """Hooks with faults put before them, and what is then true of the appliance.
+
+    ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
+    calls that must never be made. ``elsewhere`` is another controller: it is called with the kind of the fault, and
+    what it does takes none of this one's time. ``passed`` are the calls that reached the hooks behind.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        clock: ManualClock,
+        faults: tuple[Fault, ...],
+        elsewhere: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
+        self.hooks = hooks
+        self.elsewhere = elsewhere
+        self.passed: list[Passed] = []
+        self.clock = clock
+        self.pending = list(faults)
+        self.masks: dict[str, str] = {}
+        self.answered: dict[tuple[str, str], int] = {}
+        self.trace: list[Position] = []
+        self.misdeeds: list[str] = []
+
+    def server(self, request: Request) -> str:
+        """As the hooks behind name it."""
+        return server(self.hooks, request)
+
+    def _meet(self, request: Request) -> Answer:
+        verb, step = request.verb, request.step
+        nth = self.answered.get((verb, step), 0)
+        self.trace.append(Position(verb=verb, step=step, nth=nth))
+        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
+            self.misdeeds.append(f"{verb} of {step} while it was still busy")
+        fault = next((f for f in self.pending if (f.verb, f.step, f.nth) == (verb, step, nth)), None)
+        if fault is not None:
+            self.pending.remove(fault)
+            answer = self._strike(request, fault.kind)
+        else:
+            answer = self._pass_on(request)
+        self.answered[verb, step] = nth + 1
+        return answer
+
+    def _strike(self, request: Request, kind: str) -> Answer:
+        changes = request.verb in {"apply", "revert"}
+        if kind in ELSEWHERE:
+            ticks, wall = self.clock.ticks, self.clock.wall
+            self.elsewhere(kind)
+            self.clock.ticks, self.clock.wall = ticks, wall
+            return self._pass_on(request)
+        if kind == "K":
+            raise ControllerKilled
+        if kind == "C":
+            self._pass_on(request)
+            raise ControllerKilled
+        if kind == "L":
+            self._pass_on(request)
+        if changes and kind in "FPX":
+            self.masks[request.step] = "partial"
+        if kind == "B":
+            self.masks[request.step] = "busy"
+        if kind in "TPLB":
+            self.clock.sleep(request.deadline)
+            if request.verb == "gate":
+                self.masks[request.step] = "not-yet"
+            return Answer(kind="timeout")
+        if kind == "X":
+            return Answer(kind="died")
+        return Answer(kind=FAILED.get(request.verb, "failed"), reason="fault put here")  # type: ignore[arg-type]
+
+    def _pass_on(self, request: Request) -> Answer:
+        mask = self.masks.get(request.step)
+        if request.verb == "probe" and mask:
+            return Answer(kind=mask)  # type: ignore[arg-type]
+        if request.verb == "gate" and self.masks:
+            return Answer(kind="not-yet", reason="the pair is not whole")
+        new = request.target.new if request.target is not None else ""
+        self.passed.append((request.verb, request.step, new, request.fence, bool(request.hold)))
+        answer: Answer = getattr(self.hooks, request.verb)(request)
+        if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
+            self.masks.pop(request.step, None)
+        return answer
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet

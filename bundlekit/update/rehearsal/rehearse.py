@@ -1,0 +1,298 @@
+"""Rehearsal: run a plan over and over, put a fault at every position, look at every end.
+
+The faults stand between the executor and the hooks, so the same sweep runs over the simulated pair and over
+an integrator's own hooks in a sandbox. Every run is checked against the invariants and against the end that the plan
+itself leads to; every answer of the hooks is compared with that of correct ones; every kind of end is followed by its
+way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.records import Outcome
+from bundlekit.update.rehearsal.contract import NOT_CHECKED, Contract
+from bundlekit.update.rehearsal.expectation import Expectations, Expected, deciding, visits_of, worse
+from bundlekit.update.rehearsal.faults import ELSEWHERE, FAULTS, Fault, Position
+from bundlekit.update.rehearsal.invariants import broken as _broken
+from bundlekit.update.rehearsal.invariants import broken_beside
+from bundlekit.update.rehearsal.oracle import WRITING, Mismatch
+from bundlekit.update.rehearsal.sandbox import EmptyBundle, Make, Sandbox, calm, over, simulated
+from bundlekit.update.rehearsal.trial import NOT_WALKED, Trial
+
+__all__ = ["EmptyBundle", "Finding", "Rehearsal", "Run", "Sandbox", "calm", "label", "over", "rehearse", "simulated"]
+
+Faults = tuple[Fault, ...]
+Progress = Callable[[int, int], None]
+"""Told how many runs of how many are done. Deeper sweeps find more on the way."""
+
+
+class Run(Frozen, frozen=True, kw_only=True):
+    """One rehearsed run: its faults, its outcome, and the invariants it broke.
+
+    ``like``: it was not made, because its hooks would have been asked exactly what they were asked in that run.
+    """
+
+    faults: Faults
+    outcome: Outcome
+    broken: tuple[str, ...] = ()
+    like: Faults | None = None
+
+    @property
+    def end(self) -> tuple[object, ...]:
+        """What a crash must not change; a resume may only know better what was not touched."""
+        outcome = self.outcome
+        states = tuple((step, state.replace("untouched", "old")) for step, state in outcome.states.items())
+        return outcome.kind, outcome.hold, outcome.ha, outcome.committed, states
+
+
+class Finding(Frozen, frozen=True, kw_only=True):
+    """An end that is worse than the plan's, or an answer that correct hooks would not give.
+
+    ``faults`` are those of the first run that showed it (empty: it shows without one), ``runs`` how many did.
+    ``hook`` is the class and the method, or the command, that answered; ``answer`` is the answer that led there.
+    """
+
+    what: str
+    verb: str
+    step: str
+    hook: str
+    faults: str
+    expected: str
+    came: str
+    answer: str
+    runs: int = 1
+
+
+class Rehearsal(Frozen, frozen=True, kw_only=True):
+    """All runs of a sweep; ``ways_out``: for each kind of end, its ways out and where each of them led.
+
+    ``broken`` are sentences about all that is wrong, ``findings`` those of them that are about hooks, in parts.
+    ``not_checked`` are the demands on hooks that this rehearsal could not check.
+    """
+
+    plan: Plan
+    runs: tuple[Run, ...]
+    ways_out: dict[str, dict[str, str]]
+    broken: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
+def rehearse(
+    sandbox: Make | None = None,
+    *,
+    faults: int = 1,
+    verbs: tuple[str, ...] = (),
+    steps: tuple[str, ...] = (),
+    elsewhere: bool = True,
+    progress: Progress = lambda _done, _all: None,
+) -> Rehearsal:
+    """Run every sequence of at most ``faults`` faults; check ends, answers and invariants; walk each way out once.
+
+    ``verbs`` and ``steps`` (also names of gates) restrict where the faults are put; empty: everywhere. ``elsewhere``:
+    another controller at work meanwhile is a fault, too.
+    """
+    kinds = {verb: letters if elsewhere else letters.rstrip(ELSEWHERE) for verb, letters in FAULTS.items()}
+    return _Sweep(sandbox or simulated(), kinds, verbs, steps, progress).all(faults)
+
+
+class _Sweep:
+    """The runs of one rehearsal and what is found in them."""
+
+    def __init__(
+        self, make: Make, kinds: dict[str, str], verbs: tuple[str, ...], steps: tuple[str, ...], progress: Progress
+    ) -> None:
+        self.make, self.kinds = make, kinds
+        self.verbs, self.steps, self.progress = verbs, steps, progress
+        self.runs: dict[Faults, Run] = {}
+        self.ways_out: dict[str, dict[str, str]] = {}
+        self.broken: list[str] = []
+        self.findings: dict[tuple[str, ...], Finding] = {}
+        self.not_checked: tuple[str, ...] = ()
+        self.asked: dict[tuple[object, ...], Run] = {}
+        first = make(ManualClock())
+        self.plan, self.real, self.simulated = first.job.plan, first.real, first.simulated
+        self.expectations = Expectations(first.job)
+
+    def all(self, faults: int) -> Rehearsal:
+        if not self.simulated:
+            self._contract()
+        frontier = self._one((), -1)
+        for depth in range(1, faults + 1):
+            planned = list(self._extended(frontier, depth))
+            frontier = []
+            for number, (told, last, visits) in enumerate(planned):
+                self.progress(number + 1, len(planned) + 1)
+                frontier += self._one(told, last, visits, deeper=depth < faults)
+            self.progress(len(planned) + 1, len(planned) + 1)
+        self._crashes()
+        said = [finding.what for finding in self.findings.values()]
+        return Rehearsal(
+            plan=self.plan,
+            runs=tuple(self.runs.values()),
+            ways_out=self.ways_out,
+            broken=(*said, *self.broken),
+            findings=tuple(self.findings.values()),
+            not_checked=self.not_checked,
+        )
+
+    def _contract(self) -> None:
+        contract = Contract(self.make, tuple(step for step in self.steps if step in self.plan.steps))
+        contract.check()
+        for mismatch in contract.found:
+            self._mismatch((), mismatch, "asked directly")
+        self.not_checked = (*NOT_CHECKED, *contract.not_checked)
+
+    def _one(
+        self, told: Faults, last: int, visits: tuple[tuple[str, str, int], ...] = (), *, deeper: bool = True
+    ) -> list[tuple[Faults, int, tuple[Position, ...]]]:
+        """One run with the faults ``told``, the last of them at position ``last``; what it may be extended by."""
+        expected = None if self.simulated else self.expectations.of(told, visits)
+        like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
+        if like is not None and expected is not None and label(expected.outcome) in self.ways_out:
+            self.runs[told] = Run(faults=told, outcome=expected.outcome, like=like.faults)
+            return []
+        trial = Trial(self.make, told)
+        outcome = trial.to_the_end()
+        states = trial.states()
+        run = self.runs[told] = Run(faults=told, outcome=outcome, broken=tuple(self._broken_in(trial, outcome, states)))
+        self.broken += [f"{_names(told)}: {what}" for what in run.broken]
+        sound = not run.broken and self._as_expected(told, trial, outcome, states, expected)
+        self._walk(told, trial, outcome)
+        if sound and expected is not None and trial.mismatch is None:
+            self.asked.setdefault(expected.passed, run)
+        return [(told, last, tuple(trial.hooks.trace))] if deeper else []
+
+    def _broken_in(self, trial: Trial, outcome: Outcome, states: dict[str, str]) -> Iterator[str]:
+        yield from trial.hooks.misdeeds
+        if trial.other is not None:
+            touched = trial.marks() != trial.left
+            yield from broken_beside(trial.job, trial.records, outcome, trial.other, touched=touched)
+        else:
+            yield from _broken(trial.job, trial.records, outcome, states)
+
+    def _as_expected(
+        self, told: Faults, trial: Trial, outcome: Outcome, states: dict[str, str], expected: Expected | None
+    ) -> bool:
+        """Whether the run ended as the plan promises; what did not is found."""
+        mismatch = trial.mismatch
+        if mismatch is not None:
+            self._mismatch(told, mismatch, _names(told))
+        if expected is None or not worse(expected, outcome, states):
+            return True
+        answer = str(mismatch) if mismatch is not None else deciding(trial.records, outcome)
+        wanted, came = label(expected.outcome), label(outcome)
+        if wanted == came:
+            wanted, came = f"{wanted} ({_words(expected.states)})", f"{came} ({_words(states)})"
+        self._find(
+            ("end", *map(str, told)),
+            Finding(
+                what=f"{_names(told)}: expected {wanted}, came {came}; {answer}",
+                verb=mismatch.verb if mismatch else told[-1].verb if told else "",
+                step=mismatch.step if mismatch else told[-1].step if told else outcome.failed,
+                hook=mismatch.hook if mismatch else "",
+                faults=_names(told),
+                expected=wanted,
+                came=came,
+                answer=answer,
+            ),
+        )
+        return False
+
+    def _mismatch(self, told: Faults, mismatch: Mismatch, where: str) -> None:
+        self._find(
+            (mismatch.hook, mismatch.verb, mismatch.step, mismatch.expected, mismatch.came, mismatch.after),
+            Finding(
+                what=f"{where}: {mismatch}",
+                verb=mismatch.verb,
+                step=mismatch.step,
+                hook=mismatch.hook,
+                faults=_names(told) if told else "",
+                expected=mismatch.expected,
+                came=mismatch.came,
+                answer=str(mismatch),
+            ),
+        )
+
+    def _find(self, key: tuple[str, ...], finding: Finding) -> None:
+        known = self.findings.get(key)
+        self.findings[key] = replace(known, runs=known.runs + 1) if known else finding
+
+    def _walk(self, told: Faults, trial: Trial, outcome: Outcome) -> None:
+        """Walk a way out that was not walked yet."""
+        ways = self.ways_out.setdefault(label(outcome), {})
+        way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in outcome.way_out)
+        if way in ways or outcome.kind in {"busy", "on-hold"}:
+            return
+        before = trial.mismatch
+        ways[way] = trial.walk_out(outcome)
+        if trial.mismatch is not None and before is None:
+            self._mismatch(told, trial.mismatch, f"{_names(told)}, then {way}")
+        if ways[way] == NOT_WALKED:
+            self.broken.append(f"{_names(told)}: the way out '{way}' was not walked, because the hooks have no reimage")
+        elif ways[way] != "succeeded":
+            self.broken.append(f"{_names(told)}: the way out '{way}' leads to '{ways[way]}'")
+
+    def _crashes(self) -> None:
+        for told, run in list(self.runs.items()):
+            calm_faults = tuple(fault for fault in told if fault.kind not in "KC")
+            if calm_faults != told and run.like is None:
+                same = self.runs.get(calm_faults) or _alone(Trial(self.make, calm_faults))
+                if same.end != run.end:
+                    self.broken.append(
+                        f"{_names(told)}: the crash changes {label(same.outcome)} to {label(run.outcome)}"
+                    )
+
+    def _extended(
+        self, frontier: list[tuple[Faults, int, tuple[Position, ...]]], depth: int
+    ) -> Iterator[tuple[Faults, int, tuple[tuple[str, str, int], ...]]]:
+        """Each run of the frontier with one more fault, at each later position of its trace, of each kind.
+
+        Polling the same thing again is one position: what comes of it does not depend on how often it is asked.
+        """
+        for told, last, trace in frontier:
+            if told and told[-1].kind in ELSEWHERE:
+                continue
+            visits = visits_of(trace)
+            for index in range(last + 1, len(trace)):
+                here, before = trace[index], trace[index - 1] if index - 1 > last else None
+                if before is not None and (before.verb, before.step) == (here.verb, here.step):
+                    continue
+                if (self.verbs and here.verb not in self.verbs) or (self.steps and here.step not in self.steps):
+                    continue
+                for kind in self.kinds[here.verb]:
+                    if kind in ELSEWHERE and (depth > 1 or (self.real and here.verb not in WRITING)):
+                        continue  # between two changes, hooks cannot tell when another controller came
+                    yield (*told, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index, visits
+
+
+def _alone(trial: Trial) -> Run:
+    return Run(faults=trial.faults, outcome=trial.to_the_end())
+
+
+def label(outcome: Outcome) -> str:
+    """An end in a few words, as the tables say it."""
+    if outcome.kind == "reverted":
+        kept = [step for step, state in outcome.states.items() if state == "kept-new"]
+        detail = f" ({', '.join(kept)} kept new)" if kept else ""
+    elif outcome.kind == "degraded":
+        detail = f" ({outcome.failed}{'' if outcome.committed else ', all old'})"
+    elif outcome.kind == "needs-operator":
+        detail = " (" + ", ".join(f"{step} {state}" for step, state in outcome.states.items()) + ")"
+    else:
+        detail = ""
+    return f"{outcome.kind}{detail}{', hold' if outcome.hold else ''}"
+
+
+def _words(states: dict[str, str]) -> str:
+    return ", ".join(f"{step} {state}" for step, state in states.items())
+
+
+def _names(faults: Faults) -> str:
+    return " + ".join(map(str, faults)) or "no fault"

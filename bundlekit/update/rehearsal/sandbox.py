@@ -1,0 +1,193 @@
+"""What a rehearsal runs over: a job, and hooks over an appliance that exists for rehearsals only."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Final
+
+from msgspec.structs import replace
+
+from bundlekit.errors import ConfigError
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.clock import ManualClock
+from bundlekit.update.engine.history import CHANGING
+from bundlekit.update.engine.hooks import Hooks, Request, server
+from bundlekit.update.engine.job import Job, Payload
+from bundlekit.update.engine.plan import PAIR, Plan, Verb, seconds
+from bundlekit.update.engine.records import Answer
+from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
+
+PATIENCE: Final = 60.0
+"""Real seconds that a real gate, or a component that is busy, is waited for."""
+
+PAUSE: Final = 0.2
+"""Real seconds between two polls."""
+
+
+class Sandbox(Frozen, frozen=True, kw_only=True):
+    """A job, and hooks over a fresh appliance that exists for rehearsals only.
+
+    Hooks need a method ``reimage(step, version)``, so that ways out with a re-image are walked as well. ``real``: each
+    call takes real time, so calls that can show nothing more are left out.
+    """
+
+    job: Job
+    hooks: Hooks
+    bundle: Payload
+    real: bool = False
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the hooks are the model that others are compared with."""
+        return type(self.hooks) is SimulatedPair
+
+
+Make = Callable[[ManualClock], Sandbox]
+
+
+class EmptyBundle:
+    """The bundle of a rehearsal over simulated hooks, which never open it."""
+
+    def __init__(self, bundle_id: str) -> None:
+        self.bundle_id = bundle_id
+
+    def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
+        """A file with nothing in it, whatever ``label`` is."""
+        return io.BytesIO()
+
+    def chunks(self, label: str) -> Iterator[memoryview]:
+        """Nothing, whatever ``label`` is."""
+        return iter(())
+
+
+def calm(plan: Plan) -> Plan:
+    """The plan with fewer polls, so that a sweep does not spend its time waiting; the deadlines stay."""
+    gates = {name: replace(gate, poll=f"{max(1, seconds(gate.deadline) // 3)} s") for name, gate in plan.gates.items()}
+    settle = f"{max(1, seconds(plan.deadlines.settle) // 2)} s"
+    return replace(plan, gates=gates, deadlines=replace(plan.deadlines, settle_poll=settle))
+
+
+def simulated(plan: Plan = PAIR, *, compatible: bool = True) -> Make:
+    """Sandboxes with the simulated pair. ``compatible``: what the plan keeps new suits the old rest."""
+    return simulated_for(simulated_job(calm(plan), compatible=compatible))
+
+
+def simulated_for(job: Job) -> Make:
+    """Sandboxes with a simulated pair for ``job``, without what only its own appliance can report."""
+    job = replace(job, free={}, facts=(), hold="")
+
+    def make(clock: ManualClock) -> Sandbox:
+        return Sandbox(job=job, hooks=SimulatedPair(job, clock), bundle=EmptyBundle(job.bundle_id))
+
+    return make
+
+
+def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE) -> Make:
+    """Sandboxes over one appliance that is put back before each run, such as one behind external commands.
+
+    The hooks need the verb ``reimage``: put the component onto ``request.target.new`` and the counter onto
+    ``request.counter``, and forget all marks. The clock of a rehearsal is simulated; a gate that is not ready yet is
+    asked again for ``patience`` real seconds, before the simulated time passes. Hooks with an attribute ``clock`` are
+    given the simulated one. Raises ConfigError unless every component reports of itself that it is a sandbox, because
+    a rehearsal writes to it again and again.
+    """
+    back = PutBack(job, hooks, patience)
+    for step, target in job.targets.items():
+        seen = hooks.describe(question(job, "describe", step))
+        if seen.kind != "ok" or seen.sandbox is not True:
+            raise ConfigError(
+                f"'{step}' ({target.identity}) does not say that it is a sandbox. {seen.reason}".rstrip(),
+                next_step='Rehearse over an appliance that nobody needs, whose describe answers "sandbox": true.',
+            )
+
+    def make(clock: ManualClock) -> Sandbox:
+        for behind in (hooks, *getattr(hooks, "routes", {}).values()):
+            if _simulates_time(behind):
+                behind.clock = clock
+        back.put_back()
+        return Sandbox(job=job, hooks=back, bundle=bundle, real=True)
+
+    return make
+
+
+class PutBack(Hooks):
+    """Hooks passed through, with the re-image that a rehearsal needs, and with patience where time is real."""
+
+    def __init__(self, job: Job, hooks: Hooks, patience: float = PATIENCE) -> None:
+        self.job = job
+        self.hooks = hooks
+        self.patience = patience
+        self.waited = 0.0
+        """Real seconds that went by between polls, which no hook has taken."""
+        self._changed = set(job.targets)
+        self._hopeless: set[tuple[str, str]] = set()
+
+    def server(self, request: Request) -> str:
+        """As the hooks behind name it."""
+        return server(self.hooks, request)
+
+    def _pass(self, request: Request) -> Answer:
+        if request.verb in CHANGING or request.verb == "cleanup":
+            self._changed.add(request.step)
+        answer: Answer = getattr(self.hooks, request.verb)(request)
+        return answer
+
+    def _wait(self, request: Request) -> Answer:
+        """Ask until the answer is more than *not yet*. What was in vain once is not waited for again."""
+        if _simulates_time(getattr(self.hooks, "routes", {}).get(request.step, self.hooks)):
+            return self._pass(request)
+        until = time.monotonic() + self.patience
+        what = request.verb, request.step
+        while True:
+            answer = self._pass(request)
+            if getattr(answer, "kind", "") not in {"not-yet", "busy"}:
+                self._hopeless.discard(what)
+                return answer
+            if what in self._hopeless or time.monotonic() >= until:
+                self._hopeless.add(what)
+                return answer
+            time.sleep(PAUSE)
+            self.waited += PAUSE
+
+    validate = describe = prepare = apply = verify = commit = revert = cleanup = _pass
+    gate = probe = _wait
+
+    def put_back(self) -> None:
+        """Put each component that a run may have changed onto the version before; ConfigError if it cannot be."""
+        for step in sorted(self._changed):
+            self.reimage(step, self.job.targets[step].old)
+        self._changed.clear()
+
+    def reimage(self, step: str, version: str) -> None:
+        """Put ``step`` onto ``version``; raises ConfigError if the hooks cannot."""
+        self._changed.add(step)
+        asked = question(self.job, "reimage", step)
+        asked = replace(asked, target=replace(self.job.targets[step], new=version))
+        put_back = getattr(self.hooks, "reimage", None)
+        answer: Answer = put_back(asked) if put_back else Answer(kind="failed", reason="it has no verb for it")
+        if answer.kind != "ok":
+            raise ConfigError(f"'{step}' cannot be put onto {version}: {answer.reason}")
+
+
+def _simulates_time(hooks: object) -> bool:
+    """Whether the hooks go by a clock that a rehearsal can replace."""
+    return hasattr(hooks, "clock")
+
+
+def question(job: Job, verb: Verb, step: str) -> Request:
+    """A question that belongs to no run."""
+    return Request(
+        verb=verb,
+        pair=job.pair,
+        step=step,
+        run="rehearsal",
+        fence=0,
+        attempt=1,
+        deadline=job.plan.deadline("revert" if verb == "reimage" else verb),
+        bundle_id=job.bundle_id,
+        target=job.targets.get(step),
+        counter=job.counter_before or 0,
+    )

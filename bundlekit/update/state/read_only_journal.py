@@ -1,0 +1,126 @@
+"""Read the journal and change nothing: no folder is made, no schema is brought up to date, no file is touched.
+
+So it works on a disk that is full or mounted read-only. SQLite itself writes where it only reads a file in WAL mode: it
+makes the file of the shared index, or updates it. Which way of opening writes nothing depends on what is there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from urllib.parse import quote
+
+from bundlekit.update.engine.journal import Journal, MemoryJournal
+from bundlekit.update.engine.records import JournalError, Record
+from bundlekit.update.state.sqlite_journal import (
+    BUSY_SECONDS,
+    FILE,
+    SIDE_FILES,
+    checked,
+    has_private_folder,
+    known_schema,
+    no_links,
+)
+from bundlekit.update.state.sqlite_journal import as_journal_errors as errors
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder in it is made with mode 0700 and a name of its own
+"""Where a copy is made if it exists: it needs no disk."""
+
+LOOKS: Final = 5
+"""How often a file is read again that a controller has begun to write meanwhile."""
+
+
+class ReadOnlyJournal:
+    """The journal in ``folder``, which holds one. Raises what ``SqliteJournal`` raises."""
+
+    def __init__(self, folder: Path) -> None:
+        no_links(folder)
+        self.path = folder / FILE
+        self._sides = [folder / name for name in SIDE_FILES]
+        with self._opened() as db:
+            known_schema(self.path, int(db.execute("PRAGMA user_version").fetchone()[0]))
+
+    def read(self, pair: str) -> tuple[Record, ...]:
+        """All records of the pair, oldest first, their chain checked."""
+        return checked(self.path, pair, self.rows(pair))
+
+    def rows(self, pair: str) -> list[tuple[int, str, str]]:
+        """Sequence number, JSON and hash of each record as they stand in the file, nothing checked."""
+        return self._all("SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", pair)
+
+    def pairs(self) -> tuple[str, ...]:
+        """The pairs that have records, by name."""
+        return tuple(name for (name,) in self._all("SELECT DISTINCT pair FROM journal ORDER BY pair"))
+
+    def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
+        """Refused: who reads takes nothing over."""
+        raise JournalError(f"The journal {self.path} is open for reading only.")
+
+    def append(self, pair: str, fence: int, record: Record) -> None:
+        """Refused: who reads writes nothing."""
+        raise JournalError(f"The journal {self.path} is open for reading only.")
+
+    def _all(self, statement: str, *given: str) -> list[Any]:
+        for left in reversed(range(LOOKS)):
+            before = self._state()
+            try:
+                found = self._once(statement, given)
+            except JournalError:
+                if not left or before == self._state():
+                    raise
+            else:
+                if not left or before == self._state():
+                    return found
+        raise AssertionError  # pragma: no cover - the last look returns or raises
+
+    def _state(self) -> list[tuple[int, int] | None]:
+        """Size and time of the journal's files: a file opened as one that nobody writes must not have changed."""
+        states: list[tuple[int, int] | None] = []
+        for path in (self.path, *self._sides):
+            try:
+                status = path.stat()
+            except OSError:
+                states.append(None)
+            else:
+                states.append((status.st_size, status.st_mtime_ns))
+        return states
+
+    def _once(self, statement: str, given: tuple[str, ...]) -> list[Any]:
+        with self._opened() as db:
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal'").fetchall()
+            return db.execute(statement, given).fetchall() if made else []  # its first controller died very early
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        with errors(self.path), self._source() as (path, options):
+            name = f"file:{quote(str(path.absolute()))}?{options}"
+            with closing(sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as db:
+                yield db
+
+    @contextmanager
+    def _source(self) -> Iterator[tuple[Path, str]]:
+        """What to open, and how: the file, or a copy."""
+        log, index = self._sides
+        if index.exists() and log.exists():  # a controller is at work, or one died: SQLite follows both
+            yield self.path, "mode=ro&readonly_shm=1"
+        elif log.exists() and log.stat().st_size:  # to follow the log, SQLite would make an index beside it
+            with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+                for path in (self.path, log):
+                    shutil.copyfile(path, Path(folder) / path.name)
+                yield Path(folder) / FILE, "mode=rw"
+        else:
+            yield self.path, "immutable=1"
+
+
+@contextmanager
+def journal_of(folder: Path) -> Iterator[Journal]:
+    """The journal in ``folder``, to be read; an empty one where there is none, for looking makes none.
+
+    Raises StateFolderError where a run would: who only looks, or plans, learns of it before that.
+    """
+    yield ReadOnlyJournal(folder) if has_private_folder(folder) and (folder / FILE).exists() else MemoryJournal()

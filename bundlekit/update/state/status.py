@@ -1,0 +1,102 @@
+"""What the journal and the locks say of a pair, without asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.history import History
+from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.records import Cleared, Ended, Instant, Outcome, Record, Rejected, Started, Window
+from bundlekit.update.state.activity import Activity, activity
+from bundlekit.update.state.cancel import CancelRequest
+from bundlekit.update.state.lock import at_work
+
+Phase = Literal["running", "waiting", "on-hold", "ended"]
+"""Where a pair is: a controller works on it, its run waits to be resumed, it is on hold, or neither."""
+
+
+class Status(Frozen, frozen=True, kw_only=True):
+    """A pair's latest run. ``controller`` is who works on it now; empty: nobody. ``hold``: it is on hold.
+
+    ``names`` are the files of the run, as its controllers were given them; ``window`` is until where it may go, and
+    until when it may start to switch. ``started`` and ``ended`` are wall times, in seconds since 1970.
+    ``rejected`` is the latest run that the check rejected since then. A pair of which no run has ever begun has that,
+    and no ``activity``, ``plan`` and ``started``.
+    """
+
+    pair: str
+    phase: Phase
+    hold: bool
+    controller: str
+    cancel_asked: bool
+    started: float | None
+    ended: float | None
+    activity: Activity | None
+    outcome: Outcome | None
+    cleared: Cleared | None
+    plan: Plan | None
+    names: Names
+    window: Window
+    rejected: Rejected | None
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether somebody has to look: the pair is on hold, or its run ended so and was not cleared."""
+        return self.hold or (
+            self.outcome is not None and self.outcome.kind == "needs-operator" and self.cleared is None
+        )
+
+
+def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) -> Status:
+    """The status of ``pair``, whose ``records`` are all that the journal in ``folder`` has of it."""
+    history = History.latest(records)
+    controller = at_work(folder, pair)
+    last = records[-1]
+    rejected = last if isinstance(last, Rejected) else None
+    if history is None:
+        return Status(
+            pair=pair,
+            phase="running" if controller else "ended",
+            hold=False,
+            controller=controller,
+            cancel_asked=False,
+            started=None,
+            ended=None,
+            activity=None,
+            outcome=None,
+            cleared=None,
+            plan=None,
+            names=UNKNOWN,
+            window=Window(),
+            rejected=rejected,
+        )
+    begun = max(index for index, record in enumerate(records) if isinstance(record, Started))
+    run = [record for record in records[begun:] if not isinstance(record, Rejected)]
+    return Status(
+        pair=pair,
+        phase=_phase(history, controller),
+        hold=history.hold,
+        controller=controller,
+        cancel_asked=history.ended is None and (history.cancel or CancelRequest(folder, pair).asked() == history.run),
+        started=run[0].at.wall,
+        ended=next((record.at.wall for record in run if isinstance(record, Ended)), None),
+        activity=activity(history, run, now),
+        outcome=history.ended,
+        cleared=history.cleared,
+        plan=history.job.plan,
+        names=history.names,
+        window=history.window,
+        rejected=rejected,
+    )
+
+
+def _phase(history: History, controller: str) -> Phase:
+    if controller:
+        return "running"
+    if history.ended is None:
+        return "waiting"
+    return "on-hold" if history.hold else "ended"

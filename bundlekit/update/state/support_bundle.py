@@ -1,0 +1,112 @@
+"""The case file: what the vendor needs to see of a run, in one ZIP, and no secret in it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bundlekit.errors import BundlekitError
+from bundlekit.escape import escape, guarded
+from bundlekit.files import whole_file
+from bundlekit.report import json as as_json
+from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.outcome import message, text
+from bundlekit.update.engine.records import JournalDamagedError, Record, encode
+from bundlekit.update.state import private_files
+from bundlekit.update.state.lock import pair_file
+from bundlekit.update.state.read_only_journal import ReadOnlyJournal
+from bundlekit.update.state.sqlite_journal import FILE, has_private_folder
+
+MAX_LOG: Final = 256 * 1024
+"""Bytes of one log that go in: its end, where the reason is."""
+
+MAX_LOGS: Final = 256
+"""Logs that go in: the latest ones."""
+
+LOGS: Final = "logs"
+"""The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
+
+
+def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
+    """Write the case file of ``pair`` to ``output``; returns the names of what is in it.
+
+    The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
+    hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.
+    """
+    has_private_folder(folder)
+    journal = ReadOnlyJournal(folder) if (folder / FILE).exists() else None
+    rows = [(seq, public_text(body), digest) for seq, body, digest in (journal.rows(pair) if journal else [])]
+    if journal is None or not rows:
+        raise BundlekitError(
+            f"There is nothing about pair {pair} in {folder}.",
+            next_step="`bundlekit update status` lists the pairs.",
+        )
+    parts = {"README.txt": _readme(journal, pair)}
+    parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
+    parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
+    with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, guarded(content))
+        for path in _files(folder, pair):
+            if (end := private_files.end_of(path.parent, path.name, MAX_LOG)) is not None:
+                archive.writestr(str(path.relative_to(folder)), end if path.suffix == ".json" else _quoted(end))
+        return tuple(archive.namelist())
+
+
+def _quoted(log: bytes) -> str:
+    """The output of a hook with a mark before each line: it is shown by whatever the vendor opens the file with."""
+    lines = log.decode(errors="backslashreplace").removesuffix("\n").split("\n")
+    return "".join(f"| {escape(line.rstrip(chr(13)).expandtabs())}\n" for line in lines)
+
+
+def _files(folder: Path, pair: str) -> Iterator[Path]:
+    for suffix in ("state.json", "report.json"):
+        yield pair_file(folder, pair, suffix)
+    if (folder / LOGS).is_symlink():
+        return
+    logs = sorted((folder / LOGS).glob(f"{pair}-*.log"), key=lambda path: path.lstat().st_mtime)
+    yield from logs[-MAX_LOGS:]
+
+
+def _readme(journal: ReadOnlyJournal, pair: str) -> str:
+    try:
+        last = latest(journal, pair)
+    except JournalDamagedError as error:
+        return f"The journal of pair {pair} is damaged: {error.message}\n"
+    if last is None:
+        return f"No run of pair {pair} has begun: the check rejected each.\n"
+    if last.ended is None:
+        return f"The latest run of pair {pair} has not ended.\n"
+    return text(message(last.ended, last.job.plan))
+
+
+def public(record: Record) -> str:
+    """A record as one line of JSON without what may be secret."""
+    return public_text(encode(record).decode())
+
+
+def public_text(body: str) -> str:
+    """A line of JSON without the arguments of hooks; text that is no JSON is left out altogether."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return '{"record":"unreadable"}'
+    _strip(value)
+    return as_json.render(value)
+
+
+def _strip(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Leave the program of each ``hook`` and take its arguments out."""
+    if isinstance(value, list):
+        for item in value:
+            _strip(item)
+    elif isinstance(value, dict):
+        hook = value.get("hook")
+        if isinstance(hook, list) and len(hook) > 1:
+            value["hook"] = [hook[0], f"({len(hook) - 1} arguments left out)"]
+        for item in value.values():
+            _strip(item)

@@ -1,0 +1,1 @@
+"""The hooks that change an appliance: commands and slots."""
