@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundlekit._version import __version__
+
 if TYPE_CHECKING:
     from bundlekit.advisories import load_advisory
     from bundlekit.catalog import find_path
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore, load_trust
     from bundlekit.update.rehearsal.rehearse import rehearse
-
-__version__ = "0.1.0"
-__released__ = "2026-11-01"  # no clock that is right shows an earlier day to this version
 
 __all__ = [
     "Acceptance",

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
 # imports CPython comes to the end of a chunk of its stack, and maps and unmaps the next one for each call that crosses
 # it: while regular expressions are compiled there, 700 times, 5 to 10 ms.
-import bundlekit.model.manifest
-import bundlekit.trust.asn1
+import bundlekit.model.manifest  # noqa: F401 - imported first on purpose
+import bundlekit.trust.asn1  # noqa: F401 - the same
 
 # isort: split
 from msgspec.structs import replace
 
-import bundlekit
 from bundlekit import checks, integrity
+from bundlekit._version import __released__
 from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Case
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
@@ -231,7 +231,7 @@ def _question(
 def _clock() -> dt.datetime:
     """The time now. ClockError if that is before this very program was released."""
     now = dt.datetime.now(dt.UTC)
-    if f"{now:%Y-%m-%d}" < bundlekit.__released__:
+    if f"{now:%Y-%m-%d}" < __released__:
         raise ClockError(
             f"The clock says {now:%Y-%m-%d}, which is before this bundlekit was released.",
             next_step="Set the clock, or give the right time (--at).",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-import bundlekit
+from bundlekit._version import __version__
 from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
 from bundlekit.errors import VersionError
 from bundlekit.layout.foreign import named
@@ -114,10 +114,10 @@ def tool_too_old(case: Case) -> Answer:
         return NO_MANIFEST
     wanted = manifest.requirements.tool
     try:
-        newer = wanted is not None and TOOL.parse(wanted) > TOOL.parse(bundlekit.__version__)
+        newer = wanted is not None and TOOL.parse(wanted) > TOOL.parse(__version__)
     except VersionError:  # manifest-inconsistent says so
         newer = False
-    because = f"the bundle wants bundlekit {wanted} or later, and this is {bundlekit.__version__}"
+    because = f"the bundle wants bundlekit {wanted} or later, and this is {__version__}"
     return NotRun(because=because, next=UPDATE) if newer else ()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-import bundlekit
+from bundlekit._version import __version__
 from bundlekit.cli import streams
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
@@ -46,7 +46,7 @@ VERBS: Final = {
     epilog="Examples: `bundlekit check update.bin --trust root.pem`, `bundlekit explain exit-codes`. "
     'Completion: eval "$(_BUNDLEKIT_COMPLETE=bash_source bundlekit)" (or zsh_source, fish_source).',
 )
-@click.version_option(bundlekit.__version__, prog_name="bundlekit", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="bundlekit", message="%(prog)s %(version)s")
 def command() -> None:
     """Validate signed firmware bundles (update.bin) before release and before installation."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.facts import holds, unknown
+from bundlekit.facts import holds, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.facts import quantity
+from bundlekit.facts import quantity
 from bundlekit.matrix.read import Unreadable, beside_matrix, inconsistent, read_matrix
 from bundlekit.versions import scheme_named
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
+from bundlekit.facts import in_words
 from bundlekit.matrix.case import why
-from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.matrix.verifying import rule_verify
 from bundlekit.model.decision import Acceptance, Ruling

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from bundlekit.config import size_in_words
 from bundlekit.errors import VersionError
+from bundlekit.facts import in_words
 from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
-from bundlekit.matrix.facts import in_words
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.decision import Leftover, Ruling
 from bundlekit.versions import scheme_named

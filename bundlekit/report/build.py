@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-import bundlekit
 from bundlekit import checks
+from bundlekit._version import __version__
 from bundlekit.integrity import coverage
 from bundlekit.model.manifest import labelled
 from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
@@ -47,7 +47,7 @@ def report(
     covered = coverage(bundle)
     causes: list[Cause] = [f.cause for f in refusing(question, judgement)]
     return Report(
-        tool=Tool(version=bundlekit.__version__),
+        tool=Tool(version=__version__),
         verdict=judgement.verdict,
         scope=question.scope,
         summary=summary(question, judgement),

@@ -26,7 +26,8 @@ from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.model.manifest import Manifest
 from bundlekit.pipeline import STRICT
 from bundlekit.source import FileSource
-from bundlekit.update.engine.job import Job, bind
+from bundlekit.update.bind import bind
+from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.staging import staged
 

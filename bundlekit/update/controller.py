@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from bundlekit import __version__
+from bundlekit._version import __version__
 from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from bundlekit import __version__, config
+from bundlekit import config
+from bundlekit._version import __version__
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
 from bundlekit.update.engine.clock import Clock

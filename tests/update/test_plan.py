@@ -10,7 +10,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 from bundlekit.schemas import schema as published
-from bundlekit.update.engine.job import bind
+from bundlekit.update.bind import bind
 from bundlekit.update.engine.plan import PAIR, Group, Plan, Step, load_plan, problems
 
 EXAMPLE = """

@@ -7,7 +7,7 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.config import DURATIONS, UNITS
-from bundlekit.matrix.facts import in_words
+from bundlekit.facts import in_words
 from bundlekit.matrix.lint.rule import Said, lint_rule, named
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.part import entry_digest

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from bundlekit import __version__
+from bundlekit._version import __version__
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine import marks
 from bundlekit.update.engine.clock import Clock

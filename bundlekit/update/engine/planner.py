@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bundlekit.matrix.facts import holds, in_words
+from bundlekit.facts import holds, in_words
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.history import ANY, History, Tally
 from bundlekit.update.engine.outcome import conclude

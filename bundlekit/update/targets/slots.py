@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from bundlekit import __version__
+from bundlekit._version import __version__
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.update.engine.clock import Clock, SystemClock

@@ -3,7 +3,7 @@
 import pytest
 
 from bundlekit.config import size_in_words
-from bundlekit.matrix.facts import holds, quantity, unknown
+from bundlekit.facts import holds, quantity, unknown
 from bundlekit.model.matrix import Condition
 
 
