@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
 # imports CPython comes to the end of a chunk of its stack, and maps and unmaps the next one for each call that crosses
 # it: while regular expressions are compiled there, 700 times, 5 to 10 ms.
-import bundlekit.model.manifest  # noqa: F401 - imported first on purpose
+import bundlekit.model.manifest
 import bundlekit.trust.asn1  # noqa: F401 - the same
 
 # isort: split
