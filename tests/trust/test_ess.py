@@ -3,14 +3,17 @@
 import hashlib
 
 import pytest
-from asn1crypto import algos, cms, core
+from asn1crypto import cms, core
 
 from bundlekit.trust.signing import sign
+from fixtures.signing_certificates import VERSION_1 as V1
+from fixtures.signing_certificates import VERSION_2 as V2
+from fixtures.signing_certificates import der, directory, issuer_serial, value
+from fixtures.signing_certificates import identifier as one
 from tests.trust import pki
 from tests.trust.pki import HEAD, forge, intermediate, judge, key, root, rules, signer
 from tests.trust.shapes import openssl_accepts
 
-V1, V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
 LEAF, CA, ROOT = signer(issuer="Intermediate"), intermediate(), root()
 TWIN = signer(issuer="Intermediate")
 """Another certificate of the same name, key and issuer."""
@@ -18,37 +21,7 @@ TWIN = signer(issuer="Intermediate")
 STRAY = intermediate("Stray")
 
 
-def der(tag, contents):
-    """One element in DER."""
-    size = len(contents)
-    long = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag]) + (bytes([size]) if size < 128 else bytes([0x80 | len(long)]) + long) + contents
-
-
-def directory(certificate):
-    """The issuer of a certificate, as a GeneralName."""
-    return der(0xA4, certificate.issuer.public_bytes())
-
-
 DNS = der(0x82, b"root.example")
-
-
-def issuer_serial(certificate, *, issuer=None, serial=None, names=None):
-    number = core.Integer(serial or certificate.serial_number).dump()
-    return der(0x30, der(0x30, names or directory(issuer or certificate)) + number)
-
-
-def one(certificate, hash_="sha256", *, named=b"", explicit=False, cut=None):
-    """An ESSCertIDv2, or an ESSCertID for ``sha1``; ``named`` is its issuerSerial, ``explicit`` has NULL."""
-    value = hashlib.new(hash_, pki.der(certificate)).digest()[:cut]
-    algorithm = {"algorithm": hash_, "parameters": core.Null()} if explicit else {"algorithm": hash_}
-    shown = hash_ not in ("sha1", "sha256") or explicit
-    return der(0x30, (algos.DigestAlgorithm(algorithm).dump() if shown else b"") + der(0x04, value) + named)
-
-
-def value(*identifiers, policies=b""):
-    """One value of the attribute."""
-    return der(0x30, der(0x30, b"".join(identifiers)) + policies)
 
 
 def signed(*attributes, carried=(CA,)):
