@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from msgspec.structs import replace
 
 from bundlekit import pipeline
-from bundlekit.errors import BundlekitError, ChangedWhileReadError, ConfigError, VersionError
+from bundlekit.errors import ChangedWhileReadError, ConfigError, VersionError
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
 from bundlekit.matrix import read_matrix
@@ -27,6 +27,7 @@ from bundlekit.model.manifest import Manifest
 from bundlekit.pipeline import STRICT
 from bundlekit.source import FileSource
 from bundlekit.update.bind import bind
+from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.staging import staged
@@ -44,7 +45,7 @@ EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 """The rules whose failure alone does not stop a run that has begun: only time has passed."""
 
 
-class NotAcceptedError(BundlekitError):
+class NotAcceptedError(UpdateError):
     """The bundle may not be installed here; ``report`` says why. Nothing was touched.
 
     ``run`` is the name of the rejected run in the journal; empty where there is none.

@@ -27,6 +27,7 @@ from bundlekit.update.bundle import (
     verified,
 )
 from bundlekit.update.engine.clock import Clock, SystemClock
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.executor import WHOLE, Absent, Engine, Refused, latest, refusal
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, Request
@@ -35,16 +36,7 @@ from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import message
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.engine.records import (
-    Answer,
-    Cleared,
-    JournalError,
-    Outcome,
-    Record,
-    Rejected,
-    WayOut,
-    Window,
-)
+from bundlekit.update.engine.records import Answer, Cleared, Outcome, Record, Rejected, WayOut, Window
 from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from bundlekit.schemas import schema
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.hooks import Hooks, Request
 from bundlekit.update.engine.plan import PAIR
-from bundlekit.update.engine.records import Answer, JournalError
+from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.faults import ControllerKilled
 from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 from bundlekit.update.targets.command import facts_of

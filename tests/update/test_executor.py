@@ -5,22 +5,13 @@ import json
 import msgspec
 import pytest
 
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.executor import Refused, latest
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS, message, text
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.planner import TRANSITIONS, Call, End, Note, next_action
-from bundlekit.update.engine.records import (
-    Answer,
-    Began,
-    CommitPoint,
-    Ended,
-    Instant,
-    JournalError,
-    Observed,
-    Outcome,
-    Window,
-)
+from bundlekit.update.engine.records import Answer, Began, CommitPoint, Ended, Instant, Observed, Outcome, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled
 from tests.update.world import Overridden, World, fault, overridden
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.executor import APPENDS
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.journal import MemoryJournal
@@ -16,13 +17,9 @@ from bundlekit.update.engine.records import (
     Began,
     CancelAsked,
     CommitPoint,
-    FenceLostError,
     Instant,
-    JournalDamagedError,
-    JournalError,
     RevertDecided,
     Started,
-    StateFolderError,
     decode,
     encode,
 )

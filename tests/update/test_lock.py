@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bundlekit.update.engine.records import JournalError, Started
+from bundlekit.update.engine.errors import JournalError
+from bundlekit.update.engine.records import Started
 from bundlekit.update.state.lock import PairBusyError, PairLock
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.waiting import LIMIT

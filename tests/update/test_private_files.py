@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from bundlekit.errors import BundlekitError
-from bundlekit.update.engine.records import JournalError
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.state import private_files
 from bundlekit.update.state.cancel import CancelRequest
 from bundlekit.update.state.lock import PairLock, at_work

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bundlekit.update.engine.errors import JournalDamagedError, JournalError
 from bundlekit.update.engine.executor import latest
-from bundlekit.update.engine.records import JournalDamagedError, JournalError
 from bundlekit.update.state import space
 from bundlekit.update.state.read_only_journal import ReadOnlyJournal, journal_of
 from bundlekit.update.state.sqlite_journal import MIGRATIONS, SqliteJournal

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import MAX_INTEGER
+from bundlekit.update.engine.errors import FenceError, JournalDamagedError
 from bundlekit.update.engine.executor import Engine, Refused, latest
 from bundlekit.update.engine.journal import LEAP, MemoryJournal
-from bundlekit.update.engine.marks import FenceError
-from bundlekit.update.engine.records import Began, Cleared, JournalDamagedError, Window
+from bundlekit.update.engine.records import Began, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE

@@ -32,8 +32,8 @@ class UpdateVerbs(Verbs):
             return super().invoke(ctx)
         except BundlekitError as error:
             from bundlekit.cli.update.commands import pasteable
+            from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
             from bundlekit.update.engine.outcome import EXIT_CODES
-            from bundlekit.update.engine.records import JournalDamagedError, JournalError, StateFolderError
             from bundlekit.update.state.lock import PairBusyError
 
             error.next_step = pasteable(error.next_step)

@@ -20,22 +20,13 @@ from bundlekit.report.escape import escape
 from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.controller import Controller
 from bundlekit.update.engine.clock import SystemClock
+from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.executor import latest
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.outcome import EXIT_CODES, message, text
 from bundlekit.update.engine.plan import PAIR, Plan, load_plan
-from bundlekit.update.engine.records import (
-    JournalDamagedError,
-    JournalError,
-    Outcome,
-    Record,
-    Rejected,
-    Started,
-    StateFolderError,
-    WayOut,
-    Window,
-)
+from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, WayOut, Window
 from bundlekit.update.state.lock import PairBusyError
 from bundlekit.update.state.read_only_journal import journal_of
 from bundlekit.update.state.support_bundle import LOGS

@@ -11,8 +11,8 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
+from bundlekit.update.engine.errors import JournalDamagedError, StateFolderError
 from bundlekit.update.engine.outcome import EXIT_CODES
-from bundlekit.update.engine.records import JournalDamagedError, StateFolderError
 from bundlekit.update.state.sqlite_journal import NAME_ANOTHER, has_private_folder
 from bundlekit.update.state.status import Phase, Status, status_of
 

@@ -17,6 +17,7 @@ from bundlekit._version import __version__
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine import marks
 from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, Request, call
 from bundlekit.update.engine.invocation import UNKNOWN, Names
@@ -30,9 +31,6 @@ from bundlekit.update.engine.records import (
     CancelAsked,
     Cleared,
     Ended,
-    FenceLostError,
-    JournalDamagedError,
-    JournalError,
     Observed,
     Outcome,
     Record,

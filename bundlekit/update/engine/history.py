@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.plan import OnFailure
 from bundlekit.update.engine.records import (
     Answer,
@@ -13,7 +14,6 @@ from bundlekit.update.engine.records import (
     CommitPoint,
     Ended,
     Instant,
-    JournalDamagedError,
     Observed,
     Outcome,
     Record,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from bundlekit.update.engine.records import FenceLostError, Record
+from bundlekit.update.engine.errors import FenceLostError
+from bundlekit.update.engine.records import Record
 
 LEAP: Final = 1 << 20
 """How far a journal's fence can be above every fence that its records and the appliance know.

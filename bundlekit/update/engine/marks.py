@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bundlekit.errors import BundlekitError
 from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.errors import FenceError
 from bundlekit.update.engine.hooks import Hooks, Request, call
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Answer
-
-
-class FenceError(BundlekitError):
-    """No fence can be claimed that the appliance would be able to keep."""
 
 
 class Marks(Frozen, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import field
 
-from bundlekit.errors import BundlekitError
 from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import OutcomeKind
@@ -279,22 +279,6 @@ Record = (
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
-
-
-class JournalError(BundlekitError):
-    """The journal cannot be read or written now; nothing was started that it does not know of."""
-
-
-class StateFolderError(JournalError):
-    """The folder of the journal cannot be used, or is not its owner's alone: nothing is begun from it."""
-
-
-class JournalDamagedError(JournalError):
-    """The journal's records contradict one another or their hash chain."""
-
-
-class FenceLostError(JournalError):
-    """Another controller has taken the pair over; this one must touch nothing more."""
 
 
 def encode(record: Record) -> bytes:

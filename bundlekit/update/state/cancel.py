@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bundlekit.update.engine.records import JournalError
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.state.lock import pair_file
 from bundlekit.update.state.sqlite_journal import open_private_folder
 

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from bundlekit.errors import ConfigError
 from bundlekit.files import LockError, lock
-from bundlekit.update.engine.records import JournalError
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.state.sqlite_journal import open_private_folder
 
 ORPHAN_SECONDS: Final = 30.0

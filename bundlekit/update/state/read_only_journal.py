@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import quote
 
+from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.journal import Journal, MemoryJournal
-from bundlekit.update.engine.records import JournalError, Record
+from bundlekit.update.engine.records import Record
 from bundlekit.update.state.sqlite_journal import (
     BUSY_SECONDS,
     FILE,

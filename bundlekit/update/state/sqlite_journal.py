@@ -16,16 +16,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.journal import LEAP
-from bundlekit.update.engine.records import (
-    FenceLostError,
-    JournalDamagedError,
-    JournalError,
-    Record,
-    StateFolderError,
-    decode,
-    encode,
-)
+from bundlekit.update.engine.records import Record, decode, encode
 from bundlekit.update.state.private_files import no_link
 from bundlekit.update.state.space import device_of
 

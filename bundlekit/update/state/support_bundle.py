@@ -13,9 +13,10 @@ from bundlekit.errors import BundlekitError
 from bundlekit.escape import escape, guarded
 from bundlekit.files import whole_file
 from bundlekit.report import json as as_json
+from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.executor import latest
 from bundlekit.update.engine.outcome import message, text
-from bundlekit.update.engine.records import JournalDamagedError, Record, encode
+from bundlekit.update.engine.records import Record, encode
 from bundlekit.update.state import private_files
 from bundlekit.update.state.lock import pair_file
 from bundlekit.update.state.read_only_journal import ReadOnlyJournal

@@ -13,8 +13,8 @@ import stat
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from bundlekit.errors import BundlekitError
 from bundlekit.source import pages
+from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.state.private_files import opened_again
 
 PIECE: Final = 1024 * 1024
@@ -28,7 +28,7 @@ written to half has nothing there.
 """
 
 
-class SlotError(BundlekitError):
+class SlotError(UpdateError):
     """A slot, or the target it belongs to, is not fit for what was asked."""
 
 
