@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,8 +26,9 @@ from bundlekit.update.bundle import (
     reopened,
     verified,
 )
+from bundlekit.update.ending import Again, outcome_of
 from bundlekit.update.engine.clock import Clock, SystemClock
-from bundlekit.update.engine.errors import JournalError
+from bundlekit.update.engine.errors import JournalError, UpdateError
 from bundlekit.update.engine.executor import WHOLE, Absent, Engine, Refused, latest, refusal
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, Request
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
+    from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
+
+Ending = TypeVar("Ending", Outcome, Outcome | Refused)
 
 MakeHooks = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
@@ -67,9 +71,15 @@ class Controller:
     ``names`` are the files of this call as the operator named them: the journal keeps them, so that what is told
     later as a next step can be pasted.
     ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
-    All methods raise StateFolderError where nothing may be begun from ``folder``, PairBusyError where another
-    controller has the pair, JournalError where the journal cannot be used, and JournalDamagedError where it is
-    not what was written.
+    ``on_report`` is told the report of each check of a whole bundle, accepted or not, before anything else is done.
+
+    ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, also where the bundle is not accepted (*rejected*,
+    *on-hold*), where another controller has the pair (*busy*), and where the journal cannot be used (*waiting*) or is
+    damaged (*needs-operator*). All methods raise StateFolderError where ``folder`` cannot be used, and ConfigError
+    or UnreadableError for what the caller gave. ``clear`` raises PairBusyError and JournalError as well.
+
+    A controller keeps nothing between calls, so several threads can use one for several pairs. A call blocks until the
+    run has ended or waits; inside asyncio use ``asyncio.to_thread``.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class Controller:
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
         names: Names = UNKNOWN,
+        on_report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
         self.folder = folder
         self.clock = clock or SystemClock()
@@ -94,6 +105,7 @@ class Controller:
         self._cancel = cancel
         self._detach = detach
         self._names = names
+        self._on_report = on_report
 
     def run(
         self,
@@ -111,8 +123,22 @@ class Controller:
 
         ``take_over`` names the run of another controller that the appliance remembers as under way and that this one
         replaces; see ``Engine.run``.
-        Raises NotAcceptedError where the bundle may not be installed there; nothing is touched then.
         """
+        return self._ended(
+            appliance.pair, "run", lambda: self._run(file, plan, trust, appliance, policy, advice, window, take_over)
+        )
+
+    def _run(
+        self,
+        file: Path,
+        plan: Plan,
+        trust: TrustStore | None,
+        appliance: Appliance,
+        policy: Policy,
+        advice: Advice | None,
+        window: Window,
+        take_over: str,
+    ) -> Outcome:
         with self._at(appliance.pair) as (journal, hooks_fd):
             last = latest(journal, appliance.pair)
             if last is not None and last.ended is None and claimed_id(file) == last.job.bundle_id:
@@ -149,6 +175,17 @@ class Controller:
         ended, or is not ``run``, the answer is *nothing-to-resume*, never the outcome of an earlier run. A ``file``
         that is not the bundle of the run is refused with ConfigError before anything is done.
         """
+        return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, file, until, not_after, run))
+
+    def _resume_latest(
+        self,
+        pair: str,
+        trust: TrustStore | None,
+        file: Path | None,
+        until: Literal["prepared", "end"] | None,
+        not_after: float | None,
+        run: str,
+    ) -> Outcome:
         with self._at(pair) as (journal, hooks_fd):
             records = journal.read(pair)
             last = History.latest(records)
@@ -165,6 +202,9 @@ class Controller:
 
     def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = "") -> Outcome:
         """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""
+        return self._ended(pair, "repair", lambda: self._repair(pair, trust, file, take_over))
+
+    def _repair(self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str) -> Outcome:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             if refused := refusal(last, repair=True):
@@ -186,6 +226,9 @@ class Controller:
 
     def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
         """Try the reverts of the latest run of ``pair`` again, by name; see ``Engine.revert``. Needs no bundle."""
+        return self._ended(pair, "revert", lambda: self._revert(pair, by, reason, take_over))
+
+    def _revert(self, pair: str, by: str, reason: str, take_over: str) -> Outcome | Refused:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
@@ -207,12 +250,20 @@ class Controller:
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
             return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
 
+    def _ended(self, pair: str, again: Again, act: Callable[[], Ending]) -> Ending | Outcome:
+        """What ``act`` returns, or the outcome of what kept it from beginning or from going on."""
+        try:
+            return act()
+        except UpdateError as error:
+            return outcome_of(error, pair, again=again)
+
     @contextmanager
     def _journalled(self, journal: Journal, pair: str, last: History | None, file: Path) -> Iterator[None]:
         """Record that the check rejected the bundle, so that ``status`` shows it. The rejection stands either way."""
         try:
             yield
         except NotAcceptedError as error:
+            self._on_report(error.report)
             record = Rejected(
                 at=self.clock.now(),
                 run=os.urandom(8).hex(),
@@ -247,6 +298,7 @@ class Controller:
         names: Names,
         take_over: str,
     ) -> Outcome:
+        self._on_report(bundle.report)
         hooks = self._make_hooks(job.plan, hooks_fd)
         if job.repair:
             job = as_found(job, described(job, hooks, self.clock))

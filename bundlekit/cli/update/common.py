@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,17 +17,15 @@ from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
-from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.controller import Controller
 from bundlekit.update.engine.clock import SystemClock
-from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
+from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.executor import latest
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.outcome import EXIT_CODES, message, text
 from bundlekit.update.engine.plan import PAIR, Plan, load_plan
-from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, WayOut, Window
-from bundlekit.update.state.lock import PairBusyError
+from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, Window
 from bundlekit.update.state.read_only_journal import journal_of
 from bundlekit.update.state.support_bundle import LOGS
 from bundlekit.update.targets.command import Progress
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.model.appliance import Appliance
+    from bundlekit.report.model import Report
     from bundlekit.update.engine.hooks import Hooks
 
 CODES: Final = """\
@@ -181,9 +180,17 @@ clock: Final = SystemClock
 
 @contextmanager
 def controller(
-    state_dir: Path, *, as_lines: bool = False, detach: bool = False, names: Names = UNKNOWN, label: str = ""
+    state_dir: Path,
+    *,
+    as_lines: bool = False,
+    detach: bool = False,
+    names: Names = UNKNOWN,
+    label: str = "",
+    reports: list[Report] | None = None,
 ) -> Iterator[Controller]:
-    """A controller whose activity is shown, and which the operator can interrupt. ``names`` are the files of the call.
+    """A controller whose activity is shown, and which the operator can interrupt.
+
+    ``names`` are the files of the call. The report of each check of a bundle is added to ``reports``.
 
     The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
     the run is there to be resumed. An outcome is printed after this context, not in it: see ``view.watching``.
@@ -213,6 +220,7 @@ def controller(
                 cancel=lambda: bool(asked),
                 detach=detach,
                 names=names,
+                on_report=(lambda _report: None) if reports is None else reports.append,
             )
     finally:
         signal.signal(signal.SIGINT, before)
@@ -281,50 +289,27 @@ def names(*, trusted: Iterable[Path], **files: Path | None) -> Names:
 
 
 def conclude(
-    act: Callable[[], Outcome | None],
+    outcome: Outcome,
     *,
     pair: str,
     state_dir: Path,
     plan: Plan | None = None,
     names: Names = UNKNOWN,
     as_lines: bool = False,
-    only_planned: bool = False,
     label: str = "",
-    again: Literal["run", "resume", "repair", "revert"] = "resume",
+    reports: Sequence[Report] = (),
 ) -> int:
-    """Do ``act``, tell how it ended, and give the exit code. Also what keeps a run from beginning is an end.
+    """Print how a run ended, and give the exit code.
 
-    Not so a state folder that cannot be used: there is nothing to wait for in it, and no run to speak of.
-    ``plan`` has the vendor's words for it; where it is not given, the plan of the pair's latest run. ``names`` are
-    the files that the next steps name; without ``plan``, also those that the latest run was given. ``only_planned``:
-    no run was asked for, so a bundle that could not be judged is not rejected, it is one of which nothing can be
-    said yet. ``again`` is what to do where the journal could not be used and nothing was begun.
+    ``reports`` are those of the checks that were made; one that did not accept the bundle is printed first.
+    ``plan`` has the vendor's words for the outcome; where it is not given, the plan of the pair's latest run. ``names``
+    are the files that the next steps name; without ``plan``, also those that the latest run was given.
     ``label`` is the pair, where outcomes of several are printed.
     """
-    try:
-        outcome = act()
-        if outcome is None:
-            return 0
-    except NotAcceptedError as error:
-        if as_lines:
-            click.echo(as_json.render(error.report))
-        else:
-            show(line.text for line in as_text.lines(error.report))
-        if only_planned and error.report.verdict == "incomplete":
-            return common.EXIT["incomplete"]
-        on_hold = error.report.causes == ("on-hold",)
-        kind: Literal["on-hold", "rejected"] = "on-hold" if on_hold else "rejected"
-        outcome = Outcome(kind=kind, pair=pair, run=error.run, why=_why(error), ha="as-before")
-    except StateFolderError:
-        raise
-    except PairBusyError as error:
-        outcome = Outcome(kind="busy", pair=pair, why=error.message)
-    except JournalDamagedError as error:
-        outcome = Outcome(kind="needs-operator", pair=pair, why=_why(error))
-    except JournalError as error:
-        outcome = Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb=again),))
+    if reports and reports[-1].verdict != "accept":
+        show_report(reports[-1], as_lines=as_lines)
     if plan is None:
-        with suppress(BundlekitError):  # a journal that cannot be read has been told about already
+        with suppress(BundlekitError):  # the outcome names a journal that cannot be read
             if last := last_run(state_dir, pair):
                 plan, names = last.job.plan, names.over(last.names)
     if as_lines:
@@ -334,8 +319,12 @@ def conclude(
     return EXIT_CODES[outcome.kind]
 
 
-def _why(error: BundlekitError) -> str:
-    return f"{error.message} {error.next_step}".rstrip()
+def show_report(report: Report, *, as_lines: bool) -> None:
+    """The report of a check, as one object of JSON or as text."""
+    if as_lines:
+        click.echo(as_json.render(report))
+    else:
+        show(line.text for line in as_text.lines(report))
 
 
 def show(found: Iterable[str], *, err: bool = False) -> None:

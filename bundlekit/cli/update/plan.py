@@ -11,7 +11,9 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
-from bundlekit.update.bundle import verified
+from bundlekit.update.bundle import NotAcceptedError, verified
+from bundlekit.update.ending import outcome_of
+from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.executor import refusal
 from bundlekit.update.engine.records import Outcome
 from bundlekit.update.rehearsal.preview import lines, preview
@@ -51,7 +53,10 @@ def command(
     trust = common.load_trusted(trusted)
     beyond = common.allowed(allowed, trust)
 
-    def show() -> Outcome | None:
+    names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+
+    def refused_by() -> Outcome | None:
+        """What would keep the run from beginning; None after a preview of a run that nothing keeps."""
         last = shared.last_run(state_dir, state.pair)
         if last is not None and (refused := refusal(last)):
             return refused
@@ -68,14 +73,15 @@ def command(
             return None
         return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", way_out=seen.way_out)
 
-    names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
-    return shared.conclude(
-        show,
-        pair=state.pair,
-        state_dir=state_dir,
-        plan=plan,
-        names=names,
-        as_lines=as_lines,
-        only_planned=True,
-        again="run",
-    )
+    try:
+        outcome = refused_by()
+    except NotAcceptedError as error:
+        shared.show_report(error.report, as_lines=as_lines)
+        if error.report.verdict == "incomplete":  # the pair was not asked, so nothing is rejected yet
+            return common.EXIT["incomplete"]
+        outcome = outcome_of(error, state.pair, again="run")
+    except UpdateError as error:
+        outcome = outcome_of(error, state.pair, again="run")
+    if outcome is None:
+        return 0
+    return shared.conclude(outcome, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)

@@ -12,7 +12,7 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
-    from bundlekit.update.engine.records import Outcome
+    from bundlekit.report.model import Report
 
 EXAMPLES = f"""\b
 Example: bundlekit update repair --pair imager-0042 --trust root.pem
@@ -41,8 +41,7 @@ def command(
     trust = common.load_trusted(trusted)
     names = shared.names(bundle=bundle, trusted=trusted)
 
-    def act() -> Outcome:
-        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-            return controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
-
-    return shared.conclude(act, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines, again="repair")
+    reports: list[Report] = []
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:
+        outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
+    return shared.conclude(outcome, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines, reports=reports)

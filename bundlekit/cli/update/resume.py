@@ -15,7 +15,6 @@ from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.update.engine.records import Outcome
 
 EXAMPLES = f"""\b
 Examples:
@@ -67,21 +66,15 @@ def command(
 
     def resume(name: str) -> tuple[int, float | None]:
         """Continue the run of one pair: its exit code, and in how many seconds to ask again instead."""
-        pause: list[float] = []
         label = name if several else ""
-
-        def act() -> Outcome | None:
-            with shared.controller(
-                state_dir, as_lines=as_lines, detach=detach or several, names=names, label=label
-            ) as controller:
-                done = controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
-            if several and not detach and done.again_in is not None:
-                pause.append(done.again_in)
-                return None
-            return done
-
-        code = shared.conclude(act, pair=name, state_dir=state_dir, names=names, as_lines=as_lines, label=label)
-        return code, pause[0] if pause else None
+        with shared.controller(
+            state_dir, as_lines=as_lines, detach=detach or several, names=names, label=label
+        ) as controller:
+            done = controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
+        if several and not detach and done.again_in is not None:
+            return 0, done.again_in
+        code = shared.conclude(done, pair=name, state_dir=state_dir, names=names, as_lines=as_lines, label=label)
+        return code, None
 
     while waiting:  # one pair that waits at its gate keeps no other one waiting
         asked = {name: resume(name) for name in waiting}

@@ -12,7 +12,7 @@ from bundlekit.cli.verbs import Verb
 from bundlekit.update.engine.executor import Refused
 
 if TYPE_CHECKING:
-    from bundlekit.update.engine.records import Outcome
+    pass
 
 EXAMPLES = f"""\b
 Example:
@@ -34,18 +34,9 @@ def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *,
     For a run that ended needs-operator because a revert failed, once the cause is fixed. It is a run of its own that
     only goes back. The pair stays on hold until it is cleared.
     """
-    refused: list[str] = []
-
-    def again() -> Outcome | None:
-        with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
-            done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
-        if isinstance(done, Refused):
-            refused.append(done.why)
-            return None
-        return done
-
-    code = shared.conclude(again, pair=pair, state_dir=state_dir, as_lines=as_lines, again="revert")
-    if refused:
-        shared.show([f"pair {pair} stays as it is: {refused[0]}"], err=True)
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+        done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
+    if isinstance(done, Refused):
+        shared.show([f"pair {pair} stays as it is: {done.why}"], err=True)
         return 3
-    return code
+    return shared.conclude(done, pair=pair, state_dir=state_dir, as_lines=as_lines)

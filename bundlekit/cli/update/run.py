@@ -14,7 +14,7 @@ from bundlekit.cli.verbs import Verb
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.update.engine.records import Outcome
+    from bundlekit.report.model import Report
 
 EXAMPLES = f"""\b
 Examples:
@@ -64,12 +64,11 @@ def command(
     if not as_lines:
         shared.show(shared.told(window), err=True)
 
-    def act() -> Outcome:
-        with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names) as controller:
-            return controller.run(
-                bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
-            )
-
+    reports: list[Report] = []
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:
+        outcome = controller.run(
+            bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
+        )
     return shared.conclude(
-        act, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, again="run"
+        outcome, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, reports=reports
     )

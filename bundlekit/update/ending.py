@@ -1,0 +1,39 @@
+"""What keeps a run from beginning or going on, as an outcome: a program handles outcomes and no exceptions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bundlekit.errors import BundlekitError
+from bundlekit.update.bundle import NotAcceptedError
+from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError, UpdateError
+from bundlekit.update.engine.records import Outcome, WayOut
+from bundlekit.update.state.lock import PairBusyError
+
+Again = Literal["run", "resume", "repair", "revert"]
+"""The verb to call again where the journal could not be used and nothing was begun."""
+
+
+def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
+    """The outcome that ``error`` is for ``pair``.
+
+    Raises ``error`` itself where there is no outcome to speak of: in a state folder that cannot be used no run waits,
+    and a fault of the caller stays an exception.
+    """
+    match error:
+        case NotAcceptedError():
+            on_hold = error.report.causes == ("on-hold",)
+            kind: Literal["on-hold", "rejected"] = "on-hold" if on_hold else "rejected"
+            return Outcome(kind=kind, pair=pair, run=error.run, why=_why(error), ha="as-before")
+        case PairBusyError():
+            return Outcome(kind="busy", pair=pair, why=error.message)
+        case JournalDamagedError():
+            return Outcome(kind="needs-operator", pair=pair, why=_why(error))
+        case JournalError() if not isinstance(error, StateFolderError):
+            return Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb=again),))
+        case _:
+            raise error
+
+
+def _why(error: BundlekitError) -> str:
+    return f"{error.message} {error.next_step}".rstrip()
