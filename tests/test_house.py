@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
-OURS = ["bundlekit", "fixtures", "tests"]  # not what somebody tries out beside them
+OURS = ["bundlekit", "fixtures", "tests", ".config"]  # not what somebody tries out beside them
 
 
 newest_types = pytest.mark.skipif(
@@ -50,12 +50,13 @@ def test_every_public_name_is_there_and_listed():
 
 
 def test_nothing_of_this_machine_and_of_no_registry_is_named():
-    folders = [ROOT / name for name in (*OURS, ".ci")]
+    folders = [ROOT / name for name in (*OURS[:3], ".ci", ".github")]
     files = [file for folder in folders for file in folder.rglob("*")]
     files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")]
-    read = [
-        file for file in files if file.is_file() and file.suffix in {".py", ".md", ".toml", ".txt", ".json", ".sh", ""}
-    ]
+    files.append(ROOT / ".pre-commit-config.yaml")
+    files += (ROOT / ".config").glob("*.py")  # and not the environments of nox there
+    suffixes = {".py", ".md", ".toml", ".txt", ".json", ".sh", ".yml", ".yaml", ""}
+    read = [file for file in files if file.is_file() and file.suffix in suffixes]
     assert len(read) > 300
     words = ["pypi" + ".org", "python" + "hosted", "deb." + "debian", "npm" + "js.org", "/" + "root/", "/" + "tmp/bash"]
     for file in read:
