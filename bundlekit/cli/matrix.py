@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bundlekit.matrix.path import Offer
+    from bundlekit.matrix.shipped import SignedManifest
     from bundlekit.model.manifest import Manifest
     from bundlekit.report.text import Line
     from bundlekit.trust import TrustStore
@@ -153,7 +154,7 @@ def lint(
         )
     report = lint_matrix(
         manifest,
-        [*(common.load_manifest(other, trust) for other in others), *(offer.manifest for offer in offers)],
+        [*(_with_signers(other, trust, at) for other in others), *map(_as_signed, offers)],
         at=today,
         signers=signers or None,
         signatures=signatures,
@@ -179,6 +180,21 @@ def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
     found = compare(common.load_matrix(old, trust), common.load_matrix(new, trust))
     _print(found, diff_lines(found), style)
     return 1 if found.somebody_loses else 0
+
+
+def _with_signers(other: Path, trust: TrustStore | None, at: dt.datetime) -> SignedManifest:
+    """The manifest of another release, with who signed it; of a SPEC.toml this is not known."""
+    from bundlekit.matrix.shipped import SignedBy, SignedManifest
+
+    manifest, signatures, named = common.load_release(other, trust, at)
+    return SignedManifest(manifest=manifest, by=SignedBy(signers=named, signatures=signatures))
+
+
+def _as_signed(offer: Offer) -> SignedManifest:
+    from bundlekit.matrix.shipped import SignedBy, SignedManifest
+
+    signers = None if offer.signed_by is None else frozenset(offer.signed_by)
+    return SignedManifest(manifest=offer.manifest, by=SignedBy(signers=signers, signatures=offer.signatures))
 
 
 def _restriction(advisories: Path | None, trust: TrustStore | None, at: dt.datetime) -> Callable[[Manifest], Manifest]:

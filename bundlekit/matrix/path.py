@@ -25,6 +25,7 @@ from bundlekit.errors import BundlekitError, VersionError
 from bundlekit.matrix.case import models_of
 from bundlekit.matrix.decide import STRICT, decide, decide_from
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
+from bundlekit.matrix.shipped import with_trust_of_others
 from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
 from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
 from bundlekit.model.path import Hop, Move, Obstacle, Path
@@ -451,14 +452,16 @@ def _entries(matrix: ReadMatrix) -> int:
 
 def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
     """The offers, each matrix with the restrictions of the others that are about the same versions."""
+    known = with_trust_of_others([one.matrix for one in offers])
+    offers = [replace(one, matrix=matrix) for one, matrix in zip(offers, known, strict=True)]
     kin: dict[object, list[ReadMatrix]] = {}
     for offer in offers:
-        kin.setdefault(_kinship(offer.matrix), []).append(offer.matrix)
+        kin.setdefault(offer.matrix.kinship, []).append(offer.matrix)
     stops, withdrawn, dead_ends = (
         {kinship: _merged(_for_all(getattr(matrix, field)) for matrix in matrices) for kinship, matrices in kin.items()}
         for field in ("stops", "withdrawn", "dead_ends")
     )
-    taken_over = sum(len(stops[_kinship(offer.matrix)]) for offer in offers)
+    taken_over = sum(len(stops[offer.matrix.kinship]) for offer in offers)
     if taken_over > MAX_RESTRICTIONS:
         raise BundlekitError(
             f"the bundles would take over {taken_over:,} stops from one another; {MAX_RESTRICTIONS:,} are the limit",
@@ -466,7 +469,7 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
         )
     restricted = []
     for offer in offers:
-        matrix, kinship = offer.matrix, _kinship(offer.matrix)
+        matrix, kinship = offer.matrix, offer.matrix.kinship
         twins = [one for one in kin[kinship] if one.own == matrix.own]
         # To others the latest of a kind is one that came before this; but this is of that kind itself.
         above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
@@ -480,10 +483,6 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
         )
         restricted.append(replace(offer, matrix=merged))
     return restricted
-
-
-def _kinship(matrix: ReadMatrix) -> object:
-    return matrix.manifest.product, matrix.lead, matrix.own.scheme
 
 
 def _for_all(entries: Iterable[Any]) -> Iterator[Any]:
@@ -501,13 +500,13 @@ def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
 
 def _latest_of_stops(offers: Sequence[Offer]) -> dict[int, bool]:
     """For offers that are such a stop of which the latest is meant: whether they are the latest in hand."""
-    stops = {(_kinship(offer.matrix), stop.prefix) for offer in offers for stop in offer.matrix.stops if stop.prefix}
+    stops = {(offer.matrix.kinship, stop.prefix) for offer in offers for stop in offer.matrix.stops if stop.prefix}
     latest: dict[int, bool] = {}
     for kinship, prefix in stops:
         there = {
             rank: offer.matrix.own
             for rank, offer in enumerate(offers)
-            if _kinship(offer.matrix) == kinship and offer.matrix.own.begins_with(prefix)
+            if offer.matrix.kinship == kinship and offer.matrix.own.begins_with(prefix)
         }
         newest = max(there.values(), default=None)
         latest |= {rank: own == newest for rank, own in there.items()}

@@ -114,6 +114,11 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     works_together: tuple[ReadTogether, ...]
     skews: tuple[ReadSkew, ...]
 
+    @property
+    def kinship(self) -> tuple[object, ...]:
+        """What two matrices have in common that are about the same versions: product, component and scheme."""
+        return self.manifest.product, self.lead, self.own.scheme
+
     def parse(self, component: str, text: str) -> Version:
         """The version of a component; VersionError if it fits no scheme, or has no place in the order."""
         return self.parsers.get(component, self.scheme.parse)(text)

@@ -18,6 +18,7 @@ from bundlekit.matrix.decide import decide
 from bundlekit.matrix.deciding import Decisions
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.shipped import UNKNOWN
 from bundlekit.matrix.work import versions_named
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.primitives import Frozen
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.deciding import Outcome
     from bundlekit.matrix.read import ReadMatrix, ReadStop
+    from bundlekit.matrix.shipped import SignedBy
     from bundlekit.model.decision import Ruling
 
 
@@ -46,7 +48,9 @@ class Routes:
 
     A bundle that is not for the model is no way on it. A stop that the target's matrix names counts as passable if
     no bundle of it is among ``bundles``: nothing is known of it then. ``decisions`` are those of each of the
-    matrices, if they have been made already.
+    matrices, if they have been made already. ``signed`` has, by the ``id`` of its matrix, who signed each of the
+    bundles: a bundle that the installed version cannot verify is no way. The target's own signatures are not asked
+    about here: `source-cannot-verify` does that for every version which the target allows.
     """
 
     def __init__(
@@ -55,13 +59,15 @@ class Routes:
         bundles: Sequence[ReadMatrix],
         model: str | None,
         decisions: Mapping[int, Decisions] | None = None,
+        signed: Mapping[int, SignedBy] | None = None,
     ) -> None:
         self.target = target
         self.model = model
         self._all = (*bundles, target)
         self.bundles = {one.manifest.version: one for one in self._all if model is None or model in models_of(one)}
         self.elsewhere = {one.manifest.version: one for one in bundles if one.manifest.version not in self.bundles}
-        self._decisions = decisions or decisions_of(target, bundles, (model,))
+        self._decisions = decisions or decisions_of(target, bundles, (model,), signed=signed)
+        self._signed = signed or {}
         self._own = self._decisions[id(target)]
         self._shared = {version: _shared(one) for version, one in self.bundles.items()}
         self._refused: dict[tuple[object, ...], bool] = {}
@@ -224,9 +230,21 @@ class Routes:
             return ""
         if objection := self._spoken_against(bundle, state):
             return objection
-        if state.shared is None:
-            return self.ruling(bundle, state.version).message
-        return self._decided_over(bundle, state).message
+        plain = state.shared is None
+        ruling = self.ruling(bundle, state.version) if plain else self._decided_over(bundle, state)
+        if ruling.kind == "cannot-verify":
+            return f"The bundle of {bundle.manifest.version} cannot be verified there: {ruling.message}"
+        return ruling.message
+
+    def unverified(self, state: State) -> ReadMatrix | None:
+        """The first bundle that would lead from a state to the target, if the installed version could verify it."""
+        for version, bundle in self.bundles.items():
+            if bundle is not self.target and not self._spoken_against(bundle, state):
+                plain = state.shared is None
+                kind = self.decided(bundle, state.version).kind if plain else self._decided_over(bundle, state).kind
+                if kind == "cannot-verify" and self.reaches(self.plain(version)):
+                    return bundle
+        return None
 
     def _decided_over(self, bundle: ReadMatrix, state: State) -> Ruling:
         """The decision of a bundle for a pair in a state, of which the shared components are known."""
@@ -245,7 +263,8 @@ class Routes:
         decisions = self._decisions[id(bundle)]
         # What the narrowed matrix is about is the appliance; without one every entry is needed.
         matrix = decisions.narrowed(state.version, self.model) if bundle.lead == APPLIANCE else bundle
-        return decide(bundle.manifest, appliance, matrix=matrix).whole
+        by = self._signed.get(id(bundle), UNKNOWN)
+        return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
 
     def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
         """What any matrix in hand says against it: that it has withdrawn the bundle, or knows a dead end."""
@@ -266,17 +285,27 @@ class Routes:
 
 
 def decisions_of(
-    target: ReadMatrix, bundles: Sequence[ReadMatrix], models: Sequence[str | None], more: Iterable[str] = ()
+    target: ReadMatrix,
+    bundles: Sequence[ReadMatrix],
+    models: Sequence[str | None],
+    more: Iterable[str] = (),
+    *,
+    signed: Mapping[int, SignedBy] | None = None,
 ) -> dict[int, Decisions]:
     """For each of some matrices, by its ``id``, the decisions about the versions on the way to the target.
 
-    These are the versions that the target names, its stops, the other bundles, and ``more``.
+    These are the versions that the target names, its stops, the other bundles, and ``more``. ``signed`` is as in
+    `Routes`.
     """
     texts = [version.text for version in versions_named(target)]
     texts += [stop.via.text for stop in target.stops]
     texts += [one.manifest.version for one in bundles]
     texts = list(dict.fromkeys((*texts, *more)))
-    return {id(one): Decisions(one, texts, models) for one in (*bundles, target)}
+    by = {id(one): (signed or {}).get(id(one), UNKNOWN) for one in bundles} | {id(target): UNKNOWN}
+    return {
+        id(one): Decisions(one, texts, models, signers=by[id(one)].signers, signatures=by[id(one)].signatures)
+        for one in (*bundles, target)
+    }
 
 
 def _shared(bundle: ReadMatrix) -> tuple[tuple[str, str], ...]:

@@ -7,14 +7,18 @@ elsewhere in this package.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError
+from bundlekit.model.manifest import Manifest
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.matrix import ShippedTrust
     from bundlekit.trust import Credential, Satisfied, TrustStore
@@ -110,6 +114,46 @@ class Signatures:
             except Refusal:  # no signature at all: another rule refuses the bundle, and it meets no demand
                 continue
         return made
+
+
+class SignedBy(Frozen, frozen=True, kw_only=True):
+    """Who signed a bundle, as far as this is known.
+
+    ``signers`` are the names of the keys (None: not known). ``signatures`` are what the trust files that releases ship
+    are asked about (None: not known).
+    """
+
+    signers: frozenset[str] | None = None
+    signatures: Any = None
+
+
+UNKNOWN: Final = SignedBy()
+"""Neither the names of the signers nor the signatures are known."""
+
+
+class SignedManifest(Frozen, frozen=True, kw_only=True):
+    """The manifest of a bundle, with who signed the bundle."""
+
+    manifest: Manifest
+    by: SignedBy = UNKNOWN
+
+
+def with_trust_of_others(matrices: Sequence[ReadMatrix]) -> list[ReadMatrix]:
+    """The matrices; those that do not state which keys releases trust have the statements of the newest that does.
+
+    Only matrices of the same product, component and version scheme count as others.
+    """
+    newest: dict[object, ReadMatrix] = {}
+    for one in matrices:
+        if one.trust_of or one.trusted_keys:
+            before = newest.setdefault(one.kinship, one)
+            newest[one.kinship] = max(before, one, key=lambda either: either.own)
+    return [
+        replace(one, trust_of=other.trust_of, trusted_keys=other.trusted_keys)
+        if not (one.trust_of or one.trusted_keys) and (other := newest.get(one.kinship)) is not None
+        else one
+        for one in matrices
+    ]
 
 
 def signatures_of(bundle: Bundle, at: str) -> Signatures | None:

@@ -104,6 +104,27 @@ def test_a_path_leads_through_a_release_that_ships_another_trust_file(cli, ship,
     assert DEMANDS in alone["obstacles"][0]["message"]
 
 
+def test_a_release_in_between_that_the_field_cannot_verify_is_no_way(cli, ship, keys):
+    """5.30.02 is signed by anna alone, and 5.20.00 demands two, which lint and path report."""
+    ship("5.30.02", MATRIX.replace("<5.40.00", "<5.30.02"), signer=keys("anna"), released="2025-06-01")
+    ship("5.40.00", MATRIX.replace(">=5.20.00, <5.40.00", "5.30.02"), signer=keys("anna"))
+    assert cli("catalog", "add", "cat", "5.30.02.bin").code == 0
+    given = (("5.30.02.bin",), ("--catalog", "cat"))
+    to = ("--from", "5.20.00", "--to", "5.40.00")
+    for between in given:
+        result = cli("matrix", "lint", "5.40.00.bin", *between, *TRUST)
+        assert (result.code, rules(result)) == (1, ["stranded-version"])
+        assert f"The bundle of 5.30.02 cannot be verified there: 5.20.00 {DEMANDS}" in result.out
+        path = cli("path", "5.40.00.bin", *between, *TRUST, *to)
+        assert path.code == 1
+        assert DEMANDS in path.out
+    sign(cli, "5.30.02.bin", keys("bert"))
+    assert cli("catalog", "add", "cat", "5.30.02.bin").code == 0
+    for between in given:
+        assert cli("matrix", "lint", "5.40.00.bin", *between, *TRUST, "--strict").code == 0
+        assert cli("path", "5.40.00.bin", *between, *TRUST, *to).code == 0
+
+
 def test_what_contradicts_trusted_keys_is_named_and_the_trust_file_decides(cli, ship, keys):
     both = 'trusted-keys = { "5.20.00" = ["anna"], "5.30.02" = ["anna", "bert", "carl"] }\n' + MATRIX
     bundle = ship("5.40.00", both, signer=keys("anna"))

@@ -8,7 +8,7 @@ from bundlekit.matrix.toml import matrix_from_toml
 from tests.matrix.world import component, manifest
 
 
-def offer(version, matrix, *, parts=None, signers=("CN=Release",), **fields):
+def offer(version, matrix, *, parts=None, signers=("CN=Release",), signed_by=None, **fields):
     """A bundle of ``version``; ``matrix`` are the keys of its matrix.toml, ``parts`` its components by name."""
     parts = parts or {"appliance": version}
     made = manifest(
@@ -19,7 +19,7 @@ def offer(version, matrix, *, parts=None, signers=("CN=Release",), **fields):
     made = replace(made, matrix=matrix_from_toml({"matrix": 1} | matrix, "matrix.toml"))
     read = read_matrix(made)
     assert not isinstance(read, Unreadable), read
-    return Offer(matrix=read, bundle=f"{version}.bin", id=f"sha256:{version}", signers=signers)
+    return Offer(matrix=read, bundle=f"{version}.bin", id=f"sha256:{version}", signers=signers, signed_by=signed_by)
 
 
 def anything(**more):

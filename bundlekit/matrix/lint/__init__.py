@@ -28,13 +28,19 @@ from bundlekit.matrix.lint.entries import (
     unused_entry,
 )
 from bundlekit.matrix.lint.ground import Ground
-from bundlekit.matrix.lint.keys import source_cannot_verify, trust_contradicted, unasked, unknown_key
+from bundlekit.matrix.lint.keys import (
+    source_cannot_verify,
+    trust_contradicted,
+    unasked,
+    unasked_of_others,
+    unknown_key,
+)
 from bundlekit.matrix.lint.report import LintFinding, LintReport
 from bundlekit.matrix.lint.rule import Lint, Said, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
 from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in, stop_blocked
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
-from bundlekit.matrix.shipped import Signatures
+from bundlekit.matrix.shipped import UNKNOWN, Signatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable
 
 if TYPE_CHECKING:
@@ -76,7 +82,7 @@ LINTS: Final = (
 
 def lint(
     manifest: Manifest,
-    others: Iterable[Manifest] = (),
+    others: Iterable[Manifest | SignedManifest] = (),
     *,
     at: str,
     signers: Collection[str] | None = None,
@@ -88,8 +94,9 @@ def lint(
 ) -> LintReport:
     """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
 
-    ``others`` are the manifests of releases that lie on the way; those that have expired ``at`` (YYYY-MM-DD), or
-    are not out yet, lead nowhere. ``signers`` are the names of the keys that sign the bundle,
+    ``others`` are the manifests of releases that lie on the way, each with its signers if they are known; those that
+    have expired ``at`` (YYYY-MM-DD), or are not out yet, lead nowhere, and one that a version cannot verify is no way
+    from there. ``signers`` are the names of the keys that sign the bundle,
     ``signatures`` what trust files that releases ship are asked about (the names, if not given), ``supported`` the
     versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
     ``matrix`` is the manifest's, if it has been read already. Takes time about in proportion to releases plus entries,
@@ -106,11 +113,14 @@ def lint(
         )
         for problem in inconsistencies(manifest, read)
     ]
-    not_run, against, incomplete = {}, [], False
+    not_run, incomplete = {}, False
+    against: list[tuple[ReadMatrix, SignedBy]] = []
+    known: list[ReadMatrix] = []
     if isinstance(read, Unreadable):
         not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
     else:
-        for other in others:
+        for one in others:
+            other, by = (one.manifest, one.by) if isinstance(one, SignedManifest) else (one, UNKNOWN)
             other_read = read_matrix(other)
             if other.product != manifest.product or other.kind == "reimage":
                 not_run[other.version] = "it is a re-image, or it is of another product"
@@ -120,24 +130,31 @@ def lint(
             elif other_read.lead != read.lead or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
-                against.append(other_read)
-        require_lintable(read, against)
-        against.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
-        ground = Ground(
-            read,
-            against,
-            signers=None if signers is None else frozenset(signers),
-            signatures=signatures,
-            supported=None if supported is None else frozenset(supported),
-            ended=frozenset(ended),
-        )
+                against.append((other_read, by))
+        require_lintable(read, [matrix for matrix, _ in against])
+        # Which keys releases trust is known of each matrix that states it, whichever bundle carries it.
+        read, *known = with_trust_of_others([read, *(matrix for matrix, _ in against)])
+        signed = {id(matrix): by for matrix, (_, by) in zip(known, against, strict=True)}
+        known.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
         if signatures is None and signers is not None:
             signatures = Signatures(
                 sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
             )
-            ground.signatures = signatures
+        ground = Ground(
+            read,
+            known,
+            signers=None if signers is None else frozenset(signers),
+            signatures=signatures,
+            supported=None if supported is None else frozenset(supported),
+            ended=frozenset(ended),
+            signed=signed,
+        )
         if (because := unasked(ground)) is not None:
             not_run[source_cannot_verify.name] = because
+        for between, because in unasked_of_others(ground):
+            not_run[f"{stranded_version.name}, through {between.manifest.version}"] = because
+            stated = between.manifest.matrix
+            incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it asks for that itself
         for rule in LINTS:
             said = list(islice(rule.run(ground), MAX_FOUND + 1))
             found += [_finding(rule, one) for one in said[:MAX_FOUND]]
@@ -154,7 +171,7 @@ def lint(
         product=manifest.product,
         version=manifest.version,
         at=at,
-        against=tuple(one.manifest.version for one in against),
+        against=tuple(one.manifest.version for one in known),
         verdict=verdict,
         findings=tuple(found),
         not_run=not_run,

@@ -12,11 +12,11 @@ from bundlekit.matrix.routes import Routes, decisions_of
 from bundlekit.matrix.work import models_apart, versions_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bundlekit.matrix.deciding import Outcome
     from bundlekit.matrix.read import ReadMatrix
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import Signatures, SignedBy
     from bundlekit.model.decision import Ruling
     from bundlekit.versions import Version
 
@@ -25,11 +25,12 @@ class Ground:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
     ``versions`` are the known versions below the bundle's own, oldest first; on each of the ``models`` (None: neither
-    the matrix nor the other bundles tell models apart) ``ways`` are
-    versions that get to the bundle, ``detours`` those of them whose own bundles are not at hand, and ``direct`` those
-    of these that may take the bundle itself; ``signers`` are the names of the keys that sign the bundle (None: not
-    known), ``signatures`` its signatures; ``supported`` are the versions in the field. ``line`` has all these versions
-    in order, for sets of them as bits.
+    the matrix nor the other bundles tell models apart) ``ways`` are versions that get to the bundle, ``detours`` those
+    of them whose own bundles are not at hand, and ``direct`` those of these that may take the bundle itself.
+    ``signers`` are the names of the keys that sign the bundle (None: not known), ``signatures`` its signatures, and
+    ``signed`` who signed each of the others, by the ``id`` of its matrix. ``made`` are the decisions of each matrix, by
+    its ``id``. ``supported`` are the versions in the field. ``line`` has all these versions in order, for sets of them
+    as bits.
     """
 
     def __init__(
@@ -41,20 +42,22 @@ class Ground:
         signatures: Signatures | None,
         supported: frozenset[str] | None,
         ended: frozenset[str],
+        signed: Mapping[int, SignedBy] | None = None,
     ) -> None:
         self.read = read
         self.others = others
         self.signers = signers
         self.signatures = signatures
+        self.signed = signed or {}
         self.versions = known_versions(read, others)
         self.supported = [
             one for one in self.versions if one.text not in ended and (supported is None or one.text in supported)
         ]
         self.models = models_apart(read, others)
-        made = decisions_of(read, others, self.models, (one.text for one in self.versions))
-        self.decisions = made[id(read)]
+        self.made = decisions_of(read, others, self.models, (one.text for one in self.versions), signed=signed)
+        self.decisions = self.made[id(read)]
         self.line = self.decisions.line
-        self.routes = {model: Routes(read, others, model, made) for model in self.models}
+        self.routes = {model: Routes(read, others, model, self.made, signed) for model in self.models}
         self.ways = {
             model: [
                 version

@@ -6,13 +6,15 @@ import bisect
 from typing import TYPE_CHECKING
 
 from bundlekit.matrix.lint.rule import Said, lint_rule
-from bundlekit.matrix.shipped import Acceptance
+from bundlekit.matrix.masks import places
+from bundlekit.matrix.shipped import UNKNOWN, Acceptance
 from bundlekit.mistakes import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
 
@@ -88,6 +90,25 @@ def unknown_key(ground: Ground) -> Iterator[Said]:
         hint = nearest(name, known)
         end = "" if hint.endswith("?") else "."
         yield Said(f"No release trusts a key named {name!r}{hint}{end}", name)
+
+
+def unasked_of_others(ground: Ground) -> Iterator[tuple[ReadMatrix, str]]:
+    """Each other bundle of which it is not known whether versions that its matrix allows can verify it, and why."""
+    for other in ground.others:
+        by = ground.signed.get(id(other), UNKNOWN)
+        asks_file, asks_names = bool(other.trust_of) and by.signatures is None, by.signers is None
+        if not (asks_file or (asks_names and other.trusted_keys)):
+            continue
+        line = ground.made[id(other)].line
+        allowed = [
+            line.versions[place]
+            for place in places(line.below(other.own))
+            if any(routes.decided(other, line.texts[place]).allowed for routes in ground.routes.values())
+        ]
+        if asks_file and any(other.ships(one) is not None for one in allowed):
+            yield other, "the signatures of this bundle are not known; give the signed bundle"
+        elif asks_names and any(other.ships(one) is None and other.trusts(one) is not None for one in allowed):
+            yield other, "it is not known which keys sign this bundle (--trust with a trust.toml)"
 
 
 def unasked(ground: Ground) -> str | None:

@@ -26,7 +26,8 @@ ON_PURPOSE: Final = "if it is left behind on purpose,"
 def stranded_version(ground: Ground) -> Iterator[Said]:
     """A version in the field has no way to this release.
 
-    Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it.
+    Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it. A bundle
+    whose signatures the installed version does not accept leads nowhere from there.
     The same is asked of the states that a failed update can leave behind. A version that a [[dead-end]] with a
     reason names is left behind on purpose (left-behind). So is one that a [[block]] with a reason keeps from this
     release, if no later release leads here either. Where one does, the reason says only that the version must not
@@ -41,7 +42,7 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                     f"{on} is stranded: {_objection(ground, version, model)}",
                     on,
                     whole.entry,
-                    _help(whole, _next(ground.ways[model], version)),
+                    _sign(ground, version, model) or _help(whole, _next(ground.ways[model], version)),
                 )
             continue
         for state in routes.after_failures(version.text):
@@ -59,8 +60,11 @@ def _objection(ground: Ground, version: Version, model: str | None) -> str:
     whole, routes = ground.ruling(version, model), ground.routes[model]
     if whole.allowed:
         return routes.refusal(ground.read, routes.plain(version.text))
-    refused = _refused_stop(ground, version, model)
-    return f"{whole.message} {refused[1]}" if refused else whole.message
+    if refused := _refused_stop(ground, version, model):
+        return f"{whole.message} {refused[1]}"
+    plain = routes.plain(version.text)
+    unverified = routes.unverified(plain)
+    return f"{whole.message} {routes.refusal(unverified, plain)}" if unverified else whole.message
 
 
 def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
@@ -142,6 +146,19 @@ def blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> B
     if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
         return None
     return ground.reasoned.get(whole.entry)
+
+
+def _sign(ground: Ground, version: Version, model: str | None) -> str:
+    """What would help a version that cannot verify a bundle on its way; empty if no such bundle is on it."""
+    routes = ground.routes[model]
+    unverified = routes.unverified(routes.plain(version.text))
+    if unverified is None:
+        return ""
+    between = unverified.manifest.version
+    return (
+        f"Sign the bundle of {between} in a way that {version} accepts as well, or add a [[stop]] before {between} "
+        "that brings the new key."
+    )
 
 
 def _help(whole: Ruling, later: Version | None) -> str:
