@@ -24,7 +24,7 @@ def senses(read: Callable[[str], str]) -> list[Sense]:
     """Every word with every meaning; ``read`` gives the text of a page."""
     return [
         *(Sense(word, "Cause of a refusal", meaning, "causes") for _, word, meaning in _listed(read("causes"))),
-        *(Sense(word, "End of an update", meaning, "outcomes") for word, meaning in _table(read("outcomes"))),
+        *(Sense(word, "Outcome of an update", meaning, "outcomes") for word, meaning in _table(read("outcomes"))),
         *(
             Sense(word, f"Exit code of {heading}", meaning, "exit-codes")
             for heading, word, meaning in _listed(read("exit-codes"))

@@ -101,4 +101,4 @@ def test_a_word_that_is_a_rule_too_has_both_meanings():
     assert text.startswith("# on-hold\n\n")
     assert "Class: compatibility" in text
     assert "Cause of a refusal: the pair is on hold" in text
-    assert "End of an update: nothing was started, the pair is on hold (exit code 12)" in text
+    assert "Outcome of an update: no run was started, because the pair is on hold (exit code 12)" in text
