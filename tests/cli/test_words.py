@@ -31,7 +31,7 @@ LISTS = {
     "Scope of a report": get_args(Scope),
     "Class of a rule": get_args(RuleClass),
     "Standing of a signature": get_args(Standing),
-    "End of an update": get_args(plan.OutcomeKind),
+    "Outcome of an update": get_args(plan.OutcomeKind),
     "State of a component": get_args(StepState),
     "Answer of a hook": get_args(AnswerKind),
     "State of high availability (HA)": of_field(Outcome, "ha"),
