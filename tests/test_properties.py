@@ -73,7 +73,7 @@ def edit(data, kind, at, what):
             return forge.put(data, at, GOOD[what : what + 512])
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(EDITS, min_size=1, max_size=4))
 def test_whatever_is_done_to_a_bundle_it_is_accepted_only_if_nothing_was(edits):
     data = GOOD
@@ -107,7 +107,7 @@ def with_value(document, at, value):
     return copy
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.sampled_from(list(places(DOCUMENT))[1:]),
     VALUES,
@@ -141,7 +141,7 @@ def states(draw):
     return msgspec.convert(state, Appliance)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(states())
 def test_whatever_is_installed_a_report_comes_of_it(state):
     report = judged(GOOD, forge.Ask(appliance=state))

@@ -13,8 +13,11 @@ GOOD = forge.good()
 AREA = forge.section(GOOD, "signatures")
 SIGNED = forge.signature(GOOD)
 SAMPLE = random.Random(20261123)  # noqa: S311 - the same sample in every run
-PAYLOAD = sorted(SAMPLE.sample(range(AREA.stop, len(GOOD)), 512))
-PARTS = 8  # so that a failure says roughly where, and workers can share the load
+PAYLOAD = sorted(SAMPLE.sample(range(AREA.stop, len(GOOD)), 160))
+PARTS = 32  # so that a failure says roughly where, and workers can share the load
+BOUNDS = {at for item in forge.judge(GOOD).coverage.map for at in (item.span.start, item.span.stop)}
+EDGES = sorted({at + step for at in BOUNDS for step in (-2, -1, 0, 1)} & set(range(len(GOOD))))
+"""The bytes on both sides of where each part of the file begins and ends: a mistake by one is most likely there."""
 
 
 def accepted(changed):
@@ -29,10 +32,10 @@ def part(places, number):
     return mixed[number::PARTS]
 
 
-one_part = pytest.mark.parametrize(
-    "number", [number if number == 0 else pytest.param(number, marks=pytest.mark.sweep) for number in range(PARTS)]
-)
-"""One part of every kind of change in each run of the tests, the others in a sweep."""
+def parts(run):
+    """Parts of every kind of change, ``run`` of them in each run of the tests, the others in a sweep."""
+    numbers = [pytest.param(number, marks=pytest.mark.sweep if number >= run else ()) for number in range(PARTS)]
+    return pytest.mark.parametrize("number", numbers)
 
 
 def test_the_bundle_is_small_and_good():
@@ -40,12 +43,18 @@ def test_the_bundle_is_small_and_good():
     assert forge.judge(GOOD).verdict == "accept"
 
 
-@one_part
+def test_no_change_at_the_edge_of_a_part_is_accepted():
+    assert len(EDGES) > 30
+    assert accepted((at, GOOD[:at]) for at in EDGES) == []
+    assert accepted((at, forge.flip(GOOD, at)) for at in EDGES) == []
+
+
+@parts(1)
 def test_no_truncation_is_accepted(number):
     assert accepted((size, GOOD[:size]) for size in part(range(len(GOOD)), number)) == []
 
 
-@one_part
+@parts(1)
 def test_no_flipped_byte_of_head_and_signature_area_is_accepted(number):
     """One bit of each byte, another one in each row of eight."""
     places = part(range(AREA.stop), number)
@@ -56,7 +65,7 @@ def test_no_flipped_byte_of_a_sample_of_the_payload_is_accepted():
     assert accepted((at, forge.flip(GOOD, at, SAMPLE.choice([1, 2, 4, 8, 16, 32, 64, 128]))) for at in PAYLOAD) == []
 
 
-@pytest.mark.parametrize("number", range(PARTS))
+@parts(4)
 def test_no_byte_of_the_signature_can_have_another_value(number):
     """All bits at once, which no single flip shows."""
     places = part(range(AREA.start, SIGNED.stop), number)
@@ -71,7 +80,7 @@ def test_no_flipped_bit_anywhere_is_accepted(name, bit):
     assert accepted((at, forge.flip(data, at, 1 << bit)) for at in range(len(data))) == []
 
 
-@pytest.mark.parametrize("number", range(PARTS))
+@parts(8)
 def test_no_byte_taken_out_or_put_in_is_accepted(number):
     places = part(range(0, len(GOOD), 64), number)
     assert accepted((at, GOOD[:at] + GOOD[at + 1 :]) for at in places) == []

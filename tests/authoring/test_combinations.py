@@ -1,6 +1,7 @@
 """Whatever keys, certificates and options are given: a check accepts what was signed, or one sentence refuses."""
 
 import datetime as dt
+import functools
 from itertools import combinations, product
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bundlekit import load_trust, pipeline
 from bundlekit.authoring.sign import load_signers, opened
 from bundlekit.errors import BundlekitError, SigningError, TrustError
-from bundlekit.trust import keygen, load_private_key
+from bundlekit.trust import keygen, load_private_key, load_signing_key
 from bundlekit.trust.keys import ML_DSA_CHAINS
 from fixtures import by_hand
 
@@ -25,6 +26,13 @@ def desk(tmp_path_factory):
         public = load_private_key(folder / name / "signer.key").public_key()
         (folder / f"{name}.pub").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _each_key_is_read_once(monkeypatch):
+    """OpenSSL proves that the primes of an RSA key are prime whenever it is read, which takes a tenth of a second."""
+    once = functools.cache(load_signing_key)
+    monkeypatch.setattr("bundlekit.authoring.signers.load_signing_key", lambda path, _ask: once(path))
 
 
 def signed(bundle, keys, certificates, **options):

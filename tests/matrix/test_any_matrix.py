@@ -154,7 +154,7 @@ MANIFESTS = st.randoms(use_true_random=True).map(lambda chance: Author(chance).m
 
 
 @pytest.mark.parametrize("trust", [None, ("keys/trust",)], ids=["claimed", "trusted"])
-@settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(manifest=MANIFESTS, other=MANIFESTS, installed=st.sampled_from(["1.0", "2", "3.1.0", "lts", "x"]))
 def test_any_manifest_is_judged_linted_shown_and_compared(trust, manifest, other, installed):
     assert msgspec.convert(msgspec.to_builtins(manifest), Manifest) == manifest

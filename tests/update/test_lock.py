@@ -157,8 +157,9 @@ class Racer:
         return self.process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("races", [25, pytest.param(400, marks=pytest.mark.sweep)])
-def test_of_two_controllers_that_race_exactly_one_wins(folder, races):
+@pytest.mark.parametrize("races", [10, pytest.param(400, marks=pytest.mark.sweep)])
+def test_of_two_controllers_that_race_exactly_one_wins(memory_folder, races):
+    folder = memory_folder / "state"
     journal = SqliteJournal(folder)
     wins = []
     with ExitStack() as stack:
