@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +20,11 @@ from bundlekit import pipeline
 from bundlekit.cli import VERBS, command, common
 from bundlekit.cli.verbs import Group, Verb
 from bundlekit.schemas import SCHEMAS, schema
+from tests.waiting import LIMIT
 
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
 TRUST = ("--trust", "keys/root.pem")
+SOURCE = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -416,21 +417,31 @@ def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
     assert cli(*ask).code == 0
 
 
+STOPS_AT_AN_IMAGE = """
+import glob, sys
+from bundlekit.__main__ import main
+
+def stop(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("im100.img") and glob.glob(".bundlekit-*.tmp"):
+        print("at work", flush=True)
+        sys.stdin.read()
+
+sys.addaudithook(stop)
+main()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
-    Path("out/im100.img").write_bytes(b"")
-    os.truncate("out/im100.img", 2**30)
-    words = [sys.executable, "-m", "bundlekit", "build", "SPEC.toml", "-o", "big.bin"]
+    words = [sys.executable, "-c", STOPS_AT_AN_IMAGE, "build", "SPEC.toml", "-o", "big.bin"]
     heed = partial(signal.signal, number, signal.SIG_DFL)  # which a shell ignores for what it runs in the background
-    build = subprocess.Popen(words, preexec_fn=heed)  # noqa: PLW1509 - no other thread is at work here
-    for _ in range(1000):
-        if list(Path().glob(".bundlekit-*.tmp")):
-            break
-        time.sleep(0.01)
-    else:
-        pytest.fail("no temporary file was seen")
-    build.send_signal(number)
-    assert build.wait() == 130
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"PYTHONPATH": str(SOURCE)}}
+    with subprocess.Popen(words, preexec_fn=heed, **pipes) as build:  # noqa: PLW1509 - no other thread is at work here
+        assert build.stdout.readline() == b"at work\n", "no temporary file was there when the image was read"
+        assert list(Path().glob(".bundlekit-*.tmp"))
+        build.send_signal(number)
+        build.stdin.close()
+        assert build.wait(LIMIT) == 130
     assert not [path for path in Path().iterdir() if "big.bin" in path.name or path.suffix == ".tmp"]
 
 
@@ -460,7 +471,7 @@ def test_progress_is_drawn_on_a_terminal_only(cli, desk, monkeypatch):
 def as_process(words, *, redirected=""):
     """A verb as a process of its own, by a shell that redirects its streams."""
     code = "from bundlekit.__main__ import main; main()"
-    environment = os.environ | {"PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     command = f'"{sys.executable}" -c "{code}" {words} {redirected}'
     return subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
 

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.update.engine.records import Answer, Window
 from bundlekit.update.rehearsal.rehearse import Sandbox, rehearse
 from bundlekit.update.targets.slot_file import PIECE, SlotFile
-from bundlekit.update.targets.slot_folder import Place, read_pair
+from bundlekit.update.targets.slot_folder import PATIENCE, Place, read_pair
 from bundlekit.update.targets.slots import SlotHooks, init, install, state
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, digest_of, job_for, make_pair
 from tests.update.world import Overridden
@@ -516,23 +517,32 @@ def test_another_host_with_a_higher_fence_stops_this_controller(world):
 
 
 def test_a_component_under_change_is_busy_and_no_second_change_begins(world, monkeypatch):
-    monkeypatch.setattr("bundlekit.update.targets.slot_folder.PATIENCE", 0.05)
-    w = world()
+    waits, w = [], world()
+    clock = SimpleNamespace(monotonic=lambda: sum(waits), sleep=waits.append)
+    monkeypatch.setattr("bundlekit.update.targets.slot_folder.time", clock)
     with Place(w.folder("storage")) as other, other.alone():
         assert w.slots.probe(request(w, "probe")).kind == "busy"
         answer = w.slots.apply(request(w, "apply"))
         assert (answer.kind, "being changed by somebody else" in answer.reason) == ("failed", True)
+        assert PATIENCE <= sum(waits) < PATIENCE + 0.1
     assert w.slots.probe(request(w, "probe")).kind == "old"
 
 
-def test_somebody_who_only_looks_stops_no_change(world):
-    w = world()
+def test_somebody_who_only_looks_stops_no_change(world, monkeypatch):
+    w, waits = world(), []
     folder = os.open(w.folder("storage"), os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_SH)
-    releasing = subprocess.Popen(["sleep", "0.2"], pass_fds=[folder])
-    os.close(folder)
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            os.close(folder)
+
+    monkeypatch.setattr(
+        "bundlekit.update.targets.slot_folder.time", SimpleNamespace(monotonic=lambda: sum(waits), sleep=sleep)
+    )
     assert w.slots.prepare(request(w, "prepare")).kind == "ok"
-    releasing.wait()
+    assert len(waits) == 3
 
 
 def test_marks_are_read_back(world):

@@ -15,6 +15,7 @@ from bundlekit.update.engine.plan import PAIR, Group, OnFailure, Plan
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.rehearse import over, rehearse
 from bundlekit.update.rehearsal.sandbox import PAUSE, EmptyBundle, question
+from bundlekit.update.targets import process
 from bundlekit.update.targets.slots import SlotHooks
 from tests.update.folders import IN_PYTHON, SHELL, Folders
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, OLD, FileBundle, job_for, make_pair
@@ -109,8 +110,13 @@ exec "$root/hook.sh" "$@"
 OUTCOMES = [
     ("apply storage", "exit 1", "reverted", ALL_OLD),
     ("apply storage", "kill -9 $$", "reverted", ALL_OLD),
-    ("apply storage", "trap '' TERM; while :; do sleep 0.05; done", "reverted", ALL_OLD),
-    ("apply storage", '"$root/hook.sh" "$@"; sleep 30', "succeeded", ALL_NEW),
+    (
+        "apply storage",
+        "trap 'touch $root/late' TERM; touch $root/late; while :; do sleep 0.05; done",
+        "reverted",
+        ALL_OLD,
+    ),
+    ("apply storage", '"$root/hook.sh" "$@"; touch $root/late; sleep 3600', "succeeded", ALL_NEW),
     ("apply active", "exit 1", "reverted", (ALL_NEW[0], OLD, OLD)),
     ("apply active", '"$root/hook.sh" "$@"; kill -9 $$', "succeeded", ALL_NEW),
     ("apply standby", "exit 1", "degraded", (*ALL_NEW[:2], OLD)),
@@ -121,10 +127,26 @@ OUTCOMES = [
     ("prepare standby", "exit 10", "rejected", ALL_OLD),
     ("commit active", "exit 1", "succeeded", ALL_NEW),
     ("cleanup active", "kill -9 $$", "succeeded", ALL_NEW),
-    ("prepare active", 'setsid sleep 20 & echo $! >>"$root/daemons"', "succeeded", ALL_NEW),
+    ("prepare active", 'setsid sleep 3600 & echo $! >>"$root/daemons"', "succeeded", ALL_NEW),
 ]
 
 
+@pytest.fixture
+def late_when_it_says(memory_folder, monkeypatch):
+    """What a command is waited for, its deadline or its grace, is over when it makes the file ``late``."""
+    said, now = memory_folder / "pairs" / "late", 0.0
+
+    def clock():
+        nonlocal now
+        if said.exists():
+            said.unlink()
+            now += 3600
+        return now
+
+    monkeypatch.setattr(process, "_now", clock)
+
+
+@pytest.mark.usefixtures("late_when_it_says")
 @pytest.mark.parametrize(("where", "fault", "kind", "versions"), OUTCOMES)
 def test_what_a_command_does_wrong_leads_where_the_table_says(folders, where, fault, kind, versions):
     quick = replace(PAIR, deadlines=replace(PAIR.deadlines, apply="1 s", settle="1 s", settle_poll="1 s"))
