@@ -292,10 +292,10 @@ def test_a_full_disk_and_a_busy_file_are_refusals_not_damage(monkeypatch, reques
 
 @pytest.mark.parametrize("plan_fault", [None, ("apply", "active", "F"), ("apply", "standby", "F")], ids=str)
 @pytest.mark.parametrize("late", [False, True], ids=["not-written", "written-late"])
-def test_an_append_that_fails_once_changes_nothing(tmp_path, plan_fault, late):
+def test_an_append_that_fails_once_changes_nothing(memory_folder, plan_fault, late):
     faults = [fault(*plan_fault)] if plan_fault else []
     wanted = World(*faults).run()
-    folder = tmp_path / "state"
+    folder = memory_folder / "state"
     for nth in range(1, RECORDS + 1, 1 if not late else 5):
         shutil.rmtree(folder, ignore_errors=True)
         store = SqliteJournal(folder) if late else MemoryJournal()
