@@ -7,6 +7,7 @@ What follows ``--`` is passed to the tool of the session, such as ``-s tests -- 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def prepare(session: nox.Session, *packages: str) -> None:
     session.chdir(ROOT)
     if session.virtualenv.is_sandboxed:
         session.install(*(packages or ("-e", ".[test]")))
+    else:  # the tools beside nox, whether or not that environment is activated
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @nox.session
@@ -66,7 +69,7 @@ def bench(session: nox.Session) -> None:
     folder = ROOT / "tests" / "benchmarks"
     every = sorted(one.stem for one in folder.glob("*.py") if one.stem != "harness")
     for name in session.posargs or every:
-        session.run("python", "-m", f"tests.benchmarks.{name}")
+        session.run("python", folder / f"{name}.py")
 
 
 @nox.session
