@@ -80,6 +80,7 @@ def docs(session: nox.Session) -> None:
 
 
 DOCS = (
+    "tests/test_api_reference.py",
     "tests/test_docs.py",
     "tests/test_language.py",
     "tests/test_readme.py",

@@ -32,12 +32,12 @@ GET_CURRENT = "Get the current advisories file from the vendor."
 def load_advisory(
     path: Path, *, trust: TrustStore | None, at: dt.datetime | None = None, serial_at_least: int = 0
 ) -> Advice:
-    """Read and verify an advisories file.
+    """Read and verify the advisories file at ``path``.
 
-    ``trust`` vouches for it as for a bundle; ``at`` is the time to use (aware; default: now); a serial below
-    ``serial_at_least``, the one remembered from the last use, is refused. Raises AdvisoryError, whose ``rule``
-    is ``advisory-malformed``, ``-unauthentic``, ``-stale``, ``-not-yet-issued`` or ``-expired``; ConfigError if
-    the file cannot be read.
+    ``trust`` has to contain its signer, as for a bundle. ``at`` is the time to use, with a time zone (default: now).
+    ``serial_at_least`` is the serial number remembered from the last use; a file with a lower one is refused. Raises
+    AdvisoryError, whose ``rule`` is ``advisory-malformed``, ``-unauthentic``, ``-stale``, ``-not-yet-issued`` or
+    ``-expired``, and ConfigError if the file cannot be read.
     """
     return take_in(
         path, config.read_file(path, limit=LIMITS["advisories"]), trust=trust, at=at, serial_at_least=serial_at_least

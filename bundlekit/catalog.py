@@ -170,9 +170,11 @@ def find_path(
     advice: Advice | None = None,
     at: dt.datetime | None = None,
 ) -> Way:
-    """The shortest way from ``start`` to ``goal`` by the bundles at ``places``; see `collect` and `matrix.path`.
+    """The shortest upgrade path from ``start`` to the version ``goal`` with the bundles at ``places``.
 
-    Without ``trust`` the path says that it is not verified. ``policy`` and ``advice`` are as in `pipeline.check`.
+    ``places`` are bundle files, catalogs, or folders with ``*.bin`` files. Without ``trust`` the path is marked as not
+    verified. ``policy``, ``advice`` and ``at`` are as in :func:`check`. Raises ConfigError if a place has no bundles,
+    UnreadableError if a file cannot be read, and BundlekitError if the search takes too long or ``start`` is ambiguous.
     """
     found = collect(places, trust=trust, advice=advice, at=at)
     way = planner.find_path(found.offers, start, goal, policy)

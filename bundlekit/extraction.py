@@ -35,12 +35,12 @@ T = TypeVar("T")
 def extract(
     file: Path, label: str, output: Path | BinaryIO, *, trust: TrustStore | None = None, at: dt.datetime | None = None
 ) -> int:
-    """Write the component or document ``label`` to ``output`` and return its size in bytes.
+    """Write the component or document ``label`` of the bundle ``file`` to ``output``; return its size in bytes.
 
-    Every chunk is verified before it is written and the plain digest at the end; ``output`` appears only if
-    all was right. With ``trust``, a bundle whose head :func:`bundlekit.preflight` does not accept gives
-    nothing. Raises ConfigError for an unknown label, UnreadableError for a bundle that is damaged or not
-    accepted.
+    Every chunk is verified before it is written, and the plain digest at the end. ``output`` appears only if all of it
+    is right. With ``trust``, nothing is written of a bundle that :func:`bundlekit.preflight` does not accept at the
+    time ``at``, which has a time zone (default: now). Raises ConfigError for an unknown label, and UnreadableError for
+    a bundle that is damaged or not accepted.
     """
     with FileSource(file) as opened:
         source = reader.read_once(opened)  # what is judged is what is handed on

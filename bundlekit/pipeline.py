@@ -90,19 +90,24 @@ def check(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
-    """Judge the whole bundle ``file``: layout, every byte, signatures, and what else was asked.
+    """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
-    ``trust``: who may sign; without it nothing is ever accepted. ``sources``: installed versions, and
-    ``appliance``: an installed state or several, that the bundle is to be judged for; without either, the
-    bundle itself is judged. ``policy``: what the operator allows beyond the matrix, ``advice``: what was learnt
-    since it shipped (`load_advisory`); of another product it is an AdvisoryError. ``at``: the time to use
-    (aware; default: now). ``full``: compare the plain digests as well, and read the payload even if nobody
-    trusted vouches for the head, whatever its size. ``strict``: warnings refuse. ``waivers``: house rules
-    whose findings the operator lets be (`bundlekit.checks.waivers.load_waivers`).
+    - ``trust``: the trusted signers. Without it no bundle is accepted.
+    - ``sources``: installed versions, and ``appliance``: one or several installed states, that the bundle is to be
+      installed on. Without either, the bundle alone is validated.
+    - ``policy``: what the operator allows in addition to the matrix.
+    - ``advice``: advisories that were signed after the release (`load_advisory`).
+    - ``at``: the time to use, with a time zone. The default is now.
+    - ``full``: compare the plain digests too, and read the payload even if no trusted signature covers the head.
+    - ``strict``: treat warnings as errors.
+    - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
+    - ``rules``: the rules to apply. The default is all of them.
+    - ``progress``: a function that is called with the bytes read and the bytes to read.
+    - ``cancel``: a function. The work ends when it returns True.
 
-    ``progress(done, total)`` counts bytes; ``cancel()`` returning True ends the work. Raises UnreadableError
-    if the file cannot be read or changes meanwhile, ClockError if the clock cannot be right, CancelledError
-    if cancelled. A bad bundle is no error: see ``Report.verdict``.
+    A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read,
+    ChangedWhileReadError if it changes meanwhile, AdvisoryError if ``advice`` is about another product, ClockError if
+    the clock is plainly wrong, and CancelledError if ``cancel`` ended the work.
     """
     question = _question(trust, sources, appliance, policy, advice, at, waivers, full=full, strict=strict)
     with _opened(file) as source:
@@ -123,10 +128,10 @@ def preflight(
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Report:
-    """Judge head and signatures only; the report says so (``scope`` is ``head``), and no plan comes of it.
+    """Validate head and signatures only. The scope of the report is ``head``, and no update can be planned from it.
 
-    ``file`` may be the first bytes of the bundle, at least its head and signature area; ``size`` is then the
-    size in bytes of the whole file. The rest is as in :func:`check`.
+    ``file`` can be the first bytes of the bundle, at least its head and signature area. ``size`` is then the size of
+    the whole file in bytes. All other parameters and exceptions are as in :func:`check`.
     """
     question = _question(trust, sources, appliance, policy, advice, at, waivers, full=False, strict=strict)
     question = replace(question, scope="head")
@@ -135,7 +140,10 @@ def preflight(
 
 
 def inspect(file: str | Path) -> Inspection:
-    """What a bundle claims to be, as far as its head can be read. Verifies nothing, and says so."""
+    """What the bundle ``file`` claims to be, as far as its head can be read. Nothing is verified.
+
+    A bad bundle raises nothing: see ``Inspection.problems``. Raises UnreadableError if the file cannot be read.
+    """
     from bundlekit.report.inspection import Inspection
 
     with _opened(file) as source:
@@ -155,10 +163,10 @@ def inspect(file: str | Path) -> Inspection:
 
 
 def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None = None) -> Manifest:
-    """The manifest of a bundle, or of its first bytes, for :func:`decide`.
+    """The manifest of the bundle ``file``, which can be its path or its first bytes, for :func:`decide`.
 
-    Verifies nothing, unless there is ``trust``: then TrustError if nobody who is trusted vouches for it.
-    Raises UnreadableError, with what is wrong, if there is no manifest that can be read.
+    Nothing is verified without ``trust``. Raises TrustError if no signer in ``trust`` signed it, and UnreadableError
+    if the manifest cannot be read.
     """
     return read_signed(file, trust=trust)[0]
 

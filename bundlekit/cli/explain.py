@@ -7,13 +7,13 @@ import sys
 import click
 
 from bundlekit.cli.verbs import Verb
-from bundlekit.docs import page, topics, words_known
+from bundlekit.docs import api_known, page, topics, words_known
 from bundlekit.docs.words import normal
 from bundlekit.mistakes import nearest
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
-    return [name for name in sorted({*topics(), *words_known()}) if name.startswith(start)]
+    return [name for name in sorted({*topics(), *words_known(), *api_known()}) if name.startswith(start)]
 
 
 @click.command(cls=Verb, epilog="Examples: bundlekit explain format, bundlekit explain needs-stop, bundlekit explain 3")
@@ -26,8 +26,8 @@ def command(topic: str | None) -> int:
         for name, title in known.items():
             click.echo(f"{name:<{width}}  {title}")
         return 0
-    name = topic if topic in known else normal(topic)
-    words = words_known()
+    words = words_known() | api_known()
+    name = topic if topic in known or topic in words else normal(topic)
     if name not in known and name not in words:
         near = nearest(name, {*known, *words})
         raise click.UsageError(f"no topic {topic!r}{near}; `bundlekit explain` lists them, `explain words` the words")

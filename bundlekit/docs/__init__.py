@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from bundlekit.checks import RULES
-from bundlekit.docs import words
+from bundlekit.docs import api, words
 from bundlekit.matrix.lint import LINTS
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def topics() -> dict[str, str]:
         for entry in resources.files(__package__).iterdir()
         if entry.name.endswith(".md")
     }
+    pages[api.TOPIC] = api.TITLE
     rules = {rule.name: rule.page.partition("\n")[0] for rule in (*RULES, *LINTS)}
     return dict(sorted(pages.items())) | dict(sorted(rules.items()))
 
@@ -29,8 +30,15 @@ def words_known() -> frozenset[str]:
     return frozenset(sense.word for sense in words.senses(_text))
 
 
+def api_known() -> frozenset[str]:
+    """Every public name of the Python API as a topic, ``api.NAME``, that `page` explains in addition to the topics."""
+    return frozenset(api.topics())
+
+
 def page(topic: str) -> str:
     """The text of one topic, or the meanings of a word of the reports, or both; KeyError if there is none."""
+    if topic == api.TOPIC or topic in api.topics():
+        return api.page(topic)
     found = _rule(topic) or (_text(topic) if _file(topic).is_file() else "")
     senses = [sense for sense in words.senses(_text) if sense.word == topic]
     if not (found or senses):

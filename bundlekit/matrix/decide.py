@@ -67,12 +67,15 @@ def decide(
     signatures: Signatures | None = None,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> Decision:
-    """Whether this appliance may take this bundle. Reads no file and raises nothing.
+    """Whether this appliance can install this bundle. Reads no file and raises nothing.
 
-    ``signers``: the names of the keys that sign the bundle, as ``trusted-keys`` of the matrix has them; without,
-    ``not_judged`` says that it is open whether a version that they are about can verify it. ``signatures``: what the
-    trust files in the matrix (``trust-of``) are asked about. For many appliances, read the matrix once (`read_matrix`)
-    and pass it along.
+    - ``manifest``: of the bundle (`bundlekit.read_manifest`).
+    - ``appliance``: what is installed.
+    - ``policy``: what the operator allows in addition to the matrix.
+    - ``signers``: names of the keys that sign the bundle, as in ``trusted-keys`` of the matrix. Without them,
+      ``Decision.not_judged`` lists the versions that might not be able to verify the bundle.
+    - ``signatures``: what the trust files in the matrix (``trust-of``) are asked about.
+    - ``matrix``: the matrix of the manifest, read once for many appliances (`bundlekit.matrix.read.read_matrix`).
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
@@ -99,10 +102,11 @@ def decide_from(
     matrix: ReadMatrix | Unreadable | None = None,
     facts: VersionFacts = NO_FACTS,
 ) -> Decision:
-    """Whether a pair with ``version`` on every member may take this bundle: only the rules about versions.
+    """Whether a pair with ``version`` on every member can install this bundle: only the rules about versions.
 
-    ``facts`` are those of the installed version, where its bundle is available. What is not known is not validated;
-    ``not_judged`` names it. Without a ``model``, a matrix that tells models apart gives one ruling for each.
+    ``facts`` are those of the installed version, where its bundle is available. What is unknown is not validated, and
+    ``Decision.not_judged`` names it. Without a ``model``, a matrix that distinguishes models gives one ruling for each.
+    All other parameters are as in :func:`decide`. Raises nothing.
     """
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1

@@ -90,14 +90,14 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
 
 
 def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
-    """Read a trust.toml; or PEM files, and the PEM files of folders.
+    """Read ``names``: one trust.toml, or PEM files and folders of PEM files.
 
-    Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in
-    them, and if there is nothing: no key given never means success. ConfigError for what is wrong in a
-    trust.toml, which has to stand alone: what it demands would mean nothing beside other trust.
+    Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in them, and
+    if they hold no key, because a missing key never means success. Raises ConfigError for a fault in a trust.toml. A
+    trust.toml is given alone, because other trust next to it would weaken its demands.
 
-    An empty path is a TrustError, and so is ``Path(".")``, which an empty one becomes; the current folder is
-    given as ``"."`` or as ``Path.cwd()``.
+    An empty path is a TrustError, and so is ``Path(".")``, which an empty one becomes. The current folder is given as
+    ``"."`` or as ``Path.cwd()``.
     """
     paths = [_named(name) for name in ([names] if isinstance(names, str | Path) else names)]
     if any(path.suffix == ".toml" for path in paths):

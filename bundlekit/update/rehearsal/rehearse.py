@@ -93,10 +93,12 @@ def rehearse(
     elsewhere: bool = True,
     progress: Progress = lambda _done, _all: None,
 ) -> Rehearsal:
-    """Run every sequence of at most ``faults`` faults; check ends, answers and invariants; walk each way out once.
+    """Run every sequence of at most ``faults`` faults, and check ends, answers, invariants and each recovery once.
 
-    ``verbs`` and ``steps`` (also names of gates) restrict where the faults are put; empty: everywhere. ``elsewhere``:
-    another controller at work meanwhile is a fault, too.
+    ``sandbox`` makes the pair for a run; the default is a simulated pair. ``verbs`` and ``steps``, which can be names
+    of gates too, restrict where faults are put; empty means everywhere. ``elsewhere`` adds another controller as a
+    fault. ``progress`` is called with the number of runs done and to do. Raises ConfigError if the hooks do not report
+    that they are a sandbox, or cannot reset it between runs.
     """
     kinds = {verb: letters if elsewhere else letters.rstrip(ELSEWHERE) for verb, letters in FAULTS.items()}
     return _Sweep(sandbox or simulated(), kinds, verbs, steps, progress).all(faults)

@@ -1,0 +1,110 @@
+"""The reference of the Python API has every public name, and each docstring holds what a caller has to know."""
+
+import ast
+import inspect
+import re
+
+import pytest
+
+import bundlekit
+from bundlekit.cli import run
+from bundlekit.docs import api, page, topics
+
+NAMES = [name for name in bundlekit.__all__ if name != "__version__"]
+FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(bundlekit, name))]
+CLASSES = [name for name in NAMES if inspect.isclass(getattr(bundlekit, name))]
+QUANTITIES = re.compile(r"size|deadline|timeout|interval|poll|seconds|age|limit|.*_bytes|.*_at_least")
+UNITS = re.compile(r"\b(?:bytes?|seconds?|minutes?|days?|serial|number|count\w*)\b")
+
+
+def documentation(name):
+    """The docstring of a function, with those of the functions that it refers to for its parameters."""
+    text = getattr(bundlekit, name).__doc__
+    return text + "".join(
+        getattr(bundlekit, other).__doc__ for other in re.findall(r"as in :func:`(?:bundlekit\.)?(\w+)`", text)
+    )
+
+
+def parameters(name):
+    return list(inspect.signature(getattr(bundlekit, name)).parameters)
+
+
+def test_the_overview_has_each_public_name_once():
+    assert "api" in topics()
+    listed = re.findall(r"^ {4}(\w+) +\S", page("api"), re.MULTILINE)
+    assert sorted(listed) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_has_a_docstring_of_its_own(name):
+    text = getattr(bundlekit, name).__doc__
+    assert text
+    assert text[0].isupper()
+    assert text.partition("\n\n")[0].strip().endswith((".", ".)"))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_names_its_parameters_and_errors(name):
+    text = documentation(name)
+    assert [one for one in parameters(name) if not re.search(rf"``{one}\b", text)] == []
+    assert api.named_errors(text) or "raises nothing" in text.lower()
+    for error in re.findall(r"\b[A-Z]\w*Error\b", text):
+        assert error in api.named_errors(text), f"{error} is no exception of bundlekit"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_quantity_has_a_unit(name):
+    for one in parameters(name):
+        if QUANTITIES.fullmatch(one):
+            sentences = [sentence for sentence in re.split(r"[.;]\s", documentation(name)) if f"``{one}``" in sentence]
+            assert any(UNITS.search(sentence) for sentence in sentences), one
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_reference_of_a_name_is_complete(name):
+    text = page(f"api.{name}")
+    assert text.startswith(f"# api.{name}\n")
+    assert f"bundlekit.{name}" in text
+    assert "``" not in text
+    if name in FUNCTIONS:
+        assert [one for one in parameters(name) if not re.search(rf"\b{one}\b(?: ?:|=|,|\))", text)] == []
+        for error in api.named_errors(getattr(bundlekit, name).__doc__):
+            assert re.search(rf"^ {{4}}{error} +[A-Z]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_reference_of_a_class_has_its_fields_and_methods(name):
+    kind = getattr(bundlekit, name)
+    text = page(f"api.{name}")
+    for field in getattr(kind, "__struct_fields__", ()):
+        assert re.search(rf"^ {{4}}{field}: ", text, re.MULTILINE)
+    for method, value in vars(kind).items():
+        if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+            assert f"    {name}.{method}" in text
+            assert value.__doc__
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("def f(self, a: int, b: str = 'x', *, c=False) -> str: ...", "f(a: int, b: str = 'x', *, c = False) -> str"),
+        ("def f(a, /, *more: int, **rest: str): ...", "f(a, /, *more: int, **rest: str) -> None"),
+        ("def __init__(self, a: int): ...", "f(a: int)"),
+    ],
+)
+def test_a_signature_is_shown_as_it_is_written(source, shown):
+    assert api._signature(ast.parse(source).body[0], "f") == shown
+
+
+def test_a_long_signature_has_a_line_for_each_parameter():
+    long = "def f(" + ", ".join(f"parameter_{number}: int" for number in range(9)) + ", *, last: int = 1) -> int: ..."
+    lines = api._signature(ast.parse(long).body[0], "f").splitlines()
+    assert lines[:2] == ["f(", "    parameter_0: int,"]
+    assert lines[-3:] == ["    *,", "    last: int = 1,", ") -> int"]
+
+
+def test_explain_shows_a_name_and_the_nearest_one(capsys):
+    assert run(["explain", "api.check"]) == 0
+    assert capsys.readouterr().out.rstrip() == page("api.check").rstrip()
+    assert run(["explain", "api.chek"]) == 2
+    assert "did you mean 'api.check'?" in capsys.readouterr().err
