@@ -21,6 +21,7 @@ from bundlekit._version import __version__
 if TYPE_CHECKING:
     from bundlekit.advisories import load_advisory
     from bundlekit.catalog import find_path
+    from bundlekit.config import load_appliance
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
     from bundlekit.model.appliance import Appliance
@@ -31,19 +32,44 @@ if TYPE_CHECKING:
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore, load_trust
+    from bundlekit.update.controller import Controller
+    from bundlekit.update.engine.clock import Clock
+    from bundlekit.update.engine.errors import UpdateError
+    from bundlekit.update.engine.executor import Engine
+    from bundlekit.update.engine.hooks import Hooks, Request
+    from bundlekit.update.engine.job import Job, Target
+    from bundlekit.update.engine.journal import Journal
+    from bundlekit.update.engine.plan import Plan
+    from bundlekit.update.engine.records import Answer, Outcome
     from bundlekit.update.rehearsal.rehearse import rehearse
+    from bundlekit.update.state.sqlite_journal import SqliteJournal
+    from bundlekit.update.targets.marked import MarkedHooks
 
 __all__ = [
     "Acceptance",
+    "Answer",
     "Appliance",
     "BundlekitError",
+    "Clock",
+    "Controller",
     "Decision",
+    "Engine",
     "Finding",
+    "Hooks",
     "Inspection",
+    "Job",
+    "Journal",
     "Manifest",
+    "MarkedHooks",
+    "Outcome",
+    "Plan",
     "Policy",
     "Report",
+    "Request",
+    "SqliteJournal",
+    "Target",
     "TrustStore",
+    "UpdateError",
     "__version__",
     "check",
     "decide",
@@ -52,6 +78,7 @@ __all__ = [
     "find_path",
     "inspect",
     "load_advisory",
+    "load_appliance",
     "load_trust",
     "preflight",
     "read_manifest",
@@ -60,15 +87,29 @@ __all__ = [
 
 _HOMES = {
     "Acceptance": "model.decision",
+    "Answer": "update.engine.records",
     "Appliance": "model.appliance",
     "BundlekitError": "errors",
+    "Clock": "update.engine.clock",
+    "Controller": "update.controller",
     "Decision": "model.decision",
+    "Engine": "update.engine.executor",
     "Finding": "model.finding",
+    "Hooks": "update.engine.hooks",
     "Inspection": "report.inspection",
+    "Job": "update.engine.job",
+    "Journal": "update.engine.journal",
     "Manifest": "model.manifest",
+    "MarkedHooks": "update.targets.marked",
+    "Outcome": "update.engine.records",
+    "Plan": "update.engine.plan",
     "Policy": "model.decision",
     "Report": "report.model",
+    "Request": "update.engine.hooks",
+    "SqliteJournal": "update.state.sqlite_journal",
+    "Target": "update.engine.job",
     "TrustStore": "trust",
+    "UpdateError": "update.engine.errors",
     "check": "pipeline",
     "decide": "pipeline",
     "decide_from": "pipeline",
@@ -76,6 +117,7 @@ _HOMES = {
     "find_path": "catalog",
     "inspect": "pipeline",
     "load_advisory": "advisories",
+    "load_appliance": "config",
     "load_trust": "trust",
     "preflight": "pipeline",
     "read_manifest": "pipeline",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from bundlekit.files import LIMITS, read_bounded
 from bundlekit.mistakes import explain, shortened
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from bundlekit.model.appliance import Appliance
 
 T = TypeVar("T")
 
@@ -98,6 +99,17 @@ def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple
     if wrong is not None:
         wrong += faults
     return found
+
+
+def load_appliance(path: str | Path) -> Appliance:
+    """The installed state in a STATE.json of one pair (``bundlekit schema state``). Raises ConfigError."""
+    from bundlekit.model.appliance import Appliance
+
+    path = Path(path)
+    values = load_json_lines(path)
+    if len(values) != 1:
+        raise ConfigError(f"{path} holds the states of {len(values)} pairs, not of one.")
+    return convert(values[0][1], Appliance, where=str(path))
 
 
 def convert(data: object, kind: type[T], *, where: str, toml: bool = False) -> T:

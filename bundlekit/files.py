@@ -246,10 +246,11 @@ def _handed_to(stream: BinaryIO) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on ``path``, which is made if it does not exist; waits for the process that holds it.
 
-    Raises BundlekitError that names the file, also on a file system without locks.
+    Without ``wait``, raises BlockingIOError where another process holds it. Raises BundlekitError that names the file,
+    also on a file system without locks.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -257,7 +258,7 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise BundlekitError(f"{path}: the lock file cannot be opened: {_why_no_lock(error)}") from error
     try:
-        lock(descriptor)
+        lock(descriptor, wait=wait)
         yield
     except LockError as error:
         raise BundlekitError(f"{path}: cannot be locked: {error.message}", next_step=error.next_step) from error

@@ -1,4 +1,139 @@
-"""Execute an update: plan, journal, hooks, executor, rehearsal.
+"""The update executor: plan, journal, hooks, engine, controller, rehearsal.
 
-Nothing of it is loaded by ``import bundlekit``.
+What is listed here is public, and loaded name by name when it is first used (PEP 562). A program that updates a pair
+derives its hooks from :class:`MarkedHooks` (or from :class:`Hooks`), and calls a :class:`Controller`::
+
+    controller = Controller(Path("state"), lambda plan, _lock: MyHooks())
+    outcome = controller.run(Path("update.bin"), PAIR, trust=trust, appliance=appliance)
+
+To drive the engine without a bundle file or a state folder, give :class:`Engine` a :class:`Job`, a :class:`Payload`
+and a :class:`Journal`; it knows no bundle format, no matrix and no trust. ``bundlekit explain executor`` is the page.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bundlekit.update.bundle import NotAcceptedError
+    from bundlekit.update.controller import Controller
+    from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
+    from bundlekit.update.engine.errors import (
+        FenceError,
+        FenceLostError,
+        JournalDamagedError,
+        JournalError,
+        StateFolderError,
+        UpdateError,
+    )
+    from bundlekit.update.engine.executor import Engine, Refused
+    from bundlekit.update.engine.hooks import Hooks, Request
+    from bundlekit.update.engine.job import Job, Payload, Target
+    from bundlekit.update.engine.journal import Journal, MemoryJournal
+    from bundlekit.update.engine.outcome import EXIT_CODES
+    from bundlekit.update.engine.plan import PAIR, Plan, load_plan
+    from bundlekit.update.engine.records import Answer, Outcome, Record, WayOut, Window
+    from bundlekit.update.rehearsal.rehearse import rehearse
+    from bundlekit.update.state.cancel import CancelRequest
+    from bundlekit.update.state.lock import PairBusyError
+    from bundlekit.update.state.sqlite_journal import SqliteJournal
+    from bundlekit.update.targets.command import CommandHooks
+    from bundlekit.update.targets.marked import FolderHooks, MarkedHooks
+    from bundlekit.update.targets.select import hooks_for
+    from bundlekit.update.targets.slots import SlotHooks
+
+__all__ = [
+    "EXIT_CODES",
+    "PAIR",
+    "Answer",
+    "CancelRequest",
+    "Clock",
+    "CommandHooks",
+    "Controller",
+    "Engine",
+    "FenceError",
+    "FenceLostError",
+    "FolderHooks",
+    "Hooks",
+    "Job",
+    "Journal",
+    "JournalDamagedError",
+    "JournalError",
+    "ManualClock",
+    "MarkedHooks",
+    "MemoryJournal",
+    "NotAcceptedError",
+    "Outcome",
+    "PairBusyError",
+    "Payload",
+    "Plan",
+    "Record",
+    "Refused",
+    "Request",
+    "SlotHooks",
+    "SqliteJournal",
+    "StateFolderError",
+    "SystemClock",
+    "Target",
+    "UpdateError",
+    "WayOut",
+    "Window",
+    "hooks_for",
+    "load_plan",
+    "rehearse",
+]
+
+_HOMES = {
+    "Answer": "bundlekit.update.engine.records",
+    "CancelRequest": "bundlekit.update.state.cancel",
+    "Clock": "bundlekit.update.engine.clock",
+    "CommandHooks": "bundlekit.update.targets.command",
+    "Controller": "bundlekit.update.controller",
+    "EXIT_CODES": "bundlekit.update.engine.outcome",
+    "Engine": "bundlekit.update.engine.executor",
+    "FenceError": "bundlekit.update.engine.errors",
+    "FenceLostError": "bundlekit.update.engine.errors",
+    "FolderHooks": "bundlekit.update.targets.marked",
+    "Hooks": "bundlekit.update.engine.hooks",
+    "Job": "bundlekit.update.engine.job",
+    "Journal": "bundlekit.update.engine.journal",
+    "JournalDamagedError": "bundlekit.update.engine.errors",
+    "JournalError": "bundlekit.update.engine.errors",
+    "ManualClock": "bundlekit.update.engine.clock",
+    "MarkedHooks": "bundlekit.update.targets.marked",
+    "MemoryJournal": "bundlekit.update.engine.journal",
+    "NotAcceptedError": "bundlekit.update.bundle",
+    "Outcome": "bundlekit.update.engine.records",
+    "PAIR": "bundlekit.update.engine.plan",
+    "PairBusyError": "bundlekit.update.state.lock",
+    "Payload": "bundlekit.update.engine.job",
+    "Plan": "bundlekit.update.engine.plan",
+    "Record": "bundlekit.update.engine.records",
+    "Refused": "bundlekit.update.engine.executor",
+    "Request": "bundlekit.update.engine.hooks",
+    "SlotHooks": "bundlekit.update.targets.slots",
+    "SqliteJournal": "bundlekit.update.state.sqlite_journal",
+    "StateFolderError": "bundlekit.update.engine.errors",
+    "SystemClock": "bundlekit.update.engine.clock",
+    "Target": "bundlekit.update.engine.job",
+    "UpdateError": "bundlekit.update.engine.errors",
+    "WayOut": "bundlekit.update.engine.records",
+    "Window": "bundlekit.update.engine.records",
+    "hooks_for": "bundlekit.update.targets.select",
+    "load_plan": "bundlekit.update.engine.plan",
+    "rehearse": "bundlekit.update.rehearsal.rehearse",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

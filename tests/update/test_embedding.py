@@ -1,0 +1,261 @@
+"""The executor in a program: the one in the README, threads, asyncio, and hooks whose marks bundlekit keeps."""
+
+import asyncio
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+import bundlekit.update
+from bundlekit import load_appliance, load_trust
+from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.update import PAIR, Answer, Controller, Refused, UpdateError
+from bundlekit.update.rehearsal.rehearse import rehearse
+from bundlekit.update.rehearsal.sandbox import calm, over, question
+from bundlekit.update.state.lock import PairLock
+from bundlekit.update.state.sqlite_journal import FILE
+from tests.update.target import FileBundle, job_for
+from tests.waiting import LIMIT
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+(PROGRAM,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "FolderHooks" in code)
+OLD = {"pair-0/storage": "3.2.1", "SN-active/appliance": "5.20.03", "SN-standby/appliance": "5.20.03"}
+NEW = {"pair-0/storage": "3.4.0", "SN-active/appliance": "5.40.00", "SN-standby/appliance": "5.40.00"}
+
+
+def make_pair(root, pair="pair-0"):
+    for name, version in OLD.items():
+        folder = root / name.replace("pair-0", pair)
+        folder.mkdir(parents=True)
+        (folder / "running").write_text(version)
+    (root / "counter").write_text("6")
+
+
+def running(root, pair="pair-0"):
+    return {name: (root / name.replace("pair-0", pair) / "running").read_text() for name in OLD}
+
+
+@pytest.fixture
+def desk(bundle_folder, monkeypatch):
+    shutil.copy(bundle_folder / "root.pem", bundle_folder / "release.pub.pem")
+    make_pair(bundle_folder / "pair")
+    monkeypatch.chdir(bundle_folder)
+    return bundle_folder
+
+
+@pytest.fixture
+def hooks_class(desk):
+    """The class of the README."""
+    space = {}
+    before = signal.getsignal(signal.SIGINT)
+    head = PROGRAM.partition("stop = threading.Event()")[0]
+    exec(compile(head, "README.md", "exec"), space)  # noqa: S102 - it is our own page
+    assert signal.getsignal(signal.SIGINT) is before
+    return space["ImagerHooks"]
+
+
+def test_the_program_is_typed(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        str(tmp_path / "program.py"),
+    ]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def program(desk):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=desk, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+def test_the_program_updates_a_pair(desk):
+    done = program(desk)
+    assert done.stderr == ""
+    assert done.stdout.endswith("done: Ended\non the new version\n")
+    assert "checked: " in done.stdout
+    assert running(desk / "pair") == NEW
+
+
+def test_the_program_says_why_a_bundle_is_rejected(desk):
+    (desk / "update.bin").write_bytes((desk / "update.bin").read_bytes()[:-1])
+    done = program(desk)
+    assert done.stdout.splitlines()[-1].startswith("nothing was changed: ")
+    assert running(desk / "pair") == OLD
+
+
+@pytest.fixture
+def controller(desk, hooks_class):
+    def made(**options):
+        return Controller(desk / "state", lambda _plan, _lock: hooks_class(desk / "pair"), **options)
+
+    return made
+
+
+def given(desk, pair="pair-0"):
+    appliance = load_appliance(desk / "STATE.json")
+    return {"trust": load_trust([desk / "root.pem"]), "appliance": replace(appliance, pair=pair)}
+
+
+@pytest.mark.parametrize(
+    ("polls", "kind", "left"), [(1, "cancelled", OLD), (12, "cancelled", OLD), (10**6, "succeeded", NEW)]
+)
+def test_a_program_can_cancel(desk, controller, polls, kind, left):
+    asked = iter(range(polls))
+    outcome = controller(cancel=lambda: next(asked, None) is None).run(desk / "update.bin", PAIR, **given(desk))
+    assert outcome.kind == kind
+    assert running(desk / "pair") == left
+
+
+def test_what_keeps_a_run_from_beginning_is_an_outcome(desk, controller):
+    reports = []
+    one = controller(on_report=reports.append)
+    assert one.run(desk / "update.bin", PAIR, trust=None, appliance=given(desk)["appliance"]).kind == "rejected"
+    assert [report.verdict for report in reports] == ["incomplete"]
+    assert one.resume("pair-0", trust=None).kind == "nothing-to-resume"
+    with PairLock(desk / "state", "pair-0", "another process"):
+        assert one.run(desk / "update.bin", PAIR, **given(desk)).kind == "busy"
+        assert one.resume("pair-0", trust=None).kind == "busy"
+    assert one.run(desk / "update.bin", PAIR, **given(desk)).kind == "succeeded"
+    assert [report.verdict for report in reports] == ["incomplete", "accept"]
+    assert isinstance(one.revert("pair-0", by="Ada", reason="test"), Refused)
+    (desk / "state" / FILE).write_bytes(b"no journal" * 1000)
+    assert one.resume("pair-0", trust=None).kind in {"waiting", "needs-operator"}
+    (desk / "state").chmod(0o777)
+    with pytest.raises(bundlekit.update.StateFolderError):
+        one.resume("pair-0", trust=None)
+
+
+def pairs(desk, count):
+    names = [f"pair-{number}" for number in range(count)]
+    for name in names:
+        make_pair(desk / name, name)
+    return names
+
+
+def updates(desk, hooks_class, names):
+    """One controller for each pair, since each pair is a folder of its own, over one state folder."""
+    for name in names:
+        controller = Controller(desk / "state", lambda _plan, _lock, name=name: hooks_class(desk / name))
+        yield lambda controller=controller, name=name: controller.run(desk / "update.bin", PAIR, **given(desk, name))
+
+
+def test_several_pairs_are_updated_from_threads(desk, hooks_class):
+    names = pairs(desk, 4)
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [done.result(LIMIT) for done in [pool.submit(run) for run in updates(desk, hooks_class, names)]]
+    assert [(outcome.pair, outcome.kind) for outcome in outcomes] == [(name, "succeeded") for name in names]
+    assert [list(running(desk / name, name).values()) for name in names] == [list(NEW.values())] * 4
+
+
+def test_several_pairs_are_updated_inside_asyncio(desk, hooks_class):
+    names = pairs(desk, 3)
+
+    async def all_of_them():
+        return await asyncio.gather(*(asyncio.to_thread(run) for run in updates(desk, hooks_class, names)))
+
+    assert {outcome.kind for outcome in asyncio.run(all_of_them())} == {"succeeded"}
+
+
+def test_of_two_threads_with_one_pair_one_is_told_that_it_is_busy(desk, controller):
+    inside, other = [], controller()
+
+    def watch(_records):
+        if not inside:
+            inside.append(other.run(desk / "update.bin", PAIR, **given(desk)))
+
+    assert controller(watch=watch).run(desk / "update.bin", PAIR, **given(desk)).kind == "succeeded"
+    assert inside[0].kind == "busy"
+
+
+def test_the_hooks_of_the_readme_pass_the_rehearsal(desk, hooks_class):
+    """Every rule of the hooks page that a rehearsal can check holds for hooks on the marks of the library."""
+    root = desk / "sandbox"
+    make_pair(root)
+
+    class Sandboxed(hooks_class):
+        def about(self, target):
+            return replace(super().about(target), sandbox=True)
+
+        def reimage(self, request):
+            self.put(request.target, "running", request.target.new.encode())
+            (root / "counter").write_text(str(request.counter))
+            for name in ("marks.json", "staged"):
+                self.at(request.target, name).unlink(missing_ok=True)
+            return Answer(kind="ok")
+
+    job = job_for(calm(PAIR))
+    found = rehearse(over(job, Sandboxed(root), FileBundle(root / "update.bin")))
+    assert found.findings == ()
+    assert found.broken == ()
+
+
+def test_the_reference_lists_the_executor():
+    names = set(bundlekit.update.__all__)
+    assert {
+        "Controller",
+        "Engine",
+        "Plan",
+        "Hooks",
+        "Request",
+        "Answer",
+        "Journal",
+        "SqliteJournal",
+        "Outcome",
+    } <= names
+    for name in names:
+        assert getattr(bundlekit.update, name).__doc__ or name.isupper(), name
+    assert {name for name in bundlekit.__all__ if bundlekit._HOMES.get(name, "").startswith("update.")} - {
+        "rehearse"
+    } <= names
+    with pytest.raises(AttributeError, match="no attribute 'Controler'"):
+        bundlekit.update.Controler  # noqa: B018
+
+
+def test_every_exception_of_an_update_has_one_root():
+    found = [
+        value
+        for name in bundlekit.update.__all__
+        if isinstance(value := getattr(bundlekit.update, name), type) and issubclass(value, Exception)
+    ]
+    assert len(found) > 5
+    assert all(issubclass(error, UpdateError) for error in found)
+    assert issubclass(UpdateError, BundlekitError)
+
+
+@pytest.mark.parametrize("marks", [b"{", b'{"fence":-1}', b'{"fence":9007199254740993}', b"[]"])
+def test_marks_that_cannot_be_read_protect_nothing_and_are_told(desk, hooks_class, marks):
+    job, hooks = job_for(), hooks_class(desk / "pair")
+    asked = question(job, "apply", "storage")
+    hooks.store(asked.target, marks)
+    for verb, kind in (("describe", "rejected"), ("probe", "unknown"), ("apply", "failed"), ("cleanup", "failed")):
+        answer = getattr(hooks, verb)(asked)
+        assert (answer.kind, "marks of storage" in answer.reason) == (kind, True)
+
+
+def test_a_component_that_another_process_has_is_busy(desk, hooks_class):
+    hooks, asked = hooks_class(desk / "pair"), question(job_for(), "probe", "storage")
+    with hooks.exclusive(asked.target):
+        assert hooks_class(desk / "pair").probe(asked).kind == "busy"
+        assert hooks_class(desk / "pair").apply(asked).reason == "another process has the component"
+        assert hooks_class(desk / "pair").describe(asked).kind == "rejected"
+
+
+def test_a_state_file_of_several_pairs_is_refused(desk):
+    line = (desk / "STATE.json").read_text().replace("\n", " ")
+    (desk / "TWO.json").write_text(f"{line}\n{line}\n")
+    with pytest.raises(ConfigError, match="holds the states of 2 pairs"):
+        load_appliance(desk / "TWO.json")
