@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bundlekit.update.engine.plan import PAIR, Plan, load_plan
     from bundlekit.update.engine.records import Answer, Outcome, Record, WayOut, Window
     from bundlekit.update.rehearsal.rehearse import rehearse
+    from bundlekit.update.rehearsal.sandbox import Sandbox, calm, over, simulated
     from bundlekit.update.state.cancel import CancelRequest
     from bundlekit.update.state.lock import PairBusyError
     from bundlekit.update.state.sqlite_journal import SqliteJournal
@@ -70,6 +71,7 @@ __all__ = [
     "Record",
     "Refused",
     "Request",
+    "Sandbox",
     "SlotHooks",
     "SqliteJournal",
     "StateFolderError",
@@ -78,9 +80,12 @@ __all__ = [
     "UpdateError",
     "WayOut",
     "Window",
+    "calm",
     "hooks_for",
     "load_plan",
+    "over",
     "rehearse",
+    "simulated",
 ]
 
 _HOMES = {
@@ -111,6 +116,7 @@ _HOMES = {
     "Record": "bundlekit.update.engine.records",
     "Refused": "bundlekit.update.engine.executor",
     "Request": "bundlekit.update.engine.hooks",
+    "Sandbox": "bundlekit.update.rehearsal.sandbox",
     "SlotHooks": "bundlekit.update.targets.slots",
     "SqliteJournal": "bundlekit.update.state.sqlite_journal",
     "StateFolderError": "bundlekit.update.engine.errors",
@@ -119,9 +125,12 @@ _HOMES = {
     "UpdateError": "bundlekit.update.engine.errors",
     "WayOut": "bundlekit.update.engine.records",
     "Window": "bundlekit.update.engine.records",
+    "calm": "bundlekit.update.rehearsal.sandbox",
     "hooks_for": "bundlekit.update.targets.select",
     "load_plan": "bundlekit.update.engine.plan",
+    "over": "bundlekit.update.rehearsal.sandbox",
     "rehearse": "bundlekit.update.rehearsal.rehearse",
+    "simulated": "bundlekit.update.rehearsal.sandbox",
 }
 
 
