@@ -18,6 +18,7 @@ from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
 from bundlekit.matrix.path import Offer, find_path
 from bundlekit.matrix.read import ReadMatrix, read_matrix
+from bundlekit.matrix.shipped import Signatures, SignedBy, SignedManifest
 from bundlekit.matrix.table import table
 from bundlekit.model import matrix as m
 from bundlekit.model.manifest import Component, Image, Manifest, Requirements
@@ -39,6 +40,20 @@ DECLARED = m.DeclaredScheme(forms=("#.#", "#.#@", "v#.#", "v#.#@"), pre_releases
 NAMES = ["a", "b", "c", "d"]
 COMPONENTS = ["appliance", "os", "storage"]
 MODELS = ["im-100", "im-200"]
+ANCHORS = {
+    "a": 'anchor = "root.pem"',
+    "b": 'anchor = "stranger-root.pem"',
+    "c": 'key = "pinned.pub.pem"',
+    "d": 'key = "none.pem"',
+}
+PEM = {
+    "root.pem": "trust/root.pem",
+    "pinned.pub.pem": "trust/pinned.pub.pem",
+    "stranger-root.pem": "stranger-root.pem",
+    "none.pem": "signer.key",
+}
+FILES = tuple(m.ShippedFile(name=name, text=(forge.KEYS / path).read_text()) for name, path in PEM.items())
+"""What trust files name: a root that has certified the signer, another one, a pinned key, and what is no public key."""
 
 
 class Author:
@@ -78,6 +93,17 @@ class Author:
 
     def ranged(self, kind, **fields):
         return self.entry(kind, versions=self.range(), **fields)
+
+    def shipped_trust(self):
+        """A trust file that a release ships, now and then one that cannot be used."""
+        names = self.chance.sample(["a", "b", "c", "d"] if self.seldom() else ["a", "b", "c"], self.one([1, 2, 3]))
+        of, count = ", ".join(f'"{name}"' for name in names), self.chance.randint(1, 4 if self.seldom() else len(names))
+        signers = "".join(f'[signers.{name}]\nrole = "production"\n{ANCHORS[name]}\n' for name in names)
+        head = f'trust = 1\nname = "t"\nallow-test-keys = {self.one(["true", "true", "false"])}\n'
+        others = self.one(["", 'other-signers = "ignore"\n'])
+        file = f"{head}{others}{signers}[[require]]\ncount = {count}\nof = [{of}]\n"
+        files = FILES[:-1] if self.seldom() else FILES
+        return m.ShippedTrust(since=self.version(), file="trust = 1" if self.seldom() else file, files=files)
 
     def source(self):
         return self.ranged(
@@ -124,6 +150,7 @@ class Author:
             releases=self.one([every, every, (), self.few(self.version, 5)]),
             aliases=self.few(lambda: m.Alias(alias=self.one(LABELS), version=self.version())),
             trusted_keys=self.few(lambda: m.TrustedKeys(since=self.version(), keys=self.few(self.name))),
+            trust_of=self.few(self.shipped_trust, 2),
             sources=self.few(self.source),
             stops=self.few(self.stop),
             blocks=self.few(lambda: self.ranged(m.Block, models=self.few(self.model, 1)), 2),
@@ -150,6 +177,18 @@ class Author:
         )
 
 
+NAMED = Signatures(["a"], forge.AT, product=forge.MANIFEST.product, released=forge.MANIFEST.released)
+SIGNED = Signatures(
+    [forge.seal("signer", b"head")], forge.AT, product=forge.MANIFEST.product, released=forge.MANIFEST.released
+)
+BY = SignedBy(signers=frozenset({"a"}), signatures=NAMED)
+SEALED = SignedBy(signatures=SIGNED)
+
+
+def offer(read):
+    return Offer(matrix=read, bundle="x", id=read.own.text, signed_by=("a",), signatures=SIGNED)
+
+
 MANIFESTS = st.randoms(use_true_random=True).map(lambda chance: Author(chance).manifest())
 
 
@@ -162,7 +201,8 @@ def test_any_manifest_is_judged_linted_shown_and_compared(trust, manifest, other
     with at_most(500_000):
         for asked in ({}, {"sources": [installed]}, {"appliance": forge.pair(version=installed)}):
             pipeline.check(BytesSource(bundle), trust=forge.trust(trust) if trust else None, at=AT, **asked)
-        lint(manifest, [other], at=forge.AT[:10], signers=["a"])
+        lint(manifest, [SignedManifest(manifest=other, by=BY)], at=forge.AT[:10], signers=BY.signers)
+        lint(manifest, [SignedManifest(manifest=other, by=SEALED)], at=forge.AT[:10], signatures=SEALED.signatures)
         reads = [read for read in map(read_matrix, (manifest, other)) if isinstance(read, ReadMatrix)]
         event(f"{len(reads)} of 2 can be read")
         for read in reads:
@@ -170,4 +210,4 @@ def test_any_manifest_is_judged_linted_shown_and_compared(trust, manifest, other
             with suppress(ConfigError):  # they are of two products, or of two components
                 diff(reads[0], read)
         with suppress(BundlekitError):  # a version does not say what it is of, where two bundles speak of two things
-            find_path([Offer(matrix=read, bundle="x", id=read.own.text) for read in reads], installed, "4")
+            find_path([offer(read) for read in reads], installed, "4")

@@ -18,9 +18,11 @@ from bundlekit.matrix.lint.ground import Ground
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, read_matrix
 from bundlekit.matrix.routes import State
+from bundlekit.matrix.shipped import UNKNOWN
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
+from bundlekit.model.matrix import Source
 from tests.counting import assert_grows_no_faster
-from tests.matrix.test_any_matrix import MANIFESTS, Author
+from tests.matrix.test_any_matrix import BY, MANIFESTS, SEALED, Author
 from tests.matrix.world import component, manifest
 
 OWN = {"dotted": "3.2", "pep440": "3.1", "semver": "3.1.0", "declared": "3.1"}
@@ -31,6 +33,10 @@ def on_the_way(chance, target):
     author = Author(chance)
     author.scheme, author.careful = target.scheme, True
     other, own = author.manifest(), OWN[target.scheme]
+    if chance.random() < 0.5:  # nothing but the signatures stands in its way
+        wide = (Source(id="all", versions="*", unlisted=True),)
+        open_ = {"sources": wide, "blocks": (), "stops": (), "dead_ends": (), "withdrawn": (), "skews": ()}
+        other = msgspec.structs.replace(other, kind="release", matrix=msgspec.structs.replace(other.matrix, **open_))
     return msgspec.structs.replace(
         other,
         version=own,
@@ -44,11 +50,12 @@ def on_the_way(chance, target):
 def grounds(target, chance, others):
     """What the rules of the lint look at, if the generated manifests can be read and belong together."""
     read = read_matrix(target)
-    reads = [read_matrix(on_the_way(chance, target)) for _ in range(others)]
     if not isinstance(read, ReadMatrix):
         return None
-    fitting = [one for one in reads if isinstance(one, ReadMatrix) and one.lead == read.lead]
-    return Ground(read, fitting, signers=None, signatures=None, supported=None, ended=frozenset())
+    reads = (read_matrix(on_the_way(chance, target)) for _ in range(8 * others))
+    fitting = [one for one in reads if isinstance(one, ReadMatrix) and one.lead == read.lead][:others]
+    signed = {id(one): chance.choice([UNKNOWN, BY, BY, SEALED]) for one in fitting}
+    return Ground(read, fitting, signers=None, signatures=None, supported=None, ended=frozenset(), signed=signed)
 
 
 GROUNDS = st.builds(grounds, MANIFESTS, st.randoms(use_true_random=True), st.integers(min_value=0, max_value=1)).filter(
@@ -74,6 +81,16 @@ def test_a_version_gets_to_the_release_exactly_where_a_search_from_it_does(groun
         for version in ground.versions:
             starts = [routes.plain(version.text), *routes.after_failures(version.text)]
             assert [routes.reaches(start) for start in starts] == [searched(routes, start) for start in starts], model
+
+
+@LAW
+@given(ground=GROUNDS)
+def test_a_bundle_is_a_way_exactly_where_its_whole_matrix_and_its_signatures_allow_it(ground):
+    for routes in ground.routes.values():
+        for version in ground.versions:
+            state = routes.plain(version.text)
+            for bundle in routes.bundles.values():
+                assert routes.accepts(bundle, state) == plainly_accepts(routes, bundle, state)
 
 
 def searched(routes, start):
@@ -109,8 +126,10 @@ def plainly_accepts(routes, bundle, state):
             into, out = (other.parse(other.lead, one) for one in (bundle.manifest.version, state.version))
             if any(into in one.range for one in other.withdrawn) or any(out in one.range for one in other.dead_ends):
                 return False
+    by = UNKNOWN if bundle is routes.target else routes._signed[id(bundle)]
+    asked = {"signers": by.signers, "signatures": by.signatures, "matrix": bundle}
     if state.shared is None:
-        return decide_from(bundle.manifest, state.version, model=routes.model, matrix=bundle).whole.allowed
+        return decide_from(bundle.manifest, state.version, model=routes.model, **asked).whole.allowed
     known = routes.bundles.get(state.version)
     member = Member(role="active", version=state.version, released=known.manifest.released if known else None)
     appliance = Appliance(
@@ -123,7 +142,7 @@ def plainly_accepts(routes, bundle, state):
         counter=known.manifest.counter if known else None,
         includes=known.manifest.includes if known else None,
     )
-    return not decide(bundle.manifest, appliance, matrix=bundle).whole.refused
+    return not decide(bundle.manifest, appliance, **asked).whole.refused
 
 
 @LAW
