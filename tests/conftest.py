@@ -1,6 +1,7 @@
 """Settings for all tests, and what tests of several folders share."""
 
 import os
+import signal
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -11,6 +12,14 @@ from hypothesis import settings
 # A time limit per example says more about the machine's other work than about the code.
 settings.register_profile("bundlekit", deadline=None)
 settings.load_profile("bundlekit")
+
+
+# Ignored signals are handed down to each process that a test starts, and a shell ignores SIGINT and SIGQUIT for what it
+# starts in the background, nohup SIGHUP. With a handler the children get the default again, and a hang-up ends nothing.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        _ours = signal.default_int_handler if _number == signal.SIGINT else lambda *_: None
+        signal.signal(_number, _ours)
 
 
 @pytest.fixture(autouse=True)

@@ -62,3 +62,17 @@ def test_nothing_of_this_machine_and_of_no_registry_is_named():
     for file in read:
         text = file.read_text(encoding="utf-8", errors="replace")
         assert not [word for word in words if word in text], file
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"])
+def test_children_of_tests_get_signals_that_the_tests_were_started_without(name):
+    """As after `pytest &` in a script, or under nohup: a child would wait for ever for a signal it never gets."""
+    code = f"""
+import importlib, signal, subprocess, sys
+signal.signal(signal.{name}, signal.SIG_IGN)
+importlib.import_module("tests.conftest")
+child = "import signal; print(signal.getsignal(signal.{name}) is signal.SIG_IGN)"
+print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
