@@ -31,13 +31,13 @@ from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalError, UpdateError
 from bundlekit.update.engine.executor import WHOLE, Absent, Engine, Refused, latest, refusal
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.hooks import Hooks, Request
+from bundlekit.update.engine.hooks import Hooks, PassThrough
 from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import message
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.engine.records import Answer, Cleared, Outcome, Record, Rejected, WayOut, Window
+from bundlekit.update.engine.records import Cleared, Outcome, Record, Rejected, WayOut, Window
 from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence
@@ -370,22 +370,16 @@ class Controller:
                 journal.close()
 
 
-class _Watched(Hooks):
+class _Watched(PassThrough):
     """Hooks, and one more who is told each record."""
 
     def __init__(self, hooks: Hooks, watch: Watch) -> None:
-        self._hooks = hooks
+        super().__init__(hooks)
         self._watch = watch
-
-    def _pass_on(self, request: Request) -> Answer:
-        answer: Answer = getattr(self._hooks, request.verb)(request)
-        return answer
-
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass_on
 
     def notify(self, record: Record) -> None:
         self._watch((record,))
-        self._hooks.notify(record)
+        self.hooks.notify(record)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from bundlekit import load_appliance, load_trust
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.update import PAIR, Answer, Controller, Refused, UpdateError
 from bundlekit.update.rehearsal.rehearse import rehearse
-from bundlekit.update.rehearsal.sandbox import calm, over, question
+from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
 from bundlekit.update.state.sqlite_journal import FILE
 from tests.update.target import FileBundle, job_for
@@ -239,7 +239,7 @@ def test_every_exception_of_an_update_has_one_root():
 @pytest.mark.parametrize("marks", [b"{", b'{"fence":-1}', b'{"fence":9007199254740993}', b"[]"])
 def test_marks_that_cannot_be_read_protect_nothing_and_are_told(desk, hooks_class, marks):
     job, hooks = job_for(), hooks_class(desk / "pair")
-    asked = question(job, "apply", "storage")
+    asked = from_outside(job, "apply", "storage")
     hooks.store(asked.target, marks)
     for verb, kind in (("describe", "rejected"), ("probe", "unknown"), ("apply", "failed"), ("cleanup", "failed")):
         answer = getattr(hooks, verb)(asked)
@@ -247,7 +247,7 @@ def test_marks_that_cannot_be_read_protect_nothing_and_are_told(desk, hooks_clas
 
 
 def test_a_component_that_another_process_has_is_busy(desk, hooks_class):
-    hooks, asked = hooks_class(desk / "pair"), question(job_for(), "probe", "storage")
+    hooks, asked = hooks_class(desk / "pair"), from_outside(job_for(), "probe", "storage")
     with hooks.exclusive(asked.target):
         assert hooks_class(desk / "pair").probe(asked).kind == "busy"
         assert hooks_class(desk / "pair").apply(asked).reason == "another process has the component"

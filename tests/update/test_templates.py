@@ -14,7 +14,7 @@ from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR, Group, OnFailure, Plan
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.rehearse import over, rehearse
-from bundlekit.update.rehearsal.sandbox import PAUSE, EmptyBundle, question
+from bundlekit.update.rehearsal.sandbox import PAUSE, EmptyBundle, from_outside
 from bundlekit.update.targets import process
 from bundlekit.update.targets.slots import SlotHooks
 from tests.update.folders import IN_PYTHON, SHELL, Folders
@@ -257,11 +257,11 @@ def test_a_real_gate_is_waited_for_in_real_time_though_the_clock_is_simulated(mo
     monkeypatch.setattr("time.sleep", passed.append)
     job, slow = job_for(), Slow(3)
     box = over(job, slow, EmptyBundle(""), patience=1)(ManualClock())
-    assert box.hooks.gate(question(job, "gate", "ha-formed")).kind == "ready"
+    assert box.hooks.gate(from_outside(job, "gate", "ha-formed")).kind == "ready"
     assert (slow.left, sum(passed)) == (-1, pytest.approx(3 * PAUSE))
 
     hopeless = over(job, Slow(1000), EmptyBundle(""), patience=1)(ManualClock()).hooks
-    assert [hopeless.gate(question(job, "gate", "ha-formed")).kind for _ in range(3)] == ["not-yet"] * 3
+    assert [hopeless.gate(from_outside(job, "gate", "ha-formed")).kind for _ in range(3)] == ["not-yet"] * 3
     assert sum(passed) < 3 * PAUSE + 2, "what was in vain once is not waited for again"
 
 
@@ -280,7 +280,7 @@ def test_only_what_may_have_changed_is_put_back():
     make(ManualClock())
     assert sorted(step for step, _ in asked) == sorted(job.targets)
     asked.clear()
-    make(ManualClock()).hooks.apply(question(job, "apply", "active"))
+    make(ManualClock()).hooks.apply(from_outside(job, "apply", "active"))
     assert asked == []
     make(ManualClock())
     assert asked == [("active", OLD)]

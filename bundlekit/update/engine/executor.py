@@ -19,7 +19,7 @@ from bundlekit.update.engine import marks
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.hooks import Hooks, Request, call
+from bundlekit.update.engine.hooks import Hooks, call, question
 from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import Journal
@@ -295,19 +295,14 @@ class Engine:
         return None
 
     def _call(self, history: History, asked: Call, bundle: Payload | None) -> Answer:
-        job = history.job
-        request = Request(
-            verb=asked.verb,
-            pair=job.pair,
-            step=asked.step,
+        request = question(
+            history.job,
+            asked.verb,
+            asked.step,
             run=history.run,
             fence=history.fence,
             owner=history.owner,
             attempt=asked.attempt,
-            deadline=job.plan.deadline(asked.verb),
-            bundle_id=job.bundle_id,
-            target=job.targets.get(asked.step),
-            counter=job.counter,
             hold=_hold_to_leave(history, asked.step) if asked.verb == "cleanup" else "",
             bundle=bundle if asked.verb in {"prepare", "apply"} else None,
         )

@@ -12,7 +12,7 @@ import msgspec
 from bundlekit.errors import BundlekitError
 from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.engine.clock import Clock
-from bundlekit.update.engine.job import Payload, Target
+from bundlekit.update.engine.job import Job, Payload, Target
 from bundlekit.update.engine.plan import Verb
 from bundlekit.update.engine.records import Answer, Record
 
@@ -91,6 +91,26 @@ class Request(Frozen, frozen=True, kw_only=True):
         return bundle.chunks(self.target.label)
 
 
+def question(job: Job, verb: Verb, step: str, **more: Any) -> Request:  # noqa: ANN401 - fields of Request
+    """What ``verb`` asks of a step or gate of ``job``; it belongs to no run, unless ``more`` has one.
+
+    The answer counts only if it comes within the deadline that the plan has for the verb.
+    """
+    asked = Request(
+        verb=verb,
+        pair=job.pair,
+        step=step,
+        run="",
+        fence=0,
+        attempt=1,
+        deadline=job.plan.deadline("revert" if verb == "reimage" else verb),
+        bundle_id=job.bundle_id,
+        target=job.targets.get(step),
+        counter=job.counter,
+    )
+    return msgspec.structs.replace(asked, **more)
+
+
 class Hooks:
     """The hooks that do nothing: derive from this and write what your product needs.
 
@@ -150,6 +170,31 @@ class Hooks:
 
     def notify(self, record: Record) -> None:
         """Take note of a record that has become durable; whatever happens here changes nothing."""
+
+
+class PassThrough(Hooks):
+    """Hooks in front of others: every verb goes through ``ask``."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.hooks = hooks
+
+    def behind(self, request: Request) -> Hooks:
+        """The hooks that serve ``request``."""
+        return self.hooks
+
+    def ask(self, request: Request) -> Answer:
+        """The answer to ``request``; override this to do something before or after."""
+        answer: Answer = getattr(self.behind(request), request.verb)(request)
+        return answer
+
+    def server(self, request: Request) -> str:
+        """As the hooks behind name it."""
+        return server(self.behind(request), request)
+
+    def _asked(self, request: Request) -> Answer:
+        return self.ask(request)
+
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _asked
 
 
 def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:

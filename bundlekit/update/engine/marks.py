@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import FenceError
-from bundlekit.update.engine.hooks import Hooks, Request, call
+from bundlekit.update.engine.hooks import Hooks, call, question
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Answer
@@ -41,24 +41,4 @@ class Marks(Frozen, frozen=True, kw_only=True):
 
 def read(job: Job, hooks: Hooks, clock: Clock) -> Marks:
     """Probe every component of ``job``; belongs to no run and claims nothing."""
-    return Marks(
-        answers={
-            step: call(
-                hooks,
-                Request(
-                    verb="probe",
-                    pair=job.pair,
-                    step=step,
-                    run="",
-                    fence=0,
-                    attempt=1,
-                    deadline=job.plan.deadline("probe"),
-                    bundle_id=job.bundle_id,
-                    target=target,
-                    counter=job.counter,
-                ),
-                clock,
-            )
-            for step, target in job.targets.items()
-        }
-    )
+    return Marks(answers={step: call(hooks, question(job, "probe", step), clock) for step in job.targets})

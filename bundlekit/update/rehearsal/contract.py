@@ -17,7 +17,7 @@ from bundlekit.update.engine.hooks import Hooks, Request, call, server
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.oracle import WRITING, Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, Sandbox, question
+from bundlekit.update.rehearsal.sandbox import Make, Sandbox, from_outside
 
 NOT_CHECKED: Final = (
     "validate: that it refuses a component that does not suit the appliance",
@@ -182,7 +182,7 @@ class _Asker:
 
     def request(self, verb: str, step: str, **facts: object) -> Request:
         """A request of the run under way."""
-        request = question(self.job, verb, step)  # type: ignore[arg-type]
+        request = from_outside(self.job, verb, step)  # type: ignore[arg-type]
         owner, run = f"owner-{self.claims}", f"rehearsal-{self.claims}"
         request = replace(request, run=run, fence=self.fence, owner=owner, counter=self.job.counter)
         return replace(request, **facts)

@@ -7,7 +7,7 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.clock import ManualClock
-from bundlekit.update.engine.hooks import Hooks, Request, server
+from bundlekit.update.engine.hooks import Hooks, PassThrough, Request
 from bundlekit.update.engine.records import Answer
 
 KINDS: Final = {
@@ -76,7 +76,7 @@ class ControllerKilled(BaseException):
     """The controller is gone; not an Exception, for nothing may catch it."""
 
 
-class FaultyHooks(Hooks):
+class FaultyHooks(PassThrough):
     """Hooks with faults put before them, and what is then true of the appliance.
 
     ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
@@ -91,7 +91,7 @@ class FaultyHooks(Hooks):
         faults: tuple[Fault, ...],
         elsewhere: Callable[[str], None] = lambda _kind: None,
     ) -> None:
-        self.hooks = hooks
+        super().__init__(hooks)
         self.elsewhere = elsewhere
         self.passed: list[Passed] = []
         self.clock = clock
@@ -101,11 +101,8 @@ class FaultyHooks(Hooks):
         self.trace: list[Position] = []
         self.misdeeds: list[str] = []
 
-    def server(self, request: Request) -> str:
-        """As the hooks behind name it."""
-        return server(self.hooks, request)
-
-    def _meet(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """Meet the fault that is put at this position, if any."""
         verb, step = request.verb, request.step
         nth = self.answered.get((verb, step), 0)
         self.trace.append(Position(verb=verb, step=step, nth=nth))
@@ -155,9 +152,7 @@ class FaultyHooks(Hooks):
             return Answer(kind="not-yet", reason="the pair is not whole")
         new = request.target.new if request.target is not None else ""
         self.passed.append((request.verb, request.step, new, request.fence, bool(request.hold)))
-        answer: Answer = getattr(self.hooks, request.verb)(request)
+        answer = super().ask(request)
         if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
             self.masks.pop(request.step, None)
         return answer
-
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet

@@ -12,7 +12,7 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.clock import Clock, ManualClock
-from bundlekit.update.engine.hooks import Hooks, Request, call, server
+from bundlekit.update.engine.hooks import Hooks, PassThrough, Request, call
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.simulator import Component, SimulatedPair
@@ -45,11 +45,11 @@ class Mismatch(Frozen, frozen=True, kw_only=True):
         )
 
 
-class Compared(Hooks):
+class Compared(PassThrough):
     """Hooks passed through; ``first`` is the first answer that differs from the model's."""
 
     def __init__(self, hooks: Hooks, job: Job, clock: Clock) -> None:
-        self.hooks = hooks
+        super().__init__(hooks)
         self.job = job
         self.clock = clock
         self.model = SimulatedPair(job, ManualClock())
@@ -60,11 +60,8 @@ class Compared(Hooks):
         self._unread = set(job.targets)
         """The components whose marks are taken as the next probe reads them: of a fresh sandbox, or re-imaged."""
 
-    def server(self, request: Request) -> str:
-        """As the hooks behind name it."""
-        return server(self.hooks, request)
-
-    def _pass(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """Ask the hooks and the model, and remember the first difference."""
         began = time.monotonic() - getattr(self.hooks, "waited", 0.0)
         answer = call(self.hooks, request, self.clock)
         took = time.monotonic() - getattr(self.hooks, "waited", 0.0) - began
@@ -82,8 +79,6 @@ class Compared(Hooks):
         if request.verb in WRITING:
             self.last[request.step] = f"{request.verb} of {request.step} (answered {answer.kind})"
         return answer
-
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _pass
 
     def reimage(self, step: str, version: str) -> None:
         """Re-image hooks and model; marks and counter are then what the hooks report."""

@@ -14,7 +14,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.history import CHANGING
-from bundlekit.update.engine.hooks import Hooks, Request, server
+from bundlekit.update.engine.hooks import Hooks, PassThrough, Request, question
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.plan import PAIR, Plan, Verb, seconds
 from bundlekit.update.engine.records import Answer
@@ -96,7 +96,7 @@ def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE)
     """
     back = PutBack(job, hooks, patience)
     for step, target in job.targets.items():
-        seen = hooks.describe(question(job, "describe", step))
+        seen = hooks.describe(from_outside(job, "describe", step))
         if seen.kind != "ok" or seen.sandbox is not True:
             raise ConfigError(
                 f"'{step}' ({target.identity}) does not say that it is a sandbox. {seen.reason}".rstrip(),
@@ -113,36 +113,32 @@ def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE)
     return make
 
 
-class PutBack(Hooks):
+class PutBack(PassThrough):
     """Hooks passed through, with the re-image that a rehearsal needs, and with patience where time is real."""
 
     def __init__(self, job: Job, hooks: Hooks, patience: float = PATIENCE) -> None:
+        super().__init__(hooks)
         self.job = job
-        self.hooks = hooks
         self.patience = patience
         self.waited = 0.0
         """Real seconds that went by between polls, which no hook has taken."""
         self._changed = set(job.targets)
         self._hopeless: set[tuple[str, str]] = set()
 
-    def server(self, request: Request) -> str:
-        """As the hooks behind name it."""
-        return server(self.hooks, request)
-
-    def _pass(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """Remember what a run changes, and wait for what takes real time."""
         if request.verb in CHANGING or request.verb == "cleanup":
             self._changed.add(request.step)
-        answer: Answer = getattr(self.hooks, request.verb)(request)
-        return answer
+        return self._wait(request) if request.verb in {"gate", "probe"} else super().ask(request)
 
     def _wait(self, request: Request) -> Answer:
         """Ask until the answer is more than *not yet*. What was in vain once is not waited for again."""
         if _simulates_time(getattr(self.hooks, "routes", {}).get(request.step, self.hooks)):
-            return self._pass(request)
+            return super().ask(request)
         until = time.monotonic() + self.patience
         what = request.verb, request.step
         while True:
-            answer = self._pass(request)
+            answer = super().ask(request)
             if getattr(answer, "kind", "") not in {"not-yet", "busy"}:
                 self._hopeless.discard(what)
                 return answer
@@ -151,9 +147,6 @@ class PutBack(Hooks):
                 return answer
             time.sleep(PAUSE)
             self.waited += PAUSE
-
-    validate = describe = prepare = apply = verify = commit = revert = cleanup = _pass
-    gate = probe = _wait
 
     def put_back(self) -> None:
         """Put each component that a run may have changed onto the version before; ConfigError if it cannot be."""
@@ -164,7 +157,7 @@ class PutBack(Hooks):
     def reimage(self, step: str, version: str) -> None:
         """Put ``step`` onto ``version``; raises ConfigError if the hooks cannot."""
         self._changed.add(step)
-        asked = question(self.job, "reimage", step)
+        asked = from_outside(self.job, "reimage", step)
         asked = replace(asked, target=replace(self.job.targets[step], new=version))
         put_back = getattr(self.hooks, "reimage", None)
         answer: Answer = put_back(asked) if put_back else Answer(kind="failed", reason="it has no verb for it")
@@ -177,17 +170,6 @@ def _simulates_time(hooks: object) -> bool:
     return hasattr(hooks, "clock")
 
 
-def question(job: Job, verb: Verb, step: str) -> Request:
-    """A question that belongs to no run."""
-    return Request(
-        verb=verb,
-        pair=job.pair,
-        step=step,
-        run="rehearsal",
-        fence=0,
-        attempt=1,
-        deadline=job.plan.deadline("revert" if verb == "reimage" else verb),
-        bundle_id=job.bundle_id,
-        target=job.targets.get(step),
-        counter=job.counter_before or 0,
-    )
+def from_outside(job: Job, verb: Verb, step: str) -> Request:
+    """What a rehearsal asks beside its runs, of the pair as it was before the job."""
+    return question(job, verb, step, run="rehearsal", counter=job.counter_before or 0)

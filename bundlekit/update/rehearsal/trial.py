@@ -18,7 +18,7 @@ from bundlekit.update.engine.records import Answer, Outcome, Record, WayOut
 from bundlekit.update.inventory import as_found
 from bundlekit.update.rehearsal.faults import ControllerKilled, Fault, FaultyHooks
 from bundlekit.update.rehearsal.oracle import Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, question
+from bundlekit.update.rehearsal.sandbox import Make, from_outside
 
 MAX_RESUMES: Final = 8
 """More resumes than a sweep has faults: a run that still has not ended by then never will."""
@@ -145,7 +145,7 @@ class Trial:
         return as_found(self.job, {step: self._ask("describe", step) for step in self.job.targets})
 
     def _ask(self, verb: Verb, step: str) -> Answer:
-        request = question(self.job, verb, step)
+        request = from_outside(self.job, verb, step)
         mask = self.hooks.masks.get(step) if verb == "probe" else None
         answer: Answer = Answer(kind=mask) if mask else getattr(self.hooks.hooks, verb)(request)  # type: ignore[arg-type]
         return answer

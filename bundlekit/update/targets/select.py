@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundlekit.errors import ConfigError
-from bundlekit.update.engine.hooks import Hooks, Request
+from bundlekit.update.engine.hooks import Hooks, PassThrough, Request
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.targets.command import Command, CommandHooks, Progress
@@ -15,21 +15,19 @@ from bundlekit.update.targets.program import ensure_ours, ensure_startable, ensu
 from bundlekit.update.targets.slots import SlotHooks
 
 
-class Routed(Hooks):
+class Routed(PassThrough):
     """Hooks that pass each request on to those that serve its step or gate."""
 
     def __init__(self, routes: Mapping[str, Hooks]) -> None:
         self.routes = routes
 
-    def server(self, request: Request) -> str:
-        """As those hooks name it that serve the step or gate."""
-        return self.routes[request.step].server(request)
+    def behind(self, request: Request) -> Hooks:
+        """The hooks of the step or gate."""
+        return self.routes[request.step]
 
-    def _pass(self, request: Request) -> Answer:
-        answer: Answer = getattr(self.routes[request.step], request.verb)(request)
-        return answer
-
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = reimage = _pass
+    def reimage(self, request: Request) -> Answer:
+        """In a rehearsal only: put a component onto a version."""
+        return self.ask(request)
 
 
 def hooks_for(
