@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
+    from bundlekit.matrix.stages import Ended
     from bundlekit.model.decision import Decision, DecisionKind, Ruling
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
@@ -66,9 +67,10 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
     ]
     open_ = [one for one in case.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
     if not found and (ended := _ended(case, kind)):
-        because, next_ = _why_not_asked(ended[0])
+        because, next_ = _why_not_asked(ended[0].ruling)
         if len(ended) == len(case.decisions):
-            return NotRun(because=because, next=next_)
+            parts = ended[0].parts if len(ended) == 1 else ()
+            return NotRun(because=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
         if not open_:
             return Partly(faults=(), because=f"{len(ended)} of {len(case.decisions)} decisions ended before: {because}")
     if open_ and not found:
@@ -90,8 +92,8 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
     ]
 
 
-def _ended(case: Case, kind: DecisionKind) -> list[Ruling]:
-    """For each decision that ended before it asked about ``kind``, the ruling with which it did."""
+def _ended(case: Case, kind: DecisionKind) -> list[Ended]:
+    """For each decision that ended before it asked about ``kind`` for every part, the ruling with which it did."""
     if case.bundle.manifest is None:
         return []
     matrix = case.matrix or read_matrix(case.bundle.manifest)

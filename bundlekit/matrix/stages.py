@@ -5,7 +5,7 @@ The numbers are those of the order in decide.py; of a kind that two rules can de
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.read import ReadMatrix, Unreadable
@@ -50,25 +50,36 @@ _OF_ALL: Final = 18
 _BEFORE_ALL: Final = 1.0
 
 
-def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> Ruling | None:
-    """The ruling after which a decision did not ask about ``kind`` any more; None if it did, at least for one part.
+class Ended(NamedTuple):
+    """A ruling after which a decision did not ask about a kind any more: for all its parts, or for some of them."""
+
+    ruling: Ruling
+    parts: tuple[str, ...]
+    """Members, components or versions that were not asked about the kind; empty: none was."""
+
+
+def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> Ended | None:
+    """Where a decision did not ask about ``kind`` any more, and for which parts; None if it asked for every part.
 
     ``matrix`` is that of the bundle.
     """
     stage, whole = STAGES[kind], decision.whole
     if isinstance(matrix, Unreadable):
-        return whole
+        return Ended(whole, ())
     if len(decision.rulings) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
-        return whole if _OF_THE_BUNDLE[whole.kind] < stage else None
+        return Ended(whole, ()) if _OF_THE_BUNDLE[whole.kind] < stage else None
     if stage in _OF_THE_PAIR:
         return None
     if stage >= _OF_ALL:
-        refused = (one for one in decision.rulings if one.refused and _ended(one, matrix) < stage)
+        refused = next((one for one in decision.rulings if one.refused and _ended(one, matrix) < stage), None)
         # Of a mere version lost fixes are asked about in any case.
-        return None if kind == "loses-fix" and not decision.pair else next(refused, None)
+        asked = refused is None or (kind == "loses-fix" and not decision.pair)
+        return None if asked or refused is None else Ended(refused, ())
     parts = list(_of_lead(decision, matrix))
     ended = [one for one in parts if _ended(one, matrix) < stage]
-    return ended[0] if ended and len(ended) == len(parts) else None
+    if not ended:
+        return None
+    return Ended(ended[0], () if len(ended) == len(parts) else tuple(one.subject for one in ended))
 
 
 def _of_lead(decision: Decision, matrix: ReadMatrix) -> Iterator[Ruling]:

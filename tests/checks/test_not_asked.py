@@ -127,11 +127,28 @@ def test_of_a_version_alone_nothing_about_a_pair_has_passed_whatever_refuses(nam
     assert outcomes(found, versions=["5.30.02"])[name][0] == "not-run"
 
 
-def test_a_pair_of_which_one_member_came_further_was_asked():
+def test_a_rule_that_was_not_asked_of_one_member_is_not_run():
     mixed = state(version="5.30.02")
     serial = next(iter(mixed.members))
     member = msgspec.structs.replace(mixed.members[serial], version="5.32.00")
     mixed = msgspec.structs.replace(mixed, members=mixed.members | {serial: member})
     found = outcomes(manifest(BLOCK), pairs=[mixed])
-    assert found["needs-stop"] == ("passed", "")
+    refused = next(name for name in mixed.members if name != serial)
+    reason = f"an earlier rule refuses the update already: blocked (for {refused})"
+    assert found["needs-stop"] == ("not-run", reason)
     assert found["loses-fix"][0] == "not-run"
+    assert found["dead-end"] == ("passed", "")
+
+
+def test_a_rule_that_was_not_asked_of_one_model_is_not_run():
+    found = manifest({"block": [{"id": "b", "versions": "5.30.02", "models": ["im-100"]}]})
+    reason = "an earlier rule refuses the update already: blocked (for 5.30.02 on im-100)"
+    assert outcomes(found, versions=["5.30.02"])["unsupported-source"] == ("not-run", reason)
+
+
+def test_what_has_the_version_already_needs_no_further_question():
+    mixed = state(version="5.40.00")
+    serial = next(iter(mixed.members))
+    member = msgspec.structs.replace(mixed.members[serial], version="5.30.02")
+    mixed = msgspec.structs.replace(mixed, members=mixed.members | {serial: member})
+    assert {outcome for outcome, _ in outcomes(manifest(), pairs=[mixed]).values()} == {"passed"}
