@@ -109,6 +109,17 @@ class Forms:
         named, more = self.declared.forms[:MAX_FORMS_NAMED], len(self.forms) - MAX_FORMS_NAMED
         raise MisfitError(f"it fits none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
 
+    def guessed(self, text: str) -> tuple[str, ...]:
+        """The words of a version that mean a pre-release and that the scheme does not list; none if it does not fit.
+
+        They are read by ``@``, and count as later than the release, as any other word does.
+        """
+        for form in self.forms:
+            if (found := form.fit(text)) is not None:
+                words = (piece for piece in found[0] if isinstance(piece, str) and piece.casefold() in BEFORE_A_RELEASE)
+                return tuple(word for word in words if word not in self.ignored and word not in self.pre_releases)
+        return ()
+
     def _reading(self, pieces: list[_Piece], build: str) -> Reading:
         ranks: list[_Rank] = []
         marks = ""  # punctuation up to the last number or word, and since

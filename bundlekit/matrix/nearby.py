@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
+from bundlekit.matrix.part import source_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import Decision, Ruling
     from bundlekit.versions import Version
 
@@ -69,7 +70,18 @@ class Neighbours:
         return asked + self._beside(text, "The nearest known releases are", lambda _version: True)
 
     def _unsupported(self, text: str, model: str | None) -> str:
-        return self._beside(text, "The nearest supported releases are", lambda version: self._supports(version, model))
+        return self._elsewhere(text, model) + self._beside(
+            text, "The nearest supported releases are", lambda version: self._supports(version, model)
+        )
+
+    def _elsewhere(self, text: str, model: str | None) -> str:
+        """The source that is about this version on other models, as a sentence; empty if there is none."""
+        try:
+            installed = self._matrix.parse(self._matrix.lead, text)
+        except VersionError:
+            return ""
+        source = source_for_others(self._matrix, installed, model)
+        return only_for(source) if source is not None else ""
 
     def _supports(self, version: Version, model: str | None) -> bool:
         return version < self._matrix.own and any(
@@ -103,6 +115,11 @@ class Neighbours:
             return []
         known = (str(version) for version in reversed(self._matrix.releases))
         return list(islice((one for one in known if one != text and alike(one, text)), MAX_SIMILAR))
+
+
+def only_for(source: ReadSource) -> str:
+    """A sentence, after another, about a source that is limited to models."""
+    return f" The entry {source.entry.id} allows it on {_either(list(source.entry.models))} only."
 
 
 def alike(one: str, other: str) -> bool:

@@ -170,13 +170,10 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         )
 
     if source is None:  # 14
-        nearest = _nearest(case, part, installed)
         return ruled(
             "unsupported-source",
             f"The bundle does not support the update from {part.version} to {own}.",
-            f"Update to {nearest} first; from there the bundle can be installed."
-            if nearest
-            else "Ask the vendor for the way; no later release is known from which this bundle can be installed.",
+            _past_no_source(case, part, installed),
         )
     if source.entry.method == "reimage":
         return ruled(
@@ -289,6 +286,30 @@ def _past_block(case: Case, installed: Version, block: Block) -> str:
     if block.reason:
         return "Do what the reason says, or ask the vendor for a release that is not blocked."
     return "Take another release, or ask the vendor for one that is not blocked."
+
+
+def _past_no_source(case: Case, part: Installed, installed: Version) -> str:
+    """What to do where no source covers the installed version."""
+    if nearest := _nearest(case, part, installed):
+        return f"Update to {nearest} first; from there the bundle can be installed."
+    if (source := source_for_others(case.matrix, installed, part.model)) is not None:
+        models = ", ".join(source.entry.models)
+        return f"Ask the vendor for a bundle that supports {part.model}; {source.entry.id} is for {models} only."
+    return "Ask the vendor for the way; no later release is known from which this bundle can be installed."
+
+
+def source_for_others(matrix: ReadMatrix, installed: Version, model: str | None) -> ReadSource | None:
+    """The first source that covers a version on other models only; None if there is none."""
+    listed = installed in matrix.known
+    return next(
+        (
+            one
+            for one in matrix.sources
+            if one.entry.models and model not in one.entry.models
+            if one.entry.method != "reimage" and one.admits(installed, listed=listed)
+        ),
+        None,
+    )
 
 
 def _is_for(models: tuple[str, ...], part: Installed) -> bool:

@@ -9,6 +9,7 @@ from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
 from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.nearby import alike
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.decision import Leftover, Ruling
 from bundlekit.versions import scheme_named
@@ -37,11 +38,7 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
                 f"Take a bundle for {appliance.product}.",
             )
         if appliance.model not in models_of(case.matrix):
-            return fault(
-                "wrong-model",
-                f"The bundle is for {', '.join(manifest.models)}, and this is the model {appliance.model}.",
-                f"Take a bundle for {appliance.model}.",
-            )
+            return fault("wrong-model", *_wrong_model(case, appliance.model))
     if manifest.kind == "reimage":  # 3
         return fault(
             "reimage-only",
@@ -49,6 +46,23 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
             f"Re-image with it, or take the update bundle of {manifest.version}.",
         )
     return rule_withdrawn(case, subject)  # 4
+
+
+def _wrong_model(case: Case, model: str) -> tuple[str, str]:
+    """What is wrong where a bundle has no image for a model, and what to do about it."""
+    fitting = models_of(case.matrix)
+    if model in case.manifest.models:
+        lead, has = case.matrix.lead, ", ".join(fitting) or "no model"
+        return (
+            f"The bundle names the model {model}, but its images of {lead} are for {has} only.",
+            f"Ask the vendor for a bundle with an image of {lead} for {model}.",
+        )
+    likely = next((one for one in fitting if alike(one, model)), "")
+    hint = f" If the appliance is the model {likely}, correct `model` in its state." if likely else ""
+    return (
+        f"The bundle is for {', '.join(case.manifest.models)}, and this is the model {model}.",
+        f"Take a bundle for {model}.{hint}",
+    )
 
 
 def rule_withdrawn(case: Case, subject: str) -> Ruling | None:

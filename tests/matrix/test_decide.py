@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from bundlekit.matrix import decide, decide_from, entry_digest, read_matrix
+from bundlekit.matrix.nearby import Neighbours
 from bundlekit.model.decision import CAUSES, PRECEDENCE, Acceptance, Policy
 from tests.matrix.world import component, manifest, state
 
@@ -172,6 +173,43 @@ def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, v
     ]
     decision = decide_from(manifest(WIDE | {"stop": stops}), version)
     assert decision.whole.next == (f"Update to {via} first." if via else "")
+
+
+@pytest.mark.parametrize(
+    ("images", "model", "says", "step"),
+    [
+        ((), "im-300", "is for im-100, im-200, and this is the model im-300.", "Take a bundle for im-300."),
+        (
+            (),
+            "im200",
+            "is for im-100, im-200, and this is the model im200.",
+            "Take a bundle for im200. If the appliance is the model im-200, correct `model` in its state.",
+        ),
+        (
+            ("im-100",),
+            "im-200",
+            "names the model im-200, but its images of appliance are for im-100 only.",
+            "Ask the vendor for a bundle with an image of appliance for im-200.",
+        ),
+    ],
+    ids=["another model", "misspelt", "no image"],
+)
+def test_of_a_wrong_model_the_message_says_which_models_there_are(images, model, says, step):
+    parts = (component("appliance", "5.40.00", models=images), component("storage", "3.4.0"))
+    whole = decide(manifest(components=parts), state(model=model)).whole
+    assert whole.kind == "wrong-model"
+    assert whole.message.endswith(says)
+    assert whole.next == step
+
+
+def test_a_source_for_other_models_only_is_named():
+    sources = [{"id": "one", "versions": "5.30.02", "models": ["im-100"]}]
+    whole = decide(manifest({"from": sources}), state()).whole
+    assert whole.kind == "unsupported-source"
+    assert whole.next == "Ask the vendor for a bundle that supports im-200; one is for im-100 only."
+    assert decide_from(manifest({"from": sources}), "5.30.02", model="im-100").kind == "upgrade"
+    named = Neighbours(read_matrix(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
+    assert "to 5.40.00. The entry one allows it on im-100 only." in named.whole.message
 
 
 def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_needs_none():

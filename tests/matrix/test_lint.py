@@ -29,6 +29,7 @@ def bundle(version="5.40.00", *, storage="", released="2026-11-23", **matrix):
     fields = {
         key: keys.pop(key) for key in ("kind", "expires", "models", "product", "counter", "includes") if key in keys
     }
+    fields |= {"scheme": keys.pop("version-scheme")} if "version-scheme" in keys else {}
     fields = {"version": version, "components": parts, "released": released, "includes": ()} | fields
     return manifest(CLEAN | keys, **fields)
 
@@ -43,6 +44,8 @@ def test_a_clean_matrix_has_nothing_to_say():
 
 MODELS = ("im-100", "im-200")
 BLOCK_LAST = {"id": "KB-1", "versions": "5.32.00", "reason": "Bad."}
+SCHEME = {"forms": ["#.#", "#.#@", "#.#.#"]}
+DECLARED = {"version_scheme": "declared", "aliases": {}, "scheme": SCHEME, "from_": [{"id": "all", "versions": "*"}]}
 WHEN = {"fact": "disk", "is": "old"}
 ROWS = {
     "uncovered, nothing later": (
@@ -213,6 +216,14 @@ ROWS = {
         },
         [],
     ),
+    "a word of a pre-release that the scheme does not list": (
+        DECLARED | {"releases": ["4.0", "5.0", "5.0rc", "5.1hotfix", "5.2b"]},
+        [("word-unlisted", "warning", "5.0rc", ""), ("untested-source", "info", "", "all")],
+    ),
+    "the same word, listed": (
+        DECLARED | {"scheme": SCHEME | {"pre-releases": ["rc"]}, "releases": ["4.0", "5.0", "5.0rc"]},
+        [("untested-source", "info", "", "all")],
+    ),
     "any version": (
         {"from_": [{"id": "rolling", "versions": "*", "unlisted": True, "tested": "Q"}]},
         [("unlisted-source", "info", "", "rolling")],
@@ -348,6 +359,18 @@ def test_a_signer_whom_no_release_trusts_is_probably_a_slip_of_the_pen(signers, 
     assert [(one.severity, one.subject, one.message) for one in found] == [
         ("warning", name, f"No release trusts a key named {name!r}{end}") for name, end in expected.items()
     ]
+
+
+@pytest.mark.parametrize("method", ["rolling", "offline"])
+def test_a_source_that_is_for_other_models_is_named_with_what_would_help(method):
+    source = {"id": "rolling", "versions": "*", "models": ["im-100"], "tested": "Q", "method": method}
+    findings = lint(bundle(models=MODELS, from_=[source]), at=AT).findings
+    assert [(one.rule, one.subject) for one in findings] == [
+        ("stranded-version", f"{version} on im-200") for version in CLEAN["releases"]
+    ]
+    assert findings[0].message.endswith("to 5.40.00. The entry rolling allows it on im-100 only.")
+    assert findings[0].next.startswith("Add im-200 to `models` of rolling; ")
+    assert said(bundle(models=MODELS, from_=[source | {"models": list(MODELS)}])) == []
 
 
 # --- against other bundles ---

@@ -26,6 +26,7 @@ from bundlekit.matrix.lint.entries import (
     unlisted_source,
     untested_source,
     unused_entry,
+    word_unlisted,
 )
 from bundlekit.matrix.lint.ground import Ground
 from bundlekit.matrix.lint.keys import (
@@ -72,6 +73,7 @@ LINTS: Final = (
     ambiguous_alias,
     risk_reworded,
     quantity_as_text,
+    word_unlisted,
     left_behind,
     exempted_version,
     untested_source,

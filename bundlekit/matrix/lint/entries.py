@@ -11,6 +11,7 @@ from bundlekit.facts import in_words
 from bundlekit.matrix.lint.rule import Said, lint_rule, named
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.part import entry_digest
+from bundlekit.version_forms import Forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,25 @@ UNIT: Final = (
     "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?"
 )
 """What people call units of time and of size."""
+
+
+@lint_rule("warning", "List the word in `pre-releases` of the scheme, or in `ignored` if it does not count.")
+def word_unlisted(ground: Ground) -> Iterator[Said]:
+    """A version has a word that means a pre-release, and its scheme does not list the word.
+
+    The placeholder `@` of a declared scheme takes any word. One that `pre-releases` does not list counts as later than
+    the release: 4.0rc would be an update of 4.0.
+    """
+    manifest = ground.read.manifest
+    if (declared := manifest.matrix.scheme) is None:
+        return
+    forms = Forms(declared)
+    texts = [component.version for component in manifest.components if component.scheme == "declared"]
+    if manifest.scheme == "declared" and manifest.matrix.order == "version":
+        texts += [version.text for version in (*ground.versions, ground.read.own)]
+    for text in dict.fromkeys(texts):
+        for word in forms.guessed(text):
+            yield Said(f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", text)
 
 
 @lint_rule("warning", "Take the entry out, or correct its versions.")

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.lint.rule import Said, lint_rule, listed
+from bundlekit.matrix.nearby import only_for
+from bundlekit.matrix.part import source_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.read import ReadSource
     from bundlekit.model.decision import Ruling
     from bundlekit.model.matrix import Block
     from bundlekit.versions import Version
@@ -42,7 +45,9 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
                     f"{on} is stranded: {_objection(ground, version, model)}",
                     on,
                     whole.entry,
-                    _sign(ground, version, model) or _help(whole, _next(ground.ways[model], version)),
+                    _sign(ground, version, model)
+                    or _widen(ground, version, model)
+                    or _help(whole, _next(ground.ways[model], version)),
                 )
             continue
         for state in routes.after_failures(version.text):
@@ -63,8 +68,17 @@ def _objection(ground: Ground, version: Version, model: str | None) -> str:
     if refused := _refused_stop(ground, version, model):
         return f"{whole.message} {refused[1]}"
     plain = routes.plain(version.text)
-    unverified = routes.unverified(plain)
-    return f"{whole.message} {routes.refusal(unverified, plain)}" if unverified else whole.message
+    if unverified := routes.unverified(plain):
+        return f"{whole.message} {routes.refusal(unverified, plain)}"
+    elsewhere = _elsewhere(ground, version, model)
+    return f"{whole.message}{only_for(elsewhere)}" if elsewhere else whole.message
+
+
+def _elsewhere(ground: Ground, version: Version, model: str | None) -> ReadSource | None:
+    """The source that would let a version come, but for other models only; None if that is not what it lacks."""
+    if ground.decided(version, model).kind != "unsupported-source":
+        return None
+    return source_for_others(ground.read, version, model)
 
 
 def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
@@ -159,6 +173,12 @@ def _sign(ground: Ground, version: Version, model: str | None) -> str:
         f"Sign the bundle of {between} in a way that {version} accepts as well, or add a [[stop]] before {between} "
         "that brings the new key."
     )
+
+
+def _widen(ground: Ground, version: Version, model: str | None) -> str:
+    """What would help a version whose [[from]] is for other models only; empty if there is no such entry."""
+    source = _elsewhere(ground, version, model)
+    return "" if source is None else f"Add {model} to `models` of {source.entry.id}; {ON_PURPOSE} add a [[dead-end]]."
 
 
 def _help(whole: Ruling, later: Version | None) -> str:
