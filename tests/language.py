@@ -85,7 +85,7 @@ def of_messages(path: Path) -> Iterator[Text]:
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            prose = "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+            prose = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
             prose = node.value
         else:
@@ -101,7 +101,7 @@ def of_comments(path: Path) -> Iterator[Text]:
     source = path.read_text(encoding="utf-8")
     for node, is_help in _docstrings(ast.parse(source)).items():
         if not is_help:
-            yield Text(_name(path), node.lineno, plain(node.value))
+            yield Text(_name(path), node.lineno, plain(str(node.value)))
     gathered, last, started = list[str](), -1, 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and not re.match(r"# (?:noqa|type:|fmt:)", token.string):

@@ -4,6 +4,7 @@ import itertools
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,8 @@ def test_what_is_shown_is_found():
 @pytest.mark.parametrize(("vendor", "declaration", "rising"), VENDORS, ids=[vendor for vendor, *_ in VENDORS])
 def test_versions_compare_as_the_page_says(vendor, declaration, rising):
     fields = tomllib.loads(declaration.replace("    ", ""))
-    declared = DeclaredScheme(**{key.replace("-", "_"): tuple(value) for key, value in fields.items()})
+    arguments: dict[str, Any] = {key.replace("-", "_"): tuple(value) for key, value in fields.items()}
+    declared = DeclaredScheme(**arguments)
     scheme = scheme_named("declared", declared)
     versions = [scheme.parse(text) for text in rising.split(" < ")]
     assert len(versions) > 3

@@ -1,6 +1,7 @@
 """Mistakes in the files users write are named with their place, what is allowed there, and what is nearest."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from bundlekit.matrix.toml import matrix_from_toml
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 
-STATE = {
+STATE: dict[str, Any] = {
     "schema": "bundlekit/state/1",
     "pair": "p",
     "product": "imager",
@@ -56,7 +57,13 @@ def test_a_mistake_in_a_state(data, says):
 
 def test_a_mistake_deep_in_a_manifest():
     image = {"size": 1, "digest": "sha256:00", "index": "sha256:00"}
-    data = {"format": {"major": 1, "minor": 0}, "kind": "release", "product": "p", "models": ["m"], "version": "1"}
+    data: dict[str, Any] = {
+        "format": {"major": 1, "minor": 0},
+        "kind": "release",
+        "product": "p",
+        "models": ["m"],
+        "version": "1",
+    }
     data |= {"scheme": "semver", "released": "2026-01-01", "counter": 0}
     data |= {"components": [{"name": "a", "version": "1", "images": [image]}]}
     with pytest.raises(

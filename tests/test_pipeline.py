@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 import bundlekit
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, UnreadableError
+from bundlekit.layout import reader
 from bundlekit.model.appliance import Appliance, Member
 from bundlekit.model.manifest import Document, Requirements
 from bundlekit.source import BytesSource
@@ -23,7 +25,7 @@ class Counting(BytesSource):
 
     def __init__(self, data):
         super().__init__(data, name="bundle.bin")
-        self.area = pipeline.reader.read(BytesSource(data)).area
+        self.area = reader.read(BytesSource(data)).area
         self.payload_bytes = 0
 
     def readinto(self, offset, buffer):
@@ -89,7 +91,7 @@ def test_preflight_reads_nothing_of_the_payload():
 
 
 def test_preflight_needs_no_more_than_the_head_and_the_size_of_the_file():
-    stop = pipeline.reader.read(BytesSource(GOOD)).area.stop
+    stop = reader.read(BytesSource(GOOD)).area.stop
     report = bundlekit.preflight(GOOD[:stop], size=len(GOOD), trust=forge.trust(), at=AT)
     assert report.verdict == "accept"
     assert bundlekit.preflight(GOOD[: stop + 1], trust=forge.trust(), at=AT).causes == ("corrupted",)
@@ -113,7 +115,8 @@ def test_the_payload_of_what_nobody_trusted_signed_is_read_on_request_only(full,
 def test_a_huge_payload_that_nobody_vouches_for_is_not_read_unasked(monkeypatch):
     monkeypatch.setattr(pipeline, "MAX_UNVOUCHED", len(GOOD) - 1)
     read = {}
-    for name, question in {"": {}, "full": {"full": True}, "trust": {"trust": forge.trust()}}.items():
+    questions: dict[str, Any] = {"": {}, "full": {"full": True}, "trust": {"trust": forge.trust()}}
+    for name, question in questions.items():
         source = Counting(GOOD)
         bundlekit.check(source, at=AT, **question)
         read[name] = source.payload_bytes > 0

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bundlekit import pipeline, source
+from bundlekit import pipeline
 from bundlekit.errors import ChangedWhileReadError, UnreadableError
 from bundlekit.model.bundle import Span
 from bundlekit.source import BytesSource, FileSource, read
@@ -49,7 +49,7 @@ def test_a_read_that_the_system_refuses_says_where(path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(source.os, "preadv", refuse)
+    monkeypatch.setattr(os, "preadv", refuse)
     with FileSource(path) as file, pytest.raises(UnreadableError, match="cannot be read at byte 0x10: Input/output"):
         read(file, Span(start=16, stop=32))
 

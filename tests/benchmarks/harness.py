@@ -92,7 +92,7 @@ def run(command: Sequence[str], *, expected: int = 0) -> Run:
     """Run a command to its end, its output thrown away; another exit code than ``expected`` ends it all."""
     silence = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     start = time.perf_counter()
-    process = os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=silence)
+    process = os.posix_spawnp(command[0], list(command), ENVIRONMENT, file_actions=silence)
     _, status, usage = os.wait4(process, 0)
     seconds = time.perf_counter() - start
     if (code := os.waitstatus_to_exitcode(status)) != expected:

@@ -65,7 +65,7 @@ def tasks() -> dict[str, Callable[[], object]]:
     read = read_matrix(few)
     assert isinstance(read, ReadMatrix)
     return {
-        **{f"lint: {name}": lambda one=one: lint(one, at="2026-11-24") for name, one in made.items()},  # type: ignore[misc]
+        **{f"lint: {name}": lambda one=one: lint(one, at="2026-11-24") for name, one in made.items()},
         "show: 400 releases, 400 entries": lambda: table(read),
     }
 

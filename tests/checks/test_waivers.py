@@ -12,12 +12,14 @@ from bundlekit.checks import RULES, waivers
 from bundlekit.checks.waivers import load_waivers
 from bundlekit.cli import run
 from bundlekit.errors import ConfigError
+from bundlekit.layout import reader
 from bundlekit.report import text as as_text
 from bundlekit.schemas import schema
+from bundlekit.source import BytesSource
 from fixtures import forge
 
 DATA = forge.changed(extensions={"battery": {"minimum-charge": 30}})
-ID = pipeline.reader.read(pipeline.BytesSource(DATA)).id
+ID = reader.read(BytesSource(DATA)).id
 GOOD = {
     "rule": "extension-not-understood",
     "reason": "CAB-77: the portal reads it, the appliance does not",
@@ -50,7 +52,7 @@ def clock(monkeypatch):
 
 def judge(given, *, data=DATA, strict=True, at=forge.AT):
     return pipeline.check(
-        pipeline.BytesSource(data, name="bundle.bin"),
+        BytesSource(data, name="bundle.bin"),
         trust=forge.trust(),
         at=dt.datetime.fromisoformat(at),
         strict=strict,

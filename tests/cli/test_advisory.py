@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -149,7 +150,7 @@ def test_a_trust_file_says_who_may_sign_advisories(advise, bounds, says):
     assert caught.value.rule == "advisory-unauthentic"
 
 
-UNUSABLE = {
+UNUSABLE: dict[str, Any] = {
     "advisory-malformed: text": (lambda data: b"advisory = 1\n", {}),
     "advisory-malformed: empty": (lambda data: b"", {}),
     "advisory-malformed: cut": (lambda data: data[:-1], {}),
@@ -252,7 +253,10 @@ def test_advisories_need_as_many_signers_as_a_trust_file_demands(cli, ship, advi
         )
         if count == 1:
             cli("keygen", "others")
-            use = {"trust": bundlekit.load_trust([Path("trust.toml")]), "at": dt.datetime(2026, 12, 5, tzinfo=dt.UTC)}
+            use: dict[str, Any] = {
+                "trust": bundlekit.load_trust([Path("trust.toml")]),
+                "at": dt.datetime(2026, 12, 5, tzinfo=dt.UTC),
+            }
             assert load_advisory(Path(file), **use)
     with pytest.raises(AdvisoryError, match="2 of release, quality have to sign them"):
         load_advisory(Path(file), **use | {"trust": bundlekit.load_trust([Path("trust.toml")])})

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -197,7 +198,7 @@ def bounded(monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of the process is read from /proc")
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_lies_there_is_answered(ready, bounded, cli, kind):
-    wrong = []
+    wrong: list[tuple[Any, ...]] = []
     for verb, name in PLACES:
         odd = lay(kind)
         shown = odd.replace("\0", "\\u0000")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def held(*args):
     """``check`` as a process that stands still in its third bundle."""
     environment = os.environ | {"PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
     words = [sys.executable, "-c", HELD, "check", "update.bin", "bad.bin", "update.bin", "last.bin", *TRUST, *args]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
     return subprocess.Popen(words, env=environment, text=True, **pipes, **heed)
 

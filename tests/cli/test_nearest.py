@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bundlekit.matrix import nearby, read_matrix
+from bundlekit.matrix import nearby
 from bundlekit.matrix.decide import decide_from
-from tests.matrix.world import manifest
+from tests.matrix.world import manifest, readable
 
 TRUST = ("--trust", "keys/root.pem")
 RELEASES = ["5.10.00", "5.20.03", "5.20.10", "5.30.02", "5.32.00", "5.36.01", "5.40.00"]
@@ -71,7 +71,7 @@ def test_they_are_few_however_many_releases_and_versions_there_are(monkeypatch):
     compared = set()
     monkeypatch.setattr(nearby, "alike", lambda one, text: compared.add(text))
     releases = [f"1.{number}.0" for number in range(900)]
-    read = read_matrix(manifest({"releases": releases, "from": [{"id": "one", "versions": "1.0.0"}]}))
+    read = readable(manifest({"releases": releases, "from": [{"id": "one", "versions": "1.0.0"}]}))
     near = nearby.Neighbours(read)
     decisions = [near.named(decide_from(read.manifest, f"1.{number}.5", matrix=read)) for number in range(200)]
     assert all(decision.kind == "unknown-version" for decision in decisions)

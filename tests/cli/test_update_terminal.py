@@ -67,7 +67,7 @@ class Terminal:
 def test_every_line_of_the_outcome_stands_on_the_terminal(room, monkeypatch, verb, faults, last):  # noqa: F811
     Path("PLAN.toml").write_text(PLAN)
     room.faults(*(fault(*given) for given in faults))
-    words = (*RUN, "--plan", "PLAN.toml")
+    words: tuple[str, ...] = (*RUN, "--plan", "PLAN.toml")
     monkeypatch.setattr(shared, "PAIR", None)
     if verb == "prepare":
         words = (*words, "--until", "prepared")

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import click
 import jsonschema
@@ -435,7 +436,11 @@ main()
 def test_a_build_that_is_ended_leaves_nothing_behind(desk, number):
     words = [sys.executable, "-c", STOPS_AT_AN_IMAGE, "build", "SPEC.toml", "-o", "big.bin"]
     heed = partial(signal.signal, number, signal.SIG_DFL)  # which a shell ignores for what it runs in the background
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"PYTHONPATH": str(SOURCE)}}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "env": os.environ | {"PYTHONPATH": str(SOURCE)},
+    }
     with subprocess.Popen(words, preexec_fn=heed, **pipes) as build:  # noqa: PLW1509 - no other thread is at work here
         assert build.stdout.readline() == b"at work\n", "no temporary file was there when the image was read"
         assert list(Path().glob(".bundlekit-*.tmp"))

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 import bundlekit
 from bundlekit import pipeline
+from bundlekit.matrix.read import read_matrix
 from bundlekit.schemas import schema
 
 TRUST = ("--trust", "keys/root.pem")
@@ -136,8 +138,7 @@ def test_the_matrix_is_read_once_for_all_states(ship, state, monkeypatch):
     bundle = ship("5.40.00", MATRIX)
     one = msgspec.json.decode(Path(state()).read_bytes(), type=bundlekit.Appliance)
     calls = []
-    read = pipeline.read_matrix
-    monkeypatch.setattr(pipeline, "read_matrix", lambda manifest: calls.append(1) or read(manifest))
+    monkeypatch.setattr(pipeline, "read_matrix", lambda manifest: calls.append(1) or read_matrix(manifest))
     monkeypatch.setattr(sys.modules["bundlekit.matrix.decide"], "read_matrix", None)
     fleet = [msgspec.structs.replace(one, pair=f"p{n}") for n in range(50)]
     assert len(pipeline.preflight(bundle, appliance=fleet).decisions) == 50
@@ -235,7 +236,7 @@ def test_the_state_in_the_readme_is_accepted(cli, ship, shop):
     assert "is accepted for pair rack-7" in result.out
 
 
-FLEET = {"rack-7": {}, "rack-8": {"version": "5.50.00"}, "rack-9": {"counter": ...}}
+FLEET: dict[str, dict[str, Any]] = {"rack-7": {}, "rack-8": {"version": "5.50.00"}, "rack-9": {"counter": ...}}
 
 
 def test_of_several_pairs_each_is_named(cli, ship, state):

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,9 @@ def graph(nodes, edges=None, conditional=None, **fields):
     """A graph as read from JSON; nodes are versions, or versions with metadata; edges "a>b"."""
     pairs = [(node, {}) if isinstance(node, str) else node for node in nodes]
     names = [version for version, _ in pairs]
-    plain = {"nodes": [{"version": version, "payload": "", "metadata": metadata} for version, metadata in pairs]}
+    plain: dict[str, Any] = {
+        "nodes": [{"version": version, "payload": "", "metadata": metadata} for version, metadata in pairs]
+    }
     if edges is not None:
         plain["edges"] = [[names.index(end) for end in edge.split(">")] for edge in edges.split()]
     if conditional is not None:

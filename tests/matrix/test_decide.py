@@ -6,7 +6,7 @@ import pytest
 from bundlekit.matrix import decide, decide_from, entry_digest, read_matrix
 from bundlekit.matrix.nearby import Neighbours
 from bundlekit.model.decision import CAUSES, PRECEDENCE, Acceptance, Policy
-from tests.matrix.world import component, manifest, state
+from tests.matrix.world import component, manifest, readable, state
 
 STOP = {"stop": [{"id": "key-2027", "versions": "<5.30.02", "via": "5.30.02", "reason": "They lack the 2027 key."}]}
 BLOCK = {"block": [{"id": "KB-1423", "versions": "5.32.00", "reason": "Path loss; go to 5.32.01 first."}]}
@@ -208,7 +208,7 @@ def test_a_source_for_other_models_only_is_named():
     assert whole.kind == "unsupported-source"
     assert whole.next == "Ask the vendor for a bundle that supports im-200; one is for im-100 only."
     assert decide_from(manifest({"from": sources}), "5.30.02", model="im-100").kind == "upgrade"
-    named = Neighbours(read_matrix(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
+    named = Neighbours(readable(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
     assert "to 5.40.00. The entry one allows it on im-100 only." in named.whole.message
 
 

@@ -1,20 +1,22 @@
 """Two matrices side by side: who gains, who loses, and that nobody loses by what only adds."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.matrix.diff import diff
-from bundlekit.matrix.read import read_matrix
 from tests.matrix.test_lint import CLEAN, bundle
+from tests.matrix.world import readable
 
 BLOCK = {"id": "KB-1", "versions": "5.30.02", "reason": "Bad."}
 STOP = {"id": "via", "versions": "<5.30.02", "via": "5.30.02"}
-NEWER = {"releases": [*CLEAN["releases"], "5.40.00"], "from_": [{"id": "all", "versions": ">=5.20.00"}]}
+NEWER: dict[str, Any] = {"releases": [*CLEAN["releases"], "5.40.00"], "from_": [{"id": "all", "versions": ">=5.20.00"}]}
 
 
 def compared(old, new):
-    found = diff(read_matrix(old), read_matrix(new))
+    found = diff(readable(old), readable(new))
     changes = [(one.change, one.source, one.model, one.old.decision, one.new.decision) for one in found.changes]
     return changes, found.somebody_loses
 

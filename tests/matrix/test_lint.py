@@ -1,21 +1,21 @@
 """The lint: each rule speaks where it should, alone where it can, and says which entry to look at."""
 
 import re
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from bundlekit.matrix.lint import LINTS, lint
-from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import table
 from bundlekit.matrix.toml import condition_from_toml
 from bundlekit.model.manifest import Requirements
-from tests.matrix.world import component, manifest
+from tests.matrix.world import component, manifest, readable
 
 AT = "2026-12-01"
 APPLIANCE = (component("appliance", "5.40.00"),)
-CLEAN = {
+CLEAN: dict[str, Any] = {
     "releases": ["5.20.00", "5.20.03", "5.30.02", "5.32.00"],
     "from": [{"id": "rolling", "versions": ">=5.20.00, <5.40.00", "tested": "QA-1"}],
     "works-together": [],
@@ -26,7 +26,7 @@ def bundle(version="5.40.00", *, storage="", released="2026-11-23", **matrix):
     parts = (component("appliance", version),)
     parts += (component("storage", storage),) if storage else ()
     keys = {key.replace("_", "-").rstrip("-"): value for key, value in matrix.items()}
-    fields = {
+    fields: dict[str, Any] = {
         key: keys.pop(key) for key in ("kind", "expires", "models", "product", "counter", "includes") if key in keys
     }
     fields |= {"scheme": keys.pop("version-scheme")} if "version-scheme" in keys else {}
@@ -47,7 +47,7 @@ BLOCK_LAST = {"id": "KB-1", "versions": "5.32.00", "reason": "Bad."}
 SCHEME = {"forms": ["#.#", "#.#@", "#.#.#"]}
 DECLARED = {"version_scheme": "declared", "aliases": {}, "scheme": SCHEME, "from_": [{"id": "all", "versions": "*"}]}
 WHEN = {"fact": "disk", "is": "old"}
-ROWS = {
+ROWS: dict[str, Any] = {
     "uncovered, nothing later": (
         {"from_": [{"id": "old", "versions": "<5.32.00", "tested": "Q"}]},
         [("stranded-version", "error", "5.32.00", "")],
@@ -504,10 +504,10 @@ def test_a_failure_leaves_the_components_that_were_not_to_be_updated():
         includes=(),
     )
     both = {"works_together": [{"id": "all", "appliance": "*", "storage": "*", "disk": "*"}]}
-    target = read_matrix(bundle(storage="3.4.0", **both))
-    routes = Routes(target, [read_matrix(disk)], None)
+    target = readable(bundle(storage="3.4.0", **both))
+    routes = Routes(target, [readable(disk)], None)
     assert [str(state) for state in routes.after_failures("5.32.00")] == ["5.32.00 with disk 1.0 and storage 3.4.0"]
-    assert list(Routes(target, [read_matrix(bundle("5.32.00", **lts))], None).after_failures("5.30.02")) == []
+    assert list(Routes(target, [readable(bundle("5.32.00", **lts))], None).after_failures("5.30.02")) == []
 
 
 def test_a_risk_that_reads_otherwise_elsewhere_is_named():
@@ -635,7 +635,7 @@ def test_the_advice_is_about_the_entry_that_decided_and_helps(name):
 
 def test_the_table_has_a_row_for_each_version_and_model():
     block = {"id": "KB-9", "versions": "5.32.00", "models": ["im-200"], "reason": "Bad."}
-    rows = table(read_matrix(bundle(block=[block]))).rows
+    rows = table(readable(bundle(block=[block]))).rows
     assert [(row.source, row.model) for row in rows] == [
         (version, model) for version in [*CLEAN["releases"], "5.40.00"] for model in ("im-100", "im-200")
     ]
@@ -645,7 +645,7 @@ def test_the_table_has_a_row_for_each_version_and_model():
 
 def test_the_table_says_what_only_a_state_could_answer_and_names_edges_that_are_not_listed():
     edge = {"id": "edge", "versions": "5.31.00", "unlisted": True}
-    rows = table(read_matrix(bundle(from_=[*CLEAN["from"], edge]))).rows
+    rows = table(readable(bundle(from_=[*CLEAN["from"], edge]))).rows
     assert [row.source for row in rows] == ["5.20.00", "5.20.03", "5.30.02", "5.31.00", "5.32.00", "5.40.00"]
     assert "the security counter" in rows[0].not_judged
     assert rows[-1].not_judged == ()
@@ -654,7 +654,7 @@ def test_the_table_says_what_only_a_state_could_answer_and_names_edges_that_are_
 def test_without_a_list_the_table_has_every_version_that_is_named():
     source = {"id": "rolling", "versions": ">=5.20.00, <5.40.00", "unlisted": True}
     stop = {"id": "via", "versions": "<5.30.02", "via": "5.30.02"}
-    rows = table(read_matrix(bundle(releases=[], from_=[source], stop=[stop]))).rows
+    rows = table(readable(bundle(releases=[], from_=[source], stop=[stop]))).rows
     assert [row.source for row in rows] == ["5.20.00", "5.30.02", "5.40.00"]
 
 
@@ -681,10 +681,10 @@ def test_a_bundle_for_another_model_speaks_against_releases_all_the_same():
 
 # --- releases, hotfixes and re-images ---
 
-HOTFIX = {"releases": ["5.20.00", "5.32.00", "5.32.01"]}
+HOTFIX: dict[str, Any] = {"releases": ["5.20.00", "5.32.00", "5.32.01"]}
 UP = {"id": "up", "versions": ">=5.32.00, <5.32.02", "tested": "Q"}
 OLD_LINE = {"id": "old", "versions": "5.20.00", "reason": "Its line has a hotfix of its own."}
-ON_HOTFIX = {
+ON_HOTFIX: dict[str, Any] = {
     # what is wrong: changes, other bundles, and the errors of a hotfix; a release strands 5.20.00 as well
     "nothing": ({}, [], []),
     "the range was not bumped": ({"from_": [UP | {"versions": "<5.32.01"}]}, [], ["5.32.01"]),

@@ -1,5 +1,7 @@
 """What the bundle of a mere version says of it counts on the way, as in the state of a pair."""
 
+from typing import Any
+
 import pytest
 
 from bundlekit.matrix import decide, decide_from
@@ -12,7 +14,7 @@ PARTS = {"appliance": "5.20.00", "storage": "3.1.0"}
 OLD = {"released": "2026-01-01", "counter": 4, "includes": ()}
 NEW = {"released": "2026-06-01", "counter": 4, "includes": ()}
 
-FACTS = {
+FACTS: dict[str, Any] = {
     "back-in-time": (anything(), OLD | {"released": "2026-12-01"}, {}),
     "counter-too-low": (anything(), OLD | {"counter": 9}, {}),
     "loses-fix": (anything(), OLD | {"includes": ("HF-7",)}, {}),

@@ -11,7 +11,6 @@ from bundlekit.errors import ConfigError
 from bundlekit.matrix import work
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
-from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.table import table
 from bundlekit.model.bundle import Bundle, Span
 from bundlekit.model.evidence import Evidence
@@ -20,7 +19,7 @@ from bundlekit.model.manifest import Requirements
 from bundlekit.model.question import Question
 from fixtures import forge
 from tests.counting import at_most
-from tests.matrix.world import MATRIX, component, manifest
+from tests.matrix.world import MATRIX, component, manifest, readable
 
 RELEASES = [f"5.{number}.00" for number in range(40)]
 MANY = range(250)
@@ -39,12 +38,12 @@ KINDS = {
 
 
 def test_each_kind_of_entry_and_each_clause_is_counted():
-    few = work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}})))
+    few = work.work(readable(manifest({"releases": RELEASES, "aliases": {}})))
     for kind, entries in KINDS.items():
-        many = work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}, kind: entries})))
+        many = work.work(readable(manifest({"releases": RELEASES, "aliases": {}, kind: entries})))
         assert many > few + 9000, kind
     clauses = [{"id": "e", "versions": ", ".join(["!=5.1.00"] * 20)}]
-    assert work.work(read_matrix(manifest({"releases": RELEASES, "aliases": {}, "block": clauses}))) > few + 800
+    assert work.work(readable(manifest({"releases": RELEASES, "aliases": {}, "block": clauses}))) > few + 800
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,7 +61,7 @@ def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict
     found = manifest({"releases": ["5.10.00", "5.20.00", "5.30.00"], "aliases": {}, "from": []})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
     asked = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
-    needed = work.lint_work(read_matrix(found), ())
+    needed = work.lint_work(readable(found), ())
     for limit, left_out in ((needed - 1, not strict), (needed, False)):
         monkeypatch.setattr(house, "MAX_WORK", limit)
         assert isinstance(house.matrix_lint.run(asked), NotRun) is left_out
@@ -74,7 +73,7 @@ def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict
     ids=["table", "diff"],
 )
 def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
-    read = read_matrix(manifest(MATRIX))
+    read = readable(manifest(MATRIX))
     look(read)
     monkeypatch.setattr(work, "MAX_WORK", 10)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
@@ -85,7 +84,7 @@ def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
 def test_more_releases_than_can_be_linted_against_are_refused_with_what_to_do(monkeypatch):
     other = manifest(MATRIX, version="5.30.03", components=(component("appliance", "5.30.03"),))
     found = manifest()
-    monkeypatch.setattr(work, "MAX_LINT", work.lint_work(read_matrix(found), ()))
+    monkeypatch.setattr(work, "MAX_LINT", work.lint_work(readable(found), ()))
     assert lint(found, at="2026-11-24")
     with pytest.raises(ConfigError, match=r"^1 other bundles are too many") as caught:
         lint(found, [other], at="2026-11-24")
@@ -100,7 +99,7 @@ def test_a_real_matrix_is_not_too_large():
         "block": [{"id": f"b{n}", "versions": f"5.{n}.07"} for n in range(20)],
         "stop": [{"id": f"s{n}", "versions": f"<5.{n}.00", "via": f"5.{n}.00"} for n in range(1, 20)],
     }
-    read = read_matrix(manifest(matrix))
+    read = readable(manifest(matrix))
     assert work.lint_work(read, ()) < house.MAX_WORK
     assert len(table(read).rows) == 2 * 501
     diff(read, read)
@@ -115,9 +114,9 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
         judgement = judge(case, [house.matrix_lint])
         assert judgement.verdict == verdict
         assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
-    monkeypatch.setattr(work, "MAX_WORK", work.work(read_matrix(found)) - 1)
+    monkeypatch.setattr(work, "MAX_WORK", work.work(readable(found)) - 1)
     with pytest.raises(ConfigError, match="too large"):
-        table(read_matrix(found))
+        table(readable(found))
     assert lint(found, at="2026-11-24").findings  # what the hint leads to has an answer
 
 

@@ -1,12 +1,15 @@
 """A small product to decide about: a bundle of 5.40.00 with storage 3.4.0, and a pair at 5.30.02 with 3.2.1."""
 
+from typing import Any
+
 import msgspec
 
+from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.matrix.toml import matrix_from_toml
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 
-MATRIX = {
+MATRIX: dict[str, Any] = {
     "matrix": 1,
     "releases": ["5.20.00", "5.20.03", "5.30.02", "5.32.00", "5.32.01"],
     "aliases": {"5.2": "5.20.00"},
@@ -14,7 +17,7 @@ MATRIX = {
     "works-together": [{"appliance": ">=5.20.00, <5.50.00", "storage": ">=3.2.0, <3.5.0"}],
 }
 
-STATE = {
+STATE: dict[str, Any] = {
     "schema": "bundlekit/state/1",
     "pair": "imager-0042",
     "product": "imager",
@@ -37,10 +40,21 @@ def component(name, version, *, models=(), **fields):
     return Component(name=name, version=version, images=(image,), **fields)
 
 
+def manifest_of(fields: dict[str, Any]) -> Manifest:
+    return Manifest(**fields)
+
+
+def readable(manifest: Manifest) -> ReadMatrix:
+    """The matrix of a bundle, which can be read."""
+    read = read_matrix(manifest)
+    assert isinstance(read, ReadMatrix)
+    return read
+
+
 def manifest(matrix=None, **fields):
     """The bundle; ``matrix`` are keys of matrix.toml besides those of MATRIX, or instead of them."""
-    return Manifest(
-        **{
+    return manifest_of(
+        {
             "format": FormatVersion(major=1, minor=0),
             "kind": "release",
             "product": "imager",

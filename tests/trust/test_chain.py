@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlekit.trust import chain
 from bundlekit.trust.certificates import UnusableCertificateError, read_certificate
@@ -17,7 +18,7 @@ from tests.trust import pki
 from tests.trust.pki import CODE_SIGNING, NOW, SERVER_AUTH, forge, intermediate, judge, key, root, rules, signer
 
 DAY = timedelta(days=1)
-ANY = x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
 def verdict(leaf, above=(), anchors=None, *, kind="p256", owner="Signer", at=NOW, **options):
@@ -325,7 +326,7 @@ def test_messages_name_the_certificate_the_date_and_the_remedy():
 
 
 def test_another_purpose_can_be_asked_for():
-    leaf = signer(purposes=[x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    leaf = signer(purposes=[ExtendedKeyUsageOID.EMAIL_PROTECTION])
     blob = forge(key("p256", "Signer"), [leaf])
     assert judge(blob, pki.anchors(root()), purpose="email-protection").counts
 

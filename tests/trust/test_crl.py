@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -15,7 +16,7 @@ from tests.trust.pki import NOW, intermediate, key, root, signer
 from tests.trust.world import bundle, check, rules, trust
 
 DAY = timedelta(days=1)
-IDP = {
+IDP: dict[str, Any] = {
     "full_name": None,
     "relative_name": None,
     "only_contains_user_certs": False,

@@ -7,21 +7,22 @@ import pytest
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundlekit.errors import TrustError
-from bundlekit.trust import certificates, chain, crl, store
+from bundlekit.trust import chain, crl, store
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
 from tests.trust import pki, test_crl
 from tests.trust.pki import NOW, forge, intermediate, judge, key, root, signer
 
 EXTENSIONS = sorted(
-    (one for one in vars(x509.ExtensionOID).values() if isinstance(one, x509.ObjectIdentifier)),
+    (one for one in vars(ExtensionOID).values() if isinstance(one, x509.ObjectIdentifier)),
     key=lambda one: one.dotted_string,
 )
-ENTRY_EXTENSIONS = [one for one in vars(x509.CRLEntryExtensionOID).values() if isinstance(one, x509.ObjectIdentifier)]
+ENTRY_EXTENSIONS = [one for one in vars(CRLEntryExtensionOID).values() if isinstance(one, x509.ObjectIdentifier)]
 BODIES = [
     bytes.fromhex(one)
     for one in (
@@ -66,7 +67,7 @@ BODIES = [
 ]
 """Bodies that are right for one extension and wrong for most."""
 
-TLS_FEATURE = x509.UnrecognizedExtension(x509.ExtensionOID.TLS_FEATURE, bytes.fromhex("3003020163"))
+TLS_FEATURE = x509.UnrecognizedExtension(ExtensionOID.TLS_FEATURE, bytes.fromhex("3003020163"))
 """status_request_v3, if there were one: no name for the number 99 is known."""
 
 
@@ -102,7 +103,7 @@ def test_every_extension_with_bodies_of_others(oid):
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(EXTENSIONS), st.one_of(st.binary(max_size=24), st.sampled_from(BODIES)), st.booleans())
 def test_every_extension_with_any_body(oid, body, critical):
-    if oid == x509.ExtensionOID.SUBJECT_KEY_IDENTIFIER:
+    if oid == ExtensionOID.SUBJECT_KEY_IDENTIFIER:
         return
     extra = [(x509.UnrecognizedExtension(oid, body), critical)]
     examine(pki.der(pki.certificate("Signer", key("p256", "Signer"), "Root", key("p256", "Root"), ca=None, usage=None,
@@ -229,7 +230,7 @@ def test_whatever_the_library_raises_is_one_exception(monkeypatch, error):
     def fail(der):
         raise error("words of the library")
 
-    monkeypatch.setattr(certificates.x509, "load_der_x509_certificate", fail)
+    monkeypatch.setattr(x509, "load_der_x509_certificate", fail)
     with pytest.raises(UnusableCertificateError, match="breaks a rule of RFC 5280") as caught:
         read_certificate(pki.der(RICH))
     assert "words of the library" not in str(caught.value)
@@ -243,7 +244,7 @@ def test_what_is_not_about_the_object_passes(error):
 
 def test_a_warning_of_what_will_not_be_read_is_an_error():
     with pytest.raises(UnreadableObjectError), reading():
-        certificates.x509.load_der_x509_certificate(asn1_x509.Certificate().dump())
+        x509.load_der_x509_certificate(asn1_x509.Certificate().dump())
 
 
 def test_a_tls_feature_without_a_name():

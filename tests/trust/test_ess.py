@@ -1,6 +1,7 @@
 """signingCertificate, version 1 and 2: each form is enforced or refused, as by `openssl cms -verify -cades`."""
 
 import hashlib
+from typing import Any
 
 import pytest
 from asn1crypto import cms, core
@@ -52,7 +53,7 @@ GOOD = {
     "version 1, issuer and serial number": [(V1, [value(one(LEAF, "sha1", named=issuer_serial(LEAF)))])],
     "both versions": [(V1, [value(one(LEAF, "sha1"))]), (V2, [value(one(LEAF))])],
 }
-BAD = {
+BAD: dict[str, Any] = {
     "sha256 of another": ([(V2, [value(one(TWIN))])], "not the one that the signer signed"),
     "sha384 of another": ([(V2, [value(one(TWIN, "sha384"))])], "not the one that the signer signed"),
     "sha512 of another": ([(V2, [value(one(TWIN, "sha512"))])], "not the one that the signer signed"),

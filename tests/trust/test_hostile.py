@@ -5,6 +5,7 @@ of those rows are accepted. Keys, certificates and lists are made here when they
 written by asn1crypto, and the PKI of `test_a_pki_of_openssls` by openssl, so that not our writer alone is judged.
 """
 
+import datetime as dt
 import hashlib
 import subprocess
 from datetime import timedelta
@@ -14,7 +15,9 @@ import pytest
 from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from bundlekit.layout import reader
 from bundlekit.trust import load_trust
 from fixtures import forge
 from tests.trust import pki, shapes, test_chain, test_cms, test_crl, world
@@ -153,7 +156,7 @@ CASES = {
     ),
     "for servers": case([42], "wrong-purpose", "is not for code-signing", leaf(purposes=[SERVER_AUTH])),
     "for mail": case(
-        [42], "wrong-purpose", "is not for code-signing", leaf(purposes=[x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        [42], "wrong-purpose", "is not for code-signing", leaf(purposes=[ExtendedKeyUsageOID.EMAIL_PROTECTION])
     ),
     "CA as signer": case([43], "not-a-signer-certificate", "is that of a CA", leaf(ca=True)),
     "no digitalSignature": case([43], "not-a-signer-certificate", "no key usage digital", leaf(usage=("crl_sign",))),
@@ -423,7 +426,7 @@ def test_refused_by_the_named_rule(place, one):
 
 def test_a_withdrawn_bundle(place):
     data = bundle(ANNA)
-    name = world.pipeline.reader.read(world.BytesSource(data)).id
+    name = reader.read(world.BytesSource(data)).id
     report = check(trust(place, f'withdrawn = {{ "{name}" = "wrong image" }}'), data)
     assert rules(report) == ["bundle-withdrawn"]
     assert report.findings[0].message == "this bundle was withdrawn: wrong image"
@@ -499,7 +502,7 @@ def test_a_pki_of_openssls(tmp_path):
         'trust = 1\nallow-test-keys = true\ncrls = { files = ["root.crl"], required = true }\n'
         '[signers.vendor]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=TEST ONLY Signer"\n'
     )
-    now = world.pipeline.dt.datetime.now(world.pipeline.dt.UTC)
+    now = dt.datetime.now(dt.UTC)
     report = check(load_trust([tmp_path / "trust.toml"]), data, at=now)
     assert (report.verdict, report.signatures[0].name) == ("accept", "vendor")
     openssl("ca", "-config", "ca.cnf", "-revoke", "signer.pem")

@@ -11,7 +11,8 @@ import pytest
 import bundlekit
 from bundlekit import pipeline
 from bundlekit.cli import run
-from bundlekit.errors import ClockError
+from bundlekit.errors import ClockError, TrustError
+from bundlekit.source import BytesSource
 from bundlekit.trust import load_trust
 from fixtures import forge
 from tests.trust import pki, world
@@ -112,7 +113,7 @@ def test_a_clock_before_our_own_release_cannot_judge(monkeypatch):
     class Time:
         datetime, UTC = Clock, dt.UTC
 
-    data = pipeline.BytesSource(forge.good())
+    data = BytesSource(forge.good())
     monkeypatch.setattr(pipeline, "dt", Time)
     for judge in (pipeline.check, pipeline.preflight):
         with pytest.raises(ClockError, match="The clock says 1970-01-01, which is before this bundlekit was released"):
@@ -132,7 +133,7 @@ def test_a_given_time_is_shown(place, capsys):
 def test_demands_hold_for_whatever_is_read_from_a_bundle(place):
     """The matrix of a bundle with too few signers is not taken from it either."""
     both = trust(place, text=TRUST + world.demand(2, "release-2019", "release-2027"))
-    with pytest.raises(pipeline.TrustError, match="nobody who is trusted vouches"):
+    with pytest.raises(TrustError, match="nobody who is trusted vouches"):
         pipeline.read_manifest(bundle(OLD), trust=both)
     assert pipeline.read_manifest(bundle(OLD, NEW), trust=both).product == "imager"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bundlekit.update.engine.clock import SystemClock
 from bundlekit.update.engine.executor import Engine, latest
+from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.state.lock import PairBusyError, PairLock
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from bundlekit.update.targets.command import Command, CommandHooks
@@ -88,7 +89,7 @@ def control(ask, answer):
             journal = Mortal(folder / "state", ask.get("append", 0), durable=ask.get("durable", True))
             if ask["hooks"] == "slots":
                 root = folder / "target"
-                hooks = Overridden(SlotHooks(root), **unhealthy(ask["fails"], root))
+                hooks: Hooks = Overridden(SlotHooks(root), **unhealthy(ask["fails"], root))
             else:
                 command = Command(argv=tuple(ask["hooks"]))
                 hooks = CommandHooks(dict.fromkeys((*COMPONENTS, "ha-formed"), command), lock_fd=lock.hook_fd)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from bundlekit.cli import run
@@ -38,7 +39,7 @@ appliance = ">=5.20.00, <5.50.00"
 storage   = ">=3.2.0, <3.5.0"
 """
 
-STATE = {
+STATE: dict[str, Any] = {
     "schema": "bundlekit/state/1",
     "pair": "pair-0",
     "product": "imager",

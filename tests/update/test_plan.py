@@ -179,6 +179,9 @@ class Bundle:
     def stage(self, label):
         raise AssertionError(label)
 
+    def chunks(self, label):
+        raise AssertionError(label)
+
 
 def bound(plan=PAIR, manifest=MANIFEST, state=STATE, answer=True):
     return bind(plan, Bundle(manifest), state, works_together=lambda _versions: answer)

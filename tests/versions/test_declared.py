@@ -119,14 +119,14 @@ def test_a_matrix_with_such_a_scheme_decides_nothing(manifest, forms):
 
 @pytest.fixture
 def manifest():
-    from bundlekit.model.manifest import Component, Image, Manifest
+    from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
     from bundlekit.model.matrix import Matrix, Source
 
     def build(*, version, scheme, forms):
         digest = "sha256:" + "0" * 64
         image = Image(size=0, chunk_size=2**20, index=digest, digest=digest)
         return Manifest(
-            format={"major": 1, "minor": 0},
+            format=FormatVersion(major=1, minor=0),
             kind="release",
             product="p",
             models=("m",),
