@@ -14,11 +14,17 @@ from bundlekit.update.rehearsal.faults import FAULTS, KINDS, ControllerKilled, F
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from tests.update.world import World
 
-SCRIPT = st.lists(st.sampled_from([*"......", *KINDS, "!", "&", "%"]), max_size=40)
+SCRIPT = st.one_of(
+    st.lists(st.sampled_from([*"......", *KINDS, "!", "&", "%"]), max_size=40),
+    st.builds(lambda calls, kind: [*"." * calls, kind], st.integers(0, 30), st.sampled_from("!&%")),
+)
 """What becomes of the next calls: ``.`` nothing, a kind of fault, ``!`` another controller claims the journal.
 
 ``%``: a controller on another host, with a state folder of its own, tries an update meanwhile; ``&``: it takes over.
 """
+
+UNCHANGED = {"rejected", "cancelled", "superseded", "busy", "on-hold", "waiting"}
+"""The ends of a run that another controller forestalled: nothing of this run is left behind."""
 
 
 class Scripted(FaultyHooks):
@@ -41,8 +47,8 @@ class Scripted(FaultyHooks):
 
 
 class Pair(RuleBasedStateMachine):
-    @initialize(compatible=st.booleans())
-    def begin(self, compatible):
+    @initialize(compatible=st.booleans(), ahead=st.integers(0, 3))
+    def begin(self, compatible, ahead):
         self.cancelled = False
         self.outcome = None
         self.world = World(hooks=Scripted, compatible=compatible, cancel=lambda: self.cancelled, plan=PAIR)
@@ -50,9 +56,12 @@ class Pair(RuleBasedStateMachine):
         self.world.hooks.overtake = lambda: self.world.journal.claim("pair-0", "the other")
         self.world.hooks.meanwhile = self.meanwhile
         self.elsewhere = MemoryJournal()
-        self.guard = None
+        self.guard = self.kept = None
+        self.calling = False
         self.fences = {}
         self.start_truth = self.truth()
+        for _ in range(ahead):
+            self.a_claim_comes_to_nothing()
 
     def truth(self):
         masks = self.world.hooks.masks
@@ -77,29 +86,40 @@ class Pair(RuleBasedStateMachine):
         hooks = FaultyHooks(pair, self.world.clock, ())
         hooks.masks = self.world.hooks.masks
         engine = Engine(journal=self.elsewhere, hooks=hooks, clock=self.world.clock)
-        was = self.marks()
+        was, truth = self.marks(), self.truth()
         mine = ours.run if ours is not None else ""
+        ticks, wall = self.world.clock.ticks, self.world.clock.wall
         outcome = engine.run(job, EmptyBundle(job.bundle_id), take_over=mine if take_over else "")
+        if self.calling:  # its time is not that of the call of ours that is under way
+            self.world.clock.ticks, self.world.clock.wall = ticks, wall
         assert hooks.misdeeds == []
         if not take_over and mine in under_way:
             assert outcome.kind in {"busy", "on-hold"}
             assert self.marks() == was, "the run of another is left alone"
         if self.marks() == was:
             return
-        if self.ended() or mine not in under_way:
-            self.start_truth = self.truth()  # ours has staged nothing: it begins from what the other one leaves
-        else:
+        if not self.ended() and (mine in under_way or self.guard is not None):
             self.guard = self.marks()
             self.world.hooks.script = []
+        elif (self.calling or not self.ended()) and self.truth() != truth:
+            self.kept = self.truth()  # ours has staged nothing yet, but it was made for what the pair was before
+        self.start_truth = self.truth() if self.guard is None else self.start_truth
 
     def go(self, what, script):
         was = self.guard
         self.world.hooks.script = list(script)
+        self.calling = True
         try:
             self.outcome = what()
         except ControllerKilled:
             self.outcome = None
+        self.calling = False
         self.world.hooks.script = []
+        if self.kept is not None:
+            assert self.truth() == self.kept, "what another controller has installed stays"
+            if self.ended():
+                assert self.outcome is None or self.outcome.kind in UNCHANGED
+                self.kept = None
         if self.guard is not was:
             assert self.marks() == self.guard, "a controller that lost the pair touches nothing more"
             if not self.ended():
@@ -139,7 +159,7 @@ class Pair(RuleBasedStateMachine):
             assert self.marks() == taken, "a controller that lost the pair touches nothing more"
             assert self.outcome.kind in {"rejected", "superseded"}
             assert not self.outcome.states or {w.verb for w in self.outcome.way_out} <= {"clear", "state", "run"}
-            self.guard = self.outcome = None
+            self.guard = self.kept = self.outcome = None
             return
         if ended:
             assert self.outcome == latest(self.world.journal, "pair-0").ended, "it only says how it ended"
@@ -151,6 +171,12 @@ class Pair(RuleBasedStateMachine):
             self.meanwhile(take_over)
         if self.guard is not None:
             self.outcome = None
+
+    @rule()
+    def a_claim_comes_to_nothing(self):
+        """A controller of this host dies before its first record: the fence is ahead of what the appliance knows."""
+        if self.ended():
+            self.world.journal.claim("pair-0", "the other")
 
     @rule(seconds=st.sampled_from([-1e9, -3600.0, 3600.0, 1e9]))
     def wall_clock_jumps(self, seconds):

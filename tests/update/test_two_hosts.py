@@ -172,6 +172,76 @@ def test_a_staged_pair_with_one_component_of_another_version_needs_a_person(worl
     assert outcome.kind == "needs-operator"
 
 
+# --- a whole run of another host between two calls of one whose fence is ahead ---------------------------------------
+
+
+def ahead(world, at, *, kind=""):
+    """Host A, whose journal knows higher fences than the appliance, and B, which runs before A's call number ``at``."""
+    a, b = Host(world), Host(world, job=another_bundle(world.job))
+    for _ in range(5):
+        a.journal.claim(a.job.pair, "a claim that came to nothing")
+    ends, calls = [], []
+
+    def meanwhile(hooks, request):
+        calls.append(request)
+        if len(calls) == at:
+            ticks = world.clock.ticks
+            ends.append(b.run())
+            world.clock.ticks = ticks
+        answer = getattr(hooks, request.verb)(request)
+        if len(calls) == at and kind == "C":
+            raise ControllerKilled
+        return answer
+
+    a.hooks = Overridden(a.hooks, **dict.fromkeys(("validate", "describe", "probe", *CHANGING), meanwhile))
+    return a, ends, calls
+
+
+@pytest.mark.parametrize("kind", ["", "C"], ids=["alive", "killed"])
+@pytest.mark.parametrize("at", range(1, 16))
+def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(world, at, kind):
+    a, ends, calls = ahead(world, at, kind=kind)
+    try:
+        outcome = a.run()
+    except ControllerKilled:
+        outcome = a.resume() if a.last else None
+    verb = calls[at - 1].verb
+    if at > 13:  # storage is staged, so B is told whose run is under way
+        assert (verb, ends[0].kind, outcome.kind) == ("prepare", "busy", "succeeded")
+        return
+    assert ends[0].kind == "succeeded"
+    assert set(world.pair.versions().values()) == {"5.41.00", "3.5.0"}
+    if (at, kind) != (13, "C"):  # there the resume finds the claim of B on the active, and touches nothing more
+        assert {c.run for c in world.pair.components.values()} == {""}, "the staging of A is cleaned up"
+        assert {c.staged for c in world.pair.components.values()} == {""}
+    if outcome is None:  # killed before its first record
+        assert at <= 3
+        return
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert "state-changed" in outcome.why
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+
+
+def test_only_staging_that_is_still_ours_is_cleaned_up_after_the_second_survey(world):
+    """B has staged over A, with a fence that is higher still, after A has staged the storage."""
+    a = Host(world)
+    b = Host(world, job=another_bundle(world.job))
+    for _ in range(5):
+        b.journal.claim(b.job.pair, "a claim that came to nothing")
+    verbs = []
+
+    def taken(hooks, request):
+        verbs.append(request.verb)
+        if verbs.count("prepare") == 3 and request.verb == "prepare":
+            assert b.run(window=PREPARED, take_over=a.last.run).kind == "waiting"
+        return getattr(hooks, request.verb)(request)
+
+    a.hooks = Overridden(a.hooks, prepare=taken, cleanup=taken)
+    outcome = a.run()
+    assert (outcome.kind, verbs.count("cleanup")) == ("rejected", 0)
+    assert b.resume(window=Window()).kind == "succeeded"
+
+
 # --- fences ----------------------------------------------------------------------------------------------------
 
 

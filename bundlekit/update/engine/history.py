@@ -24,7 +24,8 @@ from bundlekit.update.engine.records import (
     StepState,
     Turned,
 )
-from bundlekit.update.engine.transitions import Move, Way, way_of
+from bundlekit.update.engine.tally import NEVER, Tally
+from bundlekit.update.engine.transitions import GROUP, Move, Way, way_of
 
 CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
 """The verbs after which something may be different."""
@@ -33,30 +34,6 @@ AT_ONCE = 1.0
 """Seconds. A resume that follows on the last record sooner was not made by a timer."""
 
 ANY = frozenset({"old", "new", "partial", "busy"})
-
-
-class Tally:
-    """What the records say of one verb on one step. Indexes count records, times count seconds of the run."""
-
-    __slots__ = ("answer", "answered", "answered_at", "attempts", "began", "began_at", "first_at", "unknowns")
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        self.began = 0
-        self.began_at = 0.0
-        self.first_at = 0.0
-        self.answer: Answer | None = None
-        self.answered = 0
-        self.answered_at = 0.0
-        self.unknowns = 0
-
-    @property
-    def settled(self) -> Answer | None:
-        """The answer to the latest attempt; None if it was never made or the controller died under it."""
-        return self.answer if self.answered > self.began else None
-
-
-NEVER = Tally()
 
 
 class History:
@@ -91,6 +68,7 @@ class History:
         self.ended: Outcome | None = None
         self.cleared: Cleared | None = None
         self.before: dict[str, str] = dict(started.before)
+        self.surveyed: dict[str, Answer] = {}
         self.changed: dict[str, tuple[int, float]] = {}
         self.ready_at: dict[str, int] = {}
         self.unexplained: tuple[str, str] | None = None
@@ -114,6 +92,11 @@ class History:
     def untouched(self) -> bool:
         """Whether this run has changed nothing: no apply or revert that the target did not refuse to its fence."""
         return not self._touched
+
+    @property
+    def switching(self) -> bool:
+        """Whether the switch to the new version has begun: with an apply, or a verify of what was new before."""
+        return any(self.tally(verb, step).attempts for verb in GROUP for step in self.job.targets)
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> History:
@@ -253,11 +236,30 @@ class History:
         return any(answer.committed == self.run for answer in self.seen.values())
 
     @property
-    def whole_elsewhere(self) -> bool:
-        """Whether the marks show a pair that is whole, but not by this run: by another controller, or by hand.
+    def committed_elsewhere(self) -> bool:
+        """Whether a component has passed the commit point of another run since this one saw it first."""
+        return any(
+            answer.committed not in {None, "", self.run, self.surveyed[step].committed}
+            for step, answer in self.seen.items()
+            if step in self.surveyed
+        )
 
-        Each component reports its version, both members the same one, none that this run is under way. A target
-        that does not remember runs has to show it otherwise: by another run's commit mark, or all new.
+    @property
+    def _surely_untouched(self) -> bool:
+        """Whether nothing was changed by what this controller itself has written; what it was handed may be cut.
+
+        A controller that took the run over stages only after each component was what the records lead to.
+        """
+        staged = (self.tally("prepare", step).began for step in self.job.targets)
+        return not self.switching and (not self.resumed or max(staged) > self.resumed)
+
+    @property
+    def changed_elsewhere(self) -> bool:
+        """Whether the marks show that the pair is what it is by another controller or by hand, not by this run.
+
+        Each component reports its version, and none of them remembers this run as under way. A target that does not
+        remember runs has to show it otherwise: both members have the same version, and there is another run's commit
+        mark, or everything is new.
         """
         seen = self.seen
         if len(seen) < len(self.job.targets) or any(
@@ -265,12 +267,12 @@ class History:
             for answer in seen.values()
         ):
             return False
+        if all(answer.run is not None for answer in seen.values()):
+            return True
         if len({seen[step].version for step, target in self.job.targets.items() if target.role != "shared"}) > 1:
             return False
-        return (
-            all(answer.run is not None for answer in seen.values())
-            or all(answer.kind == "new" for answer in seen.values())
-            or any(answer.committed not in {None, "", self.run} for answer in seen.values())
+        return all(answer.kind == "new" for answer in seen.values()) or any(
+            answer.committed not in {None, "", self.run} for answer in seen.values()
         )
 
     @property
@@ -302,6 +304,16 @@ class History:
             expected = " or ".join(sorted(self._expected[step]))
             return f"the probe sees it {answer.kind}, the journal leads to {expected}"
         return ""
+
+    def changed_since(self, step: str, answer: Answer) -> str:
+        """What of ``step`` is no longer as this run saw it first; empty if nothing is."""
+        first = self.surveyed[step]
+        if (answer.kind, answer.version) != (first.kind, first.version):
+            was, now = (" ".join(filter(None, (a.kind, a.version))) for a in (first, answer))
+            return f"it was {was}, the probe sees it {now}"
+        if (answer.committed or "") != (first.committed or ""):
+            return f"run {answer.committed} of another controller has committed an update"
+        return f"the pair was put on hold: {answer.hold}" if answer.hold and not first.hold else ""
 
     def overtaken(self, step: str, answer: Answer) -> str:
         """Why the pair belongs to another controller, by the marks that a probe read back; empty if it does not."""
@@ -383,11 +395,12 @@ class History:
             if step not in self.before and answer.kind in ANY:
                 self.before[step] = answer.kind
                 self._expected[step] = frozenset({answer.kind})
+                self.surveyed[step] = answer
             self._owner_before.setdefault(step, answer.owner or "")
             if self.lost is None and (why := self.overtaken(step, answer)):
                 self.lost = step, why
             why = self.explains(step, answer)
-            if why and self.unexplained is None:
+            if why and self.unexplained is None and not self._surely_untouched:
                 self.unexplained = step, why
         if verb in {"apply", "revert"} and answer.kind == "ok":
             self._done[step] = self.index

@@ -151,7 +151,9 @@ def _state_again(h: History, images: tuple[WayOut, ...] = ()) -> tuple[WayOut, .
     ``images``, leaves another version behind. The job of a repair was not made from a STATE.json at all.
     """
     job = h.job
+    unknown = {step: version for step, version in seen_versions(h).items() if h.state(step) == "unknown"}
     left = {step: t.new if h.state(step) in {"new", "kept-new"} else t.old for step, t in job.targets.items()}
+    left |= unknown
     left |= {image.step: image.version for image in images}
     changed = any(h.differs(step) or left[step] != target.old for step, target in job.targets.items())
     denied = {name: now for step in job.targets for name, now in h.denies(step).items()}

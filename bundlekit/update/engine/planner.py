@@ -2,7 +2,7 @@
 
 ``decide`` reads a history and the time and answers with one action. The executor does it, adds what it saw to
 the journal, and asks again; it decides nothing itself. So whoever wants to know what happens after a fault
-reads this module and ``order``, and nothing else.
+reads this module and ``transitions``, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bundlekit.facts import holds, in_words
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.engine.history import ANY, History, Tally
+from bundlekit.update.engine.described import disagrees
+from bundlekit.update.engine.history import ANY, History
 from bundlekit.update.engine.outcome import conclude
 from bundlekit.update.engine.plan import Verb, seconds
 from bundlekit.update.engine.records import (
@@ -25,6 +25,7 @@ from bundlekit.update.engine.records import (
     RevertDecided,
     Turned,
 )
+from bundlekit.update.engine.tally import Tally
 from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, Move
 
 ATTEMPTS: Final = 5
@@ -98,9 +99,8 @@ def decide(h: History, now: Instant) -> Action:
         strange = _strange(h, now) if h.resumed else h.unexplained  # 3, 4
         if isinstance(strange, Call | Wait | Note):
             return strange
-        fresh = h.untouched and not h.resumed
-        if strange is not None and not (fresh and h.way == "stop"):
-            return _turn(now, "stop" if fresh else "operator", *strange)
+        if strange is not None and h.way != "stop":  # on which nothing was changed, and nothing will be
+            return _turn(now, "operator", *strange)
         if h.transitions > TRANSITIONS:  # 5
             return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
     failed: Action | None = None
@@ -132,8 +132,10 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
             strange = step, f"the probe cannot say what it is: {_said(seen)}"
     if h.over_at_target:
         return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
-    if strange is not None and h.untouched and h.whole_elsewhere:
+    if strange is not None and h.untouched and h.changed_elsewhere:
         return _turn(now, "lost", *strange)
+    if strange is not None and h.untouched and h.way != "stop" and h.committed_elsewhere:
+        return _turn(now, "stop", strange[0], f"state-changed: {strange[1]}; another run has committed since")
     return strange
 
 
@@ -145,6 +147,8 @@ def _proceed(h: History, now: Instant, move: Move) -> Action | None:
     match phase:
         case "survey":
             return _survey(h, now, move)
+        case "resurvey":
+            return _resurvey(h, now, move)
         case "apply" | "revert":
             return _change(h, now, move)
         case "gate":
@@ -176,7 +180,7 @@ def _once(h: History, now: Instant, move: Move) -> Action | None:
             return fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
         return _forward(h, now, move, tally) if move.phase == "prepare" else _call(move, tally)
     if answer.kind == "ok":
-        wrong = _disagrees(h, move)
+        wrong = disagrees(h, move)
         return fail(h, now, move, wrong) if wrong else None
     if answer.kind == "retry" and tally.attempts < ATTEMPTS:
         return _after(h, now, tally, _settle_poll(h), f"{move.step} asked to {move.phase} it later") or (
@@ -204,8 +208,25 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
             return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
         case "busy":
             return fail(h, now, move, f"it is busy with something else{_because(h, move.step)}")
+        case _ if seen.version is not None:
+            return fail(h, now, move, f"state-changed: it runs {seen.version} now")
         case _:
             return fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
+
+
+def _resurvey(h: History, now: Instant, move: Move) -> Action | None:
+    """The look before the first apply, once the fence of this run stands at the target.
+
+    Until then another controller that knew of lower fences only could begin an update, and even end it.
+    """
+    if h.switching:
+        return None
+    index, time = max(h.changed.values(), default=(0, 0.0))
+    seen = _look(h, now, move.step, since=index, quiet_by=time + seconds(h.job.plan.deadlines.settle))
+    if not isinstance(seen, Answer):
+        return seen
+    changed = h.changed_since(move.step, seen)
+    return fail(h, now, move, f"state-changed: {changed}") if changed else None
 
 
 def _change(h: History, now: Instant, move: Move) -> Action | None:
@@ -357,58 +378,12 @@ def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None
     return Note(record=RevertDecided(at=now, step="", why=why, revert=h.reverts_all(), cancelled=True))
 
 
-def _disagrees(h: History, move: Move) -> str:
-    """Why an *ok* is not one: what the hook read differs from what the job was made for."""
-    answer = h.tally(move.phase, move.step).settled
-    if answer is None or move.phase not in {"describe", "verify"}:
-        return ""
-    target = h.job.targets[move.step]
-    if move.phase == "verify":
-        return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    last = move.step == list(h.job.targets)[-1]
-    return _unfit(h, move.step, answer) or ((_fact_changed(h) or _short_of_space(h)) if last else "")
-
-
-def _unfit(h: History, step: str, answer: Answer) -> str:
-    """Why what a component says of itself does not suit the job, which was made from a state that may be stale."""
-    if differs := h.differs(step):
-        name, said, now = differs
-        return f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
-    if answer.counter is not None and answer.counter > h.job.counter:
-        return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
-    target = h.job.targets[step]
-    if step in h.job.groups()[0] and not answer.reverts and target.old != target.new:
-        return "it cannot be reverted, which the plan promises"
-    return ""
-
-
-def _fact_changed(h: History) -> str:
-    """Compare the facts that the components report with the conditions of the bundle; the state's may be stale."""
-    for step in h.job.targets:
-        answer = h.tally("describe", step).settled
-        for condition in h.job.facts:
-            if answer is not None and condition.fact in answer.facts and holds(condition, answer.facts) is not True:
-                found = f"{step} reports {condition.fact} {answer.facts[condition.fact]}"
-                return f"state-changed: {found}, the update needs that {in_words(condition)}"
-    return ""
-
-
-def _short_of_space(h: History) -> str:
-    """Compare what the components say is free with what the bundle demands; not said is not enough."""
-    answers = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
-    for place, needed in h.job.free.items():
-        free = [answer.free[place] for answer in answers if place in answer.free]
-        if not free:
-            return f"nothing says how much is free in {place}, {needed} bytes are needed"
-        if min(free) < needed:
-            return f"state-changed: {min(free)} bytes are free in {place}, {needed} are needed"
-    return ""
-
-
 def _staged(h: History, step: str) -> bool:
-    """Whether this run has staged something on ``step``, by its records or by what the target remembers."""
-    seen = h.seen.get(step)
-    return bool(h.tally("prepare", step).attempts) or (seen is not None and seen.run == h.run)
+    """Whether what is staged on ``step`` is of this run: as the target remembers it, if it was asked since."""
+    prepare, probe = h.tally("prepare", step), h.tally("probe", step)
+    if probe.answer is not None and probe.answer.run is not None and probe.answered > prepare.began:
+        return probe.answer.run == h.run
+    return bool(prepare.attempts)
 
 
 def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:

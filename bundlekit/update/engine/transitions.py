@@ -2,7 +2,7 @@
 
 A run walks *ways*. It begins on the way *forward*; a failure may turn it onto another, never back again:
 
-    forward   validate, describe, survey, prepare everything
+    forward   validate, describe, survey, prepare everything, survey again
               apply and verify each step of the first group
               -- commit point --
               commit each step of the first group
@@ -16,9 +16,10 @@ A run walks *ways*. It begins on the way *forward*; a failure may turn it onto a
     operator  confirm what can be, clean up                                             -> needs-operator
     lost      look at what is there, change nothing more                                -> rejected, superseded
 
-*Survey* and *confirm* are probes: what is there before the run touches anything, and what is there at the
-end. So that no run ends on a hook's word, *confirm* stands on every way that changed something. On the way *stop* only
-what this run has staged is cleaned up: the staging, the fence and the hold of a pair that it did not change are not its
+*Survey* and *confirm* are probes: what is there before the run touches anything, and what is there at the end. The
+second survey comes when the fence of the run stands at the target, because it keeps other controllers out only then.
+So that no run ends on a hook's word, *confirm* stands on every way that changed something. On the way *stop* only what
+this run has staged is cleaned up: the staging, the fence and the hold of a pair that it did not change are not its
 own.
 """
 
@@ -33,7 +34,7 @@ from bundlekit.update.engine.records import Exit
 
 Way = Literal["forward", "back", "stop", "degrade", "operator", "lost"]
 
-FIRST: Final = ("validate", "describe", "survey", "prepare")
+FIRST: Final = ("validate", "describe", "survey", "prepare", "resurvey")
 GROUP: Final = ("apply", "verify")
 COMMIT_POINT: Final = "commit-point"
 LAST: Final[dict[Way, tuple[str, ...]]] = {
@@ -53,6 +54,7 @@ FAILURE: Final[dict[str, Exit | Literal["back"] | None]] = {
     "describe": "stop",
     "survey": "stop",
     "prepare": "stop",
+    "resurvey": "stop",
     "apply": "back",
     "verify": "back",
     "commit": None,

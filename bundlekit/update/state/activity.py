@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.engine.history import History, Tally
+from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
 from bundlekit.update.engine.planner import Note, fail
 from bundlekit.update.engine.records import (
@@ -26,6 +26,7 @@ from bundlekit.update.engine.records import (
     Started,
     Turned,
 )
+from bundlekit.update.engine.tally import Tally
 from bundlekit.update.engine.transitions import Move
 
 DONE: Final = (
