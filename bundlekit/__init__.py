@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bundlekit.pipeline import check, decide, decide_from, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
+    from bundlekit.request import CheckRequest
     from bundlekit.trust import TrustStore, load_trust
     from bundlekit.update.controller import Controller
     from bundlekit.update.engine.clock import Clock
@@ -50,6 +51,7 @@ __all__ = [
     "Answer",
     "Appliance",
     "BundlekitError",
+    "CheckRequest",
     "Clock",
     "Controller",
     "Decision",
@@ -90,6 +92,7 @@ _HOMES = {
     "Answer": "update.engine.records",
     "Appliance": "model.appliance",
     "BundlekitError": "errors",
+    "CheckRequest": "request",
     "Clock": "update.engine.clock",
     "Controller": "update.controller",
     "Decision": "model.decision",

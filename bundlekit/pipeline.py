@@ -16,7 +16,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 # What all others stand on is imported from here, before any of them would import it from within. Far down in nested
 # imports CPython comes to the end of a chunk of its stack, and maps and unmaps the next one for each call that crosses
@@ -39,10 +39,10 @@ from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import SignatureClaim, ZeroClaim
-from bundlekit.model.decision import Policy
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import release_of, report
+from bundlekit.request import STRICT, CheckRequest, one_request
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import Signed, verify_signatures
 
@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
-    from bundlekit.model.decision import Decision
+    from bundlekit.model.decision import Decision, Policy
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.finding import Scope
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
     from bundlekit.report.inspection import Inspection
@@ -68,14 +69,20 @@ if TYPE_CHECKING:
 MAX_UNVOUCHED: Final = 64 * 2**30
 """Bytes of a bundle without trusted signature that are read unasked: a sparse file can claim any size."""
 
-STRICT: Final = Policy()
-"""No override, no accepted risk."""
-
 __all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
+
+
+class Checked(NamedTuple):
+    """A report, and what was read to make it, so that no caller reads it again."""
+
+    report: Report
+    bundle: Bundle
+    matrix: ReadMatrix | Unreadable | None
 
 
 def check(
     file: str | Path | Source,
+    request: CheckRequest | None = None,
     *,
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
@@ -92,30 +99,23 @@ def check(
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
-    - ``trust``: the trusted signers. Without it no bundle is accepted.
-    - ``sources``: installed versions, and ``appliance``: one or several installed states, that the bundle is to be
-      installed on. Without either, the bundle alone is validated.
-    - ``policy``: what the operator allows in addition to the matrix.
-    - ``advice``: advisories that were signed after the release (`load_advisory`).
-    - ``at``: the time to use, with a time zone. The default is now.
-    - ``full``: compare the plain digests too, and read the payload even if no trusted signature covers the head.
-    - ``strict``: treat warnings as errors.
-    - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
-    - ``rules``: the rules to apply. The default is all of them.
-    - ``progress``: a function that is called with the bytes read and the bytes to read.
-    - ``cancel``: a function. The work ends when it returns True.
+    What is asked is a :class:`CheckRequest`, or its fields as keywords. ``sources`` can be one version, and
+    ``appliance`` one state or several. ``progress`` is a function that is called with the bytes read and the bytes to
+    read; ``cancel`` is a function, and the work ends when it returns True.
 
     A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read,
     ChangedWhileReadError if it changes meanwhile, AdvisoryError if ``advice`` is about another product, ClockError if
-    the clock is plainly wrong, and CancelledError if ``cancel`` ended the work.
+    the clock is plainly wrong, CancelledError if ``cancel`` ended the work, and TypeError where a request and keywords
+    were both given.
     """
-    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=full, strict=strict)
-    with _opened(file) as source:
-        return _judge(source, question, trust, rules, progress, cancel)
+    keywords = _request(trust, sources, appliance, policy, advice, at, waivers, rules, full=full, strict=strict)
+    with opened(file) as source:
+        return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
 
 
 def preflight(
     file: str | Path | bytes | Source,
+    request: CheckRequest | None = None,
     *,
     size: int | None = None,
     trust: TrustStore | None = None,
@@ -133,10 +133,9 @@ def preflight(
     ``file`` can be the first bytes of the bundle, at least its head and signature area. ``size`` is then the size of
     the whole file in bytes. All other parameters and exceptions are as in :func:`check`.
     """
-    question = _question(trust, sources, appliance, policy, advice, at, waivers, full=False, strict=strict)
-    question = replace(question, scope="head")
-    with _opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
-        return _judge(source, question, trust, rules)
+    keywords = _request(trust, sources, appliance, policy, advice, at, waivers, rules, full=False, strict=strict)
+    with opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
+        return examine(source, one_request(request, keywords), scope="head").report
 
 
 def inspect(file: str | Path) -> Inspection:
@@ -146,7 +145,7 @@ def inspect(file: str | Path) -> Inspection:
     """
     from bundlekit.report.inspection import Inspection
 
-    with _opened(file) as source:
+    with opened(file) as source:
         bundle = reader.read(source)
         signatures = _verify(bundle, dt.datetime.now(dt.UTC), None)
     return Inspection(
@@ -178,7 +177,7 @@ def read_signed(
 
     The names are those of a trust.toml, and only of signatures that count; None without such a file.
     """
-    with _opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
+    with opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
         bundle = reader.read(source)
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
@@ -197,7 +196,7 @@ def read_signed(
 
 
 @contextmanager
-def _opened(file: str | Path | Source) -> Iterator[Source]:
+def opened(file: str | Path | Source) -> Iterator[Source]:
     """A path is opened, and closed afterwards; a source stays as open as it is. Its head is read once."""
     if isinstance(file, str | os.PathLike):
         with FileSource(file) as source:
@@ -206,7 +205,7 @@ def _opened(file: str | Path | Source) -> Iterator[Source]:
         yield reader.read_once(file)
 
 
-def _question(
+def _request(
     trust: TrustStore | None,
     sources: Sequence[str],
     appliance: Appliance | Sequence[Appliance] | None,
@@ -214,22 +213,39 @@ def _question(
     advice: Advice | None,
     at: dt.datetime | None,
     waivers: Waivers | None,
+    rules: Iterable[Rule] | None,
     *,
     full: bool,
     strict: bool,
-) -> Question:
-    appliances = (appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ())
-    used = (at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
-    return Question(
-        trust=trust is not None,
+) -> CheckRequest:
+    return CheckRequest(
+        trust=trust,
         sources=(sources,) if isinstance(sources, str) else tuple(sources),
-        appliances=appliances,
+        appliances=(appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ()),
         policy=policy,
         advice=advice,
-        digests=full,
+        at=at,
+        full=full,
         strict=strict,
+        waivers=waivers,
+        rules=None if rules is None else tuple(rules),
+    )
+
+
+def _question(request: CheckRequest, scope: Scope) -> Question:
+    trust, waivers = request.trust, request.waivers
+    used = (request.at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
+    return Question(
+        scope=scope,
+        trust=trust is not None,
+        sources=request.sources,
+        appliances=request.appliances,
+        policy=request.policy,
+        advice=request.advice,
+        digests=request.full,
+        strict=request.strict,
         at=used.isoformat().replace("+00:00", "Z"),
-        at_given=at is not None,
+        at_given=request.at is not None,
         limits=trust.policy.limits if trust and trust.policy else Limits(),
         waivers=waivers.current if waivers else (),
         waivers_digest=waivers.digest if waivers else None,
@@ -247,14 +263,16 @@ def _clock() -> dt.datetime:
     return now
 
 
-def _judge(
+def examine(
     source: Source,
-    question: Question,
-    trust: TrustStore | None,
-    rules: Iterable[Rule] | None,
+    request: CheckRequest,
+    *,
+    scope: Scope = "full",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-) -> Report:
+) -> Checked:
+    """The report about an open source, and what was read for it. Parameters and exceptions are those of `check`."""
+    question, trust = _question(request, scope), request.trust
     bundle = reader.read(source)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     evidence = _measure_head(source, bundle, question, trust)
@@ -268,8 +286,8 @@ def _judge(
     matrix = read_matrix(bundle.manifest) if bundle.manifest else None
     decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
-    judgement = checks.judge(case, checks.RULES if rules is None else rules)
-    return report(
+    judgement = checks.judge(case, checks.RULES if request.rules is None else request.rules)
+    made = report(
         name=source.name,
         bundle=bundle,
         evidence=evidence,
@@ -280,6 +298,7 @@ def _judge(
         trust=trust.digest if trust else None,
         trust_folders=trust.folders if trust else (),
     )
+    return Checked(made, bundle, matrix)
 
 
 def _measure_head(source: Source, bundle: Bundle, question: Question, trust: TrustStore | None) -> Evidence:

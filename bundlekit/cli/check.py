@@ -44,11 +44,11 @@ def command(
     After Ctrl-C the reports that are finished, and the summary, are printed or written to --output.
     """
     common.refuse_to_overwrite(output)
-    question = common.asked(options)
+    request = common.asked(options)
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                judge = partial(pipeline.check, bundle, progress=progress, **question)
+                judge = partial(pipeline.check, bundle, request, progress=progress)
                 judged = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
             stream.add(*judged)
     return stream.code

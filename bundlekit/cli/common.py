@@ -21,6 +21,7 @@ from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report.escape import escape, guarded
 from bundlekit.report.model import Unjudged
+from bundlekit.request import CheckRequest
 from bundlekit.trust import load_trust
 from bundlekit.trust.store import SUFFIXES
 
@@ -252,13 +253,14 @@ def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore
     return trust
 
 
-def asked(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of ``check`` and ``preflight`` that the options of :func:`judging_options` amount to."""
+def asked(options: dict[str, Any]) -> CheckRequest:
+    """What ``check`` and ``preflight`` are asked by the options of :func:`judging_options`."""
     trust, states = (
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
     )
-    return {"trust": trust, "appliance": states, **allowed(options, trust), **options}
+    beyond = allowed(options, trust)
+    return CheckRequest(trust=trust, sources=tuple(options.pop("sources")), appliances=states, **beyond, **options)
 
 
 def allowed(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def command(
     judged = _start_of(size) if bundle == STDIN else bundle
     if size is not None and bundle != STDIN:
         raise click.UsageError("--size is for - (standard input)")
-    judge = partial(pipeline.preflight, judged, **common.asked(options))
+    judge = partial(pipeline.preflight, judged, common.asked(options))
     with reports.Reports([bundle], style, output) as stream:
         stream.add(*common.attempted(bundle, judge, quoted=style == "json"))
     return stream.code

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from msgspec.structs import replace
 
 from bundlekit import pipeline
-from bundlekit.errors import ChangedWhileReadError, ConfigError, VersionError
+from bundlekit.errors import ConfigError, VersionError
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
 from bundlekit.matrix import read_matrix
 from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.compatibility import work_together
-from bundlekit.matrix.read import Unreadable
+from bundlekit.matrix.read import ReadMatrix
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.model.manifest import Manifest
-from bundlekit.pipeline import STRICT
+from bundlekit.request import CheckRequest
 from bundlekit.source import FileSource
 from bundlekit.update.bind import bind
 from bundlekit.update.engine.errors import UpdateError
@@ -34,9 +34,7 @@ from bundlekit.update.staging import staged
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, Progress
-    from bundlekit.model.advisory import Advice
-    from bundlekit.model.appliance import Appliance
-    from bundlekit.model.decision import Policy
+    from bundlekit.model.bundle import Bundle
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -61,11 +59,10 @@ class NotAcceptedError(UpdateError):
 class OpenBundle:
     """An open bundle whose head is known: what hooks get components from, each verified as it is staged."""
 
-    def __init__(self, source: Source, folder: Path) -> None:
-        # A source whose head was judged is a `ReadOnce` by now: what is used here are the bytes that were judged.
-        self._source = reader.read_once(source)
+    def __init__(self, source: Source, folder: Path, bundle: Bundle) -> None:
+        self._source = source
         self._folder = folder
-        self._bundle = reader.read(self._source)
+        self._bundle = bundle
 
     @property
     def bundle_id(self) -> str:
@@ -93,43 +90,30 @@ class OpenBundle:
 class CheckedBundle(OpenBundle):
     """An open bundle that a full check, made here and now on this very source, has accepted.
 
-    ``appliance`` is the installed state that it is judged for, by ``policy`` and ``advice``; without one it can
-    finish or repair what has begun, and no new job comes of it. Its ``hold`` is not judged here: the run asks
-    the pair itself. Staged copies are made in ``folder``. Raises NotAcceptedError, or what
-    :func:`bundlekit.check` raises.
+    The pair of ``request`` is the one that a job can be made for; without one, the bundle can finish or repair what has
+    begun. The ``hold`` of the pair is left out of the check: the run asks the pair itself. Staged copies are made in
+    ``folder``. Raises NotAcceptedError, or what :func:`bundlekit.check` raises.
     """
 
     def __init__(
         self,
         source: Source,
+        request: CheckRequest,
         *,
-        trust: TrustStore | None,
         folder: Path,
-        appliance: Appliance | None = None,
-        policy: Policy = STRICT,
-        advice: Advice | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         source = reader.read_once(source)
-        judged = replace(appliance, hold=None) if appliance else None
-        self.report = pipeline.check(
-            source,
-            trust=trust,
-            appliance=judged,
-            policy=policy,
-            advice=advice,
-            progress=progress,
-            cancel=cancel,
-        )
-        self.appliance = appliance
-        self._advice = advice
+        asked = _by_all_rules_now(request)
+        checked = pipeline.examine(source, asked, progress=progress, cancel=cancel)
+        self.report, self._matrix = checked.report, checked.matrix
+        self.appliance = request.appliances[0] if request.appliances else None
+        self._advice = request.advice
         if self.report.verdict != "accept" or self.report.scope != "full":
             raise NotAcceptedError(self.report.summary, self.report)
         _refuse_test_trust(self.report)
-        super().__init__(source, folder)
-        if self.bundle_id != self.report.id:
-            raise ChangedWhileReadError(f"{source.name}: its head was changed while it was judged")
+        super().__init__(source, folder, checked.bundle)
 
     @property
     def manifest(self) -> Manifest:
@@ -139,9 +123,10 @@ class CheckedBundle(OpenBundle):
 
     def works_together(self, versions: Mapping[str, str]) -> bool:
         """Whether the bundle's matrix says that these versions, by component, work together; unknown is no."""
-        manifest = self.manifest
-        matrix = read_matrix(restricted(manifest, self._advice.advisory) if self._advice else manifest)
-        if isinstance(matrix, Unreadable):
+        matrix = self._matrix
+        if self._advice:
+            matrix = read_matrix(restricted(self.manifest, self._advice.advisory))
+        if not isinstance(matrix, ReadMatrix):
             return False
         try:
             state = {name: matrix.parse(name, version) for name, version in versions.items()}
@@ -159,30 +144,31 @@ class CheckedBundle(OpenBundle):
         return bind(plan, self, self.appliance, works_together=self.works_together)
 
 
+def _by_all_rules_now(request: CheckRequest) -> CheckRequest:
+    """The request with the holds of its pair left out. TypeError for a time, rules or waivers of the caller's own.
+
+    An update is made from a bundle that all rules accept now. Nothing that a caller hands in may stand for that.
+    """
+    asked = CheckRequest(
+        trust=request.trust, appliances=request.appliances, policy=request.policy, advice=request.advice
+    )
+    if asked != request or len(request.appliances) > 1:
+        raise TypeError("the check before an update takes trust, one appliance, policy and advice, and nothing else")
+    return replace(asked, appliances=tuple(replace(one, hold=None) for one in request.appliances))
+
+
 @contextmanager
 def verified(
     file: str | Path,
+    request: CheckRequest,
     *,
-    trust: TrustStore | None,
     folder: Path,
-    appliance: Appliance | None = None,
-    policy: Policy = STRICT,
-    advice: Advice | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
     """Open ``file``, check all of it, and keep it open for as long as it is used; see :class:`CheckedBundle`."""
     with FileSource(file) as source:
-        yield CheckedBundle(
-            source,
-            trust=trust,
-            folder=folder,
-            appliance=appliance,
-            policy=policy,
-            advice=advice,
-            progress=progress,
-            cancel=cancel,
-        )
+        yield CheckedBundle(source, request, folder=folder, progress=progress, cancel=cancel)
 
 
 @contextmanager
@@ -195,15 +181,12 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
     """
     with FileSource(file) as opened:
         source = reader.read_once(opened)
-        report = pipeline.preflight(source, trust=trust)
+        report, read, _ = pipeline.examine(source, CheckRequest(trust=trust), scope="head")
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):
             raise NotAcceptedError(report.summary, report)
         _refuse_test_trust(report)
-        bundle = OpenBundle(source, folder)
-        if bundle.bundle_id != report.id:
-            raise ChangedWhileReadError(f"{file}: its head was changed while it was judged")
-        yield bundle
+        yield OpenBundle(source, folder, read)
 
 
 def _refuse_test_trust(report: Report) -> None:

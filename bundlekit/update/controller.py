@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from bundlekit._version import __version__
 from bundlekit.errors import ConfigError, UnreadableError
-from bundlekit.pipeline import STRICT
 from bundlekit.report import json as as_json
+from bundlekit.request import STRICT, CheckRequest
 from bundlekit.update.bundle import (
     CheckedBundle,
     NotAcceptedError,
@@ -124,38 +124,20 @@ class Controller:
         ``take_over`` names the run of another controller that the appliance remembers as under way and that this one
         replaces; see ``Engine.run``.
         """
-        return self._ended(
-            appliance.pair, "run", lambda: self._run(file, plan, trust, appliance, policy, advice, window, take_over)
-        )
+        request = CheckRequest(trust=trust, appliances=(appliance,), policy=policy, advice=advice)
+        return self._ended(appliance.pair, "run", lambda: self._run(file, plan, request, window, take_over))
 
-    def _run(
-        self,
-        file: Path,
-        plan: Plan,
-        trust: TrustStore | None,
-        appliance: Appliance,
-        policy: Policy,
-        advice: Advice | None,
-        window: Window,
-        take_over: str,
-    ) -> Outcome:
+    def _run(self, file: Path, plan: Plan, request: CheckRequest, window: Window, take_over: str) -> Outcome:
+        (appliance,) = request.appliances
         with self._at(appliance.pair) as (journal, hooks_fd):
             last = latest(journal, appliance.pair)
             if last is not None and last.ended is None and claimed_id(file) == last.job.bundle_id:
-                return self._resume(journal, last, hooks_fd, file, trust, window)
+                return self._resume(journal, last, hooks_fd, file, request.trust, window)
             if last is not None and (refused := refusal(last)):
                 return refused
             with (
                 self._journalled(journal, appliance.pair, last, file),
-                verified(
-                    file,
-                    trust=trust,
-                    appliance=appliance,
-                    policy=policy,
-                    advice=advice,
-                    folder=self.folder,
-                    progress=self._progress,
-                ) as bundle,
+                verified(file, request, folder=self.folder, progress=self._progress) as bundle,
             ):
                 return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names, take_over)
 
@@ -217,7 +199,7 @@ class Controller:
             path = file or Path(last.job.path)
             with (
                 self._journalled(journal, pair, last, path),
-                verified(path, trust=trust, folder=self.folder, progress=self._progress) as bundle,
+                verified(path, CheckRequest(trust=trust), folder=self.folder, progress=self._progress) as bundle,
             ):
                 _same_bundle(bundle.bundle_id, last, "Repair")
                 job = replace(last.job, path=bundle.path, hold="", repair=True)

@@ -82,11 +82,11 @@ HELD = """
 import sys
 from bundlekit import pipeline
 real, calls = pipeline.check, []
-def check(bundle, **question):
+def check(bundle, request, **more):
     calls.append(bundle)
     if len(calls) == 3:
         sys.stdin.buffer.read()  # until the interrupt comes: the other end is never closed before
-    return real(bundle, **question)
+    return real(bundle, request, **more)
 pipeline.check = check
 from bundlekit.__main__ import main
 sys.argv = ["bundlekit", *sys.argv[1:]]
@@ -139,11 +139,11 @@ def test_json_lines_come_one_by_one(bad):
 def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, style):
     real, calls = pipeline.check, []
 
-    def check(bundle, **question):
+    def check(bundle, request, **more):
         calls.append(bundle)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(bundle, **question)
+        return real(bundle, request, **more)
 
     monkeypatch.setattr(pipeline, "check", check)
     args = ("update.bin", "bad.bin", "update.bin", *TRUST, "--format", style, "-o", "report")
@@ -157,7 +157,7 @@ def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, styl
 
 
 def test_an_interrupt_before_the_first_report_writes_no_file(cli, bad, monkeypatch):
-    def check(bundle, **question):
+    def check(bundle, request, **more):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "check", check)

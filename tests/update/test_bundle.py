@@ -1,17 +1,21 @@
 """The bridge: from a full check of an open file to a job, and from nothing else."""
 
+import datetime as dt
 import inspect
 import os
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import bundlekit
 from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
 from bundlekit.model.appliance import Appliance
+from bundlekit.model.waiver import Waivers
+from bundlekit.request import CheckRequest
 from bundlekit.source import BytesSource
 from bundlekit.trust import load_trust
 from bundlekit.update.bundle import EXPIRY, CheckedBundle, NotAcceptedError, OpenBundle, reopened, verified
@@ -48,7 +52,7 @@ def at(version):
 
 
 def test_a_checked_bundle_becomes_a_job(desk, trust, appliance):
-    with verified("update.bin", trust=trust, appliance=appliance, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk) as bundle:
         job = bundle.job(PAIR)
     assert (job.pair, job.version, job.counter, job.counter_before) == ("pair-0", "5.40.00", 7, 6)
     assert job.bundle_id == bundlekit.check("update.bin").id
@@ -64,7 +68,7 @@ def test_a_checked_bundle_becomes_a_job(desk, trust, appliance):
 
 def test_what_is_staged_is_what_was_built_and_has_no_name(desk, trust, appliance):
     before = set(os.listdir(desk))
-    with verified("update.bin", trust=trust, appliance=appliance, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk) as bundle:
         for label in ("storage", "appliance"):
             with bundle.stage(label) as file:
                 assert file.read() == Path(f"{label}.img").read_bytes()
@@ -72,7 +76,7 @@ def test_what_is_staged_is_what_was_built_and_has_no_name(desk, trust, appliance
 
 
 def test_what_changes_after_the_check_reaches_nobody(desk, trust, appliance):
-    with verified("update.bin", trust=trust, appliance=appliance, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk) as bundle:
         damage(desk / "update.bin", -4096)
         with bundle.stage("storage"):
             pass
@@ -81,7 +85,7 @@ def test_what_changes_after_the_check_reaches_nobody(desk, trust, appliance):
 
 
 def test_a_file_put_in_its_place_is_not_the_one_that_is_used(desk, trust, appliance):
-    with verified("update.bin", trust=trust, appliance=appliance, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk) as bundle:
         Path("other.bin").write_bytes(b"other")
         Path("other.bin").rename("update.bin")
         with bundle.stage("storage") as file:
@@ -100,7 +104,7 @@ def test_a_payload_that_no_preflight_reads_makes_no_bundle(desk, trust, applianc
     spoil(desk)
     with (
         pytest.raises(NotAcceptedError) as refused,
-        verified("update.bin", trust=trust, appliance=appliance, folder=desk),
+        verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk),
     ):
         pytest.fail("a bundle came of it")
     assert refused.value.report.causes == (cause,)
@@ -120,14 +124,14 @@ def test_a_pair_that_may_not_take_it_makes_no_bundle(desk, trust, change, cause)
     appliance = msgspec.convert(shelf.STATE | change, Appliance)
     with (
         pytest.raises(NotAcceptedError) as refused,
-        verified("update.bin", trust=trust, appliance=appliance, folder=desk),
+        verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk),
     ):
         pytest.fail("a bundle came of it")
     assert cause in refused.value.report.causes
 
 
 def test_without_trust_there_is_no_bundle(desk, appliance):
-    with pytest.raises(NotAcceptedError), verified("update.bin", trust=None, appliance=appliance, folder=desk):
+    with pytest.raises(NotAcceptedError), verified("update.bin", CheckRequest(appliances=(appliance,)), folder=desk):
         pytest.fail("a bundle came of it")
 
 
@@ -138,20 +142,49 @@ def test_test_trust_never_makes_a_bundle(tmp_path):
     assert bundlekit.check(folder / "update.bin", trust=trust, appliance=appliance).verdict == "accept"
     with (
         pytest.raises(NotAcceptedError, match="TEST TRUST"),
-        verified(folder / "update.bin", trust=trust, appliance=appliance, folder=tmp_path),
+        verified(folder / "update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=tmp_path),
     ):
         pytest.fail("a bundle came of it")
 
 
 def test_nothing_but_an_open_source_makes_a_bundle():
     """No report, no verdict, no time and no scope can be handed in: constructing one is the check."""
-    assert set(inspect.signature(CheckedBundle).parameters) == {
-        "source", "trust", "folder", "advice", "appliance", "policy", "progress", "cancel",
-    }  # fmt: skip
+    assert set(inspect.signature(CheckedBundle).parameters) == {"source", "request", "folder", "progress", "cancel"}
     assert not hasattr(bundlekit.Report, "stage")
     assert not issubclass(OpenBundle, CheckedBundle)
     assert not hasattr(OpenBundle, "manifest"), "a reopened bundle cannot be bound to a plan"
     assert not hasattr(OpenBundle, "job")
+
+
+ALLOWED = {"trust", "appliances", "policy", "advice"}
+OF_ONES_OWN = {
+    "sources": ("5.20.03",),
+    "at": dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
+    "full": True,
+    "strict": True,
+    "waivers": Waivers(digest="sha256:0", current=()),
+    "rules": (),
+}
+
+
+@pytest.mark.parametrize("field", sorted(set(CheckRequest.__struct_fields__) - ALLOWED))
+def test_no_time_rule_or_waiver_of_the_callers_own_makes_a_bundle(desk, trust, appliance, field):
+    request = replace(CheckRequest(trust=trust, appliances=(appliance,)), **{field: OF_ONES_OWN[field]})
+    with pytest.raises(TypeError, match="takes trust, one appliance"), verified("update.bin", request, folder=desk):
+        pass
+
+
+def test_a_bundle_is_for_one_pair(desk, trust, appliance):
+    request = CheckRequest(trust=trust, appliances=(appliance, appliance))
+    with pytest.raises(TypeError, match="one appliance"), verified("update.bin", request, folder=desk):
+        pass
+
+
+def test_a_request_and_keywords_are_one_too_many(desk, trust):
+    for call in (bundlekit.check, bundlekit.preflight):
+        assert call("update.bin", CheckRequest(trust=trust)) == call("update.bin", trust=trust)
+        with pytest.raises(TypeError, match="not both"):
+            call("update.bin", CheckRequest(trust=trust), strict=True)
 
 
 def test_a_head_alone_makes_no_bundle(desk, trust, appliance):
@@ -159,17 +192,20 @@ def test_a_head_alone_makes_no_bundle(desk, trust, appliance):
     head = BytesSource(data[:70_000], size=len(data))
     assert bundlekit.preflight(head, trust=trust, appliance=appliance).verdict == "accept"
     with pytest.raises(UnreadableError):
-        CheckedBundle(head, trust=trust, appliance=appliance, folder=desk)
+        CheckedBundle(head, CheckRequest(trust=trust, appliances=(appliance,)), folder=desk)
 
 
 def test_judged_for_no_pair_it_makes_no_job(desk, trust):
-    with verified("update.bin", trust=trust, folder=desk) as bundle, pytest.raises(ConfigError, match="for a pair"):
+    with (
+        verified("update.bin", CheckRequest(trust=trust), folder=desk) as bundle,
+        pytest.raises(ConfigError, match="for a pair"),
+    ):
         bundle.job(PAIR)
 
 
 def test_a_hold_of_the_state_is_for_the_run_to_judge(desk, trust):
     appliance = msgspec.convert(shelf.STATE | {"hold": "fan broken"}, Appliance)
-    with verified("update.bin", trust=trust, appliance=appliance, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=desk) as bundle:
         assert bundle.job(PAIR).hold == "fan broken"
 
 
@@ -184,7 +220,7 @@ def test_a_hold_of_the_state_is_for_the_run_to_judge(desk, trust):
     ids=["yes", "no", "unknown", "unreadable"],
 )
 def test_what_the_matrix_does_not_say_does_not_work_together(desk, trust, versions, together):
-    with verified("update.bin", trust=trust, folder=desk) as bundle:
+    with verified("update.bin", CheckRequest(trust=trust), folder=desk) as bundle:
         assert bundle.works_together(versions) is together
 
 
@@ -195,7 +231,7 @@ def test_what_would_not_work_together_is_known_before_the_run(tmp_path):
     folder = shelf.fill(tmp_path, matrix=matrix)
     trust = load_trust([folder / "root.pem"])
     appliance = msgspec.convert(shelf.STATE, Appliance)
-    with verified(folder / "update.bin", trust=trust, appliance=appliance, folder=tmp_path) as bundle:
+    with verified(folder / "update.bin", CheckRequest(trust=trust, appliances=(appliance,)), folder=tmp_path) as bundle:
         assert bundle.job(PAIR).incompatible == {"active": ("storage",)}
 
 
@@ -212,7 +248,7 @@ def test_expiry_alone_does_not_stop_a_run_that_has_begun(desk, trust):
     spec = Path("SPEC.toml").read_text()
     Path("SPEC.toml").write_text(spec.replace("= 2026-11-23", "= 2020-01-01\nexpires = 2020-01-02"))
     assert run(["build", "SPEC.toml", "-o", "old.bin", "--cert", "signer.pem", "--key", "signer.key"]) == 0
-    with pytest.raises(NotAcceptedError), verified("old.bin", trust=trust, folder=desk):
+    with pytest.raises(NotAcceptedError), verified("old.bin", CheckRequest(trust=trust), folder=desk):
         pytest.fail("an expired bundle became one")
     with reopened("old.bin", trust=trust, folder=desk):
         pass

@@ -11,6 +11,7 @@ from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
+from bundlekit.request import CheckRequest
 from bundlekit.update.bundle import NotAcceptedError, verified
 from bundlekit.update.ending import outcome_of
 from bundlekit.update.engine.errors import UpdateError
@@ -51,7 +52,7 @@ def command(
     state = shared.state_of(appliance)
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
-    beyond = common.allowed(allowed, trust)
+    request = CheckRequest(trust=trust, appliances=(state,), **common.allowed(allowed, trust))
 
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
 
@@ -62,7 +63,7 @@ def command(
             return refused
         with (
             common.progress_bar(str(bundle), quiet=as_lines) as progress,
-            verified(bundle, trust=trust, appliance=state, folder=Path(), progress=progress, **beyond) as checked,
+            verified(bundle, request, folder=Path(), progress=progress) as checked,
         ):
             seen = preview(checked.job(plan), shared.hooks_of(plan), shared.clock())
         if as_lines:

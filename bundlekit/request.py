@@ -1,0 +1,59 @@
+"""What a check is asked, as one value: it goes unchanged from the caller to the rules' question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bundlekit.model.decision import Policy
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from bundlekit.checks.rule import Rule
+    from bundlekit.model.advisory import Advice
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.waiver import Waivers
+    from bundlekit.trust import TrustStore
+
+STRICT: Final = Policy()
+"""No override, no accepted risk."""
+
+
+class CheckRequest(Frozen, frozen=True, kw_only=True):
+    """Everything that :func:`bundlekit.check` is asked, apart from the file.
+
+    - ``trust``: the trusted signers. Without it no bundle is accepted.
+    - ``sources``: installed versions, and ``appliances``: installed states, that the bundle is to be installed on.
+      Without either, the bundle alone is validated.
+    - ``policy``: what the operator allows in addition to the matrix.
+    - ``advice``: advisories that were signed after the release (`load_advisory`).
+    - ``at``: the time to use, with a time zone. The default is now.
+    - ``full``: compare the plain digests too, and read the payload even if no trusted signature covers the head.
+    - ``strict``: treat warnings as errors.
+    - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
+    - ``rules``: the rules to apply. The default is all of them.
+    """
+
+    trust: TrustStore | None = None
+    sources: tuple[str, ...] = ()
+    appliances: tuple[Appliance, ...] = ()
+    policy: Policy = STRICT
+    advice: Advice | None = None
+    at: dt.datetime | None = None
+    full: bool = False
+    strict: bool = False
+    waivers: Waivers | None = None
+    rules: tuple[Rule, ...] | None = None
+
+
+NOTHING_ASKED: Final = CheckRequest()
+
+
+def one_request(request: CheckRequest | None, keywords: CheckRequest) -> CheckRequest:
+    """The request of a call that takes either a request or keywords. Raises TypeError where both were given."""
+    if request is None:
+        return keywords
+    if keywords != NOTHING_ASKED:
+        raise TypeError("the call takes either a CheckRequest or its fields as keywords, not both")
+    return request
