@@ -5,6 +5,8 @@ meaning.
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +14,9 @@ from msgspec.structs import replace
 
 from bundlekit.matrix import decide, decide_from
 from bundlekit.matrix.shipped import Signatures
+from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import CAUSES, Acceptance, Policy
-from bundlekit.model.manifest import Requirements
+from bundlekit.model.manifest import Manifest, Requirements
 from bundlekit.model.matrix import Source
 from bundlekit.model.primitives import Frozen
 from tests.matrix.test_any_matrix import FILES
@@ -24,8 +27,8 @@ from tests.matrix.world import component, manifest, state
 class Question(Frozen, frozen=True, kw_only=True):
     """All that a decision is made from: a bundle, and a pair, or else a version."""
 
-    bundle: object
-    pair: object = None
+    bundle: Manifest
+    pair: Appliance | None = None
     version: str = ""
     model: str | None = None
     policy: Policy = Policy()
@@ -34,7 +37,7 @@ class Question(Frozen, frozen=True, kw_only=True):
     def decided(self):
         released = self.bundle.released
         signed = Signatures(self.signers, "2026-12-01T00:00:00Z", product=self.bundle.product, released=released)
-        known = {"signers": self.signers, "signatures": signed}
+        known: dict[str, Any] = {"signers": self.signers, "signatures": signed}
         if self.pair is not None:
             return decide(self.bundle, self.pair, self.policy, **known)
         return decide_from(self.bundle, self.version, self.policy, model=self.model, **known)
@@ -140,7 +143,7 @@ ANY = {"appliance": "*", "storage": "*"}
 WORKS = type(manifest().matrix.works_together[0])
 VALUES = {"disk.firmware": "7.10", "age": "1 h", "x": "on", "clock": "good", "backup.age": "30 min", "ha.state": "off"}
 
-STEPS = {
+STEPS: dict[str, Callable[..., Any]] = {
     r"Take a bundle for (?P<it>imager|printer)\.": lambda q, r, it: with_bundle(q, product=it),
     r"Take a bundle for (?P<it>im-?\d+)\.": lambda q, r, it: of_model(q, it, r),
     r"If the appliance is the model (?P<it>\S+), correct `model` in its state": lambda q, r, it: with_pair(q, model=it),
@@ -201,7 +204,7 @@ STEPS = {
 }
 
 
-def requires(**fields):
+def requires(**fields) -> dict[str, Any]:
     return {"requirements": msgspec.convert(fields, Requirements)}
 
 
@@ -215,7 +218,7 @@ def ships(count, *names):
 
 
 KEYS = {"trusted-keys": {"5.20.00": ["k19"]}, "from": [{"id": "r", "versions": "*"}]}
-MORE = {
+MORE: dict[str, Question] = {
     "a block without a reason": Question(
         bundle=manifest({"block": [{"id": "b", "versions": "5.30.02"}]}), version="5.30.02"
     ),
@@ -260,12 +263,15 @@ MORE = {
         bundle=manifest(**requires(facts=[{"fact": "clock", "test": "is", "value": "good"}])), pair=state()
     ),
 }
-ROWS = {
+
+
+def of_a_pair(matrix, fields, pair, _expected):
+    return Question(bundle=manifest(matrix, **fields), pair=state(**pair))
+
+
+ROWS: dict[str, Question] = {
     **{f"version: {name}": Question(bundle=manifest(m), version=v) for name, (v, m, _) in FROM_VERSION.items()},
-    **{
-        f"pair: {name}": Question(bundle=manifest(matrix, **fields), pair=state(**pair))
-        for name, (matrix, fields, pair, _) in ABOUT_A_PAIR.items()
-    },
+    **{f"pair: {name}": of_a_pair(*row) for name, row in ABOUT_A_PAIR.items()},
     **MORE,
 }
 
