@@ -63,6 +63,16 @@ WEAK: Final = {
 }
 """Identifiers refused by name. Anything else that is not listed is simply not known."""
 
+FAMILIES: Final = {
+    "1.2.840.113549.1.1.": "rsa",
+    "1.2.840.10045.4.": "ecdsa",
+    "1.3.101.112.": "ed25519",
+    "2.16.840.1.101.3.4.3.17.": "ml-dsa-44",
+    "2.16.840.1.101.3.4.3.18.": "ml-dsa-65",
+    "2.16.840.1.101.3.4.3.19.": "ml-dsa-87",
+}
+"""The families of keys, by what the identifiers of their signatures begin with (RFC 8017, 5758, 8410, 9882)."""
+
 REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/87, and SHA-256 or better."
 
 
@@ -128,6 +138,14 @@ def read_scheme(identifier: bytes) -> Scheme:
     if _oid(identifier) == RSA_PSS:
         return _read_pss(identifier)
     raise _not_listed(identifier, "signature algorithm")
+
+
+def signing_family(identifier: bytes) -> str:
+    """The family of the keys that can make a signature of this algorithm, also of a weak one; empty if not known."""
+    if scheme := SCHEMES.get(identifier):
+        return scheme.family
+    oid = _oid(identifier)
+    return next((family for arc, family in FAMILIES.items() if oid and f"{oid.dotted_string}.".startswith(arc)), "")
 
 
 def pss_identifier(hash_name: str, salt: int, form: bytes | None = None) -> bytes:

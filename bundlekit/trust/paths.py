@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from bundlekit.trust.algorithms import signing_family
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.refusal import Refusal, malformed
 
@@ -58,7 +59,7 @@ class Graph:
 
     def issued(self, child: Certificate, issuer: Certificate) -> bool | None:
         """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed."""
-        if issuer.weakness or issuer.key is None:
+        if issuer.key is None:
             return None
         link = (child.der, issuer.key.id)
         if link not in self._issued:
@@ -152,8 +153,12 @@ def _too_many(signer: Certificate) -> Refusal:
 def issued(child: Certificate, issuer: Certificate) -> bool | None:
     """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed.
 
-    Nor is it under a key that is refused: a bundle can bring one along that takes long.
+    Nor is it under a key that is refused: a bundle can bring one along that takes long. A key of another family than
+    the signature did not make it.
     """
+    family = signing_family(child.signature_algorithm)
+    if issuer.key and family and family != issuer.key.family:
+        return False
     if issuer.weakness:
         return None
     try:

@@ -288,7 +288,8 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
         return ()
     if len(signers) != 1:
         msg = f"{len(signers)} of the certificates in the signature are that of its signer, instead of one"
-        raise malformed(msg, signature.identifier or signature.issuer)
+        extra = {"surplus": signers[1].name} if signers else {}
+        raise malformed(msg, signature.identifier or signature.issuer, **extra)
     signer = signers[0]
     for named in signature.named:
         _demand_named(named, signer, certificates)

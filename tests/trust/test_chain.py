@@ -68,6 +68,11 @@ GOOD = {
     "intermediate before and after its renewal": lambda: verdict(
         signer(issuer="Intermediate"), [intermediate(), intermediate(end=NOW + DAY)]
     ),
+    "root that changed its kind of key": lambda: verdict(
+        pki.certificate("Signer", key("p256", "Signer"), "Root", key("p256", "Root 2"), purposes=[CODE_SIGNING]),
+        [pki.certificate("Root", key("p256", "Root 2"), "Root", key("rsa-2048", "Root"), ca=True)],
+        [root("rsa-2048")],
+    ),
     "two roots of one name": lambda: verdict(signer(), anchors=[root("p384"), root()]),
 }
 ANCHOR_INTERMEDIATE = intermediate()
@@ -106,6 +111,14 @@ BAD = {
     "stranger": (lambda: verdict(signer(issuer="Other")), "signer-unknown"),
     "stranger with the anchor's name": (
         lambda: verdict(signer(issuer_kind="p384"), anchors=[root()]),
+        "signer-unknown",
+    ),
+    "stranger with the anchor's name and another kind of key": (
+        lambda: verdict(signer(issuer_kind="rsa-2048"), anchors=[root()]),
+        "signer-unknown",
+    ),
+    "stranger's Ed25519 CA with the anchor's name": (
+        lambda: verdict(signer(issuer_kind="ed25519"), anchors=[root()]),
         "signer-unknown",
     ),
     "stranger's intermediate with the anchor's name": (
