@@ -65,13 +65,13 @@ def run(arguments, place):
     return done.returncode == 0, done.stderr.decode()
 
 
-def openssl_accepts(place, blob, trusted, *extra, at=NOW):
-    """What ``openssl cms -verify -purpose any`` decides about a signature over `pki.HEAD`."""
+def openssl_accepts(place, blob, trusted, *extra, at=NOW, purpose="any"):
+    """What ``openssl cms -verify`` decides about a signature over `pki.HEAD`, and what it prints."""
     (place / "head").write_bytes(HEAD)
     (place / "sig").write_bytes(blob)
     (place / "anchors.pem").write_bytes(b"".join(pki.pem(one) for one in trusted))
-    arguments = "cms -verify -binary -inform DER -in sig -content head -CAfile anchors.pem -purpose any -partial_chain"
-    return run([*arguments.split(), *extra, "-attime", str(int(at.timestamp()))], place)
+    arguments = "cms -verify -binary -inform DER -in sig -content head -CAfile anchors.pem -partial_chain"
+    return run([*arguments.split(), "-purpose", purpose, *extra, "-attime", str(int(at.timestamp()))], place)
 
 
 OLD, NEW = ca("Old"), ca("New")
