@@ -30,7 +30,7 @@ ONLY_WE_REFUSE = {
     ("weak-algorithm", ""): "the floors for keys, curves and hashes are ours",
     ("chain-unsupported", ""): "certificates by Ed25519, and RSA-PSS with a salt that the library does not take",
     ("signature-malformed", "self-signed certificate"): "anchors come from trust alone",
-    ("signature-malformed", "2 of the certificates"): "a key identifier that two certificates with one key have",
+    ("signature-malformed", "of the certificates in the signature"): "a key identifier that several certificates have",
     ("signature-malformed", "not on the signer's path"): "each certificate that comes along has a place",
     ("signature-malformed", "no path to an anchor here uses"): "each certificate that comes along has a place",
     ("signature-malformed", "did not issue any certificate"): "each certificate that comes along has a place",
