@@ -7,10 +7,20 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+
+SIGNALLED: Final = 128
+"""The exit code of a command that a signal ended, less the number of the signal."""
+
+INTERRUPTED: Final = SIGNALLED + signal.SIGINT
+
+SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+"""What ends a command: Ctrl-C, a job or unit that is stopped, a session that is closed. Windows has no SIGHUP."""
 
 
 def main() -> None:
@@ -18,35 +28,56 @@ def main() -> None:
     # Modules are no garbage, and looking for some after every 700 new objects slows each import down.
     gc.set_threshold(100_000)
     seen: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        signal.default_int_handler(number, frame)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+    _heed(seen)
     try:
         from bundlekit.cli import run
 
-        code = run(interrupted=lambda: bool(seen))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the exit code is settled
-    except KeyboardInterrupt:  # while modules are loaded; later, whoever is interrupted says so
+        code = run(interrupted=lambda: _interrupted(seen))
+        _handle_by(signal.SIG_IGN)  # the exit code is settled
+    except KeyboardInterrupt:  # while modules are loaded; later the command line reports it
         sys.stderr.write("interrupted\n")
-        code = 130
+        code = _interrupted(seen) or INTERRUPTED
     except Exception as error:  # while modules are loaded
-        code = _unloaded(error, interrupted=bool(seen))
+        code = _unloaded(error, interrupted=_interrupted(seen))
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError):  # closed, or nobody reads any more: that has been told
+        with contextlib.suppress(AttributeError, OSError):  # closed, or without a reader: that has been reported
             stream.flush()
     # All files are closed and nothing is left to be done at exit. Taking the modules apart would be another 7 ms.
     os._exit(code)
 
 
-def _unloaded(error: Exception, *, interrupted: bool) -> int:
+def _heed(seen: list[int]) -> None:
+    """Let each of `SIGNALS` interrupt as Ctrl-C does, so that what is half-written is removed, and note it in ``seen``.
+
+    A signal that is ignored, as by nohup, stays so.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        first = number not in seen
+        seen.append(number)
+        if first or number == signal.SIGINT:  # a supervisor that repeats itself must not disturb the cleaning up
+            signal.default_int_handler(number, frame)
+
+    _handle_by(interrupt)
+
+
+def _handle_by(handler: Callable[[int, FrameType | None], None] | int) -> None:
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _interrupted(seen: list[int]) -> int:
+    """The exit code of a command that was ended by a signal, as shells have it; 0 if none came."""
+    return SIGNALLED + seen[0] if seen else 0
+
+
+def _unloaded(error: Exception, *, interrupted: int) -> int:
     """The exit code of an error while modules are loaded: a library is missing or too old, or something is broken."""
     if interrupted:  # a library may turn an interrupt during its import into an error of its own
         sys.stderr.write("interrupted\n")
-        return 130
+        return interrupted
     if os.environ.get("BUNDLEKIT_DEBUG"):
         raise error
     from bundlekit import dependencies

@@ -131,6 +131,10 @@ class Signing:
                 f"{error.filename or self._file.name}: {error.strerror}",
                 next_step="Fix the cause, then run the same command again; it finishes or repeats the work.",
             ) from error
+        except KeyboardInterrupt:  # not a crash: the bundle is put back, and no record is left to be finished
+            self._file.overwrite(self._place.start, self._area)
+            record.remove()
+            raise
         self._blobs, self._area = blobs, area
         self._file.demand_content(0, self._head + self._area)
 

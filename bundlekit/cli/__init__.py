@@ -17,6 +17,9 @@ from bundlekit.report.escape import escape
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+READER_GONE: Final = 128 + 13
+"""The exit code of a command that SIGPIPE ends; Python ignores the signal, and Windows has none."""
+
 VERBS: Final = {
     "advisory": "Create signed advisories that restrict releases already shipped.",
     "build": "Build an update.bin from a SPEC.toml.",
@@ -51,10 +54,11 @@ def command() -> None:
     """Validate signed firmware bundles (update.bin) before release and before installation."""
 
 
-def run(args: list[str] | None = None, *, interrupted: Callable[[], bool] = lambda: False) -> int:
+def run(args: list[str] | None = None, *, interrupted: Callable[[], int] = lambda: 0) -> int:
     """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*.
 
-    ``interrupted`` tells whether SIGINT came: a library may turn the interrupt into an error of its own.
+    ``interrupted`` is the exit code if a signal came, and 0 otherwise. A library can turn the interrupt into an error
+    of its own.
     """
     with streams.patient():
         return _run(args, interrupted)
@@ -78,17 +82,20 @@ def _hidden(text: str) -> str:
     return secrets.hidden(text, PASSPHRASE)
 
 
-def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
+def _run(args: list[str] | None, interrupted: Callable[[], int]) -> int:
     try:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
         if sys.stdout:  # what cannot be written must not come up after the exit code is settled
             sys.stdout.flush()
+    except SystemExit:  # what click makes of a broken pipe: the reader of bytes went away before it had them all
+        streams.discard(sys.stdout)
+        return READER_GONE
     except click.ClickException as error:
         _show(error)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        return 130
+        return interrupted() or 130
     except BundlekitError as error:
         click.echo(f"bundlekit: {escape(_hidden(str(error)))}", err=True)
         if error.next_step:
@@ -103,9 +110,9 @@ def _run(args: list[str] | None, interrupted: Callable[[], bool]) -> int:
     except Exception as error:
         if os.environ.get("BUNDLEKIT_DEBUG"):
             raise
-        if interrupted():
+        if code := interrupted():
             click.echo("interrupted", err=True)
-            return 130
+            return code
         from bundlekit import dependencies
 
         if fault := dependencies.unmet():

@@ -72,7 +72,6 @@ def command(
         raise click.UsageError("--cert without --key: there is nothing to sign with")
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     draft = load(spec)
-    common.clean_up_when_terminated()
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     target = destination.opened(output)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:

@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -210,17 +209,6 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         function = option(function)
     return function
-
-
-def clean_up_when_terminated() -> None:
-    """Let what ends jobs of a build server, and sessions that are closed, interrupt as Ctrl-C does.
-
-    What is half-written goes away then. A signal that is ignored, as by nohup, stays so.
-    """
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
 
 
 def ask_passphrase(path: Path) -> bytes:

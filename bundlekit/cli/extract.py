@@ -51,7 +51,6 @@ def command(
     common.refuse_to_overwrite(output)
     if (component is not None) + head + (signature is not None) != 1:
         raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
-    common.clean_up_when_terminated()
     trust, target = common.load_trusted(trusted), destination.opened(output)
     if component is not None:
         size = extraction.extract(bundle, component, target, trust=trust)

@@ -42,7 +42,7 @@ LISTS = {
     "Role of a component": ("active", "standby", "shared"),
     "Obstacle on a path": ("not-in-hand", "no-way-out", "no-way-in", "not-connected", "not-authentic"),
 }
-CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 130}
+CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 129, 130, 141, 143}
 
 
 @pytest.mark.parametrize(("kind", "word"), [(kind, word) for kind, listed in LISTS.items() for word in listed])
