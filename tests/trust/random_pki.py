@@ -15,6 +15,7 @@ from asn1crypto import cms, core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fixtures import signing_certificates as named
 from tests.trust import pki
@@ -24,9 +25,9 @@ DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 LONG = (NOW - 10 * DAY, NOW + 100 * DAY)
 MAIL, ANY, SERVER = (
-    x509.ExtendedKeyUsageOID.EMAIL_PROTECTION,
-    x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
-    x509.ExtendedKeyUsageOID.SERVER_AUTH,
+    ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    ExtendedKeyUsageOID.SERVER_AUTH,
 )
 PURPOSES = {"code-signing": pki.CODE_SIGNING, "email-protection": MAIL}
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.2"), b"\5\0")
