@@ -14,7 +14,12 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bundlekit"
-PAGES = (*sorted((PACKAGE / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md")
+PAGES = (
+    *sorted((PACKAGE / "docs").glob("*.md")),
+    *sorted((ROOT / ".github").rglob("*.md")),
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+)
 CODE = tuple(sorted(PACKAGE.rglob("*.py")))
 LONGEST = 25
 """Words of a sentence of a page or a message."""
