@@ -4,18 +4,18 @@ The order of the rules; the code bears the same numbers. Of what concerns the bu
 decides, and nothing else is asked. Every part gets one ruling, its first. What cannot be told is *undecided*:
 a later refusal still beats it, and it never becomes a yes.
 
-The bundle as such, in whole.py
+The bundle as such, in bundle_rules.py
   1. its matrix can be read                                   undecided
   2. it is for this product, with an image for this model     wrong-product, wrong-model
   3. it is an update                                          reimage-only
   4. its version has not been withdrawn                       withdrawn
-The pair as such, in whole.py
+The pair as such, in bundle_rules.py
   5. nothing holds it                                         on-hold, update-pending
   6. the security counter does not fall                       counter-too-low
-Each part, in part.py
+Each part, in component_rules.py
   7. its version can be read                                  unreadable-version, unknown-version
   8. it is older than the bundle's, or a policy allows it     same-version…, downgrade
-Each part that the matrix is about, in part.py
+Each part that the matrix is about, in component_rules.py
   9. it was not released after the bundle                     back-in-time
  10. its version is known                                     unknown-version
  11. a way leads out of it                                    dead-end
@@ -27,7 +27,7 @@ Each part that the matrix is about, in part.py
      trusts one of the keys that sign, where they have names  cannot-verify
  16. the pair may differ while one member is updated          incompatible
  17. no risk applies but accepted ones                        risk
-The pair again, if nothing has been refused, in whole.py
+The pair again, if nothing has been refused, in bundle_rules.py
  18. no fix gets lost                                         loses-fix
  19. what will run together works together                    incompatible
  20. the requirements are met                                 requirement-not-met
@@ -39,9 +39,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from bundlekit.matrix import whole
-from bundlekit.matrix.case import Case, has_image
-from bundlekit.matrix.part import Installed, rule_part, rule_unmoved_part
+from bundlekit.matrix import bundle_rules
+from bundlekit.matrix.component_rules import Installed, rule_part, rule_unmoved_part
+from bundlekit.matrix.context import EvaluationContext, has_image
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.model.appliance import NO_FACTS
 from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
@@ -80,15 +80,15 @@ def decide(
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
         return _unreadable(manifest, appliance.pair, read, pair=appliance.pair)
-    case = Case(read, policy, appliance, signers, signatures)
-    if fault := whole.rule_bundle(case, appliance.pair):  # 2-4
-        return _decision(case, [fault])
-    pair = list(whole.rule_pair(case, appliance))  # 5-6
-    parts = _settle(list(_rule_parts(case, appliance)))  # 7-17
+    context = EvaluationContext(read, policy, appliance, signers, signatures)
+    if fault := bundle_rules.rule_bundle(context, appliance.pair):  # 2-4
+        return _decision(context, [fault])
+    pair = list(bundle_rules.rule_pair(context, appliance))  # 5-6
+    parts = _settle(list(_rule_parts(context, appliance)))  # 7-17
     if any(ruling.refused for ruling in (*pair, *parts)):
-        return _decision(case, [*pair, *parts])
-    again = whole.rule_pair_again(case, appliance, parts)  # 18-20
-    return _decision(case, [*pair, *again, *parts], whole.leftovers(case, appliance, parts))
+        return _decision(context, [*pair, *parts])
+    again = bundle_rules.rule_pair_again(context, appliance, parts)  # 18-20
+    return _decision(context, [*pair, *again, *parts], bundle_rules.leftovers(context, appliance, parts))
 
 
 def decide_from(
@@ -111,15 +111,15 @@ def decide_from(
     read = matrix or read_matrix(manifest)
     if isinstance(read, Unreadable):  # 1
         return _unreadable(manifest, version, read)
-    case = Case(read, policy, None, signers, signatures)
-    if fault := whole.rule_bundle(case, version):  # 3-4
-        return _decision(case, [fault])
+    context = EvaluationContext(read, policy, None, signers, signatures)
+    if fault := bundle_rules.rule_bundle(context, version):  # 3-4
+        return _decision(context, [fault])
     models: Sequence[str | None] = [model]
     if model is None and tells_models_apart(manifest.matrix):
         models = manifest.models
     parts = [  # 7-17
         rule_part(
-            case,
+            context,
             Installed(
                 subject=f"{version} on {name}" if name else version,
                 component=read.lead,
@@ -130,16 +130,16 @@ def decide_from(
         )
         for name in models
     ]
-    beyond = [*whole.rule_version(case, version, facts, parts), *_rule_shared(case, version, facts)]
-    whole.leave_open_beyond_versions(case)
-    return _decision(case, [*beyond, *parts])
+    beyond = [*bundle_rules.rule_version(context, version, facts, parts), *_rule_shared(context, version, facts)]
+    bundle_rules.leave_open_beyond_versions(context)
+    return _decision(context, [*beyond, *parts])
 
 
-def _rule_shared(case: Case, version: str, facts: VersionFacts) -> Iterator[Ruling]:
+def _rule_shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[Ruling]:
     """What refuses the update of a component that the pair shares; one that is there already refuses nothing."""
     for name, text in facts.components:
-        if name in case.matrix.carried:
-            ruling = rule_part(case, Installed(subject=version, component=name, version=text))
+        if name in context.matrix.carried:
+            ruling = rule_part(context, Installed(subject=version, component=name, version=text))
             if ruling.refused and not ruling.kind.startswith("same-version"):
                 yield ruling
 
@@ -149,9 +149,9 @@ def withdrawn(manifest: Manifest) -> Decision | None:
     read = read_matrix(manifest)
     if isinstance(read, Unreadable):
         return _unreadable(manifest, manifest.version, read)
-    case = Case(read, STRICT, None)
-    fault = whole.rule_withdrawn(case, manifest.version)
-    return _decision(case, [fault]) if fault else None
+    context = EvaluationContext(read, STRICT, None)
+    fault = bundle_rules.rule_withdrawn(context, manifest.version)
+    return _decision(context, [fault]) if fault else None
 
 
 def tells_models_apart(matrix: Matrix) -> bool:
@@ -159,11 +159,11 @@ def tells_models_apart(matrix: Matrix) -> bool:
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
-def _rule_parts(case: Case, appliance: Appliance) -> Iterator[Ruling]:
+def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
     """One ruling for each member, and for each component that the pair shares."""
     carried = {
         component.name: component.version
-        for component in case.manifest.components
+        for component in context.manifest.components
         if has_image(component, appliance.model)
     }
     installed: dict[tuple[str, str], InstalledComponent] = {
@@ -179,7 +179,7 @@ def _rule_parts(case: Case, appliance: Appliance) -> Iterator[Ruling]:
             released=found.released,
             model=appliance.model,
         )
-        yield rule_part(case, part) if component in carried else rule_unmoved_part(case, part)
+        yield rule_part(context, part) if component in carried else rule_unmoved_part(context, part)
     for name, version in carried.items():
         if name != APPLIANCE and name not in appliance.components:
             yield Ruling(
@@ -216,20 +216,20 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: s
     return Decision(product=manifest.product, version=manifest.version, pair=pair, whole=ruling, rulings=(ruling,))
 
 
-def _decision(case: Case, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
+def _decision(context: EvaluationContext, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
     def weight(ruling: Ruling) -> tuple[bool, int]:
         # What stands in the way before what does not; then the order of the kinds, where a certain no is before
         # a doubt; then that of the parts.
         return ruling.allowed, PRECEDENCE[ruling.kind]
 
     return Decision(
-        product=case.manifest.product,
-        version=case.manifest.version,
-        pair=case.appliance.pair if case.appliance else "",
+        product=context.manifest.product,
+        version=context.manifest.version,
+        pair=context.appliance.pair if context.appliance else "",
         whole=min(rulings, key=weight),
         rulings=tuple(rulings),
         leftovers=tuple(leftovers),
-        accepted=tuple(case.accepted.values()),
-        not_judged=tuple(dict.fromkeys(case.not_judged)),
-        left_open=tuple(dict.fromkeys(case.left_open)),
+        accepted=tuple(context.accepted.values()),
+        not_judged=tuple(dict.fromkeys(context.not_judged)),
+        left_open=tuple(dict.fromkeys(context.left_open)),
     )

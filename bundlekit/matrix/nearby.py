@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.part import source_for_others
+from bundlekit.matrix.component_rules import source_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError, VersionError
-from bundlekit.matrix.case import models_of
+from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import STRICT, decide, decide_from
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
 from bundlekit.matrix.shipped import with_trust_of_others

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.case import models_of
 from bundlekit.matrix.compatibility import partners, work_together
+from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import decide
-from bundlekit.matrix.deciding import Decisions
+from bundlekit.matrix.decisions import Decisions
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.matrix.shipped import UNKNOWN
@@ -26,7 +26,7 @@ from bundlekit.model.primitives import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.deciding import Outcome
+    from bundlekit.matrix.decisions import Outcome
     from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import SignedBy
     from bundlekit.model.decision import Ruling

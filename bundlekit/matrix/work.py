@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import ConfigError
-from bundlekit.matrix.case import models_of
+from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import tells_models_apart
 
 if TYPE_CHECKING:

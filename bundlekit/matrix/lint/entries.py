@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.facts import in_words
+from bundlekit.matrix.component_rules import entry_digest
 from bundlekit.matrix.lint.rule import Said, lint_rule, named
 from bundlekit.matrix.masks import places
-from bundlekit.matrix.part import entry_digest
 from bundlekit.version_forms import Forms
 
 if TYPE_CHECKING:

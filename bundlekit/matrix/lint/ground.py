@@ -14,7 +14,7 @@ from bundlekit.matrix.work import models_apart, versions_named
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.deciding import Outcome
+    from bundlekit.matrix.decisions import Outcome
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import Signatures, SignedBy
     from bundlekit.model.decision import Ruling

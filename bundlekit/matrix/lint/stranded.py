@@ -5,10 +5,10 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.matrix.case import models_of, why
+from bundlekit.matrix.component_rules import source_for_others
+from bundlekit.matrix.context import models_of, why
 from bundlekit.matrix.lint.rule import Said, lint_rule, listed
 from bundlekit.matrix.nearby import only_for
-from bundlekit.matrix.part import source_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bundlekit.model.matrix import Condition, Entry
 
 
-class Case:
+class EvaluationContext:
     """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
 
     ``signatures`` are those of the bundle, for trust files that releases ship (None: not known).

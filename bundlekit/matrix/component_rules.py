@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
-from bundlekit.matrix.case import why
+from bundlekit.matrix.context import why
+from bundlekit.matrix.key_rules import rule_verify
 from bundlekit.matrix.read import APPLIANCE
-from bundlekit.matrix.verifying import rule_verify
 from bundlekit.model.decision import Acceptance, Ruling
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bundlekit.matrix.case import Case
+    from bundlekit.matrix.context import EvaluationContext
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import DecisionKind
     from bundlekit.model.matrix import Block, Entry, Source
@@ -42,9 +42,9 @@ class Installed(Frozen, frozen=True, kw_only=True):
     model: str | None = None
 
 
-def rule_part(case: Case, part: Installed) -> Ruling:
+def rule_part(context: EvaluationContext, part: Installed) -> Ruling:
     """Rules 7 and 8, and for the part that the matrix is about all that follow."""
-    matrix, is_lead = case.matrix, part.component == case.matrix.lead
+    matrix, is_lead = context.matrix, part.component == context.matrix.lead
     target = matrix.carried[part.component]
     ruled = partial(_ruled, part, target.text)
     try:
@@ -56,51 +56,51 @@ def rule_part(case: Case, part: Installed) -> Ruling:
 
     if installed == target:  # 8
         build = part.build or installed.build
-        new_build = (case.manifest.build if is_lead else None) or target.build
+        new_build = (context.manifest.build if is_lead else None) or target.build
         if build and new_build and build != new_build:
             return ruled(
                 "same-version-other-build",
                 f"{part.version} is installed already, as build {build}; the bundle has build {new_build}.",
                 "Take a newer version; another build of the same one needs --allow-same-version.",
-                override="allow-same-version" if case.policy.allow_same_version else "",
+                override="allow-same-version" if context.policy.allow_same_version else "",
             )
         return ruled(
             "same-version",
             f"{part.version} is installed already.",
             "Nothing has to be done; to install it once more needs --allow-reinstall.",
-            override="allow-reinstall" if case.policy.allow_reinstall else "",
+            override="allow-reinstall" if context.policy.allow_reinstall else "",
         )
-    if installed > target and not case.policy.allow_downgrade:
+    if installed > target and not context.policy.allow_downgrade:
         return ruled(
             "downgrade",
             f"{target} is older than the installed {part.version}; an older version goes in by re-imaging only.",
             f"Take a version newer than {part.version}; go back only by re-imaging with {target}.",
         )
     if is_lead:
-        return _rule_lead(case, part, installed)
+        return _rule_lead(context, part, installed)
     return _moves(ruled, installed, target)
 
 
-def rule_unmoved_part(case: Case, part: Installed) -> Ruling:
+def rule_unmoved_part(context: EvaluationContext, part: Installed) -> Ruling:
     """Rule 7 for a part that the bundle does not carry: its version still has to work with what comes."""
     ruled = partial(_ruled, part, part.version)
     try:
-        case.matrix.parse(part.component, part.version)
+        context.matrix.parse(part.component, part.version)
     except VersionError as fault:
         return ruled("unreadable-version", str(fault), f"Check which version of {part.component} is installed.")
     return ruled("stays", f"The bundle does not carry {part.component}, so {part.version} stays.")
 
 
-def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
+def _rule_lead(context: EvaluationContext, part: Installed, installed: Version) -> Ruling:
     """Rules 9 to 17: what the matrix says of the version that it is about."""
-    matrix, own = case.matrix, case.matrix.own
+    matrix, own = context.matrix, context.matrix.own
     ruled = partial(_ruled, part, own.text)
     doubts: list[Ruling] = []
 
     def doubt(kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
         # Asked about a mere version, we say what was left open; of an appliance, it has to be known.
-        if case.appliance is None:
-            case.leave_open(unknown, kind)
+        if context.appliance is None:
+            context.leave_open(unknown, kind)
         else:
             doubts.append(ruled("undecided", message, remedy, entry))
 
@@ -115,10 +115,10 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             f"It is not known when {part.version} was released, so that may have been after the bundle.",
             "Give the release date of the installed version in the appliance state.",
         )
-    elif part.released is not None and part.released > case.manifest.released and not is_edge:
+    elif part.released is not None and part.released > context.manifest.released and not is_edge:
         return ruled(
             "back-in-time",
-            f"{part.version} was released on {part.released}, after the bundle ({case.manifest.released}), "
+            f"{part.version} was released on {part.released}, after the bundle ({context.manifest.released}), "
             "which may lack what that release mended.",
             f"Take a bundle released after {part.released}.",
         )
@@ -140,7 +140,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             return ruled(
                 "blocked",
                 f"{part.version} must not be updated to {own}.{why(block.entry)}",
-                _past_block(case, installed, block.entry),
+                _past_block(context, installed, block.entry),
                 block.entry,
             )
 
@@ -149,10 +149,10 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         condition = stop.entry.when
         if not stop.lies_between(installed, own):
             continue
-        if condition is None or (needed := case.holds(condition)):
+        if condition is None or (needed := context.holds(condition)):
             stops.append(stop)
         elif needed is None:
-            because, remedy = case.unknown(condition)
+            because, remedy = context.unknown(condition)
             doubt(
                 "needs-stop",
                 f"the stop {stop.entry.id}, for where {in_words(condition)}",
@@ -173,7 +173,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         return ruled(
             "unsupported-source",
             f"The bundle does not support the update from {part.version} to {own}.",
-            _past_no_source(case, part, installed),
+            _past_no_source(context, part, installed),
         )
     if source.entry.method == "reimage":
         return ruled(
@@ -183,7 +183,7 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
             source.entry,
         )
 
-    if (ruling := rule_verify(case, installed, source, ruled, doubt)) is not None:  # 15
+    if (ruling := rule_verify(context, installed, source, ruled, doubt)) is not None:  # 15
         return ruling
 
     differ = part.component == APPLIANCE and source.entry.method == "rolling"  # 16
@@ -195,21 +195,21 @@ def _rule_lead(case: Case, part: Installed, installed: Version) -> Ruling:
         )
 
     for risk in matrix.risks:  # 17
-        applies = case.holds(risk.entry.when)
+        applies = context.holds(risk.entry.when)
         if installed not in risk.range or applies is False:
             continue
-        given = [acceptance for acceptance in case.policy.accepted_risks if acceptance.risk == risk.entry.id]
+        given = [acceptance for acceptance in context.policy.accepted_risks if acceptance.risk == risk.entry.id]
         if given:
             digest = entry_digest(risk.entry)
             if any(acceptance.digest in ("", digest) for acceptance in given):
-                case.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
+                context.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
                 continue
         reason = why(risk.entry) + " What was accepted under this name read otherwise." * bool(given)
         remedy = f"Mend that, or accept the risk {risk.entry.id} by name."
         danger = f"The update from {part.version} is a risk where {in_words(risk.entry.when)}"
         if applies:
             return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
-        because, advice = case.unknown(risk.entry.when)
+        because, advice = context.unknown(risk.entry.when)
         doubt(
             "risk",
             f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
@@ -272,13 +272,13 @@ def _fits(matrix: ReadMatrix, text: str) -> bool:
     return True
 
 
-def _past_block(case: Case, installed: Version, block: Block) -> str:
+def _past_block(context: EvaluationContext, installed: Version, block: Block) -> str:
     """What to do where a block refuses the direct update: a stop between the two versions leads round it."""
-    matrix = case.matrix
+    matrix = context.matrix
     round_ = [
         stop
         for stop in matrix.stops
-        if stop.lies_between(installed, matrix.own) and (stop.entry.when is None or case.holds(stop.entry.when))
+        if stop.lies_between(installed, matrix.own) and (stop.entry.when is None or context.holds(stop.entry.when))
     ]
     if round_:
         first = min(round_, key=lambda stop: stop.via)
@@ -288,11 +288,11 @@ def _past_block(case: Case, installed: Version, block: Block) -> str:
     return "Take another release, or ask the vendor for one that is not blocked."
 
 
-def _past_no_source(case: Case, part: Installed, installed: Version) -> str:
+def _past_no_source(context: EvaluationContext, part: Installed, installed: Version) -> str:
     """What to do where no source covers the installed version."""
-    if nearest := _nearest(case, part, installed):
+    if nearest := _nearest(context, part, installed):
         return f"Update to {nearest} first; from there the bundle can be installed."
-    if (source := source_for_others(case.matrix, installed, part.model)) is not None:
+    if (source := source_for_others(context.matrix, installed, part.model)) is not None:
         models = ", ".join(source.entry.models)
         return f"Ask the vendor for a bundle that supports {part.model}; {source.entry.id} is for {models} only."
     return "Ask the vendor for the way; no later release is known from which this bundle can be installed."
@@ -331,12 +331,12 @@ def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSour
     )
 
 
-def _nearest(case: Case, part: Installed, installed: Version) -> str:
+def _nearest(context: EvaluationContext, part: Installed, installed: Version) -> str:
     """The nearest later releases from which the bundle can be installed, at most three; empty if none.
 
     Of those that begin a source's range, and of the stops, the first few are asked whether they may go on from there.
     """
-    matrix = case.matrix
+    matrix = context.matrix
     found = {
         source.range.first_of(matrix.releases, after=installed, without=source.denied)
         for source in matrix.sources
@@ -344,7 +344,7 @@ def _nearest(case: Case, part: Installed, installed: Version) -> str:
     }
     found.update(stop.via for stop in matrix.stops if installed < stop.via)
     later = sorted(version for version in found if version is not None and version < matrix.own)
-    asked = type(case)(matrix, case.policy, None, case.signers, case.signatures)
+    asked = type(context)(matrix, context.policy, None, context.signers, context.signatures)
     good = (
         str(version)
         for version in later[:MAX_ASKED]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from bundlekit.config import size_in_words
 from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
-from bundlekit.matrix.case import models_of, why
 from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.context import models_of, why
 from bundlekit.matrix.nearby import alike
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.decision import Leftover, Ruling
@@ -17,15 +17,15 @@ from bundlekit.versions import scheme_named
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.case import Case
+    from bundlekit.matrix.context import EvaluationContext
     from bundlekit.model.appliance import Appliance, VersionFacts
     from bundlekit.model.decision import DecisionKind
     from bundlekit.versions import Version
 
 
-def rule_bundle(case: Case, subject: str) -> Ruling | None:
+def rule_bundle(context: EvaluationContext, subject: str) -> Ruling | None:
     """Rules 2 to 4: the first fault of the bundle as such, whatever is installed."""
-    manifest, appliance = case.manifest, case.appliance
+    manifest, appliance = context.manifest, context.appliance
 
     def fault(kind: DecisionKind, message: str, remedy: str) -> Ruling:
         return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=manifest.version)
@@ -37,22 +37,22 @@ def rule_bundle(case: Case, subject: str) -> Ruling | None:
                 f"The bundle is for the product {manifest.product}, and this is {appliance.product}.",
                 f"Take a bundle for {appliance.product}.",
             )
-        if appliance.model not in models_of(case.matrix):
-            return fault("wrong-model", *_wrong_model(case, appliance.model))
+        if appliance.model not in models_of(context.matrix):
+            return fault("wrong-model", *_wrong_model(context, appliance.model))
     if manifest.kind == "reimage":  # 3
         return fault(
             "reimage-only",
             f"The bundle is a re-image of {manifest.version}, which is never taken as an update.",
             f"Re-image with it, or take the update bundle of {manifest.version}.",
         )
-    return rule_withdrawn(case, subject)  # 4
+    return rule_withdrawn(context, subject)  # 4
 
 
-def _wrong_model(case: Case, model: str) -> tuple[str, str]:
+def _wrong_model(context: EvaluationContext, model: str) -> tuple[str, str]:
     """What is wrong where a bundle has no image for a model, and what to do about it."""
-    fitting = models_of(case.matrix)
-    if model in case.manifest.models:
-        lead, has = case.matrix.lead, ", ".join(fitting) or "no model"
+    fitting = models_of(context.matrix)
+    if model in context.manifest.models:
+        lead, has = context.matrix.lead, ", ".join(fitting) or "no model"
         return (
             f"The bundle names the model {model}, but its images of {lead} are for {has} only.",
             f"Ask the vendor for a bundle with an image of {lead} for {model}.",
@@ -60,102 +60,108 @@ def _wrong_model(case: Case, model: str) -> tuple[str, str]:
     likely = next((one for one in fitting if alike(one, model)), "")
     hint = f" If the appliance is the model {likely}, correct `model` in its state." if likely else ""
     return (
-        f"The bundle is for {', '.join(case.manifest.models)}, and this is the model {model}.",
+        f"The bundle is for {', '.join(context.manifest.models)}, and this is the model {model}.",
         f"Take a bundle for {model}.{hint}",
     )
 
 
-def rule_withdrawn(case: Case, subject: str) -> Ruling | None:
+def rule_withdrawn(context: EvaluationContext, subject: str) -> Ruling | None:
     """Rule 4: the bundle has been withdrawn. That holds for a re-image as well."""
-    for withdrawn in case.matrix.withdrawn:
-        if case.matrix.own in withdrawn.range:
+    for withdrawn in context.matrix.withdrawn:
+        if context.matrix.own in withdrawn.range:
             return Ruling(
                 subject=subject,
                 kind="withdrawn",
-                message=f"{case.manifest.version} has been withdrawn.{why(withdrawn.entry)}",
+                message=f"{context.manifest.version} has been withdrawn.{why(withdrawn.entry)}",
                 next="Take a release that has not been withdrawn.",
                 entry=withdrawn.entry.id,
-                target=case.manifest.version,
+                target=context.manifest.version,
             )
     return None
 
 
-def rule_pair(case: Case, appliance: Appliance) -> Iterator[Ruling]:
+def rule_pair(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
     """Rules 5 and 6: the faults of the pair as such, whatever its versions."""
     if appliance.hold is not None:  # 5
         yield _of_pair(
-            case,
+            context,
             "on-hold",
             f"Updates of the pair are on hold: {appliance.hold}",
             "Mend the fault it is on hold for, then clear the hold.",
         )
     if appliance.update is not None:
         yield _of_pair(
-            case,
+            context,
             "update-pending",
             f"An update of the pair has not ended: {appliance.update}",
             "Resume that update, or cancel it, first.",
         )
-    own, of_members = case.manifest.counter, [member.counter for member in appliance.members.values()]
+    own, of_members = context.manifest.counter, [member.counter for member in appliance.members.values()]
     demanded = [counter for counter in (appliance.counter, *of_members) if counter is not None]  # 6
     if demanded and own < max(demanded):
-        yield _counter_too_low(case, "", max(demanded))
+        yield _counter_too_low(context, "", max(demanded))
     elif appliance.counter is None and None in of_members:
         yield _of_pair(
-            case,
+            context,
             "undecided",
             "The security counter that the pair demands is not known; unknown is not zero.",
             "Give the counter in the appliance state.",
         )
 
 
-def rule_pair_again(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def rule_pair_again(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
     """Rules 18 to 20: what the update, taken as a whole, would lose, break or need."""
-    yield from _fixes(case, appliance, parts)  # 18
-    yield from _final_states(case, appliance, parts)  # 19
-    yield from _requirements(case, appliance)  # 20
+    yield from _fixes(context, appliance, parts)  # 18
+    yield from _final_states(context, appliance, parts)  # 19
+    yield from _requirements(context, appliance)  # 20
 
 
-def rule_version(case: Case, version: str, facts: VersionFacts, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def rule_version(
+    context: EvaluationContext, version: str, facts: VersionFacts, parts: Sequence[Ruling]
+) -> Iterator[Ruling]:
     """Rules 6, 18 and 19 for a mere version, as far as its own bundle tells; what it does not tell is left open."""
-    case.leave_open("product and model", "wrong-product", "wrong-model")
-    case.leave_open("holds and pending updates", "on-hold", "update-pending")
+    context.leave_open("product and model", "wrong-product", "wrong-model")
+    context.leave_open("holds and pending updates", "on-hold", "update-pending")
     if facts.counter is None:
-        case.leave_open("the security counter", "counter-too-low")
-    elif case.manifest.counter < facts.counter:
-        yield _counter_too_low(case, version, facts.counter)
+        context.leave_open("the security counter", "counter-too-low")
+    elif context.manifest.counter < facts.counter:
+        yield _counter_too_low(context, version, facts.counter)
     if facts.includes is None:
-        case.leave_open("fixes that get lost", "loses-fix")
-    elif _may_lose_fixes(case, parts):
-        yield from _lost_fixes(case, version, facts.includes)
-    others = {name: text for name, text in facts.components if name != case.matrix.lead}
-    for name in case.matrix.carried:
-        if name != case.matrix.lead and name not in others:
-            case.leave_open(f"the installed {name}", "incompatible")
+        context.leave_open("fixes that get lost", "loses-fix")
+    elif _may_lose_fixes(context, parts):
+        yield from _lost_fixes(context, version, facts.includes)
+    others = {name: text for name, text in facts.components if name != context.matrix.lead}
+    for name in context.matrix.carried:
+        if name != context.matrix.lead and name not in others:
+            context.leave_open(f"the installed {name}", "incompatible")
     if any(part.refused for part in parts):
         return
     try:
-        left = {name: case.matrix.parse(name, text) for name, text in others.items() if name not in case.matrix.carried}
+        left = {
+            name: context.matrix.parse(name, text)
+            for name, text in others.items()
+            if name not in context.matrix.carried
+        }
     except VersionError:
         return
-    state = case.matrix.carried | left
+    state = context.matrix.carried | left
     # What one bundle carries is for the lint; what stays behind is for the decision.
-    if left and work_together(case.matrix, state)[0] is False:
-        yield _of_pair(case, "incompatible", *_not_together(state), subject=version)
+    if left and work_together(context.matrix, state)[0] is False:
+        yield _of_pair(context, "incompatible", *_not_together(state), subject=version)
 
 
-def leave_open_beyond_versions(case: Case) -> None:
+def leave_open_beyond_versions(context: EvaluationContext) -> None:
     """Leave open the requirements, which no mere version can meet."""
-    requirements = case.manifest.requirements
+    requirements = context.manifest.requirements
     if requirements.tool is not None:
-        case.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
+        context.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
     for place in requirements.free:
-        case.leave_open(f"the requirement of free space for {place}", "requirement-not-met")
+        context.leave_open(f"the requirement of free space for {place}", "requirement-not-met")
     for condition in requirements.facts:
-        case.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
+        context.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
 
 
-def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:
+def leftovers(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:
     """Each state that a failure can leave, in the order in which an update could meet it.
 
     The active member and the components that the pair shares go first. Until all of them have succeeded, a
@@ -167,9 +173,9 @@ def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iter
     members = [APPLIANCE] * (APPLIANCE in moving)
     roles = {member.role for member in appliance.members.values()}
     for version in dict.fromkeys(member.version for member in appliance.members.values() if member.role == "active"):
-        kept, old, done = (_state(case, appliance, version, new=new) for new in (shared, (), moving))
+        kept, old, done = (_state(context, appliance, version, new=new) for new in (shared, (), moving))
         if members and shared:
-            yield _active_fails(case, kept, shared)
+            yield _active_fails(context, kept, shared)
         for name in shared:
             back = (*members, name)
             yield Leftover(
@@ -195,9 +201,9 @@ def leftovers(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iter
             )
 
 
-def _active_fails(case: Case, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
+def _active_fails(context: EvaluationContext, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
     """The active member fails after the shared components had succeeded: it is old again, and they are new."""
-    works, entry = work_together(case.matrix, state)
+    works, entry = work_together(context.matrix, state)
     found, those = _named(state), _listed(shared)
     if works:
         what = f"are left, which work together: {those} stays new."
@@ -224,12 +230,12 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def _counter_too_low(case: Case, subject: str, demanded: int) -> Ruling:
+def _counter_too_low(context: EvaluationContext, subject: str, demanded: int) -> Ruling:
     who = subject or "the pair"
     return _of_pair(
-        case,
+        context,
         "counter-too-low",
-        f"The bundle's security counter is {case.manifest.counter}, and {who} demands at least {demanded}.",
+        f"The bundle's security counter is {context.manifest.counter}, and {who} demands at least {demanded}.",
         f"Take a release with a counter of {demanded} or more; nothing overrides this.",
         subject=subject,
     )
@@ -242,9 +248,9 @@ def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
     )
 
 
-def _of_pair(case: Case, kind: DecisionKind, message: str, remedy: str, *, subject: str = "") -> Ruling:
-    subject = subject or (case.appliance.pair if case.appliance else "")
-    return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=case.manifest.version)
+def _of_pair(context: EvaluationContext, kind: DecisionKind, message: str, remedy: str, *, subject: str = "") -> Ruling:
+    subject = subject or (context.appliance.pair if context.appliance else "")
+    return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=context.manifest.version)
 
 
 def _moves(part: Ruling) -> bool:
@@ -256,30 +262,30 @@ def _named(state: Mapping[str, Version]) -> str:
     return " and ".join(f"{name} {version}" for name, version in state.items())
 
 
-def _fixes(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
-    if not _may_lose_fixes(case, parts):
+def _fixes(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+    if not _may_lose_fixes(context, parts):
         return
     if appliance.includes is None:
         yield _of_pair(
-            case,
+            context,
             "undecided",
             "It is not known which fixes the pair has, so one could get lost.",
             "Give the included fixes in the appliance state; an empty list if there are none.",
         )
     else:
-        yield from _lost_fixes(case, "", appliance.includes)
+        yield from _lost_fixes(context, "", appliance.includes)
 
 
-def _may_lose_fixes(case: Case, parts: Sequence[Ruling]) -> bool:
+def _may_lose_fixes(context: EvaluationContext, parts: Sequence[Ruling]) -> bool:
     # An edge that names one version was made by someone who knows what that version has.
-    edges = {source.entry.id for source in case.matrix.sources if source.range.exact is not None}
-    return any(part.component == case.matrix.lead and _moves(part) and part.entry not in edges for part in parts)
+    edges = {source.entry.id for source in context.matrix.sources if source.range.exact is not None}
+    return any(part.component == context.matrix.lead and _moves(part) and part.entry not in edges for part in parts)
 
 
-def _lost_fixes(case: Case, subject: str, includes: Sequence[str]) -> Iterator[Ruling]:
-    if lost := [fix for fix in includes if fix not in case.manifest.includes]:
+def _lost_fixes(context: EvaluationContext, subject: str, includes: Sequence[str]) -> Iterator[Ruling]:
+    if lost := [fix for fix in includes if fix not in context.manifest.includes]:
         yield _of_pair(
-            case,
+            context,
             "loses-fix",
             f"{subject or 'The pair'} has {', '.join(lost)}, and the bundle does not include it.",
             f"Take a release that includes {', '.join(lost)}.",
@@ -287,39 +293,41 @@ def _lost_fixes(case: Case, subject: str, includes: Sequence[str]) -> Iterator[R
         )
 
 
-def _final_states(case: Case, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def _final_states(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
     moved = {part.component for part in parts if part.kind != "stays"}
     left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
-    for text in dict.fromkeys(left) or [case.manifest.version]:
-        state = _state(case, appliance, text, new=moved)
-        works, _ = work_together(case.matrix, state)
+    for text in dict.fromkeys(left) or [context.manifest.version]:
+        state = _state(context, appliance, text, new=moved)
+        works, _ = work_together(context.matrix, state)
         found = _named(state)
         if works is False:
-            yield _of_pair(case, "incompatible", *_not_together(state))
-        elif works is None and not state.keys() <= case.matrix.carried.keys():
+            yield _of_pair(context, "incompatible", *_not_together(state))
+        elif works is None and not state.keys() <= context.matrix.carried.keys():
             # What one bundle carries was made to work together; what stays behind needs an entry.
             yield _of_pair(
-                case,
+                context,
                 "undecided",
                 f"The matrix does not say whether {found} work together, as the pair would have after the update.",
                 "Ask the vendor for a bundle whose matrix says so in [[works-together]].",
             )
 
 
-def _state(case: Case, appliance: Appliance, member: str, *, new: Collection[str]) -> dict[str, Version]:
+def _state(
+    context: EvaluationContext, appliance: Appliance, member: str, *, new: Collection[str]
+) -> dict[str, Version]:
     """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
     shared = {name: part.version for name, part in appliance.components.items()}
     installed = shared | {APPLIANCE: member}
     return {
-        name: case.matrix.carried[name] if name in new else case.matrix.parse(name, installed[name])
+        name: context.matrix.carried[name] if name in new else context.matrix.parse(name, installed[name])
         for name in dict.fromkeys((APPLIANCE, *shared, *new))
     }
 
 
-def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
-    requirements = case.manifest.requirements
+def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
+    requirements = context.manifest.requirements
     if requirements.tool is not None:
-        yield from _tool(case, requirements.tool, appliance.tool)
+        yield from _tool(context, requirements.tool, appliance.tool)
     for place, need in requirements.free.items():
         shared = {name: installed for name, installed in appliance.components.items() if place in installed.free}
         for serial, member in (*appliance.members.items(), *shared.items()):
@@ -328,7 +336,7 @@ def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
                 continue  # a component that the pair shares has the place
             if have is None:
                 yield _of_pair(
-                    case,
+                    context,
                     "undecided",
                     f"{serial} needs {size_in_words(need)} free for {place}; how much it has is not known.",
                     f'Say in the appliance state how many bytes are free: "free": {{"{place}": …}} '
@@ -336,25 +344,25 @@ def _requirements(case: Case, appliance: Appliance) -> Iterator[Ruling]:
                 )
             elif have < need:
                 yield _of_pair(
-                    case,
+                    context,
                     "requirement-not-met",
                     f"{serial} needs {size_in_words(need)} free for {place}, and has {size_in_words(have)}.",
                     f"Free {size_in_words(need - have)} more for {place} on {serial}.",
                 )
     for condition in requirements.facts:
-        if (met := case.holds(condition)) is None:
-            because, remedy = case.unknown(condition)
-            yield _of_pair(case, "undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
+        if (met := context.holds(condition)) is None:
+            because, remedy = context.unknown(condition)
+            yield _of_pair(context, "undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
         elif not met:
             yield _of_pair(
-                case,
+                context,
                 "requirement-not-met",
                 f"The update needs that {in_words(condition)}; it is {appliance.facts[condition.fact]}.",
                 "Bring that about, then try again.",
             )
 
 
-def _tool(case: Case, need: str, have: str | None) -> Iterator[Ruling]:
+def _tool(context: EvaluationContext, need: str, have: str | None) -> Iterator[Ruling]:
     scheme = scheme_named("pep440")  # the update tool is a Python package, and versioned like one
     try:
         if have is not None and scheme.parse(have) >= scheme.parse(need):
@@ -363,14 +371,14 @@ def _tool(case: Case, need: str, have: str | None) -> Iterator[Ruling]:
         have = None
     if have is None:
         yield _of_pair(
-            case,
+            context,
             "undecided",
             f"The update needs the tool in version {need} or later; which one is there is not known.",
             "Give the version of the tool in the appliance state.",
         )
     else:
         yield _of_pair(
-            case,
+            context,
             "requirement-not-met",
             f"The update needs the tool in version {need} or later; {have} is there.",
             f"Update the tool to {need} first.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bundlekit.matrix.case import Case
+    from bundlekit.matrix.context import EvaluationContext
     from bundlekit.matrix.read import ReadSource
     from bundlekit.matrix.shipped import ReadTrust
     from bundlekit.model.decision import DecisionKind, Ruling
@@ -29,11 +29,13 @@ class Doubt(Protocol):
         ...
 
 
-def rule_verify(case: Case, installed: Version, source: ReadSource, ruled: Ruled, doubt: Doubt) -> Ruling | None:
+def rule_verify(
+    context: EvaluationContext, installed: Version, source: ReadSource, ruled: Ruled, doubt: Doubt
+) -> Ruling | None:
     """A ruling where the installed version cannot verify the bundle; None where it can, or where this stays open."""
-    shipped = case.matrix.ships(installed)
-    given = None if case.appliance is None else case.appliance.trusts
-    trusted = given if given is not None else shipped.names if shipped else case.matrix.trusts(installed)
+    shipped = context.matrix.ships(installed)
+    given = None if context.appliance is None else context.appliance.trusts
+    trusted = given if given is not None else shipped.names if shipped else context.matrix.trusts(installed)
     keys = ", ".join(source.entry.keys)
     if trusted is None:
         if keys:
@@ -53,26 +55,28 @@ def rule_verify(case: Case, installed: Version, source: ReadSource, ruled: Ruled
             source.entry,
         )
     if shipped is not None:
-        return _rule_shipped(case, installed, shipped, ruled, doubt)
-    if case.signers is None:
+        return _rule_shipped(context, installed, shipped, ruled, doubt)
+    if context.signers is None:
         open_ = f"whether {installed} trusts a key that signs the bundle (a trust.toml names them)"
-        case.leave_open(open_, "cannot-verify")
-    elif set(trusted).isdisjoint(case.signers):
+        context.leave_open(open_, "cannot-verify")
+    elif set(trusted).isdisjoint(context.signers):
         return ruled(
             "cannot-verify",
             f"{installed} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by "
-            f"{', '.join(sorted(case.signers)) or 'nobody'}: it would refuse the bundle.",
+            f"{', '.join(sorted(context.signers)) or 'nobody'}: it would refuse the bundle.",
             "Update first to a release that trusts one of these, or have the bundle signed with a key that is trusted.",
         )
     return None
 
 
-def _rule_shipped(case: Case, installed: Version, shipped: ReadTrust, ruled: Ruled, doubt: Doubt) -> Ruling | None:
-    if case.signatures is None:
+def _rule_shipped(
+    context: EvaluationContext, installed: Version, shipped: ReadTrust, ruled: Ruled, doubt: Doubt
+) -> Ruling | None:
+    if context.signatures is None:
         open_ = f"whether the trust file that {installed} ships accepts the signatures of the bundle"
-        case.leave_open(open_, "cannot-verify")
+        context.leave_open(open_, "cannot-verify")
         return None
-    answer = case.signatures.accepted_by(shipped)
+    answer = context.signatures.accepted_by(shipped)
     if answer.accepts is False:
         message = f"{installed} {answer.because}: it would refuse the bundle."
         return ruled("cannot-verify", message, _help(answer.missing))
