@@ -23,7 +23,7 @@ from bundlekit.layout import reader
 from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.decide import STRICT
-from bundlekit.matrix.path import Offer
+from bundlekit.matrix.path import CandidateBundle
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.bundle import Span
@@ -72,7 +72,7 @@ class Index(Strict, frozen=True, kw_only=True):
 class Collected(Frozen, frozen=True, kw_only=True):
     """The bundles that may be hops, and those that may not, each with the reason."""
 
-    offers: tuple[Offer, ...]
+    candidates: tuple[CandidateBundle, ...]
     left_out: tuple[Obstacle, ...]
 
 
@@ -148,16 +148,16 @@ def collect(
     Each head is judged as by `pipeline.preflight`; with ``trust``, what is not accepted is left out, without it
     only what is refused anyway. ``advice`` restricts the bundles of its product. ConfigError if a place has no bundles.
     """
-    offers: dict[str, Offer] = {}
+    candidates: dict[str, CandidateBundle] = {}
     left_out = []
     for source_of, entry in _sources(places):
         with source_of as source:
-            found = _offer(reader.read_once(source), entry, trust, advice, at)
+            found = _candidate(reader.read_once(source), entry, trust, advice, at)
         if isinstance(found, Obstacle):
             left_out.append(found)
         else:
-            offers.setdefault(found.id, found)
-    return Collected(offers=tuple(offers.values()), left_out=tuple(left_out))
+            candidates.setdefault(found.id, found)
+    return Collected(candidates=tuple(candidates.values()), left_out=tuple(left_out))
 
 
 def find_path(
@@ -177,7 +177,7 @@ def find_path(
     UnreadableError if a file cannot be read, and BundlekitError if the search takes too long or ``start`` is ambiguous.
     """
     found = collect(places, trust=trust, advice=advice, at=at)
-    way = planner.find_path(found.offers, start, goal, policy)
+    way = planner.find_path(found.candidates, start, goal, policy)
     advised = _ids(advice) if advice else frozenset()
     return replace(
         way,
@@ -215,9 +215,9 @@ def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[So
             yield closing(FileSource(place)), None
 
 
-def _offer(
+def _candidate(
     source: Source, entry: Entry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
-) -> Offer | Obstacle:
+) -> CandidateBundle | Obstacle:
     report = pipeline.preflight(source, trust=trust, at=at)
     bundle = reader.read(source)
     manifest = bundle.manifest
@@ -228,7 +228,7 @@ def _offer(
     matrix = read_matrix(manifest)
     if isinstance(matrix, Unreadable):
         return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)
-    return Offer(
+    return CandidateBundle(
         matrix=matrix,
         bundle=source.name,
         id=report.id,

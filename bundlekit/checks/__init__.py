@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
 from bundlekit.checks.rule import MAX_FINDINGS, Case, Rule
-from bundlekit.model.finding import Finding, NotRun, Partly, RuleOutcome, Verdict
+from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
             )
             continue
         waived = _waived(rule, case)
-        found = answer.faults if isinstance(answer, Partly) else answer
+        found = answer.faults if isinstance(answer, PartialResult) else answer
         findings += [_finding(rule, fault, waived) for fault in found[:MAX_FINDINGS]]
         outcome: OutcomeKind = "failed" if found else "passed"
         outcomes.append(
@@ -71,8 +71,8 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
                 outcome=outcome,
                 needed=needed,
                 found=len(found),
-                because=_shortened(answer.because) if isinstance(answer, Partly) else "",
-                next=_shortened(answer.next) if isinstance(answer, Partly) else "",
+                because=_shortened(answer.because) if isinstance(answer, PartialResult) else "",
+                next=_shortened(answer.next) if isinstance(answer, PartialResult) else "",
             )
         )
     verdict: Verdict = "accept"

@@ -13,14 +13,14 @@ from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Answer, Case, Rule, rule
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.stages import ends_before
-from bundlekit.model.finding import Fault, NotRun, Partly
+from bundlekit.model.finding import Fault, NotRun, PartialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
     from bundlekit.matrix.stages import Ended
-    from bundlekit.model.decision import Decision, DecisionKind, Ruling
+    from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
@@ -56,12 +56,12 @@ def _not_asked(case: Case) -> NotRun | None:
     return None
 
 
-def _refused(case: Case, kind: DecisionKind) -> Answer | Partly:
+def _refused(case: Case, kind: DecisionKind) -> Answer | PartialResult:
     """A fault for each ruling of that kind which refuses; without one it may have been left open."""
     return _not_asked(case) or _ruled(case, kind)
 
 
-def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
+def _ruled(case: Case, kind: DecisionKind) -> Answer | PartialResult:
     found = [
         (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
     ]
@@ -72,12 +72,16 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | Partly:
             parts = ended[0].parts if len(ended) == 1 else ()
             return NotRun(because=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
         if not open_:
-            return Partly(faults=(), because=f"{len(ended)} of {len(case.decisions)} decisions ended before: {because}")
+            return PartialResult(
+                faults=(), because=f"{len(ended)} of {len(case.decisions)} decisions ended before: {because}"
+            )
     if open_ and not found:
         if not _of_a_pair(case.question) and len(open_) == len(case.decisions):
             because = "of a version alone this cannot be judged"
             return NotRun(because=because, next="Give the state of the pair (--appliance).")
-        return Partly(faults=(), because="some decisions leave it open; their not-judged says what it depends on")
+        return PartialResult(
+            faults=(), because="some decisions leave it open; their not-judged says what it depends on"
+        )
     own = _own_entries(case) if found else frozenset()
     return [
         Fault(
@@ -101,14 +105,14 @@ def _ended(case: Case, kind: DecisionKind) -> list[Ended]:
     return [one for one in rulings if one is not None]
 
 
-def _why_not_asked(ruling: Ruling) -> tuple[str, str]:
+def _why_not_asked(ruling: ComponentDecision) -> tuple[str, str]:
     """Why nothing more was asked after this ruling, and what to do about it."""
     if ruling.refused:
         return f"an earlier rule refuses the update already: {ruling.kind}", ""
     return ruling.message, ruling.next
 
 
-def _params(decision: Decision, ruling: Ruling, *, of_advisory: bool) -> dict[str, str | int]:
+def _params(decision: Decision, ruling: ComponentDecision, *, of_advisory: bool) -> dict[str, str | int]:
     """What a program may want of a ruling; ``origin`` is there where the entry is none of the bundle's matrix."""
     params: dict[str, str | int] = {
         "installed": ruling.installed,
@@ -128,31 +132,31 @@ def _own_entries(case: Case) -> frozenset[str]:
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
-def wrong_product(case: Case) -> Answer | Partly:
+def wrong_product(case: Case) -> Answer | PartialResult:
     """The bundle is for another product than the one that is installed."""
     return _refused(case, "wrong-product")
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
-def wrong_model(case: Case) -> Answer | Partly:
+def wrong_model(case: Case) -> Answer | PartialResult:
     """The bundle is for other hardware models than the one that is installed."""
     return _refused(case, "wrong-model")
 
 
 @_pair_rule(cause="on-hold", remedy="Clear the fault that put the pair on hold, then the hold.")
-def on_hold(case: Case) -> Answer | Partly:
+def on_hold(case: Case) -> Answer | PartialResult:
     """The pair is on hold after a failed update: no further update until the fault is cleared."""
     return _refused(case, "on-hold")
 
 
 @_pair_rule(cause="on-hold", remedy="Let the update that is under way come to its end first.")
-def update_pending(case: Case) -> Answer | Partly:
+def update_pending(case: Case) -> Answer | PartialResult:
     """Another update of the pair is under way."""
     return _refused(case, "update-pending")
 
 
 @_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
-def reimage_only(case: Case) -> Answer | Partly:
+def reimage_only(case: Case) -> Answer | PartialResult:
     """The bundle is made for re-imaging, and is never accepted as an update."""
     return _refused(case, "reimage-only")
 
@@ -164,7 +168,7 @@ def reimage_only(case: Case) -> Answer | Partly:
     see="matrix",
     needed=lambda question: question.asks_who or question.advice is not None,
 )
-def withdrawn(case: Case) -> Answer | Partly:
+def withdrawn(case: Case) -> Answer | PartialResult:
     """The release was withdrawn: nobody should go to it any more.
 
     An advisory says so of the bundle as such, whether or not an installed version is asked about.
@@ -180,7 +184,7 @@ def withdrawn(case: Case) -> Answer | Partly:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")
-def unreadable_version(case: Case) -> Answer | Partly:
+def unreadable_version(case: Case) -> Answer | PartialResult:
     """The installed version is not a version in the scheme that the bundle declares.
 
     It is refused rather than guessed at: versions that are read wrongly compare wrongly.
@@ -189,7 +193,7 @@ def unreadable_version(case: Case) -> Answer | Partly:
 
 
 @_rule(cause="not-newer", remedy=REIMAGE)
-def downgrade(case: Case) -> Answer | Partly:
+def downgrade(case: Case) -> Answer | PartialResult:
     """A later version than the bundle's is installed.
 
     Going back to an earlier version means re-imaging the appliance.
@@ -198,19 +202,19 @@ def downgrade(case: Case) -> Answer | Partly:
 
 
 @_rule(cause="not-newer", remedy="Nothing needs to be done; to install it afresh, re-image the appliance.")
-def same_version(case: Case) -> Answer | Partly:
+def same_version(case: Case) -> Answer | PartialResult:
     """The version that the bundle would install is installed already."""
     return _refused(case, "same-version")
 
 
 @_rule(cause="not-newer", remedy="Ask the vendor which of the two builds is meant for you.")
-def same_version_other_build(case: Case) -> Answer | Partly:
+def same_version_other_build(case: Case) -> Answer | PartialResult:
     """Another build of the same version is installed; which of the two is newer cannot be told."""
     return _refused(case, "same-version-other-build")
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
-def counter_too_low(case: Case) -> Answer | Partly:
+def counter_too_low(case: Case) -> Answer | PartialResult:
     """The pair demands a higher security counter than the bundle has.
 
     The counter is raised when a release closes a security hole, so that the hole cannot be brought back with
@@ -220,7 +224,7 @@ def counter_too_low(case: Case) -> Answer | Partly:
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
-def back_in_time(case: Case) -> Answer | Partly:
+def back_in_time(case: Case) -> Answer | PartialResult:
     """The installed version was released after the bundle, although its number is lower.
 
     It may have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
@@ -229,67 +233,67 @@ def back_in_time(case: Case) -> Answer | Partly:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
-def unknown_version(case: Case) -> Answer | Partly:
+def unknown_version(case: Case) -> Answer | PartialResult:
     """The installed version is not among the releases that the bundle's matrix knows. Unknown is not allowed."""
     return _refused(case, "unknown-version")
 
 
 @_rule(cause="unsupported-source", remedy="Re-image the appliance.")
-def dead_end(case: Case) -> Answer | Partly:
+def dead_end(case: Case) -> Answer | PartialResult:
     """No update leads out of the installed version; only re-imaging does."""
     return _refused(case, "dead-end")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def blocked(case: Case) -> Answer | Partly:
+def blocked(case: Case) -> Answer | PartialResult:
     """The update from the installed version into this release is blocked, for the reason in the message."""
     return _refused(case, "blocked")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def needs_stop(case: Case) -> Answer | Partly:
+def needs_stop(case: Case) -> Answer | PartialResult:
     """The installed version has to be updated to another release first; the message says which and why."""
     return _refused(case, "needs-stop")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def unsupported_source(case: Case) -> Answer | Partly:
+def unsupported_source(case: Case) -> Answer | PartialResult:
     """The bundle does not support an update from the installed version."""
     return _refused(case, "unsupported-source")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def cannot_verify(case: Case) -> Answer | Partly:
+def cannot_verify(case: Case) -> Answer | PartialResult:
     """The installed version trusts none of the keys that the update needs, so it would refuse the bundle."""
     return _refused(case, "cannot-verify")
 
 
 @_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
-def risk(case: Case) -> Answer | Partly:
+def risk(case: Case) -> Answer | PartialResult:
     """A danger that the matrix names applies to this appliance, or cannot be excluded."""
     return _refused(case, "risk")
 
 
 @_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
-def loses_fix(case: Case) -> Answer | Partly:
+def loses_fix(case: Case) -> Answer | PartialResult:
     """A fix that is installed is not in the bundle, so the update would lose it."""
     return _refused(case, "loses-fix")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def incompatible(case: Case) -> Answer | Partly:
+def incompatible(case: Case) -> Answer | PartialResult:
     """The versions of components that would be installed together do not work together."""
     return _refused(case, "incompatible")
 
 
 @_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then judge again.")
-def requirement_not_met(case: Case) -> Answer | Partly:
+def requirement_not_met(case: Case) -> Answer | PartialResult:
     """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
     return _refused(case, "requirement-not-met")
 
 
 @_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
-def undecided(case: Case) -> Answer | Partly:
+def undecided(case: Case) -> Answer | PartialResult:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
     unknown = [
         (f"{decision.pair}: " if decision.pair and len(case.decisions) > 1 else "", ruling)

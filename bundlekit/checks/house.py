@@ -13,7 +13,7 @@ from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
-from bundlekit.model.finding import Fault, NotRun, Partly
+from bundlekit.model.finding import Fault, NotRun, PartialResult
 
 if TYPE_CHECKING:
     from bundlekit.matrix.lint import LintReport
@@ -78,7 +78,7 @@ def impact_not_said(case: Case) -> Answer:
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
-def matrix_lint(case: Case) -> Answer | Partly:
+def matrix_lint(case: Case) -> Answer | PartialResult:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
@@ -130,7 +130,7 @@ def matrix_lint(case: Case) -> Answer | Partly:
     return _with_what_is_not_seen(found, report)
 
 
-def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | Partly:
+def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | PartialResult:
     """What was found, and from which versions no way can be seen, for it leads through releases not in hand.
 
     No finding: most releases leave their oldest versions to those in between.
@@ -140,7 +140,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     versions = [finding.subject for finding in report.findings if finding.rule == detour_unknown.name]
     if not versions:
         return found
-    return Partly(
+    return PartialResult(
         faults=tuple(found),
         because=f"whether a way leads here from {listed(versions)} is for the bundles of other releases to say",
         next="Give these to `bundlekit matrix lint`; or name the way in a [[stop]], if it is known.",

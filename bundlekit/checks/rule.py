@@ -10,7 +10,7 @@ from bundlekit.matrix.read import ReadMatrix, Unreadable
 from bundlekit.model.bundle import Bundle
 from bundlekit.model.decision import Decision
 from bundlekit.model.evidence import Evidence
-from bundlekit.model.finding import Cause, Fault, NotRun, Partly, RuleClass, Severity
+from bundlekit.model.finding import Cause, Fault, NotRun, PartialResult, RuleClass, Severity
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Question
 
@@ -35,7 +35,7 @@ class Case(Frozen, frozen=True, kw_only=True):
 
 
 Answer = Sequence[Fault] | NotRun
-RuleFunction = Callable[[Case], Answer | Partly]
+RuleFunction = Callable[[Case], Answer | PartialResult]
 
 
 class Rule(Frozen, frozen=True, kw_only=True):

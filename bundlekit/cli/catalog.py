@@ -57,9 +57,14 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
     """List the bundles of a catalog. Exit code 0, 1 if one cannot be used, 3 without --trust."""
     found = catalog.collect([place], trust=common.load_trusted(trusted), at=at)
     # Versions of two schemes have no order, so each scheme goes by itself.
-    offers = sorted(
-        found.offers,
-        key=lambda one: (one.manifest.product, one.matrix.lead, one.matrix.own.scheme.name, one.matrix.own.key),
+    candidates = sorted(
+        found.candidates,
+        key=lambda one: (
+            one.manifest.product,
+            one.matrix.primary_component,
+            one.matrix.own.scheme.name,
+            one.matrix.own.key,
+        ),
     )
     rows = [
         {
@@ -71,7 +76,7 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
             "signers": list(one.signers),
             "supported-until": one.supported_until,
         }
-        for one in offers
+        for one in candidates
     ]
     if style == "json":
         left_out = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.left_out]

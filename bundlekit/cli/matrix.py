@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable
 
-    from bundlekit.matrix.path import Offer
+    from bundlekit.matrix.path import CandidateBundle
     from bundlekit.matrix.shipped import SignedManifest
     from bundlekit.model.manifest import Manifest
     from bundlekit.report.text import Line
@@ -130,12 +130,12 @@ def lint(
     trust = common.load_trusted(trusted)
     at = at or common.now()
     today = at.date().isoformat()
-    offers: tuple[Offer, ...] = ()
+    candidates: tuple[CandidateBundle, ...] = ()
     if catalogs:
         from bundlekit.catalog import collect
 
         collected = collect(catalogs, trust=trust, at=at)
-        offers = collected.offers
+        candidates = collected.candidates
         for one in collected.left_out:
             click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
     manifest, signatures, named = common.load_release(release, trust, at)
@@ -154,12 +154,16 @@ def lint(
         )
     report = lint_matrix(
         manifest,
-        [*(_with_signers(other, trust, at) for other in others), *map(_as_signed, offers)],
+        [*(_with_signers(other, trust, at) for other in others), *map(_as_signed, candidates)],
         at=today,
         signers=signers or None,
         signatures=signatures,
         supported=supported or None,
-        ended=[offer.manifest.version for offer in offers if offer.supported_until and offer.supported_until < today],
+        ended=[
+            candidate.manifest.version
+            for candidate in candidates
+            if candidate.supported_until and candidate.supported_until < today
+        ],
         strict=strict,
     )
     _print(report, lint_lines(report), style)
@@ -190,11 +194,11 @@ def _with_signers(other: Path, trust: TrustStore | None, at: dt.datetime) -> Sig
     return SignedManifest(manifest=manifest, by=SignedBy(signers=named, signatures=signatures))
 
 
-def _as_signed(offer: Offer) -> SignedManifest:
+def _as_signed(candidate: CandidateBundle) -> SignedManifest:
     from bundlekit.matrix.shipped import SignedBy, SignedManifest
 
-    signers = None if offer.signed_by is None else frozenset(offer.signed_by)
-    return SignedManifest(manifest=offer.manifest, by=SignedBy(signers=signers, signatures=offer.signatures))
+    signers = None if candidate.signed_by is None else frozenset(candidate.signed_by)
+    return SignedManifest(manifest=candidate.manifest, by=SignedBy(signers=signers, signatures=candidate.signatures))
 
 
 def _restriction(advisories: Path | None, trust: TrustStore | None, at: dt.datetime) -> Callable[[Manifest], Manifest]:

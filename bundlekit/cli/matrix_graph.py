@@ -71,5 +71,5 @@ def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: obj
         return 1 if trusted else 3
     if not trusted:
         click.echo("NOT VERIFIED: who signed these was not checked (--trust)", err=True)
-    common.write(write_graph(graph_of((one.manifest, one.id) for one in found.offers)).decode(), output)
+    common.write(write_graph(graph_of((one.manifest, one.id) for one in found.candidates)).decode(), output)
     return 0

@@ -27,7 +27,7 @@ def restricted(manifest: Manifest, advisory: Advisory) -> Manifest:
 
     def concerned(into: str) -> bool:
         try:
-            return read.own in parse_range(into, lambda text: read.parse(read.lead, text))
+            return read.own in parse_range(into, lambda text: read.parse(read.primary_component, text))
         except VersionError:
             return True
 

@@ -11,7 +11,7 @@ from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.context import models_of, why
 from bundlekit.matrix.nearby import alike
 from bundlekit.matrix.read import APPLIANCE
-from bundlekit.model.decision import Leftover, Ruling
+from bundlekit.model.decision import ComponentDecision, Leftover
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 
-def rule_bundle(context: EvaluationContext, subject: str) -> Ruling | None:
+def rule_bundle(context: EvaluationContext, subject: str) -> ComponentDecision | None:
     """Rules 2 to 4: the first fault of the bundle as such, whatever is installed."""
     manifest, appliance = context.manifest, context.appliance
 
-    def fault(kind: DecisionKind, message: str, remedy: str) -> Ruling:
-        return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=manifest.version)
+    def fault(kind: DecisionKind, message: str, remedy: str) -> ComponentDecision:
+        return ComponentDecision(subject=subject, kind=kind, message=message, next=remedy, target=manifest.version)
 
     if appliance is not None:  # 2
         if manifest.product != appliance.product:
@@ -52,10 +52,10 @@ def _wrong_model(context: EvaluationContext, model: str) -> tuple[str, str]:
     """What is wrong where a bundle has no image for a model, and what to do about it."""
     fitting = models_of(context.matrix)
     if model in context.manifest.models:
-        lead, has = context.matrix.lead, ", ".join(fitting) or "no model"
+        primary, has = context.matrix.primary_component, ", ".join(fitting) or "no model"
         return (
-            f"The bundle names the model {model}, but its images of {lead} are for {has} only.",
-            f"Ask the vendor for a bundle with an image of {lead} for {model}.",
+            f"The bundle names the model {model}, but its images of {primary} are for {has} only.",
+            f"Ask the vendor for a bundle with an image of {primary} for {model}.",
         )
     likely = next((one for one in fitting if alike(one, model)), "")
     hint = f" If the appliance is the model {likely}, correct `model` in its state." if likely else ""
@@ -65,11 +65,11 @@ def _wrong_model(context: EvaluationContext, model: str) -> tuple[str, str]:
     )
 
 
-def rule_withdrawn(context: EvaluationContext, subject: str) -> Ruling | None:
+def rule_withdrawn(context: EvaluationContext, subject: str) -> ComponentDecision | None:
     """Rule 4: the bundle has been withdrawn. That holds for a re-image as well."""
     for withdrawn in context.matrix.withdrawn:
         if context.matrix.own in withdrawn.range:
-            return Ruling(
+            return ComponentDecision(
                 subject=subject,
                 kind="withdrawn",
                 message=f"{context.manifest.version} has been withdrawn.{why(withdrawn.entry)}",
@@ -80,7 +80,7 @@ def rule_withdrawn(context: EvaluationContext, subject: str) -> Ruling | None:
     return None
 
 
-def rule_pair(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
+def rule_pair(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
     """Rules 5 and 6: the faults of the pair as such, whatever its versions."""
     if appliance.hold is not None:  # 5
         yield _of_pair(
@@ -109,7 +109,9 @@ def rule_pair(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruli
         )
 
 
-def rule_pair_again(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def rule_pair_again(
+    context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
+) -> Iterator[ComponentDecision]:
     """Rules 18 to 20: what the update, taken as a whole, would lose, break or need."""
     yield from _fixes(context, appliance, parts)  # 18
     yield from _final_states(context, appliance, parts)  # 19
@@ -117,8 +119,8 @@ def rule_pair_again(context: EvaluationContext, appliance: Appliance, parts: Seq
 
 
 def rule_version(
-    context: EvaluationContext, version: str, facts: VersionFacts, parts: Sequence[Ruling]
-) -> Iterator[Ruling]:
+    context: EvaluationContext, version: str, facts: VersionFacts, parts: Sequence[ComponentDecision]
+) -> Iterator[ComponentDecision]:
     """Rules 6, 18 and 19 for a mere version, as far as its own bundle tells; what it does not tell is left open."""
     context.leave_open("product and model", "wrong-product", "wrong-model")
     context.leave_open("holds and pending updates", "on-hold", "update-pending")
@@ -130,9 +132,9 @@ def rule_version(
         context.leave_open("fixes that get lost", "loses-fix")
     elif _may_lose_fixes(context, parts):
         yield from _lost_fixes(context, version, facts.includes)
-    others = {name: text for name, text in facts.components if name != context.matrix.lead}
+    others = {name: text for name, text in facts.components if name != context.matrix.primary_component}
     for name in context.matrix.carried:
-        if name != context.matrix.lead and name not in others:
+        if name != context.matrix.primary_component and name not in others:
             context.leave_open(f"the installed {name}", "incompatible")
     if any(part.refused for part in parts):
         return
@@ -161,7 +163,9 @@ def leave_open_beyond_versions(context: EvaluationContext) -> None:
         context.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
 
 
-def leftovers(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Leftover]:
+def leftovers(
+    context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
+) -> Iterator[Leftover]:
     """Each state that a failure can leave, in the order in which an update could meet it.
 
     The active member and the components that the pair shares go first. Until all of them have succeeded, a
@@ -230,7 +234,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def _counter_too_low(context: EvaluationContext, subject: str, demanded: int) -> Ruling:
+def _counter_too_low(context: EvaluationContext, subject: str, demanded: int) -> ComponentDecision:
     who = subject or "the pair"
     return _of_pair(
         context,
@@ -248,12 +252,14 @@ def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
     )
 
 
-def _of_pair(context: EvaluationContext, kind: DecisionKind, message: str, remedy: str, *, subject: str = "") -> Ruling:
+def _of_pair(
+    context: EvaluationContext, kind: DecisionKind, message: str, remedy: str, *, subject: str = ""
+) -> ComponentDecision:
     subject = subject or (context.appliance.pair if context.appliance else "")
-    return Ruling(subject=subject, kind=kind, message=message, next=remedy, target=context.manifest.version)
+    return ComponentDecision(subject=subject, kind=kind, message=message, next=remedy, target=context.manifest.version)
 
 
-def _moves(part: Ruling) -> bool:
+def _moves(part: ComponentDecision) -> bool:
     """Whether the update changes this part, as far as can be told."""
     return part.kind not in ("already-there", "stays")
 
@@ -262,7 +268,9 @@ def _named(state: Mapping[str, Version]) -> str:
     return " and ".join(f"{name} {version}" for name, version in state.items())
 
 
-def _fixes(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def _fixes(
+    context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
+) -> Iterator[ComponentDecision]:
     if not _may_lose_fixes(context, parts):
         return
     if appliance.includes is None:
@@ -276,13 +284,16 @@ def _fixes(context: EvaluationContext, appliance: Appliance, parts: Sequence[Rul
         yield from _lost_fixes(context, "", appliance.includes)
 
 
-def _may_lose_fixes(context: EvaluationContext, parts: Sequence[Ruling]) -> bool:
+def _may_lose_fixes(context: EvaluationContext, parts: Sequence[ComponentDecision]) -> bool:
     # An edge that names one version was made by someone who knows what that version has.
     edges = {source.entry.id for source in context.matrix.sources if source.range.exact is not None}
-    return any(part.component == context.matrix.lead and _moves(part) and part.entry not in edges for part in parts)
+    return any(
+        part.component == context.matrix.primary_component and _moves(part) and part.entry not in edges
+        for part in parts
+    )
 
 
-def _lost_fixes(context: EvaluationContext, subject: str, includes: Sequence[str]) -> Iterator[Ruling]:
+def _lost_fixes(context: EvaluationContext, subject: str, includes: Sequence[str]) -> Iterator[ComponentDecision]:
     if lost := [fix for fix in includes if fix not in context.manifest.includes]:
         yield _of_pair(
             context,
@@ -293,7 +304,9 @@ def _lost_fixes(context: EvaluationContext, subject: str, includes: Sequence[str
         )
 
 
-def _final_states(context: EvaluationContext, appliance: Appliance, parts: Sequence[Ruling]) -> Iterator[Ruling]:
+def _final_states(
+    context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
+) -> Iterator[ComponentDecision]:
     moved = {part.component for part in parts if part.kind != "stays"}
     left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
     for text in dict.fromkeys(left) or [context.manifest.version]:
@@ -324,7 +337,7 @@ def _state(
     }
 
 
-def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
+def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
     requirements = context.manifest.requirements
     if requirements.tool is not None:
         yield from _tool(context, requirements.tool, appliance.tool)
@@ -362,7 +375,7 @@ def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[
             )
 
 
-def _tool(context: EvaluationContext, need: str, have: str | None) -> Iterator[Ruling]:
+def _tool(context: EvaluationContext, need: str, have: str | None) -> Iterator[ComponentDecision]:
     scheme = scheme_named("pep440")  # the update tool is a Python package, and versioned like one
     try:
         if have is not None and scheme.parse(have) >= scheme.parse(need):

@@ -13,7 +13,7 @@ from bundlekit.facts import in_words
 from bundlekit.matrix.context import why
 from bundlekit.matrix.key_rules import rule_verify
 from bundlekit.matrix.read import APPLIANCE
-from bundlekit.model.decision import Acceptance, Ruling
+from bundlekit.model.decision import Acceptance, ComponentDecision
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
@@ -42,21 +42,21 @@ class Installed(Frozen, frozen=True, kw_only=True):
     model: str | None = None
 
 
-def rule_part(context: EvaluationContext, part: Installed) -> Ruling:
+def rule_part(context: EvaluationContext, part: Installed) -> ComponentDecision:
     """Rules 7 and 8, and for the part that the matrix is about all that follow."""
-    matrix, is_lead = context.matrix, part.component == context.matrix.lead
+    matrix, is_primary = context.matrix, part.component == context.matrix.primary_component
     target = matrix.carried[part.component]
     ruled = partial(_ruled, part, target.text)
     try:
         installed = matrix.parse(part.component, part.version)
     except VersionError as fault:  # 7
-        if is_lead and _fits(matrix, part.version):
+        if is_primary and _fits(matrix, part.version):
             return ruled("unknown-version", f"The matrix does not know {part.version}.", _UNKNOWN)
         return ruled("unreadable-version", str(fault), "Check which version is installed.")
 
     if installed == target:  # 8
         build = part.build or installed.build
-        new_build = (context.manifest.build if is_lead else None) or target.build
+        new_build = (context.manifest.build if is_primary else None) or target.build
         if build and new_build and build != new_build:
             return ruled(
                 "same-version-other-build",
@@ -76,12 +76,12 @@ def rule_part(context: EvaluationContext, part: Installed) -> Ruling:
             f"{target} is older than the installed {part.version}; an older version goes in by re-imaging only.",
             f"Take a version newer than {part.version}; go back only by re-imaging with {target}.",
         )
-    if is_lead:
-        return _rule_lead(context, part, installed)
+    if is_primary:
+        return _rule_primary(context, part, installed)
     return _moves(ruled, installed, target)
 
 
-def rule_unmoved_part(context: EvaluationContext, part: Installed) -> Ruling:
+def rule_unmoved_part(context: EvaluationContext, part: Installed) -> ComponentDecision:
     """Rule 7 for a part that the bundle does not carry: its version still has to work with what comes."""
     ruled = partial(_ruled, part, part.version)
     try:
@@ -91,11 +91,11 @@ def rule_unmoved_part(context: EvaluationContext, part: Installed) -> Ruling:
     return ruled("stays", f"The bundle does not carry {part.component}, so {part.version} stays.")
 
 
-def _rule_lead(context: EvaluationContext, part: Installed, installed: Version) -> Ruling:
+def _rule_primary(context: EvaluationContext, part: Installed, installed: Version) -> ComponentDecision:
     """Rules 9 to 17: what the matrix says of the version that it is about."""
     matrix, own = context.matrix, context.matrix.own
     ruled = partial(_ruled, part, own.text)
-    doubts: list[Ruling] = []
+    doubts: list[ComponentDecision] = []
 
     def doubt(kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
         # Asked about a mere version, we say what was left open; of an appliance, it has to be known.
@@ -239,8 +239,8 @@ def _ruled(
     entry: Entry | None = None,
     *,
     override: str = "",
-) -> Ruling:
-    return Ruling(
+) -> ComponentDecision:
+    return ComponentDecision(
         subject=part.subject,
         component=part.component,
         kind=kind,
@@ -253,7 +253,9 @@ def _ruled(
     )
 
 
-def _moves(ruled: Callable[..., Ruling], installed: Version, target: Version, entry: Source | None = None) -> Ruling:
+def _moves(
+    ruled: Callable[..., ComponentDecision], installed: Version, target: Version, entry: Source | None = None
+) -> ComponentDecision:
     """Nothing was said against it; an older version has come this far only because the policy allows it."""
     offline = ", offline" if entry is not None and entry.method == "offline" else ""
     one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""

@@ -97,10 +97,10 @@ def _aliases(manifest: Manifest) -> Iterator[Problem]:
 
 def _releases(read: ReadMatrix) -> Iterator[Problem]:
     matrix = read.manifest.matrix
-    for release in _repeated(read.parse(read.lead, release) for release in matrix.releases):
+    for release in _repeated(read.parse(read.primary_component, release) for release in matrix.releases):
         yield inconsistent("", "releases", f"{release} is listed more than once.")
     for alias in matrix.aliases:
-        if read.known and not _is_listed(read, read.parse(read.lead, alias.alias)):
+        if read.known and not _is_listed(read, read.parse(read.primary_component, alias.alias)):
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
     for since in _repeated(since for since, _ in read.trusted_keys):
         yield inconsistent("", "trusted-keys", f"{since} is there more than once.")

@@ -64,8 +64,8 @@ def why(entry: Entry) -> str:
 
 def models_of(read: ReadMatrix) -> tuple[str, ...]:
     """The models that a bundle is for, with an image of what its versions are about."""
-    lead = next(part for part in read.manifest.components if part.name == read.lead)
-    return tuple(model for model in read.manifest.models if has_image(lead, model))
+    primary = next(part for part in read.manifest.components if part.name == read.primary_component)
+    return tuple(model for model in read.manifest.models if has_image(primary, model))
 
 
 def has_image(component: Component, model: str) -> bool:

@@ -44,7 +44,7 @@ from bundlekit.matrix.component_rules import Installed, rule_part, rule_unmoved_
 from bundlekit.matrix.context import EvaluationContext, has_image
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.model.appliance import NO_FACTS
-from bundlekit.model.decision import PRECEDENCE, Decision, Leftover, Policy, Ruling
+from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, Leftover, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -122,7 +122,7 @@ def decide_from(
             context,
             Installed(
                 subject=f"{version} on {name}" if name else version,
-                component=read.lead,
+                component=read.primary_component,
                 version=version,
                 released=facts.released,
                 model=name,
@@ -135,7 +135,7 @@ def decide_from(
     return _decision(context, [*beyond, *parts])
 
 
-def _rule_shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[Ruling]:
+def _rule_shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[ComponentDecision]:
     """What refuses the update of a component that the pair shares; one that is there already refuses nothing."""
     for name, text in facts.components:
         if name in context.matrix.carried:
@@ -159,7 +159,7 @@ def tells_models_apart(matrix: Matrix) -> bool:
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
-def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Ruling]:
+def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
     """One ruling for each member, and for each component that the pair shares."""
     carried = {
         component.name: component.version
@@ -182,7 +182,7 @@ def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Ru
         yield rule_part(context, part) if component in carried else rule_unmoved_part(context, part)
     for name, version in carried.items():
         if name != APPLIANCE and name not in appliance.components:
-            yield Ruling(
+            yield ComponentDecision(
                 subject=name,
                 component=name,
                 kind="undecided",
@@ -192,7 +192,7 @@ def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Ru
             )
 
 
-def _settle(parts: list[Ruling]) -> list[Ruling]:
+def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
     """What has the version already is no fault while another part still has to move."""
     if all(part.kind in ("same-version", "stays") for part in parts):
         return parts
@@ -205,7 +205,7 @@ def _settle(parts: list[Ruling]) -> list[Ruling]:
 def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: str = "") -> Decision:
     first, *others = matrix.problems
     more = f" ({len(others)} more like this.)" if others else ""
-    ruling = Ruling(
+    ruling = ComponentDecision(
         subject=subject,
         kind="undecided",
         message=f"The bundle's matrix cannot be read. {first.message}{more}",
@@ -216,8 +216,10 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: s
     return Decision(product=manifest.product, version=manifest.version, pair=pair, whole=ruling, rulings=(ruling,))
 
 
-def _decision(context: EvaluationContext, rulings: Sequence[Ruling], leftovers: Iterable[Leftover] = ()) -> Decision:
-    def weight(ruling: Ruling) -> tuple[bool, int]:
+def _decision(
+    context: EvaluationContext, rulings: Sequence[ComponentDecision], leftovers: Iterable[Leftover] = ()
+) -> Decision:
+    def weight(ruling: ComponentDecision) -> tuple[bool, int]:
         # What stands in the way before what does not; then the order of the kinds, where a certain no is before
         # a doubt; then that of the parts.
         return ruling.allowed, PRECEDENCE[ruling.kind]

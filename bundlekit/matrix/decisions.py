@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import Signatures
-    from bundlekit.model.decision import DecisionKind, Ruling
+    from bundlekit.model.decision import ComponentDecision, DecisionKind
     from bundlekit.versions import Version
 
 
@@ -86,7 +86,7 @@ class Decisions:
             self._outcomes[key] = _outcome(self.ruling(text, model))
         return self._outcomes[key]
 
-    def ruling(self, text: str, model: str | None) -> Ruling:
+    def ruling(self, text: str, model: str | None) -> ComponentDecision:
         """The whole ruling about a version on a model, with the sentence for a person. It is made at each call."""
         return decide_from(
             self.read.manifest,
@@ -133,7 +133,7 @@ class Decisions:
 
     def _parsed(self, text: str) -> Version | None:
         try:
-            return self.read.parse(self.read.lead, text)
+            return self.read.parse(self.read.primary_component, text)
         except VersionError:
             return None
 
@@ -230,7 +230,7 @@ def _only(entries: tuple[T, ...], number: int) -> tuple[T, ...]:
     return entries[number : number + 1] if number >= 0 else ()
 
 
-def _outcome(ruling: Ruling) -> Outcome:
+def _outcome(ruling: ComponentDecision) -> Outcome:
     return Outcome(ruling.kind, ruling.entry, ruling.allowed)
 
 
@@ -238,7 +238,7 @@ def _readable(read: ReadMatrix, texts: Iterable[str]) -> Iterator[tuple[str, Ver
     """Those of some texts that have a place in the order of the matrix, each with its version."""
     for text in dict.fromkeys(texts):
         try:
-            version = read.parse(read.lead, text)
+            version = read.parse(read.primary_component, text)
         except VersionError:
             continue
         yield text, version

@@ -59,7 +59,7 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     Whoever has the old release counts as there: so a new one that does not take it makes that version lose.
     ConfigError if there are too many for that, and for the matrices of two products: nobody goes from one to the other.
     """
-    one, other = (f"{read.manifest.product} ({read.lead})" for read in (old, new))
+    one, other = (f"{read.manifest.product} ({read.primary_component})" for read in (old, new))
     if one != other:
         raise ConfigError(
             f"The matrices are of {one} and of {other}, so no version gains or loses by the one after the other.",
@@ -111,7 +111,7 @@ def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:
     readable, unreadable = [], []
     for text in texts:
         try:
-            readable.append(read.parse(read.lead, text))
+            readable.append(read.parse(read.primary_component, text))
         except VersionError:
             unreadable.append(text)
     return [version.text for version in sorted(readable)] + unreadable

@@ -166,7 +166,7 @@ def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> Graph:
     _of_one_kind(reads, ids)
     texts: dict[Version, str] = {}
     for read in reads:
-        for version in (*map(read.parsers[read.lead], read.manifest.matrix.releases), read.own):
+        for version in (*map(read.parsers[read.primary_component], read.manifest.matrix.releases), read.own):
             texts.setdefault(read.scheme.parse(version.text), version.text)
     listed = any(read.manifest.matrix.order == "listed" for read in reads)
     versions = list(texts.values()) if listed else [texts[version] for version in sorted(texts)]
@@ -195,7 +195,11 @@ def _of_one_kind(reads: list[ReadMatrix], ids: dict[str, str]) -> None:
         raise ConfigError("there is no bundle to make a graph of")
     first = reads[0].manifest
     for read in reads[1:]:
-        same = (first.product, reads[0].lead, reads[0].scheme) == (read.manifest.product, read.lead, read.scheme)
+        same = (first.product, reads[0].primary_component, reads[0].scheme) == (
+            read.manifest.product,
+            read.primary_component,
+            read.scheme,
+        )
         if not same:
             raise ConfigError(
                 f"{first.product} {first.version} and {read.manifest.product} {read.manifest.version} are not releases "
@@ -215,7 +219,7 @@ def _dead_ends(read: ReadMatrix, versions: Iterable[str]) -> list[tuple[str, str
 
 def _risks(read: ReadMatrix, text: str) -> Iterable[GraphRisk]:
     """What may still forbid the update from this version, which depends on facts."""
-    installed = read.parsers[read.lead](text)
+    installed = read.parsers[read.primary_component](text)
     for stop in read.stops:
         if stop.entry.when is not None and stop.lies_between(installed, read.own):
             yield _risk(stop.entry, stop.entry.when)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.context import EvaluationContext
     from bundlekit.matrix.read import ReadSource
     from bundlekit.matrix.shipped import ReadTrust
-    from bundlekit.model.decision import DecisionKind, Ruling
+    from bundlekit.model.decision import ComponentDecision, DecisionKind
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Ruled(Protocol):
     """Makes a ruling for the part that is decided about."""
 
-    def __call__(self, kind: DecisionKind, message: str, remedy: str = "", entry: Entry | None = None) -> Ruling:
+    def __call__(
+        self, kind: DecisionKind, message: str, remedy: str = "", entry: Entry | None = None
+    ) -> ComponentDecision:
         """The ruling of this kind, with its message, the next step and the entry that decided."""
         ...
 
@@ -31,7 +33,7 @@ class Doubt(Protocol):
 
 def rule_verify(
     context: EvaluationContext, installed: Version, source: ReadSource, ruled: Ruled, doubt: Doubt
-) -> Ruling | None:
+) -> ComponentDecision | None:
     """A ruling where the installed version cannot verify the bundle; None where it can, or where this stays open."""
     shipped = context.matrix.ships(installed)
     given = None if context.appliance is None else context.appliance.trusts
@@ -71,7 +73,7 @@ def rule_verify(
 
 def _rule_shipped(
     context: EvaluationContext, installed: Version, shipped: ReadTrust, ruled: Ruled, doubt: Doubt
-) -> Ruling | None:
+) -> ComponentDecision | None:
     if context.signatures is None:
         open_ = f"whether the trust file that {installed} ships accepts the signatures of the bundle"
         context.leave_open(open_, "cannot-verify")

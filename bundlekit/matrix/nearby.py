@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bundlekit.matrix.read import ReadMatrix, ReadSource
-    from bundlekit.model.decision import Decision, Ruling
+    from bundlekit.model.decision import ComponentDecision, Decision
     from bundlekit.versions import Version
 
 EACH_SIDE: Final = 2
@@ -53,11 +53,11 @@ class Neighbours:
         rulings = tuple(changed.get(id(one), one) for one in decision.rulings)
         return replace(decision, rulings=rulings, whole=changed.get(id(decision.whole), decision.whole))
 
-    def _concerns(self, ruling: Ruling) -> bool:
+    def _concerns(self, ruling: ComponentDecision) -> bool:
         kinds = _UNKNOWN | {"unsupported-source"}
-        return ruling.kind in kinds and ruling.component == self._matrix.lead and bool(ruling.installed)
+        return ruling.kind in kinds and ruling.component == self._matrix.primary_component and bool(ruling.installed)
 
-    def _named(self, ruling: Ruling, model: str | None) -> Ruling:
+    def _named(self, ruling: ComponentDecision, model: str | None) -> ComponentDecision:
         key = (ruling.kind, ruling.installed, model)
         if key not in self._said:
             find = self._unknown if ruling.kind in _UNKNOWN else self._unsupported
@@ -77,7 +77,7 @@ class Neighbours:
     def _elsewhere(self, text: str, model: str | None) -> str:
         """The source that is about this version on other models, as a sentence; empty if there is none."""
         try:
-            installed = self._matrix.parse(self._matrix.lead, text)
+            installed = self._matrix.parse(self._matrix.primary_component, text)
         except VersionError:
             return ""
         source = source_for_others(self._matrix, installed, model)
@@ -95,7 +95,7 @@ class Neighbours:
         """The releases before and after a version, as a sentence; empty where the version has no place among them."""
         releases = self._matrix.releases
         try:
-            installed = self._matrix.parse(self._matrix.lead, text)
+            installed = self._matrix.parse(self._matrix.primary_component, text)
         except VersionError:
             return ""
         before = reversed(releases[: bisect_left(releases, installed)])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bundlekit.matrix.shipped import Signatures
-    from bundlekit.model.decision import Decision, Policy, Ruling
+    from bundlekit.model.decision import ComponentDecision, Decision, Policy
     from bundlekit.model.manifest import Manifest
     from bundlekit.versions import Version
 
@@ -50,7 +50,7 @@ State = str | Appliance
 """What is installed: one version on every member, or a whole pair."""
 
 
-class Plain(Frozen, frozen=True, kw_only=True):
+class VersionState(Frozen, frozen=True, kw_only=True):
     """A mere version on the way, and what the bundles it came from say of it.
 
     ``models`` are those that all bundles so far are for; None: none of them is available.
@@ -61,11 +61,11 @@ class Plain(Frozen, frozen=True, kw_only=True):
     facts: VersionFacts = NO_FACTS
 
 
-Here = Plain | Appliance
+Here = VersionState | Appliance
 """A state of the search."""
 
 
-class Offer(Frozen, frozen=True, kw_only=True):
+class CandidateBundle(Frozen, frozen=True, kw_only=True):
     """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`).
 
     ``signed_by`` are the names that a trust.toml has for its signers; None: there is none. ``signatures`` are what
@@ -86,15 +86,15 @@ class Offer(Frozen, frozen=True, kw_only=True):
         return self.matrix.manifest
 
 
-def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy = STRICT) -> Path:
-    """The shortest way from ``start`` to ``goal``, the version of a bundle, by updates with ``offers``.
+def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, policy: Policy = STRICT) -> Path:
+    """The shortest way from ``start`` to ``goal``, the version of a bundle, by updates with ``candidates``.
 
     Raises BundlekitError if that takes too long, and if a mere version is given and it cannot be told of which
     product.
     """
-    search = _Search(_of_one_product(offers, goal) if isinstance(start, str) else offers, goal, policy)
+    search = _Search(_of_one_product(candidates, goal) if isinstance(start, str) else candidates, goal, policy)
     first = search.begin(start) if isinstance(start, str) else start
-    here = _version_text(first, search.lead)
+    here = _version_text(first, search.primary_component)
     answer = Path(from_=here, to=goal, found=True)
     if search.is_there(first):
         return answer
@@ -108,7 +108,7 @@ def find_path(offers: Sequence[Offer], start: State, goal: str, policy: Policy =
     )
     if search.has_arrived(way):
         return answer
-    nearest = _version_text(way.state, search.lead) if search.can_compare(first) else None
+    nearest = _version_text(way.state, search.primary_component) if search.can_compare(first) else None
     return replace(answer, found=False, nearest=nearest, obstacles=tuple(search.obstacles(way.state)))
 
 
@@ -122,28 +122,30 @@ class _Way(Frozen, frozen=True, kw_only=True):
 
 
 class _Search:
-    """One search; offers are known by their rank, the newest first."""
+    """One search; candidates are known by their rank, the newest first."""
 
-    def __init__(self, offers: Sequence[Offer], goal: str, policy: Policy) -> None:
+    def __init__(self, candidates: Sequence[CandidateBundle], goal: str, policy: Policy) -> None:
         newest_first = sorted(
-            offers, key=lambda one: (one.manifest.released, one.manifest.version, one.id), reverse=True
+            candidates, key=lambda one: (one.manifest.released, one.manifest.version, one.id), reverse=True
         )
-        self.offers = _with_restrictions(newest_first)
+        self.candidates = _with_restrictions(newest_first)
         self.goal = goal
-        self.policies = [_for_bundle(policy, one.id) for one in self.offers]
-        self.goals = {rank for rank, one in enumerate(self.offers) if _parse(one.matrix, goal) == one.matrix.own}
-        self.latest = _latest_of_stops(self.offers)
-        self.weights = [20 + _entries(one.matrix) for one in self.offers]
-        self.models = [tuple(sorted(models_of(one.matrix))) for one in self.offers]
+        self.policies = [_for_bundle(policy, one.id) for one in self.candidates]
+        self.goals = {rank for rank, one in enumerate(self.candidates) if _parse(one.matrix, goal) == one.matrix.own}
+        self.latest = _latest_of_stops(self.candidates)
+        self.weights = [20 + _entries(one.matrix) for one in self.candidates]
+        self.models = [tuple(sorted(models_of(one.matrix))) for one in self.candidates]
         self.work = 0
         self.decided: dict[tuple[int, str, VersionFacts], Decision] = {}
         # Whose order of versions counts, and which component the wanted version is of.
-        wanted = [self.offers[rank].matrix for rank in sorted(self.goals)] or [one.matrix for one in self.offers]
-        self.judge = next((one for one in wanted if one.lead == APPLIANCE), wanted[0] if wanted else None)
-        self.lead = self.judge.lead if self.judge else APPLIANCE
+        wanted = [self.candidates[rank].matrix for rank in sorted(self.goals)] or [
+            one.matrix for one in self.candidates
+        ]
+        self.judge = next((one for one in wanted if one.primary_component == APPLIANCE), wanted[0] if wanted else None)
+        self.primary_component = self.judge.primary_component if self.judge else APPLIANCE
 
     def decide(self, rank: int, state: Here) -> Decision:
-        if not isinstance(state, Plain):
+        if not isinstance(state, VersionState):
             return self._decide(rank, state)
         key = rank, state.version, state.facts  # whatever models are left: that is asked apart
         if key not in self.decided:
@@ -157,25 +159,25 @@ class _Search:
                 "the search for a path has not come to an end within its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
-        offer, policy = self.offers[rank], self.policies[rank]
-        signatures: Signatures | None = offer.signatures
-        known: dict[str, Any] = {"signers": offer.signed_by, "signatures": signatures, "matrix": offer.matrix}
-        if isinstance(state, Plain):
-            return decide_from(offer.manifest, state.version, policy, facts=state.facts, **known)
-        return decide(offer.manifest, state, policy, **known)
+        candidate, policy = self.candidates[rank], self.policies[rank]
+        signatures: Signatures | None = candidate.signatures
+        known: dict[str, Any] = {"signers": candidate.signed_by, "signatures": signatures, "matrix": candidate.matrix}
+        if isinstance(state, VersionState):
+            return decide_from(candidate.manifest, state.version, policy, facts=state.facts, **known)
+        return decide(candidate.manifest, state, policy, **known)
 
     def is_there(self, start: Here) -> bool:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
         if self.goals:
             return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
-        return set(_version_texts(start, self.lead)) == {self.goal}
+        return set(_version_texts(start, self.primary_component)) == {self.goal}
 
     def run(self, start: Here) -> _Way:
         """The best way to the goal; where there is none, that to the nearest state."""
         # Ranks make every entry of the queue different, so ways themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
-        reached: dict[str, list[tuple[int, Plain]]] = {}
+        reached: dict[str, list[tuple[int, VersionState]]] = {}
         nearest = _Way(state=start)
         while queue:
             cost, ranks, way = heapq.heappop(queue)
@@ -187,20 +189,22 @@ class _Search:
                 return way
             if self._nears(way.state, nearest.state):
                 nearest = way
-            for rank, offer in enumerate(self.offers):
-                after = self.plain_after(rank, way.state) if isinstance(way.state, Plain) else None
+            for rank, candidate in enumerate(self.candidates):
+                after = self.plain_after(rank, way.state) if isinstance(way.state, VersionState) else None
                 if after and (not after.models or _is_no_news(after, cost[0], reached.get(after.version, ()))):
                     continue  # on no model, or a mere version that fewer hops lead to: no need to ask about it again
                 decision = self.decide(rank, way.state)
                 if decision.allowed:
-                    hop = _hop(offer, decision)
+                    hop = _hop(candidate, decision)
                     stale = rank in self.latest and not self.latest[rank]
                     step = (1, int(stale), int(hop.minutes is None), hop.minutes or 0)
                     total = (cost[0] + step[0], cost[1] + step[1], cost[2] + step[2], cost[3] + step[3])
                     onward = _Way(
                         state=self.plain_after(rank, way.state)
-                        if isinstance(way.state, Plain)
-                        else _after(way.state, offer.manifest, self.offers[rank].matrix.lead, decision),
+                        if isinstance(way.state, VersionState)
+                        else _after(
+                            way.state, candidate.manifest, self.candidates[rank].matrix.primary_component, decision
+                        ),
                         hops=(*way.hops, hop),
                         decisions=(*way.decisions, decision),
                         last=rank,
@@ -210,29 +214,31 @@ class _Search:
                     heapq.heappush(queue, (total, (*ranks, rank), onward))
         return nearest
 
-    def begin(self, version: str) -> Plain:
+    def begin(self, version: str) -> VersionState:
         """The mere version that is installed, with what the bundles of that very version say of it."""
-        here = [rank for rank, one in enumerate(self.offers) if _parse(one.matrix, version) == one.matrix.own]
-        states = [self.plain_after(rank, Plain(version=version)) for rank in here]
+        here = [rank for rank, one in enumerate(self.candidates) if _parse(one.matrix, version) == one.matrix.own]
+        states = [self.plain_after(rank, VersionState(version=version)) for rank in here]
         if not states:
-            return Plain(version=version)
+            return VersionState(version=version)
         facts = [state.facts for state in states]
         # Two builds of one version can differ. What they do not agree on is not known.
         agreed = {name: getattr(facts[0], name) for name in VersionFacts.__struct_fields__}
         agreed = {name: value for name, value in agreed.items() if all(getattr(one, name) == value for one in facts)}
         models = tuple(sorted({model for state in states for model in state.models or ()}))
-        return Plain(version=version, models=models, facts=VersionFacts(**agreed))
+        return VersionState(version=version, models=models, facts=VersionFacts(**agreed))
 
-    def plain_after(self, rank: int, state: Plain) -> Plain:
+    def plain_after(self, rank: int, state: VersionState) -> VersionState:
         """The mere version after a hop, with the models that are left."""
-        models, offer = self.models[rank], self.offers[rank]
+        models, candidate = self.models[rank], self.candidates[rank]
         if state.models not in (None, models):
             models = tuple(model for model in state.models or () if model in models)
-        return Plain(version=offer.manifest.version, models=models, facts=_facts_after(state.facts, offer.matrix))
+        return VersionState(
+            version=candidate.manifest.version, models=models, facts=_facts_after(state.facts, candidate.matrix)
+        )
 
     def narrowed(self, way: _Way) -> Iterator[str]:
         """The models that its last bundle is for and another one on the way is not, to be told as left open."""
-        models = way.state.models or () if isinstance(way.state, Plain) else ()
+        models = way.state.models or () if isinstance(way.state, VersionState) else ()
         lost = [model for model in self.models[way.last] if model not in models] if way.last is not None else []
         if models and lost:
             yield f"a way for {', '.join(lost)}: this one is for {', '.join(models)} only"
@@ -249,7 +255,7 @@ class _Search:
         """The version that counts for being near: the oldest of the members'; None past the goal."""
         if self.judge is None or (wanted := _parse(self.judge, self.goal)) is None:
             return None
-        versions = [_parse(self.judge, text) for text in _version_texts(state, self.lead)]
+        versions = [_parse(self.judge, text) for text in _version_texts(state, self.primary_component)]
         known = [version for version in versions if version is not None]
         return min(known) if known and len(known) == len(versions) and max(known) <= wanted else None
 
@@ -267,32 +273,34 @@ class _Search:
                 next=f"Get the bundle of {self.goal}, or name another version.",
             )
         here = self._distance(state)
-        between = [rank for rank, one in enumerate(self.offers) if rank not in self.goals and self._between(one, here)]
+        between = [
+            rank for rank, one in enumerate(self.candidates) if rank not in self.goals and self._between(one, here)
+        ]
         for rank in (*sorted(self.goals), *between[:MAX_OBSTACLES]):
-            offer = self.offers[rank]
-            if isinstance(state, Plain) and not self.plain_after(rank, state).models:
+            candidate = self.candidates[rank]
+            if isinstance(state, VersionState) and not self.plain_after(rank, state).models:
                 yield Obstacle(
-                    subject=offer.bundle or offer.manifest.version,
+                    subject=candidate.bundle or candidate.manifest.version,
                     kind="wrong-model",
-                    message=f"{offer.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
+                    message=f"{candidate.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
                     f"{state.version} on the way for {', '.join(state.models or ())}.",
                     next="Get the bundles of one model, and say which it is with the state of the pair (--appliance).",
                 )
             for ruling in _refusals(self.decide(rank, state)):
                 yield Obstacle(
-                    subject=offer.bundle or offer.manifest.version,
+                    subject=candidate.bundle or candidate.manifest.version,
                     kind=ruling.kind,
                     message=ruling.message,
                     next=ruling.next,
                     entry=ruling.entry,
                 )
 
-    def _between(self, offer: Offer, here: Version | None) -> bool:
-        if self.judge is None or here is None or offer.manifest.product != self.judge.manifest.product:
+    def _between(self, candidate: CandidateBundle, here: Version | None) -> bool:
+        if self.judge is None or here is None or candidate.manifest.product != self.judge.manifest.product:
             return False
-        if offer.matrix.lead != self.lead:
+        if candidate.matrix.primary_component != self.primary_component:
             return True
-        own, wanted = _parse(self.judge, offer.manifest.version), _parse(self.judge, self.goal)
+        own, wanted = _parse(self.judge, candidate.manifest.version), _parse(self.judge, self.goal)
         return own is not None and wanted is not None and here < own < wanted
 
 
@@ -306,13 +314,13 @@ def _nothing_moves(decision: Decision) -> bool:
     return any(ruling.kind == "same-version" for ruling in decision.rulings)
 
 
-def _refusals(decision: Decision) -> list[Ruling]:
+def _refusals(decision: Decision) -> list[ComponentDecision]:
     """The rulings that keep a decision from being a yes, the same for two members told once."""
     told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
     return list(reversed(told.values()))
 
 
-def _is_no_news(state: Plain, hops: int, reached: Iterable[tuple[int, Plain]]) -> bool:
+def _is_no_news(state: VersionState, hops: int, reached: Iterable[tuple[int, VersionState]]) -> bool:
     """Whether ``hops`` or fewer lead to its version already, with all its models and nothing that refuses more."""
     return any(
         before <= hops
@@ -333,7 +341,7 @@ def _demands_no_more(facts: VersionFacts, than: VersionFacts) -> bool:
 
 
 def _version_texts(state: Here, component: str) -> list[str]:
-    if isinstance(state, Plain):
+    if isinstance(state, VersionState):
         return [state.version]
     if component == APPLIANCE:
         return [member.version for member in state.members.values()]
@@ -385,34 +393,34 @@ def _facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
         released=manifest.released,
         counter=max(counters),
         includes=None if kept is None else tuple(sorted({*kept, *manifest.includes})),
-        components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.lead)),
+        components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.primary_component)),
     )
 
 
-def _moving(decision: Decision) -> list[Ruling]:
+def _moving(decision: Decision) -> list[ComponentDecision]:
     return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]
 
 
-def _hop(offer: Offer, decision: Decision) -> Hop:
-    manifest, lead = offer.manifest, offer.matrix.lead
+def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
+    manifest, lead = candidate.manifest, candidate.matrix.primary_component
     moving = _moving(decision)
     leading = [ruling for ruling in moving if ruling.component == lead] or moving
-    entries = {source.entry.id: source.entry for source in offer.matrix.sources}
+    entries = {source.entry.id: source.entry for source in candidate.matrix.sources}
     used = [entries[ruling.entry] for ruling in leading if ruling.entry in entries]
     minutes = [manifest.impact.minutes if entry.minutes is None else entry.minutes for entry in used]
     known = [one for one in minutes or [manifest.impact.minutes] if one is not None]
     return Hop(
         from_=" and ".join(dict.fromkeys(ruling.installed for ruling in leading)),
         to=leading[0].target,
-        bundle=offer.bundle,
-        id=offer.id,
+        bundle=candidate.bundle,
+        id=candidate.id,
         component=leading[0].component,
         reason=" ".join(_unique(ruling.message for ruling in leading)),
         entry=used[0].id if used else "",
         method=used[0].method if used else "",
         minutes=max(known) if len(known) == len(minutes or [None]) else None,
-        signers=offer.signers,
-        supported_until=offer.supported_until,
+        signers=candidate.signers,
+        supported_until=candidate.supported_until,
         risks=tuple(acceptance.risk for acceptance in decision.accepted),
         moves=tuple(
             Move(
@@ -431,17 +439,17 @@ def _hop(offer: Offer, decision: Decision) -> Hop:
 # --- matrices of several bundles ----------------------------------------------------------------------------
 
 
-def _of_one_product(offers: Sequence[Offer], goal: str) -> Sequence[Offer]:
-    """The offers of the product, and of its component, that the wanted version is of."""
-    wanted = [one for one in offers if _parse(one.matrix, goal) == one.matrix.own] or offers
-    kinds = {(one.manifest.product, one.matrix.lead) for one in wanted}
+def _of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence[CandidateBundle]:
+    """The candidates of the product, and of its component, that the wanted version is of."""
+    wanted = [one for one in candidates if _parse(one.matrix, goal) == one.matrix.own] or candidates
+    kinds = {(one.manifest.product, one.matrix.primary_component) for one in wanted}
     if len(kinds) > 1:
         of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
         raise BundlekitError(
             f"{goal} may be of {of}, and a mere version does not say which is installed",
             next_step="Give the bundles of one only, or the state of the pair (--appliance).",
         )
-    return [one for one in offers if (one.manifest.product, one.matrix.lead) in kinds]
+    return [one for one in candidates if (one.manifest.product, one.matrix.primary_component) in kinds]
 
 
 def _entries(matrix: ReadMatrix) -> int:
@@ -450,26 +458,26 @@ def _entries(matrix: ReadMatrix) -> int:
     return sum(map(len, (*kinds, matrix.works_together, matrix.skews, matrix.trusted_keys)))
 
 
-def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
-    """The offers, each matrix with the restrictions of the others that are about the same versions."""
-    known = with_trust_of_others([one.matrix for one in offers])
-    offers = [replace(one, matrix=matrix) for one, matrix in zip(offers, known, strict=True)]
+def _with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBundle]:
+    """The candidates, each matrix with the restrictions of the others that are about the same versions."""
+    known = with_trust_of_others([one.matrix for one in candidates])
+    candidates = [replace(one, matrix=matrix) for one, matrix in zip(candidates, known, strict=True)]
     kin: dict[object, list[ReadMatrix]] = {}
-    for offer in offers:
-        kin.setdefault(offer.matrix.kinship, []).append(offer.matrix)
+    for candidate in candidates:
+        kin.setdefault(candidate.matrix.kinship, []).append(candidate.matrix)
     stops, withdrawn, dead_ends = (
         {kinship: _merged(_for_all(getattr(matrix, field)) for matrix in matrices) for kinship, matrices in kin.items()}
         for field in ("stops", "withdrawn", "dead_ends")
     )
-    taken_over = sum(len(stops[offer.matrix.kinship]) for offer in offers)
+    taken_over = sum(len(stops[candidate.matrix.kinship]) for candidate in candidates)
     if taken_over > MAX_RESTRICTIONS:
         raise BundlekitError(
             f"the bundles would take over {taken_over:,} stops from one another; {MAX_RESTRICTIONS:,} are the limit",
             next_step="Give fewer bundles.",
         )
     restricted = []
-    for offer in offers:
-        matrix, kinship = offer.matrix, offer.matrix.kinship
+    for candidate in candidates:
+        matrix, kinship = candidate.matrix, candidate.matrix.kinship
         twins = [one for one in kin[kinship] if one.own == matrix.own]
         # To others the latest of a kind is one that came before this; but this is of that kind itself.
         above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
@@ -481,7 +489,7 @@ def _with_restrictions(offers: Sequence[Offer]) -> list[Offer]:
             blocks=_merged(one.blocks for one in twins),
             risks=_merged(one.risks for one in twins),
         )
-        restricted.append(replace(offer, matrix=merged))
+        restricted.append(replace(candidate, matrix=merged))
     return restricted
 
 
@@ -498,15 +506,20 @@ def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
     return tuple(distinct.values())
 
 
-def _latest_of_stops(offers: Sequence[Offer]) -> dict[int, bool]:
-    """For offers that are such a stop of which the latest is meant: whether they are the latest in hand."""
-    stops = {(offer.matrix.kinship, stop.prefix) for offer in offers for stop in offer.matrix.stops if stop.prefix}
+def _latest_of_stops(candidates: Sequence[CandidateBundle]) -> dict[int, bool]:
+    """For candidates that are such a stop of which the latest is meant: whether they are the latest in hand."""
+    stops = {
+        (candidate.matrix.kinship, stop.prefix)
+        for candidate in candidates
+        for stop in candidate.matrix.stops
+        if stop.prefix
+    }
     latest: dict[int, bool] = {}
     for kinship, prefix in stops:
         there = {
-            rank: offer.matrix.own
-            for rank, offer in enumerate(offers)
-            if offer.matrix.kinship == kinship and offer.matrix.own.begins_with(prefix)
+            rank: candidate.matrix.own
+            for rank, candidate in enumerate(candidates)
+            if candidate.matrix.kinship == kinship and candidate.matrix.own.begins_with(prefix)
         }
         newest = max(there.values(), default=None)
         latest |= {rank: own == newest for rank, own in there.items()}
@@ -515,7 +528,7 @@ def _latest_of_stops(offers: Sequence[Offer]) -> dict[int, bool]:
 
 def _parse(matrix: ReadMatrix, text: str) -> Version | None:
     try:
-        return matrix.parse(matrix.lead, text)
+        return matrix.parse(matrix.primary_component, text)
     except VersionError:
         return None
 

@@ -88,16 +88,16 @@ class ReadSkew(Frozen, frozen=True, kw_only=True):
 class ReadMatrix(Frozen, frozen=True, kw_only=True):
     """The matrix of ``manifest``, ready to decide from: read it once, ask it often.
 
-    ``lead`` is the component whose installed version the matrix is about, ``own`` its version in the bundle,
+    ``primary_component`` is the one whose installed version the matrix is about, ``own`` its version in the bundle,
     ``carried`` the versions of all components in the bundle. ``parsers`` read the versions of components,
-    aliases of the lead resolved; ``scheme`` those of a component that the bundle does not carry.
+    aliases of the primary one resolved; ``scheme`` those of a component that the bundle does not carry.
     ``releases`` are the known versions, oldest first, ``known`` the same as a set; ``trusted_keys`` and ``trust_of``
     go by rising version.
     """
 
     manifest: Manifest
     scheme: VersionScheme
-    lead: str
+    primary_component: str
     own: Version
     carried: dict[str, Version]
     parsers: dict[str, Callable[[str], Version]]
@@ -117,7 +117,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     @property
     def kinship(self) -> tuple[object, ...]:
         """What two matrices have in common that are about the same versions: product, component and scheme."""
-        return self.manifest.product, self.lead, self.own.scheme
+        return self.manifest.product, self.primary_component, self.own.scheme
 
     def parse(self, component: str, text: str) -> Version:
         """The version of a component; VersionError if it fits no scheme, or has no place in the order."""
@@ -186,7 +186,7 @@ def misspelt_appliance(manifest: Manifest) -> str:
     return next((name for name in names if most_likely(name, APPLIANCE)), "")
 
 
-def lead_component(manifest: Manifest) -> Component | None:
+def primary_component(manifest: Manifest) -> Component | None:
     """The component that the matrix is about: the appliance, else the one with the bundle's own version."""
     by_name = {component.name: component for component in manifest.components}
     same_version = (component for component in manifest.components if component.version == manifest.version)
@@ -196,13 +196,13 @@ def lead_component(manifest: Manifest) -> Component | None:
 def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     """Read a manifest's matrix, in time about linear in its size."""
     matrix = manifest.matrix
-    lead = lead_component(manifest)
+    primary = primary_component(manifest)
     names = [component.name for component in manifest.components]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # Which of them the bundle brings is open; nothing may be decided by either.
         faults = (f"two are named {name!r}, and nobody can say which of them is meant." for name in twice)
         return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
-    if lead is None:
+    if primary is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
         return Unreadable(problems=(beside_matrix("components", fault),))
     try:
@@ -233,7 +233,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     def component(entry: Component) -> tuple[str, Version]:
         place = f"components.{entry.name}"
         own_scheme = _at(f"{place}.scheme", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
-        parsers[entry.name] = parse if entry is lead else _Reader(own_scheme.parse)
+        parsers[entry.name] = parse if entry is primary else _Reader(own_scheme.parse)
         return entry.name, _at(f"{place}.version", parsers[entry.name], entry.version)
 
     def source(entry: Source) -> ReadSource:
@@ -263,9 +263,9 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         return ReadSkew(entry=entry, old=old, new=new)
 
     carried = dict(_each(manifest.components, component, problems, lambda _, field, why: beside_matrix(field, why)))
-    if lead.scheme not in (None, manifest.scheme) or carried.get(lead.name) != own:
-        fault = f"{lead.name} has to have the version and the scheme of the bundle, {own} ({manifest.scheme})."
-        problems.append(beside_matrix(f"components.{lead.name}", fault))
+    if primary.scheme not in (None, manifest.scheme) or carried.get(primary.name) != own:
+        fault = f"{primary.name} has to have the version and the scheme of the bundle, {own} ({manifest.scheme})."
+        problems.append(beside_matrix(f"components.{primary.name}", fault))
     known = frozenset(_each(matrix.releases, lambda text: _at("releases", parse, text), problems))
     latest_by_prefix = _latest_by_prefix(sorted((*known, own)))
     _each(matrix.aliases, lambda alias: _at("aliases", in_order.parse, alias.version), problems)
@@ -278,7 +278,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     read = ReadMatrix(
         manifest=manifest,
         scheme=scheme,
-        lead=lead.name,
+        primary_component=primary.name,
         own=own,
         carried=carried,
         parsers=parsers,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.decisions import Outcome
     from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import SignedBy
-    from bundlekit.model.decision import Ruling
+    from bundlekit.model.decision import ComponentDecision
 
 
 class State(Frozen, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class Routes:
         """What a bundle's matrix decides about a mere version."""
         return self._decisions[id(bundle)].of(version, self.model)
 
-    def ruling(self, bundle: ReadMatrix, version: str) -> Ruling:
+    def ruling(self, bundle: ReadMatrix, version: str) -> ComponentDecision:
         """The same, with the sentence for a person."""
         return self._decisions[id(bundle)].ruling(version, self.model)
 
@@ -185,7 +185,7 @@ class Routes:
         if (place := self._own.line.place.get(state.version)) is not None:
             return bool(self._by_stop >> place & 1)
         try:
-            version = self.target.parse(self.target.lead, state.version)
+            version = self.target.parse(self.target.primary_component, state.version)
         except VersionError:  # it has no place in the target's order, so the target's stops are not for it
             return False
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
@@ -214,7 +214,7 @@ class Routes:
         decisions = self._decisions[id(bundle)]
         if state.shared is None:
             return decisions.of(state.version, self.model).allowed
-        key = decisions.key(state.version, self.model) if bundle.lead == APPLIANCE else None
+        key = decisions.key(state.version, self.model) if bundle.primary_component == APPLIANCE else None
         whole: tuple[object, ...] = (
             bundle.manifest.version,
             state.shared,
@@ -246,7 +246,7 @@ class Routes:
                     return bundle
         return None
 
-    def _decided_over(self, bundle: ReadMatrix, state: State) -> Ruling:
+    def _decided_over(self, bundle: ReadMatrix, state: State) -> ComponentDecision:
         """The decision of a bundle for a pair in a state, of which the shared components are known."""
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
@@ -262,7 +262,7 @@ class Routes:
         )
         decisions = self._decisions[id(bundle)]
         # What the narrowed matrix is about is the appliance; without one every entry is needed.
-        matrix = decisions.narrowed(state.version, self.model) if bundle.lead == APPLIANCE else bundle
+        matrix = decisions.narrowed(state.version, self.model) if bundle.primary_component == APPLIANCE else bundle
         by = self._signed.get(id(bundle), UNKNOWN)
         return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
 

@@ -13,7 +13,7 @@ from bundlekit.matrix.read import ReadMatrix, Unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.model.decision import Decision, DecisionKind, Ruling
+    from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
 
 STAGES: Final[dict[DecisionKind, float]] = {
     "wrong-product": 2,
@@ -53,7 +53,7 @@ _BEFORE_ALL: Final = 1.0
 class Ended(NamedTuple):
     """A ruling after which a decision did not ask about a kind any more: for all its parts, or for some of them."""
 
-    ruling: Ruling
+    ruling: ComponentDecision
     parts: tuple[str, ...]
     """Members, components or versions that were not asked about the kind; empty: none was."""
 
@@ -75,19 +75,19 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
         # Of a mere version lost fixes are asked about in any case.
         asked = refused is None or (kind == "loses-fix" and not decision.pair)
         return None if asked or refused is None else Ended(refused, ())
-    parts = list(_of_lead(decision, matrix))
+    parts = list(_of_primary(decision, matrix))
     ended = [one for one in parts if _ended(one, matrix) < stage]
     if not ended:
         return None
     return Ended(ended[0], () if len(ended) == len(parts) else tuple(one.subject for one in ended))
 
 
-def _of_lead(decision: Decision, matrix: ReadMatrix) -> Iterator[Ruling]:
+def _of_primary(decision: Decision, matrix: ReadMatrix) -> Iterator[ComponentDecision]:
     """The rulings about the component that the matrix is about."""
-    return (one for one in decision.rulings if one.component == matrix.lead)
+    return (one for one in decision.rulings if one.component == matrix.primary_component)
 
 
-def _ended(ruling: Ruling, matrix: ReadMatrix) -> float:
+def _ended(ruling: ComponentDecision, matrix: ReadMatrix) -> float:
     """The rule after which nothing more was asked about a part; beyond all rules if none refused."""
     if ruling.kind == "undecided" and not ruling.installed and ruling.component:
         return _BEFORE_ALL  # its installed version is not known
@@ -102,7 +102,7 @@ def _ended(ruling: Ruling, matrix: ReadMatrix) -> float:
 
 def _is_readable(version: str, matrix: ReadMatrix) -> bool:
     try:
-        matrix.parse(matrix.lead, version)
+        matrix.parse(matrix.primary_component, version)
     except VersionError:
         return False
     return True

@@ -100,7 +100,7 @@ class Policy(Frozen, frozen=True, kw_only=True):
     accepted_risks: tuple[Acceptance, ...] = ()
 
 
-class Ruling(Frozen, frozen=True, kw_only=True):
+class ComponentDecision(Frozen, frozen=True, kw_only=True):
     """The decision for one part, or one reason that concerns the whole pair.
 
     ``subject`` is the member's serial, the name of a shared component, the name of the pair, or the version
@@ -169,14 +169,14 @@ class Decision(Frozen, frozen=True, kw_only=True):
     product: str
     version: str
     pair: str = ""
-    whole: Ruling
-    rulings: tuple[Ruling, ...]
+    whole: ComponentDecision
+    rulings: tuple[ComponentDecision, ...]
     leftovers: tuple[Leftover, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
     not_judged: tuple[str, ...] = ()
     left_open: tuple[DecisionKind, ...] = ()
 
-    def about(self, ruling: Ruling, *, several: bool) -> str:
+    def about(self, ruling: ComponentDecision, *, several: bool) -> str:
         """What one of the rulings is about: the part, and where there are ``several`` decisions whose."""
         pair = self.pair if several else ""
         return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))

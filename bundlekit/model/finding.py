@@ -54,7 +54,7 @@ class NotRun(Frozen, frozen=True, kw_only=True):
     next: str = ""
 
 
-class Partly(Frozen, frozen=True, kw_only=True):
+class PartialResult(Frozen, frozen=True, kw_only=True):
     """A rule was applied, and found ``faults``, but there is something that it could not see; nobody is refused for it.
 
     ``because`` and ``next`` are as in `NotRun`.

@@ -16,7 +16,7 @@ from bundlekit import pipeline
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
-from bundlekit.matrix.path import Offer, find_path
+from bundlekit.matrix.path import CandidateBundle, find_path
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.matrix.shipped import Signatures, SignedBy, SignedManifest
 from bundlekit.matrix.table import table
@@ -185,8 +185,8 @@ BY = SignedBy(signers=frozenset({"a"}), signatures=NAMED)
 SEALED = SignedBy(signatures=SIGNED)
 
 
-def offer(read):
-    return Offer(matrix=read, bundle="x", id=read.own.text, signed_by=("a",), signatures=SIGNED)
+def candidate(read):
+    return CandidateBundle(matrix=read, bundle="x", id=read.own.text, signed_by=("a",), signatures=SIGNED)
 
 
 MANIFESTS = st.randoms(use_true_random=True).map(lambda chance: Author(chance).manifest())
@@ -210,4 +210,4 @@ def test_any_manifest_is_judged_linted_shown_and_compared(trust, manifest, other
             with suppress(ConfigError):  # they are of two products, or of two components
                 diff(reads[0], read)
         with suppress(BundlekitError):  # a version does not say what it is of, where two bundles speak of two things
-            find_path([offer(read) for read in reads], installed, "4")
+            find_path([candidate(read) for read in reads], installed, "4")

@@ -14,7 +14,7 @@ from bundlekit.errors import VersionError
 from bundlekit.matrix.compatibility import partners, work_together
 from bundlekit.matrix.decide import decide, decide_from
 from bundlekit.matrix.lint import lint
-from bundlekit.matrix.lint.ground import Ground
+from bundlekit.matrix.lint.context import LintContext
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, read_matrix
 from bundlekit.matrix.routes import State
@@ -53,9 +53,11 @@ def grounds(target, chance, others):
     if not isinstance(read, ReadMatrix):
         return None
     reads = (read_matrix(on_the_way(chance, target)) for _ in range(8 * others))
-    fitting = [one for one in reads if isinstance(one, ReadMatrix) and one.lead == read.lead][:others]
+    fitting = [one for one in reads if isinstance(one, ReadMatrix) and one.primary_component == read.primary_component][
+        :others
+    ]
     signed = {id(one): chance.choice([UNKNOWN, BY, BY, SEALED]) for one in fitting}
-    return Ground(read, fitting, signers=None, signatures=None, supported=None, ended=frozenset(), signed=signed)
+    return LintContext(read, fitting, signers=None, signatures=None, supported=None, ended=frozenset(), signed=signed)
 
 
 GROUNDS = st.builds(grounds, MANIFESTS, st.randoms(use_true_random=True), st.integers(min_value=0, max_value=1)).filter(
@@ -113,7 +115,7 @@ def hops(routes, state):
             shared = dict(state.shared or ())
             shared |= {name: one.text for name, one in bundle.carried.items() if name != APPLIANCE}
             yield State(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
-    version = target.parse(target.lead, state.version)
+    version = target.parse(target.primary_component, state.version)
     if not any(version in dead_end.range for dead_end in target.dead_ends):
         for stop in target.stops:
             if stop.lies_between(version, target.own) and not routes.knows(stop.via.text):
@@ -123,7 +125,7 @@ def hops(routes, state):
 def plainly_accepts(routes, bundle, state):
     for other in (*routes.bundles.values(), *routes.elsewhere.values()):
         with suppress(VersionError):
-            into, out = (other.parse(other.lead, one) for one in (bundle.manifest.version, state.version))
+            into, out = (other.parse(other.primary_component, one) for one in (bundle.manifest.version, state.version))
             if any(into in one.range for one in other.withdrawn) or any(out in one.range for one in other.dead_ends):
                 return False
     by = UNKNOWN if bundle is routes.target else routes._signed[id(bundle)]
@@ -163,7 +165,7 @@ def test_the_entries_that_are_about_a_version_are_those_that_contain_it(ground):
 @given(ground=GROUNDS)
 def test_the_versions_that_work_together_with_a_state_are_found_at_once(ground):
     shared = {name: one for name, one in ground.read.carried.items() if name != APPLIANCE}
-    if ground.read.lead == APPLIANCE:
+    if ground.read.primary_component == APPLIANCE:
         works, not_ = partners(ground.read, ground.line, APPLIANCE, shared)
         for place, version in enumerate(ground.line.versions):
             plain = work_together(ground.read, {APPLIANCE: version, **shared})[0]

@@ -7,7 +7,7 @@ import pytest
 from bundlekit.matrix import decide, decide_from
 from bundlekit.matrix.path import find_path
 from bundlekit.model.appliance import VersionFacts
-from tests.matrix.offers import anything, offer
+from tests.matrix.candidates import anything, candidate
 from tests.matrix.world import state
 
 PARTS = {"appliance": "5.20.00", "storage": "3.1.0"}
@@ -31,8 +31,8 @@ FACTS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", FACTS)
 def test_a_path_from_a_version_knows_what_its_bundle_says(kind):
     matrix, fields, target = FACTS[kind]
-    here = offer("5.20.00", anything(), parts=PARTS, **fields)
-    there = offer("5.40.00", matrix, **{"parts": PARTS | {"appliance": "5.40.00"}} | target, **NEW)
+    here = candidate("5.20.00", anything(), parts=PARTS, **fields)
+    there = candidate("5.40.00", matrix, **{"parts": PARTS | {"appliance": "5.40.00"}} | target, **NEW)
     way = find_path([here, there], "5.20.00", "5.40.00")
     assert (way.found, way.hops) == (False, ())
     assert [obstacle.kind for obstacle in way.obstacles] == [kind]
@@ -45,7 +45,7 @@ def test_a_path_from_a_version_knows_what_its_bundle_says(kind):
 @pytest.mark.parametrize("kind", ["back-in-time", "counter-too-low", "loses-fix"])
 def test_a_version_and_a_pair_are_decided_alike(kind):
     matrix, fields, _ = FACTS[kind]
-    target = offer("5.40.00", matrix, **NEW).manifest
+    target = candidate("5.40.00", matrix, **NEW).manifest
     known = OLD | fields
     facts = VersionFacts(released=known["released"], counter=known["counter"], includes=known["includes"])
     pair = state(
@@ -59,17 +59,17 @@ def test_a_version_and_a_pair_are_decided_alike(kind):
 
 
 def test_a_counter_that_a_hop_raised_refuses_what_comes_after():
-    first = offer("5.30.00", anything(), **NEW | {"counter": 9})
-    last = offer("5.40.00", {"releases": ["5.30.00"], "from": [{"id": "f", "versions": ">=5.30.00"}]}, **NEW)
+    first = candidate("5.30.00", anything(), **NEW | {"counter": 9})
+    last = candidate("5.40.00", {"releases": ["5.30.00"], "from": [{"id": "f", "versions": ">=5.30.00"}]}, **NEW)
     way = find_path([first, last], "5.20.00", "5.40.00")
     assert (way.found, way.nearest) == (False, "5.30.00")
     assert [obstacle.kind for obstacle in way.obstacles] == ["counter-too-low"]
 
 
 def test_two_builds_of_a_version_tell_only_what_they_agree_on():
-    one = offer("5.20.00", anything(), **OLD | {"counter": 9})
-    other = offer("5.20.00", anything(), **OLD | {"build": "b2"})
-    target = offer("5.40.00", anything(), **NEW)
+    one = candidate("5.20.00", anything(), **OLD | {"counter": 9})
+    other = candidate("5.20.00", anything(), **OLD | {"build": "b2"})
+    target = candidate("5.40.00", anything(), **NEW)
     way = find_path([one, other, target], "5.20.00", "5.40.00")
     assert way.found
     assert "the security counter" in way.not_judged

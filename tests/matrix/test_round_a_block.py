@@ -4,7 +4,7 @@ import pytest
 
 from bundlekit.matrix.decide import decide, decide_from
 from bundlekit.matrix.lint import lint
-from tests.matrix.offers import anything, offer
+from tests.matrix.candidates import anything, candidate
 from tests.matrix.world import manifest, state
 
 BLOCK = {"block": [{"id": "KB-2", "versions": "5.30.02", "reason": "Bad."}]}
@@ -43,8 +43,8 @@ OWN = anything() | {"releases": ["5.30.02", "5.32.00"]} | BLOCK
 
 @pytest.mark.parametrize("stops", [[], [stop()]], ids=["no stop", "a stop"])
 def test_a_version_that_its_stop_refuses_is_stranded_and_both_are_named(stops):
-    refusing = offer("5.32.00", anything() | {"block": [{"id": "KB-1", "versions": "5.30.02", "reason": "Worse."}]})
-    own = offer("5.40.00", OWN | {"stop": stops}).manifest
+    refusing = candidate("5.32.00", anything() | {"block": [{"id": "KB-1", "versions": "5.30.02", "reason": "Worse."}]})
+    own = candidate("5.40.00", OWN | {"stop": stops}).manifest
     (found,) = lint(own, [refusing.manifest], at="2026-12-24").findings[:1]
     assert (found.rule, found.subject, found.entry) == ("stranded-version", "5.30.02", "KB-2")
     assert found.message.startswith("5.30.02 is stranded: 5.30.02 must not be updated to 5.40.00. Bad.")
@@ -52,6 +52,6 @@ def test_a_version_that_its_stop_refuses_is_stranded_and_both_are_named(stops):
 
 
 def test_a_version_that_its_stop_takes_is_not_stranded():
-    own = offer("5.40.00", OWN | {"stop": [stop()]}).manifest
-    report = lint(own, [offer("5.32.00", anything()).manifest], at="2026-12-24")
+    own = candidate("5.40.00", OWN | {"stop": [stop()]}).manifest
+    report = lint(own, [candidate("5.32.00", anything()).manifest], at="2026-12-24")
     assert not [one for one in report.findings if one.severity != "info"]

@@ -3,7 +3,7 @@
 import pytest
 
 from bundlekit.matrix.lint import lint
-from tests.matrix.offers import anything, offer
+from tests.matrix.candidates import anything, candidate
 
 VIA = anything() | {"releases": ["5.20.00", "5.32.00"], "stop": [{"id": "s", "versions": "5.20.00", "via": "5.32.00"}]}
 
@@ -18,8 +18,8 @@ VIA = anything() | {"releases": ["5.20.00", "5.32.00"], "stop": [{"id": "s", "ve
 )
 def test_the_reason_is_what_refuses(there, reason):
     base = {"counter": 3, "includes": (), "released": "2026-11-01"}
-    stop = offer("5.32.00", anything(), **base | there).manifest
-    own = offer("5.40.00", VIA, **base | {"released": "2026-11-23"}).manifest
+    stop = candidate("5.32.00", anything(), **base | there).manifest
+    own = candidate("5.40.00", VIA, **base | {"released": "2026-11-23"}).manifest
     (found,) = (one for one in lint(own, [stop], at="2026-12-24").findings if one.rule == "stop-blocked")
     assert found.message.startswith(f"The stop leads to 5.32.00, and from there: {reason}")
     assert "can be updated" not in found.message

@@ -5,7 +5,7 @@ import pytest
 from bundlekit.matrix.lint import lint
 from bundlekit.matrix.path import find_path
 from bundlekit.matrix.shipped import SignedBy, SignedManifest
-from tests.matrix.offers import offer
+from tests.matrix.candidates import candidate
 from tests.matrix.world import component, manifest
 
 AT = "2026-12-01"
@@ -89,13 +89,16 @@ def test_a_pair_that_the_bundle_in_between_leaves_cannot_verify_either():
 
 @pytest.mark.parametrize("of", ["5.40.00", "5.30.00", "both"])
 def test_a_path_does_not_lead_through_a_release_that_cannot_be_verified(of):
-    def offers(signed_by):
+    def candidates(signed_by):
         for version, matrix in (("5.30.00", BETWEEN), ("5.40.00", TARGET)):
             keys = matrix if of in (version, "both") else matrix | {"trusted-keys": {}}
             signers = signed_by if version == "5.30.00" else ("k27",)
-            yield offer(version, {"releases": ["5.20.00", "5.30.00"]} | keys, signed_by=signers)
+            yield candidate(version, {"releases": ["5.20.00", "5.30.00"]} | keys, signed_by=signers)
 
-    assert [hop.to for hop in find_path(list(offers(("k19",))), "5.20.00", "5.40.00").hops] == ["5.30.00", "5.40.00"]
-    refused = find_path(list(offers(("k27",))), "5.20.00", "5.40.00")
+    assert [hop.to for hop in find_path(list(candidates(("k19",))), "5.20.00", "5.40.00").hops] == [
+        "5.30.00",
+        "5.40.00",
+    ]
+    refused = find_path(list(candidates(("k27",))), "5.20.00", "5.40.00")
     assert not refused.found
     assert "cannot-verify" in {one.kind for one in refused.obstacles}

@@ -1,7 +1,7 @@
 """What a release engineer should know of a matrix before it ships: a closed table of named rules.
 
 Nothing here decides about an appliance. An ``error`` strands somebody or contradicts itself, a ``warning`` is
-probably a mistake, an ``info`` is worth a look. Each rule is a generator over a `Ground`.
+probably a mistake, an ``info`` is worth a look. Each rule is a generator over a `LintContext`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bundlekit.matrix.lint.components import (
     no_compatible_partner,
     own_version_contradicted,
 )
+from bundlekit.matrix.lint.context import LintContext
 from bundlekit.matrix.lint.entries import (
     overlapping_ranges,
     quantity_as_text,
@@ -28,7 +29,6 @@ from bundlekit.matrix.lint.entries import (
     unused_entry,
     word_unlisted,
 )
-from bundlekit.matrix.lint.ground import Ground
 from bundlekit.matrix.lint.keys import (
     source_cannot_verify,
     trust_contradicted,
@@ -37,7 +37,7 @@ from bundlekit.matrix.lint.keys import (
     unknown_key,
 )
 from bundlekit.matrix.lint.report import LintFinding, LintReport
-from bundlekit.matrix.lint.rule import Lint, Said, listed
+from bundlekit.matrix.lint.rule import Lint, LintIssue, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
 from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in, stop_blocked
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
@@ -129,7 +129,7 @@ def lint(
             elif isinstance(other_read, Unreadable):
                 not_run[other.version] = "its matrix cannot be read"
                 incomplete = True  # it may restrict the way
-            elif other_read.lead != read.lead or not _fits(read, other):
+            elif other_read.primary_component != read.primary_component or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
                 against.append((other_read, by))
@@ -137,12 +137,12 @@ def lint(
         # Which keys releases trust is known of each matrix that states it, whichever bundle carries it.
         read, *known = with_trust_of_others([read, *(matrix for matrix, _ in against)])
         signed = {id(matrix): by for matrix, (_, by) in zip(known, against, strict=True)}
-        known.sort(key=lambda other: read.parse(read.lead, other.manifest.version))
+        known.sort(key=lambda other: read.parse(read.primary_component, other.manifest.version))
         if signatures is None and signers is not None:
             signatures = Signatures(
                 sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
             )
-        ground = Ground(
+        context = LintContext(
             read,
             known,
             signers=None if signers is None else frozenset(signers),
@@ -151,14 +151,14 @@ def lint(
             ended=frozenset(ended),
             signed=signed,
         )
-        if (because := unasked(ground)) is not None:
+        if (because := unasked(context)) is not None:
             not_run[source_cannot_verify.name] = because
-        for between, because in unasked_of_others(ground):
+        for between, because in unasked_of_others(context):
             not_run[f"{stranded_version.name}, through {between.manifest.version}"] = because
             stated = between.manifest.matrix
             incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it asks for that itself
         for rule in LINTS:
-            said = list(islice(rule.run(ground), MAX_FOUND + 1))
+            said = list(islice(rule.run(context), MAX_FOUND + 1))
             found += [_finding(rule, one) for one in said[:MAX_FOUND]]
             if len(said) > MAX_FOUND:
                 not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
@@ -182,13 +182,13 @@ def lint(
 
 def _fits(read: ReadMatrix, other: Manifest) -> bool:
     try:
-        read.parse(read.lead, other.version)
+        read.parse(read.primary_component, other.version)
     except VersionError:
         return False
     return True
 
 
-def _finding(rule: Lint, said: Said) -> LintFinding:
+def _finding(rule: Lint, said: LintIssue) -> LintFinding:
     return LintFinding(
         rule=rule.name,
         severity=rule.severity,

@@ -6,30 +6,30 @@ import bisect
 from typing import TYPE_CHECKING
 
 from bundlekit.matrix.compatibility import partners, work_together
-from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.lint.rule import LintIssue, lint_rule, named
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
 
 
 @lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
-def ambiguous_alias(ground: Ground) -> Iterator[Said]:
+def ambiguous_alias(context: LintContext) -> Iterator[LintIssue]:
     """A label could be read as another release than the one it means: 6.3 means 6.30.00, and there is 6.3.1."""
-    read = ground.read
+    read = context.read
     labels: dict[str, str] = {}
     by_text = sorted(range(len(read.releases)), key=lambda place: read.releases[place].text)
     texts = [read.releases[place].text for place in by_text]
     for alias in read.manifest.matrix.aliases:
         if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
-            yield Said(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
-        means = read.parse(read.lead, alias.alias)
+            yield LintIssue(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
+        means = read.parse(read.primary_component, alias.alias)
         beginning = range(bisect.bisect_left(texts, f"{alias.alias}."), bisect.bisect_left(texts, f"{alias.alias}/"))
         looks_like = [place for place in sorted(by_text[at] for at in beginning) if read.releases[place] != means]
         if looks_like:
-            yield Said(
+            yield LintIssue(
                 f"The alias {alias.alias} means {means}, and "
                 f"{named(read.releases[place] for place in looks_like)} begins with it.",
                 alias.alias,
@@ -37,20 +37,20 @@ def ambiguous_alias(ground: Ground) -> Iterator[Said]:
 
 
 @lint_rule("error", "Correct the version of the release, or the entry.")
-def own_version_contradicted(ground: Ground) -> Iterator[Said]:
+def own_version_contradicted(context: LintContext) -> Iterator[LintIssue]:
     """The matrix disagrees with the version that the bundle has itself."""
-    read = ground.read
+    read = context.read
     own = read.own.text
     for withdrawn in read.withdrawn:
         if read.own in withdrawn.range:
-            yield Said(f"The matrix withdraws {own}, which the bundle itself installs.", own, withdrawn.entry.id)
+            yield LintIssue(f"The matrix withdraws {own}, which the bundle itself installs.", own, withdrawn.entry.id)
     for dead_end in read.dead_ends:
         if read.own in dead_end.range:
-            yield Said(f"The matrix calls {own} a dead end, and that is the bundle.", own, dead_end.entry.id)
+            yield LintIssue(f"The matrix calls {own} a dead end, and that is the bundle.", own, dead_end.entry.id)
     for source in read.sources:
         floor = max((clause.bound for clause in source.range.floors), default=None)
         if floor is not None and floor >= read.own:
-            yield Said(
+            yield LintIssue(
                 f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
                 own,
                 source.entry.id,
@@ -60,46 +60,46 @@ def own_version_contradicted(ground: Ground) -> Iterator[Said]:
 @lint_rule(
     "warning", f"Name the component {APPLIANCE!r}, if it is what each member runs; else another name is clearer."
 )
-def appliance_misspelt(ground: Ground) -> Iterator[Said]:
+def appliance_misspelt(context: LintContext) -> Iterator[LintIssue]:
     """No component is named `appliance`, and one nearly is: most likely that is a slip of the pen.
 
     What each member of the pair runs by itself is named so; every other component is one that the pair shares.
     """
-    if name := misspelt_appliance(ground.read.manifest):
-        yield Said(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
+    if name := misspelt_appliance(context.read.manifest):
+        yield LintIssue(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
 
 
 @lint_rule("error", "Correct the ranges of [[works-together]], or the versions of the components.")
-def no_compatible_partner(ground: Ground) -> Iterator[Said]:
+def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
     """By the bundle's own matrix its components do not work together, or an entry fits no known version."""
-    read = ground.read
+    read = context.read
     if work_together(read, read.carried)[0] is False:
         found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
-        yield Said(f"The bundle installs {found}, which by its matrix do not work together.")
+        yield LintIssue(f"The bundle installs {found}, which by its matrix do not work together.")
     for together in read.works_together:
-        versions = together.ranges.get(read.lead)
+        versions = together.ranges.get(read.primary_component)
         if (
             versions
             and not versions.is_empty
-            and not (ground.line.within(versions) & ground.known or read.own in versions)
+            and not (context.line.within(versions) & context.known or read.own in versions)
         ):
-            yield Said(
-                f"{together.entry.id} speaks of {read.lead} {versions}; no known version is that.",
+            yield LintIssue(
+                f"{together.entry.id} speaks of {read.primary_component} {versions}; no known version is that.",
                 entry=together.entry.id,
             )
 
 
 @lint_rule("info", "Say in [[works-together]] whether they work together, so that the new one can stay.")
-def leftover_unknown(ground: Ground) -> Iterator[Said]:
+def leftover_unknown(context: LintContext) -> Iterator[LintIssue]:
     """It is not said whether an old appliance works with what the bundle brings besides.
 
     Should the update of the active member fail, the shared components have to revert too.
     """
-    read = ground.read
+    read = context.read
     shared = {name: one for name, one in read.carried.items() if name != APPLIANCE}
-    if not shared or read.lead != APPLIANCE:
+    if not shared or read.primary_component != APPLIANCE:
         return
-    works, not_ = partners(read, ground.line, APPLIANCE, shared)
-    if unknown := ground.places(one for one, _, _ in ground.allowed()) & ~works & ~not_:
+    works, not_ = partners(read, context.line, APPLIANCE, shared)
+    if unknown := context.places(one for one, _, _ in context.allowed()) & ~works & ~not_:
         brings = " and ".join(f"{name} {version}" for name, version in shared.items())
-        yield Said(f"It is not known whether {ground.named(unknown)} works with {brings}.")
+        yield LintIssue(f"It is not known whether {context.named(unknown)} works with {brings}.")

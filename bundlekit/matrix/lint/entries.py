@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.facts import in_words
 from bundlekit.matrix.component_rules import entry_digest
-from bundlekit.matrix.lint.rule import Said, lint_rule, named
+from bundlekit.matrix.lint.rule import LintIssue, lint_rule, named
 from bundlekit.matrix.masks import places
 from bundlekit.version_forms import Forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
     from bundlekit.model.matrix import Entry
     from bundlekit.versions import Version
 
@@ -29,52 +29,52 @@ UNIT: Final = (
 
 
 @lint_rule("warning", "List the word in `pre-releases` of the scheme, or in `ignored` if it does not count.")
-def word_unlisted(ground: Ground) -> Iterator[Said]:
+def word_unlisted(context: LintContext) -> Iterator[LintIssue]:
     """A version has a word that means a pre-release, and its scheme does not list the word.
 
     The placeholder `@` of a declared scheme takes any word. One that `pre-releases` does not list counts as later than
     the release: 4.0rc would be an update of 4.0.
     """
-    manifest = ground.read.manifest
+    manifest = context.read.manifest
     if (declared := manifest.matrix.scheme) is None:
         return
     forms = Forms(declared)
     texts = [component.version for component in manifest.components if component.scheme == "declared"]
     if manifest.scheme == "declared" and manifest.matrix.order == "version":
-        texts += [version.text for version in (*ground.versions, ground.read.own)]
+        texts += [version.text for version in (*context.versions, context.read.own)]
     for text in dict.fromkeys(texts):
         for word in forms.guessed(text):
-            yield Said(f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", text)
+            yield LintIssue(f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", text)
 
 
 @lint_rule("warning", "Take the entry out, or correct its versions.")
-def unused_entry(ground: Ground) -> Iterator[Said]:
+def unused_entry(context: LintContext) -> Iterator[LintIssue]:
     """An entry decides for no known version: it never matches, or others always decide before it."""
-    read = ground.read
-    decided = {ground.decided(version, model).entry for version in ground.versions for model in ground.models}
+    read = context.read
+    decided = {context.decided(version, model).entry for version in context.versions for model in context.models}
     kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
         ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
         ("block", [(one.entry, False) for one in read.blocks]),
         ("dead end", [(one.entry, False) for one in read.dead_ends]),
-        ("stop", [(one.entry, bool(ground.line.sent(one, read.own) & ground.known)) for one in read.stops]),
+        ("stop", [(one.entry, bool(context.line.sent(one, read.own) & context.known)) for one in read.stops]),
     )
     for kind, entries in kinds:
         for entry, used in entries:
             if not used and entry.id not in decided:
-                yield Said(f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
+                yield LintIssue(f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
 
 
 @lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
-def overlapping_ranges(ground: Ground) -> Iterator[Said]:
+def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
     """Two sources cover the same version, and only their place in the file says which of them decides."""
-    line, covered = ground.line, dict.fromkeys(ground.models, 0)
+    line, covered = context.line, dict.fromkeys(context.models, 0)
     first: dict[tuple[str | None, int], int] = {}  # of a model and a source, the versions for which it decides
-    owner = {model: array("l", [-1]) * len(line.versions) for model in ground.models}
-    sources = [one for one in ground.read.sources if one.range.exact is None and one.entry.method != "reimage"]
+    owner = {model: array("l", [-1]) * len(line.versions) for model in context.models}
+    sources = [one for one in context.read.sources if one.range.exact is None and one.entry.method != "reimage"]
     for number, source in enumerate(sources):
-        mask = line.covered(source) & ground.known
+        mask = line.covered(source) & context.known
         overlaps: dict[int, int] = {}
-        for model in ground.models:
+        for model in context.models:
             if source.entry.models and model not in source.entry.models:
                 continue
             twice = mask & covered[model]
@@ -88,33 +88,33 @@ def overlapping_ranges(ground: Ground) -> Iterator[Said]:
             covered[model] |= mask
         for one, versions in overlaps.items():
             decides = sources[one].entry.id
-            yield Said(
-                f"{decides} and {source.entry.id} both cover {ground.named(versions)}; {decides} decides.",
+            yield LintIssue(
+                f"{decides} and {source.entry.id} both cover {context.named(versions)}; {decides} decides.",
                 entry=source.entry.id,
             )
 
 
 @lint_rule("warning", "Add a reason: it is all that the person in front of the refusal will read.")
-def reason_missing(ground: Ground) -> Iterator[Said]:
+def reason_missing(context: LintContext) -> Iterator[LintIssue]:
     """An entry that refuses updates does not say why."""
-    matrix = ground.read.manifest.matrix
+    matrix = context.read.manifest.matrix
     for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
         if not entry.reason:
-            yield Said(f"{entry.id} refuses updates and gives no reason.", entry=entry.id)
+            yield LintIssue(f"{entry.id} refuses updates and gives no reason.", entry=entry.id)
 
 
 @lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
-def risk_reworded(ground: Ground) -> Iterator[Said]:
+def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
     """Another bundle has a risk of the same name that says something else."""
     elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, what other bundles have under it
-    for other in ground.others:
+    for other in context.others:
         for one in other.risks:
             versions = elsewhere.setdefault(one.entry.id, {})
             versions.setdefault(other.manifest.version, set()).add(entry_digest(one.entry))
-    for risk in ground.read.risks:
+    for risk in context.read.risks:
         for version, digests in elsewhere.get(risk.entry.id, {}).items():
             if digests != {entry_digest(risk.entry)}:
-                yield Said(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
+                yield LintIssue(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
 
 
 @lint_rule(
@@ -122,18 +122,18 @@ def risk_reworded(ground: Ground) -> Iterator[Said]:
     "Compare it with < or >= (below and at-least in a condition of the matrix); "
     f"the unit is one of {', '.join((*DURATIONS, *UNITS))}.",
 )
-def quantity_as_text(ground: Ground) -> Iterator[Said]:
+def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
     """A condition asks whether a fact is to the letter what looks like a duration or a size.
 
     `"24 hours"` without a sign is a test for just these characters, which a backup that is 5 h old does not pass.
     """
-    conditions = [(condition, "") for condition in ground.read.manifest.requirements.facts]
-    conditions += [(stop.entry.when, stop.entry.id) for stop in ground.read.stops if stop.entry.when]
-    conditions += [(risk.entry.when, risk.entry.id) for risk in ground.read.risks]
+    conditions = [(condition, "") for condition in context.read.manifest.requirements.facts]
+    conditions += [(stop.entry.when, stop.entry.id) for stop in context.read.stops if stop.entry.when]
+    conditions += [(risk.entry.when, risk.entry.id) for risk in context.read.risks]
     for condition, entry in conditions:
         if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
             what = entry or "A requirement"
-            yield Said(f"{what} asks whether {in_words(condition)}, to the letter.", condition.fact, entry)
+            yield LintIssue(f"{what} asks whether {in_words(condition)}, to the letter.", condition.fact, entry)
 
 
 def _looks_like_a_quantity(value: str) -> bool:
@@ -147,20 +147,22 @@ def _looks_like_a_quantity(value: str) -> bool:
 
 
 @lint_rule("info", "Test it, and name the record with `tested`.")
-def untested_source(ground: Ground) -> Iterator[Said]:
+def untested_source(context: LintContext) -> Iterator[LintIssue]:
     """A source does not name the record of a test."""
-    by_id = {source.entry.id: source.entry for source in ground.read.sources}
-    for entry, versions in _grouped((entry, version) for version, _, entry in ground.allowed()).items():
+    by_id = {source.entry.id: source.entry for source in context.read.sources}
+    for entry, versions in _grouped((entry, version) for version, _, entry in context.allowed()).items():
         if not by_id[entry].tested:
-            yield Said(f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry)
+            yield LintIssue(f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry)
 
 
 @lint_rule("info", "List the releases that you know in `releases`, if you can.")
-def unlisted_source(ground: Ground) -> Iterator[Said]:
+def unlisted_source(context: LintContext) -> Iterator[LintIssue]:
     """A source reaches versions that the matrix does not list, so a version nobody has thought of is allowed."""
-    for source in ground.read.sources:
+    for source in context.read.sources:
         if source.entry.unlisted:
-            yield Said(f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id)
+            yield LintIssue(
+                f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id
+            )
 
 
 def _grouped(pairs: Iterable[tuple[str, Version]]) -> dict[str, list[Version]]:

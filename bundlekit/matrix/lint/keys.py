@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import Said, lint_rule
+from bundlekit.matrix.lint.rule import LintIssue, lint_rule
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.shipped import UNKNOWN, Acceptance
 from bundlekit.mistakes import nearest
@@ -13,7 +13,7 @@ from bundlekit.mistakes import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 @lint_rule(
     "error", "Sign the bundle with a key that these versions trust as well, or add a stop that brings the new key."
 )
-def source_cannot_verify(ground: Ground) -> Iterator[Said]:
+def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
     """A version that may take the bundle does not accept the signatures of the bundle, so it will refuse the bundle.
 
     This strands fleets when keys are changed. `trust-of` says which trust file a release ships: the signatures have to
     meet its demands. `trusted-keys` says in short which keys a release trusts: one of them has to sign.
     """
-    accepts = {version: accepted(ground, version) for version in ground.versions}
+    accepts = {version: accepted(context, version) for version in context.versions}
     bringing = [version for version, answer in accepts.items() if answer.accepts]
-    for version, model, entry in ground.allowed():
+    for version, model, entry in context.allowed():
         answer = accepts[version]
         if answer.accepts is not False:
             continue
@@ -37,7 +37,7 @@ def source_cannot_verify(ground: Ground) -> Iterator[Said]:
         place = bisect.bisect_right(bringing, version)
         stop = bringing[place] if place < len(bringing) else None
         sign = f"have it signed by {' or '.join(answer.missing)} as well" if answer.missing else ""
-        if ground.read.ships(version) is None:
+        if context.read.ships(version) is None:
             sign = f"Sign with a key that {version} trusts, too"
             by = f", or add a [[stop]] via {stop}, which trusts one of these." if stop else ""
             remedy = f"{sign}{by}" if by else ""
@@ -45,31 +45,31 @@ def source_cannot_verify(ground: Ground) -> Iterator[Said]:
             ways = [sign] if sign else []
             ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
             remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
-        yield Said(f"{on} {answer.because}: it will refuse what the matrix allows.", on, entry, remedy)
+        yield LintIssue(f"{on} {answer.because}: it will refuse what the matrix allows.", on, entry, remedy)
 
 
-def accepted(ground: Ground, version: Version) -> Acceptance:
+def accepted(context: LintContext, version: Version) -> Acceptance:
     """Whether a version accepts the signatures of the bundle, by the trust file that it ships, or by names of keys."""
-    if (shipped := ground.read.ships(version)) is not None:
-        return ground.signatures.accepted_by(shipped) if ground.signatures else Acceptance(accepts=None)
-    trusted = ground.read.trusts(version)
-    if trusted is None or ground.signers is None:
+    if (shipped := context.read.ships(version)) is not None:
+        return context.signatures.accepted_by(shipped) if context.signatures else Acceptance(accepts=None)
+    trusted = context.read.trusts(version)
+    if trusted is None or context.signers is None:
         return Acceptance(accepts=None)
-    signers = ", ".join(sorted(ground.signers)) or "nobody"
+    signers = ", ".join(sorted(context.signers)) or "nobody"
     because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}"
-    return Acceptance(accepts=bool(trusted & ground.signers), because=because)
+    return Acceptance(accepts=bool(trusted & context.signers), because=because)
 
 
 @lint_rule("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
-def trust_contradicted(ground: Ground) -> Iterator[Said]:
+def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
     """The tables `trusted-keys` and `trust-of` name different signers for one release."""
-    read = ground.read
+    read = context.read
     since = sorted({since for since, _ in (*read.trusted_keys, *read.trust_of)})
     for version in since:
         keys, shipped = read.trusts(version), read.ships(version)
         if keys is not None and shipped is not None and not shipped.problem and keys != shipped.names:
             named = ", ".join(sorted(keys)) or "no key"
-            yield Said(
+            yield LintIssue(
                 f"From {version} on `trusted-keys` names {named}, and the trust file of `trust-of` "
                 f"{', '.join(sorted(shipped.names))}.",
                 version.text,
@@ -79,31 +79,31 @@ def trust_contradicted(ground: Ground) -> Iterator[Said]:
 @lint_rule(
     "warning", "Correct the name (--signed-by), or say in `trusted-keys` from which release on the key is trusted."
 )
-def unknown_key(ground: Ground) -> Iterator[Said]:
+def unknown_key(context: LintContext) -> Iterator[LintIssue]:
     """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
 
     Most likely the name is misspelt, and then nothing that `source-cannot-verify` says can be relied on.
     """
-    known = {name for _, names in ground.read.trusted_keys for name in names}
-    known |= {name for _, trust in ground.read.trust_of for name in trust.names}
-    for name in sorted((ground.signers or frozenset()) - known) if known else ():
+    known = {name for _, names in context.read.trusted_keys for name in names}
+    known |= {name for _, trust in context.read.trust_of for name in trust.names}
+    for name in sorted((context.signers or frozenset()) - known) if known else ():
         hint = nearest(name, known)
         end = "" if hint.endswith("?") else "."
-        yield Said(f"No release trusts a key named {name!r}{hint}{end}", name)
+        yield LintIssue(f"No release trusts a key named {name!r}{hint}{end}", name)
 
 
-def unasked_of_others(ground: Ground) -> Iterator[tuple[ReadMatrix, str]]:
+def unasked_of_others(context: LintContext) -> Iterator[tuple[ReadMatrix, str]]:
     """Each other bundle of which it is not known whether versions that its matrix allows can verify it, and why."""
-    for other in ground.others:
-        by = ground.signed.get(id(other), UNKNOWN)
+    for other in context.others:
+        by = context.signed.get(id(other), UNKNOWN)
         asks_file, asks_names = bool(other.trust_of) and by.signatures is None, by.signers is None
         if not (asks_file or (asks_names and other.trusted_keys)):
             continue
-        line = ground.made[id(other)].line
+        line = context.made[id(other)].line
         allowed = [
             line.versions[place]
             for place in places(line.below(other.own))
-            if any(routes.decided(other, line.texts[place]).allowed for routes in ground.routes.values())
+            if any(routes.decided(other, line.texts[place]).allowed for routes in context.routes.values())
         ]
         if asks_file and any(other.ships(one) is not None for one in allowed):
             yield other, "the signatures of this bundle are not known; give the signed bundle"
@@ -111,19 +111,19 @@ def unasked_of_others(ground: Ground) -> Iterator[tuple[ReadMatrix, str]]:
             yield other, "it is not known which keys sign this bundle (--trust with a trust.toml)"
 
 
-def unasked(ground: Ground) -> str | None:
+def unasked(context: LintContext) -> str | None:
     """Why it was not asked whether versions can verify the bundle; None if it was, or there is nothing to ask."""
-    read, allowed = ground.read, dict.fromkeys(version for version, _, _ in ground.allowed())
-    if ground.signatures is None and read.trust_of:
+    read, allowed = context.read, dict.fromkeys(version for version, _, _ in context.allowed())
+    if context.signatures is None and read.trust_of:
         return "the signatures of the bundle are not known; give the signed bundle, or --signed-by"
-    if ground.signers is None and any(read.ships(one) is None and read.trusts(one) is not None for one in allowed):
+    if context.signers is None and any(read.ships(one) is None and read.trusts(one) is not None for one in allowed):
         return "it is not known which keys sign the bundle (--signed-by, or --trust with a trust.toml)"
-    if ground.signers is not None and not read.trusted_keys and not read.trust_of:
+    if context.signers is not None and not read.trusted_keys and not read.trust_of:
         return "the matrix does not say which keys releases trust (trusted-keys, trust-of)"
     problems = [trust.problem for one in allowed if (trust := read.ships(one)) is not None and trust.problem]
     undecided = [
         f"{one} {answer.because}"
         for one in allowed
-        if read.ships(one) is not None and (answer := accepted(ground, one)).accepts is None
+        if read.ships(one) is not None and (answer := accepted(context, one)).accepts is None
     ]
     return next(iter((*problems, *undecided)), None)

@@ -11,7 +11,7 @@ from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
     from bundlekit.versions import Version
 
 
@@ -19,7 +19,7 @@ MAX_NAMED: Final = 8
 """Versions that one sentence names."""
 
 
-class Said(NamedTuple):
+class LintIssue(NamedTuple):
     """What a rule says once: ``next`` is the next step (empty: the rule's remedy)."""
 
     message: str
@@ -35,13 +35,13 @@ class Lint(Frozen, frozen=True, kw_only=True):
     severity: Severity
     remedy: str
     page: str
-    run: Callable[[Ground], Iterator[Said]]
+    run: Callable[[LintContext], Iterator[LintIssue]]
 
 
-def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[Ground], Iterator[Said]]], Lint]:
-    """Make a generator of `Said` a rule that is named like the function; its docstring is the page."""
+def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[LintContext], Iterator[LintIssue]]], Lint]:
+    """Make a generator of `LintIssue` a rule that is named like the function; its docstring is the page."""
 
-    def make(function: Callable[[Ground], Iterator[Said]]) -> Lint:
+    def make(function: Callable[[LintContext], Iterator[LintIssue]]) -> Lint:
         name = function.__name__.replace("_", "-")
         return Lint(
             name=name,

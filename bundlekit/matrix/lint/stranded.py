@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.component_rules import source_for_others
 from bundlekit.matrix.context import models_of, why
-from bundlekit.matrix.lint.rule import Said, lint_rule, listed
+from bundlekit.matrix.lint.rule import LintIssue, lint_rule, listed
 from bundlekit.matrix.nearby import only_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
     from bundlekit.matrix.read import ReadSource
-    from bundlekit.model.decision import Ruling
+    from bundlekit.model.decision import ComponentDecision
     from bundlekit.model.matrix import Block
     from bundlekit.versions import Version
 
@@ -26,7 +26,7 @@ ON_PURPOSE: Final = "if it is left behind on purpose,"
 @lint_rule(
     "error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason."
 )
-def stranded_version(ground: Ground) -> Iterator[Said]:
+def stranded_version(context: LintContext) -> Iterator[LintIssue]:
     """A version in the field has no way to this release.
 
     Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it. A bundle
@@ -36,57 +36,57 @@ def stranded_version(ground: Ground) -> Iterator[Said]:
     release, if no later release leads here either. Where one does, the reason says only that the version must not
     come directly: it has to be able to come by that release, or it is stranded.
     """
-    for version, model, on in in_the_field(ground):
-        routes = ground.routes[model]
+    for version, model, on in in_the_field(context):
+        routes = context.routes[model]
         if not routes.reaches(routes.plain(version.text)):
-            if not _detour(ground, version, model) and not blocked_on_purpose(ground, version, model):
-                whole = ground.ruling(version, model)
-                yield Said(
-                    f"{on} is stranded: {_objection(ground, version, model)}",
+            if not _detour(context, version, model) and not blocked_on_purpose(context, version, model):
+                whole = context.ruling(version, model)
+                yield LintIssue(
+                    f"{on} is stranded: {_objection(context, version, model)}",
                     on,
                     whole.entry,
-                    _sign(ground, version, model)
-                    or _widen(ground, version, model)
-                    or _help(whole, _next(ground.ways[model], version)),
+                    _sign(context, version, model)
+                    or _widen(context, version, model)
+                    or _help(whole, _next(context.ways[model], version)),
                 )
             continue
         for state in routes.after_failures(version.text):
             if not routes.reaches(state):
-                yield Said(
+                yield LintIssue(
                     f"{on} is stranded after a failed update: nothing leads on from {state}.",
                     on,
-                    ground.decided(version, model).entry,
+                    context.decided(version, model).entry,
                     "Let this release be installed over that state, or say that these do not work together.",
                 )
 
 
-def _objection(ground: Ground, version: Version, model: str | None) -> str:
+def _objection(context: LintContext, version: Version, model: str | None) -> str:
     """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
-    whole, routes = ground.ruling(version, model), ground.routes[model]
+    whole, routes = context.ruling(version, model), context.routes[model]
     if whole.allowed:
-        return routes.refusal(ground.read, routes.plain(version.text))
-    if refused := _refused_stop(ground, version, model):
+        return routes.refusal(context.read, routes.plain(version.text))
+    if refused := _refused_stop(context, version, model):
         return f"{whole.message} {refused[1]}"
     plain = routes.plain(version.text)
     if unverified := routes.unverified(plain):
         return f"{whole.message} {routes.refusal(unverified, plain)}"
-    elsewhere = _elsewhere(ground, version, model)
+    elsewhere = _elsewhere(context, version, model)
     return f"{whole.message}{only_for(elsewhere)}" if elsewhere else whole.message
 
 
-def _elsewhere(ground: Ground, version: Version, model: str | None) -> ReadSource | None:
+def _elsewhere(context: LintContext, version: Version, model: str | None) -> ReadSource | None:
     """The source that would let a version come, but for other models only; None if that is not what it lacks."""
-    if ground.decided(version, model).kind != "unsupported-source":
+    if context.decided(version, model).kind != "unsupported-source":
         return None
-    return source_for_others(ground.read, version, model)
+    return source_for_others(context.read, version, model)
 
 
-def _refused_stop(ground: Ground, version: Version, model: str | None) -> tuple[Version, str] | None:
+def _refused_stop(context: LintContext, version: Version, model: str | None) -> tuple[Version, str] | None:
     """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
     kind, routes, stop = (
-        ground.decided(version, model).kind,
-        ground.routes[model],
-        ground.decisions.stop_of(version.text),
+        context.decided(version, model).kind,
+        context.routes[model],
+        context.decisions.stop_of(version.text),
     )
     if stop is None or kind not in ("needs-stop", "blocked"):  # a stop leads round a block
         return None
@@ -102,50 +102,50 @@ GIVE: Final = "Give the bundle of the release in between to the lint as well, or
 
 
 @lint_rule("warning", f"{GIVE}.")
-def detour_unknown(ground: Ground) -> Iterator[Said]:
+def detour_unknown(context: LintContext) -> Iterator[LintIssue]:
     """A version can get here only through a later release, and whether it can go there was not to be seen.
 
     Nobody says that it is stranded, and nobody has looked: the bundle of that release was not given.
     """
-    for version, model, on in in_the_field(ground):
-        routes = ground.routes[model]
-        detour = _detour(ground, version, model)
+    for version, model, on in in_the_field(context):
+        routes = context.routes[model]
+        detour = _detour(context, version, model)
         if detour and not routes.reaches(routes.plain(version.text)):
-            whole = ground.decided(version, model)
+            whole = context.decided(version, model)
             remedy = ""
             if whole.kind == "blocked":
                 remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
-            if refused := _refused_stop(ground, version, model):
+            if refused := _refused_stop(context, version, model):
                 via, refusal = refused
                 way = f"get there through {detour}" if detour < via else f"go through {detour} instead"
                 said = f"{on} has to go to {via} first, and cannot: {refusal} Whether it can {way} was not to be seen."
             else:
-                why_not = _objection(ground, version, model)
+                why_not = _objection(context, version, model)
                 said = f"{on} would have to go through {detour}, whose bundle was not given: {why_not}"
-            yield Said(said, on, whole.entry, remedy)
+            yield LintIssue(said, on, whole.entry, remedy)
 
 
-def in_the_field(ground: Ground) -> Iterator[tuple[Version, str | None, str]]:
+def in_the_field(context: LintContext) -> Iterator[tuple[Version, str | None, str]]:
     """Each version that the bundle is meant for and must not strand, on each model, and the two as a text."""
     deliberate = 0
-    for dead_end in ground.read.dead_ends:
+    for dead_end in context.read.dead_ends:
         if dead_end.entry.reason:
-            deliberate |= ground.line.within(dead_end.range)
-    for version in ground.supported:
-        if not ground.has(deliberate, version):
-            for model in ground.models:
-                if ground.is_meant(version, model):
+            deliberate |= context.line.within(dead_end.range)
+    for version in context.supported:
+        if not context.has(deliberate, version):
+            for model in context.models:
+                if context.is_meant(version, model):
                     yield version, model, f"{version} on {model}" if model else version.text
 
 
-def _detour(ground: Ground, version: Version, model: str | None) -> Version | None:
+def _detour(context: LintContext, version: Version, model: str | None) -> Version | None:
     """The next later release from which this one can be reached, and whose own matrix is not known.
 
     One that may take the bundle itself comes before all others: it is what the decision for the version names, too.
     """
-    if ground.has(ground.decisions.dead, version):
+    if context.has(context.decisions.dead, version):
         return None
-    return _next(ground.direct[model], version) or _next(ground.detours[model], version)
+    return _next(context.direct[model], version) or _next(context.detours[model], version)
 
 
 def _next(rising: Sequence[Version], version: Version) -> Version | None:
@@ -154,17 +154,17 @@ def _next(rising: Sequence[Version], version: Version) -> Version | None:
     return rising[place] if place < len(rising) else None
 
 
-def blocked_on_purpose(ground: Ground, version: Version, model: str | None) -> Block | None:
+def blocked_on_purpose(context: LintContext, version: Version, model: str | None) -> Block | None:
     """The block that leaves this version behind on purpose: it has a reason, and no later release leads here."""
-    whole, routes = ground.decided(version, model), ground.routes[model]
-    if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(ground.ways[model], version):
+    whole, routes = context.decided(version, model), context.routes[model]
+    if whole.kind != "blocked" or routes.reaches(routes.plain(version.text)) or _next(context.ways[model], version):
         return None
-    return ground.reasoned.get(whole.entry)
+    return context.reasoned.get(whole.entry)
 
 
-def _sign(ground: Ground, version: Version, model: str | None) -> str:
+def _sign(context: LintContext, version: Version, model: str | None) -> str:
     """What would help a version that cannot verify a bundle on its way; empty if no such bundle is on it."""
-    routes = ground.routes[model]
+    routes = context.routes[model]
     unverified = routes.unverified(routes.plain(version.text))
     if unverified is None:
         return ""
@@ -175,13 +175,13 @@ def _sign(ground: Ground, version: Version, model: str | None) -> str:
     )
 
 
-def _widen(ground: Ground, version: Version, model: str | None) -> str:
+def _widen(context: LintContext, version: Version, model: str | None) -> str:
     """What would help a version whose [[from]] is for other models only; empty if there is no such entry."""
-    source = _elsewhere(ground, version, model)
+    source = _elsewhere(context, version, model)
     return "" if source is None else f"Add {model} to `models` of {source.entry.id}; {ON_PURPOSE} add a [[dead-end]]."
 
 
-def _help(whole: Ruling, later: Version | None) -> str:
+def _help(whole: ComponentDecision, later: Version | None) -> str:
     """What would help a stranded version; empty where the rule's remedy does.
 
     A [[from]] is no help where another entry decides before it. ``later`` leads here, and refuses the version.
@@ -206,31 +206,31 @@ def _help(whole: Ruling, later: Version | None) -> str:
 
 
 @lint_rule("info", "Nothing, if that is meant.")
-def left_behind(ground: Ground) -> Iterator[Said]:
+def left_behind(context: LintContext) -> Iterator[LintIssue]:
     """A known version is left behind on purpose.
 
     Either a [[dead-end]] with a reason names it: only re-imaging leads out of it. Or a [[block]] with a reason
     keeps it from this release, and no later release leads here either.
     """
-    supported = ground.places(ground.supported)
-    for dead_end in ground.read.dead_ends:
-        covered = supported & ground.line.within(dead_end.range) if dead_end.entry.reason else 0
+    supported = context.places(context.supported)
+    for dead_end in context.read.dead_ends:
+        covered = supported & context.line.within(dead_end.range) if dead_end.entry.reason else 0
         if covered:
-            yield Said(
-                f"Only re-imaging leads out of {ground.named(covered)}: {dead_end.entry.reason}",
+            yield LintIssue(
+                f"Only re-imaging leads out of {context.named(covered)}: {dead_end.entry.reason}",
                 entry=dead_end.entry.id,
             )
     blocked: dict[str, dict[Version, list[str]]] = {}
-    for version, model, _ in in_the_field(ground):
-        if block := blocked_on_purpose(ground, version, model):
+    for version, model, _ in in_the_field(context):
+        if block := blocked_on_purpose(context, version, model):
             blocked.setdefault(block.id, {}).setdefault(version, []).extend([model] if model else ())
     for name, versions in blocked.items():
         from_ = listed(
-            f"{version} on {', '.join(models)}" if len(models) < len(ground.models) and models else version.text
+            f"{version} on {', '.join(models)}" if len(models) < len(context.models) and models else version.text
             for version, models in versions.items()
         )
-        yield Said(
-            f"{name} blocks the way from {from_} to {ground.read.own}, and no other is known:"
-            f"{why(ground.reasoned[name])}",
+        yield LintIssue(
+            f"{name} blocks the way from {from_} to {context.read.own}, and no other is known:"
+            f"{why(context.reasoned[name])}",
             entry=name,
         )

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import Said, lint_rule, listed, named
+from bundlekit.matrix.lint.rule import LintIssue, lint_rule, listed, named
 from bundlekit.matrix.meant import has_known_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.matrix.lint.ground import Ground
+    from bundlekit.matrix.lint.context import LintContext
 
 
 @lint_rule("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
-def exempted_version(ground: Ground) -> Iterator[Said]:
+def exempted_version(context: LintContext) -> Iterator[LintIssue]:
     """A version is not asked about, because the bundle is not meant for it.
 
     A hotfix is meant for the newest version before it, and for the versions in the ranges of its [[from]] entries.
     All other versions need no way to it. A re-image is no update, so no version needs a way to it.
     """
-    kind = ground.read.manifest.kind
+    kind = context.read.manifest.kind
     exempted = [
-        version for version in ground.supported if not any(ground.is_meant(version, model) for model in ground.models)
+        version
+        for version in context.supported
+        if not any(context.is_meant(version, model) for model in context.models)
     ]
     if kind != "release" and exempted:
-        yield Said(
+        yield LintIssue(
             f"This is a {kind}, and no [[from]] is about {named(exempted)}: a way from there was not looked for."
             if kind == "hotfix"
             else f"This is a re-image, which is no update: a way from {named(exempted)} was not looked for."
@@ -33,53 +35,55 @@ def exempted_version(ground: Ground) -> Iterator[Said]:
 
 
 @lint_rule("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
-def base_unknown(ground: Ground) -> Iterator[Said]:
+def base_unknown(context: LintContext) -> Iterator[LintIssue]:
     """The matrix of a hotfix knows no version with the same numbers, except for the last one, before the hotfix.
 
     The release that the hotfix is for is then probably missing from `releases`, and cannot take the hotfix.
     """
-    read = ground.read
+    read = context.read
     unlisted = any(source.entry.unlisted for source in read.sources)
-    if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, ground.versions):
+    if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, context.versions):
         line = ".".join(map(str, read.own.numbers[:-1]))
-        yield Said(f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.", read.own.text)
+        yield LintIssue(
+            f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.", read.own.text
+        )
 
 
 @lint_rule("error", "Add a [[from]] for the versions that may be updated to this release.")
-def no_way_in(ground: Ground) -> Iterator[Said]:
+def no_way_in(context: LintContext) -> Iterator[LintIssue]:
     """No known version may take this bundle, so it can never be installed as an update."""
-    sources = ground.read.sources
+    sources = context.read.sources
     unlisted = any(source.entry.unlisted for source in sources)
-    if ground.read.manifest.kind != "reimage" and not any(ground.allowed()) and not unlisted:
-        if renamed := _renamed(ground):
+    if context.read.manifest.kind != "reimage" and not any(context.allowed()) and not unlisted:
+        if renamed := _renamed(context):
             yield renamed
             return
         what = "No source is named" if not sources else "None of the known versions may take the bundle"
-        yield Said(f"{what}, so nobody can install {ground.read.own} as an update.")
+        yield LintIssue(f"{what}, so nobody can install {context.read.own} as an update.")
 
 
-def _renamed(ground: Ground) -> Said | None:
+def _renamed(context: LintContext) -> LintIssue | None:
     """What is wrong where a [[from]] allows versions, and the bundles of these versions are for other models only."""
-    if not any(ground.decided(version, model).allowed for version in ground.versions for model in ground.models):
+    if not any(context.decided(version, model).allowed for version in context.versions for model in context.models):
         return None
-    ours = ground.read.manifest.models
-    theirs = dict.fromkeys(model for other in ground.others for model in other.manifest.models if model not in ours)
+    ours = context.read.manifest.models
+    theirs = dict.fromkeys(model for other in context.others for model in other.manifest.models if model not in ours)
     if not theirs:
         return None
-    return Said(
+    return LintIssue(
         f"The bundle is for {listed(ours)}, and the bundles of the versions that it allows are for {listed(theirs)}.",
         next=f"If it is one model under a new name, add {listed(theirs)} to `models` of this bundle.",
     )
 
 
 @lint_rule("error", "Unblock the stop, or send these versions through another release.")
-def stop_blocked(ground: Ground) -> Iterator[Said]:
+def stop_blocked(context: LintContext) -> Iterator[LintIssue]:
     """A stop leads to a release out of which no way leads to this one."""
-    for stop in ground.read.stops:
-        for model, routes in ground.routes.items():
+    for stop in context.read.stops:
+        for model, routes in context.routes.items():
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
                 # Its matrix may let the stop in, and a counter, a lost fix or another matrix speak against it.
-                reason = routes.refusal(ground.read, routes.plain(stop.via.text))
-                reason = reason or routes.ruling(ground.read, stop.via.text).message
-                yield Said(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
+                reason = routes.refusal(context.read, routes.plain(stop.via.text))
+                reason = reason or routes.ruling(context.read, stop.via.text).message
+                yield LintIssue(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)

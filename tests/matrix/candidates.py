@@ -1,14 +1,14 @@
-"""Offers for the planner, made of manifests in memory."""
+"""Candidates for the planner, made of manifests in memory."""
 
 from msgspec.structs import replace
 
-from bundlekit.matrix.path import Offer
+from bundlekit.matrix.path import CandidateBundle
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.matrix.toml import matrix_from_toml
 from tests.matrix.world import component, manifest
 
 
-def offer(version, matrix, *, parts=None, signers=("CN=Release",), signed_by=None, **fields):
+def candidate(version, matrix, *, parts=None, signers=("CN=Release",), signed_by=None, **fields):
     """A bundle of ``version``; ``matrix`` are the keys of its matrix.toml, ``parts`` its components by name."""
     parts = parts or {"appliance": version}
     made = manifest(
@@ -19,7 +19,9 @@ def offer(version, matrix, *, parts=None, signers=("CN=Release",), signed_by=Non
     made = replace(made, matrix=matrix_from_toml({"matrix": 1} | matrix, "matrix.toml"))
     read = read_matrix(made)
     assert not isinstance(read, Unreadable), read
-    return Offer(matrix=read, bundle=f"{version}.bin", id=f"sha256:{version}", signers=signers, signed_by=signed_by)
+    return CandidateBundle(
+        matrix=read, bundle=f"{version}.bin", id=f"sha256:{version}", signers=signers, signed_by=signed_by
+    )
 
 
 def anything(**more):

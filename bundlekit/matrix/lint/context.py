@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bundlekit.matrix.decisions import Outcome
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import Signatures, SignedBy
-    from bundlekit.model.decision import Ruling
+    from bundlekit.model.decision import ComponentDecision
     from bundlekit.versions import Version
 
 
-class Ground:
+class LintContext:
     """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
 
     ``versions`` are the known versions below the bundle's own, oldest first; on each of the ``models`` (None: neither
@@ -98,7 +98,7 @@ class Ground:
         """What the matrix decides about a version on a model."""
         return self.decisions.of(version.text, model)
 
-    def ruling(self, version: Version, model: str | None) -> Ruling:
+    def ruling(self, version: Version, model: str | None) -> ComponentDecision:
         """The same, with the sentence for a person."""
         return self.decisions.ruling(version.text, model)
 
@@ -127,7 +127,7 @@ def known_versions(read: ReadMatrix, others: Sequence[ReadMatrix]) -> list[Versi
     """The versions below the bundle's own that the matrix knows, or that other bundles have, oldest first."""
     found = {version for version in versions_named(read) if version < read.own}
     for other in others:
-        if (version := read.parse(read.lead, other.manifest.version)) < read.own:
+        if (version := read.parse(read.primary_component, other.manifest.version)) < read.own:
             found.add(version)
     if (base := unlisted_base(read)) is not None:
         found.add(base)
