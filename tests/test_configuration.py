@@ -13,7 +13,7 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.checks.waivers import load_waivers
 from bundlekit.cli.common import load_appliances
 from bundlekit.errors import BundlekitError, ConfigError, TrustError
-from bundlekit.matrix.graph import load_graph
+from bundlekit.matrix.graph.cincinnati import load_graph
 from bundlekit.trust import load_trust
 from bundlekit.trust.policy import EXAMPLE as TRUST_EXAMPLE
 from bundlekit.update.engine.plan import load_plan

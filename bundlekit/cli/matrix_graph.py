@@ -8,8 +8,8 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
-from bundlekit.matrix.exchange import graph_of, matrix_of
-from bundlekit.matrix.graph import SCHEMES, load_graph, release_order, scheme_of, write_graph
+from bundlekit.matrix.graph.cincinnati import SCHEMES, load_graph, release_order, scheme_of, write_graph
+from bundlekit.matrix.graph.exchange import graph_of, matrix_of
 from bundlekit.matrix.toml_writer import matrix_to_toml
 from bundlekit.report.escape import escape
 

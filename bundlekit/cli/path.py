@@ -95,8 +95,8 @@ def command(
     if graph:
         if version is None or appliance or trusted or advisories:
             raise click.UsageError("--graph needs --from, and takes no --appliance, --trust or --advisories")
-        from bundlekit.matrix.graph import load_graph
-        from bundlekit.matrix.graph_path import find_graph_path
+        from bundlekit.matrix.graph.cincinnati import load_graph
+        from bundlekit.matrix.graph.search import find_graph_path
 
         way = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
     else:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import harness
 import networkx
 
-from bundlekit.matrix.graph import load_graph
-from bundlekit.matrix.graph_path import find_graph_path, hops_from
+from bundlekit.matrix.graph.cincinnati import load_graph
+from bundlekit.matrix.graph.search import find_graph_path, hops_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bundlekit.matrix.graph import read_graph
+from bundlekit.matrix.graph.cincinnati import read_graph
 
 SHARED = Path(os.environ.get("BUNDLEKIT_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "upgrade-paths"
 

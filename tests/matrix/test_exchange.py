@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from bundlekit.errors import ConfigError
 from bundlekit.matrix import decide, decide_from, inconsistencies, read_matrix
-from bundlekit.matrix.exchange import graph_of, matrix_of
-from bundlekit.matrix.graph import load_graph, read_graph, release_order, write_graph
+from bundlekit.matrix.graph.cincinnati import load_graph, read_graph, release_order, write_graph
+from bundlekit.matrix.graph.exchange import graph_of, matrix_of
 from bundlekit.matrix.toml import matrix_from_toml
 from bundlekit.matrix.toml_writer import matrix_to_toml
 from bundlekit.model.decision import Acceptance, Policy

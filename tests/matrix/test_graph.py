@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bundlekit.errors import ConfigError
-from bundlekit.matrix import graph as graphs
-from bundlekit.matrix.graph import barrier_edges, load_graph, read_graph, release_order, write_graph
+from bundlekit.matrix.graph import cincinnati as graphs
+from bundlekit.matrix.graph.cincinnati import barrier_edges, load_graph, read_graph, release_order, write_graph
 from tests.counting import at_most
 from tests.matrix.graphs import graph, shared
 

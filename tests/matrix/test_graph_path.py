@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlekit.matrix.graph import Graph, Node, load_graph, release_order
-from bundlekit.matrix.graph_path import find_graph_path, hops_from
+from bundlekit.matrix.graph.cincinnati import Graph, Node, load_graph, release_order
+from bundlekit.matrix.graph.search import find_graph_path, hops_from
 from tests.matrix.graphs import cases, graph, shared
 
 

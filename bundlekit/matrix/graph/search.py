@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.matrix.graph import release_order
+from bundlekit.matrix.graph.cincinnati import release_order
 from bundlekit.model.path import Hop, Obstacle, Path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from bundlekit.matrix.graph import Graph
+    from bundlekit.matrix.graph.cincinnati import Graph
 
 MAX_NAMED: Final = 8
 """Versions that a sentence names before it counts the rest."""

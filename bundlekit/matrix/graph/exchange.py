@@ -13,7 +13,7 @@ import msgspec
 
 from bundlekit.errors import ConfigError
 from bundlekit.matrix.decide import decide_from
-from bundlekit.matrix.graph import Conditional, Graph, GraphRisk, Node, release_order, scheme_of
+from bundlekit.matrix.graph.cincinnati import Conditional, Graph, GraphRisk, Node, release_order, scheme_of
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.model.matrix import Condition, DeadEnd, Matrix, Risk, Source
 from bundlekit.versions import scheme_named
@@ -21,7 +21,7 @@ from bundlekit.versions import scheme_named
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bundlekit.matrix.graph import Edge
+    from bundlekit.matrix.graph.cincinnati import Edge
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Stop
