@@ -36,21 +36,24 @@ def admit(
     purpose: Purpose,
     refused: str,
     what: str = "bundle",
+    origin: str = "",
     how: str = "",
     take_out: str = "",
 ) -> SignatureEvidence:
     """What signature ``place`` of ``blobs`` is; SigningError if a check would refuse the file because of one of them.
 
-    ``refused`` begins the message, and ``what`` is what the file is called there. ``how`` tells how such a signature
-    is made, and ``take_out`` how another is taken out, with its number to be filled in.
+    ``refused`` begins the message, and ``what`` is what the file is called there. ``origin`` is the file that the
+    signature came from: it is named where the fault lies in the signature. ``how`` tells how such a signature is made,
+    and ``take_out`` how another is taken out, with its number to be filled in.
     """
     found = looked_at(head, blobs, start, at)
     added = found.pop(place)
+    itself = f"{origin}: not added, and the {what} is as it was" if origin else refused
     if added.problems:
         problem = added.problems[0]
-        raise SigningError(f"{refused}: {problem.message}", next_step=how if problem.rule in ABOUT_THE_BLOB else "")
+        raise SigningError(f"{itself}: {problem.message}", next_step=how if problem.rule in ABOUT_THE_BLOB else "")
     if fault := signer_fault(blobs[place], purpose):
-        raise SigningError(f"{refused}: no trust file accepts it: {fault}")
+        raise SigningError(f"{itself}: no trust file accepts it: {fault}")
     for other in found:
         if other.problems:
             raise SigningError(

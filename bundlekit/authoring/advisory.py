@@ -119,9 +119,12 @@ class Signed:
         return self.attach(signer.sign(self._document), replace=replace, purpose=signer.purpose)
 
     def attach(
-        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing"
+        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing", origin: str = ""
     ) -> SignatureEvidence:
-        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`. Raises SigningError."""
+        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`. Raises SigningError.
+
+        ``origin`` is the file that it came from, which the message names where the signature is at fault.
+        """
         blobs = list(self._blobs)
         if replace is None:
             place = len(blobs)
@@ -141,6 +144,7 @@ class Signed:
             purpose=purpose,
             refused=self._refused,
             what="file",
+            origin=origin,
             how=f"Sign what `bundlekit extract {name} --head -o head` writes, and nothing else.",
             take_out=f"Take it out first: `bundlekit advisory sign {name} --remove {{}}`" if self._name else "",
         )

@@ -73,11 +73,18 @@ class Signing:
         return self.attach(signer.sign(self._head), replace=replace, purpose=signer.purpose)
 
     def attach(
-        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing", how: str = ""
+        self,
+        blob: bytes,
+        *,
+        replace: int | None = None,
+        purpose: Purpose = "code-signing",
+        how: str = "",
+        origin: str = "",
     ) -> SignatureEvidence:
         """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`.
 
-        SigningError also if it is not a signature over the head of this bundle; ``how`` is then the next step.
+        SigningError also if it is not a signature over the head of this bundle. Then ``how`` is the next step, and
+        the message names ``origin``, the file that the signature came from.
         """
         name, blobs = self._file.name, list(self._blobs)
         if replace is None:
@@ -95,6 +102,7 @@ class Signing:
             at=self._at,
             purpose=purpose,
             refused=f"{name}: nothing was added, and the bundle is as it was",
+            origin=origin,
             how=how,
             take_out=f"Take it out first: `bundlekit sign {shlex.quote(name)} --remove {{}}`",
         )

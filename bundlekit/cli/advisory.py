@@ -111,7 +111,9 @@ def sign(
         _show(signed)
         if removed is not None:
             signing.say(f"removed signature {removed}, by", signed.remove(removed))
-        added = [] if blob is None else [signed.attach(blob, replace=replace, purpose=purpose)]
+        added = []
+        if blob is not None:
+            added.append(signed.attach(blob, replace=replace, purpose=purpose, origin=str(attached)))
         added += [signed.sign(signer, replace=replace) for signer in signers]
         warnings = [signed.out_of_time(one.index) for one in added]
     for one in added:
@@ -134,7 +136,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     blob = signing.read_signature(signature)
     with opened(file, at=common.now()) as signed:
         _show(signed)
-        added = signed.attach(blob, replace=replace, purpose=purpose)
+        added = signed.attach(blob, replace=replace, purpose=purpose, origin=str(signature))
         warning = signed.out_of_time(added.index)
     signing.say("signed by", added)
     signing.warn(warning)

@@ -10,7 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
 from bundlekit.report.escape import escape
-from bundlekit.trust import ALGORITHMS, keygen
+from bundlekit.trust import ALGORITHMS, keygen, unverifiable
 
 EXAMPLES = """\b
 Examples:
@@ -38,4 +38,6 @@ def command(directory: Path, algorithm: str) -> int:
     name = f"Example {token_hex(3)}"
     for path in keygen(directory, algorithm, now=common.now(), name=name):
         click.echo(f"wrote {escape(str(path))}")
+    if warning := unverifiable(algorithm):
+        click.echo(f"warning: {escape(warning)}", err=True)
     return 0

@@ -59,7 +59,8 @@ def command(
             signing.say(f"removed signature {removed}, by", open_.remove(removed))
         added = []
         if blob is not None:
-            added.append(open_.attach(blob, replace=replace, purpose=purpose, how=how_elsewhere(bundle)))
+            how = how_elsewhere(bundle)
+            added.append(open_.attach(blob, replace=replace, purpose=purpose, how=how, origin=str(attached)))
             signing.say("signed by", added[-1])
         for key, signer in zip(keys, signers, strict=True):
             added.append(open_.sign(signer, replace=replace))

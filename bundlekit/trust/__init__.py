@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
     from bundlekit.trust.store import TrustStore, load_trust, read_certificates
     from bundlekit.trust.threshold import tally
-    from bundlekit.trust.throwaway import ALGORITHMS, keygen
+    from bundlekit.trust.throwaway import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
         ABOUT_THE_BLOB,
         Signed,
@@ -55,6 +55,7 @@ __all__ = [
     "signing_key",
     "tally",
     "unbound",
+    "unverifiable",
     "verify_signatures",
 ]
 
@@ -82,6 +83,7 @@ _HOMES = {
     "signing_key": "verify",
     "tally": "threshold",
     "unbound": "verify",
+    "unverifiable": "throwaway",
     "verify_signatures": "verify",
 }
 

@@ -17,7 +17,7 @@ from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
 from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.store import block_bytes, blocks, read_pem
+from bundlekit.trust.store import block_bytes, blocks, read_pem, utf_16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def load_signing_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> 
     except UnreadableObjectError as error:
         why = "it is not a PEM private key" if passphrase is None else "the passphrase is wrong, or the file damaged"
         msg = f"{path} cannot be used as a private key: {unsupported(error) or why}."
-        raise TrustError(msg) from error
+        raise TrustError(msg, next_step=utf_16(data)) from error
     return SigningKey(key=key, limits=_limits(path, data, passphrase) if isinstance(key, rsa.RSAPrivateKey) else b"")
 
 

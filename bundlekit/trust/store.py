@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -259,12 +260,12 @@ def blocks(file: Path, data: bytes, *, notes: bool = True) -> Iterator[tuple[str
         msg = f"{file} has more than {MAX_BLOCKS} PEM blocks."
         raise TrustError(msg)
     if not parts:
-        raise _no_pem(file)
+        raise _no_pem(file, data)
     for part in parts:  # each ends before the next begins, so this takes one pass
         label = LABEL.match(part)
         end = part.find(b"-----END " + label[1] + b"-----") if label else -1
         if label is None or end < 0:
-            raise _no_pem(file)
+            raise _no_pem(file, data)
         if notes and (stray := _stray(before, LIKE_DATA)):
             raise _left_out(file, stray)
         stop = end + len(b"-----END ") + len(label[0])
@@ -289,7 +290,14 @@ def _stray(words: bytes, pattern: re.Pattern[bytes]) -> bytes:
     return next((line for line in lines if not line.startswith(b"#") and pattern.match(line)), b"")
 
 
-def _no_pem(file: Path) -> TrustError:
+def utf_16(data: bytes) -> str:
+    """What to do with text in UTF-16, as the redirection of some shells writes it; empty for anything else."""
+    return "It is text in UTF-16. Save it as ASCII or UTF-8." if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
+
+
+def _no_pem(file: Path, data: bytes) -> TrustError:
+    if advice := utf_16(data):
+        return TrustError(f"{file} is not a PEM file.", next_step=advice)
     return TrustError(
         f"{file} is not a PEM file, or a damaged one.",
         next_step="A DER file is turned into PEM by `openssl x509 -inform DER -in FILE -out FILE.pem`.",

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlekit.errors import SigningError
-from bundlekit.trust.keys import unsupported
+from bundlekit.trust import keys
 from bundlekit.trust.store import TEST_MARK
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Examp
     try:
         key = ALGORITHMS[algorithm]()
     except UnsupportedAlgorithm as error:
-        msg = f"No {algorithm} keys can be made: {unsupported(error) or error}."
+        msg = f"No {algorithm} keys can be made: {keys.unsupported(error) or error}."
         raise SigningError(msg) from error
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -72,6 +72,13 @@ def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Examp
             "signer.key": secret,
         },
     )
+
+
+def unverifiable(algorithm: str) -> str:
+    """Why signatures with what `keygen` makes cannot be verified here; empty if they can."""
+    if algorithm.startswith("ml-dsa") and not keys.ML_DSA_CHAINS:
+        return f"{algorithm} certificates are made, and {keys.NO_ML_DSA_CHAINS}"
+    return ""
 
 
 def _name(text: str) -> x509.Name:

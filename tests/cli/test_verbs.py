@@ -462,6 +462,15 @@ def test_a_locked_key_asks_for_its_passphrase(cli, desk, monkeypatch):
     assert asked == ["Passphrase of keys/locked"]
 
 
+@pytest.mark.parametrize("algorithm", ["ml-dsa-65", "ecdsa-p384"])
+def test_keygen_warns_of_what_the_installed_library_cannot_verify(cli, tmp_path, monkeypatch, algorithm):
+    monkeypatch.setattr("bundlekit.trust.keys.ML_DSA_CHAINS", False)
+    result = cli("keygen", tmp_path / "keys", "--algorithm", algorithm)
+    assert result.code == 0
+    assert ("cannot verify such a chain" in result.err) is (algorithm == "ml-dsa-65")
+    assert result.err == "" or result.err.startswith("warning: ml-dsa-65 certificates are made, and cryptography ")
+
+
 def test_examples_are_printed_and_can_be_built(cli, desk):
     assert cli("build", "--example").out == Path("SPEC.toml").read_text()
     assert cli("build", "--example", "matrix").out == Path("matrix.toml").read_text()
@@ -609,7 +618,7 @@ def test_who_attaches_what_was_signed_wrongly_is_told_how_to_sign(cli, desk, nam
     result = cli("sign", "unsigned.bin", "--attach", "sig.der")
     assert result.code == 3
     fault, advice = result.err.splitlines()
-    assert fault.startswith("bundlekit: unsigned.bin: nothing was added, and the bundle is as it was: ")
+    assert fault.startswith("bundlekit: sig.der: not added, and the bundle is as it was: ")
     assert words in fault
     for stray in ("again from", "Remove", "ParseError", "kind:"):
         assert stray not in result.err

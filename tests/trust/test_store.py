@@ -2,9 +2,12 @@
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from bundlekit.errors import TrustError
 from bundlekit.trust import store
+from bundlekit.trust.signing import load_signing_key
 from bundlekit.trust.store import load_trust, read_certificates
 from tests.trust import pki
 from tests.trust.pki import key
@@ -33,6 +36,40 @@ def test_what_cannot_be_trusted(tmp_path, content, words):
     (tmp_path / "trust.pem").write_bytes(content)
     with pytest.raises(TrustError, match=words):
         load_trust([tmp_path / "trust.pem"])
+
+
+BOM = b"\xef\xbb\xbf"
+FORMS = {
+    "byte order mark": lambda data: BOM + data,
+    "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
+    "both": lambda data: BOM + data.replace(b"\n", b"\r\n"),
+    "CR": lambda data: data.replace(b"\n", b"\r"),
+    "a byte order mark in the middle": lambda data: data + BOM + data,
+}
+"""What editors and shells make of a text file."""
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_line_ends_and_byte_order_marks_change_nothing(tmp_path, form):
+    made, file = key("p256", "Signer"), tmp_path / "file.pem"
+    locked = made.private_bytes(pki.Encoding.PEM, pki.PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    file.write_bytes(form(ROOT + KEY))
+    assert (len(load_trust(file).anchors), len(load_trust(file).pinned)) == (1, 1)
+    file.write_bytes(form(ROOT))
+    assert {one.der for one in read_certificates(file)} == {pki.der(x509.load_pem_x509_certificate(ROOT))}
+    for data in (pki.pem(made), locked):
+        file.write_bytes(form(data))
+        assert load_signing_key(file, lambda _: b"secret").id == pki.describe(made.public_key()).id
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("load", [load_trust, read_certificates, load_signing_key])
+def test_utf_16_is_named(tmp_path, encoding, load):
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    (tmp_path / "file.pem").write_bytes(mark + ROOT.decode().encode(encoding))
+    with pytest.raises(TrustError) as caught:
+        load(tmp_path / "file.pem")
+    assert caught.value.next_step == "It is text in UTF-16. Save it as ASCII or UTF-8."
 
 
 def test_nothing_is_no_trust(tmp_path):
