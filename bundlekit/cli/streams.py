@@ -61,7 +61,7 @@ def is_terminal(stream: Any) -> bool:
 
 def discard(stream: Any) -> None:
     """Let what the stream still has, and gets, go nowhere: another error at exit would be noise."""
-    with contextlib.suppress(AttributeError, OSError):  # there is none, or it is no file
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or it is no file, or closed
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, stream.fileno())

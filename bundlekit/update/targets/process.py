@@ -128,11 +128,13 @@ def run(
         pass_fds=inherit,
         start_new_session=True,
     )
+    running = _Run(process, stdin, feed, Log(log), heard)
     try:
-        running = _Run(process, stdin, feed, Log(log), heard)
-    except BaseException:  # out of descriptors, for instance: nobody else knows of the command
+        running.watch()
+    except BaseException:  # out of descriptors, for instance: nothing else knows of the command
         with process, suppress(ProcessLookupError):  # the end of ``with`` closes its pipes, and waits
             os.killpg(process.pid, signal.SIGKILL)
+        running.close()
         raise
     return running.to_the_end(deadline, grace)
 
@@ -156,6 +158,12 @@ class _Run:
         self._log = log
         self._lines = Lines()
         self._heard = heard
+        self._selector: selectors.BaseSelector = selectors.SelectSelector()  # which holds no descriptor
+        self._pidfd = -1
+
+    def watch(self) -> None:
+        """Wait for its end and for its pipes from now on. Raises OSError if the system gives no descriptors."""
+        process = self._process
         self._selector = selectors.DefaultSelector()
         self._pidfd = os.pidfd_open(process.pid)
         self._selector.register(self._pidfd, selectors.EVENT_READ)
@@ -184,7 +192,7 @@ class _Run:
             self._drain()
             return self._finished(code, late=late)
         finally:
-            self._close()
+            self.close()
 
     def _finished(self, code: int | None, *, late: bool) -> Finished:
         return Finished(
@@ -261,10 +269,12 @@ class _Run:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close everything that was opened for the command, which can still be running."""
         self._log.close()
         self._selector.close()
-        os.close(self._pidfd)
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
