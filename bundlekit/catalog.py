@@ -22,8 +22,8 @@ from bundlekit.files import LIMITS, locked, whole_file
 from bundlekit.layout import reader
 from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
+from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.decide import STRICT
-from bundlekit.matrix.path import CandidateBundle
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.bundle import Span

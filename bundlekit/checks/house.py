@@ -96,12 +96,15 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
     if case.question.trust and not vouched(case.evidence):
         return NotRun(because="nobody trusted vouches for the upgrade matrix")
 
+    from bundlekit.matrix.budget import COMPARISONS
     from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight should not pay for these
     from bundlekit.matrix.shipped import signatures_of
-    from bundlekit.matrix.work import MAX_LINT, lint_work
+    from bundlekit.matrix.work import lint_work
 
     matrix = case.matrix or read_matrix(manifest)
-    if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (MAX_LINT if case.question.strict else MAX_WORK):
+    if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (
+        COMPARISONS["lint"] if case.question.strict else MAX_WORK
+    ):
         return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.

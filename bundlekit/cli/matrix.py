@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable
 
-    from bundlekit.matrix.path import CandidateBundle
+    from bundlekit.matrix.candidates import CandidateBundle
     from bundlekit.matrix.shipped import SignedManifest
     from bundlekit.model.manifest import Manifest
     from bundlekit.report.text import Line

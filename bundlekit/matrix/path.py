@@ -15,75 +15,50 @@ fewest minutes; then the one through the newest releases.
 from __future__ import annotations
 
 import heapq
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from bundlekit.errors import BundlekitError, VersionError
+from bundlekit.errors import BundlekitError
+from bundlekit.matrix.budget import DECISION, Budget
+from bundlekit.matrix.candidates import (
+    entries,
+    latest_of_stops,
+    of_one_product,
+    parsed,
+    with_restrictions,
+)
 from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import STRICT, decide, decide_from
-from bundlekit.matrix.read import APPLIANCE, ReadMatrix
-from bundlekit.matrix.shipped import with_trust_of_others
-from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
-from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.states import (
+    Here,
+    VersionState,
+    after_update,
+    facts_after,
+    is_no_news,
+    moving_parts,
+    version_text,
+    version_texts,
+)
+from bundlekit.model.appliance import Appliance, VersionFacts
 from bundlekit.model.path import Hop, Move, Obstacle, Path
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from bundlekit.matrix.candidates import CandidateBundle
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.decision import ComponentDecision, Decision, Policy
-    from bundlekit.model.manifest import Manifest
     from bundlekit.versions import Version
 
-MAX_WORK: Final = 20_000_000
-"""Matrix entries after which the search gives up rather than run on, a decision counting as 20 more: half a minute."""
-MAX_RESTRICTIONS: Final = 1_000_000
-"""Entries that all bundles together may take over from one another."""
 MAX_OBSTACLES: Final = 8
 """Bundles between here and there whose refusals are told."""
 
 State = str | Appliance
 """What is installed: one version on every member, or a whole pair."""
-
-
-class VersionState(Frozen, frozen=True, kw_only=True):
-    """A mere version on the way, and what the bundles it came from say of it.
-
-    ``models`` are those that all bundles so far are for; None: none of them is available.
-    """
-
-    version: str
-    models: tuple[str, ...] | None = None
-    facts: VersionFacts = NO_FACTS
-
-
-Here = VersionState | Appliance
-"""A state of the search."""
-
-
-class CandidateBundle(Frozen, frozen=True, kw_only=True):
-    """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`).
-
-    ``signed_by`` are the names that a trust.toml has for its signers; None: there is none. ``signatures`` are what
-    trust files that releases ship are asked about; None: not known.
-    """
-
-    matrix: ReadMatrix
-    bundle: str = ""
-    id: str = ""
-    signers: tuple[str, ...] = ()
-    signed_by: tuple[str, ...] | None = None
-    signatures: Any = None
-    supported_until: str = ""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return self.matrix.manifest
 
 
 def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, policy: Policy = STRICT) -> Path:
@@ -92,9 +67,9 @@ def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, po
     Raises BundlekitError if that takes too long, and if a mere version is given and it cannot be told of which
     product.
     """
-    search = _Search(_of_one_product(candidates, goal) if isinstance(start, str) else candidates, goal, policy)
+    search = _Search(of_one_product(candidates, goal) if isinstance(start, str) else candidates, goal, policy)
     first = search.begin(start) if isinstance(start, str) else start
-    here = _version_text(first, search.primary_component)
+    here = version_text(first, search.primary_component)
     answer = Path(from_=here, to=goal, found=True)
     if search.is_there(first):
         return answer
@@ -108,7 +83,7 @@ def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, po
     )
     if search.has_arrived(way):
         return answer
-    nearest = _version_text(way.state, search.primary_component) if search.can_compare(first) else None
+    nearest = version_text(way.state, search.primary_component) if search.can_compare(first) else None
     return replace(answer, found=False, nearest=nearest, obstacles=tuple(search.obstacles(way.state)))
 
 
@@ -128,14 +103,14 @@ class _Search:
         newest_first = sorted(
             candidates, key=lambda one: (one.manifest.released, one.manifest.version, one.id), reverse=True
         )
-        self.candidates = _with_restrictions(newest_first)
+        self.candidates = with_restrictions(newest_first)
         self.goal = goal
         self.policies = [_for_bundle(policy, one.id) for one in self.candidates]
-        self.goals = {rank for rank, one in enumerate(self.candidates) if _parse(one.matrix, goal) == one.matrix.own}
-        self.latest = _latest_of_stops(self.candidates)
-        self.weights = [20 + _entries(one.matrix) for one in self.candidates]
+        self.goals = {rank for rank, one in enumerate(self.candidates) if parsed(one.matrix, goal) == one.matrix.own}
+        self.latest = latest_of_stops(self.candidates)
+        self.weights = [DECISION + entries(one.matrix) for one in self.candidates]
         self.models = [tuple(sorted(models_of(one.matrix))) for one in self.candidates]
-        self.work = 0
+        self.budget = Budget("path")
         self.decided: dict[tuple[int, str, VersionFacts], Decision] = {}
         # Whose order of versions counts, and which component the wanted version is of.
         wanted = [self.candidates[rank].matrix for rank in sorted(self.goals)] or [
@@ -153,8 +128,7 @@ class _Search:
         return self.decided[key]
 
     def _decide(self, rank: int, state: Here) -> Decision:
-        self.work += self.weights[rank]
-        if self.work > MAX_WORK:
+        if not self.budget.allows(self.weights[rank]):
             raise BundlekitError(
                 "the search for a path has not come to an end within its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
@@ -170,7 +144,7 @@ class _Search:
         """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
         if self.goals:
             return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
-        return set(_version_texts(start, self.primary_component)) == {self.goal}
+        return set(version_texts(start, self.primary_component)) == {self.goal}
 
     def run(self, start: Here) -> _Way:
         """The best way to the goal; where there is none, that to the nearest state."""
@@ -191,7 +165,7 @@ class _Search:
                 nearest = way
             for rank, candidate in enumerate(self.candidates):
                 after = self.plain_after(rank, way.state) if isinstance(way.state, VersionState) else None
-                if after and (not after.models or _is_no_news(after, cost[0], reached.get(after.version, ()))):
+                if after and (not after.models or is_no_news(after, cost[0], reached.get(after.version, ()))):
                     continue  # on no model, or a mere version that fewer hops lead to: no need to ask about it again
                 decision = self.decide(rank, way.state)
                 if decision.allowed:
@@ -200,11 +174,7 @@ class _Search:
                     step = (1, int(stale), int(hop.minutes is None), hop.minutes or 0)
                     total = (cost[0] + step[0], cost[1] + step[1], cost[2] + step[2], cost[3] + step[3])
                     onward = _Way(
-                        state=self.plain_after(rank, way.state)
-                        if isinstance(way.state, VersionState)
-                        else _after(
-                            way.state, candidate.manifest, self.candidates[rank].matrix.primary_component, decision
-                        ),
+                        state=after or self._pair_after(rank, way.state, decision),
                         hops=(*way.hops, hop),
                         decisions=(*way.decisions, decision),
                         last=rank,
@@ -216,7 +186,7 @@ class _Search:
 
     def begin(self, version: str) -> VersionState:
         """The mere version that is installed, with what the bundles of that very version say of it."""
-        here = [rank for rank, one in enumerate(self.candidates) if _parse(one.matrix, version) == one.matrix.own]
+        here = [rank for rank, one in enumerate(self.candidates) if parsed(one.matrix, version) == one.matrix.own]
         states = [self.plain_after(rank, VersionState(version=version)) for rank in here]
         if not states:
             return VersionState(version=version)
@@ -233,8 +203,13 @@ class _Search:
         if state.models not in (None, models):
             models = tuple(model for model in state.models or () if model in models)
         return VersionState(
-            version=candidate.manifest.version, models=models, facts=_facts_after(state.facts, candidate.matrix)
+            version=candidate.manifest.version, models=models, facts=facts_after(state.facts, candidate.matrix)
         )
+
+    def _pair_after(self, rank: int, state: Here, decision: Decision) -> Appliance:
+        matrix = self.candidates[rank].matrix
+        assert isinstance(state, Appliance)  # noqa: S101 - the other kind of state is a mere version
+        return after_update(state, matrix.manifest, matrix.primary_component, decision)
 
     def narrowed(self, way: _Way) -> Iterator[str]:
         """The models that its last bundle is for and another one on the way is not, to be told as left open."""
@@ -253,9 +228,9 @@ class _Search:
 
     def _distance(self, state: Here) -> Version | None:
         """The version that counts for being near: the oldest of the members'; None past the goal."""
-        if self.judge is None or (wanted := _parse(self.judge, self.goal)) is None:
+        if self.judge is None or (wanted := parsed(self.judge, self.goal)) is None:
             return None
-        versions = [_parse(self.judge, text) for text in _version_texts(state, self.primary_component)]
+        versions = [parsed(self.judge, text) for text in version_texts(state, self.primary_component)]
         known = [version for version in versions if version is not None]
         return min(known) if known and len(known) == len(versions) and max(known) <= wanted else None
 
@@ -300,7 +275,7 @@ class _Search:
             return False
         if candidate.matrix.primary_component != self.primary_component:
             return True
-        own, wanted = _parse(self.judge, candidate.manifest.version), _parse(self.judge, self.goal)
+        own, wanted = parsed(self.judge, candidate.manifest.version), parsed(self.judge, self.goal)
         return own is not None and wanted is not None and here < own < wanted
 
 
@@ -320,90 +295,9 @@ def _refusals(decision: Decision) -> list[ComponentDecision]:
     return list(reversed(told.values()))
 
 
-def _is_no_news(state: VersionState, hops: int, reached: Iterable[tuple[int, VersionState]]) -> bool:
-    """Whether ``hops`` or fewer lead to its version already, with all its models and nothing that refuses more."""
-    return any(
-        before <= hops
-        and set(one.models or ()).issuperset(state.models or ())
-        and _demands_no_more(one.facts, state.facts)
-        for before, one in reached
-    )
-
-
-def _demands_no_more(facts: VersionFacts, than: VersionFacts) -> bool:
-    """Whether a version with these facts may go wherever one with those may. What is not known refuses nothing."""
-    counter = facts.counter is None or (than.counter is not None and facts.counter <= than.counter)
-    fixes = facts.includes is None or (than.includes is not None and set(facts.includes) <= set(than.includes))
-    return counter and fixes and (facts.released, facts.components) == (than.released, than.components)
-
-
-# --- states -------------------------------------------------------------------------------------------------
-
-
-def _version_texts(state: Here, component: str) -> list[str]:
-    if isinstance(state, VersionState):
-        return [state.version]
-    if component == APPLIANCE:
-        return [member.version for member in state.members.values()]
-    return [state.components[component].version] if component in state.components else []
-
-
-def _version_text(state: Here, component: str) -> str:
-    """The version of a component; where the members have several, all of them."""
-    return " and ".join(dict.fromkeys(_version_texts(state, component))) or "unknown"
-
-
-def _after(state: Appliance, manifest: Manifest, lead: str, decision: Decision) -> Appliance:
-    """The state after an update that was allowed: what moved is as in the bundle, all else as it was."""
-    targets = {(ruling.subject, ruling.component): ruling.target for ruling in _moving(decision)}
-    counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
-
-    def moved(subject: str, component: str) -> dict[str, str | None]:
-        build = manifest.build if component == lead else None
-        return {"version": targets[subject, component], "build": build, "released": manifest.released}
-
-    members = {
-        serial: replace(member, **moved(serial, APPLIANCE)) if (serial, APPLIANCE) in targets else member
-        for serial, member in state.members.items()
-    }
-    components = {
-        name: replace(component, **moved(name, name)) if (name, name) in targets else component
-        for name, component in state.components.items()
-    }
-    # New software has the fixes that it includes, a hotfix adds its own; which keys it trusts, the matrix says.
-    is_new = any(component == APPLIANCE for _, component in targets)
-    kept = () if is_new and manifest.kind != "hotfix" else state.includes or ()
-    return replace(
-        state,
-        members=members,
-        components=components,
-        counter=max(counters),
-        includes=tuple(sorted({*kept, *manifest.includes})),
-        trusts=None if is_new else state.trusts,
-    )
-
-
-def _facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
-    """What is known of a mere version after an update: what the bundle says, beside what stays."""
-    manifest = matrix.manifest
-    counters = [counter for counter in (facts.counter, manifest.counter) if counter is not None]
-    kept = facts.includes if manifest.kind == "hotfix" else ()
-    shared = dict(facts.components) | {name: version.text for name, version in matrix.carried.items()}
-    return VersionFacts(
-        released=manifest.released,
-        counter=max(counters),
-        includes=None if kept is None else tuple(sorted({*kept, *manifest.includes})),
-        components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.primary_component)),
-    )
-
-
-def _moving(decision: Decision) -> list[ComponentDecision]:
-    return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]
-
-
 def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
     manifest, lead = candidate.manifest, candidate.matrix.primary_component
-    moving = _moving(decision)
+    moving = moving_parts(decision)
     leading = [ruling for ruling in moving if ruling.component == lead] or moving
     entries = {source.entry.id: source.entry for source in candidate.matrix.sources}
     used = [entries[ruling.entry] for ruling in leading if ruling.entry in entries]
@@ -434,103 +328,6 @@ def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
             if ruling.subject != ruling.installed  # asked about a mere version, there are no members to name
         ),
     )
-
-
-# --- matrices of several bundles ----------------------------------------------------------------------------
-
-
-def _of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence[CandidateBundle]:
-    """The candidates of the product, and of its component, that the wanted version is of."""
-    wanted = [one for one in candidates if _parse(one.matrix, goal) == one.matrix.own] or candidates
-    kinds = {(one.manifest.product, one.matrix.primary_component) for one in wanted}
-    if len(kinds) > 1:
-        of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
-        raise BundlekitError(
-            f"{goal} may be of {of}, and a mere version does not say which is installed",
-            next_step="Give the bundles of one only, or the state of the pair (--appliance).",
-        )
-    return [one for one in candidates if (one.manifest.product, one.matrix.primary_component) in kinds]
-
-
-def _entries(matrix: ReadMatrix) -> int:
-    """How many entries a decision may have to look at."""
-    kinds = (matrix.sources, matrix.stops, matrix.blocks, matrix.dead_ends, matrix.risks, matrix.withdrawn)
-    return sum(map(len, (*kinds, matrix.works_together, matrix.skews, matrix.trusted_keys)))
-
-
-def _with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBundle]:
-    """The candidates, each matrix with the restrictions of the others that are about the same versions."""
-    known = with_trust_of_others([one.matrix for one in candidates])
-    candidates = [replace(one, matrix=matrix) for one, matrix in zip(candidates, known, strict=True)]
-    kin: dict[object, list[ReadMatrix]] = {}
-    for candidate in candidates:
-        kin.setdefault(candidate.matrix.kinship, []).append(candidate.matrix)
-    stops, withdrawn, dead_ends = (
-        {kinship: _merged(_for_all(getattr(matrix, field)) for matrix in matrices) for kinship, matrices in kin.items()}
-        for field in ("stops", "withdrawn", "dead_ends")
-    )
-    taken_over = sum(len(stops[candidate.matrix.kinship]) for candidate in candidates)
-    if taken_over > MAX_RESTRICTIONS:
-        raise BundlekitError(
-            f"the bundles would take over {taken_over:,} stops from one another; {MAX_RESTRICTIONS:,} are the limit",
-            next_step="Give fewer bundles.",
-        )
-    restricted = []
-    for candidate in candidates:
-        matrix, kinship = candidate.matrix, candidate.matrix.kinship
-        twins = [one for one in kin[kinship] if one.own == matrix.own]
-        # To others the latest of a kind is one that came before this; but this is of that kind itself.
-        above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
-        merged = replace(
-            matrix,
-            stops=_merged((matrix.stops, above)),
-            withdrawn=withdrawn[kinship],
-            dead_ends=_merged((matrix.dead_ends, dead_ends[kinship])),
-            blocks=_merged(one.blocks for one in twins),
-            risks=_merged(one.risks for one in twins),
-        )
-        restricted.append(replace(candidate, matrix=merged))
-    return restricted
-
-
-def _for_all(entries: Iterable[Any]) -> Iterator[Any]:
-    """The entries that hold for other releases too: what an advisory says of the way into some is in their own."""
-    return (one for one in entries if not isinstance(one.entry, AdvisoryStop | AdvisoryDeadEnd))
-
-
-def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
-    """All entries, those that say the same once: a release repeats most of what the one before it said."""
-    distinct: dict[bytes, Any] = {}
-    for one in chain.from_iterable(entries):
-        distinct.setdefault(msgspec.json.encode(one.entry), one)
-    return tuple(distinct.values())
-
-
-def _latest_of_stops(candidates: Sequence[CandidateBundle]) -> dict[int, bool]:
-    """For candidates that are such a stop of which the latest is meant: whether they are the latest in hand."""
-    stops = {
-        (candidate.matrix.kinship, stop.prefix)
-        for candidate in candidates
-        for stop in candidate.matrix.stops
-        if stop.prefix
-    }
-    latest: dict[int, bool] = {}
-    for kinship, prefix in stops:
-        there = {
-            rank: candidate.matrix.own
-            for rank, candidate in enumerate(candidates)
-            if candidate.matrix.kinship == kinship and candidate.matrix.own.begins_with(prefix)
-        }
-        newest = max(there.values(), default=None)
-        latest |= {rank: own == newest for rank, own in there.items()}
-    return latest
-
-
-def _parse(matrix: ReadMatrix, text: str) -> Version | None:
-    try:
-        return matrix.parse(matrix.primary_component, text)
-    except VersionError:
-        return None
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

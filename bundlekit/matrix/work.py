@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bundlekit.errors import ConfigError
+from bundlekit.matrix.budget import Budget
 from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import tells_models_apart
 
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
-
-MAX_WORK: Final = 2_000_000
-"""Comparisons up to which a whole matrix is shown or compared: a thousand releases, a hundred entries, eight models."""
-
-
-MAX_LINT: Final = 8_000_000
-"""How much (`lint_work`) a lint may do: a matrix of any size by itself, or with hundreds of others."""
 
 
 def models_apart(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> tuple[str | None, ...]:
@@ -79,7 +73,7 @@ def lint_work(read: ReadMatrix, others: Sequence[ReadMatrix]) -> int:
 
 def require_lintable(read: ReadMatrix, others: Sequence[ReadMatrix]) -> None:
     """ConfigError if there are so many other bundles that it would take minutes to lint a matrix against them."""
-    if lint_work(read, others) > MAX_LINT:
+    if not Budget("lint").allows(lint_work(read, others)):
         raise ConfigError(
             f"{len(others)} other bundles are too many for the lint of a matrix with {len(versions_named(read))} "
             f"versions and {len(models_apart(read, others))} models.",
@@ -89,7 +83,7 @@ def require_lintable(read: ReadMatrix, others: Sequence[ReadMatrix]) -> None:
 
 def require_feasible(read: ReadMatrix) -> None:
     """ConfigError if it would take too long to look at every version: a small file can name very many."""
-    if work(read) > MAX_WORK:
+    if not Budget("show").allows(work(read)):
         manifest = read.manifest
         raise ConfigError(
             f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",

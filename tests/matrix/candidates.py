@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from bundlekit.matrix.path import CandidateBundle
+from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.matrix.toml import matrix_from_toml
 from tests.matrix.world import component, manifest

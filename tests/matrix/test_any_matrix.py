@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from bundlekit import pipeline
 from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
-from bundlekit.matrix.path import CandidateBundle, find_path
+from bundlekit.matrix.path import find_path
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.matrix.shipped import Signatures, SignedBy, SignedManifest
 from bundlekit.matrix.table import table

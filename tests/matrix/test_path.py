@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError
 from bundlekit.matrix import decide, decide_from, read_matrix
-from bundlekit.matrix import path as paths
+from bundlekit.matrix.budget import COMPARISONS
+from bundlekit.matrix.candidates import with_restrictions
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.path import find_path
+from bundlekit.matrix.states import after_update
 from bundlekit.model.advisory import AdvisoryStop
 from bundlekit.model.decision import Acceptance, Policy
 from tests.counting import at_most
@@ -345,7 +347,7 @@ def test_a_hold_keeps_the_pair_where_it_is():
 
 def test_a_search_without_end_is_given_up(monkeypatch):
     candidates = [candidate(f"5.3{number}", anything()) for number in range(5)]
-    monkeypatch.setattr(paths, "MAX_WORK", 100)
+    monkeypatch.setitem(COMPARISONS, "path", 100)
     with pytest.raises(BundlekitError, match="has not come to an end"):
         find_path(candidates, "5.20", "5.9")
 
@@ -355,12 +357,10 @@ def hostile(number):
     return candidate(f"5.{number}", anything(stop=stops))
 
 
-@pytest.mark.parametrize(
-    ("limit", "value", "says"), [("MAX_WORK", 5_000, "to an end"), ("MAX_RESTRICTIONS", 99_999, "are the limit")]
-)
-def test_hostile_matrices_are_given_up_before_they_are_searched(monkeypatch, limit, value, says):
+@pytest.mark.parametrize(("task", "limit", "says"), [("path", 5_000, "to an end"), ("merge", 99_999, "are the limit")])
+def test_hostile_matrices_are_given_up_before_they_are_searched(monkeypatch, task, limit, says):
     candidates = [hostile(number) for number in range(10)]
-    monkeypatch.setattr(paths, limit, value)
+    monkeypatch.setitem(COMPARISONS, task, limit)
     with at_most(400_000), pytest.raises(BundlekitError, match=says):
         find_path(candidates, "5.0", "8.0")
 
@@ -409,9 +409,9 @@ def test_a_driver_pack_takes_no_fix_away():
     pack = replace(SP3, matrix=replace(SP3.matrix, manifest=replace(SP3.manifest, includes=())))
     loses = replace(MC3, matrix=replace(MC3.matrix, manifest=replace(MC3.manifest, includes=())))
     pair = replace(synergy(), includes=("HF-118",))
-    pair_after = paths._after(pair, pack.manifest, "drivers", decide(pack.manifest, pair))
+    pair_after = after_update(pair, pack.manifest, "drivers", decide(pack.manifest, pair))
     assert pair_after.includes == ("HF-118",)
-    assert paths._after(pair, loses.manifest, "appliance", decide(loses.manifest, pair)).includes == ()
+    assert after_update(pair, loses.manifest, "appliance", decide(loses.manifest, pair)).includes == ()
 
 
 def test_a_pair_on_hold_that_is_there_is_there():
@@ -467,7 +467,7 @@ def walk(candidates, way, pair):
         one = by_id[hop.id + hop.component]
         decision = decide(one.manifest, states[-1])
         assert decision.allowed, (hop, decision.whole)
-        states.append(paths._after(states[-1], one.manifest, one.matrix.primary_component, decision))
+        states.append(after_update(states[-1], one.manifest, one.matrix.primary_component, decision))
         versions = {
             "appliance": states[-1].members["CZ3001"].version,
             "drivers": states[-1].components["drivers"].version,
@@ -506,7 +506,7 @@ def test_no_way_is_shorter(candidates, version, pack):
     """An independent search: all sequences of bundles, one hop longer each time."""
     start = pair_at(version, pack)
     way = find_path(candidates, start, "1.3")
-    merged = paths._with_restrictions(candidates)
+    merged = with_restrictions(candidates)
     states, hops = [start], 0
     while states and not any({m.version for m in one.members.values()} == {"1.3"} for one in states) and hops < 6:
         reached = {}
@@ -514,7 +514,7 @@ def test_no_way_is_shorter(candidates, version, pack):
             for each in merged:
                 decision = decide(each.manifest, one, matrix=each.matrix)
                 if decision.allowed:
-                    after = paths._after(one, each.manifest, each.matrix.primary_component, decision)
+                    after = after_update(one, each.manifest, each.matrix.primary_component, decision)
                     reached[repr(after)] = after
         states, hops = list(reached.values()), hops + 1
     if states and hops < 6:

@@ -8,7 +8,7 @@ import pytest
 from bundlekit.checks import house, judge
 from bundlekit.checks.rule import Case
 from bundlekit.errors import ConfigError
-from bundlekit.matrix import work
+from bundlekit.matrix import budget, work
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
 from bundlekit.matrix.table import table
@@ -75,7 +75,7 @@ def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict
 def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
     read = readable(manifest(MATRIX))
     look(read)
-    monkeypatch.setattr(work, "MAX_WORK", 10)
+    monkeypatch.setitem(budget.COMPARISONS, "show", 10)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
         look(read)
     assert "--from VERSION" in caught.value.next_step
@@ -84,7 +84,7 @@ def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
 def test_more_releases_than_can_be_linted_against_are_refused_with_what_to_do(monkeypatch):
     other = manifest(MATRIX, version="5.30.03", components=(component("appliance", "5.30.03"),))
     found = manifest()
-    monkeypatch.setattr(work, "MAX_LINT", work.lint_work(readable(found), ()))
+    monkeypatch.setitem(budget.COMPARISONS, "lint", work.lint_work(readable(found), ()))
     assert lint(found, at="2026-11-24")
     with pytest.raises(ConfigError, match=r"^1 other bundles are too many") as caught:
         lint(found, [other], at="2026-11-24")
@@ -114,7 +114,7 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
         judgement = judge(case, [house.matrix_lint])
         assert judgement.verdict == verdict
         assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
-    monkeypatch.setattr(work, "MAX_WORK", work.work(readable(found)) - 1)
+    monkeypatch.setitem(budget.COMPARISONS, "show", work.work(readable(found)) - 1)
     with pytest.raises(ConfigError, match="too large"):
         table(readable(found))
     assert lint(found, at="2026-11-24").findings  # what the hint leads to has an answer

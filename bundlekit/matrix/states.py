@@ -1,0 +1,112 @@
+"""What the search for a path passes: a mere version, or a whole pair, and what an update makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix
+from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundlekit.model.decision import ComponentDecision, Decision
+    from bundlekit.model.manifest import Manifest
+
+
+class VersionState(Frozen, frozen=True, kw_only=True):
+    """A mere version on the way, and what the bundles it came from say of it.
+
+    ``models`` are those that all bundles so far are for; None: none of them is available.
+    """
+
+    version: str
+    models: tuple[str, ...] | None = None
+    facts: VersionFacts = NO_FACTS
+
+
+Here = VersionState | Appliance
+"""A state of the search."""
+
+
+def is_no_news(state: VersionState, hops: int, reached: Iterable[tuple[int, VersionState]]) -> bool:
+    """Whether ``hops`` or fewer lead to its version already, with all its models and nothing that refuses more."""
+    return any(
+        before <= hops
+        and set(one.models or ()).issuperset(state.models or ())
+        and _demands_no_more(one.facts, state.facts)
+        for before, one in reached
+    )
+
+
+def _demands_no_more(facts: VersionFacts, than: VersionFacts) -> bool:
+    """Whether a version with these facts may go wherever one with those may. What is not known refuses nothing."""
+    counter = facts.counter is None or (than.counter is not None and facts.counter <= than.counter)
+    fixes = facts.includes is None or (than.includes is not None and set(facts.includes) <= set(than.includes))
+    return counter and fixes and (facts.released, facts.components) == (than.released, than.components)
+
+
+def version_texts(state: Here, component: str) -> list[str]:
+    """The versions of a component: of the appliance one for each member."""
+    if isinstance(state, VersionState):
+        return [state.version]
+    if component == APPLIANCE:
+        return [member.version for member in state.members.values()]
+    return [state.components[component].version] if component in state.components else []
+
+
+def version_text(state: Here, component: str) -> str:
+    """The version of a component; where the members have several, all of them."""
+    return " and ".join(dict.fromkeys(version_texts(state, component))) or "unknown"
+
+
+def after_update(state: Appliance, manifest: Manifest, primary: str, decision: Decision) -> Appliance:
+    """The state after an update that was allowed: what moved is as in the bundle, all else as it was."""
+    targets = {(ruling.subject, ruling.component): ruling.target for ruling in moving_parts(decision)}
+    counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
+
+    def moved(subject: str, component: str) -> dict[str, str | None]:
+        build = manifest.build if component == primary else None
+        return {"version": targets[subject, component], "build": build, "released": manifest.released}
+
+    members = {
+        serial: replace(member, **moved(serial, APPLIANCE)) if (serial, APPLIANCE) in targets else member
+        for serial, member in state.members.items()
+    }
+    components = {
+        name: replace(component, **moved(name, name)) if (name, name) in targets else component
+        for name, component in state.components.items()
+    }
+    # New software has the fixes that it includes, a hotfix adds its own; which keys it trusts, the matrix says.
+    is_new = any(component == APPLIANCE for _, component in targets)
+    kept = () if is_new and manifest.kind != "hotfix" else state.includes or ()
+    return replace(
+        state,
+        members=members,
+        components=components,
+        counter=max(counters),
+        includes=tuple(sorted({*kept, *manifest.includes})),
+        trusts=None if is_new else state.trusts,
+    )
+
+
+def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
+    """What is known of a mere version after an update: what the bundle says, beside what stays."""
+    manifest = matrix.manifest
+    counters = [counter for counter in (facts.counter, manifest.counter) if counter is not None]
+    kept = facts.includes if manifest.kind == "hotfix" else ()
+    shared = dict(facts.components) | {name: version.text for name, version in matrix.carried.items()}
+    return VersionFacts(
+        released=manifest.released,
+        counter=max(counters),
+        includes=None if kept is None else tuple(sorted({*kept, *manifest.includes})),
+        components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.primary_component)),
+    )
+
+
+def moving_parts(decision: Decision) -> list[ComponentDecision]:
+    """The decisions about what the update changes."""
+    return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]
