@@ -88,7 +88,13 @@ def put_into(example, key, text):
     return re.sub(rf"(?m)^{key}( *)= \".*\"", lambda found: f"{key}{found[1]}= {quoted}", example)
 
 
-@pytest.fixture(params=[*TEXTS, *ACTING])
+ALIKE = {"azure log", "github output", "github mask", "github stop", "refusal", "next line"}
+"""These differ from others in a word or a character only: they are tried in a sweep."""
+
+
+@pytest.fixture(
+    params=[pytest.param(one, marks=pytest.mark.sweep) if one in ALIKE else one for one in (*TEXTS, *ACTING)]
+)
 def foreign(request):
     return {**TEXTS, **ACTING}[request.param]
 

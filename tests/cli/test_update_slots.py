@@ -40,7 +40,7 @@ on-failure.standby = { outcome = "degraded", hold = true }
 [gates.ha-formed]
 poll = "1 s"
 expect = ["1 s", "2 s"]
-deadline = "3 s"
+deadline = "300 s"
 """
 
 OLD, NEW = ("3.2.1", "5.20.03", "5.20.03"), ("3.4.0", "5.40.00", "5.40.00")
@@ -204,8 +204,13 @@ def test_standby_fails_and_the_pair_is_repaired(update, state):
 
 
 def test_a_gate_that_does_not_pass_in_time(update, state):
-    pair = Path("pairs/pair-0/pair.json")
+    pair, plan = Path("pairs/pair-0/pair.json"), Path("PLAN.toml")
     pair.write_text(json.dumps(json.loads(pair.read_text()) | {"synchronise": 3600}))
+    plan.write_text(
+        plan.read_text().replace(
+            'expect = ["1 s", "2 s"]\ndeadline = "300 s"', 'expect = ["1 s", "1 s"]\ndeadline = "1 s"'
+        )
+    )
     result = update("run")
     assert result.code == 30
     assert "HA           no" in result.out

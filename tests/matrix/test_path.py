@@ -477,7 +477,7 @@ def walk(candidates, way, pair):
     return states
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(some_offers(), st.sampled_from(VERSIONS), st.sampled_from(PACKS))
 def test_every_hop_is_allowed_by_its_own_bundle_and_no_forbidden_state_is_passed(candidates, version, pack):
     pair = pair_at(version, pack)
@@ -487,7 +487,7 @@ def test_every_hop_is_allowed_by_its_own_bundle_and_no_forbidden_state_is_passed
     assert way.found or way.obstacles
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(some_offers(), st.sampled_from(VERSIONS), st.sampled_from(PACKS), st.data())
 def test_a_source_less_never_shortens_a_path_and_order_does_not_matter(candidates, version, pack, data):
     pair = pair_at(version, pack)

@@ -215,7 +215,7 @@ def test_no_words_of_a_library_get_into_a_message():
     """They are about its own code (ParseError { kind: … }), and change with its version."""
     blob = made()
     damaged = [blob[:size] for size in range(len(blob))]
-    damaged += [blob[:at] + bytes([blob[at] ^ bit]) + blob[at + 1 :] for at in range(len(blob)) for bit in (1, 0x20)]
+    damaged += [blob[:at] + bytes([blob[at] ^ (1, 0x20)[at % 2]]) + blob[at + 1 :] for at in range(len(blob))]
     said = {problem.message for one in damaged for problem in judge(one, pki.anchors(pki.root())).problems}
     assert len(said) > 10
     foreign = [one for one in said if re.search(r"Error|parsing|kind:|[{}]|value:", one)]

@@ -12,7 +12,7 @@ from tests.versions.schemes import SCHEMES, WRITTEN
 
 
 def every_scheme(law):
-    return pytest.mark.parametrize("name", SCHEMES)(settings(max_examples=40, deadline=None)(law))
+    return pytest.mark.parametrize("name", SCHEMES)(settings(max_examples=25, deadline=None)(law))
 
 
 @every_scheme
