@@ -3,11 +3,24 @@
 import os
 import signal
 import sqlite3
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config):
+    """Compile the source once for all processes that the tests start, where it cannot be kept beside the source."""
+    if sys.pycache_prefix is None and (sys.dont_write_bytecode or not os.access(ROOT / "bundlekit", os.W_OK)):
+        folder = tempfile.TemporaryDirectory(prefix="bundlekit-compiled-")
+        config.add_cleanup(folder.cleanup)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = folder.name
+
 
 # A time limit per example says more about the machine's other work than about the code.
 settings.register_profile("bundlekit", deadline=None)
