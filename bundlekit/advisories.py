@@ -57,14 +57,18 @@ def take_in(
     demands = tally(trust.policy.demands, signatures) if trust and trust.policy else None
     if not vouched(Evidence(signatures=signatures, demands=demands)):
         problems = [problem.message for signature in signatures for problem in signature.problems]
-        problems += [f"{demanded(demand)} have to sign them" for demand in demands or () if not demand.met]
+        problems += [f"{demanded(demand)} must sign them" for demand in demands or () if not demand.met]
         why = (
-            "there is nothing to trust (--trust)" if trust is None else problems[0] if problems else "nobody signed it"
+            "no trust anchors were given (--trust)"
+            if trust is None
+            else problems[0]
+            if problems
+            else "it has no signature"
         )
         raise AdvisoryError(
-            f"{path}: nobody who is trusted vouches for these advisories: {why}",
+            f"{path}: the advisories are not signed by a trusted signer: {why}",
             rule="advisory-unauthentic",
-            next_step="Get the advisories again from the vendor, or trust who signed them.",
+            next_step="Get the advisories again from the vendor, or trust their signers.",
         )
     if advisory.serial < serial_at_least:
         raise AdvisoryError(
@@ -80,7 +84,7 @@ def take_in(
         )
     if today > advisory.until:
         raise AdvisoryError(
-            f"{path}: these advisories were good until {advisory.until}, and today is {today}.",
+            f"{path}: these advisories were valid until {advisory.until}, and today is {today}.",
             rule="advisory-expired",
             next_step=GET_CURRENT,
         )
@@ -101,20 +105,20 @@ def load_signed(path: Path, data: bytes) -> layout.SignedAdvisory:
     except LayoutError as error:
         if data.startswith(update_bin.MAGIC):
             raise AdvisoryError(
-                f"{path}: is no advisories file: this is an update.bin.",
+                f"{path}: not an advisories file: this is an update.bin.",
                 rule=error.problem.rule,
                 next_step="Give the advisories file here. `bundlekit sign` signs an update.bin.",
             ) from error
         kind = foreign.recognised(foreign.view(BytesSource(data)))
         if kind and kind.name != foreign.ADVISORIES:
             raise AdvisoryError(
-                f"{path}: is no advisories file: this is {kind.what}.",
+                f"{path}: not an advisories file: this is {kind.what}.",
                 rule=error.problem.rule,
                 next_step="Make advisories with `bundlekit advisory build`, and give that file.",
             ) from error
         where = f" at bytes {error.problem.where}" if error.problem.where else ""
         raise AdvisoryError(
-            f"{path}: is no advisories file: {error.problem.message}{where}.",
+            f"{path}: not an advisories file: {error.problem.message}{where}.",
             rule=error.problem.rule,
             next_step="Get it again, in binary mode.",
         ) from error

@@ -87,7 +87,7 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
     if catalog == Path():  # which an empty path becomes
         raise ConfigError("The path of the catalog is empty.", next_step="Name the folder.")
     if catalog.exists() and not catalog.is_dir():
-        raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is named before the bundles")
+        raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is given before the bundles")
     added: dict[str, tuple[bytes, Entry]] = {}
     for path in bundles:
         with FileSource(path) as opened:
@@ -246,6 +246,6 @@ def _unusable(name: str, report: Report) -> Obstacle:
     return Obstacle(
         subject=name,
         kind=first.rule if first else "not-authentic",
-        message=first.message if first else f"It could not be judged: {unrun[0] if unrun else report.summary}.",
+        message=first.message if first else f"It could not be checked: {unrun[0] if unrun else report.summary}.",
         next=first.next if first else "Run `bundlekit preflight` on it.",
     )

@@ -44,7 +44,7 @@ def parse_toml(data: bytes, *, where: str) -> dict[str, Any]:
     try:
         return toml.parse(data)
     except ValueError as error:
-        raise ConfigError(f"{where}: is not TOML: {error}") from error
+        raise ConfigError(f"{where}: invalid TOML: {error}") from error
 
 
 def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -61,7 +61,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {shortened(repr(key))} is there twice")
+            raise ValueError(f"the key {shortened(repr(key))} is given twice")
         found[key] = value
     return found
 
@@ -71,7 +71,7 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
     try:
         return decode_json(read_file(path))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not JSON: {error}") from error
+        raise ConfigError(f"{path}: invalid JSON: {error}") from error
 
 
 def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple[int, Any]]:
@@ -93,7 +93,7 @@ def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple
             faults.append(f"{path}: line {number} is not JSON: {error}")
     # Where a line alone is JSON only by chance, as the last brace of a long value never is, one value is meant.
     if not any(isinstance(value, dict) for _, value in found) or len(lines) == 1:
-        raise ConfigError(f"{path}: is not JSON: {whole}") from whole
+        raise ConfigError(f"{path}: invalid JSON: {whole}") from whole
     if faults and wrong is None:
         raise ConfigError(faults[0])
     if wrong is not None:
@@ -108,7 +108,7 @@ def load_appliance(path: str | Path) -> Appliance:
     path = Path(path)
     values = load_json_lines(path)
     if len(values) != 1:
-        raise ConfigError(f"{path} holds the states of {len(values)} pairs, not of one.")
+        raise ConfigError(f"{path} contains the states of {len(values)} pairs, not of one.")
     return convert(values[0][1], Appliance, where=str(path))
 
 
@@ -171,5 +171,5 @@ def duration_in_words(duration: int) -> str:
 def _quantity(text: str, units: dict[str, int], where: str) -> int:
     number, _, unit = text.partition(" ")
     if not re.fullmatch(r"[0-9]{1,12}", number) or unit not in units:
-        raise ConfigError(f"{where}: {shortened(repr(text))} is not a number, a blank and one of {', '.join(units)}")
+        raise ConfigError(f"{where}: {shortened(repr(text))} is not a number, a space and one of {', '.join(units)}")
     return int(number) * units[unit]

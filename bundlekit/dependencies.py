@@ -35,7 +35,7 @@ def unmet() -> str:
     return ""
 
 
-REMEDY: Final = "Install bundlekit again with pip into an environment of its own, which brings the libraries it needs."
+REMEDY: Final = "Install bundlekit again with pip into its own environment, together with the libraries that it needs."
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ def _advisories(source: Source, file: Path, trust: TrustStore | None, at: dt.dat
 
 def _demand_number(file: Path, number: int, there: int) -> None:
     if number >= there:
-        raise ConfigError(f"{file}: has {there} signatures, there is no signature {number}")
+        raise ConfigError(f"{file}: has {there} signatures, but no signature {number}")
 
 
 def _require_accepted(source: Source, trust: TrustStore | None, at: dt.datetime | None) -> None:

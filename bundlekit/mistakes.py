@@ -46,7 +46,7 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None, *, 
         return f"{where}{found} is not one of {allowed}"
     if "matching regex" in text and (description := _description(place.kind)):
         what = f"the key {_shown(_odd_key(place))}" if _is_about_a_key(at) else _quoted(place.data)
-        return f"{where}{what} has to be {description[:1].lower()}{description[1:].rstrip('.')}"
+        return f"{where}{what} must be {description[:1].lower()}{description[1:].rstrip('.')}"
     if text == "Invalid RFC3339 encoded date":
         return f"{where}{_quoted(place.data)} is not a date, YYYY-MM-DD"
     said = f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
@@ -58,7 +58,7 @@ def _in_toml(text: str, place: _Place) -> str:
     match = re.fullmatch(r"Expected `(.+)`, got `(.+)`", text)
     expected, got = (set(match[1].split(" | ")), match[2]) if match else (set(), "")
     if "array" in expected and got == "object" and _fields(_arguments(place.kind)[0]):
-        return f"; write [[{place.path}]], for there may be several"
+        return f"; write [[{place.path}]], because several are possible"
     if "str" in expected and got in ("int", "float", "bool", "date", "datetime", "time"):
         return "; write it in quotes"
     return "; write it as YYYY-MM-DD" if "date" in expected else ""

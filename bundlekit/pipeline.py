@@ -187,8 +187,8 @@ def read_signed(
             from shlex import quote
 
             raise TrustError(
-                f"{source.name}: nobody who is trusted vouches for it.",
-                next_step=f"`bundlekit check {quote(source.name)}` with the same --trust says why.",
+                f"{source.name}: it is not signed by a trusted signer.",
+                next_step=f"`bundlekit check {quote(source.name)}` with the same --trust shows the reason.",
             )
     named = trust is not None and trust.policy is not None
     names = frozenset(one.name for one in evidence.signatures or () if one.counts) if named else None
@@ -257,7 +257,7 @@ def _clock() -> dt.datetime:
     now = dt.datetime.now(dt.UTC)
     if f"{now:%Y-%m-%d}" < __released__:
         raise ClockError(
-            f"The clock says {now:%Y-%m-%d}, which is before this bundlekit was released.",
+            f"The clock shows {now:%Y-%m-%d}, which is before the release of this bundlekit.",
             next_step="Set the clock, or give the right time (--at).",
         )
     return now

@@ -152,8 +152,8 @@ class FileSource:
                 raise UnreadableError(f"{self.name}: {WRONG_SIZE}", next_step="Copy it to a disk, then use the copy.")
             if count == 0:
                 raise ChangedWhileReadError(
-                    f"{self.name}: ends at byte 0x{offset + done:x}, it had 0x{self.size:x} when opened",
-                    next_step="Wait until whatever writes the file is done, then run again.",
+                    f"{self.name}: ends at byte 0x{offset + done:x}, but had 0x{self.size:x} when opened",
+                    next_step="Wait until the file is no longer written, then run again.",
                 )
             done += count
 
@@ -187,8 +187,8 @@ class FileSource:
         now = os.fstat(self._fd)
         if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
             raise ChangedWhileReadError(
-                f"{self.name}: was changed while it was read",
-                next_step="Wait until whatever writes the file is done, then run again.",
+                f"{self.name}: changed while it was read",
+                next_step="Wait until the file is no longer written, then run again.",
             )
 
     def close(self) -> None:

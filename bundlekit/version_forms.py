@@ -107,7 +107,7 @@ class Forms:
             if (pieces := form.fit(text)) is not None:
                 return self._reading(*pieces)
         named, more = self.declared.forms[:MAX_FORMS_NAMED], len(self.forms) - MAX_FORMS_NAMED
-        raise MisfitError(f"it fits none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
+        raise MisfitError(f"it matches none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
 
     def guessed(self, text: str) -> tuple[str, ...]:
         """The words of a version that mean a pre-release and that the scheme does not list; none if it does not fit.
@@ -154,7 +154,7 @@ class Forms:
     def _require_listed(self, word: str, *, older: bool) -> None:
         """MisfitError for a word whose place in the order would be a guess."""
         if (listed := self.folded.get(word.casefold())) is not None:
-            raise MisfitError(f"its word {quoted(word)} differs from {quoted(listed)} of the scheme by case alone")
+            raise MisfitError(f"its word {quoted(word)} differs from {quoted(listed)} of the scheme only in case")
         if older:
             raise MisfitError(f"its word {quoted(word)} follows '~', and pre-releases does not list it")
 
@@ -180,7 +180,7 @@ class Forms:
                 if not (follows in self.pre_releases or follows == "@" or _base(follows)):
                     raise VersionError(
                         f"In the form {quoted(form.text)} '~' makes what follows older, and "
-                        + ("nothing follows." if not follows else f"{quoted(follows)} has no place in that order."),
+                        + ("nothing follows." if not follows else f"{quoted(follows)} has no position in that order."),
                         next_step="List the word that follows '~' in pre-releases, or '~' itself.",
                     )
 
@@ -229,7 +229,7 @@ def _elements(form: str) -> list[str]:
     for here, following in itertools.pairwise(form):
         if not _TAKES.get(here, frozenset()).isdisjoint(_TAKES.get(following, following)):
             raise VersionError(
-                f"The form {quoted(form)} of the declared scheme does not say where {here!r} ends "
+                f"The form {quoted(form)} of the declared scheme does not define where {here!r} ends "
                 f"and {following!r} begins.",
                 next_step="Put a separating character between the two; '*' can only be the last.",
             )

@@ -200,7 +200,7 @@ def _require_alphabet(text: str) -> None:
     if len(text) > MAX_LENGTH:
         raise MisfitError(f"it has {len(text)} characters, and {MAX_LENGTH} is the limit")
     if not ALPHABET.issuperset(text):
-        raise MisfitError("it has a character that no version has")
+        raise MisfitError("it has a character that is not allowed in versions")
     if text[0] in PUNCTUATION:
         raise MisfitError("it begins with punctuation")
 
@@ -215,7 +215,7 @@ def _read_dotted(text: str) -> Reading:
         if not part or not DIGITS.issuperset(part):
             raise MisfitError(f"its part {number}, {quoted(part)}, is not a number")
     if dash and not build:
-        raise MisfitError("a build has to follow '-'")
+        raise MisfitError("a build must follow '-'")
     numbers = tuple(map(int, parts))
     return Reading(numbers, numbers, numbers, build)
 

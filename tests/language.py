@@ -58,6 +58,10 @@ ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)[.?!:](?:[\"')*_]*)(?:\s|$)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
+NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox")
+"""Regular expressions and SVG."""
+
+
 class Text(NamedTuple):
     """A piece of prose and where it stands."""
 
@@ -95,10 +99,10 @@ def of_messages(path: Path) -> Iterator[Text]:
             prose = node.value
         else:
             continue
-        if node not in docs or docs[node]:
-            prose = plain(prose)
-            if len(re.findall(r"[A-Za-z]{2,}", prose)) > 2 and " " in prose.strip():
-                yield Text(_name(path), node.lineno, prose)
+        if (node not in docs or docs[node]) and not NOTATION.search(prose):
+            for part in map(plain, _parts(prose)):
+                if len(re.findall(r"[A-Za-z]{2,}", part)) > 2 and " " in part:
+                    yield Text(_name(path), node.lineno, part)
 
 
 def of_comments(path: Path) -> Iterator[Text]:
@@ -153,6 +157,15 @@ def long(texts: Iterator[Text]) -> list[str]:
 def options(texts: Iterator[Text]) -> list[str]:
     """Each name of a command-line option."""
     return [f"{text.path}:{text.line}: {name}" for text in texts for name in OPTION.findall(text.prose)]
+
+
+def _parts(text: str) -> list[str]:
+    """The comments of an example file, the paragraphs of a help text, and the lines of an epilog, each on its own."""
+    if re.search(r"^\S+ += \S", text, re.MULTILINE):
+        return [comment for line in text.splitlines() for comment in line.split("#")[1:]]
+    if "\b" in text or text.startswith("Exit codes"):
+        return re.split(r"\n|, (?=\d)", text)
+    return re.split(r"\n\n", text)
 
 
 def _docstrings(tree: ast.AST) -> dict[ast.Constant, bool]:

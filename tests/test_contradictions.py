@@ -17,7 +17,7 @@ from fixtures import forge
 
 IMAGE = Image(**forge.stored(b"image"))
 STORED = {name: getattr(IMAGE, name) for name in ("size", "digest", "chunk_size", "index")}
-TWICE = "a model is listed twice, or two differ by upper and lower case alone"
+TWICE = "a model is listed twice, or two models differ only in case"
 TWO_PARTS = "Manifest, components: two are named 'appliance', and nobody can say which of them is meant."
 
 
@@ -56,7 +56,7 @@ def component(name, *images):
         ),
         (
             {"components": (component("appliance", image("im-100"), image("im-900")),)},
-            "component 'appliance' has an image for 'im-900', which the bundle is not for",
+            "component 'appliance' has an image for 'im-900', which is not a model of the bundle",
             '{"images":[{',
         ),
         (

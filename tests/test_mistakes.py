@@ -36,9 +36,9 @@ def member(**changes):
         (member(free={"storage": "1 GiB"}), "S: at 'members.B.free.storage': expected int, got str"),
         (
             member(free={"Sto rage": 1}),
-            "S: at 'members.B.free': the key 'Sto rage' has to be 1 to 64 lower-case letters",
+            "S: at 'members.B.free': the key 'Sto rage' must be 1 to 64 lower-case letters",
         ),
-        (STATE | {"product": "im ager"}, "S: at 'product': 'im ager' has to be 1 to 64 letters, digits, dots"),
+        (STATE | {"product": "im ager"}, "S: at 'product': 'im ager' must be 1 to 64 letters, digits, dots"),
         (STATE | {"members": {}}, "S: at 'members': expected object of length >= 1"),
         (STATE | {"trusts": ["a", 1]}, "S: at 'trusts[1]': expected str, got int"),
         ([], "S: expected object, got array"),
@@ -66,9 +66,7 @@ def test_a_mistake_deep_in_a_manifest():
     }
     data |= {"scheme": "semver", "released": "2026-01-01", "counter": 0}
     data |= {"components": [{"name": "a", "version": "1", "images": [image]}]}
-    with pytest.raises(
-        ConfigError, match=r"at 'components\[0\]\.images\[0\]\.digest': 'sha256:00' has to be algorithm"
-    ):
+    with pytest.raises(ConfigError, match=r"at 'components\[0\]\.images\[0\]\.digest': 'sha256:00' must be algorithm"):
         config.convert(data, Manifest, where="M")
 
 
@@ -100,7 +98,8 @@ def test_one_bracket_where_there_have_to_be_two(table):
     with pytest.raises(ConfigError) as caught:
         matrix_from_toml({"matrix": 1, table: {"id": "x"}}, "M")
     assert (
-        str(caught.value) == f"M: at '{table}': expected array, got object; write [[{table}]], for there may be several"
+        str(caught.value)
+        == f"M: at '{table}': expected array, got object; write [[{table}]], because several are possible"
     )
     with pytest.raises(ConfigError, match=r"at 'releases': expected array, got object$"):
         matrix_from_toml({"matrix": 1, "releases": {}}, "M")
@@ -109,9 +108,9 @@ def test_one_bracket_where_there_have_to_be_two(table):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "is not JSON"),
-        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is there twice"),
-        ("[" * 10**6, "is not JSON"),
+        ("{", "invalid JSON"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is given twice"),
+        ("[" * 10**6, "invalid JSON"),
     ],
 )
 def test_what_is_not_json(tmp_path, text, says):

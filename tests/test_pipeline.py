@@ -57,7 +57,7 @@ def test_a_bundle_may_want_a_newer_bundlekit(tool, verdict):
     report = forge.judge(forge.changed(requirements=Requirements(tool=tool)), forge.Ask())
     assert report.verdict == verdict
     (rule,) = [one for one in report.rules if one.rule == "tool-too-old"]
-    assert rule.because.startswith("the bundle wants bundlekit 0.10.0 or later") is (verdict == "incomplete")
+    assert rule.because.startswith("the bundle requires bundlekit 0.10.0 or later") is (verdict == "incomplete")
 
 
 BEYOND_VERSIONS = {"wrong-product", "wrong-model", "on-hold", "update-pending", "counter-too-low", "loses-fix"}

@@ -113,7 +113,7 @@ def test_toml_that_is_not_written_by_hand_is_refused_with_its_place(name):
     data, said = REFUSED[name]
     with pytest.raises(ConfigError) as caught:
         config.parse_toml(data, where="F")
-    assert str(caught.value).startswith(f"F: is not TOML: {said}")
+    assert str(caught.value).startswith(f"F: invalid TOML: {said}")
 
 
 def test_strings_and_comments_count_neither_as_brackets_nor_as_dots():
@@ -175,7 +175,7 @@ def test_the_work_grows_with_the_size(piece):
 
 def test_half_a_character_in_json_is_refused(tmp_path):
     (tmp_path / "S").write_text('{"a": "\\ud800"}')
-    with pytest.raises(ConfigError, match="is not JSON"):
+    with pytest.raises(ConfigError, match="invalid JSON"):
         config.load_json(tmp_path / "S")
     (tmp_path / "S").write_text('{"a": "\\ud83d\\ude00"}')
     assert config.load_json(tmp_path / "S") == {"a": "\U0001f600"}
@@ -183,7 +183,7 @@ def test_half_a_character_in_json_is_refused(tmp_path):
 
 def test_json_with_a_byte_order_mark_is_named(tmp_path):
     (tmp_path / "S").write_bytes(b"\xef\xbb\xbf{}")
-    with pytest.raises(ConfigError, match="S: is not JSON: it begins with a byte order mark"):
+    with pytest.raises(ConfigError, match="S: invalid JSON: it begins with a byte order mark"):
         config.load_json(tmp_path / "S")
 
 

@@ -88,7 +88,7 @@ def test_a_file_that_changed_in_place_is_noticed(path, change):
     with FileSource(path) as file:
         file.ensure_unchanged()
         change(path)
-        with pytest.raises(ChangedWhileReadError, match="was changed while it was read") as caught:
+        with pytest.raises(ChangedWhileReadError, match="changed while it was read") as caught:
             file.ensure_unchanged()
     assert "Wait" in caught.value.next_step
 
@@ -96,7 +96,7 @@ def test_a_file_that_changed_in_place_is_noticed(path, change):
 def test_a_read_past_the_end_of_a_cut_file_is_no_short_read(path):
     with FileSource(path) as file:
         os.truncate(path, 100)
-        with pytest.raises(ChangedWhileReadError, match="ends at byte 0x64, it had 0x2800"):
+        with pytest.raises(ChangedWhileReadError, match="ends at byte 0x64, but had 0x2800"):
             read(file, Span(start=0, stop=200))
 
 

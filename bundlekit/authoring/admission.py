@@ -57,13 +57,13 @@ def admit(
     for other in found:
         if other.problems:
             raise SigningError(
-                f"{refused}: signature {other.index} would refuse the {what} all the same: {other.problems[0].message}",
+                f"{refused}: signature {other.index} would refuse the {what}: {other.problems[0].message}",
                 next_step=take_out.format(other.index),
             )
     if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:
         raise SigningError(
-            f"{refused}: {added.signer} has signed this {what} already, and a key counts once",
-            next_step="Put the new signature in the place of the old one with --replace." if take_out else "",
+            f"{refused}: {added.signer} has already signed this {what}, and a key counts once",
+            next_step="Replace the old signature with the new one: --replace." if take_out else "",
         )
     return added
 
@@ -80,7 +80,7 @@ def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:
 def demand_number(blobs: Sequence[bytes]) -> None:
     """SigningError for more signatures than any file of ours holds."""
     if len(blobs) > update_bin.MAX_SIGNATURES:
-        raise SigningError(f"{len(blobs)} signatures are too many, allowed are {update_bin.MAX_SIGNATURES}")
+        raise SigningError(f"{len(blobs)} signatures are too many; the maximum is {update_bin.MAX_SIGNATURES}")
 
 
 def demand_index(name: str, what: str, index: int, blobs: Sequence[bytes]) -> None:

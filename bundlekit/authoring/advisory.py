@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from bundlekit.model.trust import Purpose
 
 ADVISORY_EXAMPLE: Final = """\
-# ADVISORY.toml: what was learnt after releases had shipped. It restricts, and never allows anything.
+# ADVISORY.toml: restrictions that became known after releases had shipped. It never allows anything.
 # bundlekit advisory build ADVISORY.toml -o advisories.bin --cert signer.pem --key signer.key
 advisory = 1                          # the version of this file's shape
 product  = "imager"
-serial   = 4                          # rises with every file; whoever has used 4 refuses 3
+serial   = 4                          # rises with every file; after 4 was used, 3 is refused
 issued   = 2026-12-01
 until    = 2027-03-01                 # after this day it is refused: publish the next one before
 
@@ -43,18 +43,18 @@ until    = 2027-03-01                 # after this day it is refused: publish th
 id       = "ADV-2026-17"
 into     = "5.40.00"                  # without it: into any release
 versions = ">=5.30.02, <5.32.00"
-reason   = "The update may stop at 60 %; 5.40.01 mends it."
+reason   = "The update can stop at 60 %; 5.40.01 fixes it."
 link     = "https://support.example.com/ADV-2026-17"
 
-[[withdrawn]]                         # nobody should go to these any more
+[[withdrawn]]                         # these must no longer be installed
 id       = "ADV-2026-18"
 versions = "5.39.00"
 reason   = "It loses its network settings."
 
-[[risk]]                              # a danger where a fact about the appliance holds
+[[risk]]                              # a risk that applies if a fact about the appliance holds
 id       = "ADV-2026-19"
 when     = { fact = "disk.firmware", below = "7.1" }
-reason   = "Disks with this firmware may not come back."
+reason   = "Disks with this firmware can fail to restart."
 
 # [[stop]] (versions, via, into) and [[dead-end]] (versions, into) are as in matrix.toml.
 """
@@ -77,7 +77,7 @@ def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer]
         )
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
-        raise SigningError(f"The advisories have {len(document)} bytes, allowed are {layout.MAX_DOCUMENT}.")
+        raise SigningError(f"The advisories have {len(document)} bytes; the maximum is {layout.MAX_DOCUMENT}.")
     signed = Signed(advisory, document, (), dt.datetime.now(dt.UTC), "nothing was built")
     for signer in signers:
         signed.sign(signer)
@@ -145,8 +145,8 @@ class Signed:
             refused=self._refused,
             what="file",
             origin=origin,
-            how=f"Sign what `bundlekit extract {name} --head -o head` writes, and nothing else.",
-            take_out=f"Take it out first: `bundlekit advisory sign {name} --remove {{}}`" if self._name else "",
+            how=f"Sign the output of `bundlekit extract {name} --head -o head` writes, and nothing else.",
+            take_out=f"Remove it first: `bundlekit advisory sign {name} --remove {{}}`" if self._name else "",
         )
         self._blobs = blobs
         return added
@@ -166,7 +166,7 @@ class Signed:
 def read(path: Path, data: bytes, *, at: dt.datetime) -> Signed:
     """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
     found = load_signed(path, data)
-    refused = f"{path}: nothing was added, and the file is as it was"
+    refused = f"{path}: nothing was added, and the file is unchanged"
     return Signed(found.advisory, found.signed, found.signatures, at, refused, str(path))
 
 

@@ -46,7 +46,7 @@ def build(
     """
     head_size = len(manifest_layout.encode(draft.manifest)) + update_bin.HEADER_SIZE
     if head_size > update_bin.MAX_MANIFEST:
-        raise ConfigError(f"the manifest has {head_size} bytes, allowed are {update_bin.MAX_MANIFEST}")
+        raise ConfigError(f"the manifest has {head_size} bytes; the maximum is {update_bin.MAX_MANIFEST}")
     laid_out = update_bin.place(draft.manifest, head_size + capacity)
     with whole_file(output) as file:
         file.truncate(laid_out.end)

@@ -8,21 +8,21 @@ SPEC_EXAMPLE: Final = """\
 # SPEC.toml: what goes into a bundle. Paths are relative to this file.
 # bundlekit build SPEC.toml -o update.bin --cert signer.pem --key signer.key
 spec     = 1                          # the version of this file's shape
-kind     = "release"                  # release | hotfix | reimage (never taken as an update)
+kind     = "release"                  # release | hotfix | reimage (never installed as an update)
 product  = "imager"
-models   = ["im-100", "im-200"]       # the hardware this bundle is for
+models   = ["im-100", "im-200"]       # the supported hardware
 version  = "5.40.00"
 scheme   = "dotted"                   # how versions compare: pep440 | semver | dotted | declared
 build    = "0500212"
 released = 2026-11-23                 # signed; orders releases
 # expires = 2027-11-23                # after this day the bundle is refused
-counter  = 7                          # security counter against going back; raise it when a release closes a hole
+counter  = 7                          # security counter against downgrades; raise it with a security fix
 includes = ["HF-118", "HF-131"]       # fixes in this release; an update that would lose one is named
-matrix   = "matrix.toml"              # from which versions, by which way: bundlekit build --example matrix
+matrix   = "matrix.toml"              # from which versions, and how: bundlekit build --example matrix
 impact   = { service = "rolling", reboot = true, minutes = 95, revert-minutes = 60 }
 
 [requires]                            # what must hold on the pair before an update
-tool  = "0.1"                         # the oldest bundlekit that may judge
+tool  = "0.1"                         # the oldest bundlekit that can validate it
 free  = { storage = "12 GiB" }
 facts = { "ha.state" = "synchronised", "backup.age" = "< 24 h" }
 
@@ -33,7 +33,7 @@ file    = "out/storage-3.4.0.img"
 [components.appliance]                # a file per model; runs on active and standby
 version = "5.40.00"
 file    = { im-100 = "out/im100.img", im-200 = "out/im200.img" }
-# chunk-size = "4 MiB"                # a power of two from 64 KiB to 64 MiB; 1 MiB if not said
+# chunk-size = "4 MiB"                # a power of two from 64 KiB to 64 MiB; default 1 MiB
 
 [documents]
 release-notes = "notes.md"
@@ -44,14 +44,14 @@ part-number = "P01617-040"
 """
 
 MATRIX_EXAMPLE: Final = """\
-# matrix.toml: which installed versions may take this bundle. Every entry has an id that reports cite.
+# matrix.toml: the installed versions that can be updated. Every entry has an id that reports cite.
 matrix   = 1                          # the version of this file's shape
 
 # The releases you know. Ranges select among these; any other installed version is unknown, and refused.
 releases = ["5.20.00", "5.20.03", "5.30.02", "5.32.00", "5.32.01"]
-aliases  = { "5.2" = "5.20.00" }      # a label people use
+aliases  = { "5.2" = "5.20.00" }      # a label for a release
 
-# The trust file that releases ship, from a version on: the bundle has to be signed as the installed one demands.
+# The trust file that releases ship, from a version on: the signatures must meet the requirements of the installed one.
 # trust-of     = { "5.20.00" = "trust-5.20.toml" }
 # trusted-keys = { "5.20.00" = ["release-2019"] }   # the simple case: any one of these keys is enough
 
@@ -66,10 +66,10 @@ id       = "offline-530"              # one version, an edge: it goes before the
 versions = "5.30.02"
 method   = "offline"
 minutes  = 140
-# reversible = false                  # decisions then say that there is no way back
+# reversible = false                  # decisions then state that it cannot be reverted
 tested   = "QA-8813"
 
-[[stop]]                              # these have to go there first
+[[stop]]                              # these must be updated to that release first
 id       = "key-2027"
 versions = "<5.30.02"
 via      = "5.30.02"
@@ -86,7 +86,7 @@ id       = "KB-1423"
 versions = "5.32.00"
 reason   = "Path loss during the switch; go to 5.32.01 first."
 
-[[works-together]]                    # states of the components that work; a state has to fit one entry
+[[works-together]]                    # compatible versions of components; a state must match one entry
 id        = "storage-3x"
 appliance = ">=5.20.00, <5.50.00"
 storage   = ">=3.2.0, <3.5.0"

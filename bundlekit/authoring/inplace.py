@@ -66,8 +66,8 @@ class InPlace(FileSource):
             there = None
         if there is None or (there.st_dev, there.st_ino) != (self._stat.st_dev, self._stat.st_ino):
             raise SigningError(
-                f"{self.name}: another file has taken this name while it was signed; that file was not touched",
-                next_step="Wait until whatever replaces the file is done, then run again.",
+                f"{self.name}: another file took this name during signing; that file was not changed",
+                next_step="Wait until the file is no longer replaced, then run again.",
             )
 
     def demand_content(self, offset: int, expected: bytes) -> None:
@@ -83,7 +83,7 @@ class InPlace(FileSource):
     def _changed(self) -> SigningError:
         return SigningError(
             f"{self.name}: was changed while it was signed",
-            next_step="Wait until whatever writes the file is done, and check it before it is signed again.",
+            next_step="Wait until the file is no longer written, and check it before signing it again.",
         )
 
     def overwrite(self, offset: int, data: bytes) -> None:
@@ -145,8 +145,8 @@ class Record:
 
     def _foreign(self, why: str) -> SigningError:
         return SigningError(
-            f"{self.path}: is in the place of the record of a signing, and cannot be one: {why}",
-            next_step="Look at what it is, and remove it. Then run the same command again.",
+            f"{self.path}: has the name of a signing record, but is not one: {why}",
+            next_step="Examine and remove it. Then run the same command again.",
         )
 
     def write(self, identity: str, area: bytes) -> None:

@@ -101,10 +101,10 @@ class Signing:
             start=self._place.start,
             at=self._at,
             purpose=purpose,
-            refused=f"{name}: nothing was added, and the bundle is as it was",
+            refused=f"{name}: nothing was added, and the bundle is unchanged",
             origin=origin,
             how=how,
-            take_out=f"Take it out first: `bundlekit sign {shlex.quote(name)} --remove {{}}`",
+            take_out=f"Remove it first: `bundlekit sign {shlex.quote(name)} --remove {{}}`",
         )
         self._write(blobs)
         return added
@@ -176,7 +176,7 @@ def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
 def how_elsewhere(path: Path) -> str:
     """How to make a signature that can be attached."""
     return (
-        f"Sign the head, and nothing else: `bundlekit extract {shlex.quote(str(path))} --head -o head`, then `openssl "
+        f"Sign only the head: `bundlekit extract {shlex.quote(str(path))} --head -o head`, then `openssl "
         "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your "
         "certificate and key."
     )
@@ -198,7 +198,7 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
     if faults:
         message, rule = faults[0]
         raise SigningError(
-            f"{file.name}: is not signed, for it is not whole: {message} ({rule})",
+            f"{file.name}: not signed, because the bundle is incomplete: {message} ({rule})",
             next_step=f"Run `bundlekit check {shlex.quote(file.name)}`, then build the bundle again.",
         )
     return bundle
@@ -213,7 +213,7 @@ def _finish_interrupted(file: InPlace) -> None:
         if bundle.area is None or bundle.id != identity or bundle.area.size != len(area):
             raise SigningError(
                 f"{record.path}: is left over from signing another bundle",
-                next_step="Delete it if no signing of this file is under way.",
+                next_step="Delete it if no signing of this file is in progress.",
             )
         file.demand_content(0, bundle.head_bytes or b"")
         file.overwrite(bundle.area.start, area)

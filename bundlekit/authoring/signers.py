@@ -85,7 +85,7 @@ def _chain(
                 chains.setdefault(one.der, (one, *others))
     if len(chains) > 1:
         raise SigningError(
-            f"{path}: {len(chains)} of the given certificates are of this key",
-            next_step="Give the one to sign with alone.",
+            f"{path}: {len(chains)} of the given certificates belong to this key",
+            next_step="Give only the one to sign with.",
         )
     return next(iter(chains.values()), ())

@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 NO_TRUST: Final = NotRun(
-    because="nothing to trust was given (--trust), so nobody's signature can count",
-    next="Say whose signature counts, for instance with --trust root.pem; `bundlekit explain trust` says more.",
+    because="no trust anchors were given (--trust), so no signature can be trusted",
+    next="Give trust anchors, for example --trust root.pem; see `bundlekit explain trust`.",
 )
-NO_SIGNATURES: Final = NotRun(because="there is no signature")
-OTHER_KEY: Final = "Do not use this bundle. Get one that was signed with another key, from the vendor."
+NO_SIGNATURES: Final = NotRun(because="the bundle has no signature")
+OTHER_KEY: Final = "Do not use this bundle. Get one from the vendor that is signed with another key."
 SIGN_AGAIN: Final = (
-    "Get the file again. If it is the same, do not use it: whoever signed it has to take this signature out "
+    "Get the file again. If it is the same, do not use it: its signer must remove this signature "
     "(`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
 )
 WITHOUT: Final = (
-    "Take it out (`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
-    "with -cades and no -certfile, or with -nocerts -keyid. Or trust the CA above the certificate as well."
+    "Remove it (`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
+    "with -cades and no -certfile, or with -nocerts -keyid. Or also trust the CA above the certificate."
 )
 WITHOUT_SURPLUS: Final = (
     "Check that --trust names the right anchors. If it does, sign again without the certificate (--cert, -certfile), "
-    "or with `bundlekit sign`, which signs every certificate that comes along, for verifiers with several anchors."
+    "or with `bundlekit sign`, which signs every included certificate, for verifiers with several anchors."
 )
-OTHER_SIGNER: Final = "Check that --trust names the right anchors; if it does, do not use this file."
+OTHER_SIGNER: Final = "Check that --trust names the right anchors. If it does, do not use this file."
 NO_WAY_UP: Final = (
-    "Check that --trust names the right anchors, and that the signature carries the intermediate certificates (--cert, "
-    "-certfile); if both are right, do not use this file."
+    "Check that --trust names the right anchors, and that the signature contains the intermediate certificates "
+    "(--cert, -certfile). If both are right, do not use this file."
 )
-FIT_TO_SIGN: Final = "Have it signed with a certificate that is fit for it; the message says what is missing."
+FIT_TO_SIGN: Final = "Have it signed with a suitable certificate; the message names what is missing."
 
 
 def _problems(case: Case, name: str, *, needs_trust: bool = True) -> Answer:
@@ -70,8 +70,8 @@ def unsigned(case: Case) -> Answer:
     if signatures is None:
         return NO_HEAD
     if not signatures and case.bundle.document is None:
-        return NotRun(because="the manifest cannot be read, so where the signatures begin may be wrong as well")
-    return () if signatures else [Fault(message="the bundle carries no signature", where=case.bundle.area)]
+        return NotRun(because="the manifest cannot be read, so the position of the signatures is uncertain as well")
+    return () if signatures else [Fault(message="the bundle has no signature", where=case.bundle.area)]
 
 
 @rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
@@ -119,7 +119,7 @@ def signer_unknown(case: Case) -> Answer:
         return answer
     return [
         Fault(
-            message="the signature could not be led to a trusted key",
+            message="no path from the signature to a trusted key was found",
             where=s.where,
             subject=f"signature {s.index}",
         )
@@ -146,7 +146,7 @@ def not_a_signer_certificate(case: Case) -> Answer:
 @rule(
     "authenticity",
     cause="unauthentic",
-    remedy="Check the clock; a certificate that is valid later cannot have signed yet.",
+    remedy="Check the clock: a certificate that is not valid yet cannot have signed the bundle.",
     see="trust",
 )
 def signer_not_yet_valid(case: Case) -> Answer:
@@ -219,7 +219,7 @@ def test_key(case: Case) -> Answer:
 @rule(
     "authenticity",
     cause="unauthentic",
-    remedy="Get the bundle for this product; or, if the signer may sign for it, say so in the trust file.",
+    remedy="Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
     see="trust",
 )
 def out_of_scope(case: Case) -> Answer:
@@ -230,7 +230,7 @@ def out_of_scope(case: Case) -> Answer:
 @rule(
     "authenticity",
     cause="unauthentic",
-    remedy="Have the signers that are missing sign it (`bundlekit sign`), or get the fully signed bundle.",
+    remedy="Have the missing signers sign it (`bundlekit sign`), or get the fully signed bundle.",
     see="trust",
 )
 def too_few_signers(case: Case) -> Answer:
@@ -246,10 +246,10 @@ def too_few_signers(case: Case) -> Answer:
     open_ = [demand for demand in case.evidence.demands or () if not demand.met]
     missing = [demand for demand in open_ if len(demand.present) < demand.count]
     if open_ and not missing:
-        return NotRun(because="signatures that are demanded do not count; other rules say why")
+        return NotRun(because="required signatures do not count; other rules give the reasons")
     return [
         Fault(
-            message=f"the trust file demands {demanded(demand)}; {_who(demand)}",
+            message=f"the trust file requires {demanded(demand)}; {_who(demand)}",
             params={"count": demand.count, "signed": len(demand.signed)},
         )
         for demand in missing
@@ -258,12 +258,12 @@ def too_few_signers(case: Case) -> Answer:
 
 def demanded(demand: DemandEvidence) -> str:
     """A demand in words."""
-    how = f", by {' or '.join(demand.algorithms)} keys all the way" if demand.algorithms else ""
+    how = f", by {' or '.join(demand.algorithms)} keys in the whole chain" if demand.algorithms else ""
     return f"{demand.count} of {', '.join(demand.of)}{how}"
 
 
 def _who(demand: DemandEvidence) -> str:
-    return f"only {', '.join(demand.signed)} signed so" if demand.signed else "nobody of them signed so"
+    return f"only {', '.join(demand.signed)} signed accordingly" if demand.signed else "none of them signed accordingly"
 
 
 @rule(

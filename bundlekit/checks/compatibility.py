@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
-REIMAGE: Final = "To go back, re-image the appliance; an update never goes back."
-OTHER_PATH: Final = "Ask the vendor which release comes first from the installed version."
+REIMAGE: Final = "To go back, re-image the appliance: an update never installs an older version."
+OTHER_PATH: Final = "Ask the vendor which release to install first from the installed version."
 OF_A_PAIR: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "on-hold", "update-pending"})
 """Kinds of decision about a pair that a version alone says nothing about."""
 
-NOBODY: Final = NotRun(because="nobody trusted vouches for the upgrade matrix, or it could not be read")
+NOBODY: Final = NotRun(because="the upgrade matrix is not signed by a trusted signer, or it could not be read")
 
 
 def _asked(question: Question) -> bool:
@@ -77,10 +77,10 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | PartialResult:
             )
     if open_ and not found:
         if not _of_a_pair(case.question) and len(open_) == len(case.decisions):
-            because = "of a version alone this cannot be judged"
+            because = "this cannot be evaluated from a version alone"
             return NotRun(because=because, next="Give the state of the pair (--appliance).")
         return PartialResult(
-            faults=(), because="some decisions leave it open; their not-judged says what it depends on"
+            faults=(), because="some decisions leave it open; their not-judged lists what it depends on"
         )
     own = _own_entries(case) if found else frozenset()
     return [
@@ -108,7 +108,7 @@ def _ended(case: Case, kind: DecisionKind) -> list[Ended]:
 def _why_not_asked(ruling: ComponentDecision) -> tuple[str, str]:
     """Why nothing more was asked after this ruling, and what to do about it."""
     if ruling.refused:
-        return f"an earlier rule refuses the update already: {ruling.kind}", ""
+        return f"an earlier rule already refuses the update: {ruling.kind}", ""
     return ruling.message, ruling.next
 
 
@@ -143,13 +143,13 @@ def wrong_model(case: Case) -> Answer | PartialResult:
     return _refused(case, "wrong-model")
 
 
-@_pair_rule(cause="on-hold", remedy="Clear the fault that put the pair on hold, then the hold.")
+@_pair_rule(cause="on-hold", remedy="Fix the fault that caused the hold, then clear the hold.")
 def on_hold(case: Case) -> Answer | PartialResult:
     """The pair is on hold after a failed update: no further update until the fault is cleared."""
     return _refused(case, "on-hold")
 
 
-@_pair_rule(cause="on-hold", remedy="Let the update that is under way come to its end first.")
+@_pair_rule(cause="on-hold", remedy="Wait until the update in progress has ended.")
 def update_pending(case: Case) -> Answer | PartialResult:
     """Another update of the pair is under way."""
     return _refused(case, "update-pending")
@@ -183,7 +183,7 @@ def withdrawn(case: Case) -> Answer | PartialResult:
     return _ruled(case, "withdrawn")
 
 
-@_rule(cause="unsupported-source", remedy="Check the installed version; the message says what its scheme expects.")
+@_rule(cause="unsupported-source", remedy="Check the installed version; the message describes what its scheme expects.")
 def unreadable_version(case: Case) -> Answer | PartialResult:
     """The installed version is not a version in the scheme that the bundle declares.
 
@@ -201,13 +201,13 @@ def downgrade(case: Case) -> Answer | PartialResult:
     return _refused(case, "downgrade")
 
 
-@_rule(cause="not-newer", remedy="Nothing needs to be done; to install it afresh, re-image the appliance.")
+@_rule(cause="not-newer", remedy="Nothing needs to be done. To install it again, re-image the appliance.")
 def same_version(case: Case) -> Answer | PartialResult:
     """The version that the bundle would install is installed already."""
     return _refused(case, "same-version")
 
 
-@_rule(cause="not-newer", remedy="Ask the vendor which of the two builds is meant for you.")
+@_rule(cause="not-newer", remedy="Ask the vendor which of the two builds you should use.")
 def same_version_other_build(case: Case) -> Answer | PartialResult:
     """Another build of the same version is installed; which of the two is newer cannot be told."""
     return _refused(case, "same-version-other-build")
@@ -286,13 +286,13 @@ def incompatible(case: Case) -> Answer | PartialResult:
     return _refused(case, "incompatible")
 
 
-@_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then judge again.")
+@_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then check again.")
 def requirement_not_met(case: Case) -> Answer | PartialResult:
     """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
     return _refused(case, "requirement-not-met")
 
 
-@_rule(cause="requirements", remedy="Give what the message asks for in the STATE.json of --appliance.")
+@_rule(cause="requirements", remedy="Add the missing fact to the STATE.json of --appliance.")
 def undecided(case: Case) -> Answer | PartialResult:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
     unknown = [

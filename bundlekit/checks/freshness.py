@@ -29,7 +29,7 @@ def bundle_expired(case: Case) -> Answer:
         return NO_MANIFEST
     if manifest.expires is None or case.question.at[:10] <= manifest.expires:
         return ()
-    return [Fault(message=f"the bundle was good until {manifest.expires}", params={"expires": manifest.expires})]
+    return [Fault(message=f"the bundle was valid until {manifest.expires}", params={"expires": manifest.expires})]
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
@@ -47,7 +47,7 @@ def too_old(case: Case) -> Answer:
     if age.total_seconds() <= limit:
         return ()
     allowed = duration_in_words(limit)
-    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file takes {allowed}"
+    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file allows {allowed}"
     return [Fault(message=message, params={"released": manifest.released, "days": age.days})]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_WORK: Final = 20_000
 """How much (`matrix.work.lint_work`) the lint may do as a part of a check that does not need it: about a second."""
 
-NOT_AS_A_WHOLE: Final = NotRun(because="the question is about an installation, not about the release as a whole")
+NOT_AS_A_WHOLE: Final = NotRun(because="this check is for an installation, not for the release as a whole")
 
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
 """The first is a rule by itself; the second is asked with other bundles at hand, and here said of all versions at once
@@ -50,7 +50,7 @@ def extension_not_understood(case: Case) -> Answer:
     "house",
     severity="warning",
     cause="house-rule",
-    remedy="Say in the SPEC what the update costs: impact = { service = …, reboot = …, minutes = … }.",
+    remedy="Add the impact of the update to the SPEC: impact = { service = …, reboot = …, minutes = … }.",
     see="manifest",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
@@ -74,7 +74,7 @@ def impact_not_said(case: Case) -> Answer:
     "house",
     severity="warning",
     cause="house-rule",
-    remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` says more.",
+    remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` lists the details.",
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
@@ -94,7 +94,7 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
     if case.question.scope == "head" or case.question.asks_who:
         return NOT_AS_A_WHOLE
     if case.question.trust and not vouched(case.evidence):
-        return NotRun(because="nobody trusted vouches for the upgrade matrix")
+        return NotRun(because="the upgrade matrix is not signed by a trusted signer")
 
     from bundlekit.matrix.budget import COMPARISONS
     from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight should not pay for these
@@ -129,7 +129,7 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
     ]
     if case.question.strict and not found and source_cannot_verify.name in report.not_run:
         because = f"{source_cannot_verify.name}: {report.not_run[source_cannot_verify.name]}"
-        return NotRun(because=because, next="Give a trust.toml, which has names for the signers (--trust).")
+        return NotRun(because=because, next="Give a trust.toml, which names the signers (--trust).")
     return _with_what_is_not_seen(found, report)
 
 
@@ -145,8 +145,8 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
         return found
     return PartialResult(
         faults=tuple(found),
-        because=f"whether a way leads here from {listed(versions)} is for the bundles of other releases to say",
-        next="Give these to `bundlekit matrix lint`; or name the way in a [[stop]], if it is known.",
+        because=f"upgrade paths from {listed(versions)} depend on bundles of other releases",
+        next="Pass these bundles to `bundlekit matrix lint`. If the path is known, declare it in a [[stop]].",
     )
 
 
@@ -154,7 +154,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     "house",
     severity="warning",
     cause="house-rule",
-    remedy="Correct the clock; or `released` in the SPEC, and build again; or judge for the day of the release (--at).",
+    remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release (--at).",
     see="manifest",
 )
 def released_in_future(case: Case) -> Answer:
@@ -170,7 +170,7 @@ def released_in_future(case: Case) -> Answer:
     now = dt.date.fromisoformat(case.question.at[: len("2026-11-23")])
     if manifest.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
         return ()
-    message = f"the bundle says that it was released on {manifest.released}, and the time used is {now}"
+    message = f"the bundle claims a release on {manifest.released}, and the time used is {now}"
     return [Fault(message=message, params={"released": manifest.released, "at": str(now)})]
 
 

@@ -32,9 +32,9 @@ def uncovered_bytes(case: Case) -> Answer:
     """
     bundle = case.bundle
     if bundle.manifest is None or bundle.declared_size is None:
-        return NotRun(because="the manifest could not be read, so nothing is known of the payload")
+        return NotRun(because="the manifest could not be read, so nothing is known about the payload")
     if not bundle.signatures:
-        return NotRun(because="nothing vouches for the head of a bundle without signatures")
+        return NotRun(because="no signature covers the head of this bundle")
     return [
         Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
         for item in coverage(bundle)
@@ -89,7 +89,7 @@ def chunk_digest_mismatch(case: Case) -> Answer:
         params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
     if not found and any(not digest.serial and digest.found != digest.expected for digest in case.evidence.digests):
-        return NotRun(because="a chunk index is damaged, so what it covers could not be compared")
+        return NotRun(because="a chunk index is damaged, so its chunks could not be compared")
     return found
 
 
@@ -104,7 +104,7 @@ def plain_digest_mismatch(case: Case) -> Answer:
     if not serial and case.question.digests:
         return NOT_MEASURED if case.evidence.chunks is None else NotRun(because="the chunk indexes are damaged")
     if not serial:
-        return NotRun(because="plain digests are compared on request (--full); the chunk digests were")
+        return NotRun(because="plain digests are compared on request (--full); the chunk digests have been compared")
     if chunk_digest_mismatch.run(case):
         return NotRun(because="the component is damaged")
     return [

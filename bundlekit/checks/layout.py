@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 COPY_AGAIN: Final = "Copy or download the file again, in binary mode, and compare its size with the source's."
 ASK_VENDOR: Final = (
-    "Get the file again. If it is the same, do not use it: ask whoever built it for one that `bundlekit check` accepts."
+    "Get the file again. If it is unchanged, do not use it: ask its builder for one that `bundlekit check` accepts."
 )
-UPDATE: Final = "Update bundlekit, then judge again."
+UPDATE: Final = "Update bundlekit, then check again."
 TOOL: Final = scheme_named("pep440")  # bundlekit is a Python package, and versioned like one
 NO_HEADER: Final = NotRun(because="the header could not be read")
-NO_HEAD: Final = NotRun(because="head and signature area could not be read to their end")
+NO_HEAD: Final = NotRun(because="the head and the signature area could not be read completely")
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
 
 
@@ -117,14 +117,14 @@ def tool_too_old(case: Case) -> Answer:
         newer = wanted is not None and TOOL.parse(wanted) > TOOL.parse(__version__)
     except VersionError:  # manifest-inconsistent says so
         newer = False
-    because = f"the bundle wants bundlekit {wanted} or later, and this is {__version__}"
+    because = f"the bundle requires bundlekit {wanted} or later, and this is {__version__}"
     return NotRun(because=because, next=UPDATE) if newer else ()
 
 
 @rule(
     "layout",
     cause="corrupted",
-    remedy="If `bundlekit sign` was interrupted, run it again to finish; else get the file again.",
+    remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
 def signature_area_malformed(case: Case) -> Answer:
@@ -140,7 +140,7 @@ def signature_area_malformed(case: Case) -> Answer:
 @rule(
     "layout",
     cause="corrupted",
-    remedy="If `bundlekit sign` was interrupted, run it again to finish; else get the file again.",
+    remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
 def signature_area_dirty(case: Case) -> Answer:
@@ -208,7 +208,7 @@ def manifest_inconsistent(case: Case) -> Answer:
 def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What does not fit together among product, models, components and documents: the path, and what is wrong."""
     if len({model.lower() for model in manifest.models}) < len(manifest.models):
-        yield "models", "a model is listed twice, or two differ by upper and lower case alone"
+        yield "models", "a model is listed twice, or two models differ only in case"
     if manifest.expires is not None and manifest.expires < manifest.released:
         yield "expires", f"it expires on {manifest.expires}, before its release on {manifest.released}"
     # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
@@ -222,7 +222,10 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
         served = [model for image in component.images for model in image.models or dict.fromkeys(manifest.models)]
         for model in sorted(set(served)):
             if model not in manifest.models:
-                yield path, f"component {component.name!r} has an image for {model!r}, which the bundle is not for"
+                yield (
+                    path,
+                    f"component {component.name!r} has an image for {model!r}, which is not a model of the bundle",
+                )
             elif served.count(model) > 1:
                 yield path, f"component {component.name!r} has more than one image for {model!r}"
         for model in manifest.models:
@@ -239,7 +242,7 @@ def payload_past_end(case: Case) -> Answer:
     end = max(section.span.stop for section in case.bundle.sections)
     if end <= declared:
         return ()
-    message = f"the manifest describes a file of {end} bytes, the header says {declared}"
+    message = f"the manifest describes a file of {end} bytes, but the header states {declared}"
     return [Fault(message=message, where=Span(start=24, stop=32), params={"manifest": end, "header": declared})]
 
 

@@ -27,17 +27,17 @@ def load_waivers(path: Path) -> Waivers:
     data = config.load_toml(path)
     if data.get("waivers") != 1:
         found = first_key(data, "waivers")
-        raise ConfigError(f"{where}: has {found}; a file of waivers begins with waivers = 1")
+        raise ConfigError(f"{where}: has {found}; a waivers file begins with waivers = 1")
     file = config.convert(data, WaiverFile, where=where, toml=True)
     house = {rule.name for rule in RULES if rule.rule_class == "house"}
     classes = {rule.name: rule.rule_class for rule in RULES}
     for one in file.waive:
         if one.rule not in classes:
-            raise ConfigError(f"{where}: there is no rule {one.rule!r}{nearest(one.rule, house)}")
+            raise ConfigError(f"{where}: unknown rule {one.rule!r}{nearest(one.rule, house)}")
         if one.rule not in house:
             raise ConfigError(
-                f"{where}: {one.rule} is a rule of class {classes[one.rule]}, which nobody can waive; "
-                f"waived can be {', '.join(sorted(house))}"
+                f"{where}: {one.rule} is a rule of class {classes[one.rule]}, which cannot be waived; "
+                f"waivers are possible for {', '.join(sorted(house))}"
             )
     today = _today()
     return Waivers(

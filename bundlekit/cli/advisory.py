@@ -61,7 +61,7 @@ def build(
     unsigned: bool,
     example: bool,
 ) -> int:
-    """Make and sign an advisories file. Its serial must be higher than that of the one before."""
+    """Make and sign an advisories file. Its serial must be higher than that of the previous file."""
     common.refuse_to_overwrite(output)
     from bundlekit.authoring import advisory
     from bundlekit.authoring.signers import load_signers
@@ -70,9 +70,9 @@ def build(
         click.echo(advisory.ADVISORY_EXAMPLE, nl=False)
         return 0
     if source is None or output is None:
-        raise click.UsageError("ADVISORY.toml and --output are needed (or --example)")
+        raise click.UsageError("ADVISORY.toml and --output are required, or --example")
     if unsigned and keys:
-        raise click.UsageError("--unsigned goes with no --key")
+        raise click.UsageError("--unsigned cannot be combined with --key")
     target = destination.opened(output)
     made = advisory.load(source)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
@@ -80,7 +80,7 @@ def build(
     signing.say_who_signs_alone(keys, signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
-    note = "" if signers else ", UNSIGNED: `bundlekit advisory sign` is next"
+    note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"
     destination.say_written(output, f"{_described(made)}{note}")
     return 0
 
@@ -130,7 +130,7 @@ def sign(
 @signing.replace_option
 @signing.purpose_option
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
-    """Add a signature (a detached CMS, DER) that was made elsewhere, for instance in a hardware module."""
+    """Add a signature (a detached CMS, DER) that was made elsewhere, for example in a hardware module."""
     from bundlekit.authoring.advisory import opened
 
     blob = signing.read_signature(signature)
@@ -143,7 +143,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     return 0
 
 
-@command.command(epilog="Exit codes: 0 shown, and with --trust accepted; 2 usage; 3 it cannot be used.")
+@command.command(epilog="Exit codes: 0 shown, and accepted if --trust is given; 2 usage; 3 the file cannot be used.")
 @file_argument
 @click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
@@ -165,7 +165,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     help="Set the output format.",
 )
 def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_at_least: int, style: str) -> int:
-    """Show an advisories file and who signed it. With --trust it is verified, as it is before a verb uses it."""
+    """Show an advisories file and its signers. With --trust it is verified as strictly as for use."""
     from bundlekit import config
     from bundlekit.advisories import take_in
     from bundlekit.authoring.advisory import read
@@ -192,4 +192,4 @@ def _show(signed: Signed) -> None:
     click.echo(_described(signed.advisory))
     click.echo(f"id        {signed.id}")
     for one in signed.signatures:
-        signing.say(f"signature {one.index} is there, by", one)
+        signing.say(f"signature {one.index} present, by", one)

@@ -58,18 +58,18 @@ def command(
 ) -> int:
     """Build an update.bin from a SPEC.toml, and sign it if keys are given.
 
-    The same inputs always give the same head and payload. Signatures are the same with the same keys, too, but
-    those of ML-DSA keys and of RSA-PSS (--pss) hold fresh randomness. The bundle appears under its name only when
-    it is whole and signed.
+    The same inputs always give the same head and payload. With the same keys, signatures are the same as well,
+    except those of ML-DSA and RSA-PSS (--pss), which contain fresh randomness. The bundle appears under its name
+    only when it is complete and signed.
     """
     common.refuse_to_overwrite(output)
     if example:
         click.echo({"spec": SPEC_EXAMPLE, "matrix": MATRIX_EXAMPLE}[example], nl=False)
         return 0
     if spec is None or output is None:
-        raise click.UsageError("SPEC.toml and --output are needed (or --example)")
+        raise click.UsageError("SPEC.toml and --output are required, or --example")
     if certs and not keys:
-        raise click.UsageError("--cert without --key: there is nothing to sign with")
+        raise click.UsageError("--cert needs --key: a certificate alone cannot sign")
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     draft = load(spec)
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
@@ -81,12 +81,12 @@ def command(
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):
         click.echo(
-            f"spec {escape(str(spec))}: components.{name} is one that the pair shares, not what each member runs; "
+            f"spec {escape(str(spec))}: components.{name} is a shared component, not one that runs on each member; "
             f"did you mean {APPLIANCE!r}?",
             err=True,
         )
     if not quiet:
-        signed = common.count(len(signers), "signature") if signers else "UNSIGNED: `bundlekit sign` is next"
+        signed = common.count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
         size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""
         destination.say_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
     return 0

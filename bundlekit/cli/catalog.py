@@ -22,7 +22,7 @@ Examples:
 
 @click.group(cls=Group, epilog=EXAMPLES)
 def command() -> None:
-    """Manage a catalog of bundle heads for path planning. It never has their payload."""
+    """Manage a catalog of bundle heads for path planning. A catalog contains no payload."""
 
 
 @command.command("add", epilog="Example: bundlekit catalog add releases.cat update.bin --supported-until 2028-06-30")

@@ -19,8 +19,8 @@ Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
-JSON is one report on each line, a line for each bundle. Each report is printed as soon as it is finished.
-Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
+JSON has one report per line and bundle. Each report is printed as soon as it is finished.
+Exit codes: 0 accept, 1 refuse, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 
@@ -39,9 +39,9 @@ def command(
 ) -> int:
     """Validate bundles: layout, every byte, signatures, and from which versions they can be installed.
 
-    Without --from and --appliance the bundle itself is judged; without --trust nothing is ever accepted.
-    Several bundles: a summary at the end; exit code 1 if one is refused, else 3 if one could not be judged.
-    After Ctrl-C the reports that are finished, and the summary, are printed or written to --output.
+    Without --from and --appliance, only the bundle itself is validated. Without --trust, no bundle is accepted.
+    Several bundles end with a summary. The exit code is then 1 if one is refused, and otherwise 3 if one is incomplete.
+    After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
     common.refuse_to_overwrite(output)
     request = common.asked(options)

@@ -92,7 +92,7 @@ class Time(_TimeType):
         except ValueError:
             self.fail(f"{value!r} is neither 2026-11-23 nor 2026-11-23T12:00:00Z", param, ctx)
         if time.tzinfo is None and len(value) > len("2026-11-23"):
-            self.fail(f"{value!r} does not say its time zone; add Z for UTC", param, ctx)
+            self.fail(f"{value!r} has no time zone; add Z for UTC", param, ctx)
         try:
             return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
         except OverflowError:
@@ -132,7 +132,7 @@ class AcceptedRisk(_AcceptanceType):
             return value
         risk, at, digest = value.partition("@")
         if not risk or (at and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
-            self.fail(f"{value!r} is not the id of a risk, perhaps with @sha256:… behind it", param, ctx)
+            self.fail(f"{value!r} is not a risk id, optionally followed by @sha256:…", param, ctx)
         return Acceptance(risk=risk, digest=digest)
 
 
@@ -167,7 +167,7 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=path_type,
             metavar="FILE",
             callback=lambda _context, _option, path: load_waivers(path),
-            help="Waive findings of house rules (see `bundlekit explain waivers`).",
+            help="Waive findings of best-practice rules (see `bundlekit explain waivers`).",
         ),
         click.option(
             "--format",
@@ -188,14 +188,18 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options about what is allowed beyond the matrix, and forbidden since; :func:`allowed` takes them."""
     options: list[Decorator] = [
         click.option("--allow-same-version", is_flag=True, help="Allow another build of the installed version."),
-        click.option("--allow-reinstall", is_flag=True, help="Allow the installed version and build once more."),
-        click.option("--allow-downgrade", is_flag=True, help="Allow an older version that the matrix takes back."),
+        click.option("--allow-reinstall", is_flag=True, help="Allow the installed version and build again."),
+        click.option(
+            "--allow-downgrade",
+            is_flag=True,
+            help="Allow an older version if the matrix names the installed one as a source.",
+        ),
         click.option(
             "--accept-risk",
             "accepted_risks",
             type=AcceptedRisk(),
             multiple=True,
-            help="Accept this risk of the matrix; with the digest, only while it reads the same.",
+            help="Accept this risk of the matrix; with a digest, only while its text is unchanged.",
         ),
         click.option("--advisories", type=path_type, help="Apply these signed advisories, which only restrict."),
         click.option(
@@ -217,7 +221,7 @@ def ask_passphrase(path: Path) -> bytes:
         return os.fsencode(given)  # which need not be UTF-8
     if sys.stdin is None or not sys.stdin.isatty():
         raise SigningError(
-            f"{path}: is encrypted, and there is no terminal to ask for its passphrase",
+            f"{path}: the key is encrypted, and no terminal is available to ask for the passphrase",
             next_step=f"Put the passphrase into the environment variable {PASSPHRASE}.",
         )
     passphrase: str = click.prompt(f"Passphrase of {escape(str(path))}", hide_input=True, err=True)
@@ -237,7 +241,7 @@ def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore
     trust = load_trust(paths) if paths else None
     for folder in trust.folders if trust and not reported else ():
         files = ", ".join(dict.fromkeys(escape(entry.file) for entry in folder.entries)) or "no file"
-        click.echo(f"trust: of the folder {escape(folder.folder)}: {files}", err=True)
+        click.echo(f"trust: folder {escape(folder.folder)}: {files}", err=True)
     return trust
 
 
@@ -300,7 +304,7 @@ def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Applian
     seen: set[str] = set()
     for state in states:
         if state.pair in seen:
-            raise ConfigError(f"{path}: the pair {state.pair} is there more than once")
+            raise ConfigError(f"{path}: duplicate pair {state.pair}")
         seen.add(state.pair)
     return tuple(states)
 
@@ -317,7 +321,7 @@ def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
 
         return load_manifest(path)
     if trust is None:
-        click.echo(f"NOT VERIFIED: who signed {escape(str(path))} was not checked (--trust)", err=True)
+        click.echo(f"NOT VERIFIED: the signatures of {escape(str(path))} were not checked (--trust)", err=True)
     return pipeline.read_manifest(path, trust=trust)
 
 
@@ -330,7 +334,7 @@ def load_release(
     if path.suffix == ".toml":
         return load_manifest(path, trust), None, None
     if trust is None:
-        click.echo(f"NOT VERIFIED: who signed {escape(str(path))} was not checked (--trust)", err=True)
+        click.echo(f"NOT VERIFIED: the signatures of {escape(str(path))} were not checked (--trust)", err=True)
     return pipeline.read_signed(path, trust=trust, at=at)
 
 
@@ -365,7 +369,7 @@ def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") ->
     ]
     for path in (*(file for one in given for file in _read_with(one)), *more):
         if path.exists() and path.samefile(output):
-            raise click.UsageError(f"--output {output} is also read: nothing was done")
+            raise click.UsageError(f"--output {output} is also an input; nothing was written")
 
 
 def _read_with(path: Path) -> Iterator[Path]:

@@ -22,7 +22,9 @@ def opened(output: Path) -> Path | BinaryIO:
     if output != STDOUT:
         return output
     if sys.stdout is None or sys.stdout.isatty():
-        raise click.UsageError("standard output (-) is a terminal, and this writes bytes; redirect it, or name a file")
+        raise click.UsageError(
+            "the output is binary, and standard output (-) is a terminal; redirect it, or give a file name"
+        )
     stream: BinaryIO = sys.stdout.buffer
     return stream
 

@@ -22,9 +22,9 @@ Examples:
 @click.command(cls=Verb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.argument("component", required=False)
-@click.option("--head", is_flag=True, help="Extract the bytes that the signatures sign.")
+@click.option("--head", is_flag=True, help="Extract the head, the bytes that signatures cover.")
 @click.option(
-    "--signature", type=click.IntRange(0), help="Extract the signature of this number, counted from 0, as DER."
+    "--signature", type=click.IntRange(0), help="Extract the signature with this number, counted from 0, as DER."
 )
 @click.option("--output", "-o", type=common.path_type, required=True, help="Write to this file; - is standard output.")
 @click.option(
@@ -32,7 +32,7 @@ Examples:
     "trusted",
     type=common.path_type,
     multiple=True,
-    help="Extract only what these trusted signers have signed.",
+    help="Trust these signers, and extract only what they have signed.",
 )
 def command(
     bundle: Path,
@@ -45,17 +45,17 @@ def command(
 ) -> int:
     """Extract a component, a document, the head or a signature from a bundle.
 
-    Components are verified against the manifest on the way; the file appears only when all of it was right.
-    Who signed the manifest is verified with --trust only.
+    Components are verified against the manifest during extraction. The output appears only after all of it is
+    verified. The signatures of the manifest are verified only with --trust.
     """
     common.refuse_to_overwrite(output)
     if (component is not None) + head + (signature is not None) != 1:
-        raise click.UsageError("exactly one of COMPONENT, --head and --signature is needed")
+        raise click.UsageError("exactly one of COMPONENT, --head and --signature is required")
     trust, target = common.load_trusted(trusted), destination.opened(output)
     if component is not None:
         size = extraction.extract(bundle, component, target, trust=trust)
         if trust is None:
-            click.echo("NOT VERIFIED: who signed this was not checked (--trust)", err=True)
+            click.echo("NOT VERIFIED: the signatures were not checked (--trust)", err=True)
     elif head:
         size = extraction.extract_head(bundle, target, trust=trust)
     else:

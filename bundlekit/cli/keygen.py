@@ -30,9 +30,9 @@ Examples:
     help="Set the algorithm of the keys.",
 )
 def command(directory: Path, algorithm: str) -> int:
-    """Make a test PKI, which is not for production, as its keys are not protected.
+    """Make a test PKI, which is not for production, because its keys are not protected.
 
-    A root certificate to trust, and a signer's certificate and key. Ed25519 gives a key to pin instead.
+    It has a root certificate to trust, and a signer's certificate and key. Ed25519 makes a key to pin instead.
     """
     # A name of its own, so that two throw-away roots are not taken for one another.
     name = f"Example {token_hex(3)}"

@@ -83,7 +83,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     return 0
 
 
-@command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 could not judge.")
+@command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 incomplete.")
 @argument
 @click.argument("others", nargs=-1, type=common.path_type, metavar="[OTHER BUNDLE...]")
 @trusting
@@ -92,7 +92,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     "signers",
     multiple=True,
     metavar="KEY",
-    help="Name a key that signs the release. A trust.toml gives the names of those that have signed.",
+    help="Name a key that signs the release. With a trust.toml, the names of the signers are known.",
 )
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option(
@@ -120,8 +120,8 @@ def lint(
 ) -> int:
     """Find mistakes in a matrix, and versions without an upgrade path to this release.
 
-    Other bundles, and those of a catalog, are releases that may lie on the way. A version whose support has
-    ended, by the catalog, is nobody who can be stranded.
+    Other bundles, and those of a catalog, are possible intermediate releases. A version whose support has ended,
+    according to the catalog, is never stranded.
     """
     from bundlekit.matrix.lint import lint as lint_matrix
     from bundlekit.matrix.shipped import Signatures
@@ -170,7 +170,7 @@ def lint(
     return common.EXIT[report.verdict]
 
 
-@command.command(epilog="Exit codes: 0 as good as before or better, 1 somebody loses, 2 usage, 3 could not judge.")
+@command.command(epilog="Exit codes: 0 no version loses an update, 1 a version loses one, 2 usage, 3 incomplete.")
 @click.argument("old", type=common.path_type, metavar="OLD")
 @click.argument("new", type=common.path_type, metavar="NEW")
 @trusting

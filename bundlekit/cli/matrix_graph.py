@@ -21,7 +21,7 @@ Examples:
 EXPORT_EXAMPLES = """\b
 Examples:
   bundlekit matrix export releases/*.bin --trust root.pem -o graph.json
-Exit codes: 0 exported, 1 a bundle is not vouched for, 2 usage, 3 a bundle or its matrix cannot be read.
+Exit codes: 0 exported, 1 a bundle is not signed by a trusted signer, 2 usage, 3 a bundle or its matrix cannot be read.
 """
 
 
@@ -35,7 +35,7 @@ Exit codes: 0 exported, 1 a bundle is not vouched for, 2 usage, 3 a bundle or it
 def import_command(graph: Path, version: str | None, scheme: str | None, output: Path | None) -> int:
     """Make the matrix.toml of one release from an update graph (Cincinnati JSON).
 
-    Each edge into the release becomes a source, each conditional one with its risks; releases keep their order.
+    Each edge into the release becomes a source, and a conditional edge keeps its risks. Releases keep their order.
     """
     common.refuse_to_overwrite(output)
     read = load_graph(graph)
@@ -59,7 +59,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: object, output: Path | None) -> int:
     """Make an update graph (Cincinnati JSON) from the matrices of bundles.
 
-    An edge is an update that the matrix of its target allows; it is conditional where facts may forbid it.
+    An edge is an update that the matrix of its target allows. It is conditional if facts can forbid it.
     """
     common.refuse_to_overwrite(output)
     from bundlekit.catalog import collect
@@ -70,6 +70,6 @@ def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: obj
     if found.left_out:
         return 1 if trusted else 3
     if not trusted:
-        click.echo("NOT VERIFIED: who signed these was not checked (--trust)", err=True)
+        click.echo("NOT VERIFIED: the signatures were not checked (--trust)", err=True)
     common.write(write_graph(graph_of((one.manifest, one.id) for one in found.candidates)).decode(), output)
     return 0

@@ -22,7 +22,7 @@ Examples:
   bundlekit path releases/*.bin --trust root.pem --from 5.20.03 --to 5.40.00
   bundlekit path --catalog releases.cat --trust root.pem --appliance STATE.json --to 5.40.00 --format mermaid
   bundlekit path --graph graph.json --from 4.7.0 --to 4.8.54 --format json
-Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or no --trust for bundles.
+Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bundles.
 """
 
 
@@ -37,7 +37,7 @@ Exit codes: 0 there is a path, 1 there is none, 2 usage, 3 could not judge, or n
     "--from",
     "version",
     metavar="VERSION",
-    help="Start from this version on every member. Other parts are not validated.",
+    help="Start from this version on every member. Other components are not evaluated.",
 )
 @click.option(
     "--appliance", type=common.path_type, metavar="STATE.json", help="Start from the installed state of this pair."
@@ -85,23 +85,25 @@ def command(
 ) -> int:
     """Find the upgrade path from an installed version to a target version.
 
-    The fewest updates, each of which its own bundle allows; where there is no way, the nearest version that can be
-    reached, and what blocks the rest. Bundles that are not authentic are never used; without --trust the
-    answer is not verified.
+    The path has the fewest updates, and each of them is allowed by its own bundle. If no path exists, the nearest
+    version that can be reached is shown, and what blocks the rest. Bundles that are not authentic are never used.
+    Without --trust the result is not verified.
     """
     common.refuse_to_overwrite(output)
     if bool(graph) == bool(bundles or catalogs):
-        raise click.UsageError("either bundles (or --catalog) or --graph is needed")
+        raise click.UsageError("either bundles (or --catalog) or --graph is required")
     if graph:
         if version is None or appliance or trusted or advisories:
-            raise click.UsageError("--graph needs --from, and takes no --appliance, --trust or --advisories")
+            raise click.UsageError(
+                "--graph needs --from, and cannot be combined with --appliance, --trust or --advisories"
+            )
         from bundlekit.matrix.graph.cincinnati import load_graph
         from bundlekit.matrix.graph.search import find_graph_path
 
         way = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
     else:
         if (version is None) == (appliance is None):
-            raise click.UsageError("one of --from and --appliance is needed")
+            raise click.UsageError("one of --from and --appliance is required")
         from bundlekit.catalog import find_path
         from bundlekit.model.decision import Policy
 

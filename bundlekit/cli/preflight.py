@@ -23,7 +23,7 @@ Examples:
   bundlekit preflight update.bin --trust root.pem --from 5.20.03
   curl -s -r 0-2097151 URL | bundlekit preflight - --size 734003200 --trust root.pem
   bundlekit preflight update.bin --trust root.pem --appliance STATE.json --format json
-Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
+Exit codes: 0 accept, 1 refuse, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 
@@ -33,7 +33,7 @@ Exit codes: 0 accept, 1 refuse, 2 usage, 3 could not judge, 130 interrupted.
     "--size",
     type=click.IntRange(1),
     metavar="N",
-    help="Set the size of the bundle in bytes, where BUNDLE is - and its first bytes come on standard input.",
+    help="Set the size of the bundle in bytes, if BUNDLE is - and its first bytes are on standard input.",
 )
 @common.judging_options
 def command(
@@ -45,12 +45,12 @@ def command(
 ) -> int:
     """Check only the head and signatures, which is fast regardless of the bundle size.
 
-    The payload is not read, so an accepted pre-flight is not an accepted bundle; the report says so.
+    The payload is not read, so acceptance here does not mean an accepted bundle. The report states this.
     """
     common.refuse_to_overwrite(output)
     judged = _start_of(size) if bundle == STDIN else bundle
     if size is not None and bundle != STDIN:
-        raise click.UsageError("--size is for - (standard input)")
+        raise click.UsageError("--size requires - (standard input)")
     judge = partial(pipeline.preflight, judged, common.asked(options))
     with reports.Reports([bundle], style, output) as stream:
         stream.add(*common.attempted(bundle, judge, quoted=style == "json"))
@@ -60,7 +60,7 @@ def command(
 def _start_of(size: int | None) -> BytesSource:
     """The first bytes of a bundle of ``size`` bytes, from standard input; no more are read than a head can have."""
     if size is None:
-        raise click.UsageError("- needs --size, the size of the whole bundle in bytes")
+        raise click.UsageError("- requires --size, the size of the whole bundle in bytes")
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("standard input (-) is a terminal; redirect the first bytes of a bundle to it")
     data = sys.stdin.buffer.read(min(size + 1, LIMITS["head"]))

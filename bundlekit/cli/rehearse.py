@@ -28,7 +28,7 @@ Examples:
   bundlekit rehearse PLAN.toml --faults 2
   bundlekit rehearse PLAN.toml --hooks --pair sandbox-1
   bundlekit rehearse PLAN.toml --hooks --pair sandbox-1 --only apply --step storage
-Exit codes: 0 nothing is broken, 1 something is, 2 usage, 3 the plan cannot be read or its hooks cannot be rehearsed.
+Exit codes: 0 no fault was found, 1 a fault was found, 2 usage, 3 plan or hooks cannot be used.
 
 Faults: {LEGEND}. {LEGEND_OF_ELSEWHERE}.
 """
@@ -52,14 +52,14 @@ PAUSE = 10.0
     "--only",
     multiple=True,
     type=click.Choice(list(FAULTS)),
-    help="Set the only verb to put faults at. Can be repeated.",
+    help="Inject faults only at this verb. Can be repeated.",
 )
 @click.option(
     "--step",
     "steps",
     multiple=True,
     metavar="STEP",
-    help="Set the only step or gate to put faults at. Can be repeated.",
+    help="Inject faults only at this step or gate. Can be repeated.",
 )
 @click.option(
     "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."
@@ -85,15 +85,15 @@ def command(
 ) -> int:
     """Run an update plan against simulated appliances, with a fault at every position.
 
-    Prints every end, the single faults that lead to it, and its way out, walked. Without PLAN.toml: the
-    built-in pair, active first. With --hooks the runs are made over the hooks of the plan, and each answer and each
-    end is compared with what correct hooks would lead to (bundlekit explain hooks).
+    Prints every outcome, the single faults that lead to it, and its recovery, which is performed as well. Without
+    PLAN.toml, the built-in pair is used, active first. With --hooks, the runs call the hooks of the plan. Each answer
+    and outcome is then compared with that of correct hooks (bundlekit explain hooks).
     """
     plan = load_plan(plan_path) if plan_path else PAIR
     if over_hooks and (plan_path is None or pair is None):
-        raise click.UsageError("--hooks takes PLAN.toml and --pair, the pair that is a sandbox")
+        raise click.UsageError("--hooks requires PLAN.toml and --pair, a pair that is a sandbox")
     if pair is not None and not over_hooks:
-        raise click.UsageError("--pair counts with --hooks only")
+        raise click.UsageError("--pair requires --hooks")
     for name in steps:
         if name not in plan.steps and name not in plan.gates:
             known = {*plan.steps, *plan.gates}

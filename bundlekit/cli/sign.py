@@ -45,8 +45,8 @@ def command(
 ) -> int:
     """Sign a bundle in place, or attach a signature made elsewhere, and show what is signed and by whom.
 
-    All of the bundle is verified first, for who signs vouches for all of it. The payload is not touched. A
-    signing that a crash interrupted is finished by the next one.
+    The whole bundle is verified first, because the signature covers all of it. The payload is not changed. If a
+    crash interrupts a signing, the next one finishes it.
     """
     signing.demand_one_change(keys, attached, removed, replace)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
@@ -54,7 +54,7 @@ def command(
     with opened(bundle, at=common.now()) as open_:
         _show(open_.bundle)
         for one in open_.signatures:
-            signing.say(f"signature {one.index} is there, by", one)
+            signing.say(f"signature {one.index} present, by", one)
         if removed is not None:
             signing.say(f"removed signature {removed}, by", open_.remove(removed))
         added = []

@@ -28,8 +28,8 @@ def _key_files(_context: click.Context, _option: click.Parameter, paths: tuple[P
         if re.match(r"(?i)[a-z][a-z0-9+.-]+:(?!\\)", path) and not Path(path).exists():
             kind = path.partition(":")[0].lower()
             raise click.BadParameter(
-                f"a {kind}: address is no file. Let the module sign what `bundlekit extract --head` writes, then add "
-                "its signature: `bundlekit sign update.bin --attach sig.der`."
+                f"a {kind}: address is not a file. Let the module sign the output of `bundlekit extract --head`, then "
+                "add its signature: `bundlekit sign update.bin --attach sig.der`."
             )
     return paths
 
@@ -74,8 +74,8 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
     for path, signer in zip(keys, signers, strict=True):
         if not signer.certificates:
             click.echo(
-                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for those who "
-                "pin this key; --cert adds the certificate",
+                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for verifiers "
+                "that pin this key; --cert adds the certificate",
                 err=True,
             )
 
@@ -102,20 +102,20 @@ replace_option: Final = click.option(
 def demand_one_change(keys: Sequence[Path], attached: Path | None, removed: int | None, replace: int | None) -> None:
     """UsageError unless it is clear what to do."""
     if [bool(keys), bool(attached), removed is not None].count(True) != 1:
-        raise click.UsageError("exactly one of --key, --attach and --remove is needed")
+        raise click.UsageError("exactly one of --key, --attach and --remove is required")
     if replace is not None and (removed is not None or len(keys) > 1):
-        raise click.UsageError("--replace goes with one --key, or with --attach")
+        raise click.UsageError("--replace requires one --key, or --attach")
 
 
 def read_signature(path: Path) -> bytes:
     """The signature in a file, DER. SigningError if it is PEM, or cannot be read within its bound."""
     blob = read_bounded(path, LIMITS["signature"], error=SigningError)
     if not blob:
-        raise SigningError(f"{path}: is empty, and has to be a signature (DER)")
+        raise SigningError(f"{path}: empty file, but a signature (DER) is required")
     if blob.startswith(b"-----BEGIN"):
         name, der = (shlex.quote(str(one)) for one in (path, path.with_name(f"{path.name}.der")))
         raise SigningError(
-            f"{path}: is PEM, and has to be DER",
+            f"{path}: PEM file, but DER is required",
             next_step="Sign with `-outform DER`, or convert it: "
             f"`openssl cms -cmsout -inform PEM -in {name} -outform DER -out {der}`.",
         )
@@ -124,7 +124,7 @@ def read_signature(path: Path) -> bytes:
 
 def say(words: str, signature: SignatureEvidence) -> None:
     """A line about a signature."""
-    who = signature.signer or "nobody that can be read"
+    who = signature.signer or "an unreadable signer"
     click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})")
 
 

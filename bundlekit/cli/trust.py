@@ -26,7 +26,7 @@ Examples:
   bundlekit trust show trust.toml
   bundlekit trust show root.pem --at 2030-01-01 --format json
   bundlekit trust show certs/
-Exit codes of show: 0 every demand can be met, 1 one never can, 3 the trust cannot be used.
+Exit codes of show: 0 every requirement can be met, 1 one never can, 3 the trust cannot be used.
 """
 
 
@@ -56,7 +56,7 @@ def command(context: click.Context, *, example: bool) -> int:
     help="Set the output format.",
 )
 def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
-    """Show signers, when they end, what is demanded, and what is unusable and why."""
+    """Show signers, their last days, the requirements, and what is unusable and why."""
     from bundlekit.trust.overview import overview
 
     trust = common.load_trusted(trusted, reported=True)
@@ -75,7 +75,7 @@ def lines(found: Overview) -> Iterator[Line]:
     """The overview, line by line."""
     yield Line(f"trust      {found.name or '(no name)'} at {found.at}")
     yield Line(f"digest     {found.digest}", "quiet")
-    yield Line(f"time       certificates are held against {'now' if found.time == 'now' else 'the release date'}")
+    yield Line(f"time       certificates are compared with {'now' if found.time == 'now' else 'the release date'}")
     yield Line(f"others     valid signatures by other signers: {found.other_signers}")
     if found.denied or found.withdrawn:
         yield Line(f"denied     {found.denied} keys and certificates, {found.withdrawn} bundles withdrawn")
@@ -93,7 +93,7 @@ def lines(found: Overview) -> Iterator[Line]:
     for note in found.notes:
         yield Line(f"note       {note}", "doubtful")
     if found.test_trust:
-        yield Line("TEST TRUST keys for tests count here: for trying out only", "doubtful")
+        yield Line("TEST TRUST test keys count here; for tests only", "doubtful")
 
 
 def _signer(signer: SignerView) -> Iterator[Line]:

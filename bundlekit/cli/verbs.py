@@ -52,7 +52,7 @@ class Verb(click.Command):
         _, _, given = self.make_parser(ctx).parse_args(args=everything)
         for one, times in Counter(given).items():
             if isinstance(one, click.Option) and times > 1 and not (one.multiple or one.is_flag or one.count):
-                ctx.fail(f"{one.opts[0]} is given {times} times, and can be given once only")
+                ctx.fail(f"{one.opts[0]} is given {times} times, but can be given only once")
         return rest
 
 

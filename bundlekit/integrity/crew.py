@@ -81,4 +81,4 @@ class Crew:
 
     def _stop_after_error(self) -> None:
         if self._error:
-            raise CancelledError("another thread met an error")
+            raise CancelledError("another thread failed")

@@ -64,13 +64,13 @@ def write(signed: bytes, signatures: Sequence[bytes]) -> bytes:
 def read(data: bytes) -> SignedAdvisory:
     """Read an advisories file; LayoutError ``advisory-malformed`` says what is wrong, and where."""
     if len(data) < HEADER_SIZE or not data.startswith(MAGIC):
-        raise _malformed("it does not begin as an advisories file does", 0)
+        raise _malformed("it does not begin like an advisories file", 0)
     header = _HEADER.parse(data)
     stop = HEADER_SIZE + header.document_size
     if header.version != VERSION:
-        raise _malformed(f"it is of version {header.version}, and this bundlekit knows {VERSION}", 8)
+        raise _malformed(f"it is of version {header.version}, but this bundlekit supports {VERSION}", 8)
     if header.document_size > MAX_DOCUMENT or stop + len(END) > len(data):
-        raise _malformed(f"its document would have {header.document_size} bytes", 12)
+        raise _malformed(f"its document claims {header.document_size} bytes", 12)
     try:
         document = canonical.decode(data[HEADER_SIZE:stop])
     except canonical.NotCanonicalError as error:
@@ -86,7 +86,7 @@ def read(data: bytes) -> SignedAdvisory:
     except LayoutError as error:
         raise _malformed(error.problem.message, stop) from error
     if data[rest.start :] != END:
-        raise _malformed("something follows its last signature", rest.start)
+        raise _malformed("data follows its last signature", rest.start)
     return SignedAdvisory(
         advisory=advisory,
         signed=data[:stop],

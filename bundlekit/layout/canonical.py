@@ -64,10 +64,10 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         again = encode(value)
     except UnicodeEncodeError as error:
-        raise NotCanonicalError("a string holds half of a surrogate pair", _first(data, _is_half_a_pair)) from error
+        raise NotCanonicalError("a string contains half of a surrogate pair", _first(data, _is_half_a_pair)) from error
     if again != data:
         twice = _twice(text)
-        message = "not in the one canonical form" if twice is None else f"the key {twice!r} is there twice"
+        message = "not in canonical form" if twice is None else f"the key {twice!r} is given twice"
         raise NotCanonicalError(message, _first_difference(data, again))
     return value
 
@@ -110,7 +110,7 @@ def _check_values(value: object) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not _KEY.fullmatch(key):
-                message = f"the key {key[:80]!r} is not made of 1 to 64 of a-z, 0-9, _ and -"
+                message = f"the key {key[:80]!r} is not 1 to 64 characters of a-z, 0-9, _ and -"
                 raise _UnfitError(message, _is_key(key))
             _check_values(item)
     elif isinstance(value, list):

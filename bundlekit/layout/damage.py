@@ -42,5 +42,5 @@ def leading_zeros(start: bytes, size: int) -> str | None:
     if zeros == size:
         return f"all its {size:,} bytes are zeros, as of a download that was allocated and never filled"
     if zeros == len(start):
-        return f"the first {zeros:,} of its {size:,} bytes are zeros, and the others were not read"
+        return f"the first {zeros:,} of its {size:,} bytes are zeros, and the rest was not read"
     return f"it begins with {zeros:,} zeros"

@@ -218,18 +218,18 @@ _OUR_ROWS: Final = (
     _own(
         "advisories",
         "an advisories file of bundlekit",
-        "Show it with `bundlekit advisory show`, and give it with --advisories beside an update.bin.",
+        "Show it with `bundlekit advisory show`, and give it with --advisories and an update.bin.",
         _begins(b"\x8aBKA\r\n\x1a\n"),
     ),
     _own(
         "head",
-        "the head of a bundle alone, which its signatures sign",
+        "only the head of a bundle, which signatures cover",
         "Show it with `bundlekit inspect`, sign it elsewhere, and attach the signature to the bundle.",
         _never,  # it begins as a bundle does: see `part_of_a_bundle`
     ),
     _own(
         "catalog-head",
-        "the head and the signatures of a bundle alone, as a catalog keeps them",
+        "only the head and the signatures of a bundle, as stored in a catalog",
         "Validate it with `bundlekit preflight` and --size, or give the whole update.bin.",
         _never,
     ),
@@ -242,7 +242,7 @@ _OUR_ROWS: Final = (
     _own(
         "state",
         "the state of a pair (STATE.json)",
-        "Give it with --appliance beside an update.bin.",
+        "Give it with --appliance and an update.bin.",
         _has_schema("state"),
     ),
     _own("catalog", "the index of a catalog", "Give the folder of the catalog with --catalog.", _has_schema("catalog")),
@@ -256,9 +256,9 @@ _OUR_ROWS: Final = (
         "Name it in a SPEC.toml, and run `bundlekit matrix lint` on that.",
         _is_toml("matrix"),
     ),
-    _own("trust", "a trust.toml", "Give it with --trust beside an update.bin.", _is_toml("trust")),
+    _own("trust", "a trust.toml", "Give it with --trust and an update.bin.", _is_toml("trust")),
     _own("advisory", "an ADVISORY.toml", "Build it with `bundlekit advisory build`.", _is_toml("advisory")),
-    _own("waivers", "a file of waivers", "Give it with --waivers beside an update.bin.", _is_toml("waivers")),
+    _own("waivers", "a waivers file", "Give it with --waivers and an update.bin.", _is_toml("waivers")),
     _own("plan", "an update plan", "Give it with --plan to `bundlekit update`.", _is_toml("plan")),
     _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
 )

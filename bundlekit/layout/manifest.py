@@ -61,7 +61,7 @@ def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What a schema cannot say and yet every manifest keeps to: the path, and what is wrong there."""
     for key, day in (("released", manifest.released), ("expires", manifest.expires)):
         if day is not None and not is_day(day):
-            yield key, f"at {key!r}: {day} is no day of the calendar"
+            yield key, f"at {key!r}: {day} is not a calendar day"
     for item in labelled(manifest):
         label, stored = item.label, item.stored
         if stored.chunk_size & (stored.chunk_size - 1):
@@ -89,9 +89,9 @@ def _newer_than_us(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return  # the schema says so better
     if (version.major, version.minor) > (KNOWN_FORMAT.major, KNOWN_FORMAT.minor):
         known = f"{KNOWN_FORMAT.major}.{KNOWN_FORMAT.minor}"
-        yield "format", f"it is of format {version.major}.{version.minor}, this bundlekit knows {known}"
+        yield "format", f"it is of format {version.major}.{version.minor}, but this bundlekit supports {known}"
     if unknown := sorted(set(requires) - KNOWN_FEATURES):
-        yield "requires", f"it requires the feature {unknown[0]!r}, which this bundlekit does not know"
+        yield "requires", f"it requires the feature {unknown[0]!r}, which this bundlekit does not support"
 
 
 def _wrong(rule: str, message: str, where: Span) -> LayoutError:

@@ -66,8 +66,8 @@ def read_once(source: Source) -> Source:
     whole = read_span(source, Span(start=0, stop=max(len(start), min(source.size, header.area.stop))))
     if not whole.startswith(start):
         raise ChangedWhileReadError(
-            f"{source.name}: was changed while it was read",
-            next_step="Wait until whatever writes the file is done, then run again.",
+            f"{source.name}: changed while it was read",
+            next_step="Wait until the file is no longer written, then run again.",
         )
     return ReadOnce(source, whole)
 
@@ -101,7 +101,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         raise LayoutError(Problem(rule="truncated", message=message, where=where))
     header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
     if update_bin.VERSION < header.version <= update_bin.MAX_VERSION:
-        message = f"its layout is of version {header.version}, this bundlekit knows {update_bin.VERSION}"
+        message = f"its layout is of version {header.version}, but this bundlekit supports {update_bin.VERSION}"
         raise LayoutError(Problem(rule="tool-too-old", message=message, where=Span(start=8, stop=12)))
     for message, where in update_bin.bounds_problems(header):
         raise LayoutError(Problem(rule="header-out-of-bounds", message=message, where=where))
@@ -110,14 +110,14 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
     params: dict[str, str | int] = {"expected": header.file_size, "found": size}
     if size < header.file_size:
         missing = header.file_size - size
-        message = f"the file has {size} of the {header.file_size} bytes its header says, {missing} are missing"
+        message = f"the file has {size} of the {header.file_size} bytes stated in its header, {missing} are missing"
         if part := foreign.part_of_a_bundle(size, header):
             message, params = f"this is {foreign.KINDS[part].what}", params | {"format": part}
         where = Span(start=size, stop=header.file_size)
         problems.append(Problem(rule="truncated", message=message, where=where, params=params))
     if size > header.file_size:
         surplus = size - header.file_size
-        message = f"{surplus} bytes follow the {header.file_size} bytes that the header says the file has"
+        message = f"{surplus} bytes follow the {header.file_size} bytes stated in the header"
         where = Span(start=header.file_size, stop=size)
         problems.append(Problem(rule="trailing-data", message=message, where=where, params=params))
 

@@ -35,7 +35,7 @@ Mark = Annotated[
     str,
     Meta(
         pattern=r"^(?:[A-Za-z]{1,32}|[.+~!()_-])" + END,
-        description="A word, or one punctuation mark, that stands in versions.",
+        description="A word, or one punctuation mark, as part of versions.",
     ),
 ]
 

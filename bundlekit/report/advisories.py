@@ -34,7 +34,7 @@ def lines(
     if not signatures:
         yield "  signature  none"
     if use is None:
-        yield "NOT VERIFIED: who signed this was not checked (--trust)"
+        yield "NOT VERIFIED: the signatures were not checked (--trust)"
     else:
         yield "ACCEPT: a trusted signer signed these advisories, and they are valid at this time"
 

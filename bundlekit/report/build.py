@@ -106,13 +106,13 @@ def summary(question: Question, judgement: Judgement) -> str:
     if judgement.verdict == "incomplete":
         missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
         noun = "rule" if missing == 1 else "rules"
-        return f"{what} could not be judged: {missing} needed {noun} could not run"
+        return f"{what} is incomplete: {missing} required {noun} could not run"
     if question.asks_who:
         judged = [f"version {version}" for version in question.sources]
         pairs = [f"pair {appliance.pair}" for appliance in question.appliances]
         judged += pairs if len(pairs) <= MAX_NAMED else [f"{len(pairs)} pairs"]
         return f"{what} is accepted for {', '.join(judged)}"
-    return f"{what} is accepted; no installed version was judged (--from, --appliance)"
+    return f"{what} is accepted; no installed version was given (--from, --appliance)"
 
 
 def refusing(question: Question, judgement: Judgement) -> list[Finding]:

@@ -41,7 +41,9 @@ def lines(inspection: Inspection) -> Iterator[Line]:
 
 
 def _lines(inspection: Inspection) -> Iterator[Line]:
-    yield Line("NOT VERIFIED: what follows is what the file says of itself (bundlekit check verifies)", "doubtful")
+    yield Line(
+        "NOT VERIFIED: the following are claims of the file itself (`bundlekit check` verifies them)", "doubtful"
+    )
     known = f", {inspection.format}" if inspection.sections else ""  # without a header it is of no format
     yield Line(f"file        {inspection.file}, {inspection.size:,} bytes{known}")
     if inspection.id:

@@ -61,7 +61,7 @@ def _lines(path: Path) -> Iterator[Line]:
         yield from _obstacle("left out", obstacle, "doubtful")
     if path.verified is not None:
         used = path.advisories
-        serial = f"serial {used.serial} of {used.issued}, good until {used.until}" if used else "none"
+        serial = f"serial {used.serial} of {used.issued}, valid until {used.until}" if used else "none"
         yield Line(f"  advisories {serial}", "quiet")
     if path.found and path.not_judged:
         yield Line(f"  not judged {'; '.join(path.not_judged)}", "quiet")
@@ -88,14 +88,15 @@ def _obstacle(what: str, obstacle: Obstacle, tone: str) -> Iterator[Line]:
 def _verdict(path: Path) -> Line:
     way = f"from {path.from_} to {path.to}"
     if not path.found:
-        here = f"; the nearest that can be reached is {path.nearest}" if path.nearest else ""
+        here = f"; the nearest version that can be reached is {path.nearest}" if path.nearest else ""
         return Line(f"NO PATH {way}{here}", "bad")
     count = len(path.hops)
     updates = "already there" if not count else f"{count} update{'s' * (count > 1)}"
     minutes = f", {path.minutes} min" if path.minutes is not None and count else ""
     if path.verified is False:
         return Line(
-            f"NOT VERIFIED {way}: {updates}{minutes}, by bundles nobody trusted vouches for (--trust)", "doubtful"
+            f"NOT VERIFIED {way}: {updates}{minutes}, with bundles that no trusted signer has signed (--trust)",
+            "doubtful",
         )
     return Line(f"PATH {way}: {updates}{minutes}", "good")
 
@@ -111,7 +112,7 @@ def _notes(path: Path) -> list[str]:
     notes = [note(hop) for hop in path.hops]
     if not path.found:
         first = path.obstacles[0] if path.obstacles else None
-        notes.append(f"no way: {first.kind}" if first else "no way")
+        notes.append(f"no path: {first.kind}" if first else "no path")
     return notes
 
 

@@ -39,17 +39,17 @@ def lines(report: Report | Unjudged) -> Iterator[Line]:
 def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
     if report.asked.at_given:
-        yield Line(f"  time       {report.asked.at}, as given, not the clock's", "doubtful")
+        yield Line(f"  time       {report.asked.at}, as given by --at, not by the clock", "doubtful")
     for folder in report.asked.trust_folders or ():
-        yield Line(f"  trust      the folder {folder.folder}, and of it")
+        yield Line(f"  trust      folder {folder.folder}, with")
         yield from (Line(f"               {_entry(one)}") for one in folder.entries)
     for signature in report.signatures:
         yield _signature(signature)
     for demand in report.demands:
-        yield Line(f"  demanded   {_demand(demand)}", "good" if demand.met else "bad")
+        yield Line(f"  required   {_demand(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {_coverage(report)}")
     if used := report.asked.advisories:
-        yield Line(f"  advisories serial {used.serial} of {used.issued}, good until {used.until}")
+        yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
     elif report.decisions:
         yield Line("  advisories none", "quiet")
     for decision in report.decisions:
@@ -57,7 +57,7 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _findings(report.findings)
     for rule in report.rules:
         if (more := rule.found - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
-            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are counted only", "doubtful")
+            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are only counted", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
     if report.verdict == "refuse":  # of many pairs some may be refused, and others want to be told more
@@ -65,9 +65,7 @@ def _lines(report: Report) -> Iterator[Line]:
     if report.verdict == "accept":
         yield from _left_open(report.rules)
     if report.test_trust:
-        yield Line(
-            "  TEST TRUST a key for tests counts here, and everybody may have it: for trying out only", "doubtful"
-        )
+        yield Line("  TEST TRUST a test key counts here, which anyone can have; for tests only", "doubtful")
     for one in report.asked.states_left_out or ():
         yield Line(f"  left out   {one}", "doubtful")
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
@@ -105,12 +103,12 @@ def describe(release: Release) -> str:
 
 def _impact(impact: Impact) -> str:
     """What an operator has to plan for, as far as the release says it."""
-    service = {"none": "no effect on service", "rolling": "rolling, service goes on", "outage": "an outage of service"}
+    service = {"none": "no effect on service", "rolling": "rolling, service continues", "outage": "service outage"}
     said = [
         service[impact.service] if impact.service else "",
         {True: "reboot", False: "no reboot", None: ""}[impact.reboot],
         f"{impact.minutes} min" if impact.minutes is not None else "",
-        f"{impact.revert_minutes} min back" if impact.revert_minutes is not None else "",
+        f"{impact.revert_minutes} min to revert" if impact.revert_minutes is not None else "",
     ]
     return ", ".join(filter(None, said))
 
@@ -131,9 +129,9 @@ def _signature(signature: SignatureEvidence) -> Line:
         case "ignored":
             return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "quiet")
         case "undecided":
-            return Line(f"  signature  {signature.index} by {who} could not be judged", "doubtful")
+            return Line(f"  signature  {signature.index} by {who} is undecided", "doubtful")
         case _:
-            return Line(f"  signed by  {who}, not judged", "doubtful")
+            return Line(f"  signed by  {who}, not evaluated", "doubtful")
 
 
 def _coverage(report: Report) -> str:
@@ -142,17 +140,17 @@ def _coverage(report: Report) -> str:
     if any(
         finding.rule_class in ("layout", "integrity") and finding.severity == "error" for finding in report.findings
     ):
-        return f"NOT WHOLE, see the errors; {covered:,} of {size:,} bytes are spoken for"
+        return f"NOT COMPLETE, see the errors; {covered:,} of {size:,} bytes covered"
     if report.scope == "head":
         return f"read: head and signatures only, of {size:,} bytes"
     if any(rule.rule == "chunk-digest-mismatch" and rule.outcome == "not-run" for rule in report.rules):
-        return f"the payload was not read; {covered:,} of {size:,} bytes are spoken for"
+        return f"the payload was not read; {covered:,} of {size:,} bytes covered"
     return f"{covered:,} of {size:,} bytes"
 
 
 def _demand(demand: DemandEvidence) -> str:
     how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
-    signed = ", ".join(demand.signed) or "nobody"
+    signed = ", ".join(demand.signed) or "no signer"
     return f"{demand.count} of {', '.join(demand.of)}{how}: signed by {signed}"
 
 
@@ -176,7 +174,7 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
             yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{override}{entry}", tone)
     for risk in decision.accepted:
         yield Line(
-            f"  accepted   {whose}the risk {risk.risk}, as its entry reads now: --accept-risk {risk.risk}@{risk.digest}"
+            f"  accepted   {whose}the risk {risk.risk}, with its current text: --accept-risk {risk.risk}@{risk.digest}"
         )
     for leftover in decision.leftovers:
         yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")

@@ -265,7 +265,7 @@ class Controller:
         last = latest(journal, pair)
         if last is None:
             raise ConfigError(
-                f"There was no run of pair {pair} in {self.folder}.",
+                f"No run exists for pair {pair} in {self.folder}.",
                 next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
             )
         return last

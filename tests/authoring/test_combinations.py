@@ -107,7 +107,7 @@ def test_no_more_signatures_than_a_check_takes(desk, tmp_path):
             if number < 16:
                 signing.sign(signer)
                 continue
-            with pytest.raises(BundlekitError, match="17 signatures are too many, allowed are 16"):
+            with pytest.raises(BundlekitError, match="17 signatures are too many; the maximum is 16"):
                 signing.sign(signer)
     trust = load_trust([tmp_path / f"k{number}" / "signer.pub.pem" for number in range(16)])
     assert pipeline.check(bundle, trust=trust, at=NOW).verdict == "accept"

@@ -169,7 +169,7 @@ def test_what_lies_in_the_place_of_the_record_is_neither_waited_for_nor_followed
     victim.write_bytes(b"precious")
     record = Path(f"{path}.signing")
     placed(record, victim)
-    with pytest.raises(SigningError, match=r"u\.bin\.signing: is in the place of the record of a signing") as caught:
+    with pytest.raises(SigningError, match=r"u\.bin\.signing: has the name of a signing record") as caught:
         sign(path, signers[0], at=NOW)
     assert caught.value.next_step
     assert victim.read_bytes() == b"precious"
@@ -193,7 +193,7 @@ def test_through_a_link_the_file_behind_it_is_signed_and_the_link_stays(tmp_path
     alias.symlink_to(real)
     sign(alias, signers[0], at=NOW)
     assert alias.is_symlink()
-    with pytest.raises(SigningError, match="has signed this bundle already"):
+    with pytest.raises(SigningError, match="has already signed this bundle"):
         sign(real, signers[0], at=NOW)
 
 

@@ -65,5 +65,5 @@ def test_a_release_of_a_day_that_is_to_come_is_named(released, at, late):
     faults = released_in_future.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
     assert len(faults) == late
     for fault in faults:
-        assert f"released on {released}, and the time used is {at[:10]}" in fault.message
+        assert f"release on {released}, and the time used is {at[:10]}" in fault.message
         assert fault.params == {"released": released, "at": at[:10]}

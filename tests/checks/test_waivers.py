@@ -112,15 +112,15 @@ def test_errors_stay_errors(tmp_path):
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.rule_class != "house"], ids=lambda rule: rule.name)
 def test_no_other_rule_can_be_waived(tmp_path, rule):
-    with pytest.raises(ConfigError, match=f"{rule.name} is a rule of class {rule.rule_class}, which nobody can waive"):
+    with pytest.raises(ConfigError, match=f"{rule.name} is a rule of class {rule.rule_class}, which cannot be waived"):
         load_waivers(file(tmp_path, GOOD | {"rule": rule.name}))
 
 
 WRONG = {
-    "version": (["2", GOOD], "a file of waivers begins with waivers = 1"),
+    "version": (["2", GOOD], "a waivers file begins with waivers = 1"),
     "an unknown rule": (
         ["1", GOOD | {"rule": "impact-not-sad"}],
-        "no rule 'impact-not-sad'; did you mean 'impact-not-said'",
+        "unknown rule 'impact-not-sad'; did you mean 'impact-not-said'",
     ),
     "no reason": (["1", {k: v for k, v in GOOD.items() if k != "reason"}], "'reason' is missing"),
     "an empty reason": (["1", GOOD | {"reason": " "}], "waive.*reason"),

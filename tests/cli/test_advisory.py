@@ -69,7 +69,7 @@ def test_an_advisory_blocks_and_the_report_names_its_serial(cli, ship, advise, v
     assert json.loads(cli(*ask, "--format", "json").out)["asked"]["advisories"] is None
     result = cli(*ask, "--advisories", advise(), "--advisory-serial-at-least", "4")
     assert result.code == 1
-    assert "advisories serial 4 of 2026-12-01, good until 2027-03-01" in result.out
+    assert "advisories serial 4 of 2026-12-01, valid until 2027-03-01" in result.out
     assert "blocked [5.30.02 appliance]: 5.30.02 must not be updated to 5.40.00. It may stop at 60 %." in result.out
     report = json.loads(cli(*ask, "--advisories", advise(), "--format", "json").out)
     jsonschema.validate(report, schema("report"))
@@ -199,7 +199,7 @@ def test_advisories_by_a_stranger_or_for_another_product_are_not_used(cli, ship,
     for trust in (TRUST, ()):
         result = cli(*ask, *trust, "--advisories", foreign)
         assert result.code == 3
-        assert "nobody who is trusted vouches for these advisories" in result.err
+        assert "the advisories are not signed by a trusted signer" in result.err
     result = cli(*ask, *TRUST, "--advisories", advise(ADVISORY.replace("imager", "printer")))
     assert result.code == 3
     assert "The advisories are for the product printer, and the bundle is for imager." in result.err
@@ -258,5 +258,5 @@ def test_advisories_need_as_many_signers_as_a_trust_file_demands(cli, ship, advi
                 "at": dt.datetime(2026, 12, 5, tzinfo=dt.UTC),
             }
             assert load_advisory(Path(file), **use)
-    with pytest.raises(AdvisoryError, match="2 of release, quality have to sign them"):
+    with pytest.raises(AdvisoryError, match="2 of release, quality must sign them"):
         load_advisory(Path(file), **use | {"trust": bundlekit.load_trust([Path("trust.toml")])})

@@ -10,8 +10,8 @@ from bundlekit.cli import VERBS, command
 IMPERATIVE = re.compile(
     r"(?:"
     r"Accept|Add|Allow|Apply|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
-    r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Keep|List|Make|"
-    r"Manage|Name|Print|Record|Refuse|Remove|Replace|Reserve|Restrict|Run|Set|Show|"
+    r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Inject|Keep|List|Make|"
+    r"Manage|Name|Print|Record|Refuse|Release|Remove|Replace|Reserve|Restrict|Retry|Run|Set|Show|"
     r"Sign|Start|Stop|Take|Treat|Trust|Try|Update|Use|Validate|Waive|Write"
     r") "
 )

@@ -53,8 +53,8 @@ def test_standard_input_of_another_length_is_one_sentence(cli, desk, monkeypatch
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("-",), "- needs --size"),
-        (("update.bin", "--size", 9), "--size is for -"),
+        (("-",), "- requires --size"),
+        (("update.bin", "--size", 9), "--size requires -"),
         (("-", "--size", 0), "Invalid value"),
     ],
 )

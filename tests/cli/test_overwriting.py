@@ -48,7 +48,7 @@ def test_whatever_a_verb_reads_it_does_not_write_over(cli, tmp_path, monkeypatch
         args += given(parameter, "read")
     result = cli(*words, *args, "-o", "read")
     assert result.code == 2, result
-    assert "--output read is also read: nothing was done" in result.err
+    assert "--output read is also an input; nothing was written" in result.err
     assert Path("read").read_text() == "waivers = 1\n"
 
 
@@ -93,7 +93,7 @@ def test_nor_over_what_that_leads_to(cli, desk, args):
     before = Path(args[-1]).read_bytes()
     result = cli(*args)
     assert (result.code, Path(args[-1]).read_bytes()) == (2, before), result
-    assert f"--output {args[-1]} is also read: nothing was done" in result.err
+    assert f"--output {args[-1]} is also an input; nothing was written" in result.err
 
 
 def test_a_report_may_lie_beside_what_is_read_and_be_replaced(cli, desk):

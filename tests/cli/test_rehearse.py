@@ -132,8 +132,8 @@ def test_a_command_with_a_bug_is_code_1_and_named(cli, sandbox, memory_folder, v
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--hooks",), "--hooks takes PLAN.toml and --pair"),
-        (("--pair", "pair-0"), "--pair counts with --hooks only"),
+        (("--hooks",), "--hooks requires PLAN.toml and --pair"),
+        (("--pair", "pair-0"), "--pair requires --hooks"),
         (("--step", "bax"), "the plan has no 'bax'; did you mean 'box'?"),
         (("--only", "install"), "'install' is not one of"),
     ],

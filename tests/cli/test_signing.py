@@ -167,7 +167,7 @@ def advisories(cli, shop):
     ("name", "what", "step"),
     [
         ("adv.bin", "an advisories file of bundlekit; it is not a bundle", "bundlekit advisory sign adv.bin"),
-        ("head", "the head of a bundle alone, which its signatures sign; it is not a bundle", "attach the signature"),
+        ("head", "only the head of a bundle, which signatures cover; it is not a bundle", "attach the signature"),
         ("ADVISORY.toml", "an ADVISORY.toml; it is not a bundle", "bundlekit advisory build"),
         ("x.zip", "a ZIP archive; bundlekit reads only update.bin files", "Unpack it."),
     ],
@@ -198,7 +198,7 @@ def test_advisory_names_the_kind_of_a_file_that_is_no_advisories_file(cli, advis
     result = cli("advisory", verb[0], name, *verb[1:])
     assert result.code == 3
     message, _, advised = result.err.partition("\nnext: ")
-    assert message == f"bundlekit: {name}: is no advisories file: this is {what}."
+    assert message == f"bundlekit: {name}: not an advisories file: this is {what}."
     assert step in advised
 
 
@@ -231,12 +231,12 @@ def test_advisories_are_signed_elsewhere_and_a_second_time(cli, advisories, ship
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("advisory", "sign", "adv.bin", *SIGN), "has signed this file already, and a key counts once"),
-        (("advisory", "attach", "adv.bin", "keys/root.pem"), "is PEM, and has to be DER"),
+        (("advisory", "sign", "adv.bin", *SIGN), "has already signed this file, and a key counts once"),
+        (("advisory", "attach", "adv.bin", "keys/root.pem"), "PEM file, but DER is required"),
         (("advisory", "attach", "adv.bin", "image"), "not a CMS SignedData"),
         (("advisory", "sign", "adv.bin", "--remove", "3"), "there is no signature 3; the file has 1"),
-        (("advisory", "sign", "image", *SIGN), "is no advisories file"),
-        (("advisory", "show", "image"), "is no advisories file"),
+        (("advisory", "sign", "image", *SIGN), "not an advisories file"),
+        (("advisory", "show", "image"), "not an advisories file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -317,7 +317,7 @@ def test_a_head_alone_shows_what_an_offline_signer_signs(cli, ship):
     assert f"id          {identity}\n" in head.out
     assert f"id          {identity}\n" in whole.out
     assert "claims      imager 5.40.00" in head.out
-    assert "this is the head of a bundle alone, which its signatures sign" in head.out
+    assert "this is only the head of a bundle, which signatures cover" in head.out
 
 
 # --- standard output, and secrets ---

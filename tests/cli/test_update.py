@@ -171,7 +171,10 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
     assert again.code == 12
     assert again.out.splitlines()[0] == "on-hold: Nothing was started: the pair is on hold."
     assert "on hold since run" in again.out
-    assert room.clear().out == "pair pair-0 is off hold (storage old, active old, standby old, ha-formed ready)\n"
+    assert (
+        room.clear().out
+        == "pair pair-0 is released from its hold (storage old, active old, standby old, ha-formed ready)\n"
+    )
     assert room.run().code == 0
 
 
@@ -347,7 +350,7 @@ def test_a_state_has_the_roles_that_the_members_say(room):
 def test_without_an_older_state_the_pair_has_to_be_named(room):
     result = room.cli("update", "state", "--pair", "p")
     assert result.code == 2
-    assert "it takes --product, --model" in result.err
+    assert "required: --product, --model" in result.err
 
 
 def test_facts_come_from_the_hooks_and_old_ones_are_dropped(room):
@@ -402,7 +405,7 @@ def test_a_controller_that_died_is_resumed(room, at, verb):
     with pytest.raises(ControllerKilled):
         room.run()
     status = room.update("status")
-    assert "nobody works on it: bundlekit update resume --state-dir state --pair pair-0" in status.out
+    assert "no controller works on it: bundlekit update resume --state-dir state --pair pair-0" in status.out
     assert f"now: {at[0]} {at[1]}" in status.out
     result = room.resume() if verb == "resume" else room.run()
     assert result.code == 0
@@ -627,7 +630,7 @@ def asks_to_cancel(step):
                 str(Path("state").resolve()),
             ]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-            assert "does so after what is under way" in done.stdout or "past its commit point" in done.stdout
+            assert "cancels it after the current step" in done.stdout or "passed its commit point" in done.stdout
         return hooks.apply(request)
 
     return apply
@@ -647,9 +650,10 @@ def test_a_cancel_from_another_process(room, step, code, versions):
 def test_a_cancel_while_nobody_works_is_met_by_the_resume(room):
     assert room.run("--until", "prepared").code == 75
     assert (
-        "nobody works on it now: bundlekit update resume --state-dir state --pair pair-0" in room.update("cancel").out
+        "no controller works on it now: bundlekit update resume --state-dir state --pair pair-0"
+        in room.update("cancel").out
     )
-    assert "the operator has asked to cancel" in room.update("status").out
+    assert "the operator requested a cancel" in room.update("status").out
     assert room.resume().code == 11
     again = room.update("cancel")
     assert (again.code, "Pair pair-0 has no run in state that could be cancelled." in again.err) == (3, True)
@@ -685,7 +689,7 @@ def test_ctrl_c_asks_to_cancel_and_the_change_is_awaited(room):
     room.hooks = Overridden(room.pair, apply=apply)
     result = room.run()
     assert (result.code, room.versions) == (11, OLD)
-    assert "cancelling after what is under way" in result.err
+    assert "cancelling after the current step" in result.err
 
 
 def test_ctrl_c_twice_leaves_a_run_to_be_resumed(room):
@@ -756,7 +760,7 @@ def test_the_plan_of_a_pair_on_hold_is_on_hold(room):
 def test_status_without_any_run(room):
     Path("state").mkdir(mode=0o700)
     result = room.cli("update", "status", *STATE_DIR)
-    assert (result.code, result.out) == (0, "no pair was ever updated from state\n")
+    assert (result.code, result.out) == (0, "no pair was ever updated with the state folder state\n")
     assert room.update("status").code == 3
 
 
@@ -764,7 +768,7 @@ def test_status_without_any_run(room):
 def test_the_status_of_a_folder_that_is_not_there_is_an_error(room, options):
     result = room.cli("update", "status", "--state-dir", "nowhere", *options)
     assert (result.code, result.out) == (3, "")
-    assert "There is no state folder nowhere." in result.err
+    assert "No state folder exists at nowhere." in result.err
     assert not Path("nowhere").exists()
 
 
@@ -779,7 +783,7 @@ def test_status_says_the_outcome_again(room):
     (found,) = [json.loads(line) for line in room.update("status", "--json").out.splitlines()]
     assert (found["hold"], found["controller"], found["outcome"]["kind"]) == (True, "", "degraded")
     room.clear("--without-probe")
-    assert "off hold, by Ada: disk replaced" in room.update("status").out
+    assert "hold cleared by Ada: disk replaced" in room.update("status").out
 
 
 def test_json_lines_are_the_records_and_the_outcome(room):
@@ -1005,7 +1009,7 @@ def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
         assert "because      the journal has no run of this pair\n" in result.out
         return
     assert result.code == 3
-    assert "There was no run of pair pair-0 in state." in result.err
+    assert "No run exists for pair pair-0 in state." in result.err
     assert "next: `bundlekit update status --state-dir state` lists the pairs; --state-dir names another" in result.err
 
 

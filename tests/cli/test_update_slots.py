@@ -366,7 +366,7 @@ def test_the_live_view_on_a_real_terminal(update, state):
 def test_no_fix_has_an_empty_name(update, value):
     done = update("state", "--includes", value, "-o", "STATE.json")
     assert done.code == 2
-    assert "'--includes': a name between two commas is empty" in done.err
+    assert "'--includes': the name between two commas is empty" in done.err
 
 
 def test_none_is_the_word_for_no_fixes(state):

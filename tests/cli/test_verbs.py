@@ -46,8 +46,8 @@ def test_what_is_built_is_accepted(cli, desk):
     assert result.code == 0
     first = result.out.splitlines()[0]
     assert first.startswith("bundle update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
-    assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was judged")
-    assert "  impact     rolling, service goes on, reboot, 95 min, 60 min back\n" in result.out
+    assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was given")
+    assert "  impact     rolling, service continues, reboot, 95 min, 60 min to revert\n" in result.out
 
 
 def test_building_twice_gives_the_same_bytes(cli, desk):
@@ -74,14 +74,14 @@ def test_building_twice_gives_the_same_bytes_but_for_signatures_with_randomness(
 def test_the_help_of_build_promises_no_more_than_that(cli):
     said = " ".join(cli("build", "--help").out.split())
     assert "The same inputs always give the same head and payload." in said
-    assert "those of ML-DSA keys and of RSA-PSS (--pss) hold fresh randomness" in said
+    assert "those of ML-DSA and RSA-PSS (--pss), which contain fresh randomness" in said
 
 
 def test_without_trust_nothing_is_accepted(cli, desk):
     result = cli("check", "update.bin")
     assert result.code == 3
     assert "NOT VERIFIED, claims to be imager 5.40.00" in result.out
-    assert "nothing to trust was given (--trust)" in result.out
+    assert "no trust anchors were given (--trust)" in result.out
     assert result.out.splitlines()[-1].startswith("INCOMPLETE")
 
 
@@ -180,7 +180,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("check", "update.bin", "--trust", "missing.pem"), 3, "missing.pem is not there"),
         (("check", "update.bin", "--trust", "keys/signer.pem"), 3, "is not a CA and cannot be an anchor"),
         (("check", "update.bin", "--trust", "keys/signer.key"), 3, "holds a private key"),
-        (("check", "update.bin", "--appliance", "notes.md"), 3, "notes.md: is not JSON"),
+        (("check", "update.bin", "--appliance", "notes.md"), 3, "notes.md: invalid JSON"),
         (("preflight", "missing.bin"), 3, "cannot be opened"),
         (("inspect", "missing.bin"), 3, "cannot be opened"),
         (("inspect", "notes.md"), 3, ""),
@@ -188,20 +188,20 @@ def test_output_goes_to_a_file(cli, desk):
         (("extract", "update.bin", "storag", "-o", "x"), 3, "did you mean 'storage'?"),
         (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
         (("sign", "update.bin"), 2, "exactly one of --key, --attach and --remove"),
-        (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace goes with"),
+        (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace requires"),
         (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
-        (("sign", "update.bin", *SIGN), 3, "has signed this bundle already"),
+        (("sign", "update.bin", *SIGN), 3, "has already signed this bundle"),
         (("sign", "update.bin", "--key", "keys/missing.key"), 3, "missing.key: cannot be read"),
         (("build", "SPEC.toml"), 2, "--output"),
         (("build", "missing.toml", "-o", "x"), 3, "missing.toml: cannot be read"),
-        (("build", "SPEC.toml", "-o", "x", "--cert", "keys/signer.pem"), 2, "--cert without --key"),
+        (("build", "SPEC.toml", "-o", "x", "--cert", "keys/signer.pem"), 2, "--cert needs --key"),
         (("build", "SPEC.toml", "-o", "."), 3, "is a folder; name a file to write"),
-        (("build", "SPEC.toml", "-o", "SPEC.toml"), 2, "is also read: nothing was done"),
-        (("build", "SPEC.toml", "-o", "notes.md"), 2, "is also read: nothing was done"),
-        (("check", "update.bin", "-o", "out/../update.bin"), 2, "is also read: nothing was done"),
-        (("check", "update.bin", *TRUST, "-o", "keys/root.pem"), 2, "is also read: nothing was done"),
-        (("preflight", "update.bin", "-o", "update.bin"), 2, "is also read: nothing was done"),
-        (("extract", "update.bin", "--head", "-o", "update.bin"), 2, "is also read: nothing was done"),
+        (("build", "SPEC.toml", "-o", "SPEC.toml"), 2, "is also an input; nothing was written"),
+        (("build", "SPEC.toml", "-o", "notes.md"), 2, "is also an input; nothing was written"),
+        (("check", "update.bin", "-o", "out/../update.bin"), 2, "is also an input; nothing was written"),
+        (("check", "update.bin", *TRUST, "-o", "keys/root.pem"), 2, "is also an input; nothing was written"),
+        (("preflight", "update.bin", "-o", "update.bin"), 2, "is also an input; nothing was written"),
+        (("extract", "update.bin", "--head", "-o", "update.bin"), 2, "is also an input; nothing was written"),
         (("extract", "update.bin", "appliance", "-o", "x"), 3, "name one of appliance/im-100, appliance/im-200"),
         (("check", "update.bin", "--from", ""), 2, "Invalid value for '--from': the value is empty"),
         (("keygen", "keys"), 3, "there already"),
@@ -310,7 +310,7 @@ def test_completion_is_offered(desk):
 
 
 def test_sign_shows_what_is_signed(cli, desk):
-    assert cli("build", "SPEC.toml", "-o", "unsigned.bin").out.endswith("UNSIGNED: `bundlekit sign` is next\n")
+    assert cli("build", "SPEC.toml", "-o", "unsigned.bin").out.endswith("UNSIGNED: run `bundlekit sign` next\n")
     assert "unsigned" in cli("check", "unsigned.bin", *TRUST).out
     result = cli("sign", "unsigned.bin", *SIGN)
     assert result.code == 0
@@ -322,7 +322,7 @@ def test_sign_shows_what_is_signed(cli, desk):
 
 
 ALONE = (
-    "key keys/signer.key: signed without a certificate, so this signature counts only for those who pin this key; "
+    "key keys/signer.key: signed without a certificate, so this signature counts only for verifiers that pin this key; "
     "--cert adds the certificate\n"
 )
 
@@ -373,7 +373,7 @@ def openssl(*args):
 def test_an_option_of_which_only_one_can_count_is_not_given_twice(cli, desk):
     result = cli("check", "update.bin", *TRUST, "--advisories", "one", "--advisories", "two")
     assert (result.code, result.out) == (2, "")
-    assert "--advisories is given 2 times, and can be given once only" in result.err
+    assert "--advisories is given 2 times, but can be given only once" in result.err
     assert cli("check", "update.bin", *TRUST, "-o", "a", "--output=b").code == 2
     assert cli("check", "--at", "2026-01-01", "--at", "2026-01-01", "--help").code == 0
     assert cli("check", "update.bin", *TRUST, *TRUST, "-q", "-q", "--from", "5.30.02", "--from", "5.30.01").code == 1
@@ -392,7 +392,7 @@ def test_every_command_is_a_verb_or_a_group_of_verbs():
 
 
 def test_extract_without_trust_says_so(cli, desk):
-    assert "who signed this was not checked" in cli("extract", "update.bin", "eula", "-o", "x").err
+    assert "the signatures were not checked" in cli("extract", "update.bin", "eula", "-o", "x").err
     assert "Run `bundlekit check notes.md`" in cli("extract", "notes.md", "eula", "-o", "x").err
 
 
@@ -411,7 +411,7 @@ def test_a_locked_key_without_a_terminal_is_told_of(cli, desk, monkeypatch):
     ask = ("build", "SPEC.toml", "-o", "new.bin", "--cert", "keys/signer.pem", "--key", "keys/locked")
     result = cli(*ask)
     assert (result.code, Path("new.bin").exists()) == (3, False)
-    assert "keys/locked: is encrypted, and there is no terminal" in result.err
+    assert "keys/locked: the key is encrypted, and no terminal is available" in result.err
     assert "BUNDLEKIT_PASSPHRASE" in result.err
     monkeypatch.setenv("BUNDLEKIT_PASSPHRASE", "not this one")
     assert "passphrase is wrong" in cli(*ask).err
@@ -546,7 +546,7 @@ def test_sign_shows_what_is_there_and_replaces_and_removes(cli, desk):
     assert lines[0].startswith("bundle    imager 5.40.00 (build 0500212), release of 2026-11-23")
     assert lines[0].endswith("security counter 7")
     assert lines[1].startswith("bundle id sha256:")
-    assert lines[2].startswith("signature 0 is there, by CN=Example ")
+    assert lines[2].startswith("signature 0 present, by CN=Example ")
     assert lines[3].startswith("signed by CN=Example ")
     assert cli("check", "update.bin", *TRUST).code == 0
     assert "removed signature 0, by CN=Example " in cli("sign", "update.bin", "--remove", "0").out
@@ -588,7 +588,7 @@ def test_a_signature_that_nobody_would_accept_is_not_attached(cli, desk):
     for name, words in (
         ("a", "certificates in the signature"),
         ("b", "self-signed"),
-        ("c", "is PEM, and has to be DER"),
+        ("c", "PEM file, but DER is required"),
     ):
         result = cli("sign", "unsigned.bin", "--attach", name)
         assert result.code == 3
@@ -646,7 +646,7 @@ def test_a_signature_in_pem_is_told_how_to_become_der(cli, desk):
 
 
 def test_what_could_not_be_judged_says_what_to_do(cli, desk):
-    assert "next: Say whose signature counts, for instance with --trust root.pem" in cli("check", "update.bin").out
+    assert "next: Give trust anchors, for example --trust root.pem" in cli("check", "update.bin").out
 
 
 def test_coverage_speaks_of_what_was_looked_at(cli, desk):
@@ -654,7 +654,7 @@ def test_coverage_speaks_of_what_was_looked_at(cli, desk):
     assert f"coverage   {size} of {size} bytes\n" in cli("check", "update.bin", *TRUST).out
     assert f"coverage   read: head and signatures only, of {size} bytes\n" in cli("preflight", "update.bin", *TRUST).out
     damage("update.bin", Path("update.bin").stat().st_size - 1_000_000)
-    assert "coverage   NOT WHOLE, see the errors" in cli("check", "update.bin", *TRUST).out
+    assert "coverage   NOT COMPLETE, see the errors" in cli("check", "update.bin", *TRUST).out
     cli("keygen", "others")
     stranger = cli("check", "update.bin", "--trust", "others/root.pem")
     assert "coverage   the payload was not read" in stranger.out

@@ -276,5 +276,5 @@ def test_a_file_cut_before_a_read_says_where_it_ends(file):
     with FileSource(file) as source:
         cut(file)
         claim = DigestClaim(subject="image", span=span(0, 16384), expected=digest_of(b""))
-        with pytest.raises(ChangedWhileReadError, match="ends at byte 0x2328, it had 0x4000"):
+        with pytest.raises(ChangedWhileReadError, match="ends at byte 0x2328, but had 0x4000"):
             measure(source, [claim])

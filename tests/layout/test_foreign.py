@@ -190,7 +190,7 @@ NO_MAGIC = "the file does not begin with the magic of an update.bin"
         (bytes(70_000), "; all its 70,000 bytes are zeros, as of a download that was allocated and never filled"),
         (bytes(104_152) + b"\1" * 157_992, "; it begins with 104,152 zeros"),
         (bytes(64) + b"\1", "; it begins with 64 zeros"),
-        (bytes(2**20) + b"\1", "; the first 1,048,576 of its 1,048,577 bytes are zeros, and the others were not read"),
+        (bytes(2**20) + b"\1", "; the first 1,048,576 of its 1,048,577 bytes are zeros, and the rest was not read"),
         (bytes(7) + b"\1" * 99, ""),
         (b"\1" * 99, ""),
     ],

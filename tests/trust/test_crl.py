@@ -145,7 +145,7 @@ def test_not_known_is_neither_yes_nor_no(tmp_path, lists, words):
     assert (report.verdict, report.findings, report.release) == ("incomplete", (), None)
     reasons = {one.rule: one.because for one in report.rules if one.outcome == "not-run" and one.needed}
     assert words in reasons["crl-unusable"]
-    assert reasons["too-few-signers"] == "signatures that are demanded do not count; other rules say why"
+    assert reasons["too-few-signers"] == "required signatures do not count; other rules give the reasons"
     assert report.signatures[0].standing == "undecided"
 
 

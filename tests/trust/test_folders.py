@@ -114,7 +114,7 @@ def test_verbs_without_a_report_name_the_folder_as_well(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     for words in (["extract", "update.bin", "--head", "-o", "head"], ["matrix", "show", "update.bin"]):
         assert run([*words, "--trust", "certs"]) == 0
-        assert "trust: of the folder certs: root.pem\n" in capsys.readouterr().err
+        assert "trust: folder certs: root.pem\n" in capsys.readouterr().err
 
 
 def test_the_current_folder_is_trusted_where_it_is_named(tmp_path, monkeypatch, capsys):

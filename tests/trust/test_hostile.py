@@ -192,7 +192,7 @@ CASES = {
     "threshold of unknown ones": case(
         [50],
         "too-few-signers",
-        "only anna signed so",
+        "only anna signed accordingly",
         ANNA,
         EVE,
         store=('other-signers = "ignore"', demand(2, "anna", "bert")),
@@ -200,7 +200,7 @@ CASES = {
     "threshold of revoked ones": case(
         [50],
         "too-few-signers",
-        "nobody of them",
+        "none of them",
         ANNA,
         store=('other-signers = "ignore"', LISTS.format("anna.crl") + demand(1, "anna")),
     ),

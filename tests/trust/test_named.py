@@ -68,24 +68,32 @@ MET = {
 }
 
 SHORT = {
-    "nobody of them": (demand(1, "bert", "carl"), [ANNA], "demands 1 of bert, carl; nobody of them signed so"),
-    "one of two": (demand(2, "anna", "bert"), [ANNA], "demands 2 of anna, bert; only anna signed so"),
-    "one person's hybrid pair as two": (demand(2, "anna", "bert", "carl"), [ANNA, ANNA_PQ], "only anna signed so"),
+    "none of them": (demand(1, "bert", "carl"), [ANNA], "demands 1 of bert, carl; none of them signed accordingly"),
+    "one of two": (demand(2, "anna", "bert"), [ANNA], "demands 2 of anna, bert; only anna signed accordingly"),
+    "one person's hybrid pair as two": (
+        demand(2, "anna", "bert", "carl"),
+        [ANNA, ANNA_PQ],
+        "only anna signed accordingly",
+    ),
     "one person twice": (
         demand(2, "anna", "bert"),
         [ANNA, world.by(common="Anna", leaf=signer(common="Anna", serial=77))],
-        "only anna signed so",
+        "only anna signed accordingly",
     ),
-    "more demanded than there are": (demand(3, "anna", "bert"), [ANNA, BERT], "only anna, bert signed so"),
-    "the post-quantum one stripped": (HYBRID, [ANNA], "by post-quantum keys all the way; nobody of them"),
-    "the classical one stripped": (HYBRID, [ANNA_PQ], "by classical keys all the way; nobody of them"),
-    "ML-DSA certified by RSA": (demand(1, "dora", algorithms=PQ), [DORA_MIXED], "by post-quantum keys all the way"),
+    "more demanded than there are": (demand(3, "anna", "bert"), [ANNA, BERT], "only anna, bert signed accordingly"),
+    "the post-quantum one stripped": (HYBRID, [ANNA], "by post-quantum keys in the whole chain; none of them"),
+    "the classical one stripped": (HYBRID, [ANNA_PQ], "by classical keys in the whole chain; none of them"),
+    "ML-DSA certified by RSA": (
+        demand(1, "dora", algorithms=PQ),
+        [DORA_MIXED],
+        "by post-quantum keys in the whole chain",
+    ),
     "another family": (demand(1, "anna", algorithms=("rsa", "ed25519")), [ANNA], "by rsa or ed25519 keys"),
     "another's post-quantum key": (HYBRID, [ANNA, DORA_PQ], "post-quantum"),
     "two signers minted by one CA, who are one name": (
         demand(2, "anna", "dora"),
         [DORA_PQ, world.by("ml-dsa-65", "Dora II", issuer="Root PQ", issuer_kind="ml-dsa-65")],
-        "only dora signed so",
+        "only dora signed accordingly",
     ),
 }
 

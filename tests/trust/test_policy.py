@@ -81,7 +81,7 @@ def test_a_trust_file_stands_alone(desk, tmp_path):
     with pytest.raises(TrustError, match="together with other trust"):
         load_trust([tmp_path / "trust.toml", tmp_path / "carl.pub.pem"])
     (tmp_path / "trust.toml").write_text("trust = ")
-    with pytest.raises(ConfigError, match="is not TOML"):
+    with pytest.raises(ConfigError, match="invalid TOML"):
         load_trust([tmp_path / "trust.toml"])
 
 

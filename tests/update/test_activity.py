@@ -104,7 +104,7 @@ def test_the_terminal_goes_on_counting_between_two_records():
     world.run()
     view = Terminal(world.clock)
     view.progress(1, 4)
-    assert str(view.shown()) == "checking the bundle: 25 %"
+    assert str(view.shown()) == "validating the bundle: 25 %"
     view.watch(world.records)
     before = str(view.shown())
     assert "waiting for ha-formed (storage synchronises), for 0 s of at most 90 min" in before

@@ -60,7 +60,7 @@ def revert_does_nothing(_self, _request, _right):
 
 @bug("revert")
 def revert_always_fails(_self, _request, _right):
-    return Answer(kind="failed", reason="there is no way back")
+    return Answer(kind="failed", reason="it cannot be reverted")
 
 
 @bug("revert")
@@ -335,7 +335,7 @@ def test_an_end_worse_than_the_plans_is_told_with_the_answer_that_led_there():
     )
     assert end.came.startswith("needs-operator (storage new")
     assert end.answer == (
-        "revert of storage (RevertAlwaysFailsHooks.revert): answered failed (there is no way back), expected ok, "
+        "revert of storage (RevertAlwaysFailsHooks.revert): answered failed (it cannot be reverted), expected ok, "
         "after apply of storage (answered ok)"
     )
     assert (end.verb, end.step, end.hook) == ("revert", "storage", "RevertAlwaysFailsHooks.revert")

@@ -67,9 +67,9 @@ def test_versions_are_equal(scheme, one, other):
         (("v%", "#"), {"ignored": ("v",)}, "decimal and a hexadecimal"),
         (("@.%", "#"), {"ignored": ("v",)}, "decimal and a hexadecimal"),
         (("#x%", "#"), {}, "reads 0x1f as the number 0 and the number 1f"),
-        (("#.#~*", "#.#"), {}, "'~' makes what follows older, and '*' has no place in that order"),
-        (("#.#~beta#",), {}, "'~' makes what follows older, and 'beta' has no place in that order"),
-        (("#.#~foo",), {}, "'~' makes what follows older, and 'foo' has no place in that order"),
+        (("#.#~*", "#.#"), {}, "'~' makes what follows older, and '*' has no position in that order"),
+        (("#.#~beta#",), {}, "'~' makes what follows older, and 'beta' has no position in that order"),
+        (("#.#~foo",), {}, "'~' makes what follows older, and 'foo' has no position in that order"),
         (("#.#~",), {}, "'~' makes what follows older, and nothing follows"),
         (("#.#~#",), {"ignored": ("~",)}, "ignores '~', which makes what follows it older"),
         (("#.#-rc#",), {}, "has 'rc', which pre-releases does not list, so it would be newer"),
@@ -90,8 +90,12 @@ def test_a_declaration_that_would_compare_wrongly_is_refused(forms, more, reason
     ("scheme", "text", "reason"),
     [
         (declared("#.#~@#", pre_releases=("rc",)), "1.2~foo1", "its word 'foo' follows '~', and pre-releases does not"),
-        (declared("#.#-@#", pre_releases=("rc",)), "1.2-RC1", "its word 'RC' differs from 'rc' of the scheme by case"),
-        (declared("@#.#", ignored=("v",)), "V1.2", "its word 'V' differs from 'v' of the scheme by case"),
+        (
+            declared("#.#-@#", pre_releases=("rc",)),
+            "1.2-RC1",
+            "its word 'RC' differs from 'rc' of the scheme only in case",
+        ),
+        (declared("@#.#", ignored=("v",)), "V1.2", "its word 'V' differs from 'v' of the scheme only in case"),
         (declared("#.#-*", build="compared"), "1.2-5~rc1", "its build has '~', and builds are compared"),
     ],
 )

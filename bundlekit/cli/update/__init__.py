@@ -11,15 +11,15 @@ from bundlekit.errors import BundlekitError
 
 VERBS: Final = {
     "cancel": "Ask a run to stop. Before the commit point it reverts.",
-    "clear": "Take a pair off hold, by name and reason, once it is whole.",
-    "log": "Show what a run did, or export a case file for the vendor.",
-    "plan": "Show what an update would do, and where each failure would lead.",
+    "clear": "Release a complete pair from its hold, with a name and a reason.",
+    "log": "Show what a run did, or export a support bundle for the vendor.",
+    "plan": "Show what an update would do, and the outcome of each failure.",
     "repair": "Finish a degraded pair with the bundle of its run.",
-    "resume": "Go on with a run that has not ended.",
-    "revert": "Try the reverts of a run that needs an operator again, by name and reason.",
+    "resume": "Continue a run that has not ended.",
+    "revert": "Retry the failed reverts of a run, with a name and a reason.",
     "run": "Update a pair.",
-    "state": "Write STATE.json from what the pair says of itself.",
-    "status": "Show what runs, what waits, and which pairs are on hold.",
+    "state": "Write STATE.json from what the pair reports.",
+    "status": "Show which runs are in progress or wait, and which pairs are on hold.",
 }
 
 

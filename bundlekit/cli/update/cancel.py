@@ -21,19 +21,19 @@ from bundlekit.update.state.lock import at_work
 def command(pair: str, state_dir: Path) -> int:
     """Ask a run to stop. Before the commit point it reverts.
 
-    The change that is under way is awaited. Behind the commit point a run goes on to its end all the same.
+    The current step is finished first. After the commit point a run is not cancelled and continues to its end.
     """
     last = shared.last_run(state_dir, pair)
     if last is None or last.ended is not None:
         raise BundlekitError(f"Pair {pair} has no run in {state_dir} that could be cancelled.")
     CancelRequest(state_dir, pair).ask(last.run)
     holder = at_work(state_dir, pair)
-    click.echo(f"run {last.run} of {pair} is asked to cancel")
+    click.echo(f"run {last.run} of {pair} has been asked to cancel")
     if last.committed:
-        click.echo("it is past its commit point: it goes on to its end")
+        click.echo("it has passed its commit point and continues to its end")
     elif holder:
-        shared.show([f"controller {holder} does so after what is under way"])
+        shared.show([f"controller {holder} cancels it after the current step"])
     else:
         trust = last.names.quoted()["trust"]
-        shared.show([f"nobody works on it now: bundlekit update resume --pair {pair} {trust}"])
+        shared.show([f"no controller works on it now: bundlekit update resume --pair {pair} {trust}"])
     return 0

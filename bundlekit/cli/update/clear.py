@@ -13,7 +13,7 @@ from bundlekit.update.engine.executor import Refused
 EXAMPLES = """\b
 Examples:
   bundlekit update clear --pair imager-0042 --by "Ada King" --reason "disk 3 replaced" --case 4711
-Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
+Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not complete.
 """
 
 
@@ -23,14 +23,14 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not whole.
 @shared.reason_option
 @click.option("--case", default="", metavar="ID", help="Record the case number of the vendor.")
 @click.option(
-    "--without-probe", is_flag=True, help="Validate neither components nor gates. This is recorded with your name."
+    "--without-probe", is_flag=True, help="Check neither components nor gates. This is recorded with your name."
 )
 @shared.take_over_option
 @shared.state_dir_option
 def command(pair: str, by: str, reason: str, case: str, take_over: str, state_dir: Path, *, without_probe: bool) -> int:
-    """Take a pair off hold, by name and reason, once it is whole.
+    """Release a complete pair from its hold, with a name and a reason.
 
-    Every component is probed and every gate asked; what is partial, busy or unknown keeps the hold.
+    Every component is probed and every gate is polled. A partial, busy or unknown component keeps the hold.
     """
     with shared.controller(state_dir) as controller:
         done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
@@ -38,5 +38,5 @@ def command(pair: str, by: str, reason: str, case: str, take_over: str, state_di
         shared.show([f"pair {pair} stays as it is: {done.why}"], err=True)
         return 3
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "nobody looked"
-    click.echo(f"pair {pair} is off hold ({found})")
+    click.echo(f"pair {pair} is released from its hold ({found})")
     return 0

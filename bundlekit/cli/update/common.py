@@ -89,14 +89,16 @@ state_dir_option = click.option(
     callback=remember,
     help="Keep the journal in this folder, which must be your own (mode 0700).",
 )
-file_option = click.option("--bundle", type=common.path_type, help="Use this bundle, if it is no longer where it was.")
+file_option = click.option(
+    "--bundle", type=common.path_type, help="Use this bundle if it is no longer at its original path."
+)
 
 
 take_over_option = click.option(
     "--take-over",
     default="",
     metavar="RUN",
-    help="Replace this run of another controller, which is gone for good. The message about it names the run.",
+    help="Replace this run of another controller that is permanently gone. The message about it names the run.",
 )
 
 
@@ -136,7 +138,7 @@ def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=common.Deadline(),
             metavar="TIME",
             callback=_still_ahead,
-            help="Start to switch to the new version no later than this. A date means the end of that day, here.",
+            help="Start to switch to the new version no later than this. A date means the end of that day, local time.",
         ),
         click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
     ):
@@ -148,7 +150,7 @@ def state_of(path: Path) -> Appliance:
     """The one pair of ``--appliance``."""
     states = common.load_appliances(path)
     if len(states) != 1:
-        raise click.UsageError(f"{path} holds the states of {len(states)} pairs; an update is of one")
+        raise click.UsageError(f"{path} contains the states of {len(states)} pairs; an update is of one")
     return states[0]
 
 
@@ -203,7 +205,7 @@ def controller(
             raise KeyboardInterrupt
         asked.append(number)
         for seen in views:
-            seen.tell("cancelling after what is under way; press again to leave the run to be resumed")
+            seen.tell("cancelling after the current step; press Ctrl-C again to exit now and resume the run later")
 
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()
@@ -235,7 +237,7 @@ def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
         records = found.read(pair)
     if not records:
         raise BundlekitError(
-            f"There was no run of pair {pair} in {state_dir}.",
+            f"No run exists for pair {pair} in {state_dir}.",
             next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
         )
     return records
@@ -255,7 +257,7 @@ def pair_of_run(state_dir: Path, run: str) -> str:
                 if any(isinstance(r, Started | Rejected) and r.run == run for r in found.read(pair)):
                     return pair
     raise BundlekitError(
-        f"There was no run {run} in {state_dir}.",
+        f"No run exists with id {run} in {state_dir}.",
         next_step="`bundlekit update status` lists the runs; --state-dir names another folder.",
     )
 

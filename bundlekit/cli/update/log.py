@@ -29,11 +29,11 @@ Examples:
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.pair_option
 @click.option("--follow", is_flag=True, help="Show what is added until the run ends.")
-@click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a case file instead.")
+@click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a support bundle instead.")
 @shared.state_dir_option
 @shared.json_option
 def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
-    """Show what a run did, or export a case file for the vendor: journal, logs, state, report, no secrets."""
+    """Show what a run did, or export a support bundle for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:
         for name in export(state_dir, pair, destination.opened(output)):
             click.echo(f"added {escape(name)}", err=output == destination.STDOUT)

@@ -21,8 +21,8 @@ from bundlekit.update.rehearsal.preview import lines, preview
 
 EXAMPLES = """\b
 Example: bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
-Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 another run has it,
-2 usage, 3 could not be judged.
+Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 busy, 2 usage,
+3 incomplete.
 """
 
 
@@ -44,10 +44,10 @@ def command(
     as_lines: bool,
     **allowed: Any,
 ) -> int:
-    """Show what an update would do, and where each failure would lead.
+    """Show what an update would do, and the outcome of each failure.
 
-    The whole bundle is checked, the pair is asked to describe itself, and the plan is rehearsed for it: nothing
-    is changed, no other hook is run.
+    The whole bundle is validated, describe of the pair is called, and the plan is simulated. Nothing is changed, and
+    no other hook is called.
     """
     state = shared.state_of(appliance)
     plan = shared.plan_of(plan_path)

@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """Finish a degraded pair with the bundle of its run.
 
-    Where a component needs a re-image first, the outcome of the run says so: `bundlekit update status`.
+    If a component must be re-imaged first, the outcome of the run names it: see `bundlekit update status`.
     """
     trust = common.load_trusted(trusted)
     names = shared.names(bundle=bundle, trusted=trusted)

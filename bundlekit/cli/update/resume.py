@@ -25,7 +25,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.any_pair_option
-@click.option("--run", metavar="ID", help="Do nothing if another run than this one waits, or none.")
+@click.option("--run", metavar="ID", help="Do nothing unless this run waits.")
 @shared.file_option
 @shared.window_options
 @shared.running_options
@@ -43,11 +43,11 @@ def command(
 ) -> int:
     """Continue a run that has not ended, or without --pair each of them.
 
-    Every component is probed first. The run keeps its --until and --not-after unless others are given; one that
-    is prepared and waits goes on to the end where --pair names it. Without --trust, or without its bundle, a
-    run takes no step forward; it reverts, waits, commits and cleans up. A --bundle of another run is refused.
+    Every component is probed first. The run keeps its --until and --not-after unless others are given. With
+    --pair, a prepared run continues to its end. Without --trust or the bundle, a run takes no step forward. It can
+    still revert, wait, commit and clean up. A --bundle of another run is refused.
 
-    Where no run waits to be resumed, the exit code is 4, whatever an earlier run has come to.
+    If no run waits, the exit code is 4, whatever the outcome of an earlier run.
     """
     if pair is None and run is None and bundle is not None:
         raise click.UsageError("--bundle needs --pair or --run")

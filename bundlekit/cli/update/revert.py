@@ -29,10 +29,10 @@ Example:
 @click.option("--detach", is_flag=True, help="Do not wait for gates, but exit with 75 and let a timer resume.")
 @shared.json_option
 def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *, detach: bool, as_lines: bool) -> int:
-    """Try the reverts of a run that needs an operator again, by name and reason.
+    """Retry the failed reverts of a run, with a name and a reason.
 
-    For a run that ended needs-operator because a revert failed, once the cause is fixed. It is a run of its own that
-    only goes back. The pair stays on hold until it is cleared.
+    Use it if a run ended needs-operator because of a failed revert, after fixing the cause. It starts a new run that
+    only reverts. The pair stays on hold until the hold is cleared.
     """
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
         done = controller.revert(pair, by=by, reason=reason, take_over=take_over)

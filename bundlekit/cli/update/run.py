@@ -20,7 +20,7 @@ EXAMPLES = f"""\b
 Examples:
   bundlekit update run update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
   bundlekit update run update.bin ... --until prepared          on Friday
-  bundlekit update run update.bin ... --not-after 2026-11-29    on Saturday: the run goes on; until the end of Sunday
+  bundlekit update run update.bin ... --not-after 2026-11-29    on Saturday: the run continues, until the end of Sunday
 {shared.CODES}"""
 
 
@@ -50,8 +50,8 @@ def command(
 ) -> int:
     """Update a pair.
 
-    The whole bundle is checked first, for this pair; then the pair itself is asked, and a difference from
-    STATE.json ends the run before anything is touched. A run of the same bundle that has begun goes on.
+    The whole bundle is validated for this pair first. The pair then reports its state, and a difference from
+    STATE.json ends the run before any change. A run of the same bundle that has begun is continued.
     """
     state = shared.state_of(appliance)
     if pair is not None and pair != state.pair:

@@ -23,7 +23,7 @@ Examples:
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @shared.plan_option
-@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="Bring this older state up to date.")
+@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="Update this older state.")
 @click.option("--pair", metavar="P", help="Set the name of the pair. The default is taken from the older state.")
 @click.option(
     "--product", metavar="NAME", help="Set the product of the pair. Another product that the pair reports is an error."
@@ -50,9 +50,9 @@ def command(
 ) -> int:
     """Write STATE.json from what the pair reports through the hooks of the plan.
 
-    Product and model come from the slots, the options or the older state; where the pair itself contradicts, no
-    state is written. What the hooks do not say is not in it, and what is not in it is unknown: facts that the
-    bundle asks for, such as the age of the backup, come from the hooks' describe or from you.
+    Product and model come from the slots, the options or the older state. If the pair itself contradicts them, no
+    state is written. Values that the hooks do not report are left out and count as unknown. Facts that the bundle
+    requires, such as the age of the backup, come from describe or from you.
     """
     common.refuse_to_overwrite(output, in_place="appliance")
     before = shared.state_of(appliance) if appliance else None
@@ -63,7 +63,7 @@ def command(
         found = read_pair(Path(plan.slots.root), given["pair"])
         given = {"product": found.product, "model": found.model} | {name: v for name, v in given.items() if v}
     if missing := [f"--{name}" for name in names if not given.get(name)]:
-        raise click.UsageError(f"without an older state (--appliance) it takes {', '.join(missing)}")
+        raise click.UsageError(f"without an older state (--appliance), these are required: {', '.join(missing)}")
     at = common.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
     seen = observe(
         plan,
@@ -86,5 +86,5 @@ def _fixes(text: str | None) -> list[str] | None:
         return None
     names = [] if text == "none" else text.split(",")
     if not all(name.strip() for name in names):
-        raise click.BadParameter("a name between two commas is empty", param_hint="'--includes'")
+        raise click.BadParameter("the name between two commas is empty", param_hint="'--includes'")
     return names

@@ -26,7 +26,7 @@ Examples:
   bundlekit update status --fail-on hold                        for monitoring
   bundlekit update status --pair imager-0042 --json
 Exit codes: 0 printed, 1 with --fail-on hold: a pair is on hold or needs an operator, 2 usage, 3 no such pair or state
-folder, 40 the journal is damaged, 75 the journal cannot be used now.
+folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 """
 
 
@@ -39,9 +39,9 @@ folder, 40 the journal is damaged, 75 the journal cannot be used now.
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @shared.json_option
 def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on: str | None, *, as_lines: bool) -> int:
-    """Show which runs are under way or wait, and which pairs are on hold. Only the journal is read."""
+    """Show which runs are in progress or wait, and which pairs are on hold. Only the journal is read."""
     if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
-        raise StateFolderError(f"There is no state folder {state_dir}.", next_step=NAME_ANOTHER)
+        raise StateFolderError(f"No state folder exists at {state_dir}.", next_step=NAME_ANOTHER)
     with shared.journal(state_dir) as journal:
         names = [pair] if pair else journal.pairs()
     code = 0
@@ -61,7 +61,7 @@ def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on:
         else:
             shared.show(_lines(found))
     if not names and not as_lines:
-        click.echo(f"no pair was ever updated from {state_dir}")
+        click.echo(f"no pair was ever updated with the state folder {state_dir}")
     return code
 
 
@@ -70,9 +70,9 @@ def _lines(found: Status) -> Iterator[str]:
     from bundlekit.update.state.activity import lines
 
     if found.controller:
-        yield f"pair {found.pair}: at work: {found.controller}"
+        yield f"pair {found.pair}: in progress: {found.controller}"
     if found.cancel_asked:
-        yield f"pair {found.pair}: the operator has asked to cancel"
+        yield f"pair {found.pair}: the operator requested a cancel"
     if found.rejected is not None:
         yield f"pair {found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
         yield f"  rejected     {common.local_time(found.rejected.at.wall)}"
@@ -86,7 +86,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield from (f"  {line}" for line in shared.told(found.window))
         if not found.controller:
             trust = found.names.quoted()["trust"]
-            yield f"  nobody works on it: bundlekit update resume --pair {found.pair} {trust}"
+            yield f"  no controller works on it: bundlekit update resume --pair {found.pair} {trust}"
         return
     yield f"pair {found.pair}: run {found.activity.run} to {found.activity.version} has ended"
     for name, wall in (("started", found.started), ("ended", found.ended)):
@@ -94,4 +94,4 @@ def _lines(found: Status) -> Iterator[str]:
             yield f"  {name:<12} {common.local_time(wall)}"
     yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.names)).splitlines())
     if found.cleared is not None:
-        yield f"  off hold, by {found.cleared.by}: {found.cleared.reason}"
+        yield f"  hold cleared by {found.cleared.by}: {found.cleared.reason}"

@@ -170,12 +170,12 @@ class Terminal:
 
     def progress(self, done: int, total: int) -> None:
         """Show how far the check of the bundle is."""
-        self._checking = f"checking the bundle: {done * 100 // max(total, 1)} %"
+        self._checking = f"validating the bundle: {done * 100 // max(total, 1)} %"
 
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """Show what the hook says of itself."""
         done = "" if percent is None else f"{percent} % "
-        self._heard = f"  step {request.step} says: {done}{message}"
+        self._heard = f"  step {request.step} reports: {done}{message}"
 
     def tell(self, text: str) -> None:
         """Print it above the block."""
