@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,17 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[1]
 
 
+LOOKS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables that change how text is broken and coloured."""
+
+
 def pytest_configure(config):
-    """Compile the source once for all processes that the tests start, where it cannot be kept beside the source."""
+    """What the tests expect of their surroundings, whatever those of the one who runs them are.
+
+    The source is compiled once for all processes that they start, where it cannot be kept beside the source.
+    """
+    for name in LOOKS:
+        os.environ.pop(name, None)
     if sys.pycache_prefix is None and (sys.dont_write_bytecode or not os.access(ROOT / "bundlekit", os.W_OK)):
         folder = tempfile.TemporaryDirectory(prefix="bundlekit-compiled-")
         config.add_cleanup(folder.cleanup)
@@ -71,6 +81,16 @@ def memory_can_be_used():
         return False
     found = os.statvfs(MEMORY)
     return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= ROOM
+
+
+@pytest.fixture
+def in_utc(monkeypatch):
+    """Local times are those of UTC, in this process and in those that it starts."""
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

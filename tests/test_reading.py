@@ -37,8 +37,8 @@ def make(place, kind):
         case "dangling":
             path.symlink_to("none")
         case "socket":
-            with socket.socket(socket.AF_UNIX) as one:
-                one.bind(str(path))
+            with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(place):  # its name may have 107 bytes
+                one.bind(kind)
         case "long":
             path = place / ("x" * 300)
         case "nul":

@@ -169,8 +169,8 @@ def test_monitoring_is_told_by_an_exit_code_that_a_pair_is_on_hold(room, at, cod
         assert room.update("status", "--fail-on", "hold").code == 0
 
 
-def test_status_has_the_wall_times_of_start_and_end(room, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("TZ", "UTC")
+@pytest.mark.usefixtures("in_utc")
+def test_status_has_the_wall_times_of_start_and_end(room):  # noqa: F811
     room.run()
     ends = [record["at"]["wall"] for record in (room.records[0], room.records[-1])]
     found = json.loads(room.update("status", "--json").out)
