@@ -153,6 +153,18 @@ def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged)
     assert world.pair.formed()
 
 
+def test_the_run_with_the_highest_fence_is_named_and_its_take_over_replaces_those_that_it_had_overtaken(world):
+    """Two runs that overtook each other have left a mark each: neither may keep the other from being replaced."""
+    for step, run, fence in (("storage", "1" * 16, 3), ("active", "2" * 16, 5)):
+        component = world.pair.components[step]
+        component.run, component.fence, component.owner = run, fence, run
+    b = Host(world)
+    outcome = b.run()
+    assert (outcome.kind, [way.run for way in outcome.way_out]) == ("busy", ["2" * 16])
+    assert b.run(take_over="1" * 16).kind == "busy"
+    assert b.run(take_over="2" * 16).kind == "succeeded"
+
+
 def test_a_newer_version_installed_by_hand_ends_a_staged_run_without_advice_to_go_back(world, staged):
     for step, version in (("storage", "3.5.0"), ("active", "5.41.00"), ("standby", "5.41.00")):
         component = world.pair.components[step]

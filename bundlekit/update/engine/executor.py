@@ -104,8 +104,8 @@ class Engine:
         if last is not None and (refused := refusal(last, repair=job.repair)):
             return refused
         seen = marks.read(job, self.hooks, self.clock)
-        if foreign := seen.under_way((*_runs(records), take_over)):
-            return _taken(job, foreign[0])
+        if foreign := _foreign(seen, records, take_over):
+            return _taken(job, foreign)
         try:
             started = Started(
                 at=self.clock.now(),
@@ -174,8 +174,8 @@ class Engine:
         if last.ended is None or last.ended.kind != "needs-operator" or last.revert is None or last.committed:
             return Refused(why=f"The latest run of pair {pair} has no revert that failed.")
         seen = marks.read(last.job, self.hooks, self.clock)
-        if foreign := seen.under_way((*_runs(records), take_over)):
-            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        if foreign := _foreign(seen, records, take_over):
+            return Refused(why=f"Run {foreign} of another controller is under way.")
         why = f"reverts of run {last.run} tried again by {by}: {reason}"
         try:
             started = Started(
@@ -219,8 +219,8 @@ class Engine:
         if not history.hold:
             return Refused(why=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
-        if foreign := seen.under_way((*_runs(records), take_over)):
-            return Refused(why=f"Run {foreign[0]} of another controller is under way.")
+        if foreign := _foreign(seen, records, take_over):
+            return Refused(why=f"Run {foreign} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         states: dict[str, str] = {}
@@ -317,6 +317,12 @@ def latest(journal: Journal, pair: str) -> History | None:
 def _runs(records: Sequence[Record]) -> list[str]:
     """The runs of this journal, which are not another controller's."""
     return [record.run for record in records if isinstance(record, Started)]
+
+
+def _foreign(seen: marks.Marks, records: Sequence[Record], take_over: str) -> str:
+    """The run of another controller that has the pair, unless ``take_over`` names it; empty if none has."""
+    runs = seen.under_way(_runs(records))
+    return runs[0] if runs and runs[0] != take_over else ""
 
 
 def _lost(history: History, seen: marks.Marks) -> str:

@@ -34,8 +34,12 @@ class Marks(Frozen, frozen=True, kw_only=True):
         return highest
 
     def under_way(self, known: Iterable[str]) -> tuple[str, ...]:
-        """The runs that components remember as under way, without those ``known``; in order, each once."""
-        runs = dict.fromkeys(answer.run for answer in self.answers.values() if answer.run)
+        """The runs that components remember as under way, without those ``known``; the highest fence first, each once.
+
+        The first has overtaken the others: the target refuses them wherever it has come to.
+        """
+        latest = sorted(self.answers.values(), key=lambda answer: answer.fence or 0, reverse=True)
+        runs = dict.fromkeys(answer.run for answer in latest if answer.run)
         return tuple(run for run in runs if run not in set(known))
 
 
