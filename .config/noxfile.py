@@ -63,6 +63,13 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def namespaces(session: nox.Session) -> None:
+    """Update a real pair in network namespaces, and print how long its address was away; needs root and keepalived."""
+    prepare(session)
+    session.run("pytest", "-q", "-rP", "-m", "netns", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory: all benchmarks, or those named after ``--``, such as ``-- check_speed``."""
     prepare(session)

@@ -37,7 +37,7 @@ def release():
 
 
 def test_the_sessions_are_the_ones_that_developers_expect():
-    assert set(sessions()) == {"tests", "lint", "types", "sweep", "bench", "docs", "coverage", "release"}
+    assert set(sessions()) == {"tests", "lint", "types", "sweep", "namespaces", "bench", "docs", "coverage", "release"}
     assert all(ast.get_docstring(one) for one in sessions().values())
 
 

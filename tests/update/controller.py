@@ -12,19 +12,34 @@ import time
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bundlekit.update.engine.clock import SystemClock
 from bundlekit.update.engine.executor import Engine, latest
 from bundlekit.update.engine.hooks import Hooks
+from bundlekit.update.engine.plan import PAIR as PLAN
+from bundlekit.update.engine.plan import IfIncompatible
+from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state.lock import PairBusyError, PairLock
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from bundlekit.update.targets.command import Command, CommandHooks
 from bundlekit.update.targets.slots import SlotHooks
 from tests.update.folders import COMPONENTS
-from tests.update.target import FileBundle, job_for
+from tests.update.target import IMAGES, FileBundle, job_for
 from tests.update.world import Overridden
 from tests.waiting import LIMIT
 
 PAIR = "pair-0"
+OTHER_IMAGES = {"storage": b"STORAGE" * 31_000, "appliance": b"APPLIANCE" * 21_000}
+FIRST = PLAN.groups[0]
+IN_ORDER = replace(FIRST.on_failure["active"], if_incompatible=IfIncompatible(revert=("storage", "active")))
+QUICK = replace(
+    PLAN,
+    groups=(replace(FIRST, on_failure=FIRST.on_failure | {"active": IN_ORDER}), *PLAN.groups[1:]),
+    gates={name: replace(gate, poll="1 s", deadline="5 s") for name, gate in PLAN.gates.items()},
+    deadlines=replace(PLAN.deadlines, settle="4 s"),
+)
+"""The pair, with a patience that suits real time; old software comes up only over old storage."""
 
 
 def die():
@@ -77,6 +92,15 @@ def unhealthy(step, root):
     return {"verify": verify}
 
 
+def at_hand(ask):
+    """The job and the bytes that a controller was given: one of two bundles, for the pair as it was or as it is."""
+    if ask.get("bundle") != "other":
+        return job_for(QUICK if "state" in ask else PLAN, compatible=ask.get("compatible", True)), IMAGES, "0" * 64
+    job = job_for(QUICK, images=OTHER_IMAGES)
+    targets = {s: replace(t, new="3.5.0" if t.role == "shared" else "5.41.00") for s, t in job.targets.items()}
+    return replace(job, targets=targets, bundle_id="1" * 64, version="5.41.00"), OTHER_IMAGES, "1" * 64
+
+
 def tell(pipe, **said):
     json.dump(said, pipe)
 
@@ -85,8 +109,9 @@ def control(ask, answer):
     folder = Path(ask["folder"])
     wait = ask.get("wait", LIMIT)
     try:
-        with PairLock(folder / "state", PAIR, ask["holder"], wait=wait) as lock:
-            journal = Mortal(folder / "state", ask.get("append", 0), durable=ask.get("durable", True))
+        state = folder / ask.get("state", "state")
+        with PairLock(state, PAIR, ask["holder"], wait=wait) as lock:
+            journal = Mortal(state, ask.get("append", 0), durable=ask.get("durable", True))
             if ask["hooks"] == "slots":
                 root = folder / "target"
                 hooks: Hooks = Overridden(SlotHooks(root), **unhealthy(ask["fails"], root))
@@ -94,12 +119,22 @@ def control(ask, answer):
                 command = Command(argv=tuple(ask["hooks"]))
                 hooks = CommandHooks(dict.fromkeys((*COMPONENTS, "ha-formed"), command), lock_fd=lock.hook_fd)
             engine = Engine(journal=journal, hooks=hooks, clock=SystemClock(), holder=ask["holder"])
-            bundle = FileBundle(folder / f"update-{os.getpid()}.bin")
+            job, images, bundle_id = at_hand(ask)
+            if ask.get("as-found"):
+                job = as_found(job, described(job, hooks, engine.clock))
+            bundle = FileBundle(folder / f"update-{os.getpid()}.bin", images)
+            bundle.bundle_id = bundle_id
+            for _ in range(ask.get("claims", 0)):
+                journal.claim(PAIR, "a controller that died before its first record")
             if ask.get("call"):
                 die_at_call(ask["call"])
             begun = latest(journal, PAIR) is not None
-            outcome = engine.resume(PAIR, bundle) if begun else engine.run(job_for(), bundle)
-            answer(kind=outcome.kind, hold=outcome.hold, states=outcome.states, why=outcome.why, run=outcome.run)
+            take_over = ask.get("take-over", "")
+            outcome = engine.resume(PAIR, bundle) if begun else engine.run(job, bundle, take_over=take_over)
+            ways = {way.verb: way.run for way in outcome.way_out}
+            answer(
+                kind=outcome.kind, hold=outcome.hold, states=outcome.states, why=outcome.why, run=outcome.run, ways=ways
+            )
     except PairBusyError as error:
         answer(kind="busy", holder=error.holder, why=error.message)
 

@@ -10,7 +10,7 @@ from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
 from bundlekit.update.engine.executor import Engine, Refused, latest
 from bundlekit.update.engine.journal import LEAP, MemoryJournal
-from bundlekit.update.engine.records import Began, Cleared, Window
+from bundlekit.update.engine.records import Answer, Began, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE
@@ -252,6 +252,38 @@ def test_only_staging_that_is_still_ours_is_cleaned_up_after_the_second_survey(w
     outcome = a.run()
     assert (outcome.kind, verbs.count("cleanup")) == ("rejected", 0)
     assert b.resume(window=Window()).kind == "succeeded"
+
+
+def test_a_component_that_another_host_is_changing_is_waited_for_before_anything_is_concluded(world, staged):
+    """A hook that finds the component locked answers *busy*, without any mark."""
+    b = Host(world, job=another_bundle(world.job))
+    asked = []
+
+    def busy(hooks, request):
+        if request.step == "storage":
+            asked.append(request.run)
+            if len(asked) < 4:
+                return Answer(kind="busy")
+            if len(asked) == 4:
+                assert b.run(take_over=staged.last.run).kind == "succeeded"
+        return hooks.probe(request)
+
+    staged.hooks = Overridden(staged.hooks, probe=busy)
+    outcome = staged.resume(window=Window())
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+
+
+def test_a_component_that_stays_busy_with_something_else_needs_a_person(world, staged):
+    def busy(hooks, request):
+        return Answer(kind="busy") if request.step == "storage" else hooks.probe(request)
+
+    staged.hooks = Overridden(staged.hooks, probe=busy)
+    began = world.clock.passed
+    outcome = staged.resume(window=Window())
+    assert outcome.kind == "needs-operator"
+    assert outcome.why == "it is busy with something that this run did not begin"
+    assert world.clock.passed - began >= 600, "it was given its time to settle"
 
 
 # --- fences ----------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class History:
         self.time = 0.0
         self.last = started.at
         self.resumed = 0
+        self.resumed_at = 0.0
         self.transitions = 0
         self.committed = False
         self.cancel = False
@@ -151,7 +152,7 @@ class History:
                 self.owners.add(record.owner)
                 if record.lost:
                     self.lost = "", record.lost
-                self.resumed = self.index
+                self.resumed, self.resumed_at = self.index, self.time
                 if died or passed < AT_ONCE:  # a timer that resumes a run each minute, while it waits, is no loop
                     self.transitions += 1
                 self.bundle, self.bundle_why = record.bundle, record.why
@@ -245,7 +246,7 @@ class History:
         )
 
     @property
-    def _surely_untouched(self) -> bool:
+    def surely_untouched(self) -> bool:
         """Whether nothing was changed by what this controller itself has written; what it was handed may be cut.
 
         A controller that took the run over stages only after each component was what the records lead to.
@@ -300,7 +301,7 @@ class History:
         """
         if answer.committed == self.run and not self.committed:
             return "the appliance is past the commit point, the journal is not"
-        if answer.kind in ANY and answer.kind not in self._expected.get(step, ANY):
+        if answer.kind in ANY - {"busy"} and answer.kind not in self._expected.get(step, ANY):
             expected = " or ".join(sorted(self._expected[step]))
             return f"the probe sees it {answer.kind}, the journal leads to {expected}"
         return ""
@@ -314,6 +315,10 @@ class History:
         if (answer.committed or "") != (first.committed or ""):
             return f"run {answer.committed} of another controller has committed an update"
         return f"the pair was put on hold: {answer.hold}" if answer.hold and not first.hold else ""
+
+    def may_be_busy(self, step: str) -> bool:
+        """Whether a change that this run began may still be under way on ``step``."""
+        return "busy" in self._expected.get(step, ANY)
 
     def overtaken(self, step: str, answer: Answer) -> str:
         """Why the pair belongs to another controller, by the marks that a probe read back; empty if it does not."""
@@ -400,7 +405,7 @@ class History:
             if self.lost is None and (why := self.overtaken(step, answer)):
                 self.lost = step, why
             why = self.explains(step, answer)
-            if why and self.unexplained is None and not self._surely_untouched:
+            if why and self.unexplained is None and not self.surely_untouched:
                 self.unexplained = step, why
         if verb in {"apply", "revert"} and answer.kind == "ok":
             self._done[step] = self.index

@@ -125,11 +125,14 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
     """
     strange = h.unexplained
     for step in h.job.targets:
-        seen = _look(h, now, step, since=h.resumed)
+        waits = not h.surely_untouched and not h.may_be_busy(step)  # another host may be at work, and show its marks
+        seen = _look(h, now, step, since=h.resumed, quiet_by=_settled_by(h) if waits else 0.0)
         if not isinstance(seen, Answer):
             return seen
+        if waits and seen.kind == "busy" and strange is None:
+            strange = step, "it is busy with something that this run did not begin"
         if seen.kind not in ANY and strange is None:
-            strange = step, f"the probe cannot say what it is: {_said(seen)}"
+            strange = step, _unknown(seen)
     if h.over_at_target:
         return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
     if strange is not None and h.untouched and h.changed_elsewhere:
@@ -208,10 +211,8 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
             return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
         case "busy":
             return fail(h, now, move, f"it is busy with something else{_because(h, move.step)}")
-        case _ if seen.version is not None:
-            return fail(h, now, move, f"state-changed: it runs {seen.version} now")
         case _:
-            return fail(h, now, move, f"the probe cannot say what it is: {_said(seen)}")
+            return fail(h, now, move, f"{'state-changed: ' if seen.version else ''}{_unknown(seen)}")
 
 
 def _resurvey(h: History, now: Instant, move: Move) -> Action | None:
@@ -221,8 +222,7 @@ def _resurvey(h: History, now: Instant, move: Move) -> Action | None:
     """
     if h.switching:
         return None
-    index, time = max(h.changed.values(), default=(0, 0.0))
-    seen = _look(h, now, move.step, since=index, quiet_by=time + seconds(h.job.plan.deadlines.settle))
+    seen = _look(h, now, move.step, since=h.settled_at, quiet_by=_settled_by(h))
     if not isinstance(seen, Answer):
         return seen
     changed = h.changed_since(move.step, seen)
@@ -250,7 +250,7 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     if seen.kind == "busy":
         return _never_quiet(h, now, move)
     if seen.kind not in ANY:
-        return _turn(now, "operator", move.step, f"the probe cannot say what it is: {_said(seen)}")
+        return _turn(now, "operator", move.step, _unknown(seen))
     nothing_done = answer is None and seen.kind == before
     again = nothing_done if move.phase == "apply" else not failed
     if again and tally.attempts < ATTEMPTS:
@@ -392,6 +392,12 @@ def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wa
     return Wait(seconds=left, why=why) if left > 0 and tally.answered > h.resumed else None
 
 
+def _settled_by(h: History) -> float:
+    """Until when, in seconds of the run, a component may be busy after the last change or the last resume."""
+    last = max((time for _, time in h.changed.values()), default=0.0)
+    return max(last, h.resumed_at) + seconds(h.job.plan.deadlines.settle)
+
+
 def _settle_poll(h: History) -> int:
     return seconds(h.job.plan.deadlines.settle_poll)
 
@@ -411,6 +417,13 @@ def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = Fals
 def _seen(answer: Answer) -> str:
     """What a probe answered, with its own reason."""
     return f"{answer.kind} ({answer.reason})" if answer.reason else answer.kind
+
+
+def _unknown(answer: Answer) -> str:
+    """What a probe answered that sees neither the old version nor the new one."""
+    if answer.version is None:
+        return f"the probe cannot say what it is: {_said(answer)}"
+    return f"it runs {answer.version}, which is neither the old version nor the new one"
 
 
 def _because(h: History, step: str) -> str:
