@@ -87,6 +87,7 @@ def docs(session: nox.Session) -> None:
 
 
 DOCS = (
+    "tests/test_contributing.py",
     "tests/test_api_reference.py",
     "tests/test_docs.py",
     "tests/test_language.py",

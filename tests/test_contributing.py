@@ -2,11 +2,18 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 
+from bundlekit.layout import reader
+from bundlekit.source import BytesSource
+from fixtures import forge
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github"
+GUIDE = (FOLDER / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PAGES = sorted(FOLDER.rglob("*.md"))
 DECISIONS = sorted((FOLDER / "decisions").glob("[0-9]*.md"))
 TOP = {path.name for path in ROOT.iterdir()}
@@ -62,7 +69,61 @@ def test_a_decision_has_its_parts(decision):
 def test_no_page_names_an_address():
     """Reports go through the forge: an address that nobody reads would lose them."""
     for page in PAGES:
-        assert not re.search(r"[\w.]+@[\w-]+\.\w+|https?://(?!json-schema)", page.read_text(encoding="utf-8")), page
+        assert not re.search(r"[\w.]+@[\w-]+\.\w+|https?://\w", page.read_text(encoding="utf-8")), page
+
+
+EXAMPLES = re.findall(r"^( *)```python\n((?:.*\n)*?)\1```", GUIDE, re.MULTILINE)
+
+
+def items():
+    """Each file of a recipe with the Python names that its item mentions, but for those that an example defines."""
+    new = set(re.findall(r"\bdef (\w+)", "".join(code for _, code in EXAMPLES))) | {"Title", "NAME"}
+    for item in re.findall(r"^ {3}- (`.+(?:\n {5}[\w`].+)*)", GUIDE, re.MULTILINE):
+        path, *names = re.findall(r"`([^`]+)`", item)
+        yield path, [name for name in names if re.fullmatch(r"[A-Za-z_]\w+", name) and name not in new]
+
+
+def test_the_recipes_are_those_that_people_ask_for():
+    assert re.findall(r"^### Add an? (.+)$", GUIDE, re.MULTILINE) == [
+        "rule",
+        "lint rule",
+        "verb of the command line",
+        "verb of the hooks",
+        "version scheme",
+        "page",
+        "hostile case and a golden",
+        "format",
+    ]
+    assert len(FILES) > 40
+
+
+FILES = list(items())
+
+
+@pytest.mark.parametrize(("path", "names"), FILES)
+def test_a_recipe_names_what_exists(path, names):
+    files = [ROOT / path] if (ROOT / path).is_file() else sorted((ROOT / path).rglob("*"))
+    assert files, path
+    if (ROOT / path).is_file():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("code", [dedent(code) for _, code in EXAMPLES], ids=lambda code: code.split("\n")[0])
+def test_an_example_runs(code):
+    exec(compile(code, "CONTRIBUTING.md", "exec"), {})  # noqa: S102 - it is ours
+
+
+def test_an_example_of_a_rule_finds_what_its_golden_has():
+    """The rule and the recipe of its golden, from the page, belong together."""
+    names = {}
+    for _, code in EXAMPLES[:2]:
+        exec(compile(dedent(code).replace("Recipe(\n", "RECIPE = Recipe(\n"), "CONTRIBUTING.md", "exec"), names)  # noqa: S102
+    rule = names["expires_too_late"]
+    for data, count in ((names["RECIPE"].make(), 1), (forge.good(), 0)):
+        bundle = reader.read(BytesSource(data))
+        case = SimpleNamespace(bundle=bundle)
+        assert len(rule.run(case)) == count
 
 
 def read(name):

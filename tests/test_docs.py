@@ -4,15 +4,17 @@ import itertools
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import bundlekit
 from bundlekit.layout import advisory, damage
 from bundlekit.matrix.lint import LINTS
+from bundlekit.model.manifest import Scheme
 from bundlekit.model.matrix import DeclaredScheme
-from bundlekit.versions import scheme_named
+from bundlekit.versions import _READERS, scheme_named
+from tests.versions.schemes import SCHEMES
 
 DOCS = Path(bundlekit.__file__).parent / "docs"
 VERSIONS = (DOCS / "versions.md").read_text(encoding="utf-8")
@@ -20,13 +22,13 @@ VENDORS = re.findall(r"^### (.+)\n\n((?: {4}.+\n)+)\n {4}(.+)$", VERSIONS, re.MU
 
 FIXED = [
     (name, rising.rstrip(".;,"))
-    for name, text in re.findall(r"^ {4}(pep440|semver|dotted) ((?:.+\n)(?: {8,}.+\n)*)", VERSIONS, re.MULTILINE)
+    for name, text in re.findall(rf"^ {{4}}({'|'.join(_READERS)}) ((?:.+\n)(?: {{8,}}.+\n)*)", VERSIONS, re.MULTILINE)
     for rising in re.findall(r"\S+(?: < \S+)+", text)
 ]
 
 
 def test_what_is_shown_is_found():
-    assert [name for name, _ in FIXED] == ["pep440", "semver", "dotted"]
+    assert [name for name, _ in FIXED] == list(_READERS)
     assert [vendor for vendor, *_ in VENDORS] == ["Cisco", "Palo Alto", "Juniper", "balena"]
 
 
@@ -45,6 +47,11 @@ def test_versions_compare_as_the_page_says(vendor, declaration, rising):
 def test_versions_of_the_fixed_schemes_compare_as_the_page_says(name, rising):
     versions = [scheme_named(name).parse(text) for text in rising.split(" < ")]
     assert all(one < other for one, other in itertools.pairwise(versions))
+
+
+def test_a_manifest_can_name_every_scheme():
+    assert set(get_args(Scheme)) == {*_READERS, "declared"}
+    assert set(SCHEMES) >= set(_READERS), "the laws of versions are tried with each scheme"
 
 
 def test_every_rule_of_the_lint_is_listed():
