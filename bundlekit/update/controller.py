@@ -42,7 +42,7 @@ from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence
 from bundlekit.update.state.cancel import CancelRequest
-from bundlekit.update.state.lock import PairLock, pair_file
+from bundlekit.update.state.lock import PairLock, holder, pair_file
 from bundlekit.update.state.space import device_of, require
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 
@@ -256,7 +256,7 @@ class Controller:
                 causes=error.report.causes,
             )
             with suppress(JournalError):
-                fence = journal.claim(pair, _holder(), at_least=last.fence if last else 0)
+                fence = journal.claim(pair, holder(), at_least=last.fence if last else 0)
                 journal.append(pair, fence, record)
                 error.run = record.run
             raise
@@ -324,7 +324,7 @@ class Controller:
             clock=self.clock,
             cancel=cancel,
             detach=self._detach,
-            holder=_holder(),
+            holder=holder(),
             names=names,
         )
 
@@ -338,7 +338,7 @@ class Controller:
     @contextmanager
     def _at(self, pair: str) -> Iterator[tuple[Journal, int]]:
         """The pair's lock and the journal, for as long as the block runs."""
-        with PairLock(self.folder, pair, _holder()) as lock:
+        with PairLock(self.folder, pair, holder()) as lock:
             journal = SqliteJournal(self.folder)
             try:
                 yield journal, lock.hook_fd
@@ -411,8 +411,3 @@ def _instead(last: History) -> str:
     next_steps = message(replace(last.ended, way_out=ways), names=last.names).next
     told = "`; then ".join(step.replace(": ", ": `", 1) for step in next_steps)
     return f"{told[:1].upper()}{told[1:]}`."
-
-
-def _holder() -> str:
-    """Who holds a lock, in words for the one who finds it taken."""
-    return f"bundlekit {__version__}, process {os.getpid()} on {os.uname().nodename}"

@@ -42,7 +42,7 @@ def test_a_run_that_was_killed_before_its_first_record_is_not_answered_by_an_old
         raise ControllerKilled
 
     with monkeypatch.context() as dying:
-        dying.setattr("bundlekit.pipeline.check", killed)
+        dying.setattr("bundlekit.pipeline.examine", killed)
         with pytest.raises(ControllerKilled):
             room.run()
     for options in ((), ("--json",), ("--run", started(room)[0])):

@@ -1,53 +1,13 @@
 """What stands on the terminal at the end of a verb of ``bundlekit update``: every line of its outcome."""
 
-import os
-import pty
-import sys
-import threading
-
-import pyte
 import pytest
 
 from bundlekit.cli import run
 from bundlekit.cli.update import common as shared
 from bundlekit.update.rehearsal.faults import ControllerKilled
+from tests.cli.terminal import Terminal
 from tests.cli.test_update import PLAN, RUN, STATE_DIR, TRUST, Path, Room, room, update_desk  # noqa: F401
 from tests.update.world import fault
-
-ROWS = 80
-COLUMNS = 400
-
-
-class Terminal:
-    """A pseudo-terminal with an emulator behind it; ``shown`` are the lines on its screen."""
-
-    def __init__(self, monkeypatch):
-        self.master, self.slave = pty.openpty()
-        self.screen = pyte.Screen(COLUMNS, ROWS)
-        self.stream = pyte.ByteStream(self.screen)
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        for name, value in {"COLUMNS": COLUMNS, "LINES": ROWS, "TERM": "xterm-256color"}.items():
-            monkeypatch.setenv(name, str(value))
-        self.files = [open(os.dup(self.slave), "w", encoding="utf-8", closefd=True) for _ in range(2)]  # noqa: SIM115
-        for name, file in zip(("stdout", "stderr"), self.files, strict=True):
-            monkeypatch.setattr(sys, name, file)
-
-    def _read(self):
-        while True:
-            try:
-                data = os.read(self.master, 65536)
-            except OSError:  # the last descriptor of the other end is closed
-                return
-            self.stream.feed(data)
-
-    def shown(self):
-        for file in self.files:
-            file.close()
-        os.close(self.slave)
-        self.reader.join()
-        os.close(self.master)
-        return [line.rstrip() for line in self.screen.display]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +41,7 @@ def test_every_line_of_the_outcome_stands_on_the_terminal(room, monkeypatch, ver
     told = []
     outcome = shared.message
     monkeypatch.setattr(shared, "message", lambda *given: told.append(outcome(*given)) or told[-1])
-    terminal = Terminal(monkeypatch)
+    terminal = Terminal(monkeypatch, 400, 80)
     run(list(words))
     shown = terminal.shown()
     expected = [shared.pasteable(line) for line in shared.text(told[-1]).splitlines()]
@@ -89,4 +49,5 @@ def test_every_line_of_the_outcome_stands_on_the_terminal(room, monkeypatch, ver
     wanted = [line.split()[:2] for line in expected]
     assert [line.split()[:2] for line in shown[start : start + len(expected)]] == wanted
     assert all(any(line.startswith(f"  {name}") for line in shown[start:]) for name in last)
-    assert not any(line.startswith("  now: ") for line in shown), "nothing of the live block is left"
+    assert terminal.screens == 1, "it was shown on a screen of its own"
+    assert not any(line.startswith(" now: ") for line in shown), "nothing of a frame is left"

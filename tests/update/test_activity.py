@@ -1,12 +1,16 @@
 """What a run is doing, in words, at each of its records."""
 
-import pytest
+from itertools import pairwise
 
-from bundlekit.cli.update.view import Terminal
+import pytest
+from msgspec.structs import replace
+
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.records import Began, Ended, Observed
-from bundlekit.update.state.activity import activity, lines, sentence, span
-from tests.update.world import World, fault
+from bundlekit.update.engine.plan import seconds
+from bundlekit.update.engine.records import Answer, Began, Ended, Observed, Window
+from bundlekit.update.engine.transitions import FAILURE
+from bundlekit.update.state.activity import STAGES, activity, lines, sentence, span
+from tests.update.world import World, fault, overridden
 
 
 def seen(world, verb, step, *, after=10.0, nth=0):
@@ -18,39 +22,86 @@ def seen(world, verb, step, *, after=10.0, nth=0):
 
 
 @pytest.mark.parametrize(
-    ("verb", "step", "would_be"),
+    ("verb", "step", "stage"),
     [
-        ("validate", "storage", "nothing is changed: rejected"),
-        ("prepare", "standby", "nothing is changed: rejected"),
-        ("apply", "storage", "active and storage revert, the pair goes on hold"),
-        ("verify", "active", "active reverts, storage stays new"),
-        ("commit", "storage", "it is noted, and the run goes on"),
-        ("apply", "standby", "nothing is reverted: degraded, the pair goes on hold"),
-        ("gate", "ha-formed", "nothing is reverted: degraded, the pair goes on hold"),
+        ("validate", "storage", "checking"),
+        ("probe", "standby", "checking"),
+        ("prepare", "standby", "staging"),
+        ("apply", "storage", "switching"),
+        ("verify", "active", "switching"),
+        ("commit", "storage", "committed"),
+        ("apply", "standby", "committed"),
+        ("gate", "ha-formed", "gate"),
+        ("cleanup", "active", "cleanup"),
     ],
 )
-def test_what_a_failure_now_would_lead_to(verb, step, would_be):
+def test_the_stage_of_a_run(verb, step, stage):
     world = World()
     world.run()
-    assert seen(world, verb, step).if_it_fails == would_be
+    assert seen(world, verb, step).stage == stage
+    assert seen(world, verb, step).if_it_fails == seen(world, verb, step).failure.text
 
 
 @pytest.mark.parametrize(
-    ("verb", "step", "kind", "end"),
+    ("faults", "verb", "stage"),
     [
-        ("prepare", "standby", "F", "rejected"),
-        ("apply", "storage", "F", "reverted"),
-        ("apply", "standby", "F", "degraded"),
+        ((("apply", "active", "F"),), "revert", "reverting"),
+        ((("apply", "active", "F"),), "gate", "gate"),
+        ((("apply", "standby", "F"),), "cleanup", "stopping"),
     ],
+    ids=str,
 )
-def test_what_is_said_of_a_failure_is_what_comes_of_it(verb, step, kind, end):
-    whole = World()
-    whole.run()
-    told = seen(whole, verb, step).if_it_fails
-    outcome = World(fault(verb, step, kind)).run()
-    assert outcome.kind == end
-    assert ("the pair goes on hold" in told) == outcome.hold
-    assert {"rejected": "rejected", "reverted": "revert", "degraded": "degraded"}[end] in told
+def test_the_stage_of_a_run_that_failed(faults, verb, stage):
+    world = World(*(fault(*one) for one in faults))
+    world.run()
+    step = "ha-formed" if verb == "gate" else "active"
+    assert seen(world, verb, step).stage == stage
+
+
+def test_each_phase_belongs_to_a_stage():
+    assert set(FAILURE) - set(STAGES) == {"apply", "verify", "commit"}, "whose stage depends on the commit point"
+    assert set(STAGES) <= set(FAILURE)
+
+
+def test_a_run_that_waits_for_its_switch_is_prepared_and_one_that_has_ended_is_over():
+    waiting, done = World(), World()
+    waiting.run(window=Window(until="prepared"))
+    done.run()
+    stages = [activity(History.of(w.records), w.records, w.clock.now()) for w in (waiting, done)]
+    assert [(one.stage, one.failure, one.if_it_fails, one.over) for one in stages] == [
+        ("prepared", None, "", False), ("ended", None, "", True),
+    ]  # fmt: skip
+
+
+def test_the_bytes_that_are_staged():
+    world = World()
+    world.job = replace(
+        world.job,
+        targets={step: replace(t, size=2**20 * n) for n, (step, t) in enumerate(world.job.targets.items(), 1)},
+    )
+    world.run()
+    bar = seen(world, "prepare", "active").bar
+    assert (bar.kind, bar.name, bar.done, bar.current, bar.total) == ("staging", "active", 2**20, 2**21, 6 * 2**20)
+    assert seen(world, "apply", "storage").bar is None
+
+
+def test_the_time_that_hooks_have_worked_on_each_step():
+    world = World()
+    world.run()
+    whole = {
+        step: sum(
+            answer.at.ticks - call.at.ticks
+            for call, answer in pairwise(world.records)
+            if isinstance(call, Began) and call.step == step and call.verb in {"prepare", "apply", "verify", "commit"}
+        )
+        for step in world.job.targets
+    }
+    at = activity(History.of(world.records), world.records, world.clock.now())
+    assert {row.step: row.worked for row in at.steps} == pytest.approx(whole)
+    assert all(whole.values())
+    before, later = (seen(world, "apply", "active", after=after) for after in (10, 70))
+    assert [row.verb for row in later.steps] == ["", "apply", ""]
+    assert [b.worked - a.worked for a, b in zip(before.steps, later.steps, strict=True)] == [0, 60, 0]
 
 
 def test_steps_elapsed_and_expected():
@@ -71,6 +122,29 @@ def test_a_gate_that_is_waited_for():
     at = activity(History.of(world.records), world.records, world.clock.now())
     assert (at.doing, at.limit, at.expect) == ("waiting for ha-formed (storage synchronises)", 5400, "45 min to 60 min")
     assert at.elapsed == pytest.approx(600, abs=1)
+    assert (at.bar.kind, at.bar.name, at.bar.total, at.bar.expect) == ("gate", "ha-formed", 5400, (2700, 3600))
+    assert at.bar.done == at.elapsed
+
+
+def test_a_gate_that_is_asked_again_is_still_waited_for():
+    """A poll takes a moment each time: the time and the limit shown stay those of the gate, not of the poll."""
+    world = World()
+    world.run()
+    at = seen(world, "gate", "ha-formed", nth=2, after=1)
+    assert at.doing == "waiting for ha-formed (storage synchronises)"
+    assert at.elapsed == 2 * seconds(world.job.plan.gates["ha-formed"].poll) + 1
+    assert at.limit == 5400
+
+
+def test_a_hook_that_asked_to_be_called_later_is_waited_for():
+    def later(hooks, request):
+        return Answer(kind="retry") if request.attempt == 1 else hooks.prepare(request)
+
+    world = World(hooks=overridden(prepare=later))
+    world.run()
+    retried = next(i for i, r in enumerate(world.records) if isinstance(r, Observed) and r.answer.kind == "retry")
+    records = world.records[: retried + 1]
+    assert activity(History.of(records), records, records[-1].at).doing == "storage asked to prepare it later"
 
 
 def test_a_step_on_its_way_back():
@@ -80,7 +154,7 @@ def test_a_step_on_its_way_back():
     assert [(row.step, row.state) for row in at.steps] == [
         ("storage", "kept new"), ("active", "to be reverted"), ("standby", "old"),
     ]  # fmt: skip
-    assert at.if_it_fails == "somebody has to look: needs-operator, the pair goes on hold"
+    assert at.if_it_fails == "nothing more is changed; the run ends needs-operator, and the pair goes on hold"
 
 
 @pytest.mark.parametrize("faults", [(), (("apply", "standby", "F"),), (("apply", "storage", "B"),)], ids=str)
@@ -92,24 +166,8 @@ def test_every_record_has_a_sentence_and_an_activity(faults):
         assert sentence(records[-1])
         at = activity(History.of(records), records, records[-1].at)
         assert at.over == isinstance(records[-1], Ended)
-        assert (at.if_it_fails != "") == (isinstance(records[-1], Began) or _waits(records[-1]))
-
-
-def _waits(record):
-    return isinstance(record, Observed) and record.verb == "gate" and record.answer.kind == "not-yet"
-
-
-def test_the_terminal_goes_on_counting_between_two_records():
-    world = World(detach=True)
-    world.run()
-    view = Terminal(world.clock)
-    view.progress(1, 4)
-    assert str(view.shown()) == "validating the bundle: 25 %"
-    view.watch(world.records)
-    before = str(view.shown())
-    assert "waiting for ha-formed (storage synchronises), for 0 s of at most 90 min" in before
-    world.clock.sleep(60)
-    assert "for 60 s of at most 90 min, expected 45 min to 60 min" in str(view.shown())
+        assert not at.over or at.failure is None
+        assert at.failure is not None or not isinstance(records[-1], Began)
 
 
 @pytest.mark.parametrize(

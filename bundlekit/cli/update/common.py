@@ -26,6 +26,7 @@ from bundlekit.update.engine.invocation import UNKNOWN, Names
 from bundlekit.update.engine.outcome import EXIT_CODES, message, text
 from bundlekit.update.engine.plan import PAIR, Plan, load_plan
 from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, Window
+from bundlekit.update.state.lock import holder
 from bundlekit.update.state.read_only_journal import journal_of
 from bundlekit.update.state.support_bundle import LOGS
 from bundlekit.update.targets.command import Progress
@@ -122,14 +123,6 @@ def _still_ahead(context: click.Context, option: click.Parameter, time: dt.datet
     return time
 
 
-def told(window: Window) -> Iterator[str]:
-    """When a run with ``window`` may start to switch, as lines; none where it may at any time."""
-    if window.not_after is not None:
-        yield f"the switch can start until {common.local_time(window.not_after)}"
-    if window.until == "prepared":
-        yield "the run stops when everything is staged; `bundlekit update resume` with --pair starts the switch"
-
-
 def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options about when to stop: ``--until`` and ``--not-after``."""
     for option in (
@@ -210,8 +203,10 @@ def controller(
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()
     try:
-        with view.watching(time, as_lines=as_lines, label=label) as seen:
+        title = f"update with {names.bundle}" if names.bundle else "update"
+        with view.watching(time, as_lines=as_lines, label=label, title=title) as seen:
             views.append(seen)
+            seen.about(holder())
             yield Controller(
                 state_dir,
                 lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),

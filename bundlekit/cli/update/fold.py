@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from bundlekit.report.escape import escape
-from bundlekit.update.engine.records import Began, Observed, Record, Resumed
+from bundlekit.update.engine.records import Observed, Record
 from bundlekit.update.state.activity import sentence
+from bundlekit.update.state.events import is_part_of_poll, is_poll, repeats
 
 
 def utc(wall: float) -> str:
@@ -32,17 +33,18 @@ class Fold:
     def add(self, record: Record) -> None:
         """Write the record now, or hold it back while it only repeats what was written."""
         if self._first is not None:
-            if _same(self._first, record):
+            if repeats(self._first, record):
                 assert isinstance(record, Observed)  # noqa: S101 - as it is like one
                 self._last, self._times = record, self._times + 1
                 self._held.clear()
                 return
-            if _quiet(record):
+            if is_part_of_poll(record):
                 self._held.append(record)
                 return
             self.flush()
         self._line(record)
-        if isinstance(record, Observed) and record.verb == "gate" and record.answer.kind == "not-yet":
+        if is_poll(record):
+            assert isinstance(record, Observed)  # noqa: S101 - as polls are
             self._first, self._times = record, 1
 
     def flush(self) -> None:
@@ -57,22 +59,3 @@ class Fold:
 
     def _line(self, record: Record) -> None:
         self._write(f"{utc(record.at.wall)} {self._label}{escape(sentence(record))}")
-
-
-def _same(first: Observed, record: Record) -> bool:
-    return (
-        isinstance(record, Observed) and (record.verb, record.step) == (first.verb, first.step)
-    ) and record.answer == first.answer
-
-
-def _quiet(record: Record) -> bool:
-    """Whether the record is what a poll consists of, also one by a timer: it claims, it probes, it asks."""
-    match record:
-        case Resumed(lost=lost, bundle=bundle):
-            return not lost and bundle != "refused"
-        case Began(verb=verb):
-            return verb in {"probe", "gate"}
-        case Observed(verb="probe", answer=answer):
-            return answer.kind in {"old", "new"}
-        case _:
-            return False

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.view import window_lines
 from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def command(
     beyond = common.allowed(allowed, trust)
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     if not as_lines:
-        shared.show(shared.told(window), err=True)
+        shared.show(window_lines(window), err=True)
 
     reports: list[Report] = []
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:

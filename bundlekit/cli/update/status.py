@@ -9,15 +9,18 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.follow import follow
+from bundlekit.cli.update.view import is_live, window_lines
 from bundlekit.cli.verbs import Verb
 from bundlekit.report import json as as_json
 from bundlekit.update.engine.errors import JournalDamagedError, StateFolderError
 from bundlekit.update.engine.outcome import EXIT_CODES
+from bundlekit.update.state.lock import at_work
 from bundlekit.update.state.sqlite_journal import NAME_ANOTHER, has_private_folder
 from bundlekit.update.state.status import Phase, Status, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 EXAMPLES = """\b
 Examples:
@@ -25,6 +28,7 @@ Examples:
   bundlekit update status --only waiting --only on-hold
   bundlekit update status --fail-on hold                        for monitoring
   bundlekit update status --pair imager-0042 --json
+  bundlekit update status --follow                              the run of another process, live
 Exit codes: 0 printed, 1 with --fail-on hold: a pair is on hold or needs an operator, 2 usage, 3 no such pair or state
 folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 """
@@ -37,13 +41,31 @@ folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
     "--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase. Can be repeated."
 )
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
+@click.option("--follow", is_flag=True, help="Show the run of one pair, live on a terminal, until it ends.")
 @shared.json_option
-def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on: str | None, *, as_lines: bool) -> int:
-    """Show which runs are in progress or wait, and which pairs are on hold. Only the journal is read."""
+def command(
+    pair: str | None,
+    state_dir: Path,
+    only: tuple[Phase, ...],
+    fail_on: str | None,
+    *,
+    follow: bool,
+    as_lines: bool,
+) -> int:
+    """Show which runs are in progress or waiting, and which pairs are on hold. Only the journal is read.
+
+    With --follow the view is that of `bundlekit update run`, from another process. Ctrl-C leaves it, and the run
+    continues. The end of the run is printed as without --follow, with the same exit code.
+    """
+    if follow and only:
+        raise click.UsageError("--follow shows one pair; choose it with --pair, not with --only")
     if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
         raise StateFolderError(f"No state folder exists at {state_dir}.", next_step=NAME_ANOTHER)
     with shared.journal(state_dir) as journal:
-        names = [pair] if pair else journal.pairs()
+        names = (pair,) if pair else journal.pairs()
+    if follow and (followed := _followed(state_dir, names)):
+        names = (followed,)
+        _follow(state_dir, followed, as_lines=as_lines)
     code = 0
     for name in names:
         try:
@@ -65,6 +87,35 @@ def command(pair: str | None, state_dir: Path, only: tuple[Phase, ...], fail_on:
     return code
 
 
+def _followed(state_dir: Path, names: Sequence[str]) -> str:
+    """The one pair of ``names`` with a run that has not ended or a controller at work; empty: there is none."""
+    open_runs = set(shared.unfinished(state_dir))
+    names = [name for name in names if name in open_runs or at_work(state_dir, name)]
+    if len(names) > 1:
+        raise click.UsageError(f"choose one of the pairs with --pair: {', '.join(names)}")
+    return names[0] if names else ""
+
+
+def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
+    """Follow the run. What is printed after it is the last status; as JSON, each status before it as well."""
+    if as_lines:
+        last: list[Status] = []
+
+        def changed(found: Status) -> None:
+            for earlier in last:
+                click.echo(as_json.render(earlier))
+            last[:] = [found]
+
+        follow(state_dir, pair, changed)
+        return
+    if not is_live():
+        with shared.journal(state_dir) as journal:
+            records = journal.read(pair)
+        if records:
+            shared.show(_lines(status_of(pair, records, state_dir, shared.clock().now())))
+    follow(state_dir, pair)
+
+
 def _lines(found: Status) -> Iterator[str]:
     from bundlekit.update.engine.outcome import message, text
     from bundlekit.update.state.activity import lines
@@ -83,7 +134,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield from lines(found.activity)
         if found.started is not None:
             yield f"  started: {common.local_time(found.started)}"
-        yield from (f"  {line}" for line in shared.told(found.window))
+        yield from (f"  {line}" for line in window_lines(found.window))
         if not found.controller:
             trust = found.names.quoted()["trust"]
             yield f"  no controller works on it: bundlekit update resume --pair {found.pair} {trust}"

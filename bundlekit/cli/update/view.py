@@ -1,80 +1,95 @@
-"""What a run is doing, shown while it does it: live on a terminal, else line by line, or as JSON."""
+"""What a run is doing, shown while it does it: on a terminal in place, elsewhere line by line, or as JSON."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
+from bundlekit.cli.common import local_time
 from bundlekit.cli.update.fold import Fold
-from bundlekit.report.escape import escape
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Request
-from bundlekit.update.engine.records import Record, Started
-from bundlekit.update.state.activity import Activity, activity, lines
+from bundlekit.update.engine.records import Record, Started, Window
+from bundlekit.update.state.activity import activity
+from bundlekit.update.state.events import EventLog
 from bundlekit.update.state.support_bundle import public
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.live import Live
     from rich.text import Text
 
+    from bundlekit.cli.update.frame import Glyphs
+
 REFRESH_SECONDS: Final = 0.25
-"""How often the block on a terminal is drawn again."""
+"""How often a frame is made. It is written only if it differs from the one on the terminal."""
+
+SCREEN_BEFORE: Final = b"\x1b[?25h\x1b[?1049l"
+"""Show the cursor and the screen from before (ECMA-48 private modes of xterm)."""
+
+EVENTS: Final = 200
+"""How many events are kept for a terminal with many rows."""
+
+CANCELS: Final = "Ctrl-C: cancel after the current step. All events: bundlekit update log"
+
+
+def window_lines(window: Window) -> Iterator[str]:
+    """When a run with ``window`` can start to switch, as lines; none where it can at any time."""
+    if window.not_after is not None:
+        yield f"the switch can start until {local_time(window.not_after)}"
+    if window.until == "prepared":
+        yield "the run stops when everything is staged; `bundlekit update resume` with --pair starts the switch"
 
 
 class View(Protocol):
-    """Someone to tell what happens, who shows it to whoever looks."""
+    """What is informed of a run, and shows it."""
 
     def watch(self, records: Sequence[Record]) -> None:
         """Records have become durable."""
 
     def known(self, records: Sequence[Record]) -> None:
-        """Records that were there before, at a resume."""
+        """Records that existed before, at a resume."""
 
     def progress(self, done: int, total: int) -> None:
         """So many bytes of the bundle are checked."""
 
     def heard(self, request: Request, percent: int | None, message: str) -> None:
-        """A hook has said how far it is. Nothing follows from it."""
+        """A hook has reported its progress. Nothing follows from it."""
 
     def tell(self, text: str) -> None:
         """A line for the operator, on standard error."""
 
+    def about(self, controller: str, *, cancels: bool = False) -> None:
+        """Which process works on the pair (empty: none), and whether a cancel of the run was requested."""
+
+
+def is_live() -> bool:
+    """Whether standard error is a terminal that a frame can be drawn on."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+
 
 @contextmanager
-def watching(clock: Clock, *, as_lines: bool, label: str = "") -> Iterator[View]:
-    """The view that suits: JSON lines, live on a terminal, or plain lines.
+def watching(clock: Clock, *, as_lines: bool, label: str = "", hint: str = CANCELS, title: str = "") -> Iterator[View]:
+    """The view that suits: JSON lines, a frame on a terminal, or plain lines, which also a label asks for.
 
-    The live block erases itself at the end of this context, with the lines below it. So an outcome is printed after the
-    context, and a line for the operator goes through ``View.tell``. Redirection of rich is off: click writes past it.
+    The frame has a screen of its own, and the screen from before is there again at the end of this context. So an
+    outcome is printed after the context, and a line for the operator goes through ``View.tell``.
     """
-    if not as_lines and sys.stderr.isatty():
-        from rich.console import Console
-        from rich.live import Live
-
-        view = Terminal(clock, label)
-        console = Console(stderr=True)
-        with Live(
-            get_renderable=view.shown,
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        ) as live:
-            view.console = console
-            with _refreshed(live, view.lock):
-                try:
-                    yield view
-                finally:
-                    view.fold.flush()
+    if not as_lines and not label and is_live():
+        view = Terminal(clock, hint, title)
+        with _drawn(view):
+            yield view
+        for text in view.notices:
+            click.echo(text, err=True)
     else:
         lines = Lines(as_lines=as_lines, label=label)
         try:
@@ -84,29 +99,95 @@ def watching(clock: Clock, *, as_lines: bool, label: str = "") -> Iterator[View]
 
 
 @contextmanager
-def _refreshed(live: Live, lock: threading.RLock) -> Iterator[None]:
-    """Draw the block again and again from a thread, but never while a line is printed above it.
+def _drawn(view: Terminal) -> Iterator[None]:
+    """Draw frames of ``view`` from a thread, which holds no lock while it writes.
 
-    The thread of rich takes no lock for that, and two that write at once leave a copy of the block on the screen.
+    So a terminal that takes no more (Ctrl-S, a dead connection) holds no update up before its outcome is printed.
     """
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
     over = threading.Event()
 
     def draw() -> None:
-        while not over.wait(REFRESH_SECONDS):
-            with lock:
-                live.refresh()
+        last: object = None
+        with suppress(OSError):  # the terminal is gone: the run continues
+            ends = False
+            while not ends:
+                ends = over.wait(REFRESH_SECONDS) if last is not None else over.is_set()
+                last = _draw(console, view, last)
 
+    before = _restoring(sys.stderr.fileno())
+    with suppress(OSError):
+        console.set_alt_screen(True)
+        console.show_cursor(False)
     thread = threading.Thread(target=draw, daemon=True)
     thread.start()
     try:
         yield
     finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
         over.set()
-        thread.join()
+        try:
+            thread.join()
+        finally:
+            with suppress(OSError):
+                console.clear()  # what is left of a screen that has grown is shown by some terminals
+                console.show_cursor(True)
+                console.set_alt_screen(False)
+
+
+def _restoring(descriptor: int) -> Any:
+    """Have SIGTERM give the terminal its screen back before it ends the process; the answer is the handler before.
+
+    A second SIGTERM ends a process whose terminal takes no more. None: there is a handler, or this thread sets none.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or (before := signal.getsignal(signal.SIGTERM)) is not signal.SIG_DFL:
+        return None
+
+    def restore(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        with suppress(OSError):
+            os.write(descriptor, SCREEN_BEFORE)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, restore)
+    return before
+
+
+def _draw(console: Console, view: Terminal, last: object) -> object:
+    """Write the frame, unless it is ``last``; the answer is what to compare the next one with."""
+    from rich.control import Control
+    from rich.screen import Screen
+    from rich.text import Text
+
+    from bundlekit.cli.update.frame import ASCII, Glyphs
+
+    width, height = _size(sys.stderr.fileno())
+    lines = view.frame(width, height, ASCII if console.options.ascii_only else Glyphs())
+    made = width, height, [(line.plain, line.style, line.spans) for line in lines]
+    if made != last:
+        console.size = (width, height)
+        with console:  # written in one piece
+            console.control(Control.home())
+            console.print(Screen(Text("\n").join(lines)), end="")
+    return made
+
+
+def _size(descriptor: int) -> tuple[int, int]:
+    """Columns and rows now. The terminal itself is asked first, since variables do not change with its size."""
+    with suppress(OSError, ValueError):
+        size = os.get_terminal_size(descriptor)
+        if size.columns and size.lines:
+            return size.columns, size.lines
+    fallback = shutil.get_terminal_size()
+    return fallback.columns, fallback.lines
 
 
 class Lines:
-    """A line for each record, of which equal answers of a gate are one."""
+    """A line for each record, where equal answers of a gate are one."""
 
     def __init__(self, *, as_lines: bool, label: str = "") -> None:
         self.fold = Fold(partial(click.echo, err=True), label)
@@ -135,59 +216,81 @@ class Lines:
         """Print it."""
         click.echo(text, err=True)
 
+    def about(self, controller: str, *, cancels: bool = False) -> None:
+        """`bundlekit update status` has it."""
+
 
 class Terminal:
-    """The activity of a run in place on the terminal, and the log above it."""
+    """The state of a run, from which frames are made. Records and frames can come from different threads."""
 
-    def __init__(self, clock: Clock, label: str = "") -> None:
-        self.fold = Fold(self.tell, label)
-        self.console: Console | None = None
-        self.lock = threading.RLock()
+    def __init__(self, clock: Clock, hint: str = CANCELS, title: str = "") -> None:
+        self.notices: list[str] = []
         self._clock = clock
+        self._hint = hint
+        self._title = title
+        self._lock = threading.Lock()
         self._records: list[Record] = []
         self._history: History | None = None
-        self._checking = ""
-        self._heard = ""
-        self._latest: Activity | None = None
+        self._events = EventLog(EVENTS)
+        self._checked: tuple[int, int] | None = None
+        self._heard: tuple[int | None, str] = None, ""
+        self._controller = ""
+        self._cancels = False
 
     def watch(self, records: Sequence[Record]) -> None:
-        """Log each, and see what the run is doing now."""
-        self.known(records)
-        for record in records:
-            self.fold.add(record)
+        """Take the records in."""
+        with self._lock:
+            for record in records:
+                if isinstance(record, Started):
+                    self._records, self._history = [], History(record)
+                elif self._history is not None:
+                    self._history.add(record)
+                self._records.append(record)
+                self._events.add(record)
+                self._heard = None, ""
 
-    def known(self, records: Sequence[Record]) -> None:
-        """See what the run is doing now."""
-        for record in records:
-            if isinstance(record, Started):
-                self._records, self._history = [], History(record)
-            elif self._history is not None:
-                self._history.add(record)
-            self._records.append(record)
-            self._heard = ""
-        if self._history is not None:
-            self._latest = activity(self._history, self._records, self._clock.now())
+    known = watch
 
     def progress(self, done: int, total: int) -> None:
         """Show how far the check of the bundle is."""
-        self._checking = f"validating the bundle: {done * 100 // max(total, 1)} %"
+        self._checked = done, total
 
     def heard(self, request: Request, percent: int | None, message: str) -> None:
-        """Show what the hook says of itself."""
-        done = "" if percent is None else f"{percent} % "
-        self._heard = f"  step {request.step} reports: {done}{message}"
+        """Show what the hook reports."""
+        self._heard = percent, message
 
     def tell(self, text: str) -> None:
-        """Print it above the block."""
-        if self.console is not None:
-            with self.lock:
-                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Show it in each frame from now on. It is printed once more when the frames are gone."""
+        self.notices.append(text)
 
-    def shown(self) -> Text:
-        """What is in place now; asked by the terminal's own thread, so it only reads one frozen value."""
-        from rich.text import Text
+    def about(self, controller: str, *, cancels: bool = False) -> None:
+        """Show it."""
+        self._controller, self._cancels = controller, cancels
 
-        seen = self._latest
-        rows = [self._checking] if seen is None else [*lines(seen.later(self._clock.now())), self._heard]
-        # A line that is wrapped would begin with text of a hook.
-        return Text("\n".join(map(escape, filter(None, rows))), no_wrap=True, overflow="ellipsis")
+    def frame(self, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+        """The frame at this moment."""
+        from bundlekit.cli.update.frame import Shown, frame
+
+        percent, message = self._heard
+        now = self._clock.now()
+        with self._lock:
+            shown = Shown(
+                activity=None if self._history is None else activity(self._history, self._records, now),
+                title=self._title,
+                controller=self._controller,
+                checked=self._checked,
+                percent=percent,
+                message=message,
+                facts=tuple(self._facts()),
+                events=tuple(self._events.latest(height)),
+                hint=self._hint,
+                wall=now.wall,
+            )
+        return frame(shown, width, height, glyphs)
+
+    def _facts(self) -> Iterator[str]:
+        if self._history is not None and self._history.ended is None:
+            yield from window_lines(self._history.window)
+        if not self.notices and (self._cancels or (self._history is not None and self._history.cancel)):
+            yield "The operator has requested a cancel."
+        yield from self.notices

@@ -107,10 +107,10 @@ def decide(h: History, now: Instant) -> Action:
     for move in h.moves:  # 6
         if failed is not None and move.phase != "revert":
             return failed
-        action = _proceed(h, now, move)
+        action = proceed(h, now, move)
         if action is None:
             continue
-        if move.phase == "revert" and isinstance(action, Note) and _quiet(h, move.step):
+        if move.phase == "revert" and isinstance(action, Note) and is_idle(h, move.step):
             failed = failed or action  # the others are reverted all the same: this one no longer moves
             continue
         return _cancel(h, now, move, action) or action
@@ -142,7 +142,7 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
     return strange
 
 
-def _proceed(h: History, now: Instant, move: Move) -> Action | None:
+def proceed(h: History, now: Instant, move: Move) -> Action | None:
     """What is still to do for ``move``; None if it is done."""
     phase, step = move.phase, move.step
     if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
@@ -259,7 +259,7 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     return fail(h, now, move, f"{why}; the probe sees it {_seen(seen)}")
 
 
-def _quiet(h: History, step: str) -> bool:
+def is_idle(h: History, step: str) -> bool:
     """Whether the last probe of ``step`` proves that nothing is under way there."""
     return (seen := h.seen.get(step)) is not None and seen.kind in ANY - {"busy"}
 

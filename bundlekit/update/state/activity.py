@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
-
-from msgspec.structs import replace
+from itertools import zip_longest
+from typing import Final, Literal
 
 from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.failure_effect import FailureEffect, current_move, if_it_fails
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
-from bundlekit.update.engine.planner import Note, fail
+from bundlekit.update.engine.planner import Pause, Wait, decide
 from bundlekit.update.engine.records import (
     Began,
     CancelAsked,
@@ -34,108 +34,203 @@ DONE: Final = (
 )  # fmt: skip
 """How far a step has come on the way forward: the latest of these that was answered with *ok*."""
 
+WORK: Final = frozenset({"prepare", "apply", "verify", "commit", "revert"})
+"""The verbs whose time counts as work on a step."""
+
+
+Stage = Literal[
+    "checking", "staging", "prepared", "switching", "committed", "gate", "final-checks", "cleanup",
+    "reverting", "stopping", "ended",
+]  # fmt: skip
+"""The part of a run: *switching* can still be reverted, *committed* is after the commit point."""
+
+STAGES: Final[dict[str, Stage]] = {
+    "validate": "checking", "describe": "checking", "survey": "checking", "prepare": "staging",
+    "resurvey": "checking", "revert": "reverting",
+    "between": "gate", "gate": "gate", "again": "gate", "confirm": "final-checks", "cleanup": "cleanup",
+}  # fmt: skip
+
 
 class StepRow(Frozen, frozen=True, kw_only=True):
-    """One step of the run: on whom, from which version to which, and how far it has come."""
+    """One step of the run: on whom, from which version to which, and how far it has come.
+
+    ``verb`` is what its hook is doing now; empty: nothing. ``worked`` is for how many seconds its hooks have prepared,
+    applied, verified, committed and reverted it in this run. ``identity`` is a member's serial, or the pair's name.
+    """
 
     step: str
+    component: str
     role: str
     identity: str
     old: str
     new: str
     state: str
+    verb: str = ""
+    worked: float = 0.0
+
+
+class Bar(Frozen, frozen=True, kw_only=True):
+    """How far something is that has an end: ``done`` of ``total``, in bytes for *staging*, in seconds for a *gate*.
+
+    ``current`` is the size of the component that is being staged now, of which nothing is in ``done``. ``expect`` are
+    the shortest and longest usual time of a gate, whose ``total`` is its deadline.
+    """
+
+    kind: Literal["staging", "gate"]
+    name: str
+    done: float
+    total: float
+    current: int = 0
+    expect: tuple[float, float] | None = None
 
 
 class Activity(Frozen, frozen=True, kw_only=True):
     """What a run is doing at ``at``.
 
-    ``doing`` has been going on for ``elapsed`` seconds and may take ``limit``. ``expect`` says how long it
-    usually takes, where somebody told; ``age`` is the whole run's, in seconds. ``if_it_fails``: what would
-    come of a failure now. ``over``: the run has ended.
+    ``doing`` has been going on for ``elapsed`` seconds and may take ``limit``. ``expect`` is how long it
+    usually takes, where the plan or the bundle has it; ``age`` is the whole run's, in seconds. ``if_it_fails``: what
+    would come of a failure now, with ``failure`` as the same in data. ``over``: the run has ended.
     """
 
     pair: str
     run: str
     version: str
     at: Instant
+    stage: Stage
     steps: tuple[StepRow, ...]
     doing: str
     elapsed: float
     limit: int | None
     expect: str
+    bar: Bar | None
     age: float
     if_it_fails: str
+    failure: FailureEffect | None
     over: bool = False
-
-    def later(self, now: Instant) -> Activity:
-        """The same activity, still going on at ``now``."""
-        passed = self.at.until(now)
-        return replace(self, at=now, elapsed=self.elapsed + passed, age=self.age + passed)
 
 
 def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
     """What the run of ``h`` and ``records``, its fold and its list, is doing at ``now``."""
-    job = h.job
-    doing, since, limit, expect, move = _doing(h, records)
+    job, move = h.job, current_move(h, now)
+    stage = _stage(h, move)
+    doing, elapsed, limit, expect = _doing(h, records, now)
+    failure = if_it_fails(h, now)
+    last, worked = records[-1], _worked(records, now)
     return Activity(
         pair=job.pair,
         run=h.run,
         version=job.version,
         at=now,
+        stage=stage,
         steps=tuple(
-            StepRow(step=step, role=t.role, identity=t.identity, old=t.old, new=t.new, state=_state(h, step))
+            StepRow(
+                step=step,
+                component=t.component,
+                role=t.role,
+                identity=t.identity,
+                old=t.old,
+                new=t.new,
+                state=_state(h, step),
+                verb=last.verb if isinstance(last, Began) and last.step == step else "",
+                worked=worked.get(step, 0.0),
+            )
             for step, t in job.targets.items()
         ),
         doing=doing,
-        elapsed=since.until(now),
+        elapsed=elapsed,
         limit=limit,
         expect=expect,
+        bar=_bar(h, records, move, now),
         age=h.age(now),
-        if_it_fails="" if move is None else if_it_fails(h, now, move),
+        if_it_fails="" if failure is None else failure.text,
+        failure=failure,
         over=h.ended is not None,
     )
 
 
-def _doing(h: History, records: Sequence[Record]) -> tuple[str, Instant, int | None, str, Move | None]:
-    """What is going on, since when, how long it may take and is expected to take, and the move it is part of."""
+def _stage(h: History, move: Move | None) -> Stage:
+    if move is None:
+        return "ended"
+    if h.way in {"stop", "degrade", "operator", "lost"}:
+        return "stopping"
+    if move.phase == "apply" and h.untouched and h.window.until == "prepared":
+        return "prepared"
+    return STAGES.get(move.phase, "committed" if h.committed else "switching")
+
+
+def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, float, int | None, str]:
+    """What is going on, for how many seconds, how long it may take and is expected to take."""
     last = records[-1]
+    elapsed = last.at.until(now)
     match last:
+        case Began(verb="gate", step=step) | Observed(verb="gate", step=step) if waited := _waited(h, step, now):
+            answer = h.tally("gate", step).answer
+            why = f" ({answer.reason})" if answer is not None and answer.reason else ""
+            limit = seconds(h.job.plan.gates[step].deadline)
+            return f"waiting for {step}{why}", waited, limit, _expected(h, "gate", step)
         case Began(verb=verb, step=step):
             limit = h.job.plan.deadline(verb)  # type: ignore[arg-type] # a verb of the plan, as written by us
-            return f"{verb} {step}", last.at, limit, _expected(h, verb, step), Move(_phase(h, verb), step)
-        case Observed(verb="gate", step=step, answer=answer) if answer.kind == "not-yet":
-            gate = h.job.plan.gates[step]
-            first = next(r for r in records if isinstance(r, Began) and (r.verb, r.step) == ("gate", step))
-            why = f" ({answer.reason})" if answer.reason else ""
-            return (
-                f"waiting for {step}{why}",
-                first.at,
-                seconds(gate.deadline),
-                _expected(h, "gate", step),
-                (Move("gate", step)),
-            )
+            return f"{verb} {step}", elapsed, limit, _expected(h, verb, step)
         case Ended(outcome=outcome):
-            return f"ended: {outcome.kind}", last.at, None, "", None
+            return f"ended: {outcome.kind}", elapsed, None, ""
         case Cleared(by=by):
-            return f"taken off hold by {by}", last.at, None, "", None
+            return f"taken off hold by {by}", elapsed, None, ""
         case _ if h.prepared and h.window.until == "prepared":
-            return "everything is prepared; it waits for a word", last.at, None, "", None
+            return "everything is prepared; it waits for a word", elapsed, None, ""
+    match decide(h, now):
+        case Wait(why=why) | Pause(why=why):
+            return why, elapsed, None, ""
         case _:
-            return "deciding what is next", last.at, None, "", None
+            return "deciding what is next", elapsed, None, ""
 
 
-def _phase(h: History, verb: str) -> str:
-    """The phase of a way in which ``verb`` is called now."""
-    return verb if verb != "probe" else "survey" if h.untouched else "confirm"
+def _waited(h: History, gate: str, now: Instant) -> float:
+    """For how many seconds the gate has been polled without being ready; 0.0: it was not polled, or is ready."""
+    tally = h.tally("gate", gate)
+    if tally.answer is None or tally.answer.kind != "not-yet":
+        return 0.0
+    return max(h.age(now) - tally.first_at, 0.001)
+
+
+def _bar(h: History, records: Sequence[Record], move: Move | None, now: Instant) -> Bar | None:
+    last = records[-1]
+    match None if move is None else STAGES.get(move.phase):
+        case "staging":
+            sizes = {step: t.size for step, t in h.job.targets.items() if not h.is_new(step)}
+            current = last.step if isinstance(last, Began) and last.verb == "prepare" else ""
+            return Bar(
+                kind="staging",
+                name=current,
+                done=sum(size for step, size in sizes.items() if _ok(h.tally("prepare", step))),
+                total=sum(sizes.values()),
+                current=sizes.get(current, 0),
+            )
+        case "gate" if move is not None and (waited := _waited(h, move.step, now)):
+            gate = h.job.plan.gates[move.step]
+            shortest, longest = map(seconds, gate.expect)
+            limit = seconds(gate.deadline)
+            return Bar(kind="gate", name=move.step, done=waited, total=limit, expect=(shortest, longest))
+        case _:
+            return None
+
+
+def _worked(records: Sequence[Record], now: Instant) -> dict[str, float]:
+    """For how many seconds hooks have worked on each step, by the verbs that change it or verify the change."""
+    worked: dict[str, float] = {}
+    for record, following in zip_longest(records, records[1:]):
+        if isinstance(record, Began) and record.verb in WORK:
+            passed = record.at.until(following.at if following is not None else now)
+            worked[record.step] = worked.get(record.step, 0.0) + passed
+    return worked
 
 
 def _expected(h: History, verb: str, step: str) -> str:
     if verb == "gate" and step in h.job.plan.gates:
         return "{} to {}".format(*h.job.plan.gates[step].expect)
-    minutes = {"forward": h.job.minutes, "back": h.job.revert_minutes}.get(h.way)
-    return (
-        f"about {minutes} min for the whole way {h.way}" if minutes and verb in {"prepare", "apply", "revert"} else ""
-    )
+    minutes, whole = {
+        "forward": (h.job.minutes, "update"), "back": (h.job.revert_minutes, "revert"),
+    }.get(h.way, (None, ""))  # fmt: skip
+    return f"about {minutes} min for the whole {whole}" if minutes and verb in {"prepare", "apply", "revert"} else ""
 
 
 def _state(h: History, step: str) -> str:
@@ -154,23 +249,6 @@ def _touched(h: History, step: str) -> bool:
 
 def _ok(tally: Tally) -> bool:
     return tally.settled is not None and tally.settled.kind == "ok"
-
-
-def if_it_fails(h: History, now: Instant, move: Move) -> str:
-    """What a failure of ``move`` would lead to, as the planner would decide it."""
-    match fail(h, now, move, ""):
-        case Note(record=RevertDecided(revert=revert, keep=keep, hold=hold)):
-            kept = f", {', '.join(keep)} stays new" if keep else ""
-            reverts = "reverts" if len(revert) == 1 else "revert"
-            return f"{' and '.join(revert)} {reverts}{kept}{', the pair goes on hold' if hold else ''}"
-        case Note(record=Turned(to="stop")):
-            return "nothing is changed: rejected"
-        case Note(record=Turned(to="degrade")):
-            return "nothing is reverted: degraded, the pair goes on hold"
-        case Note(record=Turned(to="operator")):
-            return "somebody has to look: needs-operator, the pair goes on hold"
-        case _:
-            return "it is noted, and the run goes on"
 
 
 def sentence(record: Record) -> str:

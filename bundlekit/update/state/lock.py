@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from bundlekit._version import __version__
 from bundlekit.errors import ConfigError
 from bundlekit.files import LockError, lock
 from bundlekit.update.engine.errors import JournalError
@@ -128,6 +129,11 @@ def pair_file(folder: Path, pair: str, suffix: str) -> Path:
             next_step="Names have 1 to 64 letters, digits, dots, underscores and hyphens.",
         )
     return folder / f"{pair}.{suffix}"
+
+
+def holder() -> str:
+    """Name this process as the holder of a lock, for the operator who finds it taken."""
+    return f"bundlekit {__version__}, process {os.getpid()} on {os.uname().nodename}"
 
 
 def at_work(folder: Path, pair: str) -> str:

@@ -68,28 +68,16 @@ class ReadOnlyJournal:
 
     def _all(self, statement: str, *given: str) -> list[Any]:
         for left in reversed(range(LOOKS)):
-            before = self._state()
+            before = stamp(self.path.parent)
             try:
                 found = self._once(statement, given)
             except JournalError:
-                if not left or before == self._state():
+                if not left or before == stamp(self.path.parent):
                     raise
             else:
-                if not left or before == self._state():
+                if not left or before == stamp(self.path.parent):
                     return found
         raise AssertionError  # pragma: no cover - the last look returns or raises
-
-    def _state(self) -> list[tuple[int, int] | None]:
-        """Size and time of the journal's files: a file opened as one that nobody writes must not have changed."""
-        states: list[tuple[int, int] | None] = []
-        for path in (self.path, *self._sides):
-            try:
-                status = path.stat()
-            except OSError:
-                states.append(None)
-            else:
-                states.append((status.st_size, status.st_mtime_ns))
-        return states
 
     def _once(self, statement: str, given: tuple[str, ...]) -> list[Any]:
         with self._opened() as db:
@@ -116,6 +104,22 @@ class ReadOnlyJournal:
                 yield Path(folder) / FILE, "mode=rw"
         else:
             yield self.path, "immutable=1"
+
+
+def stamp(folder: Path) -> list[tuple[int, int] | None]:
+    """Size and time of each file of the journal in ``folder``; nearly always another one after a write.
+
+    The time has the resolution of the kernel's clock tick: two writes within one tick can leave the same stamp.
+    """
+    states: list[tuple[int, int] | None] = []
+    for name in (FILE, *SIDE_FILES):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            states.append(None)
+        else:
+            states.append((status.st_size, status.st_mtime_ns))
+    return states
 
 
 @contextmanager

@@ -1,0 +1,111 @@
+"""The live view of a run that another process carries out. Only the journal and the lock are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.view import watching
+from bundlekit.update.engine.clock import Clock
+from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
+from bundlekit.update.engine.records import Ended, Record, Started
+from bundlekit.update.state.lock import at_work
+from bundlekit.update.state.read_only_journal import stamp
+from bundlekit.update.state.status import Status, status_of
+
+FOLLOW_SECONDS: Final = 1.0
+"""How often the journal is looked at."""
+
+CERTAINLY: Final = 10
+"""After so many looks the journal is read although its files look unchanged."""
+
+FAILURES: Final = 10
+"""So many looks in a row can fail, for the journal of a run that goes on can be readable again a moment later."""
+
+LEAVES: Final = "Ctrl-C: leave this view. The run continues."
+
+
+class Look(NamedTuple):
+    """What one look found. ``status`` is None while a controller checks a bundle for a pair without any record."""
+
+    records: tuple[Record, ...]
+    status: Status | None
+    controller: str
+
+
+def follow(folder: Path, pair: str, changed: Callable[[Status], None] | None = None) -> None:
+    """Show the run of ``pair`` until it has ended, or until no controller is left that could begin one.
+
+    ``changed`` is called with each new status in place of a view. Raises what reading the journal raises.
+    """
+    clock = shared.clock()
+    if changed is not None:
+        for look in _until_the_end(folder, pair, clock):
+            if look.status is not None:
+                changed(look.status)
+        return
+    title = f"{pair}: no run has begun yet; the controller validates the bundle"
+    with watching(clock, as_lines=False, hint=LEAVES, title=title) as seen:
+        shown = -1
+        for look in _until_the_end(folder, pair, clock):
+            seen.about(look.controller, cancels=look.status is not None and look.status.cancel_asked)
+            if shown < 0:
+                shown = _begin(look.records)
+                seen.known(look.records[shown:])
+            else:
+                seen.watch(look.records[shown:])
+            shown = len(look.records)
+
+
+def _begin(records: tuple[Record, ...]) -> int:
+    """The index of the start of the run that has not ended; where there is none, of what is still to come."""
+    for index in reversed(range(len(records))):
+        if isinstance(records[index], Ended):
+            break
+        if isinstance(records[index], Started):
+            return index
+    return len(records)
+
+
+def _until_the_end(folder: Path, pair: str, clock: Clock) -> Iterator[Look]:
+    """What each look finds that differs from the one before, until the run has ended."""
+    before: object = None
+    unchanged = failed = ended = 0
+    open_runs: set[str] = set()
+    while True:
+        found = (stamp(folder), at_work(folder, pair))
+        if found != before or ended or unchanged >= CERTAINLY:
+            try:
+                look = _look(folder, pair, clock)
+            except (JournalDamagedError, StateFolderError):
+                raise
+            except JournalError:
+                failed += 1
+                if failed == FAILURES:
+                    raise
+            else:
+                before, unchanged, failed = found, 0, 0
+                yield look
+                status = look.status
+                if status is not None and status.outcome is None and status.activity is not None:
+                    open_runs.add(status.activity.run)
+                elif status is not None and status.activity is not None and status.activity.run in open_runs:
+                    ended += 1
+                if ended > 1 or (status is not None and status.phase in {"ended", "on-hold"}):
+                    return
+        else:
+            unchanged += 1
+        clock.sleep(FOLLOW_SECONDS)
+
+
+def _look(folder: Path, pair: str, clock: Clock) -> Look:
+    with shared.journal(folder) as journal:
+        records = journal.read(pair)
+    controller = at_work(folder, pair)
+    if not records and controller:
+        return Look(records, None, controller)
+    records = records or shared.records_of(folder, pair)
+    status = status_of(pair, records, folder, clock.now())
+    return Look(records, status, status.controller)
