@@ -86,7 +86,7 @@ class History:
             self.revert = started.back
             self.failures.append(started.back.why)
             self._turn("back")
-        self._done: dict[str, int] = {}
+        self.done: dict[str, int] = {}
         self._calling = False
 
     @property
@@ -237,15 +237,6 @@ class History:
         return any(answer.committed == self.run for answer in self.seen.values())
 
     @property
-    def committed_elsewhere(self) -> bool:
-        """Whether a component has passed the commit point of another run since this one saw it first."""
-        return any(
-            answer.committed not in {None, "", self.run, self.surveyed[step].committed}
-            for step, answer in self.seen.items()
-            if step in self.surveyed
-        )
-
-    @property
     def surely_untouched(self) -> bool:
         """Whether nothing was changed by what this controller itself has written; what it was handed may be cut.
 
@@ -253,45 +244,6 @@ class History:
         """
         staged = (self.tally("prepare", step).began for step in self.job.targets)
         return not self.switching and (not self.resumed or max(staged) > self.resumed)
-
-    @property
-    def changed_elsewhere(self) -> bool:
-        """Whether the marks show that the pair is what it is by another controller or by hand, not by this run.
-
-        Each component reports its version, and none of them remembers this run as under way. A target that does not
-        remember runs has to show it otherwise: both members have the same version, and there is another run's commit
-        mark, or everything is new.
-        """
-        seen = self.seen
-        if len(seen) < len(self.job.targets) or any(
-            answer.kind in {"partial", "busy"} or answer.version is None or answer.run == self.run
-            for answer in seen.values()
-        ):
-            return False
-        if all(answer.run is not None for answer in seen.values()):
-            return True
-        if len({seen[step].version for step, target in self.job.targets.items() if target.role != "shared"}) > 1:
-            return False
-        return all(answer.kind == "new" for answer in seen.values()) or any(
-            answer.committed not in {None, "", self.run} for answer in seen.values()
-        )
-
-    @property
-    def over_at_target(self) -> bool:
-        """Whether the target shows that the run is over, though by this journal it never cleaned up.
-
-        All that an earlier controller of the run changed remembers no run under way; or nothing does, and the commit
-        mark is there that the journal lacks. Then the run has ended by a newer journal than this one, or the pair was
-        re-imaged meanwhile.
-        """
-        idle = {step for step, answer in self.seen.items() if answer.run == ""}
-        if idle == set(self.job.targets) and self.committed_at_target and not self.committed:
-            return True
-        if not self._done or max(self._done.values()) > self.resumed:
-            return False
-        if any(self.tally("cleanup", step).attempts for step in self.job.targets):
-            return False
-        return idle >= set(self._done)
 
     def explains(self, step: str, answer: Answer) -> str:
         """Why the records cannot explain what this probe saw; empty if they can.
@@ -408,7 +360,7 @@ class History:
             if why and self.unexplained is None and not self.surely_untouched:
                 self.unexplained = step, why
         if verb in {"apply", "revert"} and answer.kind == "ok":
-            self._done[step] = self.index
+            self.done[step] = self.index
         if verb == "apply" and answer.kind == "ok":
             self._expected[step] = frozenset({"new"})
         elif verb == "revert" and answer.kind == "ok":

@@ -12,6 +12,7 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.described import disagrees
+from bundlekit.update.engine.elsewhere import changed_elsewhere, committed_elsewhere, over_at_target
 from bundlekit.update.engine.history import ANY, History
 from bundlekit.update.engine.outcome import conclude
 from bundlekit.update.engine.plan import Verb, seconds
@@ -133,11 +134,11 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
             strange = step, "it is busy with something that this run did not begin"
         if seen.kind not in ANY and strange is None:
             strange = step, _unknown(seen)
-    if h.over_at_target:
+    if over_at_target(h):
         return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
-    if strange is not None and h.untouched and h.changed_elsewhere:
+    if strange is not None and h.untouched and changed_elsewhere(h):
         return _turn(now, "lost", *strange)
-    if strange is not None and h.untouched and h.way != "stop" and h.committed_elsewhere:
+    if strange is not None and h.untouched and h.way != "stop" and committed_elsewhere(h):
         return _turn(now, "stop", strange[0], f"state-changed: {strange[1]}; another run has committed since")
     return strange
 

@@ -1,0 +1,52 @@
+"""What the marks at the target show of other controllers, against what the records of a run say."""
+
+from __future__ import annotations
+
+from bundlekit.update.engine.history import History
+
+
+def committed_elsewhere(h: History) -> bool:
+    """Whether a component has passed the commit point of another run since this one saw it first."""
+    return any(
+        answer.committed not in {None, "", h.run, h.surveyed[step].committed}
+        for step, answer in h.seen.items()
+        if step in h.surveyed
+    )
+
+
+def changed_elsewhere(h: History) -> bool:
+    """Whether the marks show that the pair is what it is by another controller or by hand, not by this run.
+
+    Each component reports its version, and none of them remembers this run as under way. A target that does not
+    remember runs has to show it otherwise: both members have the same version, and there is another run's commit
+    mark, or everything is new.
+    """
+    seen = h.seen
+    if len(seen) < len(h.job.targets) or any(
+        answer.kind in {"partial", "busy"} or answer.version is None or answer.run == h.run for answer in seen.values()
+    ):
+        return False
+    if all(answer.run is not None for answer in seen.values()):
+        return True
+    if len({seen[step].version for step, target in h.job.targets.items() if target.role != "shared"}) > 1:
+        return False
+    return all(answer.kind == "new" for answer in seen.values()) or any(
+        answer.committed not in {None, "", h.run} for answer in seen.values()
+    )
+
+
+def over_at_target(h: History) -> bool:
+    """Whether the target shows that the run is over, though by this journal it never cleaned up.
+
+    All that an earlier controller of the run changed remembers no run under way; or nothing does, and the commit
+    mark is there that the journal lacks. Then the run has ended by a newer journal than this one, or the pair was
+    re-imaged meanwhile.
+    """
+    idle = {step for step, answer in h.seen.items() if answer.run == ""}
+    if idle == set(h.job.targets) and h.committed_at_target and not h.committed:
+        return True
+    if not h.done or max(h.done.values()) > h.resumed:
+        return False
+    if any(h.tally("cleanup", step).attempts for step in h.job.targets):
+        return False
+    return idle >= set(h.done)
