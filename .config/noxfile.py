@@ -100,7 +100,8 @@ DOCS = (
 def coverage(session: nox.Session) -> None:
     """Run the tests, count the lines and branches that they reach, and hold the floor of ``pyproject.toml``."""
     prepare(session)
-    session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
+    part = ["--cov-fail-under=0", *session.posargs] if session.posargs else []  # the floor is for all tests
+    session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=term-missing:skip-covered", *part)
 
 
 @nox.session

@@ -102,7 +102,7 @@ def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple
 
 
 def load_appliance(path: str | Path) -> Appliance:
-    """The installed state of one pair in the STATE.json at ``path`` (``bundlekit schema state``). Raises ConfigError."""
+    """The installed state of one pair, from the STATE.json at ``path`` (see ``schema state``). Raises ConfigError."""
     from bundlekit.model.appliance import Appliance
 
     path = Path(path)

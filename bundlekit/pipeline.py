@@ -99,9 +99,9 @@ def check(
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
-    What is asked is ``request``, a :class:`CheckRequest`, or its fields as keywords. ``sources`` can be one version, and
-    ``appliance`` one state or several. ``progress`` is a function that is called with the bytes read and the bytes to
-    read; ``cancel`` is a function, and the work ends when it returns True.
+    What is asked is ``request``, a :class:`CheckRequest`, or its fields as keywords. ``sources`` can be one version,
+    and ``appliance`` one state or several. ``progress`` is a function that is called with the bytes read and the bytes
+    to read; ``cancel`` is a function, and the work ends when it returns True.
 
     A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read,
     ChangedWhileReadError if it changes meanwhile, AdvisoryError if ``advice`` is about another product, ClockError if
