@@ -233,7 +233,7 @@ def _candidate(
         bundle=source.name,
         id=report.id,
         signers=tuple(one.trusted_signer for one in report.signatures if one.counts),
-        signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.policy else None,
+        signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.names else None,
         signatures=signatures_of(bundle, report.asked.at),
         supported_until=entry.supported_until or "" if entry else "",
     )

@@ -190,8 +190,7 @@ def read_signed(
                 f"{source.name}: it is not signed by a trusted signer.",
                 next_step=f"`bundlekit check {quote(source.name)}` with the same --trust shows the reason.",
             )
-    named = trust is not None and trust.policy is not None
-    names = frozenset(one.name for one in evidence.signatures or () if one.counts) if named else None
+    names = trust.signed_by(evidence.signatures or ()) if trust else None
     return bundle.manifest, signatures_of(bundle, when.isoformat()), names
 
 
@@ -246,7 +245,7 @@ def _question(request: CheckRequest, scope: Scope) -> Question:
         strict=request.strict,
         at=used.isoformat().replace("+00:00", "Z"),
         at_given=request.at is not None,
-        limits=trust.policy.limits if trust and trust.policy else Limits(),
+        limits=trust.limits if trust else Limits(),
         waivers=waivers.current if waivers else (),
         waivers_digest=waivers.digest if waivers else None,
     )
@@ -282,7 +281,7 @@ def examine(
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
-    signers = frozenset(one.name for one in evidence.signatures or () if one.counts) if trust and trust.policy else None
+    signers = trust.signed_by(evidence.signatures or ()) if trust else None
     matrix = read_matrix(bundle.manifest) if bundle.manifest else None
     decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
     case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
@@ -322,11 +321,11 @@ def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[
 def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Evidence:
     """Who signed the head, and how far the demands of a trust.toml are met, where one was given."""
     signatures = _verify(bundle, at, trust)
-    if trust is None or trust.policy is None:
+    if trust is None or not trust.demands:
         return Evidence(signatures=signatures)
     from bundlekit.trust import tally
 
-    return Evidence(signatures=signatures, demands=tally(trust.policy.demands, signatures))
+    return Evidence(signatures=signatures, demands=tally(trust.demands, signatures))
 
 
 def _measurable(bundle: Bundle) -> bool:

@@ -22,7 +22,7 @@ from bundlekit.report.escape import escape, guarded
 from bundlekit.report.model import Unjudged
 from bundlekit.request import CheckRequest
 from bundlekit.trust import load_trust
-from bundlekit.trust.store import SUFFIXES
+from bundlekit.trust.load import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

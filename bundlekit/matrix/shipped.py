@@ -54,8 +54,7 @@ class ReadTrust:
     @property
     def names(self) -> frozenset[str]:
         """The names of the signers in the file; none if it cannot be loaded."""
-        policy = None if self.problem else self.store.policy
-        return frozenset(one.name for one in policy.signers) if policy else frozenset()
+        return frozenset() if self.problem else frozenset(self.store.names or ())
 
 
 class Acceptance(Frozen, frozen=True, kw_only=True):

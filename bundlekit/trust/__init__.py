@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.context import Signed
+    from bundlekit.trust.load import load_trust
+    from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
     from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
-    from bundlekit.trust.store import TrustStore, load_trust, read_certificates
+    from bundlekit.trust.store import TrustStore
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
         ABOUT_THE_BLOB,
-        Signed,
         out_of_time,
         signer_fault,
         signing_key,
@@ -71,13 +73,13 @@ _HOMES = {
     "load_inlined": "policy",
     "load_private_key": "signing",
     "load_signing_key": "signing",
-    "load_trust": "store",
+    "load_trust": "load",
     "out_of_time": "verify",
-    "read_certificates": "store",
+    "read_certificates": "pem",
     "satisfied": "acceptance",
     "Satisfied": "acceptance",
     "sign": "signing",
-    "Signed": "verify",
+    "Signed": "context",
     "SigningKey": "signing",
     "signer_fault": "verify",
     "signing_key": "verify",

@@ -15,9 +15,12 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import cms
 from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.chain import weak_key
+from bundlekit.trust.claim import Claim, read_claim, signer_text
+from bundlekit.trust.context import Occasion, Signed
 from bundlekit.trust.ess import Named
 from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.verify import Claim, Occasion, Signed, amounts_to, pinned_key, read_claim, signer_text
+from bundlekit.trust.threshold import tally
+from bundlekit.trust.verify import amounts_to, pinned_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +83,7 @@ def satisfied(
     A signer is a credential, or a name in the trust file, which stands for a signature by each of that signer's
     keys. ``signed`` is what the bundle is: without it, an update.bin of any product.
     """
-    occasion = Occasion(at=at, purpose="code-signing", signed=signed or Signed())
+    occasion = Occasion(at=at, signed=signed or Signed())
     found = tuple(
         evidence
         for index, one in enumerate(signers)
@@ -88,11 +91,7 @@ def satisfied(
             _named(index, one, store, occasion) if isinstance(one, str) else [_evidence(index, one, store, occasion)]
         )
     )
-    demands: tuple[DemandEvidence, ...] = ()
-    if store.policy:
-        from bundlekit.trust.threshold import tally
-
-        demands = tally(store.policy.demands, found)
+    demands = tally(store.demands, found)
     refused = [one for one in found if one.standing == "refused"]
     unknown = [one for one in found if one.standing == "undecided"]
     unmet = [one for one in demands if not one.met]
@@ -127,19 +126,16 @@ def _named(index: int, name: str, store: TrustStore, occasion: Occasion) -> list
     from bundlekit.trust.named import bounds, judged_at
     from bundlekit.trust.overview import family, view
 
-    policy = store.policy
-    signer = next((one for one in policy.signers if one.name == name), None) if policy else None
-    if policy is None or signer is None:
-        ignored = policy is not None and policy.ignore_others
-        because = f"the signer {name} is not known to this trust"
-        return [_one(index, name, "ignored" if ignored else "refused", because)]
-    at = judged_at(policy, occasion)
+    signer = next((one for one in store.signers if one.name == name), None)
+    standing: Standing = "ignored" if store.ignore_others else "refused"
+    if signer is None:
+        return [_one(index, name, standing, f"the signer {name} is not known to this trust")]
+    at = judged_at(store, occasion)
     seen = view(signer, store, at)
     against = [*(one.message for one in bounds(signer, occasion, at)), *seen.unusable]
     usable = [] if against else [one for one in seen.sources if not one.unusable]
     if not usable:
         against += [why for one in seen.sources for why in one.unusable]
-        standing: Standing = "ignored" if policy.ignore_others else "refused"
         return [_one(index, name, standing, f"{name}: {'; '.join(dict.fromkeys(against))}")]
     return [_one(index, name, "counted", "", f"{name} {one.id}", (family(one),)) for one in usable]
 

@@ -18,8 +18,8 @@ from bundlekit.files import LIMITS
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.pem import block_bytes, blocks
 from bundlekit.trust.refusal import Refusal, day
-from bundlekit.trust.store import block_bytes, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.policy import Signer
+    from bundlekit.trust.store import Signer
 
 
 def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], where: str) -> None:

@@ -17,17 +17,17 @@ from bundlekit.trust.acceptance import from_certificates, from_key
 from bundlekit.trust.algorithms import Scheme, scheme_identifier
 from bundlekit.trust.certificates import PURPOSES, Authority
 from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, reasons
+from bundlekit.trust.leads import Trust, is_test
+from bundlekit.trust.named import against, denied
 from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.verify import Trust, is_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.claim import Claim
     from bundlekit.trust.keys import Key
-    from bundlekit.trust.policy import Signer
-    from bundlekit.trust.store import Pinned, TrustStore
-    from bundlekit.trust.verify import Claim
+    from bundlekit.trust.store import Pinned, Signer, TrustStore
 
 MAX_ROUTES: Final = 64
 """Lines of listed CAs that are looked at under one anchor."""
@@ -45,7 +45,7 @@ SIGNATURE: Final = x509.KeyUsage(
 )
 
 
-def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer: Signer | None) -> tuple[str, ...]:
+def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer: Signer) -> tuple[str, ...]:
     """Why nothing under an anchor counts; empty if something can.
 
     Where the trust file lists intermediates under the anchor, signers are under those.
@@ -58,7 +58,7 @@ def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer:
     return found
 
 
-def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer | None) -> tuple[str, ...]:
+def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer) -> tuple[str, ...]:
     """Why signatures by a pinned key do not count; empty if they do."""
     trust = Trust(anchor=pin.name, test=pin.test or is_test(pin.key, ()))
     weak = [pin.key.weakness] if pin.key.weakness else []
@@ -67,7 +67,7 @@ def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer | N
 
 def _routes(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
     """The lines of CAs, lowest first, that end in the anchor; the order of the files decides nothing."""
-    listed = (store.policy.listed if store.policy else None) or ()
+    listed = store.listed or ()
 
     def below(line: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
         for one in listed if len(line) <= MAX_INTERMEDIATES else ():
@@ -78,34 +78,27 @@ def _routes(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, .
     return list(islice(below((anchor,)), MAX_ROUTES)) or [(anchor,)]
 
 
-def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, signer: Signer | None) -> Iterator[str]:
-    purpose = signer.purpose if signer else "code-signing"
-    imagined = _imagined(line[0], purpose)
+def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, signer: Signer) -> Iterator[str]:
+    imagined = _imagined(line[0], signer.purpose)
     chain = (imagined, *line)
     for one in line:
         if one.constrains_names:
             yield f"{one.name} has name constraints, which a CA of signers must not have"
-    refusals = [*reasons(chain, at, purpose)]
-    if store.policy and store.policy.by_release_date:  # it may have been valid on the day that a bundle claims
+    refusals = [*reasons(chain, at, signer.purpose)]
+    if store.by_release_date:  # it may have been valid on the day that a bundle claims
         refusals = [one for one in refusals if one.rule != "signer-expired"]
     trust = Trust(anchor=line[-1].name, certificates=chain, refusals=tuple(refusals), test=is_test(None, line))
     yield from _against(from_certificates([imagined]).claim, None, trust, store, at, signer)
 
 
 def _against(
-    claim: Claim, key: Key | None, trust: Trust, store: TrustStore, at: datetime, signer: Signer | None
+    claim: Claim, key: Key | None, trust: Trust, store: TrustStore, at: datetime, signer: Signer
 ) -> Iterator[str]:
-    refusals = list(trust.refusals)
-    undecided = ""
-    if store.policy and signer:
-        from bundlekit.trust.named import against, denied
-
-        found = against(signer, claim, key, trust, store, at, at)
-        refusals = [*denied(key, trust.certificates[1:], store.policy), *found.refusals]
-        undecided = found.undecided
+    found = against(signer, claim, key, trust, store, at, at)
+    refusals = [*denied(key, trust.certificates[1:], store), *found.refusals]
     yield from (_short(one, trust) for one in refusals)
-    if undecided:
-        yield undecided
+    if found.undecided:
+        yield found.undecided
 
 
 def _short(refusal: Refusal, trust: Trust) -> str:

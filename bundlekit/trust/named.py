@@ -1,4 +1,4 @@
-"""Whose signature is it, and does it count: what a trust.toml adds to the verifying of one signature.
+"""Whose signature it is, and whether it counts.
 
 The order: find the named signer that the key leads to, then everything that is said against it. A key that is
 denied, or a certificate that was revoked, counts for nobody, whatever else is in order.
@@ -12,28 +12,27 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import crl
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.chain import weak_key
+from bundlekit.trust.claim import Claim, signer_text
+from bundlekit.trust.context import Occasion
+from bundlekit.trust.leads import Trust, leads
 from bundlekit.trust.refusal import Refusal, day
-from bundlekit.trust.verify import Claim, Occasion, Trust, leads, signer_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.keys import Key
-    from bundlekit.trust.policy import Policy, Signer
-    from bundlekit.trust.store import TrustStore
+    from bundlekit.trust.store import Signer, TrustStore
 
 
-def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
-    """Like `bundlekit.trust.verify.leads`, under a trust.toml: to which named signer, and what is against it.
+def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
+    """To which signer a key leads, and what is against it.
 
-    Several chains can hold, and the trust file can have something against one of them. Then another one counts.
+    Several chains can hold, and the trust can have something against one of them. Then another one counts.
     """
-    assert store.policy is not None  # noqa: S101 - the caller asks for this only then
-    signer, found = _find(claim, key, store.policy, store, judged_at(store.policy, occasion))
+    signer, found = _find(claim, key, store, judged_at(store, occasion))
     judged = [_weighed(signer, claim, key, trust, store, occasion) for trust in found]
     return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first of equals
 
@@ -41,10 +40,9 @@ def lead_by_name(claim: Claim, key: Key | None, store: TrustStore, occasion: Occ
 def _weighed(
     signer: Signer | None, claim: Claim, key: Key | None, trust: Trust, store: TrustStore, occasion: Occasion
 ) -> Trust:
-    """One chain, or pinned key, with everything that the trust file has against it."""
-    assert store.policy is not None  # noqa: S101 - as above
-    at = judged_at(store.policy, occasion)
-    refusals = [*denied(key, (*claim.line, *trust.certificates), store.policy)]
+    """One chain, or pinned key, with everything that is against it."""
+    at = judged_at(store, occasion)
+    refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
         found = against(signer, claim, key, trust, store, occasion.at, at)
@@ -71,33 +69,35 @@ def against(
     now: dt.datetime,
     at: dt.datetime,
 ) -> Against:
-    """What a trust file says against a signature that leads to ``signer``; certificates are held against ``at``."""
-    assert store.policy is not None  # noqa: S101 - there is no named signer without one
-    policy = store.policy
-    refusals = [*_unlisted(claim, trust, policy), *trust.refusals, *_ended(signer, key, trust, at)]
-    refusals += _floors(claim, key, trust, policy)
-    if trust.test and not policy.allow_test_keys:
+    """What is against a signature that leads to ``signer``; certificates are held against ``at``."""
+    refusals = [*_unlisted(trust, store), *trust.refusals, *_ended(signer, key, trust, at)]
+    refusals += _floors(claim, key, trust, store)
+    if trust.test and not store.allow_test_keys:
         msg = (
             f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
             "your own; to try something out, set allow-test-keys in a trust file made for that."
         )
         refusals.append(Refusal("test-key", msg))
-    known = (*store.anchors, *(policy.listed or ()))
-    status = crl.status(trust.certificates, policy.crls, now, known)
+    if store.crls is None:
+        return Against(refusals=tuple(refusals), undecided="")
+    from bundlekit.trust import crl
+
+    known = (*store.trusted.anchors, *(store.listed or ()))
+    status = crl.status(trust.certificates, store.crls, now, known)
     refusals += status.revoked
     undecided = ""
-    if status.unusable or (status.unknown and policy.crls.required):
-        why = "; ".join(one for one in (status.unusable, status.unknown if policy.crls.required else "") if one)
+    if status.unusable or (status.unknown and store.crls.required):
+        why = "; ".join(one for one in (status.unusable, status.unknown if store.crls.required else "") if one)
         undecided = f"whether {signer_text(claim, key)} was revoked is not known: {why}"
     return Against(refusals=tuple(refusals), undecided=undecided)
 
 
-def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
+def judged_at(store: TrustStore, occasion: Occasion) -> dt.datetime:
     """The time that certificates are held against: now, or the last second of the release date.
 
     The release date is the signer's own claim, and a date to come proves nothing: then it is now.
     """
-    if not policy.by_release_date or not occasion.signed.released:
+    if not store.by_release_date or not occasion.signed.released:
         return occasion.at
     released = dt.date.fromisoformat(occasion.signed.released)
     return min(occasion.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
@@ -106,18 +106,17 @@ def judged_at(policy: Policy, occasion: Occasion) -> dt.datetime:
 # --- who ---
 
 
-def _find(
-    claim: Claim, key: Key | None, policy: Policy, store: TrustStore, at: dt.datetime
-) -> tuple[Signer | None, tuple[Trust, ...]]:
-    """The first named signer, in the order of the file, that the key leads to; whatever else may be wrong.
+def _find(claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime) -> tuple[Signer | None, tuple[Trust, ...]]:
+    """The first signer, in the order of the file, that the key leads to; whatever else may be wrong.
 
     Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's. A key that is
     pinned belongs to who has it pinned, whatever certificate comes along: nobody chooses by that who they are.
     """
     others = []
-    listed = policy.listed or ()
-    pinning = [signer for signer in policy.signers if key and signer.trust.pin(key)]
-    for signer in pinning or policy.signers:
+    listed = store.listed or ()
+    pinning = [signer for signer in store.signers if key and signer.trust.pin(key)]
+    found: tuple[Trust, ...] = ()
+    for signer in pinning or store.signers:
         found = leads(claim, key, signer.trust, at, signer.purpose, listed)
         if not found[0].anchor:
             continue
@@ -125,7 +124,9 @@ def _find(
         if not signer.subjects or not certificates or certificates[0].whole_subject in signer.subjects:
             return signer, found
         others.append(f"{signer.name} is {' or '.join(map(repr, signer.subjects))}")
-    found = leads(claim, key, pinning[0].trust if pinning else store, at, policy.signers[0].purpose, listed)
+    if len(store.signers) > 1:
+        trusted = pinning[0].trust if pinning else store.trusted
+        found = leads(claim, key, trusted, at, store.signers[0].purpose, listed)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
@@ -138,26 +139,26 @@ def _find(
 # --- what is said against it ---
 
 
-def denied(key: Key | None, certificates: Sequence[Certificate], policy: Policy) -> Iterator[Refusal]:
+def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustStore) -> Iterator[Refusal]:
     """That the key, or a certificate or its key, is on the deny list."""
     for one in certificates:
-        if one.id in policy.denied or (one.key and one.key.id in policy.denied):
+        if one.id in store.denied or (one.key and one.key.id in store.denied):
             msg = (
                 f"The certificate {one.name} (sha256:{one.id}) or its key is on the deny list. "
                 "Do not use this bundle; get one signed with another key."
             )
             yield Refusal("signer-denied", msg, one.der, denied=one.id)
             return
-    if key and key.id in policy.denied:
+    if key and key.id in store.denied:
         msg = f"The key sha256:{key.id} is on the deny list. Do not use this bundle; get one signed with another key."
         yield Refusal("signer-denied", msg, denied=key.id)
 
 
-def _unlisted(claim: Claim, trust: Trust, policy: Policy) -> Iterator[Refusal]:
+def _unlisted(trust: Trust, store: TrustStore) -> Iterator[Refusal]:
     """Intermediates that the bundle brings along, where only listed ones may be used."""
-    listed = {one.der for one in policy.listed or ()}
+    listed = {one.der for one in store.listed or ()}
     for one in trust.certificates[1:-1]:
-        if policy.listed is not None and one.der not in listed:
+        if store.listed is not None and one.der not in listed:
             msg = (
                 f"The intermediate certificate {one.name} comes with the bundle, and the trust file takes listed ones "
                 f"alone. If it is right, add it to intermediate-files."
@@ -194,15 +195,18 @@ def _ended(signer: Signer, key: Key | None, trust: Trust, at: dt.datetime) -> It
         yield Refusal("signer-expired", msg, until=str(last), at=day(at))
 
 
-def _floors(claim: Claim, key: Key | None, trust: Trust, policy: Policy) -> Iterator[Refusal]:
+def _floors(claim: Claim, key: Key | None, trust: Trust, store: TrustStore) -> Iterator[Refusal]:
     """The trust file's own floor and ceiling; the built-in ones have been seen to."""
+    floor, ceiling = store.floor, store.ceiling
+    if floor is None or ceiling is None:
+        return
     keys = [(signer_text(claim, key), key, b"")]
     keys += [(one.name, one.key, one.der) for one in trust.certificates[1:]]
-    wanted = f"the trust file wants RSA keys of {policy.floor.rsa} to {policy.ceiling.rsa} bits"
+    wanted = f"the trust file wants RSA keys of {floor.rsa} to {ceiling.rsa} bits"
     for name, found, part in keys:
-        if found and found.family == "rsa" and not policy.floor.rsa <= found.bits <= policy.ceiling.rsa:
+        if found and found.family == "rsa" and not floor.rsa <= found.bits <= ceiling.rsa:
             yield weak_key(name, f"{wanted}, this one has {found.bits}", part)
-    least = HASHES[policy.floor.hash].digest_size
+    least = HASHES[floor.hash].digest_size
     used = [("The signature", claim.digest), ("The signature", claim.scheme.hash)]
     for one in trust.certificates[:-1]:
         try:
@@ -211,6 +215,6 @@ def _floors(claim: Claim, key: Key | None, trust: Trust, policy: Policy) -> Iter
             continue
     for what, hash_ in used:
         if hash_ and HASHES[hash_].digest_size < least:
-            msg = f"{what} uses {hash_}, and the trust file wants {policy.floor.hash} or better. Use that."
+            msg = f"{what} uses {hash_}, and the trust file wants {floor.hash} or better. Use that."
             yield Refusal("weak-algorithm", msg, hash=hash_)
             return

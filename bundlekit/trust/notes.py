@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from bundlekit.trust.policy import Policy, Signer
-    from bundlekit.trust.store import TrustStore
+    from bundlekit.trust.store import Signer, TrustStore
 
 OF_A_KEY: Final = re.compile(
     r"[0-9]+|(?<![a-z])(old|new|next|backup|spare|pq|pqc|classical|rsa|ec|ecdsa|ed|ml|mldsa|dsa|key|hsm|pub|pem)(?![a-z])"
@@ -23,14 +22,13 @@ OF_A_KEY: Final = re.compile(
 
 def notes(store: TrustStore, at: datetime) -> tuple[str, ...]:
     """The notes on a trust file at the time ``at``; PEM trust has none."""
-    policy = store.policy
-    return (*_one_person(policy), *_without_demand(policy), *_lists(store, policy, at)) if policy else ()
+    return () if store.names is None else (*_one_person(store), *_without_demand(store), *_lists(store, at))
 
 
-def _one_person(policy: Policy) -> Iterator[str]:
+def _one_person(store: TrustStore) -> Iterator[str]:
     """Two signers that look like two keys of one person, in a demand for more than one person."""
-    for one, other in combinations(policy.signers, 2):
-        together = [demand for demand in policy.demands if {one.name, other.name} <= set(demand.of)]
+    for one, other in combinations(store.signers, 2):
+        together = [demand for demand in store.demands if {one.name, other.name} <= set(demand.of)]
         if any(demand.count > 1 for demand in together) and (why := _alike(one, other)):
             yield (
                 f"the signers {one.name} and {other.name} look like one person ({why}), who would count as two; "
@@ -65,19 +63,20 @@ def _person(name: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", OF_A_KEY.sub(" ", name.lower())).split())
 
 
-def _without_demand(policy: Policy) -> Iterator[str]:
-    asked = {name for demand in policy.demands for name in demand.of}
-    for signer in policy.signers:
+def _without_demand(store: TrustStore) -> Iterator[str]:
+    asked = {name for demand in store.demands for name in demand.of}
+    for signer in store.signers:
         if signer.name not in asked:
             yield f"the signer {signer.name} is in no demand: this signature alone never meets one"
 
 
-def _lists(store: TrustStore, policy: Policy, at: datetime) -> Iterator[str]:
+def _lists(store: TrustStore, at: datetime) -> Iterator[str]:
     """Revocation lists that cannot show that a certificate is good."""
-    known = (*store.anchors, *(policy.listed or ()))
-    for one in policy.crls.lists:
+    known = (*store.trusted.anchors, *(store.listed or ()))
+    crls = store.crls or crl.Crls()
+    for one in crls.lists:
         issuers = [ca for ca in known if one.is_of(ca)]
-        faults = [crl.unusable(one, ca, at, policy.crls.max_age) for ca in issuers]
+        faults = [crl.unusable(one, ca, at, crls.max_age) for ca in issuers]
         if not issuers:
             yield f"the revocation list {one.name} is of a CA that is not in this trust file"
         elif all(faults):

@@ -13,17 +13,16 @@ from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.trust import Require
 from bundlekit.trust import foreseen
+from bundlekit.trust.leads import is_test
 from bundlekit.trust.notes import notes
 from bundlekit.trust.refusal import day
 from bundlekit.trust.threshold import fits
-from bundlekit.trust.verify import is_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from bundlekit.trust.policy import Signer
-    from bundlekit.trust.store import TrustStore
+    from bundlekit.trust.store import Signer, TrustStore
 
 UNNAMED = "any of these"
 """Who signs where PEM was given: one set of signers without names."""
@@ -87,54 +86,34 @@ class Overview(Frozen, frozen=True, kw_only=True):
 
 def overview(store: TrustStore, at: datetime) -> Overview:
     """Who may sign at the time ``at``."""
-    policy = store.policy
-    if policy is None:
-        sources = tuple(_sources(store, store, at, None))
-        usable = any(not one.unusable for one in sources)
-        views: tuple[SignerView, ...] = (
-            SignerView(
-                name=UNNAMED,
-                role="",
-                subject="",
-                until=None,
-                purpose="code-signing",
-                products=(),
-                sources=sources,
-                usable=usable,
-            ),
-        )
-        demands: tuple[Require, ...] = (Require(of=(UNNAMED,)),)
-    else:
-        views = tuple(view(signer, store, at) for signer in policy.signers)
-        demands = policy.demands
+    views = tuple(view(signer, store, at) for signer in store.signers)
+    demands = store.demands or (Require(of=tuple(one.name for one in views)),)
     return Overview(
-        name=policy.name if policy else "",
+        name=store.name,
         at=day(at),
         digest=store.digest,
-        time="released" if policy and policy.by_release_date else "now",
-        other_signers="ignore" if policy and policy.ignore_others else "refuse",
-        test_trust=(policy is None or policy.allow_test_keys)
-        and any(one.test for each in views for one in each.sources),
+        time="released" if store.by_release_date else "now",
+        other_signers="ignore" if store.ignore_others else "refuse",
+        test_trust=store.allow_test_keys and any(one.test for each in views for one in each.sources),
         signers=views,
         demands=tuple(_demand(demand, views) for demand in demands),
-        withdrawn=len(policy.limits.withdrawn) if policy else 0,
-        denied=len(policy.denied) if policy else 0,
+        withdrawn=len(store.limits.withdrawn),
+        denied=len(store.denied),
         folders=store.folders,
         notes=notes(store, at),
     )
 
 
 def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
-    """A named signer at the time ``at``."""
-    assert store.policy is not None  # noqa: S101 - there is no named signer without one
-    sources = tuple(_sources(signer.trust, store, at, signer))
+    """A signer at the time ``at``."""
+    sources = tuple(_sources(signer, store, at))
     why = []
     if signer.until and at.date() > signer.until:
         why.append(f"signed until {signer.until}")
     if "update.bin" not in signer.formats:
         why.append(f"signs {', '.join(signer.formats)} only")
     return SignerView(
-        name=signer.name,
+        name=signer.name or UNNAMED,
         role=signer.role,
         subject=" or ".join(signer.subjects),
         until=str(signer.until) if signer.until else None,
@@ -146,11 +125,10 @@ def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
     )
 
 
-def _sources(trust: TrustStore, store: TrustStore, at: datetime, signer: Signer | None) -> Iterator[Source]:
+def _sources(signer: Signer, store: TrustStore, at: datetime) -> Iterator[Source]:
     files = {entry.id: f"{one.folder}/{entry.file}" for one in store.folders for entry in one.entries}
-    ends = signer.ends if signer else {}
-    for one in trust.anchors:
-        last = ends.get(one.id)
+    for one in signer.trust.anchors:
+        last = signer.ends.get(one.id)
         yield Source(
             kind="anchor",
             file=files.get(one.id, ""),
@@ -161,8 +139,8 @@ def _sources(trust: TrustStore, store: TrustStore, at: datetime, signer: Signer 
             test=is_test(one.key, [one]),
             unusable=foreseen.against_anchor(one, store, at, signer),
         )
-    for pin in trust.pinned:
-        last = ends.get(pin.key.id)
+    for pin in signer.trust.pinned:
+        last = signer.ends.get(pin.key.id)
         yield Source(
             kind="key",
             file=files.get(pin.key.id, ""),

@@ -16,18 +16,15 @@ from cryptography import x509
 from bundlekit import config
 from bundlekit.errors import ConfigError, TrustError
 from bundlekit.mistakes import first_key, nearest
-from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
-from bundlekit.model.trust import Ceiling, Floor, Require, TrustFile
-from bundlekit.trust import crl, distinct, sense, store
-from bundlekit.trust.certificates import Certificate
+from bundlekit.model.trust import Require, TrustFile
+from bundlekit.trust import crl, distinct, pem, sense
+from bundlekit.trust.store import Anchors, Signer, TrustStore
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
     from typing import Any
-
-    from bundlekit.trust.store import TrustStore
 
 ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -92,46 +89,6 @@ algorithms = ["post-quantum"]         # every key from the signer to the anchor
 """
 
 
-class Signer(Frozen, frozen=True, kw_only=True):
-    """A named signer: what leads to them, and what bounds them.
-
-    ``subjects`` are RFC 4514 text; without any, every certificate under the anchors is meant. ``ends`` are the
-    last days of single anchors (by the SHA-256 of the certificate, in hex) and keys (by their id).
-    """
-
-    name: str
-    role: str
-    trust: TrustStore
-    subjects: tuple[str, ...]
-    until: dt.date | None
-    ends: dict[str, dt.date]
-    purpose: str
-    products: tuple[str, ...]
-    formats: tuple[str, ...]
-
-
-class Policy(Frozen, frozen=True, kw_only=True):
-    """What a trust.toml comes to.
-
-    ``denied`` are SHA-256 ids, in hex, of keys (their SubjectPublicKeyInfo) and of certificates (their DER).
-    ``listed`` are the only intermediates that may be used, None where those in the bundle may.
-    """
-
-    name: str
-    signers: tuple[Signer, ...]
-    demands: tuple[Require, ...]
-    limits: Limits
-    by_release_date: bool
-    ignore_others: bool
-    allow_test_keys: bool
-    floor: Floor
-    ceiling: Ceiling
-    listed: tuple[Certificate, ...] | None
-    denied: frozenset[str]
-    crls: crl.Crls
-    digest: str
-
-
 def read(path: Path) -> TrustStore:
     """The trust store of a trust.toml. Raises ConfigError and TrustError."""
     return parse(config.load_toml(path), path)
@@ -149,7 +106,7 @@ def inlined(path: Path) -> tuple[bytes, dict[str, bytes]]:
     """What `load_inlined` takes: the bytes of a trust.toml, and of the files that it names."""
     data = config.read_file(path)
     values = config.parse_toml(data, where=str(path))
-    return data, {name: store.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
+    return data, {name: pem.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
 
 
 def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None = None) -> TrustStore:
@@ -165,12 +122,15 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
     reader = _Reader(path, files)
     signers = tuple(reader.signer(name, file) for name in file.signers)
     sense.demand_sense(file, where)
-    listed = [one for text in file.intermediate_files for one in store.intermediates(*reader.open(text))]
+    listed = [one for text in file.intermediate_files for one in pem.intermediates(*reader.open(text))]
     distinct.demand_distinct(signers, listed, where)
     crls = reader.crls(file)
-    policy = Policy(
+    anchors = {one.der: one for signer in signers for one in signer.trust.anchors}
+    pinned = {one.key.id: one for signer in signers for one in signer.trust.pinned}
+    return TrustStore(
         name=file.name,
         signers=signers,
+        trusted=Anchors(anchors=tuple(anchors.values()), pinned=tuple(pinned.values())),
         demands=file.require or (Require(of=tuple(file.signers)),),
         limits=_limits(file, crls, where),
         by_release_date=file.time == "released",
@@ -183,9 +143,6 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
         crls=crls,
         digest=reader.digest(data),
     )
-    anchors = {one.der: one for signer in signers for one in signer.trust.anchors}
-    pinned = {one.key.id: one for signer in signers for one in signer.trust.pinned}
-    return store.TrustStore(anchors=tuple(anchors.values()), pinned=tuple(pinned.values()), policy=policy)
 
 
 def files(data: Mapping[str, Any], path: Path) -> list[Path]:
@@ -222,7 +179,7 @@ class _Reader:
         path = self._folder / text
         if text not in self._read:
             if self._files is None:
-                self._read[text] = store.read_pem(path, crl.MAX_FILE)
+                self._read[text] = pem.read_pem(path, crl.MAX_FILE)
             elif text in self._files:
                 self._read[text] = self._files[text]
             else:
@@ -246,7 +203,7 @@ class _Reader:
         for key in ("subject", "purpose"):
             if getattr(entry, key) and not anchors:
                 raise ConfigError(f"{at} has a {key} but no anchor above it")
-        anchored, pinned = (store.from_pem(map(self.open, one)) for one in (anchors, keys))
+        anchored, pinned = (pem.from_pem(map(self.open, one)) for one in (anchors, keys))
         if anchored.pinned:
             raise ConfigError(f"{at}: an anchor is the certificate of a CA; give public keys as 'key'")
         if pinned.anchors:
@@ -255,7 +212,7 @@ class _Reader:
         return Signer(
             name=name,
             role=entry.role,
-            trust=store.TrustStore(anchors=anchored.anchors, pinned=pinned.pinned),
+            trust=Anchors(anchors=anchored.anchors, pinned=pinned.pinned),
             subjects=tuple(_subject(text, at) for text in each(entry.subject or ())),
             until=None if isinstance(until, dict) else until,
             ends=self._ends(until, {*anchors, *keys}, at) if isinstance(until, dict) else {},
@@ -270,7 +227,7 @@ class _Reader:
         for text, day in until.items():
             if text not in named:
                 raise ConfigError(f"{at} has a last day for {text!r}{nearest(text, named)}")
-            found = store.from_pem([self.open(text)])
+            found = pem.from_pem([self.open(text)])
             for id_ in (*(one.id for one in found.anchors), *(one.key.id for one in found.pinned)):
                 ends[id_] = min(day, ends.get(id_, day))
         return ends
@@ -282,20 +239,20 @@ class _Reader:
         if LIKE_ID.search(entry):
             raise ConfigError(f"{self._where}: deny: {entry!r} is not sha256: and 64 lower-case hex digits")
         path, data = self.open(entry)
-        found = store.ids(path, data) if store.BEGIN in data else set()
-        text = store.words(data) if found else data
+        found = pem.ids(path, data) if pem.BEGIN in data else set()
+        text = pem.words(data) if found else data
         for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
             id_ = line.partition("#")[0].strip()
             if ID.fullmatch(id_):
                 found.add(id_.removeprefix("sha256:"))
-            elif id_ and (store.BEGIN not in data or LIKE_ID.search(id_)):
-                where = "" if store.BEGIN in data else f"line {number} "
+            elif id_ and (pem.BEGIN not in data or LIKE_ID.search(id_)):
+                where = "" if pem.BEGIN in data else f"line {number} "
                 raise ConfigError(f"{path}: {where}is not sha256: and 64 hex digits: {id_!r}")
         return found
 
-    def crls(self, file: TrustFile) -> crl.Crls:
+    def crls(self, file: TrustFile) -> crl.Crls | None:
         if file.crls is None:
-            return crl.Crls()
+            return None
         return crl.Crls(
             lists=tuple(one for text in file.crls.files for one in crl.read(*self.open(text))),
             required=file.crls.required,
@@ -319,10 +276,10 @@ def _subject(text: str, at: str) -> str:
         raise ConfigError(f"{at}: the subject {text!r} is not a distinguished name (RFC 4514)") from error
 
 
-def _limits(file: TrustFile, crls: crl.Crls, where: str) -> Limits:
+def _limits(file: TrustFile, crls: crl.Crls | None, where: str) -> Limits:
     return Limits(
         withdrawn=file.withdrawn,
         floors={name: (floor.version, floor.counter) for name, floor in file.floors.items()},
         max_age=_age(file.max_age, f"{where}: max-age"),
-        crls_required=crls.required or any(one.fault for one in crls.lists),
+        crls_required=crls is not None and (crls.required or any(one.fault for one in crls.lists)),
     )

@@ -16,8 +16,8 @@ from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
+from bundlekit.trust.pem import block_bytes, blocks, read_pem, utf_16
 from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.store import block_bytes, blocks, read_pem, utf_16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,7 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from bundlekit.model.bundle import Span
 from bundlekit.trust.certificates import read_certificate
 from bundlekit.trust.keys import ML_DSA_CHAINS, describe
-from bundlekit.trust.store import Pinned, TrustStore
+from bundlekit.trust.load import unnamed
+from bundlekit.trust.store import Anchors, Pinned
 from bundlekit.trust.verify import verify_signatures
 
 needs_ml_dsa_chains = pytest.mark.skipif(
@@ -149,11 +150,11 @@ def read(*certificates):
 
 
 def anchors(*certificates):
-    return TrustStore(anchors=read(*certificates))
+    return unnamed(Anchors(anchors=read(*certificates)))
 
 
 def pins(*keys):
-    return TrustStore(pinned=tuple(Pinned(name="pinned.pem", key=describe(one.public_key())) for one in keys))
+    return unnamed(Anchors(pinned=tuple(Pinned(name="pinned.pem", key=describe(one.public_key())) for one in keys)))
 
 
 SHA1 = hashes.SHA1()  # noqa: S303 - to be refused
@@ -257,7 +258,9 @@ def forge(
 
 
 def judge(blob, store, *, head=HEAD, at=NOW, purpose="code-signing"):
-    (evidence,) = verify_signatures(head, [blob], [Span(start=1000, stop=1000 + len(blob))], store, at, purpose)
+    if purpose != "code-signing":  # trust in anchors alone has no other
+        store = unnamed(store.trusted, purpose=purpose)
+    (evidence,) = verify_signatures(head, [blob], [Span(start=1000, stop=1000 + len(blob))], store, at)
     return evidence
 
 

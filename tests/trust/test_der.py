@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.errors import SigningError, TrustError
-from bundlekit.trust import asn1, certificates, chain, der, keys, store, throwaway
+from bundlekit.trust import asn1, certificates, chain, der, keys, load, pem, throwaway
 from tests.trust import pki
 
 OID = der.OID
@@ -177,13 +177,13 @@ def test_a_library_without_ml_dsa_is_named_where_it_is_needed(monkeypatch, tmp_p
     assert "weak-algorithm" not in found
     assert evidence.standing == "refused"
 
-    monkeypatch.setattr(store, "load_der_public_key", fail)
+    monkeypatch.setattr(pem, "load_der_public_key", fail)
     public = tmp_path / "pub.pem"
     public.write_bytes(
         pki.key("p256").public_key().public_bytes(pki.Encoding.PEM, pki.PublicFormat.SubjectPublicKeyInfo)
     )
     with pytest.raises(TrustError, match="does not support ML-DSA"):
-        store.load_trust([public])
+        load.load_trust([public])
 
     monkeypatch.setitem(throwaway.ALGORITHMS, "ml-dsa-65", fail)
     with pytest.raises(SigningError, match=r"No ml-dsa-65 keys can be made: cryptography .* does not support ML-DSA"):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundlekit.errors import TrustError
-from bundlekit.trust import chain, crl, store
+from bundlekit.trust import chain, crl, pem
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
 from tests.trust import pki, test_crl
@@ -216,7 +216,7 @@ def test_damaged_keys(kind):
     for _ in range(150):
         body = pki.pem_of("PUBLIC KEY", mutated(info, chance))
         try:
-            store.from_pem([(Path("a.pem"), body)])
+            pem.from_pem([(Path("a.pem"), body)])
         except TrustError:
             continue
 

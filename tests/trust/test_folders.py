@@ -40,12 +40,12 @@ def test_hidden_files_and_subfolders_do_not_count(folder):
     (folder / "old" / "old.pem").write_bytes(pki.pem(pki.root(common="Old")))
     (folder / "old" / "trust.toml").write_text("")
     (folder / "README.txt").write_text("not read")
-    assert [one.subject for one in load_trust(folder).anchors] == ["CN=Root,O=TEST ONLY"]
+    assert [one.subject for one in load_trust(folder).trusted.anchors] == ["CN=Root,O=TEST ONLY"]
 
 
 def test_suffixes_in_capitals_count(folder):
     (folder / "OTHER.PEM").write_bytes(pki.pem(pki.root(common="Other")))
-    assert len(load_trust(folder).anchors) == 2
+    assert len(load_trust(folder).trusted.anchors) == 2
 
 
 def test_links_count_inside_the_folder_alone(folder, tmp_path):
@@ -53,16 +53,16 @@ def test_links_count_inside_the_folder_alone(folder, tmp_path):
     (folder / "..2026").mkdir()  # as Kubernetes mounts a secret
     (folder / "..2026" / "mounted.pem").write_bytes(pki.pem(pki.root(common="Mounted")))
     (folder / "mounted.pem").symlink_to("..2026/mounted.pem")
-    assert len(load_trust(folder).anchors) == 2
+    assert len(load_trust(folder).trusted.anchors) == 2
     (folder / "link.pem").symlink_to(tmp_path / "stranger.pem")
     with pytest.raises(TrustError, match=r"link\.pem is a link to .*stranger\.pem, outside the folder"):
         load_trust(folder)
-    assert load_trust(folder / "link.pem").anchors[0].subject == "CN=Stranger,O=TEST ONLY"
+    assert load_trust(folder / "link.pem").trusted.anchors[0].subject == "CN=Stranger,O=TEST ONLY"
 
 
 def test_a_link_to_the_folder_itself_is_the_folder(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
-    assert len(load_trust(tmp_path / "link").anchors) == 1
+    assert len(load_trust(tmp_path / "link").trusted.anchors) == 1
 
 
 @pytest.mark.parametrize("make", ["folder", "fifo", "dangling"])
@@ -83,7 +83,7 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
     (tmp_path / "certs" / "root.pem").write_bytes((forge.KEYS / "trust" / "root.pem").read_bytes())
     (tmp_path / "certs" / "carl.pub").write_bytes(KEY)
     monkeypatch.chdir(tmp_path)
-    (anchor,) = load_trust(tmp_path / "certs" / "root.pem").anchors
+    (anchor,) = load_trust(tmp_path / "certs" / "root.pem").trusted.anchors
     for verb in ("check", "preflight"):
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01"]) == 0
         lines = capsys.readouterr().out.splitlines()

@@ -443,7 +443,7 @@ GOOD = {
     ),
     "16 signatures": lambda: (ROOT, bundle(*(by() for _ in range(16)))),
     "two pinned keys, one of them compressed": lambda: (
-        pki.TrustStore(pinned=(pki.Pinned(name="gus", key=pki.describe(compressed(GUS))),)),
+        pki.unnamed(pki.Anchors(pinned=(pki.Pinned(name="gus", key=pki.describe(compressed(GUS))),))),
         bundle(pinned("p256", "Gus")),
     ),
 }

@@ -46,7 +46,7 @@ def test_words_before_a_block_and_comments_explain_it(tmp_path):
     file = tmp_path / "a.pem"
     words = b"Certificate:\n    Data:\n        Signature Algorithm: sha256WithRSAEncryption\n  00:b4:31:98:0a\n"
     file.write_bytes(b"# ours\n" + words + ROOT + b"\n\nsubject=O = TEST\n" + OTHER + b"\n# sha256:abc\n\n")
-    assert len(load_trust(file).anchors) == 2
+    assert len(load_trust(file).trusted.anchors) == 2
 
 
 IN_A_FILE = {
@@ -80,7 +80,7 @@ def test_what_the_file_of_a_signer_holds(tmp_path, kind, data, words):
         with pytest.raises((ConfigError, TrustError), match=words):
             trust(tmp_path, **read)
     else:
-        found = trust(tmp_path, **read).policy.signers[0].trust
+        found = trust(tmp_path, **read).signers[0].trust
         assert len(found.anchors) + len(found.pinned) == 2
 
 
@@ -102,7 +102,7 @@ def test_what_a_file_of_intermediates_holds(tmp_path, data, words):
         with pytest.raises(TrustError, match=words):
             trust(tmp_path, more)
     else:
-        assert len(trust(tmp_path, more).policy.listed) == 2
+        assert len(trust(tmp_path, more).listed) == 2
 
 
 # --- deny ---
@@ -127,7 +127,7 @@ def test_blocks_and_ids_of_a_deny_file_count_together(tmp_path, data):
     world.write(tmp_path)
     (tmp_path / "deny.pem").write_bytes(data)
     store = trust(tmp_path, 'deny = ["deny.pem"]')
-    assert pki.describe(key("ed25519", "Other").public_key()).id in store.policy.denied
+    assert pki.describe(key("ed25519", "Other").public_key()).id in store.denied
     assert rules(check(store, bundle(CARL))) == ["signer-denied"]
 
 
@@ -160,7 +160,7 @@ def test_words_of_openssl_in_a_deny_file_are_words(tmp_path):
     world.write(tmp_path)
     words = b"Certificate:\n    00:b4:31:98:0a:c4:bc:62:c1:88:aa:dc:b0:c8:bb:\n    sha256WithRSAEncryption\n"
     (tmp_path / "deny.txt").write_bytes(words + KEY2)
-    assert len(trust(tmp_path, 'deny = ["deny.txt"]').policy.denied) == 1
+    assert len(trust(tmp_path, 'deny = ["deny.txt"]').denied) == 1
 
 
 def test_a_denied_certificate_denies_its_key(desk):
@@ -176,7 +176,7 @@ def test_a_denied_certificate_denies_its_key(desk):
 def test_a_weak_key_can_be_denied(tmp_path):
     world.write(tmp_path)
     (tmp_path / "weak.pem").write_bytes(pki.pem(key("rsa-1024").public_key()))
-    assert trust(tmp_path, 'deny = ["weak.pem"]').policy.denied == {pki.describe(key("rsa-1024").public_key()).id}
+    assert trust(tmp_path, 'deny = ["weak.pem"]').denied == {pki.describe(key("rsa-1024").public_key()).id}
 
 
 # --- empty lists ---

@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
+from bundlekit.trust.load import load_trust
+from bundlekit.trust.pem import read_certificates
 from bundlekit.trust.signing import load_private_key, sign
-from bundlekit.trust.store import load_trust, read_certificates
 from bundlekit.trust.throwaway import keygen
 from tests.trust import pki
 from tests.trust.pki import HEAD, NOW, judge, key

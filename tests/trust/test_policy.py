@@ -77,7 +77,7 @@ def test_files_that_are_missing_or_of_the_wrong_kind(desk, tmp_path):
 def test_a_trust_file_stands_alone(desk, tmp_path):
     (tmp_path / "trust.toml").write_text(f"trust = 1\n{CARL}")
     (tmp_path / "carl.pub.pem").write_bytes((desk / "carl.pub.pem").read_bytes())
-    assert load_trust([tmp_path / "trust.toml"]).policy.signers[0].name == "carl"
+    assert load_trust([tmp_path / "trust.toml"]).signers[0].name == "carl"
     with pytest.raises(TrustError, match="together with other trust"):
         load_trust([tmp_path / "trust.toml", tmp_path / "carl.pub.pem"])
     (tmp_path / "trust.toml").write_text("trust = ")
@@ -95,14 +95,14 @@ def test_the_digest_covers_the_files_it_names(desk, tmp_path):
 def test_the_deny_list_takes_files_and_ids(desk, tmp_path):
     world.write(tmp_path)
     (tmp_path / "list.txt").write_text(f"sha256:{'1' * 64}\nsha256:{'2' * 64} # stolen\n")
-    found = trust(tmp_path, f'deny = ["list.txt", "sha256:{"3" * 64}", "anna.pem", "carl.pub.pem"]').policy.denied
+    found = trust(tmp_path, f'deny = ["list.txt", "sha256:{"3" * 64}", "anna.pem", "carl.pub.pem"]').denied
     carl = pki.describe(key("ed25519", "Carl").public_key()).id
     (anna,) = pki.read(world.ANNA_LEAF)  # whose certificate stands for the key as well
     assert found == {"1" * 64, "2" * 64, "3" * 64, carl, anna.id, anna.key.id}
 
 
 def test_one_anchor_may_serve_signers_with_different_subjects(desk):
-    assert [one.subjects for one in trust(desk).policy.signers] == [
+    assert [one.subjects for one in trust(desk).signers] == [
         ("CN=Anna,O=TEST ONLY",),
         ("CN=Bert,O=TEST ONLY",),
         (),
@@ -128,7 +128,7 @@ def test_the_example_follows_the_schema_and_is_read(tmp_path, capsys):
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "known-test-keys.txt").write_text("")
     (tmp_path / "trust.toml").write_text(text)
-    assert load_trust([tmp_path / "trust.toml"]).policy.name == "imager production"
+    assert load_trust([tmp_path / "trust.toml"]).name == "imager production"
 
 
 # --- trust show ---

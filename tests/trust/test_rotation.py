@@ -89,7 +89,7 @@ def test_the_trust_files_of_the_page(place):
     (place / "release-pq-2027.pub.pem").write_bytes(pki.pem(pki.key("ml-dsa-65", "Anna").public_key()))
     head = "trust = 1\nallow-test-keys = true\n"
     store = trust(place, text=head + first)
-    assert [one.name for one in store.policy.signers] == ["release"]
+    assert [one.name for one in store.signers] == ["release"]
     later = dt.datetime(2028, 1, 1, tzinfo=dt.UTC)
     old = by(leaf=pki.signer(issuer="Old Root", end=later.replace(year=2030)))
     new = by(leaf=pki.signer(issuer="New Root", end=later.replace(year=2030)))
@@ -151,7 +151,6 @@ def test_pem_trust_loads_nothing_of_trust_files():
     assert "bundlekit.trust.chain" in loaded
     parts = (
         "trust.policy",
-        "trust.named",
         "trust.crl",
         "trust.threshold",
         "trust.overview",

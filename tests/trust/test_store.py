@@ -6,9 +6,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from bundlekit.errors import TrustError
-from bundlekit.trust import store
+from bundlekit.trust import load, pem
+from bundlekit.trust.load import load_trust, unnamed
+from bundlekit.trust.pem import read_certificates
 from bundlekit.trust.signing import load_signing_key
-from bundlekit.trust.store import load_trust, read_certificates
+from bundlekit.trust.store import Anchors
 from tests.trust import pki
 from tests.trust.pki import key
 
@@ -27,7 +29,7 @@ BAD = {
     "damaged contents": (ROOT.replace(b"MI", b"!!", 1), "cannot be used"),
     "another thing": (ROOT.replace(b"CERTIFICATE", b"X509 CRL"), "'X509 CRL'"),
     "a damaged key": (KEY.replace(b"MC", b"MD", 1), "cannot be used"),
-    "too much": (b"x" * (store.MAX_FILE + 1), "larger than"),
+    "too much": (b"x" * (pem.MAX_FILE + 1), "larger than"),
 }
 
 
@@ -54,7 +56,7 @@ def test_line_ends_and_byte_order_marks_change_nothing(tmp_path, form):
     made, file = key("p256", "Signer"), tmp_path / "file.pem"
     locked = made.private_bytes(pki.Encoding.PEM, pki.PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
     file.write_bytes(form(ROOT + KEY))
-    assert (len(load_trust(file).anchors), len(load_trust(file).pinned)) == (1, 1)
+    assert (len(load_trust(file).trusted.anchors), len(load_trust(file).trusted.pinned)) == (1, 1)
     file.write_bytes(form(ROOT))
     assert {one.der for one in read_certificates(file)} == {pki.der(x509.load_pem_x509_certificate(ROOT))}
     for data in (pki.pem(made), locked):
@@ -85,18 +87,18 @@ def test_a_folder_and_files(tmp_path):
     (tmp_path / "b.pub").write_bytes(KEY)
     (tmp_path / "notes.txt").write_text("not read")
     found = load_trust([tmp_path, tmp_path / "a.pem"])
-    assert [one.subject for one in found.anchors] == ["CN=Root,O=TEST ONLY", "CN=Other,O=TEST ONLY"]
-    assert [one.name for one in found.pinned] == ["b.pub"]
+    assert [one.subject for one in found.trusted.anchors] == ["CN=Root,O=TEST ONLY", "CN=Other,O=TEST ONLY"]
+    assert [one.name for one in found.trusted.pinned] == ["b.pub"]
     again = load_trust([tmp_path / "b.pub", tmp_path / "a.pem"])
     assert again.digest == found.digest != load_trust([tmp_path / "b.pub"]).digest
 
 
 def test_too_many(tmp_path, monkeypatch):
     (tmp_path / "a.pem").write_bytes(ROOT + KEY)
-    monkeypatch.setattr(store, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(pem, "MAX_ENTRIES", 1)
     with pytest.raises(TrustError, match="more than 1 "):
         load_trust([tmp_path])
-    monkeypatch.setattr(store, "MAX_FILES", 0)
+    monkeypatch.setattr(load, "MAX_FILES", 0)
     with pytest.raises(TrustError, match="at most 0 "):
         load_trust([tmp_path])
 
@@ -113,7 +115,7 @@ def test_two_pinned_keys_with_one_identifier():
     real = pki.Pinned(name="real", key=right)
     blob = pki.forge(key("ed25519", "Signer"), [], digest="sha512")
     for pinned in ((fake, real), (real, fake)):
-        evidence = pki.judge(blob, store.TrustStore(pinned=pinned))
+        evidence = pki.judge(blob, unnamed(Anchors(pinned=pinned)))
         assert evidence.counts
         assert evidence.anchor == "real"
-    assert pki.rules(pki.judge(blob, store.TrustStore(pinned=(fake,)))) == ["signature-wrong"]
+    assert pki.rules(pki.judge(blob, unnamed(Anchors(pinned=(fake,))))) == ["signature-wrong"]

@@ -1,0 +1,104 @@
+"""Where the key of a signature leads: to a pinned key, or over certificates to an anchor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust.algorithms import pss_misuse
+from bundlekit.trust.chain import judge
+from bundlekit.trust.claim import signer_text
+from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.store import TEST_MARK
+from bundlekit.trust.testkeys import TEST_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.chain import Chain
+    from bundlekit.trust.claim import Claim
+    from bundlekit.trust.keys import Key
+    from bundlekit.trust.store import Anchors, Pinned
+
+
+class Trust(Frozen, frozen=True, kw_only=True):
+    """Where a key leads to; it is trusted if nothing is said against it.
+
+    ``anchor`` is empty if it leads nowhere. ``certificates`` are those of the chain, none for a pinned key.
+    ``name`` and ``role`` are the named signer's, ``undecided`` says why the last word could not be said.
+    """
+
+    anchor: str = ""
+    certificates: tuple[Certificate, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    name: str = ""
+    role: str = ""
+    test: bool = False
+    undecided: str = ""
+
+
+def leads(
+    claim: Claim,
+    key: Key | None,
+    trusted: Anchors,
+    at: datetime,
+    purpose: str,
+    listed: Sequence[Certificate] = (),
+) -> tuple[Trust, ...]:
+    """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
+
+    Several answers are several chains that hold; if none does, there is one answer. ``listed`` are certificates that
+    trust has besides those that came along.
+    """
+    pin = trusted.pin(key) if key else None
+    if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # of which a certificate of the key may know nothing
+        return (Trust(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
+    if pin and claim.binds_all():
+        return (Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
+    if not claim.line:
+        msg = (
+            f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
+            "If you do trust it, add its public key to --trust."
+        )
+        return (Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),)),)
+    best = judge(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
+
+
+def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> Trust:
+    """What a chain amounts to."""
+    refusals = (*chain.refusals, *_unfound(chain, claim)) if chain.anchor else chain.refusals
+    if pin and refusals:
+        msg = (
+            f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
+            "nor the signer vouches for"
+        )
+        stray = next((one.der for one in claim.line if not claim.signature.binds(one.der)), b"")
+        refusals = (malformed(msg, stray, pinned=pin.name),)
+    return Trust(
+        anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
+        certificates=chain.certificates,
+        refusals=refusals,
+        test=is_test(key, chain.certificates),
+    )
+
+
+def _unfound(chain: Chain, claim: Claim) -> Iterator[Refusal]:
+    """A certificate that the signer named for its path, and that neither came along nor is on the path."""
+    found = {one.der: one for one in (*claim.line, *chain.certificates)}.values()
+    for one in (each for named in claim.signature.named for each in named):
+        if not any(one.fits(each.der) and not one.contradicts(each) for each in found):
+            msg = (
+                f"The signer named a certificate for its path ({one.algorithm}:{one.hash.hex()}) that neither comes "
+                "along nor is on the path to the anchor."
+            )
+            yield Refusal("chain-invalid", msg)
+            return
+
+
+def is_test(key: Key | None, certificates: Sequence[Certificate]) -> bool:
+    """Whether a key or certificate is one for tests, whose private key everybody may have."""
+    keys = [key, *(one.key for one in certificates)]
+    return any(TEST_MARK in one.subject for one in certificates) or any(one.id in TEST_KEYS for one in keys if one)
