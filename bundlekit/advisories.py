@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from bundlekit import config
-from bundlekit.checks.authenticity import demanded, vouched
+from bundlekit.checks.authenticity import demanded
 from bundlekit.errors import AdvisoryError, LayoutError
 from bundlekit.files import LIMITS
 from bundlekit.layout import advisory as layout
@@ -55,7 +55,7 @@ def take_in(
     signed = Signed(format="advisories", product=advisory.product)
     signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at, signed=signed)
     demands = tally(trust.demands, signatures) if trust else None
-    if not vouched(Evidence(signatures=signatures, demands=demands)):
+    if not Evidence(signatures=signatures, demands=demands).authentic:
         problems = [problem.message for signature in signatures for problem in signature.problems]
         problems += [f"{demanded(demand)} must sign them" for demand in demands or () if not demand.met]
         why = (

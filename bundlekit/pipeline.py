@@ -29,7 +29,6 @@ from msgspec.structs import replace
 
 from bundlekit import checks, integrity
 from bundlekit._version import __released__
-from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Case
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
@@ -183,7 +182,7 @@ def read_signed(
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
         when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
         evidence = _signed(bundle, when, trust) if trust else Evidence()
-        if trust and not vouched(evidence):
+        if trust and not evidence.authentic:
             from shlex import quote
 
             raise TrustError(
@@ -275,7 +274,7 @@ def examine(
     bundle = reader.read(source)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     evidence = _measure_head(source, bundle, question, trust)
-    authentic = vouched(evidence)
+    authentic = evidence.authentic
     unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)

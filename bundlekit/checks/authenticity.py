@@ -11,7 +11,7 @@ from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.model.finding import Fault, NotRun
 
 if TYPE_CHECKING:
-    from bundlekit.model.evidence import DemandEvidence, Evidence
+    from bundlekit.model.evidence import DemandEvidence
 
 
 NO_TRUST: Final = NotRun(
@@ -296,16 +296,6 @@ def chain_unsupported(case: Case) -> Answer:
 def chain_invalid(case: Case) -> Answer:
     """The certificates do not form a valid chain (RFC 5280) from the signer to an anchor."""
     return _problems(case, "chain-invalid")
-
-
-def vouched(evidence: Evidence) -> bool:
-    """Whether trusted signatures vouch for the head: as many count as are demanded, and none is at fault."""
-    signatures = evidence.signatures or ()
-    return (
-        any(signature.counts for signature in signatures)
-        and all(signature.counts or signature.standing == "ignored" for signature in signatures)
-        and all(demand.met for demand in evidence.demands or ())
-    )
 
 
 RULES: Final = (

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.rule import Answer, Case, Rule, rule
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.stages import ends_before
@@ -175,7 +174,7 @@ def withdrawn(case: Case) -> Answer | PartialResult:
     """
     if case.question.asks_who or case.question.advice is None:
         return _refused(case, "withdrawn")
-    if case.bundle.manifest is None or (case.question.trust and not vouched(case.evidence)):
+    if case.bundle.manifest is None or (case.question.trust and not case.evidence.authentic):
         return NOBODY
     for decision in case.decisions:
         if decision.kind == "undecided":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.authenticity import vouched
 from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, Case, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
@@ -93,7 +92,7 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
         return NO_MANIFEST
     if case.question.scope == "head" or case.question.asks_who:
         return NOT_AS_A_WHOLE
-    if case.question.trust and not vouched(case.evidence):
+    if case.question.trust and not case.evidence.authentic:
         return NotRun(because="the upgrade matrix is not signed by a trusted signer")
 
     from bundlekit.matrix.budget import COMPARISONS

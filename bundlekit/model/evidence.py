@@ -117,3 +117,13 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     zeros: tuple[ZeroEvidence, ...] | None = None
     digests: tuple[DigestEvidence, ...] | None = None
     chunks: tuple[ChunkEvidence, ...] | None = None
+
+    @property
+    def authentic(self) -> bool:
+        """Whether the head is signed as the trust demands: enough signatures count, and none is at fault."""
+        signatures = self.signatures or ()
+        return (
+            any(signature.counts for signature in signatures)
+            and all(signature.counts or signature.standing == "ignored" for signature in signatures)
+            and all(demand.met for demand in self.demands or ())
+        )

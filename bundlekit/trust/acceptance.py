@@ -6,18 +6,17 @@ assumption that each signature is right. Nothing is read from the disk, and noth
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from bundlekit.model.bundle import Span
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import cms
-from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.chain import weak_key
-from bundlekit.trust.claim import Claim, read_claim, signer_text
+from bundlekit.trust.claim import signer_text
 from bundlekit.trust.context import Occasion, Signed
-from bundlekit.trust.ess import Named
+from bundlekit.trust.credential import Credential, from_certificates, from_key, from_signature
+from bundlekit.trust.named import bounds, judged_at
+from bundlekit.trust.overview import family, view
 from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.threshold import tally
 from bundlekit.trust.verify import amounts_to, pinned_key
@@ -27,19 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bundlekit.model.evidence import Standing
-    from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.keys import Key
     from bundlekit.trust.store import TrustStore
 
 
 __all__ = ["Credential", "Refusal", "Satisfied", "from_certificates", "from_key", "from_signature", "satisfied"]
-
-
-class Credential(Frozen, frozen=True, kw_only=True):
-    """What a signature is made with: a claim, and the key where it is known without the trust."""
-
-    claim: Claim
-    key: Key | None = None
 
 
 class Satisfied(Frozen, frozen=True, kw_only=True):
@@ -57,22 +47,6 @@ class Satisfied(Frozen, frozen=True, kw_only=True):
     def accepts(self) -> bool:
         """Whether a bundle with these signatures would be accepted, as far as signatures go."""
         return not self.because
-
-
-def from_signature(blob: bytes) -> Credential:
-    """The credential behind a signature as it is stored. Raises Refusal."""
-    claim = read_claim(blob)
-    return Credential(claim=claim, key=claim.line[0].key if claim.line else None)
-
-
-def from_certificates(line: Sequence[Certificate]) -> Credential:
-    """The credential of who signs with a certificate: it first, then those above it, without the anchor."""
-    return Credential(claim=_claim(line[0].key, tuple(line)), key=line[0].key)
-
-
-def from_key(key: Key) -> Credential:
-    """The credential of who signs with a key alone, which is pinned where it is trusted."""
-    return Credential(claim=_claim(key, ()), key=key)
 
 
 def satisfied(
@@ -123,9 +97,6 @@ def _evidence(index: int, one: Credential, store: TrustStore, occasion: Occasion
 
 def _named(index: int, name: str, store: TrustStore, occasion: Occasion) -> list[SignatureEvidence]:
     """Signatures by a signer whose certificate is not known, only who it is in the trust file."""
-    from bundlekit.trust.named import bounds, judged_at
-    from bundlekit.trust.overview import family, view
-
     signer = next((one for one in store.signers if one.name == name), None)
     standing: Standing = "ignored" if store.ignore_others else "refused"
     if signer is None:
@@ -153,22 +124,3 @@ def _one(
         standing=standing,
         because=because,
     )
-
-
-def _claim(key: Key | None, line: tuple[Certificate, ...]) -> Claim:
-    """The claim of a signature that these would make, by the best hash, with every certificate signed as well."""
-    signature = cms.Signature(
-        identifier=key.identifier if key and not line else None,
-        issuer=line[0].issuer_der if line else b"",
-        serial=line[0].serial if line else 0,
-        certificates=tuple(one.der for one in line),
-        digest_algorithm=b"",
-        signature_algorithm=b"",
-        message_digest=b"",
-        signed=b"",
-        signature=b"",
-        named=((tuple(Named(algorithm="sha256", hash=hashlib.sha256(one.der).digest()) for one in line)),)
-        if line
-        else (),
-    )
-    return Claim(signature=signature, scheme=Scheme(family=key.family if key else "other"), digest="sha512", line=line)

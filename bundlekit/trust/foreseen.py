@@ -7,18 +7,18 @@ that judges signatures in a bundle, revocation lists included, so that both give
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from msgspec.structs import replace
 
-from bundlekit.trust.acceptance import from_certificates, from_key
 from bundlekit.trust.algorithms import Scheme, scheme_identifier
 from bundlekit.trust.certificates import PURPOSES, Authority
-from bundlekit.trust.chain import MAX_INTERMEDIATES, issued, reasons
+from bundlekit.trust.chain import reasons
+from bundlekit.trust.credential import from_certificates, from_key
 from bundlekit.trust.leads import Trust, is_test
 from bundlekit.trust.named import against, denied
+from bundlekit.trust.paths import Graph
 from bundlekit.trust.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.keys import Key
     from bundlekit.trust.store import Pinned, Signer, TrustStore
 
-MAX_ROUTES: Final = 64
+MAX_LINES: Final = 64
 """Lines of listed CAs that are looked at under one anchor."""
 
 SIGNATURE: Final = x509.KeyUsage(
@@ -51,7 +51,11 @@ def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer:
     Where the trust file lists intermediates under the anchor, signers are under those.
     """
     found: tuple[str, ...] = ()
-    for line in _routes(anchor, store):
+    try:
+        lines = _lines(anchor, store)
+    except Refusal as refusal:
+        return (refusal.message,)
+    for line in lines:
         found = tuple(dict.fromkeys(_against_line(line, store, at, signer)))
         if not found:
             return ()
@@ -65,17 +69,11 @@ def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer) ->
     return tuple(dict.fromkeys([*weak, *_against(from_key(pin.key).claim, pin.key, trust, store, at, signer)]))
 
 
-def _routes(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
-    """The lines of CAs, lowest first, that end in the anchor; the order of the files decides nothing."""
+def _lines(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
+    """The lines of CAs, lowest first, that end in the anchor. Raises Refusal if there are too many to follow."""
     listed = store.listed or ()
-
-    def below(line: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
-        for one in listed if len(line) <= MAX_INTERMEDIATES else ():
-            if one not in line and one.issuer_der == line[0].subject_der and issued(one, line[0]):
-                yield (one, *line)
-                yield from below((one, *line))
-
-    return list(islice(below((anchor,)), MAX_ROUTES)) or [(anchor,)]
+    found = [line for one in listed for line in Graph(one, listed, (anchor,)).paths(lambda _child, _issuer: 0)]
+    return found[:MAX_LINES] or [(anchor,)]
 
 
 def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, signer: Signer) -> Iterator[str]:
