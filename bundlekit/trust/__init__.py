@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.context import Signed
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
     from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
-    from bundlekit.trust.store import TrustStore
+    from bundlekit.trust.store import Signed, TrustStore
     from bundlekit.trust.threshold import tally
     from bundlekit.trust.throwaway import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
@@ -79,7 +78,7 @@ _HOMES = {
     "satisfied": "acceptance",
     "Satisfied": "acceptance",
     "sign": "signing",
-    "Signed": "context",
+    "Signed": "store",
     "SigningKey": "signing",
     "signer_fault": "verify",
     "signing_key": "verify",

@@ -13,11 +13,11 @@ from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.claim import signer_text
-from bundlekit.trust.context import Occasion, Signed
 from bundlekit.trust.credential import Credential, from_certificates, from_key, from_signature
 from bundlekit.trust.named import bounds, judged_at
 from bundlekit.trust.overview import family, view
 from bundlekit.trust.refusal import Refusal
+from bundlekit.trust.store import Occasion, Signed
 from bundlekit.trust.threshold import tally
 from bundlekit.trust.verify import amounts_to, pinned_key
 

@@ -92,11 +92,11 @@ def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, 
 def _against(
     claim: Claim, key: Key | None, trust: Trust, store: TrustStore, at: datetime, signer: Signer
 ) -> Iterator[str]:
-    found = against(signer, claim, key, trust, store, at, at)
-    refusals = [*denied(key, trust.certificates[1:], store), *found.refusals]
+    found, undecided = against(signer, claim, key, trust, store, at, at)
+    refusals = [*denied(key, trust.certificates[1:], store), *found]
     yield from (_short(one, trust) for one in refusals)
-    if found.undecided:
-        yield found.undecided
+    if undecided:
+        yield undecided
 
 
 def _short(refusal: Refusal, trust: Trust) -> str:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.claim import Claim, signer_text
-from bundlekit.trust.context import Occasion
 from bundlekit.trust.leads import Trust, leads
 from bundlekit.trust.refusal import Refusal, day
+from bundlekit.trust.store import Occasion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,19 +44,12 @@ def _weighed(
     refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
-        found = against(signer, claim, key, trust, store, occasion.at, at)
-        refusals += [*found.refusals, *bounds(signer, occasion, at)]
-        trust = replace(trust, undecided=found.undecided)
+        found, undecided = against(signer, claim, key, trust, store, occasion.at, at)
+        refusals += [*found, *bounds(signer, occasion, at)]
+        trust = replace(trust, undecided=undecided)
     elif not refusals:  # of a denied key nothing else need be said
         refusals += trust.refusals
     return replace(trust, refusals=tuple(refusals))
-
-
-class Against(Frozen, frozen=True, kw_only=True):
-    """What is said against a signature that leads to a signer, and why it may be that it does not count."""
-
-    refusals: tuple[Refusal, ...]
-    undecided: str
 
 
 def against(
@@ -68,8 +60,11 @@ def against(
     store: TrustStore,
     now: dt.datetime,
     at: dt.datetime,
-) -> Against:
-    """What is against a signature that leads to ``signer``; certificates are held against ``at``."""
+) -> tuple[list[Refusal], str]:
+    """What is against a signature that leads to ``signer``, and why it may be that it does not count.
+
+    Certificates are held against ``at``, revocation lists against ``now``.
+    """
     refusals = [*_unlisted(trust, store), *trust.refusals, *_ended(signer, key, trust, at)]
     refusals += _floors(claim, key, trust, store)
     if trust.test and not store.allow_test_keys:
@@ -79,7 +74,7 @@ def against(
         )
         refusals.append(Refusal("test-key", msg))
     if store.crls is None:
-        return Against(refusals=tuple(refusals), undecided="")
+        return refusals, ""
     from bundlekit.trust import crl
 
     known = (*store.trusted.anchors, *(store.listed or ()))
@@ -89,7 +84,7 @@ def against(
     if status.unusable or (status.unknown and store.crls.required):
         why = "; ".join(one for one in (status.unusable, status.unknown if store.crls.required else "") if one)
         undecided = f"whether {signer_text(claim, key)} was revoked is not known: {why}"
-    return Against(refusals=tuple(refusals), undecided=undecided)
+    return refusals, undecided
 
 
 def judged_at(store: TrustStore, occasion: Occasion) -> dt.datetime:

@@ -100,3 +100,22 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
     def signed_by(self, signatures: Iterable[SignatureEvidence]) -> frozenset[str] | None:
         """The names of the signers whose signatures count; None where signers have no names."""
         return None if self.names is None else frozenset(one.name for one in signatures if one.counts)
+
+
+class Signed(Frozen, frozen=True, kw_only=True):
+    """What signatures are over, as far as the bounds of a signer go.
+
+    ``format`` is ``update.bin`` or ``advisories``; ``product`` and ``released`` (YYYY-MM-DD) are empty where it
+    could not be read.
+    """
+
+    format: Format = "update.bin"
+    product: str = ""
+    released: str = ""
+
+
+class Occasion(Frozen, frozen=True, kw_only=True):
+    """The time at which signatures are verified, and what they are over."""
+
+    at: dt.datetime
+    signed: Signed

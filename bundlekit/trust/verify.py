@@ -11,10 +11,10 @@ from bundlekit.trust import algorithms
 from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import signer_refusals, weak_key
 from bundlekit.trust.claim import read_claim, signer_text
-from bundlekit.trust.context import Occasion, Signed
 from bundlekit.trust.leads import Trust
 from bundlekit.trust.named import resolve_signer
 from bundlekit.trust.refusal import Refusal, day, malformed
+from bundlekit.trust.store import Occasion, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

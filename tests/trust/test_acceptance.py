@@ -5,8 +5,8 @@ import pytest
 from bundlekit.errors import TrustError
 from bundlekit.trust import acceptance, inlined, load_inlined, satisfied
 from bundlekit.trust.acceptance import from_certificates, from_key, from_signature
-from bundlekit.trust.context import Signed
 from bundlekit.trust.keys import describe
+from bundlekit.trust.store import Signed
 from tests.trust import pki, world
 from tests.trust.test_crl import make
 from tests.trust.world import ANNA, ANNA_PQ, BERT, CARL, DORA_MIXED, DORA_PQ, EVE, FRED, demand, trust
