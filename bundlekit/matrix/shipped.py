@@ -104,13 +104,13 @@ class Signatures:
         return _refusal(found) if not found.accepts else Acceptance(accepts=True)
 
     def _credentials(self) -> list[Credential | str]:
-        from bundlekit.trust.acceptance import Refusal, from_signature
+        from bundlekit.trust.acceptance import SignatureFault, from_signature
 
         made: list[Credential | str] = []
         for one in self.signers:
             try:
                 made.append(from_signature(one) if isinstance(one, bytes) else one)
-            except Refusal:  # no signature at all: another rule refuses the bundle, and it meets no demand
+            except SignatureFault:  # no signature at all: another rule refuses the bundle, and it meets no demand
                 continue
         return made
 

@@ -3,10 +3,11 @@
 ``cryptography`` is met in this package and nowhere else. Verifying loads nothing of what signs, so the names
 below come in when they are first used (PEP 562).
 
-From the blob outwards: `asn1` and `cms` read it, `algorithms` and `keys` say what is strong enough, `verify`
-is the line of thought for one signature, `chain` leads to an anchor, `store` holds the anchors. What only a
-trust.toml asks for is in `policy` (the file), `named` (whose signature, and what is against it), `crl` and
-`threshold` (k of n), and is loaded only then. `acceptance` asks a trust file about signatures yet to be made.
+`cms` and `asn1` read a signature, and `claim` what it states. `algorithms` and `keys` hold what is strong enough.
+`trust_path` and `chain` follow its key to an anchor, `signer_policy` finds the signer and what is against it, and
+`verify` puts the steps together. `load` makes the `store` of PEM files (`pem`) or of a trust.toml (`policy`). What only
+a trust.toml asks for, `crl` and `quorum` (k of n) as well, is loaded only then. `acceptance` asks a trust file about
+signatures that do not exist yet.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
+    from bundlekit.trust.quorum import tally
     from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
     from bundlekit.trust.store import Signed, TrustStore
-    from bundlekit.trust.threshold import tally
-    from bundlekit.trust.throwaway import ALGORITHMS, keygen, unverifiable
+    from bundlekit.trust.test_pki import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
         ABOUT_THE_BLOB,
         out_of_time,
@@ -62,13 +63,13 @@ __all__ = [
 
 _HOMES = {
     "ABOUT_THE_BLOB": "verify",
-    "ALGORITHMS": "throwaway",
+    "ALGORITHMS": "test_pki",
     "belongs": "signing",
     "Certificate": "certificates",
     "TrustStore": "store",
     "Credential": "acceptance",
     "inlined": "policy",
-    "keygen": "throwaway",
+    "keygen": "test_pki",
     "load_inlined": "policy",
     "load_private_key": "signing",
     "load_signing_key": "signing",
@@ -82,9 +83,9 @@ _HOMES = {
     "SigningKey": "signing",
     "signer_fault": "verify",
     "signing_key": "verify",
-    "tally": "threshold",
+    "tally": "quorum",
     "unbound": "verify",
-    "unverifiable": "throwaway",
+    "unverifiable": "test_pki",
     "verify_signatures": "verify",
 }
 

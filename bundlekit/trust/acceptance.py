@@ -1,6 +1,6 @@
 """Would a trust file accept a bundle signed by these? Asked before there is a bundle, or of another's trust file.
 
-The very same tests as for signatures in a bundle (`bundlekit.trust.verify`, `bundlekit.trust.named`), under the
+The very same tests as for signatures in a bundle (`bundlekit.trust.verify`, `bundlekit.trust.signer_policy`), under the
 assumption that each signature is right. Nothing is read from the disk, and nothing here trusts.
 """
 
@@ -14,11 +14,11 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.claim import signer_text
 from bundlekit.trust.credential import Credential, from_certificates, from_key, from_signature
-from bundlekit.trust.named import bounds, judged_at
+from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.overview import family, view
-from bundlekit.trust.refusal import Refusal
-from bundlekit.trust.store import Occasion, Signed
-from bundlekit.trust.threshold import tally
+from bundlekit.trust.quorum import tally
+from bundlekit.trust.signer_policy import bounds, judged_at
+from bundlekit.trust.store import Signed, VerificationContext
 from bundlekit.trust.verify import amounts_to, pinned_key
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore
 
 
-__all__ = ["Credential", "Refusal", "Satisfied", "from_certificates", "from_key", "from_signature", "satisfied"]
+__all__ = ["Credential", "Satisfied", "SignatureFault", "from_certificates", "from_key", "from_signature", "satisfied"]
 
 
 class Satisfied(Frozen, frozen=True, kw_only=True):
@@ -57,12 +57,12 @@ def satisfied(
     A signer is a credential, or a name in the trust file, which stands for a signature by each of that signer's
     keys. ``signed`` is what the bundle is: without it, an update.bin of any product.
     """
-    occasion = Occasion(at=at, signed=signed or Signed())
+    context = VerificationContext(at=at, signed=signed or Signed())
     found = tuple(
         evidence
         for index, one in enumerate(signers)
         for evidence in (
-            _named(index, one, store, occasion) if isinstance(one, str) else [_evidence(index, one, store, occasion)]
+            _named(index, one, store, context) if isinstance(one, str) else [_evidence(index, one, store, context)]
         )
     )
     demands = tally(store.demands, found)
@@ -84,7 +84,7 @@ def satisfied(
     )
 
 
-def _evidence(index: int, one: Credential, store: TrustStore, occasion: Occasion) -> SignatureEvidence:
+def _evidence(index: int, one: Credential, store: TrustStore, context: VerificationContext) -> SignatureEvidence:
     key = one.key or pinned_key(one.claim, store)
     refusals = []
     weakness = key.weakness if key else one.claim.line[0].weakness if one.claim.line else ""
@@ -92,18 +92,18 @@ def _evidence(index: int, one: Credential, store: TrustStore, occasion: Occasion
         refusals.append(weak_key(signer_text(one.claim, key), weakness, b""))
     intact = True if key and not weakness else None
     span = Span(start=0, stop=0)
-    return amounts_to(index, b"", span, one.claim, key, refusals, intact, store, occasion)
+    return amounts_to(index, b"", span, one.claim, key, refusals, intact, store, context)
 
 
-def _named(index: int, name: str, store: TrustStore, occasion: Occasion) -> list[SignatureEvidence]:
+def _named(index: int, name: str, store: TrustStore, context: VerificationContext) -> list[SignatureEvidence]:
     """Signatures by a signer whose certificate is not known, only who it is in the trust file."""
     signer = next((one for one in store.signers if one.name == name), None)
     standing: Standing = "ignored" if store.ignore_others else "refused"
     if signer is None:
         return [_one(index, name, standing, f"the signer {name} is not known to this trust")]
-    at = judged_at(store, occasion)
+    at = judged_at(store, context)
     seen = view(signer, store, at)
-    against = [*(one.message for one in bounds(signer, occasion, at)), *seen.unusable]
+    against = [*(one.message for one in bounds(signer, context, at)), *seen.unusable]
     usable = [] if against else [one for one in seen.sources if not one.unusable]
     if not usable:
         against += [why for one in seen.sources for why in one.unusable]

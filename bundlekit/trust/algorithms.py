@@ -18,7 +18,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.asn1 import OID
 from bundlekit.trust.door import UnreadableObjectError, reading
-from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.fault import SignatureFault, malformed
 
 if TYPE_CHECKING:
     from bundlekit.trust.keys import Key
@@ -123,7 +123,7 @@ PURE_DIGESTS: Final = {"ed25519": ("sha512",), "ml-dsa-65": ("sha384", "sha512")
 
 
 def read_digest(identifier: bytes) -> str:
-    """The hash an AlgorithmIdentifier names. Raises Refusal if it is not on the list."""
+    """The hash an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
     name = DIGESTS.get(identifier)
     if name is None:
         raise _not_listed(identifier, "digest algorithm")
@@ -131,7 +131,7 @@ def read_digest(identifier: bytes) -> str:
 
 
 def read_scheme(identifier: bytes) -> Scheme:
-    """The signature algorithm an AlgorithmIdentifier names. Raises Refusal if it is not on the list."""
+    """The signature algorithm an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
     scheme = SCHEMES.get(identifier)
     if scheme is not None:
         return scheme
@@ -164,7 +164,7 @@ def _read_pss(identifier: bytes) -> Scheme:
         parameters = asn1.decode(asn1.IdentifierPss, identifier).parameters
     except asn1.NotDerError:
         # Defaulted fields mean SHA-1 and a salt of 20 bytes (RFC 4055 section 3.1).
-        raise Refusal(
+        raise SignatureFault(
             "weak-algorithm",
             f"The RSA-PSS parameters leave a field to its default, which means SHA-1. {REMEDY}",
             identifier,
@@ -172,7 +172,7 @@ def _read_pss(identifier: bytes) -> Scheme:
     inner = asn1.raw(parameters.hash)
     name, salt = read_digest(inner), parameters.salt_length
     if salt < HASHES[name].digest_size:
-        raise Refusal(
+        raise SignatureFault(
             "weak-algorithm",
             f"The RSA-PSS salt has {salt} bytes; it needs {HASHES[name].digest_size}, as many as {name}. "
             "Sign again with `-keyopt rsa_pss_saltlen:digest`.",
@@ -188,13 +188,14 @@ def _read_pss(identifier: bytes) -> Scheme:
 def pss_demanded(identifier: bytes) -> Scheme | None:
     """What the AlgorithmIdentifier of a key for PSS alone demands of its signatures; None if nothing.
 
-    They have to use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises Refusal if it is not on the list.
+    They have to use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises SignatureFault if it is
+    not on the list.
     """
     return None if identifier == _absent(RSA_PSS) else _read_pss(identifier)
 
 
 def limited(key: Key, identifier: bytes) -> Key:
-    """``key`` as the AlgorithmIdentifier beside it limits it: one for RSA-PSS alone is that. Raises Refusal."""
+    """``key`` as the AlgorithmIdentifier beside it limits it: one for RSA-PSS alone is that. Raises SignatureFault."""
     if key.family != "rsa" or _oid(identifier) != RSA_PSS:
         return key
     return replace(key, pss_only=True, pss_demanded=pss_demanded(identifier))
@@ -226,11 +227,13 @@ def _oid(identifier: bytes) -> OID | None:
     return None
 
 
-def _not_listed(identifier: bytes, what: str) -> Refusal:
+def _not_listed(identifier: bytes, what: str) -> SignatureFault:
     oid = _oid(identifier)
     dotted = oid.dotted_string if oid else ""
     if dotted in WEAK:
-        return Refusal("weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted])
+        return SignatureFault(
+            "weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted]
+        )
     return malformed(
         f"The {what} ({dotted or identifier.hex()}) is none of the encodings that are accepted", identifier
     )

@@ -13,8 +13,8 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
 from bundlekit.trust.algorithms import Scheme
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
-from bundlekit.trust.refusal import Refusal
 
 PURPOSES: Final = {
     "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,
@@ -160,7 +160,7 @@ def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Cer
             stated = asn1.raw(outer.tbs.public_key.algorithm)
             pss_demanded = algorithms.pss_demanded(stated)
             key = algorithms.limited(key, stated) if key else None
-        except Refusal as refusal:
+        except SignatureFault as refusal:
             key, unloadable = None, f"it is for RSA-PSS with parameters that are not accepted ({refusal.message})"
     return Certificate(
         parsed=parsed,

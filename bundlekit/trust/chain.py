@@ -25,9 +25,9 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.certificates import ANY_PURPOSE, PURPOSES, Certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.fault import SignatureFault, day
 from bundlekit.trust.keys import ML_DSA_CHAINS, NO_ML_DSA, NO_ML_DSA_CHAINS
 from bundlekit.trust.paths import MAX_INTERMEDIATES, Graph, issued, longest, surplus
-from bundlekit.trust.refusal import Refusal, day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,7 @@ class Chain(Frozen, frozen=True, kw_only=True):
 
     certificates: tuple[Certificate, ...]
     anchor: Certificate | None
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[SignatureFault, ...] = ()
     alternatives: tuple[Chain, ...] = ()
 
 
@@ -79,7 +79,7 @@ def judge(
     try:
         chains = _chains(graph, at, purpose)
         extra = _surplus(carried, graph, bound) if chains else None
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         return Chain(certificates=tuple(carried), anchor=None, refusals=(refusal,))
     if not chains:
         return Chain(certificates=tuple(carried), anchor=None, refusals=(_unknown(graph),))
@@ -90,7 +90,9 @@ def judge(
     return replace(best, alternatives=tuple(others))
 
 
-def _chains(graph: Graph, at: datetime, purpose: str) -> list[tuple[tuple[Certificate, ...], tuple[Refusal, ...]]]:
+def _chains(
+    graph: Graph, at: datetime, purpose: str
+) -> list[tuple[tuple[Certificate, ...], tuple[SignatureFault, ...]]]:
     """The paths that hold; or the one that comes nearest, with its reasons; or none."""
 
     def faults(child: Certificate, issuer: Certificate) -> int:
@@ -109,19 +111,21 @@ def _chains(graph: Graph, at: datetime, purpose: str) -> list[tuple[tuple[Certif
     path, against = examined[0]
     if not against:
         msg = f"The chain from {path[0].name} to the anchor {path[-1].name} breaks a rule of RFC 5280."
-        against = (Refusal("chain-invalid", msg, path[0].der),)
+        against = (SignatureFault("chain-invalid", msg, path[0].der),)
     return [(path, against)]
 
 
-def _each_rule_once(reasons: Iterator[Refusal]) -> tuple[Refusal, ...]:
+def _each_rule_once(reasons: Iterator[SignatureFault]) -> tuple[SignatureFault, ...]:
     """The first reason of each rule: the certificate nearest to the signer stands for all."""
-    first: dict[str, Refusal] = {}
+    first: dict[str, SignatureFault] = {}
     for reason in reasons:
         first.setdefault(reason.rule, reason)
     return tuple(first.values())
 
 
-def _surplus(carried: Sequence[Certificate], graph: Graph, bound: Callable[[bytes], bool] | None) -> Refusal | None:
+def _surplus(
+    carried: Sequence[Certificate], graph: Graph, bound: Callable[[bytes], bool] | None
+) -> SignatureFault | None:
     """The first certificate that comes along without a place; None if each has one."""
     anchored = graph.anchored(_soundly_signed)
     reached = graph.reached()
@@ -138,28 +142,28 @@ def _surplus(carried: Sequence[Certificate], graph: Graph, bound: Callable[[byte
 def _soundly_signed(one: Certificate) -> bool:
     try:
         return read_scheme(one.signature_algorithm) is not None
-    except Refusal:
+    except SignatureFault:
         return False
 
 
-def signer_refusals(signer: Certificate, purpose: str) -> Iterator[Refusal]:
+def signer_refusals(signer: Certificate, purpose: str) -> Iterator[SignatureFault]:
     """Why a certificate is not one to sign bundles with, whoever issued it."""
     if signer.is_ca:
         msg = f"The signer's certificate {signer.name} is that of a CA, which does not sign bundles."
-        yield Refusal("not-a-signer-certificate", msg, signer.der)
+        yield SignatureFault("not-a-signer-certificate", msg, signer.der)
     elif not _signs_data(signer.usage):
         msg = (
             f"The signer's certificate {signer.name} has no key usage digitalSignature. "
             "Have one issued with `keyUsage = critical, digitalSignature`."
         )
-        yield Refusal("not-a-signer-certificate", msg, signer.der)
+        yield SignatureFault("not-a-signer-certificate", msg, signer.der)
     if not _serves(signer.purposes, purpose):
         msg = (
             f"The signer's certificate {signer.name} is not for {purpose}. "
             "Have one issued with that extended key usage, or say what it is for: as `purpose` in a trust.toml, and as "
             "--purpose where it signs."
         )
-        yield Refusal("wrong-purpose", msg, signer.der, purpose=purpose)
+        yield SignatureFault("wrong-purpose", msg, signer.der, purpose=purpose)
 
 
 # --- the library's word ---
@@ -249,7 +253,7 @@ def _may_certify(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: st
 # --- the second look ---
 
 
-def _unknown(graph: Graph) -> Refusal:
+def _unknown(graph: Graph) -> SignatureFault:
     """Why no path leads to an anchor."""
     for child in graph.reached().values():
         if issuer := graph.imitated(child):
@@ -258,16 +262,16 @@ def _unknown(graph: Graph) -> Refusal:
                 f"The certificate {child.name} names {what}{issuer.name} as its issuer, whose key did not sign it: it "
                 "is damaged, or an imitation."
             )
-            return Refusal("signer-unknown", msg, child.der)
+            return SignatureFault("signer-unknown", msg, child.der)
     signer, last = graph.signer, list(longest(graph))[-1]
     msg = (
         f"The signer {signer.name} is not known here: its chain ends at the issuer '{last.issuer}', "
         "which is not among the anchors. If you do trust it, add its certificate to --trust."
     )
-    return Refusal("signer-unknown", msg, signer.der, issuer=last.issuer)
+    return SignatureFault("signer-unknown", msg, signer.der, issuer=last.issuer)
 
 
-def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[Refusal]:
+def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[SignatureFault]:
     """Why a path, from the signer to the anchor, does not hold, in the order that `judge` states."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
@@ -282,18 +286,18 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
     for below, one in enumerate(chain[1:]):  # a self-issued one counts, as it does for the library
         if not one.is_ca or not _signs_certificates(one.usage):
             msg = f"{_part(one, chain)} may not issue certificates (basicConstraints, keyCertSign)."
-            yield Refusal("chain-invalid", msg, one.der)
+            yield SignatureFault("chain-invalid", msg, one.der)
         elif one.path_length is not None and below > one.path_length:
             msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, the chain has {below}."
-            yield Refusal("chain-invalid", msg, one.der)
+            yield SignatureFault("chain-invalid", msg, one.der)
     for child, issuer in pairwise(chain):
         yield from _authority_reasons(child, issuer)
     if len(chain) - 2 > MAX_INTERMEDIATES:
         msg = f"The chain has {len(chain) - 2} intermediate certificates; {MAX_INTERMEDIATES} are allowed."
-        yield Refusal("chain-invalid", msg, chain[0].der)
+        yield SignatureFault("chain-invalid", msg, chain[0].der)
 
 
-def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[Refusal]:
+def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[SignatureFault]:
     """What is wrong with the certificate of a CA by itself."""
     yield from _purpose_reasons(one, purpose)
     yield from _time_reasons(one, one.name, at)
@@ -301,57 +305,57 @@ def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[Refusa
         yield weak_key(one.name, one.weakness, one.der)
 
 
-def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:
+def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[SignatureFault]:
     """What is wrong with a certificate and that of its issuer, together."""
     yield from _signature_reasons(child, issuer)
     yield from _authority_reasons(child, issuer)
 
 
-def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[Refusal]:
+def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[SignatureFault]:
     if not _may_certify(one.purposes, purpose):
         msg = f"The CA {one.name} may not certify signers for {purpose}, its own purposes are others."
-        yield Refusal("wrong-purpose", msg, one.der, purpose=purpose)
+        yield SignatureFault("wrong-purpose", msg, one.der, purpose=purpose)
 
 
-def _time_reasons(one: Certificate, what: str, at: datetime) -> Iterator[Refusal]:
+def _time_reasons(one: Certificate, what: str, at: datetime) -> Iterator[SignatureFault]:
     if at < one.not_before:
         start = day(one.not_before)
         msg = f"{what} is valid from {start}; the time used is {day(at)}. Check the clock, or --at."
-        yield Refusal("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
+        yield SignatureFault("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
     elif at > one.not_after:
         end = day(one.not_after)
         msg = f"{what} expired on {end}, and the time used is {day(at)}. Sign again with a certificate that is valid."
-        yield Refusal("signer-expired", msg, one.der, expired=end, at=day(at))
+        yield SignatureFault("signer-expired", msg, one.der, expired=end, at=day(at))
 
 
-def _authority_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:
+def _authority_reasons(child: Certificate, issuer: Certificate) -> Iterator[SignatureFault]:
     if child.contradicts(issuer):
         msg = (
             f"The certificate {child.name} identifies another certificate than that of {issuer.name} as its issuer's "
             "(authorityKeyIdentifier). Have it issued again, or use the CA's certificate that it identifies."
         )
-        yield Refusal("chain-invalid", msg, child.der)
+        yield SignatureFault("chain-invalid", msg, child.der)
 
 
-def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refusal]:
+def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[SignatureFault]:
     try:
         scheme = read_scheme(child.signature_algorithm)
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         if refusal.rule == "weak-algorithm":
             msg = f"The certificate {child.name} is signed weakly. {refusal.message}"
-            yield Refusal("weak-algorithm", msg, child.der)
+            yield SignatureFault("weak-algorithm", msg, child.der)
         else:
             msg = f"The certificate {child.name} is signed with an algorithm that is not on the list."
-            yield Refusal("chain-unsupported", msg, child.der)
+            yield SignatureFault("chain-unsupported", msg, child.der)
         return
     if scheme.family == "ed25519":
         msg = (
             f"The CA {issuer.name} has an Ed25519 key, which cannot issue certificates here. "
             "Give the signer's public key to --trust instead, or use an ECDSA CA."
         )
-        yield Refusal("chain-unsupported", msg, child.der)
+        yield SignatureFault("chain-unsupported", msg, child.der)
     elif scheme.family.startswith("ml-dsa") and not ML_DSA_CHAINS:
-        yield Refusal(
+        yield SignatureFault(
             "chain-unsupported", f"The certificate {child.name} is signed with ML-DSA: {NO_ML_DSA_CHAINS}.", child.der
         )
     elif scheme.salt is not None and scheme.salt != HASHES[scheme.hash].digest_size:
@@ -360,20 +364,20 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Refu
             "a salt as long as the hash is supported there. Have it issued again with "
             "`-sigopt rsa_pss_saltlen:digest`."
         )
-        yield Refusal("chain-unsupported", msg, child.der, salt=scheme.salt)
+        yield SignatureFault("chain-unsupported", msg, child.der, salt=scheme.salt)
     elif issuer.pss_only:
         msg = (
             f"The key of the CA {issuer.name} is marked as one for RSA-PSS only, which cannot issue certificates here. "
             "Use a CA with a plain RSA key."
         )
-        yield Refusal("chain-unsupported", msg, child.der)
+        yield SignatureFault("chain-unsupported", msg, child.der)
 
 
-def weak_key(name: str, weakness: str, part: bytes) -> Refusal:
+def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
     """A key below the floor, or above the ceiling, or one that the library cannot use."""
     if weakness == NO_ML_DSA:
-        return Refusal("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
-    return Refusal("weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part)
+        return SignatureFault("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
+    return SignatureFault("weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part)
 
 
 def _part(one: Certificate, chain: Sequence[Certificate]) -> str:

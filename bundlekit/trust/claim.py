@@ -8,8 +8,8 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
 from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
+from bundlekit.trust.fault import malformed
 from bundlekit.trust.paths import connected, surplus
-from bundlekit.trust.refusal import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Claim(Frozen, frozen=True, kw_only=True):
 
 
 def read_claim(blob: bytes) -> Claim:
-    """What a signature says of itself, nothing of it verified. Raises Refusal."""
+    """What a signature says of itself, nothing of it verified. Raises SignatureFault."""
     signature = cms.read(blob)
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
@@ -69,7 +69,7 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
 
 
 def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Sequence[Certificate]) -> None:
-    """Enforce what the signer signed about its certificate and the others. Raises Refusal."""
+    """Enforce what the signer signed about its certificate and the others. Raises SignatureFault."""
     if not named[0].fits(signer.der) or any(one.fits(signer.der) for one in named[1:]):
         msg = f"The certificate {signer.name} is not the one that the signer signed as its own"
         raise malformed(msg, signer.der)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1, ess
-from bundlekit.trust.refusal import malformed
+from bundlekit.trust.fault import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Signature(Frozen, frozen=True, kw_only=True):
 
 
 def read(blob: bytes) -> Signature:
-    """Read one SignedData. Raises Refusal (``signature-malformed``)."""
+    """Read one SignedData. Raises SignatureFault (``signature-malformed``)."""
     if len(blob) > MAX_BLOB:
         msg = f"The signature has {len(blob)} bytes, more than the limit of {MAX_BLOB}"
         raise malformed(msg)

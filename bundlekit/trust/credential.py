@@ -26,7 +26,7 @@ class Credential(Frozen, frozen=True, kw_only=True):
 
 
 def from_signature(blob: bytes) -> Credential:
-    """The credential behind a signature as it is stored. Raises Refusal."""
+    """The credential behind a signature as it is stored. Raises SignatureFault."""
     claim = read_claim(blob)
     return Credential(claim=claim, key=claim.line[0].key if claim.line else None)
 

@@ -18,8 +18,8 @@ from bundlekit.files import LIMITS
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.fault import SignatureFault, day
 from bundlekit.trust.pem import block_bytes, blocks
-from bundlekit.trust.refusal import Refusal, day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ class Status(Frozen, frozen=True, kw_only=True):
     is of a kind that is not understood, so that it may revoke what cannot be read out of it.
     """
 
-    revoked: tuple[Refusal, ...] = ()
+    revoked: tuple[SignatureFault, ...] = ()
     unknown: str = ""
     unusable: str = ""
 
@@ -154,7 +154,7 @@ def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequen
     The anchor is not asked about, and its own list says nothing of it; but it is revoked where a list of another
     CA that is ``known`` names it.
     """
-    revoked: list[Refusal] = []
+    revoked: list[SignatureFault] = []
     unknown: list[str] = []
     strange: list[str] = []
     for child, issuer in pairwise(chain):
@@ -179,12 +179,12 @@ def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequen
     return Status(unknown="; ".join(unknown), unusable="; ".join(strange))
 
 
-def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> Iterator[Refusal]:
+def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> Iterator[SignatureFault]:
     dates = [date for one in lists if (date := _revocation(one, child, issuer))]
     if dates:
         when = day(min(dates))
         msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}. Do not use this bundle."
-        yield Refusal("signer-revoked", msg, child.der, revoked=when)
+        yield SignatureFault("signer-revoked", msg, child.der, revoked=when)
 
 
 def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
-from bundlekit.trust.refusal import malformed
+from bundlekit.trust.fault import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class Named(Frozen, frozen=True, kw_only=True):
 def read(values: Mapping[asn1.OID, Sequence[bytes]]) -> tuple[tuple[Named, ...], ...]:
     """What each attribute of the two that is there names; ``values`` are those of all signed attributes.
 
-    Raises Refusal (``signature-malformed``, ``weak-algorithm``).
+    Raises SignatureFault (``signature-malformed``, ``weak-algorithm``).
     """
     kinds = ((asn1.SIGNING_CERTIFICATE, "signingCertificate"), (asn1.SIGNING_CERTIFICATE_V2, "signingCertificateV2"))
     return tuple(_attribute(kind, name, values[kind]) for kind, name in kinds if kind in values)

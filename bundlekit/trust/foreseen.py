@@ -16,10 +16,10 @@ from bundlekit.trust.algorithms import Scheme, scheme_identifier
 from bundlekit.trust.certificates import PURPOSES, Authority
 from bundlekit.trust.chain import reasons
 from bundlekit.trust.credential import from_certificates, from_key
-from bundlekit.trust.leads import Trust, is_test
-from bundlekit.trust.named import against, denied
+from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.paths import Graph
-from bundlekit.trust.refusal import Refusal
+from bundlekit.trust.signer_policy import against, denied
+from bundlekit.trust.trust_path import TrustPath, is_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer:
     found: tuple[str, ...] = ()
     try:
         lines = _lines(anchor, store)
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         return (refusal.message,)
     for line in lines:
         found = tuple(dict.fromkeys(_against_line(line, store, at, signer)))
@@ -64,13 +64,13 @@ def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer:
 
 def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer) -> tuple[str, ...]:
     """Why signatures by a pinned key do not count; empty if they do."""
-    trust = Trust(anchor=pin.name, test=pin.test or is_test(pin.key, ()))
+    trust = TrustPath(anchor=pin.name, test=pin.test or is_test(pin.key, ()))
     weak = [pin.key.weakness] if pin.key.weakness else []
     return tuple(dict.fromkeys([*weak, *_against(from_key(pin.key).claim, pin.key, trust, store, at, signer)]))
 
 
 def _lines(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
-    """The lines of CAs, lowest first, that end in the anchor. Raises Refusal if there are too many to follow."""
+    """The lines of CAs, lowest first, that end in the anchor. Raises SignatureFault if there are too many to follow."""
     listed = store.listed or ()
     found = [line for one in listed for line in Graph(one, listed, (anchor,)).paths(lambda _child, _issuer: 0)]
     return found[:MAX_LINES] or [(anchor,)]
@@ -85,12 +85,12 @@ def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, 
     refusals = [*reasons(chain, at, signer.purpose)]
     if store.by_release_date:  # it may have been valid on the day that a bundle claims
         refusals = [one for one in refusals if one.rule != "signer-expired"]
-    trust = Trust(anchor=line[-1].name, certificates=chain, refusals=tuple(refusals), test=is_test(None, line))
+    trust = TrustPath(anchor=line[-1].name, certificates=chain, refusals=tuple(refusals), test=is_test(None, line))
     yield from _against(from_certificates([imagined]).claim, None, trust, store, at, signer)
 
 
 def _against(
-    claim: Claim, key: Key | None, trust: Trust, store: TrustStore, at: datetime, signer: Signer
+    claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore, at: datetime, signer: Signer
 ) -> Iterator[str]:
     found, undecided = against(signer, claim, key, trust, store, at, at)
     refusals = [*denied(key, trust.certificates[1:], store), *found]
@@ -99,7 +99,7 @@ def _against(
         yield undecided
 
 
-def _short(refusal: Refusal, trust: Trust) -> str:
+def _short(refusal: SignatureFault, trust: TrustPath) -> str:
     """A refusal as part of a line about one anchor or key."""
     if refusal.rule == "signer-expired" and "expired" in refusal.params:
         return f"expired on {refusal.params['expired']}"

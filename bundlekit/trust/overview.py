@@ -13,10 +13,10 @@ from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.trust import Require
 from bundlekit.trust import foreseen
-from bundlekit.trust.leads import is_test
+from bundlekit.trust.fault import day
 from bundlekit.trust.notes import notes
-from bundlekit.trust.refusal import day
-from bundlekit.trust.threshold import fits
+from bundlekit.trust.quorum import fits
+from bundlekit.trust.trust_path import is_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

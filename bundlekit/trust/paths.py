@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from bundlekit.trust.algorithms import signing_family
 from bundlekit.trust.door import UnreadableObjectError, reading
-from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.fault import SignatureFault, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,12 +142,12 @@ def _entity(one: Certificate) -> tuple[bytes, str]:
     return one.subject_der, one.key.id if one.key else one.der.hex()
 
 
-def _too_many(signer: Certificate) -> Refusal:
+def _too_many(signer: Certificate) -> SignatureFault:
     msg = (
         f"More paths lead from the certificate {signer.name} than are followed ({MAX_STEPS} steps, {MAX_VERIFIED} "
         "signatures). Leave out the certificates that are not needed."
     )
-    return Refusal("chain-invalid", msg, signer.der)
+    return SignatureFault("chain-invalid", msg, signer.der)
 
 
 def issued(child: Certificate, issuer: Certificate) -> bool | None:
@@ -180,13 +180,13 @@ def self_signed(one: Certificate) -> bool:
 
 
 def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The certificates of one signature from the signer upwards. Raises Refusal if one is not above the signer.
+    """The certificates of one signature from the signer upwards. Raises SignatureFault if one is not above the signer.
 
     Only names are compared here, for this is asked without trust; the order is that of the distance from the signer.
     """
     if signer.self_issued and signer.is_ca:
         msg = f"The signer's certificate {signer.name} is that of a root CA, which does not sign bundles."
-        raise Refusal("not-a-signer-certificate", msg, signer.der)
+        raise SignatureFault("not-a-signer-certificate", msg, signer.der)
     for one in (signer, *others):
         if self_signed(one):
             msg = f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
@@ -201,7 +201,7 @@ def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certi
     return tuple(line)
 
 
-def surplus(one: Certificate, why: str) -> Refusal:
+def surplus(one: Certificate, why: str) -> SignatureFault:
     """A certificate that comes along and has no place on a path.
 
     The parameter ``surplus`` tells it from damage: no better copy of the file would help.

@@ -16,8 +16,8 @@ from bundlekit.trust import asn1
 from bundlekit.trust.algorithms import limited
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
-from bundlekit.trust.refusal import Refusal
 from bundlekit.trust.store import TEST_MARK, Anchors, Pinned
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def entry(file: Path, label: str, block: bytes) -> Certificate | Key:
             with reading():
                 key = describe(load_der_public_key(der))
             return limited(key, asn1.raw(asn1.decode(asn1.PublicKeyInfo, der).algorithm))
-        except Refusal as refusal:
+        except SignatureFault as refusal:
             msg = f"A public key in {file} cannot be used: {refusal.message}"
             raise TrustError(msg) from refusal
         except (UnreadableObjectError, asn1.NotDerError) as error:

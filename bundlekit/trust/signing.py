@@ -14,10 +14,10 @@ from bundlekit.trust import algorithms, asn1, cms, pkcs8
 from bundlekit.trust.algorithms import HASHES, Scheme
 from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
 from bundlekit.trust.pem import block_bytes, blocks, read_pem, utf_16
-from bundlekit.trust.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +127,7 @@ def sign(
         scheme, digest = (
             (line and line[0].key and _demanded(line[0].key)) or _demanded(public) or _scheme(public, pss=pss)
         )
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         raise SigningError(refusal.message) from refusal
     bound = [hashlib.sha256(one.der).digest() for one in line]
     attributes = cms.attributes(algorithms.digest(digest, head), bound)

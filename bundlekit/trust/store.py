@@ -114,7 +114,7 @@ class Signed(Frozen, frozen=True, kw_only=True):
     released: str = ""
 
 
-class Occasion(Frozen, frozen=True, kw_only=True):
+class VerificationContext(Frozen, frozen=True, kw_only=True):
     """The time at which signatures are verified, and what they are over."""
 
     at: dt.datetime

@@ -11,10 +11,10 @@ from bundlekit.trust import algorithms
 from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import signer_refusals, weak_key
 from bundlekit.trust.claim import read_claim, signer_text
-from bundlekit.trust.leads import Trust
-from bundlekit.trust.named import resolve_signer
-from bundlekit.trust.refusal import Refusal, day, malformed
-from bundlekit.trust.store import Occasion, Signed
+from bundlekit.trust.fault import SignatureFault, day, malformed
+from bundlekit.trust.signer_policy import resolve_signer
+from bundlekit.trust.store import Signed, VerificationContext
+from bundlekit.trust.trust_path import TrustPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,9 +44,9 @@ def verify_signatures(
     if at.tzinfo is None:
         msg = "the time to verify at needs a time zone"
         raise ValueError(msg)
-    occasion = Occasion(at=at, signed=signed or Signed())
+    context = VerificationContext(at=at, signed=signed or Signed())
     return tuple(
-        _judge(index, head, blob, where, store, occasion)
+        _judge(index, head, blob, where, store, context)
         for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
     )
 
@@ -59,7 +59,7 @@ def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
     """
     try:
         claim = read_claim(blob)
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         return refusal.message
     return next((fault.message for signer in claim.line[:1] for fault in signer_refusals(signer, purpose)), "")
 
@@ -109,7 +109,7 @@ def _end_of(date: str) -> datetime:
 
 
 def signing_key(blob: bytes) -> bytes:
-    """The 20 bytes by which CMS names the key that a signature names as its own; Refusal if it cannot be read."""
+    """The 20 bytes by which CMS names the key that a signature names as its own. Raises SignatureFault."""
     claim = read_claim(blob)
     key = claim.line[0].key if claim.line else None
     return key.identifier if key else claim.signature.identifier or b""
@@ -120,12 +120,12 @@ ABOUT_THE_BLOB: Final = {"signature-malformed", "signature-wrong"}
 
 
 def _judge(
-    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, occasion: Occasion
+    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, context: VerificationContext
 ) -> SignatureEvidence:
     # 1. Read it: CMS profile, algorithms, certificates.
     try:
         claim = read_claim(blob)
-    except Refusal as refusal:
+    except SignatureFault as refusal:
         return SignatureEvidence(
             index=index,
             where=where,
@@ -142,7 +142,7 @@ def _judge(
     intact = False if any(one.rule == "signature-wrong" for one in refusals) else None
     if intact is None and key and not refusals:
         intact = True
-    return amounts_to(index, blob, where, claim, key, refusals, intact, store, occasion)
+    return amounts_to(index, blob, where, claim, key, refusals, intact, store, context)
 
 
 def amounts_to(
@@ -151,14 +151,14 @@ def amounts_to(
     where: Span,
     claim: Claim,
     key: Key | None,
-    refusals: list[Refusal],
+    refusals: list[SignatureFault],
     intact: bool | None,
     store: TrustStore | None,
-    occasion: Occasion,
+    context: VerificationContext,
 ) -> SignatureEvidence:
     """What a signature amounts to, once it has been read and verified."""
     # 4. Trust: the key is pinned, or its chain leads to an anchor; a trust.toml says whose it is, and more.
-    trust = Trust() if store is None else resolve_signer(claim, key, store, occasion)
+    trust = TrustPath() if store is None else resolve_signer(claim, key, store, context)
     named = {(one.rule, one.part) for one in refusals}
     refusals += [one for one in trust.refusals if (one.rule, one.part) not in named]
     # 5. What it amounts to.
@@ -184,7 +184,7 @@ def amounts_to(
 
 
 def _standing(
-    refusals: Sequence[Refusal], trust: Trust, store: TrustStore | None, *, intact: bool | None
+    refusals: Sequence[SignatureFault], trust: TrustPath, store: TrustStore | None, *, intact: bool | None
 ) -> tuple[Standing, str]:
     ignoring = store is not None and store.ignore_others
     if refusals:
@@ -215,20 +215,20 @@ def pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
     return next(fitting, keys[0] if keys else None)
 
 
-def _verify(claim: Claim, key: Key | None, head: bytes) -> Iterator[Refusal]:
+def _verify(claim: Claim, key: Key | None, head: bytes) -> Iterator[SignatureFault]:
     if algorithms.digest(claim.digest, head) != claim.signature.message_digest:
         msg = (
             "The signature is not for this head: other bytes were signed, those of another bundle, or the head "
             "was changed after signing."
         )
-        yield Refusal("signature-wrong", msg)
+        yield SignatureFault("signature-wrong", msg)
     elif key is not None:
         yield from _verify_value(claim, key)
     elif claim.line:
         yield weak_key(claim.line[0].name, claim.line[0].weakness, claim.line[0].der)
 
 
-def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
+def _verify_value(claim: Claim, key: Key) -> Iterator[SignatureFault]:
     scheme, signature = claim.scheme, claim.signature
     if key.weakness:
         yield weak_key(signer_text(claim, key), key.weakness, claim.line[0].der if claim.line else b"")
@@ -239,10 +239,10 @@ def _verify_value(claim: Claim, key: Key) -> Iterator[Refusal]:
         yield malformed(misuse, signature.signature_algorithm)
     elif not algorithms.verify(scheme, key, signature.signature, signature.signed):
         msg = f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another."
-        yield Refusal("signature-wrong", msg, signature.signature)
+        yield SignatureFault("signature-wrong", msg, signature.signature)
 
 
-def _problems(refusals: Sequence[Refusal], blob: bytes, where: Span, subject: str) -> tuple[Problem, ...]:
+def _problems(refusals: Sequence[SignatureFault], blob: bytes, where: Span, subject: str) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             rule=one.rule,

@@ -17,7 +17,7 @@ from bundlekit.authoring.advisory import ADVISORY_EXAMPLE
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.cli import run
 from bundlekit.cli.update import common as shared
-from bundlekit.trust import throwaway
+from bundlekit.trust import test_pki
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import Answer
@@ -104,7 +104,7 @@ def hostile(desk, foreign):
     """Bundles and advisories by signers of that name, with that text in each place of their manifests."""
     shutil.rmtree("keys")
     for folder in ("keys", "others"):
-        with patch.object(throwaway, "TEST_MARK", foreign.encode()[:39].decode(errors="ignore")):
+        with patch.object(test_pki, "TEST_MARK", foreign.encode()[:39].decode(errors="ignore")):
             assert run(["keygen", folder]) == 0
     if foreign in TEXTS.values():
         quoted = json.dumps(foreign)

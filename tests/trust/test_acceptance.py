@@ -90,5 +90,5 @@ def test_a_trust_file_is_read_out_of_bytes(desk, tmp_path):
 
 
 def test_what_is_refused_in_a_signature_is_refused_before_it():
-    with pytest.raises(acceptance.Refusal):
+    with pytest.raises(acceptance.SignatureFault):
         from_signature(b"not a signature")

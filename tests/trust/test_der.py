@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.errors import SigningError, TrustError
-from bundlekit.trust import asn1, certificates, chain, der, keys, load, pem, throwaway
+from bundlekit.trust import asn1, certificates, chain, der, keys, load, pem, test_pki
 from tests.trust import pki
 
 OID = der.OID
@@ -185,9 +185,9 @@ def test_a_library_without_ml_dsa_is_named_where_it_is_needed(monkeypatch, tmp_p
     with pytest.raises(TrustError, match="does not support ML-DSA"):
         load.load_trust([public])
 
-    monkeypatch.setitem(throwaway.ALGORITHMS, "ml-dsa-65", fail)
+    monkeypatch.setitem(test_pki.ALGORITHMS, "ml-dsa-65", fail)
     with pytest.raises(SigningError, match=r"No ml-dsa-65 keys can be made: cryptography .* does not support ML-DSA"):
-        throwaway.keygen(tmp_path / "keys", "ml-dsa-65", now=pki.NOW)
+        test_pki.keygen(tmp_path / "keys", "ml-dsa-65", now=pki.NOW)
     assert not (tmp_path / "keys").exists()
 
 

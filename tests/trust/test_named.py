@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bundlekit.errors import ConfigError
 from bundlekit.trust import load_private_key, read_certificates, sign
-from bundlekit.trust.threshold import fits, people
+from bundlekit.trust.quorum import fits, people
 from bundlekit.trust.verify import verify_signatures
 from fixtures import forge
 from fixtures.make_keys import KEYS

@@ -7,7 +7,7 @@ import pytest
 from bundlekit.trust.load import load_trust
 from bundlekit.trust.pem import read_certificates
 from bundlekit.trust.signing import load_private_key, sign
-from bundlekit.trust.throwaway import keygen
+from bundlekit.trust.test_pki import keygen
 from tests.trust import pki
 from tests.trust.pki import HEAD, NOW, judge, key
 

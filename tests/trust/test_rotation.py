@@ -152,7 +152,7 @@ def test_pem_trust_loads_nothing_of_trust_files():
     parts = (
         "trust.policy",
         "trust.crl",
-        "trust.threshold",
+        "trust.quorum",
         "trust.overview",
         "model.trust",
         "model.waiver",

@@ -109,7 +109,7 @@ def test_no_byte_of_a_certificate_of_another_path_can_be_changed():
 def test_a_certificate_beside_the_path_is_refused_although_it_is_signed_along():
     blob = sign(HEAD, key("p256", "Signer"), pki.read(LEAF, ISSUING))
     stray = pki.read(ca("Stray", "New"))[0]
-    with pytest.raises(paths.Refusal, match="is not on the signer's path"):
+    with pytest.raises(paths.SignatureFault, match="is not on the signer's path"):
         paths.connected(pki.read(LEAF)[0], [*pki.read(ISSUING), stray])
     assert judge(blob, pki.anchors(NEW)).counts
 

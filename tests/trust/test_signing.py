@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from bundlekit import trust
 from bundlekit.errors import SigningError, TrustError
-from bundlekit.trust.throwaway import ALGORITHMS
+from bundlekit.trust.test_pki import ALGORITHMS
 from tests.trust import pki
 from tests.trust.pki import HEAD, NOW, judge, key
 
@@ -131,7 +131,7 @@ def test_verifying_loads_nothing_that_signs():
     code = (
         "import sys, bundlekit.trust; assert 'cryptography' not in sys.modules\n"
         "bundlekit.trust.verify_signatures, bundlekit.trust.load_trust\n"
-        "assert not {'bundlekit.trust.signing', 'bundlekit.trust.throwaway'} & set(sys.modules)\n"
+        "assert not {'bundlekit.trust.signing', 'bundlekit.trust.test_pki'} & set(sys.modules)\n"
         "assert not {'asn1crypto', 'construct', 'click'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=os.environ)

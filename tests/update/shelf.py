@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bundlekit.cli import run
-from bundlekit.trust import throwaway
+from bundlekit.trust import test_pki
 
 SPEC = """\
 spec     = 1
@@ -63,7 +63,7 @@ def fill(folder: Path, *, mark: str = "made by a test", matrix: str = MATRIX) ->
     (folder / "SPEC.toml").write_text(SPEC)
     (folder / "matrix.toml").write_text(matrix)
     (folder / "STATE.json").write_text(json.dumps(STATE))
-    with patch.object(throwaway, "TEST_MARK", mark):
+    with patch.object(test_pki, "TEST_MARK", mark):
         assert run(["keygen", str(folder)]) == 0
     signer = ["--cert", str(folder / "signer.pem"), "--key", str(folder / "signer.key")]
     assert run(["build", str(folder / "SPEC.toml"), "-o", str(folder / "update.bin"), *signer]) == 0

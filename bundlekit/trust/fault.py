@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Refusal(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
+class SignatureFault(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
     """A signature breaks ``rule``; ``part`` are the bytes to blame, where they can be named."""
 
     def __init__(self, rule: str, message: str, part: bytes = b"", **params: str | int) -> None:
@@ -19,12 +19,12 @@ class Refusal(Exception):  # noqa: N818 - not an error of ours: it becomes a Pro
         self.params = params
 
 
-def malformed(message: str, part: bytes = b"", **params: str | int) -> Refusal:
+def malformed(message: str, part: bytes = b"", **params: str | int) -> SignatureFault:
     """A breach of the CMS profile.
 
     What to do about it is not said here: it differs for a signature in a bundle and one that is to be added.
     """
-    return Refusal("signature-malformed", f"{message}.", part, **params)
+    return SignatureFault("signature-malformed", f"{message}.", part, **params)
 
 
 def day(time: datetime) -> str:

@@ -8,7 +8,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import judge
 from bundlekit.trust.claim import signer_text
-from bundlekit.trust.refusal import Refusal, malformed
+from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Anchors, Pinned
 
 
-class Trust(Frozen, frozen=True, kw_only=True):
+class TrustPath(Frozen, frozen=True, kw_only=True):
     """Where a key leads to; it is trusted if nothing is said against it.
 
     ``anchor`` is empty if it leads nowhere. ``certificates`` are those of the chain, none for a pinned key.
@@ -32,21 +32,21 @@ class Trust(Frozen, frozen=True, kw_only=True):
 
     anchor: str = ""
     certificates: tuple[Certificate, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[SignatureFault, ...] = ()
     name: str = ""
     role: str = ""
     test: bool = False
     undecided: str = ""
 
 
-def leads(
+def trust_paths(
     claim: Claim,
     key: Key | None,
     trusted: Anchors,
     at: datetime,
     purpose: str,
     listed: Sequence[Certificate] = (),
-) -> tuple[Trust, ...]:
+) -> tuple[TrustPath, ...]:
     """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
 
     Several answers are several chains that hold; if none does, there is one answer. ``listed`` are certificates that
@@ -54,20 +54,20 @@ def leads(
     """
     pin = trusted.pin(key) if key else None
     if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # of which a certificate of the key may know nothing
-        return (Trust(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
+        return (TrustPath(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
     if pin and claim.binds_all():
-        return (Trust(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
+        return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     if not claim.line:
         msg = (
             f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
             "If you do trust it, add its public key to --trust."
         )
-        return (Trust(refusals=(Refusal("signer-unknown", msg, claim.signature.identifier or b""),)),)
+        return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
     best = judge(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
     return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
 
 
-def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> Trust:
+def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> TrustPath:
     """What a chain amounts to."""
     refusals = (*chain.refusals, *_unfound(chain, claim)) if chain.anchor else chain.refusals
     if pin and refusals:
@@ -77,7 +77,7 @@ def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -
         )
         stray = next((one.der for one in claim.line if not claim.signature.binds(one.der)), b"")
         refusals = (malformed(msg, stray, pinned=pin.name),)
-    return Trust(
+    return TrustPath(
         anchor=chain.anchor.subject or f"serial number {chain.anchor.serial:x}" if chain.anchor else "",
         certificates=chain.certificates,
         refusals=refusals,
@@ -85,7 +85,7 @@ def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -
     )
 
 
-def _unfound(chain: Chain, claim: Claim) -> Iterator[Refusal]:
+def _unfound(chain: Chain, claim: Claim) -> Iterator[SignatureFault]:
     """A certificate that the signer named for its path, and that neither came along nor is on the path."""
     found = {one.der: one for one in (*claim.line, *chain.certificates)}.values()
     for one in (each for named in claim.signature.named for each in named):
@@ -94,7 +94,7 @@ def _unfound(chain: Chain, claim: Claim) -> Iterator[Refusal]:
                 f"The signer named a certificate for its path ({one.algorithm}:{one.hash.hex()}) that neither comes "
                 "along nor is on the path to the anchor."
             )
-            yield Refusal("chain-invalid", msg)
+            yield SignatureFault("chain-invalid", msg)
             return
 
 

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from bundlekit.trust.algorithms import HASHES, read_scheme
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.claim import Claim, signer_text
-from bundlekit.trust.leads import Trust, leads
-from bundlekit.trust.refusal import Refusal, day
-from bundlekit.trust.store import Occasion
+from bundlekit.trust.fault import SignatureFault, day
+from bundlekit.trust.store import VerificationContext
+from bundlekit.trust.trust_path import TrustPath, trust_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,26 +26,31 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Signer, TrustStore
 
 
-def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, occasion: Occasion) -> Trust:
+def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, context: VerificationContext) -> TrustPath:
     """To which signer a key leads, and what is against it.
 
     Several chains can hold, and the trust can have something against one of them. Then another one counts.
     """
-    signer, found = _find(claim, key, store, judged_at(store, occasion))
-    judged = [_weighed(signer, claim, key, trust, store, occasion) for trust in found]
+    signer, found = _find(claim, key, store, judged_at(store, context))
+    judged = [_weighed(signer, claim, key, trust, store, context) for trust in found]
     return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first of equals
 
 
 def _weighed(
-    signer: Signer | None, claim: Claim, key: Key | None, trust: Trust, store: TrustStore, occasion: Occasion
-) -> Trust:
+    signer: Signer | None,
+    claim: Claim,
+    key: Key | None,
+    trust: TrustPath,
+    store: TrustStore,
+    context: VerificationContext,
+) -> TrustPath:
     """One chain, or pinned key, with everything that is against it."""
-    at = judged_at(store, occasion)
+    at = judged_at(store, context)
     refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
-        found, undecided = against(signer, claim, key, trust, store, occasion.at, at)
-        refusals += [*found, *bounds(signer, occasion, at)]
+        found, undecided = against(signer, claim, key, trust, store, context.at, at)
+        refusals += [*found, *bounds(signer, context, at)]
         trust = replace(trust, undecided=undecided)
     elif not refusals:  # of a denied key nothing else need be said
         refusals += trust.refusals
@@ -56,11 +61,11 @@ def against(
     signer: Signer,
     claim: Claim,
     key: Key | None,
-    trust: Trust,
+    trust: TrustPath,
     store: TrustStore,
     now: dt.datetime,
     at: dt.datetime,
-) -> tuple[list[Refusal], str]:
+) -> tuple[list[SignatureFault], str]:
     """What is against a signature that leads to ``signer``, and why it may be that it does not count.
 
     Certificates are held against ``at``, revocation lists against ``now``.
@@ -72,7 +77,7 @@ def against(
             f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
             "your own; to try something out, set allow-test-keys in a trust file made for that."
         )
-        refusals.append(Refusal("test-key", msg))
+        refusals.append(SignatureFault("test-key", msg))
     if store.crls is None:
         return refusals, ""
     from bundlekit.trust import crl
@@ -87,21 +92,23 @@ def against(
     return refusals, undecided
 
 
-def judged_at(store: TrustStore, occasion: Occasion) -> dt.datetime:
+def judged_at(store: TrustStore, context: VerificationContext) -> dt.datetime:
     """The time that certificates are held against: now, or the last second of the release date.
 
     The release date is the signer's own claim, and a date to come proves nothing: then it is now.
     """
-    if not store.by_release_date or not occasion.signed.released:
-        return occasion.at
-    released = dt.date.fromisoformat(occasion.signed.released)
-    return min(occasion.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
+    if not store.by_release_date or not context.signed.released:
+        return context.at
+    released = dt.date.fromisoformat(context.signed.released)
+    return min(context.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
 
 
 # --- who ---
 
 
-def _find(claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime) -> tuple[Signer | None, tuple[Trust, ...]]:
+def _find(
+    claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime
+) -> tuple[Signer | None, tuple[TrustPath, ...]]:
     """The first signer, in the order of the file, that the key leads to; whatever else may be wrong.
 
     Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's. A key that is
@@ -110,9 +117,9 @@ def _find(claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime) -> 
     others = []
     listed = store.listed or ()
     pinning = [signer for signer in store.signers if key and signer.trust.pin(key)]
-    found: tuple[Trust, ...] = ()
+    found: tuple[TrustPath, ...] = ()
     for signer in pinning or store.signers:
-        found = leads(claim, key, signer.trust, at, signer.purpose, listed)
+        found = trust_paths(claim, key, signer.trust, at, signer.purpose, listed)
         if not found[0].anchor:
             continue
         certificates = found[0].certificates
@@ -121,20 +128,20 @@ def _find(claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime) -> 
         others.append(f"{signer.name} is {' or '.join(map(repr, signer.subjects))}")
     if len(store.signers) > 1:
         trusted = pinning[0].trust if pinning else store.trusted
-        found = leads(claim, key, trusted, at, store.signers[0].purpose, listed)
+        found = trust_paths(claim, key, trusted, at, store.signers[0].purpose, listed)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
             f"file names: {', '.join(others)}."
         )
-        found = (replace(found[0], refusals=(Refusal("signer-unknown", msg, claim.line[0].der),), anchor=""),)
+        found = (replace(found[0], refusals=(SignatureFault("signer-unknown", msg, claim.line[0].der),), anchor=""),)
     return None, found
 
 
 # --- what is said against it ---
 
 
-def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustStore) -> Iterator[Refusal]:
+def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustStore) -> Iterator[SignatureFault]:
     """That the key, or a certificate or its key, is on the deny list."""
     for one in certificates:
         if one.id in store.denied or (one.key and one.key.id in store.denied):
@@ -142,14 +149,14 @@ def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustSto
                 f"The certificate {one.name} (sha256:{one.id}) or its key is on the deny list. "
                 "Do not use this bundle; get one signed with another key."
             )
-            yield Refusal("signer-denied", msg, one.der, denied=one.id)
+            yield SignatureFault("signer-denied", msg, one.der, denied=one.id)
             return
     if key and key.id in store.denied:
         msg = f"The key sha256:{key.id} is on the deny list. Do not use this bundle; get one signed with another key."
-        yield Refusal("signer-denied", msg, denied=key.id)
+        yield SignatureFault("signer-denied", msg, denied=key.id)
 
 
-def _unlisted(trust: Trust, store: TrustStore) -> Iterator[Refusal]:
+def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
     """Intermediates that the bundle brings along, where only listed ones may be used."""
     listed = {one.der for one in store.listed or ()}
     for one in trust.certificates[1:-1]:
@@ -158,27 +165,27 @@ def _unlisted(trust: Trust, store: TrustStore) -> Iterator[Refusal]:
                 f"The intermediate certificate {one.name} comes with the bundle, and the trust file takes listed ones "
                 f"alone. If it is right, add it to intermediate-files."
             )
-            yield Refusal("signer-unknown", msg, one.der)
+            yield SignatureFault("signer-unknown", msg, one.der)
 
 
-def bounds(signer: Signer, occasion: Occasion, at: dt.datetime) -> Iterator[Refusal]:
+def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Iterator[SignatureFault]:
     """What a named signer may not sign: not any more, not for this product, not files of this format."""
     if signer.until and at.date() > signer.until:
         msg = (
             f"The trust file lets {signer.name} sign until {signer.until}, and the time used is {day(at)}. "
             "Get a bundle of a current signer."
         )
-        yield Refusal("signer-expired", msg, until=str(signer.until), at=day(at))
-    signed = occasion.signed
+        yield SignatureFault("signer-expired", msg, until=str(signer.until), at=day(at))
+    signed = context.signed
     if signed.product and signer.products and signed.product not in signer.products:
         msg = f"The signer {signer.name} may sign for {', '.join(signer.products)}, and this is for {signed.product}."
-        yield Refusal("out-of-scope", msg, product=signed.product)
+        yield SignatureFault("out-of-scope", msg, product=signed.product)
     if signed.format not in signer.formats:
         msg = f"The signer {signer.name} may sign {', '.join(signer.formats)} only, not {signed.format}."
-        yield Refusal("out-of-scope", msg)
+        yield SignatureFault("out-of-scope", msg)
 
 
-def _ended(signer: Signer, key: Key | None, trust: Trust, at: dt.datetime) -> Iterator[Refusal]:
+def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -> Iterator[SignatureFault]:
     """The last day of the one anchor or key of a signer that this signature leads to."""
     source = trust.certificates[-1].id if trust.certificates else key.id if key else ""
     last = signer.ends.get(source)
@@ -187,10 +194,10 @@ def _ended(signer: Signer, key: Key | None, trust: Trust, at: dt.datetime) -> It
             f"The trust file lets {signer.name} sign by {trust.anchor} until {last}, and the time used is {day(at)}. "
             "Get a bundle that is signed by the current key."
         )
-        yield Refusal("signer-expired", msg, until=str(last), at=day(at))
+        yield SignatureFault("signer-expired", msg, until=str(last), at=day(at))
 
 
-def _floors(claim: Claim, key: Key | None, trust: Trust, store: TrustStore) -> Iterator[Refusal]:
+def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
     """The trust file's own floor and ceiling; the built-in ones have been seen to."""
     floor, ceiling = store.floor, store.ceiling
     if floor is None or ceiling is None:
@@ -206,10 +213,10 @@ def _floors(claim: Claim, key: Key | None, trust: Trust, store: TrustStore) -> I
     for one in trust.certificates[:-1]:
         try:
             used.append((f"The certificate {one.name}", read_scheme(one.signature_algorithm).hash))
-        except Refusal:  # which has been said
+        except SignatureFault:  # which has been said
             continue
     for what, hash_ in used:
         if hash_ and HASHES[hash_].digest_size < least:
             msg = f"{what} uses {hash_}, and the trust file wants {floor.hash} or better. Use that."
-            yield Refusal("weak-algorithm", msg, hash=hash_)
+            yield SignatureFault("weak-algorithm", msg, hash=hash_)
             return
