@@ -53,7 +53,7 @@ def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str
     ordered, place = condition.test in ("below", "at-least"), "in `facts` of the appliance state"
     if ordered and limit is None:
         because = f"{quoted(condition.value)} cannot be compared with anything"
-        return because, "Ask the vendor for a bundle that says it in a way that can be."
+        return because, "Ask the vendor for a bundle with a usable value."
     what, form, example = _FORMS[limit[0]] if ordered and limit else ("text", "text", "")
     if given is None:
         return "that is not known", f"Give the fact {fact} {place}{f', such as {example!r}' * ordered}."

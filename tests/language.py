@@ -58,8 +58,8 @@ ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)[.?!:](?:[\"')*_]*)(?:\s|$)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
-NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox")
-"""Regular expressions and SVG."""
+NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox|CREATE TABLE")
+"""Regular expressions, SVG and SQL."""
 
 
 class Text(NamedTuple):
@@ -126,7 +126,7 @@ def of_comments(path: Path) -> Iterator[Text]:
 
 def plain(text: str) -> str:
     """The text without code: a code span is one word of a sentence."""
-    text = re.sub(r"`+[^`]+`+", "CODE", text)
+    text = re.sub(r"`+[^`]+`+|bundlekit [a-z]+ .*\{.*", "CODE", text)
     return " ".join(text.split())
 
 

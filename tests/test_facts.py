@@ -91,7 +91,7 @@ AS_DURATION = "Write a in `facts` of the appliance state as a number, a blank, a
             "5 h",
             ("below", "soon"),
             "'soon' cannot be compared with anything",
-            "Ask the vendor for a bundle that says it in a way that can be.",
+            "Ask the vendor for a bundle with a usable value.",
         ),
     ],
 )

@@ -87,7 +87,7 @@ def rule_pair(context: EvaluationContext, appliance: Appliance) -> Iterator[Comp
             context,
             "on-hold",
             f"Updates of the pair are on hold: {appliance.hold}",
-            "Mend the fault it is on hold for, then clear the hold.",
+            "Fix the fault that caused the hold, then clear the hold.",
         )
     if appliance.update is not None:
         yield _of_pair(
@@ -200,8 +200,8 @@ def leftovers(
                 keeps=(*members, *shared),
                 outcome="degraded",
                 hold=True,
-                message="If the update of the standby member fails, nothing reverts; the active member serves "
-                f"with {_named(done)}, and there is no HA until the standby is repaired.",
+                message="If the update of the standby member fails, nothing is reverted: the active member serves "
+                f"with {_named(done)}, and HA is missing until the standby is repaired.",
             )
 
 
@@ -248,7 +248,7 @@ def _counter_too_low(context: EvaluationContext, subject: str, demanded: int) ->
 def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
     return (
         f"After the update the pair would have {_named(state)}, which do not work together.",
-        "Bring the other components to versions that work with both, first.",
+        "First update the other components to versions that work with both.",
     )
 
 
@@ -320,8 +320,8 @@ def _final_states(
             yield _of_pair(
                 context,
                 "undecided",
-                f"The matrix does not say whether {found} work together, as the pair would have after the update.",
-                "Ask the vendor for a bundle whose matrix says so in [[works-together]].",
+                f"The matrix does not state whether {found} work together, as the pair would have after the update.",
+                "Ask the vendor for a bundle whose matrix states this in [[works-together]].",
             )
 
 
@@ -352,7 +352,7 @@ def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[
                     context,
                     "undecided",
                     f"{serial} needs {size_in_words(need)} free for {place}; how much it has is not known.",
-                    f'Say in the appliance state how many bytes are free: "free": {{"{place}": …}} '
+                    f'Add the number of free bytes to the appliance state: "free": {{"{place}": …}} '
                     f'inside "{serial}" of "members".',
                 )
             elif have < need:
@@ -371,7 +371,7 @@ def _requirements(context: EvaluationContext, appliance: Appliance) -> Iterator[
                 context,
                 "requirement-not-met",
                 f"The update needs that {in_words(condition)}; it is {appliance.facts[condition.fact]}.",
-                "Bring that about, then try again.",
+                "Meet this condition, then try again.",
             )
 
 
@@ -393,6 +393,6 @@ def _tool(context: EvaluationContext, need: str, have: str | None) -> Iterator[C
         yield _of_pair(
             context,
             "requirement-not-met",
-            f"The update needs the tool in version {need} or later; {have} is there.",
+            f"The update needs the tool in version {need} or later; version {have} is used.",
             f"Update the tool to {need} first.",
         )

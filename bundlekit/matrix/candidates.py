@@ -50,7 +50,7 @@ def of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence
     if len(kinds) > 1:
         of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
         raise BundlekitError(
-            f"{goal} may be of {of}, and a mere version does not say which is installed",
+            f"{goal} is a version of {of}, and a version alone does not show which is installed",
             next_step="Give the bundles of one only, or the state of the pair (--appliance).",
         )
     return [one for one in candidates if (one.manifest.product, one.matrix.primary_component) in kinds]

@@ -112,14 +112,14 @@ def _rule_primary(context: EvaluationContext, part: Installed, installed: Versio
         doubt(
             "back-in-time",
             f"whether {part.version} was released after the bundle",
-            f"It is not known when {part.version} was released, so that may have been after the bundle.",
+            f"It is not known when {part.version} was released, so it is possibly newer than the bundle.",
             "Give the release date of the installed version in the appliance state.",
         )
     elif part.released is not None and part.released > context.manifest.released and not is_edge:
         return ruled(
             "back-in-time",
             f"{part.version} was released on {part.released}, after the bundle ({context.manifest.released}), "
-            "which may lack what that release mended.",
+            "which can lack fixes of that release.",
             f"Take a bundle released after {part.released}.",
         )
 
@@ -164,7 +164,7 @@ def _rule_primary(context: EvaluationContext, part: Installed, installed: Versio
         first = min(stops, key=lambda stop: stop.via)
         return ruled(
             "needs-stop",
-            f"The way from {part.version} to {own} leads through {first.via}.{why(first.entry)}",
+            f"The upgrade path from {part.version} to {own} leads through {first.via}.{why(first.entry)}",
             f"Update to {first.via} first.",
             first.entry,
         )
@@ -205,7 +205,7 @@ def _rule_primary(context: EvaluationContext, part: Installed, installed: Versio
                 context.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
                 continue
         reason = why(risk.entry) + " What was accepted under this name read otherwise." * bool(given)
-        remedy = f"Mend that, or accept the risk {risk.entry.id} by name."
+        remedy = f"Fix this, or accept the risk {risk.entry.id} by name."
         danger = f"The update from {part.version} is a risk where {in_words(risk.entry.when)}"
         if applies:
             return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
@@ -286,7 +286,7 @@ def _past_block(context: EvaluationContext, installed: Version, block: Block) ->
         first = min(round_, key=lambda stop: stop.via)
         return f"Update to {first.via} first: the stop {first.entry.id} leads round the block."
     if block.reason:
-        return "Do what the reason says, or ask the vendor for a release that is not blocked."
+        return "Follow the reason, or ask the vendor for a release that is not blocked."
     return "Take another release, or ask the vendor for one that is not blocked."
 
 

@@ -46,7 +46,9 @@ def _entries(matrix: Matrix) -> Iterator[Entry]:
 def _names(manifest: Manifest) -> Iterator[Problem]:
     matrix = manifest.matrix
     for name in _repeated(entry.id for entry in _entries(matrix)):
-        yield inconsistent(name, "id", "another entry has the same id, so a report could not say which decided.")
+        yield inconsistent(
+            name, "id", "another entry has the same id, so a report could not name the one that decided."
+        )
     with_models = [(entry.id, entry.models) for entry in matrix.sources]
     with_models += [(entry.id, entry.models) for entry in matrix.blocks]
     for name, models in with_models:
@@ -87,7 +89,7 @@ def _aliases(manifest: Manifest) -> Iterator[Problem]:
     labels = {alias.alias for alias in aliases}
     releases = {*manifest.matrix.releases, manifest.version}
     for label in _repeated(alias.alias for alias in aliases):
-        yield inconsistent("", "aliases", f"{label!r} is there more than once.")
+        yield inconsistent("", "aliases", f"{label!r} is given more than once.")
     for alias in aliases:
         if alias.version in labels:
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version!r}, which is an alias itself.")
@@ -103,9 +105,9 @@ def _releases(read: ReadMatrix) -> Iterator[Problem]:
         if read.known and not _is_listed(read, read.parse(read.primary_component, alias.alias)):
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version}, which is not listed.")
     for since in _repeated(since for since, _ in read.trusted_keys):
-        yield inconsistent("", "trusted-keys", f"{since} is there more than once.")
+        yield inconsistent("", "trusted-keys", f"{since} is given more than once.")
     for since in _repeated(since for since, _ in read.trust_of):
-        yield inconsistent("", "trust-of", f"{since} is there more than once.")
+        yield inconsistent("", "trust-of", f"{since} is given more than once.")
     for since, trust in read.trust_of:
         if trust.problem:
             yield inconsistent("", "trust-of", f"the trust file of {since} cannot be used: {trust.problem}")

@@ -53,7 +53,7 @@ def rule_verify(
         return ruled(
             "cannot-verify",
             f"{installed} would have to trust {keys}, and does not trust all of them.",
-            "Update first to a release that brings the key.",
+            "Update first to a release that contains the key.",
             source.entry,
         )
     if shipped is not None:

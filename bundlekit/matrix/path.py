@@ -244,7 +244,7 @@ class _Search:
             yield Obstacle(
                 subject=self.goal,
                 kind="not-in-hand",
-                message=f"No usable bundle of {self.goal} is in hand.",
+                message=f"No usable bundle of {self.goal} was given.",
                 next=f"Get the bundle of {self.goal}, or name another version.",
             )
         here = self._distance(state)
@@ -258,8 +258,8 @@ class _Search:
                     subject=candidate.bundle or candidate.manifest.version,
                     kind="wrong-model",
                     message=f"{candidate.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
-                    f"{state.version} on the way for {', '.join(state.models or ())}.",
-                    next="Get the bundles of one model, and say which it is with the state of the pair (--appliance).",
+                    f"the intermediate {state.version} for {', '.join(state.models or ())}.",
+                    next="Get the bundles of one model, and give the state of the pair (--appliance).",
                 )
             for ruling in _refusals(self.decide(rank, state)):
                 yield Obstacle(

@@ -200,7 +200,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     names = [component.name for component in manifest.components]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # Which of them the bundle brings is open; nothing may be decided by either.
-        faults = (f"two are named {name!r}, and nobody can say which of them is meant." for name in twice)
+        faults = (f"two are named {name!r}, and it is ambiguous which of them is meant." for name in twice)
         return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
     if primary is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."

@@ -274,9 +274,9 @@ class Routes:
             if not (decisions.can_read(into) and decisions.can_read(out)):  # it does not speak of versions like these
                 continue
             if decisions.withdraws(into):
-                return f"{into} was withdrawn, as {other.manifest.version} says."
+                return f"{into} was withdrawn, according to {other.manifest.version}."
             if decisions.is_dead(out):
-                return f"{out} is a dead end, as {other.manifest.version} says."
+                return f"{out} is a dead end, according to {other.manifest.version}."
         return ""
 
     @cached_property

@@ -160,8 +160,8 @@ def signer_refusals(signer: Certificate, purpose: str) -> Iterator[SignatureFaul
     if not _serves(signer.purposes, purpose):
         msg = (
             f"The signer's certificate {signer.name} is not for {purpose}. "
-            "Have one issued with that extended key usage, or say what it is for: as `purpose` in a trust.toml, and as "
-            "--purpose where it signs."
+            "Have one issued with that extended key usage, or declare its purpose as `purpose` in a trust.toml, and as "
+            "--purpose for signing."
         )
         yield SignatureFault("wrong-purpose", msg, signer.der, purpose=purpose)
 
@@ -285,7 +285,7 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
         yield from _signature_reasons(child, issuer)
     for below, one in enumerate(chain[1:]):  # a self-issued one counts, as it does for the library
         if not one.is_ca or not _signs_certificates(one.usage):
-            msg = f"{_part(one, chain)} may not issue certificates (basicConstraints, keyCertSign)."
+            msg = f"{_part(one, chain)} must not issue certificates (basicConstraints, keyCertSign)."
             yield SignatureFault("chain-invalid", msg, one.der)
         elif one.path_length is not None and below > one.path_length:
             msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, the chain has {below}."
@@ -313,7 +313,7 @@ def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[Signature
 
 def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[SignatureFault]:
     if not _may_certify(one.purposes, purpose):
-        msg = f"The CA {one.name} may not certify signers for {purpose}, its own purposes are others."
+        msg = f"The CA {one.name} is not allowed to certify signers for {purpose}, its own purposes are others."
         yield SignatureFault("wrong-purpose", msg, one.der, purpose=purpose)
 
 

@@ -80,7 +80,7 @@ def read(blob: bytes) -> Signature:
     identifier = signer.sid if isinstance(signer.sid, bytes) else None
     version = 1 if identifier is None else 3
     if (data.version, signer.version) != (version, version):
-        msg = f"The version fields are {data.version} and {signer.version}; RFC 5652 says {version} for both"
+        msg = f"The version fields are {data.version} and {signer.version}; RFC 5652 requires {version} for both"
         raise malformed(msg)
     if signer.unsigned_attributes is not None:
         raise malformed("The signature has unsigned attributes, which anyone could have added")
@@ -126,7 +126,7 @@ def _attributes(field: asn1.SetOf[asn1.Attribute]) -> dict[asn1.OID, list[bytes]
     values: dict[asn1.OID, list[bytes]] = {}
     for attribute in field.as_list():
         if attribute.type in values:
-            msg = f"The signed attribute {attribute.type.dotted_string} is there twice"
+            msg = f"The signed attribute {attribute.type.dotted_string} is given twice"
             raise malformed(msg)
         values[attribute.type] = [asn1.raw(one) for one in attribute.values.as_list()]
     return values

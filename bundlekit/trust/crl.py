@@ -134,7 +134,7 @@ def _damaged(file: Path) -> TrustError:
 def _fault(parsed: x509.CertificateRevocationList) -> str:
     kinds = {type(one.value) for one in parsed.extensions}
     if x509.DeltaCRLIndicator in kinds:
-        return "it is a delta list, which says only what has changed"
+        return "it is a delta list, which contains only changes"
     entries = [extension for entry in parsed for extension in entry.extensions]
     if x509.IssuingDistributionPoint in kinds or any(isinstance(one.value, x509.CertificateIssuer) for one in entries):
         return "it is limited to some certificates, or indirect"
@@ -194,12 +194,12 @@ def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -
     if not _signed(one, issuer):
         return "it is not signed by that CA, or damaged"
     if not _signs_lists(issuer):
-        return "that CA may not sign lists (key usage cRLSign)"
+        return "that CA is not allowed to sign lists (key usage cRLSign)"
     start, end = one.start, one.end
     if at < start:
         return f"it was issued on {day(start)}, after the time used, {day(at)}"
     if end is None:
-        return "it does not say when the next one is due (nextUpdate)"
+        return "it does not state when the next one is due (nextUpdate)"
     if at > end:
         return f"it is stale: the next one was due on {day(end)}, and the time used is {day(at)}"
     if max_age is not None and (at - start).total_seconds() > max_age:

@@ -56,7 +56,7 @@ class NotDerError(ValueError):
 
 
 UNREADABLE: Final = "it cannot be read as one"
-NOT_DISTINGUISHED: Final = "it is not in the distinguished encoding of what it says"
+NOT_DISTINGUISHED: Final = "it is not in the distinguished encoding of its value"
 
 
 class TLV(msgspec.Struct, frozen=True):

@@ -31,8 +31,8 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
             )
             if nested and (not one.subjects or not other.subjects or {*one.subjects} & {*other.subjects}):
                 raise ConfigError(
-                    f"{both}: the anchor of {low.name!r} stands under that of {high.name!r}, so whose a signature is "
-                    "would depend on what certificates come along; give each a subject of its own, or other anchors"
+                    f"{both}: the anchor of {low.name!r} is below that of {high.name!r}, so the included certificates "
+                    "would decide whose a signature is. Give each its own subject, or other anchors"
                 )
 
 

@@ -30,8 +30,8 @@ RSA_EXPONENT: Final = range(65537, 2**64)
 """65537 at least (FIPS 186-5 section A.1.1); at most 64 bits, OpenSSL's own limit for large moduli."""
 
 NO_ML_DSA: Final = (
-    f"cryptography {cryptography.__version__}, as it is installed here, does not support ML-DSA; the wheels of "
-    "version 48 and later do, and builds that use OpenSSL 3.5 or later"
+    f"the installed cryptography {cryptography.__version__} does not support ML-DSA: it needs a wheel of version 48 "
+    "or later, or a build with OpenSSL 3.5 or later"
 )
 """Why a key cannot be used where the library was built without its algorithm."""
 
@@ -39,8 +39,8 @@ ML_DSA_CHAINS: Final = int(cryptography.__version__.partition(".")[0]) >= 50
 """Whether the library can verify chains of certificates in which an ML-DSA key or signature occurs."""
 
 NO_ML_DSA_CHAINS: Final = (
-    f"cryptography {cryptography.__version__}, which is installed here, cannot verify such a chain; version 50 and "
-    "later can, and any version takes the signer's public key if it is pinned"
+    f"the installed cryptography {cryptography.__version__} cannot verify such a chain: use version 50 or later, "
+    "or pin the signer's public key"
 )
 """Why a chain of certificates is refused where `ML_DSA_CHAINS` is false."""
 

@@ -137,7 +137,7 @@ def _is_folder(path: Path) -> bool:
 def _file(path: Path) -> Path:
     if path.exists():  # what is neither a file nor a pipe is refused by the reader
         return path
-    msg = f"{path} is not there, or neither a file nor a folder."
+    msg = f"{path}: no such file or folder."
     raise TrustError(msg)
 
 

@@ -31,8 +31,8 @@ def _one_person(store: TrustStore) -> Iterator[str]:
         together = [demand for demand in store.demands if {one.name, other.name} <= set(demand.of)]
         if any(demand.count > 1 for demand in together) and (why := _alike(one, other)):
             yield (
-                f"the signers {one.name} and {other.name} look like one person ({why}), who would count as two; "
-                "put all keys and anchors of a person under one [signers.NAME]"
+                f"the signers {one.name} and {other.name} look like one person ({why}), but count as two: "
+                "put all keys and anchors of one person under one [signers.NAME]"
             )
 
 

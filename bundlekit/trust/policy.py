@@ -34,7 +34,7 @@ LIKE_ID: Final = re.compile(
 """What was meant as an id, and is not one."""
 
 EXAMPLE: Final = """\
-# trust.toml: who may sign, how many of them must, and what is refused all the same.
+# trust.toml: who can sign, how many must sign, and what is refused in any case.
 # Paths are relative to this file. Look at the result: bundlekit trust show trust.toml
 trust   = 1                           # the version of this file's shape
 name    = "imager production"
@@ -42,11 +42,11 @@ purpose = "code-signing"              # what signers' certificates must be for: 
 time    = "now"                       # certificates are valid now, or on the signed release date: now | released
 floor   = { rsa = 3072, hash = "sha256" }   # for every key and signature from the signer to the anchor
 # ceiling       = { rsa = 4096 }
-# other-signers = "ignore"            # a stranger's valid signature beside the demanded ones: refuse | ignore
+# other-signers = "ignore"            # an unknown signer's valid signature, next to the required ones: refuse | ignore
 # intermediates = "listed"            # CAs between signer and anchor come from the bundle, or from the files
 # intermediate-files = ["issuing-ca.pem"]
 # max-age       = "400 days"          # older releases are refused
-# allow-test-keys = true              # TEST TRUST: what it accepts is for trying out only
+# allow-test-keys = true              # TEST TRUST: what it accepts is for tests only
 
 # Keys and certificates that never count: files (PEM, or one sha256:… a line), or the ids themselves.
 deny    = ["keys/known-test-keys.txt"]
@@ -70,7 +70,7 @@ subject = ["CN=Imager Release Signing 2019", "CN=Imager Release Signing 2027"]  
                                       # without it, every one under those CAs
 key     = "release-pq.pub.pem"        # public keys, pinned
 until   = { "root-2019.pem" = 2027-12-31 }    # the last day of a file; or one date, for all of them
-# products = ["imager"]               # what they may sign for; without it, every product
+# products = ["imager"]               # the products they can sign for; without it, every product
 # formats  = ["advisories"]           # and what; without it, update.bin and advisories, which only restrict
 
 [signers.anna]

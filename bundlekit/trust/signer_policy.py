@@ -131,8 +131,8 @@ def _find(
         found = trust_paths(claim, key, trusted, at, store.signers[0].purpose, listed)
     if others:
         msg = (
-            f"The signer '{signer_text(claim, key)}' stands under a trusted CA, but is not one of those that the trust "
-            f"file names: {', '.join(others)}."
+            f"The signer '{signer_text(claim, key)}' is certified by a trusted CA, but is not one of those that the "
+            f"trust file names: {', '.join(others)}."
         )
         found = (replace(found[0], refusals=(SignatureFault("signer-unknown", msg, claim.line[0].der),), anchor=""),)
     return None, found
@@ -178,10 +178,10 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
         yield SignatureFault("signer-expired", msg, until=str(signer.until), at=day(at))
     signed = context.signed
     if signed.product and signer.products and signed.product not in signer.products:
-        msg = f"The signer {signer.name} may sign for {', '.join(signer.products)}, and this is for {signed.product}."
+        msg = f"The signer {signer.name} is allowed to sign for {', '.join(signer.products)}, not for {signed.product}."
         yield SignatureFault("out-of-scope", msg, product=signed.product)
     if signed.format not in signer.formats:
-        msg = f"The signer {signer.name} may sign {', '.join(signer.formats)} only, not {signed.format}."
+        msg = f"The signer {signer.name} is allowed to sign only {', '.join(signer.formats)}, not {signed.format}."
         yield SignatureFault("out-of-scope", msg)
 
 

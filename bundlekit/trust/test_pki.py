@@ -159,7 +159,7 @@ def _write(directory: Path, files: dict[str, bytes]) -> list[Path]:
         if not isinstance(error, OSError):
             raise
         there = isinstance(error, FileExistsError)
-        reason = "it is there already and is not overwritten" if there else error.strerror
+        reason = "it exists and is not overwritten" if there else error.strerror
         where = directory / str(error.filename or "")
         raise SigningError(f"{where} cannot be written: {reason}.", next_step="Choose another folder.") from error
     finally:

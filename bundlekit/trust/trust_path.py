@@ -72,8 +72,8 @@ def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -
     refusals = (*chain.refusals, *_unfound(chain, claim)) if chain.anchor else chain.refusals
     if pin and refusals:
         msg = (
-            f"The key {pin.name} is pinned, but the signature carries certificates that neither an anchor "
-            "nor the signer vouches for"
+            f"The key {pin.name} is pinned, but the signature contains certificates that neither an anchor "
+            "nor the signer has signed"
         )
         stray = next((one.der for one in claim.line if not claim.signature.binds(one.der)), b"")
         refusals = (malformed(msg, stray, pinned=pin.name),)

@@ -137,7 +137,7 @@ def _target(name: str, plan: Plan, component: Component, manifest: Manifest, app
         identity, old = appliance.pair, appliance.components[component.name].version
     else:
         raise ConfigError(
-            f"The state does not say which version of '{component.name}' is installed.",
+            f"The state does not contain the installed version of '{component.name}'.",
             next_step="Read the state of the pair again: `bundlekit update state`.",
         )
     image = _image(component, appliance.model)

@@ -138,7 +138,7 @@ class CheckedBundle(OpenBundle):
         """Bind ``plan`` to this bundle and the pair it was judged for. Raises ConfigError as ``bind`` does."""
         if self.appliance is None:
             raise ConfigError(
-                "The bundle was not judged for a pair, so no update can be planned from it.",
+                "The bundle was not checked for a pair, so no update can be planned from it.",
                 next_step="Give the state of the pair (--appliance STATE.json).",
             )
         return bind(plan, self, self.appliance, works_together=self.works_together)
@@ -192,7 +192,7 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
 def _refuse_test_trust(report: Report) -> None:
     if report.test_trust:
         raise NotAcceptedError(
-            "The bundle is signed with keys for trying out (TEST TRUST): no update is made from it.",
+            "The bundle is signed with test keys (TEST TRUST), so it cannot be used for an update.",
             report,
             next_step="Sign with keys that are not marked as test keys.",
         )

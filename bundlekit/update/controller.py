@@ -329,7 +329,7 @@ class Controller:
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:
-        """Keep what the run was decided on beside the journal, for the case file of ``update log --export``."""
+        """Keep what the run was decided on beside the journal, for the support bundle of ``update log --export``."""
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
                 name = pair_file(self.folder, pair, suffix).name

@@ -60,7 +60,7 @@ def observe(
         answer, target = _found(plan, name, hooks, clock, pair, before)
         if answer.kind != "ok" or not answer.version or (step.member and not answer.identity):
             raise BundlekitError(
-                f"{name} does not say what it is: {answer.reason or answer.kind}.",
+                f"{name} does not describe itself: {answer.reason or answer.kind}.",
                 next_step="See to the component, or to its describe hook, and read the state again.",
             )
         _agree(name, answer, product=product, model=model)
@@ -93,7 +93,7 @@ def observe(
         state |= {"includes": before.includes, "trusts": before.trusts}
     if includes is not None:
         state["includes"] = tuple(includes)
-    return config.convert(state, Appliance, where="what the hooks say")
+    return config.convert(state, Appliance, where="what the hooks report")
 
 
 def _agree(step: str, answer: Answer, **said: str) -> None:
@@ -102,8 +102,8 @@ def _agree(step: str, answer: Answer, **said: str) -> None:
         told = getattr(answer, what)
         if told is not None and told != word:
             raise ConfigError(
-                f"The state to be written would say {what} {word}, {step} itself says {told}.",
-                next_step=f"If the pair is right, give --{what} {told}; else see which pair this is.",
+                f"The new state would contain {what} {word}, but {step} itself reports {told}.",
+                next_step=f"If the pair is right, give --{what} {told}. Otherwise check which pair this is.",
             )
 
 

@@ -147,7 +147,7 @@ def test_options_that_do_not_go_together_are_code_2(cli, tmp_path, options, mess
 def test_what_is_no_sandbox_is_code_3_and_is_not_touched(cli, sandbox, memory_folder):
     result = cli("rehearse", sandbox(sandbox=False), *HOOKS)
     assert result.code == 3
-    assert "does not say that it is a sandbox" in result.err
+    assert "does not report that it is a sandbox" in result.err
     assert not (memory_folder / "pairs" / "pair-0" / "shared" / "storage" / "fence").exists()
 
 

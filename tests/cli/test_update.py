@@ -185,10 +185,10 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert room.versions[:2] == NEW[:2]
     assert "HA           no" in result.out
     assert "data served  yes, by one appliance; whole: active" in result.out
-    assert "may it wait  until working hours" in result.out
+    assert "can it wait  until working hours" in result.out
     assert "vendor says  call the vendor's support and quote run" in result.out
     assert (
-        "send         the case file: bundlekit update log --state-dir state --pair pair-0 --export pair-0.zip"
+        "send         the support bundle: bundlekit update log --state-dir state --pair pair-0 --export pair-0.zip"
         in result.out
     )
     assert "bundlekit update repair --state-dir state --pair pair-0 --trust root.pem" in result.out
@@ -210,7 +210,7 @@ def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
     room.faults(fault("apply", "active", "B"))
     result = room.run()
     assert result.code == 40
-    assert "may it wait  no: look at the pair now" in result.out
+    assert "can it wait  no: look at the pair now" in result.out
     assert "next 1       bring active to version 5.20.03 by re-imaging it" in result.out
     refused = room.clear()
     assert (refused.code, "probe of active says busy" in refused.err) == (3, True)
@@ -369,7 +369,7 @@ def test_a_hold_in_the_state_that_the_pair_does_not_remember_is_stale(room):
     write_state(hold="fan broken")
     result = room.run()
     assert result.code == 10
-    assert "state-changed: the state says that the pair is on hold (fan broken), the appliance does not" in result.out
+    assert "state-changed: the state contains a hold (fan broken), the appliance does not" in result.out
     assert [line.split()[1] for line in result.out.splitlines() if "  next " in line] == ["1", "2"]
     assert "next 1       write the state of the pair again: " in result.out
     assert not any(component.hold or component.fence for component in room.pair.components.values())
@@ -450,7 +450,7 @@ def test_without_trust_a_run_takes_no_step_forward(room):
         room.run()
     result = room.update("resume")
     assert result.code == 75
-    assert "to apply storage, the bundle is needed and who may sign it (--bundle, --trust)" in result.out
+    assert "to apply storage, the bundle and trust anchors are needed (--bundle, --trust)" in result.out
     (resume,) = commands(result.out)
     assert room.cli(*resume).code == 0, "the run knows what it was started with"
 
@@ -483,7 +483,7 @@ def test_staged_on_friday_switched_on_saturday(room, verb):
     result = room.run("--until", "prepared")
     assert result.code == 75
     assert "everything is prepared, nothing is changed" in result.out
-    assert "may it wait  yes, nothing is changed yet" in result.out
+    assert "can it wait  yes, nothing is changed yet" in result.out
     assert "found        active (active): 5.20.03, old version" in result.out
     assert "now: everything is prepared; it waits for a word" in room.update("status").out
     assert room.versions == OLD
@@ -843,7 +843,7 @@ def test_the_case_file_holds_everything_but_secrets(room):
     ]  # fmt: skip
     assert json.loads(parts["pair-0.report.json"])["verdict"] == "accept"
     assert json.loads(parts["pair-0.state.json"])["pair"] == "pair-0"
-    assert parts["README.txt"].startswith(b"degraded: The pair works but needs hands.")
+    assert parts["README.txt"].startswith(b"degraded: The pair is operational but needs manual repair.")
     log = parts["logs/pair-0-run-active-apply-1.log"]
     assert (len(log), log[:4], log[-8:]) == (256 * 1024 + 2, b"| xx", b"the end\n")
 

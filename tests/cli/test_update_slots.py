@@ -222,7 +222,7 @@ def test_a_pair_that_changed_since_its_state_was_read(update, state, cli):
     install(places()[1], "5.30.02", b"appliance 5.30.02\n")
     result = update("run")
     assert result.code == 10
-    assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
+    assert "state-changed: the state has version 5.20.03, the appliance reports 5.30.02" in result.out
     again = "update state --plan PLAN.toml --appliance STATE.json --pair pair-0 -o STATE.json"
     assert f"next 1       write the state of the pair again: bundlekit {again}\n" in result.out
     assert cli(*again.split()).code == 0
@@ -247,7 +247,7 @@ def test_a_pair_that_is_another_than_its_state_says(update, state, cli, what, to
     for verb in ("plan", "run"):
         result = update(verb)
         assert result.code == 10
-        assert f"state-changed: the state says {what} {says}, the appliance says {told}" in result.out
+        assert f"state-changed: the state has {what} {says}, the appliance reports {told}" in result.out
     assert slots() == before
     again = f"update state --plan PLAN.toml --appliance STATE.json --pair pair-0 --{what} {told} -o STATE.json"
     assert f"next 1       write the state of the pair again: bundlekit {again}\n" in result.out
@@ -265,7 +265,7 @@ def test_members_whose_roles_the_state_swaps_are_not_touched(update, state):
     before = slots()
     result = update("run")
     assert result.code == 10
-    assert "state-changed: the state says role active, the appliance says standby" in result.out
+    assert "state-changed: the state has role active, the appliance reports standby" in result.out
     assert slots() == before
     assert update("state", "--appliance", "STATE.json", "-o", "STATE.json").code == 0
     assert update("run").code == 0
@@ -299,7 +299,7 @@ def test_the_plan_of_a_real_pair_changes_nothing(update, state):
 def test_a_plan_that_others_can_change_is_refused(update, state):
     Path("PLAN.toml").chmod(0o666)
     result = update("run")
-    assert (result.code, "is not safe: others may change" in result.err) == (3, True)
+    assert (result.code, "is not safe: other users can change" in result.err) == (3, True)
 
 
 def test_a_run_is_resumed_from_any_folder(update, state, cli, monkeypatch):

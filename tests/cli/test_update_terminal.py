@@ -13,14 +13,14 @@ from tests.update.world import fault
 @pytest.mark.parametrize(
     ("verb", "faults", "last"),
     [
-        ("run", [("apply", "standby", "F")], ("may it wait", "next 1", "vendor says", "send")),
-        ("run", [("apply", "storage", "F")], ("may it wait", "next 1", "next 2", "send")),
-        ("run", [("apply", "active", "B")], ("may it wait", "next 1", "next 2", "vendor says", "send")),
-        ("run", [], ("data served", "HA", "may it wait")),
-        ("prepare", [], ("may it wait", "next 1")),
-        ("repair", [("apply", "standby", "F")], ("data served", "HA", "may it wait")),
-        ("resume", [("apply", "active", "C")], ("data served", "HA", "may it wait")),
-        ("revert", [("verify", "active", "F"), ("revert", "active", "F")], ("may it wait", "next 1", "send")),
+        ("run", [("apply", "standby", "F")], ("can it wait", "next 1", "vendor says", "send")),
+        ("run", [("apply", "storage", "F")], ("can it wait", "next 1", "next 2", "send")),
+        ("run", [("apply", "active", "B")], ("can it wait", "next 1", "next 2", "vendor says", "send")),
+        ("run", [], ("data served", "HA", "can it wait")),
+        ("prepare", [], ("can it wait", "next 1")),
+        ("repair", [("apply", "standby", "F")], ("data served", "HA", "can it wait")),
+        ("resume", [("apply", "active", "C")], ("data served", "HA", "can it wait")),
+        ("revert", [("verify", "active", "F"), ("revert", "active", "F")], ("can it wait", "next 1", "send")),
     ],
     ids=["degraded", "reverted", "operator", "succeeded", "waiting", "repair", "resume", "revert"],
 )

@@ -205,7 +205,7 @@ def _members(free):
         ({"facts": {"ha.state": "ok"}}, "incomplete", "the update needs that backup.age is below 24 h"),
         ({"facts": {"ha.state": "ok", "backup.age": "3h"}}, "incomplete", "s, min, h or d: '3 h'"),
         ({"facts": {"ha.state": "ok", "backup.age": "25 h"}}, "refuse", "it is 25 h"),
-        ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "refuse", "Bring that about"),
+        ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "refuse", "Meet this condition"),
         ({"hold": "storage failed on 2026-11-20"}, "refuse", "clear the hold"),
         ({"update": "run 17"}, "refuse", "Resume that update"),
         ({"counter": ...}, "incomplete", "unknown is not zero"),

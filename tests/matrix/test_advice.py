@@ -174,7 +174,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     r"[Uu]pdate to (?P<it>[0-9][^ ]+( or [0-9][^ ]+)*) first": lambda q, r, it: [
         with_version(q, one) for one in it.split(" or ")
     ],
-    r"Do what the reason says": lambda q, r: with_version(q, "5.32.01"),
+    r"Follow the reason": lambda q, r: with_version(q, "5.32.01"),
     r"ask the vendor for (a release|one) that is not blocked": lambda q, r: without(q, r.entry),
     r"Take another release, or": lambda q, r: without(q, r.entry),
     r"Ask the vendor for the way;": with_source,
@@ -186,18 +186,18 @@ STEPS: dict[str, Callable[..., Any]] = {
     r"matrix has a trust file that can be used": lambda q, r: with_matrix(q, trust_of=()),
     r"Update through a release that works with both": lambda q, r: with_version(q, "5.32.00"),
     r"(Or|or) accept the risk (?P<it>\S+) by name": lambda q, r, it: accepting(q, it),
-    r"Mend that,": lambda q, r: with_facts(q, r, "disk.firmware", VALUES["disk.firmware"]),
+    r"Fix this,": lambda q, r: with_facts(q, r, "disk.firmware", VALUES["disk.firmware"]),
     r"(Give|Write) (the fact )?(?P<it>[a-z]+(\.[a-z]+)?) (in|as) ": lambda q, r, it: with_facts(q, r, it, VALUES[it]),
     r"Give the included fixes": lambda q, r: with_pair(q, includes=()),
     r"Take a release that includes (?P<it>.+)\.": lambda q, r, it: with_bundle(q, includes=("HF-118", *it.split(", "))),
-    r"versions that work with both, first": lambda q, r: with_version(q, "3.2.1", "storage"),
-    r"says so in \[\[works-together\]\]": lambda q, r: works(q),
+    r"versions that work with both": lambda q, r: with_version(q, "3.2.1", "storage"),
+    r"states this in \[\[works-together\]\]": lambda q, r: works(q),
     r"Give the version of storage in": lambda q, r: with_pair(q, components=state().components),
-    r"Say in the appliance state how many bytes": lambda q, r: with_members(q, free={"storage": 2**50, "logs": 2**50}),
+    r"Add the number of free bytes to the appliance state": lambda q, r: with_members(q, free={"storage": 2**50, "logs": 2**50}),
     r"Free (?P<size>\d+) GiB more for (?P<place>\S+) on (?P<serial>\S+)\.": lambda q, r, size, place, serial: with_free(
         q, r, place, q.bundle.requirements.free[place], serial
     ),
-    r"Bring that about, then": lambda q, r: with_facts(q, r, "backup.age", VALUES["backup.age"]),
+    r"Meet this condition, then": lambda q, r: with_facts(q, r, "backup.age", VALUES["backup.age"]),
     r"Give the version of the tool": lambda q, r: with_pair(q, tool="9"),
     r"Update the tool to (?P<it>\S+) first": lambda q, r, it: with_pair(q, tool=it),
     r"a matrix that can be read": lambda q, r: without(q, r.entry),

@@ -534,7 +534,7 @@ def test_requirements(requires, pair, kind, says):
         (
             12 * 2**30,
             {},
-            'Say in the appliance state how many bytes are free: "free": {"storage": …} inside "CZ3001" of "members".',
+            'Add the number of free bytes to the appliance state: "free": {"storage": …} inside "CZ3001" of "members".',
         ),
     ],
 )

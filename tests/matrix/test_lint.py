@@ -287,7 +287,7 @@ def test_a_requirement_that_forgot_its_sign_is_named():
     made = bundle()
     (finding,) = lint(replace(made, requirements=Requirements(facts=facts)), at=AT).findings
     assert (finding.rule, finding.subject) == ("quantity-as-text", "backup.age")
-    assert finding.message == "A requirement asks whether backup.age is 24 hours, to the letter."
+    assert finding.message == "A requirement asks whether backup.age is 24 hours, literally."
     assert finding.next.startswith(
         "Compare it with < or >= (below and at-least in a condition of the matrix); the unit"
     )

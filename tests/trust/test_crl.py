@@ -105,7 +105,7 @@ UNKNOWN = {
     "of another CA": ([make(4711, issuer="Other")], "there is no revocation list of 'CN=Root,O=TEST ONLY'"),
     "stale": ([make(start=NOW - 9 * DAY, end=NOW - DAY)], "is stale: the next one was due on 2026-11-23"),
     "from the future": ([make(start=NOW + DAY, end=NOW + 9 * DAY)], "was issued on 2026-11-25 00:00:00 UTC, after"),
-    "without nextUpdate": ([without_next_update(make())], "does not say when the next one is due"),
+    "without nextUpdate": ([without_next_update(make())], "does not state when the next one is due"),
     "signed by another with that name": ([make(4711, signed_by=key("p256", "Eve"))], "not signed by that CA"),
     "with another issuer name and the same key": (
         [make(4711, issuer="Other", signed_by=key("p256", "Root"))],

@@ -116,8 +116,8 @@ def test_the_command_says_it_with_its_exit_code(tmp_path, capsys):
 
 
 ANCHORS = {
-    "for servers": ({"purposes": [pki.SERVER_AUTH]}, "may not certify signers for code-signing"),
-    "may not certify": ({"usage": ("crl_sign",)}, "may not issue certificates"),
+    "for servers": ({"purposes": [pki.SERVER_AUTH]}, "is not allowed to certify signers for code-signing"),
+    "is not allowed to certify": ({"usage": ("crl_sign",)}, "must not issue certificates"),
     "of an Ed25519 key": ({"kind": "ed25519"}, "which cannot issue certificates here"),
     "of a weak key": ({"kind": "rsa-1024"}, "RSA keys have 2048 to 8192 bits"),
     "for names alone": (
@@ -150,7 +150,7 @@ def test_a_list_without_next_update_is_unusable(tmp_path):
     world.write(tmp_path)
     (tmp_path / "0.crl").write_bytes(pki.der(without_next_update(make())))
     store = trust(tmp_path, '[crls]\nfiles = ["0.crl"]\nrequired = true\n', "", ANNA)
-    assert "does not say when the next one is due" in overview(store, NOW).signers[0].sources[0].unusable[0]
+    assert "does not state when the next one is due" in overview(store, NOW).signers[0].sources[0].unusable[0]
 
 
 # --- signers are people ---

@@ -225,7 +225,7 @@ CASES = {
     "attributes duplicated": case(
         [54],
         MALFORMED,
-        "is there twice",
+        "is given twice",
         raw(
             attributes=[
                 pki.attribute("content_type", "data"),
@@ -307,7 +307,7 @@ CASES = {
     "intermediate for servers": case(
         [72],
         "wrong-purpose",
-        "may not certify signers",
+        "is not allowed to certify signers",
         line(signer(issuer="Intermediate"), WEB_CA),
     ),
     "critical constraints": case(

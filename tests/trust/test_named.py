@@ -119,7 +119,7 @@ def test_too_few_signers(desk, demands, signatures, words):
 
 
 NOT_NAMED = {
-    "a stranger": (EVE, "is not known here"),
+    "an unknown signer": (EVE, "is not known here"),
     "another under the anchor": (world.by(common="Zoe"), "is not one of those that the trust file names: anna is"),
     "an unknown key without certificate": (world.pinned("ed25519", "Zoe"), "cannot be verified"),
 }
@@ -154,7 +154,7 @@ REFUSED = {
     "a denied key": ('deny = ["carl.pub.pem"]', [CARL, ANNA], "signer-denied", "is on the deny list"),
     "a denied certificate": ('deny = ["anna.pem"]', [ANNA, CARL], "signer-denied", "CN=Anna"),
     "a denied anchor": ('deny = ["root.pem"]', [ANNA, CARL], "signer-denied", "CN=Root"),
-    "a stranger's denied key": (
+    "an unknown signer's denied key": (
         f'deny = ["sha256:{pki.describe(key("p256", "Eve").public_key()).id}"]',
         [EVE, ANNA],
         "signer-denied",
@@ -484,7 +484,7 @@ def test_each_byte_of_a_hybrid_signature_area_flipped(desk, stride):
 
 
 def test_what_nobody_vouches_for_is_never_ignored(desk):
-    """Carl's key is pinned, and the certificate that comes along is by a stranger: its bytes could be any."""
+    """Carl's key is pinned, and the certificate that comes along is by an unknown signer: its bytes could be any."""
     carl = world.by("ed25519", "Carl", issuer="Eve's Root")
     report = check(trust(desk, 'other-signers = "ignore"'), bundle(ANNA, carl))
     assert "signature-malformed" in rules(report)

@@ -159,7 +159,7 @@ def test_a_name_that_a_shell_could_take_for_more_reaches_no_command(hook, word, 
         said = {"target": replace(target, **{{"version": "old"}.get(where, where): word})}
     answer = hook("open(out, 'w')", "revert", **said)
     assert answer.kind == "failed"
-    assert "a command may be given" in answer.reason
+    assert "can be passed to a command" in answer.reason
     assert not hook.out.exists()
 
 
@@ -222,7 +222,7 @@ def test_a_command_that_says_ok_without_the_whole_component_is_not_believed(hook
     finally:
         big.source.close()
     assert answer.kind == "died"
-    assert "did not take the whole component" in answer.reason
+    assert "did not read the whole component" in answer.reason
 
 
 # --- what its end means -----------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_a_log_that_cannot_be_written_changes_nothing(hook):
 def test_a_command_that_others_may_change_by_now_is_not_run(hook, tmp_path, verb, kind):
     tmp_path.chmod(0o777)
     answer = hook("open(out, 'w')", verb)
-    assert (answer.kind, "others may change" in answer.reason) == (kind, True)
+    assert (answer.kind, "other users can change" in answer.reason) == (kind, True)
     assert not hook.out.exists()
 
 

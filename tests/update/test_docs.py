@@ -81,7 +81,7 @@ def test_the_message_on_the_page_is_the_one_that_is_told():
         ha="not-formed",
         way_out=(WayOut(verb="repair"),),
     )
-    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support, quote the case file."})
+    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support, send the support bundle."})
     shown = "".join(f"    {line}\n" for line in text(message(outcome, plan)).splitlines())
     assert shown in page("outcomes")
 

@@ -734,7 +734,7 @@ def test_the_message_answers_what_a_person_on_call_asks():
 def test_every_kind_of_outcome_can_be_told(kind):
     lines = text(message(Outcome(kind=kind, pair="p")))
     assert lines.startswith(f"{kind}: ")
-    assert "may it wait" in lines
+    assert "can it wait" in lines
 
 
 def test_the_commit_point_stands_between_the_groups():
@@ -812,4 +812,4 @@ def test_a_run_that_waits_for_its_last_gate_may_wait():
     assert (outcome.kind, outcome.committed) == ("waiting", True)
     assert message(outcome).may_wait == "yes, everything is on the new version and committed; only HA is waited for"
     between = msgspec.structs.replace(outcome, states=outcome.states | {"standby": "old"})
-    assert message(between).may_wait.startswith("no: the pair may be between two versions")
+    assert message(between).may_wait.startswith("no: the pair is possibly between two versions")

@@ -36,7 +36,7 @@ deadline = "90 min"
 apply = "90 min"
 revert = "90 min"
 [say]
-degraded = "Data is served by one appliance. Leave it running. Call support, quote the case file."
+degraded = "Data is served by one appliance. Leave it running. Call support, send the support bundle."
 """
 
 
@@ -126,7 +126,7 @@ def test_a_step_without_policy_is_refused():
     bare = msgspec.structs.replace(PAIR.groups[0], on_failure={})
     text = problems(msgspec.structs.replace(PAIR, groups=(bare, PAIR.groups[1])))
     assert len(text) == 2
-    assert all("nobody knows what its failure means" in problem for problem in text)
+    assert all("the result of its failure is undefined" in problem for problem in text)
 
 
 DIGEST = "sha256:" + "a" * 64

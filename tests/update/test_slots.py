@@ -523,7 +523,7 @@ def test_a_component_under_change_is_busy_and_no_second_change_begins(world, mon
     with Place(w.folder("storage")) as other, other.alone():
         assert w.slots.probe(request(w, "probe")).kind == "busy"
         answer = w.slots.apply(request(w, "apply"))
-        assert (answer.kind, "being changed by somebody else" in answer.reason) == ("failed", True)
+        assert (answer.kind, "being changed by another process" in answer.reason) == ("failed", True)
         assert PATIENCE <= sum(waits) < PATIENCE + 0.1
     assert w.slots.probe(request(w, "probe")).kind == "old"
 

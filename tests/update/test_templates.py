@@ -305,9 +305,9 @@ def test_a_rehearsal_over_a_slots_sandbox(memory_folder):
 def test_what_is_no_sandbox_is_not_rehearsed_over(folders, memory_folder):
     pair = folders(argv=SHELL)
     (pair.root / "sandbox").unlink()
-    with pytest.raises(ConfigError, match=r"'storage' \(pair-0\) does not say that it is a sandbox"):
+    with pytest.raises(ConfigError, match=r"'storage' \(pair-0\) does not report that it is a sandbox"):
         over(pair.job, pair.hooks, pair.bundle)
     assert pair.versions() == ALL_OLD
     real = SlotHooks(make_pair(memory_folder / "target"))
-    with pytest.raises(ConfigError, match="does not say that it is a sandbox"):
+    with pytest.raises(ConfigError, match="does not report that it is a sandbox"):
         over(job_for(), real, pair.bundle)

@@ -424,7 +424,7 @@ def test_a_stale_state_with_a_hold_writes_no_hold_back(world):
     b = Host(world, job=replace(world.job, hold="fan broken"))
     outcome = b.run()
     assert (outcome.kind, outcome.hold) == ("rejected", False)
-    assert "state-changed: the state says that the pair is on hold (fan broken), the appliance does not" in outcome.why
+    assert "state-changed: the state contains a hold (fan broken), the appliance does not" in outcome.why
     assert marks(world) == was
 
 
@@ -432,7 +432,7 @@ def test_a_hold_that_the_target_remembers_stays(world):
     world.pair.components["storage"].hold = "disk 3 is broken"
     outcome = Host(world).run()
     assert (outcome.kind, outcome.hold) == ("rejected", True)
-    assert "the appliance itself says that the pair is on hold: disk 3 is broken" in outcome.why
+    assert "the appliance itself reports that the pair is on hold: disk 3 is broken" in outcome.why
     assert [c.hold for c in world.pair.components.values()] == ["disk 3 is broken", "", ""]
 
 

@@ -87,7 +87,7 @@ def test_what_others_may_change_is_refused(plan_file, tmp_path, who):
     path = plan_file(tables=SLOTS, active=f', hook = ["/bin/sh", "{tmp_path}/hook"]' if who == "interpreted" else HOOK)
     changeable = {"plan": path, "folder": tmp_path}.get(who, tmp_path / "hook")
     changeable.chmod(changeable.stat().st_mode | 0o020)
-    with pytest.raises(ConfigError, match="others may change") as refused:
+    with pytest.raises(ConfigError, match="other users can change") as refused:
         hooks_of(path)
     assert str(changeable) in refused.value.next_step
 
@@ -96,7 +96,7 @@ def test_a_file_of_another_owner_is_refused(plan_file, monkeypatch):
     path = plan_file(tables=SLOTS)
     owner = os.stat
     monkeypatch.setattr("pathlib.Path.stat", lambda self: os.stat_result([0o100644, 0, 0, 1, 4711, *owner(self)[5:10]]))
-    with pytest.raises(ConfigError, match="others may change"):
+    with pytest.raises(ConfigError, match="other users can change"):
         hooks_of(path)
 
 

@@ -58,7 +58,7 @@ def own_version_contradicted(context: LintContext) -> Iterator[LintIssue]:
 
 
 @lint_rule(
-    "warning", f"Name the component {APPLIANCE!r}, if it is what each member runs; else another name is clearer."
+    "warning", f"Name the component {APPLIANCE!r}, if it runs on each member. Otherwise another name is clearer."
 )
 def appliance_misspelt(context: LintContext) -> Iterator[LintIssue]:
     """No component is named `appliance`, and one nearly is: most likely that is a slip of the pen.
@@ -84,12 +84,12 @@ def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
             and not (context.line.within(versions) & context.known or read.own in versions)
         ):
             yield LintIssue(
-                f"{together.entry.id} speaks of {read.primary_component} {versions}; no known version is that.",
+                f"{together.entry.id} is about {read.primary_component} {versions}; no known version matches.",
                 entry=together.entry.id,
             )
 
 
-@lint_rule("info", "Say in [[works-together]] whether they work together, so that the new one can stay.")
+@lint_rule("info", "State in [[works-together]] whether they work together, so that the new one can stay.")
 def leftover_unknown(context: LintContext) -> Iterator[LintIssue]:
     """It is not said whether an old appliance works with what the bundle brings besides.
 

@@ -133,7 +133,7 @@ def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
     for condition, entry in conditions:
         if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
             what = entry or "A requirement"
-            yield LintIssue(f"{what} asks whether {in_words(condition)}, to the letter.", condition.fact, entry)
+            yield LintIssue(f"{what} asks whether {in_words(condition)}, literally.", condition.fact, entry)
 
 
 def _looks_like_a_quantity(value: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @lint_rule(
-    "error", "Sign the bundle with a key that these versions trust as well, or add a stop that brings the new key."
+    "error", "Sign the bundle with a key that these versions trust as well, or add a stop that installs the new key."
 )
 def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
     """A version that may take the bundle does not accept the signatures of the bundle, so it will refuse the bundle.
@@ -77,7 +77,7 @@ def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
 
 
 @lint_rule(
-    "warning", "Correct the name (--signed-by), or say in `trusted-keys` from which release on the key is trusted."
+    "warning", "Correct the name (--signed-by), or state in `trusted-keys` from which release on the key is trusted."
 )
 def unknown_key(context: LintContext) -> Iterator[LintIssue]:
     """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
@@ -119,7 +119,7 @@ def unasked(context: LintContext) -> str | None:
     if context.signers is None and any(read.ships(one) is None and read.trusts(one) is not None for one in allowed):
         return "it is not known which keys sign the bundle (--signed-by, or --trust with a trust.toml)"
     if context.signers is not None and not read.trusted_keys and not read.trust_of:
-        return "the matrix does not say which keys releases trust (trusted-keys, trust-of)"
+        return "the matrix does not state which keys releases trust (trusted-keys, trust-of)"
     problems = [trust.problem for one in allowed if (trust := read.ships(one)) is not None and trust.problem]
     undecided = [
         f"{one} {answer.because}"

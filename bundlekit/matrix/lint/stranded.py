@@ -56,7 +56,7 @@ def stranded_version(context: LintContext) -> Iterator[LintIssue]:
                     f"{on} is stranded after a failed update: nothing leads on from {state}.",
                     on,
                     context.decided(version, model).entry,
-                    "Let this release be installed over that state, or say that these do not work together.",
+                    "Allow this release to be installed over that state, or state that these do not work together.",
                 )
 
 
@@ -171,7 +171,7 @@ def _sign(context: LintContext, version: Version, model: str | None) -> str:
     between = unverified.manifest.version
     return (
         f"Sign the bundle of {between} in a way that {version} accepts as well, or add a [[stop]] before {between} "
-        "that brings the new key."
+        "that installs the new key."
     )
 
 
@@ -192,9 +192,9 @@ def _help(whole: ComponentDecision, later: Version | None) -> str:
             way = f"Let {later} take it, or a release named in a [[stop]]"
             return f"{way}; {ON_PURPOSE} make {entry} a [[dead-end]] with a reason."
         case "blocked":
-            return f"Give {entry} a reason {ON_PURPOSE} or name in a [[stop]] a release by which it can go."
+            return f"Give {entry} a reason {ON_PURPOSE} or declare a [[stop]] with an intermediate release."
         case "needs-stop":
-            return f"Let {entry} lead to a release that takes it and goes on; {ON_PURPOSE} say so in a [[dead-end]]."
+            return f"Let {entry} lead to a release that accepts it and leads on; {ON_PURPOSE} declare a [[dead-end]]."
         case "dead-end":
             return f"Give {entry} a reason {ON_PURPOSE} or take it out."
         case "withdrawn":

@@ -49,7 +49,7 @@ def base_unknown(context: LintContext) -> Iterator[LintIssue]:
         )
 
 
-@lint_rule("error", "Add a [[from]] for the versions that may be updated to this release.")
+@lint_rule("error", "Add a [[from]] for the versions that can be updated to this release.")
 def no_way_in(context: LintContext) -> Iterator[LintIssue]:
     """No known version may take this bundle, so it can never be installed as an update."""
     sources = context.read.sources
@@ -58,8 +58,8 @@ def no_way_in(context: LintContext) -> Iterator[LintIssue]:
         if renamed := _renamed(context):
             yield renamed
             return
-        what = "No source is named" if not sources else "None of the known versions may take the bundle"
-        yield LintIssue(f"{what}, so nobody can install {context.read.own} as an update.")
+        what = "No source is named" if not sources else "The bundle cannot be installed from any known version"
+        yield LintIssue(f"{what}, so no pair can install {context.read.own} as an update.")
 
 
 def _renamed(context: LintContext) -> LintIssue | None:

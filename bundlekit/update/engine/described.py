@@ -24,7 +24,7 @@ def _unfit(h: History, step: str, answer: Answer) -> str:
     """Why what a component says of itself does not suit the job, which was made from a state that may be stale."""
     if differs := h.differs(step):
         name, said, now = differs
-        return f"state-changed: the state says {name} {said}, the appliance says {'nothing' if now is None else now}"
+        return f"state-changed: the state has {name} {said}, the appliance reports {'nothing' if now is None else now}"
     if answer.counter is not None and answer.counter > h.job.counter:
         return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
     target = h.job.targets[step]
@@ -50,7 +50,7 @@ def _short_of_space(h: History) -> str:
     for place, needed in h.job.free.items():
         free = [answer.free[place] for answer in answers if place in answer.free]
         if not free:
-            return f"nothing says how much is free in {place}, {needed} bytes are needed"
+            return f"the free space in {place} is unknown, and {needed} bytes are needed"
         if min(free) < needed:
             return f"state-changed: {min(free)} bytes are free in {place}, {needed} are needed"
     return ""

@@ -63,7 +63,7 @@ class Job(Frozen, frozen=True, kw_only=True):
     the journal of an older version); ``free`` is what must be free, in bytes by place, and ``facts`` are the conditions
     that the bundle sets.
     ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
-    why the state says that the pair is on hold. ``repair`` lets a run start on hold and on a half-written step
+    why the state contains a hold. ``repair`` lets a run start on hold and on a half-written step
     behind the commit point.
     """
 

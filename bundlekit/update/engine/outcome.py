@@ -34,8 +34,8 @@ MEANINGS: Final[dict[OutcomeKind, str]] = {
     "on-hold": "Nothing was started: the pair is on hold.",
     "busy": "Nothing was started: another run has the pair.",
     "reverted": "Active and standby are on the old version and healthy.",
-    "degraded": "The pair works but needs hands.",
-    "needs-operator": "The state of the pair could not be brought to a known end.",
+    "degraded": "The pair is operational but needs manual repair.",
+    "needs-operator": "The pair could not be put into a known state.",
     "nothing-to-resume": "No run of the pair waits to be resumed.",
     "superseded": "Another controller took the pair over. This run stopped and changes nothing more.",
     "waiting": "The run is not over; a resume goes on.",
@@ -217,20 +217,20 @@ STATES: Final[dict[StepState, str]] = {
     "kept-new": "new version, kept on purpose",
     "partial": "half-written",
     "busy": "still busy with the change",
-    "unknown": "not known: the probe could not say",
+    "unknown": "unknown: the probe could not determine it",
     "untouched": "not probed, not changed",
 }
 
 WAYS_OUT: Final = {
     "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
-    "resume": "go on with the run: bundlekit update resume --pair {pair}{told} {trust}",
+    "resume": "resume the run: bundlekit update resume --pair {pair}{told} {trust}",
     "repair": "finish the pair: bundlekit update repair --pair {pair} {trust}",
     "revert": "once the cause is fixed, try the reverts again: "
     "bundlekit update revert --pair {pair} --by NAME --reason TEXT",
     "state": "write the state of the pair again: "
     "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{told} -o {state}",
     "clear": "take the pair off hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
-    "reimage": "bring {step} to version {version} by re-imaging it",
+    "reimage": "re-image {step} with version {version}",
     "take-over": "wait for run {run}, or go on with it where it was started; if its controller is gone for good: "
     "bundlekit update run {bundle} --plan {plan} --appliance {state} {trust} --take-over {run}",
 }
@@ -264,7 +264,7 @@ def message(outcome: Outcome, plan: Plan | None = None, names: Names = UNKNOWN) 
             for way in outcome.way_out
         ),
         call=(plan.say.get(outcome.kind, "") if plan else "") or _call(outcome),
-        send=f"the case file: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
+        send=f"the support bundle: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
         if outcome.run and outcome.kind in NEEDS_HANDS
         else "",
         notes=outcome.notes,
@@ -289,7 +289,7 @@ def text(told: Message) -> str:
         *(("found", line) for line in told.found),
         ("data served", told.served),
         ("HA", told.ha),
-        ("may it wait", told.may_wait),
+        ("can it wait", told.may_wait),
         *((f"next {number}", line) for number, line in enumerate(told.next, 1)),
         *(("noted", line) for line in told.notes),
         *(("vendor says", line) for line in told.call.splitlines()),
@@ -323,7 +323,7 @@ def _served(outcome: Outcome) -> str:
 def _may_wait(outcome: Outcome) -> str:
     match outcome.kind:
         case "degraded":
-            return "until working hours, if the pair may lack HA so long; restart nothing"
+            return "until working hours, if the pair can do without HA until then; restart nothing"
         case "needs-operator":
             return "no: look at the pair now"
         case "waiting" if not outcome.run:
@@ -333,8 +333,8 @@ def _may_wait(outcome: Outcome) -> str:
         case "waiting" if outcome.committed and set(outcome.states.values()) == {"new"}:
             return "yes, everything is on the new version and committed; only HA is waited for"
         case "waiting":
-            return "no: the pair may be between two versions; resume"
+            return "no: the pair is possibly between two versions; resume"
         case "on-hold" | "busy" | "nothing-to-resume":
-            return "as the run says that it is about: bundlekit update status"
+            return "see: bundlekit update status"
         case _:
             return "yes"

@@ -275,7 +275,7 @@ def problems(plan: Plan) -> list[str]:
         for name in group.steps:
             policy = group.on_failure.get(name)
             if policy is None:
-                found.append(f"step '{name}' has no on-failure entry, so nobody knows what its failure means")
+                found.append(f"step '{name}' has no on-failure entry, so the result of its failure is undefined")
             elif number:
                 if policy.outcome != "degraded" or not policy.hold or policy.revert or policy.keep:
                     found.append(
@@ -302,7 +302,7 @@ def problems(plan: Plan) -> list[str]:
                     )
                 earlier = group.steps[: group.steps.index(name)]
                 found += [
-                    f"on-failure of '{name}' says nothing of '{other}', which was updated before it"
+                    f"on-failure of '{name}' does not mention '{other}', which is updated before it"
                     for other in earlier
                     if other not in named
                 ]

@@ -199,9 +199,9 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
     if not isinstance(seen, Answer):
         return seen
     if seen.hold and not h.held:
-        return fail(h, now, move, f"the appliance itself says that the pair is on hold: {seen.hold}")
+        return fail(h, now, move, f"the appliance itself reports that the pair is on hold: {seen.hold}")
     if h.job.hold and not h.held and move.step == list(h.job.targets)[-1]:
-        stale = f"the state says that the pair is on hold ({h.job.hold}), the appliance does not"
+        stale = f"the state contains a hold ({h.job.hold}), the appliance does not"
         return fail(h, now, move, f"state-changed: {stale}")
     match h.before.get(move.step):
         case "old" | "new":
@@ -268,7 +268,7 @@ def is_idle(h: History, step: str) -> bool:
 def _never_quiet(h: History, now: Instant, move: Move) -> Action:
     """A change still under way: nothing is reverted under it, so behind the commit point the run degrades."""
     way: Exit = "degrade" if h.committed else "operator"
-    return _turn(now, way, move.step, f"{move.phase} passed its deadline and it never became quiet")
+    return _turn(now, way, move.step, f"{move.phase} timed out and the component is still busy")
 
 
 def _confirm(h: History, now: Instant, move: Move) -> Action | None:
@@ -332,11 +332,11 @@ def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | Non
         if h.window.until == "prepared":
             return Pause(why="everything is prepared, nothing is changed")
         if h.window.not_after is not None and now.wall > h.window.not_after:
-            return fail(h, now, move, "the time by which it had to begin has passed")
+            return fail(h, now, move, "the latest time to start has passed")
     if h.bundle == "absent" and h.bundle_why:
         return Pause(why=f"to {move.phase} {move.step}, the bundle is needed: {h.bundle_why}", moved=True)
     if h.bundle == "absent":
-        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed and who may sign it (--bundle, --trust)")
+        return Pause(why=f"to {move.phase} {move.step}, the bundle and trust anchors are needed (--bundle, --trust)")
     return _call(move, tally)
 
 
@@ -423,7 +423,7 @@ def _seen(answer: Answer) -> str:
 def _unknown(answer: Answer) -> str:
     """What a probe answered that sees neither the old version nor the new one."""
     if answer.version is None:
-        return f"the probe cannot say what it is: {_said(answer)}"
+        return f"the probe cannot determine its state: {_said(answer)}"
     return f"it runs {answer.version}, which is neither the old version nor the new one"
 
 

@@ -293,7 +293,7 @@ def decode(line: bytes | str) -> Record:
     except msgspec.DecodeError as error:
         raise JournalDamagedError(
             f"A journal record cannot be read: {error}.",
-            next_step="If a newer bundlekit wrote it, use that one; else keep the file and start anew.",
+            next_step="If a newer bundlekit wrote it, use that one. Otherwise keep the file and start again.",
         ) from error
 
 

@@ -126,7 +126,7 @@ def diagram() -> str:
         for phase in LAST[way]:
             _edge(edges, way, phase, FAILURE[phase] if way not in {"operator", "lost"} else None)
     for way in ("forward", "back"):
-        _edge(edges, way, "never quiet, unknown, unexplained", "operator")
+        _edge(edges, way, "still busy, unknown, unexplained", "operator")
     for way in LAST:
         _edge(edges, way, "another controller has the pair", "lost")
     lines += [f"    {here} --> {there}: {', '.join(why)}" for (here, there), why in edges.items()]

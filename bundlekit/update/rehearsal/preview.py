@@ -87,7 +87,7 @@ class _Describing(Hooks):
 def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[WayOut, ...]]:
     """Why the executor would turn this job away after its first look; it is asked, and cancelled after that."""
     if job.hold:
-        return f"the state says that the pair is on hold: {job.hold}", ()
+        return f"the state contains a hold: {job.hold}", ()
     describing = _Describing(hooks, len(job.targets))
     engine = Engine(journal=MemoryJournal(), hooks=describing, clock=clock, cancel=lambda: describing.done)
     outcome = engine.run(job, EmptyBundle(job.bundle_id))
@@ -100,7 +100,7 @@ def lines(seen: Preview) -> Iterator[str]:
     number = 0
     for place, group in enumerate(seen.groups):
         if place == 1:
-            yield "     -- commit point: what comes before it is committed, nothing is reverted behind it --"
+            yield "     -- commit point: what precedes it is committed, and nothing is reverted after it --"
         for step in group:
             number += 1
             target = seen.targets[step]
@@ -118,4 +118,4 @@ def lines(seen: Preview) -> Iterator[str]:
 
 
 def _minutes(minutes: int | None) -> str:
-    return "the vendor does not say" if minutes is None else f"about {minutes} min"
+    return "not stated by the vendor" if minutes is None else f"about {minutes} min"

@@ -237,9 +237,11 @@ class _Sweep:
         if trial.mismatch is not None and before is None:
             self._mismatch(told, trial.mismatch, f"{_names(told)}, then {way}")
         if ways[way] == NOT_WALKED:
-            self.broken.append(f"{_names(told)}: the way out '{way}' was not walked, because the hooks have no reimage")
+            self.broken.append(
+                f"{_names(told)}: the recovery '{way}' was not tested, because the hooks have no reimage"
+            )
         elif ways[way] != "succeeded":
-            self.broken.append(f"{_names(told)}: the way out '{way}' leads to '{ways[way]}'")
+            self.broken.append(f"{_names(told)}: the recovery '{way}' leads to '{ways[way]}'")
 
     def _crashes(self) -> None:
         for told, run in list(self.runs.items()):

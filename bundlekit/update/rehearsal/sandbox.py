@@ -99,8 +99,8 @@ def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE)
         seen = hooks.describe(from_outside(job, "describe", step))
         if seen.kind != "ok" or seen.sandbox is not True:
             raise ConfigError(
-                f"'{step}' ({target.identity}) does not say that it is a sandbox. {seen.reason}".rstrip(),
-                next_step='Rehearse over an appliance that nobody needs, whose describe answers "sandbox": true.',
+                f"'{step}' ({target.identity}) does not report that it is a sandbox. {seen.reason}".rstrip(),
+                next_step='Rehearse on an appliance that is not in use, whose describe answers "sandbox": true.',
             )
 
     def make(clock: ManualClock) -> Sandbox:

@@ -88,7 +88,7 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
         }
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     if form == "markdown":
-        lines = ["| outcome | single faults | way out |", "|---|---|---|"]
+        lines = ["| outcome | single faults | recovery |", "|---|---|---|"]
         lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_ways(row))} |" for row in rows]
     else:
         lines = []

@@ -85,7 +85,7 @@ class PairLock:
         if os.fstat(descriptor).st_uid != os.geteuid():
             os.close(descriptor)
             raise JournalError(
-                f"The lock file {path} belongs to somebody else.",
+                f"The lock file {path} belongs to another user.",
                 next_step="Find out who made it, then remove it.",
             )
         return descriptor

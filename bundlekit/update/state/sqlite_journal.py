@@ -208,7 +208,7 @@ def as_journal_errors(path: Path) -> Iterator[None]:
         full = f" ({device_of(path.parent)})" if error.sqlite_errorcode == sqlite3.SQLITE_FULL else ""
         raise JournalError(
             f"The journal {path} cannot be used: {error}{full}.",
-            next_step="Look at the disk and at who else has the file open, then try again.",
+            next_step="Check the disk and which other processes have the file open, then try again.",
         ) from error
     except sqlite3.DatabaseError as error:
         raise JournalDamagedError(
@@ -242,7 +242,7 @@ def has_private_folder(folder: Path) -> bool:
         os.close(descriptor)
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
-        raise StateFolderError(f"The state folder {folder} belongs to somebody else.", next_step=NAME_ANOTHER)
+        raise StateFolderError(f"The state folder {folder} belongs to another user.", next_step=NAME_ANOTHER)
     if mode & stat.S_ISVTX:  # nobody is told to close a folder like /tmp
         raise StateFolderError(f"The folder {folder} is shared with others (mode {mode:o}).", next_step=NAME_ANOTHER)
     if mode & 0o077:

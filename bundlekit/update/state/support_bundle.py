@@ -1,4 +1,4 @@
-"""The case file: what the vendor needs to see of a run, in one ZIP, and no secret in it."""
+"""The support bundle: what the vendor needs to see of a run, in one ZIP, and no secret in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOGS: Final = "logs"
 
 
 def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
-    """Write the case file of ``pair`` to ``output``; returns the names of what is in it.
+    """Write the support bundle of ``pair`` to ``output``; returns the names of what is in it.
 
     The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
     hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.

@@ -145,7 +145,7 @@ class CommandHooks(Hooks):
                 heard=self._progress(request),
             )
         if feed is not None and finished.code == OK and not finished.fed:
-            why = "it says ok, but did not take the whole component"
+            why = "it reports ok, but did not read the whole component"
             return msgspec.structs.replace(finished, damage=why)
         return finished
 
@@ -199,10 +199,10 @@ def facts_of(request: Request) -> dict[str, Any]:
         facts |= {name: word for name in ("released", "build") if (word := getattr(target, name))}
     for name in ("pair", "step", "component", "identity"):
         if (word := facts.get(name)) and not REPORTED["identity"].fullmatch(word):
-            raise ConfigError(f"{name} {word!r} is not a name that a command may be given")
+            raise ConfigError(f"{name} {word!r} is not a name that can be passed to a command")
     for name in ("old", "new", "build"):
         if (word := facts.get(name)) and not REPORTED["version"].fullmatch(word):
-            raise ConfigError(f"{name} {word!r} is not a version that a command may be given")
+            raise ConfigError(f"{name} {word!r} is not a version that can be passed to a command")
     return facts
 
 

@@ -24,7 +24,7 @@ def ensure_ours(argv: Sequence[str]) -> None:
     if not argv or not argv[0].startswith("/"):
         raise ConfigError(
             f"The hook {' '.join(argv)!r} does not begin with an absolute path.",
-            next_step="Write the whole path: nobody should have to guess which program runs.",
+            next_step="Write the whole path, so that it is clear which program runs.",
         )
     for path in (Path(word) for word in argv if word.startswith("/") and not PLACEHOLDER.search(word)):
         if not path.is_file():
@@ -74,6 +74,6 @@ def ensure_unchangeable(path: Path, what: str) -> None:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if part:
         raise ConfigError(
-            f"The {what} {path} is not safe: others may change {part}.",
+            f"The {what} {path} is not safe: other users can change {part}.",
             next_step=f"Make it root's or yours alone: chmod go-w {part}.",
         )

@@ -56,7 +56,7 @@ class SlotFile:
             raise SlotError(f"slot {name} is not a {'block device' if device else 'regular file'}")
         if not device and status.st_nlink != 1:
             self.close()
-            raise SlotError(f"slot {name} has {status.st_nlink} names, so something else may be using it")
+            raise SlotError(f"slot {name} has {status.st_nlink} names, so something else is possibly using it")
 
     def still_named(self) -> None:
         """SlotError if the slot's name leads elsewhere by now."""

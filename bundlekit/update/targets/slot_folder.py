@@ -157,7 +157,7 @@ class Place:
         until = time.monotonic() + PATIENCE
         while not self._lock(fcntl.LOCK_EX):
             if time.monotonic() >= until:
-                raise SlotError(f"{self.path} is being changed by somebody else")
+                raise SlotError(f"{self.path} is being changed by another process")
             time.sleep(0.02)
         try:
             yield

@@ -93,7 +93,7 @@ class SlotHooks(Hooks):
         try:
             with self._place(request) as place:
                 if not place.quiet():
-                    return Answer(kind="busy", reason="somebody is changing it")
+                    return Answer(kind="busy", reason="another process is changing it")
                 record = place.read()
                 return Answer(
                     kind=_state(place, record, _target(request)),
@@ -114,7 +114,7 @@ class SlotHooks(Hooks):
                 record = place.read()
                 with place.whole(record, record.active):
                     if reason := place.health(record.active):
-                        raise SlotError(f"it says of itself: {reason}")
+                        raise SlotError(f"its software reports: {reason}")
                     return Answer(kind="ok", version=_version(record))
         except (BundlekitError, OSError) as error:
             return Answer(kind="failed", reason=_reason(error))
@@ -320,7 +320,7 @@ def init(
     try:
         path.mkdir(mode=0o700, parents=True)
     except FileExistsError as error:
-        raise ConfigError(f"{path} is there already", next_step="Name another pair, or remove the folder.") from error
+        raise ConfigError(f"{path} already exists", next_step="Name another pair, or remove the folder.") from error
     shared = PairRecord(
         schema="bundlekit/slots-pair/1",
         pair=pair,
