@@ -193,7 +193,9 @@ STEPS: dict[str, Callable[..., Any]] = {
     r"versions that work with both": lambda q, r: with_version(q, "3.2.1", "storage"),
     r"states this in \[\[works-together\]\]": lambda q, r: works(q),
     r"Give the version of storage in": lambda q, r: with_pair(q, components=state().components),
-    r"Add the number of free bytes to the appliance state": lambda q, r: with_members(q, free={"storage": 2**50, "logs": 2**50}),
+    r"Add the number of free bytes to the appliance state": lambda q, r: with_members(
+        q, free={"storage": 2**50, "logs": 2**50}
+    ),
     r"Free (?P<size>\d+) GiB more for (?P<place>\S+) on (?P<serial>\S+)\.": lambda q, r, size, place, serial: with_free(
         q, r, place, q.bundle.requirements.free[place], serial
     ),
