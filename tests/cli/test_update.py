@@ -922,7 +922,7 @@ def test_a_state_folder_of_somebody_else_is_met_by_the_plan_already(room, monkey
     Path("state").mkdir(mode=0o700)
     monkeypatch.setattr("bundlekit.update.state.sqlite_journal.os.geteuid", lambda: os.getuid() + 1)
     result = room.plan()
-    assert (result.code, "belongs to somebody else" in result.err) == (3, True)
+    assert (result.code, "belongs to another user" in result.err) == (3, True)
 
 
 # --- what is next can be pasted ------------------------------------------------------------------------------

@@ -499,7 +499,7 @@ def test_about_a_pair(matrix, bundle, pair, expected):
         ({"free": {"logs": 1}}, {}, "undecided", "how much it has is not known."),
         ({"tool": "1.0"}, {}, "upgrade", ""),
         ({"tool": "1.0.3"}, {}, "upgrade", ""),
-        ({"tool": "1.0.10"}, {}, "requirement-not-met", "1.0.3 is there."),
+        ({"tool": "1.0.10"}, {}, "requirement-not-met", "version 1.0.3 is used."),
         ({"tool": "1.0"}, {"tool": None}, "undecided", "which one is there is not known."),
         ({"tool": "1.0"}, {"tool": "new"}, "undecided", "which one is there is not known."),
         ({"facts": [{"fact": "backup.age", "test": "below", "value": "24 h"}]}, {}, "upgrade", ""),

@@ -418,7 +418,7 @@ def test_a_version_that_another_matrix_calls_a_dead_end_goes_nowhere():
     closed = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][2:]]
     assert said(bundle(), [other, *closed]) == [("stranded-version", "error", "5.20.00", "rolling")]
     (finding,) = lint(bundle(), [other, *closed], at=AT).findings
-    assert finding.message == "5.20.00 is stranded: 5.20.00 is a dead end, as 5.20.03 says."
+    assert finding.message == "5.20.00 is stranded: 5.20.00 is a dead end, according to 5.20.03."
 
 
 def test_a_stop_whose_bundle_refuses_is_no_way():
@@ -676,7 +676,7 @@ def test_a_bundle_for_another_model_speaks_against_releases_all_the_same():
     closed = [one for one in CLOSED if one.version != "5.30.02"]
     found = lint(bundle(models=MODELS), [other, *closed], at=AT).findings
     stranded = {one.subject: one.message for one in found if one.rule == "stranded-version"}
-    assert "5.20.00 is a dead end, as 5.30.02 says." in stranded["5.20.00 on im-100"]
+    assert "5.20.00 is a dead end, according to 5.30.02." in stranded["5.20.00 on im-100"]
 
 
 # --- releases, hotfixes and re-images ---

@@ -95,7 +95,7 @@ def test_every_extension_with_bodies_of_others(oid):
                         "Intermediate", key("p256", "Intermediate"), "Root", key("p256", "Root"), ca=None, usage=None,
                         extra=extra,
                     )  # fmt: skip
-                except ValueError:  # it is there already
+                except ValueError:  # it already exists
                     continue
                 examine(pki.der(made))
 

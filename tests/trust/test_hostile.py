@@ -128,7 +128,7 @@ MALFORMED, WEAK = "signature-malformed", "weak-algorithm"
 
 CASES = {
     "bit flipped": case([38], "signature-wrong", "damaged, or made by another", data=lambda: damaged(1)),
-    "signature missing": case([38, 51], "unsigned", "carries no signature"),
+    "signature missing": case([38, 51], "unsigned", "has no signature"),
     "signature all zero": case([38], MALFORMED, "DER", data=lambda: area(entry(bytes(100)))),
     "signature value all zero": case([38], "signature-wrong", "damaged", data=zeroed),
     "valid but by a stranger": case([39], "signer-unknown", "is not known here", EVE),
@@ -205,11 +205,11 @@ CASES = {
         store=('other-signers = "ignore"', LISTS.format("anna.crl") + demand(1, "anna")),
     ),
     "zero signatures": case([51], "unsigned", "no signature", store=("", ""), also=["too-few-signers"]),
-    "no key given": case([52], None, "nothing to trust was given", by(), store=None),
+    "no key given": case([52], None, "no trust anchors were given", by(), store=None),
     "a part of the head": case([53], "signature-wrong", "is not for this head", of(lambda head: head[:-1])),
     "another kind of artefact": case([54], "signature-wrong", "is not for this head", of(lambda head: b"firmware.swu")),
     "another product's bundle": case(
-        [54], "out-of-scope", "may sign for toaster, and this is for imager", CARL, store=("products", "")
+        [54], "out-of-scope", "is allowed to sign for toaster, not for imager", CARL, store=("products", "")
     ),
     "messageDigest wrong": case(
         [54],

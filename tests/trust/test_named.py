@@ -68,8 +68,8 @@ MET = {
 }
 
 SHORT = {
-    "none of them": (demand(1, "bert", "carl"), [ANNA], "demands 1 of bert, carl; none of them signed accordingly"),
-    "one of two": (demand(2, "anna", "bert"), [ANNA], "demands 2 of anna, bert; only anna signed accordingly"),
+    "none of them": (demand(1, "bert", "carl"), [ANNA], "requires 1 of bert, carl; none of them signed accordingly"),
+    "one of two": (demand(2, "anna", "bert"), [ANNA], "requires 2 of anna, bert; only anna signed accordingly"),
     "one person's hybrid pair as two": (
         demand(2, "anna", "bert", "carl"),
         [ANNA, ANNA_PQ],
@@ -172,7 +172,7 @@ REFUSED = {
         'intermediates = "listed"\n',
         [FRED, CARL],
         "signer-unknown",
-        "the trust file takes listed ones alone",
+        "the trust file allows listed ones alone",
     ),
 }
 
@@ -200,10 +200,10 @@ def test_bounds_of_one_signer(desk):
     assert bounded('products = ["imager"]').verdict == "accept"
     report = bounded('products = ["toaster"]')
     assert rules(report) == ["out-of-scope"]
-    assert "carl may sign for toaster, and this is for imager" in report.findings[0].message
+    assert "carl is allowed to sign for toaster, not for imager" in report.findings[0].message
     report = bounded('formats = ["advisories"]')
     assert rules(report) == ["out-of-scope"]
-    assert "carl may sign advisories only, not update.bin" in report.findings[0].message
+    assert "carl is allowed to sign only advisories, not update.bin" in report.findings[0].message
 
 
 LAB = '[signers.lab]\nrole = "production"\nanchor = "intermediate.pem"\n'
@@ -226,7 +226,7 @@ def test_anchors_that_stand_one_under_the_other_are_no_two_signers(desk, tmp_pat
     shutil.copytree(desk, tmp_path / "desk")
     deeper = pki.intermediate("Deeper", "Intermediate")
     (tmp_path / "desk/deeper.pem").write_bytes(deeper.public_bytes(pki.Encoding.PEM))
-    with pytest.raises(ConfigError, match=r"the anchor of 'lab' stands under that of 'vendor'.*a subject of its own"):
+    with pytest.raises(ConfigError, match=r"the anchor of 'lab' is below that of 'vendor'.*its own subject"):
         trust(tmp_path / "desk", more, signers=signers)
 
 
@@ -497,12 +497,12 @@ def test_what_nobody_vouches_for_is_never_ignored(desk):
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
-        ("12 h", "the trust file takes 12 h"),
-        ("36 h", "the trust file takes 36 h"),
-        ("2 days", "the trust file takes 2 days"),
-        ("90 min", "the trust file takes 90 min"),
-        ("48 h", "the trust file takes 2 days"),
-        ("24 h", "the trust file takes 1 day"),
+        ("12 h", "the trust file allows 12 h"),
+        ("36 h", "the trust file allows 36 h"),
+        ("2 days", "the trust file allows 2 days"),
+        ("90 min", "the trust file allows 90 min"),
+        ("48 h", "the trust file allows 2 days"),
+        ("24 h", "the trust file allows 1 day"),
         ("999999999999 days", ""),
     ],
 )

@@ -116,7 +116,9 @@ def test_a_clock_before_our_own_release_cannot_judge(monkeypatch):
     data = BytesSource(forge.good())
     monkeypatch.setattr(pipeline, "dt", Time)
     for judge in (pipeline.check, pipeline.preflight):
-        with pytest.raises(ClockError, match="The clock says 1970-01-01, which is before this bundlekit was released"):
+        with pytest.raises(
+            ClockError, match="The clock shows 1970-01-01, which is before the release of this bundlekit"
+        ):
             judge(data, trust=forge.trust())
     with pytest.raises(ClockError):
         pipeline.read_manifest(data, trust=forge.trust())

@@ -126,7 +126,7 @@ def test_a_lock_of_another_owner_is_refused(folder, monkeypatch, what):
     else:
         monkeypatch.setattr("bundlekit.update.state.lock.open_private_folder", lambda _folder: None)
         monkeypatch.setattr("bundlekit.update.state.lock.os.geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(JournalError, match="belongs to somebody else"):
+    with pytest.raises(JournalError, match="belongs to another user"):
         PairLock(folder, "p", "run 2").__enter__()
 
 

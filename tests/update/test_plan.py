@@ -82,7 +82,7 @@ def test_the_schema_is_valid_and_accepts_the_example():
         ('outcome = "degraded", hold = true', "hold = true", "nothing is reverted"),
         ('outcome = "degraded", hold = true', 'outcome = "degraded"', "hold = true"),
         ('revert = ["active"], keep', "keep", "has to revert it"),
-        (', keep = ["storage"]', "", "says nothing of 'storage'"),
+        (', keep = ["storage"]', "", "does not mention 'storage'"),
         ('keep = ["storage"]', 'keep = ["storage", "active"]', "names a step twice"),
         ('keep = ["storage"]', 'keep = ["standby"]', "'standby', which is not in its group"),
         ('deadline = "90 min"\n[dead', 'deadline = "50 min"\n[dead', "expect[1] <= deadline"),
@@ -270,7 +270,7 @@ def test_a_step_for_a_component_that_nobody_has_is_refused(carried):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"components": {}}, "does not say which version of 'storage'"),
+        ({"components": {}}, "does not contain the installed version of 'storage'"),
         ({"members": {"CZ3001": Member(role="active", version="5.20.03")}}, "names 0 of that role"),
         ({"members": {s: Member(role="active", version="5") for s in ("A", "B")}}, "names 2 of that role"),
         ({"model": "im-900"}, "no image of 'appliance' for model im-900"),

@@ -670,7 +670,7 @@ def test_the_target_forgets_nothing_that_the_journal_lost(world):
 
 def test_init_makes_a_pair_once(tmp_path):
     make_pair(tmp_path)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         make_pair(tmp_path)
     seen = state(tmp_path, "pair-0")
     assert {m.role: (serial, m.version) for serial, m in seen.members.items()} == {

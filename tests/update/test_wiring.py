@@ -77,7 +77,7 @@ def test_both_kinds_serve_one_plan(plan_file):
 
 
 def test_a_step_that_nobody_serves_is_refused(plan_file):
-    with pytest.raises(ConfigError, match="does not say who updates 'active'") as refused:
+    with pytest.raises(ConfigError, match="does not define who updates 'active'") as refused:
         hooks_of(plan_file(storage=HOOK))
     assert "[slots]" in refused.value.next_step
 
