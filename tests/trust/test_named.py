@@ -172,7 +172,7 @@ REFUSED = {
         'intermediates = "listed"\n',
         [FRED, CARL],
         "signer-unknown",
-        "the trust file allows listed ones alone",
+        "the trust file takes listed ones alone",
     ),
 }
 
