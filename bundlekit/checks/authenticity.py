@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
-from bundlekit.checks.rule import Answer, Case, rule
-from bundlekit.model.finding import Fault, NotRun
+from bundlekit.checks.rule import Answer, Case, Rule, make, rule
+from bundlekit.model.finding import Cause, Fault, NotRun
 
 if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence
@@ -97,16 +98,6 @@ def _next(fault: Fault) -> str:
     return WITHOUT if "pinned" in fault.params else WITHOUT_SURPLUS
 
 
-@rule("authenticity", cause="corrupted", remedy=COPY_AGAIN, see="trust")
-def signature_wrong(case: Case) -> Answer:
-    """A signature does not fit the head of this file.
-
-    The header, the manifest or the signature was changed after signing, by accident or on purpose, or the
-    signature was made for another bundle.
-    """
-    return _problems(case, "signature-wrong", needs_trust=False)
-
-
 @rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
 def signer_unknown(case: Case) -> Answer:
     """A signature is right, but by somebody who is not trusted.
@@ -128,65 +119,6 @@ def signer_unknown(case: Case) -> Answer:
     ]
 
 
-@rule("authenticity", cause="unauthentic", remedy=FIT_TO_SIGN, see="trust")
-def wrong_purpose(case: Case) -> Answer:
-    """The signer's certificate, or one above it, was issued for another purpose than code signing.
-
-    A certificate for a web server or for mail says nothing about who may release firmware.
-    """
-    return _problems(case, "wrong-purpose")
-
-
-@rule("authenticity", cause="unauthentic", remedy=FIT_TO_SIGN, see="trust")
-def not_a_signer_certificate(case: Case) -> Answer:
-    """The signer's certificate may not sign documents: it is a CA's, or lacks the digitalSignature usage."""
-    return _problems(case, "not-a-signer-certificate")
-
-
-@rule(
-    "authenticity",
-    cause="unauthentic",
-    remedy="Check the clock: a certificate that is not valid yet cannot have signed the bundle.",
-    see="trust",
-)
-def signer_not_yet_valid(case: Case) -> Answer:
-    """A certificate of the signer's chain is not valid yet at the time of the check."""
-    return _problems(case, "signer-not-yet-valid")
-
-
-@rule(
-    "authenticity",
-    cause="unauthentic",
-    remedy="Get a bundle signed with a current certificate, or check the clock.",
-    see="trust",
-)
-def signer_expired(case: Case) -> Answer:
-    """A certificate of the signer's chain was no longer valid at the time of the check.
-
-    Or the trust file's own last day for this signer (``until``) has passed. With ``time = "released"`` in the
-    trust file the time is the bundle's release date, which is the signer's own claim.
-    """
-    return _problems(case, "signer-expired")
-
-
-@rule("authenticity", cause="unauthentic", remedy=OTHER_KEY, see="trust")
-def signer_denied(case: Case) -> Answer:
-    """The signer's key, or a certificate on the way to the anchor, is on the deny list of the trust file.
-
-    A denied key never counts, however good its signature is.
-    """
-    return _problems(case, "signer-denied")
-
-
-@rule("authenticity", cause="unauthentic", remedy=OTHER_KEY, see="trust")
-def signer_revoked(case: Case) -> Answer:
-    """A certificate of the signer's chain was revoked by the CA that issued it.
-
-    The time of the revocation does not matter: whoever has the key can claim any date.
-    """
-    return _problems(case, "signer-revoked")
-
-
 @rule(
     "authenticity",
     cause="unauthentic",
@@ -204,27 +136,6 @@ def crl_unusable(case: Case) -> Answer:
         return NO_HEAD
     unknown = [s.because for s in case.evidence.signatures if s.standing == "undecided"]
     return NotRun(because="; ".join(dict.fromkeys(unknown))) if unknown else ()
-
-
-@rule("authenticity", cause="unauthentic", remedy="Sign with a key of your own.", see="trust")
-def test_key(case: Case) -> Answer:
-    """A signature rests on a key for tests: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
-
-    Everybody can have those private keys. A trust file refuses them unless it says ``allow-test-keys = true``;
-    the report then says TEST TRUST, as it does where a test key is given as PEM.
-    """
-    return _problems(case, "test-key")
-
-
-@rule(
-    "authenticity",
-    cause="unauthentic",
-    remedy="Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
-    see="trust",
-)
-def out_of_scope(case: Case) -> Answer:
-    """A signature is right, but its signer may not sign for this product, or this format of bundle."""
-    return _problems(case, "out-of-scope")
 
 
 @rule(
@@ -266,54 +177,118 @@ def _who(demand: DemandEvidence) -> str:
     return f"only {', '.join(demand.signed)} signed accordingly" if demand.signed else "none of them signed accordingly"
 
 
-@rule(
-    "authenticity",
-    cause="unauthentic",
-    remedy="Ask the vendor to sign with a current algorithm and key size.",
-    see="trust",
-)
-def weak_algorithm(case: Case) -> Answer:
-    """A signature, or a certificate it depends on, uses an algorithm or a key that is too weak to count.
+class Reported(NamedTuple):
+    """A rule whose faults verifying has named. ``needs_trust``: without trust it did not run, instead of passing."""
+
+    page: str
+    remedy: str
+    cause: Cause = "unauthentic"
+    needs_trust: bool = True
+
+
+REPORTED: Final = {
+    "signature-wrong": Reported(
+        """A signature does not fit the head of this file.
+
+    The header, the manifest or the signature was changed after signing, by accident or on purpose, or the
+    signature was made for another bundle.
+    """,
+        COPY_AGAIN,
+        cause="corrupted",
+        needs_trust=False,
+    ),
+    "wrong-purpose": Reported(
+        """The signer's certificate, or one above it, was issued for another purpose than code signing.
+
+    A certificate for a web server or for mail says nothing about who may release firmware.
+    """,
+        FIT_TO_SIGN,
+    ),
+    "not-a-signer-certificate": Reported(
+        """The signer's certificate may not sign documents: it is a CA's, or lacks the digitalSignature usage.""",
+        FIT_TO_SIGN,
+    ),
+    "signer-not-yet-valid": Reported(
+        """A certificate of the signer's chain is not valid yet at the time of the check.""",
+        "Check the clock: a certificate that is not valid yet cannot have signed the bundle.",
+    ),
+    "signer-expired": Reported(
+        """A certificate of the signer's chain was no longer valid at the time of the check.
+
+    Or the trust file's own last day for this signer (``until``) has passed. With ``time = "released"`` in the
+    trust file the time is the bundle's release date, which is the signer's own claim.
+    """,
+        "Get a bundle signed with a current certificate, or check the clock.",
+    ),
+    "signer-denied": Reported(
+        """The signer's key, or a certificate on the way to the anchor, is on the deny list of the trust file.
+
+    A denied key never counts, however good its signature is.
+    """,
+        OTHER_KEY,
+    ),
+    "signer-revoked": Reported(
+        """A certificate of the signer's chain was revoked by the CA that issued it.
+
+    The time of the revocation does not matter: whoever has the key can claim any date.
+    """,
+        OTHER_KEY,
+    ),
+    "test-key": Reported(
+        """A signature rests on a key for tests: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
+
+    Everybody can have those private keys. A trust file refuses them unless it says ``allow-test-keys = true``;
+    the report then says TEST TRUST, as it does where a test key is given as PEM.
+    """,
+        "Sign with a key of your own.",
+    ),
+    "out-of-scope": Reported(
+        """A signature is right, but its signer may not sign for this product, or this format of bundle.""",
+        "Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
+    ),
+    "weak-algorithm": Reported(
+        """A signature, or a certificate it depends on, uses an algorithm or a key that is too weak to count.
 
     MD5 and SHA-1, RSA under 2048 bits or with a small exponent, curves other than P-256, P-384 and P-521,
     ML-DSA-44. A trust file can ask for more (``floor``), and for less than RSA-8192 (``ceiling``).
-    """
-    return _problems(case, "weak-algorithm", needs_trust=False)
+    """,
+        "Ask the vendor to sign with a current algorithm and key size.",
+        needs_trust=False,
+    ),
+    "chain-unsupported": Reported(
+        """A certificate of the chain is signed with an algorithm or parameters that cannot be checked here.""",
+        "Have the certificate issued again with the algorithm that the message names, or pin the key.",
+    ),
+    "chain-invalid": Reported(
+        """The certificates do not form a valid chain (RFC 5280) from the signer to an anchor.""",
+        OTHER_SIGNER,
+    ),
+}
+"""The rules whose faults were named while the signatures were verified, by the names of those faults."""
 
 
-@rule(
-    "authenticity",
-    cause="unauthentic",
-    remedy="Have the certificate issued again with the algorithm that the message names, or pin the key.",
-    see="trust",
-)
-def chain_unsupported(case: Case) -> Answer:
-    """A certificate of the chain is signed with an algorithm or parameters that cannot be checked here."""
-    return _problems(case, "chain-unsupported")
-
-
-@rule("authenticity", cause="unauthentic", remedy=OTHER_SIGNER, see="trust")
-def chain_invalid(case: Case) -> Answer:
-    """The certificates do not form a valid chain (RFC 5280) from the signer to an anchor."""
-    return _problems(case, "chain-invalid")
+def _reported(name: str) -> Rule:
+    row = REPORTED[name]
+    run = partial(_problems, name=name, needs_trust=row.needs_trust)
+    return make(name, row.page, run, "authenticity", cause=row.cause, remedy=row.remedy, see="trust")
 
 
 RULES: Final = (
     unsigned,
     signature_malformed,
-    signature_wrong,
+    _reported("signature-wrong"),
     signer_unknown,
-    wrong_purpose,
-    not_a_signer_certificate,
-    signer_not_yet_valid,
-    signer_expired,
-    signer_denied,
-    signer_revoked,
+    _reported("wrong-purpose"),
+    _reported("not-a-signer-certificate"),
+    _reported("signer-not-yet-valid"),
+    _reported("signer-expired"),
+    _reported("signer-denied"),
+    _reported("signer-revoked"),
     crl_unusable,
-    test_key,
-    out_of_scope,
-    weak_algorithm,
-    chain_unsupported,
-    chain_invalid,
+    _reported("test-key"),
+    _reported("out-of-scope"),
+    _reported("weak-algorithm"),
+    _reported("chain-unsupported"),
+    _reported("chain-invalid"),
     too_few_signers,
 )

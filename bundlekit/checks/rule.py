@@ -68,20 +68,39 @@ def rule(
 ) -> Callable[[RuleFunction], Rule]:
     """Make a rule of a function; its name, with hyphens, is the rule's, its docstring the rule's page."""
 
-    def make(function: RuleFunction) -> Rule:
-        return Rule(
-            name=function.__name__.replace("_", "-"),
-            rule_class=rule_class,
-            severity=severity,
-            cause=cause,
-            remedy=remedy,
-            see=see,
-            page=cleandoc(function.__doc__ or "").replace("``", "`"),
-            run=function,
-            needed=needed,
+    def decorate(function: RuleFunction) -> Rule:
+        name, page = function.__name__.replace("_", "-"), function.__doc__ or ""
+        return make(
+            name, page, function, rule_class, cause=cause, remedy=remedy, see=see, severity=severity, needed=needed
         )
 
-    return make
+    return decorate
+
+
+def make(
+    name: str,
+    page: str,
+    run: RuleFunction,
+    rule_class: RuleClass,
+    *,
+    cause: Cause,
+    remedy: str,
+    see: str,
+    severity: Severity = "error",
+    needed: Callable[[Question], bool] = always,
+) -> Rule:
+    """Make a rule that is a row of a table; ``page`` is written as a docstring."""
+    return Rule(
+        name=name,
+        rule_class=rule_class,
+        severity=severity,
+        cause=cause,
+        remedy=remedy,
+        see=see,
+        page=cleandoc(page).replace("``", "`"),
+        run=run,
+        needed=needed,
+    )
 
 
 def faults(problems: Iterable[Problem], name: str) -> list[Fault]:
