@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from bundlekit import checks, integrity
 from bundlekit._version import __released__
-from bundlekit.checks.rule import Case
+from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
 from bundlekit.layout import reader
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
@@ -283,7 +283,7 @@ def examine(
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
     matrix = read_matrix(bundle.manifest) if bundle.manifest else None
     decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
-    case = Case(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
+    case = RuleContext(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
     judgement = checks.judge(case, checks.RULES if request.rules is None else request.rules)
     made = report(
         name=source.name,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.checks.layout import manifest_inconsistent
-from bundlekit.checks.rule import Case
+from bundlekit.checks.rule import RuleContext
 from bundlekit.layout import canonical
 from bundlekit.layout.manifest import encode
 from bundlekit.model.bundle import Bundle, Span
@@ -84,6 +84,6 @@ def test_contradictions_are_named(changes, message, begins):
         document=document,
         manifest=replace(forge.MANIFEST, **changes),
     )
-    faults = manifest_inconsistent.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    faults = manifest_inconsistent.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
     assert [fault.message for fault in faults] == ([message] if message else [])
     assert all(data[fault.where.start - 32 : fault.where.stop - 32].startswith(begins.encode()) for fault in faults)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
-from bundlekit.checks.rule import MAX_FINDINGS, Case, Rule
+from bundlekit.checks.rule import MAX_FINDINGS, Rule, RuleContext
 from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
 
@@ -40,7 +40,7 @@ class Judgement(Frozen, frozen=True, kw_only=True):
     outcomes: tuple[RuleOutcome, ...]
 
 
-def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
+def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
     """Apply the rules. A fault refuses; without one, a needed rule that did not run leaves it incomplete.
 
     Warnings do not refuse unless the question is strict, and not even then if they are waived.
@@ -48,8 +48,8 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
     findings: list[Finding] = []
     outcomes: list[RuleOutcome] = []
     for rule in rules:
-        needed = rule.needed(case.question)
-        answer = rule.run(case)
+        needed = rule.needed(context.question)
+        answer = rule.run(context)
         if isinstance(answer, NotRun):
             outcomes.append(
                 RuleOutcome(
@@ -61,7 +61,7 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
                 )
             )
             continue
-        waived = _waived(rule, case)
+        waived = _waived(rule, context)
         found = answer.faults if isinstance(answer, PartialResult) else answer
         findings += [_finding(rule, fault, waived) for fault in found[:MAX_FINDINGS]]
         outcome: OutcomeKind = "failed" if found else "passed"
@@ -76,7 +76,7 @@ def judge(case: Case, rules: Iterable[Rule] = RULES) -> Judgement:
             )
         )
     verdict: Verdict = "accept"
-    if any(refuses(finding, strict=case.question.strict) for finding in findings):
+    if any(refuses(finding, strict=context.question.strict) for finding in findings):
         verdict = "refuse"
     elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
@@ -88,17 +88,17 @@ def refuses(finding: Finding, *, strict: bool) -> bool:
     return not finding.waived and (finding.severity == "error" or (strict and finding.severity == "warning"))
 
 
-def _waived(rule: Rule, case: Case) -> str:
+def _waived(rule: Rule, context: RuleContext) -> str:
     """Why findings of this rule are waived; empty if they are not. Only house rules can be."""
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if rule.rule_class != "house" or manifest is None:
         return ""
-    day = case.question.at[:10]
+    day = context.question.at[:10]
     return next(
         (
             f"{one.reason} (until {one.expires})"
-            for one in case.question.waivers
-            if (one.rule, one.product, one.bundle) == (rule.name, manifest.product, case.bundle.id)
+            for one in context.question.waivers
+            if (one.rule, one.product, one.bundle) == (rule.name, manifest.product, context.bundle.id)
             and day <= str(one.expires)
         ),
         "",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
-from bundlekit.checks.rule import Answer, Case, Rule, make, rule
+from bundlekit.checks.rule import Answer, Rule, RuleContext, make, rule
 from bundlekit.model.finding import Cause, Fault, NotRun
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ NO_WAY_UP: Final = (
 FIT_TO_SIGN: Final = "Have it signed with a suitable certificate; the message names what is missing."
 
 
-def _problems(case: Case, name: str, *, needs_trust: bool = True) -> Answer:
+def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> Answer:
     """The problems of that name over all signatures; each signature has to be without any."""
-    signatures = case.evidence.signatures
+    signatures = context.evidence.signatures
     if signatures is None:
         return NO_HEAD
     if not signatures:
@@ -54,7 +54,7 @@ def _problems(case: Case, name: str, *, needs_trust: bool = True) -> Answer:
         for p in s.problems
         if p.rule == name
     ]
-    if not found and needs_trust and not case.question.trust:
+    if not found and needs_trust and not context.question.trust:
         return NO_TRUST
     return found
 
@@ -65,24 +65,24 @@ def _problems(case: Case, name: str, *, needs_trust: bool = True) -> Answer:
     remedy="Sign it (`bundlekit sign`), or get the signed bundle from the vendor.",
     see="trust",
 )
-def unsigned(case: Case) -> Answer:
+def unsigned(context: RuleContext) -> Answer:
     """The bundle carries no signature at all, so nobody vouches for it."""
-    signatures = case.bundle.signatures
+    signatures = context.bundle.signatures
     if signatures is None:
         return NO_HEAD
-    if not signatures and case.bundle.document is None:
+    if not signatures and context.bundle.document is None:
         return NotRun(because="the manifest cannot be read, so the position of the signatures is uncertain as well")
-    return () if signatures else [Fault(message="the bundle has no signature", where=case.bundle.area)]
+    return () if signatures else [Fault(message="the bundle has no signature", where=context.bundle.area)]
 
 
 @rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
-def signature_malformed(case: Case) -> Answer:
+def signature_malformed(context: RuleContext) -> Answer:
     """A signature is not one complete detached CMS SignedData (RFC 5652) of the profile of this format.
 
     The profile leaves no byte undetermined, so that nothing can be hidden in a signature and no two readers
     can understand it differently. ``bundlekit explain trust`` lists what it demands.
     """
-    answer = _problems(case, "signature-malformed", needs_trust=False)
+    answer = _problems(context, "signature-malformed", needs_trust=False)
     if isinstance(answer, NotRun):
         return answer
     # With another trust the same signature may be in order: no copy that is better would help.
@@ -99,13 +99,13 @@ def _next(fault: Fault) -> str:
 
 
 @rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
-def signer_unknown(case: Case) -> Answer:
+def signer_unknown(context: RuleContext) -> Answer:
     """A signature is right, but by somebody who is not trusted.
 
     Certificates that come along in the bundle can link a signer to an anchor; they are never anchors
     themselves.
     """
-    answer = _problems(case, "signer-unknown")
+    answer = _problems(context, "signer-unknown")
     if isinstance(answer, NotRun) or answer:
         return answer
     return [
@@ -114,7 +114,7 @@ def signer_unknown(case: Case) -> Answer:
             where=s.where,
             subject=f"signature {s.index}",
         )
-        for s in case.evidence.signatures or ()
+        for s in context.evidence.signatures or ()
         if s.standing == "refused" and not s.problems
     ]
 
@@ -126,15 +126,15 @@ def signer_unknown(case: Case) -> Answer:
     see="trust",
     needed=lambda question: question.limits.crls_required,
 )
-def crl_unusable(case: Case) -> Answer:
+def crl_unusable(context: RuleContext) -> Answer:
     """Whether a signer was revoked is not known, and the trust file wants it known.
 
     There is no revocation list of its CA, or none that can be used: stale, signed by somebody else, or limited
     to what has changed. That is no fault of the bundle, so it is not judged.
     """
-    if case.evidence.signatures is None:
+    if context.evidence.signatures is None:
         return NO_HEAD
-    unknown = [s.because for s in case.evidence.signatures if s.standing == "undecided"]
+    unknown = [s.because for s in context.evidence.signatures if s.standing == "undecided"]
     return NotRun(because="; ".join(dict.fromkeys(unknown))) if unknown else ()
 
 
@@ -144,17 +144,17 @@ def crl_unusable(case: Case) -> Answer:
     remedy="Have the missing signers sign it (`bundlekit sign`), or get the fully signed bundle.",
     see="trust",
 )
-def too_few_signers(case: Case) -> Answer:
+def too_few_signers(context: RuleContext) -> Answer:
     """Fewer signers than the trust file demands have signed.
 
     Signers are counted, not signatures and not keys: one person with two keys is one. Where a demand names
     algorithms, every key from the signer to the anchor must be of that kind.
     """
-    if case.evidence.signatures is None:
+    if context.evidence.signatures is None:
         return NO_HEAD
-    if not case.question.trust:
+    if not context.question.trust:
         return NO_TRUST
-    open_ = [demand for demand in case.evidence.demands or () if not demand.met]
+    open_ = [demand for demand in context.evidence.demands or () if not demand.met]
     missing = [demand for demand in open_ if len(demand.present) < demand.count]
     if open_ and not missing:
         return NotRun(because="required signatures do not count; other rules give the reasons")

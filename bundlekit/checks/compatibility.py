@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.rule import Answer, Case, Rule, rule
+from bundlekit.checks.rule import Answer, Rule, RuleContext, rule
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.stages import ends_before
 from bundlekit.model.finding import Fault, NotRun, PartialResult
@@ -47,45 +47,45 @@ _pair_rule = partial(_rule, needed=_of_a_pair)
 """Rules about what a mere version may leave open: not needed where only versions are asked about."""
 
 
-def _not_asked(case: Case) -> NotRun | None:
-    if not _asked(case.question):  # an advisory may speak all the same: of what it has withdrawn
+def _not_asked(context: RuleContext) -> NotRun | None:
+    if not _asked(context.question):  # an advisory may speak all the same: of what it has withdrawn
         return NotRun(because="no installed version was given (--from, --appliance)")
-    if not case.decisions:
+    if not context.decisions:
         return NOBODY
     return None
 
 
-def _refused(case: Case, kind: DecisionKind) -> Answer | PartialResult:
+def _refused(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
     """A fault for each ruling of that kind which refuses; without one it may have been left open."""
-    return _not_asked(case) or _ruled(case, kind)
+    return _not_asked(context) or _ruled(context, kind)
 
 
-def _ruled(case: Case, kind: DecisionKind) -> Answer | PartialResult:
+def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
     found = [
-        (one, ruling) for one in case.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
+        (one, ruling) for one in context.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
     ]
-    open_ = [one for one in case.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
-    if not found and (ended := _ended(case, kind)):
+    open_ = [one for one in context.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
+    if not found and (ended := _ended(context, kind)):
         because, next_ = _why_not_asked(ended[0].ruling)
-        if len(ended) == len(case.decisions):
+        if len(ended) == len(context.decisions):
             parts = ended[0].parts if len(ended) == 1 else ()
             return NotRun(because=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
         if not open_:
             return PartialResult(
-                faults=(), because=f"{len(ended)} of {len(case.decisions)} decisions ended before: {because}"
+                faults=(), because=f"{len(ended)} of {len(context.decisions)} decisions ended before: {because}"
             )
     if open_ and not found:
-        if not _of_a_pair(case.question) and len(open_) == len(case.decisions):
+        if not _of_a_pair(context.question) and len(open_) == len(context.decisions):
             because = "this cannot be evaluated from a version alone"
             return NotRun(because=because, next="Give the state of the pair (--appliance).")
         return PartialResult(
             faults=(), because="some decisions leave it open; their not-judged lists what it depends on"
         )
-    own = _own_entries(case) if found else frozenset()
+    own = _own_entries(context) if found else frozenset()
     return [
         Fault(
             message=ruling.message,
-            subject=decision.about(ruling, several=len(case.decisions) > 1),
+            subject=decision.about(ruling, several=len(context.decisions) > 1),
             entry=ruling.entry,
             next=ruling.next,
             cause=ruling.cause,
@@ -95,12 +95,12 @@ def _ruled(case: Case, kind: DecisionKind) -> Answer | PartialResult:
     ]
 
 
-def _ended(case: Case, kind: DecisionKind) -> list[Ended]:
+def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
     """For each decision that ended before it asked about ``kind`` for every part, the ruling with which it did."""
-    if case.bundle.manifest is None:
+    if context.bundle.manifest is None:
         return []
-    matrix = case.matrix or read_matrix(case.bundle.manifest)
-    rulings = (ends_before(one, kind, matrix) for one in case.decisions if kind not in one.left_open)
+    matrix = context.matrix or read_matrix(context.bundle.manifest)
+    rulings = (ends_before(one, kind, matrix) for one in context.decisions if kind not in one.left_open)
     return [one for one in rulings if one is not None]
 
 
@@ -121,43 +121,43 @@ def _params(decision: Decision, ruling: ComponentDecision, *, of_advisory: bool)
     return params | {"origin": "advisory"} if of_advisory else params
 
 
-def _own_entries(case: Case) -> frozenset[str]:
+def _own_entries(context: RuleContext) -> frozenset[str]:
     """The ids of the entries of the bundle's own matrix; the others that decide come from the advisories."""
-    if case.bundle.manifest is None:
+    if context.bundle.manifest is None:
         return frozenset()
-    matrix = case.bundle.manifest.matrix
+    matrix = context.bundle.manifest.matrix
     entries = (matrix.sources, matrix.stops, matrix.blocks, matrix.withdrawn, matrix.risks, matrix.dead_ends)
     return frozenset(one.id for one in chain(*entries, matrix.works_together, matrix.skews))
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
-def wrong_product(case: Case) -> Answer | PartialResult:
+def wrong_product(context: RuleContext) -> Answer | PartialResult:
     """The bundle is for another product than the one that is installed."""
-    return _refused(case, "wrong-product")
+    return _refused(context, "wrong-product")
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
-def wrong_model(case: Case) -> Answer | PartialResult:
+def wrong_model(context: RuleContext) -> Answer | PartialResult:
     """The bundle is for other hardware models than the one that is installed."""
-    return _refused(case, "wrong-model")
+    return _refused(context, "wrong-model")
 
 
 @_pair_rule(cause="on-hold", remedy="Fix the fault that caused the hold, then clear the hold.")
-def on_hold(case: Case) -> Answer | PartialResult:
+def on_hold(context: RuleContext) -> Answer | PartialResult:
     """The pair is on hold after a failed update: no further update until the fault is cleared."""
-    return _refused(case, "on-hold")
+    return _refused(context, "on-hold")
 
 
 @_pair_rule(cause="on-hold", remedy="Wait until the update in progress has ended.")
-def update_pending(case: Case) -> Answer | PartialResult:
+def update_pending(context: RuleContext) -> Answer | PartialResult:
     """Another update of the pair is under way."""
-    return _refused(case, "update-pending")
+    return _refused(context, "update-pending")
 
 
 @_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
-def reimage_only(case: Case) -> Answer | PartialResult:
+def reimage_only(context: RuleContext) -> Answer | PartialResult:
     """The bundle is made for re-imaging, and is never accepted as an update."""
-    return _refused(case, "reimage-only")
+    return _refused(context, "reimage-only")
 
 
 @rule(
@@ -167,140 +167,140 @@ def reimage_only(case: Case) -> Answer | PartialResult:
     see="matrix",
     needed=lambda question: question.asks_who or question.advice is not None,
 )
-def withdrawn(case: Case) -> Answer | PartialResult:
+def withdrawn(context: RuleContext) -> Answer | PartialResult:
     """The release was withdrawn: nobody should go to it any more.
 
     An advisory says so of the bundle as such, whether or not an installed version is asked about.
     """
-    if case.question.asks_who or case.question.advice is None:
-        return _refused(case, "withdrawn")
-    if case.bundle.manifest is None or (case.question.trust and not case.evidence.authentic):
+    if context.question.asks_who or context.question.advice is None:
+        return _refused(context, "withdrawn")
+    if context.bundle.manifest is None or (context.question.trust and not context.evidence.authentic):
         return NOBODY
-    for decision in case.decisions:
+    for decision in context.decisions:
         if decision.kind == "undecided":
             return NotRun(because=decision.whole.message, next=decision.whole.next)
-    return _ruled(case, "withdrawn")
+    return _ruled(context, "withdrawn")
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message describes what its scheme expects.")
-def unreadable_version(case: Case) -> Answer | PartialResult:
+def unreadable_version(context: RuleContext) -> Answer | PartialResult:
     """The installed version is not a version in the scheme that the bundle declares.
 
     It is refused rather than guessed at: versions that are read wrongly compare wrongly.
     """
-    return _refused(case, "unreadable-version")
+    return _refused(context, "unreadable-version")
 
 
 @_rule(cause="not-newer", remedy=REIMAGE)
-def downgrade(case: Case) -> Answer | PartialResult:
+def downgrade(context: RuleContext) -> Answer | PartialResult:
     """A later version than the bundle's is installed.
 
     Going back to an earlier version means re-imaging the appliance.
     """
-    return _refused(case, "downgrade")
+    return _refused(context, "downgrade")
 
 
 @_rule(cause="not-newer", remedy="Nothing needs to be done. To install it again, re-image the appliance.")
-def same_version(case: Case) -> Answer | PartialResult:
+def same_version(context: RuleContext) -> Answer | PartialResult:
     """The version that the bundle would install is installed already."""
-    return _refused(case, "same-version")
+    return _refused(context, "same-version")
 
 
 @_rule(cause="not-newer", remedy="Ask the vendor which of the two builds you should use.")
-def same_version_other_build(case: Case) -> Answer | PartialResult:
+def same_version_other_build(context: RuleContext) -> Answer | PartialResult:
     """Another build of the same version is installed; which of the two is newer cannot be told."""
-    return _refused(case, "same-version-other-build")
+    return _refused(context, "same-version-other-build")
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
-def counter_too_low(case: Case) -> Answer | PartialResult:
+def counter_too_low(context: RuleContext) -> Answer | PartialResult:
     """The pair demands a higher security counter than the bundle has.
 
     The counter is raised when a release closes a security hole, so that the hole cannot be brought back with
     an older, validly signed bundle. There is no override.
     """
-    return _refused(case, "counter-too-low")
+    return _refused(context, "counter-too-low")
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
-def back_in_time(case: Case) -> Answer | PartialResult:
+def back_in_time(context: RuleContext) -> Answer | PartialResult:
     """The installed version was released after the bundle, although its number is lower.
 
     It may have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
     """
-    return _refused(case, "back-in-time")
+    return _refused(context, "back-in-time")
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
-def unknown_version(case: Case) -> Answer | PartialResult:
+def unknown_version(context: RuleContext) -> Answer | PartialResult:
     """The installed version is not among the releases that the bundle's matrix knows. Unknown is not allowed."""
-    return _refused(case, "unknown-version")
+    return _refused(context, "unknown-version")
 
 
 @_rule(cause="unsupported-source", remedy="Re-image the appliance.")
-def dead_end(case: Case) -> Answer | PartialResult:
+def dead_end(context: RuleContext) -> Answer | PartialResult:
     """No update leads out of the installed version; only re-imaging does."""
-    return _refused(case, "dead-end")
+    return _refused(context, "dead-end")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def blocked(case: Case) -> Answer | PartialResult:
+def blocked(context: RuleContext) -> Answer | PartialResult:
     """The update from the installed version into this release is blocked, for the reason in the message."""
-    return _refused(case, "blocked")
+    return _refused(context, "blocked")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def needs_stop(case: Case) -> Answer | PartialResult:
+def needs_stop(context: RuleContext) -> Answer | PartialResult:
     """The installed version has to be updated to another release first; the message says which and why."""
-    return _refused(case, "needs-stop")
+    return _refused(context, "needs-stop")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def unsupported_source(case: Case) -> Answer | PartialResult:
+def unsupported_source(context: RuleContext) -> Answer | PartialResult:
     """The bundle does not support an update from the installed version."""
-    return _refused(case, "unsupported-source")
+    return _refused(context, "unsupported-source")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def cannot_verify(case: Case) -> Answer | PartialResult:
+def cannot_verify(context: RuleContext) -> Answer | PartialResult:
     """The installed version trusts none of the keys that the update needs, so it would refuse the bundle."""
-    return _refused(case, "cannot-verify")
+    return _refused(context, "cannot-verify")
 
 
 @_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
-def risk(case: Case) -> Answer | PartialResult:
+def risk(context: RuleContext) -> Answer | PartialResult:
     """A danger that the matrix names applies to this appliance, or cannot be excluded."""
-    return _refused(case, "risk")
+    return _refused(context, "risk")
 
 
 @_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
-def loses_fix(case: Case) -> Answer | PartialResult:
+def loses_fix(context: RuleContext) -> Answer | PartialResult:
     """A fix that is installed is not in the bundle, so the update would lose it."""
-    return _refused(case, "loses-fix")
+    return _refused(context, "loses-fix")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def incompatible(case: Case) -> Answer | PartialResult:
+def incompatible(context: RuleContext) -> Answer | PartialResult:
     """The versions of components that would be installed together do not work together."""
-    return _refused(case, "incompatible")
+    return _refused(context, "incompatible")
 
 
 @_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then check again.")
-def requirement_not_met(case: Case) -> Answer | PartialResult:
+def requirement_not_met(context: RuleContext) -> Answer | PartialResult:
     """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
-    return _refused(case, "requirement-not-met")
+    return _refused(context, "requirement-not-met")
 
 
 @_rule(cause="requirements", remedy="Add the missing fact to the STATE.json of --appliance.")
-def undecided(case: Case) -> Answer | PartialResult:
+def undecided(context: RuleContext) -> Answer | PartialResult:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
     unknown = [
-        (f"{decision.pair}: " if decision.pair and len(case.decisions) > 1 else "", ruling)
-        for decision in case.decisions
+        (f"{decision.pair}: " if decision.pair and len(context.decisions) > 1 else "", ruling)
+        for decision in context.decisions
         for ruling in decision.rulings
         if ruling.kind == "undecided"
     ]
-    if answer := _not_asked(case):
+    if answer := _not_asked(context):
         return answer
     if not unknown:
         return ()

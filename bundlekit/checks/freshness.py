@@ -9,7 +9,7 @@ import datetime as dt
 from typing import Final
 
 from bundlekit.checks.layout import NO_HEAD, NO_MANIFEST
-from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.checks.rule import Answer, RuleContext, rule
 from bundlekit.config import duration_in_words
 from bundlekit.errors import VersionError
 from bundlekit.model.finding import Fault, NotRun
@@ -19,31 +19,33 @@ CURRENT: Final = "Get the vendor's current release."
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def bundle_expired(case: Case) -> Answer:
+def bundle_expired(context: RuleContext) -> Answer:
     """The bundle's own last day has passed.
 
     A valid old bundle is an attack too: it brings back what was repaired since.
     """
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
-    if manifest.expires is None or case.question.at[:10] <= manifest.expires:
+    if manifest.expires is None or context.question.at[:10] <= manifest.expires:
         return ()
     return [Fault(message=f"the bundle was valid until {manifest.expires}", params={"expires": manifest.expires})]
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def too_old(case: Case) -> Answer:
+def too_old(context: RuleContext) -> Answer:
     """The bundle was released longer ago than the trust file allows (``max-age``).
 
     Whoever keeps an appliance from hearing of new releases can still offer it old ones.
     """
-    manifest, limit = case.bundle.manifest, case.question.limits.max_age
+    manifest, limit = context.bundle.manifest, context.question.limits.max_age
     if manifest is None:
         return NO_MANIFEST
     if limit is None:
         return ()
-    age = dt.datetime.fromisoformat(case.question.at) - dt.datetime.fromisoformat(f"{manifest.released}T00:00:00+00:00")
+    age = dt.datetime.fromisoformat(context.question.at) - dt.datetime.fromisoformat(
+        f"{manifest.released}T00:00:00+00:00"
+    )
     if age.total_seconds() <= limit:
         return ()
     allowed = duration_in_words(limit)
@@ -52,26 +54,26 @@ def too_old(case: Case) -> Answer:
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def bundle_withdrawn(case: Case) -> Answer:
+def bundle_withdrawn(context: RuleContext) -> Answer:
     """The bundle was called back: its id is among those that the trust file has as withdrawn."""
-    withdrawn = case.question.limits.withdrawn
-    if case.bundle.id is None:
+    withdrawn = context.question.limits.withdrawn
+    if context.bundle.id is None:
         return NO_HEAD
-    if case.bundle.id not in withdrawn:
+    if context.bundle.id not in withdrawn:
         return ()
-    return [Fault(message=f"this bundle was withdrawn: {withdrawn[case.bundle.id]}", where=case.bundle.head)]
+    return [Fault(message=f"this bundle was withdrawn: {withdrawn[context.bundle.id]}", where=context.bundle.head)]
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def below_floor(case: Case) -> Answer:
+def below_floor(context: RuleContext) -> Answer:
     """The bundle's version or security counter is below what the trust file takes of this product.
 
     A valid old bundle is an attack too, and this is how an operator rules it out for good.
     """
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
-    version, counter = case.question.limits.floors.get(manifest.product, (None, None))
+    version, counter = context.question.limits.floors.get(manifest.product, (None, None))
     found = []
     if counter is not None and manifest.counter < counter:
         message = (

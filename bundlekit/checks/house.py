@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.layout import NO_MANIFEST
-from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.checks.rule import Answer, RuleContext, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.model.finding import Fault, NotRun, PartialResult
 
@@ -35,13 +35,13 @@ know signers that a matrix need not."""
     remedy="Ask the vendor what the extension means, or update bundlekit.",
     see="manifest",
 )
-def extension_not_understood(case: Case) -> Answer:
+def extension_not_understood(context: RuleContext) -> Answer:
     """The manifest carries an extension that this bundlekit does not understand, and so ignores."""
-    if case.bundle.manifest is None:
+    if context.bundle.manifest is None:
         return NO_MANIFEST
     return [
         Fault(message=f"the extension {name!r} is not understood", subject=name)
-        for name in sorted(case.bundle.manifest.extensions)
+        for name in sorted(context.bundle.manifest.extensions)
     ]
 
 
@@ -53,17 +53,17 @@ def extension_not_understood(case: Case) -> Answer:
     see="manifest",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
-def impact_not_said(case: Case) -> Answer:
+def impact_not_said(context: RuleContext) -> Answer:
     """The manifest does not say what the update does to the service, whether it reboots, and how long it takes.
 
     Whoever has to plan the night of the update needs all three. It is about the release as a whole, so it is
     asked only where no installed version is asked about.
     """
-    if case.bundle.manifest is None:
+    if context.bundle.manifest is None:
         return NO_MANIFEST
-    if case.question.scope == "head" or case.question.asks_who:
+    if context.question.scope == "head" or context.question.asks_who:
         return NOT_AS_A_WHOLE
-    impact = case.bundle.manifest.impact
+    impact = context.bundle.manifest.impact
     said = {"service": impact.service, "reboot": impact.reboot, "minutes": impact.minutes}
     missing = [name for name, value in said.items() if value is None]
     return [Fault(message=f"the impact of the update lacks {', '.join(missing)}")] if missing else ()
@@ -77,7 +77,7 @@ def impact_not_said(case: Case) -> Answer:
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
-def matrix_lint(case: Case) -> Answer | PartialResult:
+def matrix_lint(context: RuleContext) -> Answer | PartialResult:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
@@ -87,12 +87,12 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
     have to go through another release, which no [[stop]] names, it is said that this was not judged: whether it
     can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
     """
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
-    if case.question.scope == "head" or case.question.asks_who:
+    if context.question.scope == "head" or context.question.asks_who:
         return NOT_AS_A_WHOLE
-    if case.question.trust and not case.evidence.authentic:
+    if context.question.trust and not context.evidence.authentic:
         return NotRun(because="the upgrade matrix is not signed by a trusted signer")
 
     from bundlekit.matrix.budget import COMPARISONS
@@ -100,19 +100,19 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
     from bundlekit.matrix.shipped import signatures_of
     from bundlekit.matrix.work import lint_work
 
-    matrix = case.matrix or read_matrix(manifest)
+    matrix = context.matrix or read_matrix(manifest)
     if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (
-        COMPARISONS["lint"] if case.question.strict else MAX_WORK
+        COMPARISONS["lint"] if context.question.strict else MAX_WORK
     ):
         return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
-    named = [signature.name for signature in case.evidence.signatures or () if signature.counts and signature.name]
+    named = [signature.name for signature in context.evidence.signatures or () if signature.counts and signature.name]
     report = lint(
         manifest,
-        at=case.question.at[: len("2026-11-23")],
+        at=context.question.at[: len("2026-11-23")],
         signers=named if named and manifest.matrix.trusted_keys else None,
-        signatures=signatures_of(case.bundle, case.question.at),
+        signatures=signatures_of(context.bundle, context.question.at),
         matrix=matrix,
     )
     found = [
@@ -126,7 +126,7 @@ def matrix_lint(case: Case) -> Answer | PartialResult:
         for finding in report.findings
         if finding.severity != "info" and finding.rule not in SAID_ELSEWHERE
     ]
-    if case.question.strict and not found and source_cannot_verify.name in report.not_run:
+    if context.question.strict and not found and source_cannot_verify.name in report.not_run:
         because = f"{source_cannot_verify.name}: {report.not_run[source_cannot_verify.name]}"
         return NotRun(because=because, next="Give a trust.toml, which names the signers (--trust).")
     return _with_what_is_not_seen(found, report)
@@ -156,17 +156,17 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release (--at).",
     see="manifest",
 )
-def released_in_future(case: Case) -> Answer:
+def released_in_future(context: RuleContext) -> Answer:
     """The release date is more than a day after the time used.
 
     The date orders releases: every version that comes out until then counts as older than this one, and may not
     be installed over it (`back-in-time`). Either the date is a slip of the pen, or the clock is wrong. A day is
     left for those whose day begins earlier than in UTC.
     """
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
-    now = dt.date.fromisoformat(case.question.at[: len("2026-11-23")])
+    now = dt.date.fromisoformat(context.question.at[: len("2026-11-23")])
     if manifest.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
         return ()
     message = f"the bundle claims a release on {manifest.released}, and the time used is {now}"

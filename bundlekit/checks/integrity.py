@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
-from bundlekit.checks.rule import Answer, Case, rule
+from bundlekit.checks.rule import Answer, RuleContext, rule
 from bundlekit.integrity import coverage
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
@@ -25,12 +25,12 @@ def _digests(question: Question) -> bool:
 
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def uncovered_bytes(case: Case) -> Answer:
+def uncovered_bytes(context: RuleContext) -> Answer:
     """Some bytes of the file lie outside everything that is signed, digested or known to be zero.
 
     An attacker can put anything there, so every byte of a bundle has to be accounted for.
     """
-    bundle = case.bundle
+    bundle = context.bundle
     if bundle.manifest is None or bundle.declared_size is None:
         return NotRun(because="the manifest could not be read, so nothing is known about the payload")
     if not bundle.signatures:
@@ -43,24 +43,24 @@ def uncovered_bytes(case: Case) -> Answer:
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def nonzero_padding(case: Case) -> Answer:
+def nonzero_padding(context: RuleContext) -> Answer:
     """A gap between components, which has to be zero, is not."""
-    if case.evidence.chunks is None or case.evidence.zeros is None:
+    if context.evidence.chunks is None or context.evidence.zeros is None:
         return NOT_MEASURED
     return [
         Fault(message=f"byte 0x{at:x} of the padding is not zero", where=Span(start=at, stop=at + 1))
-        for zero in case.evidence.zeros
+        for zero in context.evidence.zeros
         if zero.subject == "padding" and (at := zero.first_nonzero) is not None
     ]
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def index_digest_mismatch(case: Case) -> Answer:
+def index_digest_mismatch(context: RuleContext) -> Answer:
     """The chunk index of a component is not the one whose digest is in the manifest.
 
     The component itself may be whole; without its index that cannot be said.
     """
-    if case.evidence.digests is None:
+    if context.evidence.digests is None:
         return NOT_MEASURED
     return [
         Fault(
@@ -69,43 +69,43 @@ def index_digest_mismatch(case: Case) -> Answer:
             subject=digest.subject,
             params={"expected": digest.expected, "found": digest.found},
         )
-        for digest in case.evidence.digests
+        for digest in context.evidence.digests
         if not digest.serial and digest.found != digest.expected
     ]
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def chunk_digest_mismatch(case: Case) -> Answer:
+def chunk_digest_mismatch(context: RuleContext) -> Answer:
     """Part of a component is not what was built: a chunk's digest differs from the one in the chunk index.
 
     The byte spans say which chunks; one damaged span of a few chunks is a bad transfer or a bad disk, damage
     all over is another file.
     """
-    if case.evidence.chunks is None or case.evidence.digests is None:
+    if context.evidence.chunks is None or context.evidence.digests is None:
         return NOT_MEASURED
     found: list[Fault] = []
-    for chunk in case.evidence.chunks:
+    for chunk in context.evidence.chunks:
         message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
         params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
-    if not found and any(not digest.serial and digest.found != digest.expected for digest in case.evidence.digests):
+    if not found and any(not digest.serial and digest.found != digest.expected for digest in context.evidence.digests):
         return NotRun(because="a chunk index is damaged, so its chunks could not be compared")
     return found
 
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests)
-def plain_digest_mismatch(case: Case) -> Answer:
+def plain_digest_mismatch(context: RuleContext) -> Answer:
     """The plain digest of a component, the one people compare with ``sha256sum``, is not its digest.
 
     Checked with ``--full`` only, since it cannot be computed in parallel and the chunk index already vouches
     for the same bytes. If it alone fails, the bundle was built wrongly.
     """
-    serial = [digest for digest in case.evidence.digests or () if digest.serial]
-    if not serial and case.question.digests:
-        return NOT_MEASURED if case.evidence.chunks is None else NotRun(because="the chunk indexes are damaged")
+    serial = [digest for digest in context.evidence.digests or () if digest.serial]
+    if not serial and context.question.digests:
+        return NOT_MEASURED if context.evidence.chunks is None else NotRun(because="the chunk indexes are damaged")
     if not serial:
         return NotRun(because="plain digests are compared on request (--full); the chunk digests have been compared")
-    if chunk_digest_mismatch.run(case):
+    if chunk_digest_mismatch.run(context):
         return NotRun(because="the component is damaged")
     return [
         Fault(

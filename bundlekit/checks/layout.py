@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit._version import __version__
-from bundlekit.checks.rule import MAX_FINDINGS, Answer, Case, faults, rule
+from bundlekit.checks.rule import MAX_FINDINGS, Answer, RuleContext, faults, rule
 from bundlekit.errors import VersionError
 from bundlekit.layout.foreign import named
 from bundlekit.layout.places import Places
@@ -34,20 +34,20 @@ NO_HEAD: Final = NotRun(because="the head and the signature area could not be re
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
 
 
-def _read_problem(case: Case, name: str, *, reached: bool, otherwise: NotRun) -> Answer:
+def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: NotRun) -> Answer:
     """The problems of that name met while reading; none of them means *passed* only if reading came there."""
-    return faults(case.bundle.problems, name) or (() if reached else otherwise)
+    return faults(context.bundle.problems, name) or (() if reached else otherwise)
 
 
 @rule("layout", cause="corrupted", remedy="Name an update.bin, or get the file again.", see="format")
-def not_a_bundle(case: Case) -> Answer:
+def not_a_bundle(context: RuleContext) -> Answer:
     """The file does not begin with the magic of an update.bin.
 
     Either it is a file of another kind, or its first bytes are damaged. The content shows many kinds: bundles of other
     update tools, archives, images, documents, web pages. Of those the message gives the name, and the cause is
     `unsupported-format`: the file is not damaged, and another one is needed.
     """
-    return [_of_its_kind(fault) for fault in faults(case.bundle.problems, "not-a-bundle")]
+    return [_of_its_kind(fault) for fault in faults(context.bundle.problems, "not-a-bundle")]
 
 
 def _of_its_kind(fault: Fault) -> Fault:
@@ -57,59 +57,59 @@ def _of_its_kind(fault: Fault) -> Fault:
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def text_mode_damage(case: Case) -> Answer:
+def text_mode_damage(context: RuleContext) -> Answer:
     """The file was transferred as if it were text.
 
     Its magic holds a byte with the high bit set, CR LF, Control-Z and LF, and what became of them shows
     which program did it: FTP in ASCII mode, a mail gateway, a version control filter.
     """
-    return faults(case.bundle.problems, "text-mode-damage")
+    return faults(context.bundle.problems, "text-mode-damage")
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def truncated(case: Case) -> Answer:
+def truncated(context: RuleContext) -> Answer:
     """The file is shorter than its header says: the end is missing.
 
     A transfer was cut off, a disk was full, or the file is still being written. A head alone, as `bundlekit extract
     --head` and catalogs write it, is named as such: its cause is `unsupported-format`.
     """
-    reached = case.bundle.declared_size is not None
-    found = _read_problem(case, "truncated", reached=reached, otherwise=NO_HEADER)
+    reached = context.bundle.declared_size is not None
+    found = _read_problem(context, "truncated", reached=reached, otherwise=NO_HEADER)
     return found if isinstance(found, NotRun) else [_of_its_kind(fault) for fault in found]
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def trailing_data(case: Case) -> Answer:
+def trailing_data(context: RuleContext) -> Answer:
     """Bytes follow the end of the bundle, and nobody signed them.
 
     Something was appended: by a tool that pads files, by an attacker who hopes that another program reads
     from the end.
     """
-    reached = case.bundle.declared_size is not None
-    return _read_problem(case, "trailing-data", reached=reached, otherwise=NO_HEADER)
+    reached = context.bundle.declared_size is not None
+    return _read_problem(context, "trailing-data", reached=reached, otherwise=NO_HEADER)
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def header_out_of_bounds(case: Case) -> Answer:
+def header_out_of_bounds(context: RuleContext) -> Answer:
     """A field of the header is outside the limits of the format.
 
     The limits keep a damaged or hostile header from costing memory; no bundle that was built comes near them.
     """
-    reached = case.bundle.declared_size is not None
-    return _read_problem(case, "header-out-of-bounds", reached=reached, otherwise=NO_HEADER)
+    reached = context.bundle.declared_size is not None
+    return _read_problem(context, "header-out-of-bounds", reached=reached, otherwise=NO_HEADER)
 
 
 @rule("layout", cause="requirements", remedy="Update bundlekit, then check again.", see="format")
-def tool_too_old(case: Case) -> Answer:
+def tool_too_old(context: RuleContext) -> Answer:
     """The bundle needs a newer bundlekit: a later version of the format, a feature this one lacks, or it says so.
 
     That says nothing against the bundle, so it is never refused for it; it cannot be judged either, so the
     verdict is *incomplete*.
     """
-    for problem in case.bundle.problems:
+    for problem in context.bundle.problems:
         if problem.rule == "tool-too-old":
             return NotRun(because=problem.message, next=UPDATE)
-    manifest = case.bundle.manifest
+    manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
     wanted = manifest.requirements.tool
@@ -127,14 +127,14 @@ def tool_too_old(case: Case) -> Answer:
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
-def signature_area_malformed(case: Case) -> Answer:
+def signature_area_malformed(context: RuleContext) -> Answer:
     """The signature area is not a list of entries that ends in zeros.
 
     An entry is a length of four bytes and as many bytes of DER; a length of zero ends the list, at most 16
     entries are allowed.
     """
-    reached = case.bundle.signatures is not None
-    return _read_problem(case, "signature-area-malformed", reached=reached, otherwise=NO_HEAD)
+    reached = context.bundle.signatures is not None
+    return _read_problem(context, "signature-area-malformed", reached=reached, otherwise=NO_HEAD)
 
 
 @rule(
@@ -143,59 +143,59 @@ def signature_area_malformed(case: Case) -> Answer:
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
-def signature_area_dirty(case: Case) -> Answer:
+def signature_area_dirty(context: RuleContext) -> Answer:
     """Behind the last signature there are bytes that are not zero.
 
     Nothing vouches for them, so they could carry anything.
     """
-    if case.evidence.zeros is None or case.bundle.signatures is None:
+    if context.evidence.zeros is None or context.bundle.signatures is None:
         return NO_HEAD
     return [
         Fault(
             message=f"byte 0x{at:x} of the unused signature area is not zero",
             where=Span(start=at, stop=at + 1),
         )
-        for zero in case.evidence.zeros
+        for zero in context.evidence.zeros
         if zero.subject == "signature area" and (at := zero.first_nonzero) is not None
     ]
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def manifest_not_canonical(case: Case) -> Answer:
+def manifest_not_canonical(context: RuleContext) -> Answer:
     """The manifest is not canonical JSON.
 
     There is exactly one way to write a manifest: keys sorted, no blanks, no duplicate keys, no null, no
     fractions, integers up to 2^53-1, UTF-8 without byte order mark. A manifest that was edited or serialised
     again by another program fails here, and so do tricks that make two readers see two different values.
     """
-    reached = case.bundle.document is not None
-    return _read_problem(case, "manifest-not-canonical", reached=reached, otherwise=NO_HEAD)
+    reached = context.bundle.document is not None
+    return _read_problem(context, "manifest-not-canonical", reached=reached, otherwise=NO_HEAD)
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
-def manifest_schema(case: Case) -> Answer:
+def manifest_schema(context: RuleContext) -> Answer:
     """The manifest does not follow its schema (``bundlekit schema manifest``).
 
     A key is unknown or missing, a value has the wrong type or is outside its limits. The message names the
     key and, where a key is unknown, the nearest one that is known.
     """
-    reached = case.bundle.manifest is not None
-    return _read_problem(case, "manifest-schema", reached=reached, otherwise=NO_MANIFEST)
+    reached = context.bundle.manifest is not None
+    return _read_problem(context, "manifest-schema", reached=reached, otherwise=NO_MANIFEST)
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
-def manifest_inconsistent(case: Case) -> Answer:
+def manifest_inconsistent(context: RuleContext) -> Answer:
     """The manifest contradicts itself, so that two readers could understand it differently.
 
     Two components of one name, an image for a model the bundle is not for, a model without an image, a
     matrix entry that names a version outside the declared scheme: the message says which.
     """
-    manifest, document, head = case.bundle.manifest, case.bundle.document, case.bundle.head
+    manifest, document, head = context.bundle.manifest, context.bundle.document, context.bundle.head
     if manifest is None or document is None or head is None:
         return NO_MANIFEST
     places = Places(document, Span(start=HEADER_SIZE, stop=head.stop))
     found = [(Fault(message=message), partial(places.at, path)) for path, message in contradictions(manifest)]
-    for fault in faults(inconsistencies(manifest, case.matrix), "manifest-inconsistent"):
+    for fault in faults(inconsistencies(manifest, context.matrix), "manifest-inconsistent"):
         entry, field = str(fault.params["entry"]), str(fault.params["field"])
         found.append(
             (fault, partial(places.at, field) if "beside" in fault.params else partial(places.entry, entry, field))
@@ -234,12 +234,12 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def payload_past_end(case: Case) -> Answer:
+def payload_past_end(context: RuleContext) -> Answer:
     """The manifest describes more bytes than the header says the file has."""
-    manifest, area, declared = case.bundle.manifest, case.bundle.area, case.bundle.declared_size
+    manifest, area, declared = context.bundle.manifest, context.bundle.area, context.bundle.declared_size
     if manifest is None or area is None or declared is None:
         return NO_MANIFEST
-    end = max(section.span.stop for section in case.bundle.sections)
+    end = max(section.span.stop for section in context.bundle.sections)
     if end <= declared:
         return ()
     message = f"the manifest describes a file of {end} bytes, but the header states {declared}"

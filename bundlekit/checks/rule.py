@@ -21,7 +21,7 @@ MAX_FINDINGS: Final = 256
 """Findings of one rule that are reported; beyond that they are counted."""
 
 
-class Case(Frozen, frozen=True, kw_only=True):
+class RuleContext(Frozen, frozen=True, kw_only=True):
     """All that a rule may look at. ``decisions`` has one entry per installed state that was asked about.
 
     ``matrix`` is the manifest's, read once for all rules; a rule that is given none reads it itself.
@@ -35,7 +35,7 @@ class Case(Frozen, frozen=True, kw_only=True):
 
 
 Answer = Sequence[Fault] | NotRun
-RuleFunction = Callable[[Case], Answer | PartialResult]
+RuleFunction = Callable[[RuleContext], Answer | PartialResult]
 
 
 class Rule(Frozen, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.checks.house import matrix_lint, released_in_future
-from bundlekit.checks.rule import Case
+from bundlekit.checks.rule import RuleContext
 from bundlekit.layout import reader
 from bundlekit.model.evidence import Evidence, SignatureEvidence
 from bundlekit.model.matrix import Matrix, Source, TrustedKeys
@@ -41,7 +41,7 @@ def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
         for index, name in enumerate(names or ("",))
     )
     faults = matrix_lint.run(
-        Case(bundle=bundle, evidence=Evidence(signatures=signatures), question=Question(at=forge.AT))
+        RuleContext(bundle=bundle, evidence=Evidence(signatures=signatures), question=Question(at=forge.AT))
     )
     assert {fault.params["lint"] for fault in faults} <= {"source-cannot-verify"}
     said = [fault for fault in faults if fault.params["lint"] == "source-cannot-verify"]
@@ -62,7 +62,7 @@ def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
 def test_a_release_of_a_day_that_is_to_come_is_named(released, at, late):
     bundle = reader.read(BytesSource(forge.good()))
     bundle = replace(bundle, manifest=replace(bundle.manifest, released=released))
-    faults = released_in_future.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
+    faults = released_in_future.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
     assert len(faults) == late
     for fault in faults:
         assert f"release on {released}, and the time used is {at[:10]}" in fault.message

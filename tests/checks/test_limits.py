@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bundlekit.checks import MAX_MESSAGE, RULES, Judgement, judge
-from bundlekit.checks.rule import MAX_FINDINGS, Case
+from bundlekit.checks.rule import MAX_FINDINGS, RuleContext
 from bundlekit.layout import canonical
 from bundlekit.model.bundle import Bundle
 from bundlekit.model.evidence import Evidence
@@ -14,7 +14,7 @@ from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from fixtures import forge
 
-CASE = Case(
+CASE = RuleContext(
     bundle=Bundle(format="of no kind", size=0),
     evidence=Evidence(),
     question=Question(trust=False, at="2026-12-01T00:00:00Z"),

@@ -5,7 +5,7 @@ import pytest
 
 from bundlekit.checks import judge
 from bundlekit.checks.compatibility import RULES
-from bundlekit.checks.rule import Case
+from bundlekit.checks.rule import RuleContext
 from bundlekit.matrix.decide import decide, decide_from
 from bundlekit.matrix.read import read_matrix
 from bundlekit.model.bundle import Bundle, Span
@@ -38,7 +38,7 @@ STOP = {"stop": [{"id": "s", "versions": "<5.32.00", "via": "5.32.00"}]}
 def outcomes(found, pairs=(), versions=()):
     """What became of each rule of compatibility, by name: the outcome and its reason."""
     decisions = [decide(found, one) for one in pairs] + [decide_from(found, one) for one in versions]
-    case = Case(
+    case = RuleContext(
         bundle=Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found),
         evidence=Evidence(),
         question=Question(at=forge.AT, appliances=tuple(pairs), sources=tuple(versions)),

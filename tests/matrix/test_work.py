@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bundlekit.checks import house, judge
-from bundlekit.checks.rule import Case
+from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import ConfigError
 from bundlekit.matrix import budget, work
 from bundlekit.matrix.diff import diff
@@ -51,7 +51,7 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
     monkeypatch.setattr(house, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, kind: KINDS[kind]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    answer = house.matrix_lint.run(Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    answer = house.matrix_lint.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
     assert isinstance(answer, NotRun)
     assert "large" in answer.because
 
@@ -60,7 +60,7 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
 def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict, monkeypatch):
     found = manifest({"releases": ["5.10.00", "5.20.00", "5.30.00"], "aliases": {}, "from": []})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    asked = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
+    asked = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
     needed = work.lint_work(readable(found), ())
     for limit, left_out in ((needed - 1, not strict), (needed, False)):
         monkeypatch.setattr(house, "MAX_WORK", limit)
@@ -110,7 +110,7 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
     found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
     for strict, verdict in ((True, "refuse"), (False, "accept")):
-        case = Case(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
+        case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
         judgement = judge(case, [house.matrix_lint])
         assert judgement.verdict == verdict
         assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
