@@ -306,7 +306,7 @@ def tricky_matrix():
 
 SHOWN = {
     "a reason and a link": ("check BUNDLE TRUSTED --from 5.32.00", 1),
-    "why there is no way out": ("check BUNDLE TRUSTED --from 5.10.00", 1),
+    "why there is no recovery": ("check BUNDLE TRUSTED --from 5.10.00", 1),
     "a fact that is needed": ("check BUNDLE TRUSTED --appliance STATE", 3),
     "the same before an update": ("preflight BUNDLE TRUSTED --from 5.32.00", 1),
     "all of it": ("inspect BUNDLE", 0),

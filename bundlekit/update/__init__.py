@@ -26,13 +26,13 @@ if TYPE_CHECKING:
         StateFolderError,
         UpdateError,
     )
-    from bundlekit.update.engine.executor import Engine, Refused
+    from bundlekit.update.engine.executor import Declined, Engine
     from bundlekit.update.engine.hooks import Hooks, Request
     from bundlekit.update.engine.job import Job, Payload, Target
     from bundlekit.update.engine.journal import Journal, MemoryJournal
     from bundlekit.update.engine.outcome import EXIT_CODES
     from bundlekit.update.engine.plan import PAIR, Plan, load_plan
-    from bundlekit.update.engine.records import Answer, Outcome, Record, WayOut, Window
+    from bundlekit.update.engine.records import Answer, Outcome, Record, RecoveryStep, Window
     from bundlekit.update.rehearsal.rehearse import rehearse
     from bundlekit.update.rehearsal.sandbox import Sandbox, calm, over, simulated
     from bundlekit.update.state.cancel import CancelRequest
@@ -51,6 +51,7 @@ __all__ = [
     "Clock",
     "CommandHooks",
     "Controller",
+    "Declined",
     "Engine",
     "FenceError",
     "FenceLostError",
@@ -69,7 +70,7 @@ __all__ = [
     "Payload",
     "Plan",
     "Record",
-    "Refused",
+    "RecoveryStep",
     "Request",
     "Sandbox",
     "SlotHooks",
@@ -78,7 +79,6 @@ __all__ = [
     "SystemClock",
     "Target",
     "UpdateError",
-    "WayOut",
     "Window",
     "calm",
     "hooks_for",
@@ -94,6 +94,7 @@ _HOMES = {
     "Clock": "bundlekit.update.engine.clock",
     "CommandHooks": "bundlekit.update.targets.command",
     "Controller": "bundlekit.update.controller",
+    "Declined": "bundlekit.update.engine.executor",
     "EXIT_CODES": "bundlekit.update.engine.outcome",
     "Engine": "bundlekit.update.engine.executor",
     "FenceError": "bundlekit.update.engine.errors",
@@ -114,7 +115,7 @@ _HOMES = {
     "Payload": "bundlekit.update.engine.job",
     "Plan": "bundlekit.update.engine.plan",
     "Record": "bundlekit.update.engine.records",
-    "Refused": "bundlekit.update.engine.executor",
+    "RecoveryStep": "bundlekit.update.engine.records",
     "Request": "bundlekit.update.engine.hooks",
     "Sandbox": "bundlekit.update.rehearsal.sandbox",
     "SlotHooks": "bundlekit.update.targets.slots",
@@ -123,7 +124,6 @@ _HOMES = {
     "SystemClock": "bundlekit.update.engine.clock",
     "Target": "bundlekit.update.engine.job",
     "UpdateError": "bundlekit.update.engine.errors",
-    "WayOut": "bundlekit.update.engine.records",
     "Window": "bundlekit.update.engine.records",
     "calm": "bundlekit.update.rehearsal.sandbox",
     "hooks_for": "bundlekit.update.targets.select",

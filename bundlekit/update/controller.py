@@ -29,15 +29,14 @@ from bundlekit.update.bundle import (
 from bundlekit.update.ending import Again, outcome_of
 from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalError, UpdateError
-from bundlekit.update.engine.executor import WHOLE, Absent, Engine, Refused, latest, refusal
+from bundlekit.update.engine.executor import WHOLE, BundleMissing, BundleRejected, Declined, Engine, latest, refusal
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, PassThrough
-from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
-from bundlekit.update.engine.outcome import message
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.engine.records import Cleared, Outcome, Record, Rejected, WayOut, Window
+from bundlekit.update.engine.records import Cleared, Outcome, Record, RecoveryStep, Rejected, Window
 from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
-Ending = TypeVar("Ending", Outcome, Outcome | Refused)
+Ending = TypeVar("Ending", Outcome, Outcome | Declined)
 
 MakeHooks = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
@@ -93,7 +92,7 @@ class Controller:
         progress: Progress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
-        names: Names = UNKNOWN,
+        names: InvocationPaths = UNKNOWN,
         on_report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
         self.folder = folder
@@ -182,19 +181,24 @@ class Controller:
             )
             return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
 
-    def repair(self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = "") -> Outcome:
-        """Finish a degraded pair with the bundle of its latest run. Whether that fits was judged then."""
+    def repair(
+        self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = ""
+    ) -> Outcome | Declined:
+        """Finish a degraded pair with the bundle of its latest run. Whether that fits was checked then.
+
+        Declined where the pair needs no repair; the recovery then leads to the new version, unless it is there.
+        """
         return self._ended(pair, "repair", lambda: self._repair(pair, trust, file, take_over))
 
-    def _repair(self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str) -> Outcome:
+    def _repair(self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str) -> Outcome | Declined:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             if refused := refusal(last, repair=True):
                 return refused
             if not last.hold:
-                raise ConfigError(
-                    f"Pair {pair} needs no repair: its latest run ended {last.ended.kind if last.ended else ''}.",
-                    next_step=_instead(last),
+                ended = last.ended.kind if last.ended else ""
+                return Declined(
+                    why=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=_instead(last)
                 )
             path = file or Path(last.job.path)
             with (
@@ -206,11 +210,11 @@ class Controller:
                 names = self._names.over(last.names)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, names, take_over)
 
-    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
+    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
         """Try the reverts of the latest run of ``pair`` again, by name; see ``Engine.revert``. Needs no bundle."""
         return self._ended(pair, "revert", lambda: self._revert(pair, by, reason, take_over))
 
-    def _revert(self, pair: str, by: str, reason: str, take_over: str) -> Outcome | Refused:
+    def _revert(self, pair: str, by: str, reason: str, take_over: str) -> Outcome | Declined:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
@@ -225,7 +229,7 @@ class Controller:
         case: str = "",
         without_probe: bool = False,
         take_over: str = "",
-    ) -> Cleared | Refused:
+    ) -> Cleared | Declined:
         """Take ``pair`` off hold, by name; see ``Engine.clear``."""
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
@@ -277,7 +281,7 @@ class Controller:
         bundle: CheckedBundle,
         hooks_fd: int,
         window: Window,
-        names: Names,
+        names: InvocationPaths,
         take_over: str,
     ) -> Outcome:
         self._on_report(bundle.report)
@@ -310,7 +314,7 @@ class Controller:
                 CancelRequest(self.folder, pair).withdraw()
         return outcome
 
-    def _engine(self, journal: Journal, pair: str, hooks: Hooks, names: Names = UNKNOWN) -> Engine:
+    def _engine(self, journal: Journal, pair: str, hooks: Hooks, names: InvocationPaths = UNKNOWN) -> Engine:
         watched = _Watched(hooks, self._watch)
         request = CancelRequest(self.folder, pair)
 
@@ -365,17 +369,19 @@ class _Watched(PassThrough):
 
 
 @contextmanager
-def _again(file: Path, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle | Refused | Absent | None]:
+def _again(
+    file: Path, trust: TrustStore | None, folder: Path
+) -> Iterator[OpenBundle | BundleRejected | BundleMissing | None]:
     """The bundle of a run that has begun; why it is refused or absent; or None where nobody said who may sign it."""
     with ExitStack() as stack:
-        bundle: OpenBundle | Refused | Absent | None = None
+        bundle: OpenBundle | BundleRejected | BundleMissing | None = None
         if trust is not None:
             try:
                 bundle = stack.enter_context(reopened(file, trust=trust, folder=folder))
             except NotAcceptedError as error:
-                bundle = Refused(why=error.message)
+                bundle = BundleRejected(why=error.message)
             except UnreadableError as error:
-                bundle = Absent(why=error.message)
+                bundle = BundleMissing(why=error.message)
         yield bundle
 
 
@@ -399,15 +405,12 @@ def _same_bundle(found: str | None, last: History, verb: str) -> None:
         )
 
 
-def _instead(last: History) -> str:
+def _instead(last: History) -> tuple[RecoveryStep, ...]:
     """What to do with a pair that is not to be repaired: to run the update again, unless that has succeeded.
 
     Of what its latest run told, only the way to that is left where the pair was taken off hold since.
     """
     if last.ended is None or last.ended.kind == "succeeded":
-        return ""
-    ways = tuple(way for way in last.ended.way_out if way.verb in {"state", "run"})
-    ways = ways or (WayOut(verb="state"), WayOut(verb="run"))
-    next_steps = message(replace(last.ended, way_out=ways), names=last.names).next
-    told = "`; then ".join(step.replace(": ", ": `", 1) for step in next_steps)
-    return f"{told[:1].upper()}{told[1:]}`."
+        return ()
+    ways = tuple(way for way in last.ended.recovery if way.verb in {"state", "run"})
+    return ways or (RecoveryStep(verb="state"), RecoveryStep(verb="run"))

@@ -7,7 +7,7 @@ from typing import Literal
 from bundlekit.errors import BundlekitError
 from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError, UpdateError
-from bundlekit.update.engine.records import Outcome, WayOut
+from bundlekit.update.engine.records import Outcome, RecoveryStep
 from bundlekit.update.state.lock import PairBusyError
 
 Again = Literal["run", "resume", "repair", "revert"]
@@ -30,7 +30,7 @@ def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
         case JournalDamagedError():
             return Outcome(kind="needs-operator", pair=pair, why=_why(error))
         case JournalError() if not isinstance(error, StateFolderError):
-            return Outcome(kind="waiting", pair=pair, why=_why(error), way_out=(WayOut(verb=again),))
+            return Outcome(kind="waiting", pair=pair, why=_why(error), recovery=(RecoveryStep(verb=again),))
         case _:
             raise error
 

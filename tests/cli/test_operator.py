@@ -218,7 +218,7 @@ def test_a_journal_that_cannot_be_used_is_one_exit_code_everywhere(room, verb, h
     assert result.code == code
     assert ("has schema 99" if how == "newer" else "is damaged") in result.out + result.err
     if (verb, how) == ("run", "newer"):
-        assert result.out.startswith("waiting: No run was started, and nothing was changed by this call.\n")
+        assert result.out.startswith("waiting: No run was started, and this call changed nothing.\n")
         assert "next 1       run the update again: " in result.out
 
 
@@ -229,10 +229,10 @@ def test_a_run_that_never_began_says_so(room, monkeypatch):  # noqa: F811
     monkeypatch.setattr("bundlekit.update.state.sqlite_journal.SqliteJournal.append", full)
     result = room.run()
     assert result.code == 75
-    assert result.out.startswith("waiting: No run was started, and nothing was changed by this call.\n")
+    assert result.out.startswith("waiting: No run was started, and this call changed nothing.\n")
     assert "bundlekit update run " in result.out
     assert "resume" not in result.out
-    assert json.loads(room.run("--json").out)["way-out"][0]["verb"] == "run"
+    assert json.loads(room.run("--json").out)["recovery"][0]["verb"] == "run"
 
 
 def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, monkeypatch):  # noqa: F811

@@ -112,7 +112,7 @@ def test_all_succeed(room):
     result = room.run()
     assert result.code == 0
     assert room.versions == NEW
-    assert result.out.splitlines()[0].startswith("succeeded: Everything is on the new version")
+    assert result.out.splitlines()[0].startswith("succeeded: Every component is on the new version")
     assert "HA           yes, the cluster has formed" in result.out
     assert "data served  yes, by the pair" in result.out
 
@@ -166,10 +166,12 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(room):
     assert result.code == 20
     assert room.versions == OLD
     assert "The pair is on hold." in result.out
-    assert "next 1       take the pair off hold: bundlekit update clear --state-dir state --pair pair-0" in result.out
+    assert (
+        "next 1       release the pair from hold: bundlekit update clear --state-dir state --pair pair-0" in result.out
+    )
     again = room.run()
     assert again.code == 12
-    assert again.out.splitlines()[0] == "on-hold: Nothing was started: the pair is on hold."
+    assert again.out.splitlines()[0] == "on-hold: Nothing was started, because the pair is on hold."
     assert "on hold since run" in again.out
     assert (
         room.clear().out
@@ -185,8 +187,8 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert room.versions[:2] == NEW[:2]
     assert "HA           no" in result.out
     assert "data served  yes, by one appliance; whole: active" in result.out
-    assert "can it wait  until working hours" in result.out
-    assert "vendor says  call the vendor's support and quote run" in result.out
+    assert "urgency      can wait until working hours" in result.out
+    assert "vendor       call the vendor's support and quote run" in result.out
     assert (
         "send         the support bundle: bundlekit update log --state-dir state --pair pair-0 --export pair-0.zip"
         in result.out
@@ -210,8 +212,8 @@ def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
     room.faults(fault("apply", "active", "B"))
     result = room.run()
     assert result.code == 40
-    assert "can it wait  no: look at the pair now" in result.out
-    assert "next 1       bring active to version 5.20.03 by re-imaging it" in result.out
+    assert "urgency      urgent: inspect the pair now" in result.out
+    assert "next 1       re-image active with version 5.20.03" in result.out
     refused = room.clear()
     assert (refused.code, "probe of active says busy" in refused.err) == (3, True)
     assert room.clear("--without-probe").code == 0
@@ -242,7 +244,7 @@ def test_a_plan_that_does_not_fit_the_bundle_begins_nothing(room, verb, old, new
 def test_what_the_vendor_says_is_shown_with_the_outcome(room):
     Path("PLAN.toml").write_text(PLAN)
     room.faults(fault("apply", "standby", "F"))
-    assert "vendor says  Data is served by one appliance. Leave it running." in room.run("--plan", "PLAN.toml").out
+    assert "vendor       Data is served by one appliance. Leave it running." in room.run("--plan", "PLAN.toml").out
 
 
 # --- the pair is not what its state says --------------------------------------------------------------------
@@ -381,7 +383,7 @@ def test_reverts_that_failed_are_tried_again_by_name_and_reason(room):
     room.faults(fault("verify", "active", "F"), fault("revert", "active", "F"))
     result = room.run()
     assert result.code == 40
-    assert "next 1       once the cause is fixed, try the reverts again: bundlekit update revert " in result.out
+    assert "next 1       retry the reverts after fixing the cause: bundlekit update revert " in result.out
     assert room.update("revert", "--by", "Ada").code == 2
     result = room.update("revert", "--by", "Ada", "--reason", "disk 3 replaced")
     assert result.code == 20
@@ -438,7 +440,7 @@ def test_a_resume_of_a_run_that_has_ended_is_not_answered_with_its_outcome(room,
     again = room.resume()
     assert again.code == 4
     assert again.out.splitlines()[:2] == [
-        "nothing-to-resume: No run of the pair waits to be resumed.",
+        "nothing-to-resume: No run of this pair is waiting to be resumed.",
         f"  because      the latest run, {run}, has ended: {kind}",
     ]
     assert json.loads(room.resume("--json").out)["kind"] == "nothing-to-resume"
@@ -483,7 +485,7 @@ def test_staged_on_friday_switched_on_saturday(room, verb):
     result = room.run("--until", "prepared")
     assert result.code == 75
     assert "everything is prepared, nothing is changed" in result.out
-    assert "can it wait  yes, nothing is changed yet" in result.out
+    assert "urgency      can wait: nothing was changed yet" in result.out
     assert "found        active (active): 5.20.03, old version" in result.out
     assert "now: everything is prepared; it waits for a word" in room.update("status").out
     assert room.versions == OLD
@@ -561,7 +563,7 @@ def test_detached_the_gate_is_polled_by_resumes_of_every_pair(room):
     assert "gate ha-formed: not-yet" in polled.err
     room.clock.sleep(46 * 60)
     assert room.cli(*everything).code == 0
-    assert room.cli(*everything) == (4, "nothing-to-resume: No run of the pair waits to be resumed.\n", "")
+    assert room.cli(*everything) == (4, "nothing-to-resume: No run of this pair is waiting to be resumed.\n", "")
 
 
 # --- several processes --------------------------------------------------------------------------------------
@@ -588,7 +590,7 @@ def test_a_second_host_names_the_run_under_way_and_takes_over_only_when_told(roo
     assert room.cli(*elsewhere, "--take-over", run).code == 0
     result = room.resume()
     assert result.code == 14
-    assert "superseded: Another controller took the pair over" in result.out
+    assert "superseded: Another controller has taken over the pair" in result.out
     assert room.versions == NEW
     assert not any(component.hold for component in room.pair.components.values())
 
@@ -805,7 +807,7 @@ def test_the_vendors_words_are_there_after_a_resume_too(room):
     room.faults(fault("apply", "standby", "F"), fault("cleanup", "storage", "C"))
     with pytest.raises(ControllerKilled):
         room.run("--plan", "PLAN.toml")
-    assert "vendor says  Data is served by one appliance. Leave it running." in room.resume().out
+    assert "vendor       Data is served by one appliance. Leave it running." in room.resume().out
 
 
 def test_plain_lines_tell_what_happens(room):

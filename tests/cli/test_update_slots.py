@@ -1,6 +1,6 @@
 """``bundlekit update`` as a user runs it: a pair that exists as folders, a plan with ``[slots]``, real time.
 
-Each row of the vendor's table, with the bytes and versions found on disk, and then its way out.
+Each row of the vendor's table, with the bytes and versions found on disk, and then its recovery.
 """
 
 import json
@@ -292,7 +292,7 @@ def test_the_plan_of_a_real_pair_changes_nothing(update, state):
     assert result.code == 0, result.out
     assert "  1. storage (shared, pair-0): 3.2.1 -> 3.4.0" in result.out
     assert "    degraded (ha-formed), hold\n      after ha-formed gate: F T\n" in result.out
-    assert "-> degraded" not in result.out, "every way out leads to a good end, whatever the plan's deadlines"
+    assert "-> degraded" not in result.out, "every recovery leads to a good end, whatever the plan's deadlines"
     assert {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")} == before
 
 
@@ -359,7 +359,7 @@ def test_the_live_view_on_a_real_terminal(update, state):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "now: " in done.stdout
-    assert "succeeded: Everything is on the new version" in done.stdout
+    assert "succeeded: Every component is on the new version" in done.stdout
 
 
 @pytest.mark.parametrize("value", ["HF-1,,HF-2", ",", "HF-1,"])

@@ -13,14 +13,14 @@ from tests.update.world import fault
 @pytest.mark.parametrize(
     ("verb", "faults", "last"),
     [
-        ("run", [("apply", "standby", "F")], ("can it wait", "next 1", "vendor says", "send")),
-        ("run", [("apply", "storage", "F")], ("can it wait", "next 1", "next 2", "send")),
-        ("run", [("apply", "active", "B")], ("can it wait", "next 1", "next 2", "vendor says", "send")),
-        ("run", [], ("data served", "HA", "can it wait")),
-        ("prepare", [], ("can it wait", "next 1")),
-        ("repair", [("apply", "standby", "F")], ("data served", "HA", "can it wait")),
-        ("resume", [("apply", "active", "C")], ("data served", "HA", "can it wait")),
-        ("revert", [("verify", "active", "F"), ("revert", "active", "F")], ("can it wait", "next 1", "send")),
+        ("run", [("apply", "standby", "F")], ("urgency", "next 1", "vendor", "send")),
+        ("run", [("apply", "storage", "F")], ("urgency", "next 1", "next 2", "send")),
+        ("run", [("apply", "active", "B")], ("urgency", "next 1", "next 2", "vendor", "send")),
+        ("run", [], ("data served", "HA", "urgency")),
+        ("prepare", [], ("urgency", "next 1")),
+        ("repair", [("apply", "standby", "F")], ("data served", "HA", "urgency")),
+        ("resume", [("apply", "active", "C")], ("data served", "HA", "urgency")),
+        ("revert", [("verify", "active", "F"), ("revert", "active", "F")], ("urgency", "next 1", "send")),
     ],
     ids=["degraded", "reverted", "operator", "succeeded", "waiting", "repair", "resume", "revert"],
 )

@@ -6,6 +6,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from bundlekit.cli.update.message import MEANINGS
 from bundlekit.docs import page, topics, words_known
 from bundlekit.matrix.diff import Change
 from bundlekit.model.decision import DecisionKind
@@ -15,8 +16,8 @@ from bundlekit.model.manifest import Kind
 from bundlekit.model.matrix import Source
 from bundlekit.report.text import VERDICTS
 from bundlekit.update.engine import plan
-from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS
-from bundlekit.update.engine.records import AnswerKind, Outcome, StepState, WayOut
+from bundlekit.update.engine.outcome import EXIT_CODES
+from bundlekit.update.engine.records import AnswerKind, Outcome, RecoveryStep, StepState
 
 
 def of_field(kind, name):
@@ -35,12 +36,12 @@ LISTS = {
     "State of a component": get_args(StepState),
     "Answer of a hook": get_args(AnswerKind),
     "State of high availability (HA)": of_field(Outcome, "ha"),
-    "Step of recovery": of_field(WayOut, "verb"),
+    "Step of recovery": of_field(RecoveryStep, "verb"),
     "Kind of a release": get_args(Kind),
     "Method of an update": of_field(Source, "method"),
     "Change in a matrix diff": of_field(Change, "change"),
     "Role of a component": ("active", "standby", "shared"),
-    "Obstacle on a path": ("not-in-hand", "no-way-out", "no-way-in", "not-connected", "not-authentic"),
+    "Obstacle on a path": ("not-in-hand", "no-recovery", "no-way-in", "not-connected", "not-authentic"),
 }
 CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 129, 130, 141, 143}
 

@@ -106,7 +106,7 @@ RISK = [{"name": "Slow", "message": "It is slow.", "url": "https://example.com/s
             "dead-end",
             "No disk.",
         ),
-        "no way out": (graph(["1", "2", "3"], "2>3"), "1", "3", "1", "no-way-out", "out of 1"),
+        "no recovery": (graph(["1", "2", "3"], "2>3"), "1", "3", "1", "no-recovery", "out of 1"),
         "no way in": (graph(["1", "2", "3"], "1>2"), "1", "3", "2", "no-way-in", "to 3"),
         "not connected": (graph(["1", "2", "3", "4"], "1>2 3>4"), "1", "4", "2", "not-connected", "Only 3 can be"),
         "overshoots": (graph(["1", "2", "3"], "1>3"), "1", "2", "1", "no-way-in", "to 2"),

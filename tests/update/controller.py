@@ -131,7 +131,7 @@ def control(ask, answer):
             begun = latest(journal, PAIR) is not None
             take_over = ask.get("take-over", "")
             outcome = engine.resume(PAIR, bundle) if begun else engine.run(job, bundle, take_over=take_over)
-            ways = {way.verb: way.run for way in outcome.way_out}
+            ways = {way.verb: way.run for way in outcome.recovery}
             answer(
                 kind=outcome.kind, hold=outcome.hold, states=outcome.states, why=outcome.why, run=outcome.run, ways=ways
             )

@@ -9,10 +9,11 @@ import pytest
 import bundlekit
 from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
+from bundlekit.cli.update.message import message, text
 from bundlekit.update.engine.hooks import ANSWERS, Request
-from bundlekit.update.engine.outcome import EXIT_CODES, message, text
+from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR, load_plan
-from bundlekit.update.engine.records import Answer, Outcome, WayOut
+from bundlekit.update.engine.records import Answer, Outcome, RecoveryStep
 from bundlekit.update.engine.transitions import FAILURE, LAST, OUTCOMES, diagram
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.simulator import simulated_job
@@ -79,7 +80,7 @@ def test_the_message_on_the_page_is_the_one_that_is_told():
         versions={"storage": "3.4.0", "active": "5.40.00"},
         roles={"storage": "shared", "active": "active", "standby": "standby"},
         ha="not-formed",
-        way_out=(WayOut(verb="repair"),),
+        recovery=(RecoveryStep(verb="repair"),),
     )
     plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support, send the support bundle."})
     shown = "".join(f"    {line}\n" for line in text(message(outcome, plan)).splitlines())

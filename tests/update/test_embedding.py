@@ -15,7 +15,7 @@ from msgspec.structs import replace
 import bundlekit.update
 from bundlekit import load_appliance, load_trust
 from bundlekit.errors import BundlekitError, ConfigError
-from bundlekit.update import PAIR, Answer, Controller, Refused, UpdateError
+from bundlekit.update import PAIR, Answer, Controller, Declined, UpdateError
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
@@ -131,7 +131,7 @@ def test_what_keeps_a_run_from_beginning_is_an_outcome(desk, controller):
         assert one.resume("pair-0", trust=None).kind == "busy"
     assert one.run(desk / "update.bin", PAIR, **given(desk)).kind == "succeeded"
     assert [report.verdict for report in reports] == ["incomplete", "accept"]
-    assert isinstance(one.revert("pair-0", by="Ada", reason="test"), Refused)
+    assert isinstance(one.revert("pair-0", by="Ada", reason="test"), Declined)
     (desk / "state" / FILE).write_bytes(b"no journal" * 1000)
     assert one.resume("pair-0", trust=None).kind in {"waiting", "needs-operator"}
     (desk / "state").chmod(0o777)

@@ -5,10 +5,11 @@ import json
 import msgspec
 import pytest
 
+from bundlekit.cli.update.message import MEANINGS, message, text
 from bundlekit.update.engine.errors import JournalError
-from bundlekit.update.engine.executor import Refused, latest
+from bundlekit.update.engine.executor import BundleRejected, Declined, latest
 from bundlekit.update.engine.journal import MemoryJournal
-from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS, message, text
+from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.planner import TRANSITIONS, Call, End, Note, next_action
 from bundlekit.update.engine.records import Answer, Began, CommitPoint, Ended, Instant, Observed, Outcome, Window
@@ -203,11 +204,11 @@ def died_at(verb, step, kind="K"):
 @pytest.mark.parametrize(
     ("verb", "step", "bundle", "kind", "new"),
     [
-        ("prepare", "storage", Refused(why="signer revoked"), "rejected", set()),
-        ("apply", "storage", Refused(why="signer revoked"), "reverted", set()),
-        ("apply", "active", Refused(why="signer revoked"), "reverted", {"storage"}),
-        ("apply", "standby", Refused(why="signer revoked"), "degraded", {"storage", "active"}),
-        ("commit", "standby", Refused(why="signer revoked"), "succeeded", {"storage", "active", "standby"}),
+        ("prepare", "storage", BundleRejected(why="signer revoked"), "rejected", set()),
+        ("apply", "storage", BundleRejected(why="signer revoked"), "reverted", set()),
+        ("apply", "active", BundleRejected(why="signer revoked"), "reverted", {"storage"}),
+        ("apply", "standby", BundleRejected(why="signer revoked"), "degraded", {"storage", "active"}),
+        ("commit", "standby", BundleRejected(why="signer revoked"), "succeeded", {"storage", "active", "standby"}),
         ("prepare", "storage", None, "waiting", set()),
         ("apply", "active", None, "waiting", {"storage"}),
         ("commit", "standby", None, "succeeded", {"storage", "active", "standby"}),
@@ -450,7 +451,7 @@ def test_a_target_on_hold_starts_nothing_and_is_cleared_by_name():
     outcome = world.run()
     assert (outcome.kind, outcome.hold) == ("rejected", True)
     assert "fan broken" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["clear", "run"]
+    assert [way.verb for way in outcome.recovery] == ["clear", "run"]
     world.clear()
     assert world.run_again().kind == "succeeded"
 
@@ -495,7 +496,7 @@ def test_one_run_at_a_time():
     outcome = world.run()
     assert outcome.kind == "busy"
     assert "has not ended" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["resume"]
+    assert [way.verb for way in outcome.recovery] == ["resume"]
 
 
 # --- hold and clear -----------------------------------------------------------------------------------------
@@ -505,7 +506,7 @@ def test_clear_refuses_what_is_not_whole_unless_told_not_to_look():
     world = World(fault("apply", "active", "F"), fault("revert", "active", "F"))
     assert world.run().kind == "needs-operator"
     refused = world.clear()
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Declined)
     assert "partial" in refused.why
     assert world.run().kind == "on-hold"
     assert world.engine.run(msgspec.structs.replace(world.job, repair=True), world.bundle).kind == "on-hold"
@@ -530,7 +531,7 @@ def test_clear_waits_for_no_gate():
     assert "gate of ha-formed says not-yet" in world.clear().why
     world.clock.sleep(46 * 60)
     assert world.clear().states == {"storage": "old", "active": "old", "standby": "old", "ha-formed": "ready"}
-    assert isinstance(world.clear(), Refused)
+    assert isinstance(world.clear(), Declined)
 
 
 # --- hooks that lie -----------------------------------------------------------------------------------------
@@ -723,8 +724,8 @@ def test_the_message_answers_what_a_person_on_call_asks():
     )
     assert told.served == "yes, by one appliance; whole: active"
     assert told.ha == "no"
-    assert told.next == ("finish the pair: bundlekit update repair --pair pair-0 --trust TRUST",)
-    assert told.call == "Leave it running. Call support."
+    assert told.next == ("repair the pair: bundlekit update repair --pair pair-0 --trust TRUST",)
+    assert told.vendor == "Leave it running. Call support."
     lines = text(told)
     assert "data served  yes, by one appliance" in lines
     assert "next 1" in lines
@@ -734,7 +735,7 @@ def test_the_message_answers_what_a_person_on_call_asks():
 def test_every_kind_of_outcome_can_be_told(kind):
     lines = text(message(Outcome(kind=kind, pair="p")))
     assert lines.startswith(f"{kind}: ")
-    assert "can it wait" in lines
+    assert "urgency" in lines
 
 
 def test_the_commit_point_stands_between_the_groups():
@@ -781,7 +782,7 @@ def test_the_first_and_the_last_failure_are_both_told():
     assert outcome.kind == "needs-operator"
     assert outcome.why.startswith("revert of active failed: ")
     assert outcome.first.startswith("verify of active failed: ")
-    assert f"  at first     {outcome.first}\n" in text(message(outcome))
+    assert f"  first        {outcome.first}\n" in text(message(outcome))
 
 
 @pytest.mark.parametrize("at", [("apply", "active", "F"), ("apply", "standby", "F"), ("prepare", "active", "F")])
@@ -806,10 +807,10 @@ def test_the_probes_own_reason_for_what_it_sees_is_told(step, kind):
         assert f"({step}): half-written (slot B: 3 of 9 blocks)\n" in text(message(outcome))
 
 
-def test_a_run_that_waits_for_its_last_gate_may_wait():
+def test_a_run_that_waits_for_its_last_gate_can_wait():
     world = World(detach=True, hooks=overridden(gate=lambda _hooks, _request: Answer(kind="not-yet")))
     outcome = world.run()
     assert (outcome.kind, outcome.committed) == ("waiting", True)
-    assert message(outcome).may_wait == "yes, everything is on the new version and committed; only HA is waited for"
+    assert message(outcome).urgency == "can wait: every component is new and committed, and only HA is pending"
     between = msgspec.structs.replace(outcome, states=outcome.states | {"standby": "old"})
-    assert message(between).may_wait.startswith("no: the pair is possibly between two versions")
+    assert message(between).urgency.startswith("urgent: the pair might be between two versions")

@@ -409,7 +409,7 @@ def test_a_journal_from_before_the_commit_point_stops_for_people():
     outcome = world.resume()
     assert (outcome.kind, outcome.hold) == ("superseded", False)
     assert "remembers no run under way" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["state", "run"], "a healthy pair is not to be re-imaged"
+    assert [way.verb for way in outcome.recovery] == ["state", "run"], "a healthy pair is not to be re-imaged"
 
 
 def test_a_journal_from_before_the_commit_point_of_a_run_under_way_stops_for_people():
@@ -421,7 +421,7 @@ def test_a_journal_from_before_the_commit_point_of_a_run_under_way_stops_for_peo
     outcome = world.resume()
     assert (outcome.kind, outcome.hold) == ("needs-operator", True)
     assert "past the commit point, the journal is not" in outcome.why
-    images = {(way.step, way.version) for way in outcome.way_out if way.verb == "reimage"}
+    images = {(way.step, way.version) for way in outcome.recovery if way.verb == "reimage"}
     assert images == {("standby", NEW)}, "what the commit mark shows is not to be taken back"
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from bundlekit.update.engine.executor import Engine, Refused, latest
+from bundlekit.update.engine.executor import BundleRejected, Declined, Engine, latest
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
@@ -140,7 +140,7 @@ class Pair(RuleBasedStateMachine):
         self.go(lambda: self.world.run_again(repair=repair), script)
         started = sum(isinstance(record, Started) for record in self.world.records) > before
         if self.start_truth != truth and self.outcome is not None:
-            self.outcome = None if started else self.outcome  # its way out cannot know what came between
+            self.outcome = None if started else self.outcome  # its recovery cannot know what came between
         if started:
             assert ended, "two runs at once"
             assert not held or repair, "a run on hold"
@@ -152,13 +152,13 @@ class Pair(RuleBasedStateMachine):
     @precondition(lambda self: self.world.records)
     @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "refused", "absent"]))
     def resume(self, script, bundle):
-        given = {"given": self.world.bundle, "refused": Refused(why="revoked"), "absent": None}[bundle]
+        given = {"given": self.world.bundle, "refused": BundleRejected(why="revoked"), "absent": None}[bundle]
         told, ended, taken = self.outcome, self.ended(), self.guard
         self.go(lambda: self.world.resume(bundle=given), [] if taken else script)
         if taken and not ended:
             assert self.marks() == taken, "a controller that lost the pair touches nothing more"
             assert self.outcome.kind in {"rejected", "superseded"}
-            assert not self.outcome.states or {w.verb for w in self.outcome.way_out} <= {"clear", "state", "run"}
+            assert not self.outcome.states or {w.verb for w in self.outcome.recovery} <= {"clear", "state", "run"}
             self.guard = self.kept = self.outcome = None
             return
         if ended:
@@ -195,7 +195,7 @@ class Pair(RuleBasedStateMachine):
     def clear(self, blind):
         self.world.clock.sleep(7200)
         cleared = self.world.clear(without_probe=blind)
-        if not isinstance(cleared, Refused) and not blind:
+        if not isinstance(cleared, Declined) and not blind:
             assert not self.world.hooks.masks
             assert self.world.pair.formed()
 
@@ -224,14 +224,14 @@ class Pair(RuleBasedStateMachine):
         if outcome is None or self.outcome is not outcome:
             return
         led, read_again = outcome.kind, False
-        for way in outcome.way_out:
+        for way in outcome.recovery:
             match way.verb:
                 case "reimage":
                     self.world.hooks.masks.pop(way.step, None)
                     self.world.pair.reimage(way.step, way.version)
                 case "clear":
                     self.world.clock.sleep(7200)
-                    assert not isinstance(cleared := self.world.clear(), Refused), cleared
+                    assert not isinstance(cleared := self.world.clear(), Declined), cleared
                 case "state":
                     read_again = True
                 case "run" if not read_again:
@@ -287,7 +287,7 @@ class Pair(RuleBasedStateMachine):
                 }
             case "degraded" | "needs-operator":
                 assert outcome.hold
-                assert outcome.way_out
+                assert outcome.recovery
 
     @invariant()
     def the_journal_adds_up(self):

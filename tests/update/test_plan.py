@@ -26,7 +26,7 @@ on-failure.storage = { revert = ["active", "storage"], hold = true }
 on-failure.active  = { revert = ["active"], keep = ["storage"], if-incompatible = "revert" }
 [[groups]]
 steps = ["standby"]
-on-failure.standby = { outcome = "degraded", hold = true, way-out = "repair" }
+on-failure.standby = { outcome = "degraded", hold = true, recovery = "repair" }
 [gates.ha-formed]
 after = ["success", "revert"]
 poll = "30 s"

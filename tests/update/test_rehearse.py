@@ -1,4 +1,4 @@
-"""Rehearsal: the table it must print, the invariants it must find broken, the ways out it walks."""
+"""Rehearsal: the table it must print, the invariants it must find broken, the recoveries it walks."""
 
 import json
 import random
@@ -190,7 +190,7 @@ def test_no_pair_of_faults_breaks_an_invariant(compatible, number):
     rehearsal = rehearse(simulated(compatible=compatible), faults=2)
     assert rehearsal.broken == ()
     assert sum(len(run.faults) == 2 for run in rehearsal.runs) > 200
-    led = {way: where for ways in rehearsal.ways_out.values() for way, where in ways.items() if way}
+    led = {way: where for ways in rehearsal.recoveries.values() for way, where in ways.items() if way}
     assert set(led.values()) == {"succeeded"}
     assert {"clear, run", "repair", "run"} < set(led)
 

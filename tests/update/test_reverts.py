@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.model.matrix import Condition
-from bundlekit.update.engine.executor import Refused, latest
+from bundlekit.update.engine.executor import Declined, latest
 from bundlekit.update.engine.plan import PAIR, Group, IfIncompatible, OnFailure, load_plan, problems
 from bundlekit.update.engine.records import Answer, Cleared, Outcome, Started
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
@@ -29,7 +29,7 @@ def test_a_failed_revert_does_not_keep_the_others_from_going_back():
     assert outcome.why.startswith("revert of active failed")
     assert order(world) == ["active", "storage"]
     assert outcome.states == {"storage": "old", "active": "partial", "standby": "old"}
-    assert [way.verb for way in outcome.way_out] == ["revert", "clear", "run"]
+    assert [way.verb for way in outcome.recovery] == ["revert", "clear", "run"]
 
 
 def test_a_revert_that_fails_where_the_probe_proves_the_old_version_is_done():
@@ -53,7 +53,7 @@ def test_nothing_else_is_reverted_while_one_is_still_busy(kind):
     outcome = world.run()
     if kind == "B":
         assert (outcome.kind, order(world)) == ("needs-operator", ["active"])
-        assert "reimage" in [way.verb for way in outcome.way_out]
+        assert "reimage" in [way.verb for way in outcome.recovery]
     else:
         assert outcome.kind == "reverted"
 
@@ -92,7 +92,7 @@ def test_the_reverts_are_tried_again_by_name(stuck):
     assert started.back.by == "Ada"
     assert "tried again by Ada: disk 3 replaced" in started.back.why
     assert stuck.pair.versions()["active"] == OLD
-    assert outcome.way_out[0].verb == "clear"
+    assert outcome.recovery[0].verb == "clear"
     assert isinstance(stuck.clear(), Cleared)
     assert stuck.run_again().kind == "succeeded"
 
@@ -132,7 +132,7 @@ def test_only_a_run_whose_revert_failed_is_reverted_again(end):
     world.run()
     before = world.records
     refused = again(world)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Declined)
     assert "has no revert that failed" in refused.why
     assert world.records == before
 

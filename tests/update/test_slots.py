@@ -176,7 +176,7 @@ def test_standby_fails_nothing_is_reverted_and_repair_leads_out(world, verb, fau
     assert not w.record("standby").hold
 
 
-def test_a_single_fault_at_every_call_and_every_way_out(memory_folder):
+def test_a_single_fault_at_every_call_and_every_recovery(memory_folder):
     made = []
 
     class Slots(SlotHooks):
@@ -512,7 +512,7 @@ def test_another_host_with_a_higher_fence_stops_this_controller(world):
     outcome = w.run()
     assert (outcome.kind, outcome.hold) == ("superseded", False)
     assert "standby belongs to another controller: fence 1 is below 99" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert not {w.record(step).hold for step in w.job.targets} - {""}
 
 

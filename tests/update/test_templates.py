@@ -169,7 +169,7 @@ def test_a_revert_that_fails_too_needs_an_operator(folders):
     outcome = run(pair)
     assert (outcome.kind, outcome.hold, pair.versions()) == ("needs-operator", True, (*ALL_NEW[:2], OLD))
     assert "the disk is gone" in outcome.why
-    assert [(way.verb, way.step) for way in outcome.way_out] == [
+    assert [(way.verb, way.step) for way in outcome.recovery] == [
         ("revert", ""), ("clear", ""), ("state", ""), ("run", ""),
     ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
-from bundlekit.update.engine.executor import Engine, Refused, latest
+from bundlekit.update.engine.executor import Declined, Engine, latest
 from bundlekit.update.engine.journal import LEAP, MemoryJournal
 from bundlekit.update.engine.records import Answer, Began, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
@@ -91,7 +91,7 @@ def test_a_run_that_meets_another_under_way_names_it_and_touches_nothing(world, 
     outcome = b.run()
     assert (outcome.kind, outcome.hold) == ("busy", False)
     assert outcome.why == f"run {staged.last.run} of another controller is under way"
-    assert [(way.verb, way.run) for way in outcome.way_out] == [("take-over", staged.last.run)]
+    assert [(way.verb, way.run) for way in outcome.recovery] == [("take-over", staged.last.run)]
     assert b.calls == []
     assert b.last is None
     assert marks(world) == was
@@ -147,7 +147,7 @@ def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged)
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold, outcome.failed) == ("rejected", False, "")
     assert outcome.why.startswith("state-changed: another controller has had the pair since")
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert staged.calls == [], "not even a cleanup"
     assert world.clock.passed == began, "nothing is waited for"
     assert world.pair.formed()
@@ -160,7 +160,7 @@ def test_the_run_with_the_highest_fence_is_named_and_its_take_over_replaces_thos
         component.run, component.fence, component.owner = run, fence, run
     b = Host(world)
     outcome = b.run()
-    assert (outcome.kind, [way.run for way in outcome.way_out]) == ("busy", ["2" * 16])
+    assert (outcome.kind, [way.run for way in outcome.recovery]) == ("busy", ["2" * 16])
     assert b.run(take_over="1" * 16).kind == "busy"
     assert b.run(take_over="2" * 16).kind == "succeeded"
 
@@ -173,7 +173,7 @@ def test_a_newer_version_installed_by_hand_ends_a_staged_run_without_advice_to_g
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold) == ("rejected", False)
     assert "state-changed" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert world.clock.passed == began
 
 
@@ -231,7 +231,7 @@ def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(
         return
     assert (outcome.kind, outcome.hold) == ("rejected", False)
     assert "state-changed" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
 
 
 def test_only_staging_that_is_still_ours_is_cleaned_up_after_the_second_survey(world):
@@ -271,7 +271,7 @@ def test_a_component_that_another_host_is_changing_is_waited_for_before_anything
     staged.hooks = Overridden(staged.hooks, probe=busy)
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold) == ("rejected", False)
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
 
 
 def test_a_component_that_stays_busy_with_something_else_needs_a_person(world, staged):
@@ -347,7 +347,7 @@ def test_a_controller_that_lost_says_so_and_touches_nothing_more(world, verb, st
     done = applied and (verb, step) != ("apply", "storage")
     assert (outcome.kind, outcome.hold) == ("superseded" if done else "rejected", False)
     assert "controller" in outcome.why
-    assert [way.verb for way in outcome.way_out] == ["state", "run"]
+    assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert len(a.calls) <= seen["after"] + 1, "one call that the target refuses, at most"
     assert all(c.owner == b.last.owner for c in world.pair.components.values())
     assert set(world.pair.versions().values()) == {OLD, OLD_STORAGE}
@@ -366,7 +366,7 @@ def test_an_older_copy_of_the_state_folder_never_takes_a_healthy_pair_back(world
             copy.journal.append(a.job.pair, fence, record)
         outcome = copy.resume()
         assert outcome.kind in {"rejected", "superseded", "succeeded", "waiting"}, (count, outcome)
-        assert not {"reimage", "revert", "clear"} & {way.verb for way in outcome.way_out}
+        assert not {"reimage", "revert", "clear"} & {way.verb for way in outcome.recovery}
         assert {r.verb for r in copy.calls} <= {"commit", "cleanup"}
         assert world.pair.versions() == {"storage": NEW_STORAGE, "active": NEW, "standby": NEW}
         for step, values in kept.items():
@@ -445,10 +445,10 @@ def test_a_hold_is_not_cleared_under_the_run_of_another(world):
     b = Host(world, job=another_bundle(world.job))
     assert b.run(window=PREPARED).kind == "waiting"
     refused = a.clear()
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Declined)
     assert refused.why == f"Run {b.last.run} of another controller is under way."
     assert b.resume(window=Window()).kind == "succeeded"
-    assert isinstance(a.clear(), Refused | Cleared)
+    assert isinstance(a.clear(), Declined | Cleared)
 
 
 # --- the same over real folders ------------------------------------------------------------------------------------

@@ -342,7 +342,7 @@ def test_an_end_worse_than_the_plans_is_told_with_the_answer_that_led_there():
     assert f"storage verify: F: expected reverted, hold, came {end.came}; {end.answer}" in found.broken
 
 
-def test_hooks_without_a_reimage_are_told_which_way_out_was_not_walked():
+def test_hooks_without_a_reimage_are_told_which_recovery_was_not_walked():
     class NoReimageHooks(Bugs):
         @property
         def reimage(self):
@@ -350,7 +350,7 @@ def test_hooks_without_a_reimage_are_told_which_way_out_was_not_walked():
 
     found = rehearse(sandboxes(NoReimageHooks, ""), verbs=("apply",), steps=("storage",), elsewhere=False)
     assert any("reimage of storage (NoReimageHooks.reimage): answered there is none" in what for what in found.broken)
-    way = "the way out 'reimage storage 3.2.1, clear, run' was not walked, because the hooks have no reimage"
+    way = "recovery 'reimage storage 3.2.1, clear, run' was not tested, because the hooks have no reimage"
     assert f"storage apply: B: {way}" in found.broken
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.message import quoted
 from bundlekit.cli.verbs import Verb
 from bundlekit.errors import BundlekitError
 from bundlekit.update.state.cancel import CancelRequest
@@ -34,6 +35,6 @@ def command(pair: str, state_dir: Path) -> int:
     elif holder:
         shared.show([f"controller {holder} cancels it after the current step"])
     else:
-        trust = last.names.quoted()["trust"]
+        trust = quoted(last.names)["trust"]
         shared.show([f"no controller works on it now: bundlekit update resume --pair {pair} {trust}"])
     return 0

@@ -8,7 +8,7 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.engine.executor import Refused
+from bundlekit.update.engine.executor import Declined
 
 EXAMPLES = """\b
 Examples:
@@ -34,9 +34,8 @@ def command(pair: str, by: str, reason: str, case: str, take_over: str, state_di
     """
     with shared.controller(state_dir) as controller:
         done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
-    if isinstance(done, Refused):
-        shared.show([f"pair {pair} stays as it is: {done.why}"], err=True)
-        return 3
+    if isinstance(done, Declined):
+        return shared.declined(pair, done, state_dir)
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "nobody looked"
     click.echo(f"pair {pair} is released from its hold ({found})")
     return 0

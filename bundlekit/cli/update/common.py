@@ -13,6 +13,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import view
 from bundlekit.cli.update.commands import STATE_DIR, pasteable, remember
+from bundlekit.cli.update.message import message, next_steps, text
 from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
@@ -20,10 +21,10 @@ from bundlekit.report.escape import escape
 from bundlekit.update.controller import Controller
 from bundlekit.update.engine.clock import SystemClock
 from bundlekit.update.engine.errors import JournalDamagedError
-from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.executor import Declined, latest
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.invocation import UNKNOWN, Names
-from bundlekit.update.engine.outcome import EXIT_CODES, message, text
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
+from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR, Plan, load_plan
 from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, Window
 from bundlekit.update.state.lock import holder
@@ -179,7 +180,7 @@ def controller(
     *,
     as_lines: bool = False,
     detach: bool = False,
-    names: Names = UNKNOWN,
+    names: InvocationPaths = UNKNOWN,
     label: str = "",
     reports: list[Report] | None = None,
 ) -> Iterator[Controller]:
@@ -279,10 +280,10 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
-def names(*, trusted: Iterable[Path], **files: Path | None) -> Names:
+def names(*, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
     """The files of this call, for the commands that are told as next steps."""
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
-    return Names(**found, trust=tuple(map(str, trusted)))
+    return InvocationPaths(**found, trust=tuple(map(str, trusted)))
 
 
 def conclude(
@@ -291,7 +292,7 @@ def conclude(
     pair: str,
     state_dir: Path,
     plan: Plan | None = None,
-    names: Names = UNKNOWN,
+    names: InvocationPaths = UNKNOWN,
     as_lines: bool = False,
     label: str = "",
     reports: Sequence[Report] = (),
@@ -314,6 +315,16 @@ def conclude(
     else:
         show(f"{label}: {line}" if label else line for line in text(message(outcome, plan, names)).splitlines())
     return EXIT_CODES[outcome.kind]
+
+
+def declined(pair: str, done: Declined, state_dir: Path) -> int:
+    """Print why a call was declined, and what to do instead; the exit code for it."""
+    show([f"pair {pair} stays as it is: {done.why}"], err=True)
+    names = UNKNOWN
+    if done.recovery and (last := last_run(state_dir, pair)):
+        names = last.names
+    show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, names=names)), err=True)
+    return 3
 
 
 def show_report(report: Report, *, as_lines: bool) -> None:

@@ -10,6 +10,7 @@ import click
 from bundlekit.cli import common, destination
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.fold import Fold
+from bundlekit.cli.update.message import in_words
 from bundlekit.cli.verbs import Verb
 from bundlekit.report.escape import escape
 from bundlekit.update.engine.history import History
@@ -35,7 +36,7 @@ Examples:
 def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
     """Show what a run did, or export a support bundle for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:
-        for name in export(state_dir, pair, destination.opened(output)):
+        for name in export(state_dir, pair, destination.opened(output), in_words):
             click.echo(f"added {escape(name)}", err=output == destination.STDOUT)
         return 0
     shown = 0

@@ -72,7 +72,7 @@ def command(
             shared.show(lines(seen))
         if not seen.refused:
             return None
-        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", way_out=seen.way_out)
+        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", recovery=seen.recovery)
 
     try:
         outcome = refused_by()

@@ -10,6 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
+from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
     from bundlekit.report.model import Report
@@ -44,4 +45,6 @@ def command(
     reports: list[Report] = []
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:
         outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
+    if isinstance(outcome, Declined):
+        return shared.declined(pair, outcome, state_dir)
     return shared.conclude(outcome, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines, reports=reports)

@@ -9,8 +9,9 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.message import MEANINGS
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.engine.outcome import EXIT_CODES, MEANINGS
+from bundlekit.update.engine.outcome import EXIT_CODES
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,7 +9,7 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import Verb
-from bundlekit.update.engine.executor import Refused
+from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +36,6 @@ def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *,
     """
     with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
         done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
-    if isinstance(done, Refused):
-        shared.show([f"pair {pair} stays as it is: {done.why}"], err=True)
-        return 3
+    if isinstance(done, Declined):
+        return shared.declined(pair, done, state_dir)
     return shared.conclude(done, pair=pair, state_dir=state_dir, as_lines=as_lines)

@@ -20,7 +20,7 @@ from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, call, question
-from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import conclude, seen_reasons, seen_versions
@@ -34,9 +34,9 @@ from bundlekit.update.engine.records import (
     Observed,
     Outcome,
     Record,
+    RecoveryStep,
     Resumed,
     Started,
-    WayOut,
     Window,
 )
 from bundlekit.update.engine.transitions import OUTCOMES
@@ -52,13 +52,20 @@ WHOLE: Final = Window()
 """A run that goes to its end, whenever that is."""
 
 
-class Refused(Frozen, frozen=True, kw_only=True):
+class Declined(Frozen, frozen=True, kw_only=True):
+    """Why a call was declined. Nothing was done; ``recovery`` are the steps to take instead, where there are any."""
+
+    why: str
+    recovery: tuple[RecoveryStep, ...] = ()
+
+
+class BundleRejected(Frozen, frozen=True, kw_only=True):
     """The bundle of a run to be resumed is no longer what was accepted, or no longer accepted."""
 
     why: str
 
 
-class Absent(Frozen, frozen=True, kw_only=True):
+class BundleMissing(Frozen, frozen=True, kw_only=True):
     """The bundle of a run to be resumed cannot be opened where it is looked for."""
 
     why: str
@@ -82,7 +89,7 @@ class Engine:
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
         holder: str = "",
-        names: Names = UNKNOWN,
+        names: InvocationPaths = UNKNOWN,
     ) -> None:
         self.journal = journal
         self.hooks = hooks
@@ -127,7 +134,9 @@ class Engine:
             return _stopped(job.pair, error, again="repair" if job.repair else "run")
         return self._loop(History(started), bundle)
 
-    def resume(self, pair: str, bundle: Payload | Refused | Absent | None, *, window: Window = WHOLE) -> Outcome:
+    def resume(
+        self, pair: str, bundle: Payload | BundleRejected | BundleMissing | None, *, window: Window = WHOLE
+    ) -> Outcome:
         """Go on with the pair's latest run; one that has ended answers with its outcome.
 
         ``bundle`` is the file of the run, opened and verified again, or why it was refused or cannot be opened, or
@@ -139,8 +148,8 @@ class Engine:
             return history.ended
         seen = marks.read(history.job, self.hooks, self.clock)
         lost = _lost(history, seen)
-        given = None if isinstance(bundle, Refused | Absent) else bundle
-        refused = bundle.why if isinstance(bundle, Refused) else ""
+        given = None if isinstance(bundle, BundleRejected | BundleMissing) else bundle
+        refused = bundle.why if isinstance(bundle, BundleRejected) else ""
         if given is not None and given.bundle_id != history.job.bundle_id:
             refused = f"the file is bundle {given.bundle_id}, the run is of bundle {history.job.bundle_id}"
             given = None
@@ -151,7 +160,7 @@ class Engine:
                 owner=os.urandom(8).hex(),
                 lost=lost,
                 bundle="refused" if refused else "given" if given is not None else "absent",
-                why=bundle.why if isinstance(bundle, Absent) else refused,
+                why=bundle.why if isinstance(bundle, BundleMissing) else refused,
                 window=window,
                 names=self.names,
             )
@@ -164,7 +173,7 @@ class Engine:
         history.add(resumed)
         return self._loop(history, given)
 
-    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Refused:
+    def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
         """Try the reverts of the pair's latest run again, by name: a run of its own that only goes back.
 
         Refused unless that run ended *needs-operator* after it had decided to revert. The hold stays until ``clear``.
@@ -172,10 +181,10 @@ class Engine:
         records = self.journal.read(pair)
         last = History.of(records)
         if last.ended is None or last.ended.kind != "needs-operator" or last.revert is None or last.committed:
-            return Refused(why=f"The latest run of pair {pair} has no revert that failed.")
+            return Declined(why=f"The latest run of pair {pair} has no revert that failed.")
         seen = marks.read(last.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Refused(why=f"Run {foreign} of another controller is under way.")
+            return Declined(why=f"Run {foreign} of another controller is under way.")
         why = f"reverts of run {last.run} tried again by {by}: {reason}"
         try:
             started = Started(
@@ -208,7 +217,7 @@ class Engine:
         case: str = "",
         without_probe: bool = False,
         take_over: str = "",
-    ) -> Cleared | Refused:
+    ) -> Cleared | Declined:
         """Take the pair off hold, by name. Probes every component, asks the gates, refuses what is not whole.
 
         ``without_probe`` reads the marks of the components only, not their states; the record then has no states.
@@ -217,10 +226,10 @@ class Engine:
         records = self.journal.read(pair)
         history = History.of(records)
         if not history.hold:
-            return Refused(why=f"Pair {pair} is not on hold.")
+            return Declined(why=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Refused(why=f"Run {foreign} of another controller is under way.")
+            return Declined(why=f"Run {foreign} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         states: dict[str, str] = {}
@@ -229,7 +238,7 @@ class Engine:
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
                     if answer.kind not in {"old", "new", "ready"}:
-                        return Refused(why=f"{verb} of {name} says {answer.kind}. {answer.reason}".rstrip())
+                        return Declined(why=f"{verb} of {name} says {answer.kind}. {answer.reason}".rstrip())
                     states[name] = answer.kind
         cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
         self._append(pair, history.fence, cleared)
@@ -342,7 +351,7 @@ def _taken(job: Job, run: str) -> Outcome:
         pair=job.pair,
         why=f"run {run} of another controller is under way",
         ha="as-before",
-        way_out=(WayOut(verb="take-over", run=run),),
+        recovery=(RecoveryStep(verb="take-over", run=run),),
     )
 
 
@@ -368,9 +377,9 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             pair=last.job.pair,
             run=last.run,
             why=f"run {last.run} has not ended",
-            way_out=(WayOut(verb="resume"),),
+            recovery=(RecoveryStep(verb="resume"),),
         )
-    repairable = any(way.verb == "repair" for way in last.ended.way_out)
+    repairable = any(way.verb == "repair" for way in last.ended.recovery)
     if last.hold and not (repair and repairable):
         return Outcome(
             kind="on-hold",
@@ -378,7 +387,7 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             run=last.run,
             hold=True,
             why=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.why}",
-            way_out=last.ended.way_out,
+            recovery=last.ended.recovery,
         )
     return None
 
@@ -396,7 +405,7 @@ def _waiting(history: History, why: str, *, moved: bool = False, again_in: float
         roles={step: target.role for step, target in history.job.targets.items()},
         ha="as-before" if history.untouched else "unknown",
         committed=history.committed,
-        way_out=(WayOut(verb="resume", moved=moved),),
+        recovery=(RecoveryStep(verb="resume", moved=moved),),
         again_in=again_in,
     )
 
@@ -406,7 +415,7 @@ def _stopped(
 ) -> Outcome:
     """Stop and touch nothing more: whoever can write the journal goes on with ``run``, after probing.
 
-    Without a ``run`` nothing has begun, and the way out is to do the same ``again``.
+    Without a ``run`` nothing has begun, and the recovery is to do the same ``again``.
     """
     kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
-    return Outcome(kind=kind, pair=pair, run=run, why=error.message, way_out=(WayOut(verb=again),))
+    return Outcome(kind=kind, pair=pair, run=run, why=error.message, recovery=(RecoveryStep(verb=again),))

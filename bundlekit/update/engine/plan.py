@@ -88,7 +88,7 @@ class OnFailure(Strict, frozen=True, kw_only=True):
     Before the commit point: ``revert`` these steps, in this order, and ``keep`` those on their new version,
     unless that does not work together with the old rest: then they are reverted too, in the order that
     ``if_incompatible`` gives, by default last. After it nothing is reverted, the outcome is *degraded*, and
-    ``way_out`` says what brings the pair back.
+    ``recovery`` says what brings the pair back.
     """
 
     revert: tuple[Key, ...] = ()
@@ -96,7 +96,7 @@ class OnFailure(Strict, frozen=True, kw_only=True):
     if_incompatible: Literal["revert"] | IfIncompatible = "revert"
     hold: bool = False
     outcome: Literal["reverted", "degraded"] = "reverted"
-    way_out: Literal["repair", "reimage"] = "repair"
+    recovery: Literal["repair", "reimage"] = "repair"
 
 
 class Group(Strict, frozen=True, kw_only=True):

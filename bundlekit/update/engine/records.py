@@ -13,7 +13,7 @@ from msgspec import field
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.errors import JournalDamagedError
-from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import OutcomeKind
 
@@ -81,7 +81,7 @@ StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "unt
 """What a component is at the end, as probed; *untouched* where it never was."""
 
 
-class WayOut(Frozen, frozen=True, kw_only=True):
+class RecoveryStep(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
     ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise; ``moved``: the
@@ -122,7 +122,7 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     ha: Literal["formed", "not-formed", "as-before", "unknown"] = "unknown"
     committed: bool = False
     notes: tuple[str, ...] = ()
-    way_out: tuple[WayOut, ...] = ()
+    recovery: tuple[RecoveryStep, ...] = ()
     again_in: float | None = None
 
 
@@ -161,7 +161,7 @@ class Started(Entry, frozen=True, kw_only=True, tag="started"):
     tool: str
     held: bool = False
     window: Window = Window()
-    names: Names = UNKNOWN
+    names: InvocationPaths = UNKNOWN
 
 
 class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
@@ -178,7 +178,7 @@ class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     bundle: Literal["given", "absent", "refused"]
     why: str = ""
     window: Window = Window()
-    names: Names = UNKNOWN
+    names: InvocationPaths = UNKNOWN
 
 
 class Began(Entry, frozen=True, kw_only=True, tag="began"):

@@ -138,7 +138,7 @@ class Contract:
                 )
 
     def _reimage(self) -> None:
-        """Whether each component can be re-imaged, which the ways out of a rehearsal need."""
+        """Whether each component can be re-imaged, which the recoveries of a rehearsal need."""
         asker = _Asker(self.make)
         for step in self._steps(asker.job):
             if why := asker.reimaged(step):

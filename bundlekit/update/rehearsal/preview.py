@@ -13,7 +13,7 @@ from bundlekit.update.engine.executor import Engine
 from bundlekit.update.engine.hooks import Hooks, Request
 from bundlekit.update.engine.job import Job, Target
 from bundlekit.update.engine.journal import MemoryJournal
-from bundlekit.update.engine.records import Answer, WayOut
+from bundlekit.update.engine.records import Answer, RecoveryStep
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import EmptyBundle, calm, simulated_for
 from bundlekit.update.rehearsal.table import LEGEND, Row, table
@@ -27,7 +27,7 @@ class Preview(Frozen, frozen=True, kw_only=True):
 
     ``groups`` are the steps that have something to do; the commit point lies behind the first. ``minutes`` are
     the vendor's, forward and back (None: not said). ``ends`` is the single-fault table of this very job.
-    ``refused`` is why the pair, asked now, would not be touched (empty if it would), ``way_out`` what to do then.
+    ``refused`` is why the pair, asked now, would not be touched (empty if it would), ``recovery`` what to do then.
     """
 
     pair: str
@@ -41,12 +41,12 @@ class Preview(Frozen, frozen=True, kw_only=True):
     revert_minutes: int | None
     ends: tuple[Row, ...]
     refused: str = ""
-    way_out: tuple[WayOut, ...] = ()
+    recovery: tuple[RecoveryStep, ...] = ()
 
 
 def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
     """Describe the pair through ``hooks``, compare, and rehearse ``job`` over a simulated one."""
-    refused, way_out = _refused(job, hooks, clock)
+    refused, recovery = _refused(job, hooks, clock)
     return Preview(
         pair=job.pair,
         plan=job.plan.name,
@@ -59,7 +59,7 @@ def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
         revert_minutes=job.revert_minutes,
         ends=ends(job),
         refused=refused,
-        way_out=way_out,
+        recovery=recovery,
     )
 
 
@@ -84,14 +84,14 @@ class _Describing(Hooks):
         return self._hooks.describe(request)
 
 
-def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[WayOut, ...]]:
+def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[RecoveryStep, ...]]:
     """Why the executor would turn this job away after its first look; it is asked, and cancelled after that."""
     if job.hold:
         return f"the state contains a hold: {job.hold}", ()
     describing = _Describing(hooks, len(job.targets))
     engine = Engine(journal=MemoryJournal(), hooks=describing, clock=clock, cancel=lambda: describing.done)
     outcome = engine.run(job, EmptyBundle(job.bundle_id))
-    return ("", ()) if outcome.kind == "cancelled" else (outcome.why, outcome.way_out)
+    return ("", ()) if outcome.kind == "cancelled" else (outcome.why, outcome.recovery)
 
 
 def lines(seen: Preview) -> Iterator[str]:
@@ -112,7 +112,7 @@ def lines(seen: Preview) -> Iterator[str]:
     for row in seen.ends:
         yield f"    {row.outcome}"
         yield f"      after {'; '.join(row.faults)}"
-        yield from (f"      way out: {way} -> {led}" for way, led in row.ways_out.items() if way)
+        yield from (f"      recovery: {way} -> {led}" for way, led in row.recoveries.items() if way)
     if seen.refused:
         yield f"  NOT NOW: {seen.refused}"
 

@@ -3,7 +3,7 @@
 The faults stand between the executor and the hooks, so the same sweep runs over the simulated pair and over
 an integrator's own hooks in a sandbox. Every run is checked against the invariants and against the end that the plan
 itself leads to; every answer of the hooks is compared with that of correct ones; every kind of end is followed by its
-way out.
+recovery.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
 
 class Rehearsal(Frozen, frozen=True, kw_only=True):
-    """All runs of a sweep; ``ways_out``: for each kind of end, its ways out and where each of them led.
+    """All runs of a sweep; ``recoveries``: for each kind of end, its recoveries and where each of them led.
 
     ``broken`` are sentences about all that is wrong, ``findings`` those of them that are about hooks, in parts.
     ``not_checked`` are the demands on hooks that this rehearsal could not check.
@@ -78,7 +78,7 @@ class Rehearsal(Frozen, frozen=True, kw_only=True):
 
     plan: Plan
     runs: tuple[Run, ...]
-    ways_out: dict[str, dict[str, str]]
+    recoveries: dict[str, dict[str, str]]
     broken: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ class _Sweep:
         self.make, self.kinds = make, kinds
         self.verbs, self.steps, self.progress = verbs, steps, progress
         self.runs: dict[Faults, Run] = {}
-        self.ways_out: dict[str, dict[str, str]] = {}
+        self.recoveries: dict[str, dict[str, str]] = {}
         self.broken: list[str] = []
         self.findings: dict[tuple[str, ...], Finding] = {}
         self.not_checked: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class _Sweep:
         return Rehearsal(
             plan=self.plan,
             runs=tuple(self.runs.values()),
-            ways_out=self.ways_out,
+            recoveries=self.recoveries,
             broken=(*said, *self.broken),
             findings=tuple(self.findings.values()),
             not_checked=self.not_checked,
@@ -157,7 +157,7 @@ class _Sweep:
         """One run with the faults ``told``, the last of them at position ``last``; what it may be extended by."""
         expected = None if self.simulated else self.expectations.of(told, visits)
         like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
-        if like is not None and expected is not None and label(expected.outcome) in self.ways_out:
+        if like is not None and expected is not None and label(expected.outcome) in self.recoveries:
             self.runs[told] = Run(faults=told, outcome=expected.outcome, like=like.faults)
             return []
         trial = Trial(self.make, told)
@@ -227,9 +227,9 @@ class _Sweep:
         self.findings[key] = replace(known, runs=known.runs + 1) if known else finding
 
     def _walk(self, told: Faults, trial: Trial, outcome: Outcome) -> None:
-        """Walk a way out that was not walked yet."""
-        ways = self.ways_out.setdefault(label(outcome), {})
-        way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in outcome.way_out)
+        """Walk a recovery that was not walked yet."""
+        ways = self.recoveries.setdefault(label(outcome), {})
+        way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in outcome.recovery)
         if way in ways or outcome.kind in {"busy", "on-hold"}:
             return
         before = trial.mismatch
@@ -237,11 +237,9 @@ class _Sweep:
         if trial.mismatch is not None and before is None:
             self._mismatch(told, trial.mismatch, f"{_names(told)}, then {way}")
         if ways[way] == NOT_WALKED:
-            self.broken.append(
-                f"{_names(told)}: the recovery '{way}' was not tested, because the hooks have no reimage"
-            )
+            self.broken.append(f"{_names(told)}: recovery '{way}' was not tested, because the hooks have no reimage")
         elif ways[way] != "succeeded":
-            self.broken.append(f"{_names(told)}: the recovery '{way}' leads to '{ways[way]}'")
+            self.broken.append(f"{_names(told)}: recovery '{way}' leads to '{ways[way]}'")
 
     def _crashes(self) -> None:
         for told, run in list(self.runs.items()):

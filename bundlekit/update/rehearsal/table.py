@@ -1,4 +1,4 @@
-"""What a rehearsal found, as a table: each end, the single faults that lead to it, and the ways out."""
+"""What a rehearsal found, as a table: each end, the single faults that lead to it, and the recoveries."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ LEGEND_OF_BROKEN: Final = "P is a T with part done, K a C before the hook"
 
 
 class Row(Frozen, frozen=True, kw_only=True):
-    """One line of the table: an end, the single faults that lead to it, its ways out and where they led."""
+    """One line of the table: an end, the single faults that lead to it, its recoveries and where they led."""
 
     outcome: str
     faults: tuple[str, ...]
-    ways_out: dict[str, str]
+    recoveries: dict[str, str]
 
 
 def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
@@ -54,7 +54,7 @@ def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
         Row(
             outcome=end,
             faults=tuple(_compressed(calls, tuple(steps), rehearsal.plan)),
-            ways_out=rehearsal.ways_out[end],
+            recoveries=rehearsal.recoveries[end],
         )
         for end, calls in ends.items()
     )
@@ -94,7 +94,7 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
         lines = []
         for row in rows:
             lines += [row.outcome, *(f"    after {fault}" for fault in row.faults)]
-            lines += [f"    way out: {way}" for way in _ways(row)]
+            lines += [f"    recovery: {way}" for way in _ways(row)]
     lines += ["", *([LEGEND, LEGEND_OF_ELSEWHERE] if form == "text" else [])]
     like = sum(run.like is not None for run in rehearsal.runs)
     alike = f" ({like} not made: the hooks would be asked the same as in another)" if like else ""
@@ -126,4 +126,4 @@ def _found(rehearsal: Rehearsal) -> str:
 
 
 def _ways(row: Row) -> list[str]:
-    return [f"{way} -> {led}" for way, led in row.ways_out.items() if way]
+    return [f"{way} -> {led}" for way, led in row.recoveries.items() if way]

@@ -1,4 +1,4 @@
-"""One rehearsed run: the faults, everything it happens on, and the way out of its end."""
+"""One rehearsed run: the faults, everything it happens on, and the recovery of its end."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import BinaryIO, Final, cast
 from msgspec.structs import replace
 
 from bundlekit.update.engine.clock import ManualClock
-from bundlekit.update.engine.executor import Engine, Refused
+from bundlekit.update.engine.executor import Declined, Engine
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import Verb, seconds
-from bundlekit.update.engine.records import Answer, Outcome, Record, WayOut
+from bundlekit.update.engine.records import Answer, Outcome, Record, RecoveryStep
 from bundlekit.update.inventory import as_found
 from bundlekit.update.rehearsal.faults import ControllerKilled, Fault, FaultyHooks
 from bundlekit.update.rehearsal.oracle import Compared, Mismatch
@@ -90,24 +90,24 @@ class Trial:
         return {step: (a.version, a.fence, a.owner, a.run, a.committed, a.hold) for step, a in seen.items()}
 
     def walk_out(self, outcome: Outcome) -> str:
-        """Where the outcome's way out leads, once what had caused the fault is fixed."""
+        """Where the outcome's recovery leads, once what had caused the fault is fixed."""
         self.hooks.masks = {step: mask for step, mask in self.hooks.masks.items() if step in self.job.targets}
         led: str = outcome.kind
         job = self.job  # whose state is as old as the run, until it is read again
-        for step in outcome.way_out:
+        for step in outcome.recovery:
             match step.verb:
                 case "reimage":
                     if not self._reimage(step):
                         return NOT_WALKED
                 case "revert":
                     reverted = self.engine.revert(self.job.pair, by="rehearsal", reason="fixed")
-                    if isinstance(reverted, Refused):
+                    if isinstance(reverted, Declined):
                         return f"revert refuses: {reverted.why}"
                     led = reverted.kind
                 case "clear":
                     self.clock.sleep(max((seconds(g.deadline) for g in self.job.plan.gates.values()), default=0))
                     cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")
-                    if isinstance(cleared, Refused):
+                    if isinstance(cleared, Declined):
                         return f"clear refuses: {cleared.why}"
                 case "state":
                     job = self._as_found()
@@ -117,7 +117,7 @@ class Trial:
                     led = self.engine.run(job, self.bundle).kind
         return led
 
-    def _reimage(self, step: WayOut) -> bool:
+    def _reimage(self, step: RecoveryStep) -> bool:
         """Re-image by the hooks' own method; False if they have none."""
         if not hasattr(self.box.hooks, "reimage"):
             return False

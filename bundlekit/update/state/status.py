@@ -8,7 +8,7 @@ from typing import Literal
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.invocation import UNKNOWN, Names
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Cleared, Ended, Instant, Outcome, Record, Rejected, Started, Window
 from bundlekit.update.state.activity import Activity, activity
@@ -39,7 +39,7 @@ class Status(Frozen, frozen=True, kw_only=True):
     outcome: Outcome | None
     cleared: Cleared | None
     plan: Plan | None
-    names: Names
+    names: InvocationPaths
     window: Window
     rejected: Rejected | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -15,8 +15,8 @@ from bundlekit.files import whole_file
 from bundlekit.report import json as as_json
 from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.executor import latest
-from bundlekit.update.engine.outcome import message, text
-from bundlekit.update.engine.records import Record, encode
+from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.records import Outcome, Record, encode
 from bundlekit.update.state import private_files
 from bundlekit.update.state.lock import pair_file
 from bundlekit.update.state.read_only_journal import ReadOnlyJournal
@@ -32,8 +32,10 @@ LOGS: Final = "logs"
 """The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
 
 
-def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
+def export(folder: Path, pair: str, output: Path | BinaryIO, told: Callable[[Outcome, Plan], str]) -> tuple[str, ...]:
     """Write the support bundle of ``pair`` to ``output``; returns the names of what is in it.
+
+    ``told`` puts an outcome into words, for ``README.txt``.
 
     The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
     hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.
@@ -46,7 +48,7 @@ def export(folder: Path, pair: str, output: Path | BinaryIO) -> tuple[str, ...]:
             f"There is nothing about pair {pair} in {folder}.",
             next_step="`bundlekit update status` lists the pairs.",
         )
-    parts = {"README.txt": _readme(journal, pair)}
+    parts = {"README.txt": _readme(journal, pair, told)}
     parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
     parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
     with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -73,7 +75,7 @@ def _files(folder: Path, pair: str) -> Iterator[Path]:
     yield from logs[-MAX_LOGS:]
 
 
-def _readme(journal: ReadOnlyJournal, pair: str) -> str:
+def _readme(journal: ReadOnlyJournal, pair: str, told: Callable[[Outcome, Plan], str]) -> str:
     try:
         last = latest(journal, pair)
     except JournalDamagedError as error:
@@ -82,7 +84,7 @@ def _readme(journal: ReadOnlyJournal, pair: str) -> str:
         return f"No run of pair {pair} has begun: the check rejected each.\n"
     if last.ended is None:
         return f"The latest run of pair {pair} has not ended.\n"
-    return text(message(last.ended, last.job.plan))
+    return told(last.ended, last.job.plan)
 
 
 def public(record: Record) -> str:

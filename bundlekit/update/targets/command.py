@@ -176,7 +176,7 @@ class CommandHooks(Hooks):
 def facts_of(request: Request) -> dict[str, Any]:
     """What a command is told, the same as JSON and as variables. ConfigError for a name that is none.
 
-    Names are checked here once more, whoever checked them before: a remote shell may see them.
+    InvocationPaths are checked here once more, whoever checked them before: a remote shell may see them.
     """
     facts: dict[str, Any] = {
         "schema": "bundlekit/hook/1",

@@ -1,0 +1,205 @@
+"""The text about an outcome, for an operator at 2 a.m., and the commands of the next steps."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from bundlekit.escape import escape
+from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
+from bundlekit.update.engine.plan import OutcomeKind, Plan
+from bundlekit.update.engine.records import Outcome, RecoveryStep, StepState
+
+MEANINGS: Final[dict[OutcomeKind, str]] = {
+    "succeeded": "Every component is on the new version and verified, and the gates have passed.",
+    "rejected": "Nothing was changed.",
+    "cancelled": "The operator cancelled the run. Every change that it had made is reverted.",
+    "on-hold": "Nothing was started, because the pair is on hold.",
+    "busy": "Nothing was started, because another run has the pair.",
+    "reverted": "Active and standby are on the old version and healthy.",
+    "degraded": "The pair is operational but needs manual repair.",
+    "needs-operator": "The pair could not be restored to a known state.",
+    "nothing-to-resume": "No run of this pair is waiting to be resumed.",
+    "superseded": "Another controller has taken over the pair. This run has stopped and changes nothing more.",
+    "waiting": "The run has not ended. Resume it to continue.",
+}
+
+
+NEVER_BEGAN: Final = "No run was started, and this call changed nothing."
+"""The meaning of *waiting* where the call could not start a run."""
+
+
+class Message(Frozen, frozen=True, kw_only=True):
+    """The answers that an operator on call needs, each in one sentence."""
+
+    headline: str
+    found: tuple[str, ...]
+    served: str
+    ha: str
+    urgency: str
+    next: tuple[str, ...]
+    vendor: str
+    send: str = ""
+    why: str = ""
+    first: str = ""
+    notes: tuple[str, ...] = ()
+
+
+NEED_REPAIR: Final = frozenset({"reverted", "degraded", "needs-operator"})
+"""The outcomes after which the vendor needs the support bundle."""
+
+HA: Final = {
+    "formed": "yes, the cluster has formed",
+    "not-formed": "no",
+    "as-before": "as before the run, which changed nothing",
+    "unknown": "unknown",
+}
+
+STATES: Final[dict[StepState, str]] = {
+    "old": "old version",
+    "new": "new version",
+    "kept-new": "new version, kept on purpose",
+    "partial": "half-written",
+    "busy": "still busy with the change",
+    "unknown": "unknown: the probe gave no result",
+    "untouched": "not probed, not changed",
+}
+
+COMMANDS: Final = {
+    "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
+    "resume": "resume the run: bundlekit update resume --pair {pair}{options} {trust}",
+    "repair": "repair the pair: bundlekit update repair --pair {pair} {trust}",
+    "revert": "retry the reverts after fixing the cause: bundlekit update revert --pair {pair} --by NAME --reason TEXT",
+    "state": "write the state of the pair again: "
+    "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{options} -o {state}",
+    "clear": "release the pair from hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
+    "reimage": "re-image {step} with version {version}",
+    "take-over": "wait for run {run}, or resume it where it was started; "
+    "if its controller is permanently gone, replace the run: "
+    "bundlekit update run {bundle} --plan {plan} --appliance {state} {trust} --take-over {run}",
+}
+
+
+def message(outcome: Outcome, plan: Plan | None = None, names: InvocationPaths = UNKNOWN) -> Message:
+    """What to tell a person about ``outcome``; ``plan`` adds the vendor's own words (its ``[say]``).
+
+    ``names`` are the files that the commands among the next steps are about.
+    """
+    on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # whose meaning says so
+    return Message(
+        headline=f"{outcome.kind}: {_meaning(outcome)}{on_hold}",
+        why=outcome.why,
+        first=outcome.first,
+        found=tuple(
+            f"{step} ({outcome.roles[step]}): "
+            + (f"{outcome.versions[step]}, " if outcome.versions.get(step) else "")
+            + STATES[state]
+            + (f" ({outcome.reasons[step]})" if outcome.reasons.get(step) else "")
+            for step, state in outcome.states.items()
+        ),
+        served=_served(outcome),
+        ha=HA[outcome.ha],
+        urgency=_urgency(outcome),
+        next=next_steps(outcome.recovery, pair=outcome.pair, names=names),
+        vendor=(plan.say.get(outcome.kind, "") if plan else "") or _vendor(outcome),
+        send=f"the support bundle: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
+        if outcome.run and outcome.kind in NEED_REPAIR
+        else "",
+        notes=outcome.notes,
+    )
+
+
+def next_steps(ways: tuple[RecoveryStep, ...], *, pair: str, names: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
+    """The steps in words, each with the command that does it."""
+    files = quoted(names)
+    return tuple(
+        COMMANDS[way.verb].format(
+            pair=pair, step=way.step, version=way.version, run=way.run, options=_as_options(way), **files
+        )
+        for way in ways
+    )
+
+
+def quoted(names: InvocationPaths) -> dict[str, str]:
+    """The names as a shell takes them, or a word that stands for one; ``trust`` with its options."""
+    return {
+        "bundle": shlex.quote(names.bundle or "BUNDLE"),
+        "plan": shlex.quote(names.plan or "PLAN.toml"),
+        "state": shlex.quote(names.state or "STATE.json"),
+        "trust": " ".join(f"--trust {shlex.quote(name)}" for name in names.trust or ("TRUST",)),
+    }
+
+
+def _meaning(outcome: Outcome) -> str:
+    return NEVER_BEGAN if outcome.kind == "waiting" and not outcome.run else MEANINGS[outcome.kind]
+
+
+def _as_options(way: RecoveryStep) -> str:
+    """What the next step has to be told: what the pair says it is, where the bundle is now."""
+    told = {"product": way.product, "model": way.model, "bundle": "NEWPATH" if way.moved else ""}
+    return "".join(f" --{name} {shlex.quote(word)}" for name, word in told.items() if word)
+
+
+def in_words(outcome: Outcome, plan: Plan) -> str:
+    """The message about ``outcome`` as lines of plain text."""
+    return text(message(outcome, plan))
+
+
+def text(message: Message) -> str:
+    """The message as lines of plain text. Each begins with a label, whatever reasons and the vendor's words contain."""
+    rows = [
+        ("because", message.why),
+        ("first", message.first),
+        *(("found", line) for line in message.found),
+        ("data served", message.served),
+        ("HA", message.ha),
+        ("urgency", message.urgency),
+        *((f"next {number}", line) for number, line in enumerate(message.next, 1)),
+        *(("note", line) for line in message.notes),
+        *(("vendor", line) for line in message.vendor.splitlines()),
+        ("send", message.send),
+    ]
+    return "\n".join([message.headline, *(f"  {name:<12} {escape(line)}" for name, line in rows if line)]) + "\n"
+
+
+def _vendor(outcome: Outcome) -> str:
+    """Whom to call if the plan has no text of its own."""
+    needed = outcome.kind in {"degraded", "needs-operator"} and outcome.run
+    return f"call the vendor's support and quote run {outcome.run}" if needed else ""
+
+
+def _served(outcome: Outcome) -> str:
+    if outcome.ha == "as-before":
+        return "as before the run, which changed nothing"
+    members = {
+        step: state
+        for step, state in outcome.states.items()
+        if outcome.roles[step] != "shared" and step != outcome.failed
+    }
+    whole = [outcome.roles[step] for step, state in members.items() if state in {"old", "new", "kept-new"}]
+    if outcome.ha == "formed":
+        return "yes, by the pair"
+    if outcome.kind == "degraded" and whole:
+        return f"yes, by one appliance; whole: {', '.join(whole)}"
+    return f"not proven; whole: {', '.join(whole) or 'none'}"
+
+
+def _urgency(outcome: Outcome) -> str:
+    match outcome.kind:
+        case "degraded":
+            return "can wait until working hours if the pair can run without HA; restart nothing"
+        case "needs-operator":
+            return "urgent: inspect the pair now"
+        case "waiting" if not outcome.run:
+            return "that of a run in progress, if one exists: bundlekit update status"
+        case "waiting" if outcome.ha == "as-before":
+            return "can wait: nothing was changed yet"
+        case "waiting" if outcome.committed and set(outcome.states.values()) == {"new"}:
+            return "can wait: every component is new and committed, and only HA is pending"
+        case "waiting":
+            return "urgent: the pair might be between two versions; resume the run"
+        case "on-hold" | "busy" | "nothing-to-resume":
+            return "that of the other run: bundlekit update status"
+        case _:
+            return "can wait"
