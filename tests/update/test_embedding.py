@@ -257,5 +257,5 @@ def test_a_component_that_another_process_has_is_busy(desk, hooks_class):
 def test_a_state_file_of_several_pairs_is_refused(desk):
     line = (desk / "STATE.json").read_text().replace("\n", " ")
     (desk / "TWO.json").write_text(f"{line}\n{line}\n")
-    with pytest.raises(ConfigError, match="holds the states of 2 pairs"):
+    with pytest.raises(ConfigError, match="contains the states of 2 pairs"):
         load_appliance(desk / "TWO.json")
