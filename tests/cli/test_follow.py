@@ -238,6 +238,6 @@ def test_on_a_terminal_it_is_the_view_and_then_the_status(room, meanwhile, monke
     shown = terminal.shown()
     assert shown[0].startswith("pair pair-0: run ")
     assert shown[0].endswith(" has ended")
-    assert any("succeeded: Everything is on the new version" in line for line in shown)
+    assert any("succeeded: Every component is on the new version" in line for line in shown)
     assert not any(line.startswith(" now: ") for line in shown)
     assert terminal.screens == 1
