@@ -284,7 +284,7 @@ def _past_block(context: EvaluationContext, installed: Version, block: Block) ->
     ]
     if round_:
         first = min(round_, key=lambda stop: stop.via)
-        return f"Update to {first.via} first: the stop {first.entry.id} leads round the block."
+        return f"Update to {first.via} first: the stop {first.entry.id} leads around the block."
     if block.reason:
         return "Follow the reason, or ask the vendor for a release that is not blocked."
     return "Take another release, or ask the vendor for one that is not blocked."

@@ -209,7 +209,7 @@ def pss_misuse(key: Key, scheme: Scheme) -> str:
     if demanded and scheme.hash != demanded.hash:
         return f"The signer's key is for RSA-PSS with {demanded.hash} only, and the signature uses {scheme.hash}"
     if demanded and (scheme.salt or 0) < (demanded.salt or 0):
-        return f"The signer's key demands a salt of {demanded.salt} bytes, and that of the signature has {scheme.salt}"
+        return f"The signer's key requires a salt of {demanded.salt} bytes, and that of the signature has {scheme.salt}"
     return ""
 
 

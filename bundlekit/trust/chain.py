@@ -342,7 +342,7 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Sign
         scheme = read_scheme(child.signature_algorithm)
     except SignatureFault as refusal:
         if refusal.rule == "weak-algorithm":
-            msg = f"The certificate {child.name} is signed weakly. {refusal.message}"
+            msg = f"The certificate {child.name} has a weak signature. {refusal.message}"
             yield SignatureFault("weak-algorithm", msg, child.der)
         else:
             msg = f"The certificate {child.name} is signed with an algorithm that is not on the list."

@@ -127,7 +127,7 @@ def _read(file: Path, name: str, der: bytes) -> Crl:
 def _damaged(file: Path) -> TrustError:
     return TrustError(
         f"{file} cannot be used as a revocation list: it is damaged, or none.",
-        next_step="Get the CA's current list again.",
+        next_step="Get the current list of the CA again.",
     )
 
 

@@ -19,8 +19,8 @@ def stop(via="5.32.00", versions="5.30.02", **fields):
     ("stops", "next_"),
     [
         ([], PLAIN),
-        ([stop()], "Update to 5.32.00 first: the stop to-5.32.00 leads round the block."),
-        ([stop("5.32.01"), stop()], "Update to 5.32.00 first: the stop to-5.32.00 leads round the block."),
+        ([stop()], "Update to 5.32.00 first: the stop to-5.32.00 leads around the block."),
+        ([stop("5.32.01"), stop()], "Update to 5.32.00 first: the stop to-5.32.00 leads around the block."),
         ([stop(versions="5.20.00")], PLAIN),
         ([stop(when={"fact": "disk.firmware", "is": "7.0"})], PLAIN),  # of a version alone it cannot be known
     ],

@@ -283,7 +283,7 @@ def test_a_signer_key_for_pss_alone_signs_with_pss_alone():
     [
         (("sha256", "sha256", 32), ("sha256", 32), ""),
         (("sha256", "sha256", 32), ("sha256", 40), ""),
-        (("sha256", "sha256", 40), ("sha256", 32), "demands a salt of 40 bytes, and that of the signature has 32"),
+        (("sha256", "sha256", 40), ("sha256", 32), "requires a salt of 40 bytes, and that of the signature has 32"),
         (("sha512", "sha512", 64), ("sha256", 64), "with sha512 only, and the signature uses sha256"),
         (("sha256", "sha256", 32), ("sha512", 64), "with sha256 only, and the signature uses sha512"),
         (("sha512", "sha512", 64), None, "for RSA-PSS only, and the signature is one of PKCS#1"),

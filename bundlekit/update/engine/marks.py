@@ -28,7 +28,7 @@ class Marks(Frozen, frozen=True, kw_only=True):
         highest = max((answer.fence or 0 for answer in self.answers.values()), default=0)
         if highest >= MAX_INTEGER - LEAP:
             raise FenceError(
-                f"The appliance reports the fence {highest}, which leaves none to claim.",
+                f"The appliance reports the fence {highest}, so no higher fence can be claimed.",
                 next_step="Find out what wrote it, then set the fence at the appliance back by hand.",
             )
         return highest

@@ -75,5 +75,5 @@ def ensure_unchangeable(path: Path, what: str) -> None:
     if part:
         raise ConfigError(
             f"The {what} {path} is not safe: other users can change {part}.",
-            next_step=f"Make it root's or yours alone: chmod go-w {part}.",
+            next_step=f"Only root or you must be able to change it: chmod go-w {part}.",
         )
