@@ -95,10 +95,10 @@ class Version:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Version):
             return NotImplemented
-        return self.scheme == other.scheme and bool(self.key == other.key)
+        return (self.scheme is other.scheme or self.scheme == other.scheme) and bool(self.key == other.key)
 
     def _ordered(self, other: object, compare: Callable[[Any, Any], object]) -> bool:
-        if isinstance(other, Version) and self.scheme == other.scheme:
+        if isinstance(other, Version) and (self.scheme is other.scheme or self.scheme == other.scheme):
             return bool(compare(self.key, other.key))
         raise TypeError(f"{self!r} and {other!r} follow different schemes and have no order")
 

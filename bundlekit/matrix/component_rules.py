@@ -1,8 +1,11 @@
-"""The rules about one part of the appliance: numbers 7 to 17 of the order in decide.py."""
+"""The rules about one component of the appliance: numbers 7 to 17 of the list in rules.py.
+
+Each is given a `ComponentQuestion`. It returns a decision that ends the questions, or None. What it does not know, it
+notes as a doubt.
+"""
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -11,18 +14,13 @@ from msgspec.structs import replace
 from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
 from bundlekit.matrix.context import why
-from bundlekit.matrix.key_rules import rule_verify
-from bundlekit.matrix.read import APPLIANCE
-from bundlekit.model.decision import Acceptance, ComponentDecision
-from bundlekit.model.primitives import Frozen
+from bundlekit.model.decision import Acceptance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bundlekit.matrix.context import EvaluationContext
+    from bundlekit.matrix.component import ComponentQuestion
     from bundlekit.matrix.read import ReadMatrix, ReadSource
-    from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.matrix import Block, Entry, Source
+    from bundlekit.model.decision import ComponentDecision
+    from bundlekit.model.matrix import Block, Entry
     from bundlekit.versions import Version
 
 MAX_ASKED: Final = 16
@@ -31,172 +29,172 @@ MAX_ASKED: Final = 16
 _UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
 
 
-class Installed(Frozen, frozen=True, kw_only=True):
-    """A part of the appliance as it is now; ``subject`` is the name under which it is ruled about."""
+def readable_version(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 7: the installed version can be read."""
+    if (fault := question.fault) is None:
+        return None
+    text = question.installed.version
+    if question.is_primary and _fits(question.matrix, text):
+        return question.decided("unknown-version", f"The matrix does not know {text}.", _UNKNOWN)
+    return question.decided("unreadable-version", str(fault), "Check which version is installed.")
 
-    subject: str
-    component: str
-    version: str
-    build: str | None = None
-    released: str | None = None
-    model: str | None = None
 
-
-def rule_part(context: EvaluationContext, part: Installed) -> ComponentDecision:
-    """Rules 7 and 8, and for the part that the matrix is about all that follow."""
-    matrix, is_primary = context.matrix, part.component == context.matrix.primary_component
-    target = matrix.carried[part.component]
-    ruled = partial(_ruled, part, target.text)
-    try:
-        installed = matrix.parse(part.component, part.version)
-    except VersionError as fault:  # 7
-        if is_primary and _fits(matrix, part.version):
-            return ruled("unknown-version", f"The matrix does not know {part.version}.", _UNKNOWN)
-        return ruled("unreadable-version", str(fault), "Check which version is installed.")
-
-    if installed == target:  # 8
-        build = part.build or installed.build
-        new_build = (context.manifest.build if is_primary else None) or target.build
+def newer_version(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 8: the installed version is older than the bundle's, or a policy allows it."""
+    installed, target, policy = question.version, question.target, question.context.policy
+    text = question.installed.version
+    if installed == target:
+        build = question.installed.build or installed.build
+        new_build = (question.context.manifest.build if question.is_primary else None) or target.build
         if build and new_build and build != new_build:
-            return ruled(
+            return question.decided(
                 "same-version-other-build",
-                f"{part.version} is installed already, as build {build}; the bundle has build {new_build}.",
+                f"{text} is installed already, as build {build}; the bundle has build {new_build}.",
                 "Take a newer version; another build of the same one needs --allow-same-version.",
-                override="allow-same-version" if context.policy.allow_same_version else "",
+                override="allow-same-version" if policy.allow_same_version else "",
             )
-        return ruled(
+        return question.decided(
             "same-version",
-            f"{part.version} is installed already.",
+            f"{text} is installed already.",
             "Nothing has to be done; to install it once more needs --allow-reinstall.",
-            override="allow-reinstall" if context.policy.allow_reinstall else "",
+            override="allow-reinstall" if policy.allow_reinstall else "",
         )
-    if installed > target and not context.policy.allow_downgrade:
-        return ruled(
+    if installed > target and not policy.allow_downgrade:
+        return question.decided(
             "downgrade",
-            f"{target} is older than the installed {part.version}; an older version goes in by re-imaging only.",
-            f"Take a version newer than {part.version}; go back only by re-imaging with {target}.",
+            f"{target} is older than the installed {text}; an older version goes in by re-imaging only.",
+            f"Take a version newer than {text}; go back only by re-imaging with {target}.",
         )
-    if is_primary:
-        return _rule_primary(context, part, installed)
-    return _moves(ruled, installed, target)
+    return None
 
 
-def rule_unmoved_part(context: EvaluationContext, part: Installed) -> ComponentDecision:
-    """Rule 7 for a part that the bundle does not carry: its version still has to work with what comes."""
-    ruled = partial(_ruled, part, part.version)
-    try:
-        context.matrix.parse(part.component, part.version)
-    except VersionError as fault:
-        return ruled("unreadable-version", str(fault), f"Check which version of {part.component} is installed.")
-    return ruled("stays", f"The bundle does not carry {part.component}, so {part.version} stays.")
-
-
-def _rule_primary(context: EvaluationContext, part: Installed, installed: Version) -> ComponentDecision:
-    """Rules 9 to 17: what the matrix says of the version that it is about."""
-    matrix, own = context.matrix, context.matrix.own
-    ruled = partial(_ruled, part, own.text)
-    doubts: list[ComponentDecision] = []
-
-    def doubt(kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
-        # Asked about a mere version, we say what was left open; of an appliance, it has to be known.
-        if context.appliance is None:
-            context.leave_open(unknown, kind)
-        else:
-            doubts.append(ruled("undecided", message, remedy, entry))
-
-    is_known = installed in matrix.known
-    source = _source(matrix, part, installed)
-    is_edge = source is not None and source.range.exact is not None
-
-    if part.released is None and source is not None and not is_known and not is_edge:  # 9
-        doubt(
+def not_back_in_time(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 9: the installed version was not released after the bundle, unless an explicit edge names it."""
+    text, released = question.installed.version, question.installed.released
+    if question.is_edge:
+        return None
+    if released is None:
+        if question.source is not None and not question.is_known:
+            question.doubt(
+                "back-in-time",
+                f"whether {text} was released after the bundle",
+                f"It is not known when {text} was released, so it is possibly newer than the bundle.",
+                "Give the release date of the installed version in the appliance state.",
+            )
+        return None
+    if released > question.context.manifest.released:
+        return question.decided(
             "back-in-time",
-            f"whether {part.version} was released after the bundle",
-            f"It is not known when {part.version} was released, so it is possibly newer than the bundle.",
-            "Give the release date of the installed version in the appliance state.",
-        )
-    elif part.released is not None and part.released > context.manifest.released and not is_edge:
-        return ruled(
-            "back-in-time",
-            f"{part.version} was released on {part.released}, after the bundle ({context.manifest.released}), "
+            f"{text} was released on {released}, after the bundle ({question.context.manifest.released}), "
             "which can lack fixes of that release.",
-            f"Take a bundle released after {part.released}.",
+            f"Take a bundle released after {released}.",
         )
+    return None
 
-    if source is None and not is_known and matrix.known:  # 10
-        return ruled("unknown-version", f"The matrix does not know {part.version}.", _UNKNOWN)
 
-    for dead_end in matrix.dead_ends:  # 11
-        if installed in dead_end.range:
-            return ruled(
+def known_version(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 10: the matrix lists the installed version, or a source covers unlisted ones."""
+    if question.source is None and not question.is_known and question.matrix.known:
+        return question.decided("unknown-version", f"The matrix does not know {question.installed.version}.", _UNKNOWN)
+    return None
+
+
+def no_dead_end(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 11: a way leads out of the installed version."""
+    for dead_end in question.matrix.dead_ends:
+        if question.version in dead_end.range:
+            return question.decided(
                 "dead-end",
-                f"No update leads out of {part.version}.{why(dead_end.entry)}",
-                f"Re-image with {own}.",
+                f"No update leads out of {question.installed.version}.{why(dead_end.entry)}",
+                f"Re-image with {question.own}.",
                 dead_end.entry,
             )
+    return None
 
-    for block in matrix.blocks:  # 12
-        if installed in block.range and _is_for(block.entry.models, part):
-            return ruled(
+
+def not_blocked(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 12: no block is about the installed version."""
+    for block in question.matrix.blocks:
+        if question.version in block.range and question.concerns(block.entry.models):
+            return question.decided(
                 "blocked",
-                f"{part.version} must not be updated to {own}.{why(block.entry)}",
-                _past_block(context, installed, block.entry),
+                f"{question.installed.version} must not be updated to {question.own}.{why(block.entry)}",
+                _past_block(question, block.entry),
                 block.entry,
             )
+    return None
 
-    stops = []  # 13
-    for stop in matrix.stops:
+
+def no_stop_between(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 13: no stop lies between the two versions; of several the earliest comes first."""
+    stops = []
+    for stop in question.matrix.stops:
         condition = stop.entry.when
-        if not stop.lies_between(installed, own):
+        if not stop.lies_between(question.version, question.own):
             continue
-        if condition is None or (needed := context.holds(condition)):
+        if condition is None or (needed := question.context.holds(condition)):
             stops.append(stop)
         elif needed is None:
-            because, remedy = context.unknown(condition)
-            doubt(
+            because, remedy = question.context.unknown(condition)
+            question.doubt(
                 "needs-stop",
                 f"the stop {stop.entry.id}, for where {in_words(condition)}",
                 f"{stop.via} has to come first where {in_words(condition)}, and {because}.",
                 f"{remedy} Or update to {stop.via} first.",
                 stop.entry,
             )
-    if stops:
-        first = min(stops, key=lambda stop: stop.via)
-        return ruled(
-            "needs-stop",
-            f"The upgrade path from {part.version} to {own} leads through {first.via}.{why(first.entry)}",
-            f"Update to {first.via} first.",
-            first.entry,
-        )
+    if not stops:
+        return None
+    first = min(stops, key=lambda stop: stop.via)
+    return question.decided(
+        "needs-stop",
+        f"The upgrade path from {question.installed.version} to {question.own} leads through {first.via}."
+        f"{why(first.entry)}",
+        f"Update to {first.via} first.",
+        first.entry,
+    )
 
-    if source is None:  # 14
-        return ruled(
+
+def has_source(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 14: the matrix names the installed version as a source of an update."""
+    text, target, source = question.installed.version, question.own, question.source
+    if source is None:
+        return question.decided(
             "unsupported-source",
-            f"The bundle does not support the update from {part.version} to {own}.",
-            _past_no_source(context, part, installed),
+            f"The bundle does not support the update from {text} to {target}.",
+            _past_no_source(question),
         )
     if source.entry.method == "reimage":
-        return ruled(
+        return question.decided(
             "reimage-only",
-            f"From {part.version} only re-imaging leads to {own}.{why(source.entry)}",
-            f"Re-image with {own}.",
+            f"From {text} only re-imaging leads to {target}.{why(source.entry)}",
+            f"Re-image with {target}.",
             source.entry,
         )
+    return None
 
-    if (ruling := rule_verify(context, installed, source, ruled, doubt)) is not None:  # 15
-        return ruling
 
-    differ = part.component == APPLIANCE and source.entry.method == "rolling"  # 16
-    if differ and matrix.skews and not any(installed in skew.old and own in skew.new for skew in matrix.skews):
-        return ruled(
-            "incompatible",
-            f"While one member has {own} and the other still {part.version}, the two do not work together.",
-            "Update through a release that works with both.",
-        )
+def members_may_differ(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 16: the two members may differ while one of them is updated."""
+    matrix, source = question.matrix, question.source
+    if not question.is_appliance or source is None or source.entry.method != "rolling" or not matrix.skews:
+        return None
+    if any(question.version in skew.old and question.own in skew.new for skew in matrix.skews):
+        return None
+    return question.decided(
+        "incompatible",
+        f"While one member has {question.own} and the other still {question.installed.version}, "
+        "the two do not work together.",
+        "Update through a release that works with both.",
+    )
 
-    for risk in matrix.risks:  # 17
+
+def no_risk(question: ComponentQuestion) -> ComponentDecision | None:
+    """Rule 17: no risk applies but those that the policy accepts."""
+    context = question.context
+    for risk in question.matrix.risks:
         applies = context.holds(risk.entry.when)
-        if installed not in risk.range or applies is False:
+        if question.version not in risk.range or applies is False:
             continue
         given = [acceptance for acceptance in context.policy.accepted_risks if acceptance.risk == risk.entry.id]
         if given:
@@ -205,20 +203,30 @@ def _rule_primary(context: EvaluationContext, part: Installed, installed: Versio
                 context.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
                 continue
         reason = why(risk.entry) + " What was accepted under this name read otherwise." * bool(given)
-        remedy = f"Fix this, or accept the risk {risk.entry.id} by name."
-        danger = f"The update from {part.version} is a risk where {in_words(risk.entry.when)}"
+        danger = f"The update from {question.installed.version} is a risk where {in_words(risk.entry.when)}"
         if applies:
-            return ruled("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
+            remedy = f"Fix this, or accept the risk {risk.entry.id} by name."
+            return question.decided("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
         because, advice = context.unknown(risk.entry.when)
-        doubt(
+        question.doubt(
             "risk",
             f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
             f"{danger}, and {because}.{reason}",
             f"{advice} Or accept the risk {risk.entry.id} by name.",
             risk.entry,
         )
+    return None
 
-    return doubts[0] if doubts else _moves(ruled, installed, own, source.entry)
+
+def allowed(question: ComponentQuestion) -> ComponentDecision:
+    """The decision where no rule refuses; an older version has come this far only because the policy allows it."""
+    entry = question.source.entry if question.is_primary and question.source is not None else None
+    offline = ", offline" if entry is not None and entry.method == "offline" else ""
+    one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""
+    goes = f"{question.version} can be updated to {question.own}{offline}.{one_way}"
+    if question.version < question.own:
+        return question.decided("upgrade", goes, "", entry)
+    return question.decided("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")
 
 
 def entry_digest(entry: Entry) -> str:
@@ -230,41 +238,6 @@ def entry_digest(entry: Entry) -> str:
     return "sha256:" + hashlib.sha256(msgspec.json.encode(entry, order="sorted")).hexdigest()
 
 
-def _ruled(
-    part: Installed,
-    target: str,
-    kind: DecisionKind,
-    message: str,
-    remedy: str = "",
-    entry: Entry | None = None,
-    *,
-    override: str = "",
-) -> ComponentDecision:
-    return ComponentDecision(
-        subject=part.subject,
-        component=part.component,
-        kind=kind,
-        message=message,
-        next=remedy,
-        entry=entry.id if entry else "",
-        installed=part.version,
-        target=target,
-        override=override,
-    )
-
-
-def _moves(
-    ruled: Callable[..., ComponentDecision], installed: Version, target: Version, entry: Source | None = None
-) -> ComponentDecision:
-    """Nothing was said against it; an older version has come this far only because the policy allows it."""
-    offline = ", offline" if entry is not None and entry.method == "offline" else ""
-    one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""
-    goes = f"{installed} can be updated to {target}{offline}.{one_way}"
-    if installed < target:
-        return ruled("upgrade", goes, "", entry)
-    return ruled("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")
-
-
 def _fits(matrix: ReadMatrix, text: str) -> bool:
     """Whether a version can be read at all, wherever it may stand in the order of the releases."""
     try:
@@ -274,13 +247,13 @@ def _fits(matrix: ReadMatrix, text: str) -> bool:
     return True
 
 
-def _past_block(context: EvaluationContext, installed: Version, block: Block) -> str:
+def _past_block(question: ComponentQuestion, block: Block) -> str:
     """What to do where a block refuses the direct update: a stop between the two versions leads round it."""
-    matrix = context.matrix
+    holds = question.context.holds
     round_ = [
         stop
-        for stop in matrix.stops
-        if stop.lies_between(installed, matrix.own) and (stop.entry.when is None or context.holds(stop.entry.when))
+        for stop in question.matrix.stops
+        if stop.lies_between(question.version, question.own) and (stop.entry.when is None or holds(stop.entry.when))
     ]
     if round_:
         first = min(round_, key=lambda stop: stop.via)
@@ -290,13 +263,14 @@ def _past_block(context: EvaluationContext, installed: Version, block: Block) ->
     return "Take another release, or ask the vendor for one that is not blocked."
 
 
-def _past_no_source(context: EvaluationContext, part: Installed, installed: Version) -> str:
+def _past_no_source(question: ComponentQuestion) -> str:
     """What to do where no source covers the installed version."""
-    if nearest := _nearest(context, part, installed):
+    model = question.installed.model
+    if nearest := _nearest(question):
         return f"Update to {nearest} first; from there the bundle can be installed."
-    if (source := source_for_others(context.matrix, installed, part.model)) is not None:
+    if (source := source_for_others(question.matrix, question.version, model)) is not None:
         models = ", ".join(source.entry.models)
-        return f"Ask the vendor for a bundle that supports {part.model}; {source.entry.id} is for {models} only."
+        return f"Ask the vendor for a bundle that supports {model}; {source.entry.id} is for {models} only."
     return "Ask the vendor for the way; no later release is known from which this bundle can be installed."
 
 
@@ -314,35 +288,18 @@ def source_for_others(matrix: ReadMatrix, installed: Version, model: str | None)
     )
 
 
-def _is_for(models: tuple[str, ...], part: Installed) -> bool:
-    return not models or part.model in models
-
-
-def _source(matrix: ReadMatrix, part: Installed, installed: Version) -> ReadSource | None:
-    """The source that covers the installed version: an explicit edge before a range, an update before a re-image."""
-    listed = installed in matrix.known
-    covering = (
-        source
-        for source in matrix.sources
-        if source.admits(installed, listed=listed) and _is_for(source.entry.models, part)
-    )
-    return min(
-        covering,
-        key=lambda source: (source.range.exact is None, source.entry.method == "reimage"),
-        default=None,
-    )
-
-
-def _nearest(context: EvaluationContext, part: Installed, installed: Version) -> str:
+def _nearest(question: ComponentQuestion) -> str:
     """The nearest later releases from which the bundle can be installed, at most three; empty if none.
 
     Of those that begin a source's range, and of the stops, the first few are asked whether they may go on from there.
     """
-    matrix = context.matrix
+    matrix, context, installed = question.matrix, question.context, question.version
     found = {
         source.range.first_of(matrix.releases, after=installed, without=source.denied)
         for source in matrix.sources
-        if source.entry.method != "reimage" and _is_for(source.entry.models, part)
+        if source.entry.method != "reimage" and question.concerns(source.entry.models)
+        if (exact := source.range.exact) is None
+        or installed < exact  # an edge from an earlier release leads nowhere on
     }
     found.update(stop.via for stop in matrix.stops if installed < stop.via)
     later = sorted(version for version in found if version is not None and version < matrix.own)
@@ -350,6 +307,6 @@ def _nearest(context: EvaluationContext, part: Installed, installed: Version) ->
     good = (
         str(version)
         for version in later[:MAX_ASKED]
-        if rule_part(asked, replace(part, version=str(version), build=None, released=None)).allowed
+        if question.decide(asked, replace(question.installed, version=str(version), build=None, released=None)).allowed
     )
     return " or ".join(islice(good, 3))

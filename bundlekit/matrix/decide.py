@@ -1,36 +1,6 @@
 """The decision for one bundle: pure, from a manifest and what is known of an appliance.
 
-The order of the rules; the code bears the same numbers. Of what concerns the bundle as such, the first fault
-decides, and nothing else is asked. Every part gets one ruling, its first. What cannot be told is *undecided*:
-a later refusal still beats it, and it never becomes a yes.
-
-The bundle as such, in bundle_rules.py
-  1. its matrix can be read                                   undecided
-  2. it is for this product, with an image for this model     wrong-product, wrong-model
-  3. it is an update                                          reimage-only
-  4. its version has not been withdrawn                       withdrawn
-The pair as such, in bundle_rules.py
-  5. nothing holds it                                         on-hold, update-pending
-  6. the security counter does not fall                       counter-too-low
-Each part, in component_rules.py
-  7. its version can be read                                  unreadable-version, unknown-version
-  8. it is older than the bundle's, or a policy allows it     same-version…, downgrade
-Each part that the matrix is about, in component_rules.py
-  9. it was not released after the bundle                     back-in-time
- 10. its version is known                                     unknown-version
- 11. a way leads out of it                                    dead-end
- 12. nothing blocks it                                        blocked
- 13. no stop lies between                                     needs-stop
- 14. the matrix names it as a source                          unsupported-source, reimage-only
- 15. it trusts the keys that the source asks for; and the
-     trust file that it ships accepts the signatures, or it
-     trusts one of the keys that sign, where they have names  cannot-verify
- 16. the pair may differ while one member is updated          incompatible
- 17. no risk applies but accepted ones                        risk
-The pair again, if nothing has been refused, in bundle_rules.py
- 18. no fix gets lost                                         loses-fix
- 19. what will run together works together                    incompatible
- 20. the requirements are met                                 requirement-not-met
+The rules, and the order in which they are asked, are the list in rules.py.
 """
 
 from __future__ import annotations
@@ -39,10 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from bundlekit.errors import VersionError
 from bundlekit.matrix import bundle_rules
-from bundlekit.matrix.component_rules import Installed, rule_part, rule_unmoved_part
+from bundlekit.matrix.component import ComponentQuestion, Installed
 from bundlekit.matrix.context import EvaluationContext, has_image
+from bundlekit.matrix.leftovers import leftovers
+from bundlekit.matrix.pair import PairQuestion
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.matrix.rules import ask_component, ask_pair
 from bundlekit.model.appliance import NO_FACTS
 from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, Leftover, Policy
 
@@ -51,6 +25,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.appliance import Appliance, InstalledComponent, VersionFacts
+    from bundlekit.model.decision import DecisionKind
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.matrix import Matrix
 
@@ -78,17 +53,18 @@ def decide(
     - ``matrix``: the matrix of the manifest, read once for many appliances (`bundlekit.matrix.read.read_matrix`).
     """
     read = matrix or read_matrix(manifest)
-    if isinstance(read, Unreadable):  # 1
+    if isinstance(read, Unreadable):
         return _unreadable(manifest, appliance.pair, read, pair=appliance.pair)
     context = EvaluationContext(read, policy, appliance, signers, signatures)
-    if fault := bundle_rules.rule_bundle(context, appliance.pair):  # 2-4
-        return _decision(context, [fault])
-    pair = list(bundle_rules.rule_pair(context, appliance))  # 5-6
-    parts = _settle(list(_rule_parts(context, appliance)))  # 7-17
-    if any(ruling.refused for ruling in (*pair, *parts)):
-        return _decision(context, [*pair, *parts])
-    again = bundle_rules.rule_pair_again(context, appliance, parts)  # 18-20
-    return _decision(context, [*pair, *again, *parts], bundle_rules.leftovers(context, appliance, parts))
+    question = PairQuestion(context, appliance.pair)
+    if fault := ask_pair("bundle", question):
+        return _decision(context, fault)
+    pair = ask_pair("pair", question)
+    question.parts = _settle(list(_components(context, appliance)))
+    if any(decision.refused for decision in (*pair, *question.parts)):
+        return _decision(context, [*pair, *question.parts])
+    whole = ask_pair("whole", question)
+    return _decision(context, [*pair, *whole, *question.parts], leftovers(context, appliance, question.parts))
 
 
 def decide_from(
@@ -109,16 +85,17 @@ def decide_from(
     All other parameters are as in :func:`decide`. Raises nothing.
     """
     read = matrix or read_matrix(manifest)
-    if isinstance(read, Unreadable):  # 1
+    if isinstance(read, Unreadable):
         return _unreadable(manifest, version, read)
     context = EvaluationContext(read, policy, None, signers, signatures)
-    if fault := bundle_rules.rule_bundle(context, version):  # 3-4
-        return _decision(context, [fault])
+    question = PairQuestion(context, version, facts)
+    if fault := ask_pair("bundle", question):
+        return _decision(context, fault)
     models: Sequence[str | None] = [model]
     if model is None and tells_models_apart(manifest.matrix):
         models = manifest.models
-    parts = [  # 7-17
-        rule_part(
+    question.parts = [
+        _decide_component(
             context,
             Installed(
                 subject=f"{version} on {name}" if name else version,
@@ -130,16 +107,21 @@ def decide_from(
         )
         for name in models
     ]
-    beyond = [*bundle_rules.rule_version(context, version, facts, parts), *_rule_shared(context, version, facts)]
-    bundle_rules.leave_open_beyond_versions(context)
-    return _decision(context, [*beyond, *parts])
+    shared = list(_shared(context, version, facts))
+    pair = [*ask_pair("pair", question), *ask_pair("whole", question)]
+    return _decision(context, [*pair, *shared, *question.parts])
 
 
-def _rule_shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[ComponentDecision]:
+def _decide_component(context: EvaluationContext, installed: Installed) -> ComponentDecision:
+    """The decision about a component that the bundle carries."""
+    return ask_component(ComponentQuestion(context, installed, _decide_component))
+
+
+def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[ComponentDecision]:
     """What refuses the update of a component that the pair shares; one that is there already refuses nothing."""
     for name, text in facts.components:
         if name in context.matrix.carried:
-            ruling = rule_part(context, Installed(subject=version, component=name, version=text))
+            ruling = _decide_component(context, Installed(subject=version, component=name, version=text))
             if ruling.refused and not ruling.kind.startswith("same-version"):
                 yield ruling
 
@@ -150,8 +132,9 @@ def withdrawn(manifest: Manifest) -> Decision | None:
     if isinstance(read, Unreadable):
         return _unreadable(manifest, manifest.version, read)
     context = EvaluationContext(read, STRICT, None)
-    fault = bundle_rules.rule_withdrawn(context, manifest.version)
-    return _decision(context, [fault]) if fault else None
+    question = PairQuestion(context, manifest.version)
+    bundle_rules.not_withdrawn(question)
+    return _decision(context, question.decisions) if question.decisions else None
 
 
 def tells_models_apart(matrix: Matrix) -> bool:
@@ -159,7 +142,7 @@ def tells_models_apart(matrix: Matrix) -> bool:
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
-def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
+def _components(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
     """One ruling for each member, and for each component that the pair shares."""
     carried = {
         component.name: component.version
@@ -179,7 +162,7 @@ def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Co
             released=found.released,
             model=appliance.model,
         )
-        yield rule_part(context, part) if component in carried else rule_unmoved_part(context, part)
+        yield _decide_component(context, part) if component in carried else _unmoved(context, part)
     for name, version in carried.items():
         if name != APPLIANCE and name not in appliance.components:
             yield ComponentDecision(
@@ -190,6 +173,29 @@ def _rule_parts(context: EvaluationContext, appliance: Appliance) -> Iterator[Co
                 next=f"Give the version of {name} in the appliance state.",
                 target=version,
             )
+
+
+def _unmoved(context: EvaluationContext, installed: Installed) -> ComponentDecision:
+    """A component that the bundle does not carry: its version still has to work with what comes."""
+    name, version = installed.component, installed.version
+
+    def decided(kind: DecisionKind, message: str, remedy: str = "") -> ComponentDecision:
+        subject = installed.subject
+        return ComponentDecision(
+            subject=subject,
+            component=name,
+            kind=kind,
+            message=message,
+            next=remedy,
+            installed=version,
+            target=version,
+        )
+
+    try:
+        context.matrix.parse(name, version)
+    except VersionError as fault:
+        return decided("unreadable-version", str(fault), f"Check which version of {name} is installed.")
+    return decided("stays", f"The bundle does not carry {name}, so {version} stays.")
 
 
 def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
@@ -203,16 +209,7 @@ def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
 
 
 def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: str = "") -> Decision:
-    first, *others = matrix.problems
-    more = f" ({len(others)} more like this.)" if others else ""
-    ruling = ComponentDecision(
-        subject=subject,
-        kind="undecided",
-        message=f"The bundle's matrix cannot be read. {first.message}{more}",
-        next="Ask the vendor for a bundle with a matrix that can be read.",
-        entry=first.subject,
-        target=manifest.version,
-    )
+    ruling = bundle_rules.readable_matrix(manifest, subject, matrix)
     return Decision(product=manifest.product, version=manifest.version, pair=pair, whole=ruling, rulings=(ruling,))
 
 

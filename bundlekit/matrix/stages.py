@@ -1,6 +1,6 @@
 """Which kinds of decision were not asked about any more, because an earlier rule had refused.
 
-The numbers are those of the order in decide.py; of a kind that two rules can decide, that of the later one.
+The numbers are those of the list in rules.py; of a kind that two rules can decide, that of the later one.
 """
 
 from __future__ import annotations
@@ -9,35 +9,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.read import ReadMatrix, Unreadable
+from bundlekit.matrix.rules import RULES
+from bundlekit.model.decision import DecisionKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
+    from bundlekit.model.decision import ComponentDecision, Decision
 
-STAGES: Final[dict[DecisionKind, float]] = {
-    "wrong-product": 2,
-    "wrong-model": 2.5,
-    "reimage-only": 14,
-    "withdrawn": 4,
-    "on-hold": 5,
-    "update-pending": 5,
-    "counter-too-low": 6,
-    "unreadable-version": 7,
-    "unknown-version": 10,
-    "same-version": 8,
-    "same-version-other-build": 8,
-    "downgrade": 8,
-    "back-in-time": 9,
-    "dead-end": 11,
-    "blocked": 12,
-    "needs-stop": 13,
-    "unsupported-source": 14,
-    "cannot-verify": 15,
-    "risk": 17,
-    "loses-fix": 18,
-    "incompatible": 19,
-    "requirement-not-met": 20,
+STAGES: Final[dict[DecisionKind, float]] = {kind: rule.number for rule in RULES for kind in rule.kinds} | {
+    "wrong-model": 2.5,  # it is asked about where the product is right
 }
 _OF_THE_BUNDLE: Final[dict[DecisionKind, float]] = {
     "wrong-product": 2,

@@ -10,7 +10,10 @@ from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.model.matrix import Source
     from bundlekit.versions import Version
 
 
@@ -48,14 +51,15 @@ def table(read: ReadMatrix) -> Table:
     require_feasible(read)
     manifest = read.manifest
     models = models_apart(read)
-    rows = (_row(read, version, model) for version in versions_named(read) for model in models)
+    sources = {one.entry.id: one.entry for one in read.sources}
+    rows = (_row(read, sources, version, model) for version in versions_named(read) for model in models)
     return Table(product=manifest.product, version=manifest.version, rows=tuple(rows))
 
 
-def _row(read: ReadMatrix, version: Version, model: str | None) -> Row:
+def _row(read: ReadMatrix, sources: Mapping[str, Source], version: Version, model: str | None) -> Row:
     decision = decide_from(read.manifest, version.text, model=model, matrix=read)
     whole = decision.whole
-    source = next((one.entry for one in read.sources if one.entry.id == whole.entry), None)
+    source = sources.get(whole.entry)
     return Row(
         source=version.text,
         model=model or "",

@@ -374,7 +374,7 @@ def test_a_hundred_releases_are_searched_with_bounded_work():
 
 def test_a_mere_version_needs_to_be_of_one_product():
     one, other = candidate("5.40.00", anything()), candidate("5.40.00", anything(), product="other")
-    with pytest.raises(BundlekitError, match=r"5\.40\.00 may be of imager \(appliance\) and other \(appliance\)"):
+    with pytest.raises(BundlekitError, match=r"5\.40\.00 is a version of imager \(appliance\) and other \(appliance\)"):
         find_path([one, other], "5.20.00", "5.40.00")
     step = candidate("5.30.00", anything(), product="other")
     only = candidate("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
@@ -389,7 +389,7 @@ def test_bundles_without_a_model_in_common_are_no_way():
     path = find_path([goal, step], "5.20.00", "5.40.00")
     assert (path.found, path.nearest) == (False, "5.30.00")
     assert [(one.kind, one.message) for one in path.obstacles] == [
-        ("wrong-model", "5.40.00 is for im-200, and 5.30.00 on the way for im-100.")
+        ("wrong-model", "5.40.00 is for im-200, and the intermediate 5.30.00 for im-100.")
     ]
     wide = candidate("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
     assert "a way for im-200: this one is for im-100 only" in find_path([wide, step], "5.20.00", "5.40.00").not_judged

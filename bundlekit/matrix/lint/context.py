@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bundlekit.matrix.decisions import Outcome
-    from bundlekit.matrix.read import ReadMatrix
+    from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.matrix.shipped import Signatures, SignedBy
     from bundlekit.model.decision import ComponentDecision
     from bundlekit.versions import Version
@@ -80,6 +80,11 @@ class LintContext:
         }
         self._meant = meant_for(read, self.line, bases)
         self.reasoned = {block.entry.id: block.entry for block in read.blocks if block.entry.reason}
+
+    @cached_property
+    def sources(self) -> dict[str, ReadSource]:
+        """The sources by the ids of their entries."""
+        return {source.entry.id: source for source in self.read.sources}
 
     @cached_property
     def known(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.matrix.component_rules import source_for_others
 from bundlekit.matrix.context import models_of, why
 from bundlekit.matrix.lint.rule import LintIssue, lint_rule, listed
 from bundlekit.matrix.nearby import only_for
@@ -78,7 +77,10 @@ def _elsewhere(context: LintContext, version: Version, model: str | None) -> Rea
     """The source that would let a version come, but for other models only; None if that is not what it lacks."""
     if context.decided(version, model).kind != "unsupported-source":
         return None
-    return source_for_others(context.read, version, model)
+    for other in context.models:
+        if other != model and (outcome := context.decided(version, other)).allowed:
+            return context.sources.get(outcome.entry)
+    return None
 
 
 def _refused_stop(context: LintContext, version: Version, model: str | None) -> tuple[Version, str] | None:

@@ -1,0 +1,89 @@
+"""The states that a failed update can leave behind, foreseen before it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.pair import moves, named, state_around
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.model.decision import Leftover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bundlekit.matrix.context import EvaluationContext
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import ComponentDecision
+    from bundlekit.versions import Version
+
+
+def leftovers(
+    context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
+) -> Iterator[Leftover]:
+    """Each state that a failure can leave, in the order in which an update could meet it.
+
+    The active member and the components that the pair shares go first. Until all of them have succeeded, a
+    failure reverts the member; a new shared component stays only if the matrix says that it works with the
+    old member. After that nothing is reverted: the standby's failure leaves the pair degraded.
+    """
+    moving = {part.component for part in parts if moves(part)}
+    shared = tuple(sorted(moving - {APPLIANCE}))
+    members = [APPLIANCE] * (APPLIANCE in moving)
+    roles = {member.role for member in appliance.members.values()}
+    for version in dict.fromkeys(member.version for member in appliance.members.values() if member.role == "active"):
+        kept, old, done = (state_around(context, appliance, version, new=new) for new in (shared, (), moving))
+        if members and shared:
+            yield _active_fails(context, kept, shared)
+        for name in shared:
+            back = (*members, name)
+            yield Leftover(
+                failure=name,
+                components=_texts(old),
+                works=True,
+                reverts=back,
+                outcome="reverted",
+                hold=True,
+                message=f"If the update of {name} fails, {_listed(back)} {'revert' if members else 'reverts'}; "
+                "the pair is on hold until the fault is cleared.",
+            )
+        if members and "standby" in roles:
+            yield Leftover(
+                failure="standby",
+                components=_texts(done),
+                works=True,
+                keeps=(*members, *shared),
+                outcome="degraded",
+                hold=True,
+                message="If the update of the standby member fails, nothing is reverted: the active member serves "
+                f"with {named(done)}, and HA is missing until the standby is repaired.",
+            )
+
+
+def _active_fails(context: EvaluationContext, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
+    """The active member fails after the shared components had succeeded: it is old again, and they are new."""
+    works, entry = work_together(context.matrix, state)
+    found, those = named(state), _listed(shared)
+    if works:
+        what = f"are left, which work together: {those} stays new."
+    else:
+        doubt = "do not" if works is False else "may not"
+        what = f"would be left, which {doubt} work together: {those} reverts too."
+    return Leftover(
+        failure="active",
+        components=_texts(state),
+        works=works,
+        entry=entry,
+        reverts=(APPLIANCE,) if works else (APPLIANCE, *shared),
+        keeps=shared if works else (),
+        outcome="reverted",
+        message=f"If the update of the active member fails, it reverts; {found} {what}",
+    )
+
+
+def _texts(state: Mapping[str, Version]) -> dict[str, str]:
+    return {name: version.text for name, version in state.items()}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)

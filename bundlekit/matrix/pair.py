@@ -1,0 +1,70 @@
+"""A whole pair, or a mere version on each of its members, as the rules about bundle and pair see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.model.appliance import NO_FACTS
+from bundlekit.model.decision import ComponentDecision
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from bundlekit.matrix.context import EvaluationContext
+    from bundlekit.model.appliance import Appliance, VersionFacts
+    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.matrix import Entry
+    from bundlekit.versions import Version
+
+
+class PairQuestion:
+    """What is asked about a pair, or about a mere version.
+
+    ``subject`` is the name of the pair or the version, ``appliance`` the pair (None: only a version is known).
+    ``facts`` are those of the version. ``parts`` are the decisions about its components, once these have been made,
+    and ``decisions`` those about the pair.
+    """
+
+    def __init__(self, context: EvaluationContext, subject: str, facts: VersionFacts = NO_FACTS) -> None:
+        self.context = context
+        self.subject = subject
+        self.appliance: Appliance | None = context.appliance
+        self.facts = facts
+        self.parts: Sequence[ComponentDecision] = ()
+        self.decisions: list[ComponentDecision] = []
+
+    def decide(self, kind: DecisionKind, message: str, remedy: str, entry: Entry | None = None) -> None:
+        """Add a decision about the pair as a whole."""
+        self.decisions.append(
+            ComponentDecision(
+                subject=self.subject,
+                kind=kind,
+                message=message,
+                next=remedy,
+                entry=entry.id if entry else "",
+                target=self.context.manifest.version,
+            )
+        )
+
+
+def moves(part: ComponentDecision) -> bool:
+    """Whether the update changes this part, as far as can be told."""
+    return part.kind not in ("already-there", "stays")
+
+
+def named(state: Mapping[str, Version]) -> str:
+    """The components of a state with their versions, in a sentence."""
+    return " and ".join(f"{name} {version}" for name, version in state.items())
+
+
+def state_around(
+    context: EvaluationContext, appliance: Appliance, member: str, *, new: Collection[str]
+) -> dict[str, Version]:
+    """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
+    shared = {name: part.version for name, part in appliance.components.items()}
+    installed = shared | {APPLIANCE: member}
+    return {
+        name: context.matrix.carried[name] if name in new else context.matrix.parse(name, installed[name])
+        for name in dict.fromkeys((APPLIANCE, *shared, *new))
+    }

@@ -1,0 +1,180 @@
+"""The rules about what the update as a whole would lose, break or need: numbers 18 to 20 of the list in rules.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundlekit.config import size_in_words
+from bundlekit.errors import VersionError
+from bundlekit.facts import in_words
+from bundlekit.matrix.compatibility import work_together
+from bundlekit.matrix.pair import moves, named, state_around
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.versions import scheme_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bundlekit.matrix.context import EvaluationContext
+    from bundlekit.matrix.pair import PairQuestion
+    from bundlekit.model.appliance import Appliance
+    from bundlekit.model.decision import ComponentDecision
+    from bundlekit.versions import Version
+
+
+def no_fix_lost(question: PairQuestion) -> None:
+    """Rule 18: no fix gets lost, unless an explicit edge names the installed version."""
+    context, appliance = question.context, question.appliance
+    may_lose = _may_lose_fixes(context, question.parts)
+    includes = appliance.includes if appliance else question.facts.includes
+    if includes is None and appliance is None:
+        context.leave_open("fixes that get lost", "loses-fix")
+    elif includes is None and may_lose:
+        question.decide(
+            "undecided",
+            "It is not known which fixes the pair has, so one could get lost.",
+            "Give the included fixes in the appliance state; an empty list if there are none.",
+        )
+    elif may_lose and (lost := [fix for fix in includes or () if fix not in context.manifest.includes]):
+        who = "The pair" if appliance else question.subject
+        question.decide(
+            "loses-fix",
+            f"{who} has {', '.join(lost)}, and the bundle does not include it.",
+            f"Take a release that includes {', '.join(lost)}.",
+        )
+
+
+def works_together(question: PairQuestion) -> None:
+    """Rule 19: what will run together works together."""
+    if question.appliance is None:
+        _beside_a_version(question)
+    else:
+        _final_states(question, question.appliance)
+
+
+def requirements_met(question: PairQuestion) -> None:
+    """Rule 20: the requirements of the bundle are met. A mere version can meet none, so they are left open."""
+    if question.appliance is None:
+        _leave_requirements_open(question.context)
+    else:
+        _requirements(question, question.appliance)
+
+
+def _beside_a_version(question: PairQuestion) -> None:
+    """Rule 19 for a mere version, as far as its own bundle says which components it came with."""
+    context, matrix = question.context, question.context.matrix
+    others = {name: text for name, text in question.facts.components if name != matrix.primary_component}
+    for name in matrix.carried:
+        if name != matrix.primary_component and name not in others:
+            context.leave_open(f"the installed {name}", "incompatible")
+    if any(part.refused for part in question.parts):
+        return
+    try:
+        left = {name: matrix.parse(name, text) for name, text in others.items() if name not in matrix.carried}
+    except VersionError:
+        return
+    state = matrix.carried | left
+    # What one bundle carries is for the lint; what stays behind is for the decision.
+    if left and work_together(matrix, state)[0] is False:
+        question.decide("incompatible", *_not_together(state))
+
+
+def _leave_requirements_open(context: EvaluationContext) -> None:
+    requirements = context.manifest.requirements
+    if requirements.tool is not None:
+        context.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
+    for place in requirements.free:
+        context.leave_open(f"the requirement of free space for {place}", "requirement-not-met")
+    for condition in requirements.facts:
+        context.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
+
+
+def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
+    return (
+        f"After the update the pair would have {named(state)}, which do not work together.",
+        "First update the other components to versions that work with both.",
+    )
+
+
+def _may_lose_fixes(context: EvaluationContext, parts: Sequence[ComponentDecision]) -> bool:
+    # An edge that names one version was made by someone who knows what that version has.
+    edges = {source.entry.id for source in context.matrix.sources if source.range.exact is not None}
+    return any(
+        part.component == context.matrix.primary_component and moves(part) and part.entry not in edges for part in parts
+    )
+
+
+def _final_states(question: PairQuestion, appliance: Appliance) -> None:
+    """The states that the pair can have after the update."""
+    context, parts = question.context, question.parts
+    moved = {part.component for part in parts if part.kind != "stays"}
+    left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
+    for text in dict.fromkeys(left) or [context.manifest.version]:
+        state = state_around(context, appliance, text, new=moved)
+        works, _ = work_together(context.matrix, state)
+        found = named(state)
+        if works is False:
+            question.decide("incompatible", *_not_together(state))
+        elif works is None and not state.keys() <= context.matrix.carried.keys():
+            # What one bundle carries was made to work together; what stays behind needs an entry.
+            question.decide(
+                "undecided",
+                f"The matrix does not state whether {found} work together, as the pair would have after the update.",
+                "Ask the vendor for a bundle whose matrix states this in [[works-together]].",
+            )
+
+
+def _requirements(question: PairQuestion, appliance: Appliance) -> None:
+    context, requirements = question.context, question.context.manifest.requirements
+    if requirements.tool is not None:
+        _tool(question, requirements.tool, appliance.tool)
+    for place, need in requirements.free.items():
+        shared = {name: installed for name, installed in appliance.components.items() if place in installed.free}
+        for serial, member in (*appliance.members.items(), *shared.items()):
+            have = member.free.get(place)
+            if have is None and shared:
+                continue  # a component that the pair shares has the place
+            if have is None:
+                question.decide(
+                    "undecided",
+                    f"{serial} needs {size_in_words(need)} free for {place}; how much it has is not known.",
+                    f'Add the number of free bytes to the appliance state: "free": {{"{place}": …}} '
+                    f'inside "{serial}" of "members".',
+                )
+            elif have < need:
+                question.decide(
+                    "requirement-not-met",
+                    f"{serial} needs {size_in_words(need)} free for {place}, and has {size_in_words(have)}.",
+                    f"Free {size_in_words(need - have)} more for {place} on {serial}.",
+                )
+    for condition in requirements.facts:
+        if (met := context.holds(condition)) is None:
+            because, remedy = context.unknown(condition)
+            question.decide("undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
+        elif not met:
+            question.decide(
+                "requirement-not-met",
+                f"The update needs that {in_words(condition)}; it is {appliance.facts[condition.fact]}.",
+                "Meet this condition, then try again.",
+            )
+
+
+def _tool(question: PairQuestion, need: str, have: str | None) -> None:
+    scheme = scheme_named("pep440")  # the update tool is a Python package, and versioned like one
+    try:
+        if have is not None and scheme.parse(have) >= scheme.parse(need):
+            return
+    except VersionError:
+        have = None
+    if have is None:
+        question.decide(
+            "undecided",
+            f"The update needs the tool in version {need} or later; which one is there is not known.",
+            "Give the version of the tool in the appliance state.",
+        )
+    else:
+        question.decide(
+            "requirement-not-met",
+            f"The update needs the tool in version {need} or later; version {have} is used.",
+            f"Update the tool to {need} first.",
+        )

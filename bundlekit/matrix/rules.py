@@ -1,0 +1,137 @@
+"""The rules of a decision, in their order: the list that the code follows.
+
+Of what concerns the bundle as such, the first fault decides, and nothing else is asked. Every component gets one
+decision, its first. The pair is asked again only if nothing has been refused by then. What cannot be known is
+*undecided*: a later refusal has precedence over it, and it never becomes an acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bundlekit.matrix import bundle_rules, component_rules, key_rules, pair_rules
+from bundlekit.model.decision import DecisionKind
+from bundlekit.model.primitives import Frozen
+
+if TYPE_CHECKING:
+    from bundlekit.matrix.component import ComponentQuestion
+    from bundlekit.matrix.pair import PairQuestion
+    from bundlekit.model.decision import ComponentDecision
+
+Stage = Literal["matrix", "bundle", "pair", "component", "primary", "whole"]
+"""What a rule is asked about.
+
+``primary``: only the component that the matrix is about. ``whole``: the pair, once all components are decided about.
+"""
+
+
+class DecisionRule(Frozen, frozen=True, kw_only=True):
+    """A rule of a decision: ``line`` is what holds where it does not refuse, ``kinds`` are the decisions it makes."""
+
+    number: int
+    name: str
+    stage: Stage
+    line: str
+    kinds: tuple[DecisionKind, ...]
+    ask: Callable[..., Any]
+
+
+def _rule(number: int, stage: Stage, line: str, ask: Callable[..., Any], *kinds: DecisionKind) -> DecisionRule:
+    name = ask.__name__.replace("_", "-")
+    return DecisionRule(number=number, name=name, stage=stage, line=line, kinds=kinds, ask=ask)
+
+
+RULES: Final = (
+    _rule(1, "matrix", "its matrix can be read", bundle_rules.readable_matrix, "undecided"),
+    _rule(
+        2,
+        "bundle",
+        "it is for this product, with an image for this model",
+        bundle_rules.for_this_appliance,
+        "wrong-product",
+        "wrong-model",
+    ),
+    _rule(3, "bundle", "it is an update", bundle_rules.is_update, "reimage-only"),
+    _rule(4, "bundle", "its version has not been withdrawn", bundle_rules.not_withdrawn, "withdrawn"),
+    _rule(5, "pair", "no hold and no pending update keeps it", bundle_rules.not_held, "on-hold", "update-pending"),
+    _rule(6, "pair", "the security counter does not fall", bundle_rules.counter_not_lower, "counter-too-low"),
+    _rule(
+        7,
+        "component",
+        "its version can be read",
+        component_rules.readable_version,
+        "unreadable-version",
+        "unknown-version",
+    ),
+    _rule(
+        8,
+        "component",
+        "it is older than the bundle's, or a policy allows it",
+        component_rules.newer_version,
+        "same-version",
+        "same-version-other-build",
+        "downgrade",
+    ),
+    _rule(9, "primary", "it was not released after the bundle", component_rules.not_back_in_time, "back-in-time"),
+    _rule(10, "primary", "its version is known", component_rules.known_version, "unknown-version"),
+    _rule(11, "primary", "a way leads out of it", component_rules.no_dead_end, "dead-end"),
+    _rule(12, "primary", "no block is about it", component_rules.not_blocked, "blocked"),
+    _rule(13, "primary", "no stop is between the two versions", component_rules.no_stop_between, "needs-stop"),
+    _rule(
+        14,
+        "primary",
+        "the matrix names it as a source",
+        component_rules.has_source,
+        "unsupported-source",
+        "reimage-only",
+    ),
+    _rule(
+        15,
+        "primary",
+        "it trusts the keys that its source demands, and accepts the signatures of the bundle",
+        key_rules.can_verify,
+        "cannot-verify",
+    ),
+    _rule(
+        16,
+        "primary",
+        "the members can differ while one is updated",
+        component_rules.members_may_differ,
+        "incompatible",
+    ),
+    _rule(17, "primary", "no risk applies but accepted ones", component_rules.no_risk, "risk"),
+    _rule(18, "whole", "no fix gets lost", pair_rules.no_fix_lost, "loses-fix"),
+    _rule(19, "whole", "what will run together works together", pair_rules.works_together, "incompatible"),
+    _rule(20, "whole", "the requirements are met", pair_rules.requirements_met, "requirement-not-met"),
+)
+
+
+def _asked(*stages: Stage) -> tuple[Callable[..., Any], ...]:
+    return tuple(rule.ask for rule in RULES if rule.stage in stages)
+
+
+_COMPONENT: Final = _asked("component")
+_PRIMARY: Final = _asked("component", "primary")
+_PAIR: Final[dict[Stage, tuple[Callable[..., Any], ...]]] = {
+    stage: _asked(stage) for stage in ("bundle", "pair", "whole")
+}
+
+
+def ask_component(question: ComponentQuestion) -> ComponentDecision:
+    """Rules 7 to 17: the first refusal; else the first doubt; else the update is allowed."""
+    for ask in _PRIMARY if question.is_primary else _COMPONENT:
+        decision: ComponentDecision | None = ask(question)
+        if decision is not None:
+            return decision
+    return question.doubts[0] if question.doubts else component_rules.allowed(question)
+
+
+def ask_pair(stage: Literal["bundle", "pair", "whole"], question: PairQuestion) -> list[ComponentDecision]:
+    """What the rules of a stage decide about the bundle or the pair, in their order; of the bundle the first."""
+    before = len(question.decisions)
+    for ask in _PAIR[stage]:
+        ask(question)
+        if stage == "bundle" and question.decisions:
+            break
+    return question.decisions[before:]
