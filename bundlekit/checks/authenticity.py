@@ -198,14 +198,14 @@ REPORTED: Final = {
         needs_trust=False,
     ),
     "wrong-purpose": Reported(
-        """The signer's certificate, or one above it, was issued for another purpose than code signing.
+        """The signer's certificate, or one above it, was issued for a purpose other than code signing.
 
-    A certificate for a web server or for mail says nothing about who may release firmware.
+    A certificate for a web server or for e-mail does not authorise its holder to release firmware.
     """,
         FIT_TO_SIGN,
     ),
     "not-a-signer-certificate": Reported(
-        """The signer's certificate may not sign documents: it is a CA's, or lacks the digitalSignature usage.""",
+        """The signer's certificate must not sign documents: it is a CA's, or lacks the digitalSignature usage.""",
         FIT_TO_SIGN,
     ),
     "signer-not-yet-valid": Reported(
@@ -221,29 +221,29 @@ REPORTED: Final = {
         "Get a bundle signed with a current certificate, or check the clock.",
     ),
     "signer-denied": Reported(
-        """The signer's key, or a certificate on the way to the anchor, is on the deny list of the trust file.
+        """The signer's key, or a certificate between it and the anchor, is on the deny list of the trust file.
 
-    A denied key never counts, however good its signature is.
+    A denied key never counts, even if its signature is valid.
     """,
         OTHER_KEY,
     ),
     "signer-revoked": Reported(
         """A certificate of the signer's chain was revoked by the CA that issued it.
 
-    The time of the revocation does not matter: whoever has the key can claim any date.
+    The time of the revocation does not matter: the holder of the key can claim any date.
     """,
         OTHER_KEY,
     ),
     "test-key": Reported(
-        """A signature rests on a key for tests: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
+        """A signature depends on a test key: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
 
-    Everybody can have those private keys. A trust file refuses them unless it says ``allow-test-keys = true``;
-    the report then says TEST TRUST, as it does where a test key is given as PEM.
+    Anyone can have those private keys. A trust file refuses them unless it has ``allow-test-keys = true``. The
+    report then shows TEST TRUST, as it does for a test key given as PEM.
     """,
         "Sign with a key of your own.",
     ),
     "out-of-scope": Reported(
-        """A signature is right, but its signer may not sign for this product, or this format of bundle.""",
+        """A signature is right, but its signer is not allowed to sign for this product, or this format of bundle.""",
         "Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
     ),
     "weak-algorithm": Reported(
