@@ -87,7 +87,7 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
     for verb in ("check", "preflight"):
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01"]) == 0
         lines = capsys.readouterr().out.splitlines()
-        place = lines.index("  trust      the folder certs, and of it")
+        place = lines.index("  trust      folder certs, with")
         assert lines[place + 1].startswith("               key carl.pub (sha256:")
         assert lines[place + 2] == f"               anchor root.pem: {anchor.subject} (sha256:{anchor.id[:16]}…)"
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01", "--format", "json"]) == 0
@@ -123,5 +123,5 @@ def test_the_current_folder_is_trusted_where_it_is_named(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     for here in (".", "./"):
         assert run(["check", "update.bin", "--trust", here, "--at", "2026-12-01"]) == 0
-        assert f"the folder {tmp_path}" in capsys.readouterr().out
+        assert f"folder {tmp_path}, with" in capsys.readouterr().out
     assert bundlekit.load_trust(".").folders[0].folder == "."

@@ -78,7 +78,7 @@ def test_nothing_is_no_trust(tmp_path):
     for paths in ([], [tmp_path]):
         with pytest.raises(TrustError, match="nothing to trust"):
             load_trust(paths)
-    with pytest.raises(TrustError, match="not there"):
+    with pytest.raises(TrustError, match="no such file or folder"):
         load_trust([tmp_path / "missing.pem"])
 
 
