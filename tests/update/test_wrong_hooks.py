@@ -300,13 +300,23 @@ def test_a_planted_bug_is_found_and_named(name):
     assert all(finding.expected and finding.came and finding.answer for finding in found.findings)
 
 
+INVISIBLE = {("counter_is_not_raised", "active"), ("counter_is_not_raised", "standby")}
+"""Bugs that change nothing: the pair has one counter, and the commit of the storage has raised it already."""
+
+
 @pytest.mark.sweep
-@pytest.mark.parametrize("step", PAIR.order)
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    ("name", "step"), [(name, step) for name in PLANTED for step in PAIR.order if (name, step) not in INVISIBLE]
+)
 def test_a_planted_bug_is_found_in_every_step(name, step):
     cls, verb = PLANTED[name], NAMED[name]
     found = rehearse(sandboxes(cls, step))
     assert named(found, cls, verb, step), found.broken[:5]
+
+
+@pytest.mark.parametrize(("name", "step"), sorted(INVISIBLE))
+def test_a_bug_that_changes_nothing_is_none(name, step):
+    assert rehearse(sandboxes(PLANTED[name], step), verbs=("commit",), elsewhere=False).broken == ()
 
 
 def test_correct_hooks_have_nothing_wrong():
