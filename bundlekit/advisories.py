@@ -20,6 +20,7 @@ from bundlekit.model.advisory import Advice, AdvisoryUse
 from bundlekit.model.evidence import Evidence
 from bundlekit.source import BytesSource
 from bundlekit.trust import Signed, tally, verify_signatures
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def take_in(
         problems = [problem.message for signature in signatures for problem in signature.problems]
         problems += [f"{demanded(demand)} must sign them" for demand in demands or () if not demand.met]
         why = (
-            "no trust anchors were given (--trust)"
+            f"no trust anchors were given ({given('trust')})"
             if trust is None
             else problems[0]
             if problems
@@ -80,7 +81,7 @@ def take_in(
         raise AdvisoryError(
             f"{path}: these advisories are issued on {advisory.issued}, and today is {today}.",
             rule="advisory-not-yet-issued",
-            next_step="Set the clock, or give the right time with --at.",
+            next_step=f"Set the clock, or give the right time with {given('at')}.",
         )
     if today > advisory.until:
         raise AdvisoryError(

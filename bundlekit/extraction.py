@@ -17,6 +17,7 @@ from bundlekit.mistakes import nearest
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim, Span
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -112,7 +113,7 @@ def _require_accepted(source: Source, trust: TrustStore | None, at: dt.datetime 
     if report.verdict != "accept":
         raise UnreadableError(
             f"{source.name}: nothing was extracted: {report.summary}",
-            next_step=f"Run `bundlekit check {quote(source.name)}` with the same --trust.",
+            next_step=f"Run `bundlekit check {quote(source.name)}` with the same {given('trust')}.",
         )
 
 

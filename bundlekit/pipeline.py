@@ -4,7 +4,7 @@
 2. layout: read head and signature area
 3. trust: verify the signatures over the raw bytes of the head
 4. integrity: measure the payload, unless the question is about the head only, or trust was given and nobody
-   trusted vouches for the head (work on hostile files goes head first); --full measures it all the same
+   trusted vouches for the head (work on hostile files goes head first); a full check measures it all the same
 5. matrix: decide for each installed state that was asked about
 6. checks: apply the rules to what is there; evidence that is absent makes a rule *not run*
 7. report
@@ -44,6 +44,7 @@ from bundlekit.report.build import release_of, report
 from bundlekit.request import STRICT, CheckRequest, one_request
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import Signed, verify_signatures
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -187,7 +188,7 @@ def read_signed(
 
             raise TrustError(
                 f"{source.name}: it is not signed by a trusted signer.",
-                next_step=f"`bundlekit check {quote(source.name)}` with the same --trust shows the reason.",
+                next_step=f"`bundlekit check {quote(source.name)}` with the same {given('trust')} shows the reason.",
             )
     names = trust.signed_by(evidence.signatures or ()) if trust else None
     return bundle.manifest, signatures_of(bundle, when.isoformat()), names
@@ -256,7 +257,7 @@ def _clock() -> dt.datetime:
     if f"{now:%Y-%m-%d}" < __released__:
         raise ClockError(
             f"The clock shows {now:%Y-%m-%d}, which is before the release of this bundlekit.",
-            next_step="Set the clock, or give the right time (--at).",
+            next_step=f"Set the clock, or give the right time ({given('at')}).",
         )
     return now
 

@@ -8,6 +8,7 @@ from bundlekit.errors import SigningError
 from bundlekit.layout import update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.trust import ABOUT_THE_BLOB, signer_fault, signing_key, verify_signatures
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,7 +64,7 @@ def admit(
     if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:
         raise SigningError(
             f"{refused}: {added.signer} has already signed this {what}, and a key counts once",
-            next_step="Replace the old signature with the new one: --replace." if take_out else "",
+            next_step=f"Replace the old signature with the new one: {given('replace')}." if take_out else "",
         )
     return added
 
@@ -74,7 +75,7 @@ def signature_area(blobs: Sequence[bytes], capacity: int) -> bytes:
     try:
         return update_bin.encode_area(blobs, capacity)
     except ValueError as error:
-        raise SigningError(str(error), next_step="Build with a larger --signature-capacity.") from error
+        raise SigningError(str(error), next_step=f"Build with a larger {given('signature_capacity')}.") from error
 
 
 def demand_number(blobs: Sequence[bytes]) -> None:

@@ -19,6 +19,7 @@ from bundlekit.matrix.toml import advisory_from_toml
 from bundlekit.model.bundle import Span
 from bundlekit.source import read as read_span
 from bundlekit.trust import out_of_time
+from bundlekit.wording import command, fill, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ADVISORY_EXAMPLE: Final = """\
 # ADVISORY.toml: restrictions that became known after releases had shipped. It never allows anything.
-# bundlekit advisory build ADVISORY.toml -o advisories.bin --cert signer.pem --key signer.key
+# It is built and signed by `bundlekit advisory build`.
 advisory = 1                          # the version of this file's shape
 product  = "imager"
 serial   = 4                          # rises with every file; after 4 was used, 3 is refused
@@ -73,7 +74,9 @@ def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer]
     if not signers and not unsigned:
         raise SigningError(
             "Advisories without a signature are not accepted.",
-            next_step="Give --cert and --key, or --unsigned to sign the file later with `bundlekit advisory sign`.",
+            next_step=fill(
+                "Give {cert} and {key}, or {unsigned} to sign the file later with `bundlekit advisory sign`."
+            ),
         )
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
@@ -145,8 +148,10 @@ class Signed:
             refused=self._refused,
             what="file",
             origin=origin,
-            how=f"Sign the output of `bundlekit extract {name} --head -o head` writes, and nothing else.",
-            take_out=f"Remove it first: `bundlekit advisory sign {name} --remove {{}}`" if self._name else "",
+            how=f"Sign the output of `{command('extract', name, head=True, o='head')}`, and nothing else.",
+            take_out=f"Remove it first: `{command('advisory sign', name)} {given('remove', '{}')}`"
+            if self._name
+            else "",
         )
         self._blobs = blobs
         return added

@@ -1,4 +1,4 @@
-"""Examples of the files that ``bundlekit build`` reads, commented; ``--example`` prints them."""
+"""Examples of the files that ``bundlekit build`` reads and prints, commented."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 SPEC_EXAMPLE: Final = """\
 # SPEC.toml: what goes into a bundle. Paths are relative to this file.
-# bundlekit build SPEC.toml -o update.bin --cert signer.pem --key signer.key
+# It is built and signed by `bundlekit build`.
 spec     = 1                          # the version of this file's shape
 kind     = "release"                  # release | hotfix | reimage (never installed as an update)
 product  = "imager"
@@ -18,7 +18,7 @@ released = 2026-11-23                 # signed; orders releases
 # expires = 2027-11-23                # after this day the bundle is refused
 counter  = 7                          # security counter against downgrades; raise it with a security fix
 includes = ["HF-118", "HF-131"]       # fixes in this release; an update that would lose one is named
-matrix   = "matrix.toml"              # from which versions, and how: bundlekit build --example matrix
+matrix   = "matrix.toml"              # from which versions, and how: bundlekit explain matrix
 impact   = { service = "rolling", reboot = true, minutes = 95, revert-minutes = 60 }
 
 [requires]                            # what must hold on the pair before an update

@@ -22,6 +22,7 @@ from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
 from bundlekit.trust import out_of_time, unbound
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -104,7 +105,7 @@ class Signing:
             refused=f"{name}: nothing was added, and the bundle is unchanged",
             origin=origin,
             how=how,
-            take_out=f"Remove it first: `bundlekit sign {shlex.quote(name)} --remove {{}}`",
+            take_out=f"Remove it first: `{command('sign', name)} {given('remove', '{}')}`",
         )
         self._write(blobs)
         return added
@@ -176,7 +177,7 @@ def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
 def how_elsewhere(path: Path) -> str:
     """How to make a signature that can be attached."""
     return (
-        f"Sign only the head: `bundlekit extract {shlex.quote(str(path))} --head -o head`, then `openssl "
+        f"Sign only the head: `{command('extract', path, head=True, o='head')}`, then `openssl "
         "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your "
         "certificate and key."
     )

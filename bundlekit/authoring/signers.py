@@ -8,6 +8,7 @@ from bundlekit.errors import SigningError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import belongs, load_signing_key, out_of_time, read_certificates
 from bundlekit.trust import sign as sign_head
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -62,7 +63,7 @@ def load_signers(
         if not any(belongs(key, one) for key in loaded for one in found):
             raise SigningError(
                 f"{path}: none of the given keys belongs to this certificate",
-                next_step="Give the private key of the certificate with --key, or leave --cert out.",
+                next_step=fill("Give the private key of the certificate with {key}, or leave {cert} out."),
             )
     return tuple(
         Signer(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)

@@ -12,6 +12,7 @@ from bundlekit.checks import authenticity, compatibility, freshness, house, inte
 from bundlekit.checks.rule import MAX_FINDINGS, Rule, RuleContext
 from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +117,7 @@ def _finding(rule: Rule, fault: Fault, waived: str) -> Finding:
         severity=rule.severity,
         cause=fault.cause or rule.cause,
         message=_shortened(fault.message),
-        next=fault.next or rule.remedy,
+        next=fault.next or fill(rule.remedy),
         where=fault.where,
         subject=fault.subject,
         entry=fault.entry,

@@ -10,35 +10,39 @@ from msgspec.structs import replace
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
 from bundlekit.checks.rule import Answer, Rule, RuleContext, make, rule
 from bundlekit.model.finding import Cause, Fault, NotRun
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence
 
 
-NO_TRUST: Final = NotRun(
-    because="no trust anchors were given (--trust), so no signature can be trusted",
-    next="Give trust anchors, for example --trust root.pem; see `bundlekit explain trust`.",
-)
 NO_SIGNATURES: Final = NotRun(because="the bundle has no signature")
 OTHER_KEY: Final = "Do not use this bundle. Get one from the vendor that is signed with another key."
 SIGN_AGAIN: Final = (
     "Get the file again. If it is the same, do not use it: its signer must remove this signature "
-    "(`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
+    "(`bundlekit sign`, {remove}) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
 )
 WITHOUT: Final = (
-    "Remove it (`bundlekit sign --remove`) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
+    "Remove it (`bundlekit sign`, {remove}) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
     "with -cades and no -certfile, or with -nocerts -keyid. Or also trust the CA above the certificate."
 )
 WITHOUT_SURPLUS: Final = (
-    "Check that --trust names the right anchors. If it does, sign again without the certificate (--cert, -certfile), "
+    "Check that {trust} names the right anchors. If it does, sign again without the certificate ({cert}, -certfile), "
     "or with `bundlekit sign`, which signs every included certificate, for verifiers with several anchors."
 )
-OTHER_SIGNER: Final = "Check that --trust names the right anchors. If it does, do not use this file."
+OTHER_SIGNER: Final = "Check that {trust} names the right anchors. If it does, do not use this file."
 NO_WAY_UP: Final = (
-    "Check that --trust names the right anchors, and that the signature contains the intermediate certificates "
-    "(--cert, -certfile). If both are right, do not use this file."
+    "Check that {trust} names the right anchors, and that the signature contains the intermediate certificates "
+    "({cert}, -certfile). If both are right, do not use this file."
 )
 FIT_TO_SIGN: Final = "Have it signed with a suitable certificate; the message names what is missing."
+
+
+def _no_trust() -> NotRun:
+    return NotRun(
+        because=f"no trust anchors were given ({given('trust')}), so no signature can be trusted",
+        next=f"Give trust anchors, for example {given('trust', 'root.pem')}; see `bundlekit explain trust`.",
+    )
 
 
 def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> Answer:
@@ -55,7 +59,7 @@ def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> A
         if p.rule == name
     ]
     if not found and needs_trust and not context.question.trust:
-        return NO_TRUST
+        return _no_trust()
     return found
 
 
@@ -153,7 +157,7 @@ def too_few_signers(context: RuleContext) -> Answer:
     if context.evidence.signatures is None:
         return NO_HEAD
     if not context.question.trust:
-        return NO_TRUST
+        return _no_trust()
     open_ = [demand for demand in context.evidence.demands or () if not demand.met]
     missing = [demand for demand in open_ if len(demand.present) < demand.count]
     if open_ and not missing:

@@ -13,6 +13,7 @@ from bundlekit.checks.rule import Answer, Rule, RuleContext, rule
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.stages import ends_before
 from bundlekit.model.finding import Fault, NotRun, PartialResult
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ _pair_rule = partial(_rule, needed=_of_a_pair)
 
 def _not_asked(context: RuleContext) -> NotRun | None:
     if not _asked(context.question):  # an advisory may speak all the same: of what it has withdrawn
-        return NotRun(because="no installed version was given (--from, --appliance)")
+        return NotRun(because=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
         return NOBODY
     return None
@@ -77,7 +78,7 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
     if open_ and not found:
         if not _of_a_pair(context.question) and len(open_) == len(context.decisions):
             because = "this cannot be evaluated from a version alone"
-            return NotRun(because=because, next="Give the state of the pair (--appliance).")
+            return NotRun(because=because, next=fill("Give the state of the pair ({appliance})."))
         return PartialResult(
             faults=(), because="some decisions leave it open; their not-judged lists what it depends on"
         )
@@ -291,7 +292,7 @@ def requirement_not_met(context: RuleContext) -> Answer | PartialResult:
     return _refused(context, "requirement-not-met")
 
 
-@_rule(cause="requirements", remedy="Add the missing fact to the STATE.json of --appliance.")
+@_rule(cause="requirements", remedy="Add the missing fact to the state of the pair ({appliance}).")
 def undecided(context: RuleContext) -> Answer | PartialResult:
     """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
     unknown = [

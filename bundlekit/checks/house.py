@@ -1,6 +1,6 @@
 """House rules: what a careful release has, though a bundle is no worse to install without it.
 
-They warn, and refuse under ``--strict``. They alone can be waived: by name, with a reason and a last day, for
+They warn, and refuse in a strict check. They alone can be waived: by name, with a reason and a last day, for
 one bundle, from a file that the operator names (``bundlekit explain waivers``).
 """
 
@@ -13,6 +13,7 @@ from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.checks.rule import Answer, RuleContext, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.model.finding import Fault, NotRun, PartialResult
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from bundlekit.matrix.lint import LintReport
@@ -82,8 +83,8 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
     about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
-    about. Without `--strict` it is left out for a large matrix. With `--strict` it is needed: it is run whatever the
-    size, and where it was not run, the verdict is incomplete. Of a version that would
+    about. Unless the check is strict, it is left out for a large matrix. In a strict check it is needed: it is run
+    whatever the size, and where it was not run, the verdict is incomplete. Of a version that would
     have to go through another release, which no [[stop]] names, it is said that this was not judged: whether it
     can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
     """
@@ -128,7 +129,7 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
     ]
     if context.question.strict and not found and source_cannot_verify.name in report.not_run:
         because = f"{source_cannot_verify.name}: {report.not_run[source_cannot_verify.name]}"
-        return NotRun(because=because, next="Give a trust.toml, which names the signers (--trust).")
+        return NotRun(because=because, next=fill("Give a trust.toml, which names the signers ({trust})."))
     return _with_what_is_not_seen(found, report)
 
 
@@ -153,7 +154,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     "house",
     severity="warning",
     cause="house-rule",
-    remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release (--at).",
+    remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release ({at}).",
     see="manifest",
 )
 def released_in_future(context: RuleContext) -> Answer:

@@ -9,6 +9,7 @@ from bundlekit.checks.rule import Answer, RuleContext, rule
 from bundlekit.integrity import coverage
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from bundlekit.model.question import Question
@@ -97,14 +98,14 @@ def chunk_digest_mismatch(context: RuleContext) -> Answer:
 def plain_digest_mismatch(context: RuleContext) -> Answer:
     """The plain digest of a component, the one people compare with ``sha256sum``, is not its digest.
 
-    Checked with ``--full`` only, since it cannot be computed in parallel and the chunk index already vouches
+    Checked on request (``full``) only, since it cannot be computed in parallel and the chunk index already vouches
     for the same bytes. If it alone fails, the bundle was built wrongly.
     """
     serial = [digest for digest in context.evidence.digests or () if digest.serial]
     if not serial and context.question.digests:
         return NOT_MEASURED if context.evidence.chunks is None else NotRun(because="the chunk indexes are damaged")
     if not serial:
-        return NotRun(because="plain digests are compared on request (--full); the chunk digests have been compared")
+        return NotRun(because=fill("plain digests are compared on request ({full}); chunk digests have been compared"))
     if chunk_digest_mismatch.run(context):
         return NotRun(because="the component is damaged")
     return [

@@ -17,6 +17,7 @@ from bundlekit.matrix import inconsistencies
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
 from bundlekit.versions import scheme_named
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def not_a_bundle(context: RuleContext) -> Answer:
 def _of_its_kind(fault: Fault) -> Fault:
     """The fault of a file that is recognised as something else: it is not damaged, and another one is needed."""
     kind = named(fault.params)
-    return replace(fault, cause="unsupported-format", next=kind.next) if kind else fault
+    return replace(fault, cause="unsupported-format", next=fill(kind.next)) if kind else fault
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
@@ -70,8 +71,8 @@ def text_mode_damage(context: RuleContext) -> Answer:
 def truncated(context: RuleContext) -> Answer:
     """The file is shorter than its header says: the end is missing.
 
-    A transfer was cut off, a disk was full, or the file is still being written. A head alone, as `bundlekit extract
-    --head` and catalogs write it, is named as such: its cause is `unsupported-format`.
+    A transfer was cut off, a disk was full, or the file is still being written. A head alone, as `bundlekit extract`
+    and catalogs write it, is named as such: its cause is `unsupported-format`.
     """
     reached = context.bundle.declared_size is not None
     found = _read_problem(context, "truncated", reached=reached, otherwise=NO_HEADER)

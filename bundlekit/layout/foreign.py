@@ -218,7 +218,7 @@ _OUR_ROWS: Final = (
     _own(
         "advisories",
         "an advisories file of bundlekit",
-        "Show it with `bundlekit advisory show`, and give it with --advisories and an update.bin.",
+        "Show it with `bundlekit advisory show`, and give it with {advisories} and an update.bin.",
         _begins(b"\x8aBKA\r\n\x1a\n"),
     ),
     _own(
@@ -230,7 +230,7 @@ _OUR_ROWS: Final = (
     _own(
         "catalog-head",
         "only the head and the signatures of a bundle, as stored in a catalog",
-        "Validate it with `bundlekit preflight` and --size, or give the whole update.bin.",
+        "Validate it with `bundlekit preflight` and {size}, or give the whole update.bin.",
         _never,
     ),
     _own(
@@ -242,10 +242,10 @@ _OUR_ROWS: Final = (
     _own(
         "state",
         "the state of a pair (STATE.json)",
-        "Give it with --appliance and an update.bin.",
+        "Give it with {appliance} and an update.bin.",
         _has_schema("state"),
     ),
-    _own("catalog", "the index of a catalog", "Give the folder of the catalog with --catalog.", _has_schema("catalog")),
+    _own("catalog", "the index of a catalog", "Give the folder of the catalog with {catalog}.", _has_schema("catalog")),
     _own("report", "a report of bundlekit", GIVE_BUNDLE, _has_schema("report")),
     _own("inspection", "the output of `bundlekit inspect`", GIVE_BUNDLE, _has_schema("inspection")),
     _own("path", "an upgrade path, as `bundlekit path` writes it", GIVE_BUNDLE, _has_schema("path")),
@@ -256,10 +256,10 @@ _OUR_ROWS: Final = (
         "Name it in a SPEC.toml, and run `bundlekit matrix lint` on that.",
         _is_toml("matrix"),
     ),
-    _own("trust", "a trust.toml", "Give it with --trust and an update.bin.", _is_toml("trust")),
+    _own("trust", "a trust.toml", "Give it with {trust} and an update.bin.", _is_toml("trust")),
     _own("advisory", "an ADVISORY.toml", "Build it with `bundlekit advisory build`.", _is_toml("advisory")),
-    _own("waivers", "a waivers file", "Give it with --waivers and an update.bin.", _is_toml("waivers")),
-    _own("plan", "an update plan", "Give it with --plan to `bundlekit update`.", _is_toml("plan")),
+    _own("waivers", "a waivers file", "Give it with {waivers} and an update.bin.", _is_toml("waivers")),
+    _own("plan", "an update plan", "Give it with {plan} to `bundlekit update`.", _is_toml("plan")),
     _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
 )
 
@@ -361,11 +361,11 @@ _ROWS: Final = (
     Kind(
         "pem",
         "a PEM file",
-        "Give keys and certificates with --trust, and the update.bin here.",
+        "Give keys and certificates with {trust}, and the update.bin here.",
         _begins(b"-----BEGIN "),
     ),
     Kind("cms", "a CMS signature or envelope", "Give the update.bin that it belongs to.", _is_cms),
-    Kind("der", "a DER file, such as a certificate", "Give keys and certificates with --trust as PEM.", _is_der),
+    Kind("der", "a DER file, such as a certificate", "Give keys and certificates with {trust} as PEM.", _is_der),
     Kind("xml", "an XML document", DOWNLOAD, lambda seen: _text(seen).startswith(b"<?xml")),
     Kind("json", "a JSON document", GET_IT, _is_json),
 )

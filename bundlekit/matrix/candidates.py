@@ -14,6 +14,7 @@ from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import with_trust_of_others
 from bundlekit.model.advisory import AdvisoryDeadEnd, AdvisoryStop
 from bundlekit.model.primitives import Frozen
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,7 @@ def of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence
         of = " and ".join(sorted(f"{product} ({lead})" for product, lead in kinds))
         raise BundlekitError(
             f"{goal} is a version of {of}, and a version alone does not show which is installed",
-            next_step="Give the bundles of one only, or the state of the pair (--appliance).",
+            next_step=fill("Give the bundles of one only, or the state of the pair ({appliance})."),
         )
     return [one for one in candidates if (one.manifest.product, one.matrix.primary_component) in kinds]
 

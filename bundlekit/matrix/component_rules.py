@@ -15,6 +15,7 @@ from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
 from bundlekit.matrix.context import why
 from bundlekit.model.decision import Acceptance
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.matrix.component import ComponentQuestion
@@ -50,13 +51,13 @@ def newer_version(question: ComponentQuestion) -> ComponentDecision | None:
             return question.decided(
                 "same-version-other-build",
                 f"{text} is installed already, as build {build}; the bundle has build {new_build}.",
-                "Take a newer version; another build of the same one needs --allow-same-version.",
+                f"Take a newer version; another build of the same one needs {given('allow_same_version')}.",
                 override="allow-same-version" if policy.allow_same_version else "",
             )
         return question.decided(
             "same-version",
             f"{text} is installed already.",
-            "Nothing has to be done; to install it once more needs --allow-reinstall.",
+            f"Nothing has to be done; to install it once more needs {given('allow_reinstall')}.",
             override="allow-reinstall" if policy.allow_reinstall else "",
         )
     if installed > target and not policy.allow_downgrade:

@@ -45,6 +45,7 @@ from bundlekit.matrix.states import (
 from bundlekit.model.appliance import Appliance, VersionFacts
 from bundlekit.model.path import Hop, Move, Obstacle, Path
 from bundlekit.model.primitives import Frozen
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -259,7 +260,7 @@ class _Search:
                     kind="wrong-model",
                     message=f"{candidate.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
                     f"the intermediate {state.version} for {', '.join(state.models or ())}.",
-                    next="Get the bundles of one model, and give the state of the pair (--appliance).",
+                    next=fill("Get the bundles of one model, and give the state of the pair ({appliance})."),
                 )
             for ruling in _refusals(self.decide(rank, state)):
                 yield Obstacle(

@@ -8,6 +8,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.matrix.budget import Budget
 from bundlekit.matrix.context import models_of
 from bundlekit.matrix.decide import tells_models_apart
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,5 +88,5 @@ def require_feasible(read: ReadMatrix) -> None:
         manifest = read.manifest
         raise ConfigError(
             f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",
-            next_step="Ask for the versions that you need: bundlekit check BUNDLE --from VERSION.",
+            next_step=f"Ask for the versions that you need ({given('sources')}).",
         )

@@ -1,4 +1,4 @@
-"""The appliance pair as its owner describes it: the STATE.json of ``--appliance``.
+"""The appliance pair as its owner describes it: the contents of a STATE.json.
 
 A state is stale and untrusted by nature. It is good enough to say no, and to say yes for now; the executor
 reads everything again before it touches anything.

@@ -1,8 +1,8 @@
 """The upgrade matrix: from which installed versions, by which way, this release may be reached.
 
 Every entry has an ``id`` that reports cite when the entry decides. An allow comes only from the target's
-own matrix (``sources``); everything else restricts. The shape people write is TOML (``bundlekit build
---example``); it becomes these classes one to one, but for maps, which become lists of entries.
+own matrix (``sources``); everything else restricts. The shape people write is TOML (``bundlekit build``
+prints an example); it becomes these classes one to one, but for maps, which become lists of entries.
 """
 
 # Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.

@@ -9,6 +9,7 @@ import msgspec
 
 from bundlekit.report.escape import escape
 from bundlekit.report.json import render
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def lines(
     if not signatures:
         yield "  signature  none"
     if use is None:
-        yield "NOT VERIFIED: the signatures were not checked (--trust)"
+        yield f"NOT VERIFIED: the signatures were not checked ({given('trust')})"
     else:
         yield "ACCEPT: a trusted signer signed these advisories, and they are valid at this time"
 

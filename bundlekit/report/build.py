@@ -13,6 +13,7 @@ from bundlekit._version import __version__
 from bundlekit.integrity import coverage
 from bundlekit.model.manifest import labelled
 from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.checks import Judgement
@@ -112,7 +113,7 @@ def summary(question: Question, judgement: Judgement) -> str:
         pairs = [f"pair {appliance.pair}" for appliance in question.appliances]
         judged += pairs if len(pairs) <= MAX_NAMED else [f"{len(pairs)} pairs"]
         return f"{what} is accepted for {', '.join(judged)}"
-    return f"{what} is accepted; no installed version was given (--from, --appliance)"
+    return f"{what} is accepted; no installed version was given ({given('sources')}, {given('appliance')})"
 
 
 def refusing(question: Question, judgement: Judgement) -> list[Finding]:

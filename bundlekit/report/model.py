@@ -30,7 +30,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
     used. ``at_given``: somebody named the time, it is not the clock's. ``trust_folders`` is there where folders
     were given as trust: which of their files are trusted. ``states_left_out`` is there where lines of
-    ``--appliance`` are no states: what is wrong with each.
+    a file of states are none: what is wrong with each.
     """
 
     file: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.report.escape import escape
 from bundlekit.report.text import Line
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,8 @@ def _verdict(path: Path) -> Line:
     minutes = f", {path.minutes} min" if path.minutes is not None and count else ""
     if path.verified is False:
         return Line(
-            f"NOT VERIFIED {way}: {updates}{minutes}, with bundles that no trusted signer has signed (--trust)",
+            f"NOT VERIFIED {way}: {updates}{minutes}, with bundles that no trusted signer has signed "
+            f"({given('trust')})",
             "doubtful",
         )
     return Line(f"PATH {way}: {updates}{minutes}", "good")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.report.escape import escape
 from bundlekit.report.model import Report, Unjudged
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def lines(report: Report | Unjudged) -> Iterator[Line]:
 def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
     if report.asked.at_given:
-        yield Line(f"  time       {report.asked.at}, as given by --at, not by the clock", "doubtful")
+        yield Line(f"  time       {report.asked.at}, as given ({given('at')}), not by the clock", "doubtful")
     for folder in report.asked.trust_folders or ():
         yield Line(f"  trust      folder {folder.folder}, with")
         yield from (Line(f"               {_entry(one)}") for one in folder.entries)
@@ -173,9 +174,8 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
             tone = "doubtful" if override else "good"
             yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{override}{entry}", tone)
     for risk in decision.accepted:
-        yield Line(
-            f"  accepted   {whose}the risk {risk.risk}, with its current text: --accept-risk {risk.risk}@{risk.digest}"
-        )
+        as_given = given("accept_risk", f"{risk.risk}@{risk.digest}")
+        yield Line(f"  accepted   {whose}the risk {risk.risk}, with its current text: {as_given}")
     for leftover in decision.leftovers:
         yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")
     if decision.allowed and decision.not_judged:
@@ -198,7 +198,7 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
         for span in spans[:MAX_SPANS]:
             yield Line(f"             bytes {_span(span)}", "quiet")
         if len(spans) > MAX_SPANS:
-            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, see --format json", "quiet")
+            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, all in the JSON report", "quiet")
         yield Line(f"             waived: {first.waived}" if first.waived else f"             next: {first.next}")
 
 

@@ -28,6 +28,7 @@ from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault, day
 from bundlekit.trust.keys import ML_DSA_CHAINS, NO_ML_DSA, NO_ML_DSA_CHAINS
 from bundlekit.trust.paths import MAX_INTERMEDIATES, Graph, issued, longest, surplus
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -161,7 +162,7 @@ def signer_refusals(signer: Certificate, purpose: str) -> Iterator[SignatureFaul
         msg = (
             f"The signer's certificate {signer.name} is not for {purpose}. "
             "Have one issued with that extended key usage, or declare its purpose as `purpose` in a trust.toml, and as "
-            "--purpose for signing."
+            f"{given('purpose')} for signing."
         )
         yield SignatureFault("wrong-purpose", msg, signer.der, purpose=purpose)
 
@@ -266,7 +267,8 @@ def _unknown(graph: Graph) -> SignatureFault:
     signer, last = graph.signer, list(longest(graph))[-1]
     msg = (
         f"The signer {signer.name} is not known here: its chain ends at the issuer '{last.issuer}', "
-        "which is not among the anchors. If you do trust it, add its certificate to --trust."
+        "which is not among the anchors. If you do trust it, add its certificate to "
+        f"{given('trust')}."
     )
     return SignatureFault("signer-unknown", msg, signer.der, issuer=last.issuer)
 
@@ -320,7 +322,7 @@ def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[SignatureFault]
 def _time_reasons(one: Certificate, what: str, at: datetime) -> Iterator[SignatureFault]:
     if at < one.not_before:
         start = day(one.not_before)
-        msg = f"{what} is valid from {start}; the time used is {day(at)}. Check the clock, or --at."
+        msg = f"{what} is valid from {start}; the time used is {day(at)}. Check the clock, or {given('at')}."
         yield SignatureFault("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
     elif at > one.not_after:
         end = day(one.not_after)
@@ -351,7 +353,7 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Sign
     if scheme.family == "ed25519":
         msg = (
             f"The CA {issuer.name} has an Ed25519 key, which cannot issue certificates here. "
-            "Give the signer's public key to --trust instead, or use an ECDSA CA."
+            f"Give the signer's public key to {given('trust')} instead, or use an ECDSA CA."
         )
         yield SignatureFault("chain-unsupported", msg, child.der)
     elif scheme.family.startswith("ml-dsa") and not ML_DSA_CHAINS:

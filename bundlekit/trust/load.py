@@ -15,6 +15,7 @@ from bundlekit.model.origin import Entry, Folder
 from bundlekit.trust.certificates import Certificate
 from bundlekit.trust.pem import blocks, entry, from_pem, read_pem
 from bundlekit.trust.store import Anchors, Signer, TrustStore
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,7 +109,7 @@ def folder_files(folder: Path) -> list[Path]:
         if restricting:
             raise TrustError(
                 f"The folder {folder} contains {restricting[0]}, whose demands would be ignored.",
-                next_step=f"Give the trust.toml itself: --trust {folder / 'trust.toml'}.",
+                next_step=f"Give the trust.toml itself: {given('trust', str(folder / 'trust.toml'))}.",
             )
         found = [one for one in inside if one.suffix.lower() in SUFFIXES]
         for one in found:

@@ -18,6 +18,7 @@ from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
 from bundlekit.trust.pem import block_bytes, blocks, read_pem, utf_16
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ def _public(loaded: SigningKey, certificates: Sequence[Certificate]) -> Key:
         raise SigningError(
             "Whether this RSA key is for PSS alone cannot be read from its file: it is encrypted by a method other "
             "than PBES2 with PBKDF2 and AES.",
-            next_step="Give its certificate (--cert), or convert the key: `openssl pkcs8 -topk8 -v2 aes256`.",
+            next_step=f"Give its certificate ({given('cert')}), or convert the key: `openssl pkcs8 -topk8 -v2 aes256`.",
         )
     return algorithms.limited(public, loaded.limits) if loaded.limits else public
 

@@ -11,6 +11,7 @@ from bundlekit.trust.claim import signer_text
 from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def trust_paths(
     if not claim.line:
         msg = (
             f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
-            "If you do trust it, add its public key to --trust."
+            f"If you do trust it, add its public key to {given('trust')}."
         )
         return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
     best = judge(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)

@@ -31,6 +31,7 @@ from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.staging import staged
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, Progress
@@ -139,7 +140,7 @@ class CheckedBundle(OpenBundle):
         if self.appliance is None:
             raise ConfigError(
                 "The bundle was not checked for a pair, so no update can be planned from it.",
-                next_step="Give the state of the pair (--appliance STATE.json).",
+                next_step=f"Give the state of the pair ({given('appliance', 'STATE.json')}).",
             )
         return bind(plan, self, self.appliance, works_together=self.works_together)
 

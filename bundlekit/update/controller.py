@@ -44,6 +44,7 @@ from bundlekit.update.state.cancel import CancelRequest
 from bundlekit.update.state.lock import PairLock, holder, pair_file
 from bundlekit.update.state.space import device_of, require
 from bundlekit.update.state.sqlite_journal import SqliteJournal
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.integrity import Progress
@@ -270,7 +271,7 @@ class Controller:
         if last is None:
             raise ConfigError(
                 f"No run exists for pair {pair} in {self.folder}.",
-                next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+                next_step=f"`bundlekit update status` lists the pairs. Give another folder with {given('state_dir')}.",
             )
         return last
 
@@ -333,7 +334,7 @@ class Controller:
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:
-        """Keep what the run was decided on beside the journal, for the support bundle of ``update log --export``."""
+        """Keep what the run was decided on beside the journal, for the support bundle."""
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
                 name = pair_file(self.folder, pair, suffix).name
@@ -401,7 +402,7 @@ def _same_bundle(found: str | None, last: History, verb: str) -> None:
     if found != last.job.bundle_id:
         raise ConfigError(
             f"The file is bundle {found or '(its head cannot be read)'}, the run was of bundle {last.job.bundle_id}.",
-            next_step=f"{verb} with the bundle of the run (--bundle).",
+            next_step=f"{verb} with the bundle of the run ({given('bundle')}).",
         )
 
 

@@ -907,7 +907,7 @@ def test_a_journal_that_somebody_else_keeps_locked_is_waited_for(room, monkeypat
     [
         (lambda: Path("state").touch(), "Not a directory"),
         (lambda: Path("state").symlink_to("."), "Not a directory"),
-        (lambda: (Path("state").mkdir(), Path("state").chmod(0o1777)), "is shared with others (mode 1777)"),
+        (lambda: (Path("state").mkdir(), Path("state").chmod(0o1777)), "is shared (mode 1777)"),
     ],
     ids=["file", "link", "like-tmp"],
 )

@@ -18,6 +18,7 @@ from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.state.lock import at_work
 from bundlekit.update.state.sqlite_journal import NAME_ANOTHER, has_private_folder
 from bundlekit.update.state.status import Phase, Status, status_of
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def command(
     if follow and only:
         raise click.UsageError("--follow shows one pair; choose it with --pair, not with --only")
     if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
-        raise StateFolderError(f"No state folder exists at {state_dir}.", next_step=NAME_ANOTHER)
+        raise StateFolderError(f"No state folder exists at {state_dir}.", next_step=fill(NAME_ANOTHER))
     with shared.journal(state_dir) as journal:
         names = (pair,) if pair else journal.pairs()
     if follow and (followed := _followed(state_dir, names)):

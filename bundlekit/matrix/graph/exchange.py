@@ -17,6 +17,7 @@ from bundlekit.matrix.graph.cincinnati import Conditional, Graph, GraphRisk, Nod
 from bundlekit.matrix.read import Unreadable, read_matrix
 from bundlekit.model.matrix import Condition, DeadEnd, Matrix, Risk, Source
 from bundlekit.versions import scheme_named
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,7 +105,7 @@ def _by_version(graph: Graph, rising: list[int], scheme: str | None, where: str)
     if name is None:
         raise ConfigError(
             f"{where}: no scheme reads all of its versions",
-            next_step="Take out the nodes whose versions do not fit the others, or name the scheme with --scheme.",
+            next_step=f"Remove the nodes whose versions do not fit the others, or name the {given('scheme')}.",
         )
     reader = scheme_named(name)
     versions = [reader.parse(graph.nodes[place].version) for place in rising]

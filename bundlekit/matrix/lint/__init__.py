@@ -43,6 +43,7 @@ from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.shipped import UNKNOWN, Signatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -193,7 +194,7 @@ def _finding(rule: Lint, said: LintIssue) -> LintFinding:
         rule=rule.name,
         severity=rule.severity,
         message=said.message,
-        next=said.next or rule.remedy,
+        next=said.next or fill(rule.remedy),
         subject=said.subject,
         entry=said.entry,
     )

@@ -9,6 +9,7 @@ from bundlekit.matrix.lint.rule import LintIssue, lint_rule
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.shipped import UNKNOWN, Acceptance
 from bundlekit.mistakes import nearest
+from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
 
 
 @lint_rule(
-    "warning", "Correct the name (--signed-by), or state in `trusted-keys` from which release on the key is trusted."
+    "warning", "Correct the name ({signed_by}), or state in `trusted-keys` from which release on the key is trusted."
 )
 def unknown_key(context: LintContext) -> Iterator[LintIssue]:
     """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
@@ -108,16 +109,16 @@ def unasked_of_others(context: LintContext) -> Iterator[tuple[ReadMatrix, str]]:
         if asks_file and any(other.ships(one) is not None for one in allowed):
             yield other, "the signatures of this bundle are not known; give the signed bundle"
         elif asks_names and any(other.ships(one) is None and other.trusts(one) is not None for one in allowed):
-            yield other, "it is not known which keys sign this bundle (--trust with a trust.toml)"
+            yield other, f"it is not known which keys sign this bundle ({given('trust')} with a trust.toml)"
 
 
 def unasked(context: LintContext) -> str | None:
     """Why it was not asked whether versions can verify the bundle; None if it was, or there is nothing to ask."""
     read, allowed = context.read, dict.fromkeys(version for version, _, _ in context.allowed())
     if context.signatures is None and read.trust_of:
-        return "the signatures of the bundle are not known; give the signed bundle, or --signed-by"
+        return f"the signatures of the bundle are not known; give the signed bundle, or {given('signed_by')}"
     if context.signers is None and any(read.ships(one) is None and read.trusts(one) is not None for one in allowed):
-        return "it is not known which keys sign the bundle (--signed-by, or --trust with a trust.toml)"
+        return fill("it is not known which keys sign the bundle ({signed_by}, or {trust} with a trust.toml)")
     if context.signers is not None and not read.trusted_keys and not read.trust_of:
         return "the matrix does not state which keys releases trust (trusted-keys, trust-of)"
     problems = [trust.problem for one in allowed if (trust := read.ships(one)) is not None and trust.problem]

@@ -28,6 +28,7 @@ from bundlekit.update.engine.records import (
 )
 from bundlekit.update.engine.tally import Tally
 from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, Move
+from bundlekit.wording import fill
 
 ATTEMPTS: Final = 5
 """How often a hook is called for one step: again after the controller died, or when it said *retry later*."""
@@ -37,6 +38,9 @@ TRANSITIONS: Final = 64
 
 A plan has at most 8 steps of 4 such calls. A resume of a run that only waited for some time does not count.
 """
+
+
+NEEDS_BOTH: Final = "the bundle and trust anchors are needed ({bundle}, {trust})"
 
 
 class Call(Frozen, frozen=True, kw_only=True):
@@ -336,7 +340,7 @@ def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | Non
     if h.bundle == "absent" and h.bundle_why:
         return Pause(why=f"to {move.phase} {move.step}, the bundle is needed: {h.bundle_why}", moved=True)
     if h.bundle == "absent":
-        return Pause(why=f"to {move.phase} {move.step}, the bundle and trust anchors are needed (--bundle, --trust)")
+        return Pause(why=fill(f"to {move.phase} {move.step}, {NEEDS_BOTH}"))
     return _call(move, tally)
 
 

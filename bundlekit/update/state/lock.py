@@ -20,6 +20,7 @@ from bundlekit.errors import ConfigError
 from bundlekit.files import LockError, lock
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.state.sqlite_journal import open_private_folder
+from bundlekit.wording import command
 
 ORPHAN_SECONDS: Final = 30.0
 """How long a controller waits for an orphan hook before it says who is in the way."""
@@ -37,7 +38,7 @@ class PairBusyError(JournalError):
     def __init__(self, pair: str, holder: str, what: str) -> None:
         super().__init__(
             f"Pair {pair} is busy: {what} ({holder}).",
-            next_step=f"See `bundlekit update status --pair {pair}`.",
+            next_step=f"See `{command('update status', pair=pair)}`.",
         )
         self.holder = holder
 

@@ -10,6 +10,7 @@ from typing import Final
 from bundlekit.errors import BundlekitError
 from bundlekit.files import MIB
 from bundlekit.update.engine.job import Job
+from bundlekit.wording import given
 
 JOURNAL: Final = 16 * MIB
 """Bytes for the records and logs of a run: 4 MiB of records, and logs of which each is cut at 1 MiB."""
@@ -29,7 +30,8 @@ def require(folder: Path, job: Job) -> None:
         raise BundlekitError(
             f"{device_of(folder)}, which holds the state folder {folder}, has {free} bytes free; the update needs "
             f"{needed} there: {largest} for a copy of the component of {step}, {JOURNAL} for journal and logs.",
-            next_step="Free that space, or name a folder on a larger disk with --state-dir. Nothing was started.",
+            next_step="Free that space, or name a folder on a larger disk with "
+            f"{given('state_dir')}. Nothing was started.",
         )
 
 

@@ -21,6 +21,7 @@ from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Record, decode, encode
 from bundlekit.update.state.private_files import no_link
 from bundlekit.update.state.space import device_of
+from bundlekit.wording import command, fill
 
 FILE: Final = "journal.db"
 
@@ -50,7 +51,7 @@ MIGRATIONS: Final = (
 GENESIS: Final = "0" * 64
 """What stands for the hash before the first record."""
 
-NAME_ANOTHER: Final = "Name a folder of your own with --state-dir."
+NAME_ANOTHER: Final = "Name a folder of your own with {state_dir}."
 
 BUSY_SECONDS: Final = 5.0
 """How long a write waits for another process that reads or writes the file."""
@@ -125,7 +126,7 @@ class SqliteJournal:
         if not added:
             raise FenceLostError(
                 f"Another controller has taken pair {pair} over.",
-                next_step=f"See `bundlekit update status --pair {pair}`.",
+                next_step=f"See `{command('update status', pair=pair)}`.",
             )
         self._heads[pair] = seq + 1, digest
 
@@ -242,9 +243,9 @@ def has_private_folder(folder: Path) -> bool:
         os.close(descriptor)
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
-        raise StateFolderError(f"The state folder {folder} belongs to another user.", next_step=NAME_ANOTHER)
+        raise StateFolderError(f"The state folder {folder} belongs to another user.", next_step=fill(NAME_ANOTHER))
     if mode & stat.S_ISVTX:  # nobody is told to close a folder like /tmp
-        raise StateFolderError(f"The folder {folder} is shared with others (mode {mode:o}).", next_step=NAME_ANOTHER)
+        raise StateFolderError(f"The folder {folder} is shared (mode {mode:o}).", next_step=fill(NAME_ANOTHER))
     if mode & 0o077:
         raise StateFolderError(
             f"The state folder {folder} lets others in (mode {mode:o}); it has to belong to its owner alone.",
@@ -254,7 +255,7 @@ def has_private_folder(folder: Path) -> bool:
 
 
 def _unusable(folder: Path, error: OSError) -> StateFolderError:
-    return StateFolderError(f"{folder} cannot be used as state folder: {error.strerror}.", next_step=NAME_ANOTHER)
+    return StateFolderError(f"{folder} cannot be used as state folder: {error.strerror}.", next_step=fill(NAME_ANOTHER))
 
 
 def _link(previous: str, pair: str, seq: int, body: str) -> str:
