@@ -15,6 +15,7 @@ from bundlekit.update.engine.hooks import Hooks, Request, call, printable
 from bundlekit.update.engine.job import Job, Target
 from bundlekit.update.engine.plan import Plan, Verb
 from bundlekit.update.engine.records import Answer
+from bundlekit.wording import given
 
 
 def described(job: Job, hooks: Hooks, clock: Clock) -> dict[str, Answer]:
@@ -103,7 +104,7 @@ def _agree(step: str, answer: Answer, **said: str) -> None:
         if told is not None and told != word:
             raise ConfigError(
                 f"The new state would contain {what} {word}, but {step} itself reports {told}.",
-                next_step=f"If the pair is right, give --{what} {told}. Otherwise check which pair this is.",
+                next_step=f"If the pair is right, give {given(what, told)}. Otherwise check which pair this is.",
             )
 
 

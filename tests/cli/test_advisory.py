@@ -131,9 +131,9 @@ def _flip(data, offset):
     [
         ("", ""),
         ('formats = ["advisories"]', ""),
-        ('formats = ["update.bin"]', "anna may sign update.bin only, not advisories"),
+        ('formats = ["update.bin"]', "anna is allowed to sign only update.bin, not advisories"),
         ('products = ["imager"]', ""),
-        ('products = ["toaster"]', "anna may sign for toaster, and this is for imager"),
+        ('products = ["toaster"]', "anna is allowed to sign for toaster, not for imager"),
     ],
 )
 def test_a_trust_file_says_who_may_sign_advisories(advise, bounds, says):

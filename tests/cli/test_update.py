@@ -254,7 +254,7 @@ def test_a_state_that_is_stale_ends_the_run_before_prepare(room):
     room.pair.components["active"].version = "5.30.02"
     result = room.run()
     assert result.code == 10
-    assert "state-changed: the state says version 5.20.03, the appliance says 5.30.02" in result.out
+    assert "state-changed: the state has version 5.20.03, the appliance reports 5.30.02" in result.out
     assert not [r for r in room.records if r.get("verb") == "prepare"]
     assert "found        storage (shared): not probed, not changed" in result.out
 
@@ -736,7 +736,7 @@ def test_the_plan_says_why_the_pair_would_be_refused_now(room):
     room.pair.counter = 9
     result = room.plan()
     assert result.code == 10
-    assert "NOT NOW: describe of storage failed: state-changed: the state says counter 6" in result.out
+    assert "NOT NOW: describe of storage failed: state-changed: the state has counter 6" in result.out
     as_json = room.plan("--json")
     assert json.loads(as_json.out.splitlines()[0])["targets"]["storage"]["new"] == "3.4.0"
 
@@ -1012,7 +1012,10 @@ def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
         return
     assert result.code == 3
     assert "No run exists for pair pair-0 in state." in result.err
-    assert "next: `bundlekit update status --state-dir state` lists the pairs; --state-dir names another" in result.err
+    assert (
+        "next: `bundlekit update status --state-dir state` lists the pairs. Give another folder with --state-dir."
+        in result.err
+    )
 
 
 def test_a_pair_that_is_well_needs_no_repair(room):

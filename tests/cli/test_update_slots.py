@@ -280,7 +280,7 @@ def test_no_state_is_written_that_the_pair_contradicts(update, state, source, wh
     before = Path("STATE.json").read_bytes()
     result = update("state", *options, "-o", "STATE.json")
     assert result.code == 3
-    assert f"would say {what} {word}, storage itself says {says}." in result.err
+    assert f"would contain {what} {word}, but storage itself reports {says}." in result.err
     assert Path("STATE.json").read_bytes() == before
     kept = options if source == "older state" else []
     assert update("state", *kept, f"--{what}", says, "-o", "STATE.json").code == 0

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bundlekit import pipeline
 from bundlekit.layout import foreign, reader, update_bin
 from bundlekit.source import BytesSource
+from bundlekit.wording import fill
 from fixtures import forge
 
 
@@ -148,7 +149,7 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
     assert (finding.rule, finding.cause, finding.params) == ("not-a-bundle", "unsupported-format", {"format": name})
     only = "it is not a bundle" if name in OWN else "bundlekit reads only update.bin files"
     assert finding.message == f"this is {kind.what}; {only}"
-    assert finding.next == kind.next
+    assert finding.next == fill(kind.next)
     assert (report.verdict, report.causes) == ("refuse", ("unsupported-format",))
 
 

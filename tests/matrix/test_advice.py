@@ -162,7 +162,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     ),
     r"ask the vendor for a bundle that knows it": with_source,
     r"Take a newer version;": lambda q, r: of_version(q, "5.60.00"),
-    r"needs --(?P<it>[a-z-]+)\.": lambda q, r, it: allowing(q, it),
+    r"needs `(?P<it>[a-z_]+)`\.": lambda q, r, it: allowing(q, it),
     r"Take a version newer than (?P<it>\S+);": lambda q, r, it: (
         with_bundle(q, components=(component("storage", "3.9.0"), component("appliance", "5.40.00")))
         if r.component == "storage"

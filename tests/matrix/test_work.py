@@ -78,7 +78,7 @@ def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
     monkeypatch.setitem(budget.COMPARISONS, "show", 10)
     with pytest.raises(ConfigError, match="too large to go through every version") as caught:
         look(read)
-    assert "--from VERSION" in caught.value.next_step
+    assert "(`sources`)" in caught.value.next_step
 
 
 def test_more_releases_than_can_be_linted_against_are_refused_with_what_to_do(monkeypatch):

@@ -65,8 +65,10 @@ def test_bounds_hold_for_names_too(desk):
     assert "until 2026-11-23" in satisfied(store, ["dora"], pki.NOW).because
     earlier = pki.NOW.replace(day=20)
     assert satisfied(store, ["dora"], earlier, Signed(product="imager")).accepts
-    assert "may sign for imager" in satisfied(store, ["dora"], earlier, Signed(product="scanner")).because
-    assert "may sign update.bin only" in satisfied(store, ["dora"], earlier, Signed(format="advisories")).because
+    assert "is allowed to sign for imager" in satisfied(store, ["dora"], earlier, Signed(product="scanner")).because
+    assert (
+        "is allowed to sign only update.bin" in satisfied(store, ["dora"], earlier, Signed(format="advisories")).because
+    )
 
 
 def test_pem_trust_answers_as_well():

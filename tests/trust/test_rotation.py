@@ -128,7 +128,7 @@ def test_a_given_time_is_shown(place, capsys):
     file = place / "bundle.bin"
     file.write_bytes(forge.good())
     run(["check", str(file), "--at", "2026-11-24"])
-    assert "time       2026-11-24T00:00:00Z, as given by --at, not by the clock" in capsys.readouterr().out
+    assert "time       2026-11-24T00:00:00Z, as given (--at), not by the clock" in capsys.readouterr().out
     assert forge.judge(forge.good()).asked.at_given
 
 

@@ -398,7 +398,7 @@ def test_a_fence_that_no_claim_can_have_left_never_reaches_the_target(tmp_path, 
 
 def test_an_appliance_without_a_higher_fence_is_told_in_one_sentence(world):
     world.pair.components["active"].fence = MAX_INTEGER
-    with pytest.raises(FenceError, match=f"reports the fence {MAX_INTEGER}, which leaves none"):
+    with pytest.raises(FenceError, match=f"reports the fence {MAX_INTEGER}, so no higher fence can be claimed"):
         Host(world).run()
 
 
