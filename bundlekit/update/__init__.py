@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bundlekit.update.bundle import NotAcceptedError
     from bundlekit.update.controller import Controller
+    from bundlekit.update.ending import NotAcceptedError
     from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
     from bundlekit.update.engine.errors import (
         FenceError,
@@ -108,7 +108,7 @@ _HOMES = {
     "ManualClock": "bundlekit.update.engine.clock",
     "MarkedHooks": "bundlekit.update.targets.marked",
     "MemoryJournal": "bundlekit.update.engine.journal",
-    "NotAcceptedError": "bundlekit.update.bundle",
+    "NotAcceptedError": "bundlekit.update.ending",
     "Outcome": "bundlekit.update.engine.records",
     "PAIR": "bundlekit.update.engine.plan",
     "PairBusyError": "bundlekit.update.state.lock",

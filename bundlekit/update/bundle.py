@@ -27,7 +27,7 @@ from bundlekit.model.manifest import Manifest
 from bundlekit.request import CheckRequest
 from bundlekit.source import FileSource
 from bundlekit.update.bind import bind
-from bundlekit.update.engine.errors import UpdateError
+from bundlekit.update.ending import NotAcceptedError
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.staging import staged
@@ -42,19 +42,6 @@ if TYPE_CHECKING:
 
 EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 """The rules whose failure alone does not stop a run that has begun: only time has passed."""
-
-
-class NotAcceptedError(UpdateError):
-    """The bundle may not be installed here; ``report`` says why. Nothing was touched.
-
-    ``run`` is the name of the rejected run in the journal; empty where there is none.
-    """
-
-    run: str = ""
-
-    def __init__(self, message: str, report: Report, *, next_step: str = "") -> None:
-        super().__init__(message, next_step=next_step)
-        self.report = report
 
 
 class OpenBundle:

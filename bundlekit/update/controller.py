@@ -18,15 +18,8 @@ from bundlekit._version import __version__
 from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.report import json as as_json
 from bundlekit.request import STRICT, CheckRequest
-from bundlekit.update.bundle import (
-    CheckedBundle,
-    NotAcceptedError,
-    OpenBundle,
-    claimed_id,
-    reopened,
-    verified,
-)
-from bundlekit.update.ending import Again, outcome_of
+from bundlekit.update.bundle import CheckedBundle, OpenBundle, claimed_id, reopened, verified
+from bundlekit.update.ending import Again, NotAcceptedError, outcome_of
 from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalError, UpdateError
 from bundlekit.update.engine.executor import WHOLE, BundleMissing, BundleRejected, Declined, Engine, latest, refusal

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bundlekit.errors import BundlekitError
-from bundlekit.update.bundle import NotAcceptedError
 from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError, UpdateError
 from bundlekit.update.engine.records import Outcome, RecoveryStep
 from bundlekit.update.state.lock import PairBusyError
 
+if TYPE_CHECKING:
+    from bundlekit.report.model import Report
+
 Again = Literal["run", "resume", "repair", "revert"]
 """The verb to call again where the journal could not be used and nothing was begun."""
+
+
+class NotAcceptedError(UpdateError):
+    """The bundle may not be installed here; ``report`` says why. Nothing was touched.
+
+    ``run`` is the name of the rejected run in the journal; empty where there is none.
+    """
+
+    run: str = ""
+
+    def __init__(self, message: str, report: Report, *, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.report = report
 
 
 def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
