@@ -36,7 +36,7 @@ on-failure.storage = { revert = ["active", "storage"], hold = true }
 on-failure.active  = { revert = ["active"], keep = ["storage"] }
 [[groups]]
 steps = ["standby"]
-on-failure.standby = { outcome = "degraded", hold = true }
+on-failure.standby = {}
 [gates.ha-formed]
 poll = "1 s"
 expect = ["1 s", "2 s"]

@@ -26,7 +26,7 @@ on-failure.storage = { revert = ["active", "storage"], hold = true }
 on-failure.active  = { revert = ["active"], keep = ["storage"], if-incompatible = "revert" }
 [[groups]]
 steps = ["standby"]
-on-failure.standby = { outcome = "degraded", hold = true, recovery = "repair" }
+on-failure.standby = { recovery = "repair" }
 [gates.ha-formed]
 after = ["success", "revert"]
 poll = "30 s"
@@ -79,8 +79,9 @@ def test_the_schema_is_valid_and_accepts_the_example():
         ('steps = ["standby"]', 'steps = ["standby", "active"]', "step 'active' is in two groups"),
         ("on-failure.storage =", "on-failure.standby =", "'standby', which is not in its group"),
         ("on-failure.standby =", "on-failure.active =", "'active', which is not in its group"),
-        ('outcome = "degraded", hold = true', "hold = true", "nothing is reverted"),
-        ('outcome = "degraded", hold = true', 'outcome = "degraded"', "hold = true"),
+        ('standby = { recovery = "repair" }', "standby = { hold = true }", "can have recovery only"),
+        ('standby = { recovery = "repair" }', 'standby = { revert = ["standby"] }', "nothing is reverted"),
+        ('standby = { recovery = "repair" }', 'standby = { keep = ["standby"] }', "nothing is reverted"),
         ('revert = ["active"], keep', "keep", "has to revert it"),
         (', keep = ["storage"]', "", "does not mention 'storage'"),
         ('keep = ["storage"]', 'keep = ["storage", "active"]', "names a step twice"),

@@ -29,7 +29,7 @@ STANDBY_FIRST = msgspec.structs.replace(
         Group(steps=("standby",), on_failure={"standby": OnFailure(revert=("standby",))}),
         Group(
             steps=("storage", "active"),
-            on_failure={name: OnFailure(outcome="degraded", hold=True) for name in ("storage", "active")},
+            on_failure={name: OnFailure() for name in ("storage", "active")},
         ),
     ),
 )
@@ -37,7 +37,7 @@ STANDBY_FIRST = msgspec.structs.replace(
 
 def in_groups(*groups, gates=PAIR.gates):
     """The pair's steps in other groups; a failure in the first reverts all of it that was begun."""
-    later = OnFailure(outcome="degraded", hold=True)
+    later = OnFailure()
     return msgspec.structs.replace(
         PAIR,
         gates=gates,

@@ -85,17 +85,17 @@ class IfIncompatible(Strict, frozen=True, kw_only=True):
 class OnFailure(Strict, frozen=True, kw_only=True):
     """What to do when the step of this name fails.
 
-    Before the commit point: ``revert`` these steps, in this order, and ``keep`` those on their new version,
-    unless that does not work together with the old rest: then they are reverted too, in the order that
-    ``if_incompatible`` gives, by default last. After it nothing is reverted, the outcome is *degraded*, and
-    ``recovery`` says what brings the pair back.
+    Before the commit point, the outcome is *reverted*: ``revert`` these steps, in this order, and ``keep`` those on
+    their new version, unless that does not work together with the old rest. Then they are reverted too, in the order
+    that ``if_incompatible`` gives, by default last. ``hold`` puts the pair on hold.
+    After the commit point nothing is reverted. The outcome is *degraded*, the pair is on hold, and ``recovery`` is how
+    it is repaired; no other key is allowed there.
     """
 
     revert: tuple[Key, ...] = ()
     keep: tuple[Key, ...] = ()
     if_incompatible: Literal["revert"] | IfIncompatible = "revert"
     hold: bool = False
-    outcome: Literal["reverted", "degraded"] = "reverted"
     recovery: Literal["repair", "reimage"] = "repair"
 
 
@@ -189,7 +189,7 @@ PAIR: Final = Plan(
                 "active": OnFailure(revert=("active",), keep=("storage",)),
             },
         ),
-        Group(steps=("standby",), on_failure={"standby": OnFailure(outcome="degraded", hold=True)}),
+        Group(steps=("standby",), on_failure={"standby": OnFailure()}),
     ),
     gates={"ha-formed": HA_FORMED},
 )
@@ -277,14 +277,14 @@ def problems(plan: Plan) -> list[str]:
             if policy is None:
                 found.append(f"step '{name}' has no on-failure entry, so the result of its failure is undefined")
             elif number:
-                if policy.outcome != "degraded" or not policy.hold or policy.revert or policy.keep:
+                if policy.hold or policy.revert or policy.keep:
                     found.append(
-                        f"step '{name}' comes after the commit point, where nothing is reverted: "
-                        'its on-failure needs outcome = "degraded" and hold = true, no revert and no keep'
+                        f"step '{name}' comes after the commit point, where nothing is reverted and its failure always "
+                        "puts the pair on hold: its on-failure can have recovery only"
                     )
             else:
                 named = (*policy.revert, *policy.keep)
-                if policy.outcome != "reverted" or name not in policy.revert:
+                if name not in policy.revert:
                     found.append(f"step '{name}' comes before the commit point, so its on-failure has to revert it")
                 found += [
                     f"on-failure of '{name}' names '{other}', which is not in its group"
