@@ -75,7 +75,7 @@ def _interrupted(seen: list[int]) -> int:
 
 def _unloaded(error: Exception, *, interrupted: int) -> int:
     """The exit code of an error while modules are loaded: a library is missing or too old, or something is broken."""
-    if interrupted:  # a library may turn an interrupt during its import into an error of its own
+    if interrupted:  # a library can turn an interrupt during its import into an error of its own
         sys.stderr.write("interrupted\n")
         return interrupted
     if os.environ.get("BUNDLEKIT_DEBUG"):

@@ -1,6 +1,6 @@
-"""Take in an advisories file: authentic, current, not older than the last one used; or not at all.
+"""Load an advisories file: it must be authentic, current, and not older than the last one used.
 
-What is wrong with it is no fault of a bundle. Nothing can be judged then, so it is an AdvisoryError, whose
+A fault of the file is not a fault of a bundle. No bundle can be validated then, so the fault is an AdvisoryError. Its
 ``rule`` is a name for programs.
 """
 

@@ -1,8 +1,8 @@
-"""Catalogs: the heads and signatures of many bundles, enough to find paths by, without any payload.
+"""Catalogs: the heads and signatures of many bundles. They are enough to find paths, without any payload.
 
-A catalog is a folder: ``catalog.json``, and for each bundle ``ID.head``, its first bytes up to the end of the
-signature area (ID is the bundle id without ``sha256:``). The heads are read by the same reader as whole bundles,
-and nothing in a catalog is believed that the signature in the head does not vouch for, but for the dates.
+A catalog is a folder with ``catalog.json`` and one ``ID.head`` for each bundle. ID is the bundle id without
+``sha256:``. The ``.head`` file is the start of the bundle up to the end of the signature area. The reader of whole
+bundles reads the heads too. Only what the signature in the head covers is trusted. The one exception is the dates.
 """
 
 from __future__ import annotations
@@ -70,19 +70,18 @@ class Index(Strict, frozen=True, kw_only=True):
 
 
 class Collected(Frozen, frozen=True, kw_only=True):
-    """The bundles that may be hops, and those that may not, each with the reason."""
+    """The bundles that can be hops, and the bundles that cannot, each with the reason."""
 
     candidates: tuple[CandidateBundle, ...]
     left_out: tuple[Obstacle, ...]
 
 
 def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None = None) -> tuple[str, ...]:
-    """Put heads of bundles into a catalog, which is made if it is not there; returns their ids.
+    """Put heads of bundles into a catalog, and return their ids. A missing catalog is created.
 
-    A bundle that is in it already gets its new signatures, file name and date; a date once given stays unless
-    another is. ConfigError, and nothing added, if the head of one cannot be read. Whether the bundles are
-    authentic is judged when the catalog is used, with the trust of that day. Two calls that add to one catalog take
-    turns.
+    A bundle that the catalog already contains gets its new signatures, file name and date. Its earlier date stays if no
+    new one is given. Raises ConfigError, and adds nothing, if one head cannot be read. A bundle is verified when the
+    catalog is used, with the trust of that day. Two calls that add to one catalog take turns.
     """
     if catalog == Path():  # which an empty path becomes
         raise ConfigError("The path of the catalog is empty.", next_step="Name the folder.")
@@ -111,7 +110,7 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
 
 
 def _write(catalog: Path, added: dict[str, tuple[bytes, Entry]]) -> None:
-    """Write heads, and an index with what is in the catalog by now: another call may have added to it meanwhile."""
+    """Write heads, and an index of what the catalog contains now: another call can have added to it meanwhile."""
     index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
     entries = dict(index.bundles)
     for identity, (head, entry) in added.items():
@@ -120,7 +119,7 @@ def _write(catalog: Path, added: dict[str, tuple[bytes, Entry]]) -> None:
         entries[identity] = replace(entry, supported_until=until)
         with whole_file(catalog / f"{identity}.head") as file:
             file.write(head)
-    # The index comes last: whatever it lists is there.
+    # The index comes last, so that every head it lists exists.
     with whole_file(catalog / INDEX) as file:
         written = msgspec.json.encode(Index(schema=SCHEMA, bundles=entries), order="sorted")
         file.write(msgspec.json.format(written, indent=2) + b"\n")
@@ -145,8 +144,9 @@ def collect(
 ) -> Collected:
     """The bundles at ``places``: bundle files, catalogs, or folders with ``*.bin`` files.
 
-    Each head is judged as by `pipeline.preflight`; with ``trust``, what is not accepted is left out, without it
-    only what is refused anyway. ``advice`` restricts the bundles of its product. ConfigError if a place has no bundles.
+    Each head is checked as by `pipeline.preflight`. With ``trust``, bundles that are not accepted are left out. Without
+    it, only rejected bundles are left out. ``advice`` restricts the bundles of its product. Raises ConfigError if a
+    place has no bundles.
     """
     candidates: dict[str, CandidateBundle] = {}
     left_out = []
@@ -174,7 +174,8 @@ def find_path(
 
     ``places`` are bundle files, catalogs, or folders with ``*.bin`` files. Without ``trust`` the path is marked as not
     verified. ``policy``, ``advice`` and ``at`` are as in :func:`check`. Raises ConfigError if a place has no bundles,
-    UnreadableError if a file cannot be read, and BundlekitError if the search takes too long or ``start`` is ambiguous.
+    and UnreadableError if a file cannot be read. Raises BundlekitError if the search takes too long or ``start`` is
+    ambiguous.
     """
     found = collect(places, trust=trust, advice=advice, at=at)
     way = planner.find_path(found.candidates, start, goal, policy)

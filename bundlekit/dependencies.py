@@ -1,8 +1,8 @@
 """The oldest version of each library that works, and what to report where an older one is installed.
 
-An installer keeps to the floors in ``pyproject.toml``. A forced installation, or an environment that is put together
-by hand, can still have an older library. That library fails while a module is loaded or used, with an error that tells
-the operator nothing. What handles such an error asks `unmet` first.
+An installer respects the minimum versions in ``pyproject.toml``. A forced installation, or a manually assembled
+environment, can still have an older library. Such a library fails while a module is loaded or used, with an error that
+does not help the operator. The handler of such an error calls `unmet` first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Take parts out of a bundle, verified on the way."""
+"""Extract parts of a bundle. They are verified while they are written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def extract(
     a bundle that is damaged or not accepted.
     """
     with FileSource(file) as opened:
-        source = reader.read_once(opened)  # what is judged is what is handed on
+        source = reader.read_once(opened)  # the verified bytes are the extracted bytes
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         chunks, index, plain = _claims(bundle, file, label)
@@ -65,7 +65,7 @@ def extract_head(
     with FileSource(file) as opened:
         if advisories := _advisories(opened, file, trust, at):
             return _write(advisories.signed, output)
-        source = reader.read_once(opened)  # what is judged is what is handed on
+        source = reader.read_once(opened)  # the verified bytes are the extracted bytes
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
     return _write(_readable(bundle.head_bytes, bundle, file), output)
@@ -82,7 +82,7 @@ def extract_signature(
         if advisories := _advisories(opened, file, trust, at):
             _demand_number(file, number, len(advisories.signatures))
             return _write(advisories.signatures[number], output)
-        source = reader.read_once(opened)  # what is judged is what is handed on
+        source = reader.read_once(opened)  # the verified bytes are the extracted bytes
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         _readable(bundle.signatures, bundle, file)

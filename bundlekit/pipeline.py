@@ -1,12 +1,13 @@
-"""The conductor: check(), preflight() and decide(), each one straight line from bytes to a report.
+"""The entry points check(), preflight() and decide(). Each is one straight line from bytes to a report.
 
-1. open the source, once
-2. layout: read head and signature area
-3. trust: verify the signatures over the raw bytes of the head
-4. integrity: measure the payload, unless the question is about the head only, or trust was given and nobody
-   trusted vouches for the head (work on hostile files goes head first); a full check measures it all the same
-5. matrix: decide for each installed state that was asked about
-6. checks: apply the rules to what is there; evidence that is absent makes a rule *not run*
+1. Open the source, once.
+2. layout: read the head and the signature area.
+3. trust: verify the signatures over the raw bytes of the head.
+4. integrity: measure the payload. This is left out if the question is about the head only. It is also left out if
+   trust was given and no trusted signature covers the head, because hostile files are checked head first. A request
+   for all digests measures the payload in that case too.
+5. matrix: decide for each installed state of the request.
+6. checks: apply the rules to the evidence. Missing evidence makes a rule *not run*.
 7. report
 """
 
@@ -18,9 +19,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-# What all others stand on is imported from here, before any of them would import it from within. Far down in nested
-# imports CPython comes to the end of a chunk of its stack, and maps and unmaps the next one for each call that crosses
-# it: while regular expressions are compiled there, 700 times, 5 to 10 ms.
+# The modules that all others need are imported here, before another module imports them from within. In deeply nested
+# imports CPython reaches the end of a chunk of its stack. It then maps and unmaps the next chunk for each call across
+# that boundary. Compiling regular expressions there does so 700 times, which takes 5 to 10 ms.
 import bundlekit.model.manifest
 import bundlekit.trust.asn1  # noqa: F401 - the same
 
@@ -99,14 +100,14 @@ def check(
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
-    What is asked is ``request``, a :class:`CheckRequest`, or its fields as keywords. ``sources`` can be one version,
+    ``request`` is a :class:`CheckRequest`; its fields can be given as keywords instead. ``sources`` can be one version,
     and ``appliance`` one state or several. ``progress`` is a function that is called with the bytes read and the bytes
-    to read; ``cancel`` is a function, and the work ends when it returns True.
+    to read. ``cancel`` is a function, and the work ends when it returns True.
 
-    A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read,
-    ChangedWhileReadError if it changes meanwhile, AdvisoryError if ``advice`` is about another product, ClockError if
-    the clock is plainly wrong, CancelledError if ``cancel`` ended the work, and TypeError where a request and keywords
-    were both given.
+    A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read, and
+    ChangedWhileReadError if it changes meanwhile. Raises AdvisoryError if ``advice`` is about another product, and
+    ClockError if the clock is plainly wrong. Raises CancelledError if ``cancel`` ended the work. Raises TypeError if
+    both a request and keywords are given.
     """
     keywords = _request(trust, sources, appliance, policy, advice, at, waivers, rules, full=full, strict=strict)
     with opened(file) as source:
@@ -280,7 +281,7 @@ def examine(
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
-    # Without trust the decisions are shown as claims; with trust, a matrix nobody vouches for says nothing.
+    # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
     matrix = read_matrix(bundle.manifest) if bundle.manifest else None
     decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
@@ -329,7 +330,7 @@ def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Eviden
 
 
 def _measurable(bundle: Bundle) -> bool:
-    """Whether everything that is claimed lies within the file."""
+    """Whether everything that is claimed is within the file."""
     return bundle.manifest is not None and all(section.span.stop <= bundle.size for section in bundle.sections)
 
 
@@ -377,13 +378,13 @@ def _policy_for(bundle: Bundle, policy: Policy) -> Policy:
 
 
 def _bound(decision: Decision, bundle_id: str) -> Decision:
-    """Acceptances are recorded for this bundle, so that nobody can take them for those of another."""
+    """Record the acceptances for this bundle, so that they cannot be taken for those of another."""
     if not decision.accepted:
         return decision
     return replace(decision, accepted=tuple(replace(risk, bundle=bundle_id) for risk in decision.accepted))
 
 
 def _log(message: str, *details: object) -> None:
-    """To the logger ``bundlekit``. Who has not loaded logging, which takes 2 ms, has nobody listening."""
+    """Log to the logger ``bundlekit``. Logging takes 2 ms to load; without it loaded, no handler can be listening."""
     if logging := sys.modules.get("logging"):
         logging.getLogger("bundlekit").debug(message, *details)

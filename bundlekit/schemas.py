@@ -41,16 +41,16 @@ OUTPUTS: Final = {
     "status": Status,
     "record": Record,
     "outcome": Outcome,
-    "hook": None,  # two directions, of which the module that speaks it makes one schema
+    "hook": None,  # two directions; the module of the protocol makes one schema of them
 }
 SCHEMAS: Final = FILES | OUTPUTS
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) called ``name``; KeyError if there is none.
+    """The JSON Schema (draft 2020-12) called ``name``. Raises KeyError for an unknown name.
 
-    Python has None where a file leaves a key out, so null is taken out of the schemas again: TOML has none, and
-    a manifest must not. A state is JSON that programs write, for which null is as good as nothing.
+    Python has None for a key that a file leaves out, so null is removed from the schemas of files: TOML has no null,
+    and a manifest must not contain one. Programs write a state as JSON, where null means the same as a missing key.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""Whether a signature may be added: no verb writes one that `bundlekit check` would call a fault of the file."""
+"""Whether a signature can be added. No command writes a signature that `bundlekit check` would report as a fault."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def looked_at(head: bytes, blobs: Sequence[bytes], start: int, at: dt.datetime) -> list[SignatureEvidence]:
-    """What each of ``blobs`` is over ``head``, nothing trusted; the first of their entries lies at ``start``."""
+    """The evidence of each of ``blobs`` over ``head``, with nothing trusted. Their first entry is at ``start``."""
     spans = []
     for blob in blobs:
-        spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # behind its length
+        spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # after its length
         start = spans[-1].stop
     return list(verify_signatures(head, blobs, spans, None, at))
 
@@ -41,11 +41,11 @@ def admit(
     how: str = "",
     take_out: str = "",
 ) -> SignatureEvidence:
-    """What signature ``place`` of ``blobs`` is; SigningError if a check would refuse the file because of one of them.
+    """The evidence of signature ``place`` of ``blobs``. SigningError if one of them would make a check reject the file.
 
-    ``refused`` begins the message, and ``what`` is what the file is called there. ``origin`` is the file that the
-    signature came from: it is named where the fault lies in the signature. ``how`` tells how such a signature is made,
-    and ``take_out`` how another is taken out, with its number to be filled in.
+    ``refused`` begins the message, and ``what`` is the name of the file in it. ``origin`` is the file of the signature;
+    the message names it if the signature is at fault. ``how`` explains how such a signature is made. ``take_out``
+    explains how another is removed, with a placeholder for its number.
     """
     found = looked_at(head, blobs, start, at)
     added = found.pop(place)

@@ -62,14 +62,15 @@ reason   = "Disks with this firmware can fail to restart."
 
 
 def load(path: Path) -> Advisory:
-    """Read ADVISORY.toml; ConfigError says what is wrong, with the nearest known key."""
+    """Read ADVISORY.toml. ConfigError names the fault, with the nearest known key."""
     return advisory_from_toml(config.load_toml(path), where=str(path))
 
 
 def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer], *, unsigned: bool = False) -> Signed:
     """Write the advisories file, signed by ``signers``, and return it.
 
-    ``unsigned``: it may have no signature yet, because it is signed elsewhere; otherwise SigningError if there is none.
+    ``unsigned`` allows a file without a signature, to be signed elsewhere. Raises SigningError for no signature
+    otherwise.
     """
     if not signers and not unsigned:
         raise SigningError(

@@ -40,9 +40,9 @@ def build(
 ) -> Manifest:
     """Write the bundle of ``draft`` to ``output``, signed by ``signers``, and return its final manifest.
 
-    The sizes alone say where everything lies, so each input is read once: copied and hashed on the way. The
-    same inputs give the same head. ``output`` appears only when it is whole and signed; an existing file is
-    replaced. ``capacity`` is the size of the signature area in bytes.
+    The layout depends on the sizes alone, so each input is read once, and hashed while it is copied. The same inputs
+    give the same head. ``output`` appears only when it is whole and signed. An existing file is replaced. ``capacity``
+    is the size of the signature area in bytes.
     """
     head_size = len(manifest_layout.encode(draft.manifest)) + update_bin.HEADER_SIZE
     if head_size > update_bin.MAX_MANIFEST:

@@ -25,7 +25,7 @@ MAX_RECORD: Final = MAX_CAPACITY + 256
 class InPlace(FileSource):
     """A file that is open to be read and written. A link is followed once, when it is opened.
 
-    Use as a context manager; nobody else signs the file for as long, where the system has flock.
+    Use as a context manager. Meanwhile no other process can sign the file, where the system has flock.
     """
 
     _access = os.O_RDWR | NOFOLLOW
@@ -55,7 +55,7 @@ class InPlace(FileSource):
                 next_step="Sign on a file system that has locks, then copy the file.",
             ) from error
         self.demand_name()
-        self._stat = os.fstat(self._fd)  # who had the lock before may have written
+        self._stat = os.fstat(self._fd)  # the previous holder of the lock can have written
         self.size = self.held = self._stat.st_size
 
     def demand_name(self) -> None:
@@ -103,9 +103,9 @@ def _write_at(descriptor: int, data: bytes, offset: int) -> int:
 
 
 class Record:
-    """``NAME.signing``: what is going to be written into a file, for whoever finds the work interrupted.
+    """``NAME.signing``: what is going to be written into a file. It lets the next signer finish interrupted work.
 
-    Only a regular file is taken for one, and no link is followed.
+    Only a regular file counts as a record, and no link is followed.
     """
 
     def __init__(self, file: InPlace) -> None:
@@ -160,7 +160,7 @@ class Record:
         sync_folder(self.path.parent)
 
     def remove(self) -> None:
-        """Remove it, if it is there. A folder or a pipe of that name stays."""
+        """Remove it, if it exists. A folder or a pipe of that name stays."""
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISREG(os.lstat(self.path).st_mode):
                 self.path.unlink()

@@ -1,11 +1,11 @@
-"""Sign a bundle in place: the head is signed, the signature area is rewritten, the payload is not touched.
+"""Sign a bundle in place: the head is signed, the signature area is rewritten, and the payload is not touched.
 
-A crash in the middle must not lose the signatures that were there. So the new area is first written to a
-file beside the bundle (``update.bin.signing``), bound to the bundle id; only then the area is overwritten.
-Whoever finds that file finishes the work by writing the area again.
+A crash in the middle must not lose the existing signatures. So the new area is first written to a file next to the
+bundle (``update.bin.signing``), bound to the bundle id. Only then is the area overwritten. The next signer that finds
+that file finishes the work: it writes the area again.
 
-The bundle is opened once. What was verified, what is shown, and what is written into are that one file, also where
-another file takes its name in the meantime.
+The bundle is opened once. The verified file, the shown file and the written file are that one file, even if another
+file takes its name meanwhile.
 """
 
 from __future__ import annotations

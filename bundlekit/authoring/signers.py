@@ -47,10 +47,10 @@ def load_signers(
     pss: bool = False,
     purpose: Purpose = "code-signing",
 ) -> tuple[Signer, ...]:
-    """Load keys and certificate files and find out which belong together; ``ask`` is for passphrases.
+    """Load keys and certificate files, and match them. ``ask`` asks for a passphrase.
 
-    The certificate of a key is found by the key, wherever it stands in its file. A key to which no certificate
-    belongs signs alone. SigningError for a certificate file without a key.
+    The certificate of a key is found by the key, wherever it is in its file. A key without a matching certificate signs
+    alone. Raises SigningError for a certificate file without a key.
     """
     files = [(path, tuple({one.der: one for one in read_certificates(path)}.values())) for path in certificates]
     loaded: list[SigningKey] = []

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
 
 PLACEHOLDER: Final = "sha256:" + 64 * "0"
-"""Stands for digests until the files are read; of the same length, so that the layout is known before."""
+"""A placeholder for digests until the files are read. It has the same length, so that the layout is known before."""
 
 MEDIA_TYPES: Final = {
     ".md": "text/markdown",
@@ -97,7 +97,7 @@ class Spec(Strict, frozen=True, kw_only=True):
 
 
 class Draft(Frozen, frozen=True, kw_only=True):
-    """A manifest whose digests are placeholders, and the file behind each stored thing, in stored order.
+    """A manifest with placeholders for digests, and the file of each stored part, in stored order.
 
     ``texts`` are the files that the manifest was made of: SPEC.toml, and the matrix that it names.
     """
@@ -113,7 +113,7 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load(path: Path) -> Draft:
-    """Read SPEC.toml and what it points to (but for the images' bytes); ConfigError says what is wrong."""
+    """Read SPEC.toml and the files it names, except the bytes of images. ConfigError names the fault."""
     files: list[Path] = []
     manifest = _load(path, files)
     # What `bundlekit check` would refuse in the bundle is refused here, while its author is at hand.
@@ -125,7 +125,7 @@ def load(path: Path) -> Draft:
 
 
 def placed(problem: Problem, path: Path) -> str:
-    """A problem of `inconsistencies` with the file and the key to mend; ``path`` is that of the SPEC.toml."""
+    """A problem of `inconsistencies` with the file and the key to fix. ``path`` is that of the SPEC.toml."""
     field = str(problem.params["field"])
     if "beside" in problem.params:
         key = re.sub("^requirements", "requires", field)
@@ -195,7 +195,7 @@ def _component(name: str, spec: Spec, path: Path, files: list[Path] | None) -> C
 
 
 def _document(name: str, spec: Spec, path: Path, files: list[Path] | None) -> Document:
-    """A document; its media type is guessed from the file's suffix if not said. Adds to ``files``."""
+    """A document. Its media type is guessed from the suffix of the file if none is given. Adds to ``files``."""
     document = spec.documents[name]
     if isinstance(document, str):
         media_type = MEDIA_TYPES.get(Path(document).suffix, "application/octet-stream")

@@ -43,7 +43,7 @@ else:  # no generic class before click 8.5
     _TimeType = _AcceptanceType = click.ParamType
 
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
-TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "quiet": "bright_black"}
+TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "muted": "bright_black"}
 
 PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
 """The environment variable with the passphrase of private keys, where nobody can be asked."""

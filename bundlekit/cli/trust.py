@@ -74,7 +74,7 @@ def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
 def lines(found: Overview) -> Iterator[Line]:
     """The overview, line by line."""
     yield Line(f"trust      {found.name or '(no name)'} at {found.at}")
-    yield Line(f"digest     {found.digest}", "quiet")
+    yield Line(f"digest     {found.digest}", "muted")
     yield Line(f"time       certificates are compared with {'now' if found.time == 'now' else 'the release date'}")
     yield Line(f"others     valid signatures by other signers: {found.other_signers}")
     if found.denied or found.withdrawn:
@@ -114,4 +114,4 @@ def _signer(signer: SignerView) -> Iterator[Line]:
             f"           {source.kind} {source.subject} ({source.algorithm}{ends}{test}){place}{why}",
             "bad" if source.unusable else "plain",
         )
-        yield Line(f"           sha256:{source.id}", "quiet")
+        yield Line(f"           sha256:{source.id}", "muted")

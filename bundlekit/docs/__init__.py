@@ -26,7 +26,7 @@ def topics() -> dict[str, str]:
 
 
 def words_known() -> frozenset[str]:
-    """Every word of a report that `page` explains, beside the topics."""
+    """Every word of a report that `page` explains in addition to the topics."""
     return frozenset(sense.word for sense in words.senses(_text))
 
 

@@ -12,7 +12,7 @@ _LINE: Final = re.compile(r" {4}(\S+)(?: {2,}(.*))?")
 
 
 class Sense(NamedTuple):
-    """One meaning of a word: what kind of word it is there, and the page that has it."""
+    """One meaning of a word, the kind of word in that meaning, and the page that defines it."""
 
     word: str
     kind: str

@@ -1,1 +1,1 @@
-"""The one report model behind every output, and its renderings."""
+"""The one report model of every output, and its renderings."""

@@ -1,4 +1,4 @@
-"""Put a report together from what was asked, found and judged."""
+"""Make a report from the question, the evidence and the verdict."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 MAX_NAMED: Final = 8
-"""Pairs, or rules, that a summary names; of more it says how many."""
+"""The maximum number of pairs or rules that a summary names. Beyond that it gives the number."""
 
 
 def report(
@@ -43,7 +43,7 @@ def report(
     trust: str | None,
     trust_folders: tuple[Folder, ...] = (),
 ) -> Report:
-    """The report of one judgement. ``trust`` is the digest of what was trusted, with what folders brought to it."""
+    """The report of one check. ``trust`` is the digest of the trust, including what its folders contain."""
     release = release_of(bundle.manifest) if bundle.manifest else None
     covered = coverage(bundle)
     causes: list[Cause] = [f.cause for f in refusing(question, judgement)]
@@ -122,7 +122,7 @@ def refusing(question: Question, judgement: Judgement) -> list[Finding]:
 
 
 def release_of(manifest: Manifest) -> Release:
-    """What a manifest says the bundle is."""
+    """What the bundle is, according to the manifest."""
     return Release(
         product=manifest.product,
         kind=manifest.kind,
@@ -144,7 +144,7 @@ def release_of(manifest: Manifest) -> Release:
 
 
 def _digest(appliances: tuple[Appliance, ...]) -> str | None:
-    """What the report says it judged: the digest of the state, or over the digests of several."""
+    """What the report names as checked: the digest of the state, or the digest over the digests of several."""
     digests = [_sha256(msgspec.json.encode(appliance, order="sorted")) for appliance in appliances]
     return digests[0] if len(digests) == 1 else _sha256("\n".join(digests).encode()) if digests else None
 

@@ -1,4 +1,4 @@
-"""What a bundle claims to be, shown without any judgement."""
+"""What a bundle claims to be, shown without any verification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Inspection(Frozen, frozen=True, kw_only=True):
-    """The head of a bundle as it stands there. ``verified`` is never true: nobody was asked."""
+    """The unverified head of a bundle. ``verified`` is never true, because no trust was applied."""
 
     schema: Literal["bundlekit/inspection/1"] = "bundlekit/inspection/1"
     verified: Annotated[bool, Meta(extra_json_schema={"enum": [False]})] = False
@@ -54,17 +54,17 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
         yield Line(f"claims      {describe(release)}")
         yield Line(f"counter     {release.counter}")
         for name, value in release.annotations.items():
-            yield Line(f"annotation  {name}: {value}", "quiet")
+            yield Line(f"annotation  {name}: {value}", "muted")
         for part in release.parts:
             version = f" {part.version}" if part.version else ""
             yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
-            yield Line(f"            {part.digest}", "quiet")
+            yield Line(f"            {part.digest}", "muted")
     for signature in inspection.signatures:
         who = signature.who
         yield Line(f"signature   {signature.index} claims to be by {who}, bytes {signature.where}")
     for section in inspection.sections:
-        yield Line(f"section     {section.span!s:<24} {section.name}", "quiet")
+        yield Line(f"section     {section.span!s:<24} {section.name}", "muted")
     if inspection.manifest is not None:
         yield Line("manifest")
         for line in json.dumps(inspection.manifest, indent=2, ensure_ascii=False).split("\n"):
-            yield Line(f"  {line}", "quiet")
+            yield Line(f"  {line}", "muted")

@@ -1,4 +1,4 @@
-"""What is said of an upgrade matrix, for people and for spreadsheets: its table, its lint, and a comparison."""
+"""Reports about an upgrade matrix, for people and for spreadsheets: its table, its lint, and a comparison."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table_lines(table: Table) -> Iterator[Line]:
     cells = [[escape(cell) for cell in (f"from {row.source}", *_cells(row)[1:])] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *cells, strict=True)]
     yield Line(escape(f"into {table.product} {table.version}"))
-    yield _aligned(COLUMNS, widths, "quiet")
+    yield _aligned(COLUMNS, widths, "muted")
     for row, texts in zip(table.rows, cells, strict=True):
         yield _aligned(texts, widths, "good" if row.allowed else "plain")
 

@@ -18,7 +18,7 @@ from bundlekit.model.primitives import Frozen
 
 
 class Tool(Frozen, frozen=True, kw_only=True):
-    """Who judged."""
+    """The program that made the report."""
 
     name: str = "bundlekit"
     version: str
@@ -27,10 +27,10 @@ class Tool(Frozen, frozen=True, kw_only=True):
 class Asked(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
-    Digests are SHA-256; that of several states is over their digests. ``advisories`` is None where none were
-    used. ``at_given``: somebody named the time, it is not the clock's. ``trust_folders`` is there where folders
-    were given as trust: which of their files are trusted. ``states_left_out`` is there where lines of
-    a file of states are none: what is wrong with each.
+    Digests are SHA-256. The digest of several states is over their digests. ``advisories`` is None where none were
+    used. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders were
+    given as trust, and lists their trusted files. ``states_left_out`` is set where lines of a file of states are not
+    states, and gives the fault of each.
     """
 
     file: str
@@ -58,7 +58,7 @@ class Part(Frozen, frozen=True, kw_only=True):
 
 
 class Release(Frozen, frozen=True, kw_only=True):
-    """What the manifest says the bundle is."""
+    """What the bundle is, according to the manifest."""
 
     product: str
     kind: str
@@ -76,7 +76,7 @@ class Release(Frozen, frozen=True, kw_only=True):
 
 
 class Coverage(Frozen, frozen=True, kw_only=True):
-    """How many bytes of the file something vouches for, the map of what does, and of what the parts are."""
+    """How many bytes of the file are covered by signatures and digests, with a map of that, and of the parts."""
 
     size: int
     covered: int
@@ -85,11 +85,11 @@ class Coverage(Frozen, frozen=True, kw_only=True):
 
 
 class Report(Frozen, frozen=True, kw_only=True):
-    """A judgement of one bundle.
+    """The result of checking one bundle.
 
-    ``release`` is there only if a trusted signature vouches for it; what nobody trusted vouches for is under
-    ``claims``. ``id`` is the bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file.
-    ``demands`` are those of a trust.toml. ``test_trust``: a signature that counts rests on a key for tests.
+    ``release`` is set only if a trusted signature covers it; otherwise its content is under ``claims``. ``id`` is the
+    bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file. ``demands`` are those of a
+    trust.toml. ``test_trust``: a signature that counts was made with a test key.
     """
 
     schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
@@ -113,7 +113,7 @@ class Report(Frozen, frozen=True, kw_only=True):
 
 
 class Unjudged(Frozen, frozen=True, kw_only=True):
-    """One of several bundles that could not be judged at all: why, and what to do."""
+    """One of several bundles that could not be checked at all: why, and what to do."""
 
     schema: Literal["bundlekit/unjudged/1"] = "bundlekit/unjudged/1"
     file: str

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bundlekit.model.path import Hop, Obstacle, Path
 
-# Pixels of the drawing: boxes one below the other, what leads from one to the next beside the arrow.
+# Pixels of the drawing: boxes one below the other, and next to each arrow what leads from one box to the next.
 WIDTH: Final = 640
 BOX_WIDTH: Final = 200
 BOX_HEIGHT: Final = 40
@@ -47,9 +47,9 @@ def _lines(path: Path) -> Iterator[Line]:
         for move in hop.moves:
             entry = f" (matrix entry {move.entry})" if move.entry else ""
             subject = move.component if move.subject == move.component else f"{move.subject} {move.component}"
-            yield Line(f"     part {subject}: {move.from_} -> {move.to}{entry}", "quiet")
+            yield Line(f"     part {subject}: {move.from_} -> {move.to}{entry}", "muted")
         if hop.reason:
-            yield Line(f"     reason: {hop.reason}", "quiet")
+            yield Line(f"     reason: {hop.reason}", "muted")
         if hop.bundle:
             yield from (Line(f"     signed by {who}") for who in hop.signers)
             if not hop.signers:
@@ -63,9 +63,9 @@ def _lines(path: Path) -> Iterator[Line]:
     if path.verified is not None:
         used = path.advisories
         serial = f"serial {used.serial} of {used.issued}, valid until {used.until}" if used else "none"
-        yield Line(f"  advisories {serial}", "quiet")
+        yield Line(f"  advisories {serial}", "muted")
     if path.found and path.not_judged:
-        yield Line(f"  not judged {'; '.join(path.not_judged)}", "quiet")
+        yield Line(f"  not judged {'; '.join(path.not_judged)}", "muted")
     yield _verdict(path)
 
 
@@ -104,13 +104,13 @@ def _verdict(path: Path) -> Line:
 
 
 def _stations(path: Path) -> list[str]:
-    """The versions on the way, the first and the wanted one always among them."""
+    """The versions of the path. The first and the target version are always among them."""
     hops = path.hops
     return [hops[0].from_ if hops else path.from_, *(hop.to for hop in hops), *([] if path.found else [path.to])]
 
 
 def _notes(path: Path) -> list[str]:
-    """What stands at each arrow between two stations."""
+    """The text at each arrow between two versions."""
     notes = [note(hop) for hop in path.hops]
     if not path.found:
         first = path.obstacles[0] if path.obstacles else None

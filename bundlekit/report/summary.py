@@ -22,7 +22,7 @@ _TOTALS: Final = {"ACCEPT": "accepted", "REFUSE": "refused", "INCOMPLETE": "inco
 def lines(reports: Sequence[Report | Unjudged], not_checked: Sequence[str] = ()) -> Iterator[Line]:
     """The table and the totals. ``not_checked`` are the bundles that an interrupt left without a report.
 
-    The name of a bundle stands last in its line, so that no part of it can pass for a verdict or a cause.
+    The name of a bundle is last in its line, so that no part of it can pass for a verdict or a cause.
     """
     rows = [_row(one) for one in reports] + [(NOT_CHECKED, "", name) for name in not_checked]
     width = max(len(causes) for _, causes, _ in rows)

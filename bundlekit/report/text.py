@@ -25,7 +25,7 @@ MAX_SPANS: Final = 8
 
 
 class Line(NamedTuple):
-    """A line of a report; ``tone`` is for whoever can show colours: good, bad, doubtful, quiet or plain."""
+    """A line of a report. ``tone`` selects the colour on a terminal: good, bad, doubtful, muted or plain."""
 
     text: str
     tone: str = "plain"
@@ -52,7 +52,7 @@ def _lines(report: Report) -> Iterator[Line]:
     if used := report.asked.advisories:
         yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
     elif report.decisions:
-        yield Line("  advisories none", "quiet")
+        yield Line("  advisories none", "muted")
     for decision in report.decisions:
         yield from _decision(decision, several=len(report.decisions) > 1)
     yield from _findings(report.findings)
@@ -61,7 +61,7 @@ def _lines(report: Report) -> Iterator[Line]:
             yield Line(f"  and        {more:,} more findings of {rule.rule}, which are only counted", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
-    if report.verdict == "refuse":  # of many pairs some may be refused, and others want to be told more
+    if report.verdict == "refuse":  # in a report about many pairs, the accepted pairs still need their lines
         yield from _not_run(tuple(rule for rule in report.rules if rule.rule == "undecided"))
     if report.verdict == "accept":
         yield from _left_open(report.rules)
@@ -103,7 +103,7 @@ def describe(release: Release) -> str:
 
 
 def _impact(impact: Impact) -> str:
-    """What an operator has to plan for, as far as the release says it."""
+    """What an operator has to plan for, as far as the release specifies it."""
     service = {"none": "no effect on service", "rolling": "rolling, service continues", "outage": "service outage"}
     said = [
         service[impact.service] if impact.service else "",
@@ -128,7 +128,7 @@ def _signature(signature: SignatureEvidence) -> Line:
         case "refused":
             return Line(f"  signature  {signature.index} by {who} does not count", "bad")
         case "ignored":
-            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "quiet")
+            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "muted")
         case "undecided":
             return Line(f"  signature  {signature.index} by {who} is undecided", "doubtful")
         case _:
@@ -156,9 +156,9 @@ def _demand(demand: DemandEvidence) -> str:
 
 
 def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
-    """One line for what is allowed, and what was left open; refusals come with the findings.
+    """One line for what is allowed and what was left open. Rejections come with the findings.
 
-    Of several pairs, each has a line of its own first, whatever becomes of it, and every line names its pair.
+    In a report about several pairs, each pair first gets a line with its result. Every line names its pair.
     """
     pair = decision.pair if several else ""
     whose = f"{pair}: " if pair else ""
@@ -179,7 +179,7 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
     for leftover in decision.leftovers:
         yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")
     if decision.allowed and decision.not_judged:
-        yield Line(f"  not judged {whose}{'; '.join(decision.not_judged)}", "quiet")
+        yield Line(f"  not judged {whose}{'; '.join(decision.not_judged)}", "muted")
 
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
@@ -190,35 +190,35 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
     for (rule, subject, message), group in groups.items():
         first = group[0]
         severity = "waived" if first.waived else first.severity
-        tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "quiet"}[severity]
+        tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "muted"}[severity]
         about = f" [{subject}]" if subject else ""
         entry = f" ({first.params.get('origin', 'matrix')} entry {first.entry})" if first.entry else ""
         yield Line(f"  {severity:<10} {rule}{about}: {message}{entry}", tone)
         spans = [finding.where for finding in group if finding.where]
         for span in spans[:MAX_SPANS]:
-            yield Line(f"             bytes {_span(span)}", "quiet")
+            yield Line(f"             bytes {_span(span)}", "muted")
         if len(spans) > MAX_SPANS:
-            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, all in the JSON report", "quiet")
+            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, all in the JSON report", "muted")
         yield Line(f"             waived: {first.waived}" if first.waived else f"             next: {first.next}")
 
 
 def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
-    """What kept the bundle from being judged: the rules that did not run, under their reason."""
+    """What kept the bundle from being checked: the rules that did not run, under their reason."""
     reasons: dict[str, list[str]] = {}
     for rule in rules:
         if rule.needed and rule.outcome == "not-run":
             reasons.setdefault(rule.because, []).append(rule.rule)
     for reason, names in reasons.items():
         yield Line(f"  not run    {reason}", "doubtful")
-        yield Line(f"             so: {', '.join(names)}", "quiet")
+        yield Line(f"             so: {', '.join(names)}", "muted")
         if steps := next((rule.next for rule in rules if rule.because == reason and rule.next), ""):
             yield Line(f"             next: {steps}")
 
 
 def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
-    """What rules could not see, though they were applied and had no word against the bundle.
+    """What rules could not see, although they were applied and found nothing against the bundle.
 
-    What a decision leaves open is said with the decision.
+    A decision reports what it leaves open itself.
     """
     for rule in rules:
         if rule.because and rule.next and rule.outcome != "not-run":
