@@ -57,7 +57,7 @@ def command() -> None:
 
 
 def run(args: list[str] | None = None, *, interrupted: Callable[[], int] = lambda: 0) -> int:
-    """The exit code of one call. Neither click's Abort nor a traceback may end in 1, which means *refuse*.
+    """The exit code of one call. Neither click's Abort nor a traceback ends in 1, because 1 means *reject*.
 
     ``interrupted`` is the exit code if a signal came, and 0 otherwise. A library can turn the interrupt into an error
     of its own.
@@ -67,7 +67,7 @@ def run(args: list[str] | None = None, *, interrupted: Callable[[], int] = lambd
 
 
 def _show(error: click.ClickException) -> None:
-    """As click shows it, on one line: the message quotes the command line, and a file name may hold line ends."""
+    """Show the error as click does, but on one line. The message quotes the command line and its line ends."""
     context = getattr(error, "ctx", None)
     if context is not None:
         click.echo(context.get_usage(), err=True)

@@ -46,7 +46,7 @@ EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
 TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "muted": "bright_black"}
 
 PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
-"""The environment variable with the passphrase of private keys, where nobody can be asked."""
+"""The environment variable with the passphrase of private keys, for calls without an operator."""
 
 _READ_IN_FOLDERS: Final = (*SUFFIXES, ".bin", ".head")
 """What the files in a folder end with that are read because the folder was given: keys, bundles, heads."""
@@ -234,9 +234,9 @@ def now() -> dt.datetime:
 
 
 def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore | None:
-    """What ``--trust`` names, or None where it is not given: nothing is trusted by default.
+    """The trust of ``--trust``, or None where the option is not given: nothing is trusted by default.
 
-    A folder is named with what it brings: here, or in the report of a verb that has one (``reported``).
+    The content of a folder is listed here, or in the report of a command that has one (``reported``).
     """
     trust = load_trust(paths) if paths else None
     for folder in trust.folders if trust and not reported else ():
@@ -278,8 +278,8 @@ _LINES_LEFT_OUT: Final = "bundlekit.lines-left-out"
 def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Appliance, ...]:
     """The states in the file of ``--appliance``: one, or one on each line.
 
-    ``partly``: of several lines, those that are no state are named on standard error, and the others are returned;
-    The reports then list them, and are incomplete at best.
+    ``partly``: lines that are not states are reported on standard error, and the other states are returned. The reports
+    then list those lines, and their verdict is at best *incomplete*. A file with one line only raises ConfigError.
     """
     if path is None:
         return ()
@@ -312,7 +312,7 @@ def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Applian
 def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
     """The manifest in a bundle, or the one that a SPEC.toml would give it.
 
-    With ``trust`` only from a bundle that it vouches for; without, it is said that nobody was asked.
+    With ``trust`` the bundle must have a trusted signature. Without it, a line reports that no signature was checked.
     """
     from bundlekit import pipeline
 
@@ -341,7 +341,7 @@ def load_release(
 def load_matrix(
     path: Path, trust: TrustStore | None, change: Callable[[Manifest], Manifest] = lambda manifest: manifest
 ) -> ReadMatrix:
-    """The matrix in a bundle or behind a SPEC.toml, after ``change``; ConfigError if it cannot be read."""
+    """The matrix of a bundle or of a SPEC.toml, after ``change``. Raises ConfigError if it cannot be read."""
     from bundlekit.matrix.read import Unreadable, read_matrix
 
     read = read_matrix(change(load_manifest(path, trust)))
@@ -356,11 +356,11 @@ def load_matrix(
 
 
 def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") -> None:
-    """UsageError if the file to write is one of those that are read, under whatever name.
+    """UsageError if the file to write is one of the files to read, under any name.
 
-    These are all paths of the command line but ``--output`` itself, with what they lead to, and ``more``. It is
-    the first thing that a verb with ``--output`` does: nothing has been read by then, and nobody has waited.
-    ``in_place`` is the parameter whose file the output may take the place of.
+    The files to read are all paths of the command line except ``--output``, the files they lead to, and ``more``. A
+    command with ``--output`` calls this first, so that the operator does not wait for an error. ``in_place`` is the
+    parameter whose file the output can replace.
     """
     if output is None or output == destination.STDOUT or not output.exists():
         return
@@ -406,10 +406,10 @@ def colours(stream: Any) -> bool:
 
 
 def attempted(bundle: Path, judge: Callable[[], Report], *, quoted: bool) -> tuple[Report | Unjudged, int]:
-    """What ``judge`` says of a bundle, and the exit code for that.
+    """The report that ``judge`` makes about a bundle, and the exit code for it.
 
-    ``quoted``: that a file cannot be judged at all goes into the output, for a program or among other bundles;
-    else it is the error that it is, and ends the command.
+    ``quoted``: a bundle that cannot be checked at all becomes a part of the output, for a program or among other
+    bundles. Otherwise its error ends the command.
     """
     try:
         report = judge()

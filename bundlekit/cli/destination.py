@@ -30,6 +30,6 @@ def opened(output: Path) -> Path | BinaryIO:
 
 
 def say_written(output: Path, what: str) -> None:
-    """Tell what was written where; on standard error where the output itself may be on standard output."""
+    """Report what was written where. The line goes to standard error if standard output can carry the output."""
     name = "standard output" if output == STDOUT else escape(str(output))
     click.echo(f"wrote {name}: {escape(what)}", err=output == STDOUT or not output.is_file())

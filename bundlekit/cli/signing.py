@@ -70,7 +70,7 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
-    """A line for each key that signed without its certificate, which may have been forgotten."""
+    """Print a line for each key that signed without its certificate, because it can have been forgotten."""
     for path, signer in zip(keys, signers, strict=True):
         if not signer.certificates:
             click.echo(
@@ -81,7 +81,7 @@ def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None
 
 
 def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which change is made."""
+    """The options that select the change."""
     options: list[Any] = [
         click.option("--attach", "attached", type=common.path_type, help="Add this signature (a detached CMS, DER)."),
         replace_option,

@@ -1,4 +1,4 @@
-"""Where output goes: to a reader who may have gone away, which changes nothing of what was found."""
+"""Output streams. A reader who has gone away changes nothing of what was found."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Patient:
-    """A text stream of which nobody may be reading the rest (``| head -1``): what comes after that goes nowhere.
+    """A text stream whose reader can stop reading (``| head -1``). All later output is discarded.
 
-    The exit code is about the bundle, or the update, and not about who listens.
+    The exit code is about the bundle or the update, not about the reader.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -27,7 +27,7 @@ class Patient:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, as long as somebody reads."""
+        """Write the text, unless the reader has gone."""
         with self._whoever_reads():
             self._stream.write(self._harmless(text))
         return len(text)
@@ -42,7 +42,7 @@ class Patient:
         return safe.encode(encoding, "backslashreplace").decode(encoding)
 
     def flush(self) -> None:
-        """Hand over what is buffered, as long as somebody reads."""
+        """Flush what is buffered, unless the reader has gone."""
         with self._whoever_reads():
             self._stream.flush()
 
@@ -55,7 +55,7 @@ class Patient:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether colours and cursor movements of this program may go to the stream."""
+    """Whether colours and cursor movements of this program can go to the stream."""
     return bool(stream.isatty())
 
 

@@ -1,4 +1,4 @@
-"""``bundlekit trust``: what a trust file says, before a bundle comes."""
+"""``bundlekit trust``: show what a trust file contains, before a bundle arrives."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ def _has_blank(value: object) -> bool:
 
 
 class Verb(click.Command):
-    """A command that refuses empty values, and an option given twice where only one can count.
+    """A command that rejects empty values, and an option given twice where only one can count.
 
-    Of two files with advisories the first would be left out without a word, and what it forbids with it.
+    Given two files of advisories, click would silently drop the first one, and with it the restrictions of that file.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as usual, but for the options that are there more than once."""
+        """Parse as usual, but find the options that are given more than once."""
         everything = list(args)
         refuse_empty_values(self, ctx, args)
         rest = super().parse_args(ctx, args)
@@ -81,10 +81,10 @@ class Group(click.Group):
 
 
 class Verbs(Group):
-    """Loads the module of a verb when the verb is used: nobody pays for the imports of the others.
+    """A group that loads the module of a command on first use, so that no command waits for the imports of others.
 
-    ``verbs`` are the verbs and their first lines, so that ``--help`` need not load them; ``package`` is where
-    their modules are, each with a ``command``.
+    ``verbs`` are the commands and their first lines, so that ``--help`` need not load them. ``package`` contains their
+    modules, each with a ``command``.
     """
 
     def __init__(self, *args: Any, verbs: dict[str, str], package: str, **settings: Any) -> None:
@@ -112,7 +112,7 @@ class Verbs(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb meant; for one that is not there, the nearest."""
+        """The command meant. For an unknown name, the nearest one."""
         if args and args[0] not in self._verbs and not args[0].startswith("-"):
             from bundlekit.mistakes import nearest
 

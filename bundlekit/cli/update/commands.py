@@ -1,7 +1,7 @@
-"""The commands that are told as next steps, with the state folder of this call: a command that is told can be pasted.
+"""Add the state folder of this call to the commands that are printed as next steps, so that they can be pasted.
 
-Commands are worded in many places, most of which know no folder. So the folder is put in where text leaves: in
-what the verbs show, and in the next step of an error.
+Commands are worded in many places, and most of these do not know the folder. So the folder is added where text is
+printed: in the output of commands, and in the next step of an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FOLDER: Final = f"{__name__}.folder"
 
 
 def remember(context: click.Context, _option: click.Parameter, folder: Path) -> Path:
-    """Keep the folder of --state-dir for what this call is going to tell."""
+    """Remember the folder of --state-dir for the next steps that this call prints."""
     context.meta[_FOLDER] = folder
     return folder
 

@@ -1,4 +1,4 @@
-"""What the verbs of ``bundlekit update`` share: options, the controller, and how an outcome is told."""
+"""What the commands of ``bundlekit update`` share: options, the controller, and the display of an outcome."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ any_pair_option = click.option("--pair", metavar="P", help="Choose one pair. The
 
 
 def said(text: str) -> str:
-    """A text that says something; what is recorded for good must not be empty."""
+    """A text that is not empty, because it is recorded permanently."""
     if not text.strip():
         raise click.BadParameter("is empty")
     return text
@@ -188,8 +188,8 @@ def controller(
 
     ``names`` are the files of the call. The report of each check of a bundle is added to ``reports``.
 
-    The first Ctrl-C asks to cancel, for a change under way is better awaited; the second leaves at once, and
-    the run is there to be resumed. An outcome is printed after this context, not in it: see ``view.watching``.
+    The first Ctrl-C requests to cancel, because waiting for a running change is better. The second exits at once, and
+    the run can be resumed. Print an outcome after this context, not in it: see ``view.watching``.
     """
     asked: list[int] = []
     views: list[view.View] = []
@@ -259,7 +259,7 @@ def pair_of_run(state_dir: Path, run: str) -> str:
 
 
 def unfinished(state_dir: Path) -> list[str]:
-    """The pairs whose latest run has not ended, and those of which that cannot be said."""
+    """The pairs whose latest run has not ended, and the pairs whose journal cannot show it."""
     names = []
     with journal(state_dir) as found:
         for pair in found.pairs():
@@ -276,12 +276,12 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     try:
         last = last_run(state_dir, pair)
     except JournalDamagedError:
-        return False  # what goes on from here says so, and with which exit code
+        return False  # the command that continues reports this, with its exit code
     return last is not None and last.ended is None and last.prepared
 
 
 def names(*, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
-    """The files of this call, for the commands that are told as next steps."""
+    """The files of this call, for the commands that are printed as next steps."""
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
     return InvocationPaths(**found, trust=tuple(map(str, trusted)))
 

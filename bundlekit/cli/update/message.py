@@ -82,11 +82,11 @@ COMMANDS: Final = {
 
 
 def message(outcome: Outcome, plan: Plan | None = None, names: InvocationPaths = UNKNOWN) -> Message:
-    """What to tell a person about ``outcome``; ``plan`` adds the vendor's own words (its ``[say]``).
+    """The message about ``outcome`` for a person. ``plan`` adds the vendor's own words (its ``[say]``).
 
-    ``names`` are the files that the commands among the next steps are about.
+    ``names`` are the files for the commands among the next steps.
     """
-    on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # whose meaning says so
+    on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # its meaning states it
     return Message(
         headline=f"{outcome.kind}: {_meaning(outcome)}{on_hold}",
         why=outcome.why,
@@ -136,7 +136,7 @@ def _meaning(outcome: Outcome) -> str:
 
 
 def _as_options(way: RecoveryStep) -> str:
-    """What the next step has to be told: what the pair says it is, where the bundle is now."""
+    """The options of the next step: what the pair reports itself as, and where the bundle is now."""
     told = {"product": way.product, "model": way.model, "bundle": "NEWPATH" if way.moved else ""}
     return "".join(f" --{name} {shlex.quote(word)}" for name, word in told.items() if word)
 

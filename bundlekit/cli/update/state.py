@@ -59,7 +59,7 @@ def command(
     plan = shared.plan_of(plan_path)
     names = {"pair": pair, "product": product, "model": model}
     given = {name: value or (getattr(before, name) if before else None) for name, value in names.items()}
-    if plan.slots is not None and given["pair"]:  # the folders say what they are
+    if plan.slots is not None and given["pair"]:  # the folders contain their values
         found = read_pair(Path(plan.slots.root), given["pair"])
         given = {"product": found.product, "model": found.model} | {name: v for name, v in given.items() if v}
     if missing := [f"--{name}" for name in names if not given.get(name)]:

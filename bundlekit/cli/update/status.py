@@ -71,7 +71,7 @@ def command(
     for name in names:
         try:
             found = status_of(name, shared.records_of(state_dir, name), state_dir, shared.clock().now())
-        except JournalDamagedError as error:  # the other pairs are still worth telling
+        except JournalDamagedError as error:  # the other pairs are still reported
             shared.show([f"pair {name}: {error.message}", f"  next: {error.next_step}"], err=True)
             code = max(code, EXIT_CODES["needs-operator"])
             continue

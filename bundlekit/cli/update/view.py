@@ -79,10 +79,10 @@ def is_live() -> bool:
 
 @contextmanager
 def watching(clock: Clock, *, as_lines: bool, label: str = "", hint: str = CANCELS, title: str = "") -> Iterator[View]:
-    """The view that suits: JSON lines, a frame on a terminal, or plain lines, which also a label asks for.
+    """The view that suits: JSON lines, a frame on a terminal, or plain lines. A label selects plain lines too.
 
-    The frame has a screen of its own, and the screen from before is there again at the end of this context. So an
-    outcome is printed after the context, and a line for the operator goes through ``View.tell``.
+    The frame has its own screen, and the end of this context restores the screen from before. So print an outcome after
+    the context, and a line for the operator through ``View.tell``.
     """
     if not as_lines and not label and is_live():
         view = Terminal(clock, hint, title)
