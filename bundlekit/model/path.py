@@ -49,7 +49,7 @@ class Hop(Frozen, frozen=True, kw_only=True):
 class Obstacle(Frozen, frozen=True, kw_only=True):
     """What keeps the way from going on: a decision or a fact about ``subject`` (a bundle, a version), and what then.
 
-    ``kind`` is the decision's, or ``not-in-hand``, ``unknown-version``, ``no-recovery``, ``no-way-in``, ``risk``,
+    ``kind`` is the decision's, or ``not-in-hand``, ``unknown-version``, ``no-update-from``, ``no-update-to``, ``risk``,
     ``not-connected`` or ``not-authentic``. ``origin`` is where the entry stands: in a matrix, or in the advisories.
     """
 

@@ -41,7 +41,7 @@ LISTS = {
     "Method of an update": of_field(Source, "method"),
     "Change in a matrix diff": of_field(Change, "change"),
     "Role of a component": ("active", "standby", "shared"),
-    "Obstacle on a path": ("not-in-hand", "no-recovery", "no-way-in", "not-connected", "not-authentic"),
+    "Obstacle on a path": ("not-in-hand", "no-update-from", "no-update-to", "not-connected", "not-authentic"),
 }
 CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 129, 130, 141, 143}
 

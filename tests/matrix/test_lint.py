@@ -60,7 +60,7 @@ ROWS: dict[str, Any] = {
     "blocked with reason, and every version is": (
         {"block": [{"id": "KB-1", "versions": "*", "reason": "Bad."}]},
         [
-            ("no-way-in", "error", "", ""),
+            ("no-update-to", "error", "", ""),
             ("unused-entry", "warning", "", "rolling"),
             ("left-behind", "info", "", "KB-1"),
         ],
@@ -94,7 +94,7 @@ ROWS: dict[str, Any] = {
     "no source": (
         {"from_": []},
         [("stranded-version", "error", version, "") for version in CLEAN["releases"]]
-        + [("no-way-in", "error", "", "")],
+        + [("no-update-to", "error", "", "")],
     ),
     "stop leads nowhere": (
         {"stop": [{"id": "via", "versions": "5.30.02", "via": "5.32.00"}], "block": [BLOCK_LAST]},
@@ -160,7 +160,7 @@ ROWS: dict[str, Any] = {
         {"withdrawn": [{"id": "gone", "versions": "5.40.00", "reason": "Bad."}]},
         [("stranded-version", "error", version, "gone") for version in CLEAN["releases"]]
         + [
-            ("no-way-in", "error", "", ""),
+            ("no-update-to", "error", "", ""),
             ("own-version-contradicted", "error", "5.40.00", "gone"),
             ("unused-entry", "warning", "", "rolling"),
         ],

@@ -127,10 +127,10 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
             Obstacle(subject=here.version, kind="dead-end", message=message, next=f"Re-image with {there.version}."),
         )
     if not with_risks[start]:
-        return (Obstacle(subject=here.version, kind="no-recovery", message=f"No update leads out of {here.version}."),)
+        return (Obstacle(subject=here.version, kind="no-update-from", message=f"No update leads out of {here.version}."),)
     sources = [graph.nodes[place].version for place, targets in enumerate(with_risks) if goal in targets]
     if not sources:
-        return (Obstacle(subject=there.version, kind="no-way-in", message=f"No update leads to {there.version}."),)
+        return (Obstacle(subject=there.version, kind="no-update-to", message=f"No update leads to {there.version}."),)
     more = f" and {len(sources) - MAX_NAMED} more" * (len(sources) > MAX_NAMED)
     message = f"Only {', '.join(sources[:MAX_NAMED])}{more} can be updated to {there.version}; none can be reached."
     return (Obstacle(subject=there.version, kind="not-connected", message=message),)

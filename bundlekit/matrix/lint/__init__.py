@@ -39,7 +39,7 @@ from bundlekit.matrix.lint.keys import (
 from bundlekit.matrix.lint.report import LintFinding, LintReport
 from bundlekit.matrix.lint.rule import Lint, LintIssue, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
-from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_way_in, stop_blocked
+from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_update_to, stop_blocked
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.shipped import UNKNOWN, Signatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable
@@ -60,7 +60,7 @@ LINTS: Final = (
     stranded_version,
     detour_unknown,
     base_unknown,
-    no_way_in,
+    no_update_to,
     stop_blocked,
     source_cannot_verify,
     trust_contradicted,

@@ -50,7 +50,7 @@ def base_unknown(context: LintContext) -> Iterator[LintIssue]:
 
 
 @lint_rule("error", "Add a [[from]] for the versions that can be updated to this release.")
-def no_way_in(context: LintContext) -> Iterator[LintIssue]:
+def no_update_to(context: LintContext) -> Iterator[LintIssue]:
     """No known version may take this bundle, so it can never be installed as an update."""
     sources = context.read.sources
     unlisted = any(source.entry.unlisted for source in sources)
