@@ -127,7 +127,9 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
             Obstacle(subject=here.version, kind="dead-end", message=message, next=f"Re-image with {there.version}."),
         )
     if not with_risks[start]:
-        return (Obstacle(subject=here.version, kind="no-update-from", message=f"No update leads out of {here.version}."),)
+        return (
+            Obstacle(subject=here.version, kind="no-update-from", message=f"No update leads out of {here.version}."),
+        )
     sources = [graph.nodes[place].version for place, targets in enumerate(with_risks) if goal in targets]
     if not sources:
         return (Obstacle(subject=there.version, kind="no-update-to", message=f"No update leads to {there.version}."),)
