@@ -17,7 +17,7 @@ class Clock(Protocol):
         """This moment."""
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, at most so much; it may return early, the executor asks again."""
+        """Let time pass, at most so many seconds. It can return early: the executor asks again."""
 
 
 class SystemClock:
@@ -33,7 +33,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until somebody sleeps; ``passed`` is the time that truly went by."""
+    """A clock whose time passes only in ``sleep``. ``passed`` is the real time that went by."""
 
     def __init__(self, *, boot: str = "boot-1", ticks: float = 0.0, wall: float = 1_800_000_000.0) -> None:
         self.boot = boot

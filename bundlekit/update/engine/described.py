@@ -21,7 +21,7 @@ def disagrees(h: History, move: Move) -> str:
 
 
 def _unfit(h: History, step: str, answer: Answer) -> str:
-    """Why what a component says of itself does not suit the job, which was made from a state that may be stale."""
+    """Why the description that a component gives does not suit the job, whose state can be out of date."""
     if differs := h.differs(step):
         name, said, now = differs
         return f"state-changed: the state has {name} {said}, the appliance reports {'nothing' if now is None else now}"
@@ -34,7 +34,7 @@ def _unfit(h: History, step: str, answer: Answer) -> str:
 
 
 def _fact_changed(h: History) -> str:
-    """Compare the facts that the components report with the conditions of the bundle; the state's may be stale."""
+    """Compare the reported facts with the conditions of the bundle. Facts of the state can be stale."""
     for step in h.job.targets:
         answer = h.tally("describe", step).settled
         for condition in h.job.facts:
@@ -45,7 +45,7 @@ def _fact_changed(h: History) -> str:
 
 
 def _short_of_space(h: History) -> str:
-    """Compare what the components say is free with what the bundle demands; not said is not enough."""
+    """Compare the free space that the components report with what the bundle needs. Unknown space is not enough."""
     answers = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
     for place, needed in h.job.free.items():
         free = [answer.free[place] for answer in answers if place in answer.free]

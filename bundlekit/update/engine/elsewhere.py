@@ -1,4 +1,4 @@
-"""What the marks at the target show of other controllers, against what the records of a run say."""
+"""Compare the marks at the target, which show other controllers, with the records of a run."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def changed_elsewhere(h: History) -> bool:
 
 
 def over_at_target(h: History) -> bool:
-    """Whether the target shows that the run is over, though by this journal it never cleaned up.
+    """Whether the target shows that the run is over, although it never cleaned up by this journal.
 
-    All that an earlier controller of the run changed remembers no run under way; or nothing does, and the commit
-    mark is there that the journal lacks. Then the run has ended by a newer journal than this one, or the pair was
-    re-imaged meanwhile.
+    Either all components that an earlier controller of the run changed remember no run under way. Or none of them
+    remembers one, and the target has the commit mark that the journal lacks. Then a newer journal than this one ended
+    the run, or the pair was re-imaged meanwhile.
     """
     idle = {step for step, answer in h.seen.items() if answer.run == ""}
     if idle == set(h.job.targets) and h.committed_at_target and not h.committed:

@@ -1,7 +1,7 @@
-"""The executor: a loop that asks the planner, does what it says, and writes down what it saw.
+"""The executor: a loop that asks the planner, does the action it returns, and records what it saw.
 
-Clock, journal and hooks are arguments. Order matters here in one respect only: a record is durable before
-what follows from it happens.
+Clock, journal and hooks are arguments. Order matters here in one respect only: a record is durable before its
+consequences happen.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class BundleMissing(Frozen, frozen=True, kw_only=True):
 
 
 class Engine:
-    """An executor: where it writes, what it calls, by which clock.
+    """An executor: its journal, its hooks and its clock.
 
-    ``cancel`` is asked before each action; ``detach`` makes a wait an end (*waiting*, exit 75) that a resume
-    takes up. ``names`` are the files of this call, for the journal to keep. The caller holds the pair's lock
-    (``lock.PairLock``) for as long as a method runs. Raises JournalError where the journal cannot be read; one that
-    cannot be written is *waiting*.
+    ``cancel`` is asked before each action. ``detach`` makes a wait an end (*waiting*, exit 75) that a resume continues
+    from. ``names`` are the files of this call, for the journal to keep. The caller holds the pair's lock
+    (``lock.PairLock``) while a method runs. Raises JournalError if the journal cannot be read. A journal that cannot be
+    written makes the outcome *waiting*.
     """
 
     def __init__(
@@ -102,9 +102,10 @@ class Engine:
     def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, take_over: str = "") -> Outcome:
         """Run ``job`` to its end.
 
-        Starts nothing while the pair is on hold (unless the job repairs a degraded pair), while another run of it has
-        not ended, or while the appliance remembers another controller's run as under way. ``take_over`` names such a
-        run, whose controller is gone for good. Raises FenceError where the appliance can keep no higher fence.
+        Starts nothing while the pair is on hold, unless the job repairs a degraded pair. Starts nothing while another
+        run of the pair has not ended, or while the appliance remembers another controller's run as under way.
+        ``take_over`` names such a run, whose controller is gone for good. Raises FenceError if the appliance cannot
+        store a higher fence.
         """
         records = self.journal.read(job.pair)
         last = History.latest(records)
@@ -137,11 +138,11 @@ class Engine:
     def resume(
         self, pair: str, bundle: Payload | BundleRejected | BundleMissing | None, *, window: Window = WHOLE
     ) -> Outcome:
-        """Go on with the pair's latest run; one that has ended answers with its outcome.
+        """Continue the pair's latest run. If it has ended, return its outcome.
 
-        ``bundle`` is the file of the run, opened and verified again, or why it was refused or cannot be opened, or
-        None where nobody said who may sign it: without it the run reverts, probes, waits, commits and cleans up, and
-        stops (*waiting*) where a step forward needs it.
+        ``bundle`` is the file of the run, opened and verified again, or the reason why it was rejected or cannot be
+        opened. It is None if no trusted signers were given. Without the file the run reverts, probes, waits, commits
+        and cleans up. It stops (*waiting*) where a step forward needs the file.
         """
         history = History.of(self.journal.read(pair))
         if history.ended is not None:
@@ -282,7 +283,7 @@ class Engine:
             return _stopped(history.job.pair, error, run=history.run)
 
     def _record(self, history: History, record: Record) -> None:
-        """Make ``record`` durable, then let it count, then tell whoever wants to know."""
+        """Make ``record`` durable, then add it to ``history``, then notify the observers."""
         self._append(history.job.pair, history.fence, record)
         history.add(record)
         self._tell(record)
@@ -370,7 +371,7 @@ def _hold_to_leave(history: History, step: str) -> str:
 
 
 def refusal(last: History, *, repair: bool = False) -> Outcome | None:
-    """Why no run (no repair) of the pair may start after ``last``; None if one may."""
+    """Why no run, or no repair, of the pair can start after ``last``. None if one can."""
     if last.ended is None:
         return Outcome(
             kind="busy",
@@ -413,7 +414,7 @@ def _waiting(history: History, why: str, *, moved: bool = False, again_in: float
 def _stopped(
     pair: str, error: JournalError, *, run: str = "", again: Literal["run", "resume", "repair", "revert"] = "resume"
 ) -> Outcome:
-    """Stop and touch nothing more: whoever can write the journal goes on with ``run``, after probing.
+    """Stop and change nothing more. A controller that can write the journal continues ``run``, after probing.
 
     Without a ``run`` nothing has begun, and the recovery is to do the same ``again``.
     """

@@ -28,7 +28,7 @@ from bundlekit.update.engine.tally import NEVER, Tally
 from bundlekit.update.engine.transitions import GROUP, Move, Way, way_of
 
 CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
-"""The verbs after which something may be different."""
+"""The verbs that can change something."""
 
 AT_ONCE = 1.0
 """Seconds. A resume that follows on the last record sooner was not made by a timer."""
@@ -37,10 +37,10 @@ ANY = frozenset({"old", "new", "partial", "busy"})
 
 
 class History:
-    """The fold of a run's records. ``add`` is the only way to change it; the planner only reads.
+    """The fold of a run's records. ``add`` is the only method that changes it. The planner only reads.
 
-    Time is counted as the sum of the intervals between records, each by the boot clock where both ends lie in
-    one boot, so a wall clock that jumps moves at most the one interval that contains a reboot.
+    Time is the sum of the intervals between records. An interval counts by the boot clock if both its ends are in one
+    boot. So a wall clock that jumps changes at most the one interval that contains a reboot.
     """
 
     def __init__(self, started: Started) -> None:
@@ -238,9 +238,9 @@ class History:
 
     @property
     def surely_untouched(self) -> bool:
-        """Whether nothing was changed by what this controller itself has written; what it was handed may be cut.
+        """Whether this controller has changed nothing, by its own records. The records it was handed can be cut off.
 
-        A controller that took the run over stages only after each component was what the records lead to.
+        A controller that took the run over stages only after each component matched the records.
         """
         staged = (self.tally("prepare", step).began for step in self.job.targets)
         return not self.switching and (not self.resumed or max(staged) > self.resumed)
@@ -269,7 +269,7 @@ class History:
         return f"the pair was put on hold: {answer.hold}" if answer.hold and not first.hold else ""
 
     def may_be_busy(self, step: str) -> bool:
-        """Whether a change that this run began may still be under way on ``step``."""
+        """Whether a change that this run began can still be running on ``step``."""
         return "busy" in self._expected.get(step, ANY)
 
     def overtaken(self, step: str, answer: Answer) -> str:
@@ -287,7 +287,7 @@ class History:
         return ""
 
     def differs(self, step: str) -> tuple[str, object, object] | None:
-        """Where what ``step`` describes itself as is not what the job says: of what, as it was said, as it is now."""
+        """The first difference of the description of ``step`` from the job: name, the job's value, value now."""
         answer = self.tally("describe", step).settled
         if answer is None or answer.kind != "ok":
             return None
@@ -299,14 +299,14 @@ class History:
         if not job.repair and answer.role not in {None, target.role}:  # roles move in an update that degrades a pair
             return "role", target.role, answer.role
         half_written = job.repair and answer.version is None and step not in job.groups()[0]
-        if answer.version != target.old and not half_written:  # which may not know its version
+        if answer.version != target.old and not half_written:  # a half-written one can have no version
             return "version", target.old, answer.version
         if job.counter_before is not None and answer.counter != job.counter_before:
             return "counter", job.counter_before, answer.counter
         return None
 
     def denies(self, step: str) -> dict[str, str]:
-        """Product and model as ``step`` describes them, where the job says otherwise; not said is not denied."""
+        """Product and model as ``step`` describes them, where they differ from the job; unknown is no difference."""
         answer = self.tally("describe", step).settled
         if answer is None or answer.kind != "ok":
             return {}
@@ -331,7 +331,7 @@ class History:
         tally.attempts += 1
         tally.began, tally.began_at = self.index, self.time
         if tally.attempts == 1 or (record.verb == "gate" and tally.answered <= self.settled_at):
-            tally.first_at = self.time  # a gate that was asked before the last change is asked anew
+            tally.first_at = self.time  # a gate that was asked before the last change is asked again
         if record.verb in CHANGING:
             self.transitions += 1
             self.changed[record.step] = self.index, self.time

@@ -1,4 +1,4 @@
-"""What an integrator writes: hooks. And the one place that calls them and mistrusts what they say."""
+"""Hooks, which an integrator writes, and the one function that calls them and distrusts their answers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
     "gate": ("ready", "not-yet", "failed"),
     "cleanup": ("ok", "failed", "fenced"),
 }
-"""What each verb may answer.
+"""The answers that each verb allows.
 
-To every verb a hook may also say ``timeout`` (it passed its deadline and was stopped) or ``died`` (it was
-killed, so nobody knows how far it came). Any other answer counts as ``died``.
+A hook can also answer each verb with ``timeout`` or ``died``. ``timeout``: it passed its deadline and was stopped.
+``died``: it was killed, so its progress is unknown. Any other answer counts as ``died``.
 """
 
 REPORTED: Final = {
@@ -46,20 +46,20 @@ REPORTED: Final = {
     "run": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
     "committed": re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?"),
 }
-"""What an appliance may report of itself: the alphabets of ``Name`` and ``VersionText``, and the roles there are."""
+"""The values an appliance can report about itself: the alphabets of ``Name`` and ``VersionText``, and the roles."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control and bidirectional characters, which have no place in a reason (Unicode TR 36)."""
 
 
 class Request(Frozen, frozen=True, kw_only=True):
-    """What a hook is asked.
+    """The arguments of a hook.
 
-    ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every
-    controller and ``owner`` names the claim that brought it: a target that has seen a higher fence, or the same one
-    from another owner, must answer ``fenced`` and do nothing. ``run`` is what ``commit`` leaves behind at
-    the target for ``probe`` to read back; ``hold`` is what ``cleanup`` leaves there: why the pair is on hold,
-    empty to lift it. ``deadline`` is in seconds.
+    ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every controller, and
+    ``owner`` names the claim of the fence. A target that has seen a higher fence, or the same one from another owner,
+    must answer ``fenced`` and do nothing. ``run`` is what ``commit`` leaves behind at the target for ``probe`` to read
+    back. ``hold`` is what ``cleanup`` leaves there: why the pair is on hold, or empty to lift the hold. ``deadline`` is
+    in seconds.
     """
 
     verb: Verb
@@ -112,12 +112,11 @@ def question(job: Job, verb: Verb, step: str, **more: Any) -> Request:  # noqa: 
 
 
 class Hooks:
-    """The hooks that do nothing: derive from this and write what your product needs.
+    """Hooks that do nothing. Derive your own from this class, and write the verbs that your product needs.
 
-    As they stand an update over them is rejected, for ``describe`` knows no component. ``probe`` must be
-    exact or say *unknown*; ``verify`` reads the version back, by default through ``probe``. All but ``apply``
-    must be idempotent; ``revert`` of what was never touched is a no-op. A hook that raises is taken for one
-    that was killed.
+    Without changes an update over them is rejected, because ``describe`` knows no component. ``probe`` must be exact or
+    answer *unknown*. ``verify`` reads the version back, by default through ``probe``. All verbs except ``apply`` must
+    be idempotent. ``revert`` does nothing on a component that was never changed. A hook that raises counts as killed.
     """
 
     def server(self, request: Request) -> str:
@@ -125,26 +124,27 @@ class Hooks:
         return f"{type(self).__name__}.{request.verb}"
 
     def validate(self, request: Request) -> Answer:
-        """Say whether the component suits this appliance; changes nothing, reads no appliance."""
+        """Check whether the component suits this appliance. It changes nothing and reads no appliance."""
         return Answer(kind="ok")
 
     def describe(self, request: Request) -> Answer:
-        """Say identity, version, whether it can be reverted, counter and free space, as they are now.
+        """Report identity, version, whether it can be reverted, counter and free space, as they are now.
 
-        Say product, model and role too where the appliance knows them: an update made for another is not begun then.
+        Report product, model and role too if the appliance knows them: an update made for another one is then not
+        begun.
         """
         return Answer(kind="rejected", reason="these hooks cannot describe a component")
 
     def prepare(self, request: Request) -> Answer:
-        """Bring the component to the appliance, into staging only."""
+        """Transfer the component to the appliance, into staging only."""
         return Answer(kind="ok")
 
     def apply(self, request: Request) -> Answer:
-        """Make the change. *ok* and *failed* both say that it is no longer under way."""
+        """Make the change. *ok* and *failed* both mean that it is no longer running."""
         return Answer(kind="failed", reason="these hooks cannot apply")
 
     def probe(self, request: Request) -> Answer:
-        """Say what the component is now, and read back fence, commit mark and hold."""
+        """Report the current state of the component, and read back fence, commit mark and hold."""
         return Answer(kind="unknown", reason="these hooks cannot probe")
 
     def verify(self, request: Request) -> Answer:
@@ -157,11 +157,11 @@ class Hooks:
         return Answer(kind="ok")
 
     def revert(self, request: Request) -> Answer:
-        """Bring the old version back; a no-op where it still is."""
+        """Restore the old version. It does nothing where the old version still runs."""
         return Answer(kind="failed", reason="these hooks cannot revert")
 
     def gate(self, request: Request) -> Answer:
-        """Say whether the pair is in the state the gate is named for."""
+        """Report whether the pair is in the state that the gate is named for."""
         return Answer(kind="ready")
 
     def cleanup(self, request: Request) -> Answer:
@@ -188,7 +188,7 @@ class PassThrough(Hooks):
         return answer
 
     def server(self, request: Request) -> str:
-        """As the hooks behind name it."""
+        """The name of the server, from the wrapped hooks."""
         return server(self.behind(request), request)
 
     def _asked(self, request: Request) -> Answer:
@@ -198,14 +198,14 @@ class PassThrough(Hooks):
 
 
 def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
-    """Ask, and mistrust the answer: wrong kinds, unprintable text and late answers are not taken as said.
+    """Call a hook and distrust its answer: wrong kinds, unprintable text and late answers are replaced.
 
-    What is wrong with an answer is in its ``wrong``, with the class and the method, or the command, that gave it.
+    ``wrong`` of the answer states the fault, with the class and the method, or the command, that gave it.
     """
     began = clock.now()
     try:
         answer = getattr(hooks, request.verb)(request)
-    except Exception as error:  # an integrator's code may raise anything
+    except Exception as error:  # an integrator's code can raise anything
         return _wrong(hooks, request, f"{type(error).__name__}: {error}")
     if not isinstance(answer, Answer):
         return _wrong(hooks, request, f"it answered {type(answer).__name__} to {request.verb}")

@@ -1,4 +1,4 @@
-"""The files of an update by name: the journal keeps them, so that a next step told later names them too."""
+"""The files of an update by name. The journal keeps them, so that a later next step can name them."""
 
 from __future__ import annotations
 

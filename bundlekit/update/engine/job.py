@@ -57,14 +57,15 @@ class Job(Frozen, frozen=True, kw_only=True):
     """One update of one pair.
 
     ``targets`` are the steps whose component the bundle carries, in the order of the plan's groups; the other
-    components stay. ``incompatible`` maps a failing step to those the plan would keep on their new version
-    but the bundle's matrix does not allow beside the old rest. ``counter`` is the bundle's security counter,
-    ``counter_before`` what the state says the pair has, ``product`` and ``model`` what it says the pair is (empty in
-    the journal of an older version); ``free`` is what must be free, in bytes by place, and ``facts`` are the conditions
-    that the bundle sets.
-    ``minutes`` and ``revert_minutes`` are what the vendor says the update takes, forward and back. ``hold`` is
-    why the state contains a hold. ``repair`` lets a run start on hold and on a half-written step
-    behind the commit point.
+    components stay. ``incompatible`` maps a failing step to components that the plan would keep on their new version.
+    The bundle's matrix does not allow these with the reverted components.
+
+    ``counter`` is the bundle's security counter, and ``counter_before`` is that of the pair, according to the state.
+    ``product`` and ``model`` are the pair's, according to the state (empty in the journal of an older version).
+    ``free`` is the space that must be free, in bytes by place. ``facts`` are the conditions that the bundle sets.
+
+    ``minutes`` and ``revert_minutes`` are the vendor's estimates of the update and its revert. ``hold`` is why the
+    state contains a hold. ``repair`` lets a run start on hold, and on a half-written step after the commit point.
     """
 
     plan: Plan
@@ -86,5 +87,5 @@ class Job(Frozen, frozen=True, kw_only=True):
     repair: bool = False
 
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The steps of each group that there is something to do for; the first may be empty."""
+        """The steps of each group that have something to do. The first group can be empty."""
         return tuple(tuple(step for step in group.steps if step in self.targets) for group in self.plan.groups)

@@ -15,10 +15,10 @@ Claims that nothing came of leave small gaps. A larger one is a damaged file, an
 
 
 class Journal(Protocol):
-    """An append-only list of records per pair, and a fence that only the latest claimant can write behind.
+    """An append-only list of records per pair, with a fence: only the latest claimant can write.
 
-    Small on purpose: sqlite is one (``sqlite.SqliteJournal``), a database server that many controllers share
-    can be another. All methods raise JournalError where the store refuses.
+    The interface is small on purpose. ``SqliteJournal`` implements it. A database server that many controllers share
+    can be another implementation. All methods raise JournalError if the store fails.
     """
 
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:

@@ -115,7 +115,7 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
 
 
 def _can_revert_again(h: History, kind: OutcomeKind) -> bool:
-    """Whether another try at the reverts can bring the pair back: one has failed, and nothing moves any more."""
+    """Whether another try at the reverts can restore the pair: one has failed, and no change is running."""
     if kind != "needs-operator" or h.revert is None or _forward_only(h):
         return False
     wrong = [step for step in h.job.targets if _needs_image(h, step, kind)]
@@ -123,10 +123,10 @@ def _can_revert_again(h: History, kind: OutcomeKind) -> bool:
 
 
 def _state_again(h: History, images: tuple[RecoveryStep, ...] = ()) -> tuple[RecoveryStep, ...]:
-    """The step that brings STATE.json up to date, where a run from the one at hand could only end in *state-changed*.
+    """The step that updates STATE.json, if a run from the current one could only end in *state-changed*.
 
-    That is where it was found stale, where it says that the pair is on hold, and where the run, or an image in
-    ``images``, leaves another version behind. The job of a repair was not made from a STATE.json at all.
+    That is the case if the file was found stale, or if it contains a hold. It is also the case if the run, or an image
+    in ``images``, leaves another version. The job of a repair was not made from a STATE.json at all.
     """
     job = h.job
     unknown = {step: version for step, version in seen_versions(h).items() if h.state(step) == "unknown"}
@@ -140,7 +140,7 @@ def _state_again(h: History, images: tuple[RecoveryStep, ...] = ()) -> tuple[Rec
 
 
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
-    """Whether only a re-image brings the step to where the pair can go on from."""
+    """Whether only a re-image gets the step to a version that the pair can continue with."""
     state = h.state(step)
     if kind == "degraded" and _forward_only(h):
         return state in {"busy", "unknown"} or (state != "new" and h.policy(step).recovery == "reimage")
@@ -148,7 +148,7 @@ def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
 
 
 def _stays_new(h: History, step: str) -> bool:
-    """Which version the pair goes on with: the new one behind the commit point and for what is kept."""
+    """Whether the pair continues with the new version of the step: after the commit point, or because it is kept."""
     if _forward_only(h) or h.is_new(step):
         return True
     if h.revert:

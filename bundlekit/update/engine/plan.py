@@ -42,7 +42,8 @@ Duration = Annotated[
 
 
 PLACEHOLDERS: Final = ("pair", "identity", "component")
-"""What an argument of a hook may name in braces: the pair, the member's serial (or the pair's name), the component."""
+"""The names in braces that an argument of a hook can contain. ``identity`` is the member's serial, or the pair's name.
+"""
 
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9_-]*)\}")
 
@@ -100,7 +101,7 @@ class OnFailure(Strict, frozen=True, kw_only=True):
 
 
 class Group(Strict, frozen=True, kw_only=True):
-    """Steps that stand or fall together. The commit point lies behind the first group."""
+    """Steps that succeed or fail together. The commit point follows the first group."""
 
     steps: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=8)]
     on_failure: dict[Key, OnFailure]
@@ -109,9 +110,10 @@ class Group(Strict, frozen=True, kw_only=True):
 class Gate(Strict, frozen=True, kw_only=True):
     """A state of the whole pair to wait for, such as the re-formed cluster.
 
-    Polled every ``poll``; people are told to ``expect`` it between two durations; after ``deadline`` the pair
-    is degraded. ``hook`` is who is asked, by default the hook of the first step. ``after`` a *group* is before the
-    next group is touched: whether the new active is in HA before the standby is taken down.
+    Polled every ``poll``. Operators are shown that it is usual between the two durations of ``expect``. After
+    ``deadline`` the pair is degraded. ``hook`` is polled, by default the hook of the first step. A gate ``after`` a
+    *group* is waited for before the next group is touched. It can check that the new active is in HA before the standby
+    is taken down.
     """
 
     hook: Argv = ()
@@ -122,10 +124,10 @@ class Gate(Strict, frozen=True, kw_only=True):
 
 
 class Deadlines(Strict, frozen=True, kw_only=True):
-    """How long each hook may take. ``settle``: how long beyond it a component may still be busy.
+    """How long each hook can take. ``settle``: how long a component can still be busy after that.
 
-    ``settle-poll`` is the pause between two probes of a component that is busy or cannot say, and before a
-    hook that answered *retry later* is asked again.
+    ``settle-poll`` is the pause between two probes of a component that is busy or unknown. It is also the pause before
+    a hook that answered *retry later* is asked again.
     """
 
     validate: Duration = "1 min"
@@ -167,7 +169,7 @@ class Plan(Strict, frozen=True, kw_only=True):
         return next(group.on_failure[step] for group in self.groups if step in group.steps)
 
     def deadline(self, verb: Verb) -> int:
-        """Seconds a hook may take for ``verb``."""
+        """Seconds that a hook can take for ``verb``."""
         return seconds(getattr(self.deadlines, verb))
 
 
@@ -193,7 +195,7 @@ PAIR: Final = Plan(
     ),
     gates={"ha-formed": HA_FORMED},
 )
-"""The seed of this project: storage and active stand or fall together, then the standby follows."""
+"""The default plan of this project: storage and active succeed or fail together, then the standby follows."""
 
 
 def load_plan(path: Path) -> Plan:
@@ -247,7 +249,7 @@ def _wrong_hooks(plan: Plan) -> Iterator[str]:
 
 
 def problems(plan: Plan) -> list[str]:
-    """What the schema cannot say: sentences about names that do not meet and promises that cannot be kept."""
+    """Faults that the schema cannot express, as sentences: unmatched names, and guarantees that cannot be kept."""
     found = []
     order = plan.order
     found += [f"group step '{name}' is not among [steps]" for name in order if name not in plan.steps]

@@ -1,8 +1,8 @@
 """What to do next: one pure function over the records of a run.
 
-``decide`` reads a history and the time and answers with one action. The executor does it, adds what it saw to
-the journal, and asks again; it decides nothing itself. So whoever wants to know what happens after a fault
-reads this module and ``transitions``, and nothing else.
+``decide`` reads a history and the time, and returns one action. The executor does it, adds what it saw to the journal,
+and asks again. The executor decides nothing itself. So this module and ``transitions`` contain all that happens after a
+fault.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES,
 from bundlekit.wording import fill
 
 ATTEMPTS: Final = 5
-"""How often a hook is called for one step: again after the controller died, or when it said *retry later*."""
+"""How often a hook is called for one step: again after the controller died, or after it answered *retry later*."""
 
 TRANSITIONS: Final = 64
-"""Calls that may change something, plus resumes after a controller that died in a call, of one run.
+"""Calls of one run that can change something, plus resumes after a controller that died in a call.
 
 A plan has at most 8 steps of 4 such calls. A resume of a run that only waited for some time does not count.
 """
@@ -65,7 +65,7 @@ class Wait(Frozen, frozen=True, kw_only=True):
 
 
 class Pause(Frozen, frozen=True, kw_only=True):
-    """Stop here; a resume goes on. ``moved``: one that is told where the bundle is now."""
+    """Stop here; a resume continues. ``moved``: that resume needs the new location of the bundle."""
 
     why: str
     moved: bool = False
@@ -91,10 +91,10 @@ def decide(h: History, now: Instant) -> Action:
     1. A run that has ended is over.
     2. A pair that belongs to another controller by now is only looked at.
     3. A controller that took the run over asks every component what it is, before anything else.
-    4. What a probe saw and the records cannot explain is for people to look at, unless the pair shows itself whole.
-    5. A run that does not get to an end is for people to look at.
-    6. The first move of the way that is not done says what to do; an operator's cancel may come before it.
-    7. A way without moves left has led to its outcome.
+    4. A probe that the records cannot explain needs an operator, unless the pair is whole.
+    5. A run that does not get to an end needs an operator.
+    6. The first move of the mode that is not done decides. An operator's cancel can come before it.
+    7. A mode without moves left has led to its outcome.
     """
     if h.ended is not None:  # 1
         return End(outcome=h.ended)
@@ -116,21 +116,21 @@ def decide(h: History, now: Instant) -> Action:
         if action is None:
             continue
         if move.phase == "revert" and isinstance(action, Note) and is_idle(h, move.step):
-            failed = failed or action  # the others are reverted all the same: this one no longer moves
+            failed = failed or action  # this one no longer moves, so the others are reverted
             continue
         return _cancel(h, now, move, action) or action
     return End(outcome=conclude(h, OUTCOMES[h.way]))  # 7
 
 
 def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note | None:
-    """What the components are, after a resume, that the records cannot explain: step and reason; None if nothing.
+    """What the records cannot explain about the components after a resume: step and reason. None if nothing.
 
-    Where the marks at the target show that the run is over, or that the pair is whole without it, the journal is
-    the older of the two: no re-image and no revert is advised by it.
+    The marks at the target can show that the run is over, or that the pair is whole without it. Then the journal is the
+    older of the two, and no re-image and no revert is advised by it.
     """
     strange = h.unexplained
     for step in h.job.targets:
-        waits = not h.surely_untouched and not h.may_be_busy(step)  # another host may be at work, and show its marks
+        waits = not h.surely_untouched and not h.may_be_busy(step)  # another host can be at work, and show its marks
         seen = _look(h, now, step, since=h.resumed, quiet_by=_settled_by(h) if waits else 0.0)
         if not isinstance(seen, Answer):
             return seen
@@ -151,7 +151,7 @@ def proceed(h: History, now: Instant, move: Move) -> Action | None:
     """What is still to do for ``move``; None if it is done."""
     phase, step = move.phase, move.step
     if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
-        return None  # but it is verified: it may be new because an earlier run failed behind the switch
+        return None  # but it is verified: an earlier run can have failed after the switch
     match phase:
         case "survey":
             return _survey(h, now, move)
@@ -161,16 +161,16 @@ def proceed(h: History, now: Instant, move: Move) -> Action | None:
             return _change(h, now, move)
         case "gate":
             return _gate(h, now, move, since=h.settled_at)
-        case "between":  # what is changed later does not bring it back
+        case "between":  # a later change does not restore it
             earlier = {step for group in h.job.groups()[: move.group + 1] for step in group}
             changes = (index for step, (index, _) in h.changed.items() if step in earlier)
             return _gate(h, now, Move("gate", move.step), since=max(changes, default=0))
-        case "again":  # a gate that passed while others were waited for may not hold any more
+        case "again":  # a gate that passed can fail again while others are waited for
             return _gate(h, now, Move("gate", move.step), since=max(h.ready_at.values(), default=0))
         case "confirm":
             return _confirm(h, now, move)
         case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
-            return None  # its staging may be in use
+            return None  # its staging can be in use
         case "cleanup" if h.way == "stop" and not _staged(h, step):
             return None  # what is staged there, fence and hold are not of this run
         case _ if phase == COMMIT_POINT:
@@ -180,7 +180,7 @@ def proceed(h: History, now: Instant, move: Move) -> Action | None:
 
 
 def _once(h: History, now: Instant, move: Move) -> Action | None:
-    """A hook that may be called again: validate, describe, prepare, verify, commit, cleanup."""
+    """A hook that can be called again: validate, describe, prepare, verify, commit, cleanup."""
     tally = h.tally(move.phase, move.step)
     answer = tally.settled
     if answer is None:
@@ -198,7 +198,7 @@ def _once(h: History, now: Instant, move: Move) -> Action | None:
 
 
 def _survey(h: History, now: Instant, move: Move) -> Action | None:
-    """The first look at a component: whether it is in a state that a run may start from."""
+    """The first look at a component: whether a run can start from its state."""
     seen = _look(h, now, move.step)
     if not isinstance(seen, Answer):
         return seen
@@ -211,7 +211,7 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
         case "old" | "new":
             return None
         case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
-            return None  # a half-written step behind the commit point: nothing was lost by writing it again
+            return None  # half-written after the commit point: writing it again loses nothing
         case "partial":
             return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
         case "busy":
@@ -221,9 +221,9 @@ def _survey(h: History, now: Instant, move: Move) -> Action | None:
 
 
 def _resurvey(h: History, now: Instant, move: Move) -> Action | None:
-    """The look before the first apply, once the fence of this run stands at the target.
+    """The look before the first apply, once the target has the fence of this run.
 
-    Until then another controller that knew of lower fences only could begin an update, and even end it.
+    Until then another controller with a lower fence could begin an update, and even end it.
     """
     if h.switching:
         return None
@@ -270,7 +270,7 @@ def is_idle(h: History, step: str) -> bool:
 
 
 def _never_quiet(h: History, now: Instant, move: Move) -> Action:
-    """A change still under way: nothing is reverted under it, so behind the commit point the run degrades."""
+    """A change is still running: nothing is reverted under it, so after the commit point the run degrades."""
     way: Exit = "degrade" if h.committed else "operator"
     return _turn(now, way, move.step, f"{move.phase} timed out and the component is still busy")
 
@@ -345,7 +345,7 @@ def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | Non
 
 
 def fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
-    """Leave the way as the table says; None where the failure changes nothing and is only noted."""
+    """Change the mode as the table states. None if the failure changes nothing and is only noted."""
     way = FAILURE[move.phase]
     if way == "back" and h.committed:
         way = "degrade"
@@ -374,7 +374,7 @@ def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None
     if not h.cancel or h.way != "forward" or h.committed:
         return None
     if isinstance(action, Note) and not isinstance(action.record, CommitPoint):
-        return None  # a failure comes first: its policy may demand a hold
+        return None  # a failure comes first: its policy can demand a hold
     if move.phase == "apply" and h.tally(move.phase, move.step).attempts:
         return None
     why = "cancelled by the operator"
@@ -398,7 +398,7 @@ def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wa
 
 
 def _settled_by(h: History) -> float:
-    """Until when, in seconds of the run, a component may be busy after the last change or the last resume."""
+    """The end of the time, in seconds of the run, that a component can be busy after the last change or resume."""
     last = max((time for _, time in h.changed.values()), default=0.0)
     return max(last, h.resumed_at) + seconds(h.job.plan.deadlines.settle)
 

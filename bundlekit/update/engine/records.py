@@ -1,7 +1,7 @@
 """The journal's records: what was decided, what was about to be done, what was seen. Nothing else is state.
 
-Append-only and tagged, so that a journal is readable as JSON without this program; a field added later has a
-default, so that a newer version reads an older journal.
+Append-only and tagged, so that a journal is readable as JSON without this program. A field added later has a default,
+so that a newer version reads an older journal.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import OutcomeKind
 
 AnswerKind = Literal[
-    "ok", "failed", "rejected", "retry",       # what a hook says of what it did
+    "ok", "failed", "rejected", "retry",       # the result of an action
     "old", "new", "partial", "busy", "unknown",  # what a probe sees
     "ready", "not-yet",                        # what a gate sees
     "fenced",                                  # the target belongs to another controller; the hook did nothing
-    "timeout", "died",                         # the hook said nothing: deadline passed, killed or crashed
+    "timeout", "died",                         # no answer: deadline passed, killed or crashed
 ]  # fmt: skip
 
 
@@ -36,23 +36,25 @@ class Instant(Frozen, frozen=True, kw_only=True):
     def until(self, later: Instant) -> float:
         """Seconds from here to ``later``, never negative.
 
-        Within one boot the wall clock is not asked, so it may jump; across a reboot there is nothing else.
+        Within one boot the wall clock is not used, so it can jump. Across a reboot it is the only clock.
         """
         passed = later.ticks - self.ticks if self.boot == later.boot else later.wall - self.wall
         return max(0.0, passed)
 
 
 class Answer(Frozen, frozen=True, kw_only=True):
-    """What a hook answered, or what became of it. Which kinds a verb may answer is said in ``hooks``.
+    """What a hook answered, or what became of it. ``hooks`` lists the kinds that a verb allows.
 
-    ``describe`` fills identity, version, reverts, counter, free and facts; ``product``, ``model`` and ``role``
-    where the appliance knows them (None: it does not say), and so ``build`` and ``released`` (YYYY-MM-DD) of the
-    version; and says ``sandbox`` of an appliance that nobody needs.
-    ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target: ``fence``
-    (the highest seen), ``owner`` (the claim that brought it), ``run`` (the run under way: it changed something and has
-    not cleaned up; empty: none; None: the target does not remember), ``committed`` (the run whose commit point it has
-    passed) and ``hold`` (why the pair is on hold). ``wrong`` is written by bundlekit only: what is wrong with what the
-    hook answered, or with when it did, and who answered it.
+    ``describe`` fills identity, version, reverts, counter, free and facts. It also fills ``product``, ``model`` and
+    ``role`` if the appliance knows them (None: unknown), and ``build`` and ``released`` (YYYY-MM-DD) of the version.
+    ``sandbox`` marks an appliance for tests only.
+
+    ``verify`` and ``probe`` fill version. ``probe`` reads back what earlier hooks wrote to the target. ``fence`` is the
+    highest seen, and ``owner`` is the claim of that fence. ``run`` is the run under way: it changed something and has
+    not cleaned up. Its value is empty for none, and None if the target does not remember. ``committed`` is the run
+    whose commit point the target has passed. ``hold`` is why the pair is on hold.
+
+    ``wrong`` is written by bundlekit only. It states what is wrong with the answer or its time, and who answered.
     """
 
     kind: AnswerKind
@@ -84,8 +86,8 @@ StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "unt
 class RecoveryStep(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
-    ``product`` and ``model`` are what the pair says it is, where the state at hand says otherwise; ``moved``: the
-    bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
+    ``product`` and ``model`` are what the pair reports, if the current state differs. ``moved``: the bundle is not
+    where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
     """
 
     verb: Literal["run", "resume", "repair", "revert", "clear", "state", "reimage", "take-over"]
@@ -100,11 +102,11 @@ class RecoveryStep(Frozen, frozen=True, kw_only=True):
 class Outcome(Frozen, frozen=True, kw_only=True):
     """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
 
-    ``states`` and ``versions`` are per step, as probed. ``ha`` says what is known of the cluster.
-    ``failed`` is the step or gate that decided, ``why`` the failure that decided last, and ``first`` the one that the
-    others followed from, where that is another. ``reasons`` are what the probe gave as its reason for a component
-    that is neither old nor new. ``notes`` are failures that decided nothing.
-    ``again_in``: a resume after so many seconds polls again what a detached run waits for.
+    ``states`` and ``versions`` are per step, as probed. ``ha`` is what is known of the cluster. ``failed`` is the step
+    or gate that decided, and ``why`` is the failure that decided last. ``first`` is the failure that the others
+    followed from, if that is another one. ``reasons`` are the reasons of the probe for components that are neither old
+    nor new. ``notes`` are failures that decided nothing. ``again_in``: after so many seconds a resume polls again what
+    a detached run waits for.
     """
 
     kind: OutcomeKind
@@ -133,7 +135,7 @@ class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):
 
 
 class Window(Frozen, frozen=True, kw_only=True):
-    """Until where a run may go: stage on Friday (``until="prepared"``), do not switch after ``not_after``.
+    """How far a run can go: stage on Friday (``until="prepared"``), do not switch after ``not_after``.
 
     ``not_after`` is in seconds since 1970 and is looked at once, before the first apply.
     """
@@ -145,10 +147,10 @@ class Window(Frozen, frozen=True, kw_only=True):
 class Started(Entry, frozen=True, kw_only=True, tag="started"):
     """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
 
-    ``owner`` is the name of this claim, which no other claim has. ``names`` are the run's files, for the next steps
-    that are printed later. ``back`` is there in a run that only
-    tries the reverts of an earlier one again, and ``before`` is what the components were before that one, by step.
-    ``takes_over`` are the runs that the target remembers as under way and this one replaces.
+    ``owner`` is the unique name of this claim. ``names`` are the run's files, for the next steps that are printed
+    later. ``back`` is set in a run that only tries the reverts of an earlier one again. ``before`` is the state of the
+    components before that earlier run, by step. ``takes_over`` are the runs that the target remembers as under way and
+    that this one replaces.
     """
 
     run: str
@@ -165,11 +167,11 @@ class Started(Entry, frozen=True, kw_only=True, tag="started"):
 
 
 class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
-    """Another controller goes on with the run; ``bundle`` says whether steps forward are open to it.
+    """Another controller continues the run. ``bundle`` states whether it can take steps forward.
 
     ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
     ``why``: it cannot be opened; without: no trust anchors were given. ``lost`` states why the pair belongs to another
-    controller by now, by the marks at the target; then this one changes nothing more.
+    controller by now, by the marks at the target. Then this one changes nothing more.
     """
 
     fence: int
@@ -240,7 +242,7 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
 
 
 class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
-    """Somebody, by name, took the pair off hold; ``states`` as probed, empty if they chose not to look."""
+    """An operator, by name, took the pair off hold. ``states`` are as probed, or empty if they were not probed."""
 
     by: str
     reason: str
@@ -249,10 +251,10 @@ class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
 
 
 class Rejected(Entry, frozen=True, kw_only=True, tag="rejected"):
-    """A run that the check of the bundle did not let begin: no job came of it, and the pair was not asked.
+    """A run that the check of the bundle did not let begin: no job was made, and no hook was called.
 
-    It stands between runs, so what the latest run left behind is unchanged. ``bundle_id`` is empty where the head could
-    not be read, ``causes`` are those of the report.
+    It is recorded between runs, so what the latest run left behind is unchanged. ``bundle_id`` is empty if the head
+    could not be read, ``causes`` are those of the report.
     """
 
     run: str

@@ -1,4 +1,4 @@
-"""What the records of a run say of one verb on one step."""
+"""The records of a run about one verb on one step, counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bundlekit.update.engine.records import Answer
 
 
 class Tally:
-    """What the records say of one verb on one step. Indexes count records, times count seconds of the run."""
+    """What the records contain about one verb on one step. Indexes count records, times count seconds of the run."""
 
     __slots__ = ("answer", "answered", "answered_at", "attempts", "began", "began_at", "first_at", "unknowns")
 

@@ -1,6 +1,6 @@
-"""The linear order of an update, and where each failure leads. This is the one place that says so.
+"""The linear order of an update, and where each failure leads. Both are defined in this module only.
 
-A run walks *ways*. It begins on the way *forward*; a failure may turn it onto another, never back again:
+A run has a *mode*. It begins in the mode *forward*. A failure can change the mode, but never back:
 
     forward   validate, describe, survey, prepare everything, survey again
               apply and verify each step of the first group
@@ -9,18 +9,18 @@ A run walks *ways*. It begins on the way *forward*; a failure may turn it onto a
               wait for the gates between groups
               apply and verify each step of a later group, then commit each of them
               confirm everything, wait for the gates, ask them again, clean up          -> succeeded
-    back      revert what the plan says, confirm, wait for the gates, ask them again, clean up
+    back      revert what the plan lists, confirm, wait for the gates, ask them again, clean up
                                                                                         -> reverted, cancelled
     stop      clean up                                                                  -> rejected, cancelled
     degrade   confirm, clean up                                                         -> degraded
     operator  confirm what can be, clean up                                             -> needs-operator
-    lost      look at what is there, change nothing more                                -> rejected, superseded
+    lost      probe, change nothing more                                                -> rejected, superseded
 
-*Survey* and *confirm* are probes: what is there before the run touches anything, and what is there at the end. The
-second survey comes when the fence of the run stands at the target, because it keeps other controllers out only then.
-So that no run ends on a hook's word, *confirm* stands on every way that changed something. On the way *stop* only what
-this run has staged is cleaned up: the staging, the fence and the hold of a pair that it did not change are not its
-own.
+*Survey* and *confirm* are probes: of the state before the run touches anything, and of the state at the end. The
+second survey follows when the target has the fence of the run, because only then are other controllers kept out.
+No run ends on the answer of a changing hook alone: every mode that changed something has *confirm*. The mode *stop*
+cleans up only what this run has staged. The staging, the fence and the hold of a pair that it did not change are not
+its own.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ FAILURE: Final[dict[str, Exit | Literal["back"] | None]] = {
     "again": "degrade",
     "cleanup": None,
 }
-"""Where a failed move leads; None: the failure is noted and the run goes on, for it changes nothing.
+"""Where a failed move leads. None: the failure is noted and the run goes on, because it changes nothing.
 
-Two corrections, both in ``planner.fail``: behind the commit point *back* is *degrade*; before the first apply
-it is *stop*, for there is nothing to revert.
+``planner.fail`` makes two corrections. After the commit point *back* becomes *degrade*. Before the first apply it
+becomes *stop*, because there is nothing to revert.
 """
 
 OUTCOMES: Final[dict[Way, tuple[OutcomeKind, ...]]] = {
@@ -114,7 +114,7 @@ def _moves(way: Way, job: Job, revert: tuple[str, ...]) -> Iterator[Move]:
 
 
 def diagram() -> str:
-    """The state diagram of a run as Mermaid text, drawn from the tables above; edges say what failed."""
+    """The state diagram of a run as Mermaid text, drawn from the tables above. The edges name what failed."""
     lines = ["stateDiagram-v2", "    [*] --> forward"]
     edges: dict[tuple[str, str], list[str]] = {}
     for way in LAST:
