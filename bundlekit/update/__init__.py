@@ -1,13 +1,14 @@
 """The update executor: plan, journal, hooks, engine, controller, rehearsal.
 
-What is listed here is public, and loaded name by name when it is first used (PEP 562). A program that updates a pair
+The names in ``__all__`` are public, and each is loaded when it is first used (PEP 562). A program that updates a pair
 derives its hooks from :class:`MarkedHooks` (or from :class:`Hooks`), and calls a :class:`Controller`::
 
     controller = Controller(Path("state"), lambda plan, _lock: MyHooks())
     outcome = controller.run(Path("update.bin"), PAIR, trust=trust, appliance=appliance)
 
-To drive the engine without a bundle file or a state folder, give :class:`Engine` a :class:`Job`, a :class:`Payload`
-and a :class:`Journal`; it knows no bundle format, no matrix and no trust. ``bundlekit explain executor`` is the page.
+To drive the engine without a bundle file or a state folder, give :class:`Engine` a :class:`Job`, a :class:`Payload` and
+a :class:`Journal`. The engine knows no bundle format, no matrix and no trust. ``bundlekit explain executor`` is the
+page.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class VerifiedBundle(Payload, Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """What the signed head says."""
+        """The manifest in the signed head."""
 
 
 def bind(
@@ -39,11 +39,12 @@ def bind(
 ) -> Job:
     """Bind ``plan`` to a pair and a bundle.
 
-    ``works_together`` is asked, before anything starts, whether the versions that a failure would leave
-    (component name to version) may run side by side: the bundle's own matrix answers. Raises ConfigError if
-    the plan contradicts itself, the bundle carries nothing the plan updates, the plan leaves out something that the
-    bundle brings or names a component that nobody has, or the state does not name the member or version that a
-    step is about: what is not known is not updated.
+    ``works_together`` is called before anything starts. It states whether the versions that a failure would leave
+    (component name to version) are compatible, by the bundle's own matrix.
+
+    Raises ConfigError if the plan contradicts itself, or if the bundle carries nothing that the plan updates. Raises
+    ConfigError if the plan leaves out a component of the bundle, or names a component that does not exist. Raises
+    ConfigError if the state does not contain the member or version of a step: an unknown component is not updated.
     """
     for problem in problems(plan):
         raise ConfigError(f"plan '{plan.name}': {problem}.", next_step="Correct the plan.")
@@ -106,7 +107,7 @@ def _unknown_components(plan: Plan, carried: Mapping[str, Component], appliance:
 
 
 def _left_out(plan: Plan, carried: Mapping[str, Component], appliance: Appliance) -> Iterator[str]:
-    """What the bundle brings and no step of the plan installs, though the pair has not got it yet."""
+    """The components of the bundle that no step of the plan installs, although the pair does not have them yet."""
     for name, component in carried.items():
         steps = [step for step in plan.steps.values() if step.component == name]
         what = f"Plan '{plan.name}' has no step for {name} {component.version}, which the bundle carries"

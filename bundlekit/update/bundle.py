@@ -1,8 +1,7 @@
-"""The bridge from a check to an update: a bundle that is open, was judged whole, and stays open while it is used.
+"""The bridge from a check to an update: an open bundle that was checked whole, and stays open while it is used.
 
-A job is made from a :class:`CheckedBundle`, and to construct one *is* to run the full check on the descriptor
-that will be used. There is nothing to hand over instead: not a pre-flight, not a report file, not another time
-than now.
+A job is made from a :class:`CheckedBundle`, and its constructor *is* the full check of the descriptor that will be
+used. Nothing can replace that check: not a pre-flight, not a report file, not another time than now.
 """
 
 from __future__ import annotations
@@ -105,12 +104,12 @@ class CheckedBundle(OpenBundle):
 
     @property
     def manifest(self) -> Manifest:
-        """What the signed head says."""
+        """The manifest in the signed head."""
         assert self._bundle.manifest is not None  # noqa: S101 - an accepted bundle has one
         return self._bundle.manifest
 
     def works_together(self, versions: Mapping[str, str]) -> bool:
-        """Whether the bundle's matrix says that these versions, by component, work together; unknown is no."""
+        """Whether the bundle's matrix states that these versions, by component, are compatible. Unknown is no."""
         matrix = self._matrix
         if self._advice:
             matrix = read_matrix(restricted(self.manifest, self._advice.advisory))
@@ -123,7 +122,7 @@ class CheckedBundle(OpenBundle):
         return work_together(matrix, state)[0] is True
 
     def job(self, plan: Plan) -> Job:
-        """Bind ``plan`` to this bundle and the pair it was judged for. Raises ConfigError as ``bind`` does."""
+        """Bind ``plan`` to this bundle and the pair it was checked for. Raises ConfigError as ``bind`` does."""
         if self.appliance is None:
             raise ConfigError(
                 "The bundle was not checked for a pair, so no update can be planned from it.",
@@ -133,9 +132,9 @@ class CheckedBundle(OpenBundle):
 
 
 def _by_all_rules_now(request: CheckRequest) -> CheckRequest:
-    """The request with the holds of its pair left out. TypeError for a time, rules or waivers of the caller's own.
+    """The request without the holds of its pair. TypeError for a time, rules or waivers that the caller gives.
 
-    An update is made from a bundle that all rules accept now. Nothing that a caller hands in may stand for that.
+    An update is made from a bundle that all rules accept now. No argument of a caller can replace that.
     """
     asked = CheckRequest(
         trust=request.trust, appliances=request.appliances, policy=request.policy, advice=request.advice
@@ -163,9 +162,9 @@ def verified(
 def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle]:
     """Open ``file`` again for a run that has begun.
 
-    Its signatures are verified with today's trust; expiry alone is no reason to stop. The payload was checked
-    before the run began and is verified again as it is handed over; that it is the same bundle is for the
-    executor to say, by its id. Raises NotAcceptedError or UnreadableError.
+    Its signatures are verified with today's trust. Expiry alone is no reason to stop. The payload was checked before
+    the run began, and is verified again while it is handed over. The executor compares the id to see that it is the
+    same bundle. Raises NotAcceptedError or UnreadableError.
     """
     with FileSource(file) as opened:
         source = reader.read_once(opened)

@@ -53,26 +53,26 @@ MakeHooks = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
 
 Watch = Callable[[Sequence[Record]], None]
-"""Told records of a run."""
+"""Called with records of a run."""
 
 
 class Controller:
     """Updates pairs from one state folder, with hooks made by ``hooks``.
 
-    ``watch`` is told each record as it becomes durable, ``known`` at a resume those that were there before, and
-    ``progress`` the bytes of the bundle that are checked.
-    ``names`` are the files of this call as the operator named them: the journal keeps them, so that what is told
-    later as a next step can be pasted.
-    ``cancel`` is asked between actions, beside the requests that other processes leave (``CancelRequest``).
-    ``on_report`` is told the report of each check of a whole bundle, accepted or not, before anything else is done.
+    ``watch`` is called with each record as it becomes durable. ``known`` is called at a resume with the earlier
+    records. ``progress`` is called with the bytes of the bundle that are checked. ``on_report`` is called with the
+    report of each check of a whole bundle, accepted or not, before anything else is done. ``cancel`` is asked between
+    actions, in addition to the requests that other processes leave (``CancelRequest``). ``names`` are the files of this
+    call as the operator named them. The journal keeps them, so that a later next step can be pasted.
 
-    ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, also where the bundle is not accepted (*rejected*,
-    *on-hold*), where another controller has the pair (*busy*), and where the journal cannot be used (*waiting*) or is
-    damaged (*needs-operator*). All methods raise StateFolderError where ``folder`` cannot be used, and ConfigError
-    or UnreadableError for what the caller gave. ``clear`` raises PairBusyError and JournalError as well.
+    ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, even if the bundle is not accepted (*rejected*,
+    *on-hold*). They also return one if another controller has the pair (*busy*). The same holds if the journal cannot
+    be used (*waiting*) or is damaged (*needs-operator*). All methods raise StateFolderError if ``folder`` cannot be
+    used, and ConfigError or UnreadableError for the caller's arguments. ``clear`` raises PairBusyError and JournalError
+    as well.
 
     A controller keeps nothing between calls, so several threads can use one for several pairs. A call blocks until the
-    run has ended or waits; inside asyncio use ``asyncio.to_thread``.
+    run has ended or waits. Inside asyncio use ``asyncio.to_thread``.
     """
 
     def __init__(
@@ -144,11 +144,11 @@ class Controller:
         not_after: float | None = None,
         run: str = "",
     ) -> Outcome:
-        """Go on with the latest run of ``pair``, ``until`` and ``not_after`` as they were where not given anew.
+        """Continue the latest run of ``pair``. ``until`` and ``not_after`` keep their values unless given again.
 
-        Without ``trust``, or without the file, no step forward is taken; everything else is. Where the latest run has
-        ended, or is not ``run``, the answer is *nothing-to-resume*, never the outcome of an earlier run. A ``file``
-        that is not the bundle of the run is refused with ConfigError before anything is done.
+        Without ``trust``, or without the file, everything is done except steps forward. If the latest run has ended, or
+        is not ``run``, the outcome is *nothing-to-resume*, never that of an earlier run. A ``file`` that is not the
+        bundle of the run raises ConfigError before anything is done.
         """
         return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, file, until, not_after, run))
 
@@ -178,9 +178,9 @@ class Controller:
     def repair(
         self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = ""
     ) -> Outcome | Declined:
-        """Finish a degraded pair with the bundle of its latest run. Whether that fits was checked then.
+        """Finish a degraded pair with the bundle of its latest run, whose check still counts.
 
-        Declined where the pair needs no repair; the recovery then leads to the new version, unless it is there.
+        Declined if the pair needs no repair. The recovery then leads to the new version, unless the pair has it.
         """
         return self._ended(pair, "repair", lambda: self._repair(pair, trust, file, take_over))
 
@@ -239,7 +239,7 @@ class Controller:
 
     @contextmanager
     def _journalled(self, journal: Journal, pair: str, last: History | None, file: Path) -> Iterator[None]:
-        """Record that the check rejected the bundle, so that ``status`` shows it. The rejection stands either way."""
+        """Record a rejection by the check, so that ``status`` shows it. It stays even if recording fails."""
         try:
             yield
         except NotAcceptedError as error:
@@ -327,7 +327,7 @@ class Controller:
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:
-        """Keep what the run was decided on beside the journal, for the support bundle."""
+        """Keep the inputs of the run's decision next to the journal, for the support bundle."""
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
                 name = pair_file(self.folder, pair, suffix).name
@@ -351,7 +351,7 @@ class Controller:
 
 
 class _Watched(PassThrough):
-    """Hooks, and one more who is told each record."""
+    """Hooks with an observer that is called with each record."""
 
     def __init__(self, hooks: Hooks, watch: Watch) -> None:
         super().__init__(hooks)
@@ -366,7 +366,7 @@ class _Watched(PassThrough):
 def _again(
     file: Path, trust: TrustStore | None, folder: Path
 ) -> Iterator[OpenBundle | BundleRejected | BundleMissing | None]:
-    """The bundle of a run that has begun; why it is refused or absent; or None where nobody said who may sign it."""
+    """The bundle of a run that has begun; why it is rejected or missing; or None without trusted signers."""
     with ExitStack() as stack:
         bundle: OpenBundle | BundleRejected | BundleMissing | None = None
         if trust is not None:
@@ -400,9 +400,9 @@ def _same_bundle(found: str | None, last: History, verb: str) -> None:
 
 
 def _instead(last: History) -> tuple[RecoveryStep, ...]:
-    """What to do with a pair that is not to be repaired: to run the update again, unless that has succeeded.
+    """What to do with a pair that is not to be repaired: run the update again, unless that has succeeded.
 
-    Of what its latest run told, only the way to that is left where the pair was taken off hold since.
+    If the pair was taken off hold since, only that step remains of the recovery that the latest run advised.
     """
     if last.ended is None or last.ended.kind == "succeeded":
         return ()

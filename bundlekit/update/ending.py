@@ -17,9 +17,9 @@ Again = Literal["run", "resume", "repair", "revert"]
 
 
 class NotAcceptedError(UpdateError):
-    """The bundle may not be installed here; ``report`` says why. Nothing was touched.
+    """The bundle must not be installed here; ``report`` gives the reasons. Nothing was touched.
 
-    ``run`` is the name of the rejected run in the journal; empty where there is none.
+    ``run`` is the name of the rejected run in the journal. It is empty if there is none.
     """
 
     run: str = ""
@@ -32,8 +32,8 @@ class NotAcceptedError(UpdateError):
 def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
     """The outcome that ``error`` is for ``pair``.
 
-    Raises ``error`` itself where there is no outcome to speak of: in a state folder that cannot be used no run waits,
-    and a fault of the caller stays an exception.
+    Raises ``error`` itself if it is not an outcome. No run waits in a state folder that cannot be used, and a fault of
+    the caller stays an exception.
     """
     match error:
         case NotAcceptedError():

@@ -1,4 +1,4 @@
-"""What a pair says of itself, asked through hooks that change nothing: ``describe`` and ``probe``."""
+"""What a pair reports about itself, through hooks that change nothing: ``describe`` and ``probe``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bundlekit.wording import given
 
 
 def described(job: Job, hooks: Hooks, clock: Clock) -> dict[str, Answer]:
-    """What each component of ``job`` says of itself now, by step."""
+    """What each component of ``job`` reports about itself now, by step."""
     return {step: _ask(hooks, clock, job.plan, "describe", job.pair, step, target, job.bundle_id)
             for step, target in job.targets.items()}  # fmt: skip
 
 
 def as_found(job: Job, answers: Mapping[str, Answer]) -> Job:
-    """``job`` for the pair as it describes itself now; what cannot say its version keeps the one of the job."""
+    """``job`` for the pair as it describes itself now. Without a reported version, that of the job stays."""
     targets = {step: replace(target, old=answers[step].version or target.old) for step, target in job.targets.items()}
     counters = {answer.counter for answer in answers.values()}
     counter = counters.pop() if len(counters) == 1 else None
@@ -46,10 +46,10 @@ def observe(
 ) -> Appliance:
     """The state of the pair, for STATE.json, as the hooks describe and probe it at ``at`` (RFC 3339).
 
-    Release date and build come from the hooks, or for an unchanged version from ``before``. Trusted keys, and fixes
-    (unless ``includes`` names them) are kept from ``before``. Facts come from the hooks alone, for old ones are not
-    true any more. Raises BundlekitError if a component cannot say what it is, ConfigError if what it says has no place
-    in a state, or if it says that it is another product or model.
+    Release date and build come from the hooks, or for an unchanged version from ``before``. Trusted keys are kept from
+    ``before``, and so are fixes unless ``includes`` names them. Facts come from the hooks alone, because old ones can
+    be false now. Raises BundlekitError if a component cannot report what it is. Raises ConfigError if a value does not
+    fit into a state, or if a component reports another product or model.
     """
     members: dict[str, dict[str, object]] = {}
     components: dict[str, dict[str, object]] = {}
@@ -88,7 +88,7 @@ def observe(
         "facts": facts,
         "hold": holds[0] if holds else None,
         "counter": max(counters, default=None),
-        "tool": __version__,  # whoever asks the pair is also who updates it
+        "tool": __version__,  # the program that describes the pair also updates it
     }
     if before is not None:
         state |= {"includes": before.includes, "trusts": before.trusts}
@@ -98,7 +98,7 @@ def observe(
 
 
 def _agree(step: str, answer: Answer, **said: str) -> None:
-    """ConfigError if the component is of another product or model than is said: bundles are chosen by these."""
+    """ConfigError if the component is of another product or model than given: bundles are chosen by these."""
     for what, word in said.items():
         told = getattr(answer, what)
         if told is not None and told != word:
@@ -111,7 +111,7 @@ def _agree(step: str, answer: Answer, **said: str) -> None:
 def _found(
     plan: Plan, name: str, hooks: Hooks, clock: Clock, pair: str, before: Appliance | None
 ) -> tuple[Answer, Target]:
-    """What a step's component says of itself: whoever has the role now, else who had it before."""
+    """The report of a step's component about itself: of the member with the role now, or of the one before."""
     target = unknown_target(plan, name, pair)
     answer = _ask(hooks, clock, plan, "describe", pair, name, target)
     role = plan.steps[name].member
@@ -131,7 +131,7 @@ def _installed(answer: Answer, known: InstalledComponent | None) -> dict[str, ob
 
 
 def unknown_target(plan: Plan, name: str, pair: str) -> Target:
-    """The target of a step of which nothing is known but its place in the plan: the role stands for whoever has it."""
+    """The target of a step of which only the place in the plan is known. The role selects the current member."""
     step = plan.steps[name]
     return Target(
         component=step.component,

@@ -35,7 +35,7 @@ def staged(source: Source, chunks: ChunkClaim, index: DigestClaim, folder: Path)
             raise BundlekitError(
                 f"The copy of {chunks.subject} in {folder} cannot be written: {error.strerror} ({device_of(folder)})."
             ) from error
-        # Opened anew, so that the hook's descriptor can be neither written to nor moved by ours.
+        # Opened again, so that our code cannot write to or move the descriptor of the hook.
         reader = opened_again(copy.fileno(), os.O_RDONLY)
         with open(reader, "rb") as file:
             yield file

@@ -154,7 +154,7 @@ class Contract:
 
 
 def _refused(ask: _Asker, step: str, verbs: tuple[str, ...] = WRITING) -> Iterator[Answer]:
-    """Each verb that writes, with a lower fence and with the same one of another owner, and what is there after it."""
+    """Each verb that writes, with a lower fence and with the same one of another owner, and the state after it."""
     for verb in verbs:
         yield ask(verb, step, fence=ask.fence - 1, owner="another", run="another")
         yield ask(verb, step, owner="another", run="another")
@@ -209,7 +209,7 @@ class _Asker:
             reimage(step, self.job.targets[step].old)
         except BundlekitError as error:
             return error.message
-        except Exception as error:  # an integrator's code may raise anything
+        except Exception as error:  # an integrator's code can raise anything
             return f"{type(error).__name__}: {error}"
         seen = call(self.hooks, self.request("probe", step), self.clock)
         return "" if seen.kind == "old" else f"a probe sees it {seen.kind} afterwards"

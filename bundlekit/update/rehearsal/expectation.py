@@ -20,7 +20,7 @@ Visit = tuple[str, str, int]
 
 
 class Expected(Frozen, frozen=True, kw_only=True):
-    """The end that the plan leads to, and ``passed``: what correct hooks were asked on the way there."""
+    """The end that the plan leads to. ``passed``: the calls that correct hooks get before that end."""
 
     faults: Faults
     outcome: Outcome

@@ -61,7 +61,7 @@ class Fault(Frozen, frozen=True, kw_only=True):
 
 
 class Position(Frozen, frozen=True, kw_only=True):
-    """One call of a run, as a place where a fault may be put."""
+    """One call of a run, as a place for a fault."""
 
     verb: str
     step: str
@@ -69,19 +69,19 @@ class Position(Frozen, frozen=True, kw_only=True):
 
 
 Passed = tuple[str, str, str, int, bool]
-"""What hooks are asked, as far as their answer may depend on it: verb, step, new version, fence, whether on hold."""
+"""All that an answer of a hook can depend on: verb, step, new version, fence, whether on hold."""
 
 
 class ControllerKilled(BaseException):
-    """The controller is gone; not an Exception, for nothing may catch it."""
+    """The controller is gone. It is not an Exception, because no code must catch it."""
 
 
 class FaultyHooks(PassThrough):
-    """Hooks with faults put before them, and what is then true of the appliance.
+    """Hooks with faults before them, and the state of the appliance that follows from these.
 
-    ``masks`` says which components are half-written or busy whatever the hooks behind say. ``misdeeds`` are
-    calls that must never be made. ``elsewhere`` is another controller: it is called with the kind of the fault, and
-    what it does takes none of this one's time. ``passed`` are the calls that reached the hooks behind.
+    ``masks`` lists the components that are half-written or busy, whatever the wrapped hooks answer. ``misdeeds`` are
+    calls that must never be made. ``elsewhere`` is another controller. It is called with the kind of the fault, and its
+    work takes no time of this one. ``passed`` are the calls that reached the wrapped hooks.
     """
 
     def __init__(

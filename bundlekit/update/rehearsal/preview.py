@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Preview(Frozen, frozen=True, kw_only=True):
     """An update before it begins.
 
-    ``groups`` are the steps that have something to do; the commit point lies behind the first. ``minutes`` are
-    the vendor's, forward and back (None: not said). ``ends`` is the single-fault table of this very job.
-    ``refused`` is why the pair, asked now, would not be touched (empty if it would), ``recovery`` what to do then.
+    ``groups`` are the steps that have something to do. The commit point follows the first. ``minutes`` are the vendor's
+    estimates, forward and back (None: unknown). ``ends`` is the single-fault table of this very job. ``refused`` is why
+    the pair, asked now, would not be touched (empty if it would). ``recovery`` is what to do then.
     """
 
     pair: str

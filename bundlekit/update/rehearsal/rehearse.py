@@ -1,8 +1,8 @@
 """Rehearsal: run a plan over and over, put a fault at every position, look at every end.
 
-The faults stand between the executor and the hooks, so the same sweep runs over the simulated pair and over
-an integrator's own hooks in a sandbox. Every run is checked against the invariants and against the end that the plan
-itself leads to; every answer of the hooks is compared with that of correct ones; every kind of end is followed by its
+The faults are between the executor and the hooks. So the same sweep runs over the simulated pair and over an
+integrator's own hooks in a sandbox. Every run is checked against the invariants, and against the end that the plan
+itself leads to. Every answer of the hooks is compared with that of correct ones. Every kind of end is followed by its
 recovery.
 """
 
@@ -29,7 +29,7 @@ __all__ = ["EmptyBundle", "Finding", "Rehearsal", "Run", "Sandbox", "calm", "lab
 
 Faults = tuple[Fault, ...]
 Progress = Callable[[int, int], None]
-"""Told how many runs of how many are done. Deeper sweeps find more on the way."""
+"""Called with the number of runs done, and of all runs. The total grows while deeper sweeps find more."""
 
 
 class Run(Frozen, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Run(Frozen, frozen=True, kw_only=True):
 
     @property
     def end(self) -> tuple[object, ...]:
-        """What a crash must not change; a resume may only know better what was not touched."""
+        """What a crash must not change. A resume can only know better what was not touched."""
         outcome = self.outcome
         states = tuple((step, state.replace("untouched", "old")) for step, state in outcome.states.items())
         return outcome.kind, outcome.hold, outcome.ha, outcome.committed, states
@@ -154,7 +154,7 @@ class _Sweep:
     def _one(
         self, told: Faults, last: int, visits: tuple[tuple[str, str, int], ...] = (), *, deeper: bool = True
     ) -> list[tuple[Faults, int, tuple[Position, ...]]]:
-        """One run with the faults ``told``, the last of them at position ``last``; what it may be extended by."""
+        """One run with the faults ``told``, the last of them at position ``last``, and the positions to extend it."""
         expected = None if self.simulated else self.expectations.of(told, visits)
         like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
         if like is not None and expected is not None and label(expected.outcome) in self.recoveries:
@@ -270,7 +270,7 @@ class _Sweep:
                     continue
                 for kind in self.kinds[here.verb]:
                     if kind in ELSEWHERE and (depth > 1 or (self.real and here.verb not in WRITING)):
-                        continue  # between two changes, hooks cannot tell when another controller came
+                        continue  # hooks cannot distinguish two moments between two changes
                     yield (*told, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index, visits
 
 
@@ -279,7 +279,7 @@ def _alone(trial: Trial) -> Run:
 
 
 def label(outcome: Outcome) -> str:
-    """An end in a few words, as the tables say it."""
+    """An end in a few words, for tables."""
     if outcome.kind == "reverted":
         kept = [step for step, state in outcome.states.items() if state == "kept-new"]
         detail = f" ({', '.join(kept)} kept new)" if kept else ""

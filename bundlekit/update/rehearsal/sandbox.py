@@ -86,13 +86,13 @@ def simulated_for(job: Job) -> Make:
 
 
 def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE) -> Make:
-    """Sandboxes over one appliance that is put back before each run, such as one behind external commands.
+    """Sandboxes over one appliance that is put back before each run, such as one with external commands.
 
-    The hooks need the verb ``reimage``: put the component onto ``request.target.new`` and the counter onto
-    ``request.counter``, and forget all marks. The clock of a rehearsal is simulated; a gate that is not ready yet is
+    The hooks need the verb ``reimage``. It puts the component onto ``request.target.new`` and the counter onto
+    ``request.counter``, and forgets all marks. The clock of a rehearsal is simulated. A gate that is not ready yet is
     asked again for ``patience`` real seconds, before the simulated time passes. Hooks with an attribute ``clock`` are
-    given the simulated one. Raises ConfigError unless every component reports of itself that it is a sandbox, because
-    a rehearsal writes to it again and again.
+    given the simulated one. Raises ConfigError unless every component reports that it is a sandbox, because a rehearsal
+    writes to it again and again.
     """
     back = PutBack(job, hooks, patience)
     for step, target in job.targets.items():
@@ -149,7 +149,7 @@ class PutBack(PassThrough):
             self.waited += PAUSE
 
     def put_back(self) -> None:
-        """Put each component that a run may have changed onto the version before; ConfigError if it cannot be."""
+        """Put each component that a run can have changed onto the version before; ConfigError if it cannot be."""
         for step in sorted(self._changed):
             self.reimage(step, self.job.targets[step].old)
         self._changed.clear()
@@ -171,5 +171,5 @@ def _simulates_time(hooks: object) -> bool:
 
 
 def from_outside(job: Job, verb: Verb, step: str) -> Request:
-    """What a rehearsal asks beside its runs, of the pair as it was before the job."""
+    """A request of a rehearsal outside its runs, about the pair as it was before the job."""
     return question(job, verb, step, run="rehearsal", counter=job.counter_before or 0)

@@ -1,6 +1,6 @@
-"""A simulated appliance pair behind hooks: versions, staging, slots, cluster, storage synchronisation, marks.
+"""A simulated appliance pair for hooks: versions, staging, slots, cluster, storage synchronisation, marks.
 
-It has no faults of its own; ``rehearse`` puts them between it and the executor, as it does with any hooks.
+It has no faults of its own. ``rehearse`` puts them between it and the executor, as it does with any hooks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DURATIONS = {"prepare": 5 * MINUTE, "apply": 20 * MINUTE, "revert": 15 * MINUTE}
 
 
 class Component:
-    """One component: what runs, what a revert would bring back, what is staged."""
+    """One component: the version that runs, the version that a revert would restore, and the staged version."""
 
     __slots__ = ("committed", "fence", "hold", "owner", "previous", "run", "staged", "version")
 
@@ -38,9 +38,9 @@ class Component:
 class SimulatedPair(Hooks):
     """Hooks over an appliance pair that exists in memory.
 
-    The cluster is formed while both members run the same version and nothing was changed for as long as the
-    plan's gates are expected to take at least: the time in which storage synchronises. Time is the clock's:
-    hooks let it pass.
+    The cluster is formed while both members run the same version, and nothing was changed for a minimum time. That time
+    is what the plan's gates are expected to take at least, in which storage synchronises. Time is the clock's: hooks
+    let it pass.
     """
 
     def __init__(self, job: Job, clock: ManualClock) -> None:
@@ -53,7 +53,7 @@ class SimulatedPair(Hooks):
         self.changed_at = clock.passed - self.synchronise
 
     def formed(self) -> bool:
-        """Whether the cluster is formed: HA is there."""
+        """Whether the cluster is formed, which is HA."""
         same = len({self.components[step].version for step in self.members}) <= 1
         return same and self.clock.passed - self.changed_at >= self.synchronise
 
@@ -103,7 +103,7 @@ class SimulatedPair(Hooks):
         )
 
     def commit(self, request: Request) -> Answer:
-        """Give up the way back; only now the old version may no longer boot."""
+        """Give up the revert. Only from now on the old version can be unable to boot."""
         component = self.components[request.step]
         if refused := _refused(component, request):
             return refused
@@ -148,7 +148,7 @@ class SimulatedPair(Hooks):
 
 
 def _refused(component: Component, request: Request) -> Answer | None:
-    """The refusal of a controller that another one has overtaken; else the request's marks are remembered."""
+    """The answer to an overtaken controller. Otherwise None, and the request's marks are remembered."""
     if request.fence < component.fence:
         return Answer(kind="fenced", reason=f"fence {request.fence} is below {component.fence}")
     if request.fence == component.fence and component.owner not in {"", request.owner}:

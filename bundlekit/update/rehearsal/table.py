@@ -13,7 +13,7 @@ from bundlekit.update.rehearsal.faults import FAULTS, KINDS
 from bundlekit.update.rehearsal.rehearse import Rehearsal, label
 
 SAME_LETTER: Final = {"P": "T", "K": "C"}
-"""What a table does not tell apart: a deadline is a deadline, a crash is a crash."""
+"""Letters that a table shows as one: a deadline is a deadline, a crash is a crash."""
 
 
 LEGEND: Final = (
@@ -27,7 +27,7 @@ LEGEND_OF_ELSEWHERE: Final = (
 """The letters of faults that are another controller's work."""
 
 LEGEND_OF_BROKEN: Final = "P is a T with part done, K a C before the hook"
-"""The letters that tables do not tell apart, but a broken invariant does."""
+"""The letters that tables show as one, and that a broken invariant distinguishes."""
 
 
 class Row(Frozen, frozen=True, kw_only=True):

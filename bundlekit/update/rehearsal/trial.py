@@ -34,18 +34,18 @@ class Renamed:
         self.bundle_id = bundle_id
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
-        """As the bundle behind stages it."""
+        """Stage as the wrapped bundle does."""
         return self.bundle.stage(label)
 
     def chunks(self, label: str) -> Iterator[memoryview]:
-        """As the bundle behind gives them."""
+        """Chunks as the wrapped bundle gives them."""
         return self.bundle.chunks(label)
 
 
 class Trial:
-    """A run with ``faults``; ``other`` is the outcome of another controller's run meanwhile, if one began.
+    """A run with ``faults``. ``other`` is the outcome of another controller's run meanwhile, if one began.
 
-    ``tried`` is what that controller was told at first. ``left`` are versions and marks as it left them.
+    ``tried`` is the first outcome of that controller. ``left`` are versions and marks as it left them.
     """
 
     def __init__(self, make: Make, faults: tuple[Fault, ...]) -> None:

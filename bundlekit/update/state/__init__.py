@@ -1,1 +1,1 @@
-"""What lies in the state folder: journal, locks, requests to cancel, status, support bundles."""
+"""The contents of the state folder: journal, locks, requests to cancel, status, support bundles."""

@@ -32,7 +32,7 @@ from bundlekit.update.engine.transitions import Move
 DONE: Final = (
     ("commit", "committed"), ("verify", "verified"), ("apply", "applied, not verified"), ("prepare", "prepared"),
 )  # fmt: skip
-"""How far a step has come on the way forward: the latest of these that was answered with *ok*."""
+"""The progress of a step in the mode forward: the latest of these that was answered with *ok*."""
 
 WORK: Final = frozenset({"prepare", "apply", "verify", "commit", "revert"})
 """The verbs whose time counts as work on a step."""
@@ -87,9 +87,9 @@ class Bar(Frozen, frozen=True, kw_only=True):
 class Activity(Frozen, frozen=True, kw_only=True):
     """What a run is doing at ``at``.
 
-    ``doing`` has been going on for ``elapsed`` seconds and may take ``limit``. ``expect`` is how long it
-    usually takes, where the plan or the bundle has it; ``age`` is the whole run's, in seconds. ``if_it_fails``: what
-    would come of a failure now, with ``failure`` as the same in data. ``over``: the run has ended.
+    ``doing`` has been going on for ``elapsed`` seconds, and its limit is ``limit`` seconds. ``expect`` is how long it
+    usually takes, if the plan or the bundle specifies it. ``age`` is the whole run's, in seconds. ``if_it_fails`` is
+    the result of a failure now, with ``failure`` as the same in data. ``over``: the run has ended.
     """
 
     pair: str
@@ -159,7 +159,7 @@ def _stage(h: History, move: Move | None) -> Stage:
 
 
 def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, float, int | None, str]:
-    """What is going on, for how many seconds, how long it may take and is expected to take."""
+    """What is going on, for how many seconds, with its limit and its expected time."""
     last = records[-1]
     elapsed = last.at.until(now)
     match last:

@@ -18,7 +18,7 @@ class CancelRequest:
         self._path = pair_file(folder, pair, "cancel")
 
     def ask(self, run: str) -> None:
-        """Leave the request behind, durably."""
+        """Leave the request, durably."""
         open_private_folder(self._folder)
         self.withdraw()
         try:

@@ -1,8 +1,8 @@
-"""One update per pair on one host: two lock files, for a hook can outlive its controller.
+"""One update per pair on one host: two lock files, because a hook can outlive its controller.
 
-The controller's lock goes with the controller. The second lock's descriptor is inherited by every hook, so
-that after ``kill -9`` of the controller an orphan hook still holds it, and the next controller waits. A hook
-can unlock what it shares, so neither lock alone would do. Between hosts only the fence keeps order.
+The controller's lock goes with the controller. The second lock's descriptor is inherited by every hook. So after ``kill
+-9`` of the controller an orphan hook still holds it, and the next controller waits. A hook can unlock what it shares,
+so neither lock alone would be enough. Between hosts only the fence keeps order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bundlekit.update.state.sqlite_journal import open_private_folder
 from bundlekit.wording import command
 
 ORPHAN_SECONDS: Final = 30.0
-"""How long a controller waits for an orphan hook before it says who is in the way."""
+"""How long a controller waits for an orphan hook before it reports the holder."""
 
 GLANCE_SECONDS: Final = 0.2
 """How long it waits for the other lock: longer than ``at_work`` holds it, which only looks."""
@@ -33,7 +33,7 @@ PAIR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class PairBusyError(JournalError):
-    """Somebody else has the pair; ``holder`` says who, as they wrote it into the lock file."""
+    """Another controller has the pair. ``holder`` is the text that it wrote into the lock file."""
 
     def __init__(self, pair: str, holder: str, what: str) -> None:
         super().__init__(
@@ -109,7 +109,7 @@ class PairLock:
                 time.sleep(0.05)
 
     def _sign(self, descriptor: int) -> None:
-        """Leave the holder's name, for people; without room for it the lock holds all the same."""
+        """Write the holder's name, for people. Without space for it the lock still holds."""
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, self.holder.encode()[:256], 0)
@@ -138,7 +138,7 @@ def holder() -> str:
 
 
 def at_work(folder: Path, pair: str) -> str:
-    """Who works on the pair now, as they signed the lock file; empty if nobody does."""
+    """The controller that works on the pair now, as it signed the lock file. Empty if none does."""
     try:
         descriptor = os.open(
             pair_file(folder, pair, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

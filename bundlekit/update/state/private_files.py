@@ -43,9 +43,10 @@ def write(folder: Path, name: str, data: bytes) -> None:
 
 
 def replace(folder: int, name: str, data: bytes) -> None:
-    """The same in an open folder. At any moment the old or the new file is there, whole. Raises OSError.
+    """The same in an open folder. At any moment the old or the new file exists, whole. Raises OSError.
 
-    The temporary name is random: process ids repeat between containers, and what lies at a fixed name can be a link.
+    The temporary name is random, because process ids repeat between containers, and a file at a fixed name can be a
+    link.
     """
     temporary = f".{os.urandom(12).hex()}.tmp"
     try:
@@ -83,7 +84,7 @@ def end_of(folder: Path, name: str, limit: int) -> bytes | None:
 
 
 def no_link(folder: Path, *names: str) -> str:
-    """What is wrong with the first of ``names`` that is there and no regular file; empty if all are sound."""
+    """The fault of the first of ``names`` that exists and is not a regular file. Empty if all are sound."""
     for name in names:
         try:
             status = os.lstat(folder / name)

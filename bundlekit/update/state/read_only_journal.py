@@ -1,7 +1,7 @@
-"""Read the journal and change nothing: no folder is made, no schema is brought up to date, no file is touched.
+"""Read the journal and change nothing: no folder is made, no schema is upgraded, no file is touched.
 
-So it works on a disk that is full or mounted read-only. SQLite itself writes where it only reads a file in WAL mode: it
-makes the file of the shared index, or updates it. Which way of opening writes nothing depends on what is there.
+So it works on a disk that is full or mounted read-only. SQLite itself writes even if it only reads a file in WAL mode:
+it creates or updates the file of the shared index. Which way of opening writes nothing depends on the existing files.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ReadOnlyJournal:
         return checked(self.path, pair, self.rows(pair))
 
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
-        """Sequence number, JSON and hash of each record as they stand in the file, nothing checked."""
+        """Sequence number, JSON and hash of each record, unchecked."""
         return self._all("SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", pair)
 
     def pairs(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class ReadOnlyJournal:
         log, index = self._sides
         if index.exists() and log.exists():  # a controller is at work, or one died: SQLite follows both
             yield self.path, "mode=ro&readonly_shm=1"
-        elif log.exists() and log.stat().st_size:  # to follow the log, SQLite would make an index beside it
+        elif log.exists() and log.stat().st_size:  # to follow the log, SQLite would make an index next to it
             with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
                 for path in (self.path, log):
                     shutil.copyfile(path, Path(folder) / path.name)

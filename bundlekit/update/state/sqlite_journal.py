@@ -1,7 +1,7 @@
 """The journal in a sqlite file: one per controller, readable with nothing but the ``sqlite3`` shell.
 
-Records are rows of JSON, chained by SHA-256 per pair. The chain finds damage, not tampering: a tail that was
-cut off is a shorter valid chain, so what the journal says of the appliance is never believed without a probe.
+Records are rows of JSON, chained by SHA-256 per pair. The chain finds damage, not tampering: a tail that was cut off is
+a shorter valid chain. So the journal's view of the appliance is never trusted without a probe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bundlekit.wording import command, fill
 FILE: Final = "journal.db"
 
 SIDE_FILES: Final = (f"{FILE}-wal", f"{FILE}-shm")
-"""What SQLite has beside the file while a controller is at work, or after one died: the log and its index."""
+"""SQLite's files next to the journal while a controller is at work, or after one died: the log and its index."""
 
 MIGRATIONS: Final = (
     (
@@ -58,10 +58,10 @@ BUSY_SECONDS: Final = 5.0
 
 
 class SqliteJournal:
-    """A journal in ``folder`` (made with mode 0700 where it is not there).
+    """A journal in ``folder``, which is made with mode 0700 if it is missing.
 
-    Raises StateFolderError if the folder is a link, belongs to somebody else or lets others in, and
-    JournalDamagedError if the file is no journal. A file of an older schema is brought up to date.
+    Raises StateFolderError if the folder is a link, belongs to another user, or is open to other users. Raises
+    JournalDamagedError if the file is no journal. A file of an older schema is upgraded.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -135,7 +135,7 @@ class SqliteJournal:
         return checked(self.path, pair, self.rows(pair))
 
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
-        """Sequence number, JSON and hash of each record as they stand in the file, nothing checked."""
+        """Sequence number, JSON and hash of each record, unchecked."""
         with self._errors():
             return self._db.execute(
                 "SELECT seq, body, hash FROM journal WHERE pair = ? ORDER BY seq", (pair,)
@@ -159,7 +159,7 @@ class SqliteJournal:
         return (int(row[0]), str(row[1])) if row else (0, GENESIS)
 
     def _migrate(self) -> None:
-        """Bring the schema up to date, in one transaction."""
+        """Upgrade the schema, in one transaction."""
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         known_schema(self.path, version)
         for statement in (statement for step in MIGRATIONS[version:] for statement in step):
@@ -226,11 +226,11 @@ def open_private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(folder, error) from error
-    has_private_folder(folder)  # somebody else may have made it meanwhile
+    has_private_folder(folder)  # another user can have made it meanwhile
 
 
 def has_private_folder(folder: Path) -> bool:
-    """Whether the folder is there; makes none. Raises StateFolderError for one that is not its owner's alone."""
+    """Whether the folder exists; makes none. Raises StateFolderError if other users can access it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -244,7 +244,7 @@ def has_private_folder(folder: Path) -> bool:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
         raise StateFolderError(f"The state folder {folder} belongs to another user.", next_step=fill(NAME_ANOTHER))
-    if mode & stat.S_ISVTX:  # nobody is told to close a folder like /tmp
+    if mode & stat.S_ISVTX:  # a folder like /tmp is not to be closed
         raise StateFolderError(f"The folder {folder} is shared (mode {mode:o}).", next_step=fill(NAME_ANOTHER))
     if mode & 0o077:
         raise StateFolderError(

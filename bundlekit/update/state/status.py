@@ -1,4 +1,4 @@
-"""What the journal and the locks say of a pair, without asking it."""
+"""The state of a pair by its journal and locks, without any hook."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Phase = Literal["running", "waiting", "on-hold", "ended"]
 
 
 class Status(Frozen, frozen=True, kw_only=True):
-    """A pair's latest run. ``controller`` is who works on it now; empty: nobody. ``hold``: it is on hold.
+    """A pair's latest run. ``controller`` is the controller at work, or empty. ``hold``: the pair is on hold.
 
-    ``names`` are the files of the run, as its controllers were given them; ``window`` is until where it may go, and
-    until when it may start to switch. ``started`` and ``ended`` are wall times, in seconds since 1970.
-    ``rejected`` is the latest run that the check rejected since then. A pair of which no run has ever begun has that,
-    and no ``activity``, ``plan`` and ``started``.
+    ``names`` are the files of the run, as its controllers were given them. ``window`` is how far it can go, and the
+    latest time to start to switch. ``started`` and ``ended`` are wall times, in seconds since 1970. ``rejected`` is the
+    latest run that the check rejected since then. A pair without any begun run has only that, and no ``activity``,
+    ``plan`` and ``started``.
     """
 
     pair: str
@@ -45,7 +45,7 @@ class Status(Frozen, frozen=True, kw_only=True):
 
     @property
     def needs_operator(self) -> bool:
-        """Whether somebody has to look: the pair is on hold, or its run ended so and was not cleared."""
+        """Whether an operator has to look: the pair is on hold, or its run ended so and was not cleared."""
         return self.hold or (
             self.outcome is not None and self.outcome.kind == "needs-operator" and self.cleared is None
         )

@@ -33,12 +33,12 @@ LOGS: Final = "logs"
 
 
 def export(folder: Path, pair: str, output: Path | BinaryIO, told: Callable[[Outcome, Plan], str]) -> tuple[str, ...]:
-    """Write the support bundle of ``pair`` to ``output``; returns the names of what is in it.
+    """Write the support bundle of ``pair`` to ``output``. Returns the names of what is in it.
 
     ``told`` puts an outcome into words, for ``README.txt``.
 
-    The journal goes in record by record, even if it is damaged: ``README.txt`` says so then. Arguments of
-    hooks, where passwords may be, are left out. Each line of a log has ``| `` in front, and nothing in it acts.
+    The journal goes in record by record, even if it is damaged, which ``README.txt`` then reports. Arguments of hooks
+    are left out, because they can contain passwords. Each line of a log has ``| `` in front, and nothing in it acts.
     """
     has_private_folder(folder)
     journal = ReadOnlyJournal(folder) if (folder / FILE).exists() else None
@@ -88,7 +88,7 @@ def _readme(journal: ReadOnlyJournal, pair: str, told: Callable[[Outcome, Plan],
 
 
 def public(record: Record) -> str:
-    """A record as one line of JSON without what may be secret."""
+    """A record as one line of JSON, without what could be secret."""
     return public_text(encode(record).decode())
 
 

@@ -1,13 +1,13 @@
 """Hooks that are external commands: the verbs of the executor as a process, in any language.
 
     argv   = [command..., verb, pair, component]     for a gate, its name in the place of the component
-    stdin  = one line: a JSON object, all that a request says; the same facts are in BUNDLEKIT_* variables
+    stdin  = one line: a JSON object with the whole request; the same facts are in BUNDLEKIT_* variables
     stdout = JSON lines, all optional: {"progress": 40, "message": "..."}, the last {"result": "old", ...}
     stderr = the log; its last line is the reason
     exit   = 0 ok, 1 failed, 10 rejected, 75 retry later, 64 verb not implemented, 77 fenced
 
-The component is a file without a name that holds verified bytes only; ``image`` is its path. A step that opted
-in to ``handover = "pipe"`` gets the bytes on stdin instead, exactly ``size`` of them, right after that line.
+The component is a file without a name that holds verified bytes only; ``image`` is its path. A step that opted in to
+``handover = "pipe"`` gets the bytes on stdin instead, exactly ``size`` of them, right after that line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_IMPLEMENTED: Final = 64
 """EX_USAGE of sysexits.h, as 75 is its EX_TEMPFAIL. A code that the contract does not name counts as *died*."""
 
 SUCCESS: Final = {"probe": "unknown", "gate": "ready"}
-"""What exit code 0 means where it is not *ok*: a probe has to say what it saw."""
+"""What exit code 0 means if not *ok*. A probe without a result is *unknown*."""
 
 REFUSAL: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rejected", "probe": "unknown"}
 """What exit codes 1 and 10 mean where *failed* is not an answer."""
@@ -53,7 +53,7 @@ PROGRESS_PAUSE: Final = 0.1
 """Seconds between two reports of progress; a person sees no more."""
 
 Progress = Callable[[Request, int | None, str], None]
-"""Told of a request's progress in percent (None if not said) and a message. Nothing follows from either."""
+"""Called with a request, its progress in percent (None if unknown) and a message. Nothing follows from either."""
 
 
 class Command(Frozen, frozen=True, kw_only=True):
@@ -174,9 +174,9 @@ class CommandHooks(Hooks):
 
 
 def facts_of(request: Request) -> dict[str, Any]:
-    """What a command is told, the same as JSON and as variables. ConfigError for a name that is none.
+    """The request for a command, the same as JSON and as variables. ConfigError for a name that is none.
 
-    InvocationPaths are checked here once more, whoever checked them before: a remote shell may see them.
+    The names are checked here again, even if the caller has checked them: a remote shell can see them.
     """
     facts: dict[str, Any] = {
         "schema": "bundlekit/hook/1",
@@ -219,7 +219,7 @@ def environment(facts: Mapping[str, object]) -> dict[str, str]:
 
 
 def interpret(verb: str, finished: Finished) -> Answer:
-    """What a command's end means. Exit code and result must both say yes for a yes."""
+    """The answer that the end of a command means. Exit code and result must both be positive for a positive answer."""
     reason = finished.reason
     if finished.damage:
         return Answer(kind="died", reason=finished.damage)

@@ -42,7 +42,7 @@ class ComponentMarks(Frozen, frozen=True, kw_only=True):
 
 
 Act = Callable[[Target, Request], None]
-"""What is done to a component, alone and behind the fence."""
+"""An action on a component, done alone and with the fence checked."""
 
 _DECODER: Final = msgspec.json.Decoder(ComponentMarks)
 
@@ -77,7 +77,7 @@ class MarkedHooks(Hooks, ABC):
 
     @abstractmethod
     def stage(self, target: Target, request: Request) -> None:
-        """Bring the component (``request.stage()`` or ``request.stream()``) to where it does not run yet."""
+        """Transfer the component (``request.stage()`` or ``request.stream()``) to where it does not run yet."""
 
     @abstractmethod
     def switch(self, target: Target, request: Request) -> None:
@@ -167,7 +167,7 @@ class MarkedHooks(Hooks, ABC):
         return self._change(request, tidy)
 
     def _change(self, request: Request, act: Act, otherwise: AnswerKind = "failed") -> Answer:
-        """Do ``act`` alone and behind the fence; what stands against it becomes the answer."""
+        """Do ``act`` alone and with the fence checked. An obstacle becomes the answer."""
         target = _target(request)
         try:
             with self.exclusive(target):

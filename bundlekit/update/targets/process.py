@@ -1,7 +1,7 @@
-"""Run one external command to its end, within bounds: time, output, and nothing of it left behind.
+"""Run one external command to its end, within limits of time and output. No process of it is left behind.
 
-Nothing the command does can hang us or fill our memory: it may ignore TERM, print for ever, or leave a daemon
-that keeps its pipes open.
+No command can hang us or fill our memory. It can ignore TERM, print for ever, or leave a daemon that keeps its pipes
+open.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ HOPELESS: Final = 5.0
 class Finished(Frozen, frozen=True, kw_only=True):
     """How a command ended.
 
-    ``code`` is its exit code, negative for a signal, None if not even KILL ended it. ``last`` is the last line
-    of its output that begins with ``{``, ``reason`` the last line of its log. ``fed``: it took all its input.
-    ``damage`` says why ``feed`` could not go on.
+    ``code`` is its exit code, negative for a signal, None if not even KILL ended it. ``last`` is the last line of its
+    output that begins with ``{``, ``reason`` the last line of its log. ``fed``: it took all its input. ``damage`` is
+    why ``feed`` could not go on.
     """
 
     code: int | None
@@ -86,14 +86,14 @@ class Log:
                 self._file.write(kept)
 
     def close(self) -> None:
-        """Say what was dropped."""
+        """Report what was dropped."""
         if self._file is not None and self._written > MAX_LOG:
             with suppress(OSError):
                 self._file.write(b"\n[%d more bytes were dropped]\n" % (self._written - MAX_LOG))
 
     @property
     def reason(self) -> str:
-        """The last line that says anything."""
+        """The last line that is not empty."""
         lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else ""
 
@@ -112,10 +112,11 @@ def run(
 ) -> Finished:
     """Run ``argv`` in a session of its own; ``stdin`` and then ``feed`` are its input.
 
-    After ``deadline`` seconds its process group gets TERM, ``grace`` seconds later KILL. What is left of the
-    group when the command itself has ended is killed too. If ``feed`` raises, the group is killed *before* its
-    input ends, for a command takes the end of its input for the end of the component. Raises OSError if the
-    command cannot be started.
+    After ``deadline`` seconds its process group gets TERM, ``grace`` seconds later KILL. What is left of the group when
+    the command itself has ended is killed too. If ``feed`` raises, the group is killed *before* its input ends. The
+    reason: a command takes the end of its input for the end of the component.
+
+    Raises OSError if the command cannot be started.
     """
     process = subprocess.Popen(  # noqa: S603 -- an argument vector, names checked by the caller; no shell
         list(argv),

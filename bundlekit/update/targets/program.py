@@ -1,4 +1,4 @@
-"""Whether a hook's program may be started and can be: checked when hooks are made, and before each start."""
+"""Whether the program of a hook is safe and possible to start: checked when hooks are made, and before each start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE: Final = 256
 
 
 def ensure_ours(argv: Sequence[str]) -> None:
-    """ConfigError if somebody else could change the command, or a file it is told to interpret."""
+    """ConfigError if another user could change the command, or a file that it is given to interpret."""
     if not argv or not argv[0].startswith("/"):
         raise ConfigError(
             f"The hook {' '.join(argv)!r} does not begin with an absolute path.",
@@ -35,9 +35,9 @@ def ensure_ours(argv: Sequence[str]) -> None:
 
 
 def ensure_startable(path: Path) -> None:
-    """ConfigError if the kernel could not start the program at ``path``; found when the plan is read, not at night.
+    """ConfigError if the kernel could not start the program at ``path``. It is found when the plan is read.
 
-    Of a script that is what its first line names (execve(2), "Interpreter scripts").
+    The program of a script is the one that its first line names (execve(2), "Interpreter scripts").
     """
     try:
         with path.open("rb") as file:
@@ -67,7 +67,7 @@ def ensure_startable(path: Path) -> None:
 
 
 def ensure_unchangeable(path: Path, what: str) -> None:
-    """ConfigError if somebody other than its owner, root or us could change the file at ``path``, or if it is gone."""
+    """ConfigError if a user other than its owner, root or us could change the file at ``path``, or if it is gone."""
     try:
         part = changeable_by_others(path)
     except OSError as error:

@@ -1,7 +1,7 @@
 """One slot of an A/B pair: a file or a block device that is opened once, written, and read back from the medium.
 
-Everything is done through one descriptor, so nobody can put another file under the name meanwhile; before the
-name is used again (:meth:`SlotFile.still_named`) it is compared with the descriptor.
+All work uses one descriptor, so another file under the same name has no effect. Before the name is used again
+(:meth:`SlotFile.still_named`) it is compared with the descriptor.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PIECE: Final = 1024 * 1024
 HEAD: Final = 4096
 """Bytes at the start of a slot that are zeroed first and written last.
 
-Boot loaders, file systems and RAID members know an image by something in its first 4 KiB; a slot that is
-written to half has nothing there.
+Boot loaders, file systems and RAID members know an image by something in its first 4 KiB. A half-written slot has zeros
+there.
 """
 
 
@@ -35,9 +35,9 @@ class SlotError(UpdateError):
 class SlotFile:
     """A slot, held open. Use as a context manager.
 
-    ``device`` says that the name must be a block device; it is then opened exclusively, which the kernel
-    refuses while it is mounted or part of something (open(2), O_EXCL). Otherwise it must be a regular file of
-    one name. Symbolic links are never followed. Raises SlotError.
+    ``device`` means that the name must be a block device. It is then opened exclusively, which the kernel refuses while
+    it is mounted or part of something (open(2), O_EXCL). Otherwise it must be a regular file of one name. Symbolic
+    links are never followed. Raises SlotError.
     """
 
     def __init__(self, name: str, *, folder: int, device: bool = False, write: bool = False) -> None:
@@ -150,5 +150,5 @@ class SlotFile:
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
-    """What makes two names one slot: the device behind a node, or the inode of a file."""
+    """The value that makes two names one slot: the device of a node, or the inode of a file."""
     return (0, status.st_rdev) if stat.S_ISBLK(status.st_mode) else (1, status.st_dev, status.st_ino)

@@ -33,7 +33,7 @@ SHARED: Final = "shared"
 """The folder of what the pair shares, in the place of a member's serial."""
 
 PATIENCE: Final = 5.0
-"""Seconds that a change waits for somebody who only looks; another change is not over in that time."""
+"""Seconds that a change waits for a reader. Another change is not over in that time."""
 
 MAX_RECORD: Final = 64 * 1024
 """Bytes of a record or pair file; a larger one is none of ours."""
@@ -42,7 +42,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Slot(Strict, frozen=True, kw_only=True):
-    """What is in a slot. It is there only while all of the slot's bytes are known to be good.
+    """The content of a slot. It is set only while all of the slot's bytes are known to be good.
 
     ``build`` and ``released`` are those of the bundle that it came from; None: not known.
     """
@@ -59,12 +59,12 @@ class Slot(Strict, frozen=True, kw_only=True):
 
 
 class SlotRecord(Strict, frozen=True, kw_only=True):
-    """``record.json``: all that a component knows of itself.
+    """``record.json``: all that a component records about itself.
 
-    ``active`` is the pointer; ``previous`` is where ``revert`` goes, None once committed. ``a`` and ``b`` are
-    None while the slot holds nothing whole. ``devices`` names block devices to be used in place of the files
-    ``a`` and ``b``. ``fence`` is the highest fence seen and ``owner`` the claim that brought it; ``run`` is the run
-    under way, empty once it has cleaned up. ``committed`` is the run whose commit point the component has passed.
+    ``active`` is the pointer. ``previous`` is where ``revert`` goes, None once committed. ``a`` and ``b`` are None
+    while the slot holds nothing whole. ``devices`` names block devices to be used in place of the files ``a`` and
+    ``b``. ``fence`` is the highest fence seen, and ``owner`` is the claim of that fence. ``run`` is the run under way,
+    empty once it has cleaned up. ``committed`` is the run whose commit point the component has passed.
     """
 
     schema: Literal["bundlekit/slots/1"]
@@ -84,7 +84,7 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
 
     @property
     def inactive(self) -> Letter:
-        """The slot that may be written to."""
+        """The slot that can be written to."""
         return OTHER[self.active]
 
     @property
@@ -115,7 +115,7 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
 
 
 class PairRecord(Strict, frozen=True, kw_only=True):
-    """``pair.json``. ``synchronise`` is how many seconds after a change HA is there again."""
+    """``pair.json``. ``synchronise`` is the time in seconds from a change until HA is formed again."""
 
     schema: Literal["bundlekit/slots-pair/1"]
     pair: Name
@@ -153,7 +153,7 @@ class Place:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else changes the component meanwhile, on this host; SlotError if somebody does now."""
+        """No other process changes the component meanwhile, on this host. SlotError if one does now."""
         until = time.monotonic() + PATIENCE
         while not self._lock(fcntl.LOCK_EX):
             if time.monotonic() >= until:
@@ -165,7 +165,7 @@ class Place:
             fcntl.flock(self.folder, fcntl.LOCK_UN)
 
     def quiet(self) -> bool:
-        """Whether nobody is changing the component now."""
+        """Whether no process is changing the component now."""
         if not self._lock(fcntl.LOCK_SH):
             return False
         fcntl.flock(self.folder, fcntl.LOCK_UN)
@@ -194,7 +194,7 @@ class Place:
 
     @contextmanager
     def whole(self, record: SlotRecord, letter: Letter) -> Iterator[SlotFile]:
-        """The slot ``letter``, after all that the record says is in it was read back; SlotError otherwise."""
+        """The slot ``letter``, after all that its record lists was read back. SlotError otherwise."""
         said = record.slot(letter)
         if said is None:
             raise SlotError(f"slot {letter} of {self.path} holds nothing whole")
@@ -210,14 +210,14 @@ class Place:
         return record
 
     def health(self, letter: Letter) -> str:
-        """What the software in a slot says is wrong with it, in the file ``a.unhealthy`` or ``b.unhealthy``."""
+        """The fault that the software in a slot reports, in the file ``a.unhealthy`` or ``b.unhealthy``."""
         try:
             return _read_bytes(self.folder, f"{letter}.unhealthy").decode(errors="replace").strip() or "unhealthy"
         except FileNotFoundError:
             return ""
 
     def forget_health(self, letter: Letter) -> None:
-        """What the software before said is not said of the one that comes."""
+        """Remove the health report of the software before, because it is not about the next one."""
         with suppress(FileNotFoundError):
             os.unlink(f"{letter}.unhealthy", dir_fd=self.folder)
 
@@ -288,11 +288,11 @@ def _read(folder: int, name: str, kind: type[S], path: Path) -> S:
 
 
 def replace_file(folder: int, name: str, record: msgspec.Struct) -> None:
-    """Replace a small file, so that at any moment the old or the new one is there, whole and durable."""
+    """Replace a small file, so that at any moment the old or the new one exists, whole and durable."""
     private_files.replace(folder, name, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 def free_bytes(folder: int) -> int:
-    """What may still be written to the file system of an open folder."""
+    """The bytes that can still be written to the file system of an open folder."""
     status = os.fstatvfs(folder)
     return status.f_bavail * status.f_frsize

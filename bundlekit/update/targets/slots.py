@@ -6,9 +6,9 @@ The layout, in full in ``bundlekit explain slots``:
     ROOT/PAIR/SERIAL/COMPONENT/record.json  the pointer, what is in which slot, fence, commit mark, hold
     ROOT/PAIR/SERIAL/COMPONENT/a, b         the slots; for what the pair shares, SERIAL is ``shared``
 
-``prepare`` writes the inactive slot, ``apply`` switches by replacing the record, ``revert`` switches back as
-long as ``commit`` has not dropped the way back. One rename of one small file changes pointer and marks
-together, so there is no moment at which they disagree.
+``prepare`` writes the inactive slot. ``apply`` switches by replacing the record. ``revert`` switches back, until
+``commit`` has dropped the previous slot. One rename of one small file changes pointer and marks together, so they never
+disagree.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from bundlekit.update.targets.slot_folder import (
 
 
 class SlotHooks(Hooks):
-    """Hooks over the pairs in ``root``; ``clock`` counts the time until HA is there again."""
+    """Hooks over the pairs in ``root``. ``clock`` counts the time until HA is formed again."""
 
     def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
         self.root = root
@@ -178,7 +178,7 @@ class SlotHooks(Hooks):
         *,
         refusal: Literal["rejected", "failed"] = "failed",
     ) -> Answer:
-        """Do ``act`` alone and behind the fence; whatever stands against it becomes the answer."""
+        """Do ``act`` alone and with the fence checked. An obstacle becomes the answer."""
         try:
             with self._place(request) as place, place.alone():
                 record = place.read()
@@ -209,7 +209,7 @@ class SlotHooks(Hooks):
         return record if record.slot(record.inactive) is None else place.empty(record)
 
     def _turn(self, place: Place, record: SlotRecord, previous: Letter | None) -> SlotRecord:
-        """Make the inactive slot the active one, if its bytes are what the record says."""
+        """Make the inactive slot the active one, if its bytes are those of the record."""
         with place.whole(record, record.inactive) as slot:
             update_pair(place.path.parents[1], lambda pair: replace(pair, changed=self.clock.now()))
             slot.still_named()
@@ -227,9 +227,9 @@ class SlotHooks(Hooks):
 
 
 def _write_slot(place: Place, record: SlotRecord, request: Request) -> SlotRecord:
-    """Fill the inactive slot; until all of it was read back nothing says that anything is in it.
+    """Fill the inactive slot. Until all of it was read back, no record lists content for it.
 
-    A slot that is said to hold the component already is read, never believed.
+    A slot that is recorded to hold the component already is read back, never trusted.
     """
     wanted, letter = _wanted(request), record.inactive
     if record.running is not None and record.running.holds(wanted):
@@ -313,8 +313,8 @@ def init(
 ) -> Path:
     """Make a pair that exists as folders: two appliances on ``version``, storage on ``storage``.
 
-    ``members`` are the serials of active and standby. What is installed is a line of text; updates bring real
-    bytes. Returns the pair's folder. Raises ConfigError if it is there already.
+    ``members`` are the serials of active and standby. The installed content is a line of text; updates write real
+    bytes. Returns the pair's folder. Raises ConfigError if it exists already.
     """
     path = root / pair
     try:
