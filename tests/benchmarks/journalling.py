@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from bundlekit.update.engine.clock import SystemClock
-from bundlekit.update.engine.records import Answer, Began, Observed, encode
+from bundlekit.update.engine.records import Answer, CallFinished, CallStarted, encode
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 
 ROUNDS = 200
@@ -22,9 +22,9 @@ ROUNDS = 200
 
 def main(folder):
     clock = SystemClock()
-    began = Began(at=clock.now(), verb="apply", step="active", attempt=1)
-    observed = Observed(at=clock.now(), verb="apply", step="active", answer=Answer(kind="ok", version="5.40.00"))
-    bodies = [encode(record).decode() for record in (began, observed)]
+    started = CallStarted(at=clock.now(), verb="apply", step="active", attempt=1)
+    finished = CallFinished(at=clock.now(), verb="apply", step="active", answer=Answer(kind="ok", version="5.40.00"))
+    bodies = [encode(record).decode() for record in (started, finished)]
     journal = SqliteJournal(folder / "state")
     fence = journal.claim("pair", "benchmark")
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
@@ -37,7 +37,7 @@ def main(folder):
             bare.execute("INSERT INTO t (body, hash) VALUES (?, ?)", (body, "0" * 64))
 
     def journalled():
-        for record in (began, observed):
+        for record in (started, finished):
             journal.append("pair", fence, record)
 
     times = {reference: [], journalled: []}

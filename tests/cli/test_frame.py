@@ -15,7 +15,7 @@ from bundlekit.cli.update.frame import ASCII, Glyphs, Shown, frame, size
 from bundlekit.cli.update.view import Terminal as View
 from bundlekit.cli.update.view import watching
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.records import Answer, Began, Window
+from bundlekit.update.engine.records import Answer, CallStarted, Window
 from bundlekit.update.state.activity import activity
 from bundlekit.update.state.events import Event
 from tests.cli.terminal import Terminal
@@ -39,7 +39,7 @@ def shown(of, upto=None, **more):
 
 def at(of, verb, step, **more):
     """What is shown while a hook works."""
-    index = next(i for i, r in enumerate(of.records) if isinstance(r, Began) and (r.verb, r.step) == (verb, step))
+    index = next(i for i, r in enumerate(of.records) if isinstance(r, CallStarted) and (r.verb, r.step) == (verb, step))
     return shown(of, index + 1, **more)
 
 
@@ -273,7 +273,7 @@ def test_plain_lines_where_no_frame_can_be_drawn(monkeypatch, why):
 
 def test_a_report_of_a_hook_is_gone_with_its_call():
     of = world()
-    index = next(i for i, record in enumerate(of.records) if isinstance(record, Began) and record.verb == "apply")
+    index = next(i for i, record in enumerate(of.records) if isinstance(record, CallStarted) and record.verb == "apply")
     view = View(of.clock)
     view.watch(of.records[: index + 1])
     view.heard(None, 40, "writing")

@@ -394,7 +394,7 @@ def test_equal_answers_of_a_gate_are_one_line(room):  # noqa: F811
         polls = [line for line in told.splitlines() if "not-yet" in line]
         assert len(polls) == 2
         assert re.search(r"gate ha-formed: not-yet \(syncing\), 3 times, last at 20\S+Z$", polls[1])
-    assert sum(r["record"] == "observed" and r["verb"] == "gate" for r in room.records) >= 4
+    assert sum(r["record"] == "call-finished" and r["verb"] == "gate" for r in room.records) >= 4
 
 
 def test_answers_that_a_timer_got_are_folded_too(room):  # noqa: F811

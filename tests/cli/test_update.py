@@ -493,7 +493,7 @@ def test_staged_on_friday_switched_on_saturday(room, verb):
     assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 75, "a resume by a timer keeps to the window"
     assert (room.run() if verb == "run" else room.resume()).code == 0
     assert room.versions == NEW
-    assert sum(r["record"] == "observed" and r["verb"] == "prepare" for r in room.records) == 3
+    assert sum(r["record"] == "call-finished" and r["verb"] == "prepare" for r in room.records) == 3
 
 
 def test_a_resume_before_everything_is_staged_does_not_begin_to_switch(room):

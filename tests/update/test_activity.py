@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
-from bundlekit.update.engine.records import Answer, Began, Ended, Observed, Window
+from bundlekit.update.engine.records import Answer, CallFinished, CallStarted, Ended, Window
 from bundlekit.update.engine.transitions import FAILURE
 from bundlekit.update.state.activity import STAGES, activity, lines, sentence, span
 from tests.update.world import World, fault, overridden
@@ -15,7 +15,7 @@ from tests.update.world import World, fault, overridden
 
 def seen(world, verb, step, *, after=10.0, nth=0):
     """The activity some seconds after the n-th call of a verb on a step began."""
-    calls = [i for i, r in enumerate(world.records) if isinstance(r, Began) and (r.verb, r.step) == (verb, step)]
+    calls = [i for i, r in enumerate(world.records) if isinstance(r, CallStarted) and (r.verb, r.step) == (verb, step)]
     records = world.records[: calls[nth] + 1]
     world.clock.ticks = records[-1].at.ticks + after
     return activity(History.of(records), records, world.clock.now())
@@ -92,7 +92,9 @@ def test_the_time_that_hooks_have_worked_on_each_step():
         step: sum(
             answer.at.ticks - call.at.ticks
             for call, answer in pairwise(world.records)
-            if isinstance(call, Began) and call.step == step and call.verb in {"prepare", "apply", "verify", "commit"}
+            if isinstance(call, CallStarted)
+            and call.step == step
+            and call.verb in {"prepare", "apply", "verify", "commit"}
         )
         for step in world.job.targets
     }
@@ -142,7 +144,7 @@ def test_a_hook_that_asked_to_be_called_later_is_waited_for():
 
     world = World(hooks=overridden(prepare=later))
     world.run()
-    retried = next(i for i, r in enumerate(world.records) if isinstance(r, Observed) and r.answer.kind == "retry")
+    retried = next(i for i, r in enumerate(world.records) if isinstance(r, CallFinished) and r.answer.kind == "retry")
     records = world.records[: retried + 1]
     assert activity(History.of(records), records, records[-1].at).doing == "storage asked to prepare it later"
 
@@ -167,7 +169,7 @@ def test_every_record_has_a_sentence_and_an_activity(faults):
         at = activity(History.of(records), records, records[-1].at)
         assert at.over == isinstance(records[-1], Ended)
         assert not at.over or at.failure is None
-        assert at.failure is not None or not isinstance(records[-1], Began)
+        assert at.failure is not None or not isinstance(records[-1], CallStarted)
 
 
 @pytest.mark.parametrize(

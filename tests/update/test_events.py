@@ -1,6 +1,6 @@
 """The last events of a run: answers and decisions, equal answers of a gate as one."""
 
-from bundlekit.update.engine.records import Began, Resumed
+from bundlekit.update.engine.records import CallStarted, Resumed
 from bundlekit.update.state.activity import sentence
 from bundlekit.update.state.events import EventLog
 from tests.update.world import World, fault
@@ -17,7 +17,7 @@ def test_each_answer_and_decision_is_an_event_and_the_start_of_a_call_is_none():
     world = World(fault("apply", "storage", "F"))
     world.run()
     polls = [record for record in world.records if "not-yet" in sentence(record)]
-    texts = [sentence(r) for r in world.records if not isinstance(r, Began) and r not in polls[1:]]
+    texts = [sentence(r) for r in world.records if not isinstance(r, CallStarted) and r not in polls[1:]]
     assert [event.text for event in log(world.records).latest(1000)] == texts
 
 

@@ -12,7 +12,16 @@ from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.planner import TRANSITIONS, Call, End, Note, next_action
-from bundlekit.update.engine.records import Answer, Began, CommitPoint, Ended, Instant, Observed, Outcome, Window
+from bundlekit.update.engine.records import (
+    Answer,
+    CallFinished,
+    CallStarted,
+    CommitPoint,
+    Ended,
+    Instant,
+    Outcome,
+    Window,
+)
 from bundlekit.update.rehearsal.faults import ControllerKilled
 from tests.update.world import Overridden, World, fault, overridden
 
@@ -31,7 +40,7 @@ def test_each_record_follows_from_those_before_it_and_nothing_else(end):
     records = world.records
     for index in range(1, len(records)):
         record = records[index]
-        if isinstance(record, Observed):
+        if isinstance(record, CallFinished):
             continue
         match next_action(records[:index], record.at):
             case Call(verb=verb, step=step, attempt=attempt):
@@ -98,7 +107,7 @@ def test_a_resume_probes_every_component_before_it_does_anything():
         world.run()
     before = len(world.records)
     world.resume()
-    after = [(r.verb, r.step) for r in world.records[before:] if isinstance(r, Began)]
+    after = [(r.verb, r.step) for r in world.records[before:] if isinstance(r, CallStarted)]
     assert after[:3] == [("probe", "storage"), ("probe", "active"), ("probe", "standby")]
     assert ("apply", "active") not in after, "it was done already"
 
@@ -168,7 +177,7 @@ def test_a_cancel_waits_until_the_change_is_over_and_then_reverts():
     outcome = world.resume()
     assert outcome.kind == "cancelled"
     assert world.calls("revert") == ["active", "storage"]
-    first = next(r for r in world.records if isinstance(r, Began) and r.verb == "revert")
+    first = next(r for r in world.records if isinstance(r, CallStarted) and r.verb == "revert")
     assert first.at.ticks >= 80 * 60
 
 
@@ -178,7 +187,7 @@ def test_a_resume_that_cannot_see_a_component_changes_nothing():
     before = len(world.records)
     outcome = world.resume()
     assert (outcome.kind, outcome.failed) == ("needs-operator", "standby")
-    assert {r.verb for r in world.records[before:] if isinstance(r, Began)} == {"probe", "cleanup"}
+    assert {r.verb for r in world.records[before:] if isinstance(r, CallStarted)} == {"probe", "cleanup"}
     assert outcome.states["standby"] == "unknown"
 
 
@@ -488,7 +497,7 @@ def test_a_controller_that_lost_its_fence_touches_nothing_more():
     outcome = world.run()
     assert outcome.kind == "busy"
     assert world.calls("verify") == ["storage"]
-    assert world.records[-1] == Began(at=world.records[-1].at, verb="apply", step="active", attempt=1)
+    assert world.records[-1] == CallStarted(at=world.records[-1].at, verb="apply", step="active", attempt=1)
 
 
 def test_one_run_at_a_time():
@@ -616,7 +625,7 @@ def test_a_hook_that_answers_after_its_deadline_has_missed_it():
 
     world = World(hooks=overridden(apply=slow))
     assert world.run().kind == "succeeded", "it is late but done, as the probe sees"
-    assert {r.answer.kind for r in world.records if isinstance(r, Observed) and r.verb == "apply"} == {"timeout"}
+    assert {r.answer.kind for r in world.records if isinstance(r, CallFinished) and r.verb == "apply"} == {"timeout"}
 
 
 @pytest.mark.parametrize(("verb", "kind"), [("apply", "reverted"), ("revert", "needs-operator")])
@@ -742,9 +751,9 @@ def test_the_commit_point_stands_between_the_groups():
     world = World()
     world.run()
     order = [
-        (r.verb, r.step) if isinstance(r, Began) else type(r).__name__
+        (r.verb, r.step) if isinstance(r, CallStarted) else type(r).__name__
         for r in world.records
-        if isinstance(r, CommitPoint) or (isinstance(r, Began) and r.verb not in {"probe", "gate"})
+        if isinstance(r, CommitPoint) or (isinstance(r, CallStarted) and r.verb not in {"probe", "gate"})
     ]
     assert order == [
         *(("validate", s) for s in ("storage", "active", "standby")),

@@ -6,7 +6,7 @@ import pytest
 
 from bundlekit.update.engine.failure_effect import FailureEffect, if_it_fails
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.records import Began, Window
+from bundlekit.update.engine.records import CallStarted, Window
 from tests.update.world import World, fault
 
 NOTED = FailureEffect()
@@ -19,7 +19,7 @@ def effects(world):
     """The effect at each call of the run, with verb, step and how often that was called before."""
     seen, records = Counter(), world.records
     for index, record in enumerate(records):
-        if isinstance(record, Began):
+        if isinstance(record, CallStarted):
             nth = seen[record.verb, record.step]
             seen[record.verb, record.step] += 1
             yield (record.verb, record.step, nth), if_it_fails(History.of(records[: index + 1]), record.at)
@@ -76,7 +76,7 @@ def test_a_second_revert_that_fails_ends_as_the_first_one():
 @pytest.mark.parametrize("faults", [(("apply", "standby", "F"),), (("prepare", "active", "F"),)], ids=str)
 def test_after_the_outcome_is_decided_a_failure_changes_nothing(faults):
     world = done(*faults)
-    decided = next(i for i, record in enumerate(world.records) if type(record).__name__ == "Turned")
+    decided = next(i for i, record in enumerate(world.records) if type(record).__name__ == "ModeChanged")
     rest = world.records[decided + 1 : -2]  # after the last cleanup, no move is left
     assert rest
     for index, record in enumerate(rest, decided + 2):

@@ -15,8 +15,8 @@ from bundlekit.update.engine.history import History
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import (
-    Began,
-    CancelAsked,
+    CallStarted,
+    CancelRequested,
     CommitPoint,
     Instant,
     RevertDecided,
@@ -31,7 +31,7 @@ from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.world import World, fault
 
 AT = Instant(boot="b", ticks=1.0, wall=2.0)
-NOTE = CancelAsked(at=AT)
+NOTE = CancelRequested(at=AT)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_records_come_back_in_order_by_pair(journal):
     fences = {pair: journal.claim(pair, "me") for pair in ("a", "b")}
     for number in range(3):
         for pair, fence in fences.items():
-            journal.append(pair, fence, Began(at=AT, verb="apply", step=pair, attempt=number))
+            journal.append(pair, fence, CallStarted(at=AT, verb="apply", step=pair, attempt=number))
     assert [(r.step, r.attempt) for r in journal.read("b")] == [("b", 0), ("b", 1), ("b", 2)]
     assert journal.pairs() == ("a", "b")
     assert journal.read("c") == ()
@@ -92,7 +92,7 @@ def test_the_journal_is_readable_without_us(tmp_path):
     with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as db:
         rows = db.execute("SELECT json_extract(body, '$.record'), count(*) FROM journal GROUP BY 1").fetchall()
     assert dict(rows)["started"] == 1
-    assert dict(rows)["began"] == dict(rows)["observed"]
+    assert dict(rows)["call-started"] == dict(rows)["call-finished"]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def filled(opened):
     journal = opened()
     fence = journal.claim("p", "me")
     for number in range(4):
-        journal.append("p", fence, Began(at=AT, verb="apply", step="s", attempt=number))
+        journal.append("p", fence, CallStarted(at=AT, verb="apply", step="s", attempt=number))
     return journal
 
 
@@ -321,7 +321,7 @@ def test_a_journal_that_stays_unwritable_stops_the_run_and_a_resume_ends_it(plan
             continue
         assert "disk full" in stopped.why
         before = len(called)
-        began = sum(isinstance(record, Began) for record in world.records)
+        began = sum(isinstance(record, CallStarted) for record in world.records)
         assert before - len(world.job.targets) == began, "no hook without a durable intent, but to read the marks"
         world.journal = world.journal.journal
         outcome = world.resume() if world.records else world.run()

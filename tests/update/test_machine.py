@@ -9,7 +9,7 @@ from bundlekit.update.engine.executor import BundleRejected, Declined, Engine, l
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
-from bundlekit.update.engine.records import Began, CommitPoint, RevertDecided, Started
+from bundlekit.update.engine.records import CallStarted, CommitPoint, RevertDecided, Started
 from bundlekit.update.rehearsal.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from tests.update.world import World
@@ -260,9 +260,9 @@ class Pair(RuleBasedStateMachine):
                     committed = False
                 case CommitPoint():
                     committed = True
-                case RevertDecided() | Began(verb="revert"):
+                case RevertDecided() | CallStarted(verb="revert"):
                     assert not committed
-                case Began(verb="apply", step="standby"):
+                case CallStarted(verb="apply", step="standby"):
                     assert committed
 
     @invariant()

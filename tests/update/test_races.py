@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bundlekit.update.engine.records import Began, Observed, Started, Turned
+from bundlekit.update.engine.records import CallFinished, CallStarted, ModeChanged, Started
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.folders import make_folders
 from tests.update.target import ALL_NEW, ALL_OLD
@@ -90,9 +90,9 @@ def applies(records):
     began = None
     for record in records:
         match record:
-            case Began(verb="apply"):
+            case CallStarted(verb="apply"):
                 began = record
-            case Observed(verb="apply") if record.answer.kind == "ok":
+            case CallFinished(verb="apply") if record.answer.kind == "ok":
                 yield began.at.ticks, record.at.ticks, record.step
             case _:
                 pass
@@ -110,9 +110,13 @@ def check(hosts, ends):
     for name, end in ends.items():
         records = hosts.records(name)
         assert sum(isinstance(record, Started) for record in records) <= 1
-        lost = next((n for n, record in enumerate(records) if isinstance(record, Turned) and record.to == "lost"), None)
+        lost = next(
+            (n for n, record in enumerate(records) if isinstance(record, ModeChanged) and record.to == "lost"), None
+        )
         if lost is not None:
-            assert not any(isinstance(r, Began) and r.verb in CHANGING for r in records[lost:]), "it touches nothing"
+            assert not any(isinstance(r, CallStarted) and r.verb in CHANGING for r in records[lost:]), (
+                "it touches nothing"
+            )
             assert "controller" in end["why"] or end["why"].startswith("state-changed"), end
     if winners:
         assert versions == NEW[hosts.bundles[winners[0]]]

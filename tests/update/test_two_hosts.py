@@ -10,7 +10,7 @@ from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
 from bundlekit.update.engine.executor import Declined, Engine, latest
 from bundlekit.update.engine.journal import LEAP, MemoryJournal
-from bundlekit.update.engine.records import Answer, Began, Cleared, Window
+from bundlekit.update.engine.records import Answer, CallStarted, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE
@@ -343,7 +343,7 @@ def test_a_controller_that_lost_says_so_and_touches_nothing_more(world, verb, st
     a.hooks = Overridden(a.hooks, **{verb: taken})
     outcome = a.run()
     assert seen["b"].kind == "succeeded"
-    applied = any(isinstance(r, Began) and r.verb == "apply" for r in a.journal.read(a.job.pair))
+    applied = any(isinstance(r, CallStarted) and r.verb == "apply" for r in a.journal.read(a.job.pair))
     done = applied and (verb, step) != ("apply", "storage")
     assert (outcome.kind, outcome.hold) == ("superseded" if done else "rejected", False)
     assert "controller" in outcome.why

@@ -7,7 +7,7 @@ from bundlekit.update.engine.executor import Engine
 from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
-from bundlekit.update.engine.records import Began, Observed
+from bundlekit.update.engine.records import CallFinished, CallStarted
 from bundlekit.update.rehearsal.faults import Fault, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle, calm
 from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
@@ -52,7 +52,7 @@ class World:
         return self.journal.read(self.job.pair)
 
     def calls(self, verb, *, answered=True):
-        kind = Observed if answered else Began
+        kind = CallFinished if answered else CallStarted
         return [r.step for r in self.records if isinstance(r, kind) and r.verb == verb]
 
     @property

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from bundlekit.report.escape import escape
-from bundlekit.update.engine.records import Observed, Record
+from bundlekit.update.engine.records import CallFinished, Record
 from bundlekit.update.state.activity import sentence
 from bundlekit.update.state.events import is_part_of_poll, is_poll, repeats
 
@@ -25,8 +25,8 @@ class Fold:
     def __init__(self, write: Callable[[str], None], label: str = "") -> None:
         self._write = write
         self._label = f"{label}: " if label else ""
-        self._first: Observed | None = None
-        self._last: Observed | None = None
+        self._first: CallFinished | None = None
+        self._last: CallFinished | None = None
         self._times = 0
         self._held: list[Record] = []
 
@@ -34,7 +34,7 @@ class Fold:
         """Write the record now, or hold it back while it only repeats what was written."""
         if self._first is not None:
             if repeats(self._first, record):
-                assert isinstance(record, Observed)  # noqa: S101 - as it is like one
+                assert isinstance(record, CallFinished)  # noqa: S101 - as it is like one
                 self._last, self._times = record, self._times + 1
                 self._held.clear()
                 return
@@ -44,7 +44,7 @@ class Fold:
             self.flush()
         self._line(record)
         if is_poll(record):
-            assert isinstance(record, Observed)  # noqa: S101 - as polls are
+            assert isinstance(record, CallFinished)  # noqa: S101 - as polls are
             self._first, self._times = record, 1
 
     def flush(self) -> None:

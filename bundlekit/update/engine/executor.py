@@ -27,11 +27,11 @@ from bundlekit.update.engine.outcome import conclude, seen_reasons, seen_version
 from bundlekit.update.engine.planner import Call, End, Note, Pause, Wait, decide
 from bundlekit.update.engine.records import (
     Answer,
-    Began,
-    CancelAsked,
+    CallFinished,
+    CallStarted,
+    CancelRequested,
     Cleared,
     Ended,
-    Observed,
     Outcome,
     Record,
     RecoveryStep,
@@ -256,15 +256,15 @@ class Engine:
         try:
             while True:
                 if not history.cancel and self.cancel():
-                    self._record(history, CancelAsked(at=self.clock.now()))
+                    self._record(history, CancelRequested(at=self.clock.now()))
                 match decide(history, self.clock.now()):
                     case Call() as asked:
-                        began = Began(at=self.clock.now(), verb=asked.verb, step=asked.step, attempt=asked.attempt)
-                        self._record(history, began)
+                        call = CallStarted(at=self.clock.now(), verb=asked.verb, step=asked.step, attempt=asked.attempt)
+                        self._record(history, call)
                         answer = self._call(history, asked, bundle)
                         self._record(
                             history,
-                            Observed(at=self.clock.now(), verb=asked.verb, step=asked.step, answer=answer),
+                            CallFinished(at=self.clock.now(), verb=asked.verb, step=asked.step, answer=answer),
                         )
                     case Note(record=decision):
                         self._record(history, decision)

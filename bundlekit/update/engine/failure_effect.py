@@ -6,7 +6,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
 from bundlekit.update.engine.planner import Note, Pause, decide, fail, is_idle, proceed
-from bundlekit.update.engine.records import Instant, RevertDecided, Turned
+from bundlekit.update.engine.records import Instant, ModeChanged, RevertDecided
 from bundlekit.update.engine.transitions import COMMIT_POINT, Move, Way
 
 ENDING: frozenset[Way] = frozenset({"stop", "degrade", "operator", "lost"})
@@ -73,11 +73,11 @@ def if_it_fails(h: History, now: Instant) -> FailureEffect | None:
     match fail(h, now, move, ""):
         case Note(record=RevertDecided(revert=revert, keep=keep, hold=hold)):
             return FailureEffect(outcome="reverted", revert=revert, keep=keep, hold=hold or stays)
-        case Note(record=Turned(to="stop")):
+        case Note(record=ModeChanged(to="stop")):
             return FailureEffect(outcome="rejected", hold=stays)
-        case Note(record=Turned(to="degrade")):
+        case Note(record=ModeChanged(to="degrade")):
             return FailureEffect(outcome="degraded", hold=True)
-        case Note(record=Turned()):
+        case Note(record=ModeChanged()):
             return FailureEffect(outcome="needs-operator", hold=True)
         case _:
             return FailureEffect()

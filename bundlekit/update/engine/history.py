@@ -8,13 +8,14 @@ from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.plan import OnFailure
 from bundlekit.update.engine.records import (
     Answer,
-    Began,
-    CancelAsked,
+    CallFinished,
+    CallStarted,
+    CancelRequested,
     Cleared,
     CommitPoint,
     Ended,
     Instant,
-    Observed,
+    ModeChanged,
     Outcome,
     Record,
     Rejected,
@@ -22,7 +23,6 @@ from bundlekit.update.engine.records import (
     RevertDecided,
     Started,
     StepState,
-    Turned,
 )
 from bundlekit.update.engine.tally import NEVER, Tally
 from bundlekit.update.engine.transitions import GROUP, Move, Way, way_of
@@ -65,7 +65,7 @@ class History:
         self.cancel = False
         self.way: Way = "forward"
         self.revert: RevertDecided | None = None
-        self.turned: Turned | None = None
+        self.mode_change: ModeChanged | None = None
         self.ended: Outcome | None = None
         self.cleared: Cleared | None = None
         self.before: dict[str, str] = dict(started.before)
@@ -125,12 +125,12 @@ class History:
         passed = self.last.until(record.at)
         self.time += passed
         self.last = record.at
-        died, self._calling = self._calling, isinstance(record, Began)
+        died, self._calling = self._calling, isinstance(record, CallStarted)
         match record:
-            case Began():
-                self._began(record)
-            case Observed():
-                self._observed(record)
+            case CallStarted():
+                self._call_started(record)
+            case CallFinished():
+                self._call_finished(record)
             case CommitPoint():
                 self._only_if(self.way == "forward", "a commit point after the way forward was left")
                 self.committed = True
@@ -139,12 +139,12 @@ class History:
                 self.revert = record
                 self.failures.append(record.why)
                 self._turn("back")
-            case Turned():
+            case ModeChanged():
                 self._only_if(self.ended is None, "a decision after the end")
-                self.turned = record
+                self.mode_change = record
                 self.failures.append(record.why)
                 self._turn(record.to)
-            case CancelAsked():
+            case CancelRequested():
                 self.cancel = True
             case Resumed():
                 self.fence = record.fence
@@ -242,7 +242,7 @@ class History:
 
         A controller that took the run over stages only after each component matched the records.
         """
-        staged = (self.tally("prepare", step).began for step in self.job.targets)
+        staged = (self.tally("prepare", step).started for step in self.job.targets)
         return not self.switching and (not self.resumed or max(staged) > self.resumed)
 
     def explains(self, step: str, answer: Answer) -> str:
@@ -326,10 +326,10 @@ class History:
             case _:
                 return "unknown"
 
-    def _began(self, record: Began) -> None:
+    def _call_started(self, record: CallStarted) -> None:
         tally = self._tallies.setdefault((record.verb, record.step), Tally())
         tally.attempts += 1
-        tally.began, tally.began_at = self.index, self.time
+        tally.started, tally.started_at = self.index, self.time
         if tally.attempts == 1 or (record.verb == "gate" and tally.answered <= self.settled_at):
             tally.first_at = self.time  # a gate that was asked before the last change is asked again
         if record.verb in CHANGING:
@@ -340,7 +340,7 @@ class History:
             self._touched[record.verb, record.step] = self._touched.get((record.verb, record.step), 0) + 1
             self._expected[record.step] = ANY
 
-    def _observed(self, record: Observed) -> None:
+    def _call_finished(self, record: CallFinished) -> None:
         verb, step, answer = record.verb, record.step, record.answer
         tally = self.tally(verb, step)
         self._only_if(tally is not NEVER, f"an answer to a {verb} of {step} that was never called")

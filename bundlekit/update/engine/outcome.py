@@ -26,8 +26,8 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
 
 def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
     """The outcome of a run whose way has no moves left; ``kinds`` are those its way can lead to."""
-    decision = h.turned or h.revert
-    cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.turned and h.turned.cancelled)
+    decision = h.mode_change or h.revert
+    cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.mode_change and h.mode_change.cancelled)
     kind: OutcomeKind = "cancelled" if cancelled else kinds[0]
     if h.way == "lost" and not h.untouched:
         kind = "superseded"
@@ -66,7 +66,7 @@ def _unasked_facts(h: History) -> tuple[str, ...]:
 
 def _why(h: History, kind: OutcomeKind) -> str:
     """The decision's reason; a pair that changed in other hands before this run did anything is *state-changed*."""
-    decision = h.turned or h.revert
+    decision = h.mode_change or h.revert
     if decision is None:
         return ""
     return f"state-changed: {decision.why}" if h.way == "lost" and kind == "rejected" else decision.why
@@ -153,7 +153,7 @@ def _stays_new(h: History, step: str) -> bool:
         return True
     if h.revert:
         return step in h.revert.keep
-    failed = h.turned.step if h.turned else ""
+    failed = h.mode_change.step if h.mode_change else ""
     return failed in h.job.groups()[0] and step in h.keeps(failed)
 
 

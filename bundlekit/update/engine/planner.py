@@ -21,10 +21,10 @@ from bundlekit.update.engine.records import (
     CommitPoint,
     Exit,
     Instant,
+    ModeChanged,
     Outcome,
     Record,
     RevertDecided,
-    Turned,
 )
 from bundlekit.update.engine.tally import Tally
 from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, Move
@@ -242,8 +242,8 @@ def _change(h: History, now: Instant, move: Move) -> Action | None:
     answer = tally.settled
     if answer is not None and answer.kind == "ok":
         return None
-    limit = tally.began_at + seconds(_deadline(h, move)) + seconds(h.job.plan.deadlines.settle)
-    seen = _look(h, now, move.step, since=max(tally.began, tally.answered), quiet_by=limit)
+    limit = tally.started_at + seconds(_deadline(h, move)) + seconds(h.job.plan.deadlines.settle)
+    seen = _look(h, now, move.step, since=max(tally.started, tally.answered), quiet_by=limit)
     if not isinstance(seen, Answer):
         return seen
     failed = answer is not None and answer.kind == "failed"
@@ -386,7 +386,7 @@ def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None
 def _staged(h: History, step: str) -> bool:
     """Whether what is staged on ``step`` is of this run: as the target remembers it, if it was asked since."""
     prepare, probe = h.tally("prepare", step), h.tally("probe", step)
-    if probe.answer is not None and probe.answer.run is not None and probe.answered > prepare.began:
+    if probe.answer is not None and probe.answer.run is not None and probe.answered > prepare.started:
         return probe.answer.run == h.run
     return bool(prepare.attempts)
 
@@ -416,7 +416,7 @@ def _call(move: Move, tally: Tally) -> Call:
 
 
 def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = False) -> Note:
-    return Note(record=Turned(at=now, to=to, step=step, why=why, cancelled=cancelled))
+    return Note(record=ModeChanged(at=now, to=to, step=step, why=why, cancelled=cancelled))
 
 
 def _seen(answer: Answer) -> str:

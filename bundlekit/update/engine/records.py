@@ -183,7 +183,7 @@ class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     names: InvocationPaths = UNKNOWN
 
 
-class Began(Entry, frozen=True, kw_only=True, tag="began"):
+class CallStarted(Entry, frozen=True, kw_only=True, tag="call-started"):
     """The intent to call a hook, durable before the hook starts."""
 
     verb: str
@@ -191,7 +191,7 @@ class Began(Entry, frozen=True, kw_only=True, tag="began"):
     attempt: int
 
 
-class Observed(Entry, frozen=True, kw_only=True, tag="observed"):
+class CallFinished(Entry, frozen=True, kw_only=True, tag="call-finished"):
     """What a hook answered, durable before the next decision."""
 
     verb: str
@@ -222,7 +222,7 @@ Exit = Literal["stop", "degrade", "operator", "lost"]
 """A way that a decision other than to revert leads onto."""
 
 
-class Turned(Entry, frozen=True, kw_only=True, tag="turned"):
+class ModeChanged(Entry, frozen=True, kw_only=True, tag="mode-changed"):
     """The run leaves the way it was on, because ``step`` could not be done."""
 
     to: Exit
@@ -231,7 +231,7 @@ class Turned(Entry, frozen=True, kw_only=True, tag="turned"):
     cancelled: bool = False
 
 
-class CancelAsked(Entry, frozen=True, kw_only=True, tag="cancel-asked"):
+class CancelRequested(Entry, frozen=True, kw_only=True, tag="cancel-requested"):
     """The operator wants out. Counts before the commit point only."""
 
 
@@ -268,12 +268,12 @@ class Rejected(Entry, frozen=True, kw_only=True, tag="rejected"):
 Record = (
     Started
     | Resumed
-    | Began
-    | Observed
+    | CallStarted
+    | CallFinished
     | CommitPoint
     | RevertDecided
-    | Turned
-    | CancelAsked
+    | ModeChanged
+    | CancelRequested
     | Ended
     | Cleared
     | Rejected

@@ -6,7 +6,7 @@ from typing import Final
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.job import Job
-from bundlekit.update.engine.records import Observed, Outcome, Record
+from bundlekit.update.engine.records import CallFinished, Outcome, Record
 from bundlekit.update.rehearsal.faults import Fault, Passed, Position
 from bundlekit.update.rehearsal.sandbox import simulated_for
 from bundlekit.update.rehearsal.trial import Trial
@@ -93,7 +93,7 @@ def worse(expected: Expected, outcome: Outcome, states: dict[str, str]) -> bool:
 def deciding(records: tuple[Record, ...], outcome: Outcome) -> str:
     """The last answer about what failed, where no answer differs from what was expected."""
     for record in reversed(records):
-        if isinstance(record, Observed) and record.step == outcome.failed and record.verb != "cleanup":
+        if isinstance(record, CallFinished) and record.step == outcome.failed and record.verb != "cleanup":
             reason = f" ({record.answer.reason})" if record.answer.reason else ""
             return f"{record.verb} of {record.step} answered {record.answer.kind}{reason}"
     return outcome.why

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bundlekit.update.engine.job import Job
-from bundlekit.update.engine.records import Answer, Began, CommitPoint, Observed, Outcome, Record, RevertDecided
+from bundlekit.update.engine.records import (
+    Answer,
+    CallFinished,
+    CallStarted,
+    CommitPoint,
+    Outcome,
+    Record,
+    RevertDecided,
+)
 
 
 def broken(job: Job, records: tuple[Record, ...], outcome: Outcome, states: dict[str, str]) -> Iterator[str]:
     """The invariants that a run from *all old* has broken. ``states`` is what is true of the appliance."""
     yield from _order(job, records)
     kind, whole = outcome.kind, set(states.values())
-    changed = any(isinstance(r, Began) and r.verb in {"apply", "revert"} for r in records)
+    changed = any(isinstance(r, CallStarted) and r.verb in {"apply", "revert"} for r in records)
     if kind == "rejected" and (changed or whole != {"old"}):
         yield "rejected, but something was changed"
     if kind == "succeeded" and whole != {"new"}:
@@ -38,15 +46,15 @@ def _order(job: Job, records: tuple[Record, ...]) -> Iterator[str]:
     committed = False
     for record in records:
         match record:
-            case Observed(verb="verify", answer=Answer(kind="ok")):
+            case CallFinished(verb="verify", answer=Answer(kind="ok")):
                 verified.add(record.step)
             case CommitPoint():
                 committed = True
                 if not verified >= set(first):
                     yield "the commit point came before its group was verified"
-            case Began(verb="apply") if record.step not in first and not committed:
+            case CallStarted(verb="apply") if record.step not in first and not committed:
                 yield f"{record.step} was started before the commit point"
-            case RevertDecided() | Began(verb="revert") if committed:
+            case RevertDecided() | CallStarted(verb="revert") if committed:
                 yield "a revert after the commit point"
 
 

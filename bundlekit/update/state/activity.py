@@ -12,19 +12,19 @@ from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
 from bundlekit.update.engine.planner import Pause, Wait, decide
 from bundlekit.update.engine.records import (
-    Began,
-    CancelAsked,
+    CallFinished,
+    CallStarted,
+    CancelRequested,
     Cleared,
     CommitPoint,
     Ended,
     Instant,
-    Observed,
+    ModeChanged,
     Record,
     Rejected,
     Resumed,
     RevertDecided,
     Started,
-    Turned,
 )
 from bundlekit.update.engine.tally import Tally
 from bundlekit.update.engine.transitions import Move
@@ -131,7 +131,7 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
                 old=t.old,
                 new=t.new,
                 state=_state(h, step),
-                verb=last.verb if isinstance(last, Began) and last.step == step else "",
+                verb=last.verb if isinstance(last, CallStarted) and last.step == step else "",
                 worked=worked.get(step, 0.0),
             )
             for step, t in job.targets.items()
@@ -163,12 +163,12 @@ def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, fl
     last = records[-1]
     elapsed = last.at.until(now)
     match last:
-        case Began(verb="gate", step=step) | Observed(verb="gate", step=step) if waited := _waited(h, step, now):
-            answer = h.tally("gate", step).answer
+        case CallStarted(verb="gate") | CallFinished(verb="gate") if waited := _waited(h, last.step, now):
+            gate, answer = last.step, h.tally("gate", last.step).answer
             why = f" ({answer.reason})" if answer is not None and answer.reason else ""
-            limit = seconds(h.job.plan.gates[step].deadline)
-            return f"waiting for {step}{why}", waited, limit, _expected(h, "gate", step)
-        case Began(verb=verb, step=step):
+            limit = seconds(h.job.plan.gates[gate].deadline)
+            return f"waiting for {gate}{why}", waited, limit, _expected(h, "gate", gate)
+        case CallStarted(verb=verb, step=step):
             limit = h.job.plan.deadline(verb)  # type: ignore[arg-type] # a verb of the plan, as written by us
             return f"{verb} {step}", elapsed, limit, _expected(h, verb, step)
         case Ended(outcome=outcome):
@@ -197,7 +197,7 @@ def _bar(h: History, records: Sequence[Record], move: Move | None, now: Instant)
     match None if move is None else STAGES.get(move.phase):
         case "staging":
             sizes = {step: t.size for step, t in h.job.targets.items() if not h.is_new(step)}
-            current = last.step if isinstance(last, Began) and last.verb == "prepare" else ""
+            current = last.step if isinstance(last, CallStarted) and last.verb == "prepare" else ""
             return Bar(
                 kind="staging",
                 name=current,
@@ -218,7 +218,7 @@ def _worked(records: Sequence[Record], now: Instant) -> dict[str, float]:
     """For how many seconds hooks have worked on each step, by the verbs that change it or verify the change."""
     worked: dict[str, float] = {}
     for record, following in zip_longest(records, records[1:]):
-        if isinstance(record, Began) and record.verb in WORK:
+        if isinstance(record, CallStarted) and record.verb in WORK:
             passed = record.at.until(following.at if following is not None else now)
             worked[record.step] = worked.get(record.step, 0.0) + passed
     return worked
@@ -260,9 +260,9 @@ def sentence(record: Record) -> str:
             return f"run {run} of {job.pair} to {job.version} begins ({job.bundle_id}, bundlekit {tool})"
         case Resumed(bundle=bundle, why=why, fence=fence):
             return f"another controller goes on (fence {fence}, bundle {bundle}{f': {why}' if why else ''})"
-        case Began(verb=verb, step=step, attempt=attempt):
+        case CallStarted(verb=verb, step=step, attempt=attempt):
             return f"{verb} {step}{f', attempt {attempt}' if attempt > 1 else ''}"
-        case Observed(verb=verb, step=step, answer=answer):
+        case CallFinished(verb=verb, step=step, answer=answer):
             details = ", ".join(filter(None, (answer.version, answer.reason)))
             return f"{verb} {step}: {answer.kind}{f' ({details})' if details else ''}"
         case CommitPoint():
@@ -270,9 +270,9 @@ def sentence(record: Record) -> str:
         case RevertDecided(why=why, revert=revert, keep=keep):
             kept = f", keep {', '.join(keep)}" if keep else ""
             return f"revert {', '.join(revert) or 'nothing'}{kept}: {why}"
-        case Turned(to=way, why=why):
+        case ModeChanged(to=way, why=why):
             return f"{way}: {why}"
-        case CancelAsked():
+        case CancelRequested():
             return "the operator asks to cancel"
         case Ended(outcome=outcome):
             return f"ends {outcome.kind}{', on hold' if outcome.hold else ''}"

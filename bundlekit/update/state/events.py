@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.engine.records import Began, Observed, Record, Resumed
+from bundlekit.update.engine.records import CallFinished, CallStarted, Record, Resumed
 from bundlekit.update.state.activity import sentence
 
 
@@ -47,20 +47,20 @@ class EventLog:
         return list(self._events)[-count:] if count > 0 else []
 
     def _append(self, record: Record) -> None:
-        if not isinstance(record, Began):
+        if not isinstance(record, CallStarted):
             self._events.append(Event(last=record.at.wall, text=sentence(record)))
 
 
 def is_poll(record: Record) -> bool:
     """Whether the record is the answer of a gate that will be polled again."""
-    return isinstance(record, Observed) and record.verb == "gate" and record.answer.kind == "not-yet"
+    return isinstance(record, CallFinished) and record.verb == "gate" and record.answer.kind == "not-yet"
 
 
 def repeats(first: Record, record: Record) -> bool:
     """Whether ``record`` is the same answer of the same gate as ``first``."""
     return (
-        isinstance(first, Observed)
-        and isinstance(record, Observed)
+        isinstance(first, CallFinished)
+        and isinstance(record, CallFinished)
         and (record.verb, record.step, record.answer) == (first.verb, first.step, first.answer)
     )
 
@@ -70,9 +70,9 @@ def is_part_of_poll(record: Record) -> bool:
     match record:
         case Resumed(lost=lost, bundle=bundle):
             return not lost and bundle != "refused"
-        case Began(verb=verb):
+        case CallStarted(verb=verb):
             return verb in {"probe", "gate"}
-        case Observed(verb="probe", answer=answer):
+        case CallFinished(verb="probe", answer=answer):
             return answer.kind in {"old", "new"}
         case _:
             return False
