@@ -1,7 +1,7 @@
-"""The rules, in one explicit tuple, and the verdict over them.
+"""The rules, in one explicit tuple, and the verdict from their results.
 
-A rule is a pure function over what was read and measured. *Not run* is not *passed*: the question says which
-rules are needed, and a needed rule that could not run leaves the verdict incomplete.
+A rule is a pure function of what was read and measured. *Not run* is not *passed*. The request determines which rules
+are needed. A needed rule that could not run leaves the verdict incomplete.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ RULES: Final = (
 
 
 MAX_MESSAGE: Final = 2500
-"""Characters of a message: two texts of the manifest and a sentence around them."""
+"""Characters of a message: enough for two texts of the manifest and a sentence around them."""
 
 
 class Judgement(Frozen, frozen=True, kw_only=True):
-    """Findings, the outcome of every rule, and the verdict they amount to."""
+    """The findings, the outcome of every rule, and the verdict that follows from them."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
@@ -42,9 +42,10 @@ class Judgement(Frozen, frozen=True, kw_only=True):
 
 
 def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
-    """Apply the rules. A fault refuses; without one, a needed rule that did not run leaves it incomplete.
+    """Apply the rules, and reach a verdict: a fault rejects the bundle.
 
-    Warnings do not refuse unless the question is strict, and not even then if they are waived.
+    Without a fault, a needed rule that did not run leaves the verdict incomplete. A warning rejects the bundle only if
+    the request is strict and the warning is not waived.
     """
     findings: list[Finding] = []
     outcomes: list[RuleOutcome] = []
@@ -85,12 +86,12 @@ def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
 
 
 def refuses(finding: Finding, *, strict: bool) -> bool:
-    """Whether a bundle is refused for a finding: an error, and if it is strict a warning that is not waived."""
+    """Whether a finding rejects the bundle: an error does, and in a strict check a warning that is not waived."""
     return not finding.waived and (finding.severity == "error" or (strict and finding.severity == "warning"))
 
 
 def _waived(rule: Rule, context: RuleContext) -> str:
-    """Why findings of this rule are waived; empty if they are not. Only house rules can be."""
+    """Why findings of this rule are waived; empty if they are not. Only a best-practice rule can be waived."""
     manifest = context.bundle.manifest
     if rule.rule_class != "house" or manifest is None:
         return ""

@@ -1,4 +1,4 @@
-"""Rules about signatures: who says that this is the vendor's bundle, and may they?"""
+"""Rules about signatures: who signed the bundle, and is the signer allowed to?"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _no_trust() -> NotRun:
 
 
 def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> Answer:
-    """The problems of that name over all signatures; each signature has to be without any."""
+    """The problems of that name in all signatures. The rule passes only if no signature has one."""
     signatures = context.evidence.signatures
     if signatures is None:
         return NO_HEAD
@@ -70,7 +70,7 @@ def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> A
     see="trust",
 )
 def unsigned(context: RuleContext) -> Answer:
-    """The bundle carries no signature at all, so nobody vouches for it."""
+    """The bundle has no signature, so its origin cannot be verified."""
     signatures = context.bundle.signatures
     if signatures is None:
         return NO_HEAD
@@ -81,20 +81,20 @@ def unsigned(context: RuleContext) -> Answer:
 
 @rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
 def signature_malformed(context: RuleContext) -> Answer:
-    """A signature is not one complete detached CMS SignedData (RFC 5652) of the profile of this format.
+    """A signature is not one complete detached CMS SignedData (RFC 5652) in the profile of this format.
 
-    The profile leaves no byte undetermined, so that nothing can be hidden in a signature and no two readers
-    can understand it differently. ``bundlekit explain trust`` lists what it demands.
+    The profile determines every byte. Nothing can be hidden in a signature, and no two readers can understand it
+    differently. ``bundlekit explain trust`` lists the requirements of the profile.
     """
     answer = _problems(context, "signature-malformed", needs_trust=False)
     if isinstance(answer, NotRun):
         return answer
-    # With another trust the same signature may be in order: no copy that is better would help.
+    # The same signature can be valid under another trust file, so a fresh copy of the bundle would not help.
     return [replace(one, cause="unauthentic", next=_next(one)) if _about_the_chain(one) else one for one in answer]
 
 
 def _about_the_chain(fault: Fault) -> bool:
-    """Whether certificates come along that have no place, in a signature that is not damaged."""
+    """Whether an undamaged signature includes certificates that do not belong to the chain of its signer."""
     return not {"pinned", "surplus"}.isdisjoint(fault.params)
 
 
@@ -104,10 +104,9 @@ def _next(fault: Fault) -> str:
 
 @rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
 def signer_unknown(context: RuleContext) -> Answer:
-    """A signature is right, but by somebody who is not trusted.
+    """A signature is valid, but its signer is not trusted.
 
-    Certificates that come along in the bundle can link a signer to an anchor; they are never anchors
-    themselves.
+    Certificates in the bundle can link a signer to an anchor. They are never anchors themselves.
     """
     answer = _problems(context, "signer-unknown")
     if isinstance(answer, NotRun) or answer:
@@ -131,10 +130,10 @@ def signer_unknown(context: RuleContext) -> Answer:
     needed=lambda question: question.limits.crls_required,
 )
 def crl_unusable(context: RuleContext) -> Answer:
-    """Whether a signer was revoked is not known, and the trust file wants it known.
+    """The trust file requires revocation checks, and the revocation status of a signer is unknown.
 
-    There is no revocation list of its CA, or none that can be used: stale, signed by somebody else, or limited
-    to what has changed. That is no fault of the bundle, so it is not judged.
+    The revocation list of its CA is missing or cannot be used. A list cannot be used if it is stale, if another CA
+    signed it, or if it contains only changes. This is not a fault of the bundle, so the signature is not evaluated.
     """
     if context.evidence.signatures is None:
         return NO_HEAD
@@ -149,10 +148,10 @@ def crl_unusable(context: RuleContext) -> Answer:
     see="trust",
 )
 def too_few_signers(context: RuleContext) -> Answer:
-    """Fewer signers than the trust file demands have signed.
+    """Fewer signers have signed than the trust file requires.
 
-    Signers are counted, not signatures and not keys: one person with two keys is one. Where a demand names
-    algorithms, every key from the signer to the anchor must be of that kind.
+    Signers are counted, not signatures or keys: one person with two keys counts once. If a requirement names
+    algorithms, every key from the signer to the anchor must use one of them.
     """
     if context.evidence.signatures is None:
         return NO_HEAD
@@ -172,7 +171,7 @@ def too_few_signers(context: RuleContext) -> Answer:
 
 
 def demanded(demand: DemandEvidence) -> str:
-    """A demand in words."""
+    """A requirement in words."""
     how = f", by {' or '.join(demand.algorithms)} keys in the whole chain" if demand.algorithms else ""
     return f"{demand.count} of {', '.join(demand.of)}{how}"
 
@@ -182,7 +181,7 @@ def _who(demand: DemandEvidence) -> str:
 
 
 class Reported(NamedTuple):
-    """A rule whose faults verifying has named. ``needs_trust``: without trust it did not run, instead of passing."""
+    """A rule whose faults are named by verification. With ``needs_trust`` it does not run without trust."""
 
     page: str
     remedy: str
@@ -268,7 +267,7 @@ REPORTED: Final = {
         OTHER_SIGNER,
     ),
 }
-"""The rules whose faults were named while the signatures were verified, by the names of those faults."""
+"""The rules whose faults are found while signatures are verified, by the names of those faults."""
 
 
 def _reported(name: str) -> Rule:

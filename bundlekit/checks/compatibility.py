@@ -1,6 +1,6 @@
-"""Rules about who may install the bundle: what the upgrade matrix decided, each decision under its own name.
+"""Rules about where the bundle can be installed. Each decision of the upgrade matrix has a rule of its own.
 
-The decisions are made by ``bundlekit.matrix``; a rule here only says what a decision means and what to do.
+The decisions are made in ``bundlekit.matrix``. A rule here only explains a decision and what to do about it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REIMAGE: Final = "To go back, re-image the appliance: an update never installs an older version."
 OTHER_PATH: Final = "Ask the vendor which release to install first from the installed version."
 OF_A_PAIR: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "on-hold", "update-pending"})
-"""Kinds of decision about a pair that a version alone says nothing about."""
+"""Kinds of decision about a pair. They cannot be made from a version alone."""
 
 NOBODY: Final = NotRun(because="the upgrade matrix is not signed by a trusted signer, or it could not be read")
 
@@ -45,11 +45,11 @@ def _rule(*, cause: Cause, remedy: str, needed: Callable[[Question], bool] = _as
 
 
 _pair_rule = partial(_rule, needed=_of_a_pair)
-"""Rules about what a mere version may leave open: not needed where only versions are asked about."""
+"""Rules that a version alone can leave open. They are not needed if the request names only versions."""
 
 
 def _not_asked(context: RuleContext) -> NotRun | None:
-    if not _asked(context.question):  # an advisory may speak all the same: of what it has withdrawn
+    if not _asked(context.question):  # an advisory can still report that the bundle is withdrawn
         return NotRun(because=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
         return NOBODY
@@ -57,7 +57,7 @@ def _not_asked(context: RuleContext) -> NotRun | None:
 
 
 def _refused(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
-    """A fault for each ruling of that kind which refuses; without one it may have been left open."""
+    """A fault for each component decision of that kind that rejects the bundle. Without one, it can be left open."""
     return _not_asked(context) or _ruled(context, kind)
 
 
@@ -97,7 +97,7 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
 
 
 def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
-    """For each decision that ended before it asked about ``kind`` for every part, the ruling with which it did."""
+    """For each decision that ended before ``kind`` was evaluated for every component, the ruling that ended it."""
     if context.bundle.manifest is None:
         return []
     matrix = context.matrix or read_matrix(context.bundle.manifest)
@@ -106,14 +106,14 @@ def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
 
 
 def _why_not_asked(ruling: ComponentDecision) -> tuple[str, str]:
-    """Why nothing more was asked after this ruling, and what to do about it."""
+    """Why the evaluation ended with this ruling, and what to do about it."""
     if ruling.refused:
         return f"an earlier rule already refuses the update: {ruling.kind}", ""
     return ruling.message, ruling.next
 
 
 def _params(decision: Decision, ruling: ComponentDecision, *, of_advisory: bool) -> dict[str, str | int]:
-    """What a program may want of a ruling; ``origin`` is there where the entry is none of the bundle's matrix."""
+    """The parameters of a ruling for programs. ``origin`` is set if the entry is not from the bundle's own matrix."""
     params: dict[str, str | int] = {
         "installed": ruling.installed,
         "target": ruling.target,
@@ -123,7 +123,7 @@ def _params(decision: Decision, ruling: ComponentDecision, *, of_advisory: bool)
 
 
 def _own_entries(context: RuleContext) -> frozenset[str]:
-    """The ids of the entries of the bundle's own matrix; the others that decide come from the advisories."""
+    """The ids of the entries of the bundle's own matrix. All other entries that decide come from advisories."""
     if context.bundle.manifest is None:
         return frozenset()
     matrix = context.bundle.manifest.matrix
@@ -133,31 +133,31 @@ def _own_entries(context: RuleContext) -> frozenset[str]:
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
 def wrong_product(context: RuleContext) -> Answer | PartialResult:
-    """The bundle is for another product than the one that is installed."""
+    """The bundle is for a product other than the installed one."""
     return _refused(context, "wrong-product")
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
 def wrong_model(context: RuleContext) -> Answer | PartialResult:
-    """The bundle is for other hardware models than the one that is installed."""
+    """The bundle is for hardware models other than the installed one."""
     return _refused(context, "wrong-model")
 
 
 @_pair_rule(cause="on-hold", remedy="Fix the fault that caused the hold, then clear the hold.")
 def on_hold(context: RuleContext) -> Answer | PartialResult:
-    """The pair is on hold after a failed update: no further update until the fault is cleared."""
+    """The pair is on hold after a failed update. No further update is allowed until the fault is cleared."""
     return _refused(context, "on-hold")
 
 
 @_pair_rule(cause="on-hold", remedy="Wait until the update in progress has ended.")
 def update_pending(context: RuleContext) -> Answer | PartialResult:
-    """Another update of the pair is under way."""
+    """Another update of the pair is in progress."""
     return _refused(context, "update-pending")
 
 
 @_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
 def reimage_only(context: RuleContext) -> Answer | PartialResult:
-    """The bundle is made for re-imaging, and is never accepted as an update."""
+    """The bundle is for re-imaging, and is never accepted as an update."""
     return _refused(context, "reimage-only")
 
 
@@ -169,9 +169,9 @@ def reimage_only(context: RuleContext) -> Answer | PartialResult:
     needed=lambda question: question.asks_who or question.advice is not None,
 )
 def withdrawn(context: RuleContext) -> Answer | PartialResult:
-    """The release was withdrawn: nobody should go to it any more.
+    """The release was withdrawn and must no longer be installed.
 
-    An advisory says so of the bundle as such, whether or not an installed version is asked about.
+    An advisory withdraws the bundle itself. The rule therefore also fails if the request names no installed version.
     """
     if context.question.asks_who or context.question.advice is None:
         return _refused(context, "withdrawn")
@@ -185,40 +185,40 @@ def withdrawn(context: RuleContext) -> Answer | PartialResult:
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message describes what its scheme expects.")
 def unreadable_version(context: RuleContext) -> Answer | PartialResult:
-    """The installed version is not a version in the scheme that the bundle declares.
+    """The installed version is not valid in the version scheme that the bundle declares.
 
-    It is refused rather than guessed at: versions that are read wrongly compare wrongly.
+    The bundle is rejected, because a version that is parsed incorrectly is also compared incorrectly.
     """
     return _refused(context, "unreadable-version")
 
 
 @_rule(cause="not-newer", remedy=REIMAGE)
 def downgrade(context: RuleContext) -> Answer | PartialResult:
-    """A later version than the bundle's is installed.
+    """The installed version is later than the version of the bundle.
 
-    Going back to an earlier version means re-imaging the appliance.
+    To go back to an earlier version, re-image the appliance.
     """
     return _refused(context, "downgrade")
 
 
 @_rule(cause="not-newer", remedy="Nothing needs to be done. To install it again, re-image the appliance.")
 def same_version(context: RuleContext) -> Answer | PartialResult:
-    """The version that the bundle would install is installed already."""
+    """The version of the bundle is already installed."""
     return _refused(context, "same-version")
 
 
 @_rule(cause="not-newer", remedy="Ask the vendor which of the two builds you should use.")
 def same_version_other_build(context: RuleContext) -> Answer | PartialResult:
-    """Another build of the same version is installed; which of the two is newer cannot be told."""
+    """Another build of the same version is installed. Which of the two builds is newer cannot be determined."""
     return _refused(context, "same-version-other-build")
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
 def counter_too_low(context: RuleContext) -> Answer | PartialResult:
-    """The pair demands a higher security counter than the bundle has.
+    """The pair requires a higher security counter than the bundle has.
 
-    The counter is raised when a release closes a security hole, so that the hole cannot be brought back with
-    an older, validly signed bundle. There is no override.
+    The counter is raised when a release closes a security hole. An older bundle with a valid signature therefore cannot
+    reopen the hole. There is no override.
     """
     return _refused(context, "counter-too-low")
 
@@ -227,32 +227,32 @@ def counter_too_low(context: RuleContext) -> Answer | PartialResult:
 def back_in_time(context: RuleContext) -> Answer | PartialResult:
     """The installed version was released after the bundle, although its number is lower.
 
-    It may have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
+    It can have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
     """
     return _refused(context, "back-in-time")
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
 def unknown_version(context: RuleContext) -> Answer | PartialResult:
-    """The installed version is not among the releases that the bundle's matrix knows. Unknown is not allowed."""
+    """The bundle's matrix does not list the installed version. An unknown version is not allowed."""
     return _refused(context, "unknown-version")
 
 
 @_rule(cause="unsupported-source", remedy="Re-image the appliance.")
 def dead_end(context: RuleContext) -> Answer | PartialResult:
-    """No update leads out of the installed version; only re-imaging does."""
+    """No update is possible from the installed version; only re-imaging is."""
     return _refused(context, "dead-end")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
 def blocked(context: RuleContext) -> Answer | PartialResult:
-    """The update from the installed version into this release is blocked, for the reason in the message."""
+    """The update from the installed version to this release is blocked. The message gives the reason."""
     return _refused(context, "blocked")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
 def needs_stop(context: RuleContext) -> Answer | PartialResult:
-    """The installed version has to be updated to another release first; the message says which and why."""
+    """The installed version must first be updated to another release. The message names the release and the reason."""
     return _refused(context, "needs-stop")
 
 
@@ -264,37 +264,37 @@ def unsupported_source(context: RuleContext) -> Answer | PartialResult:
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
 def cannot_verify(context: RuleContext) -> Answer | PartialResult:
-    """The installed version trusts none of the keys that the update needs, so it would refuse the bundle."""
+    """The installed version trusts none of the keys that the update needs, so it would reject the bundle."""
     return _refused(context, "cannot-verify")
 
 
 @_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
 def risk(context: RuleContext) -> Answer | PartialResult:
-    """A danger that the matrix names applies to this appliance, or cannot be excluded."""
+    """A risk from the matrix applies to this appliance, or cannot be excluded."""
     return _refused(context, "risk")
 
 
 @_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
 def loses_fix(context: RuleContext) -> Answer | PartialResult:
-    """A fix that is installed is not in the bundle, so the update would lose it."""
+    """The bundle does not contain a fix that is installed, so the update would lose the fix."""
     return _refused(context, "loses-fix")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
 def incompatible(context: RuleContext) -> Answer | PartialResult:
-    """The versions of components that would be installed together do not work together."""
+    """The component versions that would be installed together are incompatible."""
     return _refused(context, "incompatible")
 
 
 @_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then check again.")
 def requirement_not_met(context: RuleContext) -> Answer | PartialResult:
-    """The appliance does not meet a requirement of the bundle: free space, a fact, the tool's version."""
+    """The appliance does not meet a requirement of the bundle: free space, a fact, or the version of the tool."""
     return _refused(context, "requirement-not-met")
 
 
 @_rule(cause="requirements", remedy="Add the missing fact to the state of the pair ({appliance}).")
 def undecided(context: RuleContext) -> Answer | PartialResult:
-    """Something has to be known to decide, and is not. Unknown is not allowed, so nothing is accepted."""
+    """The decision needs a fact that is unknown. An unknown fact is not allowed, so the bundle is not accepted."""
     unknown = [
         (f"{decision.pair}: " if decision.pair and len(context.decisions) > 1 else "", ruling)
         for decision in context.decisions

@@ -1,6 +1,6 @@
-"""Rules about bundles that are rightly signed and yet not to be taken: too old, called back, below a floor.
+"""Rules about correctly signed bundles that must not be installed: too old, withdrawn, or below a minimum version.
 
-A valid old bundle is an attack too: it brings back what was repaired since.
+An old bundle with a valid signature can be used in an attack: it reintroduces faults that were fixed since.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ CURRENT: Final = "Get the vendor's current release."
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
 def bundle_expired(context: RuleContext) -> Answer:
-    """The bundle's own last day has passed.
+    """The bundle is past its own expiry date.
 
-    A valid old bundle is an attack too: it brings back what was repaired since.
+    An old bundle with a valid signature can be used in an attack: it reintroduces faults that were fixed since.
     """
     manifest = context.bundle.manifest
     if manifest is None:
@@ -36,7 +36,7 @@ def bundle_expired(context: RuleContext) -> Answer:
 def too_old(context: RuleContext) -> Answer:
     """The bundle was released longer ago than the trust file allows (``max-age``).
 
-    Whoever keeps an appliance from hearing of new releases can still offer it old ones.
+    An attacker who keeps an appliance from learning of new releases can still offer it old ones.
     """
     manifest, limit = context.bundle.manifest, context.question.limits.max_age
     if manifest is None:
@@ -55,7 +55,7 @@ def too_old(context: RuleContext) -> Answer:
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
 def bundle_withdrawn(context: RuleContext) -> Answer:
-    """The bundle was called back: its id is among those that the trust file has as withdrawn."""
+    """The bundle was withdrawn: the trust file lists its id as withdrawn."""
     withdrawn = context.question.limits.withdrawn
     if context.bundle.id is None:
         return NO_HEAD
@@ -66,9 +66,9 @@ def bundle_withdrawn(context: RuleContext) -> Answer:
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
 def below_floor(context: RuleContext) -> Answer:
-    """The bundle's version or security counter is below what the trust file takes of this product.
+    """The version or security counter of the bundle is below the minimum that the trust file sets for this product.
 
-    A valid old bundle is an attack too, and this is how an operator rules it out for good.
+    An old bundle with a valid signature can be used in an attack. The minimum lets an operator exclude it permanently.
     """
     manifest = context.bundle.manifest
     if manifest is None:

@@ -1,7 +1,7 @@
-"""House rules: what a careful release has, though a bundle is no worse to install without it.
+"""Best-practice rules: what a careful release contains, although a bundle without it can be installed.
 
-They warn, and refuse in a strict check. They alone can be waived: by name, with a reason and a last day, for
-one bundle, from a file that the operator names (``bundlekit explain waivers``).
+They produce warnings, and reject the bundle only in a strict check. Only these rules can be waived. A waiver names the
+rule, a reason, a last day and one bundle. It is in a file that the operator names (``bundlekit explain waivers``).
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from bundlekit.matrix.lint import LintReport
 
 MAX_WORK: Final = 20_000
-"""How much (`matrix.work.lint_work`) the lint may do as a part of a check that does not need it: about a second."""
+"""Units of work (`matrix.work.lint_work`) that the lint can use in a check that does not need it: about one second."""
 
 NOT_AS_A_WHOLE: Final = NotRun(because="this check is for an installation, not for the release as a whole")
 
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
-"""The first is a rule by itself; the second is asked with other bundles at hand, and here said of all versions at once
-(`_with_what_is_not_seen`); the third is for whoever types names of keys: here they come from a trust.toml, which may
-know signers that a matrix need not."""
+"""Lint rules that are reported elsewhere.
+
+``manifest-inconsistent`` is a rule of its own. ``detour-unknown`` needs other bundles; here all its versions are
+reported together (`_with_what_is_not_seen`). ``unknown-key`` is for people who type names of keys. Here the names come
+from a trust.toml, which can list signers that a matrix does not need.
+"""
 
 
 @rule(
@@ -37,7 +40,7 @@ know signers that a matrix need not."""
     see="manifest",
 )
 def extension_not_understood(context: RuleContext) -> Answer:
-    """The manifest carries an extension that this bundlekit does not understand, and so ignores."""
+    """The manifest contains an extension that this bundlekit does not understand and therefore ignores."""
     if context.bundle.manifest is None:
         return NO_MANIFEST
     return [
@@ -55,10 +58,10 @@ def extension_not_understood(context: RuleContext) -> Answer:
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
 def impact_not_said(context: RuleContext) -> Answer:
-    """The manifest does not say what the update does to the service, whether it reboots, and how long it takes.
+    """The manifest does not specify the impact on the service, whether the update reboots, or how long it takes.
 
-    Whoever has to plan the night of the update needs all three. It is about the release as a whole, so it is
-    asked only where no installed version is asked about.
+    An operator needs all three to plan a maintenance window. The rule is about the release as a whole. It is therefore
+    applied only if the request names no installed version.
     """
     if context.bundle.manifest is None:
         return NO_MANIFEST
@@ -81,12 +84,16 @@ def impact_not_said(context: RuleContext) -> Answer:
 def matrix_lint(context: RuleContext) -> Answer | PartialResult:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
-    Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. It is
-    about the release as a whole, so it is asked by `check` alone, and only where no installed version is asked
-    about. Unless the check is strict, it is left out for a large matrix. In a strict check it is needed: it is run
-    whatever the size, and where it was not run, the verdict is incomplete. Of a version that would
-    have to go through another release, which no [[stop]] names, it is said that this was not judged: whether it
-    can go there, one bundle cannot say. `bundlekit matrix lint` can, given the others.
+    Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. The rule is
+    about the release as a whole. It is therefore applied only by `check`, and only if the request names no installed
+    version.
+
+    A strict check needs this rule and runs it for a matrix of any size. If it did not run, the verdict is incomplete.
+    Any other check leaves it out for a large matrix.
+
+    Some versions would have to go through another release that no [[stop]] names. One bundle cannot show whether such a
+    path exists, so these versions are reported as not evaluated. `bundlekit matrix lint` can evaluate them if it is
+    given the other bundles.
     """
     manifest = context.bundle.manifest
     if manifest is None:
@@ -97,7 +104,7 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
         return NotRun(because="the upgrade matrix is not signed by a trusted signer")
 
     from bundlekit.matrix.budget import COMPARISONS
-    from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight should not pay for these
+    from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight must not pay for these
     from bundlekit.matrix.shipped import signatures_of
     from bundlekit.matrix.work import lint_work
 
@@ -107,7 +114,7 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
     ):
         return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
-    # Names of signers come with a trust.toml; without one it stays open whether a source can verify the bundle.
+    # The trust.toml provides the names of signers. Without it, whether a source can verify the bundle stays open.
     named = [signature.name for signature in context.evidence.signatures or () if signature.counts and signature.name]
     report = lint(
         manifest,
@@ -134,9 +141,9 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
 
 
 def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | PartialResult:
-    """What was found, and from which versions no way can be seen, for it leads through releases not in hand.
+    """The faults, and the versions whose path cannot be seen because it leads through releases that are not available.
 
-    No finding: most releases leave their oldest versions to those in between.
+    The latter are not findings: most releases leave their oldest versions to the releases in between.
     """
     from bundlekit.matrix.lint import detour_unknown, listed
 
@@ -158,11 +165,11 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     see="manifest",
 )
 def released_in_future(context: RuleContext) -> Answer:
-    """The release date is more than a day after the time used.
+    """The release date is more than a day after the reference time.
 
-    The date orders releases: every version that comes out until then counts as older than this one, and may not
-    be installed over it (`back-in-time`). Either the date is a slip of the pen, or the clock is wrong. A day is
-    left for those whose day begins earlier than in UTC.
+    The date orders releases. Every version released before that date counts as older than this one, and must not be
+    installed over it (`back-in-time`). Either the date is wrong, or the clock is. One day is allowed for time zones
+    ahead of UTC.
     """
     manifest = context.bundle.manifest
     if manifest is None:

@@ -1,4 +1,4 @@
-"""Rules about the bytes of the payload: are they, each of them, the ones the manifest promises?"""
+"""Rules about the bytes of the payload: does each byte match the manifest?"""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _digests(question: Question) -> bool:
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format")
 def uncovered_bytes(context: RuleContext) -> Answer:
-    """Some bytes of the file lie outside everything that is signed, digested or known to be zero.
+    """Some bytes of the file are not covered: they are not signed, not digested and not known to be zero.
 
-    An attacker can put anything there, so every byte of a bundle has to be accounted for.
+    An attacker can put anything there, so every byte of a bundle must be accounted for.
     """
     bundle = context.bundle
     if bundle.manifest is None or bundle.declared_size is None:
@@ -39,13 +39,13 @@ def uncovered_bytes(context: RuleContext) -> Answer:
     return [
         Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
         for item in coverage(bundle)
-        if item.by == "nothing" and item.span.start < bundle.declared_size  # what follows is trailing-data
+        if item.by == "nothing" and item.span.start < bundle.declared_size  # later bytes are trailing-data
     ]
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
 def nonzero_padding(context: RuleContext) -> Answer:
-    """A gap between components, which has to be zero, is not."""
+    """A gap between components contains bytes other than zero."""
     if context.evidence.chunks is None or context.evidence.zeros is None:
         return NOT_MEASURED
     return [
@@ -57,9 +57,9 @@ def nonzero_padding(context: RuleContext) -> Answer:
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
 def index_digest_mismatch(context: RuleContext) -> Answer:
-    """The chunk index of a component is not the one whose digest is in the manifest.
+    """The chunk index of a component does not match its digest in the manifest.
 
-    The component itself may be whole; without its index that cannot be said.
+    The component itself can be intact, but that cannot be verified without its index.
     """
     if context.evidence.digests is None:
         return NOT_MEASURED
@@ -77,10 +77,10 @@ def index_digest_mismatch(context: RuleContext) -> Answer:
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
 def chunk_digest_mismatch(context: RuleContext) -> Answer:
-    """Part of a component is not what was built: a chunk's digest differs from the one in the chunk index.
+    """Part of a component is damaged: the digest of a chunk differs from the one in the chunk index.
 
-    The byte spans say which chunks; one damaged span of a few chunks is a bad transfer or a bad disk, damage
-    all over is another file.
+    The byte spans show which chunks differ. One damaged span of a few chunks indicates a bad transfer or a bad disk.
+    Damage across the whole component indicates a different file.
     """
     if context.evidence.chunks is None or context.evidence.digests is None:
         return NOT_MEASURED
@@ -96,10 +96,10 @@ def chunk_digest_mismatch(context: RuleContext) -> Answer:
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests)
 def plain_digest_mismatch(context: RuleContext) -> Answer:
-    """The plain digest of a component, the one people compare with ``sha256sum``, is not its digest.
+    """The plain digest of a component, as ``sha256sum`` prints it, is not the one in the manifest.
 
-    Checked on request (``full``) only, since it cannot be computed in parallel and the chunk index already vouches
-    for the same bytes. If it alone fails, the bundle was built wrongly.
+    The rule runs only on request (``full``), because the digest cannot be computed in parallel and the chunk index
+    already covers the same bytes. If only this rule fails, the bundle was built incorrectly.
     """
     serial = [digest for digest in context.evidence.digests or () if digest.serial]
     if not serial and context.question.digests:

@@ -1,4 +1,4 @@
-"""Rules about the layout: is this an update.bin, and is it one that can be read without guessing?"""
+"""Rules about the layout: is the file an update.bin, and can it be read without guessing?"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
 
 
 def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: NotRun) -> Answer:
-    """The problems of that name met while reading; none of them means *passed* only if reading came there."""
+    """The problems of that name found while reading. Without any, the rule passes only if that part was ``reached``."""
     return faults(context.bundle.problems, name) or (() if reached else otherwise)
 
 
@@ -44,35 +44,35 @@ def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: 
 def not_a_bundle(context: RuleContext) -> Answer:
     """The file does not begin with the magic of an update.bin.
 
-    Either it is a file of another kind, or its first bytes are damaged. The content shows many kinds: bundles of other
-    update tools, archives, images, documents, web pages. Of those the message gives the name, and the cause is
-    `unsupported-format`: the file is not damaged, and another one is needed.
+    Either the file has another format, or its first bytes are damaged. Many formats are recognised by their content:
+    bundles of other update tools, archives, images, documents, web pages. The message then names the format, and the
+    cause is `unsupported-format`: the file is not damaged, but it is the wrong file.
     """
     return [_of_its_kind(fault) for fault in faults(context.bundle.problems, "not-a-bundle")]
 
 
 def _of_its_kind(fault: Fault) -> Fault:
-    """The fault of a file that is recognised as something else: it is not damaged, and another one is needed."""
+    """The fault of a file in another known format: the file is not damaged, but it is the wrong file."""
     kind = named(fault.params)
     return replace(fault, cause="unsupported-format", next=fill(kind.next)) if kind else fault
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
 def text_mode_damage(context: RuleContext) -> Answer:
-    """The file was transferred as if it were text.
+    """The file was transferred as text.
 
-    Its magic holds a byte with the high bit set, CR LF, Control-Z and LF, and what became of them shows
-    which program did it: FTP in ASCII mode, a mail gateway, a version control filter.
+    Its magic contains a byte with the high bit set, CR LF, Control-Z and LF. The changes to these bytes show the cause:
+    FTP in ASCII mode, a mail gateway, or a version control filter.
     """
     return faults(context.bundle.problems, "text-mode-damage")
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
 def truncated(context: RuleContext) -> Answer:
-    """The file is shorter than its header says: the end is missing.
+    """The file is shorter than its header specifies: the end is missing.
 
-    A transfer was cut off, a disk was full, or the file is still being written. A head alone, as `bundlekit extract`
-    and catalogs write it, is named as such: its cause is `unsupported-format`.
+    The transfer was interrupted, the disk was full, or the file is still being written. `bundlekit extract` and
+    catalogs write a head alone. Such a head is reported as one, with the cause `unsupported-format`.
     """
     reached = context.bundle.declared_size is not None
     found = _read_problem(context, "truncated", reached=reached, otherwise=NO_HEADER)
@@ -81,10 +81,10 @@ def truncated(context: RuleContext) -> Answer:
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
 def trailing_data(context: RuleContext) -> Answer:
-    """Bytes follow the end of the bundle, and nobody signed them.
+    """Bytes follow the end of the bundle, and no signature covers them.
 
-    Something was appended: by a tool that pads files, by an attacker who hopes that another program reads
-    from the end.
+    They were appended, either by a tool that pads files or by an attacker. Some programs read a file from its end, and
+    an attacker can make use of that.
     """
     reached = context.bundle.declared_size is not None
     return _read_problem(context, "trailing-data", reached=reached, otherwise=NO_HEADER)
@@ -94,7 +94,7 @@ def trailing_data(context: RuleContext) -> Answer:
 def header_out_of_bounds(context: RuleContext) -> Answer:
     """A field of the header is outside the limits of the format.
 
-    The limits keep a damaged or hostile header from costing memory; no bundle that was built comes near them.
+    The limits keep a damaged or hostile header from using up memory. No bundle from a real build comes close to them.
     """
     reached = context.bundle.declared_size is not None
     return _read_problem(context, "header-out-of-bounds", reached=reached, otherwise=NO_HEADER)
@@ -102,10 +102,11 @@ def header_out_of_bounds(context: RuleContext) -> Answer:
 
 @rule("layout", cause="requirements", remedy="Update bundlekit, then check again.", see="format")
 def tool_too_old(context: RuleContext) -> Answer:
-    """The bundle needs a newer bundlekit: a later version of the format, a feature this one lacks, or it says so.
+    """The bundle needs a newer bundlekit.
 
-    That says nothing against the bundle, so it is never refused for it; it cannot be judged either, so the
-    verdict is *incomplete*.
+    It has a later version of the format, uses a feature that this bundlekit lacks, or requires a later version itself.
+    This is not a fault of the bundle, so the bundle is not rejected. It cannot be validated either, so the verdict is
+    *incomplete*.
     """
     for problem in context.bundle.problems:
         if problem.rule == "tool-too-old":
@@ -116,7 +117,7 @@ def tool_too_old(context: RuleContext) -> Answer:
     wanted = manifest.requirements.tool
     try:
         newer = wanted is not None and TOOL.parse(wanted) > TOOL.parse(__version__)
-    except VersionError:  # manifest-inconsistent says so
+    except VersionError:  # manifest-inconsistent reports this
         newer = False
     because = f"the bundle requires bundlekit {wanted} or later, and this is {__version__}"
     return NotRun(because=because, next=UPDATE) if newer else ()
@@ -131,7 +132,7 @@ def tool_too_old(context: RuleContext) -> Answer:
 def signature_area_malformed(context: RuleContext) -> Answer:
     """The signature area is not a list of entries that ends in zeros.
 
-    An entry is a length of four bytes and as many bytes of DER; a length of zero ends the list, at most 16
+    An entry is a length of four bytes, followed by that many bytes of DER. A length of zero ends the list. At most 16
     entries are allowed.
     """
     reached = context.bundle.signatures is not None
@@ -145,9 +146,9 @@ def signature_area_malformed(context: RuleContext) -> Answer:
     see="format",
 )
 def signature_area_dirty(context: RuleContext) -> Answer:
-    """Behind the last signature there are bytes that are not zero.
+    """Bytes other than zero follow the last signature.
 
-    Nothing vouches for them, so they could carry anything.
+    No signature or digest covers them, so they could contain anything.
     """
     if context.evidence.zeros is None or context.bundle.signatures is None:
         return NO_HEAD
@@ -165,9 +166,9 @@ def signature_area_dirty(context: RuleContext) -> Answer:
 def manifest_not_canonical(context: RuleContext) -> Answer:
     """The manifest is not canonical JSON.
 
-    There is exactly one way to write a manifest: keys sorted, no blanks, no duplicate keys, no null, no
-    fractions, integers up to 2^53-1, UTF-8 without byte order mark. A manifest that was edited or serialised
-    again by another program fails here, and so do tricks that make two readers see two different values.
+    Each manifest has exactly one encoding: keys sorted, no blanks, no duplicate keys, no null, no fractions, integers
+    up to 2^53-1, UTF-8 without byte order mark. A manifest that another program edited or serialised again fails here.
+    So does a manifest made so that two readers see two different values.
     """
     reached = context.bundle.document is not None
     return _read_problem(context, "manifest-not-canonical", reached=reached, otherwise=NO_HEAD)
@@ -177,8 +178,8 @@ def manifest_not_canonical(context: RuleContext) -> Answer:
 def manifest_schema(context: RuleContext) -> Answer:
     """The manifest does not follow its schema (``bundlekit schema manifest``).
 
-    A key is unknown or missing, a value has the wrong type or is outside its limits. The message names the
-    key and, where a key is unknown, the nearest one that is known.
+    A key is unknown or missing, or a value has the wrong type or is outside its limits. The message names the key. For
+    an unknown key it also names the nearest known key.
     """
     reached = context.bundle.manifest is not None
     return _read_problem(context, "manifest-schema", reached=reached, otherwise=NO_MANIFEST)
@@ -186,10 +187,11 @@ def manifest_schema(context: RuleContext) -> Answer:
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
 def manifest_inconsistent(context: RuleContext) -> Answer:
-    """The manifest contradicts itself, so that two readers could understand it differently.
+    """The manifest contradicts itself, so two readers could understand it differently.
 
-    Two components of one name, an image for a model the bundle is not for, a model without an image, a
-    matrix entry that names a version outside the declared scheme: the message says which.
+    Examples are two components of one name, an image for a model that the bundle does not support, and a model without
+    an image. Another is a matrix entry that names a version outside the declared scheme. The message names the
+    contradiction.
     """
     manifest, document, head = context.bundle.manifest, context.bundle.document, context.bundle.head
     if manifest is None or document is None or head is None:
@@ -201,18 +203,18 @@ def manifest_inconsistent(context: RuleContext) -> Answer:
         found.append(
             (fault, partial(places.at, field) if "beside" in fault.params else partial(places.entry, entry, field))
         )
-    # A matrix can have a hundred thousand faults. Only of those that are shown it matters where they are.
+    # A matrix can have a hundred thousand faults. Positions are needed only for those that are reported.
     shown = [replace(fault, where=place()) for fault, place in found[:MAX_FINDINGS]]
     return shown + [fault for fault, _ in found[MAX_FINDINGS:]]
 
 
 def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What does not fit together among product, models, components and documents: the path, and what is wrong."""
+    """Contradictions among product, models, components and documents: the path, and the problem."""
     if len({model.lower() for model in manifest.models}) < len(manifest.models):
         yield "models", "a model is listed twice, or two models differ only in case"
     if manifest.expires is not None and manifest.expires < manifest.released:
         yield "expires", f"it expires on {manifest.expires}, before its release on {manifest.released}"
-    # Two components of one name are a fault that keeps the matrix from being read, and so are named there.
+    # Two components of one name keep the matrix from being read, so they are reported there.
     taken = {component.name for component in manifest.components}
     for number, document in enumerate(manifest.documents):
         if document.name in taken:
@@ -236,7 +238,7 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
 def payload_past_end(context: RuleContext) -> Answer:
-    """The manifest describes more bytes than the header says the file has."""
+    """The manifest describes more bytes than the header specifies for the file."""
     manifest, area, declared = context.bundle.manifest, context.bundle.area, context.bundle.declared_size
     if manifest is None or area is None or declared is None:
         return NO_MANIFEST

@@ -1,4 +1,4 @@
-"""What a rule is: one small pure function, and what people need to know about the fault it names."""
+"""A rule: one small pure function, and the explanation of the fault that it names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
 
 MAX_FINDINGS: Final = 256
-"""Findings of one rule that are reported; beyond that they are counted."""
+"""Findings of one rule that are reported; any others are only counted."""
 
 
 class RuleContext(Frozen, frozen=True, kw_only=True):
-    """All that a rule may look at. ``decisions`` has one entry per installed state that was asked about.
+    """Everything that a rule can read. ``decisions`` has one entry for each installed state in the request.
 
-    ``matrix`` is the manifest's, read once for all rules; a rule that is given none reads it itself.
+    ``matrix`` is the matrix of the manifest, read once for all rules. A rule that is given none reads it itself.
     """
 
     bundle: Bundle
@@ -39,7 +39,7 @@ RuleFunction = Callable[[RuleContext], Answer | PartialResult]
 
 
 class Rule(Frozen, frozen=True, kw_only=True):
-    """A rule by the name of its fault. ``page`` is what ``bundlekit explain NAME`` shows, ``see`` a topic."""
+    """A rule, by the name of its fault. ``bundlekit explain NAME`` prints ``page``; ``see`` is a topic."""
 
     name: str
     rule_class: RuleClass
@@ -53,7 +53,7 @@ class Rule(Frozen, frozen=True, kw_only=True):
 
 
 def always(_: Question) -> bool:
-    """Needed whatever was asked."""
+    """Needed for every request."""
     return True
 
 
@@ -66,7 +66,7 @@ def rule(
     severity: Severity = "error",
     needed: Callable[[Question], bool] = always,
 ) -> Callable[[RuleFunction], Rule]:
-    """Make a rule of a function; its name, with hyphens, is the rule's, its docstring the rule's page."""
+    """Make a rule from a function. The rule takes the function's name, with hyphens, and its docstring as the page."""
 
     def decorate(function: RuleFunction) -> Rule:
         name, page = function.__name__.replace("_", "-"), function.__doc__ or ""
@@ -89,7 +89,7 @@ def make(
     severity: Severity = "error",
     needed: Callable[[Question], bool] = always,
 ) -> Rule:
-    """Make a rule that is a row of a table; ``page`` is written as a docstring."""
+    """Make a rule that is a row of a table. ``page`` is written like a docstring."""
     return Rule(
         name=name,
         rule_class=rule_class,
@@ -104,7 +104,7 @@ def make(
 
 
 def faults(problems: Iterable[Problem], name: str) -> list[Fault]:
-    """The problems that somebody met while reading and that the rule ``name`` reports."""
+    """The problems found while reading that the rule ``name`` reports."""
     return [
         Fault(message=p.message, where=p.where, subject=p.subject, params=p.params) for p in problems if p.rule == name
     ]

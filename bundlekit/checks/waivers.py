@@ -1,4 +1,4 @@
-"""Read the file of waivers that the operator named. None is ever looked for elsewhere, least in a bundle."""
+"""Read the file of waivers that the operator named. No waiver is read from anywhere else, and never from a bundle."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def load_waivers(path: Path) -> Waivers:
-    """The waivers in a file; those that have ended by the clock are left out, whatever time is judged at.
+    """The waivers in a file, without those that have expired.
 
-    Raises ConfigError, also for a waiver of a rule that cannot be waived.
+    The clock decides that, and not the reference time of the check. Raises ConfigError, also for a waiver of a rule
+    that cannot be waived.
     """
     where = str(path)
     data = config.load_toml(path)
