@@ -31,12 +31,13 @@ def test_the_diagram_is_drawn_from_the_tables():
     assert diagram() in page("executor")
 
 
-def test_the_diagram_shows_every_way_and_every_end():
-    for way, ends in OUTCOMES.items():
+def test_the_diagram_shows_every_mode_and_every_end():
+    for mode, ends in OUTCOMES.items():
         for end in ends:
-            assert f"{way} --> {end.replace('-', '_')}\n" in diagram()
-    for way in set(FAILURE.values()) - {None}:
-        assert re.search(rf"--> {way}: ", diagram())
+            there = "[*]" if mode == end else end.replace("-", "_")
+            assert f"{mode} --> {there}\n" in diagram()
+    for mode in set(FAILURE.values()) - {None}:
+        assert re.search(rf"--> {mode}: ", diagram())
     assert set(LAST) == set(OUTCOMES)
 
 

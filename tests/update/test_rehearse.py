@@ -243,21 +243,21 @@ def test_a_hook_that_says_ok_and_does_nothing_is_found_out():
 
 
 def test_a_commit_point_too_early_is_an_invariant_broken(monkeypatch):
-    real = order._moves
+    real = order._phase_steps
 
-    def early(way, job, revert):
-        moves = [move for move in real(way, job, revert) if move.phase != order.COMMIT_POINT]
-        if way == "forward":
-            moves.insert(len(order.FIRST) * len(job.targets), order.Move(order.COMMIT_POINT, ""))
-        return iter(moves)
+    def early(mode, job, revert):
+        tasks = [task for task in real(mode, job, revert) if task.phase != order.COMMIT_POINT]
+        if mode == "apply":
+            tasks.insert(len(order.FIRST) * len(job.targets), order.PhaseStep(order.COMMIT_POINT, ""))
+        return iter(tasks)
 
-    monkeypatch.setattr(order, "_moves", early)
+    monkeypatch.setattr(order, "_phase_steps", early)
     broken = " ".join(rehearse().broken)
     assert "the commit point came before its group was verified" in broken
 
 
 def test_a_revert_under_a_running_apply_is_an_invariant_broken(monkeypatch):
-    monkeypatch.setattr(planner, "_never_quiet", lambda h, now, move: planner.fail(h, now, move, ""))
+    monkeypatch.setattr(planner, "_never_idle", lambda h, now, task: planner.fail(h, now, task, ""))
     assert any("while it was still busy" in what for what in rehearse().broken)
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from bundlekit.facts import holds, in_words
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.records import Answer
-from bundlekit.update.engine.transitions import Move
+from bundlekit.update.engine.transitions import PhaseStep
 
 
-def disagrees(h: History, move: Move) -> str:
+def disagrees(h: History, task: PhaseStep) -> str:
     """Why an *ok* is not one: what the hook read differs from what the job was made for."""
-    answer = h.tally(move.phase, move.step).settled
-    if answer is None or move.phase not in {"describe", "verify"}:
+    answer = h.tally(task.phase, task.step).settled
+    if answer is None or task.phase not in {"describe", "verify"}:
         return ""
-    target = h.job.targets[move.step]
-    if move.phase == "verify":
+    target = h.job.targets[task.step]
+    if task.phase == "verify":
         return "" if answer.version == target.new else f"it reads back version {answer.version}, not {target.new}"
-    last = move.step == list(h.job.targets)[-1]
-    return _unfit(h, move.step, answer) or ((_fact_changed(h) or _short_of_space(h)) if last else "")
+    last = task.step == list(h.job.targets)[-1]
+    return _unfit(h, task.step, answer) or ((_fact_changed(h) or _short_of_space(h)) if last else "")
 
 
 def _unfit(h: History, step: str, answer: Answer) -> str:

@@ -363,10 +363,10 @@ def _hold_to_leave(history: History, step: str) -> str:
     """
     if history.cleared is not None:
         return ""
-    if history.way == "stop":
+    if history.mode == "abort":
         seen = history.seen.get(step)
         return (seen.hold or "") if seen is not None else ""
-    outcome = conclude(history, OUTCOMES[history.way])
+    outcome = conclude(history, OUTCOMES[history.mode])
     return (outcome.why or outcome.kind) if outcome.hold else ""
 
 

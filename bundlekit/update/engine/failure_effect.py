@@ -7,10 +7,10 @@ from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
 from bundlekit.update.engine.planner import Note, Pause, decide, fail, is_idle, proceed
 from bundlekit.update.engine.records import Instant, ModeChanged, RevertDecided
-from bundlekit.update.engine.transitions import COMMIT_POINT, Move, Way
+from bundlekit.update.engine.transitions import COMMIT_POINT, PhaseStep, RunMode
 
-ENDING: frozenset[Way] = frozenset({"stop", "degrade", "operator", "lost"})
-"""The ways where a failure changes nothing more: the outcome is decided."""
+ENDING: frozenset[RunMode] = frozenset({"abort", "degraded", "manual", "lost"})
+"""The modes in which a failure changes nothing more: the outcome is decided."""
 
 
 class FailureEffect(Frozen, frozen=True, kw_only=True):
@@ -46,36 +46,36 @@ class FailureEffect(Frozen, frozen=True, kw_only=True):
                 return f"nothing more is changed; the run ends {kind}{hold}"
 
 
-def current_move(h: History, now: Instant) -> Move | None:
-    """The first move of the run that is not done: under way, waited for, or next. None: none is left."""
+def current_task(h: History, now: Instant) -> PhaseStep | None:
+    """The first task of the run that is not done: under way, waited for, or next. None: none is left."""
     if h.ended is not None:
         return None
-    failed: Move | None = None
-    for move in h.moves:
-        action = proceed(h, now, move)
+    failed: PhaseStep | None = None
+    for task in h.tasks:
+        action = proceed(h, now, task)
         if action is None:
             continue
-        if move.phase == "revert" and isinstance(action, Note) and is_idle(h, move.step):
-            failed = failed or move  # the planner reverts the others before it leaves this way
+        if task.phase == "revert" and isinstance(action, Note) and is_idle(h, task.step):
+            failed = failed or task  # the planner reverts the others before it leaves this mode
             continue
-        return move if failed is None or move.phase == "revert" else failed
+        return task if failed is None or task.phase == "revert" else failed
     return failed
 
 
 def if_it_fails(h: History, now: Instant) -> FailureEffect | None:
-    """What a failure of the current move leads to; None where no move is left, or the run waits for an operator."""
-    move = current_move(h, now)
-    if move is None or isinstance(decide(h, now), Pause):
+    """What a failure of the current task leads to; None where no task is left, or the run waits for an operator."""
+    task = current_task(h, now)
+    if task is None or isinstance(decide(h, now), Pause):
         return None
     stays = h.held or h.hold_at_target
-    if h.way in ENDING or move.phase == COMMIT_POINT:
+    if h.mode in ENDING or task.phase == COMMIT_POINT:
         return FailureEffect()
-    match fail(h, now, move, ""):
+    match fail(h, now, task, ""):
         case Note(record=RevertDecided(revert=revert, keep=keep, hold=hold)):
             return FailureEffect(outcome="reverted", revert=revert, keep=keep, hold=hold or stays)
-        case Note(record=ModeChanged(to="stop")):
+        case Note(record=ModeChanged(to="abort")):
             return FailureEffect(outcome="rejected", hold=stays)
-        case Note(record=ModeChanged(to="degrade")):
+        case Note(record=ModeChanged(to="degraded")):
             return FailureEffect(outcome="degraded", hold=True)
         case Note(record=ModeChanged()):
             return FailureEffect(outcome="needs-operator", hold=True)

@@ -25,7 +25,7 @@ from bundlekit.update.engine.records import (
     StepState,
 )
 from bundlekit.update.engine.tally import NEVER, Tally
-from bundlekit.update.engine.transitions import GROUP, Move, Way, way_of
+from bundlekit.update.engine.transitions import GROUP, PhaseStep, RunMode, phase_steps
 
 CHANGING = frozenset({"prepare", "apply", "commit", "revert"})
 """The verbs that can change something."""
@@ -63,7 +63,7 @@ class History:
         self.transitions = 0
         self.committed = False
         self.cancel = False
-        self.way: Way = "forward"
+        self.mode: RunMode = "apply"
         self.revert: RevertDecided | None = None
         self.mode_change: ModeChanged | None = None
         self.ended: Outcome | None = None
@@ -76,7 +76,7 @@ class History:
         self.lost: tuple[str, str] | None = None
         self.failures: list[str] = []
         self.notes: list[str] = []
-        self.moves: tuple[Move, ...] = way_of("forward", self.job)
+        self.tasks: tuple[PhaseStep, ...] = phase_steps("apply", self.job)
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._expected: dict[str, frozenset[str]] = {}
         self._owner_before: dict[str, str] = {}
@@ -85,7 +85,7 @@ class History:
         if started.back is not None:
             self.revert = started.back
             self.failures.append(started.back.why)
-            self._turn("back")
+            self._change_mode("rollback")
         self.done: dict[str, int] = {}
         self._calling = False
 
@@ -132,18 +132,18 @@ class History:
             case CallFinished():
                 self._call_finished(record)
             case CommitPoint():
-                self._only_if(self.way == "forward", "a commit point after the way forward was left")
+                self._only_if(self.mode == "apply", "a commit point after the mode apply was left")
                 self.committed = True
             case RevertDecided():
-                self._only_if(self.way == "forward" and not self.committed, "a revert after the commit point")
+                self._only_if(self.mode == "apply" and not self.committed, "a revert after the commit point")
                 self.revert = record
                 self.failures.append(record.why)
-                self._turn("back")
+                self._change_mode("rollback")
             case ModeChanged():
                 self._only_if(self.ended is None, "a decision after the end")
                 self.mode_change = record
                 self.failures.append(record.why)
-                self._turn(record.to)
+                self._change_mode(record.to)
             case CancelRequested():
                 self.cancel = True
             case Resumed():
@@ -296,7 +296,7 @@ class History:
             return "identity", target.identity, answer.identity
         for name, now in self.denies(step).items():
             return name, getattr(job, name), now
-        if not job.repair and answer.role not in {None, target.role}:  # roles move in an update that degrades a pair
+        if not job.repair and answer.role not in {None, target.role}:  # roles change in an update that degrades a pair
             return "role", target.role, answer.role
         half_written = job.repair and answer.version is None and step not in job.groups()[0]
         if answer.version != target.old and not half_written:  # a half-written one can have no version
@@ -385,9 +385,9 @@ class History:
         if self.lost is None:
             self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it refused our fence'}"
 
-    def _turn(self, way: Way) -> None:
-        self.way = way
-        self.moves = way_of(way, self.job, self.revert.revert if self.revert else ())
+    def _change_mode(self, mode: RunMode) -> None:
+        self.mode = mode
+        self.tasks = phase_steps(mode, self.job, self.revert.revert if self.revert else ())
 
     def _only_if(self, holds: bool, what: str) -> None:
         if not holds:

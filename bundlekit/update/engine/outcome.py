@@ -21,18 +21,20 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "needs-operator": 40,
     "waiting": 75,  # EX_TEMPFAIL of sysexits.h: try again later
 }
-"""Exit codes of ``bundlekit update run`` and ``resume``."""
+"""EndMode codes of ``bundlekit update run`` and ``resume``."""
 
 
 def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
-    """The outcome of a run whose way has no moves left; ``kinds`` are those its way can lead to."""
+    """The outcome of a run whose mode has no tasks left. ``kinds`` are the possible outcomes of the mode."""
     decision = h.mode_change or h.revert
-    cancelled = h.revert.cancelled if h.way == "back" and h.revert else bool(h.mode_change and h.mode_change.cancelled)
+    cancelled = (
+        h.revert.cancelled if h.mode == "rollback" and h.revert else bool(h.mode_change and h.mode_change.cancelled)
+    )
     kind: OutcomeKind = "cancelled" if cancelled else kinds[0]
-    if h.way == "lost" and not h.untouched:
+    if h.mode == "lost" and not h.untouched:
         kind = "superseded"
     stays = h.held or h.hold_at_target or (h.revert is not None and h.revert.hold)
-    if h.way == "lost":  # what this run would have left there was never written
+    if h.mode == "lost":  # what this run would have left there was never written
         stays = h.hold_at_target
     hold = {"succeeded": False, "degraded": True, "needs-operator": True}.get(kind, stays)
     return Outcome(
@@ -69,7 +71,7 @@ def _why(h: History, kind: OutcomeKind) -> str:
     decision = h.mode_change or h.revert
     if decision is None:
         return ""
-    return f"state-changed: {decision.why}" if h.way == "lost" and kind == "rejected" else decision.why
+    return f"state-changed: {decision.why}" if h.mode == "lost" and kind == "rejected" else decision.why
 
 
 def seen_versions(h: History) -> dict[str, str]:
@@ -84,13 +86,13 @@ def seen_reasons(h: History) -> dict[str, str]:
 
 
 def _ha(h: History) -> Literal["formed", "not-formed", "as-before", "unknown"]:
-    if h.way == "stop":
+    if h.mode == "abort":
         return "as-before"
-    if h.way == "lost":
+    if h.mode == "lost":
         return "unknown"
-    if h.way == "degrade":
+    if h.mode == "degraded":
         return "not-formed"
-    return "formed" if h.way in {"forward", "back"} and h.job.plan.gates else "unknown"
+    return "formed" if h.mode in {"apply", "rollback"} and h.job.plan.gates else "unknown"
 
 
 def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoveryStep, ...]:
@@ -98,7 +100,7 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
     clear, again = (RecoveryStep(verb="clear"),), (RecoveryStep(verb="run"),)
     if kind == "succeeded":
         return ()
-    if h.way == "lost":
+    if h.mode == "lost":
         return (*(clear if hold else ()), RecoveryStep(verb="state"), *again)
     if kind in {"rejected", "cancelled", "reverted"}:
         return (*(clear if hold else ()), *_state_again(h), *again)

@@ -19,7 +19,7 @@ from bundlekit.update.engine.plan import Verb, seconds
 from bundlekit.update.engine.records import (
     Answer,
     CommitPoint,
-    Exit,
+    EndMode,
     Instant,
     ModeChanged,
     Outcome,
@@ -27,7 +27,7 @@ from bundlekit.update.engine.records import (
     RevertDecided,
 )
 from bundlekit.update.engine.tally import Tally
-from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, Move
+from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, PhaseStep
 from bundlekit.wording import fill
 
 ATTEMPTS: Final = 5
@@ -93,33 +93,33 @@ def decide(h: History, now: Instant) -> Action:
     3. A controller that took the run over asks every component what it is, before anything else.
     4. A probe that the records cannot explain needs an operator, unless the pair is whole.
     5. A run that does not get to an end needs an operator.
-    6. The first move of the mode that is not done decides. An operator's cancel can come before it.
-    7. A mode without moves left has led to its outcome.
+    6. The first task of the mode that is not done decides. An operator's cancel can come before it.
+    7. A mode without tasks left has led to its outcome.
     """
     if h.ended is not None:  # 1
         return End(outcome=h.ended)
-    if h.lost is not None and h.way != "lost":  # 2
-        return _turn(now, "lost", *h.lost)
-    if h.way not in {"operator", "lost"}:
+    if h.lost is not None and h.mode != "lost":  # 2
+        return _change_mode(now, "lost", *h.lost)
+    if h.mode not in {"manual", "lost"}:
         strange = _strange(h, now) if h.resumed else h.unexplained  # 3, 4
         if isinstance(strange, Call | Wait | Note):
             return strange
-        if strange is not None and h.way != "stop":  # on which nothing was changed, and nothing will be
-            return _turn(now, "operator", *strange)
+        if strange is not None and h.mode != "abort":  # on which nothing was changed, and nothing will be
+            return _change_mode(now, "manual", *strange)
         if h.transitions > TRANSITIONS:  # 5
-            return _turn(now, "operator", "", f"no end after {TRANSITIONS} transitions")
+            return _change_mode(now, "manual", "", f"no end after {TRANSITIONS} transitions")
     failed: Action | None = None
-    for move in h.moves:  # 6
-        if failed is not None and move.phase != "revert":
+    for task in h.tasks:  # 6
+        if failed is not None and task.phase != "revert":
             return failed
-        action = proceed(h, now, move)
+        action = proceed(h, now, task)
         if action is None:
             continue
-        if move.phase == "revert" and isinstance(action, Note) and is_idle(h, move.step):
-            failed = failed or action  # this one no longer moves, so the others are reverted
+        if task.phase == "revert" and isinstance(action, Note) and is_idle(h, task.step):
+            failed = failed or action  # this one is idle, so the others are reverted
             continue
-        return _cancel(h, now, move, action) or action
-    return End(outcome=conclude(h, OUTCOMES[h.way]))  # 7
+        return _cancel(h, now, task, action) or action
+    return End(outcome=conclude(h, OUTCOMES[h.mode]))  # 7
 
 
 def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note | None:
@@ -131,7 +131,7 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
     strange = h.unexplained
     for step in h.job.targets:
         waits = not h.surely_untouched and not h.may_be_busy(step)  # another host can be at work, and show its marks
-        seen = _look(h, now, step, since=h.resumed, quiet_by=_settled_by(h) if waits else 0.0)
+        seen = _look(h, now, step, since=h.resumed, idle_by=_settled_by(h) if waits else 0.0)
         if not isinstance(seen, Answer):
             return seen
         if waits and seen.kind == "busy" and strange is None:
@@ -139,129 +139,129 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
         if seen.kind not in ANY and strange is None:
             strange = step, _unknown(seen)
     if over_at_target(h):
-        return _turn(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
+        return _change_mode(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
     if strange is not None and h.untouched and changed_elsewhere(h):
-        return _turn(now, "lost", *strange)
-    if strange is not None and h.untouched and h.way != "stop" and committed_elsewhere(h):
-        return _turn(now, "stop", strange[0], f"state-changed: {strange[1]}; another run has committed since")
+        return _change_mode(now, "lost", *strange)
+    if strange is not None and h.untouched and h.mode != "abort" and committed_elsewhere(h):
+        return _change_mode(now, "abort", strange[0], f"state-changed: {strange[1]}; another run has committed since")
     return strange
 
 
-def proceed(h: History, now: Instant, move: Move) -> Action | None:
-    """What is still to do for ``move``; None if it is done."""
-    phase, step = move.phase, move.step
-    if h.way == "forward" and phase in {"prepare", "apply"} and h.is_new(step):
+def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
+    """What is still to do for ``task``; None if it is done."""
+    phase, step = task.phase, task.step
+    if h.mode == "apply" and phase in {"prepare", "apply"} and h.is_new(step):
         return None  # but it is verified: an earlier run can have failed after the switch
     match phase:
         case "survey":
-            return _survey(h, now, move)
+            return _survey(h, now, task)
         case "resurvey":
-            return _resurvey(h, now, move)
+            return _resurvey(h, now, task)
         case "apply" | "revert":
-            return _change(h, now, move)
+            return _change(h, now, task)
         case "gate":
-            return _gate(h, now, move, since=h.settled_at)
+            return _gate(h, now, task, since=h.settled_at)
         case "between":  # a later change does not restore it
-            earlier = {step for group in h.job.groups()[: move.group + 1] for step in group}
+            earlier = {step for group in h.job.groups()[: task.group + 1] for step in group}
             changes = (index for step, (index, _) in h.changed.items() if step in earlier)
-            return _gate(h, now, Move("gate", move.step), since=max(changes, default=0))
+            return _gate(h, now, PhaseStep("gate", task.step), since=max(changes, default=0))
         case "again":  # a gate that passed can fail again while others are waited for
-            return _gate(h, now, Move("gate", move.step), since=max(h.ready_at.values(), default=0))
+            return _gate(h, now, PhaseStep("gate", task.step), since=max(h.ready_at.values(), default=0))
         case "confirm":
-            return _confirm(h, now, move)
-        case "cleanup" if h.way == "operator" and h.state(step) in {"busy", "unknown"}:
+            return _confirm(h, now, task)
+        case "cleanup" if h.mode == "manual" and h.state(step) in {"busy", "unknown"}:
             return None  # its staging can be in use
-        case "cleanup" if h.way == "stop" and not _staged(h, step):
+        case "cleanup" if h.mode == "abort" and not _staged(h, step):
             return None  # what is staged there, fence and hold are not of this run
         case _ if phase == COMMIT_POINT:
             return None if h.committed else Note(record=CommitPoint(at=now))
         case _:
-            return _once(h, now, move)
+            return _once(h, now, task)
 
 
-def _once(h: History, now: Instant, move: Move) -> Action | None:
+def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """A hook that can be called again: validate, describe, prepare, verify, commit, cleanup."""
-    tally = h.tally(move.phase, move.step)
+    tally = h.tally(task.phase, task.step)
     answer = tally.settled
     if answer is None:
         if tally.attempts == ATTEMPTS:
-            return fail(h, now, move, f"the controller died {ATTEMPTS} times in it")
-        return _forward(h, now, move, tally) if move.phase == "prepare" else _call(move, tally)
+            return fail(h, now, task, f"the controller died {ATTEMPTS} times in it")
+        return _forward(h, now, task, tally) if task.phase == "prepare" else _call(task, tally)
     if answer.kind == "ok":
-        wrong = disagrees(h, move)
-        return fail(h, now, move, wrong) if wrong else None
+        wrong = disagrees(h, task)
+        return fail(h, now, task, wrong) if wrong else None
     if answer.kind == "retry" and tally.attempts < ATTEMPTS:
-        return _after(h, now, tally, _settle_poll(h), f"{move.step} asked to {move.phase} it later") or (
-            _forward(h, now, move, tally)
+        return _after(h, now, tally, _settle_poll(h), f"{task.step} asked to {task.phase} it later") or (
+            _forward(h, now, task, tally)
         )
-    return fail(h, now, move, _said(answer))
+    return fail(h, now, task, _said(answer))
 
 
-def _survey(h: History, now: Instant, move: Move) -> Action | None:
+def _survey(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """The first look at a component: whether a run can start from its state."""
-    seen = _look(h, now, move.step)
+    seen = _look(h, now, task.step)
     if not isinstance(seen, Answer):
         return seen
     if seen.hold and not h.held:
-        return fail(h, now, move, f"the appliance itself reports that the pair is on hold: {seen.hold}")
-    if h.job.hold and not h.held and move.step == list(h.job.targets)[-1]:
+        return fail(h, now, task, f"the appliance itself reports that the pair is on hold: {seen.hold}")
+    if h.job.hold and not h.held and task.step == list(h.job.targets)[-1]:
         stale = f"the state contains a hold ({h.job.hold}), the appliance does not"
-        return fail(h, now, move, f"state-changed: {stale}")
-    match h.before.get(move.step):
+        return fail(h, now, task, f"state-changed: {stale}")
+    match h.before.get(task.step):
         case "old" | "new":
             return None
-        case "partial" if h.job.repair and move.step not in h.job.groups()[0]:
+        case "partial" if h.job.repair and task.step not in h.job.groups()[0]:
             return None  # half-written after the commit point: writing it again loses nothing
         case "partial":
-            return fail(h, now, move, f"it is half-written, by this or another update{_because(h, move.step)}")
+            return fail(h, now, task, f"it is half-written, by this or another update{_because(h, task.step)}")
         case "busy":
-            return fail(h, now, move, f"it is busy with something else{_because(h, move.step)}")
+            return fail(h, now, task, f"it is busy with something else{_because(h, task.step)}")
         case _:
-            return fail(h, now, move, f"{'state-changed: ' if seen.version else ''}{_unknown(seen)}")
+            return fail(h, now, task, f"{'state-changed: ' if seen.version else ''}{_unknown(seen)}")
 
 
-def _resurvey(h: History, now: Instant, move: Move) -> Action | None:
+def _resurvey(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """The look before the first apply, once the target has the fence of this run.
 
     Until then another controller with a lower fence could begin an update, and even end it.
     """
     if h.switching:
         return None
-    seen = _look(h, now, move.step, since=h.settled_at, quiet_by=_settled_by(h))
+    seen = _look(h, now, task.step, since=h.settled_at, idle_by=_settled_by(h))
     if not isinstance(seen, Answer):
         return seen
-    changed = h.changed_since(move.step, seen)
-    return fail(h, now, move, f"state-changed: {changed}") if changed else None
+    changed = h.changed_since(task.step, seen)
+    return fail(h, now, task, f"state-changed: {changed}") if changed else None
 
 
-def _change(h: History, now: Instant, move: Move) -> Action | None:
+def _change(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """Apply or revert: the hook's word is taken for *ok* and *failed*; in doubt the appliance is asked."""
-    tally = h.tally(move.phase, move.step)
+    tally = h.tally(task.phase, task.step)
     if not tally.attempts:
-        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+        return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
     answer = tally.settled
     if answer is not None and answer.kind == "ok":
         return None
-    limit = tally.started_at + seconds(_deadline(h, move)) + seconds(h.job.plan.deadlines.settle)
-    seen = _look(h, now, move.step, since=max(tally.started, tally.answered), quiet_by=limit)
+    limit = tally.started_at + seconds(_deadline(h, task)) + seconds(h.job.plan.deadlines.settle)
+    seen = _look(h, now, task.step, since=max(tally.started, tally.answered), idle_by=limit)
     if not isinstance(seen, Answer):
         return seen
     failed = answer is not None and answer.kind == "failed"
-    before = h.before.get(move.step, "old")
-    wanted = "new" if move.phase == "apply" else before
-    never_applied = move.phase == "revert" and not h.only_back and not h.tally("apply", move.step).attempts
+    before = h.before.get(task.step, "old")
+    wanted = "new" if task.phase == "apply" else before
+    never_applied = task.phase == "revert" and not h.only_back and not h.tally("apply", task.step).attempts
     if seen.kind == wanted and (never_applied or not failed):
         return None  # what was never applied needs no revert, whatever the hook answered; that is noted
     if seen.kind == "busy":
-        return _never_quiet(h, now, move)
+        return _never_idle(h, now, task)
     if seen.kind not in ANY:
-        return _turn(now, "operator", move.step, _unknown(seen))
+        return _change_mode(now, "manual", task.step, _unknown(seen))
     nothing_done = answer is None and seen.kind == before
-    again = nothing_done if move.phase == "apply" else not failed
+    again = nothing_done if task.phase == "apply" else not failed
     if again and tally.attempts < ATTEMPTS:
-        return _forward(h, now, move, tally) if move.phase == "apply" else _call(move, tally)
+        return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
     why = _said(answer) if answer is not None else "the controller died in it"
-    return fail(h, now, move, f"{why}; the probe sees it {_seen(seen)}")
+    return fail(h, now, task, f"{why}; the probe sees it {_seen(seen)}")
 
 
 def is_idle(h: History, step: str) -> bool:
@@ -269,58 +269,58 @@ def is_idle(h: History, step: str) -> bool:
     return (seen := h.seen.get(step)) is not None and seen.kind in ANY - {"busy"}
 
 
-def _never_quiet(h: History, now: Instant, move: Move) -> Action:
+def _never_idle(h: History, now: Instant, task: PhaseStep) -> Action:
     """A change is still running: nothing is reverted under it, so after the commit point the run degrades."""
-    way: Exit = "degrade" if h.committed else "operator"
-    return _turn(now, way, move.step, f"{move.phase} timed out and the component is still busy")
+    mode: EndMode = "degraded" if h.committed else "manual"
+    return _change_mode(now, mode, task.step, f"{task.phase} timed out and the component is still busy")
 
 
-def _confirm(h: History, now: Instant, move: Move) -> Action | None:
+def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """The last look: nothing is called new or old that was not seen so since it was last changed."""
-    index, time = h.changed.get(move.step, (0, 0.0))
-    surely = h.way in {"forward", "back"}
+    index, time = h.changed.get(task.step, (0, 0.0))
+    surely = h.mode in {"apply", "rollback"}
     limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
-    if h.way == "lost":  # one look, for what is reported; there is nothing to wait for
-        tally = h.tally("probe", move.step)
-        return None if tally.settled and tally.answered > index else _call(Move("probe", move.step), tally)
-    seen = _look(h, now, move.step, since=index, quiet_by=limit)
+    if h.mode == "lost":  # one look, for what is reported; there is nothing to wait for
+        tally = h.tally("probe", task.step)
+        return None if tally.settled and tally.answered > index else _call(PhaseStep("probe", task.step), tally)
+    seen = _look(h, now, task.step, since=index, idle_by=limit)
     if not isinstance(seen, Answer):
         return seen
-    wanted = "new" if h.way == "forward" or (h.revert and move.step in h.revert.keep) else h.before.get(move.step)
+    wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)
     if surely and seen.kind != wanted:
-        return fail(h, now, move, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
+        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
     return None
 
 
-def _gate(h: History, now: Instant, move: Move, *, since: int) -> Action | None:
+def _gate(h: History, now: Instant, task: PhaseStep, *, since: int) -> Action | None:
     """Poll until the gate is ready by an answer after record ``since``.
 
     Its deadline is compared with a poll's own time, so never without one.
     """
-    gate = h.job.plan.gates[move.step]
-    tally = h.tally(move.phase, move.step)
+    gate = h.job.plan.gates[task.step]
+    tally = h.tally(task.phase, task.step)
     answer = tally.settled
     if answer is None or tally.answered <= since:
-        return _call(move, tally)
+        return _call(task, tally)
     if answer.kind == "ready":
         return None
     if answer.kind == "failed":
-        return fail(h, now, move, _said(answer))
+        return fail(h, now, task, _said(answer))
     if tally.answered_at - tally.first_at >= seconds(gate.deadline):
-        return fail(h, now, move, f"not ready after {gate.deadline}: {_said(answer)}")
-    return _after(h, now, tally, seconds(gate.poll), f"waiting for {move.step}: {_said(answer)}") or (
-        _call(move, tally)
+        return fail(h, now, task, f"not ready after {gate.deadline}: {_said(answer)}")
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {_said(answer)}") or (
+        _call(task, tally)
     )
 
 
-def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: float = 0.0) -> Answer | Call | Wait:
-    """What a probe after record ``since`` saw; a busy component is asked again until ``quiet_by``."""
+def _look(h: History, now: Instant, step: str, *, since: int = 0, idle_by: float = 0.0) -> Answer | Call | Wait:
+    """What a probe after record ``since`` saw; a busy component is asked again until ``idle_by``."""
     tally = h.tally("probe", step)
     answer = tally.settled
     if answer is None or tally.answered <= since:
         return Call(verb="probe", step=step, attempt=tally.attempts + 1)
     sure = answer.kind == "unknown" and answer.version is not None  # it runs something that this run does not know
-    ask_again = tally.answered_at < quiet_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS and not sure
+    ask_again = tally.answered_at < idle_by if answer.kind == "busy" else 0 < tally.unknowns < ATTEMPTS and not sure
     if not ask_again:
         return answer
     return _after(h, now, tally, _settle_poll(h), f"{step} is {answer.kind}") or (
@@ -328,58 +328,58 @@ def _look(h: History, now: Instant, step: str, *, since: int = 0, quiet_by: floa
     )
 
 
-def _forward(h: History, now: Instant, move: Move, tally: Tally) -> Action | None:
+def _forward(h: History, now: Instant, task: PhaseStep, tally: Tally) -> Action | None:
     """A call that needs the bundle and, if it is the first apply, the operator's leave."""
     if h.bundle == "refused":
-        return fail(h, now, move, f"the bundle is no longer accepted: {h.bundle_why}")
-    if move.phase == "apply" and h.untouched:
+        return fail(h, now, task, f"the bundle is no longer accepted: {h.bundle_why}")
+    if task.phase == "apply" and h.untouched:
         if h.window.until == "prepared":
             return Pause(why="everything is prepared, nothing is changed")
         if h.window.not_after is not None and now.wall > h.window.not_after:
-            return fail(h, now, move, "the latest time to start has passed")
+            return fail(h, now, task, "the latest time to start has passed")
     if h.bundle == "absent" and h.bundle_why:
-        return Pause(why=f"to {move.phase} {move.step}, the bundle is needed: {h.bundle_why}", moved=True)
+        return Pause(why=f"to {task.phase} {task.step}, the bundle is needed: {h.bundle_why}", moved=True)
     if h.bundle == "absent":
-        return Pause(why=fill(f"to {move.phase} {move.step}, {NEEDS_BOTH}"))
-    return _call(move, tally)
+        return Pause(why=fill(f"to {task.phase} {task.step}, {NEEDS_BOTH}"))
+    return _call(task, tally)
 
 
-def fail(h: History, now: Instant, move: Move, why: str) -> Action | None:
+def fail(h: History, now: Instant, task: PhaseStep, why: str) -> Action | None:
     """Change the mode as the table states. None if the failure changes nothing and is only noted."""
-    way = FAILURE[move.phase]
-    if way == "back" and h.committed:
-        way = "degrade"
-    if way == "back" and h.untouched:
-        way = "stop"
-    if way is None:
+    mode = FAILURE[task.phase]
+    if mode == "rollback" and h.committed:
+        mode = "degraded"
+    if mode == "rollback" and h.untouched:
+        mode = "abort"
+    if mode is None:
         return None
-    why = f"{move.phase} of {move.step} failed: {why}"
-    if way == "back":
-        policy = h.policy(move.step)
+    why = f"{task.phase} of {task.step} failed: {why}"
+    if mode == "rollback":
+        policy = h.policy(task.step)
         return Note(
             record=RevertDecided(
                 at=now,
-                step=move.step,
+                step=task.step,
                 why=why,
-                revert=h.reverts(move.step),
-                keep=h.keeps(move.step),
+                revert=h.reverts(task.step),
+                keep=h.keeps(task.step),
                 hold=policy.hold,
             )
         )
-    return _turn(now, way, move.step, why)
+    return _change_mode(now, mode, task.step, why)
 
 
-def _cancel(h: History, now: Instant, move: Move, action: Action) -> Note | None:
-    """What an operator's cancel makes of the next move: before the commit point, and never under a change."""
-    if not h.cancel or h.way != "forward" or h.committed:
+def _cancel(h: History, now: Instant, task: PhaseStep, action: Action) -> Note | None:
+    """What an operator's cancel makes of the next task: before the commit point, and never under a change."""
+    if not h.cancel or h.mode != "apply" or h.committed:
         return None
     if isinstance(action, Note) and not isinstance(action.record, CommitPoint):
         return None  # a failure comes first: its policy can demand a hold
-    if move.phase == "apply" and h.tally(move.phase, move.step).attempts:
+    if task.phase == "apply" and h.tally(task.phase, task.step).attempts:
         return None
     why = "cancelled by the operator"
     if h.untouched:
-        return _turn(now, "stop", "", why, cancelled=True)
+        return _change_mode(now, "abort", "", why, cancelled=True)
     return Note(record=RevertDecided(at=now, step="", why=why, revert=h.reverts_all(), cancelled=True))
 
 
@@ -407,15 +407,15 @@ def _settle_poll(h: History) -> int:
     return seconds(h.job.plan.deadlines.settle_poll)
 
 
-def _deadline(h: History, move: Move) -> str:
-    return h.job.plan.deadlines.apply if move.phase == "apply" else h.job.plan.deadlines.revert
+def _deadline(h: History, task: PhaseStep) -> str:
+    return h.job.plan.deadlines.apply if task.phase == "apply" else h.job.plan.deadlines.revert
 
 
-def _call(move: Move, tally: Tally) -> Call:
-    return Call(verb=move.phase, step=move.step, attempt=tally.attempts + 1)  # type: ignore[arg-type]
+def _call(task: PhaseStep, tally: Tally) -> Call:
+    return Call(verb=task.phase, step=task.step, attempt=tally.attempts + 1)  # type: ignore[arg-type]
 
 
-def _turn(now: Instant, to: Exit, step: str, why: str, *, cancelled: bool = False) -> Note:
+def _change_mode(now: Instant, to: EndMode, step: str, why: str, *, cancelled: bool = False) -> Note:
     return Note(record=ModeChanged(at=now, to=to, step=step, why=why, cancelled=cancelled))
 
 

@@ -218,14 +218,14 @@ class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
     by: str = ""
 
 
-Exit = Literal["stop", "degrade", "operator", "lost"]
-"""A way that a decision other than to revert leads onto."""
+EndMode = Literal["abort", "degraded", "manual", "lost"]
+"""The mode that a decision other than to revert leads to."""
 
 
 class ModeChanged(Entry, frozen=True, kw_only=True, tag="mode-changed"):
-    """The run leaves the way it was on, because ``step`` could not be done."""
+    """The run leaves its mode, because ``step`` could not be done."""
 
-    to: Exit
+    to: EndMode
     step: str
     why: str
     cancelled: bool = False

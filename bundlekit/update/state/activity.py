@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Final, Literal
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.engine.failure_effect import FailureEffect, current_move, if_it_fails
+from bundlekit.update.engine.failure_effect import FailureEffect, current_task, if_it_fails
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
 from bundlekit.update.engine.planner import Pause, Wait, decide
@@ -27,12 +27,12 @@ from bundlekit.update.engine.records import (
     Started,
 )
 from bundlekit.update.engine.tally import Tally
-from bundlekit.update.engine.transitions import Move
+from bundlekit.update.engine.transitions import PhaseStep
 
 DONE: Final = (
     ("commit", "committed"), ("verify", "verified"), ("apply", "applied, not verified"), ("prepare", "prepared"),
 )  # fmt: skip
-"""The progress of a step in the mode forward: the latest of these that was answered with *ok*."""
+"""The progress of a step in the mode apply: the latest of these that was answered with *ok*."""
 
 WORK: Final = frozenset({"prepare", "apply", "verify", "commit", "revert"})
 """The verbs whose time counts as work on a step."""
@@ -111,8 +111,8 @@ class Activity(Frozen, frozen=True, kw_only=True):
 
 def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
     """What the run of ``h`` and ``records``, its fold and its list, is doing at ``now``."""
-    job, move = h.job, current_move(h, now)
-    stage = _stage(h, move)
+    job, task = h.job, current_task(h, now)
+    stage = _stage(h, task)
     doing, elapsed, limit, expect = _doing(h, records, now)
     failure = if_it_fails(h, now)
     last, worked = records[-1], _worked(records, now)
@@ -140,7 +140,7 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
         elapsed=elapsed,
         limit=limit,
         expect=expect,
-        bar=_bar(h, records, move, now),
+        bar=_bar(h, records, task, now),
         age=h.age(now),
         if_it_fails="" if failure is None else failure.text,
         failure=failure,
@@ -148,14 +148,14 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
     )
 
 
-def _stage(h: History, move: Move | None) -> Stage:
-    if move is None:
+def _stage(h: History, task: PhaseStep | None) -> Stage:
+    if task is None:
         return "ended"
-    if h.way in {"stop", "degrade", "operator", "lost"}:
+    if h.mode in {"abort", "degraded", "manual", "lost"}:
         return "stopping"
-    if move.phase == "apply" and h.untouched and h.window.until == "prepared":
+    if task.phase == "apply" and h.untouched and h.window.until == "prepared":
         return "prepared"
-    return STAGES.get(move.phase, "committed" if h.committed else "switching")
+    return STAGES.get(task.phase, "committed" if h.committed else "switching")
 
 
 def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, float, int | None, str]:
@@ -192,9 +192,9 @@ def _waited(h: History, gate: str, now: Instant) -> float:
     return max(h.age(now) - tally.first_at, 0.001)
 
 
-def _bar(h: History, records: Sequence[Record], move: Move | None, now: Instant) -> Bar | None:
+def _bar(h: History, records: Sequence[Record], task: PhaseStep | None, now: Instant) -> Bar | None:
     last = records[-1]
-    match None if move is None else STAGES.get(move.phase):
+    match None if task is None else STAGES.get(task.phase):
         case "staging":
             sizes = {step: t.size for step, t in h.job.targets.items() if not h.is_new(step)}
             current = last.step if isinstance(last, CallStarted) and last.verb == "prepare" else ""
@@ -205,11 +205,11 @@ def _bar(h: History, records: Sequence[Record], move: Move | None, now: Instant)
                 total=sum(sizes.values()),
                 current=sizes.get(current, 0),
             )
-        case "gate" if move is not None and (waited := _waited(h, move.step, now)):
-            gate = h.job.plan.gates[move.step]
+        case "gate" if task is not None and (waited := _waited(h, task.step, now)):
+            gate = h.job.plan.gates[task.step]
             shortest, longest = map(seconds, gate.expect)
             limit = seconds(gate.deadline)
-            return Bar(kind="gate", name=move.step, done=waited, total=limit, expect=(shortest, longest))
+            return Bar(kind="gate", name=task.step, done=waited, total=limit, expect=(shortest, longest))
         case _:
             return None
 
@@ -228,8 +228,8 @@ def _expected(h: History, verb: str, step: str) -> str:
     if verb == "gate" and step in h.job.plan.gates:
         return "{} to {}".format(*h.job.plan.gates[step].expect)
     minutes, whole = {
-        "forward": (h.job.minutes, "update"), "back": (h.job.revert_minutes, "revert"),
-    }.get(h.way, (None, ""))  # fmt: skip
+        "apply": (h.job.minutes, "update"), "rollback": (h.job.revert_minutes, "revert"),
+    }.get(h.mode, (None, ""))  # fmt: skip
     return f"about {minutes} min for the whole {whole}" if minutes and verb in {"prepare", "apply", "revert"} else ""
 
 
@@ -237,7 +237,7 @@ def _state(h: History, step: str) -> str:
     if h.is_new(step):
         return "was new before"
     reverted = _ok(h.tally("revert", step))
-    if h.way == "back":
+    if h.mode == "rollback":
         kept = h.revert is not None and step in h.revert.keep
         return "kept new" if kept else "reverted" if reverted else "to be reverted" if _touched(h, step) else "old"
     return next((word for verb, word in DONE if _ok(h.tally(verb, step))), "waiting")
@@ -270,8 +270,8 @@ def sentence(record: Record) -> str:
         case RevertDecided(why=why, revert=revert, keep=keep):
             kept = f", keep {', '.join(keep)}" if keep else ""
             return f"revert {', '.join(revert) or 'nothing'}{kept}: {why}"
-        case ModeChanged(to=way, why=why):
-            return f"{way}: {why}"
+        case ModeChanged(to=mode, why=why):
+            return f"{mode}: {why}"
         case CancelRequested():
             return "the operator asks to cancel"
         case Ended(outcome=outcome):
