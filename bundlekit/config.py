@@ -1,4 +1,4 @@
-"""The files users write: TOML and JSON, read strictly, with messages that name the key and the mend."""
+"""The configuration files: TOML and JSON, read strictly. Messages name the key and the fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_FILE: Final = LIMITS["json"]
-"""No file that a person maintains comes near 16 MiB; a larger one is a mistake or an attack."""
+"""The maximum size in bytes. A file written by hand stays far below 16 MiB; a larger one is a mistake or an attack."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -48,11 +48,11 @@ def parse_toml(data: bytes, *, where: str) -> dict[str, Any]:
 
 
 def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """The value that ``data`` spells; ValueError also for a key that an object has twice."""
+    """The value in ``data``. Raises ValueError, also for a key that an object has twice."""
     if data.startswith(BYTE_ORDER_MARK):
         raise ValueError("it begins with a byte order mark; save it as UTF-8 without one")
     value = json.loads(data, object_pairs_hook=_object)
-    if _SURROGATE.search(data):  # half a character cannot be written again; UnicodeEncodeError is a ValueError
+    if _SURROGATE.search(data):  # half a character cannot be encoded; UnicodeEncodeError is a ValueError
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
@@ -75,9 +75,10 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple[int, Any]]:
-    """The values of a file that holds one JSON value, or one on each line, with their lines.
+    """The values of a file that contains one JSON value, or one on each line, with their line numbers.
 
-    ConfigError names the first line that is no JSON; with ``wrong``, all of them are described there instead.
+    ConfigError names the first line that is not JSON. With ``wrong``, all such lines are described in that list
+    instead.
     """
     data = read_file(path)
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
@@ -91,7 +92,7 @@ def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple
             found.append((number, decode_json(line)))
         except (ValueError, RecursionError) as error:
             faults.append(f"{path}: line {number} is not JSON: {error}")
-    # Where a line alone is JSON only by chance, as the last brace of a long value never is, one value is meant.
+    # A line can be JSON by chance, such as the last brace of a long value. The file then contains one value.
     if not any(isinstance(value, dict) for _, value in found) or len(lines) == 1:
         raise ConfigError(f"{path}: invalid JSON: {whole}") from whole
     if faults and wrong is None:
@@ -113,9 +114,9 @@ def load_appliance(path: str | Path) -> Appliance:
 
 
 def convert(data: object, kind: type[T], *, where: str, toml: bool = False) -> T:
-    """Plain values as ``kind``; ConfigError names file, key, expectation and the nearest key.
+    """Plain values as ``kind``. ConfigError names the file, the key, the expected value and the nearest known key.
 
-    ``toml``: they were written as TOML, and what is wrong is said in its words.
+    ``toml``: the values were written as TOML, and the message uses its terms.
     """
     try:
         return msgspec.convert(data, kind, strict=True)
@@ -134,7 +135,7 @@ UNITS: Final = {
     "GB": 10**9,
 }
 MAX_COUNTED: Final = 10_000
-"""Of more than so many of one unit nobody has an idea; the next one says it roughly."""
+"""The highest count of one unit that is printed on its own. Above it the next unit follows, as an approximation."""
 
 DURATIONS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400, "days": 86400, "day": 86400}
 
@@ -145,7 +146,7 @@ def parse_size(text: str | int, *, where: str) -> int:
 
 
 def size_in_words(size: int) -> str:
-    """``12 GiB``: exact, in the largest unit that is; ``about 1.5 KiB (1,500 bytes)`` where no short one would be."""
+    """``12 GiB``: exact, in the largest unit that is exact. Otherwise ``about 1.5 KiB (1,500 bytes)``."""
     fitting = [(unit, factor) for unit, factor in UNITS.items() if unit.endswith("iB") and size >= factor]
     if not fitting:
         return f"{size:,} byte{'' if size == 1 else 's'}"
@@ -162,7 +163,7 @@ def parse_duration(text: str, *, where: str) -> int:
 
 
 def duration_in_words(duration: int) -> str:
-    """``36 h``: seconds, exact, in the largest unit that is."""
+    """``36 h``: the duration of so many seconds, in the largest unit that is exact."""
     unit = next(unit for unit in ("days", "h", "min", "s") if duration % DURATIONS[unit] == 0)
     count = duration // DURATIONS[unit]
     return f"{count:,} {'day' if (unit, count) == ('days', 1) else unit}"

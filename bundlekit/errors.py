@@ -1,8 +1,8 @@
-"""The exceptions of bundlekit: what stops us from judging.
+"""The exceptions of bundlekit: why a bundle could not be validated.
 
-A bad bundle is *data*: it becomes findings in a report. An exception says that no judgement was possible:
-the file cannot be read, a key file is unusable, a configuration is wrong. Every one carries a plain sentence
-and, where there is one, the next step; programs read the attributes, people read ``str(error)``.
+A bad bundle is *data*: it becomes findings in a report. An exception means that no validation was possible. Examples
+are a file that cannot be read, an unusable key file, and a wrong configuration. Each exception has a plain sentence
+and, if there is one, the next step. Programs read the attributes, and people read ``str(error)``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class BundlekitError(Exception):
-    """The root of all exceptions this package raises on purpose. ``exit_code`` is what the command line ends with."""
+    """The base class of all exceptions that this package raises on purpose.
+
+    ``exit_code`` is the exit code of the command line.
+    """
 
     exit_code: int = 3
 
@@ -25,17 +28,17 @@ class BundlekitError(Exception):
 
 
 class UnreadableError(BundlekitError):
-    """The file cannot be read: it is missing, not a regular file, or the system refused a read."""
+    """The file cannot be read: it is missing, it is not a regular file, or the system refused a read."""
 
 
 class ChangedWhileReadError(UnreadableError):
-    """The file changed between the first and the last look at it, so no answer about it would be true."""
+    """The file changed while it was read, so no statement about it would be reliable."""
 
 
 class LayoutError(BundlekitError):
-    """Bytes that are not what the format says; turned into a finding by the one who asked for the parse.
+    """The bytes do not match the format. The caller of the parser turns this exception into a finding.
 
-    ``problem`` says which rule fails, and at which bytes of the file.
+    ``problem`` names the rule that fails and the bytes of the file.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -44,15 +47,15 @@ class LayoutError(BundlekitError):
 
 
 class ConfigError(BundlekitError):
-    """A file a user wrote (SPEC, matrix, STATE, trust) is wrong; says the file, the key and the mend."""
+    """A configuration file (SPEC, matrix, STATE, trust) is wrong. The message gives the file, the key and the fix."""
 
 
 class TrustError(BundlekitError):
-    """Keys or certificates that the operator gave cannot be used."""
+    """Keys or certificates from the operator cannot be used."""
 
 
 class AdvisoryError(BundlekitError):
-    """An advisories file cannot be used; ``rule`` is a name for what is wrong with it."""
+    """An advisories file cannot be used; ``rule`` is the name of its fault."""
 
     def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
         super().__init__(message, next_step=next_step)
@@ -60,7 +63,7 @@ class AdvisoryError(BundlekitError):
 
 
 class SigningError(BundlekitError):
-    """A signature could not be made or attached; the bundle was not changed."""
+    """A signature could not be made or attached. The bundle is unchanged."""
 
 
 class VersionError(BundlekitError, ValueError):
@@ -68,8 +71,8 @@ class VersionError(BundlekitError, ValueError):
 
 
 class ClockError(BundlekitError):
-    """The clock is plainly wrong, so nothing that depends on the time can be judged."""
+    """The clock is plainly wrong, so rules that depend on the time cannot be evaluated."""
 
 
 class CancelledError(BundlekitError):
-    """The caller's ``cancel`` said stop."""
+    """The caller's ``cancel`` returned True."""

@@ -1,4 +1,4 @@
-"""Make text that came from a bundle harmless to a terminal and to a CI runner, and honest to a reader."""
+"""Make text from a bundle harmless to a terminal and to a CI runner, and unambiguous to a reader."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _INVISIBLE: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # joiners, fillers and blanks that count as letters or marks
     + "".join(chr(code) for codes in _SELECTORS for code in codes)
 )
-"""What Python calls printable and nobody sees (Unicode Standard Annex 44, Default_Ignorable_Code_Point)."""
+"""Invisible characters that Python calls printable (Unicode Standard Annex 44, Default_Ignorable_Code_Point)."""
 
 
 _HASHES: Final = re.compile("#(?=#)")
-"""Azure Pipelines and GitHub obey ``##vso[``, ``##[`` and their kin anywhere in a line; TeamCity ``##teamcity[``."""
+"""Azure Pipelines and GitHub obey ``##vso[``, ``##[`` and the like anywhere in a line; TeamCity obeys ``##teamcity[``.
+"""
 
 _COMMAND: Final = re.compile(r"#(?=#+[\w.-]*[^\S\n]*\[)")
 _LINE_COMMAND: Final = re.compile(r"(?m)^([^\S\n]*):(?=:)")
@@ -27,10 +28,10 @@ _HALVES: Final = re.compile(r"[\ud800-\udfff]")
 def escape(text: str) -> str:
     r"""``text`` with control, invisible and bidirectional characters as ``\u202e``, and no ``##``.
 
-    That is whatever is not printable: the general categories C* and Z* but the space, so line ends of all kinds.
-    JSON and TOML read the spelling as the character that it stands for.
+    Everything that is not printable is replaced: the general categories C* and Z* except the space. This includes line
+    ends of all kinds. JSON and TOML read the escape as the original character.
     """
-    if text.isascii() and text.isprintable():  # nearly always
+    if text.isascii() and text.isprintable():  # the usual case
         return hashes_spelled(text) if "##" in text else text
     return hashes_spelled(
         "".join(one if one.isprintable() and one not in _INVISIBLE else _spell(ord(one)) for one in text)
@@ -38,15 +39,15 @@ def escape(text: str) -> str:
 
 
 def hashes_spelled(text: str) -> str:
-    """``text`` without two number signs in a row: runners obey commands that begin with them."""
+    """``text`` without two number signs in a row. CI runners obey commands that begin with them."""
     return _HASHES.sub(r"\\u0023", text)
 
 
 def guarded(text: str, *, begins: bool = True, terminal: bool = False) -> str:
-    """What leaves the process, whatever made it: no command of a CI runner, no character that acts.
+    """Output of any origin without commands of a CI runner and without control characters.
 
-    The last line of defence behind `escape`. A heading in Markdown (``## Title``) stays. ``begins``: the text is at
-    the begin of a line. ``terminal``: it goes to a terminal, where colours are wanted.
+    This is the last line of defence, after `escape`. A heading in Markdown (``## Title``) is kept. ``begins``: the text
+    is at the beginning of a line. ``terminal``: the output goes to a terminal that can show colours.
     """
     if "##" in text:
         text = _COMMAND.sub(r"\\u0023", text)

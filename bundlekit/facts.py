@@ -1,4 +1,4 @@
-"""Conditions on facts about an appliance: they hold, or do not, or it cannot be known."""
+"""Conditions on facts about an appliance: true, false or unknown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORMS: Final = {
     "size": ("a size", "a number, a blank, and B, KiB, MiB, GiB or TiB", "12 GiB"),
     "dotted": ("a dotted number", "numbers joined by dots", "7.10"),
 }
-"""For each kind of quantity what it is called, how it is written, and one of it."""
+"""For each kind of quantity its name, its notation, and one example."""
 
 _DOTTED: Final = scheme_named("dotted")
 
@@ -48,7 +48,7 @@ def in_words(condition: Condition) -> str:
 
 
 def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str]:
-    """Why it cannot be known whether the condition holds, as the end of a sentence, and what to do about it."""
+    """Why it is unknown whether the condition holds, as the end of a sentence, and the next step."""
     fact, given, limit = condition.fact, facts.get(condition.fact), quantity(condition.value)
     ordered, place = condition.test in ("below", "at-least"), "in `facts` of the appliance state"
     if ordered and limit is None:
@@ -64,7 +64,7 @@ def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str
 
 
 def _shown(given: object) -> str:
-    """A fact that cannot be used, short and safe; what holds others is not gone into, however deep it is."""
+    """An unusable fact, short and safe to print. The contents of lists and objects are not printed, at any depth."""
     if isinstance(given, (bool, int, float)):
         text = str(given)
         return text if len(text) <= MAX_LENGTH else quoted(text)
@@ -72,9 +72,9 @@ def _shown(given: object) -> str:
 
 
 def quantity(text: str) -> tuple[str, object] | None:
-    """The kind (``duration``, ``size``, ``dotted``) and value of what can be compared; None if it cannot.
+    """The kind (``duration``, ``size``, ``dotted``) and value of a comparable text; None if it is not comparable.
 
-    Durations are in seconds, sizes in bytes; numbers without a unit are dotted numbers, compared part by
+    Durations are in seconds, and sizes in bytes. Numbers without a unit are dotted numbers. They are compared part by
     part, so 7.10 is above 7.9.
     """
     number, blank, unit = text.partition(" ")
@@ -90,7 +90,7 @@ def quantity(text: str) -> tuple[str, object] | None:
 
 
 def _text(fact: object) -> str | None:
-    """A fact as text. No float: 7.10 has become 7.1 before we see it, so its text would be a guess."""
+    """A fact as text. A float has none: 7.10 has already become 7.1, so its text would be a guess."""
     if isinstance(fact, bool):
         return "true" if fact else "false"
     return str(fact) if isinstance(fact, (str, int)) else None

@@ -1,4 +1,4 @@
-"""Read files within a bound, and write files that are whole or do not appear."""
+"""Read files up to a limit, and write files that appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ LIMITS: Final = {
     "crl": 16 * MIB,
     "signature": MIB,
 }
-"""The most bytes that are read of each kind of file; ``bundlekit explain files`` lists them."""
+"""The maximum number of bytes read from each kind of file. ``bundlekit explain files`` lists them."""
 
 ON_A_LOCAL_DISK: Final = "Use a folder on a local disk, or mount the file system with locks."
 
 
 class LockError(BundlekitError):
-    """The system refuses a lock for another reason than that it is taken."""
+    """The system refuses a lock, and not because another process holds it."""
 
 
 FOR_A_READER: Final = 10.0
-"""Seconds that the reader of a named pipe has to open it, once there is something to write."""
+"""Seconds that the reader of a named pipe has to open it once data is ready."""
 
 PIECE: Final = 256 * KIB
 """Bytes read at once."""
@@ -53,11 +53,11 @@ _FLAGS: Final = (
 
 
 def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = ConfigError) -> bytes:
-    """The bytes of a regular file, or of a pipe that was handed over (``/dev/stdin``, ``<(...)``).
+    """The bytes of a regular file, or of a pipe that was passed on (``/dev/stdin``, ``<(...)``).
 
-    A file of more than ``limit`` bytes is refused before it is read. A file whose size the system does not state
-    (``/proc``) and a pipe are read up to the limit. A folder, a device, a socket and a FIFO with a name are refused
-    at once. Raises ``error`` with one sentence that names the file.
+    A file of more than ``limit`` bytes is rejected before it is read. A pipe is read up to the limit. So is a file
+    whose size the system does not report (``/proc``). A folder, a device, a socket and a named FIFO are rejected at
+    once. Raises ``error`` with one sentence that names the file.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -82,20 +82,20 @@ def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = Config
 
 
 def named(path: Path) -> str:
-    """The path, or its beginning where no system has one so long."""
+    """The path, or only its beginning if it is longer than any system allows."""
     text = str(path)
     return text if len(text) <= 4096 else f"{text[:256]}…"
 
 
 def reason(fault: OSError | ValueError) -> str:
-    """What the system gives as the cause; a name with a NUL character never reaches it."""
+    """The cause as the system reports it. A name with a NUL character never reaches the system."""
     if isinstance(fault, OSError):
         return fault.strerror or str(fault)
     return "the name contains a NUL character" if "null" in str(fault) else str(fault)
 
 
 def kind_of(mode: int) -> str:
-    """What a file is that is no regular one; empty for a regular file."""
+    """The kind of a file that is not a regular file; empty for a regular file."""
     kinds = {
         stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a pipe",
@@ -107,10 +107,10 @@ def kind_of(mode: int) -> str:
 
 
 def _unreadable(path: Path, mode: int) -> str:
-    """Why a file of this kind is not read; empty if it is."""
+    """Why a file of this kind is not read; empty if it can be read."""
     kind = kind_of(mode)
     if stat.S_ISFIFO(mode):
-        # The shell hands over pipes that have no name. Whether a FIFO with a name ever gets a writer is unknown.
+        # The shell passes on pipes without a name. A FIFO with a name might never get a writer.
         return "it is a named pipe" if os.path.exists(os.path.realpath(path)) else ""
     return f"it is {kind}" if kind else ""
 
@@ -124,11 +124,11 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
 
 @contextlib.contextmanager
 def whole_file(path: Path | BinaryIO) -> Iterator[BinaryIO]:
-    """A file that appears as ``path``, durably, when the block ends well, and not at all otherwise.
+    """A file that appears at ``path``, durably, when the block ends normally. Otherwise it does not appear.
 
-    An existing file is replaced only then; through a link, the file that it leads to. A pipe or a terminal gets
-    the bytes at the end, and so does a stream that is given instead of a path, as standard output is. Raises
-    BundlekitError if the system refuses, or if it is a folder or a block device.
+    An existing file is replaced only at the end. If ``path`` is a link, the file that it leads to is replaced. A pipe,
+    a terminal or a stream such as standard output gets the bytes at the end. Raises BundlekitError if the system
+    refuses, or if ``path`` is a folder or a block device.
     """
     if not isinstance(path, os.PathLike):
         with _handed_to(path) as file:
@@ -138,7 +138,7 @@ def whole_file(path: Path | BinaryIO) -> Iterator[BinaryIO]:
     try:
         status = os.stat(path)
     except OSError:
-        status = None  # not there yet; whatever else is wrong with it, making it says
+        status = None  # the file does not exist yet; any other fault is reported when the file is created
     if status is None or stat.S_ISREG(status.st_mode):
         with _replaced(target) as file:
             yield file
@@ -167,7 +167,7 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
         where = error.filename if error.filename not in (None, os.fspath(temporary or "")) else path
         raise BundlekitError(f"{where}: {error.strerror}; nothing was written") from error
     finally:
-        if temporary is not None:  # made by this call, and not renamed
+        if temporary is not None:  # created by this call, and not renamed
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
@@ -189,7 +189,7 @@ def _temporary_beside(path: Path) -> tuple[Path, BinaryIO]:
 
 
 def _demand_short(path: Path) -> None:
-    """OSError for a name that the folder cannot have. The short temporary name would not meet this limit."""
+    """Raise OSError for a name that is too long for the folder. The short temporary name would not exceed the limit."""
     try:
         longest = os.pathconf(path.parent, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):
@@ -200,7 +200,7 @@ def _demand_short(path: Path) -> None:
 
 @contextlib.contextmanager
 def _written_to(path: Path) -> Iterator[BinaryIO]:
-    from shutil import copyfileobj  # few write to pipes
+    from shutil import copyfileobj  # rarely needed: only for pipes
     from tempfile import TemporaryFile
 
     try:
@@ -215,7 +215,7 @@ def _written_to(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read_by_another(path: Path) -> int:
-    """The descriptor of a pipe or a device. OSError for a pipe that no process has opened after `FOR_A_READER`."""
+    """The descriptor of a pipe or a device. Raises OSError if no process opens a pipe within `FOR_A_READER`."""
     import time
 
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -247,9 +247,9 @@ def _handed_to(stream: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, which is made if it does not exist; waits for the process that holds it.
+    """Hold an exclusive lock on ``path``, which is created if it is missing. Waits for the process that holds the lock.
 
-    Without ``wait``, raises BlockingIOError where another process holds it. Raises BundlekitError that names the file,
+    Without ``wait``, raises BlockingIOError if another process holds it. Raises BundlekitError that names the file,
     also on a file system without locks.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -267,7 +267,10 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def lock(descriptor: int, *, wait: bool = True, shared: bool = False) -> None:
-    """Lock an open file. BlockingIOError without ``wait`` if another process has it, LockError without locks."""
+    """Lock an open file. Raises BlockingIOError without ``wait`` if another process has the lock.
+
+    Raises LockError if the file system has no locks.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
@@ -287,7 +290,7 @@ def _why_no_lock(error: OSError) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names in a folder durable; Windows cannot open folders and needs no such thing."""
+    """Make new names in a folder durable. Windows cannot open folders and does not need this."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -297,10 +300,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def changeable_by_others(path: Path) -> str:
-    """The part of ``path`` that somebody other than its owner, root or us may change; empty if there is none.
+    """The part of ``path`` that users other than its owner, root or this user can change; empty if there is none.
 
-    Links are followed first. Every folder above counts, for who may rename a folder may replace what is in
-    it; a folder with the sticky bit lets only owners do so (inode(7)).
+    Links are followed first. Every parent folder counts, because a user who can rename a folder can replace its
+    contents. In a folder with the sticky bit, only owners can do so (inode(7)).
     """
     real = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
     for part in (real, *real.parents):

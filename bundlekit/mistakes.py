@@ -1,7 +1,7 @@
-"""Say what is wrong with a value that does not fit its type: where, what is allowed there, what is nearest.
+"""Explain a value that does not fit its type: its path, the allowed values and the nearest one.
 
-msgspec finds the mistake; its messages are for programmers. Here the path it gives is followed through the
-types and the data once more, for the sentence that a person needs.
+msgspec finds the error, but its messages are for programmers. This module follows the path of the error through the
+types and the data again, and makes a sentence for users.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SEGMENT: Final = r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]"
 
 
 class _Place(NamedTuple):
-    """A place in a document: its path as people write it, what is expected there, and what is there."""
+    """A place in a document: its path as people write it, the expected type, and the actual value."""
 
     path: str
     kind: Any
@@ -29,9 +29,9 @@ class _Place(NamedTuple):
 
 
 def explain(error: msgspec.ValidationError, kind: type, data: object = None, *, toml: bool = False) -> str:
-    """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is at hand.
+    """A sentence about a value that does not fit ``kind``. ``data`` is the whole document, if it is available.
 
-    ``toml``: it was written as TOML, which has no null, and tables and lists that are easily taken for one another.
+    ``toml``: the document was written as TOML, which has no null. Its tables and lists are easily confused.
     """
     text, at = _taken_apart(error)
     place = _follow(at, kind, data)
@@ -54,7 +54,7 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None, *, 
 
 
 def _in_toml(text: str, place: _Place) -> str:
-    """How the value is to be written in TOML, as the end of a sentence; empty if that is not the mistake."""
+    """How to write the value in TOML, as the end of a sentence; empty if that is not the fault."""
     match = re.fullmatch(r"Expected `(.+)`, got `(.+)`", text)
     expected, got = (set(match[1].split(" | ")), match[2]) if match else (set(), "")
     if "array" in expected and got == "object" and _fields(_arguments(place.kind)[0]):
@@ -65,9 +65,9 @@ def _in_toml(text: str, place: _Place) -> str:
 
 
 def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:
-    """The path of what does not fit, as people write it: ``components[0].images[1].digest``.
+    """The path of the faulty value, as people write it: ``components[0].images[1].digest``.
 
-    Of a missing key it is the path of what it is missing from.
+    For a missing key it is the path of the object that lacks it.
     """
     text, at = _taken_apart(error)
     place = _follow(at, kind, data)
@@ -77,18 +77,18 @@ def place_of(error: msgspec.ValidationError, kind: type, data: object) -> str:
 
 
 def first_key(data: Mapping[str, Any], key: str) -> str:
-    """What a file has in the place of the key that names its kind: ``spec = 2``, or that it has none."""
+    """The key that names the kind of a file, as the file has it: ``spec = 2``, or a text that it is missing."""
     return f"{key} = {shortened(repr(data[key]))}" if key in data else f"no {key!r} key"
 
 
 def shortened(text: str) -> str:
-    """``text``, or its beginning: no more of a value than a message can bear."""
+    """``text``, shortened to the part of a value that fits in a message."""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def nearest(key: str, known: set[str]) -> str:
-    """The end of a sentence: the known key that is nearest, or all of them if they are few."""
-    import difflib  # only on the way to an error message
+    """The end of a sentence: the nearest known key, or all known keys if there are few."""
+    import difflib  # needed only for an error message
 
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
@@ -96,14 +96,14 @@ def nearest(key: str, known: set[str]) -> str:
 
 
 def most_likely(name: str, meant: str) -> bool:
-    """Whether a name, which may be right, is most likely another one with a slip of the pen."""
-    import difflib  # few ask
+    """Whether a name, which can be correct, is most likely a misspelling of another one."""
+    import difflib  # rarely needed
 
     return bool(difflib.get_close_matches(name, [meant], n=1, cutoff=0.8))
 
 
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
-    """What is wrong, and where. The first may quote the document, which may say what it likes; where comes last."""
+    """The fault and its path. The first can quote any text of the document, so the path is taken from the end."""
     message = str(error)
     text, _, at = message.rpartition(" - at ")
     is_place = re.fullmatch(r"`\$[^`]*`|`key[^`]*` in `\$[^`]*`|`key[^`]*`", at)
@@ -125,14 +125,14 @@ def _quoted(data: object) -> str:
 
 
 def _shown(text: str) -> str:
-    """A text of the document in quotes, no more of it than a message can bear."""
+    """A text of the document in quotes, shortened to fit in a message."""
     return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
 
 
 def _follow(at: str, kind: Any, data: Any) -> _Place:  # noqa: ANN401 - a type, and any data
-    """The place that msgspec means by ``at``, such as ```$.members[...].role```.
+    """The place that msgspec describes by ``at``, such as ```$.members[...].role```.
 
-    For a map it does not say which key; the first one whose value does not fit is meant.
+    For a map, msgspec does not name the key. This function takes the first key whose value does not fit.
     """
     place = _Place("", kind, data)
     for name, index in re.findall(_SEGMENT, at.rpartition("`$")[2].rstrip("`")):
@@ -166,7 +166,7 @@ def _fits(value: object, kind: object) -> bool:
 
 
 def _choices(kind: object) -> list[Any]:
-    """What a type is one of, with annotations and unions taken apart."""
+    """The alternatives of a type, with annotations and unions taken apart."""
     if get_origin(kind) is Annotated:
         return [kind, *_choices(get_args(kind)[0])]
     if type(None) in get_args(kind):
@@ -193,7 +193,7 @@ def _literals(kind: object) -> tuple[Any, ...]:
 
 
 def _description(kind: object) -> str:
-    """What the annotation of a type says in words; for a map, that of its keys."""
+    """The description in the annotation of a type; for a map, the one of its keys."""
     for one in _choices(kind):
         metas = get_args(one)[1:] if get_origin(one) is Annotated else ()
         for meta in metas:

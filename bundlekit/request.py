@@ -1,4 +1,4 @@
-"""What a check is asked, as one value: it goes unchanged from the caller to the rules' question."""
+"""The request of a check as one value, which goes unchanged from the caller to the rules' question."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NOTHING_ASKED: Final = CheckRequest()
 
 
 def one_request(request: CheckRequest | None, keywords: CheckRequest) -> CheckRequest:
-    """The request of a call that takes either a request or keywords. Raises TypeError where both were given."""
+    """The request of a call that takes either a request or keywords. Raises TypeError if both are given."""
     if request is None:
         return keywords
     if keywords != NOTHING_ASKED:

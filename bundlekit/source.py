@@ -1,8 +1,8 @@
-"""A bounded, read-only view of the bytes that are judged.
+"""A bounded, read-only view of the bytes of a file.
 
-A file is opened once; the same descriptor is judged and used, so nobody can exchange the file between the
-two. Reads are positional (``pread``), so threads share the descriptor without a lock. The file is never mapped:
-when somebody truncates a mapped file the process dies with SIGBUS.
+A file is opened once. The same descriptor is validated and used, so the file cannot be exchanged in between. Reads are
+positional (``pread``), so threads share the descriptor without a lock. The file is never mapped, because the process
+dies with SIGBUS when a mapped file is truncated.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Bytes ``0 .. size``; ``held`` says how many of them, from the start, can really be read."""
+    """Bytes ``0 .. size``; ``held`` is the number of them, from the start, that can be read."""
 
     name: str
     size: int
     held: int
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` with the bytes from ``offset``; ChangedWhileReadError if they are not there."""
+        """Fill ``buffer`` with the bytes from ``offset``. Raises ChangedWhileReadError if they are missing."""
 
     def ensure_unchanged(self) -> None:
-        """ChangedWhileReadError if what was read may not be what is there now."""
+        """Raise ChangedWhileReadError if the bytes read are possibly not the bytes of the file now."""
 
 
 def read(source: Source, span: Span) -> bytes:
-    """The bytes of ``span``. The caller bounds its size."""
+    """The bytes of ``span``. The caller limits its size."""
     data = bytearray(span.size)
     source.readinto(span.start, memoryview(data))
     return bytes(data)
 
 
 def pages(size: int) -> memoryview:
-    """At least one byte of memory to read into, at the start of a page, given back when nothing refers to it.
+    """At least one byte of memory to read into, from the start of a page. It is freed when nothing refers to it.
 
-    malloc puts what is large 16 bytes behind the start of a page. There a read out of the page cache takes
-    twice as long on processors that copy by ``rep movsb`` (7 GB/s instead of 14, a tenth of a whole check).
+    malloc puts a large block 16 bytes after the start of a page. A read from the page cache into such a block takes
+    twice as long on processors that copy by ``rep movsb``: 7 GB/s instead of 14, a tenth of a whole check.
     """
     return memoryview(mmap.mmap(-1, max(size, 1)))
 
 
 class BytesSource:
-    """Bytes in memory, perhaps only the first ones of a file of ``size`` bytes (a head, for pre-flight)."""
+    """Bytes in memory. They can be only the first bytes of a file of ``size`` bytes, such as a head for pre-flight."""
 
     def __init__(self, data: bytes, *, size: int | None = None, name: str = "<bytes>") -> None:
         self.name = name
@@ -62,7 +62,7 @@ class BytesSource:
         self._data = data
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Copy out of the bytes in memory."""
+        """Copy from the bytes in memory."""
         if offset + len(buffer) > self.held:
             needed = f"bytes up to 0x{offset + len(buffer):x} are needed"
             raise UnreadableError(
@@ -76,10 +76,10 @@ class BytesSource:
 
 
 class ReadOnce:
-    """A source whose first bytes, ``start``, were read before, and are given out of memory.
+    """A source whose first bytes, ``start``, were read before, and are served from memory.
 
-    Head and signatures are looked at several times: they are verified, parsed, shown and handed on. With a file
-    that is rewritten meanwhile, all these looks are at the same bytes. What follows is read when it is asked for.
+    Head and signatures are verified, parsed, printed and passed on. All these steps use the same bytes, even if the
+    file is rewritten meanwhile. The bytes after ``start`` are read on request.
     """
 
     def __init__(self, source: Source, start: bytes) -> None:
@@ -88,14 +88,14 @@ class ReadOnce:
         self._start = start
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Copy what is known, read what is not."""
+        """Copy the known bytes, and read the others."""
         known = memoryview(self._start)[offset : offset + len(buffer)]
         buffer[: len(known)] = known
         if len(known) < len(buffer):
             self._source.readinto(offset + len(known), buffer[len(known) :])
 
     def ensure_unchanged(self) -> None:
-        """As the source itself."""
+        """The same as for the underlying source."""
         self._source.ensure_unchanged()
 
 
@@ -104,7 +104,7 @@ WRONG_SIZE: Final = "it is shorter than the size that the system states, as for 
 
 
 def sizeless(path: Path) -> bool:
-    """Whether the file has content though its size is given as 0."""
+    """Whether the file has content although its size is reported as 0."""
     try:
         with path.open("rb") as file:
             return bool(file.read(1))
@@ -113,13 +113,13 @@ def sizeless(path: Path) -> bool:
 
 
 class FileSource:
-    """A regular file, opened once. Use as a context manager."""
+    """A regular file, opened once. Use it as a context manager."""
 
     _access = os.O_RDONLY
 
     def __init__(self, path: str | Path) -> None:
         self.name = os.fspath(path)
-        # O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused two lines below.
+        # O_NONBLOCK: opening a FIFO must not wait for a writer; the FIFO is rejected below.
         flags = self._access | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
             self._fd = os.open(self._where(), flags)
@@ -140,7 +140,7 @@ class FileSource:
         return self.name
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Read exactly ``len(buffer)`` bytes; an early end means somebody truncated the file meanwhile."""
+        """Read exactly ``len(buffer)`` bytes. An early end means that the file was truncated meanwhile."""
         done = 0
         while done < len(buffer):
             try:
@@ -180,9 +180,9 @@ class FileSource:
     def ensure_unchanged(self) -> None:
         """Compare size and modification time with those at opening.
 
-        A file system whose times are coarse can hide a change within one tick, and who may write the file may
-        set its time back. (The time of the last change of its inode tells that, and changes for a mere rename,
-        too.) What is *used* later is therefore verified again as it is handed over; this keeps reports honest.
+        A file system with coarse times can hide a change within one tick. A process that can write the file can also
+        reset its time. The change time of the inode shows that, but it also changes for a mere rename. The bytes that
+        are *used* later are therefore verified again when they are passed on. This check only keeps reports correct.
         """
         now = os.fstat(self._fd)
         if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):

@@ -1,8 +1,8 @@
-"""The declared version scheme: forms as data, and the order of what they read.
+"""The declared version scheme: forms as data, and the order of the versions that they read.
 
-A form says how a version is spelled (`DeclaredScheme`). A declaration whose forms would compare wrongly without a
-word is refused when it is read, so at build and lint: a place that is decimal in one form and hexadecimal in another,
-what follows ``~`` and has no place in the order, an epoch that some forms lack.
+A form specifies how a version is spelled (`DeclaredScheme`). A declaration is rejected when it is read, at build and
+lint, if its forms would silently compare incorrectly. One example is a number that is decimal in one form and
+hexadecimal in another. Others are a word after ``~`` without a place in the order, and an epoch that some forms lack.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ALPHABET: Final = DIGITS | LETTERS | PUNCTUATION
 
 
 class Reading(NamedTuple):
-    """What a scheme makes of a string.
+    """A string as its scheme reads it.
 
-    ``key`` orders it; ``release`` is the key it would have without its pre-release part; ``numbers`` are the
-    release numbers it begins with; ``build`` is what identifies the build, if the string says it.
+    ``key`` orders it. ``release`` is the key without the pre-release part. ``numbers`` are the leading release numbers.
+    ``build`` identifies the build, if the string contains it.
     """
 
     key: Any
@@ -42,45 +42,45 @@ class Reading(NamedTuple):
 
 
 class MisfitError(ValueError):
-    """Why a string does not fit; `VersionScheme.parse` adds the string and the scheme."""
+    """Why a string does not fit. `VersionScheme.parse` adds the string and the scheme."""
 
 
 def quoted(text: str) -> str:
-    """Text that came from outside, short and without characters that could disturb a terminal."""
+    """Text from outside, shortened, without characters that could disturb a terminal."""
     return ascii(text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "~")
 
 
 HEX_PREFIX: Final = ("0x", "0X")
-"""What tells that a hexadecimal number follows; the number has the same value then as written in decimal."""
+"""The prefixes of a hexadecimal number. Such a number compares by value with decimal numbers."""
 
 _TAKES: Final = {"#": DIGITS, "%": HEXADECIMAL, "@": LETTERS, "*": ALPHABET}
 _PATTERNS: Final = {"#": "([0-9]++)", "%": "([0-9A-Fa-f]++)", "@": "([A-Za-z]++)", "*": "(.++)"}
-"""The same as patterns, which give nothing back that they have taken."""
+"""The placeholders as possessive patterns, which give back no character that they have matched."""
 
 MAX_FORMS_NAMED: Final = 4
 """Forms of a declared scheme that a message names."""
 
 BEFORE_A_RELEASE: Final = frozenset({"alpha", "beta", "dev", "pre", "preview", "rc", "snapshot"})
-"""Words that mean a pre-release wherever versions are written; a form that has one has to list it."""
+"""Words that commonly mean a pre-release; a form that contains one must list it."""
 
-# What is compared, from left to right: a pre-release < nothing more < a word < a number.
+# The order of the pieces, compared from left to right: a pre-release < no further piece < a word < a number.
 _PRE, _END, _WORD, _NUMBER = range(4)
 
 _TILDE: Final = (_PRE, -1)
-"""What a number behind ``~`` is compared by first, as Debian does: 1.2~1 comes before 1.2~rc1, and both before 1.2."""
+"""The first key of a number after ``~``, as in Debian: 1.2~1 comes before 1.2~rc1, and both before 1.2."""
 
 _Piece = int | str
 """A number, a word, or one punctuation mark of a version."""
 
 _Rank = tuple[Any, ...]
-"""A piece as it is compared."""
+"""The key that orders a piece."""
 
 
 class Forms:
-    """A declared scheme, made ready to read.
+    """A declared scheme, ready to read versions.
 
-    A placeholder takes every character it can, and what follows it in the form must not be able to take the
-    same: so a form fits in at most one way, found in one pass.
+    A placeholder takes every character it can. The next element of the form must not match the same characters. A form
+    therefore fits in at most one way, which is found in one pass.
     """
 
     def __init__(self, declared: DeclaredScheme) -> None:
@@ -102,7 +102,7 @@ class Forms:
         _require_one_epoch(declared.forms)
 
     def read(self, text: str) -> Reading:
-        """What the scheme makes of a string; MisfitError if it fits no form."""
+        """The string as the scheme reads it. Raises MisfitError if it fits no form."""
         for form in self.forms:
             if (pieces := form.fit(text)) is not None:
                 return self._reading(*pieces)
@@ -110,9 +110,9 @@ class Forms:
         raise MisfitError(f"it matches none of the forms {', '.join(named)}" + f" and {more} more" * (more > 0))
 
     def guessed(self, text: str) -> tuple[str, ...]:
-        """The words of a version that mean a pre-release and that the scheme does not list; none if it does not fit.
+        """The words of a version that mean a pre-release and that the scheme does not list; none if it fits no form.
 
-        They are read by ``@``, and count as later than the release, as any other word does.
+        They are read by ``@``, and count as later than the release, like any other word.
         """
         for form in self.forms:
             if (found := form.fit(text)) is not None:
@@ -122,7 +122,7 @@ class Forms:
 
     def _reading(self, pieces: list[_Piece], build: str) -> Reading:
         ranks: list[_Rank] = []
-        marks = ""  # punctuation up to the last number or word, and since
+        marks = ""  # the punctuation before the last number or word, and after it
         since = ""
         release = None
         for piece in pieces:
@@ -152,14 +152,14 @@ class Forms:
         return Reading(key, release, numbers, build)
 
     def _require_listed(self, word: str, *, older: bool) -> None:
-        """MisfitError for a word whose place in the order would be a guess."""
+        """Raise MisfitError for a word whose place in the order would be a guess."""
         if (listed := self.folded.get(word.casefold())) is not None:
             raise MisfitError(f"its word {quoted(word)} differs from {quoted(listed)} of the scheme only in case")
         if older:
             raise MisfitError(f"its word {quoted(word)} follows '~', and pre-releases does not list it")
 
     def _require_places(self, form: _Form) -> None:
-        """VersionError for a word or '~' of a form that says what is older, and has no place among pre-releases."""
+        """Raise VersionError for a word or '~' of a form that marks an older version, but is no listed pre-release."""
         listed = self.pre_releases.keys() | self.ignored
         for at, element in enumerate(form.elements):
             if element[0] in LETTERS and element not in listed:
@@ -186,9 +186,9 @@ class Forms:
 
 
 class _Form:
-    """One form: its placeholders, words, numbers and punctuation marks in order, and the pattern of them all.
+    """One form: its placeholders, words, numbers and punctuation marks in order, and one pattern of them all.
 
-    A pattern, as a matrix may name ten thousand versions that nearly fit each of 32 long forms.
+    It is a pattern because a matrix can name ten thousand versions that nearly fit each of 32 long forms.
     """
 
     def __init__(self, form: str) -> None:
@@ -197,7 +197,7 @@ class _Form:
         self.pattern = re.compile("".join(map(_pattern, self.elements)))
 
     def fit(self, text: str) -> tuple[list[_Piece], str] | None:
-        """The pieces of ``text`` and its build, if it has this form; None if it has not."""
+        """The pieces of ``text`` and its build, or None if it does not have this form."""
         if (found := self.pattern.fullmatch(text)) is None:
             return None
         pieces: list[_Piece] = []
@@ -216,7 +216,7 @@ def _pattern(element: str) -> str:
 
 
 def _base(element: str) -> str:
-    """How an element writes a number: ``decimal``, ``hexadecimal``, or ``prefixed``; empty if it is none."""
+    """The base of an element: ``decimal``, ``hexadecimal``, or ``prefixed``; empty if it is not a number."""
     if element[:-1] in HEX_PREFIX:
         return "prefixed"
     if element == "%":
@@ -249,7 +249,7 @@ def _elements(form: str) -> list[str]:
 
 
 def _require_one_base(forms: list[_Form], ignored: frozenset[str]) -> None:
-    """VersionError if two versions could have a decimal number and a bare hexadecimal one at the same place."""
+    """Raise VersionError if two versions could have a decimal and a bare hexadecimal number at the same place."""
     if not any("%" in form.elements for form in forms):
         return
     droppable = any(mark[0] in LETTERS for mark in ignored)
@@ -266,9 +266,9 @@ def _require_one_base(forms: list[_Form], ignored: frozenset[str]) -> None:
 
 
 def _bases_meet(left: list[str], right: list[str], *, droppable: bool) -> bool:
-    """Whether a decimal and a bare hexadecimal number can be compared, all before them being equal.
+    """Whether a decimal and a bare hexadecimal number can be compared, after equal pieces.
 
-    ``droppable``: a word that ``@`` takes may be one that is ignored, and so leave its place to what follows.
+    ``droppable``: a word that ``@`` takes can be an ignored one, which leaves its place to the next piece.
     """
     seen, ahead = set(), [(0, 0)]
     while ahead:
@@ -291,7 +291,7 @@ def _bases_meet(left: list[str], right: list[str], *, droppable: bool) -> bool:
 
 
 def _require_one_epoch(forms: tuple[str, ...]) -> None:
-    """VersionError if some forms have an epoch (``#!``) and others have none: its absence would count as newer."""
+    """Raise VersionError if only some forms have an epoch (``#!``): a missing epoch would count as newer."""
     without = [form for form in forms if "!" not in form]
     if without and len(without) < len(forms):
         raise VersionError(
@@ -312,17 +312,17 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _key(ranks: list[_Rank], marks: str) -> tuple[object, ...]:
-    # Punctuation comes last: it decides nothing but that 1.2-3 is not 1.2.3.
+    # Punctuation comes last: its only effect is that 1.2-3 is not 1.2.3.
     return ((*ranks, (_END,)), marks)
 
 
 def _word(word: str) -> _Rank:
-    """Words go by their letters; case tells apart what is equal otherwise, so that b comes before C."""
+    """Words are ordered by their letters, then by case: b comes before C, and case decides only between equal words."""
     return _WORD, word.casefold(), word
 
 
 def _natural(build: str) -> tuple[_Rank, ...]:
-    """A build id in the order people expect: its numbers as numbers."""
+    """A build id in natural order: its numbers are compared as numbers."""
     if "~" in build:
         raise MisfitError("its build has '~', and builds are compared")
     ranks: list[_Rank] = []

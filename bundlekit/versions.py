@@ -1,16 +1,16 @@
-"""Version schemes: a bundle declares how its versions are to be read, and nothing is ever guessed.
+"""Version schemes: a bundle declares how its versions are read, and nothing is guessed.
 
-``scheme_named("dotted").parse("5.40.00")`` gives a `Version`: it compares, hashes, and prints as it was
-written. A string that does not fit its scheme is a `VersionError` that says why; it is never read as 0.0.0.
+``scheme_named("dotted").parse("5.40.00")`` returns a `Version`. It compares, hashes, and prints as it was written. A
+string that does not fit its scheme raises a `VersionError` with the reason. It is never read as 0.0.0.
 
 The schemes:
 
-``pep440``    Python's (PEP 440), read by packaging, which is imported here only, and only when it is needed.
+``pep440``    Python's (PEP 440), parsed by packaging, which is imported only here and only if needed.
 ``semver``    Semantic Versioning 2.0.0; build metadata does not count.
-``dotted``    numbers joined by dots, zero padding allowed, perhaps after a ``v``, perhaps ``-`` and a build,
-              which does not count: 5.40.00-0500212. Of two that begin alike the shorter is the older, so that
-              6.3 is neither 6.3.0 nor 6.30: a label means a release only where an alias says so.
-``declared``  spelled out as data in the bundle (`DeclaredScheme`); matched in one pass, without backtracking.
+``dotted``    Numbers joined by dots. Zero padding is allowed, and so is a leading ``v``. A ``-`` and a build can follow
+              and do not count: 5.40.00-0500212. If two versions begin alike, the shorter is the older. 6.3 is
+              therefore neither 6.3.0 nor 6.30: a label means a release only if an alias defines it.
+``declared``  Spelled out as data in the bundle (`DeclaredScheme`); matched in one pass, without backtracking.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ __all__ = [
 
 
 class Version:
-    """A version, read by a scheme: totally ordered among its own, equal exactly where the hashes are.
+    """A version, parsed by a scheme. Versions of one scheme are totally ordered, and equal exactly if their hashes are.
 
-    ``str(version)`` is the spelling it came in. Versions of two schemes are unequal and cannot be ordered.
+    ``str(version)`` is the original spelling. Versions of two schemes are unequal and cannot be ordered.
     """
 
     __slots__ = ("build", "key", "numbers", "release", "scheme", "text")
@@ -65,12 +65,12 @@ class Version:
 
     @property
     def is_prerelease(self) -> bool:
-        """Whether this comes before the release whose numbers it bears: 10.0.0-rc1 has not reached 10.0."""
+        """Whether this comes before the release with the same numbers: 10.0.0-rc1 has not reached 10.0."""
         return bool(self.key < self.release)
 
     @property
     def as_release(self) -> Version:
-        """The release that this is a pre-release of; itself, if it is none."""
+        """The release that this is a pre-release of, or the version itself if it is not one."""
         return Version(self.text, self.scheme, Reading(self.release, self.release, self.numbers, self.build))
 
     def begins_with(self, numbers: tuple[int, ...]) -> bool:
@@ -84,13 +84,13 @@ class Version:
         return f"<Version {self.text} ({self.scheme.name})>"
 
     def __hash__(self) -> int:
-        # Strings hash with a secret of this process. Numbers do not: 1 and 2**61 collide, so whoever writes a
+        # Strings are hashed with a secret of this process, but numbers are not: 1 and 2**61 collide. The author of a
         # manifest could make all its versions collide, and every set of them quadratic.
         if isinstance(self.key, (tuple, int)):
             return hash(repr(self.key))
         from packaging.utils import canonicalize_version
 
-        return hash(canonicalize_version(self.key))  # PEP 440 takes 1.0 for 1.0.0, and their texts differ
+        return hash(canonicalize_version(self.key))  # PEP 440: 1.0 equals 1.0.0, though the texts differ
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Version):
@@ -116,9 +116,9 @@ class Version:
 
 
 class VersionScheme:
-    """A way of reading versions; ``parse`` is all it does.
+    """A set of rules for reading versions; ``parse`` is its only operation.
 
-    ``basis`` is what it was made from besides its name: two schemes are equal if both are.
+    ``basis`` is the data that it was made from besides its name. Two schemes are equal if name and basis are.
     """
 
     __slots__ = ("_read", "basis", "name")
@@ -137,7 +137,7 @@ class VersionScheme:
         return hash((self.name, self.basis))
 
     def parse(self, text: str) -> Version:
-        """Read a version, in time linear in its length (64 at most); VersionError if it is none."""
+        """Read a version, in time linear in its length (64 at most). Raises VersionError if it is not one."""
         try:
             _require_alphabet(text)
             return Version(text, self, self._read(text))
@@ -149,7 +149,7 @@ class VersionScheme:
 
 
 def scheme_named(name: str, declared: DeclaredScheme | None = None) -> VersionScheme:
-    """The scheme of that name; ``declared`` needs its declaration. VersionError if it cannot be used."""
+    """The scheme of that name; ``declared`` needs its declaration. Raises VersionError if it cannot be used."""
     if name == "declared" and declared is not None:
         return VersionScheme(name, Forms(declared).read, declared)
     if name in _READERS:
@@ -165,9 +165,9 @@ def scheme_named(name: str, declared: DeclaredScheme | None = None) -> VersionSc
 
 
 def in_listed_order(scheme: VersionScheme, releases: Sequence[str]) -> VersionScheme:
-    """A scheme that reads the same strings, but orders them as listed; one that is not listed has no place.
+    """A scheme that reads the same strings but orders them as listed. An unlisted version has no place in the order.
 
-    VersionError if a release does not fit the scheme underneath.
+    Raises VersionError if a release does not fit the underlying scheme.
     """
     places: dict[Version, int] = {}
     for release in releases:
@@ -184,7 +184,7 @@ def in_listed_order(scheme: VersionScheme, releases: Sequence[str]) -> VersionSc
 
 
 def release_prefix(text: str) -> tuple[int, ...]:
-    """The numbers of ``17.3``, which stands for every release that begins with them; VersionError if none."""
+    """The numbers of ``17.3``, which means every release that begins with them. Raises VersionError if it has none."""
     parts = text.split(".")
     if len(text) > MAX_LENGTH or not all(part and DIGITS.issuperset(part) for part in parts):
         raise VersionError(
@@ -279,7 +279,7 @@ _READERS: Final[dict[str, Callable[[str], Reading]]] = {
 
 # --- ranges -------------------------------------------------------------------------------------------------
 
-_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {  # the longer before what they begin with
+_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {  # longer operators before their own prefixes
     ">=": operator.ge,
     "<=": operator.le,
     "!=": operator.ne,
@@ -291,17 +291,17 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {  # the longer befor
 
 
 class Clause(Frozen, frozen=True, kw_only=True):
-    """One comparison of a range: the version has to be ``operator`` (``>=``, ``!=`` …) ``bound``."""
+    """One comparison of a range: the version must be ``operator`` (``>=``, ``!=`` …) ``bound``."""
 
     operator: str
     bound: Version
 
 
 class Range:
-    """Versions that satisfy all of some comparisons: ``>=5.30.02, <5.40.00``; ``*`` has none, so fits all.
+    """Versions that satisfy every comparison: ``>=5.30.02, <5.40.00``. ``*`` has no comparison, so every version fits.
 
-    The order is the plain one of the scheme: 10.0.0-rc1 is below 10.0.0, so ``<10.0.0`` contains it and
-    ``>=10.0.0`` does not.
+    The order is the plain one of the scheme. 10.0.0-rc1 is below 10.0.0, so ``<10.0.0`` contains it and ``>=10.0.0``
+    does not.
     """
 
     __slots__ = ("ceilings", "clauses", "floors", "text")
@@ -317,7 +317,7 @@ class Range:
 
     @property
     def exact(self) -> Version | None:
-        """The one version this names, if it is spelled as one version."""
+        """The only version of the range, if it is spelled as one version."""
         only = self.clauses[0] if len(self.clauses) == 1 else None
         return only.bound if only and only.operator == "==" else None
 
@@ -327,16 +327,16 @@ class Range:
     def first_of(
         self, rising: Sequence[Version], *, after: Version | None = None, without: Container[Version] = ()
     ) -> Version | None:
-        """The first of some rising versions, each there once, that is in this range.
+        """The first of some versions that is in this range. The versions are in ascending order, without duplicates.
 
-        Takes logarithmic time, and a step for each version that the range or ``without`` leaves out.
+        Takes logarithmic time, and one step for each version that the range or ``without`` excludes.
         """
         start = bisect.bisect_right(rising, after) if after is not None else 0
         for floor in self.floors:
             start = max(start, bisect.bisect_left(rising, floor.bound))
         for version in itertools.islice(rising, start, None):
             if not all(_OPERATORS[ceiling.operator](version, ceiling.bound) for ceiling in self.ceilings):
-                # Above the ceiling, or just below an exact version that is not there.
+                # Above the upper bound, or just below an exact version that is missing.
                 return None
             if version in self and version not in without:
                 return version
@@ -344,7 +344,7 @@ class Range:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no version whatever could be in this range, such as ``>2, <1``."""
+        """Whether the range cannot contain any version, such as ``>2, <1``."""
         if not self.floors or not self.ceilings:
             return False
         floor = max(clause.bound for clause in self.floors)
@@ -353,7 +353,7 @@ class Range:
 
 
 def parse_range(text: str, parse: Callable[[str], Version]) -> Range:
-    """Read a range whose versions ``parse`` reads; VersionError names the position of what is wrong."""
+    """Read a range whose versions ``parse`` reads. VersionError gives the position of the fault."""
     if text.strip() == "*":
         return Range(text, ())
     clauses = []

@@ -1,6 +1,6 @@
-"""Whether the bytes are the ones that were claimed: measuring claims, byte coverage, verified reading.
+"""Whether the bytes match the claims: measurement of claims, byte coverage, verified reading.
 
-Nothing here knows a format. Claims come from a layout reader, evidence goes to the rules.
+Nothing here depends on a format. Claims come from a layout reader, and evidence goes to the rules.
 """
 
 from bundlekit.integrity.accounting import Covered, coverage

@@ -1,4 +1,4 @@
-"""Which claim vouches for each byte of a file."""
+"""Byte coverage: which claim covers each byte of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Covered(Frozen, frozen=True, kw_only=True):
-    """A span and what vouches for it: signed, signature, digest, chunks, zero, or nothing."""
+    """A span and the kind of claim that covers it: signed, signature, digest, chunks, zero, or nothing."""
 
     span: Span
     by: str
@@ -20,10 +20,10 @@ class Covered(Frozen, frozen=True, kw_only=True):
 
 
 def coverage(bundle: Bundle) -> tuple[Covered, ...]:
-    """What vouches for each byte of the file, in the order of the file, without gap or overlap.
+    """The coverage of each byte of the file, in the order of the file, without gap or overlap.
 
-    This is what is *claimed*; whether the claims hold is for the rules to say. A signature entry vouches for
-    itself: in it, every byte that its signature does not cover is determined by the profile.
+    This is what is *claimed*; the rules decide whether the claims are true. A signature entry covers itself: the
+    profile determines every byte of the entry that its signature does not cover.
     """
     spans: list[Covered] = []
     for claim in bundle.claims:
@@ -38,7 +38,7 @@ def coverage(bundle: Bundle) -> tuple[Covered, ...]:
             case ZeroClaim():
                 spans.append(Covered(span=claim.span, by="zero", subject=claim.subject))
             case DigestClaim():
-                pass  # the chunk index vouches for the same bytes
+                pass  # the chunk index covers the same bytes
     result: list[Covered] = []
     at = 0
     for item in sorted(set(spans), key=lambda item: item.span):

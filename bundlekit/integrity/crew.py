@@ -1,4 +1,4 @@
-"""Threads that work through one queue of tasks, with progress, cancellation and the first error in common."""
+"""Threads that process one queue of tasks, and share progress, cancellation and the first error."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 BUFFER: Final = 1024 * 1024
-"""Bytes read and hashed at once: calls into C are rare, and a core's cache still holds most of what was read."""
+"""Bytes read and hashed at once. Calls into C are then rare, and most of the data is still in the cache of the core."""
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes to do, now and then, from any thread, never concurrently."""
+"""Called with the bytes done and the bytes to do, from time to time, from any thread, never concurrently."""
 
 Cancel = Callable[[], bool]
-"""Asked now and then, from any thread; True ends the work with CancelledError."""
+"""Called from time to time, from any thread. True ends the work with CancelledError."""
 
 Task = Callable[[memoryview], None]
-"""A piece of work. It is given the buffer, of at least `BUFFER` bytes, of the thread that does it."""
+"""A piece of work. It gets the buffer of the thread that runs it, which has at least `BUFFER` bytes."""
 
 
 class Crew:
-    """What the threads of one measurement share."""
+    """The state that the threads of one measurement share."""
 
     def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
         self._total = total
@@ -35,10 +35,10 @@ class Crew:
         self._cancel = cancel
         self._error: BaseException | None = None
         self.changed = threading.Condition()
-        """Held by whoever looks at or changes what the threads share."""
+        """Held by each thread that reads or changes the shared state."""
 
     def run(self, tasks: Iterable[Task], threads: int) -> None:
-        """Work through the tasks in their order; the first error of any thread is raised here."""
+        """Process the tasks in their order. Raises the first error of any thread."""
         queue = iter(tasks)
         workers = [threading.Thread(target=self._work, args=(queue,), daemon=True) for _ in range(threads - 1)]
         for worker in workers:
@@ -50,7 +50,7 @@ class Crew:
             raise self._error
 
     def advance(self, count: int) -> None:
-        """Count bytes as done, report progress, and stop where the caller or another thread wants it."""
+        """Count bytes as done, report progress, and stop if the caller has cancelled or another thread has failed."""
         with self.changed:
             self._done += count
             if self._progress:
@@ -60,7 +60,10 @@ class Crew:
             self._stop_after_error()
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Wait, holding ``changed``, until another thread has changed things so; stop if it met an error."""
+        """Wait, holding ``changed``, until another thread has made ``ready`` true.
+
+        Stop if another thread has failed.
+        """
         while not ready():
             self._stop_after_error()
             self.changed.wait()
@@ -70,7 +73,7 @@ class Crew:
         try:
             while task := self._next(queue):
                 task(buffer)
-        except BaseException as error:  # whatever it is, it is raised again in the caller's thread
+        except BaseException as error:  # any exception is raised again in the caller's thread
             with self.changed:
                 self._error = self._error or error
                 self.changed.notify_all()

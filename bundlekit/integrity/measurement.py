@@ -1,4 +1,4 @@
-"""Measuring: everything that digest, chunk and zero claims speak of is read, once, by several threads."""
+"""Measurement: several threads read the bytes of all digest, chunk and zero claims once."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
 
 STRIPE: Final = 4 * BUFFER
-"""Bytes of one task, or a chunk if that is larger: few tasks, and yet none that a thread is left alone with."""
+"""Bytes of one task, or one chunk if that is larger. Tasks are few, but short enough to keep all threads busy."""
 
 MAX_REPORTED: Final = 256
-"""Damaged spans kept per component; beyond that only the count goes on."""
+"""Damaged spans kept per component; any others are only counted."""
 
 ZEROS_AND_ANOTHER: Final = re.compile(rb"\x00*+[^\x00]")
-"""To be matched where the zeros begin: counts them nine times as fast as a search for the other byte would."""
+"""Matched where the zeros begin. It counts them nine times as fast as a search for the other byte."""
 
 MAX_THREADS: Final = 8
-"""More would wait for memory rather than for each other."""
+"""More threads would wait for memory, not for each other."""
 
 
 def measure(
@@ -44,13 +44,13 @@ def measure(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Evidence:
-    """Read everything the claims speak of, once, in parallel; signatures are not measured here.
+    """Read the bytes of all claims once, in parallel. Signatures are not measured here.
 
-    What has a damaged chunk index is left alone, and has no evidence: nothing could be compared with it.
-    ``serial`` adds the digests over whole components. ``threads``: by default one for each processor that
-    this process may use, from 2 to 8. Memory: a MiB for each thread, a byte and a digest for each chunk, and with
-    ``serial`` 8 MiB for each component in work. Raises UnreadableError if the source cannot be read,
-    ChangedWhileReadError if it changed meanwhile, CancelledError if ``cancel`` said so.
+    A component with a damaged chunk index is not measured and has no evidence, because nothing can be compared with it.
+    ``serial`` adds the digests over whole components. ``threads`` is by default one for each processor available to
+    this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. ``serial`` adds 8
+    MiB for each component in progress. Raises UnreadableError if the source cannot be read, and ChangedWhileReadError
+    if it changes meanwhile. Raises CancelledError if ``cancel`` returned True.
     """
     work = _Measurement(source, claims, serial=serial, progress=progress, cancel=cancel)
     work.run(threads or max(2, min(_processors(), MAX_THREADS)))
@@ -63,7 +63,7 @@ def _processors() -> int:
 
 
 class _Measurement:
-    """The claims of one bundle, what is to be done about each, and what was found."""
+    """The claims of one bundle, the work to do for each, and the results."""
 
     def __init__(
         self,
@@ -90,14 +90,14 @@ class _Measurement:
         self._relays = {c: Relay(whole.pop(c.span), self._crew) for c in self._chunks if c.span in whole}
 
     def run(self, threads: int) -> None:
-        """Indexes first: what a damaged one speaks of is not read, for nothing could be compared with it."""
+        """Measure indexes first. Chunks with a damaged index are not read, because nothing can be compared with it."""
         self._crew.run(self._indexes(), threads)
         self._give_up({claim.span for claim, found in self._found.items() if found != claim.expected})
         self._crew.run(self._payload(), threads)
         self._found |= {relay.claim: relay.found for relay in self._relays.values()}
 
     def _give_up(self, indexes: Collection[Span]) -> None:
-        """Leave alone what has its chunk index there, and the digest over the same bytes."""
+        """Skip the chunks that have their index in one of ``indexes``, and the digest over the same bytes."""
         spans = {chunk.span for chunk in self._chunks if chunk.index in indexes}
         left = [claim for claims in (self._chunks, self._digests) for claim in claims if claim.span in spans]
         self._chunks = [chunk for chunk in self._chunks if chunk.span not in spans]
@@ -126,7 +126,7 @@ class _Measurement:
                 yield partial(self._digest, claim)
 
     def _payload(self) -> Iterator[Task]:
-        # What cannot be divided comes first, the longest of it foremost: no thread is left alone with it.
+        # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
         relayed = {relay.claim for relay in self._relays.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
             if claim.serial and claim not in relayed:
@@ -139,7 +139,7 @@ class _Measurement:
             yield partial(self._look_for_nonzero, zero)
 
     def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes of ``span``, in one buffer that is filled again and again."""
+        """The bytes of ``span``, in one buffer that is refilled repeatedly."""
         for at in range(span.start, span.stop, BUFFER):
             piece = buffer[: min(BUFFER, span.stop - at)]
             self._source.readinto(at, piece)
@@ -152,7 +152,7 @@ class _Measurement:
         kept = None if claim.serial else self._kept.get(claim.span)
         for piece in self._pieces(claim.span, buffer):
             state.update(piece)
-            if kept is not None:  # the chunks are compared with what was verified, not with a second reading
+            if kept is not None:  # the chunks are compared with the verified index, not with a second reading
                 kept += piece
         self._found[claim] = f"{algorithm}:{state.hexdigest()}"
 
@@ -162,12 +162,15 @@ class _Measurement:
         for piece in self._pieces(claim.span, buffer):
             if found := ZEROS_AND_ANOTHER.match(piece):
                 self._nonzero[claim] = at + found.end() - 1
-                self._crew.advance(claim.span.stop - at)  # what is left need not be read
+                self._crew.advance(claim.span.stop - at)  # the remaining bytes need not be read
                 return
             at += len(piece)
 
     def _compare(self, claim: ChunkClaim, stripe: Span, buffer: memoryview) -> None:
-        """Mark with a 1 which chunks of ``stripe``, that begins with a chunk's first byte, differ from the index."""
+        """Mark with a 1 the chunks of ``stripe`` that differ from the index.
+
+        The stripe begins at the start of a chunk.
+        """
         relay, damaged = self._relays.get(claim), self._damaged[claim]
         new = getattr(hashlib, claim.algorithm)
         size = new().digest_size
@@ -175,7 +178,7 @@ class _Measurement:
         wanted = Span(start=number * size, stop=(number - (-stripe.size // claim.chunk_size)) * size)
         if claim.index in self._kept:
             index = bytes(self._kept[claim.index][wanted.start : wanted.stop])
-        else:  # no digest vouches for this index, so it was not read before
+        else:  # no digest covers this index, so it was not read before
             index = read(
                 self._source, Span(start=claim.index.start + wanted.start, stop=claim.index.start + wanted.stop)
             )
@@ -200,7 +203,7 @@ class _Measurement:
 
 
 def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:
-    """Count the marks, and say where the first runs of them lie."""
+    """Count the marks, and find the first runs of them."""
     start, size = claim.span.start, claim.chunk_size
     spans = (
         Span(start=start + run.start() * size, stop=min(start + run.end() * size, claim.span.stop))

@@ -1,4 +1,4 @@
-"""A digest over a whole component, taken while other threads compare its chunks: each byte is read once."""
+"""A digest over a whole component, computed while other threads compare its chunks: each byte is read once."""
 
 from __future__ import annotations
 
@@ -13,42 +13,45 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import DigestClaim
 
 WINDOW: Final = 8 * BUFFER
-"""Bytes that may lie read before the digest has come to them: the most that a component keeps in memory."""
+"""Bytes that can be read ahead of the digest: the maximum that a component keeps in memory."""
 
 
 class Relay:
-    """A digest takes its bytes in their order, so only one thread at a time can take it further.
+    """A digest takes its bytes in order, so only one thread at a time can advance it.
 
-    Threads that read the pieces of a component, in any order, leave them here. Whoever leaves one takes the
-    digest as far as the pieces go, unless somebody is at it. So nobody waits for the digest but those who
-    are a window ahead of it, and nothing has to be done in the end.
+    Threads read the pieces of a component in any order, and leave them here. A thread that leaves a piece also advances
+    the digest as far as the pieces reach, unless another thread is doing so. A thread therefore waits for the digest
+    only when it is a whole window ahead. No work remains at the end.
     """
 
     def __init__(self, claim: DigestClaim, crew: Crew) -> None:
         self.claim = claim
         self._state = hashlib.new(claim.expected.partition(":")[0])
         self._crew = crew
-        self._at = claim.span.start  # every byte before this one has been taken
+        self._at = claim.span.start  # every byte before this one is in the digest
         self._left: dict[int, memoryview] = {}
         self._spare: list[memoryview] = []
         self._busy = False
 
     @property
     def found(self) -> str:
-        """The digest of all that was left here."""
+        """The digest of all pieces left here."""
         return f"{self._state.name}:{self._state.hexdigest()}"
 
     def buffer(self, at: int) -> memoryview:
-        """A buffer for the piece that begins at byte ``at``, as soon as the digest has come near enough to it.
+        """A buffer for the piece that begins at byte ``at``. Waits until the digest is within a window of that byte.
 
-        Pieces have to be asked for in their order, by all threads together: the first one is always near enough.
+        All threads together must request pieces in order. The first one is then always within the window.
         """
         with self._crew.changed:
             self._crew.wait_until(lambda: at < self._at + WINDOW)
             return self._spare.pop() if self._spare else pages(BUFFER)
 
     def leave(self, at: int, piece: memoryview) -> None:
-        """Leave the ``piece`` that begins at byte ``at``, in a buffer from here, and don't touch it again."""
+        """Hand over the ``piece`` that begins at byte ``at``, in a buffer from here.
+
+        The caller must not use it again.
+        """
         with self._crew.changed:
             self._left[at] = piece
             if self._busy or self._at not in self._left:
@@ -61,7 +64,7 @@ class Relay:
             due = self._following(due)
 
     def _following(self, piece: memoryview) -> memoryview | None:
-        """The piece behind ``piece``, which the digest has taken, if somebody has left it here already."""
+        """The piece that follows ``piece``, which the digest has taken, if another thread has already left it here."""
         with self._crew.changed:
             self._at += len(piece)
             self._spare.append(memoryview(piece.obj))

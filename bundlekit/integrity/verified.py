@@ -1,4 +1,4 @@
-"""Reading a component so that nothing leaves here unverified."""
+"""Verified reading of a component: only verified bytes leave this module."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def verified_chunks(source: Source, claim: ChunkClaim, index_claim: DigestClaim) -> Iterator[memoryview]:
-    """The bytes of a component, chunk by chunk, each verified *before* it is handed over.
+    """The bytes of a component, chunk by chunk, each verified *before* it is returned.
 
-    The chunk index is read once, verified and kept, so what is compared is what was verified. A view is
-    valid until the next one is asked for. ChangedWhileReadError at the first byte that is not as claimed.
+    The chunk index is read once, verified and kept, so chunks are compared with the verified index. A view is valid
+    until the next one is requested. Raises ChangedWhileReadError at the first byte that does not match the claims.
     """
     index = read(source, claim.index)
     algorithm, _, expected = index_claim.expected.partition(":")

@@ -1,1 +1,1 @@
-"""Between bytes and values. The only place that knows construct, and the only one that knows offsets."""
+"""Conversion between bytes and values. Only this package uses construct, and only this package knows offsets."""

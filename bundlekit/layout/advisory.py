@@ -1,8 +1,8 @@
 """The advisories file, version 1: magic, version, size, one document in canonical JSON, signatures.
 
-What is signed begins with a magic of its own and goes up to the end of the document, so no signature over an
-advisory is one over a bundle, nor the other way round. Signatures are as in the signature area of a bundle
-(entries of ``length ‖ DER``), ended by a length of zero, and with that the file ends.
+The signed part begins with a magic of its own and ends with the document. A signature over an advisory is therefore
+never one over a bundle, and vice versa. Signatures have the format of the signature area of a bundle (entries of
+``length ‖ DER``). A length of zero ends them, and the file ends there.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAGIC: Final = b"\x8aBKA\r\n\x1a\n"
-"""As that of a bundle, with another letter: it shows a transfer in text mode, and keeps the two apart."""
+"""Like the magic of a bundle, with another letter. It reveals a transfer in text mode, and distinguishes the two."""
 
 VERSION: Final = 1
 MAX_DOCUMENT: Final = update_bin.MAX_MANIFEST
 END: Final = bytes(4)
 MAX_FILE: Final = 16 + MAX_DOCUMENT + update_bin.MAX_SIGNATURES * (4 + 65536) + len(END)
-"""Bytes of a file with the largest document and as many of the largest signatures as there may be."""
+"""Bytes of a file with the largest document and the maximum number of the largest signatures."""
 
 _HEADER = c.Struct(
     "magic" / c.Bytes(len(MAGIC)),
     "version" / c.Int32ub,
-    "document_size" / c.Int32ub,  # bytes; the document starts right behind the header
+    "document_size" / c.Int32ub,  # bytes; the document follows the header
 )
 HEADER_SIZE: Final = 16
 
 
 class SignedAdvisory(Frozen, frozen=True, kw_only=True):
-    """An advisories file as it was read; nothing is verified. ``spans`` say where the signatures lie."""
+    """An advisories file as read, not verified. ``spans`` are the positions of the signatures."""
 
     advisory: Advisory
     signed: bytes
@@ -50,7 +50,7 @@ class SignedAdvisory(Frozen, frozen=True, kw_only=True):
 
 
 def encode(advisory: Advisory) -> bytes:
-    """What is signed: header and document."""
+    """The signed bytes: header and document."""
     document = canonical.encode(msgspec.to_builtins(advisory))
     header: bytes = _HEADER.build({"magic": MAGIC, "version": VERSION, "document_size": len(document)})
     return header + document
@@ -62,7 +62,7 @@ def write(signed: bytes, signatures: Sequence[bytes]) -> bytes:
 
 
 def read(data: bytes) -> SignedAdvisory:
-    """Read an advisories file; LayoutError ``advisory-malformed`` says what is wrong, and where."""
+    """Read an advisories file. LayoutError ``advisory-malformed`` gives the fault and its position."""
     if len(data) < HEADER_SIZE or not data.startswith(MAGIC):
         raise _malformed("it does not begin like an advisories file", 0)
     header = _HEADER.parse(data)

@@ -1,9 +1,9 @@
 """Canonical JSON: one value, one encoding.
 
-The subset of RFC 8785 that needs no floating point: objects with ``[a-z0-9_-]{1,64}`` keys in ASCII order,
-strings, integers 0 .. 2^53-1, booleans and arrays; no null, no blanks, UTF-8 without a byte order mark. A
-reader decodes, encodes again and compares bytes, which refuses duplicate keys, blanks, other key orders and
-superfluous escapes without having to know them.
+It is the subset of RFC 8785 that needs no floating point. It has objects with ``[a-z0-9_-]{1,64}`` keys in ASCII order,
+strings, integers 0 .. 2^53-1, booleans and arrays. It has no null and no blanks, and is UTF-8 without a byte order
+mark. A reader decodes, encodes again and compares bytes. This rejects duplicate keys, blanks, other key orders and
+superfluous escapes, without code for each.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DEPTH: Final = 16
-"""Levels of arrays and objects. The manifest of format 1.0 needs 6; extensions may need some more."""
+"""Levels of arrays and objects. The manifest of format 1.0 needs 6; extensions can need a few more."""
 
 _KEY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
-"""A string, ended or not, or a bracket. Possessive and always matching, so that the scan is linear."""
+"""A string, ended or not, or a bracket. The pattern is possessive and always matches, so that the scan is linear."""
 _LEXEME: Final = (
     rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|null|NaN|-?Infinity|-?[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|[^\s"]'
 )
-"""What the parser takes at once: a string, ended or not, with the colon behind it if it is a key; null, or a number.
-Or any other character. Always matching, so that the scan is linear. Compiled only where something is wrong."""
+"""One token of the parser: a string, ended or not, with the colon after a key; null; a number; or any other character.
+
+The pattern always matches, so that the scan is linear. It is compiled only if the document has a fault.
+"""
 
 
 class NotCanonicalError(ValueError):
-    """The bytes are not canonical JSON; ``offset`` is the first byte that shows it."""
+    """The bytes are not canonical JSON. ``offset`` is the first byte that shows it."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -41,12 +43,12 @@ class NotCanonicalError(ValueError):
 
 
 def encode(value: object) -> bytes:
-    """The one encoding of ``value``, which must be made of the types named above."""
+    """The only encoding of ``value``, which must consist of the types above."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The value of which ``data`` is the one encoding; NotCanonicalError otherwise."""
+    """The value that has ``data`` as its only encoding. Raises NotCanonicalError if there is none."""
     _bound_depth(data)
     try:
         text = data.decode("utf-8", "strict")
@@ -58,7 +60,7 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     except _UnfitError as unfit:
         raise NotCanonicalError(str(unfit), _first(data, unfit.is_here)) from unfit
     except json.JSONDecodeError as error:
-        # Not the place and the words of the error: they differ from one version of Python to the next.
+        # The position and the text of the error are not used, because they differ between versions of Python.
         offset, what = first_fault(text) or (len(text), "it is not complete")
         raise NotCanonicalError(f"not JSON: {what}", len(text[:offset].encode())) from error
     try:
@@ -73,7 +75,7 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _bound_depth(data: bytes) -> None:
-    """Refuse deep nesting before the parser recurses into it."""
+    """Reject deep nesting before the parser recurses into it."""
     depth = 0
     for token in _TOKEN.finditer(data):
         if token[0] in (b"[", b"{"):
@@ -85,7 +87,7 @@ def _bound_depth(data: bytes) -> None:
 
 
 class _UnfitError(Exception):
-    """A value that JSON has and the canonical subset has not. The parser does not say where, so it is looked for."""
+    """A JSON value outside the canonical subset. The parser does not report its position, so it is searched for."""
 
     def __init__(self, message: str, is_here: Callable[[re.Match[bytes]], bool]) -> None:
         super().__init__(message)
@@ -97,14 +99,14 @@ def _no_float(literal: str) -> Never:
 
 
 def _integer(literal: str) -> int:
-    # Length first: converting a literal of a million digits is what an attacker would like us to do.
+    # The length is checked first: an attacker can make the conversion of a literal of a million digits expensive.
     if literal.startswith("-") or len(literal) > 16 or int(literal) > MAX_INTEGER:
         raise _UnfitError(f"{literal[:32]} is not an integer from 0 to 2^53-1", _spelled(literal))
     return int(literal)
 
 
 def _check_values(value: object) -> None:
-    """Refuse null and keys outside the alphabet; the depth is bounded by now."""
+    """Reject null and keys outside the alphabet. The depth is already limited here."""
     if value is None:
         raise _UnfitError("null is not a value of this format; leave the key out", _spelled("null"))
     if isinstance(value, dict):
@@ -119,7 +121,7 @@ def _check_values(value: object) -> None:
 
 
 def _twice(text: str) -> str | None:
-    """The first key that an object has twice; its last value is the one that most parsers keep."""
+    """The first key that an object has twice. Most parsers keep its last value."""
     found: list[str] = []
 
     def keys(pairs: list[tuple[str, object]]) -> None:
@@ -131,7 +133,7 @@ def _twice(text: str) -> str | None:
 
 
 def _first(data: bytes, is_here: Callable[[re.Match[bytes]], bool]) -> int:
-    """Where the first lexeme begins that is the one looked for."""
+    """The position of the first lexeme that satisfies ``is_here``."""
     return next((lexeme.start() for lexeme in re.finditer(_LEXEME, data, re.DOTALL) if is_here(lexeme)), 0)
 
 

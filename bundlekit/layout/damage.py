@@ -1,4 +1,4 @@
-"""Recognise what happened to a file that does not begin as an update.bin."""
+"""Recognise the damage to a file that does not begin like an update.bin."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TEXT_MODE: Final = (
     (MAGIC.decode("utf-8", "replace").encode(), "the file was taken for UTF-8 text and rewritten"),
     (MAGIC.partition(b"\x1a")[0] + b"\n", "the file was cut at Control-Z"),
 )
-"""What becomes of the magic, and how; listed on the page about the format, too."""
+"""The damaged forms of the magic, and the cause of each. The page about the format lists them too."""
 
 
 def text_mode(start: bytes) -> str | None:
-    """How a text-mode transfer changed the magic, if that is what ``start`` shows."""
+    """How a text-mode transfer changed the magic, if ``start`` shows that."""
     return next((how for changed, how in TEXT_MODE if start.startswith(changed)), None)
 
 
 def swapped(start: bytes) -> int | None:
-    """The width in bytes (2, 4 or 8) of the units whose bytes are reversed, if that is what happened."""
+    """The width in bytes (2, 4 or 8) of the units whose bytes are reversed; None if that is not the damage."""
     first = start[: len(MAGIC)]
     for width in (2, 4, 8):
         units = (first[at : at + width][::-1] for at in range(0, len(first), width))
@@ -35,7 +35,7 @@ def swapped(start: bytes) -> int | None:
 
 
 def leading_zeros(start: bytes, size: int) -> str | None:
-    """How many zeros a file of ``size`` bytes begins with, as far as ``start`` tells; None if hardly any."""
+    """The number of leading zeros of a file of ``size`` bytes, as far as ``start`` shows; None if hardly any."""
     zeros = len(start) - len(start.lstrip(b"\0"))
     if zeros < min(len(MAGIC), len(start)) or not zeros:
         return None

@@ -1,8 +1,8 @@
-"""Recognise by content what a file is that is no update.bin: one table, from the special to the general.
+"""Recognise by content the format of a file that is not an update.bin: one table, from the special to the general.
 
-A recognised file is no damaged bundle. It has a cause of its own (`unsupported-format`), a name, and a next step.
-The tests look at the first 36 KiB, which reach the volume descriptor of an ISO image, at the last 64 bytes, and at the
-beginning of a signature whose size stands in the last eight.
+A recognised file is not a damaged bundle. It has a cause of its own (`unsupported-format`), a name, and a next step.
+The tests read the first 36 KiB, which reach the volume descriptor of an ISO image. They also read the last 64 bytes,
+and the beginning of a signature whose size is in the last eight.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SECTOR: Final = 512
 
 
 class View(NamedTuple):
-    """What is known of a file: its first bytes, its last ones, what the last eight point back to, its size.
+    """The examined parts of a file: its first bytes, its last ones, the bytes that those point to, and its size.
 
-    What was not given is empty, as of a head.
+    A part that is not available, such as that of a head, is empty.
     """
 
     start: bytes
@@ -36,12 +36,12 @@ class View(NamedTuple):
     size: int
 
     def at(self, offset: int, *magics: bytes) -> bool:
-        """Whether one of ``magics`` stands at ``offset``."""
+        """Whether one of ``magics`` is at ``offset``."""
         return self.start.startswith(magics, offset)
 
 
 class Kind(NamedTuple):
-    """A kind of file: a name for programs, what a sentence calls it, what to do, and how it is recognised."""
+    """A kind of file: a name for programs, a name for messages, the next step, and the test that recognises it."""
 
     name: str
     what: str
@@ -50,7 +50,7 @@ class Kind(NamedTuple):
 
 
 def view(source: Source) -> View:
-    """The first and the last bytes of ``source``, as far as it holds them."""
+    """The first and the last bytes of ``source``, as far as it has them."""
     start = read(source, Span(start=0, stop=min(source.held, START)))
     if not source.held >= source.size >= END:
         return View(start, b"", b"", source.size)
@@ -62,7 +62,7 @@ def view(source: Source) -> View:
 
 
 def recognised(seen: View) -> Kind | None:
-    """The first kind that the file is; None if it is of none that is known."""
+    """The first kind that matches the file; None if no known kind matches."""
     return next((kind for kind in KINDS.values() if kind.matches(seen)), None)
 
 
@@ -105,7 +105,7 @@ def _is_esp_image(seen: View) -> bool:
 
 
 def _is_tar(seen: View) -> bool:
-    """A tar header has a checksum over itself, with which old archives without magic are recognised too."""
+    """A tar header contains its own checksum, which also identifies old archives without magic."""
     header = seen.start[:SECTOR]
     if len(header) < SECTOR or not header[0]:
         return False
@@ -178,7 +178,7 @@ def _is_cms(seen: View) -> bool:
 
 
 OWN: Final = "bundlekit-"
-"""How the names of our own kinds begin."""
+"""The prefix of the names of bundlekit's own kinds."""
 
 _SCHEMA: Final = re.compile(rb'"schema" ?: ?"bundlekit/([a-z-]{1,40})/[0-9]')
 _TOML: Final = re.compile(
@@ -225,7 +225,7 @@ _OUR_ROWS: Final = (
         "head",
         "only the head of a bundle, which signatures cover",
         "Show it with `bundlekit inspect`, sign it elsewhere, and attach the signature to the bundle.",
-        _never,  # it begins as a bundle does: see `part_of_a_bundle`
+        _never,  # it begins like a bundle: see `part_of_a_bundle`
     ),
     _own(
         "catalog-head",
@@ -270,12 +270,12 @@ def named(params: Mapping[str, str | int]) -> Kind | None:
 
 
 def only(kind: Kind) -> str:
-    """What a message adds to the kind of a file."""
+    """The text that a message adds to the name of a kind."""
     return "it is not a bundle" if kind.name.startswith(OWN) else "bundlekit reads only update.bin files"
 
 
 def part_of_a_bundle(size: int, header: Header) -> str:
-    """The kind of a file that begins as a bundle and ends with its head, or its signatures; empty for others."""
+    """The kind of a file that begins like a bundle and ends with its head or its signatures; empty for others."""
     ends = {header.head.stop: f"{OWN}head", header.area.stop: f"{OWN}catalog-head"}
     return ends.get(size, "")
 
@@ -307,7 +307,7 @@ _ROWS: Final = (
     Kind("openwrt-trx", "a TRX firmware image", OTHER_TOOL, _begins(b"HDR0")),
     Kind("intel-hex", "an Intel HEX file", OTHER_TOOL, _is_intel_hex),
     Kind("s-record", "a Motorola S-record file", OTHER_TOOL, _is_s_record),
-    # What a download leaves instead of the file.
+    # Files that a failed download leaves in place of the bundle.
     Kind("web-page", "a web page, perhaps the error or login page of a download site", DOWNLOAD, _is_web_page),
     Kind(
         "git-lfs-pointer",
@@ -371,4 +371,4 @@ _ROWS: Final = (
 )
 
 KINDS: Final = {kind.name: kind for kind in _ROWS}
-"""Every kind, by the name that a report has for it."""
+"""Every kind, by its name in a report."""

@@ -1,4 +1,4 @@
-"""The manifest between its bytes and its values."""
+"""Conversion of the manifest between bytes and values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KNOWN_FORMAT: Final = FormatVersion(major=1, minor=0)
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
-"""What a manifest may demand in ``requires``. Version 1.0 is understood whole and has no named feature."""
+"""The features that a manifest can demand in ``requires``. Version 1.0 is fully supported and has no named feature."""
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -29,7 +29,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode_document(data: bytes, where: Span) -> dict[str, Any]:
-    """The manifest as plain values; LayoutError ``manifest-not-canonical`` with the place in the file."""
+    """The manifest as plain values. LayoutError ``manifest-not-canonical`` gives the position in the file."""
     try:
         document = canonical.decode(data)
     except canonical.NotCanonicalError as error:
@@ -41,9 +41,9 @@ def decode_document(data: bytes, where: Span) -> dict[str, Any]:
 
 
 def decode(document: dict[str, Any], where: Span) -> Manifest:
-    """The manifest as typed values; LayoutError ``tool-too-old`` or ``manifest-schema`` says what is wrong.
+    """The manifest as typed values. LayoutError ``tool-too-old`` or ``manifest-schema`` gives the fault.
 
-    Whether the format is newer than us is asked before the schema, for a newer schema may have grown.
+    The version of the format is checked before the schema, because a newer schema can have more fields.
     """
     for path, newer in _newer_than_us(document):
         raise _wrong("tool-too-old", newer, Places(document, where).at(path))
@@ -58,7 +58,7 @@ def decode(document: dict[str, Any], where: Span) -> Manifest:
 
 
 def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What a schema cannot say and yet every manifest keeps to: the path, and what is wrong there."""
+    """The constraints on every manifest that a schema cannot express: the path, and the fault there."""
     for key, day in (("released", manifest.released), ("expires", manifest.expires)):
         if day is not None and not is_day(day):
             yield key, f"at {key!r}: {day} is not a calendar day"
@@ -72,7 +72,7 @@ def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def is_day(text: str) -> bool:
-    """Whether a Date, which a pattern bounds to 31 days a month, is one of the Gregorian calendar."""
+    """Whether a Date, which a pattern limits to 31 days a month, exists in the Gregorian calendar."""
     try:
         date.fromisoformat(text)
     except ValueError:
@@ -81,12 +81,12 @@ def is_day(text: str) -> bool:
 
 
 def _newer_than_us(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What only a newer bundlekit understands: the path, and what it says there."""
+    """The parts that only a newer bundlekit understands: the path, and the text of the fault."""
     try:
         version = msgspec.convert(document.get("format"), FormatVersion, strict=True)
         requires = msgspec.convert(document.get("requires", []), Features, strict=True)
     except msgspec.ValidationError:
-        return  # the schema says so better
+        return  # the schema reports this better
     if (version.major, version.minor) > (KNOWN_FORMAT.major, KNOWN_FORMAT.minor):
         known = f"{KNOWN_FORMAT.major}.{KNOWN_FORMAT.minor}"
         yield "format", f"it is of format {version.major}.{version.minor}, but this bundlekit supports {known}"

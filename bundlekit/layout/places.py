@@ -1,4 +1,4 @@
-"""Where in the file a value of the manifest stands, so that a finding can point at the bytes it is about."""
+"""The position in the file of each value of the manifest, so that a finding can point at the bytes concerned."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NUMBER: Final = r"\[([0-9]+)\]"
 _KEY: Final = r"\.?([^.\[]+)"
 
 NAMES: Final = ("id", "name", "fact")
-"""The keys by which an item of a list may be called, where it has one."""
+"""The keys that can name an item of a list."""
 
 
 class _Place(NamedTuple):
-    """A value, the bytes that are about it (in an object its key as well), and where the value itself begins."""
+    """The bytes of a value (in an object including its key), the value, and where it begins."""
 
     value: Any
     where: Span
@@ -28,9 +28,9 @@ class _Place(NamedTuple):
 
 
 class Places:
-    """The places in one canonical document that stands at ``where``.
+    """The positions in one canonical document, which is at ``where``.
 
-    In canonical JSON a place follows from the values before it: each of them has one encoding.
+    In canonical JSON the values before a position determine it, because each of them has one encoding.
     """
 
     def __init__(self, document: dict[str, Any], where: Span) -> None:
@@ -38,28 +38,29 @@ class Places:
         self._inside: dict[int, dict[str | int, _Place]] = {}  # by the start of a list or object
 
     def at(self, path: str) -> Span:
-        """The place of a path as people write it: ``components[0].images[1].digest``, ``components.storage``.
+        """The position of a path as people write it: ``components[0].images[1].digest``, ``components.storage``.
 
-        Items of a list go by number, or by what they are called. What is not there has the place of what it
-        would be in.
+        Items of a list are addressed by number or by name. A missing value has the position of the object or list that
+        lacks it.
         """
         return self._follow(self._root, path).where
 
     def entry(self, name: str, field: str) -> Span:
-        """The place of a field of the matrix entry called ``name``, whatever list of the matrix that is in.
+        """The position of a field of the matrix entry called ``name``, in any list of the matrix.
 
-        Without a name it is a field of the matrix itself. What is not there has the place of what it would be in.
+        Without a name it is a field of the matrix itself. A missing value has the position of the object or list that
+        lacks it.
         """
         matrix = self._follow(self._root, "matrix")
         entry = self._entries.get(name, matrix)
         ranges = entry.value.get("components") if isinstance(entry.value, dict) else None
-        if isinstance(ranges, dict) and field in ranges:  # what works together goes by component
+        if isinstance(ranges, dict) and field in ranges:  # entries of works-together are keyed by component
             field = f"components.{field}"
         return self._follow(entry, field).where
 
     @cached_property
     def _entries(self) -> dict[str, _Place]:
-        """The entries of the matrix by id; of two with the same id the first."""
+        """The entries of the matrix by id; the first one if two have the same id."""
         lists = self._members(self._follow(self._root, "matrix")).values()
         entries = [entry for part in lists if isinstance(part.value, list) for entry in self._members(part).values()]
         return {
@@ -74,7 +75,7 @@ class Places:
         return place
 
     def _step(self, place: _Place, path: str) -> tuple[_Place, str] | None:
-        """The member by which ``path`` begins, and what is left of it; None if there is no such member."""
+        """The first member of ``path``, and the rest of the path; None if there is no such member."""
         members = self._members(place)
         key: str | int
         if number := re.match(_NUMBER, path):
@@ -88,9 +89,9 @@ class Places:
         return (members[key], rest) if key in members else None
 
     def _called(self, place: _Place, path: str) -> tuple[_Place, str] | None:
-        """The item of a list by whose name ``path`` begins, and what is left of it; names may have dots.
+        """The list item whose name begins ``path``, and the rest of the path. Names can contain dots.
 
-        None if there is no such item, or more than one, of which any could be meant.
+        None if no item has that name, or more than one has, because either could be meant.
         """
         if not path:
             return None
@@ -101,7 +102,7 @@ class Places:
         return called[0] if len(called) == 1 else None
 
     def _members(self, place: _Place) -> dict[str | int, _Place]:
-        """What an object or a list consists of; each is encoded once, however often it is asked for."""
+        """The parts of an object or a list. Each object or list is encoded only once."""
         if place.start not in self._inside:
             self._inside[place.start] = dict(_members(place))
         return self._inside[place.start]
@@ -112,7 +113,7 @@ def _names(value: object) -> list[str]:
 
 
 def _members(place: _Place) -> Iterable[tuple[str | int, _Place]]:
-    at = place.start + 1  # behind the bracket
+    at = place.start + 1  # after the bracket
     items: Iterable[tuple[str | int, Any]] = ()
     if isinstance(place.value, dict):
         items = sorted(place.value.items())

@@ -1,7 +1,7 @@
-"""Read the head of an update.bin into a Bundle: as far as the bytes carry, with a problem where they stop.
+"""Read the head of an update.bin into a Bundle, up to the first fault, which becomes a problem.
 
-The steps are listed in ``STEPS``; each needs the one before it. The manifest is parsed from the very bytes
-that signatures are checked over; nothing is serialised again. Nothing of the payload is read.
+``STEPS`` lists the steps; each needs the one before it. The manifest is parsed from the exact bytes that the signatures
+cover; nothing is serialised again. The payload is not read.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 START: Final = 64
-"""First bytes that tell what a file is: the header, and what other formats begin with."""
+"""First bytes that identify the format of a file: the header, and the magics of other formats."""
 
 
 MAX_ZEROS: Final = 1024 * 1024
-"""Bytes that are read of a file that is no bundle, to count the zeros that it begins with."""
+"""Bytes read from a file that is not a bundle, to count its leading zeros."""
 
 
 def read(source: Source) -> Bundle:
-    """Read head and signatures of ``source``: at most 1.25 MiB and 32 bytes, whatever the file says."""
+    """Read head and signatures of ``source``: at most 1.25 MiB and 32 bytes, regardless of the sizes in the file."""
     bundle = Bundle(format=update_bin.FORMAT, size=source.size)
     for step in STEPS:
         try:
@@ -50,9 +50,9 @@ def read(source: Source) -> Bundle:
 
 
 def read_once(source: Source) -> Source:
-    """``source`` with its head and signature area read once, whoever asks for them how often.
+    """``source`` with its head and signature area read only once.
 
-    Who judges a head and then uses it reads both times from what this returns, so both are about the same bytes.
+    A caller that validates a head and then uses it reads both times from the result, so both reads see the same bytes.
     """
     if isinstance(source, ReadOnce | BytesSource):
         return source
@@ -62,7 +62,7 @@ def read_once(source: Source) -> Source:
     header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
     if any(update_bin.bounds_problems(header)):
         return ReadOnce(source, start)
-    # By one read from the first byte on: a header and a manifest of two files are a third that never was.
+    # One read from the first byte on: a header and a manifest of two different files must not be combined.
     whole = read_span(source, Span(start=0, stop=max(len(start), min(source.size, header.area.stop))))
     if not whole.startswith(start):
         raise ChangedWhileReadError(
@@ -90,7 +90,7 @@ def _add(
 
 
 def _header(source: Source, bundle: Bundle) -> Bundle:
-    """Magic, limits of the fields, and the real size of the file against the one in the header."""
+    """Check the magic, the limits of the fields, and the real size of the file against the header."""
     size = bundle.size
     start = read_span(source, Span(start=0, stop=min(size, START)))
     if not start.startswith(update_bin.MAGIC):
@@ -131,7 +131,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
 
 
 def _signatures(source: Source, bundle: Bundle) -> Bundle:
-    """The entries of the signature area; a malformed area does not keep us from reading the manifest."""
+    """The entries of the signature area. A malformed area does not prevent reading the manifest."""
     if bundle.head is None or bundle.area is None:
         return bundle
     sections = [
@@ -151,7 +151,7 @@ def _signatures(source: Source, bundle: Bundle) -> Bundle:
 
 
 def _manifest(_: Source, bundle: Bundle) -> Bundle:
-    """The manifest: canonical JSON, then the version of its format, then its schema."""
+    """Read the manifest: canonical JSON, then the version of its format, then its schema."""
     if bundle.head is None or bundle.head_bytes is None:
         return bundle
     where = Span(start=update_bin.HEADER_SIZE, stop=bundle.head.stop)
@@ -164,7 +164,7 @@ def _manifest(_: Source, bundle: Bundle) -> Bundle:
 
 
 def _payload(_: Source, bundle: Bundle) -> Bundle:
-    """Where the payload lies, and what the manifest claims about it."""
+    """The position of the payload, and the claims of the manifest about it."""
     if bundle.manifest is None or bundle.area is None:
         return bundle
     laid_out = update_bin.place(bundle.manifest, bundle.area.stop)
@@ -192,7 +192,7 @@ STEPS: Final = (_header, _signatures, _manifest, _payload)
 
 
 def _not_a_bundle(source: Source, start: bytes) -> Problem:
-    """Say what a file is that does not begin with the magic: damaged, of another kind, or unknown."""
+    """Report what a file is that does not begin with the magic: damaged, of another kind, or unknown."""
     if start == update_bin.MAGIC[: len(start)]:
         message = f"the file ends after {len(start)} bytes, within its magic" if start else "the file is empty"
         where = Span(start=len(start), stop=update_bin.HEADER_SIZE)

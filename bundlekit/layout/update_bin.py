@@ -1,8 +1,8 @@
 """update.bin, format version 1: header, manifest, signature area, chunk indexes, payload.
 
-The byte layout is declared here once, for the reader and the writer (``bundlekit explain format`` is the
-same in prose). Nothing that can be computed is stored: the manifest follows the header, the signature area
-follows the manifest, and where indexes and images lie is a function of the sizes in the manifest.
+The byte layout is declared here once, for the reader and the writer. ``bundlekit explain format`` describes it in
+prose. Positions that can be computed are not stored. The manifest follows the header, and the signature area follows
+the manifest. The sizes in the manifest determine the positions of indexes and images.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "update.bin/1"
 MAGIC: Final = b"\x8aBKU\r\n\x1a\n"
-"""A byte with the high bit set, a name, CR LF, Control-Z and LF: what a text-mode transfer would damage."""
+"""A byte with the high bit set, a name, CR LF, Control-Z and LF: bytes that a text-mode transfer would damage."""
 
 VERSION: Final = 1
 MAX_VERSION: Final = 255
-"""The highest version there will ever be: what says more is damaged, and no reason to update bundlekit."""
+"""The highest version that will ever exist. A higher number means damage, and is no reason to update bundlekit."""
 HEADER_SIZE: Final = 32
 ALIGNMENT: Final = 4096
 MAX_MANIFEST: Final = 1024 * 1024
@@ -36,14 +36,14 @@ DEFAULT_CAPACITY: Final = 64 * 1024
 MAX_CAPACITY: Final = 256 * 1024
 MAX_SIGNATURES: Final = 16
 MAX_CHUNKS: Final = 2**20
-"""Chunks of one image, so that no index is larger than 64 MiB (SHA-512)."""
+"""The maximum number of chunks of one image: no index is then larger than 64 MiB (SHA-512)."""
 
 _HEADER = c.Struct(
     "magic" / c.Bytes(len(MAGIC)),
     "version" / c.Int32ub,
-    "manifest_size" / c.Int32ub,  # bytes; the manifest starts right behind the header
-    "signature_capacity" / c.Int64ub,  # bytes; the signature area starts right behind the manifest
-    "file_size" / c.Int64ub,  # bytes of the whole file, so that a receiver knows after 32 bytes what to expect
+    "manifest_size" / c.Int32ub,  # bytes; the manifest follows the header
+    "signature_capacity" / c.Int64ub,  # bytes; the signature area follows the manifest
+    "file_size" / c.Int64ub,  # bytes of the whole file, so that a receiver knows the expected size after 32 bytes
 )
 _ENTRY = c.Prefixed(c.Int32ub, c.GreedyBytes)  # one DER SignedData; the area ends at a length of zero
 
@@ -61,7 +61,7 @@ class Header(Frozen, frozen=True, kw_only=True):
 
     @property
     def head(self) -> Span:
-        """What the signatures sign: the header and the manifest."""
+        """The signed span: the header and the manifest."""
         return Span(start=0, stop=HEADER_SIZE + self.manifest_size)
 
     @property
@@ -71,7 +71,7 @@ class Header(Frozen, frozen=True, kw_only=True):
 
 
 class Placed(Frozen, frozen=True, kw_only=True):
-    """Where something stored lies: its chunk index, and its bytes."""
+    """The position of a stored item: its chunk index, and its bytes."""
 
     label: str
     stored: Stored
@@ -80,7 +80,7 @@ class Placed(Frozen, frozen=True, kw_only=True):
 
 
 class Map(Frozen, frozen=True, kw_only=True):
-    """Where everything behind the signature area lies. ``padding`` is zero, ``end`` the file's size."""
+    """The positions of everything after the signature area. ``padding`` is zero; ``end`` is the size of the file."""
 
     placed: tuple[Placed, ...]
     padding: tuple[Span, ...]
@@ -88,7 +88,7 @@ class Map(Frozen, frozen=True, kw_only=True):
 
 
 def decode_header(data: bytes) -> Header:
-    """The header in the first 32 bytes; they are judged by the reader, not here."""
+    """The header in the first 32 bytes. The reader validates it; this function does not."""
     raw = _HEADER.parse(data)
     return Header(
         magic=raw.magic,
@@ -108,9 +108,9 @@ def encode_header(header: Header) -> bytes:
 def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...], Span]:
     """The entries of a signature area that begins at ``start`` in the file, and the span left over.
 
-    Returns each entry as the span of its DER bytes and these bytes. LayoutError for a length that passes
-    the end of the area, for an entry that repeats another, and for more than 16 entries. Whether what is
-    left over is zero is measured like all padding.
+    Returns each entry as the span of its DER bytes, and these bytes. Raises LayoutError for a length that passes the
+    end of the area, for a repeated entry, and for more than 16 entries. The span left over is measured as zeros like
+    all padding.
     """
     entries: list[tuple[Span, bytes]] = []
     at = 0
@@ -132,7 +132,7 @@ def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...]
 
 
 def encode_area(blobs: Iterable[bytes], capacity: int) -> bytes:
-    """A signature area of ``capacity`` bytes; ValueError if the entries do not fit."""
+    """A signature area of ``capacity`` bytes. Raises ValueError if the entries do not fit."""
     entries = b"".join(_ENTRY.build(blob) for blob in blobs)
     if len(entries) > capacity:
         raise ValueError(f"signatures need {len(entries)} bytes, the signature area has {capacity}")
@@ -140,7 +140,7 @@ def encode_area(blobs: Iterable[bytes], capacity: int) -> bytes:
 
 
 def index_size(stored: Stored) -> int:
-    """Bytes of the chunk index: one raw digest per chunk, the last chunk may be shorter."""
+    """Bytes of the chunk index: one raw digest per chunk. The last chunk can be shorter."""
     return -(-stored.size // stored.chunk_size) * DIGEST_SIZES[algorithm(stored.index)]
 
 
@@ -150,10 +150,10 @@ def algorithm(digest: str) -> str:
 
 
 def place(manifest: Manifest, start: int) -> Map:
-    """Lay out the payload of ``manifest`` behind a signature area that ends at ``start``.
+    """Arrange the payload of ``manifest`` after a signature area that ends at ``start``.
 
-    First all chunk indexes, one behind the other; then each image and document on a multiple of 4096.
-    Whatever lies between is zero. The last one is padded as well, so that a file is whole blocks.
+    First come all chunk indexes, one after another. Then each image and document begins on a multiple of 4096. The
+    bytes in between are zero. The last item is padded as well, so that a file consists of whole blocks.
     """
     padding: list[Span] = []
 
@@ -180,7 +180,7 @@ def place(manifest: Manifest, start: int) -> Map:
 
 
 def bounds_problems(header: Header) -> Iterator[tuple[str, Span]]:
-    """What in a header is outside the limits of the format, as a sentence and the bytes of the field."""
+    """The fields of a header outside the limits of the format, as a sentence and the bytes of the field."""
     limits = (
         ("version", header.version, 8, 12, 1, MAX_VERSION),
         ("manifest size", header.manifest_size, 12, 16, 2, MAX_MANIFEST),

@@ -1,1 +1,1 @@
-"""Frozen values, and nothing that reads, decides or prints. Everything else is a function over these."""
+"""Frozen values only. Everything that reads, decides or prints is a function of these values, in another package."""

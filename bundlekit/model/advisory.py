@@ -1,6 +1,6 @@
-"""An advisory: what was learnt of a product's releases after they had shipped. It only ever restricts."""
+"""An advisory: facts about a product's releases found after they shipped. It can only restrict."""
 
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 from typing import Annotated, Literal
 
@@ -11,35 +11,35 @@ from bundlekit.model.primitives import MAX_INTEGER, Date, Frozen, Name, RangeTex
 
 
 class AdvisoryBlock(Block, frozen=True, kw_only=True):
-    """Versions that must not go ``into`` some releases."""
+    """Versions that must not be updated ``into`` some releases."""
 
     into: RangeText = "*"
 
 
 class AdvisoryStop(Stop, frozen=True, kw_only=True):
-    """A release that versions must pass through on their way ``into`` some releases."""
+    """A release that versions must pass through before they go ``into`` some releases."""
 
     into: RangeText = "*"
 
 
 class AdvisoryRisk(Risk, frozen=True, kw_only=True):
-    """A danger on the way ``into`` some releases."""
+    """A risk of an update ``into`` some releases."""
 
     into: RangeText = "*"
 
 
 class AdvisoryDeadEnd(DeadEnd, frozen=True, kw_only=True):
-    """Versions from which only re-imaging leads ``into`` some releases."""
+    """Versions that can reach the releases ``into`` only by re-imaging."""
 
     into: RangeText = "*"
 
 
 class Advisory(Strict, frozen=True, kw_only=True):
-    """What an advisories file says about a ``product``.
+    """The content of an advisories file about a ``product``.
 
-    ``serial`` rises with every file; whoever keeps the last one used can refuse an older one. It is good from
-    ``issued`` up to and including ``until``. Versions follow the scheme of the bundle that is judged. There is
-    no entry that could allow anything: a source comes from a bundle's own matrix alone.
+    ``serial`` rises with every file. A caller that keeps the last serial used can reject an older file. The file is
+    valid from ``issued`` up to and including ``until``. Versions follow the scheme of the bundle under validation. No
+    entry can allow an update: a source comes only from a bundle's own matrix.
     """
 
     advisory: Literal[1]
@@ -55,7 +55,7 @@ class Advisory(Strict, frozen=True, kw_only=True):
 
 
 class AdvisoryUse(Frozen, frozen=True, kw_only=True):
-    """Which advisory was used: for the report's inputs. ``id`` is the SHA-256 of its signed bytes."""
+    """The advisory used, for the inputs of the report. ``id`` is the SHA-256 of its signed bytes."""
 
     serial: int
     issued: Date
@@ -65,7 +65,7 @@ class AdvisoryUse(Frozen, frozen=True, kw_only=True):
 
 
 class Advice(Frozen, frozen=True, kw_only=True):
-    """An advisory that was found authentic, current and not older than the last one used."""
+    """An advisory that was verified as authentic, current and not older than the last one used."""
 
     advisory: Advisory
     use: AdvisoryUse

@@ -1,10 +1,10 @@
-"""The appliance pair as its owner describes it: the contents of a STATE.json.
+"""The appliance pair as its operator describes it: the contents of a STATE.json.
 
-A state is stale and untrusted by nature. It is good enough to say no, and to say yes for now; the executor
-reads everything again before it touches anything.
+A state can be stale and is not trusted. It is sufficient to reject a bundle, and to accept one provisionally. The
+executor reads everything again before it changes anything.
 """
 
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 from typing import Annotated, Any, Literal
 
@@ -16,16 +16,16 @@ STATE_SCHEMA = "bundlekit/state/1"
 
 
 class Observed(Strict, frozen=True, kw_only=True):
-    """When (RFC 3339) and by what means the state was read."""
+    """When (RFC 3339) and how the state was read."""
 
     at: Text
     by: Text = ""
 
 
 class InstalledComponent(Strict, frozen=True, kw_only=True):
-    """A component as it is installed: one that the pair shares, such as the storage software.
+    """An installed component that the pair shares, such as the storage software.
 
-    ``free`` is free bytes by place: of a shared component what the pair has, of a member what that member has.
+    ``free`` is free bytes by place: those of the pair for a shared component, those of the member for a member.
     """
 
     version: VersionText
@@ -35,9 +35,9 @@ class InstalledComponent(Strict, frozen=True, kw_only=True):
 
 
 class Member(InstalledComponent, frozen=True, kw_only=True):
-    """One appliance of the pair, named by its serial.
+    """One appliance of the pair, named by its serial number.
 
-    ``counter`` is the security counter this member demands.
+    ``counter`` is the security counter that this member requires.
     """
 
     role: Literal["active", "standby"]
@@ -45,11 +45,12 @@ class Member(InstalledComponent, frozen=True, kw_only=True):
 
 
 class Appliance(Strict, frozen=True, kw_only=True):
-    """An appliance pair: its members by serial, shared components, and facts.
+    """An appliance pair: its members by serial number, shared components, and facts.
 
-    What is absent is *unknown*, never zero and never fine. ``counter`` is the security counter the pair
-    demands (its highest member's, where a member demands more), ``includes`` the fixes it has (an empty list:
-    none), ``trusts`` the key names it trusts, ``hold`` why updates are on hold (None or absent: no hold).
+    A missing value is *unknown*, never zero and never good. ``counter`` is the security counter that the pair requires;
+    a higher one of a member takes precedence. ``includes`` are the fixes that the pair has; an empty list means none.
+    ``trusts`` are the names of the keys that it trusts. ``hold`` is the reason why updates are on hold; None or absent
+    means no hold.
     """
 
     schema: Literal["bundlekit/state/1"]
@@ -69,9 +70,9 @@ class Appliance(Strict, frozen=True, kw_only=True):
 
 
 class VersionFacts(Frozen, frozen=True, kw_only=True):
-    """What is known of an installed version because the bundle it came from is available; None: not known.
+    """Facts about an installed version, known because its bundle is available. None: not known.
 
-    ``components`` are the versions of what the pair shares, by name; one that is missing is not known.
+    ``components`` are the versions of the components that the pair shares, by name. A missing one is not known.
     """
 
     released: Date | None = None
@@ -81,4 +82,4 @@ class VersionFacts(Frozen, frozen=True, kw_only=True):
 
 
 NO_FACTS = VersionFacts()
-"""Nothing but the version is known."""
+"""Only the version is known."""

@@ -1,7 +1,7 @@
-"""What a bundle is, whatever its container format: sections, and claims about spans of bytes.
+"""A bundle in any container format: sections, and claims about spans of bytes.
 
-Byte coverage and integrity are computed from the claims alone and know no format, so another vendor's
-container can come through the same door: its layout reader only has to say what it claims.
+Byte coverage and integrity are computed from the claims alone, without knowledge of a format. Another vendor's
+container therefore needs only a layout reader that returns its claims.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Section(Frozen, frozen=True, kw_only=True):
 
 
 class Problem(Frozen, frozen=True, kw_only=True):
-    """A fault somebody met while reading, kept as data until the rule of that name reports it.
+    """A fault found while reading, kept as data until the rule of that name reports it.
 
-    ``rule`` is the rule that fails, ``where`` the span to look at (None: no byte is to blame), ``subject``
-    the component, signature or entry concerned, ``params`` the facts in the message, for translators.
+    ``rule`` is the rule that fails. ``where`` is the span to look at; None if no byte is at fault. ``subject`` is the
+    component, signature or entry concerned. ``params`` are the facts in the message, for translators.
     """
 
     rule: str
@@ -59,8 +59,8 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
 class DigestClaim(Frozen, frozen=True, kw_only=True):
     """The claim that the digest of ``span`` is ``expected`` (``algorithm:hex``).
 
-    ``serial`` marks a digest over a whole component, which cannot be computed in parallel and says nothing
-    that the chunk index does not: it is checked on request only.
+    ``serial`` marks a digest over a whole component. It cannot be computed in parallel and proves no more than the
+    chunk index, so it is checked only on request.
     """
 
     subject: str
@@ -70,7 +70,7 @@ class DigestClaim(Frozen, frozen=True, kw_only=True):
 
 
 class ChunkClaim(Frozen, frozen=True, kw_only=True):
-    """The claim that each ``chunk_size`` bytes of ``span`` have the digest at their place in ``index``."""
+    """The claim that each ``chunk_size`` bytes of ``span`` have the digest at their position in ``index``."""
 
     subject: str
     span: Span
@@ -80,7 +80,7 @@ class ChunkClaim(Frozen, frozen=True, kw_only=True):
 
 
 class ZeroClaim(Frozen, frozen=True, kw_only=True):
-    """The claim that every byte of ``span`` is zero: padding, and what is unused of the signature area."""
+    """The claim that every byte of ``span`` is zero: padding, and the unused part of the signature area."""
 
     subject: str
     span: Span
@@ -90,12 +90,12 @@ Claim = SignatureClaim | DigestClaim | ChunkClaim | ZeroClaim
 
 
 class Bundle(Frozen, frozen=True, kw_only=True):
-    """A bundle as its layout reader understood it, as far as it got.
+    """A bundle as its layout reader understood it, up to the first fault.
 
-    ``size`` is the real size of the file in bytes. ``head`` is the signed span and ``head_bytes`` its bytes;
-    ``signatures`` the raw blobs in the order of their claims. ``document`` is the manifest as plain JSON
-    values, ``manifest`` the same as typed values, ``declared_size`` what the header says of ``size``. Each
-    is None where reading did not come so far; the ``problems`` say why.
+    ``size`` is the real size of the file in bytes. ``head`` is the signed span, and ``head_bytes`` are its bytes.
+    ``signatures`` are the raw blobs in the order of their claims. ``document`` is the manifest as plain JSON values,
+    and ``manifest`` the same as typed values. ``declared_size`` is the ``size`` that the header states. Each is None if
+    reading ended before it; the ``problems`` give the reason.
     """
 
     format: str
@@ -113,5 +113,5 @@ class Bundle(Frozen, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str | None:
-        """The name by which reports, journals and tickets quote a bundle: the SHA-256 of its head."""
+        """The id of the bundle in reports, journals and tickets: the SHA-256 of its head."""
         return None if self.head_bytes is None else f"sha256:{sha256(self.head_bytes).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What a matrix says about one appliance and one bundle: a value, the entry that decided, and a way on."""
+"""The decision of a matrix about one appliance and one bundle: a value, the entry that decided, and the next step."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ DecisionKind = Literal[
     "already-there",
     "stays",
 ]
-"""The closed list, in the order in which one stands for the whole where several were given.
+"""The closed list, in order of precedence: the first one present becomes the decision for the whole.
 
-``undecided``: something has to be known that is not; never a yes. ``already-there``: has this version, while
-another part still has to move. ``stays``: the bundle does not carry this part.
+``undecided``: a required fact is unknown; never an acceptance. ``already-there``: this part has the version, while
+another part still has to be updated. ``stays``: the bundle does not contain this part.
 """
 
 CAUSES: Final[dict[DecisionKind, Cause | None]] = {
@@ -69,16 +69,16 @@ CAUSES: Final[dict[DecisionKind, Cause | None]] = {
     "already-there": None,
     "stays": None,
 }
-"""Why a bundle is refused where that is the decision; None where it is no refusal."""
+"""Why a bundle is rejected with that decision; None if the decision does not reject it."""
 
 PRECEDENCE: Final[dict[DecisionKind, int]] = {kind: place for place, kind in enumerate(CAUSES)}
 
 
 class Acceptance(Frozen, frozen=True, kw_only=True):
-    """A risk that somebody accepts: the id of its entry, and the digest of the entry as it was accepted.
+    """A risk that the operator accepts: the id of its entry, and the digest of the entry at that time.
 
-    With a ``digest`` it holds only while the entry says the same; without, for the entry as it is now. With
-    the id of a ``bundle`` it holds for that bundle only; so the report records every acceptance.
+    With a ``digest`` the acceptance is valid only while the entry is unchanged; without one, for the entry as it is
+    now. With the id of a ``bundle`` it is valid only for that bundle. The report records every acceptance in that form.
     """
 
     risk: str
@@ -89,9 +89,9 @@ class Acceptance(Frozen, frozen=True, kw_only=True):
 class Policy(Frozen, frozen=True, kw_only=True):
     """What the operator allows beyond the matrix: separate overrides by name, never one for all.
 
-    ``allow_same_version``: another build of the installed version. ``allow_reinstall``: the installed version
-    and build once more. ``allow_downgrade``: an older version, which the matrix must still name as a source.
-    A security counter, a product, a block, a stop or a dead end cannot be overridden.
+    ``allow_same_version``: another build of the installed version. ``allow_reinstall``: the installed version and build
+    again. ``allow_downgrade``: an older version, which the matrix must still list as a source. A security counter, a
+    product, a block, a stop or a dead end cannot be overridden.
     """
 
     allow_same_version: bool = False
@@ -103,10 +103,10 @@ class Policy(Frozen, frozen=True, kw_only=True):
 class ComponentDecision(Frozen, frozen=True, kw_only=True):
     """The decision for one part, or one reason that concerns the whole pair.
 
-    ``subject`` is the member's serial, the name of a shared component, the name of the pair, or the version
-    (and model) that was asked about. ``component`` is the component it is about; empty: the whole pair.
-    ``entry`` is the id of the matrix entry that decided. ``override`` names the policy that allowed what is
-    else refused. ``next`` is what to do now.
+    ``subject`` is the serial number of the member, the name of a shared component, or the name of the pair. If the
+    request names only versions, it is the version (and model). ``component`` is the component concerned; empty means
+    the whole pair. ``entry`` is the id of the matrix entry that decided. ``override`` is the policy that allowed an
+    otherwise rejected update. ``next`` is the next step.
     """
 
     subject: str
@@ -121,28 +121,28 @@ class ComponentDecision(Frozen, frozen=True, kw_only=True):
 
     @property
     def allowed(self) -> bool:
-        """Whether the update may go on as far as this is concerned."""
+        """Whether this decision allows the update to continue."""
         return bool(self.override) or self.kind in ("upgrade", "already-there", "stays")
 
     @property
     def refused(self) -> bool:
-        """Whether this is a certain no; what is neither allowed nor refused is undecided."""
+        """Whether this is a definite rejection. A decision that neither allows nor rejects is undecided."""
         return not self.allowed and self.kind != "undecided"
 
     @property
     def cause(self) -> Cause | None:
-        """Why the bundle is refused; None if it is not."""
+        """Why the bundle is rejected; None if it is not."""
         return CAUSES[self.kind] if self.refused else None
 
 
 class Leftover(Frozen, frozen=True, kw_only=True):
     """A state that a failure can leave, and what the executor does about it.
 
-    ``failure`` is what fails: the ``active`` or ``standby`` member, or a component that the pair shares.
-    ``components`` are the versions found then; ``works`` says whether they work together, and ``entry`` which
-    entry says so. None: the matrix does not say, so they are treated as if not. ``reverts`` are the components
-    that the executor brings back, ``keeps`` those it leaves on their new version, ``outcome`` its outcome,
-    and ``hold`` whether the pair is on hold afterwards.
+    ``failure`` is the part that fails: the ``active`` or ``standby`` member, or a component that the pair shares.
+    ``components`` are the versions found then. ``works`` is whether they work together, and ``entry`` is the entry that
+    specifies it. None means that the matrix does not specify it; they are then treated as incompatible. ``reverts`` are
+    the components that the executor reverts, and ``keeps`` those that stay on their new version. ``outcome`` is its
+    outcome. ``hold`` is whether the pair is on hold afterwards.
     """
 
     failure: str
@@ -157,13 +157,13 @@ class Leftover(Frozen, frozen=True, kw_only=True):
 
 
 class Decision(Frozen, frozen=True, kw_only=True):
-    """Whether a bundle may be installed, for each part and as a whole.
+    """Whether a bundle can be installed, for each part and as a whole.
 
-    ``pair`` is the name of the pair that it is for; empty where only a version was asked about.
-    ``rulings`` has one for each member and shared component, and one more for each fault of the pair as
-    such; ``whole`` is the one that decides. ``not_judged`` lists what the question left open, and ``left_open``
-    what kinds of decision could still come of that; ``accepted`` the risks that were accepted, with their
-    digests, ``leftovers`` the states that a failure can leave.
+    ``pair`` is the name of the pair; empty if the request names only a version. ``rulings`` has one entry for each
+    member, each shared component, and each fault of the pair as a whole. ``whole`` is the one that decides.
+    ``not_judged`` lists what the request left open. ``left_open`` lists the kinds of decision that could still result
+    from that. ``accepted`` are the accepted risks with their digests. ``leftovers`` are the states that a failure can
+    leave.
     """
 
     product: str
@@ -177,7 +177,7 @@ class Decision(Frozen, frozen=True, kw_only=True):
     left_open: tuple[DecisionKind, ...] = ()
 
     def about(self, ruling: ComponentDecision, *, several: bool) -> str:
-        """What one of the rulings is about: the part, and where there are ``several`` decisions whose."""
+        """The subject of one of the rulings: the part, and with ``several`` decisions also the pair or version."""
         pair = self.pair if several else ""
         return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
 
@@ -188,5 +188,5 @@ class Decision(Frozen, frozen=True, kw_only=True):
 
     @property
     def allowed(self) -> bool:
-        """Whether every part allows the update: fail closed, so an undecided one does not."""
+        """Whether every part allows the update. An undecided part does not (fail closed)."""
         return self.whole.allowed

@@ -1,4 +1,4 @@
-"""What measuring a bundle brought to light. Rules read it; *not run* is exactly "its evidence is absent"."""
+"""The results of measuring a bundle. Rules read them; *not run* means exactly "the evidence is absent"."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
 
 Standing = Literal["counted", "ignored", "refused", "undecided", "not-judged"]
-"""What a signature amounts to: a signer's yes, nothing, a fault, not known (revocation), nobody asked."""
+"""The result of a signature: a counted approval, ignored, a fault, unknown revocation status, or not evaluated."""
 
 
 class SignatureEvidence(Frozen, frozen=True, kw_only=True):
-    """What is known of one entry of the signature area.
+    """The facts about one entry of the signature area.
 
-    ``algorithm`` is spelled ``rsa-3072-pkcs1v15-sha256``, ``rsa-3072-pss-sha256``, ``ecdsa-p384-sha384``,
-    ``ed25519``, ``ml-dsa-65``. ``signer`` is the subject of the certificate (RFC 4514), or ``key <id>`` where
-    only a key is known; ``key_id`` the SHA-256 of its SubjectPublicKeyInfo in hex.
-    ``intact``: the signature is right for these head bytes under the key it names (None: that key is not
-    known or not taken, or the blob cannot be read). ``trusted``: the key leads to what the operator trusts
-    (None: nothing to trust was given). ``anchor`` names the anchor or pinned key it leads to, ``chain`` the
-    subjects from the signer to the anchor, ``families`` the kinds of their keys.
-    ``name`` and ``role`` are those of the signer in trust.toml; ``test``: a key or certificate for tests is
-    part of it. ``standing`` is what it amounts to, ``because`` why, where it is not counted.
+    ``algorithm`` is spelled ``rsa-3072-pkcs1v15-sha256``, ``rsa-3072-pss-sha256``, ``ecdsa-p384-sha384``, ``ed25519``,
+    ``ml-dsa-65``. ``signer`` is the subject of the certificate (RFC 4514), or ``key <id>`` if only a key is known.
+    ``key_id`` is the SHA-256 of its SubjectPublicKeyInfo in hex.
+
+    ``intact``: the signature is valid for these head bytes under the key that it names. None means that the key is
+    unknown or not accepted, or that the blob cannot be read. ``trusted``: the key leads to a trust anchor of the
+    operator. None means that no trust anchors were given. ``anchor`` is the anchor or pinned key that it leads to.
+    ``chain`` are the subjects from the signer to the anchor, and ``families`` the kinds of their keys.
+
+    ``name`` and ``role`` are those of the signer in trust.toml. ``test``: it depends on a key or certificate for tests.
+    ``standing`` is the result, and ``because`` is the reason if the signature is not counted.
     """
 
     index: int
@@ -44,26 +46,26 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
 
     @property
     def who(self) -> str:
-        """The signer as every verb prints them: name and role of trust.toml, certificate or key, and algorithm."""
+        """The signer as every command prints it: name and role in trust.toml, certificate or key, and algorithm."""
         key = f"{self.signer or 'unknown'} ({self.algorithm or 'unknown algorithm'})"
         return f"{self.name} [{self.role}]: {key}" if self.name else key
 
     @property
     def trusted_signer(self) -> str:
-        """The signer, and of a signature that counts the anchor or pinned key that it leads to."""
+        """The signer, and for a counted signature the anchor or pinned key that it leads to."""
         return f"{self.who}, trusted through {self.anchor}" if self.counts else self.who
 
     @property
     def counts(self) -> bool:
-        """Whether this signature may be counted as a signer's yes."""
+        """Whether this signature counts as the approval of a signer."""
         return self.standing == "counted"
 
 
 class DemandEvidence(Frozen, frozen=True, kw_only=True):
     """How far the signatures meet one ``[[require]]`` of trust.toml: ``count`` of the signers ``of``.
 
-    ``signed`` are the signers whose signatures count, each one person with a key of their own. ``present``
-    adds those whose signatures are there and do not count, for reasons that other rules give.
+    ``signed`` are the signers whose signatures count; each is one person with a key of their own. ``present`` also
+    includes signers whose signatures exist but do not count, for reasons that other rules give.
     """
 
     count: int
@@ -79,7 +81,7 @@ class DemandEvidence(Frozen, frozen=True, kw_only=True):
 
 
 class DigestEvidence(Frozen, frozen=True, kw_only=True):
-    """The digest found over the span of one digest claim, to be compared with what was expected."""
+    """The digest found over the span of one digest claim, for comparison with the expected one."""
 
     subject: str
     span: Span
@@ -89,9 +91,9 @@ class DigestEvidence(Frozen, frozen=True, kw_only=True):
 
 
 class ChunkEvidence(Frozen, frozen=True, kw_only=True):
-    """Chunks of a component compared with its index: how many, and the spans of those that differ.
+    """The result of comparing a component's chunks with its index: how many, and the spans of those that differ.
 
-    ``damaged`` lists at most the first 256 spans (adjacent ones joined); ``damaged_count`` counts all chunks.
+    ``damaged`` lists at most the first 256 spans (adjacent ones joined). ``damaged_count`` counts all chunks.
     """
 
     subject: str
@@ -102,7 +104,7 @@ class ChunkEvidence(Frozen, frozen=True, kw_only=True):
 
 
 class ZeroEvidence(Frozen, frozen=True, kw_only=True):
-    """A span that has to be zero, and the first byte in it that is not (None: all are)."""
+    """A span that must be zero, and the first byte in it that is not; None if all are zero."""
 
     subject: str
     span: Span
@@ -110,7 +112,7 @@ class ZeroEvidence(Frozen, frozen=True, kw_only=True):
 
 
 class Evidence(Frozen, frozen=True, kw_only=True):
-    """Everything that was measured of one bundle; None where nothing was measured."""
+    """Everything that was measured of one bundle; None for parts that were not measured."""
 
     signatures: tuple[SignatureEvidence, ...] | None = None
     demands: tuple[DemandEvidence, ...] | None = None
@@ -120,7 +122,7 @@ class Evidence(Frozen, frozen=True, kw_only=True):
 
     @property
     def authentic(self) -> bool:
-        """Whether the head is signed as the trust demands: enough signatures count, and none is at fault."""
+        """Whether the head is signed as the trust file requires: enough signatures count, and none has a fault."""
         signatures = self.signatures or ()
         return (
             any(signature.counts for signature in signatures)

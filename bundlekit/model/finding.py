@@ -1,4 +1,4 @@
-"""What a judgement is made of: findings, the outcome of each rule, and the verdict."""
+"""The parts of a verdict: findings, the outcome of each rule, and the verdict itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Cause = Literal[
     "on-hold",
     "house-rule",
 ]
-"""Why a bundle is refused: a closed list, for programs that branch on it."""
+"""Why a bundle is rejected: a closed list, for programs that branch on it."""
 
 RuleClass = Literal["layout", "integrity", "authenticity", "compatibility", "house"]
 Severity = Literal["error", "warning", "info"]
@@ -28,11 +28,11 @@ Scope = Literal["full", "head"]
 
 
 class Fault(Frozen, frozen=True, kw_only=True):
-    """What a rule says of one fault; the rule's name, cause and severity are added by who called it.
+    """One fault as its rule reports it. The caller adds the name, the cause and the severity of the rule.
 
-    ``where`` is the byte span to look at, ``subject`` the component, signature or installed version
-    concerned, ``entry`` the id of the matrix entry that decided, ``next`` what to do about it (the rule's
-    remedy where empty). ``cause`` overrides the rule's own where the fault knows better.
+    ``where`` is the byte span to look at. ``subject`` is the component, signature or installed version concerned.
+    ``entry`` is the id of the matrix entry that decided. ``next`` is the next step; if empty, the remedy of the rule
+    applies. ``cause`` overrides the cause of the rule if the fault has a more precise one.
     """
 
     message: str
@@ -45,9 +45,9 @@ class Fault(Frozen, frozen=True, kw_only=True):
 
 
 class NotRun(Frozen, frozen=True, kw_only=True):
-    """A rule could not be applied, because …; where the question needs the rule, nothing is accepted.
+    """A rule could not be applied, because …. If the request needs the rule, the bundle is not accepted.
 
-    ``next`` is what to do so that it can be, where there is something.
+    ``next`` is the step that would let the rule run, if there is one.
     """
 
     because: str
@@ -55,10 +55,7 @@ class NotRun(Frozen, frozen=True, kw_only=True):
 
 
 class PartialResult(Frozen, frozen=True, kw_only=True):
-    """A rule was applied, and found ``faults``, but there is something that it could not see; nobody is refused for it.
-
-    ``because`` and ``next`` are as in `NotRun`.
-    """
+    """A rule was applied and found ``faults``, but part of its evidence was missing. That part rejects no bundle."""
 
     faults: tuple[Fault, ...]
     because: str
@@ -66,7 +63,7 @@ class PartialResult(Frozen, frozen=True, kw_only=True):
 
 
 class Finding(Frozen, frozen=True, kw_only=True):
-    """A fault as reported. ``waived`` is the reason for which the operator lets it be; empty if they do not."""
+    """A fault as reported. ``waived`` is the operator's reason for waiving it; empty if it is not waived."""
 
     rule: str
     rule_class: RuleClass
@@ -82,10 +79,10 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
 
 class RuleOutcome(Frozen, frozen=True, kw_only=True):
-    """What became of one rule: passed, failed, or not run (because …).
+    """The outcome of one rule: passed, failed, or not run (because …).
 
-    One that passed or failed can have left something open as well, which ``because`` and ``next`` then say.
-    ``found`` counts its findings, of which a report has the first 256.
+    A rule that passed or failed can also leave something open; ``because`` and ``next`` then give the reason and the
+    next step. ``found`` counts its findings. A report contains the first 256 of them.
     """
 
     rule: str

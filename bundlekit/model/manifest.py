@@ -1,10 +1,10 @@
-"""The manifest: what the signed head of a bundle says about the release, its payload and its upgrade paths.
+"""The manifest: the signed description of the release, its payload and its upgrade paths.
 
-Declared once: the strict reader, the writer and the published JSON Schema (``bundlekit schema manifest``)
-all come from these classes. The format page (``bundlekit explain format``) says how it is encoded.
+It is declared once. The strict reader, the writer and the published JSON Schema (``bundlekit schema manifest``) all
+come from these classes. The format page (``bundlekit explain format``) describes the encoding.
 """
 
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 from typing import Annotated, Any, Final, Literal
 
@@ -37,17 +37,20 @@ Features = Annotated[tuple[Key, ...], Meta(max_length=64)]
 
 
 class FormatVersion(Strict, frozen=True, kw_only=True):
-    """The version of the manifest's schema; a higher minor may add fields, a higher major may change all."""
+    """The version of the manifest's schema.
+
+    A higher minor version can add fields; a higher major version can change all.
+    """
 
     major: Annotated[int, Meta(ge=1, le=65535)]
     minor: Annotated[int, Meta(ge=0, le=65535)]
 
 
 class Stored(Strict, frozen=True, kw_only=True):
-    """Bytes stored in the bundle: ``size`` bytes, cut into chunks whose digests are in a chunk index.
+    """Bytes stored in the bundle: ``size`` bytes, divided into chunks whose digests are in a chunk index.
 
-    ``digest`` is the plain digest people compare with ``sha256sum``; ``index`` is the digest of the chunk
-    index, and its algorithm is the one of the chunks.
+    ``digest`` is the plain digest, as ``sha256sum`` prints it. ``index`` is the digest of the chunk index. The chunks
+    use the same algorithm as the index.
     """
 
     size: Size
@@ -63,7 +66,7 @@ class Image(Stored, frozen=True, kw_only=True):
 
 
 class Component(Strict, frozen=True, kw_only=True):
-    """A part of the appliance that is updated on its own: the appliance software, the storage software."""
+    """A part of the appliance that is updated separately, such as the appliance software or the storage software."""
 
     name: Key
     version: VersionText
@@ -72,14 +75,14 @@ class Component(Strict, frozen=True, kw_only=True):
 
 
 class Document(Stored, frozen=True, kw_only=True):
-    """A document that travels with the release: release notes, EULA, SBOM."""
+    """A document that is shipped with the release: release notes, EULA, SBOM."""
 
     name: Key
     media_type: Text = "application/octet-stream"
 
 
 class Impact(Strict, frozen=True, kw_only=True):
-    """What an operator has to plan for. Minutes are for the whole pair."""
+    """The effects of the update that an operator must plan for. Minutes are for the whole pair."""
 
     service: Literal["none", "rolling", "outage"] | None = None
     reboot: bool | None = None
@@ -88,7 +91,7 @@ class Impact(Strict, frozen=True, kw_only=True):
 
 
 class Requirements(Strict, frozen=True, kw_only=True):
-    """What must hold on the pair before an update: the tool's version, free bytes per place, facts."""
+    """The conditions on the pair before an update: the version of the tool, free bytes per place, facts."""
 
     tool: VersionText | None = None
     free: Annotated[dict[Key, Count], Meta(max_length=64)] = {}
@@ -98,9 +101,9 @@ class Requirements(Strict, frozen=True, kw_only=True):
 class Manifest(Strict, frozen=True, kw_only=True):
     """The whole manifest of format 1.0.
 
-    ``requires`` names features a reader must know, or it cannot judge; ``extensions`` carries what a reader
-    may not understand and then says so; ``annotations`` are signed and ignored by every rule. ``counter``
-    is the security counter against going back, raised on the appliance when an update commits.
+    ``requires`` names features that a reader must support to validate the bundle. ``extensions`` contains data that a
+    reader can ignore, if it reports that. ``annotations`` are signed and ignored by every rule. ``counter`` is the
+    security counter against downgrades. The appliance raises its own counter to it when an update commits.
     """
 
     format: FormatVersion
@@ -125,9 +128,9 @@ class Manifest(Strict, frozen=True, kw_only=True):
 
 
 class Labelled(Frozen, frozen=True, kw_only=True):
-    """Something stored in the payload under the name people use; ``version`` is its component's.
+    """An item stored in the payload, under the name that people use. ``version`` is that of its component.
 
-    ``path`` says where the manifest describes it, such as ``components[0].images[1]``.
+    ``path`` is its place in the manifest, such as ``components[0].images[1]``.
     """
 
     label: str
@@ -137,10 +140,10 @@ class Labelled(Frozen, frozen=True, kw_only=True):
 
 
 def labelled(manifest: Manifest) -> tuple[Labelled, ...]:
-    """Everything stored in the payload, in the order in which it is stored.
+    """Everything stored in the payload, in storage order.
 
-    An image for every model has its component's name (``storage``), others add their models
-    (``appliance/im-100``, ``appliance/im-100+im-200``); a document has its own name.
+    An image for every model has the name of its component (``storage``). The others add their models
+    (``appliance/im-100``, ``appliance/im-100+im-200``). A document has its own name.
     """
     images = (
         Labelled(

@@ -1,11 +1,11 @@
-"""The upgrade matrix: from which installed versions, by which way, this release may be reached.
+"""The upgrade matrix: the installed versions that can be updated to this release, and the paths between them.
 
-Every entry has an ``id`` that reports cite when the entry decides. An allow comes only from the target's
-own matrix (``sources``); everything else restricts. The shape people write is TOML (``bundlekit build``
-prints an example); it becomes these classes one to one, but for maps, which become lists of entries.
+Every entry has an ``id`` that reports cite when the entry decides. Only the target's own matrix (``sources``) allows an
+update; everything else restricts. People write it as TOML (``bundlekit build`` prints an example). The TOML becomes
+these classes one to one, except for maps, which become lists of entries.
 """
 
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 from typing import Annotated, Literal
 
@@ -43,13 +43,14 @@ Mark = Annotated[
 class DeclaredScheme(Strict, frozen=True, kw_only=True):
     """A version scheme as data: how versions are spelled, and which of their words come before a release.
 
-    ``forms`` are tried in turn; a version that fits none is refused. ``#`` stands for digits, ``%`` for
-    hexadecimal digits, ``@`` for letters, a final ``*`` for all that remains (the build); every other
-    character stands for itself: ``#.#(#)@#(#)`` is Cisco's ``7.0(3)I7(9)``. Numbers and words are compared
-    from left to right: ``pre_releases`` (in their order) < nothing more < a word < a number; punctuation only
-    tells apart what is equal otherwise, but ``~`` makes what follows it older. ``0x%`` is compared with decimal numbers
-    by value. ``ignored`` words (a leading ``v``) do not count. The build counts,
-    in order and equality, only where ``build`` is ``compared``.
+    ``forms`` are tried in turn; a version that fits none is rejected. ``#`` stands for digits, ``%`` for hexadecimal
+    digits, and ``@`` for letters. A final ``*`` stands for the rest (the build), and every other character for itself:
+    ``#.#(#)@#(#)`` is Cisco's ``7.0(3)I7(9)``.
+
+    Numbers and words are compared from left to right: ``pre_releases`` (in their order) < no further piece < a word < a
+    number. Punctuation only separates versions that are otherwise equal, except that ``~`` makes the following piece
+    older. ``0x%`` is compared with decimal numbers by value. ``ignored`` words (a leading ``v``) do not count. The
+    build counts, in order and equality, only if ``build`` is ``compared``.
     """
 
     forms: Annotated[tuple[FormText, ...], Meta(min_length=1, max_length=32)]
@@ -59,10 +60,10 @@ class DeclaredScheme(Strict, frozen=True, kw_only=True):
 
 
 class Condition(Strict, frozen=True, kw_only=True):
-    """A test of one fact about the appliance. A fact that is not known never satisfies a need.
+    """A test of one fact about the appliance. An unknown fact never satisfies a requirement.
 
-    ``below`` and ``at-least`` compare durations (``24 h``), sizes (``12 GiB``) or dotted numbers; both sides
-    must be of the same kind.
+    ``below`` and ``at-least`` compare durations (``24 h``), sizes (``12 GiB``) or dotted numbers. Both sides must be of
+    the same kind.
     """
 
     fact: FactName
@@ -71,7 +72,7 @@ class Condition(Strict, frozen=True, kw_only=True):
 
 
 class Entry(Strict, frozen=True, kw_only=True):
-    """What every entry of the matrix has: a name that reports cite, and why it is there."""
+    """The common fields of every matrix entry: a name that reports cite, and the reason for the entry."""
 
     id: Name
     reason: Text = ""
@@ -79,12 +80,12 @@ class Entry(Strict, frozen=True, kw_only=True):
 
 
 class Source(Entry, frozen=True, kw_only=True):
-    """Versions this release may be installed over: a range, or an edge where ``versions`` is one version.
+    """Versions that this release can be installed over: a range, or an edge if ``versions`` is one version.
 
-    ``except`` are releases denied within the range; ``unlisted`` lets a range reach versions that the matrix
-    does not list; ``by_release`` compares an installed pre-release by its release number (1.8.0-beta.1 as
-    1.8.0); ``keys`` are key names the source must already trust; ``tested`` names the test record. Where an
-    update is not ``reversible``, the decision that allows it says so.
+    ``except`` are releases excluded from the range. ``unlisted`` lets a range include versions that the matrix does not
+    list. ``by_release`` compares an installed pre-release by its release number (1.8.0-beta.1 as 1.8.0). ``keys`` are
+    names of keys that the source must already trust. ``tested`` is the name of the test record. If an update is not
+    ``reversible``, the decision that allows it reports that.
     """
 
     versions: RangeText
@@ -100,9 +101,9 @@ class Source(Entry, frozen=True, kw_only=True):
 
 
 class Stop(Entry, frozen=True, kw_only=True):
-    """A release that ``versions`` must pass through first (a barrier, a milestone), perhaps only ``when``.
+    """A release that ``versions`` must pass through first (a barrier, a milestone), optionally only ``when``.
 
-    ``latest`` makes ``via`` mean the latest known release that begins with it (``via = "17.3"``).
+    ``latest`` makes ``via`` the latest known release that begins with it (``via = "17.3"``).
     """
 
     versions: RangeText
@@ -112,56 +113,56 @@ class Stop(Entry, frozen=True, kw_only=True):
 
 
 class Block(Entry, frozen=True, kw_only=True):
-    """Versions that must not go into this release, for a reason found by testing or in the field."""
+    """Versions that must not be updated to this release, for a reason found by testing or in the field."""
 
     versions: RangeText
     models: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
 class Withdrawn(Entry, frozen=True, kw_only=True):
-    """Releases that nobody should go to any more, in whatever way."""
+    """Releases that must no longer be installed by any path."""
 
     versions: RangeText
 
 
 class Risk(Entry, frozen=True, kw_only=True):
-    """A danger for ``versions`` where ``when`` holds, or may hold; can be accepted by name."""
+    """A danger for ``versions`` if ``when`` holds or its facts are unknown. It can be accepted by name."""
 
     versions: RangeText = "*"
     when: Condition
 
 
 class DeadEnd(Entry, frozen=True, kw_only=True):
-    """Versions out of which only re-imaging leads."""
+    """Versions that can be left only by re-imaging."""
 
     versions: RangeText
 
 
 class WorksTogether(Entry, frozen=True, kw_only=True):
-    """Component versions that work with one another: a state is good if it fits at least one such entry.
+    """Component versions that work together. A state is good if it fits at least one such entry.
 
-    ``components`` maps component names to ranges; ``appliance`` is the software of active and standby.
+    ``components`` maps component names to ranges. ``appliance`` is the software of active and standby.
     """
 
     components: Annotated[dict[Key, RangeText], Meta(min_length=2, max_length=16)]
 
 
 class Skew(Entry, frozen=True, kw_only=True):
-    """Versions the two members of a pair may have at once while one is updated and the other is not yet."""
+    """Versions that the two members of a pair can have at once while only one of them is updated."""
 
     old: RangeText
     new: RangeText
 
 
 class Alias(Strict, frozen=True, kw_only=True):
-    """A label people use for a release: ``9.2`` means ``9.20.00`` only where an alias says so."""
+    """A label that people use for a release: ``9.2`` means ``9.20.00`` only if an alias defines it."""
 
     alias: VersionText
     version: VersionText
 
 
 class TrustedKeys(Strict, frozen=True, kw_only=True):
-    """The key names that releases from ``since`` on trust, until an entry with a later ``since``."""
+    """The names of the keys that releases from ``since`` on trust, until an entry with a later ``since``."""
 
     since: VersionText
     keys: Annotated[tuple[Name, ...], Meta(max_length=64)]
@@ -178,7 +179,7 @@ TrustText = Annotated[
 
 
 class ShippedFile(Strict, frozen=True, kw_only=True):
-    """A file that a trust file names: the name as it stands there, and the content."""
+    """A file that a trust file names: the name as written there, and the content."""
 
     name: Text
     text: TrustText
@@ -187,7 +188,7 @@ class ShippedFile(Strict, frozen=True, kw_only=True):
 class ShippedTrust(Strict, frozen=True, kw_only=True):
     """The trust file that releases from ``since`` on ship, until an entry with a later ``since``.
 
-    ``file`` is the content of the trust.toml, ``files`` are those that it names.
+    ``file`` is the content of the trust.toml. ``files`` are the files that it names.
     """
 
     since: VersionText
@@ -198,10 +199,10 @@ class ShippedTrust(Strict, frozen=True, kw_only=True):
 class Matrix(Strict, frozen=True, kw_only=True):
     """The upgrade matrix of one release.
 
-    ``scheme`` spells out the version scheme where the manifest says ``declared``. ``releases`` are the known
-    ones; without the list every source has to say ``unlisted``. ``order`` says whether releases follow one
-    another by version or as listed (a 37 that came out after a 38); a version that is not listed, but for the
-    bundle's own, then has no place in the order.
+    ``scheme`` defines the version scheme if the manifest specifies ``declared``. ``releases`` are the known releases;
+    without the list every source must set ``unlisted``. ``order`` specifies whether releases are ordered by version or
+    as listed (a 37 that came out after a 38). With the latter, an unlisted version has no place in the order, except
+    the bundle's own.
     """
 
     scheme: DeclaredScheme | None = None

@@ -1,4 +1,4 @@
-"""A way from what is installed to a wanted version: its hops, or how far it goes and what is in the way."""
+"""An upgrade path from the installed version to a target version: its hops, or how far it goes and what blocks it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bundlekit.model.primitives import Frozen
 
 
 class Move(Frozen, frozen=True, kw_only=True):
-    """A part that a hop brings from one version to another: a member by serial, or a shared component.
+    """A part that a hop updates from one version to another: a member by serial number, or a shared component.
 
-    ``component`` is the component; ``entry`` the id of the matrix entry that allows it.
+    ``component`` is the component. ``entry`` is the id of the matrix entry that allows the update.
     """
 
     subject: str
@@ -22,13 +22,13 @@ class Move(Frozen, frozen=True, kw_only=True):
 
 
 class Hop(Frozen, frozen=True, kw_only=True):
-    """One update on the way.
+    """One update of the path.
 
-    ``from_`` and ``to`` are the versions of the component that the hop is about. In a plain update graph
-    that is all there is, but for ``risks``, the names of risks that had to be accepted. A hop with a bundle
-    names it (``bundle`` the file, ``id`` the digest of its head), who signed it (``signers``; empty: nobody
-    who is trusted), why it is allowed, what it moves, and the end of its support. ``minutes`` is what the
-    matrix expects of it, or the bundle's impact; None: neither says.
+    ``from_`` and ``to`` are the versions of the component concerned. A plain update graph provides no more, except
+    ``risks``, the names of risks that had to be accepted. A hop with a bundle also has the other fields. ``bundle`` is
+    the file, and ``id`` is the digest of its head. ``signers`` are its trusted signers; empty means that there are
+    none. The remaining fields are why it is allowed, which parts it updates, and the end of its support. ``minutes`` is
+    the duration that the matrix expects, or the one in the bundle's impact. None means that neither specifies it.
     """
 
     from_: str = field(name="from")
@@ -47,10 +47,10 @@ class Hop(Frozen, frozen=True, kw_only=True):
 
 
 class Obstacle(Frozen, frozen=True, kw_only=True):
-    """What keeps the way from going on: a decision or a fact about ``subject`` (a bundle, a version), and what then.
+    """What blocks the path: a decision or a fact about ``subject`` (a bundle, a version), and the next step.
 
     ``kind`` is the decision's, or ``not-in-hand``, ``unknown-version``, ``no-update-from``, ``no-update-to``, ``risk``,
-    ``not-connected`` or ``not-authentic``. ``origin`` is where the entry stands: in a matrix, or in the advisories.
+    ``not-connected`` or ``not-authentic``. ``origin`` is the source of the entry: a matrix, or the advisories.
     """
 
     subject: str
@@ -62,14 +62,14 @@ class Obstacle(Frozen, frozen=True, kw_only=True):
 
 
 class Path(Frozen, frozen=True, kw_only=True):
-    """The answer to: how does one get from here to there?
+    """The result of a path search between two versions.
 
-    ``found``: there is a way, and ``hops`` is the shortest (none: already there). Otherwise ``nearest`` is
-    the version nearest to the wanted one that can be reached (None: it cannot be told), ``hops`` the way there, and
-    ``obstacles`` say what blocks the rest. ``verified``: every bundle on the way is vouched for by somebody
-    trusted; None where there are no bundles, in a plain update graph. ``left_out`` are bundles that could not
-    be used, ``accepted`` the names of risks that were accepted, ``not_judged`` what remained open,
-    ``advisories`` which advisories were used (None: none were).
+    ``found``: a path exists, and ``hops`` is the shortest one; it is empty if the target is already installed.
+    Otherwise ``nearest`` is the reachable version nearest to the target, or None if that is unknown. ``hops`` then
+    leads to it, and ``obstacles`` are what blocks the rest. ``verified``: a trusted signer signed every bundle of the
+    path. None means that there are no bundles, as in a plain update graph. ``left_out`` are bundles that could not be
+    used. ``accepted`` are the names of accepted risks. ``not_judged`` is what remained open. ``advisories`` are the
+    advisories used; None means none.
     """
 
     from_: str = field(name="from")

@@ -1,7 +1,7 @@
-r"""The alphabet of the format: the restricted strings and integers everything else is spelled in.
+r"""The primitive types of the format: restricted strings and integers, from which all other values are made.
 
-Patterns are written for Python and ECMA-262 alike, so that the published JSON Schemas mean what the reader
-does. They end in ``(?![\s\S])`` because Python's ``$`` also matches before a final newline.
+Patterns are valid for Python and ECMA-262 alike, so that the published JSON Schemas agree with the reader. They end in
+``(?![\s\S])`` because Python's ``$`` also matches before a final newline.
 """
 
 from typing import Annotated, Final
@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 END: Final = r"(?![\s\S])"
 
 MAX_INTEGER: Final = 2**53 - 1
-"""The largest integer every JSON reader keeps exactly (RFC 8259 section 6)."""
+"""The largest integer that every JSON reader represents exactly (RFC 8259 section 6)."""
 
 Name = Annotated[
     str,
@@ -20,7 +20,7 @@ Name = Annotated[
         description="1 to 64 letters, digits, dots, underscores, hyphens; starts with a letter or digit.",
     ),
 ]
-"""Names of products, models, members, entries and keys. They reach hooks, so no shell or path character."""
+"""Names of products, models, members, entries and keys. They reach hooks, so they have no shell or path character."""
 
 Key = Annotated[
     str,
@@ -46,7 +46,7 @@ VersionText = Annotated[
         description="1 to 64 letters, digits and . + ~ ! ( ) _ -; starts with a letter or digit.",
     ),
 ]
-"""A version as written. Parentheses are there for vendors such as Cisco, ``~`` for Debian-like schemes."""
+"""A version as written. Parentheses are allowed for vendors such as Cisco, ``~`` for Debian-like schemes."""
 
 RangeText = Annotated[
     str,
@@ -64,7 +64,7 @@ Text = Annotated[
         description="At most 1024 characters of text without control characters.",
     ),
 ]
-"""A sentence for people. Renderers escape bidirectional characters; control characters never get in."""
+"""A sentence for people. Renderers escape bidirectional characters; control characters are never allowed."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Size = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="Bytes.")]
@@ -94,12 +94,12 @@ BundleId = Annotated[
         description="A bundle id, sha256: and 64 lower-case hex digits; bundles have no id of another kind.",
     ),
 ]
-"""The id of a bundle. One of another algorithm, as `DigestText` allows it, would never match."""
+"""The id of a bundle. An id of another algorithm, as `DigestText` allows it, would never match."""
 
 
 class Frozen(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """The base of every value: immutable, keyword-only, written with kebab-case keys, all of them."""
+    """The base class of every value: immutable, keyword-only, all fields written with kebab-case keys."""
 
 
 class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A value that is read from a file: unknown keys are refused, and absent keys are written as absent."""
+    """A value that is read from a file: unknown keys are rejected, and absent keys are not written."""

@@ -1,4 +1,4 @@
-"""What was asked: it decides which rules are needed, and nothing else does."""
+"""The request as the rules see it. It alone determines which rules are needed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Limits(Frozen, frozen=True, kw_only=True):
-    """What a trust file refuses however well it is signed, and what it needs to know.
+    """What a trust file rejects regardless of signatures, and the evidence that it requires.
 
-    ``withdrawn``: reasons by bundle id. ``floors``: the lowest version and counter by product. ``max_age``:
-    seconds since the release date. ``crls_required``: whether revocation must be known.
+    ``withdrawn``: reasons by bundle id. ``floors``: the lowest version and counter by product. ``max_age``: seconds
+    since the release date. ``crls_required``: whether the revocation status must be known.
     """
 
     withdrawn: dict[str, str] = {}
@@ -28,14 +28,14 @@ class Limits(Frozen, frozen=True, kw_only=True):
 
 
 class Question(Frozen, frozen=True, kw_only=True):
-    """A question about one bundle.
+    """A request about one bundle.
 
-    ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` says whether anything
-    to trust was given. ``sources`` are installed versions, ``appliances`` whole installed states, ``policy``
-    what the operator allows beyond the matrix, ``advice`` what was learnt since the bundle shipped.
-    ``digests`` asks for the plain digests too, ``strict`` makes a warning refuse. ``at`` is the time used, in
-    RFC 3339; ``at_given`` says that somebody named it, and it is not the clock's. ``limits`` are the trust
-    file's, ``waivers`` the operator's, ``waivers_digest`` that of their file.
+    ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` is whether trust anchors were
+    given. ``sources`` are installed versions, and ``appliances`` whole installed states. ``policy`` is what the
+    operator allows beyond the matrix. ``advice`` are advisories signed since the bundle shipped. ``digests`` requests
+    the plain digests too. ``strict`` makes a warning reject. ``at`` is the reference time, in RFC 3339. ``at_given``
+    means that the caller gave it; otherwise it is from the clock. ``limits`` are those of the trust file. ``waivers``
+    are the operator's, and ``waivers_digest`` is the digest of their file.
     """
 
     scope: Scope = "full"
@@ -54,5 +54,5 @@ class Question(Frozen, frozen=True, kw_only=True):
 
     @property
     def asks_who(self) -> bool:
-        """Whether installed versions or states were asked about, or only the bundle itself."""
+        """Whether the request names installed versions or states, and not only the bundle itself."""
         return bool(self.sources or self.appliances)

@@ -1,10 +1,6 @@
-"""trust.toml as an operator writes it: who may sign, how many of them must, and what is refused all the same.
+"""trust.toml as an operator writes it: the allowed signers, how many must sign, and what is always rejected."""
 
-No list is empty: whether an empty one means nothing or everything could be read either way. A key that is left
-out has the meaning that its page gives it.
-"""
-
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 import datetime as dt
 from typing import Annotated, Literal
@@ -23,24 +19,24 @@ Hash = Literal["sha256", "sha384", "sha512"]
 RsaBits = Annotated[int, Meta(ge=2048, le=8192, description="Bits of the modulus.")]
 
 Algorithm = Literal["classical", "post-quantum", "rsa", "ecdsa", "ed25519", "ml-dsa-65", "ml-dsa-87"]
-"""What a demand can ask of a signature: a class, or the family of every key from the signer to the anchor."""
+"""What a requirement can ask of a signature: a class, or the family of every key from the signer to the anchor."""
 
 
 class Floor(Strict, frozen=True, kw_only=True):
-    """The least that every key and hash from signer to anchor must be; what is built in stands below it."""
+    """The minimum strength of every key and hash from signer to anchor. The built-in minimum is lower."""
 
     rsa: RsaBits = 2048
     hash: Hash = "sha256"
 
 
 class Ceiling(Strict, frozen=True, kw_only=True):
-    """The most that is computed with."""
+    """The maximum that is computed with."""
 
     rsa: RsaBits = 8192
 
 
 class Crls(Strict, frozen=True, kw_only=True):
-    """Revocation lists. ``required``: without a current one for each CA nothing is accepted."""
+    """Revocation lists. ``required``: without a current list for each CA no bundle is accepted."""
 
     files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
     required: bool = False
@@ -50,10 +46,10 @@ class Crls(Strict, frozen=True, kw_only=True):
 class NamedSigner(Strict, frozen=True, kw_only=True):
     """One person or office that signs: with certificates under anchors, with pinned keys, or with both.
 
-    All that one person signs with belongs here, also the keys of different years: two signers count as two.
-    ``subject`` (RFC 4514) is the one certificate meant, or those meant, where others stand under the same anchor.
-    ``until`` is the last day on which the signer counts, or those of single files of ``anchor`` and ``key``.
-    ``formats`` are what they may sign.
+    All keys of one person belong here, including those of different years, because two signers count as two.
+    ``subject`` (RFC 4514) selects one certificate or several, if the same anchor has issued others. ``until`` is the
+    last day on which the signer counts, or that of single files of ``anchor`` and ``key``. ``formats`` are the formats
+    that the signer can sign.
     """
 
     role: Role
@@ -67,7 +63,7 @@ class NamedSigner(Strict, frozen=True, kw_only=True):
 
 
 class Require(Strict, frozen=True, kw_only=True):
-    """A demand: signatures of ``count`` of the named signers, each by ``algorithms`` where given."""
+    """A requirement: signatures of ``count`` of the named signers, each by ``algorithms`` if given."""
 
     count: Annotated[int, Meta(ge=1, le=16)] = 1
     of: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
@@ -75,7 +71,7 @@ class Require(Strict, frozen=True, kw_only=True):
 
 
 class ProductFloor(Strict, frozen=True, kw_only=True):
-    """The lowest version and security counter of a product that are taken."""
+    """The lowest accepted version and security counter of a product."""
 
     version: VersionText | None = None
     counter: Count | None = None

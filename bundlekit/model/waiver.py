@@ -1,6 +1,6 @@
-"""Waivers: an operator's own yes to a finding of a house rule, by name, for one bundle, until a day."""
+"""Waivers: an operator accepts a finding of a best-practice rule, by name, for one bundle, until a day."""
 
-# Without `from __future__ import annotations`, so that msgspec need not compile each of them at the first use.
+# Without `from __future__ import annotations`, so that msgspec need not compile each annotation at the first use.
 
 import datetime as dt
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\u0000-
 
 
 class Waiver(Strict, frozen=True, kw_only=True):
-    """One waiver. ``expires`` is its last day; ``bundle`` the bundle id that it is for."""
+    """One waiver. ``expires`` is its last day. ``bundle`` is the id of the bundle concerned."""
 
     rule: Key
     reason: Reason
@@ -30,7 +30,7 @@ class WaiverFile(Strict, frozen=True, kw_only=True):
 
 
 class Waivers(Frozen, frozen=True, kw_only=True):
-    """Waivers as read: those that the clock had not ended, and the digest of the whole file."""
+    """Waivers as read: those that have not expired by the clock, and the digest of the whole file."""
 
     current: tuple[Waiver, ...]
     digest: str
