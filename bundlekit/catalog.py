@@ -222,7 +222,7 @@ def _candidate(
     report = pipeline.preflight(source, trust=trust, at=at)
     bundle = reader.read(source)
     manifest = bundle.manifest
-    if report.verdict == "refuse" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
+    if report.verdict == "reject" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
         return _unusable(source.name, report)
     if advice and advice.advisory.product == manifest.product:
         manifest = restricted(manifest, advice.advisory)

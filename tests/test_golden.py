@@ -17,7 +17,7 @@ from fixtures import forge, make_demo, make_golden, make_keys
 from fixtures.make_golden import GOLDEN
 
 RECIPES = make_golden.recipes()
-NEVER_REFUSE = {"tool-too-old", "crl-unusable", "undecided"}
+NEVER_REJECT = {"tool-too-old", "crl-unusable", "undecided"}
 """Rules that say why nothing can be said: they do not fail, they are needed and not run."""
 
 
@@ -31,16 +31,16 @@ def test_there_are_no_golden_folders_but_those_of_the_table():
     assert {str(file.parent.relative_to(GOLDEN)) for file in GOLDEN.rglob("bundle.bin")} == set(RECIPES)
 
 
-@pytest.mark.parametrize("rule", [rule.name for rule in RULES if rule.name not in NEVER_REFUSE])
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES if rule.name not in NEVER_REJECT])
 def test_each_rule_fails_alone_in_its_folder(rule):
     report = json.loads((GOLDEN / rule / "report.json").read_bytes())
     assert {finding["rule"] for finding in report["findings"]} == {rule}
     assert [outcome["rule"] for outcome in report["rules"] if outcome["outcome"] == "failed"] == [rule]
     severe = any(finding["severity"] == "error" for finding in report["findings"])
-    assert report["verdict"] == ("refuse" if severe else "accept")
+    assert report["verdict"] == ("reject" if severe else "accept")
 
 
-@pytest.mark.parametrize("rule", sorted(NEVER_REFUSE))
+@pytest.mark.parametrize("rule", sorted(NEVER_REJECT))
 def test_what_cannot_be_judged_is_neither_refused_nor_accepted(rule):
     report = json.loads((GOLDEN / rule / "report.json").read_bytes())
     assert report["findings"] == []
@@ -68,7 +68,7 @@ def test_the_same_inputs_give_the_same_bytes(name):
 def test_a_warning_refuses_if_asked_to_be_strict():
     spoiled = forge.spoil("extension-not-understood")
     report = forge.judge(spoiled.data, forge.Ask(strict=True))
-    assert (report.verdict, report.causes) == ("refuse", ("house-rule",))
+    assert (report.verdict, report.causes) == ("reject", ("house-rule",))
 
 
 @pytest.mark.parametrize("name", forge.SPOILS)

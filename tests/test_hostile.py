@@ -46,7 +46,7 @@ def test_refused_by_the_named_rule(case):
         assert case.rule in {one.rule for one in report.rules if one.needed and one.outcome == "not-run"}
     else:
         assert {finding.rule for finding in report.findings} == {case.rule, *case.also}
-        assert report.verdict == "refuse"
+        assert report.verdict == "reject"
     for finding in report.findings:
         assert 10 < len(finding.message) < 1000
         assert finding.next
@@ -114,7 +114,7 @@ def test_the_corpus_is_judged_from_its_folders_in_little_memory(tmp_path):
     report = (tmp_path / "report.txt").read_text()
     assert not UNSAFE.search(report.replace("\n", ""))
     asked = [case for case in hostile.CASES if case.ask != forge.Ask()]
-    assert report.count("\nREFUSE") + report.count("\nINCOMPLETE") >= len(bundles) - len(asked)
+    assert report.count("\nREJECT") + report.count("\nINCOMPLETE") >= len(bundles) - len(asked)
 
 
 def test_beside_a_strangers_signature_what_the_bundle_says_is_a_mere_claim():
@@ -143,7 +143,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("make", LIMITS.values(), ids=LIMITS)
 def test_what_comes_to_a_limit_and_not_over_it_is_accepted(make):
-    """So what is refused in the corpus for one more is refused for that alone."""
+    """So what is rejected in the corpus for one more is rejected for that alone."""
     report = forge.judge(make())
     assert report.verdict == "accept"
     assert {finding.rule for finding in report.findings} <= {"extension-not-understood"}

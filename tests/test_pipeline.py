@@ -96,7 +96,7 @@ def test_preflight_needs_no_more_than_the_head_and_the_size_of_the_file():
     assert report.verdict == "accept"
     assert bundlekit.preflight(GOOD[: stop + 1], trust=forge.trust(), at=AT).causes == ("corrupted",)
     alone = bundlekit.preflight(GOOD[:stop], trust=forge.trust(), at=AT)  # without a size it is as a catalog keeps it
-    assert (alone.verdict, alone.causes) == ("refuse", ("unsupported-format",))
+    assert (alone.verdict, alone.causes) == ("reject", ("unsupported-format",))
     assert alone.findings[0].params["format"] == "bundlekit-catalog-head"
     with pytest.raises(UnreadableError, match="are needed"):
         bundlekit.preflight(GOOD[: stop - 1], size=len(GOOD), trust=forge.trust(), at=AT)
@@ -106,7 +106,7 @@ def test_preflight_needs_no_more_than_the_head_and_the_size_of_the_file():
 def test_the_payload_of_what_nobody_trusted_signed_is_read_on_request_only(full, read):
     source = Counting(forge.spoil("signer-unknown").data)
     report = bundlekit.check(source, trust=forge.trust(), at=AT, full=full)
-    assert report.verdict == "refuse"
+    assert report.verdict == "reject"
     assert bool(source.payload_bytes) is read
     outcomes = {rule.rule: rule.outcome for rule in report.rules}
     assert outcomes["chunk-digest-mismatch"] == ("passed" if read else "not-run")

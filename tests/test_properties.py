@@ -36,7 +36,7 @@ def judged(data, ask=None):
     assert rendered.isascii()
     assert not CONTROL.search(rendered)
     assert not [line for line in as_text.lines(report) if CONTROL.search(line.text)]
-    assert (report.verdict == "refuse") == any(finding.severity == "error" for finding in report.findings)
+    assert (report.verdict == "reject") == any(finding.severity == "error" for finding in report.findings)
     assert report.coverage.covered <= report.coverage.size == len(data)
     assert sum(item.span.size for item in report.coverage.map) == len(data)
     return report
@@ -44,7 +44,7 @@ def judged(data, ask=None):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(data):
-    assert judged(data).verdict == "refuse"
+    assert judged(data).verdict == "reject"
 
 
 @given(st.binary(max_size=64), st.integers(0, 40))

@@ -1,4 +1,4 @@
-"""Every file that a caller names is read within a bound, and what cannot be read is refused at once."""
+"""Every file that a caller names is read within a bound, and what cannot be read is rejected at once."""
 
 import contextlib
 import os

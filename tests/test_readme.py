@@ -38,14 +38,14 @@ def test_the_first_command_accepts(monkeypatch, capsys):
     assert "ACCEPT" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "version"), [("accepted", "5.30.02"), ("refused", "5.20.00")])
+@pytest.mark.parametrize(("name", "version"), [("accepted", "5.30.02"), ("rejected", "5.20.00")])
 def test_the_reports_on_the_first_screen_are_real(name, version, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     shown = re.search(rf"<!-- {name} -->\n```\n(.*?)```", README, re.DOTALL)[1].splitlines()
     run(["check", "fixtures/demo/update.bin", "--trust", "fixtures/demo/root.pem", "--from", version])
     assert len(shown) > 2
     assert set(shown) <= set(capsys.readouterr().out.splitlines())
-    assert README[: README.index("<!-- refused -->")].count("\n") < 40
+    assert README[: README.index("<!-- rejected -->")].count("\n") < 40
 
 
 @pytest.mark.parametrize("line", LATER)

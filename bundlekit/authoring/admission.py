@@ -58,7 +58,7 @@ def admit(
     for other in found:
         if other.problems:
             raise SigningError(
-                f"{refused}: signature {other.index} would refuse the {what}: {other.problems[0].message}",
+                f"{refused}: signature {other.index} would reject the {what}: {other.problems[0].message}",
                 next_step=take_out.format(other.index),
             )
     if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:

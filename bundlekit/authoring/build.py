@@ -62,7 +62,7 @@ def build(
 
 
 def _signed(head: bytes, signers: Sequence[Signer]) -> list[bytes]:
-    """The signatures; SigningError for one that a check would refuse."""
+    """The signatures; SigningError for one that a check would reject."""
     blobs: list[bytes] = []
     for signer in signers:
         blobs.append(signer.sign(head))

@@ -167,7 +167,7 @@ def _load(path: Path, files: list[Path] | None) -> Manifest:
         "requirements": _requirements(spec.requires, where),
         "matrix": _matrix(spec, path),
     }
-    # Through plain values, so that what the manifest's schema refuses is refused here, with the key's name.
+    # Through plain values, so that what the manifest's schema refuses is rejected here, with the key's name.
     plain = msgspec.to_builtins({key: value for key, value in fields.items() if value is not None})
     return config.convert(plain, Manifest, where=where)
 

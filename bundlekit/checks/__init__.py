@@ -79,7 +79,7 @@ def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
         )
     verdict: Verdict = "accept"
     if any(refuses(finding, strict=context.question.strict) for finding in findings):
-        verdict = "refuse"
+        verdict = "reject"
     elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
     return Judgement(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))

@@ -118,7 +118,7 @@ def signer_unknown(context: RuleContext) -> Answer:
             subject=f"signature {s.index}",
         )
         for s in context.evidence.signatures or ()
-        if s.standing == "refused" and not s.problems
+        if s.standing == "rejected" and not s.problems
     ]
 
 

@@ -108,7 +108,7 @@ def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
 def _why_not_asked(ruling: ComponentDecision) -> tuple[str, str]:
     """Why the evaluation ended with this ruling, and what to do about it."""
     if ruling.refused:
-        return f"an earlier rule already refuses the update: {ruling.kind}", ""
+        return f"an earlier rule already rejects the update: {ruling.kind}", ""
     return ruling.message, ruling.next
 
 

@@ -154,7 +154,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     "serial_at_least",
     type=click.IntRange(0),
     default=0,
-    help="Refuse advisories with a lower serial, which is the serial used last time.",
+    help="Reject advisories with a lower serial, which is the serial used last time.",
 )
 @click.option(
     "--format",

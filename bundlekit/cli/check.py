@@ -20,7 +20,7 @@ Examples:
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
-Exit codes: 0 accept, 1 refuse, 2 usage, 3 incomplete, 130 interrupted.
+Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 

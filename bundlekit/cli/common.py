@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 else:  # no generic class before click 8.5
     _TimeType = _AcceptanceType = click.ParamType
 
-EXIT: Final[dict[Verdict, int]] = {"accept": 0, "refuse": 1, "incomplete": 3}
+EXIT: Final[dict[Verdict, int]] = {"accept": 0, "reject": 1, "incomplete": 3}
 TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "muted": "bright_black"}
 
 PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
@@ -207,7 +207,7 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "serial_at_least",
             type=click.IntRange(0),
             default=0,
-            help="Refuse advisories with a lower serial, which is the serial used last time.",
+            help="Reject advisories with a lower serial, which is the serial used last time.",
         ),
     ]
     for option in reversed(options):

@@ -56,7 +56,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
     "serial_at_least",
     type=click.IntRange(0),
     default=0,
-    help="Refuse advisories with a lower serial, which is the serial used last time.",
+    help="Reject advisories with a lower serial, which is the serial used last time.",
 )
 @click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(

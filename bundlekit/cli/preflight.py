@@ -23,7 +23,7 @@ Examples:
   bundlekit preflight update.bin --trust root.pem --from 5.20.03
   curl -s -r 0-2097151 URL | bundlekit preflight - --size 734003200 --trust root.pem
   bundlekit preflight update.bin --trust root.pem --appliance STATE.json --format json
-Exit codes: 0 accept, 1 refuse, 2 usage, 3 incomplete, 130 interrupted.
+Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundlekit.report.model import Report, Unjudged
 
-_REFUSED: Final = common.EXIT["refuse"]
+_REFUSED: Final = common.EXIT["reject"]
 
 
 class Reports:
@@ -40,7 +40,7 @@ class Reports:
 
     @property
     def code(self) -> int:
-        """The exit code: 1 if a bundle is refused, otherwise 3 if one could not be checked."""
+        """The exit code: 1 if a bundle is rejected, otherwise 3 if one could not be checked."""
         return _REFUSED if _REFUSED in self._codes else max(self._codes, default=0)
 
     def add(self, report: Report | Unjudged, code: int) -> None:

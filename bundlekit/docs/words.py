@@ -23,7 +23,7 @@ class Sense(NamedTuple):
 def senses(read: Callable[[str], str]) -> list[Sense]:
     """Every word with every meaning; ``read`` gives the text of a page."""
     return [
-        *(Sense(word, "Cause of a refusal", meaning, "causes") for _, word, meaning in _listed(read("causes"))),
+        *(Sense(word, "Cause of a rejection", meaning, "causes") for _, word, meaning in _listed(read("causes"))),
         *(Sense(word, "Outcome of an update", meaning, "outcomes") for word, meaning in _table(read("outcomes"))),
         *(
             Sense(word, f"Exit code of {heading}", meaning, "exit-codes")
@@ -34,7 +34,7 @@ def senses(read: Callable[[str], str]) -> list[Sense]:
 
 
 def normal(word: str) -> str:
-    """The word as it is listed: reports print ``REFUSE`` and ``not run`` for ``refuse`` and ``not-run``."""
+    """The word as it is listed: reports print ``REJECT`` and ``not run`` for ``reject`` and ``not-run``."""
     return "-".join(word.lower().split())
 
 

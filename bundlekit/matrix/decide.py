@@ -118,7 +118,7 @@ def _decide_component(context: EvaluationContext, installed: Installed) -> Compo
 
 
 def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[ComponentDecision]:
-    """What refuses the update of a component that the pair shares; one that is there already refuses nothing."""
+    """What rejects the update of a component that the pair shares; one that is there already rejects nothing."""
     for name, text in facts.components:
         if name in context.matrix.carried:
             ruling = _decide_component(context, Installed(subject=version, component=name, version=text))

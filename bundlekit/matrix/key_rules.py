@@ -45,7 +45,7 @@ def can_verify(question: ComponentQuestion) -> ComponentDecision | None:
         return question.decided(
             "cannot-verify",
             f"{installed} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by "
-            f"{', '.join(sorted(context.signers)) or 'nobody'}: it would refuse the bundle.",
+            f"{', '.join(sorted(context.signers)) or 'nobody'}: it would reject the bundle.",
             "Update first to a release that trusts one of these, or have the bundle signed with a key that is trusted.",
         )
     return None
@@ -59,7 +59,7 @@ def _accepts(question: ComponentQuestion, shipped: ReadTrust) -> ComponentDecisi
         return None
     answer = context.signatures.accepted_by(shipped)
     if answer.accepts is False:
-        message = f"{installed} {answer.because}: it would refuse the bundle."
+        message = f"{installed} {answer.because}: it would reject the bundle."
         return question.decided("cannot-verify", message, _help(answer.missing))
     if answer.accepts is None:
         question.doubt(

@@ -110,7 +110,7 @@ class Signatures:
         for one in self.signers:
             try:
                 made.append(from_signature(one) if isinstance(one, bytes) else one)
-            except SignatureFault:  # no signature at all: another rule refuses the bundle, and it meets no demand
+            except SignatureFault:  # no signature at all: another rule rejects the bundle, and it meets no demand
                 continue
         return made
 
@@ -164,10 +164,10 @@ def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
 
 def _refusal(found: Satisfied) -> Acceptance:
     """Why a trust file does not accept the signatures, with the first demand that is not met, if that is the reason."""
-    refused = next((one for one in found.signatures if one.standing == "refused"), None)
+    refused = next((one for one in found.signatures if one.standing == "rejected"), None)
     unmet = next((one for one in found.demands if not one.met), None)
     if unmet is None or refused is not None:
-        return Acceptance(accepts=False, because=f"ships a trust file that refuses the bundle: {found.because}")
+        return Acceptance(accepts=False, because=f"ships a trust file that rejects the bundle: {found.because}")
     signers = ", ".join(unmet.signed) or "none of them"
     kinds = f" with {' or '.join(unmet.algorithms)} keys" if unmet.algorithms else ""
     return Acceptance(

@@ -23,7 +23,7 @@ Cause = Literal[
 RuleClass = Literal["layout", "integrity", "authenticity", "compatibility", "house"]
 Severity = Literal["error", "warning", "info"]
 OutcomeKind = Literal["passed", "failed", "not-run"]
-Verdict = Literal["accept", "refuse", "incomplete"]
+Verdict = Literal["accept", "reject", "incomplete"]
 Scope = Literal["full", "head"]
 
 

@@ -84,7 +84,7 @@ class TrustFile(Strict, frozen=True, kw_only=True):
     name: Text = ""
     purpose: Purpose = "code-signing"
     time: Literal["now", "released"] = "now"
-    other_signers: Literal["refuse", "ignore"] = "refuse"
+    other_signers: Literal["reject", "ignore"] = "reject"
     intermediates: Literal["bundle", "listed"] = "bundle"
     intermediate_files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)] = ()
     allow_test_keys: bool = False

@@ -100,10 +100,10 @@ def partly(report: Report, left_out: tuple[str, ...]) -> Report:
 def summary(question: Question, judgement: Judgement) -> str:
     """The verdict in one sentence."""
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
-    if judgement.verdict == "refuse":
+    if judgement.verdict == "reject":
         rules = list(dict.fromkeys(finding.rule for finding in refusing(question, judgement)))
         more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
-        return f"{what} is refused by {', '.join(rules[:MAX_NAMED])}{more}"
+        return f"{what} is rejected by {', '.join(rules[:MAX_NAMED])}{more}"
     if judgement.verdict == "incomplete":
         missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
         noun = "rule" if missing == 1 else "rules"

@@ -60,7 +60,7 @@ def lint_lines(report: LintReport) -> Iterator[Line]:
     counts = {kind: sum(one.severity == kind for one in report.findings) for kind in ("error", "warning", "info")}
     counted = ", ".join(f"{n} {kind}{'s' * (n > 1 and kind != 'info')}" for kind, n in counts.items() if n)
     against = f", against {', '.join(report.against)}" if report.against else ""
-    tone = {"refuse": "bad", "incomplete": "doubtful"}.get(report.verdict, "good")
+    tone = {"reject": "bad", "incomplete": "doubtful"}.get(report.verdict, "good")
     yield Line(
         escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted or 'nothing to say'}"),
         tone,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bundlekit.report.model import Unjudged
 
 NOT_CHECKED: Final = "NOT CHECKED"
-_TONES: Final = {"ACCEPT": "good", "REFUSE": "bad"}
-_TOTALS: Final = {"ACCEPT": "accepted", "REFUSE": "refused", "INCOMPLETE": "incomplete", NOT_CHECKED: "not checked"}
+_TONES: Final = {"ACCEPT": "good", "REJECT": "bad"}
+_TOTALS: Final = {"ACCEPT": "accepted", "REJECT": "rejected", "INCOMPLETE": "incomplete", NOT_CHECKED: "not checked"}
 
 
 def lines(reports: Sequence[Report | Unjudged], not_checked: Sequence[str] = ()) -> Iterator[Line]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundlekit.model.origin import Entry
     from bundlekit.report.model import Release
 
-VERDICTS: Final = {"accept": "ACCEPT", "refuse": "REFUSE", "incomplete": "INCOMPLETE"}
+VERDICTS: Final = {"accept": "ACCEPT", "reject": "REJECT", "incomplete": "INCOMPLETE"}
 MAX_SPANS: Final = 8
 """Findings of one rule about one subject that are written out; the JSON report has them all."""
 
@@ -61,7 +61,7 @@ def _lines(report: Report) -> Iterator[Line]:
             yield Line(f"  and        {more:,} more findings of {rule.rule}, which are only counted", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
-    if report.verdict == "refuse":  # in a report about many pairs, the accepted pairs still need their lines
+    if report.verdict == "reject":  # in a report about many pairs, the accepted pairs still need their lines
         yield from _not_run(tuple(rule for rule in report.rules if rule.rule == "undecided"))
     if report.verdict == "accept":
         yield from _left_open(report.rules)
@@ -70,7 +70,7 @@ def _lines(report: Report) -> Iterator[Line]:
     for one in report.asked.states_left_out or ():
         yield Line(f"  left out   {one}", "doubtful")
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
-    tone = {"accept": "good", "refuse": "bad", "incomplete": "doubtful"}[report.verdict]
+    tone = {"accept": "good", "reject": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
 
 
@@ -125,7 +125,7 @@ def _signature(signature: SignatureEvidence) -> Line:
     match signature.standing:
         case "counted":
             return Line(f"  signed by  {signature.trusted_signer}", "good")
-        case "refused":
+        case "rejected":
             return Line(f"  signature  {signature.index} by {who} does not count", "bad")
         case "ignored":
             return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "muted")

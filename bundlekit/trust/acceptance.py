@@ -66,7 +66,7 @@ def satisfied(
         )
     )
     demands = tally(store.demands, found)
-    refused = [one for one in found if one.standing == "refused"]
+    refused = [one for one in found if one.standing == "rejected"]
     unknown = [one for one in found if one.standing == "undecided"]
     unmet = [one for one in demands if not one.met]
     because = ""
@@ -98,7 +98,7 @@ def _evidence(index: int, one: Credential, store: TrustStore, context: Verificat
 def _named(index: int, name: str, store: TrustStore, context: VerificationContext) -> list[SignatureEvidence]:
     """Signatures by a signer whose certificate is not known, only who it is in the trust file."""
     signer = next((one for one in store.signers if one.name == name), None)
-    standing: Standing = "ignored" if store.ignore_others else "refused"
+    standing: Standing = "ignored" if store.ignore_others else "rejected"
     if signer is None:
         return [_one(index, name, standing, f"the signer {name} is not known to this trust")]
     at = judged_at(store, context)

@@ -43,7 +43,7 @@ class IdentifierNull:
 
 @der.sequence
 class IdentifierAny:
-    """AlgorithmIdentifier with parameters of any kind; for naming what is refused."""
+    """AlgorithmIdentifier with parameters of any kind; for naming what is rejected."""
 
     algorithm: OID
     parameters: TLV

@@ -116,7 +116,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
 
     @property
     def weakness(self) -> str:
-        """Why its key is refused; empty if it is not."""
+        """Why its key is rejected; empty if it is not."""
         return self.key.weakness if self.key else self.unloadable
 
     @property

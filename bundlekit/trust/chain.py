@@ -231,7 +231,7 @@ def _signer_policy(purpose: str) -> ExtensionPolicy:
 
 def _demand(condition: bool) -> None:
     if not condition:
-        msg = "refused by policy"
+        msg = "rejected by policy"
         raise ValueError(msg)
 
 
@@ -379,7 +379,7 @@ def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
     """A key below the floor, or above the ceiling, or one that the library cannot use."""
     if weakness == NO_ML_DSA:
         return SignatureFault("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
-    return SignatureFault("weak-algorithm", f"The key of {name} is refused: {weakness}. Sign with another key.", part)
+    return SignatureFault("weak-algorithm", f"The key of {name} is rejected: {weakness}. Sign with another key.", part)
 
 
 def _part(one: Certificate, chain: Sequence[Certificate]) -> str:

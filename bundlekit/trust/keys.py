@@ -42,7 +42,7 @@ NO_ML_DSA_CHAINS: Final = (
     f"the installed cryptography {cryptography.__version__} cannot verify such a chain: use version 50 or later, "
     "or pin the signer's public key"
 )
-"""Why a chain of certificates is refused where `ML_DSA_CHAINS` is false."""
+"""Why a chain of certificates is rejected where `ML_DSA_CHAINS` is false."""
 
 ML_DSA_ARC: Final = "2.16.840.1.101.3.4.3."
 """What the identifiers of ML-DSA keys begin with (RFC 9881 section 2), as the library prints them."""

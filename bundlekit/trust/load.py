@@ -29,7 +29,7 @@ SUFFIXES: Final = (".pem", ".crt", ".cer", ".pub")
 """What a trust file in a folder ends with, in small or capital letters; other files there are left alone."""
 
 DEMANDING: Final = (".toml", ".crl")
-"""What a file ends with that restricts trust. A folder cannot restrict, so one with such a file is refused."""
+"""What a file ends with that restricts trust. A folder cannot restrict, so one with such a file is rejected."""
 
 
 def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:

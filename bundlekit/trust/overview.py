@@ -69,7 +69,7 @@ class Overview(Frozen, frozen=True, kw_only=True):
     at: str
     digest: str
     time: Literal["now", "released"]
-    other_signers: Literal["refuse", "ignore"]
+    other_signers: Literal["reject", "ignore"]
     test_trust: bool
     signers: tuple[SignerView, ...]
     demands: tuple[DemandEvidence, ...]
@@ -93,7 +93,7 @@ def overview(store: TrustStore, at: datetime) -> Overview:
         at=day(at),
         digest=store.digest,
         time="released" if store.by_release_date else "now",
-        other_signers="ignore" if store.ignore_others else "refuse",
+        other_signers="ignore" if store.ignore_others else "reject",
         test_trust=store.allow_test_keys and any(one.test for each in views for one in each.sources),
         signers=views,
         demands=tuple(_demand(demand, views) for demand in demands),

@@ -1,4 +1,4 @@
-"""Certificates and public keys in PEM files. Everything in a file is used, or the file is refused."""
+"""Certificates and public keys in PEM files. Everything in a file is used, or the file is rejected."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def _public(loaded: SigningKey, certificates: Sequence[Certificate]) -> Key:
 
 def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tuple[Certificate, ...]:
     if public.weakness:
-        msg = f"The key is refused: {public.weakness}."
+        msg = f"The key is rejected: {public.weakness}."
         raise SigningError(msg)
     if not certificates:
         return ()

@@ -68,7 +68,7 @@ class Signer(Frozen, frozen=True, kw_only=True):
 
 
 class TrustStore(Frozen, frozen=True, kw_only=True):
-    """Who is trusted to sign, and what is refused all the same.
+    """Who is trusted to sign, and what is rejected all the same.
 
     ``trusted`` are the anchors and keys of all ``signers``. ``floor`` and ``ceiling`` come on top of those that are
     built in. ``denied`` are SHA-256 ids, in hex, of keys (their SubjectPublicKeyInfo) and of certificates (their DER).

@@ -75,7 +75,7 @@ def unbound(blob: bytes) -> str:
         if one.subject_der in below and not claim.signature.binds(one.der):
             return (
                 f"the signer did not sign the certificate {one.name} along (signingCertificateV2). A verifier that "
-                "trusts this CA by another certificate, such as a new root, or a CA below it, refuses this signature. "
+                "trusts this CA by another certificate, such as a new root, or a CA below it, rejects this signature. "
                 "`bundlekit sign` signs all certificates along"
             )
     return ""
@@ -130,7 +130,7 @@ def _judge(
             index=index,
             where=where,
             trusted=None if store is None else False,
-            standing="refused",
+            standing="rejected",
             because=refusal.message,
             problems=_problems([refusal], blob, where, f"signature {index}"),
         )
@@ -189,14 +189,14 @@ def _standing(
     ignoring = store is not None and store.ignore_others
     if refusals:
         ignored = ignoring and intact is True and not ABOUT_THE_BLOB & {one.rule for one in refusals}
-        return ("ignored" if ignored else "refused"), refusals[0].message
+        return ("ignored" if ignored else "rejected"), refusals[0].message
     if store is None:
         return "not-judged", "nothing to trust was given"
     if trust.undecided:
         return "undecided", trust.undecided
     if intact is True and trust.anchor:
         return "counted", ""
-    return "refused", "it could not be led to a trusted key"
+    return "rejected", "it could not be led to a trusted key"
 
 
 def families(key: Key | None, certificates: Sequence[Certificate]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def test_each_combination_is_refused_or_accepted(desk, tmp_path, algorithm):
                 trust = desk / algorithm / "root.pem" if names else desk / f"{algorithm}.pub"
                 report = pipeline.check(bundle, trust=load_trust(trust), at=NOW)
                 unsupported = names and algorithm == "ml-dsa-65" and not ML_DSA_CHAINS
-                assert report.verdict == ("refuse" if unsupported else "accept"), (names, options, report.findings)
+                assert report.verdict == ("reject" if unsupported else "accept"), (names, options, report.findings)
                 accepted += 1
     assert accepted
     assert refused
@@ -97,7 +97,7 @@ def test_any_number_of_signers_is_refused_or_accepted(desk, tmp_path):
 
 
 def test_no_more_signatures_than_a_check_takes(desk, tmp_path):
-    """The seventeenth is refused, and the sixteen stay."""
+    """The seventeenth is rejected, and the sixteen stay."""
     bundle = tmp_path / "u.bin"
     bundle.write_bytes(by_hand.bundle(capacity=65536))
     for number in range(17):

@@ -22,7 +22,7 @@ from fixtures.make_keys import KEYS
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 
-WITH_PQ = "accept" if ML_DSA_CHAINS else "refuse"
+WITH_PQ = "accept" if ML_DSA_CHAINS else "reject"
 """Of a bundle whose signature leads to an ML-DSA root: older releases of cryptography cannot verify that chain."""
 
 
@@ -62,7 +62,7 @@ def test_signatures_add_up_and_the_rest_stays(bundle, keys):
     assert before[:head] == after[:head]
     assert before[head + 65536 :] == after[head + 65536 :]
     assert verdict(bundle, keys, "one", "two", "rsa", "pq") == WITH_PQ
-    assert verdict(bundle, keys, "one", "two", "rsa") == "refuse"  # a stranger's signature beside good ones
+    assert verdict(bundle, keys, "one", "two", "rsa") == "reject"  # a stranger's signature beside good ones
 
 
 @pytest.mark.parametrize("pss", [False, True], ids=["pkcs1", "pss"])
@@ -150,7 +150,7 @@ def test_a_crash_at_any_moment_is_finished_by_the_next_signing(bundle, keys, mon
     if moment in ("before the record", "in the record"):
         assert bundle.read_bytes() == good
     if moment == "in the area":
-        assert verdict(bundle, keys, "one", "two") == "refuse"
+        assert verdict(bundle, keys, "one", "two") == "reject"
 
     sign(bundle, signer(keys, "rsa"), at=NOW)
     assert not record.exists()
@@ -225,7 +225,7 @@ def test_no_signature_is_added_beside_one_that_is_wrong(bundle, keys):
     data = bytearray(bundle.read_bytes())
     data[first.where.stop - 1] ^= 1
     bundle.write_bytes(data)
-    refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW), "signature 0 would refuse the bundle")
+    refused(bundle, lambda: sign(bundle, signer(keys, "rsa"), at=NOW), "signature 0 would reject the bundle")
     sign(bundle, signer(keys, "rsa"), at=NOW, replace=0)
     assert verdict(bundle, keys, "rsa") == "accept"
 

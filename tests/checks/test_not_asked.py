@@ -49,7 +49,7 @@ def outcomes(found, pairs=(), versions=()):
 
 
 def not_asked(found, **asked):
-    reason = "an earlier rule already refuses the update: "
+    reason = "an earlier rule already rejects the update: "
     return {
         name: because.removeprefix(reason)
         for name, (outcome, because) in outcomes(found, **asked).items()
@@ -116,7 +116,7 @@ def test_of_versions_alone_what_was_not_asked_of_one_is_open_and_of_all_not_run(
     both = outcomes(found, versions=["5.30.02", "5.32.00"])
     assert both["needs-stop"] == (
         "passed",
-        "1 of 2 decisions ended before: an earlier rule already refuses the update: blocked",
+        "1 of 2 decisions ended before: an earlier rule already rejects the update: blocked",
     )
     assert both["dead-end"] == ("passed", "")
 
@@ -134,7 +134,7 @@ def test_a_rule_that_was_not_asked_of_one_member_is_not_run():
     mixed = msgspec.structs.replace(mixed, members=mixed.members | {serial: member})
     found = outcomes(manifest(BLOCK), pairs=[mixed])
     refused = next(name for name in mixed.members if name != serial)
-    reason = f"an earlier rule already refuses the update: blocked (for {refused})"
+    reason = f"an earlier rule already rejects the update: blocked (for {refused})"
     assert found["needs-stop"] == ("not-run", reason)
     assert found["loses-fix"][0] == "not-run"
     assert found["dead-end"] == ("passed", "")
@@ -142,7 +142,7 @@ def test_a_rule_that_was_not_asked_of_one_member_is_not_run():
 
 def test_a_rule_that_was_not_asked_of_one_model_is_not_run():
     found = manifest({"block": [{"id": "b", "versions": "5.30.02", "models": ["im-100"]}]})
-    reason = "an earlier rule already refuses the update: blocked (for 5.30.02 on im-100)"
+    reason = "an earlier rule already rejects the update: blocked (for 5.30.02 on im-100)"
     assert outcomes(found, versions=["5.30.02"])["unsupported-source"] == ("not-run", reason)
 
 

@@ -62,7 +62,7 @@ def judge(given, *, data=DATA, strict=True, at=forge.AT):
 
 def test_a_waived_finding_is_shown_and_does_not_refuse(tmp_path):
     given = load_waivers(file(tmp_path, GOOD))
-    assert judge(None).verdict == "refuse"
+    assert judge(None).verdict == "reject"
     report = judge(given)
     assert (report.verdict, report.causes) == ("accept", ())
     assert report.findings[0].waived == "CAB-77: the portal reads it, the appliance does not (until 2027-01-31)"
@@ -89,14 +89,14 @@ OTHERS = {
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
 def test_a_waiver_is_for_one_rule_of_one_bundle_until_a_day(tmp_path, change):
     report = judge(load_waivers(file(tmp_path, GOOD | change)))
-    assert report.verdict == "refuse"
+    assert report.verdict == "reject"
     assert not report.findings[0].waived
 
 
 def test_its_last_day_is_part_of_it(tmp_path):
     given = load_waivers(file(tmp_path, GOOD | {"expires": "2026-12-01"}))
     assert judge(given).verdict == "accept"
-    assert judge(given, at="2026-12-02T00:00:00Z").verdict == "refuse"
+    assert judge(given, at="2026-12-02T00:00:00Z").verdict == "reject"
 
 
 def test_a_time_that_is_given_does_not_revive_a_waiver(tmp_path, clock):
@@ -106,7 +106,7 @@ def test_a_time_that_is_given_does_not_revive_a_waiver(tmp_path, clock):
 
 def test_errors_stay_errors(tmp_path):
     report = judge(load_waivers(file(tmp_path, GOOD)), data=forge.flip(DATA, len(DATA) - 1))
-    assert report.verdict == "refuse"
+    assert report.verdict == "reject"
     assert report.causes == ("corrupted",)
 
 
@@ -152,7 +152,7 @@ def test_none_is_looked_for_in_the_current_folder(tmp_path, monkeypatch, capsys)
 def test_a_bundle_brings_no_waivers(tmp_path):
     """What looks like one in a bundle is an extension like any other."""
     data = forge.changed(extensions={"waivers": {"rule": "extension-not-understood"}})
-    assert judge(None, data=data).verdict == "refuse"
+    assert judge(None, data=data).verdict == "reject"
 
 
 def test_the_example_in_the_docs_is_read(tmp_path):

@@ -105,7 +105,7 @@ def test_of_a_bundle_that_nobody_vouches_for_it_is_not_known_whether_it_is_withd
     bundle, file = ship("5.40.00", MATRIX, signer="others/signer"), advise()
     report = json.loads(cli("check", bundle, *TRUST, *AT, "--advisories", file, "--format", "json").out)
     (withdrawn,) = [one for one in report["rules"] if one["rule"] == "withdrawn"]
-    assert (withdrawn["outcome"], report["verdict"]) == ("not-run", "refuse")
+    assert (withdrawn["outcome"], report["verdict"]) == ("not-run", "reject")
 
 
 def test_a_withdrawal_that_the_bundles_scheme_cannot_read_allows_nothing(cli, ship, advise):

@@ -37,7 +37,7 @@ TEXTS = {
     "teamcity": "##teamcity[x]",
     "gitlab": "section_start:0:x",
     "verdict": "ACCEPT: the bundle is accepted",
-    "refusal": "REFUSE (corrupted): the bundle is refused",
+    "refusal": "REJECT (corrupted): the bundle is rejected",
     "separators": "a\u2028::error::b\u2029ACCEPT: the bundle is accepted",
     "order": "\u202eTPECCA\u2066 \u200b\ufeffx",
 }
@@ -56,7 +56,7 @@ OBEYED = re.compile(rb"##[\w.-]*\s*\[|(?m:^\s*::)|[\x00-\x08\x0b-\x1f\x7f]")
 UNSEEN = re.compile("[\u0080-\u00a0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 OURS = re.compile(
     r"ACCEPT: (the (bundle|head).* is accepted(;| for )|a trusted signer |imager 5)"
-    r"|(REFUSE|INCOMPLETE)( \([a-z, -]+\))?: (the (bundle|head).* (is refused by|could not) |imager 5)"
+    r"|(REJECT|INCOMPLETE)( \([a-z, -]+\))?: (the (bundle|head).* (is rejected by|could not) |imager 5)"
     r"|INCOMPLETE: the file "
 )
 
@@ -66,7 +66,7 @@ def harmless(text, foreign, where):
     assert not OBEYED.search(text.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\n")), (where, text)
     assert not UNSEEN.search(text), (where, ascii(text))
     for line in map(str.lstrip, text.splitlines()):
-        if line.startswith(("ACCEPT", "REFUSE", "INCOMPLETE")):
+        if line.startswith(("ACCEPT", "REJECT", "INCOMPLETE")):
             assert OURS.match(line), (where, line)
         else:
             assert not line.startswith(foreign), (where, line)
@@ -252,8 +252,8 @@ def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
 
 
 def test_a_rehearsal_begins_no_line_with_the_name_of_a_step(cli, tmp_path):
-    (tmp_path / "PLAN.toml").write_text(re.sub(r"\bstorage\b", "refuse", PLAN.replace("30 min", "30 s")))
+    (tmp_path / "PLAN.toml").write_text(re.sub(r"\bstorage\b", "reject", PLAN.replace("30 min", "30 s")))
     for style in ("text", "markdown", "json"):
         result = cli("rehearse", tmp_path / "PLAN.toml", "--format", style)
         assert result.code == 0, result.err
-        assert not re.search(r"(?m)^\s*(refuse|active|standby)\b", result.out), result.out
+        assert not re.search(r"(?m)^\s*(reject|active|standby)\b", result.out), result.out

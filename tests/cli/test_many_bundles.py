@@ -35,11 +35,11 @@ def test_a_summary_names_verdict_causes_and_bundle_and_counts_them(cli, bad):
     assert result.code == 1
     assert result.out.splitlines()[-6:] == [
         "summary",
-        "  REFUSE       corrupted  bad.bin",
+        "  REJECT       corrupted  bad.bin",
         "  INCOMPLETE              missing.bin",
         "  ACCEPT                  update.bin",
         "  ACCEPT                  update.bin",
-        "total: 4 bundles: 2 accepted, 1 refused, 1 incomplete",
+        "total: 4 bundles: 2 accepted, 1 rejected, 1 incomplete",
     ]
 
 
@@ -60,7 +60,7 @@ def test_the_summary_goes_to_the_file_too(cli, bad):
     assert cli("check", "update.bin", "bad.bin", *TRUST, "-o", "report.txt").out == ""
     text = Path("report.txt").read_text()
     assert text.startswith("bundle update.bin: ")
-    assert text.endswith("total: 2 bundles: 1 accepted, 1 refused\n")
+    assert text.endswith("total: 2 bundles: 1 accepted, 1 rejected\n")
 
 
 def test_a_bundle_of_another_product_than_the_advisories_loses_no_other_report(cli, ship):
@@ -106,7 +106,7 @@ def held(*args):
 def test_reports_come_while_others_are_under_way_and_ctrl_c_loses_none(bad):
     with held() as process:
         seen = []
-        while not seen or not seen[-1].startswith("REFUSE"):  # of the second bundle, before the third is finished
+        while not seen or not seen[-1].startswith("REJECT"):  # of the second bundle, before the third is finished
             seen.append(process.stdout.readline())
             assert seen[-1], process.stderr.read()
         assert process.poll() is None
@@ -118,10 +118,10 @@ def test_reports_come_while_others_are_under_way_and_ctrl_c_loses_none(bad):
     assert rest.splitlines() == [
         "summary",
         "  ACCEPT                  update.bin",
-        "  REFUSE       corrupted  bad.bin",
+        "  REJECT       corrupted  bad.bin",
         "  NOT CHECKED             update.bin",
         "  NOT CHECKED             last.bin",
-        "total: 4 bundles: 1 accepted, 1 refused, 2 not checked",
+        "total: 4 bundles: 1 accepted, 1 rejected, 2 not checked",
     ]
 
 
@@ -131,7 +131,7 @@ def test_json_lines_come_one_by_one(bad):
         process.send_signal(signal.SIGINT)
         rest, _ = process.stdout.read(), process.stderr.read()
         process.stdin.close()
-    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "reject"]
     assert (process.returncode, rest) == (130, "")
 
 
@@ -151,9 +151,9 @@ def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, styl
     assert (result.code, result.out, result.err) == (130, "", "\ninterrupted\n")
     lines = Path("report").read_text().splitlines()
     if style == "json":
-        assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+        assert [json.loads(line)["verdict"] for line in lines] == ["accept", "reject"]
     else:
-        assert lines[-1] == "total: 3 bundles: 1 accepted, 1 refused, 1 not checked"
+        assert lines[-1] == "total: 3 bundles: 1 accepted, 1 rejected, 1 not checked"
 
 
 def test_an_interrupt_before_the_first_report_writes_no_file(cli, bad, monkeypatch):

@@ -96,7 +96,7 @@ def test_lint_exits_as_check_does(cli, ship):
     assert "(matrix entry KB-1)" in result.out
     report = json.loads(cli("matrix", "lint", blocked, "--format", "json").out)
     jsonschema.validate(report, schema("lint"))
-    assert report["verdict"] == "refuse"
+    assert report["verdict"] == "reject"
     left = ship("5.40.00", MATRIX + REASONED)
     result = cli("matrix", "lint", left, "--strict")
     assert result.code == 0

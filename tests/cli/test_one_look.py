@@ -160,7 +160,7 @@ def test_a_chunk_index_is_compared_with_as_it_was_verified(two, monkeypatch, sho
     for at in range(1, swap.reads + 1):
         verdict = swap.run(good, at, judge)
         seen = any(start < span.stop and span.start < stop for start, stop in swap.later for span in spans)
-        assert verdict == ("refuse" if seen else "accept"), f"rewritten after read {at}"
+        assert verdict == ("reject" if seen else "accept"), f"rewritten after read {at}"
 
 
 def test_what_the_api_extracts_is_of_the_bundle_that_was_accepted(two, monkeypatch, shop):

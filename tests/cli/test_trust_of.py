@@ -48,7 +48,7 @@ def test_check_refuses_what_the_installed_version_would_refuse(cli, ship, keys, 
     bundle = ship("5.40.00", MATRIX, signer=keys("anna"))
     result = cli("check", bundle, *TRUST, "--from", "5.20.00")
     assert (result.code, rules(result)) == (1, ["cannot-verify"])
-    assert f"5.20.00 {DEMANDS}: it would refuse the bundle." in result.out
+    assert f"5.20.00 {DEMANDS}: it would reject the bundle." in result.out
     assert "have the bundle signed by bert or carl as well" in result.out
     assert cli("check", bundle, *TRUST, "--from", "5.30.02").code == 0
     pair = cli("check", bundle, *TRUST, "--appliance", state("5.20.00"))
@@ -72,7 +72,7 @@ def test_check_and_lint_name_the_version_that_would_refuse_the_release(cli, ship
     for asked in (("matrix", "lint", bundle, *TRUST, "--strict"), ("matrix", "lint", bundle)):
         result = cli(*asked)
         assert (result.code, rules(result)) == (1, ["source-cannot-verify"])
-        assert f"5.20.00 {DEMANDS}: it will refuse what the matrix allows. (matrix entry rolling)" in result.out
+        assert f"5.20.00 {DEMANDS}: it will reject what the matrix allows. (matrix entry rolling)" in result.out
         assert "add a [[stop]] via 5.30.02, whose trust file accepts it." in result.out
     checked = cli("check", bundle, *TRUST, "--strict")
     assert checked.code == 1

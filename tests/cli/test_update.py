@@ -798,7 +798,7 @@ def test_json_lines_are_the_records_and_the_outcome(room):
 def test_a_refusal_in_json_is_the_report_and_the_outcome(room):
     os.truncate("update.bin", 100_000)
     report, outcome = (json.loads(line) for line in room.run("--json").out.splitlines())
-    assert (report["verdict"], report["causes"]) == ("refuse", ["corrupted"])
+    assert (report["verdict"], report["causes"]) == ("reject", ["corrupted"])
     assert (outcome["kind"], outcome["ha"]) == ("rejected", "as-before")
 
 

@@ -140,7 +140,7 @@ def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
     assert cli("check", "update.bin", "missing.bin", *TRUST).code == 3
     assert cli("check", "missing.bin", "bad.bin", "update.bin", *TRUST).code == 1
     lines = cli("check", "update.bin", "bad.bin", *TRUST, "--format", "json").out.splitlines()
-    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "refuse"]
+    assert [json.loads(line)["verdict"] for line in lines] == ["accept", "reject"]
     lines = cli("check", "missing.bin", "update.bin", *TRUST, "--format", "json").out.splitlines()
     jsonschema.validate(json.loads(lines[0]), schema("unjudged"))
     assert json.loads(lines[1])["verdict"] == "accept"

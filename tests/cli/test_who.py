@@ -48,9 +48,9 @@ def test_each_override_allows_its_own_case_and_no_other(cli, ship, state, verb, 
     given = state(members={"SN1": {"role": "active", **member}, "SN2": {"role": "standby", **member}})
     ask = (verb, bundle, *TRUST, "--appliance", given, "--format", "json")
     report = judged(cli(*ask))
-    assert (report["verdict"], report["causes"]) == ("refuse", ["not-newer"])
+    assert (report["verdict"], report["causes"]) == ("reject", ["not-newer"])
     for other in {"--allow-same-version", "--allow-reinstall", "--allow-downgrade"} - {flag}:
-        assert judged(cli(*ask, other))["verdict"] == "refuse"
+        assert judged(cli(*ask, other))["verdict"] == "reject"
     report = judged(cli(*ask, flag))
     assert report["verdict"] == "accept"
     assert report["asked"]["policy"][flag.removeprefix("--")] is True
@@ -77,7 +77,7 @@ def test_a_risk_is_accepted_by_name_for_this_entry_and_this_bundle(cli, ship, st
     bundle = ship("5.40.00", MATRIX + RISK)
     ask = ("check", bundle, *TRUST, "--appliance", state(facts={"disk.firmware": "7.0"}), "--format", "json")
     report = judged(cli(*ask))
-    assert report["verdict"] == "refuse"
+    assert report["verdict"] == "reject"
     assert (report["findings"][0]["rule"], report["findings"][0]["entry"]) == ("risk", "OldDisk")
     report = judged(cli(*ask, "--accept-risk", "OldDisk"))
     assert report["verdict"] == "accept"
@@ -89,7 +89,7 @@ def test_a_risk_is_accepted_by_name_for_this_entry_and_this_bundle(cli, ship, st
 
     reworded = ship("5.40.00", MATRIX + RISK.replace("stop.", "stop for good."))
     report = judged(cli(*ask, "--accept-risk", named))
-    assert (reworded, report["verdict"]) == (bundle, "refuse")
+    assert (reworded, report["verdict"]) == (bundle, "reject")
     assert "What was accepted under this name read otherwise." in report["findings"][0]["message"]
 
 
@@ -107,7 +107,7 @@ def test_a_recorded_acceptance_holds_for_its_bundle_only(cli, ship, state):
     assert judge(*recorded).verdict == "accept"
     ship("5.40.00", MATRIX + RISK, counter=8)
     assert judge(bundlekit.Acceptance(risk="OldDisk", digest=recorded[0].digest)).verdict == "accept"
-    assert judge(*recorded).verdict == "refuse"
+    assert judge(*recorded).verdict == "reject"
 
 
 @pytest.mark.parametrize("value", ["@", "@sha256:00", "OldDisk@", "OldDisk@md5:00", "OldDisk@sha256:ABC"])
@@ -125,7 +125,7 @@ def test_many_states_are_one_decision_each(cli, ship, state):
     report = judged(cli(*ask, "--format", "json"))
     kinds = [decision["whole"]["kind"] for decision in report["decisions"]]
     assert kinds == ["upgrade", "same-version"] * 20
-    assert report["verdict"] == "refuse"
+    assert report["verdict"] == "reject"
     refused = {f"p{n} {serial} appliance" for n in range(1, 40, 2) for serial in ("SN1", "SN2")}
     assert {finding["subject"] for finding in report["findings"]} == refused
     Path("fleet.jsonl").write_text("\n".join(lines[::2]))
@@ -200,14 +200,14 @@ def _members(free):
     [
         ({}, "accept", ""),
         ({"tool": ...}, "incomplete", "which one is there is not known"),
-        ({"tool": "0.0.9"}, "refuse", "Update the tool to 0.1 first."),
-        ({"members": _members(1023)}, "refuse", "Free 1 byte more for storage on SN1."),
+        ({"tool": "0.0.9"}, "reject", "Update the tool to 0.1 first."),
+        ({"members": _members(1023)}, "reject", "Free 1 byte more for storage on SN1."),
         ({"facts": {"ha.state": "ok"}}, "incomplete", "the update needs that backup.age is below 24 h"),
         ({"facts": {"ha.state": "ok", "backup.age": "3h"}}, "incomplete", "s, min, h or d: '3 h'"),
-        ({"facts": {"ha.state": "ok", "backup.age": "25 h"}}, "refuse", "it is 25 h"),
-        ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "refuse", "Meet this condition"),
-        ({"hold": "storage failed on 2026-11-20"}, "refuse", "clear the hold"),
-        ({"update": "run 17"}, "refuse", "Resume that update"),
+        ({"facts": {"ha.state": "ok", "backup.age": "25 h"}}, "reject", "it is 25 h"),
+        ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "reject", "Meet this condition"),
+        ({"hold": "storage failed on 2026-11-20"}, "reject", "clear the hold"),
+        ({"update": "run 17"}, "reject", "Resume that update"),
         ({"counter": ...}, "incomplete", "unknown is not zero"),
         ({"includes": ...}, "incomplete", "Give the included fixes"),
     ],
@@ -289,10 +289,10 @@ def test_a_version_that_trusts_none_of_the_signers_is_refused(cli, ship, state):
     for ask in (["--from", "5.30.02"], ["--appliance", state(trusts=["old"])]):
         for verb in ("check", "preflight"):
             report = judged(cli(verb, bundle, "--trust", "trust.toml", *ask, "--format", "json"))
-            assert (report["verdict"], report["causes"]) == ("refuse", ["unsupported-source"])
+            assert (report["verdict"], report["causes"]) == ("reject", ["unsupported-source"])
             assert {finding["rule"] for finding in report["findings"]} == {"cannot-verify"}
             open_ = cli(verb, bundle, *TRUST, *ask)  # without names it is open, and said to be
             assert (open_.code, "whether 5.30.02 trusts a key that signs the bundle" in open_.out) == (0, True)
         way = cli("path", bundle, "--trust", "trust.toml", *ask, "--to", "5.40.00")
-        assert (way.code, "it would refuse the bundle" in way.out) == (1, True), way.out
+        assert (way.code, "it would reject the bundle" in way.out) == (1, True), way.out
     assert cli("check", bundle, "--trust", "trust.toml", "--from", "5.32.00").code == 0

@@ -26,7 +26,7 @@ def of_field(kind, name):
 
 LISTS = {
     "Verdict": get_args(Verdict),
-    "Cause of a refusal": get_args(Cause),
+    "Cause of a rejection": get_args(Cause),
     "Outcome of a rule": get_args(OutcomeKind),
     "Severity of a finding": (*get_args(Severity), "waived"),
     "Scope of a report": get_args(Scope),
@@ -101,5 +101,5 @@ def test_a_word_that_is_a_rule_too_has_both_meanings():
     text = page("on-hold")
     assert text.startswith("# on-hold\n\n")
     assert "Class: compatibility" in text
-    assert "Cause of a refusal: the pair is on hold" in text
+    assert "Cause of a rejection: the pair is on hold" in text
     assert "Outcome of an update: no run was started, because the pair is on hold (exit code 12)" in text

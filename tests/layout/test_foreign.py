@@ -150,7 +150,7 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
     only = "it is not a bundle" if name in OWN else "bundlekit reads only update.bin files"
     assert finding.message == f"this is {kind.what}; {only}"
     assert finding.next == fill(kind.next)
-    assert (report.verdict, report.causes) == ("refuse", ("unsupported-format",))
+    assert (report.verdict, report.causes) == ("reject", ("unsupported-format",))
 
 
 @pytest.mark.parametrize(

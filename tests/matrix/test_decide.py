@@ -472,7 +472,7 @@ def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind
 
 def test_who_cannot_verify_is_told_which_keys_there_are():
     whole = decide_from(manifest(KEYS), "5.20.03", signers=["new"]).whole
-    assert whole.message == "5.20.03 trusts old, and the bundle is signed by new: it would refuse the bundle."
+    assert whole.message == "5.20.03 trusts old, and the bundle is signed by new: it would reject the bundle."
     assert "Update first to a release that trusts one of these" in whole.next
 
 

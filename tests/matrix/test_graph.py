@@ -1,4 +1,4 @@
-"""Update graphs: what is read, what is refused and where, and what follows from barriers."""
+"""Update graphs: what is read, what is rejected and where, and what follows from barriers."""
 
 import json
 

@@ -261,14 +261,14 @@ def test_rule(row):
     report = lint(bundle(**changes), at=AT)
     assert [(one.rule, one.severity, one.subject, one.entry) for one in report.findings] == expected
     severe = any(one.severity == "error" for one in report.findings)
-    assert report.verdict == ("refuse" if severe else "accept")
+    assert report.verdict == ("reject" if severe else "accept")
     assert all(one.next.endswith(".") and one.message for one in report.findings)
     assert bool(report.not_run) == (row == "a matrix that cannot be read")
 
 
 def test_strict_refuses_for_a_warning_and_not_for_an_info():
     warned, informed = bundle(**ROWS["overlapping sources"][0]), bundle(**ROWS["any version"][0])
-    assert lint(warned, at=AT, strict=True).verdict == "refuse"
+    assert lint(warned, at=AT, strict=True).verdict == "reject"
     assert lint(informed, at=AT, strict=True).verdict == "accept"
 
 
@@ -735,7 +735,7 @@ def test_who_is_stranded_by_each_kind_of_bundle(case, kind):
         assert "This is a re-image" in exempted[0].message
         return
     if kind == "hotfix":
-        assert report.verdict == ("refuse" if expected else "accept")
+        assert report.verdict == ("reject" if expected else "accept")
     if kind == "hotfix" or case != "the base is not listed, and a range ends with it":
         assert [one for one in stranded if one != "5.20.00"] == expected
     if kind == "hotfix":
@@ -768,7 +768,7 @@ def test_a_strict_lint_is_incomplete_where_a_rule_that_refuses_was_not_run():
     assert lint(bundle(**KEYS), at=AT, strict=True).verdict == "incomplete"
     assert lint(bundle(**KEYS), at=AT, strict=True, signers=["release-2019"]).verdict == "accept"
     assert lint(bundle(), at=AT, strict=True, signers=["release-2019"]).verdict == "incomplete"
-    assert lint(bundle(**KEYS, from_=[]), at=AT, strict=True).verdict == "refuse"
+    assert lint(bundle(**KEYS, from_=[]), at=AT, strict=True).verdict == "reject"
 
 
 def test_a_strict_lint_is_incomplete_where_another_matrix_cannot_be_read():

@@ -1,4 +1,4 @@
-"""What is too much work is refused before it is begun, whatever kind of entry makes it so much."""
+"""What is too much work is rejected before it is begun, whatever kind of entry makes it so much."""
 
 import tracemalloc
 
@@ -109,7 +109,7 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
     monkeypatch.setattr(house, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    for strict, verdict in ((True, "refuse"), (False, "accept")):
+    for strict, verdict in ((True, "reject"), (False, "accept")):
         case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
         judgement = judge(case, [house.matrix_lint])
         assert judgement.verdict == verdict

@@ -1,4 +1,4 @@
-"""The CMS profile: every departure is refused by its name. The blobs are written by asn1crypto."""
+"""The CMS profile: every departure is rejected by its name. The blobs are written by asn1crypto."""
 
 import hashlib
 import re

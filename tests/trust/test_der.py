@@ -175,7 +175,7 @@ def test_a_library_without_ml_dsa_is_named_where_it_is_needed(monkeypatch, tmp_p
     found = {one.rule: one.message for one in evidence.problems}
     assert found["chain-unsupported"].endswith(f"cannot be used: {keys.NO_ML_DSA}.")
     assert "weak-algorithm" not in found
-    assert evidence.standing == "refused"
+    assert evidence.standing == "rejected"
 
     monkeypatch.setattr(pem, "load_der_public_key", fail)
     public = tmp_path / "pub.pem"

@@ -46,8 +46,8 @@ LISTS = {
     "that of the root is stale": (lambda: [make(**STALE), low()], "incomplete", "is stale"),
     "backwards": (lambda: [make(), backwards()], "incomplete", "is stale: the next one was due on 2026-11-21"),
     "of tomorrow": (lambda: [make(), low(start=NOW + DAY, end=NOW + 9 * DAY)], "incomplete", "after the time used"),
-    "revokes the intermediate": (lambda: [make(99), low()], "refuse", "was revoked by 'CN=Root"),
-    "revokes the intermediate, and is stale": (lambda: [make(99, **STALE), low()], "refuse", "was revoked by 'CN=Root"),
+    "revokes the intermediate": (lambda: [make(99), low()], "reject", "was revoked by 'CN=Root"),
+    "revokes the intermediate, and is stale": (lambda: [make(99, **STALE), low()], "reject", "was revoked by 'CN=Root"),
     "signed by another": (lambda: [make(), low(signed_by=key("p256", "Eve"))], "incomplete", "not signed by that CA"),
     "delta": (lambda: [make(), low(extra=[x509.DeltaCRLIndicator(1)])], "incomplete", "a delta list"),
 }

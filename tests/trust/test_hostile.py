@@ -363,7 +363,7 @@ EXPLAINED = {
     65: "A PSS-only key used with PKCS #1 v1.5: test_chain. The maximum salt, which is good: among GOOD below.",
     66: "Ed25519 with SHA-256: test_cms.",
     68: "Two pinned keys with one key id: test_store plays the collision.",
-    72: "A leaf in the trust folder is refused when trust is read; the good intermediate is among GOOD below.",
+    72: "A leaf in the trust folder is rejected when trust is read; the good intermediate is among GOOD below.",
     83: "Withdrawn: below, since its id has to be known.",
 }
 """What of a row is not in the table, and where it is."""
@@ -418,7 +418,7 @@ def test_refused_by_the_named_rule(place, one):
         assert any(one.words in reason for reason in reasons)
         assert report.findings == ()
     else:
-        assert report.verdict == "refuse"
+        assert report.verdict == "reject"
         assert set(rules(report)) == {one.rule, *one.also}
         assert any(one.words in finding.message for finding in report.findings if finding.rule == one.rule)
     assert report.release is None or one.rule in ("bundle-expired", "too-old", "below-floor")

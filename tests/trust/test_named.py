@@ -114,7 +114,7 @@ def test_too_few_signers(desk, demands, signatures, words):
     report = check(trust(desk, end=demands), bundle(*signatures))
     assert rules(report) == ["too-few-signers"]
     assert words in report.findings[0].message
-    assert (report.verdict, report.release) == ("refuse", None)
+    assert (report.verdict, report.release) == ("reject", None)
     assert all(one.standing == "counted" for one in report.signatures)
 
 
@@ -126,7 +126,7 @@ NOT_NAMED = {
 
 
 @pytest.mark.parametrize(("other", "words"), NOT_NAMED.values(), ids=NOT_NAMED)
-@pytest.mark.parametrize("ignore", [False, True], ids=["refused", "ignored"])
+@pytest.mark.parametrize("ignore", [False, True], ids=["rejected", "ignored"])
 def test_other_signers(desk, other, words, ignore):
     report = check(trust(desk, 'other-signers = "ignore"' if ignore else ""), bundle(ANNA, other))
     if ignore and other is not NOT_NAMED["an unknown key without certificate"][0]:
@@ -443,7 +443,7 @@ def test_laws(desk, names, extra, demands, random):
         return check(store, bundle(*(POOL[name] for name in chosen)))
 
     report = judged(names)
-    # Adding a valid signature never turns accept into refuse; so removing one never turns refuse into accept.
+    # Adding a valid signature never turns accept into reject; so removing one never turns reject into accept.
     if extra not in names and report.verdict == "accept":
         assert judged([*names, extra]).verdict == "accept"
     # Order never matters.
@@ -474,13 +474,13 @@ def test_each_byte_of_a_hybrid_signature_area_flipped(desk, stride):
         spans = [one for one in entries if one.start <= place < one.stop]
         for one in spans:  # the other signature is as it was, and does not suffice
             (evidence,) = verify_signatures(head, [flipped[one.start : one.stop]], [one], store, pki.NOW)
-            assert evidence.standing == "refused", hex(place)
+            assert evidence.standing == "rejected", hex(place)
     lengths = [*range(area.start, area.start + 4), *range(entries[0].stop, entries[1].start)]
     for place in [*lengths, *range(entries[1].stop, area.stop, 97)]:
         report = world.pipeline.preflight(
             world.BytesSource(world.forge.flip(data, place, 1 << (place % 8))), trust=store, at=pki.NOW
         )
-        assert report.verdict == "refuse", hex(place)
+        assert report.verdict == "reject", hex(place)
 
 
 def test_what_nobody_vouches_for_is_never_ignored(desk):

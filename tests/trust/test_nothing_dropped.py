@@ -1,4 +1,4 @@
-"""Everything in a trust file and in the files that it names is used, or the file is refused."""
+"""Everything in a trust file and in the files that it names is used, or the file is rejected."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""trust.toml as it is read: what it may hold, what is refused in it and in which words, and what show shows."""
+"""trust.toml as it is read: what it may hold, what is rejected in it and in which words, and what show shows."""
 
 import datetime as dt
 import json

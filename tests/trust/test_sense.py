@@ -1,4 +1,4 @@
-"""What cannot match or mean anything is refused when a trust file is read."""
+"""What cannot match or mean anything is rejected when a trust file is read."""
 
 import re
 import warnings

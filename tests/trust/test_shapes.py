@@ -43,7 +43,7 @@ def test_any_path_that_holds_counts(tmp_path, one):
 def test_a_question_of_the_chain_is_never_damage(name):
     one = SHAPES[name]
     report = world.check(pki.anchors(*one.trusted), world.bundle(world.by(leaf=one.signer, above=one.carried)))
-    assert report.verdict == "refuse"
+    assert report.verdict == "reject"
     assert {finding.cause for finding in report.findings} == {"unauthentic"}
     assert not any("Get the file again" in (finding.next or "") for finding in report.findings)
 

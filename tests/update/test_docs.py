@@ -102,7 +102,7 @@ def test_answers_are_as_the_page_says(verb):
 
 def test_the_plan_on_the_page_is_the_built_in_pair(tmp_path):
     text = page("executor")
-    block = text[text.index("    plan = 1") : text.index("bundlekit refuses a plan")]
+    block = text[text.index("    plan = 1") : text.index("bundlekit rejects a plan")]
     path = tmp_path / "PLAN.toml"
     path.write_text(re.sub("^    ", "", block, flags=re.MULTILINE))
     plan = load_plan(path)

@@ -150,9 +150,9 @@ class Pair(RuleBasedStateMachine):
             self.outcome = None
 
     @precondition(lambda self: self.world.records)
-    @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "refused", "absent"]))
+    @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "rejected", "absent"]))
     def resume(self, script, bundle):
-        given = {"given": self.world.bundle, "refused": BundleRejected(why="revoked"), "absent": None}[bundle]
+        given = {"given": self.world.bundle, "rejected": BundleRejected(why="revoked"), "absent": None}[bundle]
         told, ended, taken = self.outcome, self.ended(), self.guard
         self.go(lambda: self.world.resume(bundle=given), [] if taken else script)
         if taken and not ended:

@@ -95,7 +95,7 @@ def lint(
     strict: bool = False,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> LintReport:
-    """Lint the matrix of ``manifest``. The verdict is ``refuse`` for an error, with ``strict`` for a warning too.
+    """Lint the matrix of ``manifest``. The verdict is ``reject`` for an error, with ``strict`` for a warning too.
 
     ``others`` are the manifests of releases that lie on the way, each with its signers if they are known; those that
     have expired ``at`` (YYYY-MM-DD), or are not out yet, lead nowhere, and one that a version cannot verify is no way
@@ -165,9 +165,9 @@ def lint(
                 not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
         incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
     refusing = ("error", "warning") if strict else ("error",)
-    verdict: Literal["accept", "refuse", "incomplete"] = "accept"
+    verdict: Literal["accept", "reject", "incomplete"] = "accept"
     if any(one.severity in refusing for one in found):
-        verdict = "refuse"
+        verdict = "reject"
     elif strict and incomplete:
         verdict = "incomplete"
     return LintReport(

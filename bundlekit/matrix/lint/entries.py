@@ -94,13 +94,13 @@ def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
             )
 
 
-@lint_rule("warning", "Add a reason: it is all that the person in front of the refusal will read.")
+@lint_rule("warning", "Add a reason: it is all that the person in front of the rejection will read.")
 def reason_missing(context: LintContext) -> Iterator[LintIssue]:
     """An entry that refuses updates does not say why."""
     matrix = context.read.manifest.matrix
     for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
         if not entry.reason:
-            yield LintIssue(f"{entry.id} refuses updates and gives no reason.", entry=entry.id)
+            yield LintIssue(f"{entry.id} rejects updates and gives no reason.", entry=entry.id)
 
 
 @lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")

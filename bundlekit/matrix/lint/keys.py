@@ -46,7 +46,7 @@ def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
             ways = [sign] if sign else []
             ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
             remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
-        yield LintIssue(f"{on} {answer.because}: it will refuse what the matrix allows.", on, entry, remedy)
+        yield LintIssue(f"{on} {answer.because}: it will reject what the matrix allows.", on, entry, remedy)
 
 
 def accepted(context: LintContext, version: Version) -> Acceptance:

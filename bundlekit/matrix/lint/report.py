@@ -31,6 +31,6 @@ class LintReport(Frozen, frozen=True, kw_only=True):
     version: str
     at: str
     against: tuple[str, ...] = ()
-    verdict: Literal["accept", "refuse", "incomplete"]
+    verdict: Literal["accept", "reject", "incomplete"]
     findings: tuple[LintFinding, ...]
     not_run: dict[str, str] = {}

@@ -160,7 +160,7 @@ class Engine:
                 fence=self._claim(pair, 0 if lost else seen.fence, history),
                 owner=os.urandom(8).hex(),
                 lost=lost,
-                bundle="refused" if refused else "given" if given is not None else "absent",
+                bundle="rejected" if refused else "given" if given is not None else "absent",
                 why=bundle.why if isinstance(bundle, BundleMissing) else refused,
                 window=window,
                 names=self.names,

@@ -383,7 +383,7 @@ class History:
         else:
             self._touched.pop((verb, step), None)
         if self.lost is None:
-            self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it refused our fence'}"
+            self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it rejected our fence'}"
 
     def _change_mode(self, mode: RunMode) -> None:
         self.mode = mode

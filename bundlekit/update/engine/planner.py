@@ -330,7 +330,7 @@ def _look(h: History, now: Instant, step: str, *, since: int = 0, idle_by: float
 
 def _forward(h: History, now: Instant, task: PhaseStep, tally: Tally) -> Action | None:
     """A call that needs the bundle and, if it is the first apply, the operator's leave."""
-    if h.bundle == "refused":
+    if h.bundle == "rejected":
         return fail(h, now, task, f"the bundle is no longer accepted: {h.bundle_why}")
     if task.phase == "apply" and h.untouched:
         if h.window.until == "prepared":

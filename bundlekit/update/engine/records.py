@@ -169,7 +169,7 @@ class Started(Entry, frozen=True, kw_only=True, tag="started"):
 class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     """Another controller continues the run. ``bundle`` states whether it can take steps forward.
 
-    ``refused``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
+    ``rejected``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
     ``why``: it cannot be opened; without: no trust anchors were given. ``lost`` states why the pair belongs to another
     controller by now, by the marks at the target. Then this one changes nothing more.
     """
@@ -177,7 +177,7 @@ class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     fence: int
     owner: str = ""
     lost: str = ""
-    bundle: Literal["given", "absent", "refused"]
+    bundle: Literal["given", "absent", "rejected"]
     why: str = ""
     window: Window = Window()
     names: InvocationPaths = UNKNOWN

@@ -20,7 +20,7 @@ from bundlekit.update.rehearsal.oracle import WRITING, Compared, Mismatch
 from bundlekit.update.rehearsal.sandbox import Make, Sandbox, from_outside
 
 NOT_CHECKED: Final = (
-    "validate: that it refuses a component that does not suit the appliance",
+    "validate: that it rejects a component that does not suit the appliance",
     "describe: that free, facts, product, model and role are exact",
     "prepare, apply: that size and digest of the component are compared before it is used",
     "apply, revert: that nothing goes on in the background once a probe has seen the result",

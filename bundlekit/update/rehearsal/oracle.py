@@ -18,7 +18,7 @@ from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.simulator import Component, SimulatedPair
 
 WRITING: Final = ("prepare", "apply", "commit", "revert", "cleanup")
-"""The verbs that change something at the target, be it a mark; each is refused to a fence that is overtaken."""
+"""The verbs that change something at the target, be it a mark; each is rejected to a fence that is overtaken."""
 
 ABNORMAL: Final = ("timeout", "died", "failed")
 

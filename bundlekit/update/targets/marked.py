@@ -38,7 +38,7 @@ class ComponentMarks(Frozen, frozen=True, kw_only=True):
         """Why ``request`` is of a controller that has lost the component; empty if it is not."""
         if (request.fence, request.owner) == (self.fence, self.owner) or request.fence > self.fence:
             return ""
-        return f"fence {request.fence} of {request.owner} is refused: it has seen fence {self.fence} of {self.owner}"
+        return f"fence {request.fence} of {request.owner} is rejected: it has seen fence {self.fence} of {self.owner}"
 
 
 Act = Callable[[Target, Request], None]
