@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
 
-from bundlekit.cli.update.frame import ASCII, Glyphs, Shown, frame, size
+from bundlekit.cli.update.frame import ASCII, DOING, Glyphs, Shown, frame, size
 from bundlekit.cli.update.view import Terminal as View
 from bundlekit.cli.update.view import watching
 from bundlekit.update.engine.history import History
+from bundlekit.update.engine.hooks import ANSWERS
 from bundlekit.update.engine.records import Answer, CallStarted, Window
 from bundlekit.update.state.activity import activity
 from bundlekit.update.state.events import Event
@@ -308,3 +309,7 @@ def test_a_process_that_is_terminated_leaves_the_terminal_as_it_was(monkeypatch)
     assert not any(terminal.shown())
     assert terminal.screens == 1
     assert not terminal.screen.cursor.hidden
+
+
+def test_each_verb_of_a_step_has_a_word():
+    assert set(DOING) == set(ANSWERS) - {"gate"}, "a gate is shown on a line of its own"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.update.engine.hooks import Request
+from bundlekit.update.engine.hooks import ANSWERS, Request
 from bundlekit.update.targets import process
 from bundlekit.update.targets.command import Command, CommandHooks, facts_of, filled
 from tests.update.target import IMAGES, FileBundle, job_for
@@ -236,10 +236,9 @@ CODES = {
     },
 }  # fmt: skip
 CODES[10] = CODES[1]
-VERBS = ["validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ANSWERS)
 @pytest.mark.parametrize("code", [0, 1, 10, 64, 75, 2, 126, 127, 255])
 def test_exit_codes(hook, verb, code):
     default = {0: "ok"}.get(code, "failed" if code in CODES else "died")

@@ -5,7 +5,6 @@ import random
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,20 +18,7 @@ from bundlekit.update.rehearsal.invariants import broken_beside
 from bundlekit.update.rehearsal.rehearse import _Sweep, label, rehearse, simulated
 from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 from bundlekit.update.rehearsal.table import LEGEND, LEGEND_OF_BROKEN, LEGEND_OF_ELSEWHERE, SAME_LETTER, render, table
-
-GOLDEN = Path(__file__).parent / "golden"
-
-STANDBY_FIRST = msgspec.structs.replace(
-    PAIR,
-    name="appliance pair, standby first",
-    groups=(
-        Group(steps=("standby",), on_failure={"standby": OnFailure(revert=("standby",))}),
-        Group(
-            steps=("storage", "active"),
-            on_failure={name: OnFailure() for name in ("storage", "active")},
-        ),
-    ),
-)
+from fixtures.make_rehearsals import GOLDEN, TABLES
 
 
 def in_groups(*groups, gates=PAIR.gates):
@@ -136,15 +122,9 @@ def test_a_run_that_does_not_leave_the_pair_to_another_controller_is_found(fault
     assert list(found) == [sentence]
 
 
-@pytest.mark.parametrize(
-    ("name", "plan", "compatible"),
-    [
-        ("active-first", PAIR, True),
-        ("active-first-incompatible", PAIR, False),
-        ("standby-first", STANDBY_FIRST, True),
-    ],
-)
-def test_the_table_is_the_golden_one(name, plan, compatible):
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_is_the_golden_one(name):
+    plan, compatible = TABLES[name]
     assert problems(plan) == []
     rehearsal = rehearse(simulated(plan, compatible=compatible))
     assert rehearsal.broken == ()
