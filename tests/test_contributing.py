@@ -1,5 +1,6 @@
 """The pages for contributors are true: each file, symbol, task and page that they name exists."""
 
+import ast
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -9,6 +10,7 @@ import pytest
 
 from bundlekit.layout import reader
 from bundlekit.source import BytesSource
+from bundlekit.update.engine.hooks import ANSWERS
 from fixtures import forge
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +109,28 @@ def test_a_recipe_names_what_exists(path, names):
     if (ROOT / path).is_file():
         text = (ROOT / path).read_text(encoding="utf-8")
         assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+
+
+def lists_of_verbs(path):
+    """The lines on which a module lists three verbs of hooks or more."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Dict):
+            listed = node.keys
+        elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+            listed = node.elts
+        else:
+            continue
+        words = {one.value for one in listed if isinstance(one, ast.Constant)}
+        if len(words & set(ANSWERS)) >= 3:
+            yield node.lineno
+
+
+def test_the_recipe_for_a_verb_of_the_hooks_names_each_module_that_lists_verbs():
+    recipe = GUIDE.partition("### Add a verb of the hooks\n")[2].partition("\n### ")[0]
+    modules = [path for top in ("bundlekit", "fixtures") for path in (ROOT / top).rglob("*.py")]
+    found = {path.relative_to(ROOT).as_posix(): lines for path in modules if (lines := list(lists_of_verbs(path)))}
+    assert "bundlekit/update/engine/plan.py" in found
+    assert {path: lines for path, lines in found.items() if f"`{path}`" not in recipe} == {}
 
 
 @pytest.mark.parametrize("code", [dedent(code) for _, code in EXAMPLES], ids=lambda code: code.split("\n")[0])
