@@ -406,5 +406,5 @@ def _instead(last: History) -> tuple[RecoveryStep, ...]:
     """
     if last.ended is None or last.ended.kind == "succeeded":
         return ()
-    ways = tuple(way for way in last.ended.recovery if way.verb in {"state", "run"})
-    return ways or (RecoveryStep(verb="state"), RecoveryStep(verb="run"))
+    steps = tuple(one for one in last.ended.recovery if one.verb in {"state", "run"})
+    return steps or (RecoveryStep(verb="state"), RecoveryStep(verb="run"))

@@ -97,14 +97,14 @@ def observe(
     return config.convert(state, Appliance, where="what the hooks report")
 
 
-def _agree(step: str, answer: Answer, **said: str) -> None:
+def _agree(step: str, answer: Answer, **expected: str) -> None:
     """ConfigError if the component is of another product or model than given: bundles are chosen by these."""
-    for what, word in said.items():
-        told = getattr(answer, what)
-        if told is not None and told != word:
+    for what, word in expected.items():
+        reported = getattr(answer, what)
+        if reported is not None and reported != word:
             raise ConfigError(
-                f"The new state would contain {what} {word}, but {step} itself reports {told}.",
-                next_step=f"If the pair is right, give {given(what, told)}. Otherwise check which pair this is.",
+                f"The new state would contain {what} {word}, but {step} itself reports {reported}.",
+                next_step=f"If the pair is right, give {given(what, reported)}. Otherwise check which pair this is.",
             )
 
 

@@ -183,7 +183,7 @@ def test_a_cancel_waits_until_the_change_is_over_and_then_reverts():
 
 def test_a_resume_that_cannot_see_a_component_changes_nothing():
     world = died_at("apply", "active")
-    world.hooks.masks["standby"] = "unknown"
+    world.hooks.overrides["standby"] = "unknown"
     before = len(world.records)
     outcome = world.resume()
     assert (outcome.kind, outcome.failed) == ("needs-operator", "standby")
@@ -434,7 +434,7 @@ def test_a_repair_takes_a_half_written_standby_that_cannot_say_its_version(step,
     world = World(fault("apply", "standby", "F"))
     world.run()
     world.hooks = overridden(describe=describe)(world.pair, world.clock, ())
-    world.hooks.hooks.masks["standby"] = "partial"
+    world.hooks.hooks.overrides["standby"] = "partial"
     assert world.run_again(repair=True).kind == kind
 
 
@@ -448,7 +448,7 @@ def test_a_counter_above_the_bundles_is_a_no_even_if_the_state_was_silent():
 @pytest.mark.parametrize("step", ["active", "standby"])
 def test_a_run_starts_from_whole_components_only(step, state, kind):
     world = World()
-    world.hooks.masks[step] = state
+    world.hooks.overrides[step] = state
     outcome = world.run()
     assert (outcome.kind, outcome.failed) == (kind, step)
     assert not world.calls("prepare", answered=False)
@@ -537,7 +537,7 @@ def test_clear_waits_for_no_gate():
     world = World(fault("apply", "storage", "F"))
     world.run()
     world.pair.changed_at = world.clock.passed
-    assert "gate of ha-formed says not-yet" in world.clear().why
+    assert "gate of ha-formed reports not-yet" in world.clear().why
     world.clock.sleep(46 * 60)
     assert world.clear().states == {"storage": "old", "active": "old", "standby": "old", "ha-formed": "ready"}
     assert isinstance(world.clear(), Declined)

@@ -34,14 +34,14 @@ class Scripted(FaultyHooks):
 
     def _meet(self, request):
         verb, step = request.verb, request.step
-        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
-            self.misdeeds.append(f"{verb} of {step} while it was busy")
+        if verb in {"apply", "revert"} and self.overrides.get(step) == "busy":
+            self.violations.append(f"{verb} of {step} while it was busy")
         kind = self.script.pop(0) if self.script else "."
         if kind == "!":
             self.overtake()
         if kind in "&%":
             self.meanwhile(kind == "&")
-        return self._strike(request, kind) if kind in FAULTS[verb] else self._pass_on(request)
+        return self._inject(request, kind) if kind in FAULTS[verb] else self._pass_on(request)
 
     validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _meet
 
@@ -64,14 +64,14 @@ class Pair(RuleBasedStateMachine):
             self.a_claim_comes_to_nothing()
 
     def truth(self):
-        masks = self.world.hooks.masks
+        overrides = self.world.hooks.overrides
         versions = self.world.pair.versions()
-        return {step: masks.get(step, versions[step]) for step in self.world.job.targets}
+        return {step: overrides.get(step, versions[step]) for step in self.world.job.targets}
 
     def marks(self):
         """All that the other controller can have left at the target."""
         seen = {s: [getattr(c, n) for n in c.__slots__] for s, c in self.world.pair.components.items()}
-        return seen, dict(self.world.hooks.masks), self.world.pair.counter
+        return seen, dict(self.world.hooks.overrides), self.world.pair.counter
 
     def meanwhile(self, take_over):
         """Another host runs an update to its end; from then on this one must leave the pair alone."""
@@ -84,7 +84,7 @@ class Pair(RuleBasedStateMachine):
         }
         job = replace(self.world.job, targets=targets, bundle_id="1" * 64, counter_before=pair.counter, repair=False)
         hooks = FaultyHooks(pair, self.world.clock, ())
-        hooks.masks = self.world.hooks.masks
+        hooks.overrides = self.world.hooks.overrides
         engine = Engine(journal=self.elsewhere, hooks=hooks, clock=self.world.clock)
         was, truth = self.marks(), self.truth()
         mine = ours.run if ours is not None else ""
@@ -92,7 +92,7 @@ class Pair(RuleBasedStateMachine):
         outcome = engine.run(job, EmptyBundle(job.bundle_id), take_over=mine if take_over else "")
         if self.calling:  # its time is not that of the call of ours that is under way
             self.world.clock.ticks, self.world.clock.wall = ticks, wall
-        assert hooks.misdeeds == []
+        assert hooks.violations == []
         if not take_over and mine in under_way:
             assert outcome.kind in {"busy", "on-hold"}
             assert self.marks() == was, "the run of another is left alone"
@@ -196,27 +196,27 @@ class Pair(RuleBasedStateMachine):
         self.world.clock.sleep(7200)
         cleared = self.world.clear(without_probe=blind)
         if not isinstance(cleared, Declined) and not blind:
-            assert not self.world.hooks.masks
+            assert not self.world.hooks.overrides
             assert self.world.pair.formed()
 
     @precondition(lambda self: self.ended())
     @rule(step=st.sampled_from(["storage", "active", "standby"]), new=st.booleans())
     def reimage(self, step, new):
         target = self.world.job.targets[step]
-        self.world.hooks.masks.pop(step, None)
+        self.world.hooks.overrides.pop(step, None)
         self.world.pair.reimage(step, target.new if new else ("3.2.1" if step == "storage" else "5.20.03"))
         self.outcome = None
 
     @rule()
     def mend_the_cluster(self):
-        self.world.hooks.masks.pop("ha-formed", None)
+        self.world.hooks.overrides.pop("ha-formed", None)
 
     @precondition(lambda self: self.ended())
     @rule()
     def follow_the_way_out(self):
         """Whatever happened, what the outcome names leads to the end, if nothing else goes wrong."""
         self.cancelled = False
-        self.world.hooks.masks.pop("ha-formed", None)
+        self.world.hooks.overrides.pop("ha-formed", None)
         if self.guard is not None:
             return
         last = latest(self.world.journal, "pair-0")
@@ -227,7 +227,7 @@ class Pair(RuleBasedStateMachine):
         for way in outcome.recovery:
             match way.verb:
                 case "reimage":
-                    self.world.hooks.masks.pop(way.step, None)
+                    self.world.hooks.overrides.pop(way.step, None)
                     self.world.pair.reimage(way.step, way.version)
                 case "clear":
                     self.world.clock.sleep(7200)
@@ -243,7 +243,7 @@ class Pair(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_touched_that_still_moves(self):
-        assert self.world.hooks.misdeeds == []
+        assert self.world.hooks.violations == []
 
     @invariant()
     def no_fence_ever_falls(self):

@@ -23,8 +23,10 @@ def disagrees(h: History, task: PhaseStep) -> str:
 def _unfit(h: History, step: str, answer: Answer) -> str:
     """Why the description that a component gives does not suit the job, whose state can be out of date."""
     if differs := h.differs(step):
-        name, said, now = differs
-        return f"state-changed: the state has {name} {said}, the appliance reports {'nothing' if now is None else now}"
+        name, before, now = differs
+        return (
+            f"state-changed: the state has {name} {before}, the appliance reports {'nothing' if now is None else now}"
+        )
     if answer.counter is not None and answer.counter > h.job.counter:
         return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
     target = h.job.targets[step]

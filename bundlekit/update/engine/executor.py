@@ -239,7 +239,7 @@ class Engine:
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
                     if answer.kind not in {"old", "new", "ready"}:
-                        return Declined(why=f"{verb} of {name} says {answer.kind}. {answer.reason}".rstrip())
+                        return Declined(why=f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip())
                     states[name] = answer.kind
         cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
         self._append(pair, history.fence, cleared)
@@ -380,7 +380,7 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             why=f"run {last.run} has not ended",
             recovery=(RecoveryStep(verb="resume"),),
         )
-    repairable = any(way.verb == "repair" for way in last.ended.recovery)
+    repairable = any(one.verb == "repair" for one in last.ended.recovery)
     if last.hold and not (repair and repairable):
         return Outcome(
             kind="on-hold",

@@ -310,8 +310,8 @@ class History:
         answer = self.tally("describe", step).settled
         if answer is None or answer.kind != "ok":
             return {}
-        said = {"product": (self.job.product, answer.product), "model": (self.job.model, answer.model)}
-        return {name: now for name, (before, now) in said.items() if before and now and now != before}
+        pairs = {"product": (self.job.product, answer.product), "model": (self.job.model, answer.model)}
+        return {name: now for name, (before, now) in pairs.items() if before and now and now != before}
 
     def state(self, step: str) -> StepState:
         """What ``step`` is by its last probe, in the words an outcome uses."""

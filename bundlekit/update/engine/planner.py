@@ -194,7 +194,7 @@ def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
         return _after(h, now, tally, _settle_poll(h), f"{task.step} asked to {task.phase} it later") or (
             _forward(h, now, task, tally)
         )
-    return fail(h, now, task, _said(answer))
+    return fail(h, now, task, _answer_text(answer))
 
 
 def _survey(h: History, now: Instant, task: PhaseStep) -> Action | None:
@@ -260,7 +260,7 @@ def _change(h: History, now: Instant, task: PhaseStep) -> Action | None:
     again = nothing_done if task.phase == "apply" else not failed
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
-    why = _said(answer) if answer is not None else "the controller died in it"
+    why = _answer_text(answer) if answer is not None else "the controller died in it"
     return fail(h, now, task, f"{why}; the probe sees it {_seen(seen)}")
 
 
@@ -288,7 +288,7 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
         return seen
     wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)
     if surely and seen.kind != wanted:
-        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({_said(seen)})")
+        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({_answer_text(seen)})")
     return None
 
 
@@ -305,10 +305,10 @@ def _gate(h: History, now: Instant, task: PhaseStep, *, since: int) -> Action | 
     if answer.kind == "ready":
         return None
     if answer.kind == "failed":
-        return fail(h, now, task, _said(answer))
+        return fail(h, now, task, _answer_text(answer))
     if tally.answered_at - tally.first_at >= seconds(gate.deadline):
-        return fail(h, now, task, f"not ready after {gate.deadline}: {_said(answer)}")
-    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {_said(answer)}") or (
+        return fail(h, now, task, f"not ready after {gate.deadline}: {_answer_text(answer)}")
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {_answer_text(answer)}") or (
         _call(task, tally)
     )
 
@@ -427,7 +427,7 @@ def _seen(answer: Answer) -> str:
 def _unknown(answer: Answer) -> str:
     """What a probe answered that sees neither the old version nor the new one."""
     if answer.version is None:
-        return f"the probe cannot determine its state: {_said(answer)}"
+        return f"the probe cannot determine its state: {_answer_text(answer)}"
     return f"it runs {answer.version}, which is neither the old version nor the new one"
 
 
@@ -436,7 +436,7 @@ def _because(h: History, step: str) -> str:
     return f" ({seen.reason})" if seen is not None and seen.reason else ""
 
 
-def _said(answer: Answer) -> str:
+def _answer_text(answer: Answer) -> str:
     """What the hook gave as its reason, or what became of it."""
     silent: dict[str, str] = {"timeout": "its deadline passed", "died": "the hook was killed or crashed"}
     return answer.reason or silent.get(answer.kind, answer.kind)

@@ -44,17 +44,17 @@ class Expectations:
         """
         if faults in self._known:
             return self._known[faults]
-        told: Faults | None = ()
+        translated: Faults | None = ()
         if faults:
             before = self._known.get(faults[:-1])
-            told = _translated(faults[-1], visits, before) if before is not None else None
-        if told is None:
+            translated = _translated(faults[-1], visits, before) if before is not None else None
+        if translated is None:
             return None
-        trial = Trial(self._make, told)
+        trial = Trial(self._make, translated)
         outcome = trial.to_the_end()
         trace = tuple(trial.hooks.trace)
         self._known[faults] = Expected(
-            faults=told,
+            faults=translated,
             outcome=outcome,
             passed=tuple(trial.hooks.passed),
             states=trial.states(),

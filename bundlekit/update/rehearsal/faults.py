@@ -79,9 +79,9 @@ class ControllerKilled(BaseException):
 class FaultyHooks(PassThrough):
     """Hooks with faults before them, and the state of the appliance that follows from these.
 
-    ``masks`` lists the components that are half-written or busy, whatever the wrapped hooks answer. ``misdeeds`` are
-    calls that must never be made. ``elsewhere`` is another controller. It is called with the kind of the fault, and its
-    work takes no time of this one. ``passed`` are the calls that reached the wrapped hooks.
+    ``overrides`` lists the components that are half-written or busy, whatever the wrapped hooks answer.
+    ``violations`` are calls that must never be made. ``elsewhere`` is another controller. It is called with the kind of
+    the fault, and its work takes no time of this one. ``passed`` are the calls that reached the wrapped hooks.
     """
 
     def __init__(
@@ -96,28 +96,28 @@ class FaultyHooks(PassThrough):
         self.passed: list[Passed] = []
         self.clock = clock
         self.pending = list(faults)
-        self.masks: dict[str, str] = {}
+        self.overrides: dict[str, str] = {}
         self.answered: dict[tuple[str, str], int] = {}
         self.trace: list[Position] = []
-        self.misdeeds: list[str] = []
+        self.violations: list[str] = []
 
     def ask(self, request: Request) -> Answer:
         """Meet the fault that is put at this position, if any."""
         verb, step = request.verb, request.step
         nth = self.answered.get((verb, step), 0)
         self.trace.append(Position(verb=verb, step=step, nth=nth))
-        if verb in {"apply", "revert"} and self.masks.get(step) == "busy":
-            self.misdeeds.append(f"{verb} of {step} while it was still busy")
+        if verb in {"apply", "revert"} and self.overrides.get(step) == "busy":
+            self.violations.append(f"{verb} of {step} while it was still busy")
         fault = next((f for f in self.pending if (f.verb, f.step, f.nth) == (verb, step, nth)), None)
         if fault is not None:
             self.pending.remove(fault)
-            answer = self._strike(request, fault.kind)
+            answer = self._inject(request, fault.kind)
         else:
             answer = self._pass_on(request)
         self.answered[verb, step] = nth + 1
         return answer
 
-    def _strike(self, request: Request, kind: str) -> Answer:
+    def _inject(self, request: Request, kind: str) -> Answer:
         changes = request.verb in {"apply", "revert"}
         if kind in ELSEWHERE:
             ticks, wall = self.clock.ticks, self.clock.wall
@@ -132,27 +132,27 @@ class FaultyHooks(PassThrough):
         if kind == "L":
             self._pass_on(request)
         if changes and kind in "FPX":
-            self.masks[request.step] = "partial"
+            self.overrides[request.step] = "partial"
         if kind == "B":
-            self.masks[request.step] = "busy"
+            self.overrides[request.step] = "busy"
         if kind in "TPLB":
             self.clock.sleep(request.deadline)
             if request.verb == "gate":
-                self.masks[request.step] = "not-yet"
+                self.overrides[request.step] = "not-yet"
             return Answer(kind="timeout")
         if kind == "X":
             return Answer(kind="died")
         return Answer(kind=FAILED.get(request.verb, "failed"), reason="fault put here")  # type: ignore[arg-type]
 
     def _pass_on(self, request: Request) -> Answer:
-        mask = self.masks.get(request.step)
-        if request.verb == "probe" and mask:
-            return Answer(kind=mask)  # type: ignore[arg-type]
-        if request.verb == "gate" and self.masks:
+        override = self.overrides.get(request.step)
+        if request.verb == "probe" and override:
+            return Answer(kind=override)  # type: ignore[arg-type]
+        if request.verb == "gate" and self.overrides:
             return Answer(kind="not-yet", reason="the pair is not whole")
         new = request.target.new if request.target is not None else ""
         self.passed.append((request.verb, request.step, new, request.fence, bool(request.hold)))
         answer = super().ask(request)
         if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
-            self.masks.pop(request.step, None)
+            self.overrides.pop(request.step, None)
         return answer

@@ -173,8 +173,8 @@ def _verified(request: Request, answer: Answer, right: Answer) -> Iterator[tuple
     new = request.target.new if request.target else ""
     came = answer.kind == "ok" and answer.version == new
     if came != (right.kind == "ok"):
-        said = f"{answer.kind} with version {answer.version or 'missing'}" if answer.kind == "ok" else answer.kind
-        yield (f"ok with version {new}" if right.kind == "ok" else f"failed, or ok with version {right.version}"), said
+        found = f"{answer.kind} with version {answer.version or 'missing'}" if answer.kind == "ok" else answer.kind
+        yield (f"ok with version {new}" if right.kind == "ok" else f"failed, or ok with version {right.version}"), found
 
 
 def _marks(answer: Answer, right: Answer) -> Iterator[tuple[str, str]]:

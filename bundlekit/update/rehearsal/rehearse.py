@@ -129,17 +129,17 @@ class _Sweep:
         for depth in range(1, faults + 1):
             planned = list(self._extended(frontier, depth))
             frontier = []
-            for number, (told, last, visits) in enumerate(planned):
+            for number, (placed, last, visits) in enumerate(planned):
                 self.progress(number + 1, len(planned) + 1)
-                frontier += self._one(told, last, visits, deeper=depth < faults)
+                frontier += self._one(placed, last, visits, deeper=depth < faults)
             self.progress(len(planned) + 1, len(planned) + 1)
         self._crashes()
-        said = [finding.what for finding in self.findings.values()]
+        named = [finding.what for finding in self.findings.values()]
         return Rehearsal(
             plan=self.plan,
             runs=tuple(self.runs.values()),
             recoveries=self.recoveries,
-            broken=(*said, *self.broken),
+            broken=(*named, *self.broken),
             findings=tuple(self.findings.values()),
             not_checked=self.not_checked,
         )
@@ -152,27 +152,29 @@ class _Sweep:
         self.not_checked = (*NOT_CHECKED, *contract.not_checked)
 
     def _one(
-        self, told: Faults, last: int, visits: tuple[tuple[str, str, int], ...] = (), *, deeper: bool = True
+        self, placed: Faults, last: int, visits: tuple[tuple[str, str, int], ...] = (), *, deeper: bool = True
     ) -> list[tuple[Faults, int, tuple[Position, ...]]]:
-        """One run with the faults ``told``, the last of them at position ``last``, and the positions to extend it."""
-        expected = None if self.simulated else self.expectations.of(told, visits)
+        """One run with the faults ``placed``, the last of them at position ``last``, and the positions to extend it."""
+        expected = None if self.simulated else self.expectations.of(placed, visits)
         like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
         if like is not None and expected is not None and label(expected.outcome) in self.recoveries:
-            self.runs[told] = Run(faults=told, outcome=expected.outcome, like=like.faults)
+            self.runs[placed] = Run(faults=placed, outcome=expected.outcome, like=like.faults)
             return []
-        trial = Trial(self.make, told)
+        trial = Trial(self.make, placed)
         outcome = trial.to_the_end()
         states = trial.states()
-        run = self.runs[told] = Run(faults=told, outcome=outcome, broken=tuple(self._broken_in(trial, outcome, states)))
-        self.broken += [f"{_names(told)}: {what}" for what in run.broken]
-        sound = not run.broken and self._as_expected(told, trial, outcome, states, expected)
-        self._walk(told, trial, outcome)
+        run = self.runs[placed] = Run(
+            faults=placed, outcome=outcome, broken=tuple(self._broken_in(trial, outcome, states))
+        )
+        self.broken += [f"{_names(placed)}: {what}" for what in run.broken]
+        sound = not run.broken and self._as_expected(placed, trial, outcome, states, expected)
+        self._walk(placed, trial, outcome)
         if sound and expected is not None and trial.mismatch is None:
             self.asked.setdefault(expected.passed, run)
-        return [(told, last, tuple(trial.hooks.trace))] if deeper else []
+        return [(placed, last, tuple(trial.hooks.trace))] if deeper else []
 
     def _broken_in(self, trial: Trial, outcome: Outcome, states: dict[str, str]) -> Iterator[str]:
-        yield from trial.hooks.misdeeds
+        yield from trial.hooks.violations
         if trial.other is not None:
             touched = trial.marks() != trial.left
             yield from broken_beside(trial.job, trial.records, outcome, trial.other, touched=touched)
@@ -180,12 +182,12 @@ class _Sweep:
             yield from _broken(trial.job, trial.records, outcome, states)
 
     def _as_expected(
-        self, told: Faults, trial: Trial, outcome: Outcome, states: dict[str, str], expected: Expected | None
+        self, placed: Faults, trial: Trial, outcome: Outcome, states: dict[str, str], expected: Expected | None
     ) -> bool:
         """Whether the run ended as the plan promises; what did not is found."""
         mismatch = trial.mismatch
         if mismatch is not None:
-            self._mismatch(told, mismatch, _names(told))
+            self._mismatch(placed, mismatch, _names(placed))
         if expected is None or not worse(expected, outcome, states):
             return True
         answer = str(mismatch) if mismatch is not None else deciding(trial.records, outcome)
@@ -193,13 +195,13 @@ class _Sweep:
         if wanted == came:
             wanted, came = f"{wanted} ({_words(expected.states)})", f"{came} ({_words(states)})"
         self._find(
-            ("end", *map(str, told)),
+            ("end", *map(str, placed)),
             Finding(
-                what=f"{_names(told)}: expected {wanted}, came {came}; {answer}",
-                verb=mismatch.verb if mismatch else told[-1].verb if told else "",
-                step=mismatch.step if mismatch else told[-1].step if told else outcome.failed,
+                what=f"{_names(placed)}: expected {wanted}, came {came}; {answer}",
+                verb=mismatch.verb if mismatch else placed[-1].verb if placed else "",
+                step=mismatch.step if mismatch else placed[-1].step if placed else outcome.failed,
                 hook=mismatch.hook if mismatch else "",
-                faults=_names(told),
+                faults=_names(placed),
                 expected=wanted,
                 came=came,
                 answer=answer,
@@ -207,7 +209,7 @@ class _Sweep:
         )
         return False
 
-    def _mismatch(self, told: Faults, mismatch: Mismatch, where: str) -> None:
+    def _mismatch(self, placed: Faults, mismatch: Mismatch, where: str) -> None:
         self._find(
             (mismatch.hook, mismatch.verb, mismatch.step, mismatch.expected, mismatch.came, mismatch.after),
             Finding(
@@ -215,7 +217,7 @@ class _Sweep:
                 verb=mismatch.verb,
                 step=mismatch.step,
                 hook=mismatch.hook,
-                faults=_names(told) if told else "",
+                faults=_names(placed) if placed else "",
                 expected=mismatch.expected,
                 came=mismatch.came,
                 answer=str(mismatch),
@@ -226,7 +228,7 @@ class _Sweep:
         known = self.findings.get(key)
         self.findings[key] = replace(known, runs=known.runs + 1) if known else finding
 
-    def _walk(self, told: Faults, trial: Trial, outcome: Outcome) -> None:
+    def _walk(self, placed: Faults, trial: Trial, outcome: Outcome) -> None:
         """Walk a recovery that was not walked yet."""
         ways = self.recoveries.setdefault(label(outcome), {})
         way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in outcome.recovery)
@@ -235,20 +237,20 @@ class _Sweep:
         before = trial.mismatch
         ways[way] = trial.walk_out(outcome)
         if trial.mismatch is not None and before is None:
-            self._mismatch(told, trial.mismatch, f"{_names(told)}, then {way}")
+            self._mismatch(placed, trial.mismatch, f"{_names(placed)}, then {way}")
         if ways[way] == NOT_WALKED:
-            self.broken.append(f"{_names(told)}: recovery '{way}' was not tested, because the hooks have no reimage")
+            self.broken.append(f"{_names(placed)}: recovery '{way}' was not tested, because the hooks have no reimage")
         elif ways[way] != "succeeded":
-            self.broken.append(f"{_names(told)}: recovery '{way}' leads to '{ways[way]}'")
+            self.broken.append(f"{_names(placed)}: recovery '{way}' leads to '{ways[way]}'")
 
     def _crashes(self) -> None:
-        for told, run in list(self.runs.items()):
-            calm_faults = tuple(fault for fault in told if fault.kind not in "KC")
-            if calm_faults != told and run.like is None:
+        for placed, run in list(self.runs.items()):
+            calm_faults = tuple(fault for fault in placed if fault.kind not in "KC")
+            if calm_faults != placed and run.like is None:
                 same = self.runs.get(calm_faults) or _alone(Trial(self.make, calm_faults))
                 if same.end != run.end:
                     self.broken.append(
-                        f"{_names(told)}: the crash changes {label(same.outcome)} to {label(run.outcome)}"
+                        f"{_names(placed)}: the crash changes {label(same.outcome)} to {label(run.outcome)}"
                     )
 
     def _extended(
@@ -258,8 +260,8 @@ class _Sweep:
 
         Polling the same thing again is one position: what comes of it does not depend on how often it is asked.
         """
-        for told, last, trace in frontier:
-            if told and told[-1].kind in ELSEWHERE:
+        for placed, last, trace in frontier:
+            if placed and placed[-1].kind in ELSEWHERE:
                 continue
             visits = visits_of(trace)
             for index in range(last + 1, len(trace)):
@@ -271,7 +273,7 @@ class _Sweep:
                 for kind in self.kinds[here.verb]:
                     if kind in ELSEWHERE and (depth > 1 or (self.real and here.verb not in WRITING)):
                         continue  # hooks cannot distinguish two moments between two changes
-                    yield (*told, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index, visits
+                    yield (*placed, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index, visits
 
 
 def _alone(trial: Trial) -> Run:

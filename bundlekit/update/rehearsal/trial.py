@@ -91,7 +91,9 @@ class Trial:
 
     def walk_out(self, outcome: Outcome) -> str:
         """Where the outcome's recovery leads, once what had caused the fault is fixed."""
-        self.hooks.masks = {step: mask for step, mask in self.hooks.masks.items() if step in self.job.targets}
+        self.hooks.overrides = {
+            step: override for step, override in self.hooks.overrides.items() if step in self.job.targets
+        }
         led: str = outcome.kind
         job = self.job  # whose state is as old as the run, until it is read again
         for step in outcome.recovery:
@@ -121,7 +123,7 @@ class Trial:
         """Re-image by the hooks' own method; False if they have none."""
         if not hasattr(self.box.hooks, "reimage"):
             return False
-        self.hooks.masks.pop(step.step, None)
+        self.hooks.overrides.pop(step.step, None)
         (self.compared or cast("Compared", self.box.hooks)).reimage(step.step, step.version)
         return True
 
@@ -146,6 +148,6 @@ class Trial:
 
     def _ask(self, verb: Verb, step: str) -> Answer:
         request = from_outside(self.job, verb, step)
-        mask = self.hooks.masks.get(step) if verb == "probe" else None
-        answer: Answer = Answer(kind=mask) if mask else getattr(self.hooks.hooks, verb)(request)  # type: ignore[arg-type]
+        override = self.hooks.overrides.get(step) if verb == "probe" else None
+        answer: Answer = Answer(kind=override) if override else getattr(self.hooks.hooks, verb)(request)  # type: ignore[arg-type]
         return answer

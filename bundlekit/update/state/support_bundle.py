@@ -32,10 +32,12 @@ LOGS: Final = "logs"
 """The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
 
 
-def export(folder: Path, pair: str, output: Path | BinaryIO, told: Callable[[Outcome, Plan], str]) -> tuple[str, ...]:
+def export(
+    folder: Path, pair: str, output: Path | BinaryIO, wording: Callable[[Outcome, Plan], str]
+) -> tuple[str, ...]:
     """Write the support bundle of ``pair`` to ``output``. Returns the names of what is in it.
 
-    ``told`` puts an outcome into words, for ``README.txt``.
+    ``wording`` puts an outcome into words, for ``README.txt``.
 
     The journal goes in record by record, even if it is damaged, which ``README.txt`` then reports. Arguments of hooks
     are left out, because they can contain passwords. Each line of a log has ``| `` in front, and nothing in it acts.
@@ -48,7 +50,7 @@ def export(folder: Path, pair: str, output: Path | BinaryIO, told: Callable[[Out
             f"There is nothing about pair {pair} in {folder}.",
             next_step="`bundlekit update status` lists the pairs.",
         )
-    parts = {"README.txt": _readme(journal, pair, told)}
+    parts = {"README.txt": _readme(journal, pair, wording)}
     parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
     parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
     with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -75,7 +77,7 @@ def _files(folder: Path, pair: str) -> Iterator[Path]:
     yield from logs[-MAX_LOGS:]
 
 
-def _readme(journal: ReadOnlyJournal, pair: str, told: Callable[[Outcome, Plan], str]) -> str:
+def _readme(journal: ReadOnlyJournal, pair: str, wording: Callable[[Outcome, Plan], str]) -> str:
     try:
         last = latest(journal, pair)
     except JournalDamagedError as error:
@@ -84,7 +86,7 @@ def _readme(journal: ReadOnlyJournal, pair: str, told: Callable[[Outcome, Plan],
         return f"No run of pair {pair} has begun: the check rejected each.\n"
     if last.ended is None:
         return f"The latest run of pair {pair} has not ended.\n"
-    return told(last.ended, last.job.plan)
+    return wording(last.ended, last.job.plan)
 
 
 def public(record: Record) -> str:

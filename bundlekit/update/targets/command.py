@@ -63,7 +63,7 @@ class Command(Frozen, frozen=True, kw_only=True):
     pipe: bool = False
 
 
-class Said(Frozen, frozen=True, kw_only=True):
+class ProgressLine(Frozen, frozen=True, kw_only=True):
     """A line of progress."""
 
     progress: int | None = None
@@ -110,8 +110,8 @@ class CommandHooks(Hooks):
         if finished.code == NOT_IMPLEMENTED and not finished.late:
             return self._without(request, answer)
         if answer.kind == "died" and finished.code is not None and finished.code >= 0:
-            said = printable(f"{self.server(request)}: {answer.reason}")
-            return msgspec.structs.replace(answer, reason=said, wrong=said)
+            wrong = printable(f"{self.server(request)}: {answer.reason}")
+            return msgspec.structs.replace(answer, reason=wrong, wrong=wrong)
         return answer
 
     def _without(self, request: Request, answer: Answer) -> Answer:
@@ -166,9 +166,9 @@ class CommandHooks(Hooks):
                 return
             last = time.monotonic()
             with suppress(Exception):  # what is shown changes nothing
-                said = msgspec.json.decode(line, type=Said)
-                percent = None if said.progress is None else min(max(said.progress, 0), 100)
-                self.progress(request, percent, printable(said.message))
+                found = msgspec.json.decode(line, type=ProgressLine)
+                percent = None if found.progress is None else min(max(found.progress, 0), 100)
+                self.progress(request, percent, printable(found.message))
 
         return heard
 
@@ -230,12 +230,12 @@ def interpret(verb: str, finished: Finished) -> Answer:
         name = signal.Signals(-(finished.code or -9)).name
         return Answer(kind="died", reason=f"it was killed by {name}. {reason}".rstrip(". "))
     try:
-        said = msgspec.json.decode(finished.last or b"{}", type=dict[str, Any])
+        result = msgspec.json.decode(finished.last or b"{}", type=dict[str, Any])
     except msgspec.DecodeError as error:
         return Answer(kind="died", reason=f"its last line of JSON cannot be read: {error}")
     match finished.code:
         case 0:
-            kind = said.get("result", SUCCESS.get(verb, "ok"))
+            kind = result.get("result", SUCCESS.get(verb, "ok"))
         case 1 | 10 | 64:
             kind = REFUSAL.get(verb, "failed")
         case 75:
@@ -245,9 +245,9 @@ def interpret(verb: str, finished: Finished) -> Answer:
         case code:
             return Answer(kind="died", reason=f"exit code {code} has no meaning. {reason}".rstrip(". "))
     if kind != "ok":
-        said = {"reason": reason} | said
+        result = {"reason": reason} | result
     try:
-        return msgspec.convert(said | {"kind": kind, "wrong": ""}, Answer)
+        return msgspec.convert(result | {"kind": kind, "wrong": ""}, Answer)
     except msgspec.ValidationError as error:
         return Answer(kind="died", reason=f"its result cannot be read: {error}")
 

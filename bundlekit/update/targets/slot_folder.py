@@ -195,11 +195,11 @@ class Place:
     @contextmanager
     def whole(self, record: SlotRecord, letter: Letter) -> Iterator[SlotFile]:
         """The slot ``letter``, after all that its record lists was read back. SlotError otherwise."""
-        said = record.slot(letter)
-        if said is None:
+        recorded = record.slot(letter)
+        if recorded is None:
             raise SlotError(f"slot {letter} of {self.path} holds nothing whole")
         with self.open(record, letter) as slot:
-            slot.ensure(said.digest, said.size)
+            slot.ensure(recorded.digest, recorded.size)
             yield slot
 
     def empty(self, record: SlotRecord) -> SlotRecord:
