@@ -77,11 +77,11 @@ def build(
     made = advisory.load(source)
     signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
     signed = advisory.build(made, target, signers, unsigned=unsigned)
-    signing.say_who_signs_alone(keys, signers)
+    signing.report_signed_without_certificate(keys, signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"
-    destination.say_written(output, f"{_described(made)}{note}")
+    destination.report_written(output, f"{_described(made)}{note}")
     return 0
 
 
@@ -118,7 +118,7 @@ def sign(
         warnings = [signed.out_of_time(one.index) for one in added]
     for one in added:
         signing.say("signed by", one)
-    signing.say_who_signs_alone(keys, signers)
+    signing.report_signed_without_certificate(keys, signers)
     for text in warnings:
         signing.warn(text)
     return 0

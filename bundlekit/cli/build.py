@@ -76,7 +76,7 @@ def command(
     target = destination.opened(output)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(draft, target, signers=signers, capacity=signature_capacity, progress=progress)
-    signing.say_who_signs_alone(keys, signers)
+    signing.report_signed_without_certificate(keys, signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):
@@ -88,5 +88,5 @@ def command(
     if not quiet:
         signed = common.count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
         size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""
-        destination.say_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
+        destination.report_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
     return 0

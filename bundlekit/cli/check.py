@@ -26,7 +26,7 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 
 @click.command(cls=Verb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
-@common.judging_options
+@common.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
@@ -44,11 +44,11 @@ def command(
     After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
     common.refuse_to_overwrite(output)
-    request = common.asked(options)
+    request = common.check_request(options)
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                judge = partial(pipeline.check, bundle, request, progress=progress)
-                judged = common.attempted(bundle, judge, quoted=len(bundles) > 1 or style == "json")
-            stream.add(*judged)
+                run = partial(pipeline.check, bundle, request, progress=progress)
+                result = common.checked(bundle, run, quoted=len(bundles) > 1 or style == "json")
+            stream.add(*result)
     return stream.code

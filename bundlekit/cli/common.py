@@ -136,7 +136,7 @@ class AcceptedRisk(_AcceptanceType):
         return Acceptance(risk=risk, digest=digest)
 
 
-def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that ``check`` and ``preflight`` share."""
     options: list[Decorator] = [
         click.option(
@@ -245,17 +245,17 @@ def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore
     return trust
 
 
-def asked(options: dict[str, Any]) -> CheckRequest:
-    """What ``check`` and ``preflight`` are asked by the options of :func:`judging_options`."""
+def check_request(options: dict[str, Any]) -> CheckRequest:
+    """What ``check`` and ``preflight`` are asked by the options of :func:`check_options`."""
     trust, states = (
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
     )
-    beyond = allowed(options, trust)
+    beyond = policy_arguments(options, trust)
     return CheckRequest(trust=trust, sources=tuple(options.pop("sources")), appliances=states, **beyond, **options)
 
 
-def allowed(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:
+def policy_arguments(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:
     """Policy and advisories of :func:`policy_options`, as arguments; they are taken out of ``options``."""
     policy = Policy(
         allow_same_version=options.pop("allow_same_version"),
@@ -405,14 +405,14 @@ def colours(stream: Any) -> bool:
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-def attempted(bundle: Path, judge: Callable[[], Report], *, quoted: bool) -> tuple[Report | Unjudged, int]:
-    """The report that ``judge`` makes about a bundle, and the exit code for it.
+def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple[Report | Unjudged, int]:
+    """The report that ``check`` makes about a bundle, and the exit code for it.
 
     ``quoted``: a bundle that cannot be checked at all becomes a part of the output, for a program or among other
     bundles. Otherwise its error ends the command.
     """
     try:
-        report = judge()
+        report = check()
         if left_out := click.get_current_context().meta.get(_LINES_LEFT_OUT):
             from bundlekit.report.build import partly
 

@@ -29,7 +29,7 @@ def opened(output: Path) -> Path | BinaryIO:
     return stream
 
 
-def say_written(output: Path, what: str) -> None:
+def report_written(output: Path, what: str) -> None:
     """Report what was written where. The line goes to standard error if standard output can carry the output."""
     name = "standard output" if output == STDOUT else escape(str(output))
     click.echo(f"wrote {name}: {escape(what)}", err=output == STDOUT or not output.is_file())

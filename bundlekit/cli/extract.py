@@ -60,5 +60,5 @@ def command(
         size = extraction.extract_head(bundle, target, trust=trust)
     else:
         size = extraction.extract_signature(bundle, signature or 0, target, trust=trust)
-    destination.say_written(output, f"{size:,} bytes")
+    destination.report_written(output, f"{size:,} bytes")
     return 0

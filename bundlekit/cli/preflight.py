@@ -35,7 +35,7 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
     metavar="N",
     help="Set the size of the bundle in bytes, if BUNDLE is - and its first bytes are on standard input.",
 )
-@common.judging_options
+@common.check_options
 def command(
     bundle: Path,
     size: int | None,
@@ -48,12 +48,12 @@ def command(
     The payload is not read, so acceptance here does not mean an accepted bundle. The report states this.
     """
     common.refuse_to_overwrite(output)
-    judged = _start_of(size) if bundle == STDIN else bundle
+    head = _start_of(size) if bundle == STDIN else bundle
     if size is not None and bundle != STDIN:
         raise click.UsageError("--size requires - (standard input)")
-    judge = partial(pipeline.preflight, judged, common.asked(options))
+    run = partial(pipeline.preflight, head, common.check_request(options))
     with reports.Reports([bundle], style, output) as stream:
-        stream.add(*common.attempted(bundle, judge, quoted=style == "json"))
+        stream.add(*common.checked(bundle, run, quoted=style == "json"))
     return stream.code
 
 

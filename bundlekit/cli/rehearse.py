@@ -114,13 +114,13 @@ class _Progress:
     """Lines on standard error about how far a rehearsal has come, and how long the rest will take."""
 
     def __init__(self) -> None:
-        self.began = self.told = time.monotonic()
+        self.started = self.printed = time.monotonic()
 
     def __call__(self, done: int, runs: int) -> None:
         now = time.monotonic()
-        if done < runs and (done > 3 and now - self.told < PAUSE):
+        if done < runs and (done > 3 and now - self.printed < PAUSE):
             return
-        self.told = now
-        left = (now - self.began) / done * (runs - done)
+        self.printed = now
+        left = (now - self.started) / done * (runs - done)
         about = f", about {span(left)} left" if 2 < done < runs else ""
         click.echo(f"{done} of {runs} runs{about}", err=True)

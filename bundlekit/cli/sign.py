@@ -65,7 +65,7 @@ def command(
         for key, signer in zip(keys, signers, strict=True):
             added.append(open_.sign(signer, replace=replace))
             signing.say("signed by", added[-1])
-            signing.say_who_signs_alone([key], [signer])
+            signing.report_signed_without_certificate([key], [signer])
         for one in added:
             signing.warn(open_.out_of_time(one.index))
             signing.warn(open_.unbound(one.index))

@@ -69,7 +69,7 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def say_who_signs_alone(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
+def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
     """Print a line for each key that signed without its certificate, because it can have been forgotten."""
     for path, signer in zip(keys, signers, strict=True):
         if not signer.certificates:

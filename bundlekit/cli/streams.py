@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Patient:
+class BrokenPipeSafeStream:
     """A text stream whose reader can stop reading (``| head -1``). All later output is discarded.
 
     The exit code is about the bundle or the update, not about the reader.
@@ -28,7 +28,7 @@ class Patient:
 
     def write(self, text: str) -> int:
         """Write the text, unless the reader has gone."""
-        with self._whoever_reads():
+        with self._while_read():
             self._stream.write(self._harmless(text))
         return len(text)
 
@@ -43,11 +43,11 @@ class Patient:
 
     def flush(self) -> None:
         """Flush what is buffered, unless the reader has gone."""
-        with self._whoever_reads():
+        with self._while_read():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _whoever_reads(self) -> Iterator[None]:
+    def _while_read(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
@@ -73,7 +73,7 @@ def discard(stream: Any) -> None:
 def patient() -> Iterator[None]:
     """Standard output and standard error are patient inside."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (stream and Patient(stream) for stream in before)
+    sys.stdout, sys.stderr = (stream and BrokenPipeSafeStream(stream) for stream in before)
     try:
         yield
     finally:

@@ -75,10 +75,10 @@ def diff_lines(diff: Diff) -> Iterator[Line]:
             TONES[change.change],
         )
     losers = sum(change.change == "loses" for change in diff.changes)
-    said = f"{losers} lose" if losers else "nobody loses"
+    lost = f"{losers} lose" if losers else "none loses"
     tone = "bad" if losers else "good"
     yield Line(
-        escape(f"from {diff.old} to {diff.new}: {len(diff.changes)} differ, {diff.same} as before, {said}"), tone
+        escape(f"from {diff.old} to {diff.new}: {len(diff.changes)} differ, {diff.same} as before, {lost}"), tone
     )
 
 

@@ -198,7 +198,7 @@ def test_each_frame_stands_on_the_screen_also_after_a_resize(monkeypatch):
         of.clock.sleep(60)
         terminal.shows(plain(view, 80, 24))
         assert any("the switch can start until" in line for line in terminal.now())
-        view.tell("Cancelling after the current step.")
+        view.notify("Cancelling after the current step.")
         terminal.shows(plain(view, 80, 24))
     click.echo("the outcome")
     assert [line for line in terminal.shown() if line] == [
@@ -232,7 +232,7 @@ def test_a_terminal_that_takes_no_more_holds_no_run_up(monkeypatch):
     def run(view):
         for record in of.records:
             view.watch([record])
-        view.tell("a line")
+        view.notify("a line")
         done.set()
 
     with watching(of.clock, as_lines=False) as view:

@@ -215,7 +215,7 @@ def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
     assert "urgency      urgent: inspect the pair now" in result.out
     assert "next 1       re-image active with version 5.20.03" in result.out
     refused = room.clear()
-    assert (refused.code, "probe of active says busy" in refused.err) == (3, True)
+    assert (refused.code, "probe of active reports busy" in refused.err) == (3, True)
     assert room.clear("--without-probe").code == 0
     assert room.records[-1]["states"] == {}
 

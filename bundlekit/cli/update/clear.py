@@ -36,6 +36,6 @@ def command(pair: str, by: str, reason: str, case: str, take_over: str, state_di
         done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
     if isinstance(done, Declined):
         return shared.declined(pair, done, state_dir)
-    found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "nobody looked"
+    found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "not probed"
     click.echo(f"pair {pair} is released from its hold ({found})")
     return 0

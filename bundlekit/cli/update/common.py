@@ -52,7 +52,7 @@ pair_option = click.option("--pair", required=True, metavar="P", help="Choose th
 any_pair_option = click.option("--pair", metavar="P", help="Choose one pair. The default is all of them.")
 
 
-def said(text: str) -> str:
+def nonempty(text: str) -> str:
     """A text that is not empty, because it is recorded permanently."""
     if not text.strip():
         raise click.BadParameter("is empty")
@@ -63,11 +63,15 @@ by_option = click.option(
     "--by",
     required=True,
     metavar="NAME",
-    callback=lambda _, __, text: said(text),
+    callback=lambda _, __, text: nonempty(text),
     help="Record this name of the person responsible.",
 )
 reason_option = click.option(
-    "--reason", required=True, metavar="TEXT", callback=lambda _, __, text: said(text), help="Record this reason."
+    "--reason",
+    required=True,
+    metavar="TEXT",
+    callback=lambda _, __, text: nonempty(text),
+    help="Record this reason.",
 )
 state_option = click.option(
     "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="Use this state of the pair."
@@ -199,7 +203,7 @@ def controller(
             raise KeyboardInterrupt
         asked.append(number)
         for seen in views:
-            seen.tell("cancelling after the current step; press Ctrl-C again to exit now and resume the run later")
+            seen.notify("cancelling after the current step; press Ctrl-C again to exit now and resume the run later")
 
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()

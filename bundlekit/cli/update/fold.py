@@ -50,8 +50,8 @@ class Fold:
     def flush(self) -> None:
         """Write what was held back."""
         if self._last is not None:
-            told = f"{sentence(self._last)}, {self._times} times, last at {utc(self._last.at.wall)}"
-            self._write(f"{utc(self._last.at.wall)} {self._label}{escape(told)}")
+            text = f"{sentence(self._last)}, {self._times} times, last at {utc(self._last.at.wall)}"
+            self._write(f"{utc(self._last.at.wall)} {self._label}{escape(text)}")
         held, self._held = self._held, []
         self._first = self._last = None
         for record in held:

@@ -110,14 +110,14 @@ def message(outcome: Outcome, plan: Plan | None = None, names: InvocationPaths =
     )
 
 
-def next_steps(ways: tuple[RecoveryStep, ...], *, pair: str, names: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
+def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, names: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
     """The steps in words, each with the command that does it."""
     files = quoted(names)
     return tuple(
-        COMMANDS[way.verb].format(
-            pair=pair, step=way.step, version=way.version, run=way.run, options=_as_options(way), **files
+        COMMANDS[one.verb].format(
+            pair=pair, step=one.step, version=one.version, run=one.run, options=_as_options(one), **files
         )
-        for way in ways
+        for one in steps
     )
 
 
@@ -135,10 +135,10 @@ def _meaning(outcome: Outcome) -> str:
     return NEVER_BEGAN if outcome.kind == "waiting" and not outcome.run else MEANINGS[outcome.kind]
 
 
-def _as_options(way: RecoveryStep) -> str:
+def _as_options(one: RecoveryStep) -> str:
     """The options of the next step: what the pair reports itself as, and where the bundle is now."""
-    told = {"product": way.product, "model": way.model, "bundle": "NEWPATH" if way.moved else ""}
-    return "".join(f" --{name} {shlex.quote(word)}" for name, word in told.items() if word)
+    values = {"product": one.product, "model": one.model, "bundle": "NEWPATH" if one.moved else ""}
+    return "".join(f" --{name} {shlex.quote(word)}" for name, word in values.items() if word)
 
 
 def in_words(outcome: Outcome, plan: Plan) -> str:

@@ -52,7 +52,7 @@ def command(
     state = shared.state_of(appliance)
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
-    request = CheckRequest(trust=trust, appliances=(state,), **common.allowed(allowed, trust))
+    request = CheckRequest(trust=trust, appliances=(state,), **common.policy_arguments(allowed, trust))
 
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
 

@@ -60,7 +60,7 @@ def command(
     plan = shared.plan_of(plan_path)
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
-    beyond = common.allowed(allowed, trust)
+    beyond = common.policy_arguments(allowed, trust)
     names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     if not as_lines:
         shared.show(window_lines(window), err=True)

@@ -65,7 +65,7 @@ class View(Protocol):
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """A hook has reported its progress. Nothing follows from it."""
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """A line for the operator, on standard error."""
 
     def about(self, controller: str, *, cancels: bool = False) -> None:
@@ -82,7 +82,7 @@ def watching(clock: Clock, *, as_lines: bool, label: str = "", hint: str = CANCE
     """The view that suits: JSON lines, a frame on a terminal, or plain lines. A label selects plain lines too.
 
     The frame has its own screen, and the end of this context restores the screen from before. So print an outcome after
-    the context, and a line for the operator through ``View.tell``.
+    the context, and a line for the operator through ``View.notify``.
     """
     if not as_lines and not label and is_live():
         view = Terminal(clock, hint, title)
@@ -212,7 +212,7 @@ class Lines:
     def heard(self, request: Request, percent: int | None, message: str) -> None:
         """Not worth a line either; the hook's log has it."""
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Print it."""
         click.echo(text, err=True)
 
@@ -259,7 +259,7 @@ class Terminal:
         """Show what the hook reports."""
         self._heard = percent, message
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Show it in each frame from now on. It is printed once more when the frames are gone."""
         self.notices.append(text)
 
