@@ -406,3 +406,16 @@ def test_a_reimage_that_changes_nothing_is_found():
     assert any(
         "reimage of storage (FalseReimageHooks.reimage): answered a probe sees it" in what for what in found.broken
     )
+
+
+def test_a_reimage_can_forget_the_marks():
+    """A real one writes the whole medium, and the hooks page demands it of a command."""
+
+    class WholeMediumHooks(Bugs):
+        def reimage(self, step, version):
+            super().reimage(step, version)
+            component = self.components[step]
+            component.fence, component.owner, component.run, component.committed, component.hold = 0, "", "", "", ""
+
+    found = rehearse(sandboxes(WholeMediumHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
+    assert found.broken == ()

@@ -58,7 +58,10 @@ class Compared(PassThrough):
         self._idle: dict[str, tuple[int, str, str]] = {}
         """The marks from before a revert that had nothing to do, which need not write its own."""
         self._unread = set(job.targets)
-        """The components whose marks are taken as the next probe reads them: of a fresh sandbox, or re-imaged."""
+        """The components whose marks are taken as the next probe reads them: of a fresh sandbox, or re-imaged.
+
+        Until then the fence in an answer to ``describe`` is not compared: a re-image can have cleared it.
+        """
 
     def ask(self, request: Request) -> Answer:
         """Ask the hooks and the model, and remember the first difference."""
@@ -151,7 +154,7 @@ class Compared(PassThrough):
             answer.counter is not None or self.job.counter_before is not None
         ):
             yield f"counter {self.model.counter}", f"counter {answer.counter}"
-        if answer.fence is not None and answer.fence != right.fence:
+        if request.step not in self._unread and answer.fence is not None and answer.fence != right.fence:
             yield f"fence {right.fence}", f"fence {answer.fence}"
 
     def _why(self, request: Request, right: Answer) -> str:
