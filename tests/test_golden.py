@@ -68,7 +68,7 @@ def test_the_same_inputs_give_the_same_bytes(name):
 def test_a_warning_refuses_if_asked_to_be_strict():
     spoiled = forge.spoil("extension-not-understood")
     report = forge.judge(spoiled.data, forge.Ask(strict=True))
-    assert (report.verdict, report.causes) == ("reject", ("house-rule",))
+    assert (report.verdict, report.causes) == ("reject", ("best-practice",))
 
 
 @pytest.mark.parametrize("name", forge.SPOILS)

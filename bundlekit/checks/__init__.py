@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks import authenticity, compatibility, freshness, house, integrity, layout
+from bundlekit.checks import authenticity, best_practice, compatibility, freshness, integrity, layout
 from bundlekit.checks.rule import MAX_FINDINGS, Rule, RuleContext
 from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
@@ -25,7 +25,7 @@ RULES: Final = (
     *authenticity.RULES,
     *freshness.RULES,
     *compatibility.RULES,
-    *house.RULES,
+    *best_practice.RULES,
 )
 
 
@@ -93,7 +93,7 @@ def refuses(finding: Finding, *, strict: bool) -> bool:
 def _waived(rule: Rule, context: RuleContext) -> str:
     """Why findings of this rule are waived; empty if they are not. Only a best-practice rule can be waived."""
     manifest = context.bundle.manifest
-    if rule.rule_class != "house" or manifest is None:
+    if rule.rule_class != "best-practice" or manifest is None:
         return ""
     day = context.question.at[:10]
     return next(

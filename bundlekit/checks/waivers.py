@@ -30,15 +30,15 @@ def load_waivers(path: Path) -> Waivers:
         found = first_key(data, "waivers")
         raise ConfigError(f"{where}: has {found}; a waivers file begins with waivers = 1")
     file = config.convert(data, WaiverFile, where=where, toml=True)
-    house = {rule.name for rule in RULES if rule.rule_class == "house"}
+    waivable = {rule.name for rule in RULES if rule.rule_class == "best-practice"}
     classes = {rule.name: rule.rule_class for rule in RULES}
     for one in file.waive:
         if one.rule not in classes:
-            raise ConfigError(f"{where}: unknown rule {one.rule!r}{nearest(one.rule, house)}")
-        if one.rule not in house:
+            raise ConfigError(f"{where}: unknown rule {one.rule!r}{nearest(one.rule, waivable)}")
+        if one.rule not in waivable:
             raise ConfigError(
                 f"{where}: {one.rule} is a rule of class {classes[one.rule]}, which cannot be waived; "
-                f"waivers are possible for {', '.join(sorted(house))}"
+                f"waivers are possible for {', '.join(sorted(waivable))}"
             )
     today = _today()
     return Waivers(

@@ -7,7 +7,7 @@ from typing import Literal
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
 
-Standing = Literal["counted", "ignored", "refused", "undecided", "not-judged"]
+Standing = Literal["counted", "ignored", "rejected", "undecided", "not-judged"]
 """The result of a signature: a counted approval, ignored, a fault, unknown revocation status, or not evaluated."""
 
 

@@ -16,11 +16,11 @@ Cause = Literal[
     "unsupported-source",
     "requirements",
     "on-hold",
-    "house-rule",
+    "best-practice",
 ]
 """Why a bundle is rejected: a closed list, for programs that branch on it."""
 
-RuleClass = Literal["layout", "integrity", "authenticity", "compatibility", "house"]
+RuleClass = Literal["layout", "integrity", "authenticity", "compatibility", "best-practice"]
 Severity = Literal["error", "warning", "info"]
 OutcomeKind = Literal["passed", "failed", "not-run"]
 Verdict = Literal["accept", "reject", "incomplete"]

@@ -5,7 +5,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from bundlekit.checks import house, judge
+from bundlekit.checks import best_practice, judge
 from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import ConfigError
 from bundlekit.matrix import budget, work
@@ -48,10 +48,12 @@ def test_each_kind_of_entry_and_each_clause_is_counted():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(kind, monkeypatch):
-    monkeypatch.setattr(house, "MAX_WORK", 300)
+    monkeypatch.setattr(best_practice, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, kind: KINDS[kind]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
-    answer = house.matrix_lint.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT)))
+    answer = best_practice.matrix_lint.run(
+        RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT))
+    )
     assert isinstance(answer, NotRun)
     assert "large" in answer.because
 
@@ -63,8 +65,8 @@ def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict
     asked = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
     needed = work.lint_work(readable(found), ())
     for limit, left_out in ((needed - 1, not strict), (needed, False)):
-        monkeypatch.setattr(house, "MAX_WORK", limit)
-        assert isinstance(house.matrix_lint.run(asked), NotRun) is left_out
+        monkeypatch.setattr(best_practice, "MAX_WORK", limit)
+        assert isinstance(best_practice.matrix_lint.run(asked), NotRun) is left_out
 
 
 @pytest.mark.parametrize(
@@ -100,18 +102,18 @@ def test_a_real_matrix_is_not_too_large():
         "stop": [{"id": f"s{n}", "versions": f"<5.{n}.00", "via": f"5.{n}.00"} for n in range(1, 20)],
     }
     read = readable(manifest(matrix))
-    assert work.lint_work(read, ()) < house.MAX_WORK
+    assert work.lint_work(read, ()) < best_practice.MAX_WORK
     assert len(table(read).rows) == 2 * 501
     diff(read, read)
 
 
 def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypatch):
-    monkeypatch.setattr(house, "MAX_WORK", 300)
+    monkeypatch.setattr(best_practice, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
     for strict, verdict in ((True, "reject"), (False, "accept")):
         case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
-        judgement = judge(case, [house.matrix_lint])
+        judgement = judge(case, [best_practice.matrix_lint])
         assert judgement.verdict == verdict
         assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
     monkeypatch.setitem(budget.COMPARISONS, "show", work.work(readable(found)) - 1)

@@ -1,9 +1,9 @@
-"""The house rule over the upgrade matrix knows who signed, where a trust file gives signers names."""
+"""The best-practice rule over the upgrade matrix knows who signed, where a trust file gives signers names."""
 
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.checks.house import matrix_lint, released_in_future
+from bundlekit.checks.best_practice import matrix_lint, released_in_future
 from bundlekit.checks.rule import RuleContext
 from bundlekit.layout import reader
 from bundlekit.model.evidence import Evidence, SignatureEvidence

@@ -33,9 +33,9 @@ from a trust.toml, which can list signers that a matrix does not need.
 
 
 @rule(
-    "house",
+    "best-practice",
     severity="warning",
-    cause="house-rule",
+    cause="best-practice",
     remedy="Ask the vendor what the extension means, or update bundlekit.",
     see="manifest",
 )
@@ -50,9 +50,9 @@ def extension_not_understood(context: RuleContext) -> Answer:
 
 
 @rule(
-    "house",
+    "best-practice",
     severity="warning",
-    cause="house-rule",
+    cause="best-practice",
     remedy="Add the impact of the update to the SPEC: impact = { service = …, reboot = …, minutes = … }.",
     see="manifest",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
@@ -74,9 +74,9 @@ def impact_not_said(context: RuleContext) -> Answer:
 
 
 @rule(
-    "house",
+    "best-practice",
     severity="warning",
-    cause="house-rule",
+    cause="best-practice",
     remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` lists the details.",
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
@@ -158,9 +158,9 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
 
 
 @rule(
-    "house",
+    "best-practice",
     severity="warning",
-    cause="house-rule",
+    cause="best-practice",
     remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release ({at}).",
     see="manifest",
 )
