@@ -295,14 +295,19 @@ def test_a_journal_with_a_reason_of_wide_characters_is_drawn_as_it_is(monkeypatc
     terminal.shown()
 
 
-def test_a_process_that_is_terminated_leaves_the_terminal_as_it_was(monkeypatch):
+@pytest.mark.parametrize(
+    "late", ["", "os.kill = lambda *given: (time.sleep(1.5), kill(*given))"], ids=["at once", "late"]
+)
+def test_a_process_that_is_terminated_leaves_the_terminal_as_it_was(monkeypatch, late):
+    """Also if its end comes late: no frame follows onto the screen from before."""
     terminal = Terminal(monkeypatch, 80, 24)
     script = (
-        "import os, signal\n"
+        "import os, signal, time\n"
         "from bundlekit.cli.update.view import watching\n"
         "from bundlekit.update.engine.clock import SystemClock\n"
+        f"kill = os.kill\n{late}\n"
         "with watching(SystemClock(), as_lines=False, title='a title'):\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    kill(os.getpid(), signal.SIGTERM)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], stderr=terminal.slave, check=False)
     assert done.returncode == -signal.SIGTERM

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS: Final = 0.25
 """How often a frame is made. It is written only if it differs from the one on the terminal."""
+
+LAST_FRAME_SECONDS: Final = 1.0
+"""How long SIGTERM waits for the frame being written. A terminal that takes no more must not hold it up for good."""
 
 SCREEN_BEFORE: Final = b"\x1b[?25h\x1b[?1049l"
 """Show the cursor and the screen from before (ECMA-48 private modes of xterm)."""
@@ -117,11 +120,17 @@ def _drawn(view: Terminal) -> Iterator[None]:
                 ends = over.wait(REFRESH_SECONDS) if last is not None else over.is_set()
                 last = _draw(console, view, last)
 
-    before = _restoring(sys.stderr.fileno())
+    thread = threading.Thread(target=draw, daemon=True)
+
+    def stop() -> None:
+        over.set()
+        if thread.is_alive():
+            thread.join(LAST_FRAME_SECONDS)
+
+    before = _restoring(sys.stderr.fileno(), stop)
     with suppress(OSError):
         console.set_alt_screen(True)
         console.show_cursor(False)
-    thread = threading.Thread(target=draw, daemon=True)
     thread.start()
     try:
         yield
@@ -138,9 +147,10 @@ def _drawn(view: Terminal) -> Iterator[None]:
                 console.set_alt_screen(False)
 
 
-def _restoring(descriptor: int) -> Any:
+def _restoring(descriptor: int, stop: Callable[[], None]) -> Any:
     """Have SIGTERM give the terminal its screen back before it ends the process; the answer is the handler before.
 
+    ``stop`` ends the drawing first. Otherwise a frame could follow onto the screen from before.
     A second SIGTERM ends a process whose terminal takes no more. None: there is a handler, or this thread sets none.
     """
     ours = threading.current_thread() is threading.main_thread()
@@ -149,6 +159,7 @@ def _restoring(descriptor: int) -> Any:
 
     def restore(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
+        stop()
         with suppress(OSError):
             os.write(descriptor, SCREEN_BEFORE)
         os.kill(os.getpid(), number)
