@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.path import State
     from bundlekit.model.advisory import Advice
     from bundlekit.model.decision import Policy
-    from bundlekit.model.path import Path as Way
+    from bundlekit.model.path import Path as UpgradePath
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -169,7 +169,7 @@ def find_path(
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
-) -> Way:
+) -> UpgradePath:
     """The shortest upgrade path from ``start`` to the version ``goal`` with the bundles at ``places``.
 
     ``places`` are bundle files, catalogs, or folders with ``*.bin`` files. Without ``trust`` the path is marked as not

@@ -140,7 +140,7 @@ class Signing:
                 f"{error.filename or self._file.name}: {error.strerror}",
                 next_step="Fix the cause, then run the same command again; it finishes or repeats the work.",
             ) from error
-        except KeyboardInterrupt:  # not a crash: the bundle is put back, and no record is left to be finished
+        except KeyboardInterrupt:  # not a crash: the bundle is restored, and no record is left
             self._file.overwrite(self._place.start, self._area)
             record.remove()
             raise

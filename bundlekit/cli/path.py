@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.model.decision import Acceptance
-    from bundlekit.model.path import Path as Way
+    from bundlekit.model.path import Path as UpgradePath
 
 EXAMPLES = """\b
 Examples:
@@ -100,7 +100,7 @@ def command(
         from bundlekit.matrix.graph.cincinnati import load_graph
         from bundlekit.matrix.graph.search import find_graph_path
 
-        way = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
+        found = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
     else:
         if (version is None) == (appliance is None):
             raise click.UsageError("one of --from and --appliance is required")
@@ -116,7 +116,7 @@ def command(
             from bundlekit.advisories import load_advisory
 
             advice = load_advisory(advisories, trust=trust, at=at, serial_at_least=serial_at_least)
-        way = find_path(
+        found = find_path(
             (*bundles, *catalogs),
             states[0] if states else version or "",
             goal,
@@ -125,17 +125,17 @@ def command(
             advice=advice,
             at=at,
         )
-    common.write(_rendered(way, style, coloured=output is None and common.colours(sys.stdout)), output)
-    return 1 if not way.found else 3 if way.verified is False else 0
+    common.write(_rendered(found, style, coloured=output is None and common.colours(sys.stdout)), output)
+    return 1 if not found.found else 3 if found.verified is False else 0
 
 
-def _rendered(way: Way, style: str, *, coloured: bool) -> str:
+def _rendered(found: UpgradePath, style: str, *, coloured: bool) -> str:
     from bundlekit.report import json, path
 
     if style == "json":
-        return json.render(way) + "\n"
+        return json.render(found) + "\n"
     if style == "svg":
-        return path.svg(way)
+        return path.svg(found)
     if style == "mermaid":
-        return path.mermaid(way)
-    return "".join(common.styled(line, coloured=coloured) + "\n" for line in path.lines(way))
+        return path.mermaid(found)
+    return "".join(common.styled(line, coloured=coloured) + "\n" for line in path.lines(found))

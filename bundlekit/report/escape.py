@@ -1,4 +1,4 @@
-"""The escaping of reports; it is in `bundlekit.escape`, because what writes TOML needs it as well."""
+"""The escaping of reports. It is in `bundlekit.escape`, because the writer of TOML needs it too."""
 
 from bundlekit.escape import escape, guarded, hashes_spelled
 

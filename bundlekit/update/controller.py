@@ -112,10 +112,10 @@ class Controller:
         window: Window = WHOLE,
         take_over: str = "",
     ) -> Outcome:
-        """Update the pair of ``appliance`` by ``plan``; a run of the same bundle that has begun goes on.
+        """Update the pair of ``appliance`` by ``plan``. A run of the same bundle that has begun continues.
 
-        ``take_over`` names the run of another controller that the appliance remembers as under way and that this one
-        replaces; see ``Engine.run``.
+        ``take_over`` names the run of another controller that this one replaces. The appliance remembers that run as
+        under way: see ``Engine.run``.
         """
         request = CheckRequest(trust=trust, appliances=(appliance,), policy=policy, advice=advice)
         return self._ended(appliance.pair, "run", lambda: self._run(file, plan, request, window, take_over))

@@ -487,7 +487,7 @@ def test_staged_on_friday_switched_on_saturday(room, verb):
     assert "everything is prepared, nothing is changed" in result.out
     assert "urgency      can wait: nothing was changed yet" in result.out
     assert "found        active (active): 5.20.03, old version" in result.out
-    assert "now: everything is prepared; it waits for a word" in room.update("status").out
+    assert "now: everything is prepared; waiting for the operator" in room.update("status").out
     assert room.versions == OLD
     room.clock.reboot(down=86_400)
     assert room.cli("update", "resume", *TRUST, *STATE_DIR).code == 75, "a resume by a timer keeps to the window"

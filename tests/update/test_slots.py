@@ -97,7 +97,7 @@ def test_all_succeed(world, where, tmp_path):
         record = w.record(step)
         assert w.bytes(step) == image(step)
         assert (record.previous, record.committed, record.fence) == (None, outcome.run, 1)
-        assert record.slot(record.inactive) is None, "the way back is dropped"
+        assert record.slot(record.inactive) is None, "no revert is possible any more"
 
 
 @pytest.mark.parametrize("cause", ["corrupted", "not-newer", "unsupported-source"])
@@ -322,7 +322,7 @@ def test_slots_that_are_block_devices(world, devices, fault):
     else:
         assert (outcome.kind, w.versions()) == ("succeeded", ALL_NEW)
         assert active == image("storage")
-        assert inactive[:4096] == bytes(4096), "the way back is dropped"
+        assert inactive[:4096] == bytes(4096), "no revert is possible any more"
 
 
 @pytest.mark.parametrize("how", ["mounted", "too-small", "linked"] if LOOP else [])
@@ -570,7 +570,7 @@ def test_behind_the_commit_there_is_no_way_back(world):
     for verb in ("prepare", "apply", "commit"):
         getattr(w.slots, verb)(request(w, verb))
     answer = w.slots.revert(request(w, "revert"))
-    assert (answer.kind, answer.reason) == ("failed", "the way back to 3.2.1 was dropped")
+    assert (answer.kind, answer.reason) == ("failed", "a revert to 3.2.1 is no longer possible")
     assert w.version("storage") == ALL_NEW[0]
 
 

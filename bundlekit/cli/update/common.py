@@ -301,12 +301,12 @@ def conclude(
     label: str = "",
     reports: Sequence[Report] = (),
 ) -> int:
-    """Print how a run ended, and give the exit code.
+    """Print how a run ended, and return the exit code.
 
-    ``reports`` are those of the checks that were made; one that did not accept the bundle is printed first.
-    ``plan`` has the vendor's words for the outcome; where it is not given, the plan of the pair's latest run. ``names``
-    are the files that the next steps name; without ``plan``, also those that the latest run was given.
-    ``label`` is the pair, where outcomes of several are printed.
+    ``reports`` are those of the checks that were made. A report that did not accept the bundle is printed first.
+    ``plan`` has the vendor's words for the outcome, by default the plan of the pair's latest run. ``names`` are the
+    files for the next steps. Without ``plan`` the files of the latest run are added. ``label`` is the pair, if outcomes
+    of several are printed.
     """
     if reports and reports[-1].verdict != "accept":
         show_report(reports[-1], as_lines=as_lines)
@@ -340,6 +340,6 @@ def show_report(report: Report, *, as_lines: bool) -> None:
 
 
 def show(found: Iterable[str], *, err: bool = False) -> None:
-    """Lines of text, their commands pasteable, whatever a pair or a hook put into them made harmless."""
+    """Print lines of text. Their commands can be pasted, and text from a pair or a hook is made harmless."""
     for line in found:
         click.echo(escape(pasteable(line)), err=err)

@@ -22,7 +22,7 @@ CERTAINLY: Final = 10
 """After so many looks the journal is read although its files look unchanged."""
 
 FAILURES: Final = 10
-"""So many looks in a row can fail, for the journal of a run that goes on can be readable again a moment later."""
+"""The number of failed looks in a row that are ignored: the journal of a live run can be readable a moment later."""
 
 LEAVES: Final = "Ctrl-C: leave this view. The run continues."
 

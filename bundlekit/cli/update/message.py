@@ -122,7 +122,7 @@ def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, names: InvocationP
 
 
 def quoted(names: InvocationPaths) -> dict[str, str]:
-    """The names as a shell takes them, or a word that stands for one; ``trust`` with its options."""
+    """The names quoted for a shell, with a placeholder for an unknown name. ``trust`` includes its options."""
     return {
         "bundle": shlex.quote(names.bundle or "BUNDLE"),
         "plan": shlex.quote(names.plan or "PLAN.toml"),
@@ -147,7 +147,7 @@ def in_words(outcome: Outcome, plan: Plan) -> str:
 
 
 def text(message: Message) -> str:
-    """The message as lines of plain text. Each begins with a label, whatever reasons and the vendor's words contain."""
+    """The message as lines of plain text. Each begins with a label, even if a reason contains line ends."""
     rows = [
         ("because", message.why),
         ("first", message.first),

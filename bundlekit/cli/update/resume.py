@@ -57,7 +57,7 @@ def command(
     trust = common.load_trusted(trusted)
     latest = None if not_after is None else not_after.timestamp()
     if until is None and pair is not None and shared.is_prepared(state_dir, pair):
-        until = "end"  # who names a run that only waits for a word has given it
+        until = "end"  # naming a run that only waits for the operator releases it
     names = shared.names(bundle=bundle, trusted=trusted)
     waiting = [pair] if pair else shared.unfinished(state_dir)
     if not waiting and not as_lines:

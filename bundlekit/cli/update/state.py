@@ -81,7 +81,7 @@ def command(
 
 
 def _fixes(text: str | None) -> list[str] | None:
-    """The fixes that ``--includes`` names; none of them for the word itself, and None where it is not given."""
+    """The fixes that ``--includes`` names. ``none`` gives an empty list, and a missing option gives None."""
     if text is None:
         return None
     names = [] if text == "none" else text.split(",")

@@ -98,7 +98,7 @@ def _followed(state_dir: Path, names: Sequence[str]) -> str:
 
 
 def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
-    """Follow the run. What is printed after it is the last status; as JSON, each status before it as well."""
+    """Follow the run, and print the last status after it. As JSON, each earlier status is printed too."""
     if as_lines:
         last: list[Status] = []
 

@@ -346,7 +346,7 @@ def _lost(history: History, seen: marks.Marks) -> str:
 
 
 def _taken(job: Job, run: str) -> Outcome:
-    """Nothing was started and nothing touched, for the appliance remembers ``run`` as under way."""
+    """The outcome *busy*: nothing was started or touched, because the appliance remembers ``run`` as under way."""
     return Outcome(
         kind="busy",
         pair=job.pair,
@@ -357,9 +357,9 @@ def _taken(job: Job, run: str) -> Outcome:
 
 
 def _hold_to_leave(history: History, step: str) -> str:
-    """Why the pair is on hold after this run, for ``step`` to remember; empty: it is not.
+    """The hold that ``step`` has to remember after this run: its reason, or empty for none.
 
-    A run that stops before it changed anything leaves what the component remembers.
+    A run that stops before it changed anything keeps the hold that the component remembers.
     """
     if history.cleared is not None:
         return ""

@@ -10,7 +10,8 @@ from bundlekit.update.engine.records import Record
 LEAP: Final = 1 << 20
 """How far a journal's fence can be above every fence that its records and the appliance know.
 
-Claims that nothing came of leave small gaps. A larger one is a damaged file, and would spoil the appliance for good.
+Claims that led to no run leave small gaps. A larger gap means a damaged file. Its fence would lock out all later
+controllers from the appliance.
 """
 
 

@@ -58,7 +58,7 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
 
 
 def _unasked_facts(h: History) -> tuple[str, ...]:
-    """Facts that the bundle needs and that no component reports: the state's word was all there is."""
+    """Notes about facts that the bundle needs and no component reports. Only the state contained them."""
     described = [answer for step in h.job.targets if (answer := h.tally("describe", step).settled)]
     if len(described) < len(h.job.targets):
         return ()
@@ -160,6 +160,6 @@ def _stays_new(h: History, step: str) -> bool:
 
 
 def _forward_only(h: History) -> bool:
-    """Whether the pair can only go on to the new version, for a member is on it for good."""
+    """Whether the pair can only continue to the new version, because a member runs it permanently."""
     member_is_new = any(h.is_new(step) for step, target in h.job.targets.items() if target.role != "shared")
     return h.committed or h.committed_at_target or member_is_new

@@ -25,7 +25,7 @@ Verb = Literal[
     "validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup",
     "reimage",  # in a rehearsal only
 ]  # fmt: skip
-"""What a hook can be asked; ``notify`` is not among them, for nothing depends on its answer."""
+"""The verbs of hooks. ``notify`` is not one of them, because nothing depends on its answer."""
 
 OutcomeKind = Literal[
     "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator", "superseded",  # ends of a run
@@ -60,9 +60,9 @@ def seconds(duration: str) -> int:
 class Step(Strict, frozen=True, kw_only=True):
     """One thing to update: a component of the bundle, on one member of the pair or shared by both.
 
-    ``member`` is the role *at the start*; from there on the member is named by its identity, for roles move.
-    ``hook`` is the argv of an external command; without one the step is served by ``[slots]``. The command
-    gets the component as a *file*, or opted in through a *pipe*.
+    ``member`` is the role *at the start*. After that the member is named by its identity, because roles change.
+    ``hook`` is the argv of an external command. Without one the step is served by ``[slots]``. The command gets the
+    component as a *file*, or as a *pipe* if it opted in.
     """
 
     component: Key

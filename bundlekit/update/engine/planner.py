@@ -235,7 +235,7 @@ def _resurvey(h: History, now: Instant, task: PhaseStep) -> Action | None:
 
 
 def _change(h: History, now: Instant, task: PhaseStep) -> Action | None:
-    """Apply or revert: the hook's word is taken for *ok* and *failed*; in doubt the appliance is asked."""
+    """Apply or revert. The answers *ok* and *failed* of the hook count. After any other answer a probe decides."""
     tally = h.tally(task.phase, task.step)
     if not tally.attempts:
         return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
@@ -280,7 +280,7 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
     index, time = h.changed.get(task.step, (0, 0.0))
     surely = h.mode in {"apply", "rollback"}
     limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
-    if h.mode == "lost":  # one look, for what is reported; there is nothing to wait for
+    if h.mode == "lost":  # one look, for the report
         tally = h.tally("probe", task.step)
         return None if tally.settled and tally.answered > index else _call(PhaseStep("probe", task.step), tally)
     seen = _look(h, now, task.step, since=index, idle_by=limit)

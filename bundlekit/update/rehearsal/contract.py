@@ -1,7 +1,7 @@
-"""What the hooks page demands of hooks, asked of them directly: twice, with a lower fence, on the old version.
+"""The requirements of the hooks page, tested on hooks directly: twice, with a lower fence, on the old version.
 
-Each answer is compared with the model's (see ``oracle``). What cannot be asked is listed, so that no reader takes it
-for checked.
+Each answer is compared with the model's (see ``oracle``). Untestable requirements are listed, so that no reader takes
+them for tested.
 """
 
 from __future__ import annotations

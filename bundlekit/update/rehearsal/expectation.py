@@ -38,9 +38,9 @@ class Expectations:
         self._known: dict[Faults, Expected] = {}
 
     def of(self, faults: Faults, visits: tuple[Visit, ...] = ()) -> Expected | None:
-        """The end to expect after ``faults``; None where correct hooks are never asked what the last fault is put at.
+        """The end to expect after ``faults``. None if correct hooks are never called at the position of the last fault.
 
-        ``visits`` are those of the run with all faults but the last, at which the last was put.
+        ``visits`` are those of the run with all faults except the last. The last one was placed in that run.
         """
         if faults in self._known:
             return self._known[faults]

@@ -24,7 +24,7 @@ ABNORMAL: Final = ("timeout", "died", "failed")
 
 
 class Mismatch(Frozen, frozen=True, kw_only=True):
-    """An answer that correct hooks would not have given: who gave it, to what, and what came before it.
+    """An answer that correct hooks would not have given: its hook, its request, and the last change before it.
 
     ``hook`` is the class and the method, or the command. ``after`` is the last call that changed the component.
     """
@@ -158,7 +158,7 @@ class Compared(PassThrough):
             yield f"fence {right.fence}", f"fence {answer.fence}"
 
     def _why(self, request: Request, right: Answer) -> str:
-        """Why the model refuses, in words without names of runs."""
+        """Why the model rejects the call, without names of runs."""
         if right.kind != "fenced":
             return ""
         seen = self.model.components[request.step].fence
@@ -172,7 +172,7 @@ def _marks_of(component: Component) -> tuple[int, str, str]:
 
 
 def _verified(request: Request, answer: Answer, right: Answer) -> Iterator[tuple[str, str]]:
-    """*ok* counts with the version of the target only, for the executor compares it."""
+    """*ok* counts only with the version of the target, because the executor compares it."""
     new = request.target.new if request.target else ""
     came = answer.kind == "ok" and answer.version == new
     if came != (right.kind == "ok"):

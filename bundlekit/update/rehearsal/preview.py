@@ -1,4 +1,4 @@
-"""What an update would do: steps, times, and where each failure leads. Asks the pair nothing but ``describe``."""
+"""What an update would do: steps, times, and the effect of each failure. It calls only ``describe`` on the pair."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def lines(seen: Preview) -> Iterator[str]:
     for row in seen.ends:
         yield f"    {row.outcome}"
         yield f"      after {'; '.join(row.faults)}"
-        yield from (f"      recovery: {way} -> {led}" for way, led in row.recoveries.items() if way)
+        yield from (f"      recovery: {steps} -> {led}" for steps, led in row.recoveries.items() if steps)
     if seen.refused:
         yield f"  NOT NOW: {seen.refused}"
 

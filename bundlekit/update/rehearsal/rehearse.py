@@ -230,18 +230,20 @@ class _Sweep:
 
     def _walk(self, placed: Faults, trial: Trial, outcome: Outcome) -> None:
         """Walk a recovery that was not walked yet."""
-        ways = self.recoveries.setdefault(label(outcome), {})
-        way = ", ".join(" ".join(filter(None, (w.verb, w.step, w.version))) for w in outcome.recovery)
-        if way in ways or outcome.kind in {"busy", "on-hold"}:
+        recoveries = self.recoveries.setdefault(label(outcome), {})
+        recovery = ", ".join(" ".join(filter(None, (one.verb, one.step, one.version))) for one in outcome.recovery)
+        if recovery in recoveries or outcome.kind in {"busy", "on-hold"}:
             return
         before = trial.mismatch
-        ways[way] = trial.walk_out(outcome)
+        recoveries[recovery] = trial.walk_out(outcome)
         if trial.mismatch is not None and before is None:
-            self._mismatch(placed, trial.mismatch, f"{_names(placed)}, then {way}")
-        if ways[way] == NOT_WALKED:
-            self.broken.append(f"{_names(placed)}: recovery '{way}' was not tested, because the hooks have no reimage")
-        elif ways[way] != "succeeded":
-            self.broken.append(f"{_names(placed)}: recovery '{way}' leads to '{ways[way]}'")
+            self._mismatch(placed, trial.mismatch, f"{_names(placed)}, then {recovery}")
+        if recoveries[recovery] == NOT_WALKED:
+            self.broken.append(
+                f"{_names(placed)}: recovery '{recovery}' was not tested, because the hooks have no reimage"
+            )
+        elif recoveries[recovery] != "succeeded":
+            self.broken.append(f"{_names(placed)}: recovery '{recovery}' leads to '{recoveries[recovery]}'")
 
     def _crashes(self) -> None:
         for placed, run in list(self.runs.items()):

@@ -30,8 +30,8 @@ PAUSE: Final = 0.2
 class Sandbox(Frozen, frozen=True, kw_only=True):
     """A job, and hooks over a fresh appliance that exists for rehearsals only.
 
-    Hooks need a method ``reimage(step, version)``, so that recoveries with a re-image are walked as well. ``real``:
-    each call takes real time, so calls that can show nothing more are left out.
+    Hooks need a method ``reimage(step, version)``, so that recoveries with a re-image are tested too. ``real``: each
+    call takes real time, so calls without a possible new result are left out.
     """
 
     job: Job

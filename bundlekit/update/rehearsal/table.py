@@ -89,12 +89,12 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     if form == "markdown":
         lines = ["| outcome | single faults | recovery |", "|---|---|---|"]
-        lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_ways(row))} |" for row in rows]
+        lines += [f"| {row.outcome} | {'; '.join(row.faults)} | {'; '.join(_recoveries(row))} |" for row in rows]
     else:
         lines = []
         for row in rows:
             lines += [row.outcome, *(f"    after {fault}" for fault in row.faults)]
-            lines += [f"    recovery: {way}" for way in _ways(row)]
+            lines += [f"    recovery: {steps}" for steps in _recoveries(row)]
     lines += ["", *([LEGEND, LEGEND_OF_ELSEWHERE] if form == "text" else [])]
     like = sum(run.like is not None for run in rehearsal.runs)
     alike = f" ({like} not made: the hooks would be asked the same as in another)" if like else ""
@@ -125,5 +125,5 @@ def _found(rehearsal: Rehearsal) -> str:
     return f"{wrong} wrong answers or ends, {invariants}" if rehearsal.not_checked else invariants
 
 
-def _ways(row: Row) -> list[str]:
-    return [f"{way} -> {led}" for way, led in row.recoveries.items() if way]
+def _recoveries(row: Row) -> list[str]:
+    return [f"{steps} -> {led}" for steps, led in row.recoveries.items() if steps]

@@ -176,7 +176,7 @@ def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, fl
         case Cleared(by=by):
             return f"taken off hold by {by}", elapsed, None, ""
         case _ if h.prepared and h.window.until == "prepared":
-            return "everything is prepared; it waits for a word", elapsed, None, ""
+            return "everything is prepared; waiting for the operator", elapsed, None, ""
     match decide(h, now):
         case Wait(why=why) | Pause(why=why):
             return why, elapsed, None, ""

@@ -44,10 +44,10 @@ class PairBusyError(JournalError):
 
 
 class PairLock:
-    """The lock on one pair, as a context manager; raises PairBusyError, or JournalError for a file not ours.
+    """The lock on one pair, as a context manager. Raises PairBusyError, or JournalError for a foreign file.
 
-    ``hook_fd`` is the descriptor that every hook process must be given (``pass_fds``). ``wait`` is how many
-    seconds to wait for an orphan hook; another controller is not waited for.
+    ``hook_fd`` is the descriptor that every hook process must be given (``pass_fds``). ``wait`` is the time in seconds
+    to wait for an orphan hook. Another controller is not waited for.
     """
 
     def __init__(self, folder: Path, pair: str, holder: str, *, wait: float = ORPHAN_SECONDS) -> None:

@@ -71,7 +71,7 @@ def new_file(folder: Path, name: str) -> int:
 
 
 def end_of(folder: Path, name: str, limit: int) -> bytes | None:
-    """The last ``limit`` bytes of a regular file in the folder; None for a link, for what is no file, and for none."""
+    """The last ``limit`` bytes of a regular file in the folder. None for a link, another kind, or a missing file."""
     try:
         with held(folder) as at, open(os.open(name, _READ, dir_fd=at), "rb") as file:
             status = os.fstat(file.fileno())

@@ -124,8 +124,8 @@ def stamp(folder: Path) -> list[tuple[int, int] | None]:
 
 @contextmanager
 def journal_of(folder: Path) -> Iterator[Journal]:
-    """The journal in ``folder``, to be read; an empty one where there is none, for looking makes none.
+    """The journal in ``folder``, to be read. A missing journal is read as an empty one, and none is created.
 
-    Raises StateFolderError where a run would: who only looks, or plans, learns of it before that.
+    Raises StateFolderError if a run would, so that a status or a plan shows the fault before a run.
     """
     yield ReadOnlyJournal(folder) if has_private_folder(folder) and (folder / FILE).exists() else MemoryJournal()

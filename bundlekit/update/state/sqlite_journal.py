@@ -200,7 +200,7 @@ def checked(path: Path, pair: str, rows: Sequence[tuple[int, str, str]]) -> tupl
 
 @contextmanager
 def as_journal_errors(path: Path) -> Iterator[None]:
-    """Sqlite's exceptions as ours: a store that refuses now, or a file that is none."""
+    """Convert SQLite's exceptions: to an error of the store now, or of a file that is no journal."""
     try:
         yield
     except OSError as error:

@@ -103,7 +103,7 @@ class CommandHooks(Hooks):
         except (BundlekitError, OSError) as error:  # the command was not started
             return refusal(request.verb, error.message if isinstance(error, BundlekitError) else str(error))
         if finished.code == NOT_IMPLEMENTED and not finished.late and request.verb not in {"gate", "reimage"}:
-            # What Hooks does by default; its verify asks by way of probe, so that is the verb from here on.
+            # What Hooks does by default; its verify calls probe, so that is the verb from here on.
             default: Answer = getattr(super(), request.verb)(msgspec.structs.replace(request, verb="probe"))
             return default if default.kind == "ok" or request.verb == "verify" else self._without(request, default)
         answer = interpret(request.verb, finished)

@@ -81,7 +81,7 @@ class MarkedHooks(Hooks, ABC):
 
     @abstractmethod
     def switch(self, target: Target, request: Request) -> None:
-        """Make what is staged the version that runs, and keep the way back."""
+        """Make what is staged the version that runs, and keep the version before for a revert."""
 
     @abstractmethod
     def switch_back(self, target: Target, request: Request) -> None:
@@ -89,11 +89,11 @@ class MarkedHooks(Hooks, ABC):
 
     @abstractmethod
     def keep(self, target: Target, request: Request) -> None:
-        """Drop the way back, then raise the security counter to ``request.counter``."""
+        """Give up the revert, then raise the security counter to ``request.counter``."""
 
     @abstractmethod
     def tidy(self, target: Target, request: Request) -> None:
-        """Remove what is staged and does not run, but not the way back."""
+        """Remove what is staged and does not run, but not the version before."""
 
     def describe(self, request: Request) -> Answer:
         """What ``about`` reports, and the fence."""

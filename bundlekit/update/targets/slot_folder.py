@@ -36,7 +36,7 @@ PATIENCE: Final = 5.0
 """Seconds that a change waits for a reader. Another change is not over in that time."""
 
 MAX_RECORD: Final = 64 * 1024
-"""Bytes of a record or pair file; a larger one is none of ours."""
+"""The maximum bytes of a record or pair file. A larger file is a foreign one."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -109,7 +109,7 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
         return replace(self, fence=request.fence, owner=request.owner or request.run, run=request.run)
 
     def holding(self, letter: Letter, slot: Slot | None) -> SlotRecord:
-        """The record with ``slot`` in ``letter``; a way back that led there is gone."""
+        """The record with ``slot`` in ``letter``. If ``previous`` was that slot, no revert is possible any more."""
         previous = None if self.previous == letter else self.previous
         return replace(self, previous=previous, **{letter: slot})
 

@@ -85,7 +85,7 @@ class SlotHooks(Hooks):
         return self._change(request, _write_slot, refusal="rejected")
 
     def apply(self, request: Request) -> Answer:
-        """Read the inactive slot back once more, then switch to it."""
+        """Read the inactive slot back again, then switch to it."""
         return self._change(request, self._switch)
 
     def probe(self, request: Request) -> Answer:
@@ -120,7 +120,7 @@ class SlotHooks(Hooks):
             return Answer(kind="failed", reason=_reason(error))
 
     def commit(self, request: Request) -> Answer:
-        """Drop the way back, leave the run as commit mark, then raise the security counter."""
+        """Give up the previous slot, leave the run as commit mark, then raise the security counter."""
         return self._change(request, self._commit)
 
     def revert(self, request: Request) -> Answer:
@@ -149,11 +149,11 @@ class SlotHooks(Hooks):
         return Answer(kind="ready")
 
     def cleanup(self, request: Request) -> Answer:
-        """Empty the inactive slot unless it is the way back; leave or lift the hold."""
+        """Empty the inactive slot unless a revert needs it; leave or lift the hold."""
         return self._change(request, _clean)
 
     def reimage(self, request: Request) -> Answer:
-        """Put a sandbox onto a version and forget all marks; in a rehearsal only."""
+        """Set a sandbox to a version and forget all marks. Only rehearsals call it."""
         try:
             if not read_pair(self.root, request.pair).sandbox:
                 raise SlotError(f"{request.pair} is no sandbox")
@@ -202,10 +202,10 @@ class SlotHooks(Hooks):
         old = _target(request).old
         if _version(record) != old:
             if record.previous is None:
-                raise SlotError(f"the way back to {old} was dropped")
+                raise SlotError(f"a revert to {old} is no longer possible")
             record = self._turn(place, record, None)
             if _version(record) != old:
-                raise SlotError(f"the way back leads to {_version(record)}, not to {old}")
+                raise SlotError(f"the previous version is {_version(record)}, not {old}")
         return record if record.slot(record.inactive) is None else place.empty(record)
 
     def _turn(self, place: Place, record: SlotRecord, previous: Letter | None) -> SlotRecord:
@@ -350,7 +350,7 @@ def init(
 
 
 def install(folder: Path, version: str, image: bytes) -> None:
-    """Put ``image`` into the active slot of the component in ``folder``: what a person does who re-images it."""
+    """Write ``image`` into the active slot of the component in ``folder``, as a manual re-image does."""
     digest = f"sha256:{hashlib.sha256(image).hexdigest()}"
     with Place(folder) as place, place.alone():
         record = place.read()
