@@ -1,4 +1,4 @@
-"""The upgrade matrix: whether a bundle may be installed over what is installed, and if not, why and what then."""
+"""The upgrade matrix: whether a bundle can be installed over the installed versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What an advisory adds to the matrix of a bundle: blocks, stops, risks, withdrawals and dead ends, never a source."""
+"""The entries that an advisory adds to the matrix of a bundle: blocks, stops, risks, withdrawals and dead ends.
+
+An advisory never adds a source.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 def restricted(manifest: Manifest, advisory: Advisory) -> Manifest:
     """The manifest with the entries of the advisory that are about its release.
 
-    An entry whose ``into`` cannot be read by the bundle's scheme counts as about it, and one whose versions
-    cannot be read makes the whole matrix unreadable: nothing is allowed then.
+    An entry whose ``into`` does not fit the bundle's version scheme counts as being about it. An entry whose versions
+    do not fit makes the whole matrix unreadable, so that no update is allowed.
     """
     read = read_matrix(manifest)
     if isinstance(read, Unreadable):

@@ -1,4 +1,4 @@
-"""The rules about the bundle and the pair as such: numbers 1 to 6 of the list in rules.py."""
+"""The rules about the bundle and the pair as a whole: numbers 1 to 6 of the list in rules.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def readable_matrix(manifest: Manifest, subject: str, matrix: Unreadable) -> ComponentDecision:
-    """Rule 1: the matrix of the bundle can be read. This is the decision where it cannot."""
+    """Rule 1: the matrix of the bundle can be read. This is the decision if it cannot."""
     first, *others = matrix.problems
     more = f" ({len(others)} more like this.)" if others else ""
     return ComponentDecision(
@@ -45,7 +45,7 @@ def for_this_appliance(question: PairQuestion) -> None:
 
 
 def _wrong_model(context: EvaluationContext, model: str) -> tuple[str, str]:
-    """What is wrong where a bundle has no image for a model, and what to do about it."""
+    """The message and the next step if a bundle has no image for a model."""
     fitting = models_of(context.matrix)
     if model in context.manifest.models:
         primary, has = context.matrix.primary_component, ", ".join(fitting) or "no model"
@@ -73,7 +73,7 @@ def is_update(question: PairQuestion) -> None:
 
 
 def not_withdrawn(question: PairQuestion) -> None:
-    """Rule 4: the version of the bundle has not been withdrawn. That holds for a re-image as well."""
+    """Rule 4: the version of the bundle has not been withdrawn. This applies to a re-image as well."""
     context = question.context
     for withdrawn in context.matrix.withdrawn:
         if context.matrix.own in withdrawn.range:
@@ -87,7 +87,7 @@ def not_withdrawn(question: PairQuestion) -> None:
 
 
 def not_held(question: PairQuestion) -> None:
-    """Rule 5: neither a hold nor an update that has not ended keeps the pair. Of a mere version this is left open."""
+    """Rule 5: the pair is not on hold, and no earlier update is unfinished. For a version alone this is left open."""
     appliance = question.appliance
     if appliance is None:
         question.context.leave_open("product and model", "wrong-product", "wrong-model")
@@ -108,7 +108,7 @@ def not_held(question: PairQuestion) -> None:
 
 
 def counter_not_lower(question: PairQuestion) -> None:
-    """Rule 6: the security counter does not fall."""
+    """Rule 6: the security counter does not decrease."""
     own, appliance = question.context.manifest.counter, question.appliance
     if appliance is None:
         if (demanded := question.facts.counter) is None:

@@ -1,4 +1,4 @@
-"""Bundles that a path can go through, and the restrictions that their matrices put on one another."""
+"""The bundles that a path can use, and the restrictions that their matrices impose on each other."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class CandidateBundle(Frozen, frozen=True, kw_only=True):
-    """A bundle that may be a hop: its manifest, its matrix, read; and what a hop says of it (see `Hop`).
+    """A bundle that can be a hop: its manifest, its matrix as read, and the fields of its hop (see `Hop`).
 
-    ``signed_by`` are the names that a trust.toml has for its signers; None: there is none. ``signatures`` are what
-    trust files that releases ship are asked about; None: not known.
+    ``signed_by`` are the names of its signers in a trust.toml; None: there is no trust.toml. ``signatures`` are checked
+    by the trust files that releases ship; None: not known.
     """
 
     matrix: ReadMatrix
@@ -40,12 +40,12 @@ class CandidateBundle(Frozen, frozen=True, kw_only=True):
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
+        """The manifest of the bundle."""
         return self.matrix.manifest
 
 
 def of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence[CandidateBundle]:
-    """The candidates of the product, and of its component, that the wanted version is of."""
+    """The candidates for the product and the component that the target version belongs to."""
     wanted = [one for one in candidates if parsed(one.matrix, goal) == one.matrix.own] or candidates
     kinds = {(one.manifest.product, one.matrix.primary_component) for one in wanted}
     if len(kinds) > 1:
@@ -58,13 +58,13 @@ def of_one_product(candidates: Sequence[CandidateBundle], goal: str) -> Sequence
 
 
 def entries(matrix: ReadMatrix) -> int:
-    """How many entries a decision may have to look at."""
+    """The number of entries that a decision possibly has to examine."""
     kinds = (matrix.sources, matrix.stops, matrix.blocks, matrix.dead_ends, matrix.risks, matrix.withdrawn)
     return sum(map(len, (*kinds, matrix.works_together, matrix.skews, matrix.trusted_keys)))
 
 
 def with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBundle]:
-    """The candidates, each matrix with the restrictions of the others that are about the same versions."""
+    """The candidates. Each matrix also has the restrictions of the others that are about the same versions."""
     known = with_trust_of_others([one.matrix for one in candidates])
     candidates = [replace(one, matrix=matrix) for one, matrix in zip(candidates, known, strict=True)]
     kin: dict[object, list[ReadMatrix]] = {}
@@ -85,7 +85,7 @@ def with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBu
     for candidate in candidates:
         matrix, kinship = candidate.matrix, candidate.matrix.kinship
         twins = [one for one in kin[kinship] if one.own == matrix.own]
-        # To others the latest of a kind is one that came before this; but this is of that kind itself.
+        # For other bundles the latest of a kind is one before this bundle, but this bundle itself is of that kind.
         above = (stop for stop in stops[kinship] if not (stop.prefix and matrix.own.begins_with(stop.prefix)))
         merged = replace(
             matrix,
@@ -100,12 +100,15 @@ def with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBu
 
 
 def _for_all(entries: Iterable[Any]) -> Iterator[Any]:
-    """The entries that hold for other releases too: what an advisory says of the way into some is in their own."""
+    """The entries that also apply to other releases.
+
+    An advisory's entries ``into`` some releases are in their own matrices.
+    """
     return (one for one in entries if not isinstance(one.entry, AdvisoryStop | AdvisoryDeadEnd))
 
 
 def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
-    """All entries, those that say the same once: a release repeats most of what the one before it said."""
+    """All entries without duplicates: a release repeats most entries of the one before it."""
     distinct: dict[bytes, Any] = {}
     for one in chain.from_iterable(entries):
         distinct.setdefault(msgspec.json.encode(one.entry), one)
@@ -113,7 +116,7 @@ def _merged(entries: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
 
 
 def latest_of_stops(candidates: Sequence[CandidateBundle]) -> dict[int, bool]:
-    """For candidates that are such a stop of which the latest is meant: whether they are the latest in hand."""
+    """For candidates at a stop that requires the latest release: whether they are the latest available."""
     stops = {
         (candidate.matrix.kinship, stop.prefix)
         for candidate in candidates

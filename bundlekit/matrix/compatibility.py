@@ -1,4 +1,4 @@
-"""Which versions of different components work with one another, as far as a matrix says."""
+"""Which versions of different components work together, according to a matrix."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def work_together(matrix: ReadMatrix, state: Mapping[str, Version]) -> tuple[bool | None, str]:
-    """Whether the components of a state work together, and the id of the entry that says so.
+    """Whether the components of a state work together, and the id of the entry that decides.
 
-    Entries that speak of the same components are alternatives: the state has to fit one of them. What they
-    say holds for each pair of their components. None: no entry speaks of some pair of components.
+    Entries about the same components are alternatives: the state must fit one of them. An entry applies to each pair of
+    its components. None: no entry is about some pair of components.
     """
     fits: dict[frozenset[str], str] = {}
     for together in matrix.works_together:
@@ -34,9 +34,9 @@ def work_together(matrix: ReadMatrix, state: Mapping[str, Version]) -> tuple[boo
 
 
 def partners(matrix: ReadMatrix, line: Line, component: str, state: Mapping[str, Version]) -> tuple[int, int]:
-    """Of the versions of a component those that work together with a state of others, and those that do not.
+    """The versions of a component that work with the other components of a state, and those that do not.
 
-    The same as `work_together` of each version, as places in ``line``; what is in neither set is not known.
+    The result equals `work_together` for each version, as places in ``line``. A version in neither set is not known.
     """
     fits: dict[frozenset[str], int] = {}
     for together in matrix.works_together:

@@ -1,4 +1,4 @@
-"""One component of an appliance, as the rules about components see it."""
+"""One component of an appliance, in the form that the rules about components use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Installed(Frozen, frozen=True, kw_only=True):
-    """A component of the appliance as it is now; ``subject`` is the name under which it is decided about."""
+    """An installed component of the appliance. Its decision is reported under the name ``subject``."""
 
     subject: str
     component: str
@@ -32,11 +32,11 @@ class Installed(Frozen, frozen=True, kw_only=True):
 
 
 class ComponentQuestion:
-    """What is asked about one component, and the answers that a rule can give.
+    """The question about one component, and the answers that a rule can give.
 
-    ``version`` is the installed version as the matrix reads it; ``fault`` says why it cannot. ``target`` is the version
-    in the bundle, ``own`` the same as the bundle spells its own version. ``decide`` decides about the same component in
-    another version. ``doubts`` are the decisions that hold only if something turned out that is not known.
+    ``version`` is the installed version as the matrix reads it, and ``fault`` is the reason if it cannot. ``target`` is
+    the version in the bundle, and ``own`` is the bundle's spelling of its own version. ``decide`` decides about the
+    same component in another version. ``doubts`` are the decisions that depend on an unknown fact.
     """
 
     version: Version
@@ -83,11 +83,11 @@ class ComponentQuestion:
 
     @property
     def is_edge(self) -> bool:
-        """Whether the source names this very version."""
+        """Whether the source names exactly this version."""
         return self.source is not None and self.source.range.exact is not None
 
     def concerns(self, models: tuple[str, ...]) -> bool:
-        """Whether an entry that is limited to these models, if to any, is about this component."""
+        """Whether an entry for these models, or for all if there are none, is about this component."""
         return not models or self.installed.model in models
 
     def decided(
@@ -107,9 +107,9 @@ class ComponentQuestion:
         )
 
     def doubt(self, kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
-        """Note what is not known, and the kind of decision that could come of it.
+        """Record an unknown fact, and the kind of decision that could result from it.
 
-        Of a mere version it is left open; of an appliance it has to be known.
+        For a version alone it is left open. For an appliance it must be known.
         """
         if self.context.appliance is None:
             self.context.leave_open(unknown, kind)

@@ -1,7 +1,7 @@
 """The rules about one component of the appliance: numbers 7 to 17 of the list in rules.py.
 
-Each is given a `ComponentQuestion`. It returns a decision that ends the questions, or None. What it does not know, it
-notes as a doubt.
+Each gets a `ComponentQuestion`. It returns a decision that ends the evaluation, or None. It records unknown facts as
+doubts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 MAX_ASKED: Final = 16
-"""Releases that are tried as a way to the bundle: enough for a hint, little for a huge matrix."""
+"""Releases that are tried as a path to the bundle: enough for a hint, and little work for a huge matrix."""
 
 _UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
 
@@ -101,7 +101,7 @@ def known_version(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def no_dead_end(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 11: a way leads out of the installed version."""
+    """Rule 11: the installed version can be left by an update."""
     for dead_end in question.matrix.dead_ends:
         if question.version in dead_end.range:
             return question.decided(
@@ -127,7 +127,7 @@ def not_blocked(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def no_stop_between(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 13: no stop lies between the two versions; of several the earliest comes first."""
+    """Rule 13: no stop is between the two versions. If there are several, the earliest one decides."""
     stops = []
     for stop in question.matrix.stops:
         condition = stop.entry.when
@@ -176,7 +176,7 @@ def has_source(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def members_may_differ(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 16: the two members may differ while one of them is updated."""
+    """Rule 16: the two members can differ while one of them is updated."""
     matrix, source = question.matrix, question.source
     if not question.is_appliance or source is None or source.entry.method != "rolling" or not matrix.skews:
         return None
@@ -191,7 +191,7 @@ def members_may_differ(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def no_risk(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 17: no risk applies but those that the policy accepts."""
+    """Rule 17: no risk applies except those that the policy accepts."""
     context = question.context
     for risk in question.matrix.risks:
         applies = context.holds(risk.entry.when)
@@ -220,7 +220,7 @@ def no_risk(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def allowed(question: ComponentQuestion) -> ComponentDecision:
-    """The decision where no rule refuses; an older version has come this far only because the policy allows it."""
+    """The decision if no rule rejects. An older version gets here only if the policy allows it."""
     entry = question.source.entry if question.is_primary and question.source is not None else None
     offline = ", offline" if entry is not None and entry.method == "offline" else ""
     one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""
@@ -231,8 +231,8 @@ def allowed(question: ComponentQuestion) -> ComponentDecision:
 
 
 def entry_digest(entry: Entry) -> str:
-    """What the acceptance of a risk is bound to: the SHA-256 of its entry as sorted JSON, ``sha256:hex``."""
-    import hashlib  # only who accepts a risk pays for the import
+    """The digest that an accepted risk is bound to: the SHA-256 of its entry as sorted JSON, ``sha256:hex``."""
+    import hashlib  # imported only if a risk is accepted
 
     import msgspec
 
@@ -240,7 +240,7 @@ def entry_digest(entry: Entry) -> str:
 
 
 def _fits(matrix: ReadMatrix, text: str) -> bool:
-    """Whether a version can be read at all, wherever it may stand in the order of the releases."""
+    """Whether a version can be read at all, even if it has no place in the order of the releases."""
     try:
         matrix.scheme.parse(text)
     except VersionError:
@@ -249,7 +249,7 @@ def _fits(matrix: ReadMatrix, text: str) -> bool:
 
 
 def _past_block(question: ComponentQuestion, block: Block) -> str:
-    """What to do where a block refuses the direct update: a stop between the two versions leads round it."""
+    """The next step if a block rejects the direct update: a stop between the two versions leads around it."""
     holds = question.context.holds
     round_ = [
         stop
@@ -265,7 +265,7 @@ def _past_block(question: ComponentQuestion, block: Block) -> str:
 
 
 def _past_no_source(question: ComponentQuestion) -> str:
-    """What to do where no source covers the installed version."""
+    """The next step if no source covers the installed version."""
     model = question.installed.model
     if nearest := _nearest(question):
         return f"Update to {nearest} first; from there the bundle can be installed."
@@ -290,9 +290,10 @@ def source_for_others(matrix: ReadMatrix, installed: Version, model: str | None)
 
 
 def _nearest(question: ComponentQuestion) -> str:
-    """The nearest later releases from which the bundle can be installed, at most three; empty if none.
+    """The nearest later releases from which the bundle can be installed, at most three; empty if there are none.
 
-    Of those that begin a source's range, and of the stops, the first few are asked whether they may go on from there.
+    The candidates are the releases at the beginning of a source's range, and the stops. The first few are tested for a
+    further path to the bundle.
     """
     matrix, context, installed = question.matrix, question.context, question.version
     found = {
@@ -300,7 +301,7 @@ def _nearest(question: ComponentQuestion) -> str:
         for source in matrix.sources
         if source.entry.method != "reimage" and question.concerns(source.entry.models)
         if (exact := source.range.exact) is None
-        or installed < exact  # an edge from an earlier release leads nowhere on
+        or installed < exact  # an edge from an earlier release leads no further
     }
     found.update(stop.via for stop in matrix.stops if installed < stop.via)
     later = sorted(version for version in found if version is not None and version < matrix.own)

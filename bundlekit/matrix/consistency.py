@@ -1,4 +1,4 @@
-"""Faults inside one manifest that make its matrix contradictory, idle, or impossible to read."""
+"""Faults inside one manifest that make its matrix contradictory, ineffective, or impossible to read."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 def inconsistencies(manifest: Manifest, matrix: ReadMatrix | Unreadable | None = None) -> tuple[Problem, ...]:
-    """What is wrong with the matrix by itself, whatever is installed: problems of ``manifest-inconsistent``.
+    """The faults of the matrix alone, regardless of installed versions: problems of ``manifest-inconsistent``.
 
-    ``matrix`` is the manifest's, if it has been read already.
+    ``matrix`` is the matrix of the manifest, if it has already been read.
     """
     read = matrix or read_matrix(manifest)
     as_read = read.problems if isinstance(read, Unreadable) else (*_releases(read), *_ranges(read))
@@ -118,7 +118,7 @@ def _is_listed(read: ReadMatrix, version: Version) -> bool:
 
 
 def _ranges(read: ReadMatrix) -> Iterator[Problem]:
-    """Ranges that are empty, and those that fit no version which the matrix knows, and so never decide."""
+    """Ranges that are empty, and ranges that fit no version known to the matrix. Such ranges never decide."""
     as_released = sorted({release.as_release for release in read.releases})
     for source in read.sources:
         matched = source.range.first_of(
@@ -133,7 +133,7 @@ def _ranges(read: ReadMatrix) -> Iterator[Problem]:
     ranged += [(stop.entry, stop.range) for stop in read.stops]
     for entry, versions in ranged:
         yield from _idle(entry, versions, matches=anything_goes or versions.first_of(read.releases) is not None)
-    for withdrawn in read.withdrawn:  # may be of releases that are no sources any more
+    for withdrawn in read.withdrawn:  # can be about releases that are no longer sources
         yield from _idle(withdrawn.entry, withdrawn.range, matches=True)
     for stop in read.stops:
         if read.known and not _is_listed(read, stop.via):

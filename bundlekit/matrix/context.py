@@ -1,4 +1,4 @@
-"""One question put to one matrix, with what is learnt on the way to its answer."""
+"""The evaluation of one request by one matrix, with the results collected so far."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class EvaluationContext:
-    """A matrix, a policy, the appliance (None: only a version is known), and who signed (None: nobody named them).
+    """A matrix, a policy, the appliance (None: only a version is known), and the signers (None: not known).
 
-    ``signatures`` are those of the bundle, for trust files that releases ship (None: not known).
-    ``not_judged`` collects what could not be asked of a mere version, ``left_open`` the kinds of decision that
-    could come of it, and ``accepted`` the risks that the policy accepts and that came up, by id.
+    ``signatures`` are those of the bundle, for trust files that releases ship (None: not known). ``not_judged``
+    collects what cannot be evaluated for a version alone. ``left_open`` collects the kinds of decision that could
+    result from it. ``accepted`` are the risks that apply and that the policy accepts, by id.
     """
 
     def __init__(
@@ -44,30 +44,30 @@ class EvaluationContext:
         self.accepted: dict[str, Acceptance] = {}
 
     def leave_open(self, what: str, *kinds: DecisionKind) -> None:
-        """Say that something is not judged, and what kinds of decision could come of it."""
+        """Record something that is not evaluated, and the kinds of decision that could result from it."""
         self.not_judged.append(what)
         self.left_open.extend(kinds)
 
     def holds(self, condition: Condition) -> bool | None:
-        """Whether a condition holds on the appliance; None if that cannot be known."""
+        """Whether a condition holds on the appliance; None if that is unknown."""
         return holds(condition, self.appliance.facts) if self.appliance else None
 
     def unknown(self, condition: Condition) -> tuple[str, str]:
-        """Why that cannot be known, as the end of a sentence, and what to do about it."""
+        """Why that is unknown, as the end of a sentence, and the next step."""
         return unknown(condition, self.appliance.facts if self.appliance else {})
 
 
 def why(entry: Entry) -> str:
-    """The reason of an entry and where to read on, to be appended to a sentence; empty if it has none."""
+    """The reason of an entry and its link, to append to a sentence; empty if it has none."""
     return f" {entry.reason}" * bool(entry.reason) + f" See {entry.link}" * bool(entry.link)
 
 
 def models_of(read: ReadMatrix) -> tuple[str, ...]:
-    """The models that a bundle is for, with an image of what its versions are about."""
+    """The models that a bundle is for and that have an image of the primary component."""
     primary = next(part for part in read.manifest.components if part.name == read.primary_component)
     return tuple(model for model in read.manifest.models if has_image(primary, model))
 
 
 def has_image(component: Component, model: str) -> bool:
-    """Whether the bundle carries an image of the component for this model."""
+    """Whether the bundle contains an image of the component for this model."""
     return any(not image.models or model in image.models for image in component.images)

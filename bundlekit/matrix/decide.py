@@ -1,6 +1,6 @@
-"""The decision for one bundle: pure, from a manifest and what is known of an appliance.
+"""The decision for one bundle: a pure function of a manifest and the known facts about an appliance.
 
-The rules, and the order in which they are asked, are the list in rules.py.
+rules.py lists the rules in their order.
 """
 
 from __future__ import annotations
@@ -113,12 +113,15 @@ def decide_from(
 
 
 def _decide_component(context: EvaluationContext, installed: Installed) -> ComponentDecision:
-    """The decision about a component that the bundle carries."""
+    """The decision about a component that the bundle contains."""
     return ask_component(ComponentQuestion(context, installed, _decide_component))
 
 
 def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> Iterator[ComponentDecision]:
-    """What rejects the update of a component that the pair shares; one that is there already rejects nothing."""
+    """The decisions that reject the update of a component that the pair shares.
+
+    An installed target version rejects nothing.
+    """
     for name, text in facts.components:
         if name in context.matrix.carried:
             ruling = _decide_component(context, Installed(subject=version, component=name, version=text))
@@ -127,7 +130,7 @@ def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> It
 
 
 def withdrawn(manifest: Manifest) -> Decision | None:
-    """The decision for everybody, where the bundle as such has been withdrawn, or may have been; else None."""
+    """The decision for every source if the bundle itself is withdrawn, or possibly withdrawn; otherwise None."""
     read = read_matrix(manifest)
     if isinstance(read, Unreadable):
         return _unreadable(manifest, manifest.version, read)
@@ -138,7 +141,7 @@ def withdrawn(manifest: Manifest) -> Decision | None:
 
 
 def tells_models_apart(matrix: Matrix) -> bool:
-    """Whether what the matrix decides depends on the model."""
+    """Whether the decisions of the matrix depend on the model."""
     return any(source.models for source in matrix.sources) or any(block.models for block in matrix.blocks)
 
 
@@ -176,7 +179,7 @@ def _components(context: EvaluationContext, appliance: Appliance) -> Iterator[Co
 
 
 def _unmoved(context: EvaluationContext, installed: Installed) -> ComponentDecision:
-    """A component that the bundle does not carry: its version still has to work with what comes."""
+    """A component that the bundle does not contain. Its version must still work with the new versions."""
     name, version = installed.component, installed.version
 
     def decided(kind: DecisionKind, message: str, remedy: str = "") -> ComponentDecision:
@@ -199,7 +202,7 @@ def _unmoved(context: EvaluationContext, installed: Installed) -> ComponentDecis
 
 
 def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
-    """What has the version already is no fault while another part still has to move."""
+    """Settle parts that already have the target version: no fault while another part still has to be updated."""
     if all(part.kind in ("same-version", "stays") for part in parts):
         return parts
     return [
@@ -217,8 +220,8 @@ def _decision(
     context: EvaluationContext, rulings: Sequence[ComponentDecision], leftovers: Iterable[Leftover] = ()
 ) -> Decision:
     def weight(ruling: ComponentDecision) -> tuple[bool, int]:
-        # What stands in the way before what does not; then the order of the kinds, where a certain no is before
-        # a doubt; then that of the parts.
+        # Obstacles come first. Then the order of the kinds decides, with a definite rejection before a doubt, then the
+        # order of the parts.
         return ruling.allowed, PRECEDENCE[ruling.kind]
 
     return Decision(

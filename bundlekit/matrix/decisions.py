@@ -1,8 +1,8 @@
-"""What one matrix decides about each of many versions, without a look at all its entries for each of them.
+"""The decisions of one matrix about each of many versions, without a search of all entries for each version.
 
-Of each kind of entry at most one decides about a version: the first in the file that is about it, of stops the one
-that leads to the earliest release. These are found for all versions at once. The decision itself is made by decide.py,
-from the matrix with these entries only, once for versions about which the same entries decide.
+For each kind of entry at most one entry decides about a version. It is the first one in the file about that version, or
+for stops the one that leads to the earliest release. These entries are found for all versions at once. decide.py then
+makes the decision from a matrix of these entries only. It does so once for all versions with the same deciding entries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """Of a decision what is kept for each version: its kind, the entry that decided, whether it allows the update."""
+    """The stored part of a decision: its kind, the deciding entry, and whether it allows the update."""
 
     kind: DecisionKind
     entry: str
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 Key = tuple[int, ...]
-"""The entries that decide about a version on a model: versions and models with the same key are decided alike."""
+"""The deciding entries for a version on a model. Versions and models with the same key have the same decision."""
 
 
 class Decisions:
@@ -76,7 +76,7 @@ class Decisions:
         self._slow: dict[tuple[str, str | None], Outcome] = {}
 
     def of(self, text: str, model: str | None) -> Outcome:
-        """What is decided about a version on a model."""
+        """The decision about a version on a model."""
         if (key := self.key(text, model)) is None:
             slow = text, model
             if slow not in self._slow:
@@ -87,7 +87,7 @@ class Decisions:
         return self._outcomes[key]
 
     def ruling(self, text: str, model: str | None) -> ComponentDecision:
-        """The whole ruling about a version on a model, with the sentence for a person. It is made at each call."""
+        """The whole ruling about a version on a model, with its message. It is created at each call."""
         return decide_from(
             self.read.manifest,
             text,
@@ -98,17 +98,17 @@ class Decisions:
         ).whole
 
     def key(self, text: str, model: str | None) -> Key | None:
-        """The entries that decide about an older version on a model; None for any other version."""
+        """The deciding entries for an older version on a model; None for any other version."""
         place = self.line.place.get(text)
         if place is None or not self._decided >> place & 1 or model not in self._group:
             return None
-        if model is None and self._apart:  # it is decided for all models at once
+        if model is None and self._apart:  # the decision is made for all models at once
             return None
         group = self._group[model]
         return (self._common[place], self._sources[group][place], self._blocks[group][place])
 
     def stop_of(self, text: str) -> ReadStop | None:
-        """The stop that a version has to pass first, whatever else is decided about it."""
+        """The stop that a version must pass first, regardless of any other decision about it."""
         place = self.line.place.get(text)
         number = -1 if place is None else self._commons[self._common[place]][1]
         return self.read.stops[number] if number >= 0 else None
@@ -118,14 +118,14 @@ class Decisions:
         return text in self.line.place or self._parsed(text) is not None
 
     def withdraws(self, text: str) -> bool:
-        """Whether the matrix withdraws a release, which it can read."""
+        """Whether the matrix withdraws a release. The matrix must be able to read the release."""
         if text not in self._withdraws:
             version = self._parsed(text)
             self._withdraws[text] = version is not None and any(version in one.range for one in self.read.withdrawn)
         return self._withdraws[text]
 
     def is_dead(self, text: str) -> bool:
-        """Whether no update leads out of a release, which the matrix can read."""
+        """Whether no update from a release is possible. The matrix must be able to read the release."""
         if (place := self.line.place.get(text)) is not None:
             return bool(self.dead >> place & 1)
         version = self._parsed(text)
@@ -138,7 +138,7 @@ class Decisions:
             return None
 
     def narrowed(self, text: str, model: str | None) -> ReadMatrix:
-        """The matrix with the entries only that decide about a version on a model."""
+        """The matrix reduced to the deciding entries for a version on a model."""
         if (key := self.key(text, model)) is None:
             return self.read
         read, (common, source, block) = self.read, key
@@ -235,7 +235,7 @@ def _outcome(ruling: ComponentDecision) -> Outcome:
 
 
 def _readable(read: ReadMatrix, texts: Iterable[str]) -> Iterator[tuple[str, Version]]:
-    """Those of some texts that have a place in the order of the matrix, each with its version."""
+    """The texts that have a place in the order of the matrix, each with its version."""
     for text in dict.fromkeys(texts):
         try:
             version = read.parse(read.primary_component, text)
@@ -245,7 +245,7 @@ def _readable(read: ReadMatrix, texts: Iterable[str]) -> Iterator[tuple[str, Ver
 
 
 def _groups(read: ReadMatrix, models: Sequence[str | None]) -> dict[str | None, int]:
-    """The group of each model: entries tell models of one group not apart."""
+    """The group of each model. No entry distinguishes the models of one group."""
     named: dict[str | None, list[int]] = {model: [] for model in models}
     matrix = read.manifest.matrix
     of_entries = (*(entry.models for entry in matrix.sources), *(entry.models for entry in matrix.blocks))

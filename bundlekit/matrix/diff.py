@@ -1,4 +1,4 @@
-"""Two matrices side by side: which versions gain, and which lose."""
+"""The comparison of two matrices: which versions gain, and which lose."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix
 
 Way = Literal["there", "direct", "by stops", "none"]
-"""How a version gets to a release: it has it, one update, several by way of declared stops, or not at all."""
+"""How a version reaches a release: already installed, one update, several through declared stops, or not at all."""
 
 
 class Side(Frozen, frozen=True, kw_only=True):
-    """What one matrix decides for a version, by which entry, and how the version gets to its release."""
+    """The decision of one matrix for a version, the deciding entry, and how the version reaches the release."""
 
     decision: DecisionKind
     entry: str
@@ -26,7 +26,7 @@ class Side(Frozen, frozen=True, kw_only=True):
 
 
 class Change(Frozen, frozen=True, kw_only=True):
-    """A version (and model) for which two matrices decide differently, and whether it gains or loses by that."""
+    """A version (and model) with different decisions in two matrices, and whether it gains or loses."""
 
     source: str
     model: str
@@ -36,7 +36,7 @@ class Change(Frozen, frozen=True, kw_only=True):
 
 
 class Diff(Frozen, frozen=True, kw_only=True):
-    """All changes between two matrices, by version; ``same`` counts what is decided as before."""
+    """All changes between two matrices, by version. ``same`` is the number of unchanged decisions."""
 
     schema: Literal["bundlekit/matrix-diff/1"] = "bundlekit/matrix-diff/1"
     old: str
@@ -46,7 +46,7 @@ class Diff(Frozen, frozen=True, kw_only=True):
 
     @property
     def somebody_loses(self) -> bool:
-        """Whether a version has a worse way than before, or none."""
+        """Whether a version has a worse path than before, or none."""
         return any(change.change == "loses" for change in self.changes)
 
 
@@ -54,10 +54,11 @@ _RANK = {"there": 2, "direct": 2, "by stops": 1, "none": 0}
 
 
 def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
-    """Compare what two matrices decide for every version and model that either of them knows.
+    """Compare the decisions of two matrices for every version and model that either of them knows.
 
-    Whoever has the old release counts as there: so a new one that does not take it makes that version lose.
-    ConfigError if there are too many for that, and for the matrices of two products: nobody goes from one to the other.
+    The old release itself counts as ``there`` in the old matrix. It therefore loses if the new release does not accept
+    it. Raises ConfigError if there are too many versions, and for matrices of two products, which have no paths in
+    common.
     """
     one, other = (f"{read.manifest.product} ({read.primary_component})" for read in (old, new))
     if one != other:
@@ -107,7 +108,7 @@ def _side(routes: Routes, text: str) -> Side:
 
 
 def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:
-    """By version, as the new matrix reads them; what it cannot read comes last."""
+    """In the order of the new matrix. Versions that it cannot read come last."""
     readable, unreadable = [], []
     for text in texts:
         try:

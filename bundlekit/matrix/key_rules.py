@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def can_verify(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 15: the installed version trusts the keys that the source asks for, and accepts the signatures."""
+    """Rule 15: the installed version trusts the keys that the source requires, and accepts the signatures."""
     context, installed, source = question.context, question.version, question.source
     if source is None:
         return None
@@ -72,6 +72,6 @@ def _accepts(question: ComponentQuestion, shipped: ReadTrust) -> ComponentDecisi
 
 
 def _help(missing: tuple[str, ...]) -> str:
-    """What to do about signatures that a trust file does not accept; ``missing`` are signers that could still sign."""
+    """The next step if a trust file does not accept the signatures. ``missing`` are signers that could still sign."""
     sign = f"have the bundle signed by {' or '.join(missing)} as well" if missing else "have it signed as it demands"
     return f"Update first to a release that ships a trust file which accepts these signatures, or {sign}."

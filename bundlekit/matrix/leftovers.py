@@ -1,4 +1,4 @@
-"""The states that a failed update can leave behind, foreseen before it starts."""
+"""The states that a failed update can leave, determined before it starts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def leftovers(
     context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
 ) -> Iterator[Leftover]:
-    """Each state that a failure can leave, in the order in which an update could meet it.
+    """Each state that a failure can leave, in the order in which an update could reach it.
 
-    The active member and the components that the pair shares go first. Until all of them have succeeded, a
-    failure reverts the member; a new shared component stays only if the matrix says that it works with the
-    old member. After that nothing is reverted: the standby's failure leaves the pair degraded.
+    The active member and the shared components are updated first. Until all of them have succeeded, a failure reverts
+    the member. A new shared component stays only if the matrix specifies that it works with the old member. After that
+    nothing is reverted: a failure of the standby leaves the pair degraded.
     """
     moving = {part.component for part in parts if moves(part)}
     shared = tuple(sorted(moving - {APPLIANCE}))
@@ -61,7 +61,7 @@ def leftovers(
 
 
 def _active_fails(context: EvaluationContext, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
-    """The active member fails after the shared components had succeeded: it is old again, and they are new."""
+    """The active member fails after the shared components succeeded: it is reverted, and they are new."""
     works, entry = work_together(context.matrix, state)
     found, those = named(state), _listed(shared)
     if works:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def span(start: int, stop: int) -> int:
-    """The bits from ``start`` up to ``stop``, which is not one of them."""
+    """The bits from ``start`` up to but not including ``stop``."""
     return (1 << stop) - (1 << start) if start < stop else 0
 
 
@@ -31,9 +31,9 @@ def places(mask: int) -> Iterator[int]:
 
 
 class Line:
-    """Versions in their order, one for each text, and which of them ranges and entries are about.
+    """Versions in their order, one for each text, and the sets of them that ranges and entries are about.
 
-    ``versions`` are these by their texts (an alias is a text, too), ``known`` those that the matrix lists.
+    ``versions`` are these by their texts (an alias is a text too). ``known`` are those that the matrix lists.
     """
 
     def __init__(self, versions: Mapping[str, Version], known: Iterable[Version]) -> None:
@@ -49,7 +49,7 @@ class Line:
 
     @cached_property
     def _as_releases(self) -> Sequence[Version]:
-        return [one.as_release for one in self.versions]  # rises as the versions do
+        return [one.as_release for one in self.versions]  # in the same order as the versions
 
     def same_as(self, version: Version) -> int:
         """The places of the versions that are equal to this one, however they are written."""
@@ -60,7 +60,7 @@ class Line:
         return span(0, bisect.bisect_left(self.versions, version))
 
     def within(self, versions: Range, *, by_release: bool = False) -> int:
-        """The places of the versions that a range contains; ``by_release``: of which it contains the release."""
+        """The places of the versions that a range contains. ``by_release`` compares their releases instead."""
         line = self._as_releases if by_release else self.versions
         start, stop, holes = 0, len(line), 0
         for clause in versions.clauses:
@@ -81,7 +81,7 @@ class Line:
         return span(start, stop) & ~holes
 
     def covered(self, source: ReadSource, *, listed: bool = False) -> int:
-        """The places of the versions that a source admits; with ``listed`` as if the matrix listed all of them."""
+        """The places of the versions that a source admits. ``listed`` treats all of them as listed by the matrix."""
         mask = self.within(source.range, by_release=source.entry.by_release)
         if not (listed or source.entry.unlisted):
             mask &= self.known
@@ -90,7 +90,7 @@ class Line:
         return mask
 
     def sent(self, stop: ReadStop, own: Version) -> int:
-        """The places of the versions that have to pass a stop on their way to the release ``own``."""
+        """The places of the versions that must pass a stop before the release ``own``."""
         if not stop.via < own:
             return 0
         mask = self.within(stop.range) & self.below(stop.via)

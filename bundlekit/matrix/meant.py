@@ -1,4 +1,4 @@
-"""Which installed versions a bundle is meant for, by its kind: those that the lint asks about.
+"""The installed versions that a bundle is meant for, by its kind. The lint examines these versions.
 
 A release is meant for every known version. A hotfix is meant for its base, which is the newest version before it, and
 for the versions in the ranges of its [[from]] entries. A re-image is no update, so it is meant for no version.
@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def meant_for(read: ReadMatrix, line: Line, bases: Mapping[str | None, Version | None]) -> dict[str | None, int]:
-    """For each model the versions for which the bundle is meant, as places in ``line``.
-
-    ``bases`` are the models, each with the base of a hotfix on it.
-    """
+    """For each model the versions that the bundle is meant for, as places in ``line``."""
     if read.manifest.kind != "hotfix":
         return dict.fromkeys(bases, line.every if read.manifest.kind == "release" else 0)
     meant = {model: line.same_as(base) if base is not None else 0 for model, base in bases.items()}

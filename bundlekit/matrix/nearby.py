@@ -1,7 +1,7 @@
-"""The known releases that are nearest to an installed version which a matrix does not know or support.
+"""The known releases nearest to an installed version that a matrix does not know or support.
 
-A refusal that is read by a person names them. Searches over many versions, such as paths and the lint, do without:
-the comparison of spellings takes long where a matrix lists a thousand releases.
+A rejection that a person reads names them. Searches over many versions, such as paths and the lint, do without them,
+because comparing spellings takes long if a matrix lists a thousand releases.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MAX_SIMILAR: Final = 3
 """Releases that are named because they are spelled similarly."""
 
 MAX_COMPARED: Final = 64
-"""Versions of one question whose spelling is compared with the releases: a fleet can have thousands."""
+"""Versions of one request that are compared with the spelling of the releases: a fleet can have thousands."""
 
 MIN_PREFIX: Final = 3
-"""Characters of a version that is taken for the beginning of another one."""
+"""The minimum length of a version that is taken as the beginning of another one."""
 
 _UNKNOWN: Final = frozenset({"unknown-version", "unreadable-version"})
 
@@ -46,7 +46,7 @@ class Neighbours:
         self._said: dict[tuple[str, str, str | None], str] = {}
 
     def named(self, decision: Decision, model: str | None = None) -> Decision:
-        """The decision; rulings on unknown and unsupported versions name the nearest releases in their message."""
+        """The decision. Rulings on unknown and unsupported versions name the nearest releases in their message."""
         changed = {id(one): self._named(one, model) for one in decision.rulings if self._concerns(one)}
         if not changed:
             return decision
@@ -92,7 +92,7 @@ class Neighbours:
         )
 
     def _beside(self, text: str, what: str, fits: Callable[[Version], bool]) -> str:
-        """The releases before and after a version, as a sentence; empty where the version has no place among them."""
+        """The releases before and after a version, as a sentence; empty if the version has no place among them."""
         releases = self._matrix.releases
         try:
             installed = self._matrix.parse(self._matrix.primary_component, text)
@@ -123,10 +123,11 @@ def only_for(source: ReadSource) -> str:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether one slip of a pen makes the one version of the other.
+    """Whether one typing error turns one version into the other.
 
-    That is a character too many, two in the wrong order, zeros left out, an end left out, or a letter or separator that
-    is another one. One digit for another is none: the releases of a product differ by single digits.
+    Typing errors are an extra character, two characters in the wrong order, omitted zeros, a missing end, and a
+    different letter or separator. A different digit is not one, because the releases of a product differ by single
+    digits.
     """
     shorter, longer = sorted((one.casefold(), other.casefold()), key=len)
     if _numbers(shorter) == _numbers(longer) or (longer.startswith(shorter) and len(shorter) >= MIN_PREFIX):

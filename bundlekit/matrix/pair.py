@@ -1,4 +1,4 @@
-"""A whole pair, or a mere version on each of its members, as the rules about bundle and pair see it."""
+"""A whole pair, or only a version on each of its members, in the form that the rules about bundle and pair use."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class PairQuestion:
-    """What is asked about a pair, or about a mere version.
+    """The question about a pair, or about a version alone.
 
-    ``subject`` is the name of the pair or the version, ``appliance`` the pair (None: only a version is known).
-    ``facts`` are those of the version. ``parts`` are the decisions about its components, once these have been made,
-    and ``decisions`` those about the pair.
+    ``subject`` is the name of the pair or the version. ``appliance`` is the pair (None: only a version is known).
+    ``facts`` are those of the version. ``parts`` are the decisions about its components as soon as they are made.
+    ``decisions`` are those about the pair.
     """
 
     def __init__(self, context: EvaluationContext, subject: str, facts: VersionFacts = NO_FACTS) -> None:
@@ -49,7 +49,7 @@ class PairQuestion:
 
 
 def moves(part: ComponentDecision) -> bool:
-    """Whether the update changes this part, as far as can be told."""
+    """Whether the update changes this part, as far as is known."""
     return part.kind not in ("already-there", "stays")
 
 
@@ -61,7 +61,7 @@ def named(state: Mapping[str, Version]) -> str:
 def state_around(
     context: EvaluationContext, appliance: Appliance, member: str, *, new: Collection[str]
 ) -> dict[str, Version]:
-    """The component versions around a member with that version; those in ``new`` are as the bundle has them."""
+    """The component versions with that version of a member. Those in ``new`` are the versions of the bundle."""
     shared = {name: part.version for name, part in appliance.components.items()}
     installed = shared | {APPLIANCE: member}
     return {

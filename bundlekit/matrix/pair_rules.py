@@ -1,4 +1,4 @@
-"""The rules about what the update as a whole would lose, break or need: numbers 18 to 20 of the list in rules.py."""
+"""The rules about losses, conflicts and requirements of the whole update: numbers 18 to 20 of the list in rules.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def no_fix_lost(question: PairQuestion) -> None:
-    """Rule 18: no fix gets lost, unless an explicit edge names the installed version."""
+    """Rule 18: no fix is lost, unless an explicit edge names the installed version."""
     context, appliance = question.context, question.appliance
     may_lose = _may_lose_fixes(context, question.parts)
     includes = appliance.includes if appliance else question.facts.includes
@@ -45,7 +45,7 @@ def no_fix_lost(question: PairQuestion) -> None:
 
 
 def works_together(question: PairQuestion) -> None:
-    """Rule 19: what will run together works together."""
+    """Rule 19: the components that will run together work together."""
     if question.appliance is None:
         _beside_a_version(question)
     else:
@@ -53,7 +53,7 @@ def works_together(question: PairQuestion) -> None:
 
 
 def requirements_met(question: PairQuestion) -> None:
-    """Rule 20: the requirements of the bundle are met. A mere version can meet none, so they are left open."""
+    """Rule 20: the requirements of the bundle are met. For a version alone they are left open."""
     if question.appliance is None:
         _leave_requirements_open(question.context)
     else:
@@ -61,7 +61,7 @@ def requirements_met(question: PairQuestion) -> None:
 
 
 def _beside_a_version(question: PairQuestion) -> None:
-    """Rule 19 for a mere version, as far as its own bundle says which components it came with."""
+    """Rule 19 for a version alone, as far as its own bundle specifies the components that it came with."""
     context, matrix = question.context, question.context.matrix
     others = {name: text for name, text in question.facts.components if name != matrix.primary_component}
     for name in matrix.carried:
@@ -74,7 +74,7 @@ def _beside_a_version(question: PairQuestion) -> None:
     except VersionError:
         return
     state = matrix.carried | left
-    # What one bundle carries is for the lint; what stays behind is for the decision.
+    # The lint checks the components of one bundle together. The decision checks them against the remaining ones.
     if left and work_together(matrix, state)[0] is False:
         question.decide("incompatible", *_not_together(state))
 
@@ -97,7 +97,7 @@ def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
 
 
 def _may_lose_fixes(context: EvaluationContext, parts: Sequence[ComponentDecision]) -> bool:
-    # An edge that names one version was made by someone who knows what that version has.
+    # The author of an edge that names one version knows the fixes of that version.
     edges = {source.entry.id for source in context.matrix.sources if source.range.exact is not None}
     return any(
         part.component == context.matrix.primary_component and moves(part) and part.entry not in edges for part in parts
@@ -116,7 +116,7 @@ def _final_states(question: PairQuestion, appliance: Appliance) -> None:
         if works is False:
             question.decide("incompatible", *_not_together(state))
         elif works is None and not state.keys() <= context.matrix.carried.keys():
-            # What one bundle carries was made to work together; what stays behind needs an entry.
+            # The components of one bundle are made to work together. A remaining component needs an entry.
             question.decide(
                 "undecided",
                 f"The matrix does not state whether {found} work together, as the pair would have after the update.",
@@ -133,7 +133,7 @@ def _requirements(question: PairQuestion, appliance: Appliance) -> None:
         for serial, member in (*appliance.members.items(), *shared.items()):
             have = member.free.get(place)
             if have is None and shared:
-                continue  # a component that the pair shares has the place
+                continue  # a shared component has this name
             if have is None:
                 question.decide(
                     "undecided",
@@ -160,7 +160,7 @@ def _requirements(question: PairQuestion, appliance: Appliance) -> None:
 
 
 def _tool(question: PairQuestion, need: str, have: str | None) -> None:
-    scheme = scheme_named("pep440")  # the update tool is a Python package, and versioned like one
+    scheme = scheme_named("pep440")  # the update tool is a Python package with such a version
     try:
         if have is not None and scheme.parse(have) >= scheme.parse(need):
             return

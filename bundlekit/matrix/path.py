@@ -1,15 +1,17 @@
-"""The shortest sequence of updates from what is installed to a wanted version, by bundles in hand.
+"""The shortest sequence of updates from the installed version to a target version, with the available bundles.
 
-The search runs over *states*: the version of every member and component, with what else an update changes
-(security counter, fixes). Its edges are the decisions for single bundles and nothing else, so every hop is
-one that `decide` (or `decide_from`) allows, and no state is passed that a matrix forbids, the mixed state of
-a rolling update included. An allow comes from the target's own matrix alone; what restricts adds up: stops,
-withdrawals and dead ends in the matrix of any bundle in hand, and blocks and risks of another bundle of the
-same version.
+The search runs over *states*: the version of every member and component, with everything else that an update changes
+(security counter, fixes). Its edges are exactly the decisions for single bundles. Every hop is therefore one that
+`decide` (or `decide_from`) allows. No state is passed that a matrix forbids, including the mixed state of a rolling
+update. Only the target's own matrix allows an update. Restrictions add up: stops, withdrawals and dead ends in the
+matrix of any available bundle, and blocks and risks of another bundle of the same version.
 
-Of all ways the one is taken with the fewest hops; then the one whose stops are the latest of their kind,
-where a stop asks for the latest; then the one with the fewest hops whose minutes are not known, and the
-fewest minutes; then the one through the newest releases.
+The path with the fewest hops is chosen. Ties are decided by these criteria in turn:
+
+1. stops that are the latest of their kind, if a stop requires the latest;
+2. the fewest hops of unknown duration;
+3. the fewest minutes;
+4. the newest releases.
 """
 
 from __future__ import annotations
@@ -56,17 +58,16 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 MAX_OBSTACLES: Final = 8
-"""Bundles between here and there whose refusals are told."""
+"""Bundles between start and target whose rejections are reported."""
 
 State = str | Appliance
-"""What is installed: one version on every member, or a whole pair."""
+"""The installed state: one version on every member, or a whole pair."""
 
 
 def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, policy: Policy = STRICT) -> Path:
-    """The shortest way from ``start`` to ``goal``, the version of a bundle, by updates with ``candidates``.
+    """The shortest path from ``start`` to ``goal``, the version of a bundle, by updates with ``candidates``.
 
-    Raises BundlekitError if that takes too long, and if a mere version is given and it cannot be told of which
-    product.
+    Raises BundlekitError if the search takes too long. Raises it also for a version alone whose product is ambiguous.
     """
     search = _Search(of_one_product(candidates, goal) if isinstance(start, str) else candidates, goal, policy)
     first = search.begin(start) if isinstance(start, str) else start
@@ -89,7 +90,7 @@ def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, po
 
 
 class _Way(Frozen, frozen=True, kw_only=True):
-    """A way, and the state it ends in."""
+    """A path, and the state at its end."""
 
     state: Here
     hops: tuple[Hop, ...] = ()
@@ -98,7 +99,7 @@ class _Way(Frozen, frozen=True, kw_only=True):
 
 
 class _Search:
-    """One search; candidates are known by their rank, the newest first."""
+    """One search. Candidates are identified by their rank, the newest first."""
 
     def __init__(self, candidates: Sequence[CandidateBundle], goal: str, policy: Policy) -> None:
         newest_first = sorted(
@@ -113,7 +114,7 @@ class _Search:
         self.models = [tuple(sorted(models_of(one.matrix))) for one in self.candidates]
         self.budget = Budget("path")
         self.decided: dict[tuple[int, str, VersionFacts], Decision] = {}
-        # Whose order of versions counts, and which component the wanted version is of.
+        # This decides the order of versions, and the component that the target version belongs to.
         wanted = [self.candidates[rank].matrix for rank in sorted(self.goals)] or [
             one.matrix for one in self.candidates
         ]
@@ -123,7 +124,7 @@ class _Search:
     def decide(self, rank: int, state: Here) -> Decision:
         if not isinstance(state, VersionState):
             return self._decide(rank, state)
-        key = rank, state.version, state.facts  # whatever models are left: that is asked apart
+        key = rank, state.version, state.facts  # remaining models are checked separately
         if key not in self.decided:
             self.decided[key] = self._decide(rank, state)
         return self.decided[key]
@@ -142,14 +143,14 @@ class _Search:
         return decide(candidate.manifest, state, policy, **known)
 
     def is_there(self, start: Here) -> bool:
-        """Whether nothing has to be done: a wanted bundle has nothing to move, or there is just that version."""
+        """Whether the target is already installed: a target bundle has nothing to update, or the version is equal."""
         if self.goals:
             return any(_nothing_moves(self.decide(rank, start)) for rank in self.goals)
         return set(version_texts(start, self.primary_component)) == {self.goal}
 
     def run(self, start: Here) -> _Way:
-        """The best way to the goal; where there is none, that to the nearest state."""
-        # Ranks make every entry of the queue different, so ways themselves are never compared.
+        """The best path to the goal. If there is none, the best path to the nearest state."""
+        # Ranks make every entry of the queue different, so paths themselves are never compared.
         queue: list[tuple[tuple[int, int, int, int], tuple[int, ...], _Way]] = [((0, 0, 0, 0), (), _Way(state=start))]
         settled: set[bytes] = set()
         reached: dict[str, list[tuple[int, VersionState]]] = {}
@@ -167,7 +168,7 @@ class _Search:
             for rank, candidate in enumerate(self.candidates):
                 after = self.plain_after(rank, way.state) if isinstance(way.state, VersionState) else None
                 if after and (not after.models or is_no_news(after, cost[0], reached.get(after.version, ()))):
-                    continue  # on no model, or a mere version that fewer hops lead to: no need to ask about it again
+                    continue  # for no model, or a version that fewer hops lead to: no need to try it again
                 decision = self.decide(rank, way.state)
                 if decision.allowed:
                     hop = _hop(candidate, decision)
@@ -186,20 +187,20 @@ class _Search:
         return nearest
 
     def begin(self, version: str) -> VersionState:
-        """The mere version that is installed, with what the bundles of that very version say of it."""
+        """The installed version, with the facts from the bundles of exactly that version."""
         here = [rank for rank, one in enumerate(self.candidates) if parsed(one.matrix, version) == one.matrix.own]
         states = [self.plain_after(rank, VersionState(version=version)) for rank in here]
         if not states:
             return VersionState(version=version)
         facts = [state.facts for state in states]
-        # Two builds of one version can differ. What they do not agree on is not known.
+        # Two builds of one version can differ. Facts that differ between them count as unknown.
         agreed = {name: getattr(facts[0], name) for name in VersionFacts.__struct_fields__}
         agreed = {name: value for name, value in agreed.items() if all(getattr(one, name) == value for one in facts)}
         models = tuple(sorted({model for state in states for model in state.models or ()}))
         return VersionState(version=version, models=models, facts=VersionFacts(**agreed))
 
     def plain_after(self, rank: int, state: VersionState) -> VersionState:
-        """The mere version after a hop, with the models that are left."""
+        """The version after a hop, with the remaining models."""
         models, candidate = self.models[rank], self.candidates[rank]
         if state.models not in (None, models):
             models = tuple(model for model in state.models or () if model in models)
@@ -213,22 +214,22 @@ class _Search:
         return after_update(state, matrix.manifest, matrix.primary_component, decision)
 
     def narrowed(self, way: _Way) -> Iterator[str]:
-        """The models that its last bundle is for and another one on the way is not, to be told as left open."""
+        """The models of the last bundle that another bundle of the path is not for. They are reported as left open."""
         models = way.state.models or () if isinstance(way.state, VersionState) else ()
         lost = [model for model in self.models[way.last] if model not in models] if way.last is not None else []
         if models and lost:
             yield f"a way for {', '.join(lost)}: this one is for {', '.join(models)} only"
 
     def has_arrived(self, way: _Way) -> bool:
-        """Whether the last bundle of the way was a wanted one."""
+        """Whether the last bundle of the path has the target version."""
         return way.last in self.goals
 
     def can_compare(self, state: Here) -> bool:
-        """Whether the installed version and the wanted one have an order, so that one can be near the other."""
+        """Whether the installed version and the target version are ordered, so that a distance exists."""
         return self._distance(state) is not None
 
     def _distance(self, state: Here) -> Version | None:
-        """The version that counts for being near: the oldest of the members'; None past the goal."""
+        """The version that measures the distance: the oldest one of the members; None past the goal."""
         if self.judge is None or (wanted := parsed(self.judge, self.goal)) is None:
             return None
         versions = [parsed(self.judge, text) for text in version_texts(state, self.primary_component)]
@@ -240,7 +241,7 @@ class _Search:
         return here is not None and there is not None and here > there
 
     def obstacles(self, state: Here) -> Iterator[Obstacle]:
-        """What the wanted bundle says of the state, and then the bundles on the way there."""
+        """What blocks the target bundle in this state, then the same for the bundles in between."""
         if not self.goals:
             yield Obstacle(
                 subject=self.goal,
@@ -286,12 +287,12 @@ def _for_bundle(policy: Policy, identity: str) -> Policy:
 
 
 def _nothing_moves(decision: Decision) -> bool:
-    """Whether all that the bundle carries is there; a part that is, while another is not, is *already there*."""
+    """Whether the whole content of the bundle is installed. If only some parts are, they are *already there*."""
     return any(ruling.kind == "same-version" for ruling in decision.rulings)
 
 
 def _refusals(decision: Decision) -> list[ComponentDecision]:
-    """The rulings that keep a decision from being a yes, the same for two members told once."""
+    """The rulings that keep a decision from allowing the update. A ruling that two members share is reported once."""
     told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
     return list(reversed(told.values()))
 
@@ -326,7 +327,7 @@ def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
                 entry=ruling.entry,
             )
             for ruling in moving
-            if ruling.subject != ruling.installed  # asked about a mere version, there are no members to name
+            if ruling.subject != ruling.installed  # for a version alone there are no members to name
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The matrix of a manifest, read once: texts become versions and ranges, and what cannot be read is named."""
+"""The matrix of a manifest, read once: texts become versions and ranges, and unreadable ones become problems."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from bundlekit.versions import (
 
 RULE: Final = "manifest-inconsistent"
 APPLIANCE: Final = "appliance"
-"""The component that every member of the pair runs by itself; all other components the pair shares."""
+"""The component that each member of the pair runs by itself. The pair shares all other components."""
 
 MAX_REMEMBERED: Final = 65_536
-"""Texts that a parser of a matrix remembers; a manifest of 1 MiB has hardly room for more different ones."""
+"""Texts that a parser of a matrix remembers. A manifest of 1 MiB has hardly room for more different ones."""
 
 E = TypeVar("E", bound=Entry)
 A = TypeVar("A")
@@ -51,13 +51,13 @@ class ReadSource(Frozen, frozen=True, kw_only=True):
     denied: frozenset[Version]
 
     def admits(self, version: Version, *, listed: bool) -> bool:
-        """Whether the source covers this version, which the matrix lists or does not."""
+        """Whether the source covers this version; ``listed`` is whether the matrix lists the version."""
         compared = version.as_release if self.entry.by_release else version
         return (listed or self.entry.unlisted) and compared in self.range and version not in self.denied
 
 
 class ReadStop(Frozen, frozen=True, kw_only=True):
-    """A stop at ``via``. Where that is the latest of several, others with the numbers ``prefix`` will do."""
+    """A stop at ``via``. If it is the latest of several, other releases with the numbers ``prefix`` also count."""
 
     entry: Stop
     range: Range
@@ -65,7 +65,7 @@ class ReadStop(Frozen, frozen=True, kw_only=True):
     prefix: tuple[int, ...] | None
 
     def lies_between(self, source: Version, target: Version) -> bool:
-        """Whether the way from source to target has to pass this stop; a source that is one is past it."""
+        """Whether an update from source to target must pass this stop. A source at the stop is past it."""
         is_one = self.prefix is not None and source.begins_with(self.prefix)
         return source in self.range and source < self.via < target and not is_one
 
@@ -78,7 +78,7 @@ class ReadTogether(Frozen, frozen=True, kw_only=True):
 
 
 class ReadSkew(Frozen, frozen=True, kw_only=True):
-    """Versions that two members may have at once."""
+    """Versions that two members can have at once."""
 
     entry: Skew
     old: Range
@@ -86,13 +86,13 @@ class ReadSkew(Frozen, frozen=True, kw_only=True):
 
 
 class ReadMatrix(Frozen, frozen=True, kw_only=True):
-    """The matrix of ``manifest``, ready to decide from: read it once, ask it often.
+    """The matrix of ``manifest``, ready for decisions: read once, used often.
 
-    ``primary_component`` is the one whose installed version the matrix is about, ``own`` its version in the bundle,
-    ``carried`` the versions of all components in the bundle. ``parsers`` read the versions of components,
-    aliases of the primary one resolved; ``scheme`` those of a component that the bundle does not carry.
-    ``releases`` are the known versions, oldest first, ``known`` the same as a set; ``trusted_keys`` and ``trust_of``
-    go by rising version.
+    The matrix is about the installed version of ``primary_component``. ``own`` is its version in the bundle, and
+    ``carried`` are the versions of all components in the bundle. ``parsers`` read the versions of components and
+    resolve aliases of the primary one. ``scheme`` reads those of a component that the bundle does not contain.
+    ``releases`` are the known versions, oldest first, and ``known`` the same as a set. ``trusted_keys`` and
+    ``trust_of`` are in the order of their versions.
     """
 
     manifest: Manifest
@@ -116,11 +116,11 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
 
     @property
     def kinship(self) -> tuple[object, ...]:
-        """What two matrices have in common that are about the same versions: product, component and scheme."""
+        """The common properties of two matrices about the same versions: product, component and scheme."""
         return self.manifest.product, self.primary_component, self.own.scheme
 
     def parse(self, component: str, text: str) -> Version:
-        """The version of a component; VersionError if it fits no scheme, or has no place in the order."""
+        """The version of a component. Raises VersionError if it fits no scheme or has no place in the order."""
         return self.parsers.get(component, self.scheme.parse)(text)
 
     def trusts(self, version: Version) -> frozenset[str] | None:
@@ -135,7 +135,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
 
 
 class Unreadable(Frozen, frozen=True, kw_only=True):
-    """A matrix that cannot be read and so allows nothing; each of the ``problems`` names entry and field."""
+    """A matrix that cannot be read and therefore allows no update. Each of the ``problems`` names entry and field."""
 
     problems: tuple[Problem, ...]
 
@@ -154,31 +154,32 @@ class _Reader:
                 found = self._parse(text)
             except VersionError as why:
                 found = why
-            # A matrix may be asked for as long as a service runs; what it names itself comes first, and fits.
+            # A matrix can be used for as long as a service runs. Its own texts come first, and they fit.
             if len(self._read) < MAX_REMEMBERED:
                 self._read[text] = found
         if isinstance(found, VersionError):
-            # A new one: an exception that is raised again drags all its earlier tracebacks along.
+            # Each call raises a new exception, because an exception that is raised again keeps all its earlier
+            # tracebacks.
             raise VersionError(found.message, next_step=found.next_step)
         return found
 
 
 def inconsistent(entry: str, field: str, message: str) -> Problem:
-    """A fault inside a matrix: the entry's id (empty: no entry's), the field, and what is wrong with it."""
+    """A fault inside a matrix: the entry's id (empty: no entry), the field, and the message."""
     place = f"Matrix entry {entry!r}, {field}" if entry else f"Matrix, {field}"
     return Problem(rule=RULE, message=f"{place}: {message}", subject=entry, params={"entry": entry, "field": field})
 
 
 def beside_matrix(field: str, message: str) -> Problem:
-    """A fault of what the matrix is read with: a field of the manifest around it, and what is wrong with it."""
+    """A fault outside the matrix that prevents reading it: a field of the manifest, and the message."""
     params: dict[str, str | int] = {"entry": "", "field": field, "beside": "matrix"}
     return Problem(rule=RULE, message=f"Manifest, {field}: {message}", params=params)
 
 
 def misspelt_appliance(manifest: Manifest) -> str:
-    """The component that is most likely the appliance, misspelt; empty if none is.
+    """The component that is most likely the appliance, misspelt; empty if there is none.
 
-    It would be one that the pair shares: no member would be updated, and nobody would say so.
+    It would count as a shared component. No member would then be updated, without any message.
     """
     names = [component.name for component in manifest.components]
     if APPLIANCE in names:
@@ -187,19 +188,19 @@ def misspelt_appliance(manifest: Manifest) -> str:
 
 
 def primary_component(manifest: Manifest) -> Component | None:
-    """The component that the matrix is about: the appliance, else the one with the bundle's own version."""
+    """The component that the matrix is about: the appliance, otherwise the one with the bundle's own version."""
     by_name = {component.name: component for component in manifest.components}
     same_version = (component for component in manifest.components if component.version == manifest.version)
     return by_name.get(APPLIANCE) or next(same_version, None)
 
 
 def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
-    """Read a manifest's matrix, in time about linear in its size."""
+    """Read a manifest's matrix, in roughly linear time."""
     matrix = manifest.matrix
     primary = primary_component(manifest)
     names = [component.name for component in manifest.components]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        # Which of them the bundle brings is open; nothing may be decided by either.
+        # It is unknown which of them the bundle contains, so neither can decide.
         faults = (f"two are named {name!r}, and it is ambiguous which of them is meant." for name in twice)
         return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
     if primary is None:
@@ -215,7 +216,7 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
         return Unreadable(problems=(beside_matrix("version", str(why)),))
     try:
         if matrix.order == "listed":
-            # What the list does not have yet came after all that it has.
+            # A release that the list lacks came after all releases of the list.
             in_order = in_listed_order(scheme, (*matrix.releases, manifest.version))
     except VersionError as why:
         return Unreadable(problems=(inconsistent("", "releases", str(why)),))
@@ -303,9 +304,9 @@ def _dotted(numbers: Iterable[int]) -> str:
 
 
 def _latest_by_prefix(releases: Iterable[Version]) -> dict[str, Version]:
-    """The last of ``releases``, which rise, for each way in which their numbers begin; no pre-releases.
+    """The last of ``releases``, which are in ascending order, for each beginning of their numbers; no pre-releases.
 
-    By text, as hashes of numbers can be made to collide.
+    The keys are texts, because hashes of numbers can be made to collide.
     """
     return {
         _dotted(release.numbers[:length]): release
@@ -316,7 +317,7 @@ def _latest_by_prefix(releases: Iterable[Version]) -> dict[str, Version]:
 
 
 class _FieldError(Exception):
-    """A field of an entry that cannot be read, and why."""
+    """An unreadable field of an entry, and the reason."""
 
     def __init__(self, field: str, why: VersionError) -> None:
         super().__init__(str(why))
@@ -336,7 +337,7 @@ def _each(
     problems: list[Problem],
     problem: Callable[[str, str, str], Problem] = inconsistent,
 ) -> tuple[B, ...]:
-    """What ``read`` makes of each entry; those it cannot read become problems instead."""
+    """The result of ``read`` for each entry. An entry that cannot be read becomes a problem instead."""
     results = []
     for entry in entries:
         try:

@@ -1,7 +1,7 @@
-"""Whether a release can be reached, from each version in the field and from what a failure leaves there.
+"""Whether a release can be reached, from each version in the field and from the states that a failure leaves there.
 
-A question for whoever writes a matrix, asked of the matrices of one release and of others, before anything
-ships. Facts about appliances are not known then, so only a certain refusal closes a way.
+A release engineer checks this before anything ships, with the matrices of one release and of others. Facts about
+appliances are not known then, so only a definite rejection closes a path.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class State(Frozen, frozen=True, kw_only=True):
 
 
 class Routes:
-    """The ways to ``target`` through ``bundles``, which are matrices too, on one model.
+    """The paths to ``target`` through ``bundles``, which are matrices too, on one model.
 
-    A bundle that is not for the model is no way on it. A stop that the target's matrix names counts as passable if
-    no bundle of it is among ``bundles``: nothing is known of it then. ``decisions`` are those of each of the
-    matrices, if they have been made already. ``signed`` has, by the ``id`` of its matrix, who signed each of the
-    bundles: a bundle that the installed version cannot verify is no way. The target's own signatures are not asked
-    about here: `source-cannot-verify` does that for every version which the target allows.
+    A bundle that is not for the model is not used. A stop that the target's matrix names counts as passable if
+    ``bundles`` contains no bundle of it, because nothing is known about it then. ``decisions`` are those of each of the
+    matrices, if they have already been made. ``signed`` has the signers of each bundle, by the ``id`` of its matrix. A
+    bundle that the installed version cannot verify is not used. The target's own signatures are not checked here:
+    `source-cannot-verify` does that for every version that the target allows.
     """
 
     def __init__(
@@ -79,29 +79,29 @@ class Routes:
         self._reaches: dict[State, bool] = {}
         self._states: dict[str, list[State]] = {}
         self._by_stop = 0
-        """Places of versions that a stop sends to a release from which the target is reached."""
+        """Places of versions that a stop sends to a release with a path to the target."""
 
     def knows(self, version: str) -> bool:
-        """Whether a bundle of this version is in hand, be it for another model."""
+        """Whether a bundle of this version is available, even if only for another model."""
         return version in self.bundles or version in self.elsewhere
 
     def decided(self, bundle: ReadMatrix, version: str) -> Outcome:
-        """What a bundle's matrix decides about a mere version."""
+        """The decision of a bundle's matrix about a version alone."""
         return self._decisions[id(bundle)].of(version, self.model)
 
     def ruling(self, bundle: ReadMatrix, version: str) -> ComponentDecision:
-        """The same, with the sentence for a person."""
+        """The whole ruling, with its message."""
         return self._decisions[id(bundle)].ruling(version, self.model)
 
     def plain(self, version: str) -> State:
-        """The state of a pair on which a version was installed, and nothing failed."""
+        """The state of a pair with an installed version and no failure."""
         return State(version=version, shared=self._shared.get(version))
 
     def after_failures(self, version: str) -> Iterator[State]:
-        """States that a failed update from ``version`` can leave, apart from the one before it.
+        """States that a failed update from ``version`` can leave, apart from the state before it.
 
-        The active member is old again, and what the pair shares is new, where the matrix says that these work
-        together; everything else the executor brings back, or a repair brings to the new version.
+        The active member is reverted, and the shared components are new, if the matrix specifies that these work
+        together. The executor reverts everything else, or a repair updates it to the new version.
         """
         plain = self.plain(version)
         for name, bundle in self.bundles.items():
@@ -113,7 +113,7 @@ class Routes:
                 yield State(version=version, shared=shared)
 
     def _works(self, bundle: ReadMatrix, version: str, shared: tuple[tuple[str, str], ...]) -> bool:
-        """Whether an appliance of this version works together with other components, by the matrix of a bundle."""
+        """Whether an appliance of this version works with other components, by the matrix of a bundle."""
         line = self._decisions[id(bundle)].line
         place = line.place.get(version)
         try:
@@ -132,15 +132,16 @@ class Routes:
         """Whether some sequence of updates leads from ``start`` to the target."""
         if start not in self._reaches:
             if not self._reaches:
-                # Whether a stop helps depends on all states that it leads to: these are settled at once.
+                # Whether a stop helps depends on all states that it leads to, so these are settled together.
                 self._settle([self.plain(text) for text in (*self._stops, *self._own.line.place)])
             self._settle([start])
         return self._reaches[start]
 
     def _settle(self, starts: Sequence[State]) -> None:
-        """Find out from which of these states, and of those that they lead to, the target is reached.
+        """Determine which of these states, and of the states that they lead to, can reach the target.
 
-        From the target backwards, so that each state and each update between two is looked at once.
+        The search goes backwards from the target, so that each state and each update between two states is examined
+        once.
         """
         before: dict[State, list[State]] = {}
         good: list[State] = []
@@ -171,7 +172,7 @@ class Routes:
         self._states.setdefault(state.version, []).append(state)
 
     def _hops(self, state: State) -> Iterator[State]:
-        """The states that one update by a bundle leads to; if the target is one of them, that alone."""
+        """The states that one update by a bundle leads to. If the target is one of them, only the target."""
         own = self.target.manifest.version
         for version in dict.fromkeys((own, *self.bundles)):
             if version in self.bundles and self.accepts(self.bundles[version], state):
@@ -181,12 +182,12 @@ class Routes:
                     return
 
     def _is_sent_on(self, state: State) -> bool:
-        """Whether a stop sends this state to a release from which the target is known to be reached."""
+        """Whether a stop sends this state to a release with a known path to the target."""
         if (place := self._own.line.place.get(state.version)) is not None:
             return bool(self._by_stop >> place & 1)
         try:
             version = self.target.parse(self.target.primary_component, state.version)
-        except VersionError:  # it has no place in the target's order, so the target's stops are not for it
+        except VersionError:  # it has no place in the target's order, so the target's stops do not apply
             return False
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
             return False
@@ -197,7 +198,7 @@ class Routes:
         )
 
     def _sent_to(self, state: State) -> Iterator[State]:
-        """The states that a stop sends to this one, of those that have not been known to get to the target so."""
+        """The states that a stop sends to this one and that are not yet known to reach the target that way."""
         if state.shared is not None:
             return
         line = self._own.line
@@ -208,7 +209,7 @@ class Routes:
                 yield from self._states.get(line.texts[place], ())
 
     def accepts(self, bundle: ReadMatrix, state: State) -> bool:
-        """Whether a bundle can be installed over a state."""
+        """Whether a bundle can be installed in a state."""
         if self._spoken_against(bundle, state):
             return False
         decisions = self._decisions[id(bundle)]
@@ -225,7 +226,7 @@ class Routes:
         return not self._refused[whole]
 
     def refusal(self, bundle: ReadMatrix, state: State) -> str:
-        """Why a bundle cannot be installed over a state, in a sentence; empty if it can."""
+        """Why a bundle cannot be installed in a state, as a sentence; empty if it can."""
         if self.accepts(bundle, state):
             return ""
         if objection := self._spoken_against(bundle, state):
@@ -237,7 +238,7 @@ class Routes:
         return ruling.message
 
     def unverified(self, state: State) -> ReadMatrix | None:
-        """The first bundle that would lead from a state to the target, if the installed version could verify it."""
+        """The first bundle that would lead from a state to the target if the installed version could verify it."""
         for version, bundle in self.bundles.items():
             if bundle is not self.target and not self._spoken_against(bundle, state):
                 plain = state.shared is None
@@ -247,7 +248,7 @@ class Routes:
         return None
 
     def _decided_over(self, bundle: ReadMatrix, state: State) -> ComponentDecision:
-        """The decision of a bundle for a pair in a state, of which the shared components are known."""
+        """The decision of a bundle for a pair in a state with known shared components."""
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
         appliance = Appliance(
@@ -261,17 +262,17 @@ class Routes:
             includes=known.manifest.includes if known else None,
         )
         decisions = self._decisions[id(bundle)]
-        # What the narrowed matrix is about is the appliance; without one every entry is needed.
+        # The narrowed matrix is about the appliance. Without an appliance every entry is needed.
         matrix = decisions.narrowed(state.version, self.model) if bundle.primary_component == APPLIANCE else bundle
         by = self._signed.get(id(bundle), UNKNOWN)
         return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
 
     def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
-        """What any matrix in hand says against it: that it has withdrawn the bundle, or knows a dead end."""
+        """The objection of any available matrix: it has withdrawn the bundle, or has a dead end."""
         into, out = bundle.manifest.version, state.version
         for other in self._restricting:
             decisions = self._decisions[id(other)]
-            if not (decisions.can_read(into) and decisions.can_read(out)):  # it does not speak of versions like these
+            if not (decisions.can_read(into) and decisions.can_read(out)):  # the matrix is not about such versions
                 continue
             if decisions.withdraws(into):
                 return f"{into} was withdrawn, according to {other.manifest.version}."
@@ -292,7 +293,7 @@ def decisions_of(
     *,
     signed: Mapping[int, SignedBy] | None = None,
 ) -> dict[int, Decisions]:
-    """For each of some matrices, by its ``id``, the decisions about the versions on the way to the target.
+    """For each of some matrices, by its ``id``, the decisions about the versions between source and target.
 
     These are the versions that the target names, its stops, the other bundles, and ``more``. ``signed`` is as in
     `Routes`.

@@ -1,8 +1,8 @@
 """The rules of a decision, in their order: the list that the code follows.
 
-Of what concerns the bundle as such, the first fault decides, and nothing else is asked. Every component gets one
-decision, its first. The pair is asked again only if nothing has been refused by then. What cannot be known is
-*undecided*: a later refusal has precedence over it, and it never becomes an acceptance.
+In the rules about the bundle, the first fault decides and ends the evaluation. Every component gets one decision, its
+first. The pair is evaluated again only if nothing has been rejected by then. A decision that needs an unknown fact is
+*undecided*. A later rejection has precedence over it, and it never becomes an acceptance.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import ComponentDecision
 
 Stage = Literal["matrix", "bundle", "pair", "component", "primary", "whole"]
-"""What a rule is asked about.
+"""The subject of a rule.
 
-``primary``: only the component that the matrix is about. ``whole``: the pair, once all components are decided about.
+``primary``: only the component that the matrix is about. ``whole``: the pair, after the decisions about all components.
 """
 
 
 class DecisionRule(Frozen, frozen=True, kw_only=True):
-    """A rule of a decision: ``line`` is what holds where it does not refuse, ``kinds`` are the decisions it makes."""
+    """A rule of a decision: ``line`` is the condition that it checks, and ``kinds`` are the decisions that it makes."""
 
     number: int
     name: str
@@ -119,7 +119,7 @@ _PAIR: Final[dict[Stage, tuple[Callable[..., Any], ...]]] = {
 
 
 def ask_component(question: ComponentQuestion) -> ComponentDecision:
-    """Rules 7 to 17: the first refusal; else the first doubt; else the update is allowed."""
+    """Rules 7 to 17: the first rejection; otherwise the first doubt; otherwise the update is allowed."""
     for ask in _PRIMARY if question.is_primary else _COMPONENT:
         decision: ComponentDecision | None = ask(question)
         if decision is not None:
@@ -128,7 +128,7 @@ def ask_component(question: ComponentQuestion) -> ComponentDecision:
 
 
 def ask_pair(stage: Literal["bundle", "pair", "whole"], question: PairQuestion) -> list[ComponentDecision]:
-    """What the rules of a stage decide about the bundle or the pair, in their order; of the bundle the first."""
+    """The decisions of the rules of a stage about the bundle or the pair, in order; for the bundle only the first."""
     before = len(question.decisions)
     for ask in _PAIR[stage]:
         ask(question)

@@ -1,7 +1,7 @@
 """Trust files that releases ship (`trust-of`), and whether they accept the signatures of a bundle.
 
-A trust file is in the matrix by content. It is loaded when a decision needs it, as cryptography is not needed
-elsewhere in this package.
+The matrix contains a trust file by content. The file is loaded only when a decision needs it, because nothing else in
+this package needs cryptography.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ReadTrust:
 
     @property
     def store(self) -> TrustStore:
-        """The file as `bundlekit.trust` uses it; only where there is no `problem`."""
+        """The file as `bundlekit.trust` uses it. Call it only if there is no `problem`."""
         assert not isinstance(self._loaded, str)  # noqa: S101 - asked first
         return self._loaded
 
@@ -58,7 +58,7 @@ class ReadTrust:
 
 
 class Acceptance(Frozen, frozen=True, kw_only=True):
-    """Whether a trust file accepts the signatures of a bundle. None: this cannot be known.
+    """Whether a trust file accepts the signatures of a bundle. None: unknown.
 
     ``because`` is the end of a sentence that begins with the version. ``missing`` are signers that could still sign.
     """
@@ -69,9 +69,9 @@ class Acceptance(Frozen, frozen=True, kw_only=True):
 
 
 class Signatures:
-    """What signs a bundle: its signatures as they are stored, or the names that trust files have for its signers.
+    """The signatures of a bundle as they are stored, or the names of its signers in trust files.
 
-    ``at`` is the time for which trust files are asked (RFC 3339), ``product`` and ``released`` are those of the bundle.
+    ``at`` is the reference time for the trust files (RFC 3339). ``product`` and ``released`` are those of the bundle.
     """
 
     def __init__(self, signers: Sequence[bytes | str], at: str, *, product: str, released: str) -> None:
@@ -82,11 +82,11 @@ class Signatures:
         self._answers: dict[int, tuple[ReadTrust, Acceptance]] = {}
 
     def accepted_by(self, trust: ReadTrust) -> Acceptance:
-        """Whether a trust file accepts a bundle with these signatures; worked out once for each file."""
+        """Whether a trust file accepts a bundle with these signatures. The result is computed once for each file."""
         if (known := self._answers.get(id(trust))) is not None:
             return known[1]
         answer = self._asked(trust)
-        self._answers[id(trust)] = (trust, answer)  # with the file, so that its id stays its own
+        self._answers[id(trust)] = (trust, answer)  # with the file, so that its id is not reused
         return answer
 
     def _asked(self, trust: ReadTrust) -> Acceptance:
@@ -110,16 +110,16 @@ class Signatures:
         for one in self.signers:
             try:
                 made.append(from_signature(one) if isinstance(one, bytes) else one)
-            except SignatureFault:  # no signature at all: another rule rejects the bundle, and it meets no demand
+            except SignatureFault:  # no signature: another rule rejects the bundle, and it meets no requirement
                 continue
         return made
 
 
 class SignedBy(Frozen, frozen=True, kw_only=True):
-    """Who signed a bundle, as far as this is known.
+    """The signers of a bundle, as far as they are known.
 
-    ``signers`` are the names of the keys (None: not known). ``signatures`` are what the trust files that releases ship
-    are asked about (None: not known).
+    ``signers`` are the names of the keys (None: not known). ``signatures`` are checked by the trust files that releases
+    ship (None: not known).
     """
 
     signers: frozenset[str] | None = None
@@ -131,16 +131,16 @@ UNKNOWN: Final = SignedBy()
 
 
 class SignedManifest(Frozen, frozen=True, kw_only=True):
-    """The manifest of a bundle, with who signed the bundle."""
+    """The manifest of a bundle, with the signers of the bundle."""
 
     manifest: Manifest
     by: SignedBy = UNKNOWN
 
 
 def with_trust_of_others(matrices: Sequence[ReadMatrix]) -> list[ReadMatrix]:
-    """The matrices; those that do not state which keys releases trust have the statements of the newest that does.
+    """The matrices. Those without statements about trusted keys get the statements of the newest matrix that has them.
 
-    Only matrices of the same product, component and version scheme count as others.
+    Only matrices of the same product, component and version scheme are used.
     """
     newest: dict[object, ReadMatrix] = {}
     for one in matrices:
@@ -156,14 +156,14 @@ def with_trust_of_others(matrices: Sequence[ReadMatrix]) -> list[ReadMatrix]:
 
 
 def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
-    """What the trust files that releases ship are asked about; None if the bundle has no head that can be read."""
+    """The signatures for the trust files that releases ship; None if the bundle has no readable head."""
     if bundle.manifest is None or bundle.signatures is None:
         return None
     return Signatures(bundle.signatures, at, product=bundle.manifest.product, released=bundle.manifest.released)
 
 
 def _refusal(found: Satisfied) -> Acceptance:
-    """Why a trust file does not accept the signatures, with the first demand that is not met, if that is the reason."""
+    """Why a trust file does not accept the signatures, with the first unmet requirement if that is the reason."""
     refused = next((one for one in found.signatures if one.standing == "rejected"), None)
     unmet = next((one for one in found.demands if not one.met), None)
     if unmet is None or refused is not None:

@@ -1,6 +1,6 @@
-"""Which kinds of decision were not asked about any more, because an earlier rule had refused.
+"""The kinds of decision that were not evaluated, because an earlier rule had rejected.
 
-The numbers are those of the list in rules.py; of a kind that two rules can decide, that of the later one.
+The numbers are those of the list in rules.py. If two rules can make a kind of decision, the number is the later one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import ComponentDecision, Decision
 
 STAGES: Final[dict[DecisionKind, float]] = {kind: rule.number for rule in RULES for kind in rule.kinds} | {
-    "wrong-model": 2.5,  # it is asked about where the product is right
+    "wrong-model": 2.5,  # evaluated only if the product is right
 }
 _OF_THE_BUNDLE: Final[dict[DecisionKind, float]] = {
     "wrong-product": 2,
@@ -32,15 +32,15 @@ _BEFORE_ALL: Final = 1.0
 
 
 class Ended(NamedTuple):
-    """A ruling after which a decision did not ask about a kind any more: for all its parts, or for some of them."""
+    """A ruling that ended a decision before a kind was evaluated, for all of its parts or for some of them."""
 
     ruling: ComponentDecision
     parts: tuple[str, ...]
-    """Members, components or versions that were not asked about the kind; empty: none was."""
+    """Members, components or versions without an evaluation of the kind; empty: none had one."""
 
 
 def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> Ended | None:
-    """Where a decision did not ask about ``kind`` any more, and for which parts; None if it asked for every part.
+    """Where a decision ended before ``kind``, and the parts concerned; None if it was evaluated for every part.
 
     ``matrix`` is that of the bundle.
     """
@@ -53,7 +53,7 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
         return None
     if stage >= _OF_ALL:
         refused = next((one for one in decision.rulings if one.refused and _ended(one, matrix) < stage), None)
-        # Of a mere version lost fixes are asked about in any case.
+        # For a version alone, lost fixes are always evaluated.
         asked = refused is None or (kind == "loses-fix" and not decision.pair)
         return None if asked or refused is None else Ended(refused, ())
     parts = list(_of_primary(decision, matrix))
@@ -69,7 +69,7 @@ def _of_primary(decision: Decision, matrix: ReadMatrix) -> Iterator[ComponentDec
 
 
 def _ended(ruling: ComponentDecision, matrix: ReadMatrix) -> float:
-    """The rule after which nothing more was asked about a part; beyond all rules if none refused."""
+    """The rule that ended the evaluation of a part; beyond all rules if none rejected."""
     if ruling.kind == "undecided" and not ruling.installed and ruling.component:
         return _BEFORE_ALL  # its installed version is not known
     if not ruling.refused:

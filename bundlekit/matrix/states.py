@@ -1,4 +1,4 @@
-"""What the search for a path passes: a mere version, or a whole pair, and what an update makes of it."""
+"""The states of the search for a path: a version alone, or a whole pair, and the result of an update."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class VersionState(Frozen, frozen=True, kw_only=True):
-    """A mere version on the way, and what the bundles it came from say of it.
+    """A version alone on a path, with the facts from the bundles that it came from.
 
-    ``models`` are those that all bundles so far are for; None: none of them is available.
+    ``models`` are those that all bundles so far are for; None: none of these bundles is available.
     """
 
     version: str
@@ -33,7 +33,7 @@ Here = VersionState | Appliance
 
 
 def is_no_news(state: VersionState, hops: int, reached: Iterable[tuple[int, VersionState]]) -> bool:
-    """Whether ``hops`` or fewer lead to its version already, with all its models and nothing that refuses more."""
+    """Whether ``hops`` or fewer already lead to its version, with all its models and without more restrictions."""
     return any(
         before <= hops
         and set(one.models or ()).issuperset(state.models or ())
@@ -43,14 +43,14 @@ def is_no_news(state: VersionState, hops: int, reached: Iterable[tuple[int, Vers
 
 
 def _demands_no_more(facts: VersionFacts, than: VersionFacts) -> bool:
-    """Whether a version with these facts may go wherever one with those may. What is not known refuses nothing."""
+    """Whether a version with these facts can go wherever one with those can. An unknown fact rejects nothing."""
     counter = facts.counter is None or (than.counter is not None and facts.counter <= than.counter)
     fixes = facts.includes is None or (than.includes is not None and set(facts.includes) <= set(than.includes))
     return counter and fixes and (facts.released, facts.components) == (than.released, than.components)
 
 
 def version_texts(state: Here, component: str) -> list[str]:
-    """The versions of a component: of the appliance one for each member."""
+    """The versions of a component: for the appliance one for each member."""
     if isinstance(state, VersionState):
         return [state.version]
     if component == APPLIANCE:
@@ -59,12 +59,12 @@ def version_texts(state: Here, component: str) -> list[str]:
 
 
 def version_text(state: Here, component: str) -> str:
-    """The version of a component; where the members have several, all of them."""
+    """The version of a component; if the members have several, all of them."""
     return " and ".join(dict.fromkeys(version_texts(state, component))) or "unknown"
 
 
 def after_update(state: Appliance, manifest: Manifest, primary: str, decision: Decision) -> Appliance:
-    """The state after an update that was allowed: what moved is as in the bundle, all else as it was."""
+    """The state after an allowed update: updated parts are as in the bundle, and all others are unchanged."""
     targets = {(ruling.subject, ruling.component): ruling.target for ruling in moving_parts(decision)}
     counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
 
@@ -80,7 +80,8 @@ def after_update(state: Appliance, manifest: Manifest, primary: str, decision: D
         name: replace(component, **moved(name, name)) if (name, name) in targets else component
         for name, component in state.components.items()
     }
-    # New software has the fixes that it includes, a hotfix adds its own; which keys it trusts, the matrix says.
+    # New software has the fixes that it includes, and a hotfix adds its own. The matrix specifies the keys that it
+    # trusts.
     is_new = any(component == APPLIANCE for _, component in targets)
     kept = () if is_new and manifest.kind != "hotfix" else state.includes or ()
     return replace(
@@ -94,7 +95,7 @@ def after_update(state: Appliance, manifest: Manifest, primary: str, decision: D
 
 
 def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
-    """What is known of a mere version after an update: what the bundle says, beside what stays."""
+    """The known facts about a version alone after an update: those of the bundle, and those that stay."""
     manifest = matrix.manifest
     counters = [counter for counter in (facts.counter, manifest.counter) if counter is not None]
     kept = facts.includes if manifest.kind == "hotfix" else ()
@@ -108,5 +109,5 @@ def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
 
 
 def moving_parts(decision: Decision) -> list[ComponentDecision]:
-    """The decisions about what the update changes."""
+    """The decisions about the parts that the update changes."""
     return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]

@@ -1,9 +1,8 @@
-"""matrix.toml: what a release engineer writes, and the `Matrix` it becomes.
+"""matrix.toml, as a release engineer writes it, and its conversion to a `Matrix`.
 
-The tables are the entries of `Matrix` (``[[from]]``, ``[[stop]]`` …). What differs is nicer to write: a
-condition is ``{ fact = "disk.firmware", below = "7.1" }``, components that work together are keys of their
-entry, ``aliases``, ``trusted-keys`` and ``trust-of`` are maps. ``trust-of`` names trust files, whose content goes
-into the matrix.
+The tables are the entries of `Matrix` (``[[from]]``, ``[[stop]]`` …). Some forms are easier to write. A condition is
+``{ fact = "disk.firmware", below = "7.1" }``. Components that work together are keys of their entry. ``aliases``,
+``trusted-keys`` and ``trust-of`` are maps. ``trust-of`` names trust files, and their content goes into the matrix.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ if TYPE_CHECKING:
 
 TESTS: Final = ("is", "is-not", "below", "at-least")
 SIGNS: Final = {">=": "at-least", "!=": "is-not", "==": "is", "<": "below", "=": "is"}
-"""How a condition on a known fact is written in one string: ``"< 24 h"``."""
+"""The notation of a condition on a known fact in one string: ``"< 24 h"``."""
 
 
 class TrustInline(Strict, frozen=True, kw_only=True):
-    """A trust file by content: ``file`` is that of the trust.toml, ``files`` that of the files which it names."""
+    """A trust file by content: ``file`` is the trust.toml, and ``files`` are the files that it names."""
 
     file: TrustText
     files: dict[Text, TrustText] = {}
@@ -88,7 +87,7 @@ class AdvisoryFile(Strict, frozen=True, kw_only=True):
 
 
 def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
-    """The advisory of a parsed ADVISORY.toml; ConfigError as for a matrix."""
+    """The advisory of a parsed ADVISORY.toml. Raises ConfigError as for a matrix."""
     if data.get("advisory") != 1:
         found = first_key(data, "advisory")
         raise ConfigError(f"{where}: has {found}; an advisory begins with advisory = 1")
@@ -113,9 +112,9 @@ def advisory_from_toml(data: dict[str, object], where: str) -> Advisory:
 def matrix_from_toml(
     data: dict[str, object], where: str, read_trust: Callable[[str], tuple[str, dict[str, str]]] | None = None
 ) -> Matrix:
-    """The matrix of a parsed matrix.toml; ConfigError names ``where``, the key, and the nearest known one.
+    """The matrix of a parsed matrix.toml. ConfigError gives ``where``, the key, and the nearest known one.
 
-    ``read_trust`` gives the content of a trust file that ``trust-of`` names, and that of the files it names.
+    ``read_trust`` returns the content of a trust file that ``trust-of`` names, and of the files that it names.
     """
     if data.get("matrix") != 1:
         found = first_key(data, "matrix")
@@ -142,7 +141,7 @@ def matrix_from_toml(
         works_together=file.works_together,
         skews=file.skew,
     )
-    # Once more through the schema, which also says how many entries there may be.
+    # Validated again by the schema, which also limits the number of entries.
     return config.convert(msgspec.to_builtins(matrix), Matrix, where=where)
 
 
@@ -160,7 +159,7 @@ def _shipped(
 
 
 def condition_from_toml(fact: str, value: object, where: str) -> Condition:
-    """The condition on a known fact, written ``"synchronised"``, ``"!= failed"``, ``"< 24 h"``, ``">= 7.1"``."""
+    """The condition on a known fact, written as ``"synchronised"``, ``"!= failed"``, ``"< 24 h"``, ``">= 7.1"``."""
     text = _plain_text(value, where)
     sign = text[: len(text) - len(text.lstrip("<>=!"))]
     if sign and sign not in SIGNS:
@@ -170,7 +169,7 @@ def condition_from_toml(fact: str, value: object, where: str) -> Condition:
 
 
 def _each(data: dict[str, object], key: str, change: Callable[[dict[str, object], int], object]) -> object:
-    """The entries under ``key`` changed; what is no list of tables is left for the schema to refuse."""
+    """The entries under ``key``, converted. A value that is not a list of tables is left for the schema to reject."""
     entries = data.get(key, [])
     if not isinstance(entries, list):
         return entries
@@ -178,7 +177,7 @@ def _each(data: dict[str, object], key: str, change: Callable[[dict[str, object]
 
 
 def _with_conditions(data: dict[str, object], where: str) -> dict[str, object]:
-    """A file in which the conditions of stops and risks have their plain form."""
+    """The file with the conditions of stops and risks converted to their plain form."""
     plain = dict(data)
     plain["stop"] = _each(data, "stop", lambda entry, at: _with_condition(entry, f"{where}: stop[{at}]"))
     plain["risk"] = _each(data, "risk", lambda entry, at: _with_condition(entry, f"{where}: risk[{at}]"))
@@ -186,7 +185,7 @@ def _with_conditions(data: dict[str, object], where: str) -> dict[str, object]:
 
 
 def _with_condition(entry: dict[str, object], where: str) -> dict[str, object]:
-    """An entry whose ``when = { fact = …, below = … }`` has become fact, test and value."""
+    """The entry with ``when = { fact = …, below = … }`` converted to fact, test and value."""
     when = entry.get("when")
     if not isinstance(when, dict):
         return entry
@@ -209,7 +208,10 @@ def _plain_text(value: object, where: str) -> str:
 
 
 def _together(entry: dict[str, object], at: int) -> dict[str, object]:
-    """An entry of works-together: what is not id, reason or link is a component and its range."""
+    """An entry of works-together.
+
+    Every key other than id, reason and link is a component, and its value is the range.
+    """
     common = {key: value for key, value in entry.items() if key in ("id", "reason", "link")}
     components = {key: value for key, value in entry.items() if key not in common}
     return {"id": f"works-together-{at + 1}"} | common | {"components": components}

@@ -1,4 +1,4 @@
-"""Write a `Matrix` as the matrix.toml that reads back as the same: the other direction of toml.py."""
+"""Write a `Matrix` as a matrix.toml that reads back as the same: the inverse of toml.py."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _lines(plain: dict[str, Any]) -> Iterator[str]:
 
 
 def _flat(entry: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The keys of an entry as people write them: components beside the id, a condition as fact and test."""
+    """The keys of an entry as people write them: components next to the id, a condition as fact and test."""
     for key, value in entry.items():
         if key == "components":
             yield from value.items()
@@ -73,7 +73,7 @@ def _value(value: object) -> str:
         return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    # What JSON writes of text, integers, true and false is TOML as well, and so is the spelling of `escape`.
+    # JSON text, integers, true and false are valid TOML as well, and so are the escapes of `escape`.
     return escape(json.dumps(value, ensure_ascii=False))
 
 

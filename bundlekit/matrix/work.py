@@ -1,4 +1,4 @@
-"""How much work it is to look at every version that a matrix knows, before any of it is done."""
+"""The estimated work of examining every version that a matrix knows, computed before the work starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def models_apart(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> tuple[str | None, ...]:
-    """The models that the matrix tells apart; one None where it does not.
+    """The models that the matrix distinguishes; one None if it distinguishes none.
 
-    ``others`` tell them apart as well, whose bundles may lie on the way: one that is not for a model is no way on it.
+    ``others`` are matrices whose bundles can be on the path. They distinguish models as well, because a bundle is not
+    used on a model that it is not for.
     """
     models = read.manifest.models
     apart = any(tells_models_apart(one.manifest.matrix) for one in (read, *others))
@@ -28,9 +29,9 @@ def models_apart(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> tuple[s
 
 
 def versions_named(read: ReadMatrix) -> list[Version]:
-    """The listed releases, those that a source names as one, and the bundle's own, oldest first.
+    """The listed releases, the versions that a source names singly, and the bundle's own, oldest first.
 
-    Where the matrix lists no releases, every version that its entries name.
+    If the matrix lists no releases, every version that its entries name.
     """
     ranges = [source.range for source in read.sources if source.range.exact or not read.known]
     if not read.known:
@@ -41,12 +42,12 @@ def versions_named(read: ReadMatrix) -> list[Version]:
 
 
 def work(read: ReadMatrix, others: Sequence[ReadMatrix] = ()) -> int:
-    """About how many comparisons it takes to decide for each version on each model, and to lint the matrix.
+    """The approximate number of comparisons to decide for each version on each model, and to lint the matrix.
 
     ``others`` are as in `models_apart`.
     """
     once = _once(read)
-    if read.works_together:  # each pair of components counts, of an entry and of what the bundle carries
+    if read.works_together:  # every pair of components counts, of an entry and of the bundle
         once += len(read.carried) ** 2 + sum(len(together.ranges) ** 2 for together in read.works_together)
     return len(versions_named(read)) * (once * len(models_apart(read, others)) + len(read.manifest.matrix.aliases))
 
@@ -63,9 +64,9 @@ def _once(read: ReadMatrix) -> int:
 
 
 def lint_work(read: ReadMatrix, others: Sequence[ReadMatrix]) -> int:
-    """How much a lint has to do: a decision of each bundle about each version on each model, and a look at each entry.
+    """The work of a lint: a decision of each bundle about each version on each model, and one look at each entry.
 
-    What an entry is about is found for all versions at once, so entries and versions are not multiplied.
+    The versions of an entry are found for all versions at once, so entries and versions are not multiplied.
     """
     versions = len(versions_named(read)) + len(read.stops) + len(others)
     entries = sum(_once(one) + len(one.manifest.matrix.aliases) for one in (read, *others))
@@ -73,7 +74,7 @@ def lint_work(read: ReadMatrix, others: Sequence[ReadMatrix]) -> int:
 
 
 def require_lintable(read: ReadMatrix, others: Sequence[ReadMatrix]) -> None:
-    """ConfigError if there are so many other bundles that it would take minutes to lint a matrix against them."""
+    """Raise ConfigError if a lint of the matrix against so many other bundles would take minutes."""
     if not Budget("lint").allows(lint_work(read, others)):
         raise ConfigError(
             f"{len(others)} other bundles are too many for the lint of a matrix with {len(versions_named(read))} "
@@ -83,7 +84,7 @@ def require_lintable(read: ReadMatrix, others: Sequence[ReadMatrix]) -> None:
 
 
 def require_feasible(read: ReadMatrix) -> None:
-    """ConfigError if it would take too long to look at every version: a small file can name very many."""
+    """Raise ConfigError if it would take too long to examine every version. A small file can name a great many."""
     if not Budget("show").allows(work(read)):
         manifest = read.manifest
         raise ConfigError(

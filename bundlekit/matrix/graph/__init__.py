@@ -1,1 +1,1 @@
-"""Plain update graphs: read and written as Cincinnati JSON, searched, and made from matrices and into them."""
+"""Plain update graphs: read and written as Cincinnati JSON, searched, and converted from and to matrices."""

@@ -1,16 +1,16 @@
-"""Update graphs in the JSON of OpenShift's update service (Cincinnati), which Fedora CoreOS speaks too.
+"""Update graphs in the JSON of OpenShift's update service (Cincinnati), which Fedora CoreOS uses too.
 
     {"nodes": [{"version": "4.8.1", "payload": "…", "metadata": {…}}, …],
      "edges": [[0, 1], …],                                       from and to, as indexes of nodes
      "conditionalEdges": [{"edges": [{"from": "4.8.0", "to": "4.8.1"}, …], "risks": [{"name": …}, …]}, …]}
 
-Fields that are not known are ignored, as the form demands of its readers. Where an edge is conditional as
-well, it is conditional, as OpenShift's cluster-version operator has it. A *dead end* is a node whose metadata
-says ``deadend``: nothing leads out of it, whatever the edges say. Of metadata keys the last dotted part
-counts (``org.fedoraproject.coreos.updates.barrier``). Cycles are no fault: an edge back is a rollback.
+Unknown fields are ignored, as the format requires of its readers. An edge that is also listed as conditional is
+conditional, as in OpenShift's cluster-version operator. A *dead end* is a node with ``deadend`` in its metadata. It has
+no outgoing updates, regardless of the edges. The last dotted part of a metadata key counts
+(``org.fedoraproject.coreos.updates.barrier``). Cycles are no fault: an edge back is a rollback.
 
-A Fedora CoreOS update stream (``{"stream": …, "releases": [{"version", "metadata"}]}``) has no edges, and a
-graph may leave them out, too: they then follow from its barriers, see `barrier_edges`.
+A Fedora CoreOS update stream (``{"stream": …, "releases": [{"version", "metadata"}]}``) has no edges, and a graph can
+omit them too. They are then derived from its barriers, see `barrier_edges`.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE: Final = LIMITS["graph"]
-"""A million edges, indented, take 32 MiB."""
+"""The limit in bytes. A million edges, indented, take 32 MiB."""
 MAX_NODES: Final = 65_536
 MAX_CONDITIONAL: Final = 1_000_000
-"""Conditional edges, each for each of its risks."""
+"""The maximum number of conditional edges, counted once for each risk."""
 SCHEMES: Final = ("semver", "dotted", "pep440")
-"""In which order schemes are tried on the versions of a graph, which does not name its own."""
+"""The order of the schemes tried on the versions of a graph, which does not name its own."""
 
 Edge = tuple[int, int]
 
 
 class Node(Frozen, frozen=True, kw_only=True):
-    """A release: its version, where its payload is, and whatever else its publisher says of it."""
+    """A release: its version, the location of its payload, and all other metadata of its publisher."""
 
     version: VersionText
     payload: str | None = None
     metadata: dict[str, Any] | None = None
 
     def says(self, key: str) -> object:
-        """The metadata whose key is ``key`` or ends with ``.key``; None if there is none."""
+        """The metadata with the key ``key`` or a key that ends with ``.key``; None if there is none."""
         metadata = self.metadata or {}
         if key in metadata:
             return metadata[key]
         return next((value for name, value in metadata.items() if name.rpartition(".")[2] == key), None)
 
     def is_marked(self, key: str) -> bool:
-        """Whether the metadata say so: ``true``, ``"true"``, or an object with details."""
+        """Whether the metadata marks it: ``true``, ``"true"``, or an object with details."""
         value = self.says(key)
         return isinstance(value, dict) or value is True or (isinstance(value, str) and value.lower() == "true")
 
     def reason(self, key: str) -> str:
-        """Why it is marked: ``{key}_reason``, or the ``reason`` within the mark's details; empty if not said."""
+        """Why it is marked: ``{key}_reason``, or the ``reason`` in the details of the mark; empty if neither exists."""
         value = self.says(key)
         reason = value.get("reason") if isinstance(value, dict) else self.says(f"{key}_reason")
         return reason if isinstance(reason, str) else ""
 
 
 class GraphRisk(Frozen, frozen=True, kw_only=True):
-    """Why an edge is conditional; ``rules`` say to whom it applies, in a language of the publisher's."""
+    """Why an edge is conditional. ``rules`` define the appliances concerned, in a language of the publisher."""
 
     name: str
     message: str = ""
@@ -80,14 +80,14 @@ class GraphRisk(Frozen, frozen=True, kw_only=True):
 
 
 class Conditional(Frozen, frozen=True, kw_only=True):
-    """Edges that may be taken only by those to whom none of the risks applies."""
+    """Edges for appliances that none of the risks applies to."""
 
     edges: tuple[Edge, ...]
     risks: tuple[GraphRisk, ...]
 
 
 class Graph(Frozen, frozen=True, kw_only=True):
-    """Releases, and which of them may be updated to which; edges are pairs of indexes of ``nodes``."""
+    """Releases, and the allowed updates between them. Edges are pairs of indexes of ``nodes``."""
 
     nodes: tuple[Node, ...]
     edges: Sequence[Edge]
@@ -98,7 +98,7 @@ class Graph(Frozen, frozen=True, kw_only=True):
         return {node.version: place for place, node in enumerate(self.nodes)}
 
     def risks(self) -> dict[Edge, list[GraphRisk]]:
-        """The risks of each conditional edge, all that are named anywhere."""
+        """The risks of each conditional edge, combined from all places that name them."""
         named: dict[Edge, list[GraphRisk]] = {}
         for conditional in self.conditional:
             for edge in conditional.edges:
@@ -106,7 +106,7 @@ class Graph(Frozen, frozen=True, kw_only=True):
         return named
 
     def successors(self, accepted: Collection[str] = ()) -> list[list[int]]:
-        """For each node the nodes it may be updated to, if the risks of these names are accepted."""
+        """For each node the nodes that it can be updated to if the risks of these names are accepted."""
         following: list[list[int]] = [[] for _ in self.nodes]
         if not self.conditional:
             for source, target in self.edges:
@@ -137,7 +137,7 @@ class _ConditionalEdges(Frozen, frozen=True, kw_only=True):
 
 
 class _GraphFile(Frozen, frozen=True, kw_only=True):
-    """The file. Null, which is how Go writes what is empty, is as good as nothing there."""
+    """The file. Null, which Go writes for an empty value, counts as absent."""
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]], ...] | None = None
@@ -149,12 +149,12 @@ class _StreamFile(Frozen, frozen=True, kw_only=True):
 
 
 def load_graph(path: Path) -> Graph:
-    """The graph in a file of at most 64 MiB; ConfigError names the file and the place of what is wrong."""
+    """The graph in a file of at most 64 MiB. ConfigError names the file and the position of the fault."""
     return read_graph(config.read_file(path, limit=MAX_FILE), where=str(path))
 
 
 def read_graph(data: bytes, *, where: str) -> Graph:
-    """The graph in the bytes of a JSON file, in time about linear in its size."""
+    """The graph in the bytes of a JSON file, read in roughly linear time."""
     try:
         file = _decode(data)
     except msgspec.ValidationError as error:
@@ -179,7 +179,7 @@ def read_graph(data: bytes, *, where: str) -> Graph:
 
 
 def _decode(data: bytes) -> _GraphFile:
-    # A stream has releases in the place of nodes; nothing else is tried, so that messages name the right keys.
+    # A stream has releases in place of nodes. No other form is tried, so that messages name the right keys.
     if b'"nodes"' not in data and b'"releases"' in data:
         return _GraphFile(nodes=msgspec.json.decode(data, type=_StreamFile).nodes)
     return msgspec.json.decode(data, type=_GraphFile)
@@ -202,7 +202,7 @@ def _conditional(groups: tuple[_ConditionalEdges, ...], places: dict[str, int], 
 
 
 def write_graph(graph: Graph) -> bytes:
-    """The graph as JSON, a node or an edge a line."""
+    """The graph as JSON, with one node or edge per line."""
     versions = [node.version for node in graph.nodes]
     conditional = [
         {
@@ -223,16 +223,16 @@ def write_graph(graph: Graph) -> bytes:
 
 
 def _ascii(item: object) -> bytes:
-    """JSON in which no character of a bundle can act on a terminal."""
+    """JSON in ASCII, so that no character of a bundle can affect a terminal."""
     written = msgspec.json.encode(item)
     return written if written.isascii() else json.dumps(json.loads(written), separators=(",", ":")).encode()
 
 
 def release_order(nodes: Sequence[Node]) -> list[int]:
-    """The indexes of ``nodes`` in the order in which they were released.
+    """The indexes of ``nodes`` in the order of their release.
 
-    By ``age_index``, if every node has one; else by version, in the first of `SCHEMES` that reads them all;
-    else as they stand.
+    The order is that of ``age_index``, if every node has one. Otherwise it is by version, in the first of `SCHEMES`
+    that reads all versions. If none does, the order of the file is kept.
     """
     ages = [_age(node) for node in nodes]
     if all(age is not None for age in ages):
@@ -265,10 +265,10 @@ def scheme_of(versions: Collection[str] | Any) -> str | None:  # noqa: ANN401 - 
 
 
 def barrier_edges(nodes: Sequence[Node]) -> tuple[Edge, ...]:
-    """The edges that follow from barriers and rollouts, as Fedora CoreOS has them.
+    """The edges derived from barriers and rollouts, as in Fedora CoreOS.
 
-    Every node leads to the next barrier, and from the last barrier on to each later rollout: a node that is
-    marked so, or the last one where none is.
+    Every node leads to the next barrier. After the last barrier, every node leads to each later rollout. That is a node
+    marked as one, or the last node if none is marked.
     """
     order = release_order(nodes)
     barriers = [at for at, place in enumerate(order) if nodes[place].is_marked("barrier")]

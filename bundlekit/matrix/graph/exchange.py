@@ -1,7 +1,7 @@
-"""Matrices from update graphs, and update graphs from matrices.
+"""Conversion of update graphs to matrices, and of matrices to update graphs.
 
-A graph says less than a matrix: which releases there are and which leads to which, perhaps at a risk. What it
-says survives both ways: the matrix made from the graph made from matrices allows the same listed releases.
+A graph contains less than a matrix: the releases and the updates between them, some with a risk. This content survives
+both conversions. A matrix made from the graph of some matrices allows the same listed releases.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 FACT_RULE: Final = "Fact"
-"""The type of our own matching rules, ``{"type": "Fact", "fact": {"fact": …, "test": …, "value": …}}``."""
+"""The type of bundlekit's own matching rules, ``{"type": "Fact", "fact": {"fact": …, "test": …, "value": …}}``."""
 
 MAX_ENTRIES: Final = 8192
 """Releases and entries that a matrix can list; its schema has the same limit."""
@@ -39,12 +39,12 @@ MAX_ENTRIES: Final = 8192
 
 
 def matrix_of(graph: Graph, version: str, *, scheme: str | None = None, where: str = "graph") -> Matrix:
-    """The matrix of the release ``version``: a source for every edge into it, and what is said of these edges.
+    """The matrix of the release ``version``: a source for every edge to it, with the details of these edges.
 
-    A conditional edge becomes a source with its risks. A matching rule other than ours becomes the fact
-    ``risk.NAME``, which somebody has to find out: until then the way is not allowed. The releases are all of the
-    graph's, listed in their order if that is not the order of their versions. ``scheme`` is the one that the
-    SPEC will name (default: the first that reads all versions). ConfigError if the matrix cannot be made.
+    A conditional edge becomes a source with its risks. A matching rule of another type becomes the fact ``risk.NAME``.
+    The update is not allowed until the operator supplies that fact. The releases are all those of the graph. They are
+    listed in the graph's order if it differs from the order of their versions. ``scheme`` is the one that the SPEC will
+    name (default: the first that reads all versions). Raises ConfigError if the matrix cannot be made.
     """
     places = graph.places()
     if version not in places:
@@ -89,7 +89,7 @@ def matrix_of(graph: Graph, version: str, *, scheme: str | None = None, where: s
 
 
 def _by_risk(risks: Mapping[int, list[GraphRisk]], sources: list[int]) -> list[tuple[GraphRisk, list[int]]]:
-    """Each risk with the sources it concerns. A name stands for one text: another text is another risk."""
+    """Each risk with the sources concerned. A name belongs to one text: another text is another risk."""
     found: dict[bytes, tuple[GraphRisk, list[int]]] = {}
     for source in sources:
         for risk in risks.get(source, ()):
@@ -100,7 +100,7 @@ def _by_risk(risks: Mapping[int, list[GraphRisk]], sources: list[int]) -> list[t
 
 
 def _by_version(graph: Graph, rising: list[int], scheme: str | None, where: str) -> bool:
-    """Whether the order of the releases is that of their versions; ConfigError if these cannot be read."""
+    """Whether the releases are in the order of their versions. Raises ConfigError if a version cannot be read."""
     name = scheme or scheme_of([node.version for node in graph.nodes])
     if name is None:
         raise ConfigError(
@@ -117,18 +117,18 @@ def _by_version(graph: Graph, rising: list[int], scheme: str | None, where: str)
 
 
 def _condition(risk: GraphRisk) -> Condition:
-    """When the risk applies: our own rule, or a fact of the risk's name that has to be false."""
+    """The condition of the risk: bundlekit's own rule, or a fact with the risk's name that must be false."""
     if len(risk.rules) == 1 and risk.rules[0].get("type") == FACT_RULE:
         try:
             return msgspec.convert(risk.rules[0].get("fact"), Condition)
         except msgspec.ValidationError:
-            pass  # a rule that merely looks like ours: whether it holds has to be found out
+            pass  # a rule that only resembles our own: whether it holds is unknown
     slug = re.sub(r"[^a-z0-9._-]", "-", risk.name.lower())[:50]
     return Condition(fact=f"risk.{slug}", test="is-not", value="false")
 
 
 class _Names:
-    """Makes names of entries out of any text, each once."""
+    """Makes unique names of entries from any text."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -143,7 +143,7 @@ class _Names:
 
 
 def _text(text: str) -> str:
-    """Text that a matrix can hold: on one line, not too long."""
+    """A text shortened to one line, as a matrix can contain it."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:1024]
 
 
@@ -151,11 +151,11 @@ def _text(text: str) -> str:
 
 
 def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> Graph:
-    """The graph of some bundles' matrices; each with its id, which becomes the payload of its node.
+    """The graph of the matrices of some bundles. Each bundle has its id, which becomes the payload of its node.
 
-    The nodes are all releases that the matrices know. There is an edge where the single-bundle decision is an
-    update; it is conditional where a risk or a conditional stop may say otherwise. ConfigError if a matrix cannot
-    be read, or the bundles are not releases of one product in one scheme.
+    The nodes are all releases that the matrices know. There is an edge if the decision for a single bundle is an
+    update. It is conditional if a risk or a conditional stop can change that decision. Raises ConfigError if a matrix
+    cannot be read, or if the bundles are not releases of one product in one scheme.
     """
     reads, ids = [], {}
     for manifest, identity in bundles:
@@ -212,14 +212,14 @@ def _of_one_kind(reads: list[ReadMatrix], ids: dict[str, str]) -> None:
 
 
 def _dead_ends(read: ReadMatrix, versions: Iterable[str]) -> list[tuple[str, str]]:
-    """The versions out of which nothing leads, as far as this matrix knows them, each with the reason."""
+    """The versions without outgoing updates, as far as this matrix knows them, each with the reason."""
     known = {read.scheme.parse(version.text): version for version in read.known}
     found = ((text, known.get(read.scheme.parse(text))) for text in versions if read.dead_ends)
     return [(text, end.entry.reason) for text, here in found if here for end in read.dead_ends if here in end.range]
 
 
 def _risks(read: ReadMatrix, text: str) -> Iterable[GraphRisk]:
-    """What may still forbid the update from this version, which depends on facts."""
+    """The risks and conditions that can still forbid the update from this version, depending on facts."""
     installed = read.parsers[read.primary_component](text)
     for stop in read.stops:
         if stop.entry.when is not None and stop.lies_between(installed, read.own):

@@ -1,4 +1,4 @@
-"""The shortest way through a plain update graph, and how far one gets where there is none."""
+"""The shortest path through a plain update graph, and the nearest reachable release if there is none."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from bundlekit.matrix.graph.cincinnati import Graph
 
 MAX_NAMED: Final = 8
-"""Versions that a sentence names before it counts the rest."""
+"""Versions that a sentence names; any others are only counted."""
 
 
 def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[str] = ()) -> Path:
-    """The way from ``start`` to ``goal`` with the fewest hops; of several, the one whose last stops are newest.
+    """The path from ``start`` to ``goal`` with the fewest hops. Among equals, the one with the newest last stops.
 
-    ``accepted`` are names of risks: a conditional edge is taken only if all of its risks are accepted. Takes
-    time linear in the graph.
+    ``accepted`` are names of risks: a conditional edge is used only if all of its risks are accepted. Takes time linear
+    in the size of the graph.
     """
     places = graph.places()
     for version in (start, goal):
@@ -59,7 +59,7 @@ def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[st
 
 
 def hops_from(following: Sequence[Sequence[int]], start: int, goal: int | None = None) -> list[list[int]] | None:
-    """The nodes after no hop, after one, after two …; up to ``goal``, and None if that is not among them."""
+    """The nodes after no hop, after one, after two …, up to ``goal``. None if ``goal`` is not among them."""
     seen = bytearray(len(following))
     seen[start] = 1
     levels = [[start]]
@@ -77,7 +77,7 @@ def hops_from(following: Sequence[Sequence[int]], start: int, goal: int | None =
 
 
 def _way_back(graph: Graph, following: Sequence[Sequence[int]], levels: list[list[int]], end: int) -> list[int]:
-    """The way to ``end``, which is on the last level; at each level back the newest node that leads on."""
+    """The path to ``end``, which is on the last level. At each level back it takes the newest node that leads on."""
     way = [end]
     for level in reversed(levels[:-1]):
         leading = [here for here in level if way[-1] in following[here]]
@@ -90,7 +90,7 @@ def _newest(graph: Graph, places: list[int]) -> int:
 
 
 def _nearest(graph: Graph, levels: list[list[int]], goal: int) -> int:
-    """The newest node that was reached and is not newer than the goal; where none is, the start."""
+    """The newest reachable node that is not newer than the goal; the start if there is none."""
     reached = {place for level in levels for place in level}
     nearest = levels[0][0]
     for place in release_order(graph.nodes):
@@ -139,7 +139,7 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
 
 
 def _unknown(version: str, graph: Graph) -> Obstacle:
-    from bundlekit.mistakes import nearest  # with its imports, for a mistyped version only
+    from bundlekit.mistakes import nearest  # imported with its dependencies only for a mistyped version
 
     hint = nearest(version, {node.version for node in graph.nodes})
     return Obstacle(subject=version, kind="unknown-version", message=f"The graph has no release {version}{hint}")

@@ -1,7 +1,7 @@
-"""What a release engineer should know of a matrix before it ships: a closed table of named rules.
+"""The lint of a matrix, for release engineers before a release ships: a closed table of named rules.
 
-Nothing here decides about an appliance. An ``error`` strands somebody or contradicts itself, a ``warning`` is
-probably a mistake, an ``info`` is worth a look. Each rule is a generator over a `LintContext`.
+Nothing here decides about an appliance. An ``error`` strands a version or is a contradiction. A ``warning`` is probably
+a mistake. An ``info`` is worth a look. Each rule is a generator over a `LintContext`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["LINTS", "Lint", "LintFinding", "LintReport", "detour_unknown", "lint", "listed", "source_cannot_verify"]
 
 MAX_FOUND: Final = 1000
-"""Findings of one rule after which it stops: a matrix can be made to have a hundred thousand."""
+"""The number of findings that ends a rule. A hostile matrix can have a hundred thousand."""
 
 
 LINTS: Final = (
@@ -95,15 +95,17 @@ def lint(
     strict: bool = False,
     matrix: ReadMatrix | Unreadable | None = None,
 ) -> LintReport:
-    """Lint the matrix of ``manifest``. The verdict is ``reject`` for an error, with ``strict`` for a warning too.
+    """Lint the matrix of ``manifest``. An error makes the verdict ``reject``, and with ``strict`` a warning does too.
 
-    ``others`` are the manifests of releases that lie on the way, each with its signers if they are known; those that
-    have expired ``at`` (YYYY-MM-DD), or are not out yet, lead nowhere, and one that a version cannot verify is no way
-    from there. ``signers`` are the names of the keys that sign the bundle,
-    ``signatures`` what trust files that releases ship are asked about (the names, if not given), ``supported`` the
-    versions that must not be stranded (all known ones if not said), ``ended`` those whose support is over;
-    ``matrix`` is the manifest's, if it has been read already. Takes time about in proportion to releases plus entries,
-    times models, for each of the bundles; ConfigError for so many other bundles that it would take minutes.
+    ``others`` are the manifests of releases between source and target, each with its signers if they are known. A
+    release that has expired ``at`` (YYYY-MM-DD), or is not out yet, leads nowhere. A version cannot use a bundle that
+    it cannot verify. ``signers`` are the names of the keys that sign the bundle. ``signatures`` are checked by the
+    trust files that releases ship (default: the names). ``supported`` are the versions that must not be stranded
+    (default: all known ones), and ``ended`` those whose support is over. ``matrix`` is the matrix of the manifest, if
+    it has already been read.
+
+    The time is roughly proportional to releases plus entries, times models, for each bundle. Raises ConfigError for so
+    many other bundles that it would take minutes.
     """
     read = matrix or read_matrix(manifest)
     found = [
@@ -129,13 +131,13 @@ def lint(
                 not_run[other.version] = "it is a re-image, or it is of another product"
             elif isinstance(other_read, Unreadable):
                 not_run[other.version] = "its matrix cannot be read"
-                incomplete = True  # it may restrict the way
+                incomplete = True  # it can restrict the path
             elif other_read.primary_component != read.primary_component or not _fits(read, other):
                 not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
             elif other.version != manifest.version and other.released <= at <= (other.expires or at):
                 against.append((other_read, by))
         require_lintable(read, [matrix for matrix, _ in against])
-        # Which keys releases trust is known of each matrix that states it, whichever bundle carries it.
+        # Every matrix that states which keys releases trust is used, regardless of its bundle.
         read, *known = with_trust_of_others([read, *(matrix for matrix, _ in against)])
         signed = {id(matrix): by for matrix, (_, by) in zip(known, against, strict=True)}
         known.sort(key=lambda other: read.parse(read.primary_component, other.manifest.version))
@@ -157,7 +159,7 @@ def lint(
         for between, because in unasked_of_others(context):
             not_run[f"{stranded_version.name}, through {between.manifest.version}"] = because
             stated = between.manifest.matrix
-            incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it asks for that itself
+            incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it specifies that itself
         for rule in LINTS:
             said = list(islice(rule.run(context), MAX_FOUND + 1))
             found += [_finding(rule, one) for one in said[:MAX_FOUND]]

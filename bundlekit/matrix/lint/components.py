@@ -1,4 +1,4 @@
-"""Rules about the versions and components that the bundle itself brings."""
+"""Rules about the versions and components of the bundle itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
 def ambiguous_alias(context: LintContext) -> Iterator[LintIssue]:
-    """A label could be read as another release than the one it means: 6.3 means 6.30.00, and there is 6.3.1."""
+    """A label could be read as a release other than the one it means: 6.3 means 6.30.00, and 6.3.1 exists."""
     read = context.read
     labels: dict[str, str] = {}
     by_text = sorted(range(len(read.releases)), key=lambda place: read.releases[place].text)
@@ -38,7 +38,7 @@ def ambiguous_alias(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("error", "Correct the version of the release, or the entry.")
 def own_version_contradicted(context: LintContext) -> Iterator[LintIssue]:
-    """The matrix disagrees with the version that the bundle has itself."""
+    """The matrix contradicts the version of the bundle itself."""
     read = context.read
     own = read.own.text
     for withdrawn in read.withdrawn:
@@ -61,9 +61,10 @@ def own_version_contradicted(context: LintContext) -> Iterator[LintIssue]:
     "warning", f"Name the component {APPLIANCE!r}, if it runs on each member. Otherwise another name is clearer."
 )
 def appliance_misspelt(context: LintContext) -> Iterator[LintIssue]:
-    """No component is named `appliance`, and one nearly is: most likely that is a slip of the pen.
+    """No component is named `appliance`, but one name is similar: most likely it is misspelt.
 
-    What each member of the pair runs by itself is named so; every other component is one that the pair shares.
+    The component that each member of the pair runs by itself must have this name. The pair shares every other
+    component.
     """
     if name := misspelt_appliance(context.read.manifest):
         yield LintIssue(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
@@ -71,7 +72,7 @@ def appliance_misspelt(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("error", "Correct the ranges of [[works-together]], or the versions of the components.")
 def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
-    """By the bundle's own matrix its components do not work together, or an entry fits no known version."""
+    """According to the bundle's own matrix its components do not work together, or an entry fits no known version."""
     read = context.read
     if work_together(read, read.carried)[0] is False:
         found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
@@ -91,9 +92,9 @@ def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("info", "State in [[works-together]] whether they work together, so that the new one can stay.")
 def leftover_unknown(context: LintContext) -> Iterator[LintIssue]:
-    """It is not said whether an old appliance works with what the bundle brings besides.
+    """The matrix does not specify whether an old appliance works with the other new components of the bundle.
 
-    Should the update of the active member fail, the shared components have to revert too.
+    If the update of the active member fails, the shared components must then revert too.
     """
     read = context.read
     shared = {name: one for name, one in read.carried.items() if name != APPLIANCE}

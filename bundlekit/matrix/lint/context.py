@@ -1,4 +1,4 @@
-"""All that a rule of the lint can use: the matrix, those of other releases, and what they decide."""
+"""Everything that a lint rule can use: the matrix, those of other releases, and their decisions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 
 class LintContext:
-    """All that a rule of the lint may look at: the matrix, others, and what is decided for each version.
+    """Everything that a lint rule can read: the matrix, others, and the decisions for each version.
 
-    ``versions`` are the known versions below the bundle's own, oldest first; on each of the ``models`` (None: neither
-    the matrix nor the other bundles tell models apart) ``ways`` are versions that get to the bundle, ``detours`` those
-    of them whose own bundles are not at hand, and ``direct`` those of these that may take the bundle itself.
-    ``signers`` are the names of the keys that sign the bundle (None: not known), ``signatures`` its signatures, and
-    ``signed`` who signed each of the others, by the ``id`` of its matrix. ``made`` are the decisions of each matrix, by
-    its ``id``. ``supported`` are the versions in the field. ``line`` has all these versions in order, for sets of them
-    as bits.
+    ``versions`` are the known versions below the bundle's own, oldest first. ``models`` are the models; None means that
+    neither the matrix nor the other bundles distinguish models. ``ways`` are, by model, the versions that can reach the
+    bundle. ``detours`` are those of them whose own bundles are not available. ``direct`` are those of them that can
+    install the bundle itself.
+
+    ``signers`` are the names of the keys that sign the bundle (None: not known), and ``signatures`` are its signatures.
+    ``signed`` has the signers of each other bundle, by the ``id`` of its matrix. ``made`` are the decisions of each
+    matrix, by its ``id``. ``supported`` are the versions in the field. ``line`` has all these versions in order, for
+    sets of them as bits.
     """
 
     def __init__(
@@ -100,27 +102,27 @@ class LintContext:
         return int.from_bytes(bits, "little")
 
     def decided(self, version: Version, model: str | None) -> Outcome:
-        """What the matrix decides about a version on a model."""
+        """The decision of the matrix about a version on a model."""
         return self.decisions.of(version.text, model)
 
     def ruling(self, version: Version, model: str | None) -> ComponentDecision:
-        """The same, with the sentence for a person."""
+        """The whole ruling, with its message."""
         return self.decisions.ruling(version.text, model)
 
     def has(self, mask: int, version: Version) -> bool:
-        """Whether a version is one of some in ``line``."""
+        """Whether a version is in a set of versions in ``line``."""
         return bool(mask >> self.line.place[version.text] & 1)
 
     def named(self, mask: int) -> str:
-        """Versions of ``line`` in a sentence; of many only the first few."""
+        """Versions of ``line`` in a sentence. If there are many, only the first few."""
         return listed_of((self.line.texts[place] for place in places(mask)), mask.bit_count())
 
     def is_meant(self, version: Version, model: str | None) -> bool:
-        """Whether the bundle is meant for a version that is installed on this model somewhere."""
+        """Whether the bundle is meant for a version that is installed on this model in the field."""
         return version.text not in self.routes[model].elsewhere and self.has(self._meant[model], version)
 
     def allowed(self) -> Iterator[tuple[Version, str | None, str]]:
-        """Version, model and source of each direct update that the matrix allows, of versions that somebody has."""
+        """Version, model and source of each direct update that the matrix allows, for versions in the field."""
         for version in self.versions:
             for model in self.models:
                 outcome = self.decided(version, model)
@@ -129,7 +131,7 @@ class LintContext:
 
 
 def known_versions(read: ReadMatrix, others: Sequence[ReadMatrix]) -> list[Version]:
-    """The versions below the bundle's own that the matrix knows, or that other bundles have, oldest first."""
+    """The versions below the bundle's own that the matrix knows or that other bundles have, oldest first."""
     found = {version for version in versions_named(read) if version < read.own}
     for other in others:
         if (version := read.parse(read.primary_component, other.manifest.version)) < read.own:

@@ -25,15 +25,15 @@ UNIT: Final = (
     "s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?|years?|"
     "b|bytes?|[kmgt]|[kmgt]i?b|(?:kilo|mega|giga|tera)bytes?"
 )
-"""What people call units of time and of size."""
+"""Common names of units of time and of size."""
 
 
 @lint_rule("warning", "List the word in `pre-releases` of the scheme, or in `ignored` if it does not count.")
 def word_unlisted(context: LintContext) -> Iterator[LintIssue]:
-    """A version has a word that means a pre-release, and its scheme does not list the word.
+    """A version contains a pre-release word that its scheme does not list.
 
-    The placeholder `@` of a declared scheme takes any word. One that `pre-releases` does not list counts as later than
-    the release: 4.0rc would be an update of 4.0.
+    The placeholder `@` of a declared scheme takes any word. A word that `pre-releases` does not list counts as later
+    than the release: 4.0rc would be an update of 4.0.
     """
     manifest = context.read.manifest
     if (declared := manifest.matrix.scheme) is None:
@@ -49,7 +49,7 @@ def word_unlisted(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("warning", "Take the entry out, or correct its versions.")
 def unused_entry(context: LintContext) -> Iterator[LintIssue]:
-    """An entry decides for no known version: it never matches, or others always decide before it."""
+    """An entry decides for no known version: it never matches, or other entries always decide before it."""
     read = context.read
     decided = {context.decided(version, model).entry for version in context.versions for model in context.models}
     kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
@@ -66,9 +66,9 @@ def unused_entry(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
 def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
-    """Two sources cover the same version, and only their place in the file says which of them decides."""
+    """Two sources cover the same version, and only their order in the file determines which of them decides."""
     line, covered = context.line, dict.fromkeys(context.models, 0)
-    first: dict[tuple[str | None, int], int] = {}  # of a model and a source, the versions for which it decides
+    first: dict[tuple[str | None, int], int] = {}  # by model and source, the versions that the source decides for
     owner = {model: array("l", [-1]) * len(line.versions) for model in context.models}
     sources = [one for one in context.read.sources if one.range.exact is None and one.entry.method != "reimage"]
     for number, source in enumerate(sources):
@@ -96,7 +96,7 @@ def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("warning", "Add a reason: it is all that the person in front of the rejection will read.")
 def reason_missing(context: LintContext) -> Iterator[LintIssue]:
-    """An entry that refuses updates does not say why."""
+    """An entry that rejects updates has no reason."""
     matrix = context.read.manifest.matrix
     for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
         if not entry.reason:
@@ -105,8 +105,8 @@ def reason_missing(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
 def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
-    """Another bundle has a risk of the same name that says something else."""
-    elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, what other bundles have under it
+    """Another bundle has a risk of the same name with a different text."""
+    elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, its texts in other bundles
     for other in context.others:
         for one in other.risks:
             versions = elsewhere.setdefault(one.entry.id, {})
@@ -123,9 +123,9 @@ def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
     f"the unit is one of {', '.join((*DURATIONS, *UNITS))}.",
 )
 def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
-    """A condition asks whether a fact is to the letter what looks like a duration or a size.
+    """A condition compares a fact literally with a text that looks like a duration or a size.
 
-    `"24 hours"` without a sign is a test for just these characters, which a backup that is 5 h old does not pass.
+    `"24 hours"` without a sign matches exactly these characters. A backup that is 5 h old does not match.
     """
     conditions = [(condition, "") for condition in context.read.manifest.requirements.facts]
     conditions += [(stop.entry.when, stop.entry.id) for stop in context.read.stops if stop.entry.when]
@@ -137,7 +137,7 @@ def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
 
 
 def _looks_like_a_quantity(value: str) -> bool:
-    """Whether a text is a number and a unit, also one that is not known; without a blank a letter is none: board 3d."""
+    """Whether a text is a number and a unit, even an unknown one. Without a blank, a letter is not a unit: board 3d."""
     match = re.fullmatch(r"[0-9][0-9.,]*( ?)([A-Za-z]+)", value)
     return (
         match is not None
@@ -148,7 +148,7 @@ def _looks_like_a_quantity(value: str) -> bool:
 
 @lint_rule("info", "Test it, and name the record with `tested`.")
 def untested_source(context: LintContext) -> Iterator[LintIssue]:
-    """A source does not name the record of a test."""
+    """A source does not name a test record."""
     by_id = {source.entry.id: source.entry for source in context.read.sources}
     for entry, versions in _grouped((entry, version) for version, _, entry in context.allowed()).items():
         if not by_id[entry].tested:
@@ -157,7 +157,7 @@ def untested_source(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("info", "List the releases that you know in `releases`, if you can.")
 def unlisted_source(context: LintContext) -> Iterator[LintIssue]:
-    """A source reaches versions that the matrix does not list, so a version nobody has thought of is allowed."""
+    """A source covers versions that the matrix does not list, so it also allows versions that were never considered."""
     for source in context.read.sources:
         if source.entry.unlisted:
             yield LintIssue(

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     "error", "Sign the bundle with a key that these versions trust as well, or add a stop that installs the new key."
 )
 def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
-    """A version that may take the bundle does not accept the signatures of the bundle, so it will refuse the bundle.
+    """A version that can install the bundle does not accept its signatures, and will therefore reject the bundle.
 
-    This strands fleets when keys are changed. `trust-of` says which trust file a release ships: the signatures have to
-    meet its demands. `trusted-keys` says in short which keys a release trusts: one of them has to sign.
+    This strands fleets when keys are changed. `trust-of` specifies the trust file that a release ships: the signatures
+    must meet its requirements. `trusted-keys` is the short form, the keys that a release trusts: one of them must sign.
     """
     accepts = {version: accepted(context, version) for version in context.versions}
     bringing = [version for version, answer in accepts.items() if answer.accepts]
@@ -50,7 +50,7 @@ def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
 
 
 def accepted(context: LintContext, version: Version) -> Acceptance:
-    """Whether a version accepts the signatures of the bundle, by the trust file that it ships, or by names of keys."""
+    """Whether a version accepts the signatures of the bundle, by its shipped trust file or by names of keys."""
     if (shipped := context.read.ships(version)) is not None:
         return context.signatures.accepted_by(shipped) if context.signatures else Acceptance(accepts=None)
     trusted = context.read.trusts(version)
@@ -81,9 +81,9 @@ def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
     "warning", "Correct the name ({signed_by}), or state in `trusted-keys` from which release on the key is trusted."
 )
 def unknown_key(context: LintContext) -> Iterator[LintIssue]:
-    """A key that is said to sign the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
+    """A key given as a signer of the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
 
-    Most likely the name is misspelt, and then nothing that `source-cannot-verify` says can be relied on.
+    Most likely the name is misspelt. The results of `source-cannot-verify` are then not reliable.
     """
     known = {name for _, names in context.read.trusted_keys for name in names}
     known |= {name for _, trust in context.read.trust_of for name in trust.names}
@@ -94,7 +94,7 @@ def unknown_key(context: LintContext) -> Iterator[LintIssue]:
 
 
 def unasked_of_others(context: LintContext) -> Iterator[tuple[ReadMatrix, str]]:
-    """Each other bundle of which it is not known whether versions that its matrix allows can verify it, and why."""
+    """Each other bundle that allowed versions possibly cannot verify, because this is unknown, and the reason."""
     for other in context.others:
         by = context.signed.get(id(other), UNKNOWN)
         asks_file, asks_names = bool(other.trust_of) and by.signatures is None, by.signers is None
@@ -113,7 +113,7 @@ def unasked_of_others(context: LintContext) -> Iterator[tuple[ReadMatrix, str]]:
 
 
 def unasked(context: LintContext) -> str | None:
-    """Why it was not asked whether versions can verify the bundle; None if it was, or there is nothing to ask."""
+    """Why it is unknown whether versions can verify the bundle; None if it was evaluated, or not applicable."""
     read, allowed = context.read, dict.fromkeys(version for version, _, _ in context.allowed())
     if context.signatures is None and read.trust_of:
         return f"the signatures of the bundle are not known; give the signed bundle, or {given('signed_by')}"

@@ -9,7 +9,7 @@ from bundlekit.model.primitives import Frozen
 
 
 class LintFinding(Frozen, frozen=True, kw_only=True):
-    """One thing to look at: ``subject`` is the version concerned, ``entry`` the id of the entry to change."""
+    """One finding: ``subject`` is the version concerned, ``entry`` the id of the entry to change."""
 
     rule: str
     severity: Severity
@@ -20,10 +20,10 @@ class LintFinding(Frozen, frozen=True, kw_only=True):
 
 
 class LintReport(Frozen, frozen=True, kw_only=True):
-    """The lint of one release's matrix: ``against`` are the versions of the other bundles that were given.
+    """The lint of one release's matrix. ``against`` are the versions of the other bundles.
 
-    ``not_run`` says which rules could not be applied, or not to their end, and why. With ``strict`` the verdict is
-    ``incomplete`` where one of them is a rule that refuses.
+    ``not_run`` are the rules that could not be applied, or not completely, with the reasons. With ``strict`` the
+    verdict is ``incomplete`` if one of them is a rule that can reject.
     """
 
     schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"

@@ -1,4 +1,4 @@
-"""A rule of the lint, and the list of versions that its sentences contain."""
+"""A lint rule, and the list of versions that its sentences contain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_NAMED: Final = 8
 
 
 class LintIssue(NamedTuple):
-    """What a rule says once: ``next`` is the next step (empty: the rule's remedy)."""
+    """One issue that a rule reports: ``next`` is the next step (empty: the rule's remedy)."""
 
     message: str
     subject: str = ""
@@ -29,7 +29,7 @@ class LintIssue(NamedTuple):
 
 
 class Lint(Frozen, frozen=True, kw_only=True):
-    """A rule of the lint; ``page`` is what ``bundlekit explain NAME`` shows."""
+    """A lint rule. ``bundlekit explain NAME`` prints ``page``."""
 
     name: str
     severity: Severity
@@ -39,7 +39,10 @@ class Lint(Frozen, frozen=True, kw_only=True):
 
 
 def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[LintContext], Iterator[LintIssue]]], Lint]:
-    """Make a generator of `LintIssue` a rule that is named like the function; its docstring is the page."""
+    """Make a rule from a generator of `LintIssue`.
+
+    The rule is named like the function, and its docstring is the page.
+    """
 
     def make(function: Callable[[LintContext], Iterator[LintIssue]]) -> Lint:
         name = function.__name__.replace("_", "-")
@@ -55,17 +58,17 @@ def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[LintContex
 
 
 def named(versions: Iterable[Version]) -> str:
-    """Versions in a sentence; of many only the first few."""
+    """Versions in a sentence. If there are many, only the first few."""
     return listed(version.text for version in versions)
 
 
 def listed(subjects: Iterable[str]) -> str:
-    """Texts in a sentence; of many only the first few."""
+    """Texts in a sentence. If there are many, only the first few."""
     texts = list(dict.fromkeys(subjects))
     return listed_of(texts, len(texts))
 
 
 def listed_of(subjects: Iterable[str], count: int) -> str:
-    """The first few of ``count`` texts in a sentence, and how many more there are."""
+    """The first few of ``count`` texts in a sentence, and the number of the others."""
     more = f" and {count - MAX_NAMED} more" if count > MAX_NAMED else ""
     return ", ".join(islice(subjects, MAX_NAMED)) + more

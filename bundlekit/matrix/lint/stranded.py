@@ -26,14 +26,16 @@ ON_PURPOSE: Final = "if it is left behind on purpose,"
     "error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason."
 )
 def stranded_version(context: LintContext) -> Iterator[LintIssue]:
-    """A version in the field has no way to this release.
+    """A version in the field has no upgrade path to this release.
 
-    Neither may it take the bundle itself, nor does a stop or another bundle that was given lead on from it. A bundle
-    whose signatures the installed version does not accept leads nowhere from there.
-    The same is asked of the states that a failed update can leave behind. A version that a [[dead-end]] with a
-    reason names is left behind on purpose (left-behind). So is one that a [[block]] with a reason keeps from this
-    release, if no later release leads here either. Where one does, the reason says only that the version must not
-    come directly: it has to be able to come by that release, or it is stranded.
+    It cannot install the bundle itself, and no stop or other given bundle leads on from it. A version cannot use a
+    bundle if it does not accept the signatures. The states that a failed update can leave are checked in the same
+    manner.
+
+    A version is left behind on purpose (left-behind) if a [[dead-end]] with a reason names it. It is also left behind
+    if a [[block]] with a reason keeps it from this release and no later release leads here. If a later release leads
+    here, the reason only excludes the direct update. The version must then be able to reach that release, or it is
+    stranded.
     """
     for version, model, on in in_the_field(context):
         routes = context.routes[model]
@@ -60,7 +62,7 @@ def stranded_version(context: LintContext) -> Iterator[LintIssue]:
 
 
 def _objection(context: LintContext, version: Version, model: str | None) -> str:
-    """Why a version has no way here. Its own matrix may let it in, and another one speak against it."""
+    """Why a version has no path to this release. Its own matrix can allow it while another one objects."""
     whole, routes = context.ruling(version, model), context.routes[model]
     if whole.allowed:
         return routes.refusal(context.read, routes.plain(version.text))
@@ -74,7 +76,7 @@ def _objection(context: LintContext, version: Version, model: str | None) -> str
 
 
 def _elsewhere(context: LintContext, version: Version, model: str | None) -> ReadSource | None:
-    """The source that would let a version come, but for other models only; None if that is not what it lacks."""
+    """The source that covers a version only on other models; None if the missing path has another reason."""
     if context.decided(version, model).kind != "unsupported-source":
         return None
     for other in context.models:
@@ -84,13 +86,13 @@ def _elsewhere(context: LintContext, version: Version, model: str | None) -> Rea
 
 
 def _refused_stop(context: LintContext, version: Version, model: str | None) -> tuple[Version, str] | None:
-    """The stop that a version is sent to, and why it cannot go there; None if it is sent to none, or can."""
+    """The stop that a version is sent to, and why it cannot go there; None if there is no stop or the version can."""
     kind, routes, stop = (
         context.decided(version, model).kind,
         context.routes[model],
         context.decisions.stop_of(version.text),
     )
-    if stop is None or kind not in ("needs-stop", "blocked"):  # a stop leads round a block
+    if stop is None or kind not in ("needs-stop", "blocked"):  # a stop leads around a block
         return None
     via = stop.via
     if other := routes.elsewhere.get(via.text):
@@ -105,9 +107,10 @@ GIVE: Final = "Give the bundle of the release in between to the lint as well, or
 
 @lint_rule("warning", f"{GIVE}.")
 def detour_unknown(context: LintContext) -> Iterator[LintIssue]:
-    """A version can get here only through a later release, and whether it can go there was not to be seen.
+    """A version can reach this release only through a later release, and it is unknown whether it can go there.
 
-    Nobody says that it is stranded, and nobody has looked: the bundle of that release was not given.
+    The bundle of that release was not given. The version is therefore neither reported as stranded nor known to have a
+    path.
     """
     for version, model, on in in_the_field(context):
         routes = context.routes[model]
@@ -128,7 +131,7 @@ def detour_unknown(context: LintContext) -> Iterator[LintIssue]:
 
 
 def in_the_field(context: LintContext) -> Iterator[tuple[Version, str | None, str]]:
-    """Each version that the bundle is meant for and must not strand, on each model, and the two as a text."""
+    """Each version that the bundle is meant for and must not strand, on each model, and both as a text."""
     deliberate = 0
     for dead_end in context.read.dead_ends:
         if dead_end.entry.reason:
@@ -141,9 +144,9 @@ def in_the_field(context: LintContext) -> Iterator[tuple[Version, str | None, st
 
 
 def _detour(context: LintContext, version: Version, model: str | None) -> Version | None:
-    """The next later release from which this one can be reached, and whose own matrix is not known.
+    """The next later release that this version can reach and whose own matrix is not known.
 
-    One that may take the bundle itself comes before all others: it is what the decision for the version names, too.
+    A release that can install the bundle itself has precedence, because the decision for the version also names it.
     """
     if context.has(context.decisions.dead, version):
         return None
@@ -151,7 +154,7 @@ def _detour(context: LintContext, version: Version, model: str | None) -> Versio
 
 
 def _next(rising: Sequence[Version], version: Version) -> Version | None:
-    """The first of some versions, which rise, that is later than this one."""
+    """The first of some versions, in ascending order, that is later than this one."""
     place = bisect.bisect_right(rising, version)
     return rising[place] if place < len(rising) else None
 
@@ -165,7 +168,7 @@ def blocked_on_purpose(context: LintContext, version: Version, model: str | None
 
 
 def _sign(context: LintContext, version: Version, model: str | None) -> str:
-    """What would help a version that cannot verify a bundle on its way; empty if no such bundle is on it."""
+    """The remedy for a version that cannot verify a bundle of its path; empty if there is no such bundle."""
     routes = context.routes[model]
     unverified = routes.unverified(routes.plain(version.text))
     if unverified is None:
@@ -178,15 +181,15 @@ def _sign(context: LintContext, version: Version, model: str | None) -> str:
 
 
 def _widen(context: LintContext, version: Version, model: str | None) -> str:
-    """What would help a version whose [[from]] is for other models only; empty if there is no such entry."""
+    """The remedy for a version whose [[from]] is for other models only; empty if there is no such entry."""
     source = _elsewhere(context, version, model)
     return "" if source is None else f"Add {model} to `models` of {source.entry.id}; {ON_PURPOSE} add a [[dead-end]]."
 
 
 def _help(whole: ComponentDecision, later: Version | None) -> str:
-    """What would help a stranded version; empty where the rule's remedy does.
+    """The remedy for a stranded version; empty if the rule's remedy applies.
 
-    A [[from]] is no help where another entry decides before it. ``later`` leads here, and refuses the version.
+    A [[from]] does not help if another entry decides before it. ``later`` leads here, and rejects the version.
     """
     entry = whole.entry
     match whole.kind:
@@ -211,8 +214,8 @@ def _help(whole: ComponentDecision, later: Version | None) -> str:
 def left_behind(context: LintContext) -> Iterator[LintIssue]:
     """A known version is left behind on purpose.
 
-    Either a [[dead-end]] with a reason names it: only re-imaging leads out of it. Or a [[block]] with a reason
-    keeps it from this release, and no later release leads here either.
+    Either a [[dead-end]] with a reason names it, so that it can be left only by re-imaging. Or a [[block]] with a
+    reason keeps it from this release, and no later release leads here either.
     """
     supported = context.places(context.supported)
     for dead_end in context.read.dead_ends:

@@ -1,4 +1,4 @@
-"""Rules about the release as a whole: whether versions can be updated to it, and which it is for."""
+"""Rules about the release as a whole: which versions can be updated to it, and which ones it is meant for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @lint_rule("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
 def exempted_version(context: LintContext) -> Iterator[LintIssue]:
-    """A version is not asked about, because the bundle is not meant for it.
+    """A version was not evaluated, because the bundle is not meant for it.
 
     A hotfix is meant for the newest version before it, and for the versions in the ranges of its [[from]] entries.
-    All other versions need no way to it. A re-image is no update, so no version needs a way to it.
+    Other versions need no path to it. A re-image is no update, so no version needs a path to it.
     """
     kind = context.read.manifest.kind
     exempted = [
@@ -36,9 +36,9 @@ def exempted_version(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
 def base_unknown(context: LintContext) -> Iterator[LintIssue]:
-    """The matrix of a hotfix knows no version with the same numbers, except for the last one, before the hotfix.
+    """The matrix of a hotfix lists no earlier version with the same numbers except for the last one.
 
-    The release that the hotfix is for is then probably missing from `releases`, and cannot take the hotfix.
+    The release that the hotfix is meant for is then probably missing from `releases`, and cannot install the hotfix.
     """
     read = context.read
     unlisted = any(source.entry.unlisted for source in read.sources)
@@ -51,7 +51,7 @@ def base_unknown(context: LintContext) -> Iterator[LintIssue]:
 
 @lint_rule("error", "Add a [[from]] for the versions that can be updated to this release.")
 def no_update_to(context: LintContext) -> Iterator[LintIssue]:
-    """No known version may take this bundle, so it can never be installed as an update."""
+    """No known version can install this bundle, so it can never be installed as an update."""
     sources = context.read.sources
     unlisted = any(source.entry.unlisted for source in sources)
     if context.read.manifest.kind != "reimage" and not any(context.allowed()) and not unlisted:
@@ -63,7 +63,7 @@ def no_update_to(context: LintContext) -> Iterator[LintIssue]:
 
 
 def _renamed(context: LintContext) -> LintIssue | None:
-    """What is wrong where a [[from]] allows versions, and the bundles of these versions are for other models only."""
+    """The issue if a [[from]] allows versions whose bundles are for other models only."""
     if not any(context.decided(version, model).allowed for version in context.versions for model in context.models):
         return None
     ours = context.read.manifest.models
@@ -78,12 +78,12 @@ def _renamed(context: LintContext) -> LintIssue | None:
 
 @lint_rule("error", "Unblock the stop, or send these versions through another release.")
 def stop_blocked(context: LintContext) -> Iterator[LintIssue]:
-    """A stop leads to a release out of which no way leads to this one."""
+    """A stop leads to a release without an upgrade path to this one."""
     for stop in context.read.stops:
         for model, routes in context.routes.items():
             if not routes.reaches(routes.plain(stop.via.text)):
                 on = f"{stop.via} on {model}" if model else stop.via.text
-                # Its matrix may let the stop in, and a counter, a lost fix or another matrix speak against it.
+                # Its matrix can allow the stop while a counter, a lost fix or another matrix objects.
                 reason = routes.refusal(context.read, routes.plain(stop.via.text))
                 reason = reason or routes.ruling(context.read, stop.via.text).message
                 yield LintIssue(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
