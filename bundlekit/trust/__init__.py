@@ -1,13 +1,13 @@
-"""Who signed this, and may they: CMS signatures, certificate chains, pinned keys.
+"""Who signed a bundle, and whether the signer is allowed to: CMS signatures, certificate chains, pinned keys.
 
-``cryptography`` is met in this package and nowhere else. Verifying loads nothing of what signs, so the names
-below come in when they are first used (PEP 562).
+Only this package uses ``cryptography``. Verification loads no code for signing, so the names below are loaded at their
+first use (PEP 562).
 
-`cms` and `asn1` read a signature, and `claim` what it states. `algorithms` and `keys` hold what is strong enough.
-`trust_path` and `chain` follow its key to an anchor, `signer_policy` finds the signer and what is against it, and
-`verify` puts the steps together. `load` makes the `store` of PEM files (`pem`) or of a trust.toml (`policy`). What only
-a trust.toml asks for, `crl` and `quorum` (k of n) as well, is loaded only then. `acceptance` asks a trust file about
-signatures that do not exist yet.
+`cms` and `asn1` read a signature, and `claim` reads its statements. `algorithms` and `keys` define what is strong
+enough. `trust_path` and `chain` follow its key to an anchor. `signer_policy` finds the signer and the objections to the
+signature. `verify` combines the steps. `load` makes the `store` from PEM files (`pem`) or from a trust.toml (`policy`).
+`crl`, `quorum` (k of n) and the other modules for a trust.toml are loaded only with one. `acceptance` evaluates a trust
+file for signatures that do not exist yet.
 """
 
 from __future__ import annotations

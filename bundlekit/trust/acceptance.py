@@ -1,7 +1,7 @@
-"""Would a trust file accept a bundle signed by these? Asked before there is a bundle, or of another's trust file.
+"""Whether a trust file would accept a bundle with given signers, before the bundle exists or for another operator.
 
-The very same tests as for signatures in a bundle (`bundlekit.trust.verify`, `bundlekit.trust.signer_policy`), under the
-assumption that each signature is right. Nothing is read from the disk, and nothing here trusts.
+The tests are those for signatures in a bundle (`bundlekit.trust.verify`, `bundlekit.trust.signer_policy`), under the
+assumption that each signature is valid. Nothing is read from the disk, and nothing here establishes trust.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ __all__ = ["Credential", "Satisfied", "SignatureFault", "from_certificates", "fr
 
 
 class Satisfied(Frozen, frozen=True, kw_only=True):
-    """What a trust file makes of signatures: each by itself, each demand, and ``because``: why not, if it is not.
+    """The result of a trust file for some signatures: for each signature and each requirement.
 
-    ``undecided``: it does not refuse, and cannot know whether a signer was revoked.
+    ``because`` is the reason if it does not accept them. ``undecided``: it does not reject them, and the revocation
+    status of a signer is unknown.
     """
 
     signatures: tuple[SignatureEvidence, ...]
@@ -45,7 +46,7 @@ class Satisfied(Frozen, frozen=True, kw_only=True):
 
     @property
     def accepts(self) -> bool:
-        """Whether a bundle with these signatures would be accepted, as far as signatures go."""
+        """Whether the signatures would let a bundle be accepted."""
         return not self.because
 
 
@@ -54,8 +55,8 @@ def satisfied(
 ) -> Satisfied:
     """Whether ``store`` accepts a bundle with one signature by each of ``signers``, at the time ``at``.
 
-    A signer is a credential, or a name in the trust file, which stands for a signature by each of that signer's
-    keys. ``signed`` is what the bundle is: without it, an update.bin of any product.
+    A signer is a credential, or a name in the trust file. A name stands for a signature by each of that signer's keys.
+    ``signed`` describes the bundle; the default is an update.bin of any product.
     """
     context = VerificationContext(at=at, signed=signed or Signed())
     found = tuple(
@@ -96,7 +97,7 @@ def _evidence(index: int, one: Credential, store: TrustStore, context: Verificat
 
 
 def _named(index: int, name: str, store: TrustStore, context: VerificationContext) -> list[SignatureEvidence]:
-    """Signatures by a signer whose certificate is not known, only who it is in the trust file."""
+    """Signatures by a signer who is known only by a name in the trust file, without a certificate."""
     signer = next((one for one in store.signers if one.name == name), None)
     standing: Standing = "ignored" if store.ignore_others else "rejected"
     if signer is None:

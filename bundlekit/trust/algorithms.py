@@ -1,8 +1,8 @@
-"""The closed list of signature algorithms: their identifiers as byte strings, and verifying with them.
+"""The closed list of signature algorithms: their identifiers as byte strings, and verification with them.
 
-An AlgorithmIdentifier in CMS is covered by no signature, so each must be one of a few known encodings: with
-absent or NULL parameters exactly as the RFC of the algorithm has it. Whatever is not in these tables is
-refused, and called weak where it is known to be.
+No signature covers an AlgorithmIdentifier in CMS. Each must therefore be one of a few known encodings, with absent or
+NULL parameters exactly as the RFC of the algorithm specifies. Any other identifier is rejected, and reported as weak if
+it is known to be weak.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HASH_OIDS: Final = {  # RFC 5754 section 2
     "sha384": OID("2.16.840.1.101.3.4.2.2"),
     "sha512": OID("2.16.840.1.101.3.4.2.3"),
 }
-RSA_ENCRYPTION: Final = OID("1.2.840.113549.1.1.1")  # RFC 3370 section 3.2: any hash, what OpenSSL writes
+RSA_ENCRYPTION: Final = OID("1.2.840.113549.1.1.1")  # RFC 3370 section 3.2: any hash; OpenSSL writes it
 RSA_PSS: Final = OID("1.2.840.113549.1.1.10")  # RFC 4055 section 3.1
 MGF1: Final = OID("1.2.840.113549.1.1.8")  # RFC 4055 section 2.2
 RSA_OIDS: Final = {  # RFC 5754 section 3.2
@@ -61,7 +61,7 @@ WEAK: Final = {
     "1.2.840.10040.4.3": "DSA with SHA-1",
     "2.16.840.1.101.3.4.3.17": "ML-DSA-44",
 }
-"""Identifiers refused by name. Anything else that is not listed is simply not known."""
+"""Identifiers rejected by name. Any other unlisted identifier is reported as unknown."""
 
 FAMILIES: Final = {
     "1.2.840.113549.1.1.": "rsa",
@@ -71,7 +71,7 @@ FAMILIES: Final = {
     "2.16.840.1.101.3.4.3.18.": "ml-dsa-65",
     "2.16.840.1.101.3.4.3.19.": "ml-dsa-87",
 }
-"""The families of keys, by what the identifiers of their signatures begin with (RFC 8017, 5758, 8410, 9882)."""
+"""The families of keys, by the prefixes of the identifiers of their signatures (RFC 8017, 5758, 8410, 9882)."""
 
 REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/87, and SHA-256 or better."
 
@@ -79,9 +79,9 @@ REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/
 class Scheme(Frozen, frozen=True, kw_only=True):
     """A signature algorithm as its identifier states it.
 
-    ``family`` is that of the keys it is for. ``hash`` is empty where the scheme hashes by itself (Ed25519,
-    ML-DSA) and ``*`` for plain rsaEncryption, which leaves it to the digest algorithm. ``salt`` is the length
-    of the PSS salt in bytes, None for anything but PSS.
+    ``family`` is that of its keys. ``hash`` is empty if the scheme hashes by itself (Ed25519, ML-DSA). It is ``*`` for
+    plain rsaEncryption, which leaves it to the digest algorithm. ``salt`` is the length of the PSS salt in bytes, and
+    None for other schemes.
     """
 
     family: str
@@ -89,7 +89,7 @@ class Scheme(Frozen, frozen=True, kw_only=True):
     salt: int | None = None
 
     def label(self, key: Key | None) -> str:
-        """The name in reports, such as ``rsa-3072-pss-sha256``; without a key its size is not known."""
+        """The name in reports, such as ``rsa-3072-pss-sha256``. Without a key it has no size."""
         name = key.name if key else self.family
         if not self.hash:
             return name
@@ -106,7 +106,7 @@ def _null(oid: OID) -> bytes:
 
 
 DIGESTS: Final = {form(oid): name for name, oid in HASH_OIDS.items() for form in (_absent, _null)}
-"""RFC 5754 section 2: parameters are absent, and NULL is to be accepted."""
+"""RFC 5754 section 2: parameters are absent, and NULL must be accepted."""
 
 SCHEMES: Final = {
     _null(RSA_ENCRYPTION): Scheme(family="rsa", hash="*"),
@@ -116,14 +116,14 @@ SCHEMES: Final = {
     _absent(ML_DSA_65): Scheme(family="ml-dsa-65"),
     _absent(ML_DSA_87): Scheme(family="ml-dsa-87"),
 }
-"""Every signature algorithm but PSS, whose parameters vary and are read by `read_scheme`."""
+"""Every signature algorithm except PSS. The parameters of PSS vary, and `read_scheme` reads them."""
 
 PURE_DIGESTS: Final = {"ed25519": ("sha512",), "ml-dsa-65": ("sha384", "sha512"), "ml-dsa-87": ("sha512",)}
-"""The digest beside a scheme that hashes by itself: RFC 8419 section 3.1, RFC 9882 section 3.3."""
+"""The digest used with a scheme that hashes by itself: RFC 8419 section 3.1, RFC 9882 section 3.3."""
 
 
 def read_digest(identifier: bytes) -> str:
-    """The hash an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
+    """The hash that an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
     name = DIGESTS.get(identifier)
     if name is None:
         raise _not_listed(identifier, "digest algorithm")
@@ -131,7 +131,7 @@ def read_digest(identifier: bytes) -> str:
 
 
 def read_scheme(identifier: bytes) -> Scheme:
-    """The signature algorithm an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
+    """The signature algorithm that an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
     scheme = SCHEMES.get(identifier)
     if scheme is not None:
         return scheme
@@ -141,7 +141,7 @@ def read_scheme(identifier: bytes) -> Scheme:
 
 
 def signing_family(identifier: bytes) -> str:
-    """The family of the keys that can make a signature of this algorithm, also of a weak one; empty if not known."""
+    """The family of keys for signatures of this algorithm, even of a weak one; empty if unknown."""
     if scheme := SCHEMES.get(identifier):
         return scheme.family
     oid = _oid(identifier)
@@ -149,7 +149,7 @@ def signing_family(identifier: bytes) -> str:
 
 
 def pss_identifier(hash_name: str, salt: int, form: bytes | None = None) -> bytes:
-    """AlgorithmIdentifier of PSS where the mask generator uses the same hash."""
+    """AlgorithmIdentifier of PSS with the same hash in the mask generator."""
     inner = asn1.tlv(form or _null(HASH_OIDS[hash_name]))
     return asn1.encode(
         asn1.IdentifierPss(
@@ -163,7 +163,7 @@ def _read_pss(identifier: bytes) -> Scheme:
     try:
         parameters = asn1.decode(asn1.IdentifierPss, identifier).parameters
     except asn1.NotDerError:
-        # Defaulted fields mean SHA-1 and a salt of 20 bytes (RFC 4055 section 3.1).
+        # Fields left to their default mean SHA-1 and a salt of 20 bytes (RFC 4055 section 3.1).
         raise SignatureFault(
             "weak-algorithm",
             f"The RSA-PSS parameters leave a field to its default, which means SHA-1. {REMEDY}",
@@ -186,23 +186,23 @@ def _read_pss(identifier: bytes) -> Scheme:
 
 
 def pss_demanded(identifier: bytes) -> Scheme | None:
-    """What the AlgorithmIdentifier of a key for PSS alone demands of its signatures; None if nothing.
+    """The requirements of the AlgorithmIdentifier of a PSS-only key for its signatures; None if there are none.
 
-    They have to use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises SignatureFault if it is
-    not on the list.
+    Signatures must use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises SignatureFault if it is not on
+    the list.
     """
     return None if identifier == _absent(RSA_PSS) else _read_pss(identifier)
 
 
 def limited(key: Key, identifier: bytes) -> Key:
-    """``key`` as the AlgorithmIdentifier beside it limits it: one for RSA-PSS alone is that. Raises SignatureFault."""
+    """``key`` with the limits of its AlgorithmIdentifier: a key can be for RSA-PSS only. Raises SignatureFault."""
     if key.family != "rsa" or _oid(identifier) != RSA_PSS:
         return key
     return replace(key, pss_only=True, pss_demanded=pss_demanded(identifier))
 
 
 def pss_misuse(key: Key, scheme: Scheme) -> str:
-    """How a signature breaks what is stated of a key for PSS alone; empty if it does not."""
+    """The requirement of a PSS-only key that a signature violates; empty if there is none."""
     demanded = key.pss_demanded
     if key.pss_only and scheme.salt is None:
         return "The signer's key is for RSA-PSS only, and the signature is one of PKCS#1 v1.5"
@@ -214,7 +214,7 @@ def pss_misuse(key: Key, scheme: Scheme) -> str:
 
 
 RSA_MODULUS_BYTES: Final = 1024
-"""No PSS salt is longer than the largest modulus we take."""
+"""No PSS salt is longer than the largest accepted modulus."""
 
 
 def _oid(identifier: bytes) -> OID | None:
@@ -240,12 +240,12 @@ def _not_listed(identifier: bytes, what: str) -> SignatureFault:
 
 
 def digest_identifier(name: str) -> bytes:
-    """The AlgorithmIdentifier that we write for a hash: parameters absent (RFC 5754 section 2)."""
+    """The AlgorithmIdentifier that is written for a hash: parameters absent (RFC 5754 section 2)."""
     return _absent(HASH_OIDS[name])
 
 
 def scheme_identifier(scheme: Scheme) -> bytes:
-    """The AlgorithmIdentifier that we write for a scheme."""
+    """The AlgorithmIdentifier that is written for a scheme."""
     if scheme.salt is not None:
         return pss_identifier(scheme.hash, scheme.salt)
     return next(identifier for identifier, known in SCHEMES.items() if known == scheme)
@@ -257,7 +257,7 @@ def digest(name: str, data: bytes) -> bytes:
 
 
 def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
-    """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be a hash by now."""
+    """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be set to a hash."""
     public = key.public
     try:
         with reading():
@@ -270,7 +270,7 @@ def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
                     public.verify(signature, data)
                 case _:
                     return False
-    except UnreadableObjectError:  # InvalidSignature, and whatever else says that it cannot be one
+    except UnreadableObjectError:  # InvalidSignature, and any other error of the library for an impossible signature
         return False
     return True
 

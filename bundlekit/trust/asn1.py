@@ -1,9 +1,9 @@
-"""The ASN.1 structures of CMS and X.509 that we read and write, declared once for both directions.
+"""The ASN.1 structures of CMS and X.509 that are read and written, declared once for both directions.
 
 `bundlekit.trust.der` reads and writes them.
 
-What has to be one of a few known byte strings (algorithm identifiers), or equal to bytes kept elsewhere
-(names), stays a raw TLV: comparing bytes leaves no room for a second spelling.
+Some fields must be one of a few known byte strings (algorithm identifiers), or equal bytes kept elsewhere (names). They
+stay raw TLVs, because a comparison of bytes leaves no room for a second spelling.
 """
 
 # Without annotations from __future__: they would be text, and would have to be evaluated again.
@@ -43,7 +43,7 @@ class IdentifierNull:
 
 @der.sequence
 class IdentifierAny:
-    """AlgorithmIdentifier with parameters of any kind; for naming what is rejected."""
+    """AlgorithmIdentifier with parameters of any kind, used to name a rejected one."""
 
     algorithm: OID
     parameters: TLV
@@ -59,7 +59,7 @@ class Mgf:
 
 @der.sequence
 class PssParameters:
-    """RSASSA-PSS-params (RFC 4055 section 3.1) with no field left to its default, which means SHA-1."""
+    """RSASSA-PSS-params (RFC 4055 section 3.1) without default fields, because the defaults mean SHA-1."""
 
     hash: Annotated[TLV, der.Explicit(0)]
     mgf: Annotated[Mgf, der.Explicit(1)]

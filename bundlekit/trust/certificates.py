@@ -1,4 +1,4 @@
-"""Certificates, taken over at the door: what we need of one is read once, strictly, into a frozen value."""
+"""Certificates: the needed content of one is read once, strictly, into a frozen value."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PURPOSES: Final = {
     "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,
     "email-protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
 }
-"""The purposes a signer's certificate can be demanded to have (RFC 5280 section 4.2.1.12)."""
+"""The purposes that can be required of a signer's certificate (RFC 5280 section 4.2.1.12)."""
 
 KEY_KINDS: Final = {
     PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
     PublicKeyAlgorithmOID.RSASSA_PSS,
     PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
     PublicKeyAlgorithmOID.ED25519,
-    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.17"),  # id-ml-dsa-44, to be refused by name
+    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.17"),  # id-ml-dsa-44, loaded only to be rejected by name
     x509.ObjectIdentifier("2.16.840.1.101.3.4.3.18"),  # id-ml-dsa-65
     x509.ObjectIdentifier("2.16.840.1.101.3.4.3.19"),  # id-ml-dsa-87
 }
-"""The kinds of public keys that are loaded out of certificates (RFC 3279, 4055, 8410, 9881)."""
+"""The kinds of public keys that are loaded from certificates (RFC 3279, 4055, 8410, 9881)."""
 
 MAX_NAME: Final = 512
 """Characters of a name that are shown; RFC 5280 has 64 for a common name."""
@@ -45,14 +45,14 @@ ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 
 class UnusableCertificateError(ValueError):
-    """A certificate that cannot be read, or has another encoding than the one DER gives it."""
+    """A certificate that cannot be read, or that is not encoded in DER."""
 
 
 class Authority(Frozen, frozen=True, kw_only=True):
     """How a certificate identifies its issuer's (authorityKeyIdentifier, RFC 5280 section 4.2.1.1).
 
     ``key`` is the subjectKeyIdentifier of the issuer. ``name`` (a GeneralName) and ``serial`` are the issuer and the
-    serial number *of the issuer's certificate*. What is absent is None.
+    serial number *of the issuer's certificate*. An absent field is None.
     """
 
     key: bytes | None = None
@@ -63,11 +63,11 @@ class Authority(Frozen, frozen=True, kw_only=True):
 class Certificate(Frozen, frozen=True, kw_only=True):
     """A certificate. ``subject`` and ``issuer`` are RFC 4514 text; the names compare by their DER.
 
-    ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` then says why.
-    ``pss_only``: the key is for RSA-PSS alone; ``pss_demanded`` is how, where the certificate says that too.
-    It is valid from ``not_before`` to ``not_after``, UTC, inclusive.
-    ``subject`` is cut where it is too long to be shown; ``whole_subject`` is not.
-    ``usage`` and ``purposes`` are None where the certificate has no such extension.
+    ``key`` is None if the public key is of a kind that cannot be loaded; ``unloadable`` is then the reason.
+    ``pss_only``: the key is for RSA-PSS only. ``pss_demanded`` are its parameters, if the certificate states them. The
+    certificate is valid from ``not_before`` to ``not_after``, UTC, inclusive. ``subject`` is shortened if it is too
+    long to print; ``whole_subject`` is not. ``usage`` and ``purposes`` are None if the certificate has no such
+    extension.
     """
 
     parsed: x509.Certificate
@@ -106,7 +106,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
         return self.subject_der == self.issuer_der
 
     def contradicts(self, issuer: Certificate) -> bool:
-        """Whether the authorityKeyIdentifier is that of another certificate than ``issuer``, as OpenSSL decides it."""
+        """Whether the authorityKeyIdentifier does not match the certificate ``issuer``, by the rules of OpenSSL."""
         named = self.authority
         return (
             (named.key is not None and issuer.identifier is not None and named.key != issuer.identifier)
@@ -121,7 +121,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the certificate in messages."""
         return f"'{self.subject}'" if self.subject else f"serial number {self.serial:x}"
 
 
@@ -146,7 +146,7 @@ def read_certificate(der: bytes) -> Certificate:
 
 
 def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Certificate:
-    """The certificate as a value of ours; what the library reads late is read here."""
+    """The certificate as a frozen value. Fields that the library reads late are read here."""
     parsed = x509.load_der_x509_certificate(der)
     extensions = parsed.extensions
     basic = _extension(extensions, x509.BasicConstraints)
@@ -173,7 +173,7 @@ def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Cer
         signature_algorithm=asn1.raw(outer.signature_algorithm),
         key=key,
         unloadable=unloadable,
-        not_before=parsed.not_valid_before_utc,  # a ValueError where it is in the year 0
+        not_before=parsed.not_valid_before_utc,  # raises ValueError for the year 0
         not_after=parsed.not_valid_after_utc,
         pss_only=pss_only,
         pss_demanded=pss_demanded,
@@ -191,13 +191,13 @@ def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Cer
 
 
 def _text(name: x509.Name) -> str:
-    """A name as reports show it; of one that would fill a screen, its beginning."""
+    """A name as reports print it, shortened to its beginning if it would fill a screen."""
     text = name.rfc4514_string()
     return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}… ({len(text):,} characters)"
 
 
 def _demand_one_encoding(outer: asn1.Certificate) -> None:
-    """Check what the issuer's signature does not cover, and what the library would only warn about."""
+    """Check the parts without the cover of the issuer's signature, and the faults that the library only warns about."""
     if asn1.raw(outer.signature_algorithm) != asn1.raw(outer.tbs.signature_algorithm):
         msg = "its two signature algorithms differ"
     elif outer.signature.padding_bits():
@@ -210,7 +210,7 @@ def _demand_one_encoding(outer: asn1.Certificate) -> None:
 
 
 def _authority(tbs: asn1.TbsCertificate) -> Authority:
-    """What the certificate states about its issuer's certificate."""
+    """The statements of the certificate about its issuer's certificate."""
     for extension in tbs.extensions or ():
         if extension.id != asn1.AUTHORITY_KEY_IDENTIFIER:
             continue

@@ -1,9 +1,9 @@
-"""From a signer's certificate to an anchor.
+"""The path from a signer's certificate to an anchor.
 
-`bundlekit.trust.paths` finds the paths. ``cryptography.x509.verification`` decides whether one holds, under two
-extension policies written here: the ready-made ones are made for web servers and are wrong for signers in both
-directions. Its refusals do not say why, so each path is examined here too, and each reason is named. That second look
-also runs over what the library accepts, and it can only refuse.
+`bundlekit.trust.paths` finds the paths. ``cryptography.x509.verification`` decides whether a path is valid, under two
+extension policies defined here. The ready-made policies are made for web servers, and are wrong for signers in both
+directions. The library gives no reasons when it rejects a path. Each path is therefore examined here too, and each
+reason is named. This second examination also covers the accepted paths, and it can only reject.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 __all__ = ["MAX_INTERMEDIATES", "Chain", "issued", "judge", "reasons", "signer_refusals", "weak_key"]
 
 MAX_CHAINS: Final = 8
-"""Chains that hold, of one signature, among which a trust file can choose."""
+"""Valid chains of one signature that a trust file can choose from."""
 
 MAX_PATHS_VERIFIED: Final = 32
-"""Paths that the library is asked about, of one signature."""
+"""Paths of one signature that are submitted to the library."""
 
 
 class Chain(Frozen, frozen=True, kw_only=True):
-    """Certificates from the signer to the anchor, and why they do not hold; they hold if there is no refusal.
+    """Certificates from the signer to the anchor, and why they are not valid; they are valid without a refusal.
 
-    Where no anchor was reached, ``anchor`` is None and ``certificates`` are all that came along. ``alternatives`` are
-    the other chains that hold, of a signer from whom several paths lead to an anchor.
+    If no anchor was reached, ``anchor`` is None and ``certificates`` are all that the signature carries.
+    ``alternatives`` are the other valid chains of a signer with several paths to an anchor.
     """
 
     certificates: tuple[Certificate, ...]
@@ -67,14 +67,14 @@ def judge(
 ) -> Chain:
     """Whether the first of ``carried``, the signer, leads to one of ``anchors`` at the time ``at``.
 
-    ``listed`` are certificates that can be on the path and do not come along. Any path that holds counts. If none does,
-    the reasons are those of the path that comes nearest, in this order: not a signer's certificate,
-    wrong purpose, not yet valid or expired, weak, algorithm of the chain unsupported, chain invalid. A signer that
-    leads nowhere is unknown, and nothing else is reported about it.
+    ``listed`` are further certificates that can be on the path. Any valid path counts. If there is none, the reasons
+    are those of the path that comes nearest, in this order: not a signer's certificate, wrong purpose, not yet valid or
+    expired, weak, algorithm of the chain unsupported, chain invalid. A signer without a path to an anchor is unknown,
+    and nothing more is reported about it.
 
-    Every certificate that comes along has to be accounted for: it leads to an anchor by signatures, whether or not that
-    path holds, or it is above the signer and the signer has ``bound`` it (by its DER) under the signature itself.
-    Any other could be changed without notice.
+    Every certificate of the signature must be accounted for. It leads to an anchor by signatures, whether or not that
+    path is valid. Or it is above the signer, and the signer has ``bound`` it (by its DER) with the signature itself.
+    Any other certificate could be changed without notice.
     """
     graph = Graph(carried[0], (*carried[1:], *listed), anchors)
     try:
@@ -94,7 +94,7 @@ def judge(
 def _chains(
     graph: Graph, at: datetime, purpose: str
 ) -> list[tuple[tuple[Certificate, ...], tuple[SignatureFault, ...]]]:
-    """The paths that hold; or the one that comes nearest, with its reasons; or none."""
+    """The valid paths; otherwise the nearest one, with its reasons; otherwise none."""
 
     def faults(child: Certificate, issuer: Certificate) -> int:
         return sum(1 for _ in _ca_reasons(issuer, at, purpose)) + sum(1 for _ in _link_reasons(child, issuer))
@@ -127,7 +127,7 @@ def _each_rule_once(reasons: Iterator[SignatureFault]) -> tuple[SignatureFault, 
 def _surplus(
     carried: Sequence[Certificate], graph: Graph, bound: Callable[[bytes], bool] | None
 ) -> SignatureFault | None:
-    """The first certificate that comes along without a place; None if each has one."""
+    """The first certificate of the signature that does not belong to a path; None if each one does."""
     anchored = graph.anchored(_soundly_signed)
     reached = graph.reached()
     for one in carried[1:]:
@@ -148,7 +148,7 @@ def _soundly_signed(one: Certificate) -> bool:
 
 
 def signer_refusals(signer: Certificate, purpose: str) -> Iterator[SignatureFault]:
-    """Why a certificate is not one to sign bundles with, whoever issued it."""
+    """Why a certificate is not suitable for signing bundles, regardless of its issuer."""
     if signer.is_ca:
         msg = f"The signer's certificate {signer.name} is that of a CA, which does not sign bundles."
         yield SignatureFault("not-a-signer-certificate", msg, signer.der)
@@ -167,13 +167,13 @@ def signer_refusals(signer: Certificate, purpose: str) -> Iterator[SignatureFaul
         yield SignatureFault("wrong-purpose", msg, signer.der, purpose=purpose)
 
 
-# --- the library's word ---
+# --- the library's decision ---
 
 
 def _verify(
     line: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime, purpose: str
 ) -> tuple[Certificate, ...] | None:
-    """The path that the library accepts, from the first of ``line`` over the others; None if there is none."""
+    """The path that the library accepts, from the first of ``line`` through the others; None if there is none."""
     known = {one.parsed: one for one in (*line, *anchors)}
     try:
         with reading():
@@ -187,7 +187,7 @@ def _verify(
             )
             verified = verifier.verify(line[0].parsed, [one.parsed for one in line[1:]]).chain
             return tuple(known[one] for one in verified)
-    except UnreadableObjectError:  # the library refuses by an exception too
+    except UnreadableObjectError:  # the library also rejects by an exception
         return None
 
 
@@ -206,7 +206,7 @@ def _ca_policy(purpose: str) -> ExtensionPolicy:
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, basic)
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, usage)
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, purposes)
-        # Constraints on names are about servers and mail boxes; a CA that has them was not meant for signers.
+        # Name constraints are about servers and mail boxes. A CA that has them is not meant for signers.
         .require_not_present(x509.NameConstraints)
     )
 
@@ -251,7 +251,7 @@ def _may_certify(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: st
     return purposes is None or _serves(purposes, purpose) or ANY_PURPOSE in purposes
 
 
-# --- the second look ---
+# --- the second examination ---
 
 
 def _unknown(graph: Graph) -> SignatureFault:
@@ -274,7 +274,7 @@ def _unknown(graph: Graph) -> SignatureFault:
 
 
 def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[SignatureFault]:
-    """Why a path, from the signer to the anchor, does not hold, in the order that `judge` states."""
+    """Why a path, from the signer to the anchor, is not valid, in the order that `judge` states."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
         yield from _purpose_reasons(one, purpose)
@@ -285,7 +285,7 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
             yield weak_key(one.name, one.weakness, one.der)
     for child, issuer in pairwise(chain):
         yield from _signature_reasons(child, issuer)
-    for below, one in enumerate(chain[1:]):  # a self-issued one counts, as it does for the library
+    for below, one in enumerate(chain[1:]):  # a self-issued certificate counts, as in the library
         if not one.is_ca or not _signs_certificates(one.usage):
             msg = f"{_part(one, chain)} must not issue certificates (basicConstraints, keyCertSign)."
             yield SignatureFault("chain-invalid", msg, one.der)
@@ -300,7 +300,7 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
 
 
 def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[SignatureFault]:
-    """What is wrong with the certificate of a CA by itself."""
+    """The faults of the certificate of a CA alone."""
     yield from _purpose_reasons(one, purpose)
     yield from _time_reasons(one, one.name, at)
     if one.weakness:
@@ -308,7 +308,7 @@ def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[Signat
 
 
 def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[SignatureFault]:
-    """What is wrong with a certificate and that of its issuer, together."""
+    """The faults of a certificate combined with that of its issuer."""
     yield from _signature_reasons(child, issuer)
     yield from _authority_reasons(child, issuer)
 
@@ -376,7 +376,7 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Sign
 
 
 def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
-    """A key below the floor, or above the ceiling, or one that the library cannot use."""
+    """A key below the minimum or above the maximum strength, or one that the library cannot use."""
     if weakness == NO_ML_DSA:
         return SignatureFault("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
     return SignatureFault("weak-algorithm", f"The key of {name} is rejected: {weakness}. Sign with another key.", part)

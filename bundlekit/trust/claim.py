@@ -1,4 +1,4 @@
-"""What a signature states about itself: its algorithms, and the certificates that come along. Nothing is verified."""
+"""The statements of a signature about itself: its algorithms and its certificates. Nothing is verified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Claim(Frozen, frozen=True, kw_only=True):
-    """A well-formed signature: its algorithms, and its certificates: the signer's, then those above it."""
+    """A well-formed signature: its algorithms, and its certificates from the signer's upwards."""
 
     signature: cms.Signature
     scheme: Scheme
@@ -27,12 +27,12 @@ class Claim(Frozen, frozen=True, kw_only=True):
     line: tuple[Certificate, ...]
 
     def binds_all(self) -> bool:
-        """Whether the signer put every certificate that comes along under the signature itself."""
+        """Whether the signer covered every certificate of the signature by the signature itself."""
         return all(self.signature.binds(one.der) for one in self.line)
 
 
 def read_claim(blob: bytes) -> Claim:
-    """What a signature says of itself, nothing of it verified. Raises SignatureFault."""
+    """The statements of a signature about itself, not verified. Raises SignatureFault."""
     signature = cms.read(blob)
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
@@ -45,7 +45,7 @@ def read_claim(blob: bytes) -> Claim:
 
 
 def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
-    """The certificates, the signer's first. Empty where the signer is named by key identifier alone."""
+    """The certificates, the signer's first. Empty if the signer is identified only by a key identifier."""
     certificates: list[Certificate] = []
     for der in signature.certificates:
         try:
@@ -69,7 +69,7 @@ def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
 
 
 def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Sequence[Certificate]) -> None:
-    """Enforce what the signer signed about its certificate and the others. Raises SignatureFault."""
+    """Enforce the signed statements of the signer about its certificate and the others. Raises SignatureFault."""
     if not named[0].fits(signer.der) or any(one.fits(signer.der) for one in named[1:]):
         msg = f"The certificate {signer.name} is not the one that the signer signed as its own"
         raise malformed(msg, signer.der)
@@ -78,7 +78,7 @@ def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Seq
         if any(each.contradicts(one) for each in fitting):
             msg = f"The signer signed another issuer and serial number for the certificate {one.name}"
             raise malformed(msg, one.der)
-        if len(named) > 1 and not fitting:  # RFC 5035 section 3: the others are the only ones that may be used
+        if len(named) > 1 and not fitting:  # RFC 5035 section 3: no other certificates can be used
             raise surplus(one, "which is not among those that the signer allows (signingCertificate)")
 
 
@@ -89,7 +89,7 @@ def _names(signature: cms.Signature, certificate: Certificate) -> bool:
 
 
 def signer_text(claim: Claim, key: Key | None) -> str:
-    """What reports call who made a signature: the certificate's subject, or the key's id."""
+    """The name of the signer in reports: the certificate's subject, or the key's id."""
     if claim.line:
         return claim.line[0].subject or f"serial number {claim.line[0].serial:x}"
     return f"key {key.id}" if key else f"key identifier {(claim.signature.identifier or b'').hex()}"

@@ -1,14 +1,14 @@
 """One detached CMS SignedData (RFC 5652), read strictly and written to the same profile.
 
-The profile leaves each byte that no signature covers a single possible value, so any change of a blob shows:
+The profile gives a single possible value to each byte that no signature covers, so every change of a blob is detected:
 
 1. ContentInfo holds a SignedData in DER, and nothing follows it.
-2. The content is id-data and absent; there are no CRLs; there is one SignerInfo with no unsigned attribute.
-3. Versions are those RFC 5652 sections 5.1 and 5.3 compute.
+2. The content is id-data and absent. There are no CRLs, and there is one SignerInfo without unsigned attributes.
+3. Versions are those that RFC 5652 sections 5.1 and 5.3 compute.
 4. digestAlgorithms is exactly the SignerInfo's digestAlgorithm.
-5. Signed attributes are there, each type once; contentType is id-data, messageDigest is one octet string; the
-   certificates that the signer names are in one of the forms of RFC 5035 (`bundlekit.trust.ess`).
-   A verifier that takes signatures with and without them can be shown one as the other.
+5. Signed attributes are present, each type once. contentType is id-data, and messageDigest is one octet string. The
+   certificates that the signer names are in one of the forms of RFC 5035 (`bundlekit.trust.ess`). An attacker can
+   present a signature with them as one without them to a verifier that accepts both.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MAX_BLOB: Final = 65536
 """Bytes of one SignedData. An ML-DSA-87 signature with three certificates of its kind has about 32 KiB."""
 
 MAX_CERTIFICATES: Final = 16
-"""Certificates in one SignedData; a path of nine is the longest that can be verified."""
+"""Certificates in one SignedData. The longest path that can be verified has nine."""
 
 
 class Signature(Frozen, frozen=True, kw_only=True):
-    """What one SignedData says, nothing of it verified.
+    """The content of one SignedData, not verified.
 
-    The signer is named by ``identifier`` (subjectKeyIdentifier) or by ``issuer`` (DER) and ``serial``.
-    ``signed`` are the bytes under the signature. ``named`` are the certificates that the signer named under the
-    signature itself, for each attribute that does so (`bundlekit.trust.ess`).
+    The signer is identified by ``identifier`` (subjectKeyIdentifier), or by ``issuer`` (DER) and ``serial``. ``signed``
+    are the bytes under the signature. ``named`` are the certificates that the signer covered by the signature itself,
+    for each attribute that does so (`bundlekit.trust.ess`).
     """
 
     identifier: bytes | None
@@ -49,7 +49,7 @@ class Signature(Frozen, frozen=True, kw_only=True):
     named: tuple[tuple[ess.Named, ...], ...] = ()
 
     def binds(self, der: bytes) -> bool:
-        """Whether the signer put this certificate under the signature."""
+        """Whether the signature covers this certificate."""
         return any(one.binds(der) for each in self.named for one in each)
 
 
@@ -141,9 +141,9 @@ def _single(values: dict[asn1.OID, list[bytes]], kind: asn1.OID, name: str) -> b
 
 
 def attributes(message_digest: bytes, bound: Sequence[bytes]) -> asn1.SetOf[asn1.Attribute]:
-    """The signed attributes we write, which bind certificates by their SHA-256 digests, the signer's first.
+    """The signed attributes to write. They bind certificates by their SHA-256 digests, the signer's first.
 
-    There is no signing time, so that a signature depends on its inputs alone.
+    There is no signing time, so that a signature depends only on its inputs.
     """
     found = {asn1.CONTENT_TYPE: asn1.encode(asn1.DATA), asn1.MESSAGE_DIGEST: asn1.encode(message_digest)}
     if bound:

@@ -1,4 +1,4 @@
-"""What a signature is made with, before there is one: a certificate or a key, as a claim that is right in every way."""
+"""The credential of a future signature: a certificate or a key, as a claim without any fault."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 class Credential(Frozen, frozen=True, kw_only=True):
-    """What a signature is made with: a claim, and the key where it is known without the trust."""
+    """The credential of a signature: a claim, and the key if it is known without a trust file."""
 
     claim: Claim
     key: Key | None = None
 
 
 def from_signature(blob: bytes) -> Credential:
-    """The credential behind a signature as it is stored. Raises SignatureFault."""
+    """The credential of a stored signature. Raises SignatureFault."""
     claim = read_claim(blob)
     return Credential(claim=claim, key=claim.line[0].key if claim.line else None)
 
 
 def from_certificates(line: Sequence[Certificate]) -> Credential:
-    """The credential of who signs with a certificate: it first, then those above it, without the anchor."""
+    """The credential of a signer with a certificate: it first, then those above it, without the anchor."""
     return Credential(claim=_claim(line[0].key, tuple(line)), key=line[0].key)
 
 
 def from_key(key: Key) -> Credential:
-    """The credential of who signs with a key alone, which is pinned where it is trusted."""
+    """The credential of a signer with only a key, which a trust file can pin."""
     return Credential(claim=_claim(key, ()), key=key)
 
 
 def _claim(key: Key | None, line: tuple[Certificate, ...]) -> Claim:
-    """The claim of a signature that these would make, by the best hash, with every certificate signed as well."""
+    """The claim of a signature with this key and certificates, with the best hash and all certificates covered."""
     signature = cms.Signature(
         identifier=key.identifier if key and not line else None,
         issuer=line[0].issuer_der if line else b"",

@@ -1,8 +1,8 @@
-"""Certificate revocation lists (RFC 5280 section 5): from trust alone, never from a bundle.
+"""Certificate revocation lists (RFC 5280 section 5): from the trust file alone, never from a bundle.
 
-*Revoked* and *not known* are two answers. A list says *revoked* if the issuer signed it and it names the
-certificate, however old it is: time does not undo a revocation. It says *not revoked* only while it is
-current. Whether it is current is asked of the clock, never of the release date.
+*Revoked* and *not known* are two answers. A list means *revoked* if the issuer signed it and it names the certificate,
+regardless of its age: time does not undo a revocation. It means *not revoked* only while it is current. The clock
+decides whether it is current, never the release date.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from bundlekit.trust.certificates import Certificate
 
 MAX_FILE: Final = LIMITS["crl"]
-"""Bytes of one list; room for some 400,000 revoked certificates."""
+"""Bytes of one list, which is room for some 400,000 revoked certificates."""
 
 UNDERSTOOD: Final = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
-"""Extensions of a list that change nothing of what it says (RFC 5280 sections 5.2.1 and 5.2.3)."""
+"""Extensions of a list that do not change its meaning (RFC 5280 sections 5.2.1 and 5.2.3)."""
 
 
 UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
-"""Extensions of an entry that change nothing of what it says (RFC 5280 sections 5.3.1 and 5.3.2)."""
+"""Extensions of an entry that do not change its meaning (RFC 5280 sections 5.3.1 and 5.3.2)."""
 
 MAX_LISTS: Final = 64
 """Lists in one PEM file."""
 
 DER_SEQUENCE: Final = b"\x30"
 LONG_FORM: Final = b"\x80"
-"""How a list in DER begins: a SEQUENCE of more than 127 bytes. No text has this second byte after a ``0``."""
+"""The second byte of a list in DER: a SEQUENCE of more than 127 bytes. No text has this byte after a ``0``."""
 
 
 class Crl(Frozen, frozen=True, kw_only=True):
-    """One list: who issued it, when, when the next is due, and when each serial number was revoked.
+    """One list: its issuer, its date, the date of the next list, and the revocation time of each serial number.
 
-    ``fault`` is why it can never be used, empty if it can. ``parsed`` is for its signature alone.
+    ``fault`` is why it can never be used; empty if it can. ``parsed`` is used only for its signature.
     """
 
     name: str
@@ -73,10 +73,10 @@ class Crls(Frozen, frozen=True, kw_only=True):
 
 
 class Status(Frozen, frozen=True, kw_only=True):
-    """What the lists say of a chain: revocations, and why some of it is not known.
+    """The results of the lists for a chain: revocations, and why the status of some certificates is unknown.
 
-    ``unknown``: no list that is current says that a certificate is good. ``unusable``: a list of one of its CAs
-    is of a kind that is not understood, so that it may revoke what cannot be read out of it.
+    ``unknown``: no current list shows that a certificate is good. ``unusable``: a list of one of its CAs is of an
+    unknown kind, so that it can contain revocations that cannot be read.
     """
 
     revoked: tuple[SignatureFault, ...] = ()
@@ -85,9 +85,9 @@ class Status(Frozen, frozen=True, kw_only=True):
 
 
 def read(file: Path, data: bytes) -> tuple[Crl, ...]:
-    """The lists in a file: one in DER, or as many as there are in PEM.
+    """The lists in a file: one in DER, or several in PEM.
 
-    Raises TrustError for anything else in it. A list that can never be used has a ``fault``.
+    Raises TrustError for any other content. A list that can never be used has a ``fault``.
     """
     if data[:1] == DER_SEQUENCE and data[1:2] >= LONG_FORM:
         return (_read(file, file.name, data),)
@@ -149,10 +149,10 @@ def _fault(parsed: x509.CertificateRevocationList) -> str:
 
 
 def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequence[Certificate] = ()) -> Status:
-    """What is known at the time ``at`` of a chain, from the signer to the anchor.
+    """The known revocation status of a chain, from the signer to the anchor, at the time ``at``.
 
-    The anchor is not asked about, and its own list says nothing of it; but it is revoked where a list of another
-    CA that is ``known`` names it.
+    The status of the anchor is not required, and its own list does not apply to it. But it is revoked if a list of
+    another CA that is ``known`` names it.
     """
     revoked: list[SignatureFault] = []
     unknown: list[str] = []
@@ -188,7 +188,7 @@ def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> I
 
 
 def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -> str:
-    """Why a list does not say that a certificate of ``issuer`` is good; empty if it does."""
+    """Why a list does not show that a certificate of ``issuer`` is good; empty if it does."""
     if one.fault:
         return one.fault
     if not _signed(one, issuer):
@@ -208,7 +208,7 @@ def unusable(one: Crl, issuer: Certificate, at: datetime, max_age: int | None) -
 
 
 def _revocation(one: Crl, child: Certificate, issuer: Certificate) -> datetime | None:
-    """When the list revoked ``child``, if it did and the issuer signed it."""
+    """When the list revoked ``child``; None if it did not, or if the issuer did not sign the list."""
     if one.fault or not _signed(one, issuer) or not _signs_lists(issuer):
         return None
     return one.revoked.get(child.serial)

@@ -1,6 +1,6 @@
-"""Public keys for which signatures can be made without a private key, or not at all.
+"""Public keys that allow signatures without a private key, or that allow none at all.
 
-``cryptography`` and OpenSSL load them like others, so they are refused here. Such a signature proves nothing.
+``cryptography`` and OpenSSL load them like others, so they are rejected here. Such a signature proves nothing.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ D: Final = -121665 * pow(121666, -1, P) % P
 SMALL_PRIMES: Final = math.prod(
     number for number in range(2, 752) if all(number % small for small in range(2, math.isqrt(number) + 1))
 )
-"""No factor of an RSA modulus is among them (NIST SP 800-89 section 5.3.3)."""
+"""An RSA modulus must have no factor among these (NIST SP 800-89 section 5.3.3)."""
 
 RHO: Final = 32
-"""Bytes of the seed with which an ML-DSA key begins; the vector t1 follows (FIPS 204 algorithm 22)."""
+"""Bytes of the seed at the beginning of an ML-DSA key; the vector t1 follows (FIPS 204 algorithm 22)."""
 
 
 def edwards_point(encoded: bytes) -> str:
-    """Why 32 bytes are no Ed25519 key to trust; empty if they are one.
+    """Why 32 bytes are not a trustworthy Ed25519 key; empty if they are one.
 
-    Under a point whose order divides 8 there are signatures that fit any message. A y that is not reduced is a
-    second encoding of a key, and no signature fits a point that is not on the curve (RFC 8032 section 5.1.3).
+    Under a point whose order divides 8, some signatures fit any message. A y that is not reduced is a second encoding
+    of a key. No signature fits a point that is not on the curve (RFC 8032 section 5.1.3).
     """
     y = int.from_bytes(encoded, "little") & (2**255 - 1)
     if y >= P:
         return "it is not encoded as RFC 8032 has it"
     over, under = (y * y - 1) % P, (D * y * y + 1) % P
-    square = over * pow(under, -1, P) % P  # -1/d has no root, so nothing is divided by zero
+    square = over * pow(under, -1, P) % P  # -1/d has no root, so there is no division by zero
     x = _root(square)
     if x is None or (x == 0 and encoded[31] >> 7):
         return "it is no point of the curve"
@@ -57,7 +57,7 @@ def _order_divides_8(x: int, y: int) -> bool:
 
 
 def modulus(number: int) -> bool:
-    """Whether an RSA modulus has a small factor, 2 among them, or is a square: then its factors are known."""
+    """Whether an RSA modulus has a small factor, such as 2, or is a square. Its factors are then known."""
     return math.gcd(number, SMALL_PRIMES) != 1 or math.isqrt(number) ** 2 == number
 
 

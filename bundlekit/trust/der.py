@@ -5,13 +5,12 @@ A class that is decorated with `sequence` is a SEQUENCE. Its annotations are the
 another such class. ``X | None`` is OPTIONAL, ``X | Y`` is a CHOICE. ``Annotated`` adds `Implicit` and `Explicit` tags
 and a `Default`.
 
-The reader takes some encodings that DER has not, such as a SET OF out of order. `decode` writes again what was read,
-and refuses any input that differs from it, so the writer alone defines the one encoding that is accepted.
-The reader needs no recursion that the input could deepen: a declaration has a fixed depth, and the contents of a `TLV`
-are not read.
+The reader accepts some encodings that are not DER, such as a SET OF out of order. `decode` encodes the result again and
+rejects any input that differs from it, so the writer alone defines the only accepted encoding. The input cannot deepen
+the recursion of the reader: a declaration has a fixed depth, and the contents of a `TLV` are not read.
 
-No released library serves here: ``cryptography.hazmat.asn1`` has this vocabulary, but only version 50 and later can
-write a TLV, and asn1crypto and pyasn1 read BER.
+No released library is suitable. ``cryptography.hazmat.asn1`` has this vocabulary, but only version 50 and later can
+write a TLV. asn1crypto and pyasn1 read BER.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OID = x509.ObjectIdentifier
 
-BOOLEAN: Final = 0x01  # the identifier octets of X.690 section 8.1.2, with the constructed bit where DER has it
+BOOLEAN: Final = 0x01  # the identifier octets of X.690 section 8.1.2, with the constructed bit if DER has it
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
 OCTET_STRING: Final = 0x04
@@ -48,11 +47,11 @@ MAX_OID: Final = 63
 """Bytes of an object identifier, the limit of cryptography too."""
 
 MAX_INTEGER: Final = 1024
-"""Bytes of an INTEGER. Serial numbers have 20 at most (RFC 5280 section 4.1.2.2), and Python prints no huge number."""
+"""Bytes of an INTEGER. Serial numbers have at most 20 (RFC 5280 section 4.1.2.2). Python prints no huge number."""
 
 
 class NotDerError(ValueError):
-    """Bytes that are not the DER encoding of the structure asked for."""
+    """Bytes that are not the DER encoding of the expected structure."""
 
 
 UNREADABLE: Final = "it cannot be read as one"
@@ -60,7 +59,7 @@ NOT_DISTINGUISHED: Final = "it is not in the distinguished encoding of its value
 
 
 class TLV(msgspec.Struct, frozen=True):
-    """Any one element, as its bytes: ``der`` is all of it, ``contents`` what follows tag and length."""
+    """Any one element, as its bytes: ``der`` is all of it, and ``contents`` follow tag and length."""
 
     tag: int
     contents: bytes
@@ -108,13 +107,13 @@ class Explicit(msgspec.Struct, frozen=True):
 
 
 class Default(msgspec.Struct, frozen=True):
-    """The value that a field has where it is absent. DER never writes it."""
+    """The value of an absent field. DER never writes it."""
 
     value: Any
 
 
 class _Form(msgspec.Struct, frozen=True):
-    """One way to encode a value. ``tag`` is None for any element; ``explicit`` is the tag around it."""
+    """One encoding of a value. ``tag`` is None for any element. ``explicit`` is the tag around it."""
 
     tag: int | None
     read: Callable[[TLV], Any]
@@ -122,12 +121,12 @@ class _Form(msgspec.Struct, frozen=True):
 
     @property
     def outer(self) -> int | None:
-        """The identifier octet that stands first."""
+        """The first identifier octet."""
         return self.tag if self.explicit is None else self.explicit
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """A field of a SEQUENCE: a form for each type that its value can have."""
+    """A field of a SEQUENCE: a form for each possible type of its value."""
 
     name: str
     forms: dict[Any, _Form]
@@ -157,7 +156,7 @@ def sequence(declared: type[T]) -> type[T]:
 def decode(kind: type[T], data: bytes) -> T:
     """Read ``data`` as the DER encoding of ``kind``.
 
-    Raises NotDerError if it is anything else, such as BER or DER with bytes after it.
+    Raises NotDerError for any other input, such as BER or DER with bytes after it.
     """
     form = _form(kind)
     value: T = form.read(_matching(form, _only(data)))
@@ -176,7 +175,7 @@ def encode(value: object) -> bytes:
         case bool():
             return _element(BOOLEAN, b"\xff" if value else b"\x00")
         case int():
-            # The complement of a negative number has as many bits as the number needs beside its sign.
+            # The complement of a negative number has as many bits as the number needs in addition to its sign.
             size = (value if value >= 0 else ~value).bit_length() // 8 + 1
             return _element(INTEGER, value.to_bytes(size, signed=True))
         case OID():
@@ -215,7 +214,7 @@ def _element(tag: int, contents: bytes) -> bytes:
 
 
 def tlv(data: bytes) -> TLV:
-    """``data``, the DER of one element, as a part of a structure to be written. Raises NotDerError."""
+    """``data``, the DER of one element, as a part of a structure to write. Raises NotDerError."""
     return _only(data)
 
 
@@ -231,7 +230,7 @@ def _elements(data: bytes) -> Iterator[TLV]:
         if size >= 0x80:
             long = size - 0x80
             size = int.from_bytes(data[place : place + long])
-            # 0 is the indefinite length; a shorter form would have done for less.
+            # 0 is the indefinite length. The other case is a length with a shorter form.
             if not 1 <= long <= MAX_LENGTH_BYTES or size < 0x80 or size >> 8 * (long - 1) == 0:
                 raise NotDerError(UNREADABLE)
             place += long
@@ -357,7 +356,7 @@ def _form(kind: object) -> _Form:
 
 
 def _field(name: str, hint: object) -> _Field:
-    """What an annotation declares: its alternatives by the Python type that each has."""
+    """The declaration of an annotation: its alternatives by the Python type of each."""
     hint, marks = _split(hint)
     choices = typing.get_args(hint) if typing.get_origin(hint) in {UnionType, typing.Union} else (hint,)
     forms: dict[Any, _Form] = {}

@@ -1,4 +1,4 @@
-"""Signers are people: no signature may be that of two of them, and two that look like one are named."""
+"""Signers are people: no signature can count for two of them, and signers that look like one person are reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], where: str) -> None:
-    """No signature may be that of two signers, or one person could be counted as two."""
+    """Raise ConfigError if a signature could count for two signers, because one person could then count as two."""
     between = [*listed, *(anchor for signer in signers for anchor in signer.trust.anchors)]
     for one, other in combinations(signers, 2):
         both = f"{where}: the signers {one.name!r} and {other.name!r}"
@@ -37,7 +37,7 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
 
 
 def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
-    """Whether ``anchor`` certifies ``child``, perhaps through others that are known here, in whatever order."""
+    """Whether ``anchor`` certifies ``child``, directly or through other known certificates in any order."""
     return anchor.der in Graph(child, between, (anchor,)).reached(surely=True).keys() - {child.der}
 
 

@@ -1,9 +1,9 @@
-"""The one door through which objects of ``cryptography`` are read.
+"""The only way to read objects of ``cryptography``.
 
-The library reads lazily: a property of a certificate can raise long after the certificate was loaded. What it raises is
-not documented as a closed list (KeyError for an unknown TLS feature, OverflowError, its own exceptions that are no
-ValueError), and a fault in its Rust code is a PanicException, which is not even an Exception. Every access to one of
-its certificates, revocation lists and loaders is therefore made inside `reading`.
+The library reads lazily: a property of a certificate can raise long after the certificate was loaded. The possible
+exceptions are not documented as a closed list. Examples are KeyError for an unknown TLS feature, OverflowError, and
+exceptions of the library that are not ValueErrors. A fault in its Rust code is a PanicException, which is not even an
+Exception. Every access to its certificates, revocation lists and loaders is therefore made inside `reading`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSES: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)
-"""What is not about the object that is read."""
+"""Exceptions that are not about the object that is read."""
 
 
 class UnreadableObjectError(ValueError):
-    """The library cannot read an object, whatever exception it raised for that."""
+    """The library cannot read an object. This exception replaces any exception that it raised for that."""
 
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Raise UnreadableObjectError for whatever the library raises inside.
+    """Raise UnreadableObjectError for any exception of the library inside the block.
 
-    Deprecation warnings of the library are errors here: a later release will not read the object at all, and a warning
-    would be printed to the operator who checks a hostile bundle. Other warnings are dropped for the same reason.
+    Deprecation warnings of the library are errors here. A later release will not read the object at all, and a warning
+    would be printed to an operator who checks a hostile bundle. Other warnings are dropped for the same reason.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # names that are longer than RFC 5280 allows

@@ -1,14 +1,14 @@
-"""The certificates that a signer names under the signature: signingCertificate (RFC 2634) and its version 2 (RFC 5035).
+"""The certificates covered by a signature: signingCertificate (RFC 2634) and its version 2 (RFC 5035).
 
-A SignedData does not sign the certificates that it carries. With one of these attributes the signer binds them:
+A SignedData does not sign the certificates that it carries. The signer binds them with one of these attributes:
 
-1. An attribute has one value, with at least one identifier. Both attributes can stand together; each is enforced.
+1. An attribute has one value, with at least one identifier. Both attributes can be present; each is enforced.
 2. The first identifier is that of the signer's certificate.
-3. With more than one identifier, only certificates that are named may be used, of those that are carried.
-4. An identifier names a certificate by a hash and, where it has one, by issuer and serial number. Both have to fit.
+3. With more than one identifier, no other carried certificate can be used than the named ones.
+4. An identifier names a certificate by a hash and, if it has them, by issuer and serial number. All must match.
 
 `bundlekit.trust.verify` enforces 2 to 4 when it reads the signature. A certificate counts as bound only by SHA-256 or
-better: version 1 is SHA-1, which is compared and binds nothing.
+better. Version 1 uses SHA-1, which is compared but binds nothing.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ VERSION_1: Final = "sha1"
 """The hash of RFC 2634."""
 
 MAX_NAMED: Final = 32
-"""Certificates that one attribute names; twice as many as a signature carries."""
+"""Certificates that one attribute names: twice as many as a signature carries."""
 
 DEFAULT: Final = "sha256"
-"""The hash of RFC 5035 where none is given."""
+"""The hash of RFC 5035 if none is given."""
 
 
 class Named(Frozen, frozen=True, kw_only=True):
-    """One identifier of a certificate. ``issuer`` (a GeneralName) and ``serial`` are None where it has none."""
+    """One identifier of a certificate. ``issuer`` (a GeneralName) and ``serial`` are None if it has none."""
 
     algorithm: str
     hash: bytes
@@ -48,18 +48,18 @@ class Named(Frozen, frozen=True, kw_only=True):
         return hashlib.new(self.algorithm, der, usedforsecurity=False).digest() == self.hash
 
     def contradicts(self, certificate: Certificate) -> bool:
-        """Whether issuer and serial number, which stand beside its hash, are those of another certificate."""
+        """Whether issuer and serial number are those of another certificate than the hash."""
         return self.serial is not None and (
             (self.issuer, self.serial) != (asn1.directory_name(certificate.issuer_der), certificate.serial)
         )
 
     def binds(self, der: bytes) -> bool:
-        """Whether the signer has put this certificate under the signature, by a hash that is strong enough."""
+        """Whether the signature covers this certificate by a hash that is strong enough."""
         return self.algorithm in algorithms.HASHES and self.fits(der)
 
 
 def read(values: Mapping[asn1.OID, Sequence[bytes]]) -> tuple[tuple[Named, ...], ...]:
-    """What each attribute of the two that is there names; ``values`` are those of all signed attributes.
+    """The certificates that each present attribute of the two names. ``values`` are those of all signed attributes.
 
     Raises SignatureFault (``signature-malformed``, ``weak-algorithm``).
     """

@@ -1,4 +1,4 @@
-"""The one exception that runs inside this package: a rule was broken, here, and that is data for a report."""
+"""The only exception inside this package: a rule is broken at some bytes. It becomes data for a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SignatureFault(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
-    """A signature breaks ``rule``; ``part`` are the bytes to blame, where they can be named."""
+    """A signature breaks ``rule``. ``part`` are the bytes at fault, if they can be named."""
 
     def __init__(self, rule: str, message: str, part: bytes = b"", **params: str | int) -> None:
         super().__init__(message)
@@ -20,13 +20,13 @@ class SignatureFault(Exception):  # noqa: N818 - not an error of ours: it become
 
 
 def malformed(message: str, part: bytes = b"", **params: str | int) -> SignatureFault:
-    """A breach of the CMS profile.
+    """A violation of the CMS profile.
 
-    What to do about it is not said here: it differs for a signature in a bundle and one that is to be added.
+    It has no next step, because that differs between a signature in a bundle and one that is to be added.
     """
     return SignatureFault("signature-malformed", f"{message}.", part, **params)
 
 
 def day(time: datetime) -> str:
-    """A time as messages write it."""
+    """A time as messages print it."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,7 +1,7 @@
-"""What a check will say against signatures that lead to an anchor or pinned key, asked before there is one.
+"""The objections of a future check to signatures under an anchor or pinned key, before such a signature exists.
 
-Under an anchor a certificate is imagined that is right in every way. Everything above it is judged by the code
-that judges signatures in a bundle, revocation lists included, so that both give one answer.
+Under an anchor, a certificate without any fault is assumed. Everything above it is validated by the same code as
+signatures in a bundle, including revocation lists, so that both give the same result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Pinned, Signer, TrustStore
 
 MAX_LINES: Final = 64
-"""Lines of listed CAs that are looked at under one anchor."""
+"""Lines of listed CAs that are examined under one anchor."""
 
 SIGNATURE: Final = x509.KeyUsage(
     digital_signature=True,
@@ -46,9 +46,9 @@ SIGNATURE: Final = x509.KeyUsage(
 
 
 def against_anchor(anchor: Certificate, store: TrustStore, at: datetime, signer: Signer) -> tuple[str, ...]:
-    """Why nothing under an anchor counts; empty if something can.
+    """Why no certificate under an anchor counts; empty if one can.
 
-    Where the trust file lists intermediates under the anchor, signers are under those.
+    If the trust file lists intermediates under the anchor, signers are under those.
     """
     found: tuple[str, ...] = ()
     try:
@@ -83,7 +83,7 @@ def _against_line(line: Sequence[Certificate], store: TrustStore, at: datetime, 
         if one.constrains_names:
             yield f"{one.name} has name constraints, which a CA of signers must not have"
     refusals = [*reasons(chain, at, signer.purpose)]
-    if store.by_release_date:  # it may have been valid on the day that a bundle claims
+    if store.by_release_date:  # it can have been valid on the release date in a bundle
         refusals = [one for one in refusals if one.rule != "signer-expired"]
     trust = TrustPath(anchor=line[-1].name, certificates=chain, refusals=tuple(refusals), test=is_test(None, line))
     yield from _against(from_certificates([imagined]).claim, None, trust, store, at, signer)
@@ -115,7 +115,7 @@ def _short(refusal: SignatureFault, trust: TrustPath) -> str:
 
 
 def _imagined(issuer: Certificate, purpose: str) -> Certificate:
-    """A signer's certificate under a CA against which nothing can be said."""
+    """A signer's certificate under a CA, without any fault."""
     family = issuer.key.family if issuer.key else ""
     hashed = "sha512" if family in {"rsa", "ecdsa"} else ""
     known = {"rsa", "ecdsa", "ed25519", "ml-dsa-65", "ml-dsa-87"}

@@ -1,7 +1,7 @@
-"""Public keys: what they are called, how they are told apart, and whether they are strong enough.
+"""Public keys: their names, their identity, and whether they are strong enough.
 
-Keys are compared by their numbers. Two encodings of one key (an elliptic curve point compressed or not, RSA
-under its PSS identifier or its plain one) are one key, with one id.
+Keys are compared by their numbers. Two encodings of one key are one key with one id. Examples are an elliptic curve
+point compressed or not, and RSA under its PSS identifier or its plain one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.algorithms import Scheme
 
 RSA_BITS: Final = range(2048, 8192 + 1)
-"""Modulus in bits. Below: NIST SP 800-131A rev. 2. Above: one verification could take seconds."""
+"""Modulus in bits. Minimum: NIST SP 800-131A rev. 2. Maximum: one verification above it could take seconds."""
 
 RSA_EXPONENT: Final = range(65537, 2**64)
 """65537 at least (FIPS 186-5 section A.1.1); at most 64 bits, OpenSSL's own limit for large moduli."""
@@ -33,32 +33,32 @@ NO_ML_DSA: Final = (
     f"the installed cryptography {cryptography.__version__} does not support ML-DSA: it needs a wheel of version 48 "
     "or later, or a build with OpenSSL 3.5 or later"
 )
-"""Why a key cannot be used where the library was built without its algorithm."""
+"""Why a key cannot be used if the library was built without its algorithm."""
 
 ML_DSA_CHAINS: Final = int(cryptography.__version__.partition(".")[0]) >= 50
-"""Whether the library can verify chains of certificates in which an ML-DSA key or signature occurs."""
+"""Whether the library can verify chains of certificates with an ML-DSA key or signature."""
 
 NO_ML_DSA_CHAINS: Final = (
     f"the installed cryptography {cryptography.__version__} cannot verify such a chain: use version 50 or later, "
     "or pin the signer's public key"
 )
-"""Why a chain of certificates is rejected where `ML_DSA_CHAINS` is false."""
+"""Why a chain of certificates is rejected if `ML_DSA_CHAINS` is false."""
 
 ML_DSA_ARC: Final = "2.16.840.1.101.3.4.3."
-"""What the identifiers of ML-DSA keys begin with (RFC 9881 section 2), as the library prints them."""
+"""The prefix of the identifiers of ML-DSA keys (RFC 9881 section 2), as the library prints them."""
 
 CURVES: Final = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
-"""The curves of FIPS 186-5 that we take, and what reports call them."""
+"""The accepted curves of FIPS 186-5, and their names in reports."""
 
 
 class Key(Frozen, frozen=True, kw_only=True):
     """A public key, described once.
 
-    ``family`` says which signatures it can make, ``name`` what it is (``rsa-3072``, ``ecdsa-p384``,
-    ``ml-dsa-65``), ``id`` is the SHA-256 of its SubjectPublicKeyInfo in hex, ``identifier`` the 20 bytes by
-    which CMS names it (RFC 5280 section 4.2.1.2, method 1). ``weakness`` says why it is refused; empty if it
-    is not. ``pss_only``: it is for RSA-PSS alone; ``pss_demanded`` is how, where that is stated too. Neither is
-    part of the numbers, so neither is part of the id.
+    ``family`` determines the signatures that it can make. ``name`` is its kind (``rsa-3072``, ``ecdsa-p384``,
+    ``ml-dsa-65``). ``id`` is the SHA-256 of its SubjectPublicKeyInfo in hex. ``identifier`` are the 20 bytes that name
+    it in CMS (RFC 5280 section 4.2.1.2, method 1). ``weakness`` is the reason to reject it; empty if there is none.
+    ``pss_only``: it is for RSA-PSS only. ``pss_demanded`` are its parameters, if they are stated too. Neither is part
+    of the numbers, so neither is part of the id.
     """
 
     public: PublicKeyTypes
@@ -72,21 +72,21 @@ class Key(Frozen, frozen=True, kw_only=True):
 
     @property
     def bits(self) -> int:
-        """Bits of an RSA modulus; 0 for other keys, whose kind says all."""
+        """Bits of an RSA modulus; 0 for other keys, whose kind is sufficient."""
         return self.public.key_size if isinstance(self.public, rsa.RSAPublicKey) else 0
 
 
 def unsupported(error: Exception) -> str:
-    """`NO_ML_DSA` where that is what the library reports; empty for any other error."""
+    """`NO_ML_DSA` if the library reports that; empty for any other error."""
     cause = error.__cause__ or error
     missing = isinstance(cause, UnsupportedAlgorithm) and any(one in str(cause) for one in ("ML-DSA", ML_DSA_ARC))
     return NO_ML_DSA if missing else ""
 
 
 def describe(public: PublicKeyTypes) -> Key:
-    """Say what a key is and whether it is strong enough to mean anything."""
+    """Describe a key, and whether it is strong enough."""
     family, name, weakness = _kind(public)
-    # Encodes the numbers afresh: a point that came compressed leaves uncompressed.
+    # This encodes the numbers again: a compressed point becomes uncompressed.
     info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return Key(
         public=public,

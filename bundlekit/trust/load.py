@@ -1,6 +1,6 @@
-"""What the operator trusts, from the paths that were given. Nothing is trusted by default.
+"""The trust of the operator, read from the given paths. Nothing is trusted by default.
 
-PEM files and folders of them are one signer without a name. A trust.toml names signers and says more;
+PEM files and folders of them are one signer without a name. A trust.toml names signers and sets more rules;
 `bundlekit.trust.policy` reads it, and is loaded only for one.
 """
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from bundlekit.model.trust import Purpose
 
 MAX_FILES: Final = 256
-"""Files in all the folders given."""
+"""Files in all the given folders."""
 
 SUFFIXES: Final = (".pem", ".crt", ".cer", ".pub")
-"""What a trust file in a folder ends with, in small or capital letters; other files there are left alone."""
+"""The suffixes of a trust file in a folder, in small or capital letters. Other files there are ignored."""
 
 DEMANDING: Final = (".toml", ".crl")
-"""What a file ends with that restricts trust. A folder cannot restrict, so one with such a file is rejected."""
+"""The suffixes of files that restrict trust. A folder cannot restrict trust, so one with such a file is rejected."""
 
 
 def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
     """Read ``names``: one trust.toml, or PEM files and folders of PEM files.
 
-    Certificates of CAs become anchors, public keys become pinned keys. Raises TrustError for anything else in them, and
-    if they hold no key, because a missing key never means success. Raises ConfigError for a fault in a trust.toml. A
-    trust.toml is given alone, because other trust next to it would weaken its demands.
+    Certificates of CAs become anchors, and public keys become pinned keys. Raises TrustError for any other content.
+    Raises it also if there is no key, because a missing key never means success. Raises ConfigError for a fault in a
+    trust.toml. A trust.toml must be given alone, because other trust next to it would weaken its requirements.
 
-    An empty path is a TrustError, and so is ``Path(".")``, which an empty one becomes. The current folder is given as
-    ``"."`` or as ``Path.cwd()``.
+    An empty path is a TrustError, and so is ``Path(".")``, because an empty path becomes that. The current folder is
+    given as ``"."`` or as ``Path.cwd()``.
     """
     paths = [_named(name) for name in ([names] if isinstance(names, str | Path) else names)]
     if any(path.suffix == ".toml" for path in paths):
@@ -74,7 +74,7 @@ def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
 
 
 def unnamed(trusted: Anchors, *, purpose: Purpose = "code-signing", folders: tuple[Folder, ...] = ()) -> TrustStore:
-    """Trust in anchors and keys alone: one signer without a name, who can sign everything, also by keys for tests."""
+    """Trust in anchors and keys alone: one signer without a name, who can sign everything, also with keys for tests."""
     parts = sorted({*(one.der for one in trusted.anchors), *(bytes.fromhex(one.key.id) for one in trusted.pinned)})
     digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     return TrustStore(
@@ -87,7 +87,7 @@ def unnamed(trusted: Anchors, *, purpose: Purpose = "code-signing", folders: tup
 
 
 def _named(name: str | Path) -> Path:
-    """The path that was given, and never the current folder for an empty one."""
+    """The given path, but never the current folder for an empty one."""
     if not str(name).strip() or name == Path():
         raise TrustError(
             "A path given as trust is empty.",
@@ -99,8 +99,9 @@ def _named(name: str | Path) -> Path:
 def folder_files(folder: Path) -> list[Path]:
     """The files in a folder that count as trust: those with one of `SUFFIXES`, by name.
 
-    Hidden files and subfolders do not count. Raises TrustError for a file that restricts trust, for one that is
-    no regular file, and for a link out of the folder: such a link trusts what the folder does not hold.
+    Hidden files and subfolders do not count. Raises TrustError for a file that restricts trust, and for one that is not
+    a regular file. Raises it also for a link to the outside: such a link trusts content that the folder does not
+    contain.
     """
     try:
         inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
@@ -136,14 +137,14 @@ def _is_folder(path: Path) -> bool:
 
 
 def _file(path: Path) -> Path:
-    if path.exists():  # what is neither a file nor a pipe is refused by the reader
+    if path.exists():  # the reader rejects an object that is neither a file nor a pipe
         return path
     msg = f"{path}: no such file or folder."
     raise TrustError(msg)
 
 
 def _entries(file: Path, data: bytes) -> Iterator[Entry]:
-    """What a file of a folder adds to the trust."""
+    """The contribution of a file in a folder to the trust."""
     for label, block, _ in blocks(file, data):
         one = entry(file, label, block)
         if isinstance(one, Certificate):

@@ -1,4 +1,4 @@
-"""What an operator should look at in a trust file that is in order: `bundlekit trust show` prints it as notes."""
+"""Notes on a valid trust file that an operator should look at: `bundlekit trust show` prints them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OF_A_KEY: Final = re.compile(
     r"[0-9]+|(?<![a-z])(old|new|next|backup|spare|pq|pqc|classical|rsa|ec|ecdsa|ed|ml|mldsa|dsa|key|hsm|pub|pem)(?![a-z])"
 )
-"""Parts of a name that tell keys apart and not people: years, numbers, kinds of keys."""
+"""Parts of a name that distinguish keys and not people: years, numbers, kinds of keys."""
 
 
 def notes(store: TrustStore, at: datetime) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def notes(store: TrustStore, at: datetime) -> tuple[str, ...]:
 
 
 def _one_person(store: TrustStore) -> Iterator[str]:
-    """Two signers that look like two keys of one person, in a demand for more than one person."""
+    """Two signers that look like two keys of one person, in a requirement for more than one person."""
     for one, other in combinations(store.signers, 2):
         together = [demand for demand in store.demands if {one.name, other.name} <= set(demand.of)]
         if any(demand.count > 1 for demand in together) and (why := _alike(one, other)):
@@ -46,7 +46,7 @@ def _alike(one: Signer, other: Signer) -> str:
 
 
 def _common_names(signer: Signer) -> set[str]:
-    """The names of people in the certificates of a signer, without what tells keys apart."""
+    """The names of people in the certificates of a signer, without the parts that distinguish keys."""
     subjects = {_common_name(text) for text in signer.subjects}
     anchors = {name for one in signer.trust.anchors for name in one.common_names}
     named = subjects if signer.subjects else anchors
@@ -59,7 +59,7 @@ def _common_name(subject: str) -> str:
 
 
 def _person(name: str) -> str:
-    """A name without the parts that tell keys apart."""
+    """A name without the parts that distinguish keys."""
     return " ".join(re.sub(r"[\W_]+", " ", OF_A_KEY.sub(" ", name.lower())).split())
 
 

@@ -1,7 +1,7 @@
-"""What a trust store comes to at a given time: who may sign, until when, and whether the demands can be met.
+"""The effect of a trust store at a given time: the allowed signers, their end dates, and achievable requirements.
 
-The same tests as for a signature, asked of the trust itself before any bundle comes. A demand that cannot be
-met is a mistake in the trust file, or a date that has passed; better found here than on the day of an update.
+The tests for a signature are applied to the trust itself, before any bundle exists. A requirement that cannot be met is
+a mistake in the trust file, or a date that has passed. It is better found here than on the day of an update.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Signer, TrustStore
 
 UNNAMED = "any of these"
-"""Who signs where PEM was given: one set of signers without names."""
+"""The signer of PEM trust: one set of signers without names."""
 
 
 class Source(Frozen, frozen=True, kw_only=True):
-    """An anchor or pinned key: what it is, when it ends (UTC; None: never), why it is of no use now.
+    """An anchor or pinned key: its description, its end (UTC; None: never), and why it cannot be used now.
 
-    ``file`` is that of a pinned key, and of an anchor in a folder that was given.
+    ``file`` is the file of a pinned key, or of an anchor in a given folder.
     """
 
     kind: Literal["anchor", "key"]
@@ -45,7 +45,10 @@ class Source(Frozen, frozen=True, kw_only=True):
 
 
 class SignerView(Frozen, frozen=True, kw_only=True):
-    """A named signer. ``usable``: at least one of ``sources`` is, and nothing bars the signer as a whole."""
+    """A named signer.
+
+    ``usable``: at least one of ``sources`` is usable, and no objection applies to the whole signer.
+    """
 
     name: str
     role: str
@@ -59,9 +62,9 @@ class SignerView(Frozen, frozen=True, kw_only=True):
 
 
 class Overview(Frozen, frozen=True, kw_only=True):
-    """Everything ``bundlekit trust show`` shows. ``demands`` are met by those who could sign, not who did.
+    """Everything that ``bundlekit trust show`` prints. ``demands`` are met by the possible signers, not by actual ones.
 
-    ``notes`` are what an operator should look at; nothing is refused for them. ``folders`` are those given.
+    ``notes`` are facts that an operator should look at; they reject nothing. ``folders`` are the given folders.
     """
 
     schema: Literal["bundlekit/trust-show/1"] = "bundlekit/trust-show/1"
@@ -80,12 +83,12 @@ class Overview(Frozen, frozen=True, kw_only=True):
 
     @property
     def can_be_met(self) -> bool:
-        """Whether every demand can be."""
+        """Whether every requirement can be met."""
         return all(demand.met for demand in self.demands)
 
 
 def overview(store: TrustStore, at: datetime) -> Overview:
-    """Who may sign at the time ``at``."""
+    """The allowed signers at the time ``at``."""
     views = tuple(view(signer, store, at) for signer in store.signers)
     demands = store.demands or (Require(of=tuple(one.name for one in views)),)
     return Overview(
@@ -165,10 +168,10 @@ def _demand(demand: Require, views: tuple[SignerView, ...]) -> DemandEvidence:
 
 
 def family(source: Source) -> str:
-    """The kind of key that an anchor or pinned key is, as demands name it."""
+    """The key family of an anchor or pinned key, as requirements name it."""
     return source.algorithm if source.algorithm.startswith("ml-dsa") else source.algorithm.partition("-")[0]
 
 
 def _could(source: Source, demand: Require) -> bool:
-    """Whether a signature through ``source`` can be by the algorithms; a CA can certify weaker kinds of keys."""
+    """Whether a signature through ``source`` can use the algorithms. A CA can certify weaker kinds of keys."""
     return fits((family(source),), demand.algorithms) or (source.kind == "anchor" and "classical" in demand.algorithms)

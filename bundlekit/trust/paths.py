@@ -1,13 +1,13 @@
-"""The search for paths from a signer's certificate to an anchor, over certificates that are not in any order.
+"""The search for paths from a signer's certificate to an anchor, through certificates in any order.
 
 A certificate is an edge between two entities (a name with a key): its subject and its issuer. Several certificates can
-be the same edge (a CA before and after its renewal), and an entity can have several issuers (a cross-signed root). So
-there can be several paths, and no order in a file or a bundle decides which of them counts.
+be the same edge (a CA before and after its renewal). An entity can have several issuers (a cross-signed root). Several
+paths are therefore possible, and the order in a file or a bundle never decides which of them counts.
 
-The search is bounded by counting. A path visits an entity once, as a second visit never makes a path that did not hold
-hold. `MAX_VERIFIED` signatures and `MAX_STEPS` steps are the most that are spent on one signer; beyond them the search
-fails, and the signature is refused. The certificates of one signature cannot reach these limits by themselves: at most
-16 edges make at most 2^8 paths.
+The search is limited by counting. A path visits an entity once, because a second visit never makes an invalid path
+valid. One signer costs at most `MAX_VERIFIED` signatures and `MAX_STEPS` steps. Beyond them the search fails, and the
+signature is rejected. The certificates of one signature alone cannot reach these limits: at most 16 edges make at most
+2^8 paths.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ MAX_INTERMEDIATES: Final = 8
 """Certificates between signer and anchor."""
 
 MAX_LENGTH: Final = 2 * MAX_INTERMEDIATES
-"""Certificates below the last one of a path that is still followed, so that one that is too long can be reported."""
+"""Certificates below the last one of a followed path. A path that is too long can then be reported."""
 
 MAX_VERIFIED: Final = 512
 """Signatures of certificates that are verified for one signer. One takes up to a millisecond."""
 
 MAX_STEPS: Final = 2048
-"""Certificates that are tried as the next of a path for one signer."""
+"""Certificates that are tried as the next step of a path for one signer."""
 
 MAX_PATHS: Final = 64
 """Paths that are compared for one signer."""
 
 
 class Graph:
-    """Who issued whom, among a signer's certificate, the certificates that can be between, and the anchors."""
+    """The issuers among a signer's certificate, the possible intermediate certificates, and the anchors."""
 
     def __init__(self, signer: Certificate, between: Sequence[Certificate], anchors: Sequence[Certificate]) -> None:
         self.signer = signer
         self._anchors = {one.der for one in anchors}
         known = {one.der: one for one in (*anchors, *between)}
         self._named: dict[bytes, list[Certificate]] = {}
-        for one in sorted(known.values(), key=lambda one: one.der):  # no order that a file has decides
+        for one in sorted(known.values(), key=lambda one: one.der):  # the order in a file never decides
             self._named.setdefault(one.subject_der, []).append(one)
         self._issued: dict[tuple[bytes, str], bool | None] = {}
 
@@ -69,11 +69,11 @@ class Graph:
         return self._issued[link]
 
     def issuers(self, child: Certificate) -> list[Certificate]:
-        """The certificates that can be that of the issuer: by name, and not ruled out by the signature."""
+        """The possible certificates of the issuer: those with its name that the signature does not exclude."""
         return [one for one in self._named.get(child.issuer_der, ()) if self.issued(child, one) is not False]
 
     def imitated(self, child: Certificate) -> Certificate | None:
-        """A certificate that ``child`` names as its issuer's, whose key did not sign it; None if its issuer exists."""
+        """A certificate with the name of ``child``'s issuer whose key did not sign it; None if the issuer exists."""
         named = [one for one in self._named.get(child.issuer_der, ()) if one.der != child.der]
         return named[0] if named and not any(self.issued(child, one) is not False for one in named) else None
 
@@ -105,7 +105,7 @@ class Graph:
     def reached(self, *, surely: bool = False) -> dict[bytes, Certificate]:
         """The certificates above the signer, as far as signatures lead; the signer's own is first.
 
-        ``surely``: not over a signature that cannot be computed.
+        ``surely``: without signatures that cannot be computed.
         """
         found = {self.signer.der: self.signer}
         waiting = [self.signer]
@@ -118,9 +118,9 @@ class Graph:
         return found
 
     def anchored(self, sound: Callable[[Certificate], bool]) -> set[bytes]:
-        """The certificates above the signer of which every byte is under the signature of an anchor, in the end.
+        """The certificates above the signer with every byte covered by an anchor's signature, directly or indirectly.
 
-        ``sound``: whether the algorithm that a certificate is signed with is strong enough to say so.
+        ``sound``: whether the signature algorithm of a certificate is strong enough for that.
         """
         reached = list(self.reached().values())
         safe = {one.der for one in reached if self.is_anchor(one)}
@@ -153,8 +153,8 @@ def _too_many(signer: Certificate) -> SignatureFault:
 def issued(child: Certificate, issuer: Certificate) -> bool | None:
     """Whether the signature of ``child`` is by the key of ``issuer``; None if that cannot be computed.
 
-    Nor is it under a key that is refused: a bundle can bring one along that takes long. A key of another family than
-    the signature did not make it.
+    It is not computed with a rejected key either, because a bundle can contain one that takes long. A key of another
+    family than the signature did not make it.
     """
     family = signing_family(child.signature_algorithm)
     if issuer.key and family and family != issuer.key.family:
@@ -175,14 +175,14 @@ def issued(child: Certificate, issuer: Certificate) -> bool | None:
 
 
 def self_signed(one: Certificate) -> bool:
-    """Whether a certificate is certified by its own key: that of a root, and not of a root that changed its key."""
+    """Whether a certificate is certified by its own key, like a root, but not a root that changed its key."""
     return one.self_issued and issued(one, one) is not False
 
 
 def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
     """The certificates of one signature from the signer upwards. Raises SignatureFault if one is not above the signer.
 
-    Only names are compared here, for this is asked without trust; the order is that of the distance from the signer.
+    Only names are compared here, because no trust is available. The order is that of the distance from the signer.
     """
     if signer.self_issued and signer.is_ca:
         msg = f"The signer's certificate {signer.name} is that of a root CA, which does not sign bundles."
@@ -202,15 +202,15 @@ def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certi
 
 
 def surplus(one: Certificate, why: str) -> SignatureFault:
-    """A certificate that comes along and has no place on a path.
+    """A certificate of the signature that does not belong to a path.
 
-    The parameter ``surplus`` tells it from damage: no better copy of the file would help.
+    The parameter ``surplus`` distinguishes it from damage: a fresh copy of the file would not help.
     """
     return malformed(f"The signature carries the certificate {one.name}, {why}", one.der, surplus=one.name)
 
 
 def longest(graph: Graph) -> Iterator[Certificate]:
-    """The certificates from the signer upwards, as far as issuers are there; the first of several each time."""
+    """The certificates from the signer upwards, as far as issuers exist; the first one if there are several."""
     one, seen = graph.signer, set[bytes]()
     while one.der not in seen:
         yield one

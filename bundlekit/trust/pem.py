@@ -28,7 +28,7 @@ MAX_FILE: Final = LIMITS["pem"]
 """Bytes of one trust file."""
 
 MAX_ENTRIES: Final = 1024
-"""Certificates and keys in all the files given."""
+"""Certificates and keys in all the given files."""
 
 MAX_BLOCKS: Final = 4096
 """PEM blocks in one file."""
@@ -48,7 +48,7 @@ def from_pem(files: Iterable[tuple[Path, bytes]]) -> Anchors:
                     msg = f"The public key {found.id[:16]}… in {file} can never count: {found.weakness}."
                     raise TrustError(msg, next_step="Pin another key.")
                 known = pinned.get(found.id)
-                if known is None or (found.pss_only and not known.key.pss_only):  # the narrower statement counts
+                if known is None or (found.pss_only and not known.key.pss_only):  # the stricter statement counts
                     pinned[found.id] = Pinned(name=file.name, key=found, test=TEST_MARK.encode() in before)
             if len(anchors) + len(pinned) > MAX_ENTRIES:
                 msg = f"There are more than {MAX_ENTRIES} certificates and keys in what was given as trust."
@@ -57,7 +57,7 @@ def from_pem(files: Iterable[tuple[Path, bytes]]) -> Anchors:
 
 
 def words(data: bytes) -> bytes:
-    """What stands outside the blocks of a PEM file that `blocks` has read."""
+    """The text outside the blocks of a PEM file that `blocks` has read."""
     before, *parts = data.split(BEGIN)
     return b"\n".join([before, *(part.partition(b"-----END ")[2].partition(b"-----")[2] for part in parts)])
 
@@ -65,7 +65,7 @@ def words(data: bytes) -> bytes:
 def ids(file: Path, data: bytes) -> set[str]:
     """The SHA-256 ids, in hex, of the certificates of a PEM file and of all its public keys. Raises TrustError.
 
-    A certificate stands for its key as well: its owner can have another certificate issued for the same key.
+    A certificate also implies its key, because its owner can get another certificate for the same key.
     """
     found: set[str] = set()
     for label, block, _ in blocks(file, data, notes=False):
@@ -78,16 +78,16 @@ def ids(file: Path, data: bytes) -> set[str]:
 
 
 def read_pem(file: Path, limit: int = MAX_FILE) -> bytes:
-    """The bytes of a file, or of a pipe that was handed over, of at most ``limit`` bytes. Raises TrustError."""
+    """The bytes of a file, or of a pipe that was passed on, of at most ``limit`` bytes. Raises TrustError."""
     return read_bounded(file, limit, error=TrustError)
 
 
 def blocks(file: Path, data: bytes, *, notes: bool = True) -> Iterator[tuple[str, bytes, bytes]]:
-    """Label, the block itself, and the words before it. Raises TrustError for what would be left out.
+    """Label, block, and the text before it. Raises TrustError for content that would be ignored.
 
-    Words before a block explain it (RFC 7468 section 2), as `openssl x509 -text` writes them. After the last
-    block there are comments alone, and nowhere anything that looks like data: it would not be used.
-    ``notes=False``: the caller reads the words between the blocks itself.
+    Text before a block explains it (RFC 7468 section 2), as `openssl x509 -text` writes it. After the last block only
+    comments are allowed. Text that looks like data is allowed nowhere, because it would not be used. ``notes=False``:
+    the caller reads the text between the blocks itself.
     """
     if not data.strip():
         raise TrustError(f"{file} is empty.", next_step="Give the certificate of a CA, or a public key, as PEM.")
@@ -115,19 +115,19 @@ BEGIN: Final = b"-----BEGIN "
 LABEL: Final = re.compile(rb"([A-Z0-9 ]{1,40})-----")
 
 LIKE_DATA: Final = re.compile(rb"sha-?[0-9]+ *[:=]|[A-Za-z0-9+/]{40,}={0,2}$|-{4,} *(BEGIN|END)", re.IGNORECASE)
-"""How a line begins that is an id, encoded bytes, or a damaged mark of a block, and no words."""
+"""The beginning of a line that is an id, encoded bytes, or a damaged mark of a block, and no comment."""
 
 ANYTHING: Final = re.compile(rb".")
 
 
 def _stray(words: bytes, pattern: re.Pattern[bytes]) -> bytes:
-    """The first line that the pattern fits, without blanks around it; comments begin with ``#``."""
+    """The first line that matches the pattern, without blanks around it. Comments begin with ``#``."""
     lines = (line.strip() for line in words.splitlines())
     return next((line for line in lines if not line.startswith(b"#") and pattern.match(line)), b"")
 
 
 def utf_16(data: bytes) -> str:
-    """What to do with text in UTF-16, as the redirection of some shells writes it; empty for anything else."""
+    """The next step for text in UTF-16, as the redirection of some shells writes it; empty for any other text."""
     return "It is text in UTF-16. Save it as ASCII or UTF-8." if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
 
 
@@ -209,7 +209,7 @@ def read_certificates(path: Path) -> tuple[Certificate, ...]:
 
 
 def intermediates(path: Path, data: bytes) -> tuple[Certificate, ...]:
-    """The CAs in the bytes of a PEM file, in their order. Raises TrustError for anything else in it."""
+    """The CAs in the bytes of a PEM file, in their order. Raises TrustError for any other content."""
     found = []
     for label, block, _ in blocks(path, data):
         one = entry(path, label, block)

@@ -1,7 +1,7 @@
-"""Which algorithm a private key is for, by its own file: what the loaded key no longer tells.
+"""The algorithm of a private key according to its own file, which the loaded key does not show.
 
-The library loads a key for RSA-PSS alone (RFC 4055 section 1.2) as any RSA key. PKCS #8 states the algorithm beside
-the key, in an encrypted file under the encryption (RFC 8018 section 6.2, PBES2), so that is undone here as well.
+The library loads a PSS-only key (RFC 4055 section 1.2) like any RSA key. PKCS #8 states the algorithm next to the key.
+In an encrypted file the algorithm is encrypted too (RFC 8018 section 6.2, PBES2), so the file is also decrypted here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PRFS: Final[dict[OID, Callable[[], hashes.HashAlgorithm]]] = {  # RFC 8018 appen
 
 
 class UnknownEncryptionError(ValueError):
-    """A file that cannot be looked into here."""
+    """A file with an encryption that is not supported here."""
 
 
 def algorithm(der: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""A trust.toml, read: its files loaded, its names resolved, and nothing in it left ambiguous.
+"""A trust.toml as read: its files loaded, its names resolved, and all ambiguities rejected.
 
-Loaded only where a trust.toml is given. `bundlekit.model.trust` says what the file may hold; what a schema
-cannot say is refused here, when the file is read and not when a signature happens to meet it.
+The module is loaded only for a trust.toml. `bundlekit.model.trust` defines the allowed content. Rules that a schema
+cannot express are enforced here, when the file is read and not when a signature happens to need them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 LIKE_ID: Final = re.compile(
     r"sha-?[0-9]+\s*[:=]|(?:^|[^0-9a-f])(?:[0-9a-f]{40,}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$", re.IGNORECASE
 )
-"""What was meant as an id, and is not one."""
+"""Text that was meant as an id, and is not one."""
 
 EXAMPLE: Final = """\
 # trust.toml: who can sign, how many must sign, and what is refused in any case.
@@ -95,24 +95,24 @@ def read(path: Path) -> TrustStore:
 
 
 def load_inlined(data: bytes, files: Mapping[str, bytes], where: str = "trust.toml") -> TrustStore:
-    """The trust store of the bytes of a trust.toml and of the files that it names, by the names it uses.
+    """The trust store from the bytes of a trust.toml and of the files that it names, by the names it uses.
 
-    The disk is not read: a name that ``files`` lacks is a TrustError. ``where`` is what messages call the file.
+    The disk is not read: a name that ``files`` lacks is a TrustError. ``where`` is the name of the file in messages.
     """
     return parse(config.parse_toml(data, where=where), Path(where), files)
 
 
 def inlined(path: Path) -> tuple[bytes, dict[str, bytes]]:
-    """What `load_inlined` takes: the bytes of a trust.toml, and of the files that it names."""
+    """The parameters for `load_inlined`: the bytes of a trust.toml, and of the files that it names."""
     data = config.read_file(path)
     values = config.parse_toml(data, where=str(path))
     return data, {name: pem.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
 
 
 def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None = None) -> TrustStore:
-    """The trust store of the values of a trust.toml; ``path`` is the file, for messages and relative paths.
+    """The trust store from the values of a trust.toml. ``path`` is the file, for messages and relative paths.
 
-    ``files`` are the bytes of the files that it names; without them they are read.
+    ``files`` are the bytes of the files that it names. Without them they are read.
     """
     where = str(path)
     if data.get("trust") != 1:
@@ -146,7 +146,7 @@ def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None
 
 
 def files(data: Mapping[str, Any], path: Path) -> list[Path]:
-    """The files that the values of a trust.toml at ``path`` name, so that nobody writes over one of them."""
+    """The files that the values of a trust.toml at ``path`` name, so that a command never overwrites one of them."""
     return [path.parent / text for text in names(data, path)]
 
 
@@ -166,7 +166,7 @@ def each(named: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Reads the files that a trust.toml names, and keeps account of what was in them."""
+    """Reads the files that a trust.toml names, and records their contents."""
 
     def __init__(self, path: Path, files: Mapping[str, bytes] | None) -> None:
         self._where = str(path)
@@ -222,7 +222,7 @@ class _Reader:
         )
 
     def _ends(self, until: dict[str, dt.date], named: set[str], at: str) -> dict[str, dt.date]:
-        """The last days of single files of a signer, by what is in them."""
+        """The last days of single files of a signer, by the ids of their contents."""
         ends: dict[str, dt.date] = {}
         for text, day in until.items():
             if text not in named:
@@ -233,7 +233,7 @@ class _Reader:
         return ends
 
     def denied(self, entry: str) -> set[str]:
-        """The ids that one entry of ``deny`` stands for: of a certificate, those of it and of its key."""
+        """The ids for one entry of ``deny``. For a certificate these are its id and that of its key."""
         if ID.fullmatch(entry):
             return {entry.removeprefix("sha256:")}
         if LIKE_ID.search(entry):

@@ -1,4 +1,4 @@
-"""k of n: whether enough named signers have signed. People are counted, not keys and not signatures."""
+"""k of n: whether enough named signers have signed. People are counted, not keys or signatures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from bundlekit.model.trust import Require
 
 POST_QUANTUM = {"ml-dsa-65", "ml-dsa-87"}
-"""FIPS 204, in the parameter sets that are taken."""
+"""FIPS 204, in the accepted parameter sets."""
 
 
 def tally(demands: Sequence[Require], signatures: Sequence[SignatureEvidence]) -> tuple[DemandEvidence, ...]:
-    """How far the signatures meet each demand."""
+    """How far the signatures meet each requirement."""
     return tuple(_demand(demand, signatures) for demand in demands)
 
 
@@ -33,7 +33,7 @@ def _demand(demand: Require, signatures: Sequence[SignatureEvidence]) -> DemandE
 
 
 def fits(families: Sequence[str], algorithms: Sequence[str]) -> bool:
-    """Whether a signature resting on keys of these families is by one of ``algorithms``, all the way up.
+    """Whether a signature with keys of these families uses one of ``algorithms`` in its whole chain.
 
     A chain is as strong as its weakest key: it is post-quantum if every key is, and classical otherwise.
     """
@@ -44,10 +44,10 @@ def fits(families: Sequence[str], algorithms: Sequence[str]) -> bool:
 
 
 def people(edges: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The most people that can be told apart, each by a key of their own, given pairs of name and key.
+    """The maximum number of distinct people, each with a key of their own, given pairs of name and key.
 
-    A person with two keys is one, and so are two names over one key: a greatest matching in the graph of
-    names and keys, found by augmenting paths (Kuhn 1955). Another pair never makes it smaller.
+    A person with two keys is one, and so are two names with one key. This is a maximum matching in the graph of names
+    and keys, found by augmenting paths (Kuhn 1955). An additional pair never makes it smaller.
     """
     keys: dict[str, list[str]] = {}
     for name, key in sorted(set(edges)):

@@ -1,4 +1,4 @@
-"""What a trust file says and cannot mean: it is refused when the file is read, not when a bundle happens to meet it."""
+"""Values of a trust file that cannot be meant: it is rejected when it is read, not when a bundle meets them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def demand_sense(file: TrustFile, where: str) -> None:
-    """ConfigError for values that contradict one another, or that nothing can ever match."""
+    """Raise ConfigError for values that contradict each other, or that nothing can ever match."""
     if file.floor.rsa > file.ceiling.rsa:
         raise ConfigError(
             f"{where}: the floor of {file.floor.rsa} bits for RSA is above the ceiling of {file.ceiling.rsa}"

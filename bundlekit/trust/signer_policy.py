@@ -1,7 +1,7 @@
-"""Whose signature it is, and whether it counts.
+"""The signer of a signature, and whether the signature counts.
 
-The order: find the named signer that the key leads to, then everything that is said against it. A key that is
-denied, or a certificate that was revoked, counts for nobody, whatever else is in order.
+First the named signer that the key leads to is found, then all objections. A denied key or a revoked certificate counts
+for no signer, regardless of everything else.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, context: VerificationContext) -> TrustPath:
-    """To which signer a key leads, and what is against it.
+    """The signer that a key leads to, and the objections.
 
-    Several chains can hold, and the trust can have something against one of them. Then another one counts.
+    Several chains can be valid, and the trust file can object to one of them. Then another one counts.
     """
     signer, found = _find(claim, key, store, judged_at(store, context))
     judged = [_weighed(signer, claim, key, trust, store, context) for trust in found]
-    return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first of equals
+    return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first one of equals
 
 
 def _weighed(
@@ -44,7 +44,7 @@ def _weighed(
     store: TrustStore,
     context: VerificationContext,
 ) -> TrustPath:
-    """One chain, or pinned key, with everything that is against it."""
+    """One chain, or pinned key, with all objections to it."""
     at = judged_at(store, context)
     refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
@@ -52,7 +52,7 @@ def _weighed(
         found, undecided = against(signer, claim, key, trust, store, context.at, at)
         refusals += [*found, *bounds(signer, context, at)]
         trust = replace(trust, undecided=undecided)
-    elif not refusals:  # of a denied key nothing else need be said
+    elif not refusals:  # a denied key needs no further reason
         refusals += trust.refusals
     return replace(trust, refusals=tuple(refusals))
 
@@ -66,9 +66,9 @@ def against(
     now: dt.datetime,
     at: dt.datetime,
 ) -> tuple[list[SignatureFault], str]:
-    """What is against a signature that leads to ``signer``, and why it may be that it does not count.
+    """The objections to a signature that leads to ``signer``, and why it possibly does not count.
 
-    Certificates are held against ``at``, revocation lists against ``now``.
+    Certificates are evaluated at ``at``, and revocation lists at ``now``.
     """
     refusals = [*_unlisted(trust, store), *trust.refusals, *_ended(signer, key, trust, at)]
     refusals += _floors(claim, key, trust, store)
@@ -93,9 +93,9 @@ def against(
 
 
 def judged_at(store: TrustStore, context: VerificationContext) -> dt.datetime:
-    """The time that certificates are held against: now, or the last second of the release date.
+    """The time for the validity of certificates: now, or the last second of the release date.
 
-    The release date is the signer's own claim, and a date to come proves nothing: then it is now.
+    The release date is the signer's own claim, and a future date proves nothing. The time is then now.
     """
     if not store.by_release_date or not context.signed.released:
         return context.at
@@ -103,16 +103,17 @@ def judged_at(store: TrustStore, context: VerificationContext) -> dt.datetime:
     return min(context.at, dt.datetime.combine(released, dt.time(23, 59, 59), dt.UTC))
 
 
-# --- who ---
+# --- the signer ---
 
 
 def _find(
     claim: Claim, key: Key | None, store: TrustStore, at: dt.datetime
 ) -> tuple[Signer | None, tuple[TrustPath, ...]]:
-    """The first signer, in the order of the file, that the key leads to; whatever else may be wrong.
+    """The first signer, in the order of the file, that the key leads to, regardless of other faults.
 
-    Each is asked with its own anchors and keys alone, so a signature is one signer's or nobody's. A key that is
-    pinned belongs to who has it pinned, whatever certificate comes along: nobody chooses by that who they are.
+    Each signer is tried with its own anchors and keys alone, so a signature belongs to one signer or to none. A pinned
+    key belongs to the signer who has it pinned, regardless of the certificate in the signature. A signer cannot choose
+    an identity by the choice of a certificate.
     """
     others = []
     listed = store.listed or ()
@@ -138,11 +139,11 @@ def _find(
     return None, found
 
 
-# --- what is said against it ---
+# --- objections ---
 
 
 def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustStore) -> Iterator[SignatureFault]:
-    """That the key, or a certificate or its key, is on the deny list."""
+    """The objection that the key, or a certificate or its key, is on the deny list."""
     for one in certificates:
         if one.id in store.denied or (one.key and one.key.id in store.denied):
             msg = (
@@ -157,7 +158,7 @@ def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustSto
 
 
 def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
-    """Intermediates that the bundle brings along, where only listed ones may be used."""
+    """Intermediates from the bundle, if only listed ones are allowed."""
     listed = {one.der for one in store.listed or ()}
     for one in trust.certificates[1:-1]:
         if store.listed is not None and one.der not in listed:
@@ -169,7 +170,7 @@ def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
 
 
 def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Iterator[SignatureFault]:
-    """What a named signer may not sign: not any more, not for this product, not files of this format."""
+    """The limits of a named signer: past the last day, not for this product, not for files of this format."""
     if signer.until and at.date() > signer.until:
         msg = (
             f"The trust file lets {signer.name} sign until {signer.until}, and the time used is {day(at)}. "
@@ -186,7 +187,7 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
 
 
 def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -> Iterator[SignatureFault]:
-    """The last day of the one anchor or key of a signer that this signature leads to."""
+    """The objection that the anchor or key of this signature is past its last day."""
     source = trust.certificates[-1].id if trust.certificates else key.id if key else ""
     last = signer.ends.get(source)
     if last and at.date() > last:
@@ -198,7 +199,7 @@ def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -
 
 
 def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
-    """The trust file's own floor and ceiling; the built-in ones have been seen to."""
+    """The trust file's own minimum and maximum strength. The built-in ones are already enforced."""
     floor, ceiling = store.floor, store.ceiling
     if floor is None or ceiling is None:
         return
@@ -213,7 +214,7 @@ def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) 
     for one in trust.certificates[:-1]:
         try:
             used.append((f"The certificate {one.name}", read_scheme(one.signature_algorithm).hash))
-        except SignatureFault:  # which has been said
+        except SignatureFault:  # which has already been reported
             continue
     for what, hash_ in used:
         if hash_ and HASHES[hash_].digest_size < least:

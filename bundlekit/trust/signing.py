@@ -1,4 +1,4 @@
-"""Making a signature that the other half of this package accepts."""
+"""Creation of signatures that the rest of this package accepts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from bundlekit.trust.certificates import Certificate
 
 CURVE_HASHES = {"p256": "sha256", "p384": "sha384", "p521": "sha512"}
-"""The hash of the strength of the curve (NIST SP 800-57 part 1)."""
+"""The hash with the strength of the curve (NIST SP 800-57 part 1)."""
 
 
 class SigningKey(Frozen, frozen=True, kw_only=True):
-    """A private key, and what its file states of it beside the numbers.
+    """A private key, and the limits that its file states.
 
-    ``limits`` is the AlgorithmIdentifier there; None where the file could not be looked into for it, which matters
-    for an RSA key without a certificate alone.
+    ``limits`` is the AlgorithmIdentifier in the file. None means that the file could not be read for it, which matters
+    only for an RSA key without a certificate.
     """
 
     key: PrivateKeyTypes
@@ -49,15 +49,15 @@ class SigningKey(Frozen, frozen=True, kw_only=True):
 
 
 def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> PrivateKeyTypes:
-    """Read a private key from a PEM file; ``ask`` is called for the passphrase if it has one. Raises TrustError.
+    """Read a private key from a PEM file. ``ask`` is called for the passphrase if it has one. Raises TrustError.
 
-    What it returns does not know whether the key is for RSA-PSS alone: sign with what `load_signing_key` returns.
+    The result does not show whether the key is for RSA-PSS only. Sign with the result of `load_signing_key` instead.
     """
     return load_signing_key(path, ask).key
 
 
 def load_signing_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> SigningKey:
-    """Read a private key to sign with; as `load_private_key`, with the limits that its file states."""
+    """Read a private key for signing, like `load_private_key`, with the limits that its file states."""
     data = read_pem(path)
     passphrase = None
     try:
@@ -88,13 +88,13 @@ def _loaded(data: bytes, passphrase: bytes | None) -> PrivateKeyTypes | None:
 
 
 def _limits(path: Path, data: bytes, passphrase: bytes | None) -> bytes | None:
-    """The AlgorithmIdentifier beside a key in PKCS #8; empty for other files, None if it cannot be read."""
+    """The AlgorithmIdentifier of a key in PKCS #8; empty for other files, None if it cannot be read."""
     try:
         found = [(label, block) for label, block, _ in blocks(path, data, notes=False) if label.endswith("PRIVATE KEY")]
         if found and found[0][0] not in {
             "PRIVATE KEY",
             "ENCRYPTED PRIVATE KEY",
-        }:  # those of OpenSSL have plain RSA keys
+        }:  # OpenSSL's own format has only plain RSA keys
             return b""
         der = block_bytes(path, found[0][1])
         return pkcs8.algorithm(der if passphrase is None else pkcs8.decrypted(der, passphrase))
@@ -112,11 +112,11 @@ def sign(
 ) -> bytes:
     """DER of a detached SignedData over ``head``.
 
-    ``certificates`` begin with the signer's and lead upwards; a root at the end is left out, as it comes from
-    trust alone. Without certificates the signer is named by the key's identifier, for verifiers that have the
-    key pinned. ``pss`` makes an RSA key use PSS; one whose file or certificate states that it is for PSS only (RFC
-    4055 section 1.2) does so anyway. RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend on nothing but the
-    arguments; PSS and ML-DSA ones hold fresh randomness.
+    ``certificates`` begin with the signer's and lead upwards. A root at the end is left out, because it comes from
+    trust alone. Without certificates the signer is identified by the key identifier, for verifiers that have the key
+    pinned. ``pss`` makes an RSA key use PSS. A key does so anyway if its file or certificate states that it is for PSS
+    only (RFC 4055 section 1.2). RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend only on the arguments. PSS
+    and ML-DSA signatures contain fresh randomness.
 
     Raises SigningError if the result would not be accepted: weak key, certificate of another key or purpose.
     """
@@ -174,7 +174,7 @@ def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tup
 
 
 def _demanded(key: Key) -> tuple[Scheme, str] | None:
-    """The scheme and the hash that are left to a key for PSS alone; None for all other keys."""
+    """The scheme and hash that a PSS-only key requires; None for all other keys."""
     if not key.pss_only:
         return None
     scheme = key.pss_demanded or Scheme(family="rsa", hash="sha256", salt=32)
@@ -210,6 +210,6 @@ def _sign(scheme: Scheme, key: PrivateKeyTypes, data: bytes) -> bytes:
 
 
 def belongs(key: PrivateKeyTypes | SigningKey, certificate: Certificate) -> bool:
-    """Whether ``certificate`` is one of the public key that goes with the private ``key``."""
+    """Whether ``certificate`` is for the public key of the private ``key``."""
     private = key.key if isinstance(key, SigningKey) else key
     return certificate.key is not None and certificate.key.id == describe(private.public_key()).id

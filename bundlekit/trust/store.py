@@ -1,6 +1,6 @@
-"""What is trusted, as values: anchors and pinned keys, the signers that they are of, and what is demanded of them.
+"""The trust as values: anchors and pinned keys, their signers, and the requirements for signatures.
 
-`bundlekit.trust.load` makes them of files.
+`bundlekit.trust.load` makes them from files.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from bundlekit.trust.keys import Key
 
 TEST_MARK: Final = "TEST ONLY"
-"""In the subject of every certificate made for trying out, and above every such public key."""
+"""The text in the subject of every test certificate, and above every such public key."""
 
 
 class Pinned(Frozen, frozen=True, kw_only=True):
-    """A public key trusted by itself; ``name`` is the file it came from. ``test``: marked as one for tests."""
+    """A public key that is trusted by itself. ``name`` is its file. ``test``: marked as a key for tests."""
 
     name: str
     key: Key
@@ -34,7 +34,7 @@ class Pinned(Frozen, frozen=True, kw_only=True):
 
 
 class Anchors(Frozen, frozen=True, kw_only=True):
-    """Certificates of CAs, and public keys, that a signer is trusted by."""
+    """Certificates of CAs and public keys that make a signer trusted."""
 
     anchors: tuple[Certificate, ...] = ()
     pinned: tuple[Pinned, ...] = ()
@@ -44,16 +44,16 @@ class Anchors(Frozen, frozen=True, kw_only=True):
         return next((one for one in self.pinned if one.key.id == key.id), None)
 
     def pins_named(self, identifier: bytes) -> tuple[Pinned, ...]:
-        """The pinned keys that CMS names by ``identifier``. SHA-1: there can be several."""
+        """The pinned keys that CMS names by ``identifier``. It is a SHA-1, so there can be several."""
         return tuple(one for one in self.pinned if one.key.identifier == identifier)
 
 
 class Signer(Frozen, frozen=True, kw_only=True):
-    """A signer: what leads to them, and what bounds them. Trust in PEM files is one without a name.
+    """A signer: the anchors and keys that lead to the signer, and the limits. PEM trust is one signer without a name.
 
-    ``subjects`` are RFC 4514 text; without any, every certificate under the anchors is meant. ``ends`` are the
-    last days of single anchors (by the SHA-256 of the certificate, in hex) and keys (by their id). Without
-    ``products`` they sign for all of them.
+    ``subjects`` are RFC 4514 text; without any, every certificate under the anchors is meant. ``ends`` are the last
+    days of single anchors (by the SHA-256 of the certificate, in hex) and keys (by their id). Without ``products`` the
+    signer can sign for all of them.
     """
 
     trust: Anchors
@@ -68,12 +68,12 @@ class Signer(Frozen, frozen=True, kw_only=True):
 
 
 class TrustStore(Frozen, frozen=True, kw_only=True):
-    """Who is trusted to sign, and what is rejected all the same.
+    """The trusted signers, and the limits for all signatures.
 
-    ``trusted`` are the anchors and keys of all ``signers``. ``floor`` and ``ceiling`` come on top of those that are
-    built in. ``denied`` are SHA-256 ids, in hex, of keys (their SubjectPublicKeyInfo) and of certificates (their DER).
-    ``listed`` are the only intermediates that can be used, None where those in the bundle can. ``folders`` are the
-    folders that were given, with what in them is trusted. ``digest`` is a SHA-256 over all that is trusted.
+    ``trusted`` are the anchors and keys of all ``signers``. ``floor`` and ``ceiling`` apply in addition to the built-in
+    ones. ``denied`` are SHA-256 ids, in hex, of keys (their SubjectPublicKeyInfo) and of certificates (their DER).
+    ``listed`` are the only intermediates that can be used; None if those in the bundle can be used. ``folders`` are the
+    given folders, with their trusted content. ``digest`` is a SHA-256 over the whole trust.
     """
 
     signers: tuple[Signer, ...]
@@ -94,19 +94,19 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The names of the signers; None where they have none."""
+        """The names of the signers; None if they have none."""
         return tuple(one.name for one in self.signers) if all(one.name for one in self.signers) else None
 
     def signed_by(self, signatures: Iterable[SignatureEvidence]) -> frozenset[str] | None:
-        """The names of the signers whose signatures count; None where signers have no names."""
+        """The names of the signers whose signatures count; None if signers have no names."""
         return None if self.names is None else frozenset(one.name for one in signatures if one.counts)
 
 
 class Signed(Frozen, frozen=True, kw_only=True):
-    """What signatures are over, as far as the bounds of a signer go.
+    """The signed content, as far as the limits of a signer need it.
 
-    ``format`` is ``update.bin`` or ``advisories``; ``product`` and ``released`` (YYYY-MM-DD) are empty where it
-    could not be read.
+    ``format`` is ``update.bin`` or ``advisories``. ``product`` and ``released`` (YYYY-MM-DD) are empty if they could
+    not be read.
     """
 
     format: Format = "update.bin"
@@ -115,7 +115,7 @@ class Signed(Frozen, frozen=True, kw_only=True):
 
 
 class VerificationContext(Frozen, frozen=True, kw_only=True):
-    """The time at which signatures are verified, and what they are over."""
+    """The time for the verification of signatures, and the signed content."""
 
     at: dt.datetime
     signed: Signed

@@ -1,4 +1,4 @@
-"""A throw-away PKI for trying out: everything in it says TEST ONLY."""
+"""A temporary PKI for testing: everything in it is marked TEST ONLY."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ ALGORITHMS: Final[dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ml-dsa-65": mldsa.MLDSA65PrivateKey.generate,
 }
-"""What `keygen` can make keys for."""
+"""The algorithms that `keygen` can make keys for."""
 
 LIFETIME: Final = timedelta(days=825)
-"""How long its certificates are valid."""
+"""The lifetime of its certificates."""
 
 
 def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Example") -> list[Path]:
     """Write keys and certificates into ``directory`` and return the files, the one to trust first.
 
-    ``root.pem`` (the anchor), ``signer.pem`` (certificate) and ``signer.key``. The root's private key is
-    thrown away. An Ed25519 key cannot issue certificates here: there it is ``signer.pub.pem``, a key to
-    pin, and ``signer.key``. Private keys are readable by their owner alone. Raises SigningError if a
-    file is there already or cannot be written; then none is left behind.
+    The files are ``root.pem`` (the anchor), ``signer.pem`` (certificate) and ``signer.key``. The root's private key is
+    discarded. An Ed25519 key cannot issue certificates here. Its files are ``signer.pub.pem``, a key to pin, and
+    ``signer.key``. Only their owner can read private keys. Raises SigningError if a file exists already or cannot be
+    written; then no file is left.
     """
     if algorithm not in ALGORITHMS:
         msg = f"No keys are made for '{algorithm}'; choose one of {', '.join(ALGORITHMS)}."
@@ -75,7 +75,7 @@ def keygen(directory: Path, algorithm: str, *, now: datetime, name: str = "Examp
 
 
 def unverifiable(algorithm: str) -> str:
-    """Why signatures with what `keygen` makes cannot be verified here; empty if they can."""
+    """Why signatures with the keys of `keygen` cannot be verified here; empty if they can."""
     if algorithm.startswith("ml-dsa") and not keys.ML_DSA_CHAINS:
         return f"{algorithm} certificates are made, and {keys.NO_ML_DSA_CHAINS}"
     return ""
@@ -141,7 +141,7 @@ def _certificate(
 
 def _write(directory: Path, files: dict[str, bytes]) -> list[Path]:
     written: list[str] = []
-    at: int | None = None  # the open folder: another one can have its name by the time a file is made or removed
+    at: int | None = None  # the open folder: another one can have its name when a file is created or removed
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if os.open in os.supports_dir_fd:

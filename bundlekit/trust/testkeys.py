@@ -1,4 +1,4 @@
-"""The keys of the fixtures: their private halves are derived from their names, so they are nobody's secret."""
+"""The keys of the fixtures. Their private halves are derived from their names, so they are not secret."""
 
 from __future__ import annotations
 

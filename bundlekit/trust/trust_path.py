@@ -1,4 +1,4 @@
-"""Where the key of a signature leads: to a pinned key, or over certificates to an anchor."""
+"""The path from the key of a signature to a pinned key, or through certificates to an anchor."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class TrustPath(Frozen, frozen=True, kw_only=True):
-    """Where a key leads to; it is trusted if nothing is said against it.
+    """The end of the path from a key. The key is trusted if there is no objection.
 
-    ``anchor`` is empty if it leads nowhere. ``certificates`` are those of the chain, none for a pinned key.
-    ``name`` and ``role`` are the named signer's, ``undecided`` says why the last word could not be said.
+    ``anchor`` is empty if there is no path. ``certificates`` are those of the chain; there are none for a pinned key.
+    ``name`` and ``role`` are those of the named signer. ``undecided`` is why the decision is not final.
     """
 
     anchor: str = ""
@@ -50,11 +50,11 @@ def trust_paths(
 ) -> tuple[TrustPath, ...]:
     """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
 
-    Several answers are several chains that hold; if none does, there is one answer. ``listed`` are certificates that
-    trust has besides those that came along.
+    Several results are several valid chains. Without a valid chain, there is one result. ``listed`` are certificates of
+    the trust file in addition to those of the signature.
     """
     pin = trusted.pin(key) if key else None
-    if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # of which a certificate of the key may know nothing
+    if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # a certificate of the key need not state that
         return (TrustPath(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
     if pin and claim.binds_all():
         return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
@@ -69,7 +69,7 @@ def trust_paths(
 
 
 def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> TrustPath:
-    """What a chain amounts to."""
+    """The trust path for a chain."""
     refusals = (*chain.refusals, *_unfound(chain, claim)) if chain.anchor else chain.refusals
     if pin and refusals:
         msg = (
@@ -87,7 +87,7 @@ def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -
 
 
 def _unfound(chain: Chain, claim: Claim) -> Iterator[SignatureFault]:
-    """A certificate that the signer named for its path, and that neither came along nor is on the path."""
+    """A certificate that the signer named for its path, and that is neither in the signature nor on the path."""
     found = {one.der: one for one in (*claim.line, *chain.certificates)}.values()
     for one in (each for named in claim.signature.named for each in named):
         if not any(one.fits(each.der) and not one.contradicts(each) for each in found):
@@ -100,6 +100,6 @@ def _unfound(chain: Chain, claim: Claim) -> Iterator[SignatureFault]:
 
 
 def is_test(key: Key | None, certificates: Sequence[Certificate]) -> bool:
-    """Whether a key or certificate is one for tests, whose private key everybody may have."""
+    """Whether a key or certificate is one for tests, whose private key is not secret."""
     keys = [key, *(one.key for one in certificates)]
     return any(TEST_MARK in one.subject for one in certificates) or any(one.id in TEST_KEYS for one in keys if one)

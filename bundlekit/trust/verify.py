@@ -1,4 +1,4 @@
-"""Signatures in, evidence out. Bad blobs are data here: nothing in a bundle makes these functions raise."""
+"""Verification: signatures in, evidence out. A bad blob is data here: no bundle makes these functions raise."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def verify_signatures(
     at: datetime,
     signed: Signed | None = None,
 ) -> tuple[SignatureEvidence, ...]:
-    """Judge each signature over ``head``; ``spans`` say where in the file the blobs lie.
+    """Verify each signature over ``head``. ``spans`` are the positions of the blobs in the file.
 
-    ``at`` is the time that certificates are held against, with a time zone. Without a store each signature is
-    still read strictly and verified under the key it brings along, so that damage is told from a missing
-    anchor; nothing is trusted then. A trust.toml in ``store`` decides on the time itself, and on what
-    may be ``signed`` by whom.
+    ``at`` is the time for the validity of certificates, with a time zone. Without a store each signature is still read
+    strictly, and verified under the key that it carries. Damage is then distinguished from a missing anchor, and
+    nothing is trusted. A trust.toml in ``store`` determines the time itself, and the ``signed`` content that each
+    signer is allowed.
     """
     if at.tzinfo is None:
         msg = "the time to verify at needs a time zone"
@@ -52,10 +52,10 @@ def verify_signatures(
 
 
 def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
-    """Why the certificate in a signature is not one to sign with; empty if nothing is against it.
+    """Why the certificate in a signature is not suitable for signing; empty if it is.
 
-    Asked before a signature is added, when no anchor is at hand. Its time is for `out_of_time`: a trust file with
-    ``time = "released"`` counts signatures of certificates that have expired since.
+    It is used before a signature is added, when no anchor is available. `out_of_time` checks its time, because a trust
+    file with ``time = "released"`` counts signatures of certificates that have expired since.
     """
     try:
         claim = read_claim(blob)
@@ -67,7 +67,7 @@ def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
 def unbound(blob: bytes) -> str:
     """What a signature lacks for verifiers that trust a CA on its path directly; empty if nothing.
 
-    That is a certificate of a CA above another one, such as a cross certificate, which the signer did not sign along.
+    That is a certificate of a CA above another one, such as a cross certificate, that the signature does not cover.
     """
     claim = read_claim(blob)
     below = {one.issuer_der for one in claim.line[1:]}
@@ -82,10 +82,10 @@ def unbound(blob: bytes) -> str:
 
 
 def out_of_time(signed_by: bytes | Sequence[Certificate], at: datetime, released: str) -> str:
-    """What a signature lacks at the time ``at``, as its certificates are not valid then; empty if all are.
+    """What a signature lacks at the time ``at``, because its certificates are not valid then; empty if all are.
 
-    ``signed_by`` is the signature, or the certificates that it is going to carry. ``released`` is the release date
-    of what is signed (YYYY-MM-DD), empty where there is none.
+    ``signed_by`` is the signature, or the certificates that it will carry. ``released`` is the release date of the
+    signed content (YYYY-MM-DD); empty if there is none.
     """
     for one in read_claim(signed_by).line if isinstance(signed_by, bytes) else signed_by:
         if one.not_before <= at <= one.not_after:
@@ -109,14 +109,14 @@ def _end_of(date: str) -> datetime:
 
 
 def signing_key(blob: bytes) -> bytes:
-    """The 20 bytes by which CMS names the key that a signature names as its own. Raises SignatureFault."""
+    """The 20 bytes that identify a signature's own key in CMS. Raises SignatureFault."""
     claim = read_claim(blob)
     key = claim.line[0].key if claim.line else None
     return key.identifier if key else claim.signature.identifier or b""
 
 
 ABOUT_THE_BLOB: Final = {"signature-malformed", "signature-wrong"}
-"""Faults of a signature itself, whoever made it. They are never ignored."""
+"""Faults of a signature itself, regardless of its signer. They are never ignored."""
 
 
 def _judge(
@@ -156,12 +156,12 @@ def amounts_to(
     store: TrustStore | None,
     context: VerificationContext,
 ) -> SignatureEvidence:
-    """What a signature amounts to, once it has been read and verified."""
-    # 4. Trust: the key is pinned, or its chain leads to an anchor; a trust.toml says whose it is, and more.
+    """The evidence of a signature that has been read and verified."""
+    # 4. Trust: the key is pinned, or its chain leads to an anchor. A trust.toml names the signer and sets more rules.
     trust = TrustPath() if store is None else resolve_signer(claim, key, store, context)
     named = {(one.rule, one.part) for one in refusals}
     refusals += [one for one in trust.refusals if (one.rule, one.part) not in named]
-    # 5. What it amounts to.
+    # 5. The result.
     standing, because = _standing(refusals, trust, store, intact=intact)
     return SignatureEvidence(
         index=index,
@@ -200,7 +200,7 @@ def _standing(
 
 
 def families(key: Key | None, certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """The kinds of all keys that a signature rests on, each once, the signer's first."""
+    """The families of all keys that a signature depends on, each once, the signer's first."""
     keys = [key, *(one.key for one in certificates)]
     return tuple(dict.fromkeys(one.family for one in keys if one))
 
@@ -209,7 +209,7 @@ def families(key: Key | None, certificates: Sequence[Certificate]) -> tuple[str,
 
 
 def pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
-    """The pinned key of that identifier; if there are several, the one that made the signature."""
+    """The pinned key of that identifier. If there are several, the one that made the signature."""
     keys = [] if store is None else [one.key for one in store.trusted.pins_named(claim.signature.identifier or b"")]
     fitting = (key for key in keys if not list(_verify_value(claim, key)))
     return next(fitting, keys[0] if keys else None)
@@ -256,7 +256,7 @@ def _problems(refusals: Sequence[SignatureFault], blob: bytes, where: Span, subj
 
 
 def _locate(part: bytes, blob: bytes, where: Span) -> Span:
-    """The bytes to blame, if there is no doubt which they are; else the whole signature."""
+    """The bytes at fault, if they are known for certain; otherwise the whole signature."""
     if not part or blob.count(part) != 1:
         return where
     start = where.start + blob.index(part)
