@@ -1,5 +1,6 @@
 """The README says what is true: its help is the real one, its commands give the results it names."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -84,3 +85,22 @@ def test_the_release_of_the_ten_minutes_strands_nobody(tmp_path, monkeypatch, ca
     said = capsys.readouterr().out
     assert "left-behind: BUG-77 blocks the way from 1.6.0 to 2.0.0" in said
     assert "stranded-version" not in said
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_the_tour_of_the_keys_gives_the_results_it_names(tmp_path, stop):
+    page = (ROOT / "bundlekit/docs/tour-keys.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    if not stop:
+        script = re.sub(r"'stop = .*'", "''", script)
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert bool(re.search("error +needs-stop", done.stdout)) == stop, done
+    assert bool(re.search("error +source-cannot-verify", done.stdout)) == (not stop), done
+    assert ("1.0.0 -> 2.0.0" in done.stdout) == stop, done
+
+
+def test_the_readme_names_each_tour():
+    tours = sorted(path.stem for path in (ROOT / "bundlekit/docs").glob("tour-*.md"))
+    assert len(tours) == 2
+    assert [f"bundlekit explain {name}`" in README for name in tours] == [True, True]
