@@ -286,14 +286,14 @@ def examine(
     matrix = read_matrix(bundle.manifest) if bundle.manifest else None
     decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
     case = RuleContext(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
-    judgement = checks.judge(case, checks.RULES if request.rules is None else request.rules)
+    result = checks.apply_rules(case, checks.RULES if request.rules is None else request.rules)
     made = report(
         name=source.name,
         bundle=bundle,
         evidence=evidence,
         question=question,
         decisions=decisions,
-        judgement=judgement,
+        result=result,
         authentic=authentic,
         trust=trust.digest if trust else None,
         trust_folders=trust.folders if trust else (),

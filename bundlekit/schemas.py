@@ -15,7 +15,7 @@ from bundlekit.model.path import Path
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
-from bundlekit.report.model import Report, Unjudged
+from bundlekit.report.model import NotChecked, Report
 from bundlekit.trust.overview import Overview
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Outcome, Record
@@ -31,7 +31,7 @@ FILES: Final = {
 }
 OUTPUTS: Final = {
     "report": Report,
-    "unjudged": Unjudged,
+    "not-checked": NotChecked,
     "inspection": Inspection,
     "lint": LintReport,
     "matrix-table": Table,

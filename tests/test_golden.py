@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 from cryptography import x509
 
@@ -11,14 +12,21 @@ from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
+from bundlekit.schemas import schema
 from bundlekit.trust.keys import describe
 from bundlekit.trust.testkeys import TEST_KEYS
 from fixtures import forge, make_demo, make_golden, make_keys
 from fixtures.make_golden import GOLDEN
 
 RECIPES = make_golden.recipes()
+REPORT = schema("report")
 NEVER_REJECT = {"tool-too-old", "crl-unusable", "undecided"}
 """Rules that say why nothing can be said: they do not fail, they are needed and not run."""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_golden_report_has_the_values_that_its_schema_lists(name):
+    jsonschema.validate(json.loads((GOLDEN / name / "report.json").read_bytes()), REPORT)
 
 
 @pytest.mark.parametrize("name", RECIPES)

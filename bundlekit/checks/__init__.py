@@ -33,7 +33,7 @@ MAX_MESSAGE: Final = 2500
 """Characters of a message: enough for two texts of the manifest and a sentence around them."""
 
 
-class Judgement(Frozen, frozen=True, kw_only=True):
+class RulesResult(Frozen, frozen=True, kw_only=True):
     """The findings, the outcome of every rule, and the verdict that follows from them."""
 
     verdict: Verdict
@@ -41,7 +41,7 @@ class Judgement(Frozen, frozen=True, kw_only=True):
     outcomes: tuple[RuleOutcome, ...]
 
 
-def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
+def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesResult:
     """Apply the rules, and reach a verdict: a fault rejects the bundle.
 
     Without a fault, a needed rule that did not run leaves the verdict incomplete. A warning rejects the bundle only if
@@ -82,7 +82,7 @@ def judge(context: RuleContext, rules: Iterable[Rule] = RULES) -> Judgement:
         verdict = "reject"
     elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
-    return Judgement(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))
+    return RulesResult(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))
 
 
 def refuses(finding: Finding, *, strict: bool) -> bool:

@@ -63,11 +63,14 @@ def _refused(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult
 
 def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
     found = [
-        (one, ruling) for one in context.decisions for ruling in one.rulings if ruling.kind == kind and ruling.refused
+        (one, component_decision)
+        for one in context.decisions
+        for component_decision in one.component_decisions
+        if component_decision.kind == kind and component_decision.refused
     ]
     open_ = [one for one in context.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
     if not found and (ended := _ended(context, kind)):
-        because, next_ = _why_not_asked(ended[0].ruling)
+        because, next_ = _why_not_asked(ended[0].component_decision)
         if len(ended) == len(context.decisions):
             parts = ended[0].parts if len(ended) == 1 else ()
             return NotRun(because=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
@@ -80,43 +83,47 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
             because = "this cannot be evaluated from a version alone"
             return NotRun(because=because, next=fill("Give the state of the pair ({appliance})."))
         return PartialResult(
-            faults=(), because="some decisions leave it open; their not-judged lists what it depends on"
+            faults=(), because="some decisions leave it open; their not-checked lists what it depends on"
         )
     own = _own_entries(context) if found else frozenset()
     return [
         Fault(
-            message=ruling.message,
-            subject=decision.about(ruling, several=len(context.decisions) > 1),
-            entry=ruling.entry,
-            next=ruling.next,
-            cause=ruling.cause,
-            params=_params(decision, ruling, of_advisory=bool(ruling.entry) and ruling.entry not in own),
+            message=component_decision.message,
+            subject=decision.about(component_decision, several=len(context.decisions) > 1),
+            entry=component_decision.entry,
+            next=component_decision.next,
+            cause=component_decision.cause,
+            params=_params(
+                decision,
+                component_decision,
+                of_advisory=bool(component_decision.entry) and component_decision.entry not in own,
+            ),
         )
-        for decision, ruling in found
+        for decision, component_decision in found
     ]
 
 
 def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
-    """For each decision that ended before ``kind`` was evaluated for every component, the ruling that ended it."""
+    """For each decision that ended before ``kind`` was evaluated for every component, the one that ended it."""
     if context.bundle.manifest is None:
         return []
     matrix = context.matrix or read_matrix(context.bundle.manifest)
-    rulings = (ends_before(one, kind, matrix) for one in context.decisions if kind not in one.left_open)
-    return [one for one in rulings if one is not None]
+    component_decisions = (ends_before(one, kind, matrix) for one in context.decisions if kind not in one.left_open)
+    return [one for one in component_decisions if one is not None]
 
 
-def _why_not_asked(ruling: ComponentDecision) -> tuple[str, str]:
-    """Why the evaluation ended with this ruling, and what to do about it."""
-    if ruling.refused:
-        return f"an earlier rule already rejects the update: {ruling.kind}", ""
-    return ruling.message, ruling.next
+def _why_not_asked(component_decision: ComponentDecision) -> tuple[str, str]:
+    """Why the evaluation ended with this component decision, and what to do about it."""
+    if component_decision.refused:
+        return f"an earlier rule already rejects the update: {component_decision.kind}", ""
+    return component_decision.message, component_decision.next
 
 
-def _params(decision: Decision, ruling: ComponentDecision, *, of_advisory: bool) -> dict[str, str | int]:
-    """The parameters of a ruling for programs. ``origin`` is set if the entry is not from the bundle's own matrix."""
+def _params(decision: Decision, component_decision: ComponentDecision, *, of_advisory: bool) -> dict[str, str | int]:
+    """The parameters of a decision for programs. ``origin`` is set if the entry is not from the bundle's own matrix."""
     params: dict[str, str | int] = {
-        "installed": ruling.installed,
-        "target": ruling.target,
+        "installed": component_decision.installed,
+        "target": component_decision.target,
         "pair": decision.pair,
     }
     return params | {"origin": "advisory"} if of_advisory else params
@@ -296,17 +303,19 @@ def requirement_not_met(context: RuleContext) -> Answer | PartialResult:
 def undecided(context: RuleContext) -> Answer | PartialResult:
     """The decision needs a fact that is unknown. An unknown fact is not allowed, so the bundle is not accepted."""
     unknown = [
-        (f"{decision.pair}: " if decision.pair and len(context.decisions) > 1 else "", ruling)
+        (f"{decision.pair}: " if decision.pair and len(context.decisions) > 1 else "", component_decision)
         for decision in context.decisions
-        for ruling in decision.rulings
-        if ruling.kind == "undecided"
+        for component_decision in decision.component_decisions
+        if component_decision.kind == "undecided"
     ]
     if answer := _not_asked(context):
         return answer
     if not unknown:
         return ()
-    because = " ".join(dict.fromkeys(pair + ruling.message for pair, ruling in unknown))
-    return NotRun(because=because, next=" ".join(dict.fromkeys(ruling.next for _, ruling in unknown)))
+    because = " ".join(dict.fromkeys(pair + component_decision.message for pair, component_decision in unknown))
+    return NotRun(
+        because=because, next=" ".join(dict.fromkeys(component_decision.next for _, component_decision in unknown))
+    )
 
 
 RULES: Final = (

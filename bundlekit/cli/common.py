@@ -19,7 +19,7 @@ from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance, Policy
 from bundlekit.report.escape import escape, guarded
-from bundlekit.report.model import Unjudged
+from bundlekit.report.model import NotChecked
 from bundlekit.request import CheckRequest
 from bundlekit.trust import load_trust
 from bundlekit.trust.load import SUFFIXES
@@ -405,7 +405,7 @@ def colours(stream: Any) -> bool:
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple[Report | Unjudged, int]:
+def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple[Report | NotChecked, int]:
     """The report that ``check`` makes about a bundle, and the exit code for it.
 
     ``quoted``: a bundle that cannot be checked at all becomes a part of the output, for a program or among other
@@ -420,7 +420,7 @@ def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple
     except BundlekitError as error:  # unreadable, or of another product than the advisories
         if not quoted:
             raise
-        return Unjudged(file=str(bundle), error=str(error), next=error.next_step), EXIT["incomplete"]
+        return NotChecked(file=str(bundle), error=str(error), next=error.next_step), EXIT["incomplete"]
     return report, EXIT[report.verdict]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from bundlekit.report.model import Report, Unjudged
+    from bundlekit.report.model import NotChecked, Report
 
 _REFUSED: Final = common.EXIT["reject"]
 
@@ -35,7 +35,7 @@ class Reports:
         self._style = style
         self._output = None if output == destination.STDOUT else output
         self._coloured = output is None and style == "text" and common.colours(sys.stdout)
-        self._done: list[Report | Unjudged] = []
+        self._done: list[Report | NotChecked] = []
         self._codes: list[int] = []
 
     @property
@@ -43,7 +43,7 @@ class Reports:
         """The exit code: 1 if a bundle is rejected, otherwise 3 if one could not be checked."""
         return _REFUSED if _REFUSED in self._codes else max(self._codes, default=0)
 
-    def add(self, report: Report | Unjudged, code: int) -> None:
+    def add(self, report: Report | NotChecked, code: int) -> None:
         """Print one report now, or keep it for the file."""
         self._done.append(report)  # first: an interrupt after the printing must not make it "not checked"
         self._codes.append(code)
@@ -66,7 +66,7 @@ class Reports:
         elif self._done:
             common.write("".join(map(self._text, self._done)) + end, self._output)
 
-    def _text(self, report: Report | Unjudged) -> str:
+    def _text(self, report: Report | NotChecked) -> str:
         return as_json.render(report) + "\n" if self._style == "json" else self._lines(as_text.lines(report))
 
     def _lines(self, lines: Iterable[as_text.Line]) -> str:

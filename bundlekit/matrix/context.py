@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class EvaluationContext:
     """A matrix, a policy, the appliance (None: only a version is known), and the signers (None: not known).
 
-    ``signatures`` are those of the bundle, for trust files that releases ship (None: not known). ``not_judged``
+    ``signatures`` are those of the bundle, for trust files that releases ship (None: not known). ``not_checked``
     collects what cannot be evaluated for a version alone. ``left_open`` collects the kinds of decision that could
     result from it. ``accepted`` are the risks that apply and that the policy accepts, by id.
     """
@@ -39,13 +39,13 @@ class EvaluationContext:
         self.appliance = appliance
         self.signers = signers
         self.signatures = signatures
-        self.not_judged: list[str] = []
+        self.not_checked: list[str] = []
         self.left_open: list[DecisionKind] = []
         self.accepted: dict[str, Acceptance] = {}
 
     def leave_open(self, what: str, *kinds: DecisionKind) -> None:
         """Record something that is not evaluated, and the kinds of decision that could result from it."""
-        self.not_judged.append(what)
+        self.not_checked.append(what)
         self.left_open.extend(kinds)
 
     def holds(self, condition: Condition) -> bool | None:

@@ -48,7 +48,7 @@ def decide(
     - ``appliance``: what is installed.
     - ``policy``: what the operator allows in addition to the matrix.
     - ``signers``: names of the keys that sign the bundle, as in ``trusted-keys`` of the matrix. Without them,
-      ``Decision.not_judged`` lists the versions that might not be able to verify the bundle.
+      ``Decision.not_checked`` lists the versions that might not be able to verify the bundle.
     - ``signatures``: what the trust files in the matrix (``trust-of``) are asked about.
     - ``matrix``: the matrix of the manifest, read once for many appliances (`bundlekit.matrix.read.read_matrix`).
     """
@@ -81,7 +81,7 @@ def decide_from(
     """Whether a pair with ``version`` on every member can install this bundle: only the rules about versions.
 
     ``facts`` are those of the installed version, where its bundle is available. What is unknown is not validated, and
-    ``Decision.not_judged`` names it. Without a ``model``, a matrix that distinguishes models gives one ruling for each.
+    ``Decision.not_checked`` names it. Without a ``model``, a matrix that distinguishes models gives one for each.
     All other parameters are as in :func:`decide`. Raises nothing.
     """
     read = matrix or read_matrix(manifest)
@@ -124,9 +124,9 @@ def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> It
     """
     for name, text in facts.components:
         if name in context.matrix.carried:
-            ruling = _decide_component(context, Installed(subject=version, component=name, version=text))
-            if ruling.refused and not ruling.kind.startswith("same-version"):
-                yield ruling
+            component_decision = _decide_component(context, Installed(subject=version, component=name, version=text))
+            if component_decision.refused and not component_decision.kind.startswith("same-version"):
+                yield component_decision
 
 
 def withdrawn(manifest: Manifest) -> Decision | None:
@@ -146,7 +146,7 @@ def tells_models_apart(matrix: Matrix) -> bool:
 
 
 def _components(context: EvaluationContext, appliance: Appliance) -> Iterator[ComponentDecision]:
-    """One ruling for each member, and for each component that the pair shares."""
+    """One decision for each member, and for each component that the pair shares."""
     carried = {
         component.name: component.version
         for component in context.manifest.components
@@ -212,26 +212,32 @@ def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
 
 
 def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: str = "") -> Decision:
-    ruling = bundle_rules.readable_matrix(manifest, subject, matrix)
-    return Decision(product=manifest.product, version=manifest.version, pair=pair, whole=ruling, rulings=(ruling,))
+    component_decision = bundle_rules.readable_matrix(manifest, subject, matrix)
+    return Decision(
+        product=manifest.product,
+        version=manifest.version,
+        pair=pair,
+        whole=component_decision,
+        component_decisions=(component_decision,),
+    )
 
 
 def _decision(
-    context: EvaluationContext, rulings: Sequence[ComponentDecision], leftovers: Iterable[Leftover] = ()
+    context: EvaluationContext, component_decisions: Sequence[ComponentDecision], leftovers: Iterable[Leftover] = ()
 ) -> Decision:
-    def weight(ruling: ComponentDecision) -> tuple[bool, int]:
+    def weight(component_decision: ComponentDecision) -> tuple[bool, int]:
         # Obstacles come first. Then the order of the kinds decides, with a definite rejection before a doubt, then the
         # order of the parts.
-        return ruling.allowed, PRECEDENCE[ruling.kind]
+        return component_decision.allowed, PRECEDENCE[component_decision.kind]
 
     return Decision(
         product=context.manifest.product,
         version=context.manifest.version,
         pair=context.appliance.pair if context.appliance else "",
-        whole=min(rulings, key=weight),
-        rulings=tuple(rulings),
+        whole=min(component_decisions, key=weight),
+        component_decisions=tuple(component_decisions),
         leftovers=tuple(leftovers),
         accepted=tuple(context.accepted.values()),
-        not_judged=tuple(dict.fromkeys(context.not_judged)),
+        not_checked=tuple(dict.fromkeys(context.not_checked)),
         left_open=tuple(dict.fromkeys(context.left_open)),
     )

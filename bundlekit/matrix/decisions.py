@@ -80,14 +80,14 @@ class Decisions:
         if (key := self.key(text, model)) is None:
             slow = text, model
             if slow not in self._slow:
-                self._slow[slow] = _outcome(self.ruling(text, model))
+                self._slow[slow] = _outcome(self.component_decision(text, model))
             return self._slow[slow]
         if key not in self._outcomes:
-            self._outcomes[key] = _outcome(self.ruling(text, model))
+            self._outcomes[key] = _outcome(self.component_decision(text, model))
         return self._outcomes[key]
 
-    def ruling(self, text: str, model: str | None) -> ComponentDecision:
-        """The whole ruling about a version on a model, with its message. It is created at each call."""
+    def component_decision(self, text: str, model: str | None) -> ComponentDecision:
+        """The whole decision about a version on a model, with its message. It is created at each call."""
         return decide_from(
             self.read.manifest,
             text,
@@ -230,8 +230,8 @@ def _only(entries: tuple[T, ...], number: int) -> tuple[T, ...]:
     return entries[number : number + 1] if number >= 0 else ()
 
 
-def _outcome(ruling: ComponentDecision) -> Outcome:
-    return Outcome(ruling.kind, ruling.entry, ruling.allowed)
+def _outcome(component_decision: ComponentDecision) -> Outcome:
+    return Outcome(component_decision.kind, component_decision.entry, component_decision.allowed)
 
 
 def _readable(read: ReadMatrix, texts: Iterable[str]) -> Iterator[tuple[str, Version]]:

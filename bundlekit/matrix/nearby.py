@@ -47,22 +47,28 @@ class Neighbours:
 
     def named(self, decision: Decision, model: str | None = None) -> Decision:
         """The decision. Rulings on unknown and unsupported versions name the nearest releases in their message."""
-        changed = {id(one): self._named(one, model) for one in decision.rulings if self._concerns(one)}
+        changed = {id(one): self._named(one, model) for one in decision.component_decisions if self._concerns(one)}
         if not changed:
             return decision
-        rulings = tuple(changed.get(id(one), one) for one in decision.rulings)
-        return replace(decision, rulings=rulings, whole=changed.get(id(decision.whole), decision.whole))
+        component_decisions = tuple(changed.get(id(one), one) for one in decision.component_decisions)
+        return replace(
+            decision, component_decisions=component_decisions, whole=changed.get(id(decision.whole), decision.whole)
+        )
 
-    def _concerns(self, ruling: ComponentDecision) -> bool:
+    def _concerns(self, component_decision: ComponentDecision) -> bool:
         kinds = _UNKNOWN | {"unsupported-source"}
-        return ruling.kind in kinds and ruling.component == self._matrix.primary_component and bool(ruling.installed)
+        return (
+            component_decision.kind in kinds
+            and component_decision.component == self._matrix.primary_component
+            and bool(component_decision.installed)
+        )
 
-    def _named(self, ruling: ComponentDecision, model: str | None) -> ComponentDecision:
-        key = (ruling.kind, ruling.installed, model)
+    def _named(self, component_decision: ComponentDecision, model: str | None) -> ComponentDecision:
+        key = (component_decision.kind, component_decision.installed, model)
         if key not in self._said:
-            find = self._unknown if ruling.kind in _UNKNOWN else self._unsupported
-            self._said[key] = find(ruling.installed, model)
-        return replace(ruling, message=f"{ruling.message}{self._said[key]}")
+            find = self._unknown if component_decision.kind in _UNKNOWN else self._unsupported
+            self._said[key] = find(component_decision.installed, model)
+        return replace(component_decision, message=f"{component_decision.message}{self._said[key]}")
 
     def _unknown(self, text: str, _model: str | None) -> str:
         similar = self._similar(text)

@@ -81,7 +81,7 @@ def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, po
         hops=way.hops,
         minutes=sum(hop.minutes or 0 for hop in way.hops) if all(h.minutes is not None for h in way.hops) else None,
         accepted=_unique(one.risk for decision in way.decisions for one in decision.accepted),
-        not_judged=_unique((*(open_ for one in way.decisions for open_ in one.not_judged), *search.narrowed(way))),
+        not_checked=_unique((*(open_ for one in way.decisions for open_ in one.not_checked), *search.narrowed(way))),
     )
     if search.has_arrived(way):
         return answer
@@ -118,8 +118,10 @@ class _Search:
         wanted = [self.candidates[rank].matrix for rank in sorted(self.goals)] or [
             one.matrix for one in self.candidates
         ]
-        self.judge = next((one for one in wanted if one.primary_component == APPLIANCE), wanted[0] if wanted else None)
-        self.primary_component = self.judge.primary_component if self.judge else APPLIANCE
+        self.reference = next(
+            (one for one in wanted if one.primary_component == APPLIANCE), wanted[0] if wanted else None
+        )
+        self.primary_component = self.reference.primary_component if self.reference else APPLIANCE
 
     def decide(self, rank: int, state: Here) -> Decision:
         if not isinstance(state, VersionState):
@@ -230,9 +232,9 @@ class _Search:
 
     def _distance(self, state: Here) -> Version | None:
         """The version that measures the distance: the oldest one of the members; None past the goal."""
-        if self.judge is None or (wanted := parsed(self.judge, self.goal)) is None:
+        if self.reference is None or (wanted := parsed(self.reference, self.goal)) is None:
             return None
-        versions = [parsed(self.judge, text) for text in version_texts(state, self.primary_component)]
+        versions = [parsed(self.reference, text) for text in version_texts(state, self.primary_component)]
         known = [version for version in versions if version is not None]
         return min(known) if known and len(known) == len(versions) and max(known) <= wanted else None
 
@@ -245,7 +247,7 @@ class _Search:
         if not self.goals:
             yield Obstacle(
                 subject=self.goal,
-                kind="not-in-hand",
+                kind="not-available",
                 message=f"No usable bundle of {self.goal} was given.",
                 next=f"Get the bundle of {self.goal}, or name another version.",
             )
@@ -263,21 +265,21 @@ class _Search:
                     f"the intermediate {state.version} for {', '.join(state.models or ())}.",
                     next=fill("Get the bundles of one model, and give the state of the pair ({appliance})."),
                 )
-            for ruling in _refusals(self.decide(rank, state)):
+            for component_decision in _refusals(self.decide(rank, state)):
                 yield Obstacle(
                     subject=candidate.bundle or candidate.manifest.version,
-                    kind=ruling.kind,
-                    message=ruling.message,
-                    next=ruling.next,
-                    entry=ruling.entry,
+                    kind=component_decision.kind,
+                    message=component_decision.message,
+                    next=component_decision.next,
+                    entry=component_decision.entry,
                 )
 
     def _between(self, candidate: CandidateBundle, here: Version | None) -> bool:
-        if self.judge is None or here is None or candidate.manifest.product != self.judge.manifest.product:
+        if self.reference is None or here is None or candidate.manifest.product != self.reference.manifest.product:
             return False
         if candidate.matrix.primary_component != self.primary_component:
             return True
-        own, wanted = parsed(self.judge, candidate.manifest.version), parsed(self.judge, self.goal)
+        own, wanted = parsed(self.reference, candidate.manifest.version), parsed(self.reference, self.goal)
         return own is not None and wanted is not None and here < own < wanted
 
 
@@ -288,30 +290,34 @@ def _for_bundle(policy: Policy, identity: str) -> Policy:
 
 def _nothing_moves(decision: Decision) -> bool:
     """Whether the whole content of the bundle is installed. If only some parts are, they are *already there*."""
-    return any(ruling.kind == "same-version" for ruling in decision.rulings)
+    return any(component_decision.kind == "same-version" for component_decision in decision.component_decisions)
 
 
 def _refusals(decision: Decision) -> list[ComponentDecision]:
-    """The rulings that keep a decision from allowing the update. A ruling that two members share is reported once."""
-    told = {ruling.message: ruling for ruling in reversed(decision.rulings) if not ruling.allowed}
+    """The decisions that keep a decision from allowing the update. One that two members share is reported once."""
+    told = {
+        component_decision.message: component_decision
+        for component_decision in reversed(decision.component_decisions)
+        if not component_decision.allowed
+    }
     return list(reversed(told.values()))
 
 
 def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
     manifest, lead = candidate.manifest, candidate.matrix.primary_component
     moving = moving_parts(decision)
-    leading = [ruling for ruling in moving if ruling.component == lead] or moving
+    leading = [component_decision for component_decision in moving if component_decision.component == lead] or moving
     entries = {source.entry.id: source.entry for source in candidate.matrix.sources}
-    used = [entries[ruling.entry] for ruling in leading if ruling.entry in entries]
+    used = [entries[component_decision.entry] for component_decision in leading if component_decision.entry in entries]
     minutes = [manifest.impact.minutes if entry.minutes is None else entry.minutes for entry in used]
     known = [one for one in minutes or [manifest.impact.minutes] if one is not None]
     return Hop(
-        from_=" and ".join(dict.fromkeys(ruling.installed for ruling in leading)),
+        from_=" and ".join(dict.fromkeys(component_decision.installed for component_decision in leading)),
         to=leading[0].target,
         bundle=candidate.bundle,
         id=candidate.id,
         component=leading[0].component,
-        reason=" ".join(_unique(ruling.message for ruling in leading)),
+        reason=" ".join(_unique(component_decision.message for component_decision in leading)),
         entry=used[0].id if used else "",
         method=used[0].method if used else "",
         minutes=max(known) if len(known) == len(minutes or [None]) else None,
@@ -320,14 +326,15 @@ def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
         risks=tuple(acceptance.risk for acceptance in decision.accepted),
         moves=tuple(
             Move(
-                subject=ruling.subject,
-                component=ruling.component,
-                from_=ruling.installed,
-                to=ruling.target,
-                entry=ruling.entry,
+                subject=component_decision.subject,
+                component=component_decision.component,
+                from_=component_decision.installed,
+                to=component_decision.target,
+                entry=component_decision.entry,
             )
-            for ruling in moving
-            if ruling.subject != ruling.installed  # for a version alone there are no members to name
+            for component_decision in moving
+            if component_decision.subject
+            != component_decision.installed  # for a version alone there are no members to name
         ),
     )
 

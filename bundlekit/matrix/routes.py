@@ -89,9 +89,9 @@ class Routes:
         """The decision of a bundle's matrix about a version alone."""
         return self._decisions[id(bundle)].of(version, self.model)
 
-    def ruling(self, bundle: ReadMatrix, version: str) -> ComponentDecision:
-        """The whole ruling, with its message."""
-        return self._decisions[id(bundle)].ruling(version, self.model)
+    def component_decision(self, bundle: ReadMatrix, version: str) -> ComponentDecision:
+        """The whole decision, with its message."""
+        return self._decisions[id(bundle)].component_decision(version, self.model)
 
     def plain(self, version: str) -> State:
         """The state of a pair with an installed version and no failure."""
@@ -232,10 +232,12 @@ class Routes:
         if objection := self._spoken_against(bundle, state):
             return objection
         plain = state.shared is None
-        ruling = self.ruling(bundle, state.version) if plain else self._decided_over(bundle, state)
-        if ruling.kind == "cannot-verify":
-            return f"The bundle of {bundle.manifest.version} cannot be verified there: {ruling.message}"
-        return ruling.message
+        component_decision = (
+            self.component_decision(bundle, state.version) if plain else self._decided_over(bundle, state)
+        )
+        if component_decision.kind == "cannot-verify":
+            return f"The bundle of {bundle.manifest.version} cannot be verified there: {component_decision.message}"
+        return component_decision.message
 
     def unverified(self, state: State) -> ReadMatrix | None:
         """The first bundle that would lead from a state to the target if the installed version could verify it."""

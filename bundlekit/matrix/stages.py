@@ -32,9 +32,9 @@ _BEFORE_ALL: Final = 1.0
 
 
 class Ended(NamedTuple):
-    """A ruling that ended a decision before a kind was evaluated, for all of its parts or for some of them."""
+    """A decision that ended a decision before a kind was evaluated, for all of its parts or for some of them."""
 
-    ruling: ComponentDecision
+    component_decision: ComponentDecision
     parts: tuple[str, ...]
     """Members, components or versions without an evaluation of the kind; empty: none had one."""
 
@@ -47,12 +47,14 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
     stage, whole = STAGES[kind], decision.whole
     if isinstance(matrix, Unreadable):
         return Ended(whole, ())
-    if len(decision.rulings) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
+    if len(decision.component_decisions) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
         return Ended(whole, ()) if _OF_THE_BUNDLE[whole.kind] < stage else None
     if stage in _OF_THE_PAIR:
         return None
     if stage >= _OF_ALL:
-        refused = next((one for one in decision.rulings if one.refused and _ended(one, matrix) < stage), None)
+        refused = next(
+            (one for one in decision.component_decisions if one.refused and _ended(one, matrix) < stage), None
+        )
         # For a version alone, lost fixes are always evaluated.
         asked = refused is None or (kind == "loses-fix" and not decision.pair)
         return None if asked or refused is None else Ended(refused, ())
@@ -64,21 +66,21 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
 
 
 def _of_primary(decision: Decision, matrix: ReadMatrix) -> Iterator[ComponentDecision]:
-    """The rulings about the component that the matrix is about."""
-    return (one for one in decision.rulings if one.component == matrix.primary_component)
+    """The decisions about the component that the matrix is about."""
+    return (one for one in decision.component_decisions if one.component == matrix.primary_component)
 
 
-def _ended(ruling: ComponentDecision, matrix: ReadMatrix) -> float:
+def _ended(component_decision: ComponentDecision, matrix: ReadMatrix) -> float:
     """The rule that ended the evaluation of a part; beyond all rules if none rejected."""
-    if ruling.kind == "undecided" and not ruling.installed and ruling.component:
+    if component_decision.kind == "undecided" and not component_decision.installed and component_decision.component:
         return _BEFORE_ALL  # its installed version is not known
-    if not ruling.refused:
+    if not component_decision.refused:
         return max(STAGES.values()) + 1
-    if ruling.kind == "unknown-version":
-        return 10 if _is_readable(ruling.installed, matrix) else 7
-    if ruling.kind == "incompatible":
-        return 16 if ruling.component else 19
-    return STAGES[ruling.kind]
+    if component_decision.kind == "unknown-version":
+        return 10 if _is_readable(component_decision.installed, matrix) else 7
+    if component_decision.kind == "incompatible":
+        return 16 if component_decision.component else 19
+    return STAGES[component_decision.kind]
 
 
 def _is_readable(version: str, matrix: ReadMatrix) -> bool:

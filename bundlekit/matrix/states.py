@@ -65,7 +65,10 @@ def version_text(state: Here, component: str) -> str:
 
 def after_update(state: Appliance, manifest: Manifest, primary: str, decision: Decision) -> Appliance:
     """The state after an allowed update: updated parts are as in the bundle, and all others are unchanged."""
-    targets = {(ruling.subject, ruling.component): ruling.target for ruling in moving_parts(decision)}
+    targets = {
+        (component_decision.subject, component_decision.component): component_decision.target
+        for component_decision in moving_parts(decision)
+    }
     counters = [counter for counter in (state.counter, manifest.counter) if counter is not None]
 
     def moved(subject: str, component: str) -> dict[str, str | None]:
@@ -110,4 +113,4 @@ def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
 
 def moving_parts(decision: Decision) -> list[ComponentDecision]:
     """The decisions about the parts that the update changes."""
-    return [one for one in decision.rulings if one.component and one.kind not in ("already-there", "stays")]
+    return [one for one in decision.component_decisions if one.component and one.kind not in ("already-there", "stays")]

@@ -21,7 +21,7 @@ class Row(Frozen, frozen=True, kw_only=True):
     """What becomes of one version on one model (empty: on every model).
 
     ``entry`` decided; ``method``, ``minutes`` and ``tested`` are those of the source that allows the update.
-    ``not_judged`` is what only a whole state could answer.
+    ``not_checked`` is what only a whole state could answer.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Row(Frozen, frozen=True, kw_only=True):
     tested: str = ""
     message: str
     next: str = ""
-    not_judged: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 class Table(Frozen, frozen=True, kw_only=True):
@@ -71,5 +71,5 @@ def _row(read: ReadMatrix, sources: Mapping[str, Source], version: Version, mode
         tested=source.tested if source else "",
         message=whole.message,
         next=whole.next,
-        not_judged=decision.not_judged if whole.allowed else (),
+        not_checked=decision.not_checked if whole.allowed else (),
     )

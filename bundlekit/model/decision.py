@@ -159,9 +159,9 @@ class Leftover(Frozen, frozen=True, kw_only=True):
 class Decision(Frozen, frozen=True, kw_only=True):
     """Whether a bundle can be installed, for each part and as a whole.
 
-    ``pair`` is the name of the pair; empty if the request names only a version. ``rulings`` has one entry for each
-    member, each shared component, and each fault of the pair as a whole. ``whole`` is the one that decides.
-    ``not_judged`` lists what the request left open. ``left_open`` lists the kinds of decision that could still result
+    ``pair`` is the name of the pair; empty if the request names only a version. ``component_decisions`` has one entry
+    for each member, each shared component, and each fault of the pair as a whole. ``whole`` is the one that decides.
+    ``not_checked`` lists what the request left open. ``left_open`` lists the kinds of decision that could still result
     from that. ``accepted`` are the accepted risks with their digests. ``leftovers`` are the states that a failure can
     leave.
     """
@@ -170,16 +170,16 @@ class Decision(Frozen, frozen=True, kw_only=True):
     version: str
     pair: str = ""
     whole: ComponentDecision
-    rulings: tuple[ComponentDecision, ...]
+    component_decisions: tuple[ComponentDecision, ...]
     leftovers: tuple[Leftover, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
-    not_judged: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
     left_open: tuple[DecisionKind, ...] = ()
 
-    def about(self, ruling: ComponentDecision, *, several: bool) -> str:
-        """The subject of one of the rulings: the part, and with ``several`` decisions also the pair or version."""
+    def about(self, component_decision: ComponentDecision, *, several: bool) -> str:
+        """The subject of a component decision: the part, and with ``several`` decisions also the pair or version."""
         pair = self.pair if several else ""
-        return " ".join(dict.fromkeys(filter(None, (pair, ruling.subject, ruling.component))))
+        return " ".join(dict.fromkeys(filter(None, (pair, component_decision.subject, component_decision.component))))
 
     @property
     def kind(self) -> DecisionKind:

@@ -7,7 +7,7 @@ from typing import Literal
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
 
-Standing = Literal["counted", "ignored", "rejected", "undecided", "not-judged"]
+Standing = Literal["counted", "ignored", "rejected", "undecided", "not-checked"]
 """The result of a signature: a counted approval, ignored, a fault, unknown revocation status, or not evaluated."""
 
 
@@ -40,7 +40,7 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     name: str = ""
     role: str = ""
     test: bool = False
-    standing: Standing = "not-judged"
+    standing: Standing = "not-checked"
     because: str = ""
     problems: tuple[Problem, ...] = ()
 

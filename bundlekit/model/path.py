@@ -49,8 +49,9 @@ class Hop(Frozen, frozen=True, kw_only=True):
 class Obstacle(Frozen, frozen=True, kw_only=True):
     """What blocks the path: a decision or a fact about ``subject`` (a bundle, a version), and the next step.
 
-    ``kind`` is the decision's, or ``not-in-hand``, ``unknown-version``, ``no-update-from``, ``no-update-to``, ``risk``,
-    ``not-connected`` or ``not-authentic``. ``origin`` is the source of the entry: a matrix, or the advisories.
+    ``kind`` is the decision's, or ``not-available``, ``unknown-version``, ``no-update-from``, ``no-update-to``,
+    ``risk``, ``not-connected`` or ``not-authentic``.
+    ``origin`` is the source of the entry: a matrix, or the advisories.
     """
 
     subject: str
@@ -68,7 +69,7 @@ class Path(Frozen, frozen=True, kw_only=True):
     Otherwise ``nearest`` is the reachable version nearest to the target, or None if that is unknown. ``hops`` then
     leads to it, and ``obstacles`` are what blocks the rest. ``verified``: a trusted signer signed every bundle of the
     path. None means that there are no bundles, as in a plain update graph. ``left_out`` are bundles that could not be
-    used. ``accepted`` are the names of accepted risks. ``not_judged`` is what remained open. ``advisories`` are the
+    used. ``accepted`` are the names of accepted risks. ``not_checked`` is what remained open. ``advisories`` are the
     advisories used; None means none.
     """
 
@@ -81,6 +82,6 @@ class Path(Frozen, frozen=True, kw_only=True):
     nearest: str | None = None
     obstacles: tuple[Obstacle, ...] = ()
     accepted: tuple[str, ...] = ()
-    not_judged: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
     left_out: tuple[Obstacle, ...] = ()
     advisories: AdvisoryUse | None = None

@@ -16,7 +16,7 @@ from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
-    from bundlekit.checks import Judgement
+    from bundlekit.checks import RulesResult
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
@@ -38,7 +38,7 @@ def report(
     evidence: Evidence,
     question: Question,
     decisions: tuple[Decision, ...],
-    judgement: Judgement,
+    result: RulesResult,
     authentic: bool,
     trust: str | None,
     trust_folders: tuple[Folder, ...] = (),
@@ -46,12 +46,12 @@ def report(
     """The report of one check. ``trust`` is the digest of the trust, including what its folders contain."""
     release = release_of(bundle.manifest) if bundle.manifest else None
     covered = coverage(bundle)
-    causes: list[Cause] = [f.cause for f in refusing(question, judgement)]
+    causes: list[Cause] = [f.cause for f in refusing(question, result)]
     return Report(
         tool=Tool(version=__version__),
-        verdict=judgement.verdict,
+        verdict=result.verdict,
         scope=question.scope,
-        summary=summary(question, judgement),
+        summary=summary(question, result),
         causes=tuple(dict.fromkeys(causes)),
         asked=Asked(
             file=name,
@@ -81,8 +81,8 @@ def report(
             sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
         ),
         decisions=decisions,
-        findings=judgement.findings,
-        rules=judgement.outcomes,
+        findings=result.findings,
+        rules=result.outcomes,
     )
 
 
@@ -97,15 +97,15 @@ def partly(report: Report, left_out: tuple[str, ...]) -> Report:
     return replace(report, **changes)
 
 
-def summary(question: Question, judgement: Judgement) -> str:
+def summary(question: Question, result: RulesResult) -> str:
     """The verdict in one sentence."""
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
-    if judgement.verdict == "reject":
-        rules = list(dict.fromkeys(finding.rule for finding in refusing(question, judgement)))
+    if result.verdict == "reject":
+        rules = list(dict.fromkeys(finding.rule for finding in refusing(question, result)))
         more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
         return f"{what} is rejected by {', '.join(rules[:MAX_NAMED])}{more}"
-    if judgement.verdict == "incomplete":
-        missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in judgement.outcomes)
+    if result.verdict == "incomplete":
+        missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in result.outcomes)
         noun = "rule" if missing == 1 else "rules"
         return f"{what} is incomplete: {missing} required {noun} could not run"
     if question.asks_who:
@@ -116,9 +116,9 @@ def summary(question: Question, judgement: Judgement) -> str:
     return f"{what} is accepted; no installed version was given ({given('sources')}, {given('appliance')})"
 
 
-def refusing(question: Question, judgement: Judgement) -> list[Finding]:
+def refusing(question: Question, result: RulesResult) -> list[Finding]:
     """The findings that refuse."""
-    return [finding for finding in judgement.findings if checks.refuses(finding, strict=question.strict)]
+    return [finding for finding in result.findings if checks.refuses(finding, strict=question.strict)]
 
 
 def release_of(manifest: Manifest) -> Release:

@@ -112,10 +112,10 @@ class Report(Frozen, frozen=True, kw_only=True):
     rules: tuple[RuleOutcome, ...]
 
 
-class Unjudged(Frozen, frozen=True, kw_only=True):
+class NotChecked(Frozen, frozen=True, kw_only=True):
     """One of several bundles that could not be checked at all: why, and what to do."""
 
-    schema: Literal["bundlekit/unjudged/1"] = "bundlekit/unjudged/1"
+    schema: Literal["bundlekit/not-checked/1"] = "bundlekit/not-checked/1"
     file: str
     error: str
     next: str

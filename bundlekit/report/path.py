@@ -64,8 +64,8 @@ def _lines(path: Path) -> Iterator[Line]:
         used = path.advisories
         serial = f"serial {used.serial} of {used.issued}, valid until {used.until}" if used else "none"
         yield Line(f"  advisories {serial}", "muted")
-    if path.found and path.not_judged:
-        yield Line(f"  not judged {'; '.join(path.not_judged)}", "muted")
+    if path.found and path.not_checked:
+        yield Line(f"  not checked {'; '.join(path.not_checked)}", "muted")
     yield _verdict(path)
 
 

@@ -12,14 +12,14 @@ from bundlekit.report.text import VERDICTS, Line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bundlekit.report.model import Unjudged
+    from bundlekit.report.model import NotChecked
 
 NOT_CHECKED: Final = "NOT CHECKED"
 _TONES: Final = {"ACCEPT": "good", "REJECT": "bad"}
 _TOTALS: Final = {"ACCEPT": "accepted", "REJECT": "rejected", "INCOMPLETE": "incomplete", NOT_CHECKED: "not checked"}
 
 
-def lines(reports: Sequence[Report | Unjudged], not_checked: Sequence[str] = ()) -> Iterator[Line]:
+def lines(reports: Sequence[Report | NotChecked], not_checked: Sequence[str] = ()) -> Iterator[Line]:
     """The table and the totals. ``not_checked`` are the bundles that an interrupt left without a report.
 
     The name of a bundle is last in its line, so that no part of it can pass for a verdict or a cause.
@@ -35,7 +35,7 @@ def lines(reports: Sequence[Report | Unjudged], not_checked: Sequence[str] = ())
     yield Line(f"total: {len(rows):,} bundles: {', '.join(parts)}")
 
 
-def _row(report: Report | Unjudged) -> tuple[str, str, str]:
+def _row(report: Report | NotChecked) -> tuple[str, str, str]:
     if isinstance(report, Report):
         return VERDICTS[report.verdict], ", ".join(report.causes), report.asked.file
     return VERDICTS["incomplete"], "", report.file

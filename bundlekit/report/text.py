@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.report.escape import escape
-from bundlekit.report.model import Report, Unjudged
+from bundlekit.report.model import NotChecked, Report
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Line(NamedTuple):
     tone: str = "plain"
 
 
-def lines(report: Report | Unjudged) -> Iterator[Line]:
+def lines(report: Report | NotChecked) -> Iterator[Line]:
     """The report, line by line, every character of it safe for a terminal."""
-    for line in _lines(report) if isinstance(report, Report) else _unjudged(report):
+    for line in _lines(report) if isinstance(report, Report) else _not_checked(report):
         yield Line(escape(line.text), line.tone)
 
 
@@ -74,10 +74,10 @@ def _lines(report: Report) -> Iterator[Line]:
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
 
 
-def _unjudged(unjudged: Unjudged) -> Iterator[Line]:
-    yield Line(f"INCOMPLETE: {unjudged.error}", "doubtful")
-    if unjudged.next:
-        yield Line(f"             next: {unjudged.next}")
+def _not_checked(not_checked: NotChecked) -> Iterator[Line]:
+    yield Line(f"INCOMPLETE: {not_checked.error}", "doubtful")
+    if not_checked.next:
+        yield Line(f"             next: {not_checked.next}")
 
 
 def _identity(report: Report) -> Iterator[Line]:
@@ -166,20 +166,20 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
         whole = decision.whole
         tone = "good" if whole.allowed else "bad" if whole.refused else "doubtful"
         yield Line(f"  pair       {pair}: {whole.kind}. {whole.message}", tone)
-    for ruling in decision.rulings:
-        about = decision.about(ruling, several=several)
-        entry = f" (matrix entry {ruling.entry})" if ruling.entry else ""
-        override = f" Allowed by --{ruling.override}." if ruling.override else ""
-        if ruling.allowed:
+    for component_decision in decision.component_decisions:
+        about = decision.about(component_decision, several=several)
+        entry = f" (matrix entry {component_decision.entry})" if component_decision.entry else ""
+        override = f" Allowed by --{component_decision.override}." if component_decision.override else ""
+        if component_decision.allowed:
             tone = "doubtful" if override else "good"
-            yield Line(f"  {ruling.kind:<10} {about}: {ruling.message}{override}{entry}", tone)
+            yield Line(f"  {component_decision.kind:<10} {about}: {component_decision.message}{override}{entry}", tone)
     for risk in decision.accepted:
         as_given = given("accept_risk", f"{risk.risk}@{risk.digest}")
         yield Line(f"  accepted   {whose}the risk {risk.risk}, with its current text: {as_given}")
     for leftover in decision.leftovers:
         yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")
-    if decision.allowed and decision.not_judged:
-        yield Line(f"  not judged {whose}{'; '.join(decision.not_judged)}", "muted")
+    if decision.allowed and decision.not_checked:
+        yield Line(f"  not checked {whose}{'; '.join(decision.not_checked)}", "muted")
 
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
@@ -222,7 +222,7 @@ def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
     """
     for rule in rules:
         if rule.because and rule.next and rule.outcome != "not-run":
-            yield Line(f"  not judged {rule.because}", "doubtful")
+            yield Line(f"  not checked {rule.because}", "doubtful")
             yield Line(f"             next: {rule.next}")
 
 

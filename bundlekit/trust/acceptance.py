@@ -17,7 +17,7 @@ from bundlekit.trust.credential import Credential, from_certificates, from_key, 
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.overview import family, view
 from bundlekit.trust.quorum import tally
-from bundlekit.trust.signer_policy import bounds, judged_at
+from bundlekit.trust.signer_policy import bounds, verified_at
 from bundlekit.trust.store import Signed, VerificationContext
 from bundlekit.trust.verify import amounts_to, pinned_key
 
@@ -102,7 +102,7 @@ def _named(index: int, name: str, store: TrustStore, context: VerificationContex
     standing: Standing = "ignored" if store.ignore_others else "rejected"
     if signer is None:
         return [_one(index, name, standing, f"the signer {name} is not known to this trust")]
-    at = judged_at(store, context)
+    at = verified_at(store, context)
     seen = view(signer, store, at)
     against = [*(one.message for one in bounds(signer, context, at)), *seen.unusable]
     usable = [] if against else [one for one in seen.sources if not one.unusable]

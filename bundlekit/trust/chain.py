@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-__all__ = ["MAX_INTERMEDIATES", "Chain", "issued", "judge", "reasons", "signer_refusals", "weak_key"]
+__all__ = ["MAX_INTERMEDIATES", "Chain", "best_chain", "issued", "reasons", "signer_refusals", "weak_key"]
 
 MAX_CHAINS: Final = 8
 """Valid chains of one signature that a trust file can choose from."""
@@ -56,7 +56,7 @@ class Chain(Frozen, frozen=True, kw_only=True):
     alternatives: tuple[Chain, ...] = ()
 
 
-def judge(
+def best_chain(
     carried: Sequence[Certificate],
     anchors: Sequence[Certificate],
     at: datetime,
@@ -274,7 +274,7 @@ def _unknown(graph: Graph) -> SignatureFault:
 
 
 def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[SignatureFault]:
-    """Why a path, from the signer to the anchor, is not valid, in the order that `judge` states."""
+    """Why a path, from the signer to the anchor, is not valid, in the order that `best_chain` states."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
         yield from _purpose_reasons(one, purpose)

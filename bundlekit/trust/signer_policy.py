@@ -31,7 +31,7 @@ def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, context: Ve
 
     Several chains can be valid, and the trust file can object to one of them. Then another one counts.
     """
-    signer, found = _find(claim, key, store, judged_at(store, context))
+    signer, found = _find(claim, key, store, verified_at(store, context))
     judged = [_weighed(signer, claim, key, trust, store, context) for trust in found]
     return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first one of equals
 
@@ -45,7 +45,7 @@ def _weighed(
     context: VerificationContext,
 ) -> TrustPath:
     """One chain, or pinned key, with all objections to it."""
-    at = judged_at(store, context)
+    at = verified_at(store, context)
     refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
         trust = replace(trust, name=signer.name, role=signer.role)
@@ -92,7 +92,7 @@ def against(
     return refusals, undecided
 
 
-def judged_at(store: TrustStore, context: VerificationContext) -> dt.datetime:
+def verified_at(store: TrustStore, context: VerificationContext) -> dt.datetime:
     """The time for the validity of certificates: now, or the last second of the release date.
 
     The release date is the signer's own claim, and a future date proves nothing. The time is then now.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import pss_misuse
-from bundlekit.trust.chain import judge
+from bundlekit.trust.chain import best_chain
 from bundlekit.trust.claim import signer_text
 from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.store import TEST_MARK
@@ -64,7 +64,7 @@ def trust_paths(
             f"If you do trust it, add its public key to {given('trust')}."
         )
         return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
-    best = judge(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    best = best_chain(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
     return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
 
 

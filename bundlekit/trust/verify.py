@@ -191,7 +191,7 @@ def _standing(
         ignored = ignoring and intact is True and not ABOUT_THE_BLOB & {one.rule for one in refusals}
         return ("ignored" if ignored else "rejected"), refusals[0].message
     if store is None:
-        return "not-judged", "nothing to trust was given"
+        return "not-checked", "nothing to trust was given"
     if trust.undecided:
         return "undecided", trust.undecided
     if intact is True and trust.anchor:

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
-from bundlekit.checks import MAX_MESSAGE, RULES, Judgement, judge
+from bundlekit.checks import MAX_MESSAGE, RULES, RulesResult, apply_rules
 from bundlekit.checks.rule import MAX_FINDINGS, RuleContext
 from bundlekit.layout import canonical
 from bundlekit.model.bundle import Bundle
@@ -21,8 +21,8 @@ CASE = RuleContext(
 )
 
 
-def judged(answer) -> Judgement:
-    return judge(CASE, [replace(RULES[0], run=lambda _: answer)])
+def judged(answer) -> RulesResult:
+    return apply_rules(CASE, [replace(RULES[0], run=lambda _: answer)])
 
 
 def test_of_many_findings_the_first_are_reported_and_all_counted():

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bundlekit.checks import judge
+from bundlekit.checks import apply_rules
 from bundlekit.checks.compatibility import RULES
 from bundlekit.checks.rule import RuleContext
 from bundlekit.matrix.decide import decide, decide_from
@@ -45,7 +45,7 @@ def outcomes(found, pairs=(), versions=()):
         decisions=tuple(decisions),
         matrix=read_matrix(found),
     )
-    return {one.rule: (one.outcome, one.because) for one in judge(case, RULES).outcomes}
+    return {one.rule: (one.outcome, one.because) for one in apply_rules(case, RULES).outcomes}
 
 
 def not_asked(found, **asked):

@@ -79,7 +79,7 @@ def test_only_what_is_vouched_for_is_taken_if_trust_is_given(cli, ship):
 
 @pytest.mark.parametrize("verb", ["show", "lint"])
 @pytest.mark.parametrize("name", ["missing.bin", "missing.toml", "image"])
-def test_what_cannot_be_read_is_not_judged(cli, shop, verb, name):
+def test_what_cannot_be_read_is_not_checked(cli, shop, verb, name):
     result = cli("matrix", verb, name)
     assert result.code == 3
     assert name in result.err
@@ -211,7 +211,7 @@ def test_check_says_from_where_it_cannot_see_a_way_and_does_not_refuse_for_it(cl
     bundle = ship("5.0.0", LATE.format(via="4.0.0"), more=more)
     result = cli("check", bundle, "--trust", "keys/root.pem", "--strict", "--at", "2026-12-01")
     assert (result.code, result.out.splitlines()[-1][:21]) == (0, "ACCEPT: the bundle is")
-    assert "  not judged upgrade paths from 3.8.0 depend on bundles of other releases" in result.out
+    assert "  not checked upgrade paths from 3.8.0 depend on bundles of other releases" in result.out
     report = json.loads(cli("check", bundle, "--trust", "keys/root.pem", "--format", "json").out)
     (outcome,) = [one for one in report["rules"] if one["rule"] == "matrix-lint"]
     assert (outcome["outcome"], outcome["because"][:38]) == ("passed", "upgrade paths from 3.8.0 depend on bun")

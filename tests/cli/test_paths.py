@@ -156,14 +156,14 @@ def test_a_stranger_is_left_out(cli, folder):
     put("mc3.bin", "3.0", {"releases": ["2.0"], "from": [{"id": "x", "versions": "*"}]}, sign=forge.by("stranger"))
     way = json.loads(cli("path", *BUNDLES, *TRUST, *TO_3, "--format", "json").out)
     assert [(one["subject"], one["kind"]) for one in way["left-out"]] == [("mc3.bin", "signer-unknown")]
-    assert way["obstacles"][0]["kind"] == "not-in-hand"
+    assert way["obstacles"][0]["kind"] == "not-available"
 
 
 def test_from_a_version(cli, folder):
     result = cli("path", *BUNDLES, *TRUST, "--from", "1.0", "--to", "2.0")
     assert result.code == 0
     assert "1. 1.0 -> 2.0  mc2.bin, appliance, rolling, 30 min" in result.out
-    assert "not judged" in result.out
+    assert "not checked" in result.out
 
 
 # --- what was learnt since, and a new key ---

@@ -134,7 +134,7 @@ def test_preflight_reads_the_head_only_and_says_so(cli, desk):
     assert report.verdict == "incomplete"
 
 
-def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
+def test_several_bundles_rejected_beats_not_checked_beats_accepted(cli, desk):
     Path("bad.bin").write_bytes(Path("update.bin").read_bytes()[:-1])
     assert cli("check", "update.bin", "update.bin", *TRUST).code == 0
     assert cli("check", "update.bin", "missing.bin", *TRUST).code == 3
@@ -142,7 +142,7 @@ def test_several_bundles_refused_beats_not_judged_beats_accepted(cli, desk):
     lines = cli("check", "update.bin", "bad.bin", *TRUST, "--format", "json").out.splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["accept", "reject"]
     lines = cli("check", "missing.bin", "update.bin", *TRUST, "--format", "json").out.splitlines()
-    jsonschema.validate(json.loads(lines[0]), schema("unjudged"))
+    jsonschema.validate(json.loads(lines[0]), schema("not-checked"))
     assert json.loads(lines[1])["verdict"] == "accept"
     assert "INCOMPLETE: missing.bin: cannot be opened" in cli("check", "missing.bin", "update.bin", *TRUST).out
 
@@ -152,7 +152,7 @@ def test_a_program_gets_a_record_of_a_file_that_cannot_be_judged(cli, desk, verb
     result = cli(verb, "missing.bin", *TRUST, "--format", "json")
     assert (result.code, result.err) == (3, "")
     record = json.loads(result.out)
-    jsonschema.validate(record, schema("unjudged"))
+    jsonschema.validate(record, schema("not-checked"))
     assert "cannot be opened" in record["error"]
     result = cli(verb, "missing.bin", *TRUST)  # a person gets an error
     assert (result.code, result.out) == (3, "")

@@ -54,8 +54,10 @@ def test_each_override_allows_its_own_case_and_no_other(cli, ship, state, verb, 
     report = judged(cli(*ask, flag))
     assert report["verdict"] == "accept"
     assert report["asked"]["policy"][flag.removeprefix("--")] is True
-    rulings = [one for one in report["decisions"][0]["rulings"] if one["component"] == "appliance"]
-    assert [(one["kind"], one["override"]) for one in rulings] == [(kind, flag.removeprefix("--"))] * 2
+    component_decisions = [
+        one for one in report["decisions"][0]["component-decisions"] if one["component"] == "appliance"
+    ]
+    assert [(one["kind"], one["override"]) for one in component_decisions] == [(kind, flag.removeprefix("--"))] * 2
     assert f"Allowed by {flag}." in cli(*ask[:-2], flag).out
 
 
@@ -218,10 +220,13 @@ def test_what_the_update_needs(cli, ship, state, changes, verdict, says):
     fields = {"members": _members(1024)} | KNOWN | changes
     report = judged(cli("preflight", bundle, *TRUST, "--appliance", state(**fields), "--format", "json"))
     assert report["verdict"] == verdict
-    said = [f"{ruling['message']} {ruling['next']}" for ruling in report["decisions"][0]["rulings"]]
+    said = [
+        f"{component_decision['message']} {component_decision['next']}"
+        for component_decision in report["decisions"][0]["component-decisions"]
+    ]
     assert says.lower() in " ".join(said).lower()
-    for ruling in report["decisions"][0]["rulings"]:
-        assert ruling["next"] or ruling["kind"] == "upgrade"
+    for component_decision in report["decisions"][0]["component-decisions"]:
+        assert component_decision["next"] or component_decision["kind"] == "upgrade"
 
 
 def test_the_state_in_the_readme_is_accepted(cli, ship, shop):

@@ -41,7 +41,7 @@ LISTS = {
     "Method of an update": of_field(Source, "method"),
     "Change in a matrix diff": of_field(Change, "change"),
     "Role of a component": ("active", "standby", "shared"),
-    "Obstacle on a path": ("not-in-hand", "no-update-from", "no-update-to", "not-connected", "not-authentic"),
+    "Obstacle on a path": ("not-available", "no-update-from", "no-update-to", "not-connected", "not-authentic"),
 }
 CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 129, 130, 141, 143}
 
@@ -75,7 +75,7 @@ def test_the_ends_of_an_update_are_all_on_their_page():
     assert all(str(EXIT_CODES[kind]) in page(kind) for kind in MEANINGS)
 
 
-@pytest.mark.parametrize("printed", [*VERDICTS.values(), "NOT CHECKED", "not run", "not judged"])
+@pytest.mark.parametrize("printed", [*VERDICTS.values(), "NOT CHECKED", "not run", "not checked"])
 def test_a_word_is_explained_as_the_report_spells_it(cli, printed):
     result = cli("explain", printed)
     assert result.code == 0, result.err

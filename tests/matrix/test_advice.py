@@ -85,15 +85,15 @@ def without(question, entry):
     )
 
 
-def with_source(question, ruling):
+def with_source(question, component_decision):
     """A bundle that names the installed version as a source."""
     matrix = question.bundle.matrix
-    added = Source(id="added", versions=ruling.installed, unlisted=not matrix.releases)
-    listed = dict.fromkeys((*matrix.releases, ruling.installed)) if matrix.releases else ()
+    added = Source(id="added", versions=component_decision.installed, unlisted=not matrix.releases)
+    listed = dict.fromkeys((*matrix.releases, component_decision.installed)) if matrix.releases else ()
     return with_matrix(question, sources=(added, *matrix.sources), releases=tuple(listed))
 
 
-def with_facts(question, ruling, fact, value):
+def with_facts(question, component_decision, fact, value):
     return with_pair(question, facts=question.pair.facts | {fact: value})
 
 
@@ -110,12 +110,12 @@ def reimaged(question, version):
     return with_version(question, version)
 
 
-def with_free(question, ruling, place, size, serial):
+def with_free(question, component_decision, place, size, serial):
     members = question.pair.members
     return with_pair(question, members=members | {serial: replace(members[serial], free={place: size})})
 
 
-def of_model(question, model, ruling):
+def of_model(question, model, component_decision):
     parts = tuple(
         replace(one, images=tuple(replace(image, models=()) for image in one.images))
         for one in question.bundle.components
@@ -127,7 +127,7 @@ def signed_by(question, names):
     return replace(question, signers=(*question.signers, *names))
 
 
-def trusting(question, ruling):
+def trusting(question, component_decision):
     """An installed version that trusts what signs, and what the source asks for."""
     keys = tuple(key for source in question.bundle.matrix.sources for key in source.keys)
     trusted = (*question.signers, *keys)
@@ -278,27 +278,36 @@ ROWS: dict[str, Question] = {
 }
 
 
-def steps(question, ruling):
-    """Each question that comes of following one step of a ruling's advice."""
+def steps(question, component_decision):
+    """Each question that comes of following one step of a component decision's advice."""
     for sentence, follow in STEPS.items():
-        for found in re.finditer(sentence, ruling.next):
-            after = follow(question, ruling, **found.groupdict())
+        for found in re.finditer(sentence, component_decision.next):
+            after = follow(question, component_decision, **found.groupdict())
             yield from ((sentence, one) for one in (after if isinstance(after, list) else [after]))
 
 
 @pytest.mark.parametrize("question", ROWS.values(), ids=ROWS)
 def test_advice_that_is_followed_changes_the_decision(question):
-    for ruling in question.decided().rulings:
-        if ruling.allowed:
+    for component_decision in question.decided().component_decisions:
+        if component_decision.allowed:
             continue
-        followed = list(steps(question, ruling))
-        assert followed, f"no step is recognised in: {ruling.next}"
+        followed = list(steps(question, component_decision))
+        assert followed, f"no step is recognised in: {component_decision.next}"
         for sentence, after in followed:
-            left = [(one.subject, one.kind, one.message) for one in after.decided().rulings if not one.allowed]
-            assert (ruling.subject, ruling.kind, ruling.message) not in left, sentence
+            left = [
+                (one.subject, one.kind, one.message) for one in after.decided().component_decisions if not one.allowed
+            ]
+            assert (component_decision.subject, component_decision.kind, component_decision.message) not in left, (
+                sentence
+            )
 
 
 def test_every_decision_that_is_no_yes_and_every_step_is_tried():
-    rulings = [(question, one) for question in ROWS.values() for one in question.decided().rulings if not one.allowed]
-    assert {one.kind for _, one in rulings} == set(CAUSES) - {"upgrade", "already-there", "stays"}
-    assert {sentence for question, one in rulings for sentence, _ in steps(question, one)} == set(STEPS)
+    component_decisions = [
+        (question, one)
+        for question in ROWS.values()
+        for one in question.decided().component_decisions
+        if not one.allowed
+    ]
+    assert {one.kind for _, one in component_decisions} == set(CAUSES) - {"upgrade", "already-there", "stays"}
+    assert {sentence for question, one in component_decisions for sentence, _ in steps(question, one)} == set(STEPS)

@@ -23,7 +23,7 @@ def outcome(decision):
 
 
 def kinds(decision):
-    return {ruling.subject: ruling.kind for ruling in decision.rulings}
+    return {component_decision.subject: component_decision.kind for component_decision in decision.component_decisions}
 
 
 FROM_VERSION = {
@@ -274,9 +274,9 @@ STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": 
 )
 def test_of_a_stop_or_a_risk_that_cannot_be_excluded_it_is_said_what_would_help(matrix, facts, says, advice):
     decision = decide(manifest(matrix), state(facts=facts))
-    ruling = decision.whole
-    assert says in ruling.message
-    assert advice in ruling.next
+    component_decision = decision.whole
+    assert says in component_decision.message
+    assert advice in component_decision.next
 
 
 def test_of_a_mere_version_facts_are_left_open_and_named():
@@ -286,7 +286,7 @@ def test_of_a_mere_version_facts_are_left_open_and_named():
     }
     decision = decide_from(manifest(matrix), "5.31.00")
     assert decision.kind == "upgrade"
-    assert decision.not_judged == (
+    assert decision.not_checked == (
         "whether 5.31.00 was released after the bundle",
         "the stop s, for where ha.state is off",
         "whether 5.31.00 trusts k27",
@@ -302,7 +302,7 @@ def test_of_a_mere_version_facts_are_left_open_and_named():
 def test_of_a_mere_version_requirements_are_left_open():
     requires = {"tool": "1.0", "free": {"storage": 1}, "facts": [{"fact": "ha.state", "test": "is", "value": "good"}]}
     requirements = msgspec.convert(requires, type(manifest().requirements))
-    assert decide_from(manifest(requirements=requirements), "5.30.02").not_judged[-3:] == (
+    assert decide_from(manifest(requirements=requirements), "5.30.02").not_checked[-3:] == (
         "the requirement of tool 1.0",
         "the requirement of free space for storage",
         "the requirement that ha.state is good",
@@ -448,7 +448,7 @@ OPEN = "whether 5.20.03 trusts a key that signs the bundle (a trust.toml names t
 
 
 @pytest.mark.parametrize(
-    ("version", "signers", "kind", "not_judged"),
+    ("version", "signers", "kind", "not_checked"),
     [
         ("5.20.03", ["old"], "upgrade", False),
         ("5.20.03", ["new", "old"], "upgrade", False),
@@ -459,15 +459,15 @@ OPEN = "whether 5.20.03 trusts a key that signs the bundle (a trust.toml names t
     ],
 )
 @pytest.mark.parametrize("trusts", [None, ["old"]], ids=["by the matrix", "by the appliance"])
-def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind, not_judged, trusts):
+def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind, not_checked, trusts):
     if trusts and version == "5.32.00":
         kind = "cannot-verify"  # what the appliance says counts before what the matrix says of its version
     decision = decide(manifest(KEYS), state(version=version, trusts=trusts), signers=signers)
     assert decision.kind == kind
-    assert (OPEN in decision.not_judged) is not_judged
+    assert (OPEN in decision.not_checked) is not_checked
     if trusts is None:
         by_version = decide_from(manifest(KEYS), version, signers=signers)
-        assert (by_version.kind, OPEN in by_version.not_judged) == (kind, not_judged)
+        assert (by_version.kind, OPEN in by_version.not_checked) == (kind, not_checked)
 
 
 def test_who_cannot_verify_is_told_which_keys_there_are():
@@ -482,7 +482,7 @@ def test_about_a_pair(matrix, bundle, pair, expected):
     assert outcome(decision) == expected
     assert decision.allowed is (expected[0] == "upgrade")
     assert decision.allowed or decision.whole.next
-    assert decision.not_judged == ()
+    assert decision.not_checked == ()
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_a_part_can_be_installed_once_more_while_another_moves():
 
 def test_nothing_else_is_blamed_where_the_version_is_the_fault():
     pair = state(version="5.50.00", includes=["HF-140"], facts={}, components={"storage": {"version": "9"}})
-    causes = {ruling.cause for ruling in decide(manifest(RISK), pair).rulings}
+    causes = {component_decision.cause for component_decision in decide(manifest(RISK), pair).component_decisions}
     assert causes == {"not-newer"}
 
 

@@ -67,8 +67,8 @@ def test_restrictions_never_allow_more_and_what_is_unknown_never_helps(version, 
 @given(restrictions, versions, facts)
 def test_the_whole_is_a_yes_only_if_every_part_is(matrix, version, known):
     decision = decide(manifest(matrix), state(version=version, facts=known))
-    assert decision.allowed == all(ruling.allowed for ruling in decision.rulings)
-    assert decision.whole in decision.rulings
+    assert decision.allowed == all(component_decision.allowed for component_decision in decision.component_decisions)
+    assert decision.whole in decision.component_decisions
 
 
 @law

@@ -647,8 +647,8 @@ def test_the_table_says_what_only_a_state_could_answer_and_names_edges_that_are_
     edge = {"id": "edge", "versions": "5.31.00", "unlisted": True}
     rows = table(readable(bundle(from_=[*CLEAN["from"], edge]))).rows
     assert [row.source for row in rows] == ["5.20.00", "5.20.03", "5.30.02", "5.31.00", "5.32.00", "5.40.00"]
-    assert "the security counter" in rows[0].not_judged
-    assert rows[-1].not_judged == ()
+    assert "the security counter" in rows[0].not_checked
+    assert rows[-1].not_checked == ()
 
 
 def test_without_a_list_the_table_has_every_version_that_is_named():

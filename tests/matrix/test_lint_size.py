@@ -73,7 +73,7 @@ def test_each_version_gets_the_decision_of_the_whole_matrix(ground):
         for model in ground.models:
             plain = decide_from(ground.read.manifest, version.text, model=model, matrix=ground.read).whole
             assert ground.decided(version, model) == (plain.kind, plain.entry, plain.allowed)
-            assert ground.ruling(version, model).message == plain.message
+            assert ground.component_decision(version, model).message == plain.message
 
 
 @LAW

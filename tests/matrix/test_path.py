@@ -336,7 +336,7 @@ def test_nearest_and_what_blocks_the_rest():
 def test_a_goal_that_is_not_in_hand():
     way = find_path([candidate("5.30.02", anything())], "5.20.00", "5.40.00")
     assert way.nearest == "5.30.02"
-    assert [obstacle.kind for obstacle in way.obstacles] == ["not-in-hand"]
+    assert [obstacle.kind for obstacle in way.obstacles] == ["not-available"]
     assert find_path([], "5.20.00", "5.40.00").nearest is None
 
 
@@ -392,7 +392,7 @@ def test_bundles_without_a_model_in_common_are_no_way():
         ("wrong-model", "5.40.00 is for im-200, and the intermediate 5.30.00 for im-100.")
     ]
     wide = candidate("5.40.00", {"from": [{"id": "f", "versions": "5.30.00", "unlisted": True}]})
-    assert "a way for im-200: this one is for im-100 only" in find_path([wide, step], "5.20.00", "5.40.00").not_judged
+    assert "a way for im-200: this one is for im-100 only" in find_path([wide, step], "5.20.00", "5.40.00").not_checked
     both = candidate("5.30.00", anything(), models=("im-200", "im-300"), released="2026-11-24")
     assert stations(find_path([goal, step, both], "5.20.00", "5.40.00")) == ["5.30.00", "5.40.00"]
 

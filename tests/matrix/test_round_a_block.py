@@ -34,8 +34,10 @@ def test_the_next_step_is_the_stop(stops, next_):
 @pytest.mark.parametrize(("value", "leads_round"), [("7.0", True), ("7.1", False)])
 def test_a_stop_on_a_condition_leads_round_where_the_condition_holds(value, leads_round):
     stops = [stop(when={"fact": "disk.firmware", "is": value})]
-    rulings = decide(manifest(BLOCK | {"stop": stops}), state()).rulings
-    assert {one.next.startswith("Update to 5.32.00 first") for one in rulings if one.kind == "blocked"} == {leads_round}
+    component_decisions = decide(manifest(BLOCK | {"stop": stops}), state()).component_decisions
+    assert {one.next.startswith("Update to 5.32.00 first") for one in component_decisions if one.kind == "blocked"} == {
+        leads_round
+    }
 
 
 OWN = anything() | {"releases": ["5.30.02", "5.32.00"]} | BLOCK

@@ -5,7 +5,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from bundlekit.checks import best_practice, judge
+from bundlekit.checks import apply_rules, best_practice
 from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import ConfigError
 from bundlekit.matrix import budget, work
@@ -113,9 +113,9 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
     bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
     for strict, verdict in ((True, "reject"), (False, "accept")):
         case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
-        judgement = judge(case, [best_practice.matrix_lint])
-        assert judgement.verdict == verdict
-        assert strict or "bundlekit matrix lint" in judgement.outcomes[0].because
+        result = apply_rules(case, [best_practice.matrix_lint])
+        assert result.verdict == verdict
+        assert strict or "bundlekit matrix lint" in result.outcomes[0].because
     monkeypatch.setitem(budget.COMPARISONS, "show", work.work(readable(found)) - 1)
     with pytest.raises(ConfigError, match="too large"):
         table(readable(found))

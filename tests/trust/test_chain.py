@@ -459,5 +459,5 @@ def test_nothing_is_verified_under_a_key_that_is_refused(monkeypatch):
     monkeypatch.setattr(chain, "PolicyBuilder", lambda: pytest.fail("verified"))
     assert issuer.weakness
     assert chain.issued(child, issuer) is None
-    found = chain.judge((child, issuer), pki.read(root()), NOW, "code-signing")
+    found = chain.best_chain((child, issuer), pki.read(root()), NOW, "code-signing")
     assert [one.rule for one in found.refusals] == ["weak-algorithm"]

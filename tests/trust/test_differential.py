@@ -73,7 +73,7 @@ def only_we_accept(place, case, words):
         return "ed25519"
     line = pki.read(case.leaf, *case.carried)
     bound = lambda der: any(pki.der(one) == der for one in case.names)  # noqa: E731
-    found = chain.judge(line, pki.read(*case.trusted), pki.NOW, case.purpose, bound=bound)
+    found = chain.best_chain(line, pki.read(*case.trusted), pki.NOW, case.purpose, bound=bound)
     first, *between, anchor = (one.parsed for one in found.certificates)
     purposes = [OPENSSL_PURPOSE[case.purpose]]
     if any(ANY in (one.purposes or ()) for one in found.certificates[1:]):

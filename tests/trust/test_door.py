@@ -79,8 +79,8 @@ def examine(der):
         return None
     assert isinstance(found, Certificate)
     for line in ((found,), (*pki.read(signer(issuer="Intermediate")), found)):
-        chain.judge(line, pki.read(root()), NOW, "code-signing")
-    chain.judge(pki.read(signer(issuer="Intermediate")), (found,), NOW, "code-signing")
+        chain.best_chain(line, pki.read(root()), NOW, "code-signing")
+    chain.best_chain(pki.read(signer(issuer="Intermediate")), (found,), NOW, "code-signing")
     return found
 
 

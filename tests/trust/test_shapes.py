@@ -50,7 +50,7 @@ def test_a_question_of_the_chain_is_never_damage(name):
 
 def openssl_accepts_the_path(place, one):
     """Whether openssl accepts the chain that counts, when no other certificate leads it astray."""
-    found = chain.judge(pki.read(one.signer, *one.carried), pki.read(*one.trusted), NOW, "code-signing")
+    found = chain.best_chain(pki.read(one.signer, *one.carried), pki.read(*one.trusted), NOW, "code-signing")
     first, *between, anchor = (each.parsed for each in found.certificates)
     return openssl_accepts(place, forge(key("p256", "Signer"), [first, *between]), [anchor])[0]
 
@@ -62,7 +62,7 @@ def test_no_order_decides(name):
     one = SHAPES[name]
     for carried in permutations(pki.read(*one.carried)):
         for anchors in permutations(pki.read(*one.trusted)):
-            found = chain.judge((*pki.read(one.signer), *carried), anchors, NOW, "code-signing")
+            found = chain.best_chain((*pki.read(one.signer), *carried), anchors, NOW, "code-signing")
             assert found.refusals == ()
 
 
@@ -130,7 +130,7 @@ def test_the_search_is_bounded_for_what_a_signature_can_carry(monkeypatch, count
     spent = []
     real = paths.issued
     monkeypatch.setattr(paths, "issued", lambda child, issuer: spent.append(1) or real(child, issuer))
-    found = chain.judge(pki.read(leaf("L0"), *crowd(count, levels)), pki.read(ca("Top")), NOW, "code-signing")
+    found = chain.best_chain(pki.read(leaf("L0"), *crowd(count, levels)), pki.read(ca("Top")), NOW, "code-signing")
     assert found.refusals == ()
     assert len(spent) <= 2 + count * levels  # and the anchor by itself
     assert len(found.alternatives) < chain.MAX_CHAINS
@@ -138,6 +138,6 @@ def test_the_search_is_bounded_for_what_a_signature_can_carry(monkeypatch, count
 
 def test_a_search_that_is_too_long_is_refused(monkeypatch):
     monkeypatch.setattr(paths, "MAX_VERIFIED", 5)
-    found = chain.judge(pki.read(leaf("L0"), *crowd(2, 8)), pki.read(ca("Top")), NOW, "code-signing")
+    found = chain.best_chain(pki.read(leaf("L0"), *crowd(2, 8)), pki.read(ca("Top")), NOW, "code-signing")
     assert [one.rule for one in found.refusals] == ["chain-invalid"]
     assert "More paths lead from the certificate 'CN=Signer,O=TEST ONLY' than are followed" in found.refusals[0].message

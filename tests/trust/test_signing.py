@@ -109,8 +109,8 @@ def test_strangers_and_unknown_keys():
     assert pki.rules(stranger) == ["signer-unknown"]
     assert (stranger.intact, stranger.trusted) == (None, False)
     assert stranger.signer == "key identifier " + pki.describe(key("ed25519", "Signer").public_key()).identifier.hex()
-    unjudged = judge(blob, None)
-    assert (unjudged.intact, unjudged.trusted, unjudged.problems) == (None, None, ())
+    not_checked = judge(blob, None)
+    assert (not_checked.intact, not_checked.trusted, not_checked.problems) == (None, None, ())
     assert pki.rules(judge(blob, None, head=HEAD + b"x")) == ["signature-wrong"]
 
 

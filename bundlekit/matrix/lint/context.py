@@ -105,9 +105,9 @@ class LintContext:
         """The decision of the matrix about a version on a model."""
         return self.decisions.of(version.text, model)
 
-    def ruling(self, version: Version, model: str | None) -> ComponentDecision:
-        """The whole ruling, with its message."""
-        return self.decisions.ruling(version.text, model)
+    def component_decision(self, version: Version, model: str | None) -> ComponentDecision:
+        """The whole decision, with its message."""
+        return self.decisions.component_decision(version.text, model)
 
     def has(self, mask: int, version: Version) -> bool:
         """Whether a version is in a set of versions in ``line``."""

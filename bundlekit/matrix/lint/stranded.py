@@ -41,7 +41,7 @@ def stranded_version(context: LintContext) -> Iterator[LintIssue]:
         routes = context.routes[model]
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(context, version, model) and not blocked_on_purpose(context, version, model):
-                whole = context.ruling(version, model)
+                whole = context.component_decision(version, model)
                 yield LintIssue(
                     f"{on} is stranded: {_objection(context, version, model)}",
                     on,
@@ -63,7 +63,7 @@ def stranded_version(context: LintContext) -> Iterator[LintIssue]:
 
 def _objection(context: LintContext, version: Version, model: str | None) -> str:
     """Why a version has no path to this release. Its own matrix can allow it while another one objects."""
-    whole, routes = context.ruling(version, model), context.routes[model]
+    whole, routes = context.component_decision(version, model), context.routes[model]
     if whole.allowed:
         return routes.refusal(context.read, routes.plain(version.text))
     if refused := _refused_stop(context, version, model):

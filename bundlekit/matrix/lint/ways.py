@@ -85,5 +85,5 @@ def stop_blocked(context: LintContext) -> Iterator[LintIssue]:
                 on = f"{stop.via} on {model}" if model else stop.via.text
                 # Its matrix can allow the stop while a counter, a lost fix or another matrix objects.
                 reason = routes.refusal(context.read, routes.plain(stop.via.text))
-                reason = reason or routes.ruling(context.read, stop.via.text).message
+                reason = reason or routes.component_decision(context.read, stop.via.text).message
                 yield LintIssue(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
