@@ -8,10 +8,12 @@ import re
 import pytest
 
 import bundlekit
+import bundlekit.update
 from bundlekit.cli import run
 from bundlekit.docs import api, page, topics
 
 NAMES = [name for name in bundlekit.__all__ if name != "__version__"]
+UPDATE_NAMES = [name for name in bundlekit.update.__all__ if name not in NAMES]
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(bundlekit, name))]
 CLASSES = [name for name in NAMES if inspect.isclass(getattr(bundlekit, name))]
 QUANTITIES = re.compile(r"size|deadline|timeout|interval|poll|seconds|age|limit|.*_bytes|.*_at_least")
@@ -32,7 +34,7 @@ def parameters(name):
 def test_the_overview_has_each_public_name_once():
     assert "api" in topics()
     listed = re.findall(r"^ {4}(\w+) +\S", page("api"), re.MULTILINE)
-    assert sorted(listed) == sorted(NAMES)
+    assert sorted(listed) == sorted([*NAMES, *UPDATE_NAMES])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,6 +72,15 @@ def test_the_reference_of_a_name_is_complete(name):
         assert [one for one in parameters(name) if not re.search(rf"\b{one}\b(?: ?:|=|,|\))", text)] == []
         for error in api.named_errors(getattr(bundlekit, name).__doc__):
             assert re.search(rf"^ {{4}}{error} +[A-Z]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", UPDATE_NAMES)
+def test_a_name_of_an_update_is_explained_with_its_module(name):
+    heading, code, described, *_ = page(f"api.{name}").split("\n\n")
+    assert heading == f"# api.{name}"
+    assert f"bundlekit.update.{name}" in code
+    assert described.strip()
+    assert described[0].isupper()
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 from importlib import import_module
+from itertools import pairwise
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING, Final
 
@@ -25,18 +26,22 @@ WIDTH: Final = 100
 _ERROR: Final = re.compile(r"\b[A-Z]\w*Error\b")
 
 
+MODULES: Final = ("bundlekit.update", "bundlekit")
+"""The modules with public names. A name that both have is shown as the last one has it."""
+
+
 def topics() -> dict[str, str]:
-    """Each public name as a topic, ``api.NAME``, with the name itself."""
-    face = import_module("bundlekit")  # in the function, because the face of the package imports every layer
-    return {f"{TOPIC}.{name}": name for name in face.__all__ if not name.startswith("_")}
+    """Each public name as a topic, ``api.NAME``, with the module to import it from."""
+    # imported in the function, because the face of the package imports every layer
+    public = {module: import_module(module).__all__ for module in MODULES}
+    return {f"{TOPIC}.{name}": module for module, names in public.items() for name in names if not name.startswith("_")}
 
 
 def page(topic: str) -> str:
     """The overview for ``api``, or the reference of one name for ``api.NAME``; KeyError for any other topic."""
     if topic == TOPIC:
         return _overview()
-    name = topics()[topic]
-    return "\n\n".join([f"# {topic}", *_reference(name, getattr(import_module("bundlekit"), name))]) + "\n"
+    return "\n\n".join([f"# {topic}", *_reference(topics()[topic], topic.removeprefix(f"{TOPIC}."))]) + "\n"
 
 
 def named_errors(text: str) -> dict[str, type[BaseException]]:
@@ -47,20 +52,23 @@ def named_errors(text: str) -> dict[str, type[BaseException]]:
 
 def _overview() -> str:
     groups: dict[str, list[tuple[str, str]]] = {"Functions": [], "Classes": [], "Exceptions": [], "Others": []}
-    for name in topics().values():
-        value = getattr(import_module("bundlekit"), name)
-        first = _plain(_doc(value)).partition("\n\n")[0].replace("\n", " ")
-        groups[_group(value)].append((name, first))
-    width = max(len(name) for listed in groups.values() for name, _ in listed)
+    updates: list[tuple[str, str]] = []
+    for topic, module in topics().items():
+        name = topic.removeprefix(f"{TOPIC}.")
+        first = _plain(_described(module, name)).partition("\n\n")[0].replace("\n", " ")
+        listed = groups[_group(getattr(import_module(module), name))] if module == "bundlekit" else updates
+        listed.append((name, first))
+    groups["More in `bundlekit.update`, which has the names of an update from above too"] = updates
+    width = max(len(name) for entries in groups.values() for name, _ in entries)
     lines = [
         f"# {TITLE}",
         "",
         "`import bundlekit` loads nothing until a name is used. `bundlekit explain api.NAME` shows the signature,",
         "the description and the exceptions of a name. Names that are not listed here can change in any release.",
     ]
-    for group, listed in groups.items():
-        if listed:
-            lines += ["", f"{group}:", "", *(f"    {name:<{width}}  {first}" for name, first in sorted(listed))]
+    for group, entries in groups.items():
+        if entries:
+            lines += ["", f"{group}:", "", *(f"    {name:<{width}}  {first}" for name, first in sorted(entries))]
     return "\n".join(lines) + "\n"
 
 
@@ -70,18 +78,18 @@ def _group(value: object) -> str:
     return "Functions" if inspect.isfunction(value) else "Others"
 
 
-def _reference(name: str, value: object) -> Iterator[str]:
+def _reference(module: str, name: str) -> Iterator[str]:
     """The paragraphs about one name."""
-    doc = _doc(value)
+    value, doc = getattr(import_module(module), name), _described(module, name)
     if inspect.isfunction(value):
-        yield _code(_signature(_source(value), f"bundlekit.{name}"))
+        yield _code(_signature(_source(value), f"{module}.{name}"))
         yield _plain(doc)
     elif inspect.isclass(value):
-        yield _code(f"class bundlekit.{name}({', '.join(base.__name__ for base in value.__bases__)})")
+        yield _code(f"class {module}.{name}({', '.join(base.__name__ for base in value.__bases__)})")
         yield _plain(doc)
         yield from _members(value)
     else:
-        yield _code(f"bundlekit.{name} = {value!r}")
+        yield _code(f"{module}.{name}")
         yield _plain(doc)
     if found := named_errors(doc):
         width = max(map(len, found))
@@ -166,6 +174,31 @@ def _source(value: object) -> ast.FunctionDef | ast.ClassDef:
 def _doc(value: object) -> str:
     """The docstring as it is written; a class does not inherit that of its base."""
     return inspect.cleandoc(getattr(value, "__doc__", None) or "")
+
+
+def _described(module: str, name: str) -> str:
+    """The docstring of a public name; for a constant, the string below it in the source."""
+    value = getattr(import_module(module), name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return _doc(value)
+    for node, below in pairwise(_tree(_home(module, name)).body):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr) and _assigned(node) == name:
+            return inspect.cleandoc(ast.literal_eval(below.value))
+    return ""
+
+
+def _home(module: str, name: str) -> str:
+    """The module that defines ``name``, as ``module`` imports it for type checkers."""
+    imports = (node for node in ast.walk(_tree(module)) if isinstance(node, ast.ImportFrom))
+    return next(node.module or "" for node in imports if name in {one.name for one in node.names})
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse(inspect.getsource(import_module(module)))
+
+
+def _assigned(node: ast.Assign | ast.AnnAssign) -> str:
+    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
 
 
 def _summary(kind: type) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bundlekit.update.bundle import verified
     from bundlekit.update.controller import Controller
     from bundlekit.update.ending import NotAcceptedError
     from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
@@ -33,8 +34,25 @@ if TYPE_CHECKING:
     from bundlekit.update.engine.journal import Journal, MemoryJournal
     from bundlekit.update.engine.outcome import EXIT_CODES
     from bundlekit.update.engine.plan import PAIR, Plan, load_plan
-    from bundlekit.update.engine.records import Answer, Outcome, Record, RecoveryStep, Window
-    from bundlekit.update.rehearsal.rehearse import rehearse
+    from bundlekit.update.engine.records import (
+        Answer,
+        CallFinished,
+        CallStarted,
+        CancelRequested,
+        Cleared,
+        CommitPoint,
+        Ended,
+        ModeChanged,
+        Outcome,
+        Record,
+        RecoveryStep,
+        Rejected,
+        Resumed,
+        RevertDecided,
+        Started,
+        Window,
+    )
+    from bundlekit.update.rehearsal.rehearse import Rehearsal, rehearse
     from bundlekit.update.rehearsal.sandbox import Sandbox, calm, over, simulated
     from bundlekit.update.state.cancel import CancelRequest
     from bundlekit.update.state.lock import PairBusyError
@@ -48,11 +66,17 @@ __all__ = [
     "EXIT_CODES",
     "PAIR",
     "Answer",
+    "CallFinished",
+    "CallStarted",
     "CancelRequest",
+    "CancelRequested",
+    "Cleared",
     "Clock",
     "CommandHooks",
+    "CommitPoint",
     "Controller",
     "Declined",
+    "Ended",
     "Engine",
     "FenceError",
     "FenceLostError",
@@ -65,6 +89,7 @@ __all__ = [
     "ManualClock",
     "MarkedHooks",
     "MemoryJournal",
+    "ModeChanged",
     "NotAcceptedError",
     "Outcome",
     "PairBusyError",
@@ -72,10 +97,15 @@ __all__ = [
     "Plan",
     "Record",
     "RecoveryStep",
+    "Rehearsal",
+    "Rejected",
     "Request",
+    "Resumed",
+    "RevertDecided",
     "Sandbox",
     "SlotHooks",
     "SqliteJournal",
+    "Started",
     "StateFolderError",
     "SystemClock",
     "Target",
@@ -87,16 +117,23 @@ __all__ = [
     "over",
     "rehearse",
     "simulated",
+    "verified",
 ]
 
 _HOMES = {
     "Answer": "bundlekit.update.engine.records",
+    "CallFinished": "bundlekit.update.engine.records",
+    "CallStarted": "bundlekit.update.engine.records",
     "CancelRequest": "bundlekit.update.state.cancel",
+    "CancelRequested": "bundlekit.update.engine.records",
+    "Cleared": "bundlekit.update.engine.records",
     "Clock": "bundlekit.update.engine.clock",
     "CommandHooks": "bundlekit.update.targets.command",
+    "CommitPoint": "bundlekit.update.engine.records",
     "Controller": "bundlekit.update.controller",
     "Declined": "bundlekit.update.engine.executor",
     "EXIT_CODES": "bundlekit.update.engine.outcome",
+    "Ended": "bundlekit.update.engine.records",
     "Engine": "bundlekit.update.engine.executor",
     "FenceError": "bundlekit.update.engine.errors",
     "FenceLostError": "bundlekit.update.engine.errors",
@@ -109,6 +146,7 @@ _HOMES = {
     "ManualClock": "bundlekit.update.engine.clock",
     "MarkedHooks": "bundlekit.update.targets.marked",
     "MemoryJournal": "bundlekit.update.engine.journal",
+    "ModeChanged": "bundlekit.update.engine.records",
     "NotAcceptedError": "bundlekit.update.ending",
     "Outcome": "bundlekit.update.engine.records",
     "PAIR": "bundlekit.update.engine.plan",
@@ -117,10 +155,15 @@ _HOMES = {
     "Plan": "bundlekit.update.engine.plan",
     "Record": "bundlekit.update.engine.records",
     "RecoveryStep": "bundlekit.update.engine.records",
+    "Rehearsal": "bundlekit.update.rehearsal.rehearse",
+    "Rejected": "bundlekit.update.engine.records",
     "Request": "bundlekit.update.engine.hooks",
+    "Resumed": "bundlekit.update.engine.records",
+    "RevertDecided": "bundlekit.update.engine.records",
     "Sandbox": "bundlekit.update.rehearsal.sandbox",
     "SlotHooks": "bundlekit.update.targets.slots",
     "SqliteJournal": "bundlekit.update.state.sqlite_journal",
+    "Started": "bundlekit.update.engine.records",
     "StateFolderError": "bundlekit.update.engine.errors",
     "SystemClock": "bundlekit.update.engine.clock",
     "Target": "bundlekit.update.engine.job",
@@ -132,6 +175,7 @@ _HOMES = {
     "over": "bundlekit.update.rehearsal.sandbox",
     "rehearse": "bundlekit.update.rehearsal.rehearse",
     "simulated": "bundlekit.update.rehearsal.sandbox",
+    "verified": "bundlekit.update.bundle",
 }
 
 

@@ -153,7 +153,13 @@ def verified(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
-    """Open ``file``, check all of it, and keep it open for as long as it is used; see :class:`CheckedBundle`."""
+    """Open ``file``, check all of it, and keep it open while the context lasts; see :class:`CheckedBundle`.
+
+    ``job(plan)`` of the bundle makes the job for the one appliance of ``request``. The bundle itself is the payload.
+    A rehearsal over your own hooks needs both. Copies of components are staged in ``folder``. ``progress`` is called
+    with the bytes done and to do, and the check stops once ``cancel`` returns true. Raises NotAcceptedError if the
+    bundle is not accepted, and UnreadableError if it cannot be read.
+    """
     with FileSource(file) as source:
         yield CheckedBundle(source, request, folder=folder, progress=progress, cancel=cancel)
 

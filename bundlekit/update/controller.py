@@ -59,6 +59,8 @@ Watch = Callable[[Sequence[Record]], None]
 class Controller:
     """Updates pairs from one state folder, with hooks made by ``hooks``.
 
+    ``hooks`` is called with the plan and with a file descriptor. A child process that a hook starts has to inherit the
+    descriptor (``pass_fds``), so that the pair stays locked while it runs. Hooks that start none can ignore it.
     ``watch`` is called with each record as it becomes durable. ``known`` is called at a resume with the earlier
     records. ``progress`` is called with the bytes of the bundle that are checked. ``on_report`` is called with the
     report of each check of a whole bundle, accepted or not, before anything else is done. ``cancel`` is asked between
@@ -71,8 +73,10 @@ class Controller:
     used, and ConfigError or UnreadableError for the caller's arguments. ``clear`` raises PairBusyError and JournalError
     as well.
 
-    A controller keeps nothing between calls, so several threads can use one for several pairs. A call blocks until the
-    run has ended or waits. Inside asyncio use ``asyncio.to_thread``.
+    A controller keeps nothing between calls, so several threads can use one for several pairs. ``watch``, ``progress``
+    and ``cancel`` are then about all of them. For a cancel and a view of each pair, make one controller for each, over
+    the same folder. A call blocks until the run has ended or waits, so each pair needs a thread of its own. Inside
+    asyncio use ``asyncio.to_thread``, or an executor of your own for more pairs than its pool has threads.
     """
 
     def __init__(

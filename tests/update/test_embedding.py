@@ -1,13 +1,16 @@
 """The executor in a program: the one in the README, threads, asyncio, and hooks whose marks bundlekit keeps."""
 
 import asyncio
+import functools
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from msgspec.structs import replace
@@ -26,6 +29,11 @@ from tests.waiting import LIMIT
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (PROGRAM,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "FolderHooks" in code)
+(SEVERAL,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "update_all" in code)
+HEAD = PROGRAM.partition("stop = threading.Event()")[0]
+HOOKS_PAGE = (ROOT / "bundlekit/docs/hooks.md").read_text(encoding="utf-8")
+((_, REHEARSAL),) = re.findall(r"(For the class `ImagerHooks` of the README:\n\n)((?: {4}.*\n|\n)+)", HOOKS_PAGE)
+REHEARSAL = dedent(REHEARSAL)
 OLD = {"pair-0/storage": "3.2.1", "SN-active/appliance": "5.20.03", "SN-standby/appliance": "5.20.03"}
 NEW = {"pair-0/storage": "3.4.0", "SN-active/appliance": "5.40.00", "SN-standby/appliance": "5.40.00"}
 
@@ -55,14 +63,18 @@ def hooks_class(desk):
     """The class of the README."""
     space = {}
     before = signal.getsignal(signal.SIGINT)
-    head = PROGRAM.partition("stop = threading.Event()")[0]
-    exec(compile(head, "README.md", "exec"), space)  # noqa: S102 - it is our own page
+    exec(compile(HEAD, "README.md", "exec"), space)  # noqa: S102 - it is our own page
     assert signal.getsignal(signal.SIGINT) is before
     return space["ImagerHooks"]
 
 
-def test_the_program_is_typed(tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
+@pytest.mark.parametrize(
+    "program",
+    [PROGRAM, HEAD + SEVERAL, HEAD + "def fresh_pair(root: Path) -> Path:\n    return root\n" + REHEARSAL],
+    ids=["program", "several", "rehearsal"],
+)
+def test_a_program_of_the_pages_is_typed(tmp_path, program):
+    (tmp_path / "program.py").write_text(program)
     words = [
         sys.executable,
         "-m",
@@ -170,6 +182,24 @@ def test_several_pairs_are_updated_inside_asyncio(desk, hooks_class):
     assert {outcome.kind for outcome in asyncio.run(all_of_them())} == {"succeeded"}
 
 
+def test_the_asyncio_program_of_the_readme_updates_pairs_and_cancels_one(desk, capsys):
+    names = pairs(desk, 3)
+    for name in names:
+        state = (desk / "STATE.json").read_text().replace('"pair-0"', f'"{name}"')
+        (desk / name / "STATE.json").write_text(state)
+    space = {}
+    exec(compile(HEAD + SEVERAL, "README.md", "exec"), space)  # noqa: S102 - it is our own page
+    stops = {name: threading.Event() for name in names}
+    stops["pair-1"].set()
+    outcomes = asyncio.run(space["update_all"](stops))
+    assert [(one.pair, one.kind) for one in outcomes] == [
+        ("pair-0", "succeeded"),
+        ("pair-1", "cancelled"),
+        ("pair-2", "succeeded"),
+    ]
+    assert "pair-2: apply of standby\n" in capsys.readouterr().out
+
+
 def test_of_two_threads_with_one_pair_one_is_told_that_it_is_busy(desk, controller):
     inside, other = [], controller()
 
@@ -201,6 +231,21 @@ def test_the_hooks_of_the_readme_pass_the_rehearsal(desk, hooks_class):
     found = rehearse(over(job, Sandboxed(root), FileBundle(root / "update.bin")))
     assert found.findings == ()
     assert found.broken == ()
+
+
+def test_the_rehearsal_of_the_hooks_page_finds_nothing(desk, tmp_path, monkeypatch):
+    made = []
+
+    def fresh_pair(folder):
+        made.append(folder / f"pair-{len(made)}")
+        make_pair(made[-1])
+        return made[-1]
+
+    monkeypatch.setattr(bundlekit.update, "rehearse", functools.partial(rehearse, verbs=("apply",), steps=("standby",)))
+    space = {"fresh_pair": fresh_pair}
+    exec(compile(HEAD + REHEARSAL, "hooks.md", "exec"), space)  # noqa: S102 - it is our own page
+    space["test_every_single_fault"](tmp_path)
+    assert len(made) > 10
 
 
 def test_the_reference_lists_the_executor():

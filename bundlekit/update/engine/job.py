@@ -12,7 +12,7 @@ from bundlekit.update.engine.plan import Plan
 
 
 class Payload(Protocol):
-    """What hooks get the component from; see VerifiedBundle."""
+    """What hooks get the component from: an open bundle (``verified``), or a stand-in in a test."""
 
     @property
     def bundle_id(self) -> str:

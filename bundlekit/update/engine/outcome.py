@@ -21,7 +21,7 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "needs-operator": 40,
     "waiting": 75,  # EX_TEMPFAIL of sysexits.h: try again later
 }
-"""EndMode codes of ``bundlekit update run`` and ``resume``."""
+"""Exit codes of ``bundlekit update run`` and ``resume``."""
 
 
 def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:

@@ -278,6 +278,7 @@ Record = (
     | Cleared
     | Rejected
 )
+"""One line of the journal, and what ``watch`` of a controller is called with."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

@@ -51,8 +51,9 @@ class MarkedHooks(Hooks, ABC):
     """Hooks of which only the part about the component is left to write.
 
     ``exclusive`` is held during every other method. A method that raises OSError or BundlekitError has failed with
-    that reason; each has to be idempotent. ``load`` and ``store`` keep the marks, as bytes, at the component itself:
-    ``store`` is atomic and durable, and ``load`` returns no bytes before the first ``store``.
+    that reason; each has to be idempotent. Any other exception counts as killed. ``load`` and ``store`` keep the marks,
+    as bytes, at the component itself: ``store`` is atomic and durable, and ``load`` returns no bytes before the first
+    ``store``. ``gate`` answers *ready* unless you replace it.
     """
 
     @abstractmethod
@@ -105,7 +106,7 @@ class MarkedHooks(Hooks, ABC):
             return Answer(kind="rejected", reason=str(error))
 
     def prepare(self, request: Request) -> Answer:
-        """Stage the component, unless its new version runs already."""
+        """Stage the component. The executor does not ask for it where the new version runs already."""
         return self._change(request, self.stage, "rejected")
 
     def apply(self, request: Request) -> Answer:
