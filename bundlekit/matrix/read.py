@@ -12,7 +12,19 @@ from bundlekit.matrix.shipped import ReadTrust
 from bundlekit.mistakes import most_likely
 from bundlekit.model.bundle import Problem
 from bundlekit.model.manifest import Component, Manifest
-from bundlekit.model.matrix import Block, DeadEnd, Entry, Risk, Skew, Source, Stop, Withdrawn, WorksTogether
+from bundlekit.model.matrix import (
+    Block,
+    DeadEnd,
+    Entry,
+    Risk,
+    ShippedTrust,
+    Skew,
+    Source,
+    Stop,
+    TrustedKeys,
+    Withdrawn,
+    WorksTogether,
+)
 from bundlekit.model.primitives import Frozen
 from bundlekit.versions import (
     Range,
@@ -32,6 +44,7 @@ MAX_REMEMBERED: Final = 65_536
 """Texts that a parser of a matrix remembers. A manifest of 1 MiB has hardly room for more different ones."""
 
 E = TypeVar("E", bound=Entry)
+R = TypeVar("R", Block, Withdrawn, Risk, DeadEnd)
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -196,6 +209,12 @@ def primary_component(manifest: Manifest) -> Component | None:
 
 def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
     """Read a manifest's matrix, in roughly linear time."""
+    reader = _reader_of(manifest)
+    return reader if isinstance(reader, Unreadable) else reader.read()
+
+
+def _reader_of(manifest: Manifest) -> _MatrixReader | Unreadable:
+    """The reader of a manifest's matrix: the matrix needs one primary component, a scheme and an order of versions."""
     matrix = manifest.matrix
     primary = primary_component(manifest)
     names = [component.name for component in manifest.components]
@@ -220,83 +239,121 @@ def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
             in_order = in_listed_order(scheme, (*matrix.releases, manifest.version))
     except VersionError as why:
         return Unreadable(problems=(inconsistent("", "releases", str(why)),))
-    own = in_order.parse(manifest.version)
-    aliases = {alias.alias: alias.version for alias in matrix.aliases}
-    parsers: dict[str, Callable[[str], Version]] = {}
-    problems: list[Problem] = []
+    return _MatrixReader(manifest, primary, scheme, in_order)
 
-    parse = _Reader(lambda text: in_order.parse(aliases.get(text, text)))
-    parse_other = _Reader(scheme.parse)
 
-    def versions(entry: Source | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
-        return _at("versions", parse_range, entry.versions, parse)
+class _MatrixReader:
+    """Reads the entries of one matrix. An entry that cannot be read becomes one of the ``problems``.
 
-    def component(entry: Component) -> tuple[str, Version]:
+    ``scheme`` reads the versions of components. ``in_order`` reads those of the primary one, and orders them as the
+    releases are ordered.
+    """
+
+    def __init__(self, manifest: Manifest, primary: Component, scheme: VersionScheme, in_order: VersionScheme) -> None:
+        self._manifest = manifest
+        self._primary = primary
+        self._scheme = scheme
+        self._in_order = in_order
+        self._own = in_order.parse(manifest.version)
+        aliases = {alias.alias: alias.version for alias in manifest.matrix.aliases}
+        self._parse = _Reader(lambda text: in_order.parse(aliases.get(text, text)))
+        self._parse_other = _Reader(scheme.parse)
+        self._parsers: dict[str, Callable[[str], Version]] = {}
+        self._problems: list[Problem] = []
+        self._latest_by_prefix: dict[str, Version] = {}
+
+    def read(self) -> ReadMatrix | Unreadable:
+        """The matrix, or its problems in the order of the manifest."""
+        matrix, problems = self._manifest.matrix, self._problems
+        carried = self._carried()
+        known = frozenset(_each(matrix.releases, lambda text: _at("releases", self._parse, text), problems))
+        self._latest_by_prefix = _latest_by_prefix(sorted((*known, self._own)))
+        _each(matrix.aliases, lambda alias: _at("aliases", self._in_order.parse, alias.version), problems)
+        keys = _each(
+            matrix.trusted_keys, lambda entry: (self._since("trusted-keys", entry), frozenset(entry.keys)), problems
+        )
+        shipped = _each(matrix.trust_of, lambda entry: (self._since("trust-of", entry), ReadTrust(entry)), problems)
+        read = ReadMatrix(
+            manifest=self._manifest,
+            scheme=self._scheme,
+            primary_component=self._primary.name,
+            own=self._own,
+            carried=carried,
+            parsers=self._parsers,
+            releases=tuple(sorted(known)),
+            known=known,
+            trusted_keys=tuple(sorted(keys, key=itemgetter(0))),
+            trust_of=tuple(sorted(shipped, key=itemgetter(0))),
+            sources=_each(matrix.sources, self._source, problems),
+            stops=_each(matrix.stops, self._stop, problems),
+            blocks=self._ranged(matrix.blocks),
+            withdrawn=self._ranged(matrix.withdrawn),
+            risks=self._ranged(matrix.risks),
+            dead_ends=self._ranged(matrix.dead_ends),
+            works_together=_each(matrix.works_together, self._together, problems),
+            skews=_each(matrix.skews, self._skew, problems),
+        )
+        return Unreadable(problems=tuple(problems)) if problems else read
+
+    def _carried(self) -> dict[str, Version]:
+        """The versions of all components in the bundle. The primary one must have the bundle's version and scheme."""
+        manifest, primary = self._manifest, self._primary
+        carried = dict(
+            _each(
+                manifest.components,
+                self._component,
+                self._problems,
+                lambda _, field, why: beside_matrix(field, why),
+            )
+        )
+        if primary.scheme not in (None, manifest.scheme) or carried.get(primary.name) != self._own:
+            fault = (
+                f"{primary.name} has to have the version and the scheme of the bundle, {self._own} ({manifest.scheme})."
+            )
+            self._problems.append(beside_matrix(f"components.{primary.name}", fault))
+        return carried
+
+    def _component(self, entry: Component) -> tuple[str, Version]:
         place = f"components.{entry.name}"
-        own_scheme = _at(f"{place}.scheme", scheme_named, entry.scheme or manifest.scheme, matrix.scheme)
-        parsers[entry.name] = parse if entry is primary else _Reader(own_scheme.parse)
-        return entry.name, _at(f"{place}.version", parsers[entry.name], entry.version)
+        scheme_name = entry.scheme or self._manifest.scheme
+        own_scheme = _at(f"{place}.scheme", scheme_named, scheme_name, self._manifest.matrix.scheme)
+        parse = self._parsers[entry.name] = self._parse if entry is self._primary else _Reader(own_scheme.parse)
+        return entry.name, _at(f"{place}.version", parse, entry.version)
 
-    def source(entry: Source) -> ReadSource:
-        denied = frozenset(_at("except", parse, text) for text in entry.except_)
-        return ReadSource(entry=entry, range=versions(entry), denied=denied)
+    def _since(self, field: str, entry: TrustedKeys | ShippedTrust) -> Version:
+        return _at(field, self._parse, entry.since)
 
-    def stop(entry: Stop) -> ReadStop:
+    def _versions(self, entry: Source | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
+        return _at("versions", parse_range, entry.versions, self._parse)
+
+    def _ranged(self, entries: Iterable[R]) -> tuple[Ranged[R], ...]:
+        return _each(entries, lambda entry: Ranged(entry=entry, range=self._versions(entry)), self._problems)
+
+    def _source(self, entry: Source) -> ReadSource:
+        denied = frozenset(_at("except", self._parse, text) for text in entry.except_)
+        return ReadSource(entry=entry, range=self._versions(entry), denied=denied)
+
+    def _stop(self, entry: Stop) -> ReadStop:
         prefix = _at("via", release_prefix, entry.via) if entry.latest else None
-        via = _at("via", parse, entry.via) if prefix is None else _at("via", latest_of, prefix)
-        return ReadStop(entry=entry, range=versions(entry), via=via, prefix=prefix)
+        via = _at("via", self._parse, entry.via) if prefix is None else _at("via", self._latest_of, prefix)
+        return ReadStop(entry=entry, range=self._versions(entry), via=via, prefix=prefix)
 
-    def latest_of(prefix: tuple[int, ...]) -> Version:
+    def _latest_of(self, prefix: tuple[int, ...]) -> Version:
         wanted = _dotted(prefix)
-        if (latest := latest_by_prefix.get(wanted)) is None:
+        if (latest := self._latest_by_prefix.get(wanted)) is None:
             raise VersionError(f"no release is listed that begins with {wanted}, so none can be the latest.")
         return latest
 
-    def together(entry: WorksTogether) -> ReadTogether:
+    def _together(self, entry: WorksTogether) -> ReadTogether:
         ranges = {
-            name: _at(name, parse_range, text, parsers.get(name, parse_other))
+            name: _at(name, parse_range, text, self._parsers.get(name, self._parse_other))
             for name, text in entry.components.items()
         }
         return ReadTogether(entry=entry, ranges=ranges)
 
-    def skew(entry: Skew) -> ReadSkew:
-        old, new = (_at(name, parse_range, getattr(entry, name), parse) for name in ("old", "new"))
+    def _skew(self, entry: Skew) -> ReadSkew:
+        old, new = (_at(name, parse_range, getattr(entry, name), self._parse) for name in ("old", "new"))
         return ReadSkew(entry=entry, old=old, new=new)
-
-    carried = dict(_each(manifest.components, component, problems, lambda _, field, why: beside_matrix(field, why)))
-    if primary.scheme not in (None, manifest.scheme) or carried.get(primary.name) != own:
-        fault = f"{primary.name} has to have the version and the scheme of the bundle, {own} ({manifest.scheme})."
-        problems.append(beside_matrix(f"components.{primary.name}", fault))
-    known = frozenset(_each(matrix.releases, lambda text: _at("releases", parse, text), problems))
-    latest_by_prefix = _latest_by_prefix(sorted((*known, own)))
-    _each(matrix.aliases, lambda alias: _at("aliases", in_order.parse, alias.version), problems)
-    keys = _each(
-        matrix.trusted_keys,
-        lambda trusted: (_at("trusted-keys", parse, trusted.since), frozenset(trusted.keys)),
-        problems,
-    )
-    shipped = _each(matrix.trust_of, lambda entry: (_at("trust-of", parse, entry.since), ReadTrust(entry)), problems)
-    read = ReadMatrix(
-        manifest=manifest,
-        scheme=scheme,
-        primary_component=primary.name,
-        own=own,
-        carried=carried,
-        parsers=parsers,
-        releases=tuple(sorted(known)),
-        known=known,
-        trusted_keys=tuple(sorted(keys, key=lambda since_and_keys: since_and_keys[0])),
-        trust_of=tuple(sorted(shipped, key=lambda since_and_trust: since_and_trust[0])),
-        sources=_each(matrix.sources, source, problems),
-        stops=_each(matrix.stops, stop, problems),
-        blocks=_each(matrix.blocks, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
-        withdrawn=_each(matrix.withdrawn, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
-        risks=_each(matrix.risks, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
-        dead_ends=_each(matrix.dead_ends, lambda entry: Ranged(entry=entry, range=versions(entry)), problems),
-        works_together=_each(matrix.works_together, together, problems),
-        skews=_each(matrix.skews, skew, problems),
-    )
-    return Unreadable(problems=tuple(problems)) if problems else read
 
 
 def _dotted(numbers: Iterable[int]) -> str:
