@@ -7,7 +7,7 @@ a mistake. An ``info`` is worth a look. Each rule is a generator over a `LintCon
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.consistency import inconsistencies
@@ -46,8 +46,9 @@ from bundlekit.matrix.work import require_lintable
 from bundlekit.wording import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
+    from bundlekit.model.bundle import Problem
     from bundlekit.model.manifest import Manifest
 
 __all__ = ["LINTS", "Lint", "LintFinding", "LintReport", "detour_unknown", "lint", "listed", "source_cannot_verify"]
@@ -108,43 +109,18 @@ def lint(
     many other bundles that it would take minutes.
     """
     read = matrix or read_matrix(manifest)
-    found = [
-        LintFinding(
-            rule=problem.rule,
-            severity="error",
-            message=problem.message,
-            next="Correct it and build the bundle again.",
-            entry=problem.subject,
-        )
-        for problem in inconsistencies(manifest, read)
-    ]
-    not_run, incomplete = {}, False
-    against: list[tuple[ReadMatrix, SignedBy]] = []
-    known: list[ReadMatrix] = []
+    found = [_of_problem(problem) for problem in inconsistencies(manifest, read)]
+    known: Sequence[ReadMatrix] = ()
     if isinstance(read, Unreadable):
-        not_run = {rule.name: "the matrix cannot be read" for rule in LINTS}
+        not_run, incomplete = {rule.name: "the matrix cannot be read" for rule in LINTS}, False
     else:
-        for one in others:
-            other, by = (one.manifest, one.by) if isinstance(one, SignedManifest) else (one, UNKNOWN)
-            other_read = read_matrix(other)
-            if other.product != manifest.product or other.kind == "reimage":
-                not_run[other.version] = "it is a re-image, or it is of another product"
-            elif isinstance(other_read, Unreadable):
-                not_run[other.version] = "its matrix cannot be read"
-                incomplete = True  # it can restrict the path
-            elif other_read.primary_component != read.primary_component or not _fits(read, other):
-                not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
-            elif other.version != manifest.version and other.released <= at <= (other.expires or at):
-                against.append((other_read, by))
-        require_lintable(read, [matrix for matrix, _ in against])
-        # Every matrix that states which keys releases trust is used, regardless of its bundle.
-        read, *known = with_trust_of_others([read, *(matrix for matrix, _ in against)])
-        signed = {id(matrix): by for matrix, (_, by) in zip(known, against, strict=True)}
-        known.sort(key=lambda other: read.parse(read.primary_component, other.manifest.version))
+        compared = _comparable(read, others, at)
+        require_lintable(read, [other for other, _ in compared.matrices])
         if signatures is None and signers is not None:
             signatures = Signatures(
                 sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
             )
+        read, known, signed = _with_trust(read, compared.matrices)
         context = LintContext(
             read,
             known,
@@ -154,32 +130,108 @@ def lint(
             ended=frozenset(ended),
             signed=signed,
         )
-        if (because := unasked(context)) is not None:
-            not_run[source_cannot_verify.name] = because
-        for between, because in unasked_of_others(context):
-            not_run[f"{stranded_version.name}, through {between.manifest.version}"] = because
-            stated = between.manifest.matrix
-            incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it specifies that itself
-        for rule in LINTS:
-            said = list(islice(rule.run(context), MAX_FOUND + 1))
-            found += [_finding(rule, one) for one in said[:MAX_FOUND]]
-            if len(said) > MAX_FOUND:
-                not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
-        incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
-    refusing = ("error", "warning") if strict else ("error",)
-    verdict: Literal["accept", "reject", "incomplete"] = "accept"
-    if any(one.severity in refusing for one in found):
-        verdict = "reject"
-    elif strict and incomplete:
-        verdict = "incomplete"
+        results = _apply(context)
+        found += results.findings
+        not_run = {**compared.not_run, **results.not_run}
+        incomplete = compared.incomplete or results.incomplete
     return LintReport(
         product=manifest.product,
         version=manifest.version,
         at=at,
         against=tuple(one.manifest.version for one in known),
-        verdict=verdict,
+        verdict=_verdict(found, strict=strict, incomplete=incomplete),
         findings=tuple(found),
         not_run=not_run,
+    )
+
+
+class _Comparable(NamedTuple):
+    """The other matrices that restrict the paths to a release, each with its signers.
+
+    ``not_run`` are the versions of all others with the reasons. ``incomplete``: one of those could restrict a path.
+    """
+
+    matrices: list[tuple[ReadMatrix, SignedBy]]
+    not_run: dict[str, str]
+    incomplete: bool
+
+
+def _comparable(read: ReadMatrix, others: Iterable[Manifest | SignedManifest], at: str) -> _Comparable:
+    """The matrices of ``others`` on the day ``at``. The release's own version is not one of them."""
+    manifest = read.manifest
+    matrices: list[tuple[ReadMatrix, SignedBy]] = []
+    not_run, incomplete = {}, False
+    for one in others:
+        other, by = (one.manifest, one.by) if isinstance(one, SignedManifest) else (one, UNKNOWN)
+        other_read = read_matrix(other)
+        if other.product != manifest.product or other.kind == "reimage":
+            not_run[other.version] = "it is a re-image, or it is of another product"
+        elif isinstance(other_read, Unreadable):
+            not_run[other.version] = "its matrix cannot be read"
+            incomplete = True  # it can restrict the path
+        elif other_read.primary_component != read.primary_component or not _fits(read, other):
+            not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
+        elif other.version != manifest.version and other.released <= at <= (other.expires or at):
+            matrices.append((other_read, by))
+    return _Comparable(matrices, not_run, incomplete)
+
+
+def _with_trust(
+    read: ReadMatrix, matrices: Sequence[tuple[ReadMatrix, SignedBy]]
+) -> tuple[ReadMatrix, list[ReadMatrix], dict[int, SignedBy]]:
+    """The matrix, the others by rising version, and the signers of each other one by the ``id`` of its matrix.
+
+    Every matrix that states which keys releases trust is used, regardless of its bundle.
+    """
+    read, *known = with_trust_of_others([read, *(matrix for matrix, _ in matrices)])
+    signed = {id(matrix): by for matrix, (_, by) in zip(known, matrices, strict=True)}
+    known.sort(key=lambda other: read.parse(read.primary_component, other.manifest.version))
+    return read, known, signed
+
+
+class _Results(NamedTuple):
+    """The findings of all rules, what was not evaluated, and whether a rule that can reject is part of that."""
+
+    findings: list[LintFinding]
+    not_run: dict[str, str]
+    incomplete: bool
+
+
+def _apply(context: LintContext) -> _Results:
+    """Apply every rule, each up to `MAX_FOUND` findings."""
+    found: list[LintFinding] = []
+    not_run, incomplete = {}, False
+    if (because := unasked(context)) is not None:
+        not_run[source_cannot_verify.name] = because
+    for between, because in unasked_of_others(context):
+        not_run[f"{stranded_version.name}, through {between.manifest.version}"] = because
+        stated = between.manifest.matrix
+        incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it specifies that itself
+    for rule in LINTS:
+        issues = list(islice(rule.run(context), MAX_FOUND + 1))
+        found += [_finding(rule, issue) for issue in issues[:MAX_FOUND]]
+        if len(issues) > MAX_FOUND:
+            not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
+    incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
+    return _Results(found, not_run, incomplete)
+
+
+def _verdict(
+    found: Iterable[LintFinding], *, strict: bool, incomplete: bool
+) -> Literal["accept", "reject", "incomplete"]:
+    rejecting = ("error", "warning") if strict else ("error",)
+    if any(one.severity in rejecting for one in found):
+        return "reject"
+    return "incomplete" if strict and incomplete else "accept"
+
+
+def _of_problem(problem: Problem) -> LintFinding:
+    return LintFinding(
+        rule=problem.rule,
+        severity="error",
+        message=problem.message,
+        next="Correct it and build the bundle again.",
+        entry=problem.subject,
     )
 
 
@@ -191,12 +243,12 @@ def _fits(read: ReadMatrix, other: Manifest) -> bool:
     return True
 
 
-def _finding(rule: Lint, said: LintIssue) -> LintFinding:
+def _finding(rule: Lint, issue: LintIssue) -> LintFinding:
     return LintFinding(
         rule=rule.name,
         severity=rule.severity,
-        message=said.message,
-        next=said.next or fill(rule.remedy),
-        subject=said.subject,
-        entry=said.entry,
+        message=issue.message,
+        next=issue.next or fill(rule.remedy),
+        subject=issue.subject,
+        entry=issue.entry,
     )
