@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, destination, signing
+from bundlekit.cli import common, destination, parameters, signing
 from bundlekit.cli.verbs import Group
 from bundlekit.files import LIMITS
 from bundlekit.report.escape import escape
@@ -148,7 +148,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
 @click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
 )
-@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
     "--advisory-serial-at-least",
     "serial_at_least",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bundlekit import catalog
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.verbs import Group
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -44,7 +44,7 @@ def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | N
 @click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
 )
-@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
     "--format",
     "style",

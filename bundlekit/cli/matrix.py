@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.matrix_graph import export_command, import_command
 from bundlekit.cli.verbs import Group
 from bundlekit.report import json as as_json
@@ -101,7 +101,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     metavar="VERSION",
     help="Name a version in the field. The default is all known versions.",
 )
-@click.option("--at", type=common.Time(), metavar="DATE", help="Validate for this day instead of today.")
+@click.option("--at", type=parameters.Time(), metavar="DATE", help="Validate for this day instead of today.")
 @advising
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @formats

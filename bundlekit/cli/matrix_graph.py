@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.verbs import Verb
 from bundlekit.matrix.graph.cincinnati import SCHEMES, load_graph, release_order, scheme_of, write_graph
 from bundlekit.matrix.graph.exchange import graph_of, matrix_of
@@ -54,7 +54,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 @click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
 )
-@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option("--output", "-o", type=common.path_type, help="Write the graph to this file.")
 def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: object, output: Path | None) -> int:
     """Make an update graph (Cincinnati JSON) from the matrices of bundles.

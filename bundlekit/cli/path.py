@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.verbs import Verb
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 @click.option(
     "--accept-risk",
     "accepted",
-    type=common.AcceptedRisk(),
+    type=parameters.AcceptedRisk(),
     multiple=True,
     help="Accept this risk, as with `bundlekit check`.",
 )
@@ -58,7 +58,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
     default=0,
     help="Reject advisories with a lower serial, which is the serial used last time.",
 )
-@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
     "--format",
     "style",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.verbs import Group
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -46,7 +46,7 @@ def command(context: click.Context, *, example: bool) -> int:
 
 @command.command("show", epilog=EXAMPLES)
 @click.argument("trusted", nargs=-1, required=True, type=common.path_type, metavar="TRUST...")
-@click.option("--at", type=common.Time(), metavar="TIME", help="Use this time instead of now.")
+@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
     "--format",
     "style",

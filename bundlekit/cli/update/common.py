@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, parameters
 from bundlekit.cli.update import view
 from bundlekit.cli.update.commands import STATE_DIR, pasteable, remember
 from bundlekit.cli.update.message import message, next_steps, text
@@ -123,7 +123,7 @@ def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _still_ahead(context: click.Context, option: click.Parameter, time: dt.datetime | None) -> dt.datetime | None:
     """A window that is over is a mistake of the one who types it, also where everything would only be staged."""
     if time is not None and time.timestamp() < clock().now().wall:
-        spelled = common.local_time(time.timestamp())
+        spelled = parameters.local_time(time.timestamp())
         raise click.BadParameter(f"{spelled} has already passed", ctx=context, param=option)
     return time
 
@@ -133,7 +133,7 @@ def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--not-after",
-            type=common.Deadline(),
+            type=parameters.Deadline(),
             metavar="TIME",
             callback=_still_ahead,
             help="Start to switch to the new version no later than this. A date means the end of that day, local time.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import parameters
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.follow import follow
 from bundlekit.cli.update.view import is_live, window_lines
@@ -127,14 +127,14 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"pair {found.pair}: the operator requested a cancel"
     if found.rejected is not None:
         yield f"pair {found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
-        yield f"  rejected     {common.local_time(found.rejected.at.wall)}"
+        yield f"  rejected     {parameters.local_time(found.rejected.at.wall)}"
         yield f"  because      {found.rejected.why}"
     if found.activity is None:
         return
     if found.outcome is None:
         yield from lines(found.activity)
         if found.started is not None:
-            yield f"  started: {common.local_time(found.started)}"
+            yield f"  started: {parameters.local_time(found.started)}"
         yield from (f"  {line}" for line in window_lines(found.window))
         if not found.controller:
             trust = quoted(found.names)["trust"]
@@ -143,7 +143,7 @@ def _lines(found: Status) -> Iterator[str]:
     yield f"pair {found.pair}: run {found.activity.run} to {found.activity.version} has ended"
     for name, wall in (("started", found.started), ("ended", found.ended)):
         if wall is not None:
-            yield f"  {name:<12} {common.local_time(wall)}"
+            yield f"  {name:<12} {parameters.local_time(wall)}"
     yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.names)).splitlines())
     if found.cleared is not None:
         yield f"  hold cleared by {found.cleared.by}: {found.cleared.reason}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from bundlekit.cli.common import local_time
+from bundlekit.cli.parameters import local_time
 from bundlekit.cli.update.fold import Fold
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.history import History

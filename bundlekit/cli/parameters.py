@@ -1,0 +1,75 @@
+"""The parameter types of commands, and the local form of times in their output."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundlekit.model.decision import Acceptance
+
+if TYPE_CHECKING:
+    _TimeType = click.ParamType[dt.datetime]
+    _AcceptanceType = click.ParamType[Acceptance]
+else:  # no generic class before click 8.5
+    _TimeType = _AcceptanceType = click.ParamType
+
+
+class Time(_TimeType):
+    """A date (its first second in UTC) or an RFC 3339 time with its offset."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """The aware time that ``value`` spells."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            time = dt.datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither 2026-11-23 nor 2026-11-23T12:00:00Z", param, ctx)
+        if time.tzinfo is None and len(value) > len("2026-11-23"):
+            self.fail(f"{value!r} has no time zone; add Z for UTC", param, ctx)
+        try:
+            return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is beyond the calendar in UTC", param, ctx)
+
+
+class Deadline(Time):
+    """A date (its last second, in the time zone of this machine) or an RFC 3339 time with its offset."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """The aware time that ``value`` spells."""
+        time = super().convert(value, param, ctx)
+        if not isinstance(value, str) or len(value) > len("2026-11-23"):
+            return time
+        try:
+            return dt.datetime.combine(time.date(), dt.time(23, 59, 59)).astimezone()
+        except (OverflowError, OSError, ValueError):
+            self.fail(f"{value!r} is beyond the calendar of this machine", param, ctx)
+
+
+def local_time(wall: float) -> str:
+    """Seconds since 1970 as a person here reads them: weekday, date, time and offset of this machine's time zone."""
+    try:
+        return dt.datetime.fromtimestamp(wall, dt.UTC).astimezone().strftime("%a %Y-%m-%d %H:%M:%S %z")
+    except (OverflowError, OSError, ValueError):
+        return f"{wall:.0f} seconds after 1970"
+
+
+class AcceptedRisk(_AcceptanceType):
+    """The id of a risk, perhaps ``@`` and the digest of its entry: ``OldDiskFirmware@sha256:…``."""
+
+    name = "ID[@DIGEST]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Acceptance:
+        """The acceptance that ``value`` spells."""
+        if isinstance(value, Acceptance):
+            return value
+        risk, at, digest = value.partition("@")
+        if not risk or (at and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
+            self.fail(f"{value!r} is not a risk id, optionally followed by @sha256:…", param, ctx)
+        return Acceptance(risk=risk, digest=digest)
