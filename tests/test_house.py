@@ -1,5 +1,6 @@
 """The house rules that tools can hold: lint, format, types, and the direction in which imports point."""
 
+import ast
 import subprocess
 import sys
 from importlib.metadata import version
@@ -31,6 +32,47 @@ newest_types = pytest.mark.skipif(
 def test_tool_is_content(command):
     done = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+LONGEST_MODULE = 449
+"""Lines of a module of the package."""
+LONGEST_FUNCTION = 79
+"""Lines of a function with its signature and docstring, without its decorators."""
+
+
+def too_long(path):
+    """The module if it is too long, and each of its functions that is."""
+    source = path.read_text(encoding="utf-8")
+    if (count := len(source.splitlines())) > LONGEST_MODULE:
+        yield f"{path.name}: {count} lines"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            count = node.end_lineno - node.lineno + 1
+            if count > LONGEST_FUNCTION:
+                yield f"{path.name}:{node.lineno}: {node.name} has {count} lines"
+
+
+def test_modules_and_functions_are_short():
+    modules = sorted((ROOT / "bundlekit").rglob("*.py"))
+    assert len(modules) > 200
+    found = [fault for module in modules for fault in too_long(module)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("x = 1\n" * 449, 0),
+        ("x = 1\n" * 450, 1),
+        ("def f():\n" + "    x = 1\n" * 78, 0),
+        ("def f():\n" + "    x = 1\n" * 79, 1),
+        ("class C:\n    async def f(self):\n" + "        x = 1\n" * 79, 1),
+    ],
+)
+def test_a_long_module_or_function_is_found(tmp_path, text, count):
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert len(list(too_long(path))) == count
 
 
 def test_importing_the_package_loads_none_of_its_libraries():
