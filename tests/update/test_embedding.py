@@ -304,3 +304,13 @@ def test_a_state_file_of_several_pairs_is_refused(desk):
     (desk / "TWO.json").write_text(f"{line}\n{line}\n")
     with pytest.raises(ConfigError, match="contains the states of 2 pairs"):
         load_appliance(desk / "TWO.json")
+
+
+def test_a_line_end_after_the_reason_of_a_hook_is_no_control_character(desk, hooks_class):
+    class FailingHooks(hooks_class):
+        def switch(self, target, request):
+            raise OSError("disk 3 does not answer\n")
+
+    one = Controller(desk / "state", lambda _plan, _lock: FailingHooks(desk / "pair"))
+    outcome = one.run(desk / "update.bin", PAIR, **given(desk))
+    assert outcome.why == "apply of storage failed: disk 3 does not answer; the probe sees it old"

@@ -419,3 +419,15 @@ def test_a_reimage_can_forget_the_marks():
 
     found = rehearse(sandboxes(WholeMediumHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
     assert found.broken == ()
+
+
+def test_a_reimage_that_raises_ends_its_recovery_and_not_the_rehearsal():
+    class RaisingReimageHooks(Bugs):
+        def reimage(self, step, version):
+            if version == "5.40.00":
+                raise KeyError(version)
+            super().reimage(step, version)
+
+    found = rehearse(sandboxes(RaisingReimageHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
+    why = "RaisingReimageHooks.reimage raises KeyError: '5.40.00'"
+    assert f"standby apply: B: recovery 'reimage standby 5.40.00, repair' leads to '{why}'" in found.broken

@@ -242,5 +242,5 @@ def _wrong(hooks: Hooks, request: Request, what: str) -> Answer:
 
 
 def printable(reason: str) -> str:
-    """At most 512 characters, none of them a control or bidirectional one."""
-    return UNPRINTABLE.sub("�", str(reason))[:512]
+    """At most 512 characters without the space around them, none of them a control or bidirectional one."""
+    return UNPRINTABLE.sub("�", str(reason).strip())[:512]

@@ -8,6 +8,7 @@ from typing import BinaryIO, Final, cast
 
 from msgspec.structs import replace
 
+from bundlekit.errors import BundlekitError
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.executor import Declined, Engine
 from bundlekit.update.engine.history import History
@@ -99,8 +100,13 @@ class Trial:
         for step in outcome.recovery:
             match step.verb:
                 case "reimage":
-                    if not self._reimage(step):
-                        return NOT_WALKED
+                    try:
+                        if not self._reimage(step):
+                            return NOT_WALKED
+                    except BundlekitError:  # the sandbox cannot be reset for the next run either
+                        raise
+                    except Exception as error:  # an integrator's code can raise anything
+                        return f"{type(self.box.hooks).__name__}.reimage raises {type(error).__name__}: {error}"
                 case "revert":
                     reverted = self.engine.revert(self.job.pair, by="rehearsal", reason="fixed")
                     if isinstance(reverted, Declined):
