@@ -1,8 +1,8 @@
 """How a message names what its reader can give: a parameter of the library, or an option of the command line.
 
 A message is written once. ``given("trust")`` is ``--trust`` for those who use the command line, and the parameter
-``trust`` for a program that calls the library. Text that is written before anyone can know who reads it, such as the
-remedy of a rule, has the name in braces (``{trust}``), and ``fill`` puts it in when the text is used.
+``trust`` for a program that calls the library. Some texts, such as the remedy of a rule, are written before their
+reader is known. They have the name in braces (``{trust}``), and ``fill`` inserts it when the text is used.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ commands) and ``comments`` (docstrings and comments). Code, tables and indented 
 """
 
 import ast
+import inspect
 import io
 import re
 import tokenize
@@ -22,7 +23,7 @@ PAGES = (
 )
 CODE = tuple(sorted(PACKAGE.rglob("*.py")))
 LONGEST = 25
-"""Words of a sentence of a page or a message."""
+"""Words of a sentence."""
 
 
 class Pattern(NamedTuple):
@@ -58,6 +59,8 @@ ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)[.?!:](?:[\"')*_]*)(?:\s|$)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
+ITEM = re.compile(r"^ *(?:[-*]|\d+\.) ", re.MULTILINE)
+"""How an item of a list begins in a docstring."""
 NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox|CREATE TABLE")
 """Regular expressions, SVG and SQL."""
 
@@ -110,16 +113,19 @@ def of_comments(path: Path) -> Iterator[Text]:
     source = path.read_text(encoding="utf-8")
     for node, is_help in _docstrings(ast.parse(source)).items():
         if not is_help:
-            yield Text(_name(path), node.lineno, plain(str(node.value)))
+            for paragraph in inspect.cleandoc(str(node.value)).split("\n\n"):
+                if not paragraph.startswith("    "):  # a block of code
+                    yield from (Text(_name(path), node.lineno, plain(item)) for item in ITEM.split(paragraph))
     gathered, last, started = list[str](), -1, 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and not re.match(r"# (?:noqa|type:|fmt:)", token.string):
-            if gathered and token.start[0] != last + 1:
+            alone = token.line.lstrip().startswith("#")  # and not after code, where it is about its own line
+            if gathered and not (alone and token.start[0] == last + 1):
                 yield Text(_name(path), started, plain(" ".join(gathered)))
                 gathered = []
             started = started if gathered else token.start[0]
             gathered.append(token.string.lstrip("#: "))
-            last = token.start[0]
+            last = token.start[0] if alone else -1
     if gathered:
         yield Text(_name(path), started, plain(" ".join(gathered)))
 
