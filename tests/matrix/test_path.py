@@ -98,7 +98,7 @@ def test_cases_of_gitlab():
         start, goal = case["from"], case["to"]
         direct = decide_from(release(goal).manifest, start)
         if "verdict" in case:
-            assert direct.kind == {"reject-downgrade": "downgrade", "reject-same": "same-version"}[case["verdict"]]
+            assert direct.kind == {"refuse-downgrade": "downgrade", "refuse-same": "same-version"}[case["verdict"]]
             continue
         between = case["required_stops_between"]
         assert direct.allowed == (not between), case
