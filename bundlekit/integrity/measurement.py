@@ -9,8 +9,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.integrity.crew import BUFFER, Crew
-from bundlekit.integrity.relay import Relay
+from bundlekit.integrity.ordered_digest import OrderedDigest
+from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, ZeroClaim
 from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
 from bundlekit.source import read
@@ -18,7 +18,7 @@ from bundlekit.source import read
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from bundlekit.integrity.crew import Cancel, Progress, Task
+    from bundlekit.integrity.worker_pool import Cancel, Progress, Task
     from bundlekit.model.bundle import Claim
     from bundlekit.source import Source
 
@@ -79,7 +79,7 @@ class _Measurement:
         self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
         self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
         kinds = (self._digests, self._chunks, self._zeros)
-        self._crew = Crew(sum(claim.span.size for kind in kinds for claim in kind), progress, cancel)
+        self._pool = WorkerPool(sum(claim.span.size for kind in kinds for claim in kind), progress, cancel)
 
         self._found: dict[DigestClaim, str] = {}
         compared = {claim.index for claim in self._chunks}
@@ -87,14 +87,14 @@ class _Measurement:
         self._damaged = {c: bytearray(-(-c.span.size // c.chunk_size)) for c in self._chunks}
         self._nonzero: dict[ZeroClaim, int | None] = {}
         whole = {claim.span: claim for claim in self._digests if claim.serial}
-        self._relays = {c: Relay(whole.pop(c.span), self._crew) for c in self._chunks if c.span in whole}
+        self._ordered = {c: OrderedDigest(whole.pop(c.span), self._pool) for c in self._chunks if c.span in whole}
 
     def run(self, threads: int) -> None:
         """Measure indexes first. Chunks with a damaged index are not read, because nothing can be compared with it."""
-        self._crew.run(self._indexes(), threads)
+        self._pool.run(self._indexes(), threads)
         self._give_up({claim.span for claim, found in self._found.items() if found != claim.expected})
-        self._crew.run(self._payload(), threads)
-        self._found |= {relay.claim: relay.found for relay in self._relays.values()}
+        self._pool.run(self._payload(), threads)
+        self._found |= {ordered.claim: ordered.found for ordered in self._ordered.values()}
 
     def _give_up(self, indexes: Collection[Span]) -> None:
         """Skip the chunks that have their index in one of ``indexes``, and the digest over the same bytes."""
@@ -102,9 +102,9 @@ class _Measurement:
         left = [claim for claims in (self._chunks, self._digests) for claim in claims if claim.span in spans]
         self._chunks = [chunk for chunk in self._chunks if chunk.span not in spans]
         self._digests = [digest for digest in self._digests if digest.span not in spans]
-        self._relays = {chunk: relay for chunk, relay in self._relays.items() if chunk.span not in spans}
+        self._ordered = {chunk: ordered for chunk, ordered in self._ordered.items() if chunk.span not in spans}
         if left:
-            self._crew.advance(sum(claim.span.size for claim in left))
+            self._pool.advance(sum(claim.span.size for claim in left))
 
     def evidence(self) -> Evidence:
         return Evidence(
@@ -127,7 +127,7 @@ class _Measurement:
 
     def _payload(self) -> Iterator[Task]:
         # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
-        relayed = {relay.claim for relay in self._relays.values()}
+        relayed = {ordered.claim for ordered in self._ordered.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
             if claim.serial and claim not in relayed:
                 yield partial(self._digest, claim)
@@ -144,7 +144,7 @@ class _Measurement:
             piece = buffer[: min(BUFFER, span.stop - at)]
             self._source.readinto(at, piece)
             yield piece
-            self._crew.advance(len(piece))
+            self._pool.advance(len(piece))
 
     def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
         algorithm = claim.expected.partition(":")[0]
@@ -162,7 +162,7 @@ class _Measurement:
         for piece in self._pieces(claim.span, buffer):
             if found := ZEROS_AND_ANOTHER.match(piece):
                 self._nonzero[claim] = at + found.end() - 1
-                self._crew.advance(claim.span.stop - at)  # the remaining bytes need not be read
+                self._pool.advance(claim.span.stop - at)  # the remaining bytes need not be read
                 return
             at += len(piece)
 
@@ -171,7 +171,7 @@ class _Measurement:
 
         The stripe begins at the start of a chunk.
         """
-        relay, damaged = self._relays.get(claim), self._damaged[claim]
+        ordered, damaged = self._ordered.get(claim), self._damaged[claim]
         new = getattr(hashlib, claim.algorithm)
         size = new().digest_size
         number = (stripe.start - claim.span.start) // claim.chunk_size
@@ -186,7 +186,7 @@ class _Measurement:
 
         state = new()
         for start in range(stripe.start, stripe.stop, BUFFER):
-            piece = (relay.buffer(start) if relay else buffer)[: min(BUFFER, stripe.stop - start)]
+            piece = (ordered.buffer(start) if ordered else buffer)[: min(BUFFER, stripe.stop - start)]
             self._source.readinto(start, piece)
             at = 0
             while at < len(piece):
@@ -197,9 +197,9 @@ class _Measurement:
                 if len(part) == missing or start + at == stripe.stop:
                     damaged[number] = state.digest() != next(expected)
                     number, state = number + 1, new()
-            if relay:
-                relay.leave(start, piece)
-            self._crew.advance(len(piece))
+            if ordered:
+                ordered.leave(start, piece)
+            self._pool.advance(len(piece))
 
 
 def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableError
 from bundlekit.integrity import MAX_REPORTED, measure, measurement
-from bundlekit.integrity.crew import BUFFER
 from bundlekit.integrity.measurement import STRIPE
+from bundlekit.integrity.worker_pool import BUFFER
 from bundlekit.model.bundle import ChunkClaim, Claim, DigestClaim, ZeroClaim
 from bundlekit.source import BytesSource, FileSource
 from fixtures import forge

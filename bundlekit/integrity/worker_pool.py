@@ -25,7 +25,7 @@ Task = Callable[[memoryview], None]
 """A piece of work. It gets the buffer of the thread that runs it, which has at least `BUFFER` bytes."""
 
 
-class Crew:
+class WorkerPool:
     """The state that the threads of one measurement share."""
 
     def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bundlekit.errors import CancelledError, UnreadableError
-from bundlekit.integrity import crew, measure, measurement, relay
+from bundlekit.integrity import measure, measurement, ordered_digest, worker_pool
 from bundlekit.model.bundle import DigestClaim
 from bundlekit.source import BytesSource, pages
 from tests.integrity.claims import Slow, Watched, digest_of, indexed, noise, span
@@ -20,10 +20,10 @@ PIECE, STRIPE, WINDOW = 100, 400, 800
 @pytest.fixture(autouse=True, scope="module")
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        for module in (crew, measurement, relay):
+        for module in (worker_pool, measurement, ordered_digest):
             patch.setattr(module, "BUFFER", PIECE)
         patch.setattr(measurement, "STRIPE", STRIPE)
-        patch.setattr(relay, "WINDOW", WINDOW)
+        patch.setattr(ordered_digest, "WINDOW", WINDOW)
         yield
 
 
@@ -50,7 +50,7 @@ def test_the_digest_is_that_of_all_bytes_and_each_is_read_once(size, chunk_size,
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_each_component_has_a_relay_of_its_own(threads):
+def test_each_component_has_an_ordered_digest_of_its_own(threads):
     one, first, _ = indexed(noise(3000), 100)
     other, second, _ = indexed(noise(2000), 70)
     move = len(one)
@@ -99,7 +99,7 @@ def test_damage_is_found_by_chunk_and_by_digest(threads):
 
 def test_no_more_than_a_window_is_kept_however_late_the_first_piece_comes(monkeypatch):
     taken = []
-    monkeypatch.setattr(relay, "pages", lambda size: taken.append(size) or pages(size))
+    monkeypatch.setattr(ordered_digest, "pages", lambda size: taken.append(size) or pages(size))
     data = noise(4 * WINDOW)
     file, chunks, _ = indexed(data, PIECE)
 
