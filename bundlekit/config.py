@@ -12,7 +12,7 @@ import msgspec
 from bundlekit import toml
 from bundlekit.errors import ConfigError
 from bundlekit.files import LIMITS, read_bounded
-from bundlekit.mistakes import explain, shortened
+from bundlekit.schema_errors import explain, shortened
 
 if TYPE_CHECKING:
     from bundlekit.model.appliance import Appliance

@@ -13,8 +13,8 @@ from bundlekit.files import whole_file
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
-from bundlekit.mistakes import nearest
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim, Span
+from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
 from bundlekit.wording import given

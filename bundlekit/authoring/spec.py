@@ -16,7 +16,6 @@ from bundlekit.errors import ConfigError
 from bundlekit.files import kind_of, named, reason
 from bundlekit.matrix import inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml
-from bundlekit.mistakes import first_key
 from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
     Component,
@@ -31,6 +30,7 @@ from bundlekit.model.manifest import (
 )
 from bundlekit.model.matrix import Matrix
 from bundlekit.model.primitives import Count, Frozen, Key, Name, Strict, Text, VersionText
+from bundlekit.schema_errors import first_key
 from bundlekit.source import NO_SIZE, sizeless
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import msgspec
 from bundlekit import config
 from bundlekit.checks import RULES
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.waiver import WaiverFile, Waivers
+from bundlekit.schema_errors import first_key, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import click
 from bundlekit.cli.verbs import Verb
 from bundlekit.docs import api_known, page, topics, words_known
 from bundlekit.docs.words import normal
-from bundlekit.mistakes import nearest
+from bundlekit.schema_errors import nearest
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:

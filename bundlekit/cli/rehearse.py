@@ -9,7 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.verbs import Verb
-from bundlekit.mistakes import nearest
+from bundlekit.schema_errors import nearest
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.plan import PAIR, load_plan
 from bundlekit.update.rehearsal.faults import FAULTS

@@ -114,7 +114,7 @@ class Verbs(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command meant. For an unknown name, the nearest one."""
         if args and args[0] not in self._verbs and not args[0].startswith("-"):
-            from bundlekit.mistakes import nearest
+            from bundlekit.schema_errors import nearest
 
             ctx.fail(f"no verb {args[0]!r}{nearest(args[0], set(self._verbs))}")
         return super().resolve_command(ctx, args)

@@ -127,9 +127,9 @@ class _Measurement:
 
     def _payload(self) -> Iterator[Task]:
         # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
-        relayed = {ordered.claim for ordered in self._ordered.values()}
+        in_order = {ordered.claim for ordered in self._ordered.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
-            if claim.serial and claim not in relayed:
+            if claim.serial and claim not in in_order:
                 yield partial(self._digest, claim)
         for chunk in self._chunks:
             stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size

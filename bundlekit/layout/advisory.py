@@ -15,10 +15,10 @@ import msgspec
 from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical, update_bin
 from bundlekit.layout.places import Places
-from bundlekit.mistakes import explain, place_of
 from bundlekit.model.advisory import Advisory
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.primitives import Frozen
+from bundlekit.schema_errors import explain, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

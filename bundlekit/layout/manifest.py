@@ -11,9 +11,9 @@ from bundlekit.errors import LayoutError
 from bundlekit.layout import canonical
 from bundlekit.layout.places import Places
 from bundlekit.layout.update_bin import MAX_CHUNKS
-from bundlekit.mistakes import explain, place_of
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.manifest import Features, FormatVersion, Manifest, labelled
+from bundlekit.schema_errors import explain, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

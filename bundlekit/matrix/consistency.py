@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit.errors import VersionError
 from bundlekit.facts import quantity
-from bundlekit.matrix.read import Unreadable, beside_matrix, inconsistent, read_matrix
+from bundlekit.matrix.read import Unreadable, inconsistent, outside_matrix, read_matrix
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ def _conditions(manifest: Manifest) -> Iterator[Problem]:
             if entry:
                 yield inconsistent(entry, "when", fault)
             else:
-                yield beside_matrix(f"requirements.facts.{condition.fact}", fault)
+                yield outside_matrix(f"requirements.facts.{condition.fact}", fault)
     if (tool := manifest.requirements.tool) is not None:
         try:
             scheme_named("pep440").parse(tool)
         except VersionError as why:
-            yield beside_matrix("requirements.tool", str(why))
+            yield outside_matrix("requirements.tool", str(why))
 
 
 def _aliases(manifest: Manifest) -> Iterator[Problem]:

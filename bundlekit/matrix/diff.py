@@ -45,7 +45,7 @@ class Diff(Frozen, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
 
     @property
-    def somebody_loses(self) -> bool:
+    def a_version_loses(self) -> bool:
         """Whether a version has a worse path than before, or none."""
         return any(change.change == "loses" for change in self.changes)
 

@@ -47,7 +47,7 @@ def no_fix_lost(question: PairQuestion) -> None:
 def works_together(question: PairQuestion) -> None:
     """Rule 19: the components that will run together work together."""
     if question.appliance is None:
-        _beside_a_version(question)
+        _works_with_version(question)
     else:
         _final_states(question, question.appliance)
 
@@ -60,7 +60,7 @@ def requirements_met(question: PairQuestion) -> None:
         _requirements(question, question.appliance)
 
 
-def _beside_a_version(question: PairQuestion) -> None:
+def _works_with_version(question: PairQuestion) -> None:
     """Rule 19 for a version alone, as far as its own bundle specifies the components that it came with."""
     context, matrix = question.context, question.context.matrix
     others = {name: text for name, text in question.facts.components if name != matrix.primary_component}

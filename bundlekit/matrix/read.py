@@ -9,7 +9,6 @@ from typing import Final, Generic, TypeVar
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.shipped import ReadTrust
-from bundlekit.mistakes import most_likely
 from bundlekit.model.bundle import Problem
 from bundlekit.model.manifest import Component, Manifest
 from bundlekit.model.matrix import (
@@ -26,6 +25,7 @@ from bundlekit.model.matrix import (
     WorksTogether,
 )
 from bundlekit.model.primitives import Frozen
+from bundlekit.schema_errors import most_likely
 from bundlekit.versions import (
     Range,
     Version,
@@ -183,7 +183,7 @@ def inconsistent(entry: str, field: str, message: str) -> Problem:
     return Problem(rule=RULE, message=f"{place}: {message}", subject=entry, params={"entry": entry, "field": field})
 
 
-def beside_matrix(field: str, message: str) -> Problem:
+def outside_matrix(field: str, message: str) -> Problem:
     """A fault outside the matrix that prevents reading it: a field of the manifest, and the message."""
     params: dict[str, str | int] = {"entry": "", "field": field, "beside": "matrix"}
     return Problem(rule=RULE, message=f"Manifest, {field}: {message}", params=params)
@@ -221,10 +221,10 @@ def _reader_of(manifest: Manifest) -> _MatrixReader | Unreadable:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # It is unknown which of them the bundle contains, so neither can decide.
         faults = (f"two are named {name!r}, and it is ambiguous which of them is meant." for name in twice)
-        return Unreadable(problems=tuple(beside_matrix("components", fault) for fault in faults))
+        return Unreadable(problems=tuple(outside_matrix("components", fault) for fault in faults))
     if primary is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
-        return Unreadable(problems=(beside_matrix("components", fault),))
+        return Unreadable(problems=(outside_matrix("components", fault),))
     try:
         scheme = in_order = scheme_named(manifest.scheme, matrix.scheme)
     except VersionError as why:
@@ -232,7 +232,7 @@ def _reader_of(manifest: Manifest) -> _MatrixReader | Unreadable:
     try:
         scheme.parse(manifest.version)
     except VersionError as why:
-        return Unreadable(problems=(beside_matrix("version", str(why)),))
+        return Unreadable(problems=(outside_matrix("version", str(why)),))
     try:
         if matrix.order == "listed":
             # A release that the list lacks came after all releases of the list.
@@ -303,14 +303,14 @@ class _MatrixReader:
                 manifest.components,
                 self._component,
                 self._problems,
-                lambda _, field, why: beside_matrix(field, why),
+                lambda _, field, why: outside_matrix(field, why),
             )
         )
         if primary.scheme not in (None, manifest.scheme) or carried.get(primary.name) != self._own:
             fault = (
                 f"{primary.name} has to have the version and the scheme of the bundle, {self._own} ({manifest.scheme})."
             )
-            self._problems.append(beside_matrix(f"components.{primary.name}", fault))
+            self._problems.append(outside_matrix(f"components.{primary.name}", fault))
         return carried
 
     def _component(self, entry: Component) -> tuple[str, Version]:

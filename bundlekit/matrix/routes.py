@@ -210,7 +210,7 @@ class Routes:
 
     def accepts(self, bundle: ReadMatrix, state: State) -> bool:
         """Whether a bundle can be installed in a state."""
-        if self._spoken_against(bundle, state):
+        if self._objection(bundle, state):
             return False
         decisions = self._decisions[id(bundle)]
         if state.shared is None:
@@ -229,7 +229,7 @@ class Routes:
         """Why a bundle cannot be installed in a state, as a sentence; empty if it can."""
         if self.accepts(bundle, state):
             return ""
-        if objection := self._spoken_against(bundle, state):
+        if objection := self._objection(bundle, state):
             return objection
         plain = state.shared is None
         component_decision = (
@@ -242,7 +242,7 @@ class Routes:
     def unverified(self, state: State) -> ReadMatrix | None:
         """The first bundle that would lead from a state to the target if the installed version could verify it."""
         for version, bundle in self.bundles.items():
-            if bundle is not self.target and not self._spoken_against(bundle, state):
+            if bundle is not self.target and not self._objection(bundle, state):
                 plain = state.shared is None
                 kind = self.decided(bundle, state.version).kind if plain else self._decided_over(bundle, state).kind
                 if kind == "cannot-verify" and self.reaches(self.plain(version)):
@@ -269,7 +269,7 @@ class Routes:
         by = self._signed.get(id(bundle), UNKNOWN)
         return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
 
-    def _spoken_against(self, bundle: ReadMatrix, state: State) -> str:
+    def _objection(self, bundle: ReadMatrix, state: State) -> str:
         """The objection of any available matrix: it has withdrawn the bundle, or has a dead end."""
         into, out = bundle.manifest.version, state.version
         for other in self._restricting:

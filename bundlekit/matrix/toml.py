@@ -14,7 +14,6 @@ import msgspec
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import first_key, nearest, shortened
 from bundlekit.model.advisory import Advisory, AdvisoryBlock, AdvisoryDeadEnd, AdvisoryRisk, AdvisoryStop
 from bundlekit.model.matrix import (
     Alias,
@@ -35,6 +34,7 @@ from bundlekit.model.matrix import (
     WorksTogether,
 )
 from bundlekit.model.primitives import Name, Strict, Text, VersionText
+from bundlekit.schema_errors import first_key, nearest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,7 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
             raise ConfigError(f"{both} are under one anchor; give each a subject of its own, or make them one signer")
         for low, high in ((one, other), (other, one)):
             nested = any(
-                _stands_under(child, anchor, between) for child in low.trust.anchors for anchor in high.trust.anchors
+                _is_certified_by(child, anchor, between) for child in low.trust.anchors for anchor in high.trust.anchors
             )
             if nested and (not one.subjects or not other.subjects or {*one.subjects} & {*other.subjects}):
                 raise ConfigError(
@@ -36,7 +36,7 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
                 )
 
 
-def _stands_under(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
+def _is_certified_by(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
     """Whether ``anchor`` certifies ``child``, directly or through other known certificates in any order."""
     return anchor.der in Graph(child, between, (anchor,)).reached(surely=True).keys() - {child.der}
 

@@ -15,9 +15,9 @@ from cryptography import x509
 
 from bundlekit import config
 from bundlekit.errors import ConfigError, TrustError
-from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.question import Limits
 from bundlekit.model.trust import Require, TrustFile
+from bundlekit.schema_errors import first_key, nearest
 from bundlekit.trust import crl, distinct, pem, sense
 from bundlekit.trust.store import Anchors, Signer, TrustStore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import nearest
+from bundlekit.schema_errors import nearest
 
 if TYPE_CHECKING:
     from bundlekit.model.trust import TrustFile

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from bundlekit.errors import ConfigError
 from bundlekit.matrix.read import APPLIANCE
-from bundlekit.mistakes import nearest
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Component, Image, Manifest, labelled
+from bundlekit.schema_errors import nearest
 from bundlekit.update.engine.job import Job, Payload, Target
 from bundlekit.update.engine.plan import Plan, problems
 

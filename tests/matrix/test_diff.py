@@ -18,7 +18,7 @@ NEWER: dict[str, Any] = {"releases": [*CLEAN["releases"], "5.40.00"], "from_": [
 def compared(old, new):
     found = diff(readable(old), readable(new))
     changes = [(one.change, one.source, one.model, one.old.decision, one.new.decision) for one in found.changes]
-    return changes, found.somebody_loses
+    return changes, found.a_version_loses
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from msgspec import Meta, field
 from bundlekit import config
 from bundlekit.errors import ConfigError, VersionError
 from bundlekit.files import LIMITS
-from bundlekit.mistakes import explain
 from bundlekit.model.primitives import Frozen, VersionText
+from bundlekit.schema_errors import explain
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:

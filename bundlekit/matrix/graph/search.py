@@ -139,7 +139,7 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
 
 
 def _unknown(version: str, graph: Graph) -> Obstacle:
-    from bundlekit.mistakes import nearest  # imported with its dependencies only for a mistyped version
+    from bundlekit.schema_errors import nearest  # imported with its dependencies only for a mistyped version
 
     hint = nearest(version, {node.version for node in graph.nodes})
     return Obstacle(subject=version, kind="unknown-version", message=f"The graph has no release {version}{hint}")

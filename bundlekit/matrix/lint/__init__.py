@@ -36,10 +36,10 @@ from bundlekit.matrix.lint.keys import (
     unasked_of_others,
     unknown_key,
 )
+from bundlekit.matrix.lint.release import base_unknown, exempted_version, no_update_to, stop_blocked
 from bundlekit.matrix.lint.report import LintFinding, LintReport
 from bundlekit.matrix.lint.rule import Lint, LintIssue, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
-from bundlekit.matrix.lint.ways import base_unknown, exempted_version, no_update_to, stop_blocked
 from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.shipped import UNKNOWN, Signatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable

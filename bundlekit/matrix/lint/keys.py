@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bundlekit.matrix.lint.rule import LintIssue, lint_rule
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.shipped import UNKNOWN, Acceptance
-from bundlekit.mistakes import nearest
+from bundlekit.schema_errors import nearest
 from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
-from bundlekit.mistakes import first_key, nearest
 from bundlekit.model.primitives import END, Key, Name, Strict, Text
+from bundlekit.schema_errors import first_key, nearest
 
 Verb = Literal[
     "validate", "describe", "prepare", "apply", "probe", "verify", "commit", "revert", "gate", "cleanup",
