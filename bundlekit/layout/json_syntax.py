@@ -1,7 +1,7 @@
-"""Where a text stops being JSON.
+"""The position of the first syntax error in a JSON text.
 
-The parser of the standard library reports a place too, but another one in each version of Python. Spans are part of
-a report, and a report on the same bytes is the same everywhere. This scan runs only after the parser has refused.
+The parser of the standard library reports a position too, but it differs between versions of Python. Spans are part of
+a report, and a report on the same bytes must always be the same. This scan runs only after the parser has failed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ _LEXEME: Final = (
     r"|(?P<scalar>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|true|false|null|NaN|-?Infinity)"
     r"|(?P<mark>[^ \t\n\r]))?"
 )
-"""A string as far as it is one, a scalar, or any other character. Possessive and always matching: the scan is linear.
-Compiled only where something is wrong."""
+"""The valid part of a string, a scalar, or any other character.
+
+The pattern is possessive and always matches, so that the scan is linear. It is compiled only if the text has a fault.
+"""
 
 _AFTER_VALUE: Final = {"": "the end", "[": "a comma or ]", "{": "a comma or }"}
-"""What is expected after a value, by the innermost bracket that is open."""
+"""The tokens expected after a value, by the innermost open bracket."""
 _IS_KEY: Final = ("a key", "a key or }")
 _IS_VALUE: Final = ("a value", "a value or ]")
 
 
 class Fault(NamedTuple):
-    """The first character at which no JSON text continues like this one, and what is wrong with it."""
+    """The first character that no JSON text with this beginning can have, and the fault there."""
 
     offset: int
     what: str
@@ -50,7 +52,7 @@ def first_fault(text: str) -> Fault | None:
 
 
 def _following(kind: str, first: str, expected: str, opened: list[str]) -> str:
-    """What is expected after a lexeme; empty if the lexeme itself is not expected. Keeps count of open brackets."""
+    """The tokens expected after a lexeme; empty if the lexeme itself is not expected. Open brackets are counted."""
     if kind == "string" and expected in _IS_KEY:
         return "a colon"
     if kind in ("string", "scalar"):
@@ -69,7 +71,7 @@ def _following(kind: str, first: str, expected: str, opened: list[str]) -> str:
 
 
 def _in_string(text: str, start: int, stop: int) -> Fault:
-    """What is wrong with the string at ``start``, of which the part before ``stop`` is sound."""
+    """The fault of the string at ``start``. Its part before ``stop`` is valid."""
     if text[stop:] in ("", "\\"):
         return Fault(start, "the string has no end")
     return Fault(stop, "the escape is unknown" if text[stop] == "\\" else "a control character is not escaped")

@@ -49,7 +49,7 @@ def decide(
     - ``policy``: what the operator allows in addition to the matrix.
     - ``signers``: names of the keys that sign the bundle, as in ``trusted-keys`` of the matrix. Without them,
       ``Decision.not_checked`` lists the versions that might not be able to verify the bundle.
-    - ``signatures``: what the trust files in the matrix (``trust-of``) are asked about.
+    - ``signatures``: those that the trust files in the matrix (``trust-of``) are checked against.
     - ``matrix``: the matrix of the manifest, read once for many appliances (`bundlekit.matrix.read.read_matrix`).
     """
     read = matrix or read_matrix(manifest)
@@ -80,7 +80,7 @@ def decide_from(
 ) -> Decision:
     """Whether a pair with ``version`` on every member can install this bundle: only the rules about versions.
 
-    ``facts`` are those of the installed version, where its bundle is available. What is unknown is not validated, and
+    ``facts`` are those of the installed version, if its bundle is available. What is unknown is not validated, and
     ``Decision.not_checked`` names it. Without a ``model``, a matrix that distinguishes models gives one for each.
     All other parameters are as in :func:`decide`. Raises nothing.
     """

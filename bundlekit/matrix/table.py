@@ -1,4 +1,4 @@
-"""The matrix as a table: each version that a bundle knows, on each model, and what becomes of it."""
+"""The matrix as a table: each version that a bundle knows, on each model, and its decision."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Row(Frozen, frozen=True, kw_only=True):
-    """What becomes of one version on one model (empty: on every model).
+    """The decision about one version on one model (empty: on every model).
 
-    ``entry`` decided; ``method``, ``minutes`` and ``tested`` are those of the source that allows the update.
-    ``not_checked`` is what only a whole state could answer.
+    ``entry`` is the id of the deciding entry. ``method``, ``minutes`` and ``tested`` are those of the source that
+    allows the update. ``not_checked`` needs a whole installed state.
     """
 
     source: str
@@ -38,7 +38,7 @@ class Row(Frozen, frozen=True, kw_only=True):
 
 
 class Table(Frozen, frozen=True, kw_only=True):
-    """Every version that the matrix of one release knows, oldest first: the list of what has to be tested."""
+    """Every version that the matrix of one release knows, oldest first: the list of updates to test."""
 
     schema: Literal["bundlekit/matrix/1"] = "bundlekit/matrix/1"
     product: str

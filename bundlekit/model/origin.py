@@ -21,7 +21,7 @@ class Entry(Frozen, frozen=True, kw_only=True):
 
 
 class Folder(Frozen, frozen=True, kw_only=True):
-    """A folder given as trust, as it was named, and everything in it that is trusted."""
+    """A folder given as trust, as the operator named it, and its trusted content."""
 
     folder: str
     entries: tuple[Entry, ...]
