@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from bundlekit.matrix.path import State
+    from bundlekit.matrix.path import PathState
     from bundlekit.model.advisory import Advice
     from bundlekit.model.decision import Policy
-    from bundlekit.model.path import Path as UpgradePath
+    from bundlekit.model.path import UpgradePath
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
@@ -54,7 +54,7 @@ MAX_HEAD: Final = LIMITS["head"]
 """More than header, manifest and signature area can take together."""
 
 
-class Entry(Strict, frozen=True, kw_only=True):
+class CatalogEntry(Strict, frozen=True, kw_only=True):
     """What a catalog knows of a bundle besides its head: file name and size when it was added, end of support."""
 
     file: str
@@ -66,7 +66,7 @@ class Index(Strict, frozen=True, kw_only=True):
     """``catalog.json``: the bundles by id."""
 
     schema: Literal["bundlekit/catalog/1"]
-    bundles: dict[str, Entry] = {}
+    bundles: dict[str, CatalogEntry] = {}
 
 
 class Collected(Frozen, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
         raise ConfigError("The path of the catalog is empty.", next_step="Name the folder.")
     if catalog.exists() and not catalog.is_dir():
         raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is given before the bundles")
-    added: dict[str, tuple[bytes, Entry]] = {}
+    added: dict[str, tuple[bytes, CatalogEntry]] = {}
     for path in bundles:
         with FileSource(path) as opened:
             source = reader.read_once(opened)  # the head that is kept is the one whose id was computed
@@ -98,7 +98,7 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
             head = read_span(source, Span(start=0, stop=bundle.area.stop))
             # A file name is bytes; one that is not UTF-8 is kept as it is shown.
             name = escape(path.name)
-            entry = Entry(file=name, size=source.size, supported_until=supported_until)
+            entry = CatalogEntry(file=name, size=source.size, supported_until=supported_until)
             added[bundle.id.removeprefix("sha256:")] = head, entry
     try:
         catalog.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
     return tuple(added)
 
 
-def _write(catalog: Path, added: dict[str, tuple[bytes, Entry]]) -> None:
+def _write(catalog: Path, added: dict[str, tuple[bytes, CatalogEntry]]) -> None:
     """Write heads, and an index of what the catalog contains now: another call can have added to it meanwhile."""
     index = read_index(catalog) if (catalog / INDEX).exists() else Index(schema=SCHEMA)
     entries = dict(index.bundles)
@@ -162,7 +162,7 @@ def collect(
 
 def find_path(
     places: Iterable[Path],
-    start: State,
+    start: PathState,
     goal: str,
     *,
     trust: TrustStore | None = None,
@@ -197,7 +197,7 @@ def _ids(advice: Advice) -> frozenset[str]:
     )
 
 
-def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], Entry | None]]:
+def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], CatalogEntry | None]]:
     for place in places:
         if place == Path():  # which an empty path becomes
             raise ConfigError("A path of a bundle or catalog is empty.", next_step="Name the file or folder.")
@@ -217,7 +217,7 @@ def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[So
 
 
 def _candidate(
-    source: Source, entry: Entry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
+    source: Source, entry: CatalogEntry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
 ) -> CandidateBundle | Obstacle:
     report = pipeline.preflight(source, trust=trust, at=at)
     bundle = reader.read(source)

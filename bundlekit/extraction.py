@@ -92,7 +92,7 @@ def extract_signature(
 
 
 def _advisories(source: Source, file: Path, trust: TrustStore | None, at: dt.datetime | None) -> SignedAdvisory | None:
-    """The advisories in ``source``, or None for another kind of file. They are signed and extracted like bundles."""
+    """The advisories in ``source``, or None for another kind of file. They are handled like bundles."""
     if not read_span(source, Span(start=0, stop=min(source.size, len(layout.MAGIC)))).startswith(layout.MAGIC):
         return None
     data = read_span(source, Span(start=0, stop=min(source.size, layout.MAX_FILE + 1)))

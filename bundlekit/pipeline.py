@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
-    from bundlekit.integrity import Cancel, Progress
+    from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.matrix.read import Unreadable
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.advisory import Advice
@@ -95,7 +95,7 @@ def check(
     strict: bool = False,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
@@ -268,7 +268,7 @@ def examine(
     request: CheckRequest,
     *,
     scope: Scope = "full",
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Checked:
     """The report about an open source, and what was read for it. Parameters and exceptions are those of `check`."""

@@ -11,7 +11,7 @@ from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
-from bundlekit.model.path import Path
+from bundlekit.model.path import UpgradePath
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.inspection import Inspection
@@ -36,7 +36,7 @@ OUTPUTS: Final = {
     "lint": LintReport,
     "matrix-table": Table,
     "matrix-diff": Diff,
-    "path": Path,
+    "path": UpgradePath,
     "trust-show": Overview,
     "status": Status,
     "record": Record,

@@ -11,7 +11,7 @@ import pytest
 import bundlekit
 from bundlekit.layout import advisory, damage
 from bundlekit.matrix.lint import LINTS
-from bundlekit.model.manifest import Scheme
+from bundlekit.model.manifest import SchemeName
 from bundlekit.model.matrix import DeclaredScheme
 from bundlekit.versions import _READERS, scheme_named
 from tests.versions.schemes import SCHEMES
@@ -50,7 +50,7 @@ def test_versions_of_the_fixed_schemes_compare_as_the_page_says(name, rising):
 
 
 def test_a_manifest_can_name_every_scheme():
-    assert set(get_args(Scheme)) == {*_READERS, "declared"}
+    assert set(get_args(SchemeName)) == {*_READERS, "declared"}
     assert set(SCHEMES) >= set(_READERS), "the laws of versions are tried with each scheme"
 
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -118,3 +119,32 @@ print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=Tr
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+QUALIFIED = (
+    # a form of data, or a page, is named by its module: der.encode, manifest.decode, crl.read
+    {"decode", "encode", "lines", "load", "page", "parse", "read", "render", "schema", "table", "topics", "write"}
+    # the library and the layer on top do the same: pipeline and catalog, matrix and rule, parts of a file and the file
+    | {"build", "decide", "find_path", "opened", "sign", "withdrawn"}
+    # small helpers, of modules that do not meet
+    | {"algorithm", "describe", "held", "named", "refusal", "span", "view"}
+)
+"""Functions that several modules have, since a reader sees the module where they are called."""
+
+
+def test_no_type_has_the_name_of_another():
+    """A class or alias means one thing. So does a function, but for those that are called by module and name."""
+    types, functions = defaultdict(list), defaultdict(list)
+    for file in sorted((ROOT / "bundlekit").rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                types[node.name].append(file.name)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                types[node.targets[0].id].append(file.name)
+            elif isinstance(node, ast.FunctionDef) and "cli" not in file.parts:  # commands have names of verbs
+                functions[node.name].append(file.name)
+    shared = {
+        name: files for name, files in types.items() if len(files) > 1 and name[0].isupper() and not name.isupper()
+    }
+    assert shared == {}
+    assert {name for name, files in functions.items() if len(files) > 1 and name[0] != "_"} == QUALIFIED

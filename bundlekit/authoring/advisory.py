@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from bundlekit.authoring.signers import Signer
+    from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.advisory import Advisory
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
@@ -66,7 +66,9 @@ def load(path: Path) -> Advisory:
     return advisory_from_toml(config.load_toml(path), where=str(path))
 
 
-def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer], *, unsigned: bool = False) -> Signed:
+def build(
+    advisory: Advisory, output: Path | BinaryIO, signers: Sequence[SigningIdentity], *, unsigned: bool = False
+) -> EditableAdvisory:
     """Write the advisories file, signed by ``signers``, and return it.
 
     ``unsigned`` allows a file without a signature, to be signed elsewhere. Raises SigningError for no signature
@@ -82,7 +84,7 @@ def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer]
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
         raise SigningError(f"The advisories have {len(document)} bytes; the maximum is {layout.MAX_DOCUMENT}.")
-    signed = Signed(advisory, document, (), dt.datetime.now(dt.UTC), "nothing was built")
+    signed = EditableAdvisory(advisory, document, (), dt.datetime.now(dt.UTC), "nothing was built")
     for signer in signers:
         signed.sign(signer)
     with whole_file(output) as file:
@@ -90,7 +92,7 @@ def build(advisory: Advisory, output: Path | BinaryIO, signers: Sequence[Signer]
     return signed
 
 
-class Signed:
+class EditableAdvisory:
     """Advisories and their signatures, which can be changed. ``data`` is the file as it is now."""
 
     def __init__(
@@ -118,7 +120,7 @@ class Signed:
         """The signatures in it; whether they are trusted is not asked here."""
         return looked_at(self._document, self._blobs, len(self._document), self._at)
 
-    def sign(self, signer: Signer, *, replace: int | None = None) -> SignatureEvidence:
+    def sign(self, signer: SigningIdentity, *, replace: int | None = None) -> SignatureEvidence:
         """Sign, and add the signature or put it in the place of ``replace``; returns what was added."""
         return self.attach(signer.sign(self._document), replace=replace, purpose=signer.purpose)
 
@@ -169,15 +171,15 @@ class Signed:
         return out_of_time(self._blobs[index], self._at, "")
 
 
-def read(path: Path, data: bytes, *, at: dt.datetime) -> Signed:
+def read(path: Path, data: bytes, *, at: dt.datetime) -> EditableAdvisory:
     """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
     found = load_signed(path, data)
     refused = f"{path}: nothing was added, and the file is unchanged"
-    return Signed(found.advisory, found.signed, found.signatures, at, refused, str(path))
+    return EditableAdvisory(found.advisory, found.signed, found.signatures, at, refused, str(path))
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, at: dt.datetime) -> Iterator[Signed]:
+def opened(path: Path, *, at: dt.datetime) -> Iterator[EditableAdvisory]:
     """The advisories file at ``path``, to change its signatures; it is written when the block ends well.
 
     It is replaced as a whole, and only if it is still the file that was read. Raises AdvisoryError if it is none.

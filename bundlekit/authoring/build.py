@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from bundlekit.authoring.signers import Signer
+    from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.authoring.spec import Draft
-    from bundlekit.integrity import Cancel, Progress
+    from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.layout.update_bin import Placed
     from bundlekit.model.manifest import Manifest, Stored
 
@@ -33,9 +33,9 @@ def build(
     draft: Draft,
     output: Path | BinaryIO,
     *,
-    signers: Sequence[Signer] = (),
+    signers: Sequence[SigningIdentity] = (),
     capacity: int = update_bin.DEFAULT_CAPACITY,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Manifest:
     """Write the bundle of ``draft`` to ``output``, signed by ``signers``, and return its final manifest.
@@ -61,7 +61,7 @@ def build(
     return manifest
 
 
-def _signed(head: bytes, signers: Sequence[Signer]) -> list[bytes]:
+def _signed(head: bytes, signers: Sequence[SigningIdentity]) -> list[bytes]:
     """The signatures; SigningError for one that a check would reject."""
     blobs: list[bytes] = []
     for signer in signers:
@@ -75,7 +75,7 @@ def _signed(head: bytes, signers: Sequence[Signer]) -> list[bytes]:
 class _Advance:
     """Counts the bytes stored, reports them, and stops where the caller wants it."""
 
-    def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
+    def __init__(self, total: int, progress: ReadProgress | None, cancel: Cancel | None) -> None:
         self._total, self._progress, self._cancel = total, progress, cancel
         self._done = 0
 

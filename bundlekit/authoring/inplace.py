@@ -102,7 +102,7 @@ def _write_at(descriptor: int, data: bytes, offset: int) -> int:
     return os.write(descriptor, data)
 
 
-class Record:
+class InplaceRecord:
     """``NAME.signing``: what is going to be written into a file. It lets the next signer finish interrupted work.
 
     Only a regular file counts as a record, and no link is followed.

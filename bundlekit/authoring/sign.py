@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from bundlekit import pipeline
 from bundlekit.authoring.admission import admit, demand_index, looked_at, signature_area
-from bundlekit.authoring.inplace import InPlace, Record
-from bundlekit.authoring.signers import Signer, load_signers
+from bundlekit.authoring.inplace import InPlace, InplaceRecord
+from bundlekit.authoring.signers import SigningIdentity, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
 
-__all__ = ["Signer", "Signing", "attach", "load_signers", "opened", "remove", "sign", "signature_area"]
+__all__ = ["Signing", "SigningIdentity", "attach", "load_signers", "opened", "remove", "sign", "signature_area"]
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ class Signing:
         """The signatures that are in the bundle now."""
         return looked_at(self._head, self._blobs, self._place.start, self._at)
 
-    def sign(self, signer: Signer, *, replace: int | None = None) -> SignatureEvidence:
+    def sign(self, signer: SigningIdentity, *, replace: int | None = None) -> SignatureEvidence:
         """Sign, and add the signature or put it in the place of ``replace``; returns what was added.
 
         SigningError if the signature area is full, the key has signed, or there is no signature to replace.
@@ -130,7 +130,7 @@ class Signing:
         area = signature_area(blobs, self._place.size)
         # Nothing is written into what is not, up to this moment, the bundle that was verified.
         self._file.demand_content(0, self._head + self._area)
-        record = Record(self._file)
+        record = InplaceRecord(self._file)
         try:
             record.write(self.bundle.id or "", area)
             self._file.overwrite(self._place.start, area)
@@ -148,7 +148,7 @@ class Signing:
         self._file.demand_content(0, self._head + self._area)
 
 
-def sign(path: Path, signer: Signer, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
+def sign(path: Path, signer: SigningIdentity, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
     """Sign the head of the bundle at ``path`` and add the signature, or put it in the place of ``replace``.
 
     Returns what was added. SigningError as for `opened` and `Signing.sign`.
@@ -207,7 +207,7 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
 
 def _finish_interrupted(file: InPlace) -> None:
     """Finish a signing that a crash interrupted."""
-    record = Record(file)
+    record = InplaceRecord(file)
     if found := record.read():
         identity, area = found
         bundle = reader.read(reader.read_once(file))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundlekit.trust import Certificate, SigningKey
 
 
-class Signer(Frozen, frozen=True, kw_only=True):
+class SigningIdentity(Frozen, frozen=True, kw_only=True):
     """A private key, and its certificate with those above it up to, without, the root.
 
     Without certificates the key has to be pinned by those who check. ``purpose`` is what they want certificates for.
@@ -46,7 +46,7 @@ def load_signers(
     ask: Callable[[Path], bytes],
     pss: bool = False,
     purpose: Purpose = "code-signing",
-) -> tuple[Signer, ...]:
+) -> tuple[SigningIdentity, ...]:
     """Load keys and certificate files, and match them. ``ask`` asks for a passphrase.
 
     The certificate of a key is found by the key, wherever it is in its file. A key without a matching certificate signs
@@ -66,7 +66,7 @@ def load_signers(
                 next_step=fill("Give the private key of the certificate with {key}, or leave {cert} out."),
             )
     return tuple(
-        Signer(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)
+        SigningIdentity(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)
         for path, key in zip(keys, loaded, strict=True)
     )
 

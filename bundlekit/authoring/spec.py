@@ -23,13 +23,13 @@ from bundlekit.model.manifest import (
     FormatVersion,
     Image,
     Impact,
-    Kind,
     Manifest,
+    ReleaseKind,
     Requirements,
-    Scheme,
+    SchemeName,
 )
 from bundlekit.model.matrix import Matrix
-from bundlekit.model.primitives import Count, Frozen, Key, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Frozen, KeyName, Name, Strict, Text, VersionText
 from bundlekit.schema_errors import first_key
 from bundlekit.source import NO_SIZE, sizeless
 
@@ -53,7 +53,7 @@ class SpecComponent(Strict, frozen=True, kw_only=True):
     """``[components.NAME]``: one file for all models, or a file per model."""
 
     version: VersionText
-    scheme: Scheme | None = None
+    scheme: SchemeName | None = None
     file: str | dict[Name, str]
     chunk_size: Text | int | None = None
 
@@ -69,7 +69,7 @@ class SpecRequires(Strict, frozen=True, kw_only=True):
     """``requires``: the oldest bundlekit, free space per place, facts."""
 
     tool: VersionText | None = None
-    free: dict[Key, Text | int] = {}
+    free: dict[KeyName, Text | int] = {}
     facts: dict[str, Any] = {}
 
 
@@ -77,11 +77,11 @@ class Spec(Strict, frozen=True, kw_only=True):
     """SPEC.toml, version 1, as written."""
 
     spec: Literal[1]
-    kind: Kind
+    kind: ReleaseKind
     product: Name
     models: Annotated[tuple[Name, ...], Meta(min_length=1)]
     version: VersionText
-    scheme: Scheme
+    scheme: SchemeName
     build: VersionText | None = None
     released: dt.date
     expires: dt.date | None = None
@@ -90,10 +90,10 @@ class Spec(Strict, frozen=True, kw_only=True):
     matrix: str | None = None
     impact: Impact = Impact()
     requires: SpecRequires = SpecRequires()
-    documents: dict[Key, str | SpecDocument] = {}
-    components: Annotated[dict[Key, SpecComponent], Meta(min_length=1)]
-    annotations: dict[Key, Text] = {}
-    extensions: dict[Key, Any] = {}
+    documents: dict[KeyName, str | SpecDocument] = {}
+    components: Annotated[dict[KeyName, SpecComponent], Meta(min_length=1)]
+    annotations: dict[KeyName, Text] = {}
+    extensions: dict[KeyName, Any] = {}
 
 
 class Draft(Frozen, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from bundlekit.wording import fill
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bundlekit.model.finding import Fault, OutcomeKind
+    from bundlekit.model.finding import Fault, RuleOutcomeKind
 
 RULES: Final = (
     *layout.RULES,
@@ -66,7 +66,7 @@ def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesRes
         waived = _waived(rule, context)
         found = answer.faults if isinstance(answer, PartialResult) else answer
         findings += [_finding(rule, fault, waived) for fault in found[:MAX_FINDINGS]]
-        outcome: OutcomeKind = "failed" if found else "passed"
+        outcome: RuleOutcomeKind = "failed" if found else "passed"
         outcomes.append(
             RuleOutcome(
                 rule=rule.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
-from bundlekit.checks.rule import Answer, Rule, RuleContext, make, rule
+from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, make, rule
 from bundlekit.model.finding import Cause, Fault, NotRun
 from bundlekit.wording import given
 
@@ -45,7 +45,7 @@ def _no_trust() -> NotRun:
     )
 
 
-def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> Answer:
+def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> RuleAnswer:
     """The problems of that name in all signatures. The rule passes only if no signature has one."""
     signatures = context.evidence.signatures
     if signatures is None:
@@ -69,7 +69,7 @@ def _problems(context: RuleContext, name: str, *, needs_trust: bool = True) -> A
     remedy="Sign it (`bundlekit sign`), or get the signed bundle from the vendor.",
     see="trust",
 )
-def unsigned(context: RuleContext) -> Answer:
+def unsigned(context: RuleContext) -> RuleAnswer:
     """The bundle has no signature, so its origin cannot be verified."""
     signatures = context.bundle.signatures
     if signatures is None:
@@ -80,7 +80,7 @@ def unsigned(context: RuleContext) -> Answer:
 
 
 @rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
-def signature_malformed(context: RuleContext) -> Answer:
+def signature_malformed(context: RuleContext) -> RuleAnswer:
     """A signature is not one complete detached CMS SignedData (RFC 5652) in the profile of this format.
 
     The profile determines every byte. Nothing can be hidden in a signature, and no two readers can understand it
@@ -103,7 +103,7 @@ def _next(fault: Fault) -> str:
 
 
 @rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
-def signer_unknown(context: RuleContext) -> Answer:
+def signer_unknown(context: RuleContext) -> RuleAnswer:
     """A signature is valid, but its signer is not trusted.
 
     Certificates in the bundle can link a signer to an anchor. They are never anchors themselves.
@@ -129,7 +129,7 @@ def signer_unknown(context: RuleContext) -> Answer:
     see="trust",
     needed=lambda question: question.limits.crls_required,
 )
-def crl_unusable(context: RuleContext) -> Answer:
+def crl_unusable(context: RuleContext) -> RuleAnswer:
     """The trust file requires revocation checks, and the revocation status of a signer is unknown.
 
     The revocation list of its CA is missing or cannot be used. A list cannot be used if it is stale, if another CA
@@ -147,7 +147,7 @@ def crl_unusable(context: RuleContext) -> Answer:
     remedy="Have the missing signers sign it (`bundlekit sign`), or get the fully signed bundle.",
     see="trust",
 )
-def too_few_signers(context: RuleContext) -> Answer:
+def too_few_signers(context: RuleContext) -> RuleAnswer:
     """Fewer signers have signed than the trust file requires.
 
     Signers are counted, not signatures or keys: one person with two keys counts once. If a requirement names

@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.layout import NO_MANIFEST
-from bundlekit.checks.rule import Answer, RuleContext, rule
+from bundlekit.checks.rule import RuleAnswer, RuleContext, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.model.finding import Fault, NotRun, PartialResult
 from bundlekit.wording import fill
@@ -39,7 +39,7 @@ from a trust.toml, which can list signers that a matrix does not need.
     remedy="Ask the vendor what the extension means, or update bundlekit.",
     see="manifest",
 )
-def extension_not_understood(context: RuleContext) -> Answer:
+def extension_not_understood(context: RuleContext) -> RuleAnswer:
     """The manifest contains an extension that this bundlekit does not understand and therefore ignores."""
     if context.bundle.manifest is None:
         return NO_MANIFEST
@@ -57,7 +57,7 @@ def extension_not_understood(context: RuleContext) -> Answer:
     see="manifest",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
-def impact_not_said(context: RuleContext) -> Answer:
+def impact_not_said(context: RuleContext) -> RuleAnswer:
     """The manifest does not specify the impact on the service, whether the update reboots, or how long it takes.
 
     An operator needs all three to plan a maintenance window. The rule is about the release as a whole. It is therefore
@@ -81,7 +81,7 @@ def impact_not_said(context: RuleContext) -> Answer:
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
 )
-def matrix_lint(context: RuleContext) -> Answer | PartialResult:
+def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
 
     Each message begins with the name of a rule of `bundlekit matrix lint`, which has a page of its own. The rule is
@@ -140,7 +140,7 @@ def matrix_lint(context: RuleContext) -> Answer | PartialResult:
     return _with_what_is_not_seen(found, report)
 
 
-def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | PartialResult:
+def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> RuleAnswer | PartialResult:
     """The faults, and the versions whose path cannot be seen because it leads through releases that are not available.
 
     The latter are not findings: most releases leave their oldest versions to the releases in between.
@@ -164,7 +164,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> Answer | P
     remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release ({at}).",
     see="manifest",
 )
-def released_in_future(context: RuleContext) -> Answer:
+def released_in_future(context: RuleContext) -> RuleAnswer:
     """The release date is more than a day after the reference time.
 
     The date orders releases. Every version released before that date counts as older than this one, and must not be

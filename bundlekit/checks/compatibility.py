@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.rule import Answer, Rule, RuleContext, rule
+from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, rule
 from bundlekit.matrix.read import read_matrix
 from bundlekit.matrix.stages import ends_before
 from bundlekit.model.finding import Fault, NotRun, PartialResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
-    from bundlekit.matrix.stages import Ended
+    from bundlekit.matrix.stages import EndedDecision
     from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
     from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
@@ -56,12 +56,12 @@ def _not_asked(context: RuleContext) -> NotRun | None:
     return None
 
 
-def _refused(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
+def _refused(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResult:
     """A fault for each component decision of that kind that rejects the bundle. Without one, it can be left open."""
     return _not_asked(context) or _ruled(context, kind)
 
 
-def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
+def _ruled(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResult:
     found = [
         (one, component_decision)
         for one in context.decisions
@@ -103,7 +103,7 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> Answer | PartialResult:
     ]
 
 
-def _ended(context: RuleContext, kind: DecisionKind) -> list[Ended]:
+def _ended(context: RuleContext, kind: DecisionKind) -> list[EndedDecision]:
     """For each decision that ended before ``kind`` was evaluated for every component, the one that ended it."""
     if context.bundle.manifest is None:
         return []
@@ -139,31 +139,31 @@ def _own_entries(context: RuleContext) -> frozenset[str]:
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
-def wrong_product(context: RuleContext) -> Answer | PartialResult:
+def wrong_product(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle is for a product other than the installed one."""
     return _refused(context, "wrong-product")
 
 
 @_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
-def wrong_model(context: RuleContext) -> Answer | PartialResult:
+def wrong_model(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle is for hardware models other than the installed one."""
     return _refused(context, "wrong-model")
 
 
 @_pair_rule(cause="on-hold", remedy="Fix the fault that caused the hold, then clear the hold.")
-def on_hold(context: RuleContext) -> Answer | PartialResult:
+def on_hold(context: RuleContext) -> RuleAnswer | PartialResult:
     """The pair is on hold after a failed update. No further update is allowed until the fault is cleared."""
     return _refused(context, "on-hold")
 
 
 @_pair_rule(cause="on-hold", remedy="Wait until the update in progress has ended.")
-def update_pending(context: RuleContext) -> Answer | PartialResult:
+def update_pending(context: RuleContext) -> RuleAnswer | PartialResult:
     """Another update of the pair is in progress."""
     return _refused(context, "update-pending")
 
 
 @_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
-def reimage_only(context: RuleContext) -> Answer | PartialResult:
+def reimage_only(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle is for re-imaging, and is never accepted as an update."""
     return _refused(context, "reimage-only")
 
@@ -175,7 +175,7 @@ def reimage_only(context: RuleContext) -> Answer | PartialResult:
     see="matrix",
     needed=lambda question: question.asks_who or question.advice is not None,
 )
-def withdrawn(context: RuleContext) -> Answer | PartialResult:
+def withdrawn(context: RuleContext) -> RuleAnswer | PartialResult:
     """The release was withdrawn and must no longer be installed.
 
     An advisory withdraws the bundle itself. The rule therefore also fails if the request names no installed version.
@@ -191,7 +191,7 @@ def withdrawn(context: RuleContext) -> Answer | PartialResult:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; the message describes what its scheme expects.")
-def unreadable_version(context: RuleContext) -> Answer | PartialResult:
+def unreadable_version(context: RuleContext) -> RuleAnswer | PartialResult:
     """The installed version is not valid in the version scheme that the bundle declares.
 
     The bundle is rejected, because a version that is parsed incorrectly is also compared incorrectly.
@@ -200,7 +200,7 @@ def unreadable_version(context: RuleContext) -> Answer | PartialResult:
 
 
 @_rule(cause="not-newer", remedy=REIMAGE)
-def downgrade(context: RuleContext) -> Answer | PartialResult:
+def downgrade(context: RuleContext) -> RuleAnswer | PartialResult:
     """The installed version is later than the version of the bundle.
 
     To go back to an earlier version, re-image the appliance.
@@ -209,19 +209,19 @@ def downgrade(context: RuleContext) -> Answer | PartialResult:
 
 
 @_rule(cause="not-newer", remedy="Nothing needs to be done. To install it again, re-image the appliance.")
-def same_version(context: RuleContext) -> Answer | PartialResult:
+def same_version(context: RuleContext) -> RuleAnswer | PartialResult:
     """The version of the bundle is already installed."""
     return _refused(context, "same-version")
 
 
 @_rule(cause="not-newer", remedy="Ask the vendor which of the two builds you should use.")
-def same_version_other_build(context: RuleContext) -> Answer | PartialResult:
+def same_version_other_build(context: RuleContext) -> RuleAnswer | PartialResult:
     """Another build of the same version is installed. Which of the two builds is newer cannot be determined."""
     return _refused(context, "same-version-other-build")
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
-def counter_too_low(context: RuleContext) -> Answer | PartialResult:
+def counter_too_low(context: RuleContext) -> RuleAnswer | PartialResult:
     """The pair requires a higher security counter than the bundle has.
 
     The counter is raised when a release closes a security hole. An older bundle with a valid signature therefore cannot
@@ -231,7 +231,7 @@ def counter_too_low(context: RuleContext) -> Answer | PartialResult:
 
 
 @_pair_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
-def back_in_time(context: RuleContext) -> Answer | PartialResult:
+def back_in_time(context: RuleContext) -> RuleAnswer | PartialResult:
     """The installed version was released after the bundle, although its number is lower.
 
     It can have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
@@ -240,67 +240,67 @@ def back_in_time(context: RuleContext) -> Answer | PartialResult:
 
 
 @_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
-def unknown_version(context: RuleContext) -> Answer | PartialResult:
+def unknown_version(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle's matrix does not list the installed version. An unknown version is not allowed."""
     return _refused(context, "unknown-version")
 
 
 @_rule(cause="unsupported-source", remedy="Re-image the appliance.")
-def dead_end(context: RuleContext) -> Answer | PartialResult:
+def dead_end(context: RuleContext) -> RuleAnswer | PartialResult:
     """No update is possible from the installed version; only re-imaging is."""
     return _refused(context, "dead-end")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def blocked(context: RuleContext) -> Answer | PartialResult:
+def blocked(context: RuleContext) -> RuleAnswer | PartialResult:
     """The update from the installed version to this release is blocked. The message gives the reason."""
     return _refused(context, "blocked")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def needs_stop(context: RuleContext) -> Answer | PartialResult:
+def needs_stop(context: RuleContext) -> RuleAnswer | PartialResult:
     """The installed version must first be updated to another release. The message names the release and the reason."""
     return _refused(context, "needs-stop")
 
 
 @_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def unsupported_source(context: RuleContext) -> Answer | PartialResult:
+def unsupported_source(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle does not support an update from the installed version."""
     return _refused(context, "unsupported-source")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def cannot_verify(context: RuleContext) -> Answer | PartialResult:
+def cannot_verify(context: RuleContext) -> RuleAnswer | PartialResult:
     """The installed version trusts none of the keys that the update needs, so it would reject the bundle."""
     return _refused(context, "cannot-verify")
 
 
 @_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
-def risk(context: RuleContext) -> Answer | PartialResult:
+def risk(context: RuleContext) -> RuleAnswer | PartialResult:
     """A risk from the matrix applies to this appliance, or cannot be excluded."""
     return _refused(context, "risk")
 
 
 @_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
-def loses_fix(context: RuleContext) -> Answer | PartialResult:
+def loses_fix(context: RuleContext) -> RuleAnswer | PartialResult:
     """The bundle does not contain a fix that is installed, so the update would lose the fix."""
     return _refused(context, "loses-fix")
 
 
 @_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def incompatible(context: RuleContext) -> Answer | PartialResult:
+def incompatible(context: RuleContext) -> RuleAnswer | PartialResult:
     """The component versions that would be installed together are incompatible."""
     return _refused(context, "incompatible")
 
 
 @_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then check again.")
-def requirement_not_met(context: RuleContext) -> Answer | PartialResult:
+def requirement_not_met(context: RuleContext) -> RuleAnswer | PartialResult:
     """The appliance does not meet a requirement of the bundle: free space, a fact, or the version of the tool."""
     return _refused(context, "requirement-not-met")
 
 
 @_rule(cause="requirements", remedy="Add the missing fact to the state of the pair ({appliance}).")
-def undecided(context: RuleContext) -> Answer | PartialResult:
+def undecided(context: RuleContext) -> RuleAnswer | PartialResult:
     """The decision needs a fact that is unknown. An unknown fact is not allowed, so the bundle is not accepted."""
     unknown = [
         (f"{decision.pair}: " if decision.pair and len(context.decisions) > 1 else "", component_decision)

@@ -9,7 +9,7 @@ import datetime as dt
 from typing import Final
 
 from bundlekit.checks.layout import NO_HEAD, NO_MANIFEST
-from bundlekit.checks.rule import Answer, RuleContext, rule
+from bundlekit.checks.rule import RuleAnswer, RuleContext, rule
 from bundlekit.config import duration_in_words
 from bundlekit.errors import VersionError
 from bundlekit.model.finding import Fault, NotRun
@@ -19,7 +19,7 @@ CURRENT: Final = "Get the vendor's current release."
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def bundle_expired(context: RuleContext) -> Answer:
+def bundle_expired(context: RuleContext) -> RuleAnswer:
     """The bundle is past its own expiry date.
 
     An old bundle with a valid signature can be used in an attack: it reintroduces faults that were fixed since.
@@ -33,7 +33,7 @@ def bundle_expired(context: RuleContext) -> Answer:
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def too_old(context: RuleContext) -> Answer:
+def too_old(context: RuleContext) -> RuleAnswer:
     """The bundle was released longer ago than the trust file allows (``max-age``).
 
     An attacker who keeps an appliance from learning of new releases can still offer it old ones.
@@ -54,7 +54,7 @@ def too_old(context: RuleContext) -> Answer:
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def bundle_withdrawn(context: RuleContext) -> Answer:
+def bundle_withdrawn(context: RuleContext) -> RuleAnswer:
     """The bundle was withdrawn: the trust file lists its id as withdrawn."""
     withdrawn = context.question.limits.withdrawn
     if context.bundle.id is None:
@@ -65,7 +65,7 @@ def bundle_withdrawn(context: RuleContext) -> Answer:
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
-def below_floor(context: RuleContext) -> Answer:
+def below_floor(context: RuleContext) -> RuleAnswer:
     """The version or security counter of the bundle is below the minimum that the trust file sets for this product.
 
     An old bundle with a valid signature can be used in an attack. The minimum lets an operator exclude it permanently.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
-from bundlekit.checks.rule import Answer, RuleContext, rule
+from bundlekit.checks.rule import RuleAnswer, RuleContext, rule
 from bundlekit.integrity import coverage
 from bundlekit.model.bundle import Span
 from bundlekit.model.finding import Fault, NotRun
@@ -26,7 +26,7 @@ def _digests(question: Question) -> bool:
 
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def uncovered_bytes(context: RuleContext) -> Answer:
+def uncovered_bytes(context: RuleContext) -> RuleAnswer:
     """Some bytes of the file are not covered: they are not signed, not digested and not known to be zero.
 
     An attacker can put anything there, so every byte of a bundle must be accounted for.
@@ -44,7 +44,7 @@ def uncovered_bytes(context: RuleContext) -> Answer:
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def nonzero_padding(context: RuleContext) -> Answer:
+def nonzero_padding(context: RuleContext) -> RuleAnswer:
     """A gap between components contains bytes other than zero."""
     if context.evidence.chunks is None or context.evidence.zeros is None:
         return NOT_MEASURED
@@ -56,7 +56,7 @@ def nonzero_padding(context: RuleContext) -> Answer:
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def index_digest_mismatch(context: RuleContext) -> Answer:
+def index_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """The chunk index of a component does not match its digest in the manifest.
 
     The component itself can be intact, but that cannot be verified without its index.
@@ -76,7 +76,7 @@ def index_digest_mismatch(context: RuleContext) -> Answer:
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
-def chunk_digest_mismatch(context: RuleContext) -> Answer:
+def chunk_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """Part of a component is damaged: the digest of a chunk differs from the one in the chunk index.
 
     The byte spans show which chunks differ. One damaged span of a few chunks indicates a bad transfer or a bad disk.
@@ -95,7 +95,7 @@ def chunk_digest_mismatch(context: RuleContext) -> Answer:
 
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests)
-def plain_digest_mismatch(context: RuleContext) -> Answer:
+def plain_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """The plain digest of a component, as ``sha256sum`` prints it, is not the one in the manifest.
 
     The rule runs only on request (``full``), because the digest cannot be computed in parallel and the chunk index

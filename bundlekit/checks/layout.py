@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit._version import __version__
-from bundlekit.checks.rule import MAX_FINDINGS, Answer, RuleContext, faults, rule
+from bundlekit.checks.rule import MAX_FINDINGS, RuleAnswer, RuleContext, faults, rule
 from bundlekit.errors import VersionError
 from bundlekit.layout.foreign import named
 from bundlekit.layout.places import Places
@@ -35,13 +35,13 @@ NO_HEAD: Final = NotRun(because="the head and the signature area could not be re
 NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
 
 
-def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: NotRun) -> Answer:
+def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: NotRun) -> RuleAnswer:
     """The problems of that name found while reading. Without any, the rule passes only if that part was ``reached``."""
     return faults(context.bundle.problems, name) or (() if reached else otherwise)
 
 
 @rule("layout", cause="corrupted", remedy="Name an update.bin, or get the file again.", see="format")
-def not_a_bundle(context: RuleContext) -> Answer:
+def not_a_bundle(context: RuleContext) -> RuleAnswer:
     """The file does not begin with the magic of an update.bin.
 
     Either the file has another format, or its first bytes are damaged. Many formats are recognised by their content:
@@ -58,7 +58,7 @@ def _of_its_kind(fault: Fault) -> Fault:
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def text_mode_damage(context: RuleContext) -> Answer:
+def text_mode_damage(context: RuleContext) -> RuleAnswer:
     """The file was transferred as text.
 
     Its magic contains a byte with the high bit set, CR LF, Control-Z and LF. The changes to these bytes show the cause:
@@ -68,7 +68,7 @@ def text_mode_damage(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def truncated(context: RuleContext) -> Answer:
+def truncated(context: RuleContext) -> RuleAnswer:
     """The file is shorter than its header specifies: the end is missing.
 
     The transfer was interrupted, the disk was full, or the file is still being written. `bundlekit extract` and
@@ -80,7 +80,7 @@ def truncated(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def trailing_data(context: RuleContext) -> Answer:
+def trailing_data(context: RuleContext) -> RuleAnswer:
     """Bytes follow the end of the bundle, and no signature covers them.
 
     They were appended, either by a tool that pads files or by an attacker. Some programs read a file from its end, and
@@ -91,7 +91,7 @@ def trailing_data(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
-def header_out_of_bounds(context: RuleContext) -> Answer:
+def header_out_of_bounds(context: RuleContext) -> RuleAnswer:
     """A field of the header is outside the limits of the format.
 
     The limits keep a damaged or hostile header from using up memory. No bundle from a real build comes close to them.
@@ -101,7 +101,7 @@ def header_out_of_bounds(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="requirements", remedy="Update bundlekit, then check again.", see="format")
-def tool_too_old(context: RuleContext) -> Answer:
+def tool_too_old(context: RuleContext) -> RuleAnswer:
     """The bundle needs a newer bundlekit.
 
     It has a later version of the format, uses a feature that this bundlekit lacks, or requires a later version itself.
@@ -129,7 +129,7 @@ def tool_too_old(context: RuleContext) -> Answer:
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
-def signature_area_malformed(context: RuleContext) -> Answer:
+def signature_area_malformed(context: RuleContext) -> RuleAnswer:
     """The signature area is not a list of entries that ends in zeros.
 
     An entry is a length of four bytes, followed by that many bytes of DER. A length of zero ends the list. At most 16
@@ -145,7 +145,7 @@ def signature_area_malformed(context: RuleContext) -> Answer:
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
 )
-def signature_area_dirty(context: RuleContext) -> Answer:
+def signature_area_dirty(context: RuleContext) -> RuleAnswer:
     """Bytes other than zero follow the last signature.
 
     No signature or digest covers them, so they could contain anything.
@@ -163,7 +163,7 @@ def signature_area_dirty(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def manifest_not_canonical(context: RuleContext) -> Answer:
+def manifest_not_canonical(context: RuleContext) -> RuleAnswer:
     """The manifest is not canonical JSON.
 
     Each manifest has exactly one encoding: keys sorted, no blanks, no duplicate keys, no null, no fractions, integers
@@ -175,7 +175,7 @@ def manifest_not_canonical(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
-def manifest_schema(context: RuleContext) -> Answer:
+def manifest_schema(context: RuleContext) -> RuleAnswer:
     """The manifest does not follow its schema (``bundlekit schema manifest``).
 
     A key is unknown or missing, or a value has the wrong type or is outside its limits. The message names the key. For
@@ -186,7 +186,7 @@ def manifest_schema(context: RuleContext) -> Answer:
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
-def manifest_inconsistent(context: RuleContext) -> Answer:
+def manifest_inconsistent(context: RuleContext) -> RuleAnswer:
     """The manifest contradicts itself, so two readers could understand it differently.
 
     Examples are two components of one name, an image for a model that the bundle does not support, and a model without
@@ -237,7 +237,7 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 @rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
-def payload_past_end(context: RuleContext) -> Answer:
+def payload_past_end(context: RuleContext) -> RuleAnswer:
     """The manifest describes more bytes than the header specifies for the file."""
     manifest, area, declared = context.bundle.manifest, context.bundle.area, context.bundle.declared_size
     if manifest is None or area is None or declared is None:

@@ -34,8 +34,8 @@ class RuleContext(Frozen, frozen=True, kw_only=True):
     matrix: ReadMatrix | Unreadable | None = None
 
 
-Answer = Sequence[Fault] | NotRun
-RuleFunction = Callable[[RuleContext], Answer | PartialResult]
+RuleAnswer = Sequence[Fault] | NotRun
+RuleFunction = Callable[[RuleContext], RuleAnswer | PartialResult]
 
 
 class Rule(Frozen, frozen=True, kw_only=True):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common, destination, parameters, signing
-from bundlekit.cli.verbs import Group
+from bundlekit.cli.verbs import VerbGroup
 from bundlekit.files import LIMITS
 from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.authoring.advisory import Signed
+    from bundlekit.authoring.advisory import EditableAdvisory
     from bundlekit.model.advisory import Advisory
     from bundlekit.model.trust import Purpose
 
@@ -39,7 +39,7 @@ Examples:
 file_argument = click.argument("file", type=common.path_type, metavar="ADVISORIES")
 
 
-@click.group(cls=Group, epilog=EXAMPLES)
+@click.group(cls=VerbGroup, epilog=EXAMPLES)
 def command() -> None:
     """Create signed advisories that restrict releases already shipped."""
 
@@ -187,7 +187,7 @@ def _described(advisory: Advisory) -> str:
     return escape(f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}")
 
 
-def _show(signed: Signed) -> None:
+def _show(signed: EditableAdvisory) -> None:
     """What is going to be signed, before it is."""
     click.echo(_described(signed.advisory))
     click.echo(f"id        {signed.id}")

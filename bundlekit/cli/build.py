@@ -12,7 +12,7 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common, destination, signing
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.report.escape import escape
@@ -29,7 +29,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
 @click.option("--output", "-o", type=common.path_type, help="Write or replace this bundle; - is standard output.")
 @signing.signer_options

@@ -9,7 +9,7 @@ import click
 
 from bundlekit import catalog
 from bundlekit.cli import common, parameters
-from bundlekit.cli.verbs import Group
+from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.group(cls=Group, epilog=EXAMPLES)
+@click.group(cls=VerbGroup, epilog=EXAMPLES)
 def command() -> None:
     """Manage a catalog of bundle heads for path planning. A catalog contains no payload."""
 

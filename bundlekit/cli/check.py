@@ -9,7 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common, reports
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @common.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")

@@ -27,7 +27,7 @@ from bundlekit.trust.load import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bundlekit.integrity import Progress
+    from bundlekit.integrity import ReadProgress
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.finding import Verdict
@@ -376,7 +376,7 @@ def write(content: str, output: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, *, quiet: bool) -> Iterator[Progress | None]:
+def progress_bar(label: str, *, quiet: bool) -> Iterator[ReadProgress | None]:
     """A progress bar on a terminal, nothing elsewhere; rich is loaded only if there is one to draw on."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.docs import api_known, page, topics, words_known
 from bundlekit.docs.words import normal
 from bundlekit.schema_errors import nearest
@@ -16,7 +16,9 @@ def _completed(_context: click.Context, _parameter: click.Parameter, start: str)
     return [name for name in sorted({*topics(), *words_known(), *api_known()}) if name.startswith(start)]
 
 
-@click.command(cls=Verb, epilog="Examples: bundlekit explain format, bundlekit explain needs-stop, bundlekit explain 3")
+@click.command(
+    cls=CliVerb, epilog="Examples: bundlekit explain format, bundlekit explain needs-stop, bundlekit explain 3"
+)
 @click.argument("topic", required=False, shell_complete=_completed)
 def command(topic: str | None) -> int:
     """Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages."""

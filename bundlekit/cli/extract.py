@@ -8,7 +8,7 @@ import click
 
 from bundlekit import extraction
 from bundlekit.cli import common, destination
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.argument("component", required=False)
 @click.option("--head", is_flag=True, help="Extract the head, the bytes that signatures cover.")

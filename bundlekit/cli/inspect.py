@@ -9,7 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.report.inspection import lines
 
@@ -21,7 +21,7 @@ Exit codes: 0 the head could be read, 2 usage, 3 it could not.
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.option(
     "--format",

@@ -8,7 +8,7 @@ from secrets import token_hex
 import click
 
 from bundlekit.cli import common
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
 from bundlekit.trust import ALGORITHMS, keygen, unverifiable
 
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("directory", type=common.path_type)
 @click.option(
     "--algorithm",

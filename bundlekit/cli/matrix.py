@@ -10,7 +10,7 @@ import click
 
 from bundlekit.cli import common, parameters
 from bundlekit.cli.matrix_graph import export_command, import_command
-from bundlekit.cli.verbs import Group
+from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 
@@ -52,7 +52,7 @@ formats = click.option(
 )
 
 
-@click.group(cls=Group, epilog=EXAMPLES)
+@click.group(cls=VerbGroup, epilog=EXAMPLES)
 def command() -> None:
     """Examine an upgrade matrix before release: its table, its mistakes and its changes."""
 

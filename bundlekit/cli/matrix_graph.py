@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli import common, parameters
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.matrix.graph.cincinnati import SCHEMES, load_graph, release_order, scheme_of, write_graph
 from bundlekit.matrix.graph.exchange import graph_of, matrix_of
 from bundlekit.matrix.toml_writer import matrix_to_toml
@@ -25,7 +25,7 @@ Exit codes: 0 exported, 1 a bundle is not signed by a trusted signer, 2 usage, 3
 """
 
 
-@click.command("import", cls=Verb, epilog=IMPORT_EXAMPLES)
+@click.command("import", cls=CliVerb, epilog=IMPORT_EXAMPLES)
 @click.argument("graph", type=common.path_type, metavar="GRAPH.json")
 @click.option("--to", "version", metavar="VERSION", help="Make the matrix of this release. The default is the newest.")
 @click.option(
@@ -49,7 +49,7 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
     return 0
 
 
-@click.command("export", cls=Verb, epilog=EXPORT_EXAMPLES)
+@click.command("export", cls=CliVerb, epilog=EXPORT_EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @click.option(
     "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."

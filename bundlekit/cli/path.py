@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common, parameters
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.model.decision import Acceptance
-    from bundlekit.model.path import Path as UpgradePath
+    from bundlekit.model.path import UpgradePath
 
 EXAMPLES = """\b
 Examples:
@@ -26,7 +26,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
 @click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
 @click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")

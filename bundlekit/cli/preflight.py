@@ -11,7 +11,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common, reports
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import UnreadableError
 from bundlekit.files import LIMITS
 from bundlekit.source import BytesSource
@@ -27,7 +27,7 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @common.bundle_argument
 @click.option(
     "--size",

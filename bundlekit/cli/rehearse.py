@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bundlekit.cli import common
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.schema_errors import nearest
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.plan import PAIR, load_plan
@@ -37,7 +37,7 @@ PAUSE = 10.0
 """Seconds between two lines about how far a rehearsal over hooks has come."""
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("plan_path", type=common.path_type, required=False, metavar="[PLAN.toml]")
 @click.option(
     "--faults",

@@ -6,11 +6,11 @@ import json
 
 import click
 
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.schemas import SCHEMAS, schema
 
 
-@click.command(cls=Verb, epilog="Example: bundlekit schema report > report.schema.json")
+@click.command(cls=CliVerb, epilog="Example: bundlekit schema report > report.schema.json")
 @click.argument("name", type=click.Choice(sorted(SCHEMAS)))
 def command(name: str) -> int:
     """Print the JSON Schema of a file or an output (draft 2020-12)."""

@@ -9,7 +9,7 @@ import click
 
 from bundlekit.authoring.sign import how_elsewhere, load_signers, opened
 from bundlekit.cli import common, signing
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.build import release_of
 from bundlekit.report.escape import escape
 from bundlekit.report.text import describe
@@ -28,7 +28,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @common.bundle_argument
 @signing.signer_options
 @signing.change_options

@@ -18,7 +18,7 @@ from bundlekit.trust.certificates import PURPOSES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bundlekit.authoring.signers import Signer
+    from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
 
 
@@ -69,7 +69,7 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[Signer]) -> None:
+def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[SigningIdentity]) -> None:
     """Print a line for each key that signed without its certificate, because it can have been forgotten."""
     for path, signer in zip(keys, signers, strict=True):
         if not signer.certificates:

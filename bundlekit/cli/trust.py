@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common, parameters
-from bundlekit.cli.verbs import Group
+from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
 from bundlekit.report.text import Line
@@ -30,7 +30,7 @@ Exit codes of show: 0 every requirement can be met, 1 one never can, 3 the trust
 """
 
 
-@click.group(cls=Group, invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...", epilog=EXAMPLES)
+@click.group(cls=VerbGroup, invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...", epilog=EXAMPLES)
 @click.option("--example", is_flag=True, help="Print a commented trust.toml.")
 @click.pass_context
 def command(context: click.Context, *, example: bool) -> int:

@@ -36,7 +36,7 @@ def _has_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-class Verb(click.Command):
+class CliVerb(click.Command):
     """A command that rejects empty values, and an option given twice where only one can count.
 
     Given two files of advisories, click would silently drop the first one, and with it the restrictions of that file.
@@ -67,10 +67,10 @@ class HelpShownError(click.UsageError):
         click.echo(self.message, file=file, err=file is None)
 
 
-class Group(click.Group):
+class VerbGroup(click.Group):
     """A group whose commands are of this kind."""
 
-    command_class = Verb
+    command_class = CliVerb
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as usual, but for the help where nothing is given, and empty values of the group's own options."""
@@ -80,7 +80,7 @@ class Group(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Verbs(Group):
+class Verbs(VerbGroup):
     """A group that loads the module of a command on first use, so that no command waits for the imports of others.
 
     ``verbs`` are the commands and their first lines, so that ``--help`` need not load them. ``package`` contains their

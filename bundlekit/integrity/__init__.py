@@ -6,6 +6,6 @@ Nothing here depends on a format. Claims come from a layout reader, and evidence
 from bundlekit.integrity.accounting import Covered, coverage
 from bundlekit.integrity.measurement import MAX_REPORTED, measure
 from bundlekit.integrity.verified import verified_chunks
-from bundlekit.integrity.worker_pool import Cancel, Progress
+from bundlekit.integrity.worker_pool import Cancel, ReadProgress
 
-__all__ = ["MAX_REPORTED", "Cancel", "Covered", "Progress", "coverage", "measure", "verified_chunks"]
+__all__ = ["MAX_REPORTED", "Cancel", "Covered", "ReadProgress", "coverage", "measure", "verified_chunks"]

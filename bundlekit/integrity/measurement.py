@@ -18,8 +18,8 @@ from bundlekit.source import read
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from bundlekit.integrity.worker_pool import Cancel, Progress, Task
-    from bundlekit.model.bundle import Claim
+    from bundlekit.integrity.worker_pool import Cancel, ChunkTask, ReadProgress
+    from bundlekit.model.bundle import ByteClaim
     from bundlekit.source import Source
 
 STRIPE: Final = 4 * BUFFER
@@ -37,11 +37,11 @@ MAX_THREADS: Final = 8
 
 def measure(
     source: Source,
-    claims: Sequence[Claim],
+    claims: Sequence[ByteClaim],
     *,
     serial: bool = False,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Evidence:
     """Read the bytes of all claims once, in parallel. Signatures are not measured here.
@@ -68,10 +68,10 @@ class _Measurement:
     def __init__(
         self,
         source: Source,
-        claims: Sequence[Claim],
+        claims: Sequence[ByteClaim],
         *,
         serial: bool,
-        progress: Progress | None,
+        progress: ReadProgress | None,
         cancel: Cancel | None,
     ) -> None:
         self._source = source
@@ -120,12 +120,12 @@ class _Measurement:
             ),
         )
 
-    def _indexes(self) -> Iterator[Task]:
+    def _indexes(self) -> Iterator[ChunkTask]:
         for claim in self._digests:
             if not claim.serial:
                 yield partial(self._digest, claim)
 
-    def _payload(self) -> Iterator[Task]:
+    def _payload(self) -> Iterator[ChunkTask]:
         # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
         in_order = {ordered.claim for ordered in self._ordered.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 BUFFER: Final = 1024 * 1024
 """Bytes read and hashed at once. Calls into C are then rare, and most of the data is still in the cache of the core."""
 
-Progress = Callable[[int, int], None]
+ReadProgress = Callable[[int, int], None]
 """Called with the bytes done and the bytes to do, from time to time, from any thread, never concurrently."""
 
 Cancel = Callable[[], bool]
 """Called from time to time, from any thread. True ends the work with CancelledError."""
 
-Task = Callable[[memoryview], None]
+ChunkTask = Callable[[memoryview], None]
 """A piece of work. It gets the buffer of the thread that runs it, which has at least `BUFFER` bytes."""
 
 
 class WorkerPool:
     """The state that the threads of one measurement share."""
 
-    def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
+    def __init__(self, total: int, progress: ReadProgress | None, cancel: Cancel | None) -> None:
         self._total = total
         self._done = 0
         self._progress = progress
@@ -37,7 +37,7 @@ class WorkerPool:
         self.changed = threading.Condition()
         """Held by each thread that reads or changes the shared state."""
 
-    def run(self, tasks: Iterable[Task], threads: int) -> None:
+    def run(self, tasks: Iterable[ChunkTask], threads: int) -> None:
         """Process the tasks in their order. Raises the first error of any thread."""
         queue = iter(tasks)
         workers = [threading.Thread(target=self._work, args=(queue,), daemon=True) for _ in range(threads - 1)]
@@ -68,7 +68,7 @@ class WorkerPool:
             self._stop_after_error()
             self.changed.wait()
 
-    def _work(self, queue: Iterator[Task]) -> None:
+    def _work(self, queue: Iterator[ChunkTask]) -> None:
         buffer = pages(BUFFER)
         try:
             while task := self._next(queue):
@@ -78,7 +78,7 @@ class WorkerPool:
                 self._error = self._error or error
                 self.changed.notify_all()
 
-    def _next(self, queue: Iterator[Task]) -> Task | None:
+    def _next(self, queue: Iterator[ChunkTask]) -> ChunkTask | None:
         with self.changed:
             return None if self._error else next(queue, None)
 

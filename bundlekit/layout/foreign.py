@@ -24,7 +24,7 @@ END: Final = 64
 SECTOR: Final = 512
 
 
-class View(NamedTuple):
+class FileView(NamedTuple):
     """The examined parts of a file: its first bytes, its last ones, the bytes that those point to, and its size.
 
     A part that is not available, such as that of a head, is empty.
@@ -40,28 +40,28 @@ class View(NamedTuple):
         return self.start.startswith(magics, offset)
 
 
-class Kind(NamedTuple):
+class ForeignKind(NamedTuple):
     """A kind of file: a name for programs, a name for messages, the next step, and the test that recognises it."""
 
     name: str
     what: str
     next: str
-    matches: Callable[[View], bool]
+    matches: Callable[[FileView], bool]
 
 
-def view(source: Source) -> View:
+def view(source: Source) -> FileView:
     """The first and the last bytes of ``source``, as far as it has them."""
     start = read(source, Span(start=0, stop=min(source.held, START)))
     if not source.held >= source.size >= END:
-        return View(start, b"", b"", source.size)
+        return FileView(start, b"", b"", source.size)
     end = read(source, Span(start=source.size - END, stop=source.size))
     trailer, at = b"", source.size - 8 - int.from_bytes(end[-8:], "big")
     if 0 <= at <= source.size - END:
         trailer = read(source, Span(start=at, stop=at + END))
-    return View(start, end, trailer, source.size)
+    return FileView(start, end, trailer, source.size)
 
 
-def recognised(seen: View) -> Kind | None:
+def recognised(seen: FileView) -> ForeignKind | None:
     """The first kind that matches the file; None if no known kind matches."""
     return next((kind for kind in KINDS.values() if kind.matches(seen)), None)
 
@@ -72,15 +72,15 @@ DOWNLOAD: Final = "Download the file again, and sign in first if the site asks f
 OTHER_TOOL: Final = "Use the tool for this format, or get the update.bin of the release from the vendor."
 
 
-def _begins(*magics: bytes) -> Callable[[View], bool]:
+def _begins(*magics: bytes) -> Callable[[FileView], bool]:
     return lambda seen: seen.start.startswith(magics)
 
 
-def _stands(offset: int, *magics: bytes) -> Callable[[View], bool]:
+def _stands(offset: int, *magics: bytes) -> Callable[[FileView], bool]:
     return lambda seen: seen.at(offset, *magics)
 
 
-def _text(seen: View) -> bytes:
+def _text(seen: FileView) -> bytes:
     return seen.start[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
@@ -88,23 +88,23 @@ _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 _ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
 
 
-def _is_rauc(seen: View) -> bool:
+def _is_rauc(seen: FileView) -> bool:
     """An image, encrypted or not, followed by a CMS signature or envelope and the size of that."""
     return seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (_SIGNED_DATA, _ENVELOPED_DATA))
 
 
-def _is_swupdate(seen: View) -> bool:
+def _is_swupdate(seen: FileView) -> bool:
     return seen.at(0, b"070701", b"070702") and seen.at(110, b"sw-description\0")
 
 
-def _is_esp_image(seen: View) -> bool:
+def _is_esp_image(seen: FileView) -> bool:
     """Header of an ESP-IDF image: magic, 1 to 16 segments, flash mode, and an entry point in instruction memory."""
     start = seen.start
     header = len(start) >= 24 and start[0] == 0xE9 and 1 <= start[1] <= 16 and start[2] <= 5
     return header and (seen.at(32, b"\x32\x54\xcd\xab") or start[7] in (0x40, 0x42, 0x4F))
 
 
-def _is_tar(seen: View) -> bool:
+def _is_tar(seen: FileView) -> bool:
     """A tar header contains its own checksum, which also identifies old archives without magic."""
     header = seen.start[:SECTOR]
     if len(header) < SECTOR or not header[0]:
@@ -115,40 +115,40 @@ def _is_tar(seen: View) -> bool:
     return sum(header) - sum(header[148:156]) + 8 * ord(" ") == int(digits, 8)
 
 
-def _is_mender(seen: View) -> bool:
+def _is_mender(seen: FileView) -> bool:
     return _is_tar(seen) and seen.at(0, b"version\0") and b'"mender"' in seen.start[SECTOR : 2 * SECTOR]
 
 
-def _is_android_package(seen: View) -> bool:
+def _is_android_package(seen: FileView) -> bool:
     names = (b"META-INF/com/android/", b"META-INF/com/google/android/", b"payload.bin")
     return seen.at(0, b"PK\x03\x04") and any(name in seen.start for name in names)
 
 
-def _is_cabinet_for_firmware(seen: View) -> bool:
+def _is_cabinet_for_firmware(seen: FileView) -> bool:
     return seen.at(0, b"MSCF") and b".metainfo.xml\0" in seen.start
 
 
-def _is_fit(seen: View) -> bool:
+def _is_fit(seen: FileView) -> bool:
     return seen.at(0, b"\xd0\x0d\xfe\xed") and b"images\0" in seen.start
 
 
-def _is_intel_hex(seen: View) -> bool:
+def _is_intel_hex(seen: FileView) -> bool:
     """A line of hexadecimal bytes whose sum is zero."""
     line = re.match(rb":((?:[0-9A-Fa-f]{2}){5,255})[\r\n]", seen.start)
     return line is not None and sum(bytes.fromhex(line[1].decode())) % 256 == 0
 
 
-def _is_s_record(seen: View) -> bool:
+def _is_s_record(seen: FileView) -> bool:
     line = re.match(rb"S[0-9]((?:[0-9A-Fa-f]{2}){4,255})[\r\n]", seen.start)
     return line is not None and sum(bytes.fromhex(line[1].decode())) % 256 == 0xFF
 
 
-def _is_pe(seen: View) -> bool:
+def _is_pe(seen: FileView) -> bool:
     offset = int.from_bytes(seen.start[60:64], "little")
     return seen.at(0, b"MZ") and seen.at(offset, b"PE\0\0")
 
 
-def _is_mbr(seen: View) -> bool:
+def _is_mbr(seen: FileView) -> bool:
     """A boot sector whose partition table has only plausible entries, and at least one."""
     if not seen.at(510, b"\x55\xaa"):
         return False
@@ -156,15 +156,15 @@ def _is_mbr(seen: View) -> bool:
     return all(entry[0] in (0, 0x80) for entry in entries) and any(entry[4] for entry in entries)
 
 
-def _is_web_page(seen: View) -> bool:
+def _is_web_page(seen: FileView) -> bool:
     return _text(seen).startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<!-- ", b"<script"))
 
 
-def _is_json(seen: View) -> bool:
+def _is_json(seen: FileView) -> bool:
     return re.match(rb'\{\s*["}]|\[\s*[\[{"\]0-9]', _text(seen)) is not None
 
 
-def _is_der(seen: View) -> bool:
+def _is_der(seen: FileView) -> bool:
     """A DER sequence that is as long as the file: a certificate, a key, a signature."""
     start = seen.start
     if len(start) < 4 or start[0] != 0x30 or not 0x81 <= start[1] <= 0x84:
@@ -173,7 +173,7 @@ def _is_der(seen: View) -> bool:
     return int.from_bytes(start[2 : 2 + count], "big") + 2 + count == seen.size
 
 
-def _is_cms(seen: View) -> bool:
+def _is_cms(seen: FileView) -> bool:
     return _is_der(seen) and (_SIGNED_DATA in seen.start[:32] or _ENVELOPED_DATA in seen.start[:32])
 
 
@@ -187,28 +187,28 @@ _TOML: Final = re.compile(
 _RECORD: Final = re.compile(rb"[0-9a-f]{64}\nsha256:[0-9a-f]{64}\n")
 
 
-def _has_schema(name: str) -> Callable[[View], bool]:
-    def matches(seen: View) -> bool:
+def _has_schema(name: str) -> Callable[[FileView], bool]:
+    def matches(seen: FileView) -> bool:
         found = _SCHEMA.search(seen.start[:4096]) if _is_json(seen) else None
         return found is not None and found[1].decode() == name
 
     return matches
 
 
-def _is_toml(key: str) -> Callable[[View], bool]:
-    def matches(seen: View) -> bool:
+def _is_toml(key: str) -> Callable[[FileView], bool]:
+    def matches(seen: FileView) -> bool:
         found = _TOML.search(seen.start[:4096])
         return found is not None and found[1].decode() == key
 
     return matches
 
 
-def _never(_: View) -> bool:
+def _never(_: FileView) -> bool:
     return False
 
 
-def _own(name: str, what: str, step: str, matches: Callable[[View], bool]) -> Kind:
-    return Kind(f"{OWN}{name}", what, step, matches)
+def _own(name: str, what: str, step: str, matches: Callable[[FileView], bool]) -> ForeignKind:
+    return ForeignKind(f"{OWN}{name}", what, step, matches)
 
 
 GIVE_BUNDLE: Final = "Give the update.bin here."
@@ -264,12 +264,12 @@ _OUR_ROWS: Final = (
 )
 
 
-def named(params: Mapping[str, str | int]) -> Kind | None:
+def named(params: Mapping[str, str | int]) -> ForeignKind | None:
     """The kind of file that a problem with ``params`` names; None if it names none."""
     return KINDS.get(str(params.get("format", "")))
 
 
-def only(kind: Kind) -> str:
+def only(kind: ForeignKind) -> str:
     """The text that a message adds to the name of a kind."""
     return "it is not a bundle" if kind.name.startswith(OWN) else "bundlekit reads only update.bin files"
 
@@ -283,91 +283,93 @@ def part_of_a_bundle(size: int, header: Header) -> str:
 _ROWS: Final = (
     *_OUR_ROWS,
     # Bundles of other update tools.
-    Kind("rauc", "a RAUC bundle", OTHER_TOOL, _is_rauc),
-    Kind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),
-    Kind("mender", "a Mender artifact", OTHER_TOOL, _is_mender),
-    Kind("mcuboot", "an MCUboot image", OTHER_TOOL, _begins(b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96")),
-    Kind("esp-image", "an ESP-IDF application image", OTHER_TOOL, _is_esp_image),
-    Kind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),
-    Kind("dfu", "a USB DFU image", OTHER_TOOL, lambda seen: seen.end[-8:-5] == b"UFD"),
-    Kind("android-ota", "an Android OTA package", OTHER_TOOL, _is_android_package),
-    Kind("android-payload", "an Android OTA payload", OTHER_TOOL, _begins(b"CrAU\0\0\0")),
-    Kind("android-boot", "an Android boot image", OTHER_TOOL, _begins(b"ANDROID!", b"VNDRBOOT")),
-    Kind("android-sparse", "an Android sparse image", OTHER_TOOL, _begins(b"\x3a\xff\x26\xed")),
-    Kind(
+    ForeignKind("rauc", "a RAUC bundle", OTHER_TOOL, _is_rauc),
+    ForeignKind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),
+    ForeignKind("mender", "a Mender artifact", OTHER_TOOL, _is_mender),
+    ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _begins(b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96")),
+    ForeignKind("esp-image", "an ESP-IDF application image", OTHER_TOOL, _is_esp_image),
+    ForeignKind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),
+    ForeignKind("dfu", "a USB DFU image", OTHER_TOOL, lambda seen: seen.end[-8:-5] == b"UFD"),
+    ForeignKind("android-ota", "an Android OTA package", OTHER_TOOL, _is_android_package),
+    ForeignKind("android-payload", "an Android OTA payload", OTHER_TOOL, _begins(b"CrAU\0\0\0")),
+    ForeignKind("android-boot", "an Android boot image", OTHER_TOOL, _begins(b"ANDROID!", b"VNDRBOOT")),
+    ForeignKind("android-sparse", "an Android sparse image", OTHER_TOOL, _begins(b"\x3a\xff\x26\xed")),
+    ForeignKind(
         "uefi-capsule",
         "a UEFI firmware capsule",
         OTHER_TOOL,
         _begins(bytes.fromhex("bd86663b760d3040b70eb5519e2fc5a0"), bytes.fromhex("edd5cb6d2de8444cbda17194199ad92a")),
     ),
-    Kind("uefi-volume", "a UEFI firmware volume", OTHER_TOOL, _stands(40, b"_FVH")),
-    Kind("lvfs-cabinet", "a firmware cabinet archive, as fwupd and LVFS use it", OTHER_TOOL, _is_cabinet_for_firmware),
-    Kind("u-boot-image", "a U-Boot legacy image (uImage)", OTHER_TOOL, _begins(b"\x27\x05\x19\x56")),
-    Kind("u-boot-fit", "a U-Boot FIT image", OTHER_TOOL, _is_fit),
-    Kind("openwrt-trx", "a TRX firmware image", OTHER_TOOL, _begins(b"HDR0")),
-    Kind("intel-hex", "an Intel HEX file", OTHER_TOOL, _is_intel_hex),
-    Kind("s-record", "a Motorola S-record file", OTHER_TOOL, _is_s_record),
+    ForeignKind("uefi-volume", "a UEFI firmware volume", OTHER_TOOL, _stands(40, b"_FVH")),
+    ForeignKind(
+        "lvfs-cabinet", "a firmware cabinet archive, as fwupd and LVFS use it", OTHER_TOOL, _is_cabinet_for_firmware
+    ),
+    ForeignKind("u-boot-image", "a U-Boot legacy image (uImage)", OTHER_TOOL, _begins(b"\x27\x05\x19\x56")),
+    ForeignKind("u-boot-fit", "a U-Boot FIT image", OTHER_TOOL, _is_fit),
+    ForeignKind("openwrt-trx", "a TRX firmware image", OTHER_TOOL, _begins(b"HDR0")),
+    ForeignKind("intel-hex", "an Intel HEX file", OTHER_TOOL, _is_intel_hex),
+    ForeignKind("s-record", "a Motorola S-record file", OTHER_TOOL, _is_s_record),
     # Files that a failed download leaves in place of the bundle.
-    Kind("web-page", "a web page, perhaps the error or login page of a download site", DOWNLOAD, _is_web_page),
-    Kind(
+    ForeignKind("web-page", "a web page, perhaps the error or login page of a download site", DOWNLOAD, _is_web_page),
+    ForeignKind(
         "git-lfs-pointer",
         "a Git LFS pointer, and the file itself was not downloaded",
         "Run `git lfs pull`, then give the file again.",
         _begins(b"version https://git-lfs.github.com/spec/"),
     ),
     # Archives and compressed files.
-    Kind("zip", "a ZIP archive", UNPACK, _begins(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")),
-    Kind("7z", "a 7-Zip archive", UNPACK, _begins(b"7z\xbc\xaf\x27\x1c")),
-    Kind("rar", "a RAR archive", UNPACK, _begins(b"Rar!\x1a\x07")),
-    Kind("gzip", "gzip-compressed data", UNPACK, _begins(b"\x1f\x8b\x08")),
-    Kind("xz", "xz-compressed data", UNPACK, _begins(b"\xfd7zXZ\0")),
-    Kind("zstd", "Zstandard-compressed data", UNPACK, _begins(b"\x28\xb5\x2f\xfd")),
-    Kind(
+    ForeignKind("zip", "a ZIP archive", UNPACK, _begins(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")),
+    ForeignKind("7z", "a 7-Zip archive", UNPACK, _begins(b"7z\xbc\xaf\x27\x1c")),
+    ForeignKind("rar", "a RAR archive", UNPACK, _begins(b"Rar!\x1a\x07")),
+    ForeignKind("gzip", "gzip-compressed data", UNPACK, _begins(b"\x1f\x8b\x08")),
+    ForeignKind("xz", "xz-compressed data", UNPACK, _begins(b"\xfd7zXZ\0")),
+    ForeignKind("zstd", "Zstandard-compressed data", UNPACK, _begins(b"\x28\xb5\x2f\xfd")),
+    ForeignKind(
         "bzip2",
         "bzip2-compressed data",
         UNPACK,
         lambda seen: re.match(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", seen.start) is not None,
     ),
-    Kind("lz4", "LZ4-compressed data", UNPACK, _begins(b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")),
-    Kind("lzop", "LZO-compressed data", UNPACK, _begins(b"\x89LZO\0\r\n\x1a\n")),
-    Kind("cpio", "a cpio archive", UNPACK, _begins(b"070701", b"070702", b"070707", b"\xc7\x71")),
-    Kind("cabinet", "a cabinet archive", UNPACK, _begins(b"MSCF\0\0\0\0")),
-    Kind("rpm", "an RPM package", UNPACK, _begins(b"\xed\xab\xee\xdb")),
-    Kind("deb", "a Debian package", UNPACK, _begins(b"!<arch>\ndebian-binary")),
-    Kind("ar", "an ar archive", UNPACK, _begins(b"!<arch>\n")),
-    Kind("tar", "a tar archive", UNPACK, _is_tar),
+    ForeignKind("lz4", "LZ4-compressed data", UNPACK, _begins(b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")),
+    ForeignKind("lzop", "LZO-compressed data", UNPACK, _begins(b"\x89LZO\0\r\n\x1a\n")),
+    ForeignKind("cpio", "a cpio archive", UNPACK, _begins(b"070701", b"070702", b"070707", b"\xc7\x71")),
+    ForeignKind("cabinet", "a cabinet archive", UNPACK, _begins(b"MSCF\0\0\0\0")),
+    ForeignKind("rpm", "an RPM package", UNPACK, _begins(b"\xed\xab\xee\xdb")),
+    ForeignKind("deb", "a Debian package", UNPACK, _begins(b"!<arch>\ndebian-binary")),
+    ForeignKind("ar", "an ar archive", UNPACK, _begins(b"!<arch>\n")),
+    ForeignKind("tar", "a tar archive", UNPACK, _is_tar),
     # Images of file systems and disks.
-    Kind("iso9660", "an ISO 9660 image", GET_IT, _stands(32769, b"CD001")),
-    Kind("squashfs", "a SquashFS image", GET_IT, _begins(b"hsqs", b"sqsh")),
-    Kind("erofs", "an EROFS image", GET_IT, _stands(1024, b"\xe2\xe1\xf5\xe0")),
-    Kind("cramfs", "a cramfs image", GET_IT, _begins(b"\x45\x3d\xcd\x28")),
-    Kind("ubi", "a UBI image", GET_IT, _begins(b"UBI#")),
-    Kind("ubifs", "a UBIFS image", GET_IT, _begins(b"\x31\x18\x10\x06")),
-    Kind("ext", "an ext2, ext3 or ext4 image", GET_IT, lambda seen: seen.at(1080, b"\x53\xef")),
-    Kind("qcow2", "a QCOW2 disk image", GET_IT, _begins(b"QFI\xfb")),
-    Kind("vmdk", "a VMDK disk image", GET_IT, _begins(b"KDMV", b"# Disk Descrip")),
-    Kind("vhdx", "a VHDX disk image", GET_IT, _begins(b"vhdxfile")),
-    Kind("gpt-disk", "a raw disk image with a GPT", GET_IT, _stands(SECTOR, b"EFI PART")),
-    Kind("fat", "a FAT image", GET_IT, lambda seen: seen.at(54, b"FAT1") or seen.at(82, b"FAT32   ")),
-    Kind("mbr-disk", "a raw disk image with an MBR", GET_IT, _is_mbr),
+    ForeignKind("iso9660", "an ISO 9660 image", GET_IT, _stands(32769, b"CD001")),
+    ForeignKind("squashfs", "a SquashFS image", GET_IT, _begins(b"hsqs", b"sqsh")),
+    ForeignKind("erofs", "an EROFS image", GET_IT, _stands(1024, b"\xe2\xe1\xf5\xe0")),
+    ForeignKind("cramfs", "a cramfs image", GET_IT, _begins(b"\x45\x3d\xcd\x28")),
+    ForeignKind("ubi", "a UBI image", GET_IT, _begins(b"UBI#")),
+    ForeignKind("ubifs", "a UBIFS image", GET_IT, _begins(b"\x31\x18\x10\x06")),
+    ForeignKind("ext", "an ext2, ext3 or ext4 image", GET_IT, lambda seen: seen.at(1080, b"\x53\xef")),
+    ForeignKind("qcow2", "a QCOW2 disk image", GET_IT, _begins(b"QFI\xfb")),
+    ForeignKind("vmdk", "a VMDK disk image", GET_IT, _begins(b"KDMV", b"# Disk Descrip")),
+    ForeignKind("vhdx", "a VHDX disk image", GET_IT, _begins(b"vhdxfile")),
+    ForeignKind("gpt-disk", "a raw disk image with a GPT", GET_IT, _stands(SECTOR, b"EFI PART")),
+    ForeignKind("fat", "a FAT image", GET_IT, lambda seen: seen.at(54, b"FAT1") or seen.at(82, b"FAT32   ")),
+    ForeignKind("mbr-disk", "a raw disk image with an MBR", GET_IT, _is_mbr),
     # Programs, documents, keys.
-    Kind("elf", "an ELF file", GET_IT, _begins(b"\x7fELF")),
-    Kind("pe", "a Windows or UEFI executable (PE)", GET_IT, _is_pe),
-    Kind("script", "a script", GET_IT, _begins(b"#!/", b"#! /")),
-    Kind("device-tree", "a device tree blob", GET_IT, _begins(b"\xd0\x0d\xfe\xed")),
-    Kind("pdf", "a PDF document", GET_IT, _begins(b"%PDF-")),
-    Kind("png", "a PNG picture", GET_IT, _begins(b"\x89PNG\r\n\x1a\n")),
-    Kind("jpeg", "a JPEG picture", GET_IT, _begins(b"\xff\xd8\xff")),
-    Kind(
+    ForeignKind("elf", "an ELF file", GET_IT, _begins(b"\x7fELF")),
+    ForeignKind("pe", "a Windows or UEFI executable (PE)", GET_IT, _is_pe),
+    ForeignKind("script", "a script", GET_IT, _begins(b"#!/", b"#! /")),
+    ForeignKind("device-tree", "a device tree blob", GET_IT, _begins(b"\xd0\x0d\xfe\xed")),
+    ForeignKind("pdf", "a PDF document", GET_IT, _begins(b"%PDF-")),
+    ForeignKind("png", "a PNG picture", GET_IT, _begins(b"\x89PNG\r\n\x1a\n")),
+    ForeignKind("jpeg", "a JPEG picture", GET_IT, _begins(b"\xff\xd8\xff")),
+    ForeignKind(
         "pem",
         "a PEM file",
         "Give keys and certificates with {trust}, and the update.bin here.",
         _begins(b"-----BEGIN "),
     ),
-    Kind("cms", "a CMS signature or envelope", "Give the update.bin that it belongs to.", _is_cms),
-    Kind("der", "a DER file, such as a certificate", "Give keys and certificates with {trust} as PEM.", _is_der),
-    Kind("xml", "an XML document", DOWNLOAD, lambda seen: _text(seen).startswith(b"<?xml")),
-    Kind("json", "a JSON document", GET_IT, _is_json),
+    ForeignKind("cms", "a CMS signature or envelope", "Give the update.bin that it belongs to.", _is_cms),
+    ForeignKind("der", "a DER file, such as a certificate", "Give keys and certificates with {trust} as PEM.", _is_der),
+    ForeignKind("xml", "an XML document", DOWNLOAD, lambda seen: _text(seen).startswith(b"<?xml")),
+    ForeignKind("json", "a JSON document", GET_IT, _is_json),
 )
 
 KINDS: Final = {kind.name: kind for kind in _ROWS}

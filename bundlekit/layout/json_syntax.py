@@ -26,14 +26,14 @@ _IS_KEY: Final = ("a key", "a key or }")
 _IS_VALUE: Final = ("a value", "a value or ]")
 
 
-class Fault(NamedTuple):
+class SyntaxFault(NamedTuple):
     """The first character that no JSON text with this beginning can have, and the fault there."""
 
     offset: int
     what: str
 
 
-def first_fault(text: str) -> Fault | None:
+def first_fault(text: str) -> SyntaxFault | None:
     """The first fault of ``text``; None if it is JSON. A string without an end is a fault at its start."""
     opened: list[str] = [""]
     expected = "a value"
@@ -44,11 +44,11 @@ def first_fault(text: str) -> Fault | None:
         start, stop = lexeme.span(kind)
         following = _following(kind, text[start], expected, opened)
         if not following:
-            return Fault(start, f"{expected} is expected")
+            return SyntaxFault(start, f"{expected} is expected")
         if kind == "string" and not lexeme["end"]:
             return _in_string(text, start, stop)
         expected = following
-    return None if expected == "the end" else Fault(len(text), f"{expected} is expected")
+    return None if expected == "the end" else SyntaxFault(len(text), f"{expected} is expected")
 
 
 def _following(kind: str, first: str, expected: str, opened: list[str]) -> str:
@@ -70,8 +70,8 @@ def _following(kind: str, first: str, expected: str, opened: list[str]) -> str:
     return ""
 
 
-def _in_string(text: str, start: int, stop: int) -> Fault:
+def _in_string(text: str, start: int, stop: int) -> SyntaxFault:
     """The fault of the string at ``start``. Its part before ``stop`` is valid."""
     if text[stop:] in ("", "\\"):
-        return Fault(start, "the string has no end")
-    return Fault(stop, "the escape is unknown" if text[stop] == "\\" else "a control character is not escaped")
+        return SyntaxFault(start, "the string has no end")
+    return SyntaxFault(stop, "the escape is unknown" if text[stop] == "\\" else "a control character is not escaped")

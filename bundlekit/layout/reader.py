@@ -14,8 +14,8 @@ from bundlekit.errors import ChangedWhileReadError, LayoutError
 from bundlekit.layout import damage, foreign, manifest, update_bin
 from bundlekit.model.bundle import (
     Bundle,
+    ByteClaim,
     ChunkClaim,
-    Claim,
     DigestClaim,
     Problem,
     Section,
@@ -76,7 +76,7 @@ def _add(
     bundle: Bundle,
     *,
     sections: list[Section] | None = None,
-    claims: list[Claim] | None = None,
+    claims: list[ByteClaim] | None = None,
     problems: list[Problem] | None = None,
     **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
 ) -> Bundle:
@@ -142,7 +142,7 @@ def _signatures(source: Source, bundle: Bundle) -> Bundle:
         entries, rest = update_bin.decode_area(read_span(source, bundle.area), bundle.area.start)
     except LayoutError as error:
         return _add(bundle, sections=sections, problems=[error.problem])
-    claims: list[Claim] = [
+    claims: list[ByteClaim] = [
         SignatureClaim(index=index, signed=bundle.head, blob=span) for index, (span, _) in enumerate(entries)
     ]
     claims.append(ZeroClaim(subject="signature area", span=rest))
@@ -169,7 +169,7 @@ def _payload(_: Source, bundle: Bundle) -> Bundle:
         return bundle
     laid_out = update_bin.place(bundle.manifest, bundle.area.stop)
     sections = [Section(name="padding", span=span) for span in laid_out.padding]
-    claims: list[Claim] = [ZeroClaim(subject="padding", span=span) for span in laid_out.padding]
+    claims: list[ByteClaim] = [ZeroClaim(subject="padding", span=span) for span in laid_out.padding]
     for item in laid_out.placed:
         index_name = f"{item.label} (chunk index)"
         sections += [Section(name=index_name, span=item.index), Section(name=item.label, span=item.data)]

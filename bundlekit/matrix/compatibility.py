@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundlekit.matrix.masks import Line
+    from bundlekit.matrix.masks import VersionLine
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
@@ -33,7 +33,7 @@ def work_together(matrix: ReadMatrix, state: Mapping[str, Version]) -> tuple[boo
     return None, ""
 
 
-def partners(matrix: ReadMatrix, line: Line, component: str, state: Mapping[str, Version]) -> tuple[int, int]:
+def partners(matrix: ReadMatrix, line: VersionLine, component: str, state: Mapping[str, Version]) -> tuple[int, int]:
     """The versions of a component that work with the other components of a state, and those that do not.
 
     The result equals `work_together` for each version, as places in ``line``. A version in neither set is not known.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.context import EvaluationContext
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.matrix import Entry
+    from bundlekit.model.matrix import MatrixEntry
     from bundlekit.versions import Version
 
 
@@ -91,7 +91,13 @@ class ComponentQuestion:
         return not models or self.installed.model in models
 
     def decided(
-        self, kind: DecisionKind, message: str, remedy: str = "", entry: Entry | None = None, *, override: str = ""
+        self,
+        kind: DecisionKind,
+        message: str,
+        remedy: str = "",
+        entry: MatrixEntry | None = None,
+        *,
+        override: str = "",
     ) -> ComponentDecision:
         """A decision about the component."""
         return ComponentDecision(
@@ -106,7 +112,9 @@ class ComponentQuestion:
             override=override,
         )
 
-    def doubt(self, kind: DecisionKind, unknown: str, message: str, remedy: str, entry: Entry | None = None) -> None:
+    def doubt(
+        self, kind: DecisionKind, unknown: str, message: str, remedy: str, entry: MatrixEntry | None = None
+    ) -> None:
         """Record an unknown fact, and the kind of decision that could result from it.
 
         For a version alone it is left open. For an appliance it must be known.

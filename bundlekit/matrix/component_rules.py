@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.component import ComponentQuestion
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.model.decision import ComponentDecision
-    from bundlekit.model.matrix import Block, Entry
+    from bundlekit.model.matrix import Block, MatrixEntry
     from bundlekit.versions import Version
 
 MAX_ASKED: Final = 16
@@ -230,7 +230,7 @@ def allowed(question: ComponentQuestion) -> ComponentDecision:
     return question.decided("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")
 
 
-def entry_digest(entry: Entry) -> str:
+def entry_digest(entry: MatrixEntry) -> str:
     """The digest that an accepted risk is bound to: the SHA-256 of its entry as sorted JSON, ``sha256:hex``."""
     import hashlib  # imported only if a risk is accepted
 

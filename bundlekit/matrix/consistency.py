@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.model.bundle import Problem
     from bundlekit.model.manifest import Manifest
-    from bundlekit.model.matrix import Condition, Entry, Matrix
+    from bundlekit.model.matrix import Condition, Matrix, MatrixEntry
     from bundlekit.versions import Range, Version
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def inconsistencies(manifest: Manifest, matrix: ReadMatrix | Unreadable | None =
     return (*_names(manifest), *_aliases(manifest), *_conditions(manifest), *as_read)
 
 
-def _entries(matrix: Matrix) -> Iterator[Entry]:
+def _entries(matrix: Matrix) -> Iterator[MatrixEntry]:
     yield from matrix.sources
     yield from matrix.stops
     yield from matrix.blocks
@@ -127,7 +127,7 @@ def _ranges(read: ReadMatrix) -> Iterator[Problem]:
         yield from _idle(source.entry, source.range, matches=matched is not None or source.entry.unlisted)
 
     anything_goes = not read.known or any(source.entry.unlisted for source in read.sources)
-    ranged: list[tuple[Entry, Range]] = [(block.entry, block.range) for block in read.blocks]
+    ranged: list[tuple[MatrixEntry, Range]] = [(block.entry, block.range) for block in read.blocks]
     ranged += [(risk.entry, risk.range) for risk in read.risks]
     ranged += [(dead_end.entry, dead_end.range) for dead_end in read.dead_ends]
     ranged += [(stop.entry, stop.range) for stop in read.stops]
@@ -154,7 +154,7 @@ def _ranges(read: ReadMatrix) -> Iterator[Problem]:
                 yield inconsistent(skew.entry.id, name, f"the range {versions} is empty.")
 
 
-def _idle(entry: Entry, versions: Range, *, matches: bool) -> Iterator[Problem]:
+def _idle(entry: MatrixEntry, versions: Range, *, matches: bool) -> Iterator[Problem]:
     if versions.is_empty:
         yield inconsistent(entry.id, "versions", f"the range {versions} is empty.")
     elif not matches:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Acceptance, DecisionKind, Policy
     from bundlekit.model.manifest import Component
-    from bundlekit.model.matrix import Condition, Entry
+    from bundlekit.model.matrix import Condition, MatrixEntry
 
 
 class EvaluationContext:
@@ -57,7 +57,7 @@ class EvaluationContext:
         return unknown(condition, self.appliance.facts if self.appliance else {})
 
 
-def why(entry: Entry) -> str:
+def why(entry: MatrixEntry) -> str:
     """The reason of an entry and its link, to append to a sentence; empty if it has none."""
     return f" {entry.reason}" * bool(entry.reason) + f" See {entry.link}" * bool(entry.link)
 

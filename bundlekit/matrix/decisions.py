@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
 from bundlekit.matrix.decide import decide_from, tells_models_apart
-from bundlekit.matrix.masks import Line, places
+from bundlekit.matrix.masks import VersionLine, places
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Outcome(NamedTuple):
+class DecisionOutcome(NamedTuple):
     """The stored part of a decision: its kind, the deciding entry, and whether it allows the update."""
 
     kind: DecisionKind
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     allowed: bool
 
 
-Key = tuple[int, ...]
+OutcomeKey = tuple[int, ...]
 """The deciding entries for a version on a model. Versions and models with the same key have the same decision."""
 
 
@@ -59,7 +59,7 @@ class Decisions:
         self.read = read
         self._signers = signers
         self._signatures = signatures
-        self.line = Line(dict(_readable(read, (*texts, read.manifest.version))), read.known)
+        self.line = VersionLine(dict(_readable(read, (*texts, read.manifest.version))), read.known)
         self.withdrawn = tuple(one for one in read.withdrawn if read.own in one.range)
         self.dead = 0
         for dead_end in read.dead_ends:
@@ -72,10 +72,10 @@ class Decisions:
         self._sources = self._first_sources(groups)
         self._blocks = self._first_blocks(groups)
         self._withdraws: dict[str, bool] = {}
-        self._outcomes: dict[Key, Outcome] = {}
-        self._slow: dict[tuple[str, str | None], Outcome] = {}
+        self._outcomes: dict[OutcomeKey, DecisionOutcome] = {}
+        self._slow: dict[tuple[str, str | None], DecisionOutcome] = {}
 
-    def of(self, text: str, model: str | None) -> Outcome:
+    def of(self, text: str, model: str | None) -> DecisionOutcome:
         """The decision about a version on a model."""
         if (key := self.key(text, model)) is None:
             slow = text, model
@@ -97,7 +97,7 @@ class Decisions:
             matrix=self.narrowed(text, model),
         ).whole
 
-    def key(self, text: str, model: str | None) -> Key | None:
+    def key(self, text: str, model: str | None) -> OutcomeKey | None:
         """The deciding entries for an older version on a model; None for any other version."""
         place = self.line.place.get(text)
         if place is None or not self._decided >> place & 1 or model not in self._group:
@@ -208,7 +208,7 @@ class Decisions:
 class _First:
     """For each version the first of some entries that is about it (-1: none)."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: VersionLine) -> None:
         self._open = line.every
         self.found = array("l", [-1]) * len(line.versions)
 
@@ -219,7 +219,7 @@ class _First:
             self.found[place] = number
 
 
-def _first(line: Line, masks: Iterable[tuple[int, int]]) -> array[int]:
+def _first(line: VersionLine, masks: Iterable[tuple[int, int]]) -> array[int]:
     first = _First(line)
     for number, mask in masks:
         first.add(number, mask)
@@ -230,8 +230,8 @@ def _only(entries: tuple[T, ...], number: int) -> tuple[T, ...]:
     return entries[number : number + 1] if number >= 0 else ()
 
 
-def _outcome(component_decision: ComponentDecision) -> Outcome:
-    return Outcome(component_decision.kind, component_decision.entry, component_decision.allowed)
+def _outcome(component_decision: ComponentDecision) -> DecisionOutcome:
+    return DecisionOutcome(component_decision.kind, component_decision.entry, component_decision.allowed)
 
 
 def _readable(read: ReadMatrix, texts: Iterable[str]) -> Iterator[tuple[str, Version]]:

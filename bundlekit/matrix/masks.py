@@ -30,7 +30,7 @@ def places(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-class Line:
+class VersionLine:
     """Versions in their order, one for each text, and the sets of them that ranges and entries are about.
 
     ``versions`` are these by their texts (an alias is a text too). ``known`` are those that the matrix lists.

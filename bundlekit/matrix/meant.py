@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bundlekit.matrix.masks import Line
+    from bundlekit.matrix.masks import VersionLine
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.versions import Version
 
 
-def meant_for(read: ReadMatrix, line: Line, bases: Mapping[str | None, Version | None]) -> dict[str | None, int]:
+def meant_for(read: ReadMatrix, line: VersionLine, bases: Mapping[str | None, Version | None]) -> dict[str | None, int]:
     """For each model the versions that the bundle is meant for, as places in ``line``."""
     if read.manifest.kind != "hotfix":
         return dict.fromkeys(bases, line.every if read.manifest.kind == "release" else 0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.context import EvaluationContext
     from bundlekit.model.appliance import Appliance, VersionFacts
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.matrix import Entry
+    from bundlekit.model.matrix import MatrixEntry
     from bundlekit.versions import Version
 
 
@@ -34,7 +34,7 @@ class PairQuestion:
         self.parts: Sequence[ComponentDecision] = ()
         self.decisions: list[ComponentDecision] = []
 
-    def decide(self, kind: DecisionKind, message: str, remedy: str, entry: Entry | None = None) -> None:
+    def decide(self, kind: DecisionKind, message: str, remedy: str, entry: MatrixEntry | None = None) -> None:
         """Add a decision about the pair as a whole."""
         self.decisions.append(
             ComponentDecision(

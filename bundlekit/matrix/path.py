@@ -45,7 +45,7 @@ from bundlekit.matrix.states import (
     version_texts,
 )
 from bundlekit.model.appliance import Appliance, VersionFacts
-from bundlekit.model.path import Hop, Move, Obstacle, Path
+from bundlekit.model.path import Hop, Move, Obstacle, UpgradePath
 from bundlekit.model.primitives import Frozen
 from bundlekit.wording import fill
 
@@ -60,11 +60,13 @@ if TYPE_CHECKING:
 MAX_OBSTACLES: Final = 8
 """Bundles between start and target whose rejections are reported."""
 
-State = str | Appliance
+PathState = str | Appliance
 """The installed state: one version on every member, or a whole pair."""
 
 
-def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, policy: Policy = STRICT) -> Path:
+def find_path(
+    candidates: Sequence[CandidateBundle], start: PathState, goal: str, policy: Policy = STRICT
+) -> UpgradePath:
     """The shortest path from ``start`` to ``goal``, the version of a bundle, by updates with ``candidates``.
 
     Raises BundlekitError if the search takes too long. Raises it also for a version alone whose product is ambiguous.
@@ -72,7 +74,7 @@ def find_path(candidates: Sequence[CandidateBundle], start: State, goal: str, po
     search = _Search(of_one_product(candidates, goal) if isinstance(start, str) else candidates, goal, policy)
     first = search.begin(start) if isinstance(start, str) else start
     here = version_text(first, search.primary_component)
-    answer = Path(from_=here, to=goal, found=True)
+    answer = UpgradePath(from_=here, to=goal, found=True)
     if search.is_there(first):
         return answer
     way = search.run(first)

@@ -14,11 +14,11 @@ from bundlekit.model.manifest import Component, Manifest
 from bundlekit.model.matrix import (
     Block,
     DeadEnd,
-    Entry,
+    MatrixEntry,
+    MatrixSource,
     Risk,
     ShippedTrust,
     Skew,
-    Source,
     Stop,
     TrustedKeys,
     Withdrawn,
@@ -43,7 +43,7 @@ APPLIANCE: Final = "appliance"
 MAX_REMEMBERED: Final = 65_536
 """Texts that a parser of a matrix remembers. A manifest of 1 MiB has hardly room for more different ones."""
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=MatrixEntry)
 R = TypeVar("R", Block, Withdrawn, Risk, DeadEnd)
 A = TypeVar("A")
 B = TypeVar("B")
@@ -59,7 +59,7 @@ class Ranged(Frozen, Generic[E], frozen=True, kw_only=True):
 class ReadSource(Frozen, frozen=True, kw_only=True):
     """A source: its range, and the releases denied within it."""
 
-    entry: Source
+    entry: MatrixSource
     range: Range
     denied: frozenset[Version]
 
@@ -323,13 +323,13 @@ class _MatrixReader:
     def _since(self, field: str, entry: TrustedKeys | ShippedTrust) -> Version:
         return _at(field, self._parse, entry.since)
 
-    def _versions(self, entry: Source | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
+    def _versions(self, entry: MatrixSource | Stop | Block | Withdrawn | Risk | DeadEnd) -> Range:
         return _at("versions", parse_range, entry.versions, self._parse)
 
     def _ranged(self, entries: Iterable[R]) -> tuple[Ranged[R], ...]:
         return _each(entries, lambda entry: Ranged(entry=entry, range=self._versions(entry)), self._problems)
 
-    def _source(self, entry: Source) -> ReadSource:
+    def _source(self, entry: MatrixSource) -> ReadSource:
         denied = frozenset(_at("except", self._parse, text) for text in entry.except_)
         return ReadSource(entry=entry, range=self._versions(entry), denied=denied)
 

@@ -26,13 +26,13 @@ from bundlekit.model.primitives import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.decisions import Outcome
+    from bundlekit.matrix.decisions import DecisionOutcome
     from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import SignedBy
     from bundlekit.model.decision import ComponentDecision
 
 
-class State(Frozen, frozen=True, kw_only=True):
+class RouteState(Frozen, frozen=True, kw_only=True):
     """A pair with ``version`` on both members; ``shared`` are its other components (None: not known)."""
 
     version: str
@@ -76,8 +76,8 @@ class Routes:
         for stop in target.stops:
             if not self.knows(stop.via.text):
                 self._stops.setdefault(stop.via.text, []).append(stop)
-        self._reaches: dict[State, bool] = {}
-        self._states: dict[str, list[State]] = {}
+        self._reaches: dict[RouteState, bool] = {}
+        self._states: dict[str, list[RouteState]] = {}
         self._by_stop = 0
         """Places of versions that a stop sends to a release with a path to the target."""
 
@@ -85,7 +85,7 @@ class Routes:
         """Whether a bundle of this version is available, even if only for another model."""
         return version in self.bundles or version in self.elsewhere
 
-    def decided(self, bundle: ReadMatrix, version: str) -> Outcome:
+    def decided(self, bundle: ReadMatrix, version: str) -> DecisionOutcome:
         """The decision of a bundle's matrix about a version alone."""
         return self._decisions[id(bundle)].of(version, self.model)
 
@@ -93,11 +93,11 @@ class Routes:
         """The whole decision, with its message."""
         return self._decisions[id(bundle)].component_decision(version, self.model)
 
-    def plain(self, version: str) -> State:
+    def plain(self, version: str) -> RouteState:
         """The state of a pair with an installed version and no failure."""
-        return State(version=version, shared=self._shared.get(version))
+        return RouteState(version=version, shared=self._shared.get(version))
 
-    def after_failures(self, version: str) -> Iterator[State]:
+    def after_failures(self, version: str) -> Iterator[RouteState]:
         """States that a failed update from ``version`` can leave, apart from the state before it.
 
         The active member is reverted, and the shared components are new, if the matrix specifies that these work
@@ -110,7 +110,7 @@ class Routes:
                 continue
             shared = tuple(sorted((dict(plain.shared or ()) | dict(new)).items()))
             if self._works(bundle, version, shared):
-                yield State(version=version, shared=shared)
+                yield RouteState(version=version, shared=shared)
 
     def _works(self, bundle: ReadMatrix, version: str, shared: tuple[tuple[str, str], ...]) -> bool:
         """Whether an appliance of this version works with other components, by the matrix of a bundle."""
@@ -128,7 +128,7 @@ class Routes:
             return False
         return bool(self._kept[key] >> place & 1)
 
-    def reaches(self, start: State) -> bool:
+    def reaches(self, start: RouteState) -> bool:
         """Whether some sequence of updates leads from ``start`` to the target."""
         if start not in self._reaches:
             if not self._reaches:
@@ -137,14 +137,14 @@ class Routes:
             self._settle([start])
         return self._reaches[start]
 
-    def _settle(self, starts: Sequence[State]) -> None:
+    def _settle(self, starts: Sequence[RouteState]) -> None:
         """Determine which of these states, and of the states that they lead to, can reach the target.
 
         The search goes backwards from the target, so that each state and each update between two states is examined
         once.
         """
-        before: dict[State, list[State]] = {}
-        good: list[State] = []
+        before: dict[RouteState, list[RouteState]] = {}
+        good: list[RouteState] = []
         todo = [state for state in dict.fromkeys(starts) if state not in self._reaches]
         for state in todo:
             self._note(state)
@@ -167,21 +167,21 @@ class Routes:
                 good += before.get(state, ())
                 good += self._sent_to(state)
 
-    def _note(self, state: State) -> None:
+    def _note(self, state: RouteState) -> None:
         self._reaches[state] = False
         self._states.setdefault(state.version, []).append(state)
 
-    def _hops(self, state: State) -> Iterator[State]:
+    def _hops(self, state: RouteState) -> Iterator[RouteState]:
         """The states that one update by a bundle leads to. If the target is one of them, only the target."""
         own = self.target.manifest.version
         for version in dict.fromkeys((own, *self.bundles)):
             if version in self.bundles and self.accepts(self.bundles[version], state):
                 shared = dict(state.shared or ()) | dict(self._shared[version])
-                yield State(version=version, shared=tuple(sorted(shared.items())))
+                yield RouteState(version=version, shared=tuple(sorted(shared.items())))
                 if version == own:
                     return
 
-    def _is_sent_on(self, state: State) -> bool:
+    def _is_sent_on(self, state: RouteState) -> bool:
         """Whether a stop sends this state to a release with a known path to the target."""
         if (place := self._own.line.place.get(state.version)) is not None:
             return bool(self._by_stop >> place & 1)
@@ -192,12 +192,12 @@ class Routes:
         if any(version in dead_end.range for dead_end in self.target.dead_ends):
             return False
         return any(
-            self._reaches.get(State(version=stop.via.text), False) and stop.lies_between(version, self.target.own)
+            self._reaches.get(RouteState(version=stop.via.text), False) and stop.lies_between(version, self.target.own)
             for stops in self._stops.values()
             for stop in stops
         )
 
-    def _sent_to(self, state: State) -> Iterator[State]:
+    def _sent_to(self, state: RouteState) -> Iterator[RouteState]:
         """The states that a stop sends to this one and that are not yet known to reach the target that way."""
         if state.shared is not None:
             return
@@ -208,7 +208,7 @@ class Routes:
             for place in places(new):
                 yield from self._states.get(line.texts[place], ())
 
-    def accepts(self, bundle: ReadMatrix, state: State) -> bool:
+    def accepts(self, bundle: ReadMatrix, state: RouteState) -> bool:
         """Whether a bundle can be installed in a state."""
         if self._objection(bundle, state):
             return False
@@ -225,7 +225,7 @@ class Routes:
             self._refused[whole] = self._decided_over(bundle, state).refused
         return not self._refused[whole]
 
-    def refusal(self, bundle: ReadMatrix, state: State) -> str:
+    def refusal(self, bundle: ReadMatrix, state: RouteState) -> str:
         """Why a bundle cannot be installed in a state, as a sentence; empty if it can."""
         if self.accepts(bundle, state):
             return ""
@@ -239,7 +239,7 @@ class Routes:
             return f"The bundle of {bundle.manifest.version} cannot be verified there: {component_decision.message}"
         return component_decision.message
 
-    def unverified(self, state: State) -> ReadMatrix | None:
+    def unverified(self, state: RouteState) -> ReadMatrix | None:
         """The first bundle that would lead from a state to the target if the installed version could verify it."""
         for version, bundle in self.bundles.items():
             if bundle is not self.target and not self._objection(bundle, state):
@@ -249,7 +249,7 @@ class Routes:
                     return bundle
         return None
 
-    def _decided_over(self, bundle: ReadMatrix, state: State) -> ComponentDecision:
+    def _decided_over(self, bundle: ReadMatrix, state: RouteState) -> ComponentDecision:
         """The decision of a bundle for a pair in a state with known shared components."""
         known = self.bundles.get(state.version)
         active = Member(role="active", version=state.version, released=known.manifest.released if known else None)
@@ -269,7 +269,7 @@ class Routes:
         by = self._signed.get(id(bundle), UNKNOWN)
         return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
 
-    def _objection(self, bundle: ReadMatrix, state: State) -> str:
+    def _objection(self, bundle: ReadMatrix, state: RouteState) -> str:
         """The objection of any available matrix: it has withdrawn the bundle, or has a dead end."""
         into, out = bundle.manifest.version, state.version
         for other in self._restricting:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.pair import PairQuestion
     from bundlekit.model.decision import ComponentDecision
 
-Stage = Literal["matrix", "bundle", "pair", "component", "primary", "whole"]
+RuleStage = Literal["matrix", "bundle", "pair", "component", "primary", "whole"]
 """The subject of a rule.
 
 ``primary``: only the component that the matrix is about. ``whole``: the pair, after the decisions about all components.
@@ -31,13 +31,13 @@ class DecisionRule(Frozen, frozen=True, kw_only=True):
 
     number: int
     name: str
-    stage: Stage
+    stage: RuleStage
     line: str
     kinds: tuple[DecisionKind, ...]
     ask: Callable[..., Any]
 
 
-def _rule(number: int, stage: Stage, line: str, ask: Callable[..., Any], *kinds: DecisionKind) -> DecisionRule:
+def _rule(number: int, stage: RuleStage, line: str, ask: Callable[..., Any], *kinds: DecisionKind) -> DecisionRule:
     name = ask.__name__.replace("_", "-")
     return DecisionRule(number=number, name=name, stage=stage, line=line, kinds=kinds, ask=ask)
 
@@ -107,13 +107,13 @@ RULES: Final = (
 )
 
 
-def _asked(*stages: Stage) -> tuple[Callable[..., Any], ...]:
+def _asked(*stages: RuleStage) -> tuple[Callable[..., Any], ...]:
     return tuple(rule.ask for rule in RULES if rule.stage in stages)
 
 
 _COMPONENT: Final = _asked("component")
 _PRIMARY: Final = _asked("component", "primary")
-_PAIR: Final[dict[Stage, tuple[Callable[..., Any], ...]]] = {
+_PAIR: Final[dict[RuleStage, tuple[Callable[..., Any], ...]]] = {
     stage: _asked(stage) for stage in ("bundle", "pair", "whole")
 }
 

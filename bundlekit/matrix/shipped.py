@@ -57,7 +57,7 @@ class ReadTrust:
         return frozenset() if self.problem else frozenset(self.store.names or ())
 
 
-class Acceptance(Frozen, frozen=True, kw_only=True):
+class TrustFileAnswer(Frozen, frozen=True, kw_only=True):
     """Whether a trust file accepts the signatures of a bundle. None: unknown.
 
     ``because`` is the end of a sentence that begins with the version. ``missing`` are signers that could still sign.
@@ -79,9 +79,9 @@ class Signatures:
         self._at = at
         self._product = product
         self._released = released
-        self._answers: dict[int, tuple[ReadTrust, Acceptance]] = {}
+        self._answers: dict[int, tuple[ReadTrust, TrustFileAnswer]] = {}
 
-    def accepted_by(self, trust: ReadTrust) -> Acceptance:
+    def accepted_by(self, trust: ReadTrust) -> TrustFileAnswer:
         """Whether a trust file accepts a bundle with these signatures. The result is computed once for each file."""
         if (known := self._answers.get(id(trust))) is not None:
             return known[1]
@@ -89,9 +89,9 @@ class Signatures:
         self._answers[id(trust)] = (trust, answer)  # with the file, so that its id is not reused
         return answer
 
-    def _asked(self, trust: ReadTrust) -> Acceptance:
+    def _asked(self, trust: ReadTrust) -> TrustFileAnswer:
         if trust.problem:
-            return Acceptance(accepts=None, because=f"ships a trust file that cannot be loaded: {trust.problem}")
+            return TrustFileAnswer(accepts=None, because=f"ships a trust file that cannot be loaded: {trust.problem}")
         import datetime as dt
 
         from bundlekit.trust import Signed, satisfied
@@ -100,8 +100,8 @@ class Signatures:
         signed = Signed(product=self._product, released=self._released)
         found = satisfied(trust.store, self._credentials(), at.replace(tzinfo=at.tzinfo or dt.UTC), signed)
         if found.undecided:
-            return Acceptance(accepts=None, because=f"ships a trust file that cannot decide: {found.because}")
-        return _refusal(found) if not found.accepts else Acceptance(accepts=True)
+            return TrustFileAnswer(accepts=None, because=f"ships a trust file that cannot decide: {found.because}")
+        return _refusal(found) if not found.accepts else TrustFileAnswer(accepts=True)
 
     def _credentials(self) -> list[Credential | str]:
         from bundlekit.trust.acceptance import SignatureFault, from_signature
@@ -162,15 +162,15 @@ def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
     return Signatures(bundle.signatures, at, product=bundle.manifest.product, released=bundle.manifest.released)
 
 
-def _refusal(found: Satisfied) -> Acceptance:
+def _refusal(found: Satisfied) -> TrustFileAnswer:
     """Why a trust file does not accept the signatures, with the first unmet requirement if that is the reason."""
     refused = next((one for one in found.signatures if one.standing == "rejected"), None)
     unmet = next((one for one in found.demands if not one.met), None)
     if unmet is None or refused is not None:
-        return Acceptance(accepts=False, because=f"ships a trust file that rejects the bundle: {found.because}")
+        return TrustFileAnswer(accepts=False, because=f"ships a trust file that rejects the bundle: {found.because}")
     signers = ", ".join(unmet.signed) or "none of them"
     kinds = f" with {' or '.join(unmet.algorithms)} keys" if unmet.algorithms else ""
-    return Acceptance(
+    return TrustFileAnswer(
         accepts=False,
         because=f"ships a trust file that demands {unmet.count} of {', '.join(unmet.of)}{kinds}, "
         f"and the bundle is signed by {signers}",

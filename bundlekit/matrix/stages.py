@@ -31,7 +31,7 @@ _OF_ALL: Final = 18
 _BEFORE_ALL: Final = 1.0
 
 
-class Ended(NamedTuple):
+class EndedDecision(NamedTuple):
     """A decision that ended a decision before a kind was evaluated, for all of its parts or for some of them."""
 
     component_decision: ComponentDecision
@@ -39,16 +39,16 @@ class Ended(NamedTuple):
     """Members, components or versions without an evaluation of the kind; empty: none had one."""
 
 
-def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> Ended | None:
+def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> EndedDecision | None:
     """Where a decision ended before ``kind``, and the parts concerned; None if it was evaluated for every part.
 
     ``matrix`` is that of the bundle.
     """
     stage, whole = STAGES[kind], decision.whole
     if isinstance(matrix, Unreadable):
-        return Ended(whole, ())
+        return EndedDecision(whole, ())
     if len(decision.component_decisions) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
-        return Ended(whole, ()) if _OF_THE_BUNDLE[whole.kind] < stage else None
+        return EndedDecision(whole, ()) if _OF_THE_BUNDLE[whole.kind] < stage else None
     if stage in _OF_THE_PAIR:
         return None
     if stage >= _OF_ALL:
@@ -57,12 +57,12 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
         )
         # For a version alone, lost fixes are always evaluated.
         asked = refused is None or (kind == "loses-fix" and not decision.pair)
-        return None if asked or refused is None else Ended(refused, ())
+        return None if asked or refused is None else EndedDecision(refused, ())
     parts = list(_of_primary(decision, matrix))
     ended = [one for one in parts if _ended(one, matrix) < stage]
     if not ended:
         return None
-    return Ended(ended[0], () if len(ended) == len(parts) else tuple(one.subject for one in ended))
+    return EndedDecision(ended[0], () if len(ended) == len(parts) else tuple(one.subject for one in ended))
 
 
 def _of_primary(decision: Decision, matrix: ReadMatrix) -> Iterator[ComponentDecision]:

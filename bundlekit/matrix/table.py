@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bundlekit.matrix.read import ReadMatrix
-    from bundlekit.model.matrix import Source
+    from bundlekit.model.matrix import MatrixSource
     from bundlekit.versions import Version
 
 
-class Row(Frozen, frozen=True, kw_only=True):
+class TableRow(Frozen, frozen=True, kw_only=True):
     """The decision about one version on one model (empty: on every model).
 
     ``entry`` is the id of the deciding entry. ``method``, ``minutes`` and ``tested`` are those of the source that
@@ -43,7 +43,7 @@ class Table(Frozen, frozen=True, kw_only=True):
     schema: Literal["bundlekit/matrix/1"] = "bundlekit/matrix/1"
     product: str
     version: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def table(read: ReadMatrix) -> Table:
@@ -56,11 +56,11 @@ def table(read: ReadMatrix) -> Table:
     return Table(product=manifest.product, version=manifest.version, rows=tuple(rows))
 
 
-def _row(read: ReadMatrix, sources: Mapping[str, Source], version: Version, model: str | None) -> Row:
+def _row(read: ReadMatrix, sources: Mapping[str, MatrixSource], version: Version, model: str | None) -> TableRow:
     decision = decide_from(read.manifest, version.text, model=model, matrix=read)
     whole = decision.whole
     source = sources.get(whole.entry)
-    return Row(
+    return TableRow(
         source=version.text,
         model=model or "",
         decision=whole.kind,

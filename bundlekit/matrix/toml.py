@@ -22,11 +22,11 @@ from bundlekit.model.matrix import (
     DeadEnd,
     DeclaredScheme,
     Matrix,
+    MatrixSource,
     Risk,
     ShippedFile,
     ShippedTrust,
     Skew,
-    Source,
     Stop,
     TrustedKeys,
     TrustText,
@@ -61,7 +61,7 @@ class MatrixFile(Strict, frozen=True, kw_only=True):
     aliases: dict[VersionText, VersionText] = {}
     trusted_keys: dict[VersionText, tuple[Name, ...]] = {}
     trust_of: dict[VersionText, str | TrustInline] = {}
-    sources: tuple[Source, ...] = msgspec.field(default=(), name="from")
+    sources: tuple[MatrixSource, ...] = msgspec.field(default=(), name="from")
     stop: tuple[Stop, ...] = ()
     block: tuple[Block, ...] = ()
     withdrawn: tuple[Withdrawn, ...] = ()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import Count, Date, FactName, Frozen, Key, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Date, FactName, Frozen, KeyName, Name, Strict, Text, VersionText
 
 STATE_SCHEMA = "bundlekit/state/1"
 
@@ -31,7 +31,7 @@ class InstalledComponent(Strict, frozen=True, kw_only=True):
     version: VersionText
     build: VersionText | None = None
     released: Date | None = None
-    free: dict[Key, Count] = {}
+    free: dict[KeyName, Count] = {}
 
 
 class Member(InstalledComponent, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class Appliance(Strict, frozen=True, kw_only=True):
     model: Name
     observed: Observed | None = None
     members: Annotated[dict[Name, Member], Meta(min_length=1, max_length=8)]
-    components: dict[Key, InstalledComponent] = {}
+    components: dict[KeyName, InstalledComponent] = {}
     counter: Count | None = None
     includes: tuple[Name, ...] | None = None
     trusts: tuple[Name, ...] | None = None

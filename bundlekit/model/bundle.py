@@ -86,7 +86,7 @@ class ZeroClaim(Frozen, frozen=True, kw_only=True):
     span: Span
 
 
-Claim = SignatureClaim | DigestClaim | ChunkClaim | ZeroClaim
+ByteClaim = SignatureClaim | DigestClaim | ChunkClaim | ZeroClaim
 
 
 class Bundle(Frozen, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     document: dict[str, object] | None = None
     manifest: Manifest | None = None
     sections: tuple[Section, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[ByteClaim, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

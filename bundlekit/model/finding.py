@@ -22,7 +22,7 @@ Cause = Literal[
 
 RuleClass = Literal["layout", "integrity", "authenticity", "compatibility", "best-practice"]
 Severity = Literal["error", "warning", "info"]
-OutcomeKind = Literal["passed", "failed", "not-run"]
+RuleOutcomeKind = Literal["passed", "failed", "not-run"]
 Verdict = Literal["accept", "reject", "incomplete"]
 Scope = Literal["full", "head"]
 
@@ -86,7 +86,7 @@ class RuleOutcome(Frozen, frozen=True, kw_only=True):
     """
 
     rule: str
-    outcome: OutcomeKind
+    outcome: RuleOutcomeKind
     needed: bool
     found: int = 0
     because: str = ""

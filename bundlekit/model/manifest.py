@@ -16,7 +16,7 @@ from bundlekit.model.primitives import (
     Date,
     DigestText,
     Frozen,
-    Key,
+    KeyName,
     Minutes,
     Name,
     Size,
@@ -29,11 +29,11 @@ MIN_CHUNK: Final = 64 * 1024
 MAX_CHUNK: Final = 64 * 1024 * 1024
 DEFAULT_CHUNK: Final = 1024 * 1024
 
-Scheme = Literal["pep440", "semver", "dotted", "declared"]
-Kind = Literal["release", "hotfix", "reimage"]
+SchemeName = Literal["pep440", "semver", "dotted", "declared"]
+ReleaseKind = Literal["release", "hotfix", "reimage"]
 
 
-Features = Annotated[tuple[Key, ...], Meta(max_length=64)]
+Features = Annotated[tuple[KeyName, ...], Meta(max_length=64)]
 
 
 class FormatVersion(Strict, frozen=True, kw_only=True):
@@ -68,16 +68,16 @@ class Image(Stored, frozen=True, kw_only=True):
 class Component(Strict, frozen=True, kw_only=True):
     """A part of the appliance that is updated separately, such as the appliance software or the storage software."""
 
-    name: Key
+    name: KeyName
     version: VersionText
-    scheme: Scheme | None = None
+    scheme: SchemeName | None = None
     images: Annotated[tuple[Image, ...], Meta(min_length=1, max_length=64)]
 
 
 class Document(Stored, frozen=True, kw_only=True):
     """A document that is shipped with the release: release notes, EULA, SBOM."""
 
-    name: Key
+    name: KeyName
     media_type: Text = "application/octet-stream"
 
 
@@ -94,7 +94,7 @@ class Requirements(Strict, frozen=True, kw_only=True):
     """The conditions on the pair before an update: the version of the tool, free bytes per place, facts."""
 
     tool: VersionText | None = None
-    free: Annotated[dict[Key, Count], Meta(max_length=64)] = {}
+    free: Annotated[dict[KeyName, Count], Meta(max_length=64)] = {}
     facts: Annotated[tuple[Condition, ...], Meta(max_length=64)] = ()
 
 
@@ -108,13 +108,13 @@ class Manifest(Strict, frozen=True, kw_only=True):
 
     format: FormatVersion
     requires: Features = ()
-    extensions: Annotated[dict[Key, Any], Meta(max_length=64)] = {}
-    annotations: Annotated[dict[Key, Text], Meta(max_length=256)] = {}
-    kind: Kind
+    extensions: Annotated[dict[KeyName, Any], Meta(max_length=64)] = {}
+    annotations: Annotated[dict[KeyName, Text], Meta(max_length=256)] = {}
+    kind: ReleaseKind
     product: Name
     models: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
     version: VersionText
-    scheme: Scheme
+    scheme: SchemeName
     build: VersionText | None = None
     released: Date
     expires: Date | None = None

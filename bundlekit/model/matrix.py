@@ -14,7 +14,7 @@ from msgspec import Meta, field
 from bundlekit.model.primitives import (
     END,
     FactName,
-    Key,
+    KeyName,
     Minutes,
     Name,
     RangeText,
@@ -71,7 +71,7 @@ class Condition(Strict, frozen=True, kw_only=True):
     value: Text
 
 
-class Entry(Strict, frozen=True, kw_only=True):
+class MatrixEntry(Strict, frozen=True, kw_only=True):
     """The common fields of every matrix entry: a name that reports cite, and the reason for the entry."""
 
     id: Name
@@ -79,7 +79,7 @@ class Entry(Strict, frozen=True, kw_only=True):
     link: Text = ""
 
 
-class Source(Entry, frozen=True, kw_only=True):
+class MatrixSource(MatrixEntry, frozen=True, kw_only=True):
     """Versions that this release can be installed over: a range, or an edge if ``versions`` is one version.
 
     ``except`` are releases excluded from the range. ``unlisted`` lets a range include versions that the matrix does not
@@ -100,7 +100,7 @@ class Source(Entry, frozen=True, kw_only=True):
     keys: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
-class Stop(Entry, frozen=True, kw_only=True):
+class Stop(MatrixEntry, frozen=True, kw_only=True):
     """A release that ``versions`` must pass through first (a barrier, a milestone), optionally only ``when``.
 
     ``latest`` makes ``via`` the latest known release that begins with it (``via = "17.3"``).
@@ -112,42 +112,42 @@ class Stop(Entry, frozen=True, kw_only=True):
     when: Condition | None = None
 
 
-class Block(Entry, frozen=True, kw_only=True):
+class Block(MatrixEntry, frozen=True, kw_only=True):
     """Versions that must not be updated to this release, for a reason found by testing or in the field."""
 
     versions: RangeText
     models: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
-class Withdrawn(Entry, frozen=True, kw_only=True):
+class Withdrawn(MatrixEntry, frozen=True, kw_only=True):
     """Releases that must no longer be installed by any path."""
 
     versions: RangeText
 
 
-class Risk(Entry, frozen=True, kw_only=True):
+class Risk(MatrixEntry, frozen=True, kw_only=True):
     """A danger for ``versions`` if ``when`` holds or its facts are unknown. It can be accepted by name."""
 
     versions: RangeText = "*"
     when: Condition
 
 
-class DeadEnd(Entry, frozen=True, kw_only=True):
+class DeadEnd(MatrixEntry, frozen=True, kw_only=True):
     """Versions that can be left only by re-imaging."""
 
     versions: RangeText
 
 
-class WorksTogether(Entry, frozen=True, kw_only=True):
+class WorksTogether(MatrixEntry, frozen=True, kw_only=True):
     """Component versions that work together. A state is good if it fits at least one such entry.
 
     ``components`` maps component names to ranges. ``appliance`` is the software of active and standby.
     """
 
-    components: Annotated[dict[Key, RangeText], Meta(min_length=2, max_length=16)]
+    components: Annotated[dict[KeyName, RangeText], Meta(min_length=2, max_length=16)]
 
 
-class Skew(Entry, frozen=True, kw_only=True):
+class Skew(MatrixEntry, frozen=True, kw_only=True):
     """Versions that the two members of a pair can have at once while only one of them is updated."""
 
     old: RangeText
@@ -211,7 +211,7 @@ class Matrix(Strict, frozen=True, kw_only=True):
     aliases: Annotated[tuple[Alias, ...], Meta(max_length=8192)] = ()
     trusted_keys: Annotated[tuple[TrustedKeys, ...], Meta(max_length=256)] = ()
     trust_of: Annotated[tuple[ShippedTrust, ...], Meta(max_length=64)] = ()
-    sources: Annotated[tuple[Source, ...], Meta(max_length=8192)] = ()
+    sources: Annotated[tuple[MatrixSource, ...], Meta(max_length=8192)] = ()
     stops: Annotated[tuple[Stop, ...], Meta(max_length=8192)] = ()
     blocks: Annotated[tuple[Block, ...], Meta(max_length=8192)] = ()
     withdrawn: Annotated[tuple[Withdrawn, ...], Meta(max_length=8192)] = ()

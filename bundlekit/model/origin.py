@@ -7,7 +7,7 @@ from typing import Literal
 from bundlekit.model.primitives import Frozen
 
 
-class Entry(Frozen, frozen=True, kw_only=True):
+class TrustEntry(Frozen, frozen=True, kw_only=True):
     """A certificate or key in a file of a trust folder.
 
     ``subject`` is that of an anchor (RFC 4514), empty for a key. ``id`` is the SHA-256, in hex, of the
@@ -24,4 +24,4 @@ class Folder(Frozen, frozen=True, kw_only=True):
     """A folder given as trust, as the operator named it, and its trusted content."""
 
     folder: str
-    entries: tuple[Entry, ...]
+    entries: tuple[TrustEntry, ...]

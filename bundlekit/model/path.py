@@ -62,7 +62,7 @@ class Obstacle(Frozen, frozen=True, kw_only=True):
     origin: str = "matrix"
 
 
-class Path(Frozen, frozen=True, kw_only=True):
+class UpgradePath(Frozen, frozen=True, kw_only=True):
     """The result of a path search between two versions.
 
     ``found``: a path exists, and ``hops`` is the shortest one; it is empty if the target is already installed.

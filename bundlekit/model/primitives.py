@@ -22,7 +22,7 @@ Name = Annotated[
 ]
 """Names of products, models, members, entries and keys. They reach hooks, so they have no shell or path character."""
 
-Key = Annotated[
+KeyName = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END,

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from bundlekit.model.primitives import BundleId, Count, Name, Strict, Text, VersionText
 
-Path = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
-Paths = Path | Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
+FilePath = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
+Paths = FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1, max_length=64)]
 Subject = Annotated[str, Meta(min_length=1, max_length=1024, description="A distinguished name (RFC 4514).")]
 Format = Literal["update.bin", "advisories"]
 Purpose = Literal["code-signing", "email-protection"]
@@ -35,10 +35,10 @@ class Ceiling(Strict, frozen=True, kw_only=True):
     rsa: RsaBits = 8192
 
 
-class Crls(Strict, frozen=True, kw_only=True):
+class CrlSettings(Strict, frozen=True, kw_only=True):
     """Revocation lists. ``required``: without a current list for each CA no bundle is accepted."""
 
-    files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)]
+    files: Annotated[tuple[FilePath, ...], Meta(min_length=1, max_length=64)]
     required: bool = False
     max_age: Text | None = None
 
@@ -56,7 +56,7 @@ class NamedSigner(Strict, frozen=True, kw_only=True):
     anchor: Paths = ()
     subject: Subject | Annotated[tuple[Subject, ...], Meta(min_length=1, max_length=64)] | None = None
     key: Paths = ()
-    until: dt.date | Annotated[dict[Path, dt.date], Meta(min_length=1, max_length=64)] | None = None
+    until: dt.date | Annotated[dict[FilePath, dt.date], Meta(min_length=1, max_length=64)] | None = None
     purpose: Purpose | None = None
     products: Annotated[tuple[Name, ...], Meta(min_length=1)] = ()
     formats: Annotated[tuple[Format, ...], Meta(min_length=1)] = ("update.bin", "advisories")
@@ -86,13 +86,13 @@ class TrustFile(Strict, frozen=True, kw_only=True):
     time: Literal["now", "released"] = "now"
     other_signers: Literal["reject", "ignore"] = "reject"
     intermediates: Literal["bundle", "listed"] = "bundle"
-    intermediate_files: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=64)] = ()
+    intermediate_files: Annotated[tuple[FilePath, ...], Meta(min_length=1, max_length=64)] = ()
     allow_test_keys: bool = False
     max_age: Text | None = None
     floor: Floor = Floor()
     ceiling: Ceiling = Ceiling()
-    crls: Crls | None = None
-    deny: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=256)] = ()
+    crls: CrlSettings | None = None
+    deny: Annotated[tuple[FilePath, ...], Meta(min_length=1, max_length=256)] = ()
     withdrawn: dict[BundleId, Text] = {}
     floors: dict[Name, ProductFloor] = {}
     signers: Annotated[dict[Name, NamedSigner], Meta(min_length=1, max_length=64)]

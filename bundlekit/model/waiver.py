@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import BundleId, Frozen, Key, Name, Strict
+from bundlekit.model.primitives import BundleId, Frozen, KeyName, Name, Strict
 
 Reason = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*\S")]
 
@@ -15,7 +15,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\u0000-
 class Waiver(Strict, frozen=True, kw_only=True):
     """One waiver. ``expires`` is its last day. ``bundle`` is the id of the bundle concerned."""
 
-    rule: Key
+    rule: KeyName
     reason: Reason
     expires: dt.date
     product: Name

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.diff import Change, Diff, Side
     from bundlekit.matrix.lint import LintReport
-    from bundlekit.matrix.table import Row, Table
+    from bundlekit.matrix.table import Table, TableRow
 
 TONES: Final = {
     "error": "bad",
@@ -86,7 +86,7 @@ def _aligned(cells: tuple[str, ...] | list[str], widths: list[int], tone: str) -
     return Line("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip(), tone)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: TableRow) -> tuple[str, ...]:
     minutes = "" if row.minutes is None else str(row.minutes)
     return row.source, row.model, row.decision, row.entry, row.method, minutes, row.tested, row.next
 

@@ -11,7 +11,7 @@ from bundlekit.wording import given
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.model.path import Hop, Obstacle, Path
+    from bundlekit.model.path import Hop, Obstacle, UpgradePath
 
 # Pixels of the drawing: boxes one below the other, and next to each arrow what leads from one box to the next.
 WIDTH: Final = 640
@@ -34,13 +34,13 @@ TIP: Final = (
 """The tip of an arrow."""
 
 
-def lines(path: Path) -> Iterator[Line]:
+def lines(path: UpgradePath) -> Iterator[Line]:
     """The path, line by line, every character of it safe for a terminal."""
     for line in _lines(path):
         yield Line(escape(line.text), line.tone)
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def _lines(path: UpgradePath) -> Iterator[Line]:
     width = max((len(hop.from_) for hop in path.hops), default=0)
     for number, hop in enumerate(path.hops, 1):
         yield Line(f"{number:>3}. {hop.from_:<{width}} -> {hop.to}{_beside(', ' + note(hop) if note(hop) else '')}")
@@ -86,7 +86,7 @@ def _obstacle(what: str, obstacle: Obstacle, tone: str) -> Iterator[Line]:
         yield Line(f"             next: {obstacle.next}")
 
 
-def _verdict(path: Path) -> Line:
+def _verdict(path: UpgradePath) -> Line:
     way = f"from {path.from_} to {path.to}"
     if not path.found:
         here = f"; the nearest version that can be reached is {path.nearest}" if path.nearest else ""
@@ -103,13 +103,13 @@ def _verdict(path: Path) -> Line:
     return Line(f"PATH {way}: {updates}{minutes}", "good")
 
 
-def _stations(path: Path) -> list[str]:
+def _stations(path: UpgradePath) -> list[str]:
     """The versions of the path. The first and the target version are always among them."""
     hops = path.hops
     return [hops[0].from_ if hops else path.from_, *(hop.to for hop in hops), *([] if path.found else [path.to])]
 
 
-def _notes(path: Path) -> list[str]:
+def _notes(path: UpgradePath) -> list[str]:
     """The text at each arrow between two versions."""
     notes = [note(hop) for hop in path.hops]
     if not path.found:
@@ -118,7 +118,7 @@ def _notes(path: Path) -> list[str]:
     return notes
 
 
-def mermaid(path: Path) -> str:
+def mermaid(path: UpgradePath) -> str:
     """A Mermaid flowchart of the path, for a Markdown page."""
     written = ["flowchart LR"]
     written += [f'  n{number}["{_mermaid(station)}"]' for number, station in enumerate(_stations(path))]
@@ -133,7 +133,7 @@ def _mermaid(text: str) -> str:
     return escape(text).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def svg(path: Path) -> str:
+def svg(path: UpgradePath) -> str:
     """A drawing of the path: a box for each version, from the top down."""
     stations, notes = _stations(path), _notes(path)
     step = BOX_HEIGHT + ARROW

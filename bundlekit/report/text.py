@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.model.manifest import Impact
-    from bundlekit.model.origin import Entry
+    from bundlekit.model.origin import TrustEntry
     from bundlekit.report.model import Release
 
 VERDICTS: Final = {"accept": "ACCEPT", "reject": "REJECT", "incomplete": "INCOMPLETE"}
@@ -114,7 +114,7 @@ def _impact(impact: Impact) -> str:
     return ", ".join(filter(None, said))
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: TrustEntry) -> str:
     """A certificate or key of a folder that is trusted."""
     subject = f": {entry.subject or '(no subject)'}" if entry.kind == "anchor" else ""
     return f"{entry.kind} {entry.file}{subject} (sha256:{entry.id[:16]}…)"

@@ -76,7 +76,7 @@ FAMILIES: Final = {
 REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/87, and SHA-256 or better."
 
 
-class Scheme(Frozen, frozen=True, kw_only=True):
+class SignatureScheme(Frozen, frozen=True, kw_only=True):
     """A signature algorithm as its identifier states it.
 
     ``family`` is that of its keys. ``hash`` is empty if the scheme hashes by itself (Ed25519, ML-DSA). It is ``*`` for
@@ -109,12 +109,12 @@ DIGESTS: Final = {form(oid): name for name, oid in HASH_OIDS.items() for form in
 """RFC 5754 section 2: parameters are absent, and NULL must be accepted."""
 
 SCHEMES: Final = {
-    _null(RSA_ENCRYPTION): Scheme(family="rsa", hash="*"),
-    **{_null(oid): Scheme(family="rsa", hash=name) for name, oid in RSA_OIDS.items()},
-    **{_absent(oid): Scheme(family="ecdsa", hash=name) for name, oid in ECDSA_OIDS.items()},
-    _absent(ED25519): Scheme(family="ed25519"),
-    _absent(ML_DSA_65): Scheme(family="ml-dsa-65"),
-    _absent(ML_DSA_87): Scheme(family="ml-dsa-87"),
+    _null(RSA_ENCRYPTION): SignatureScheme(family="rsa", hash="*"),
+    **{_null(oid): SignatureScheme(family="rsa", hash=name) for name, oid in RSA_OIDS.items()},
+    **{_absent(oid): SignatureScheme(family="ecdsa", hash=name) for name, oid in ECDSA_OIDS.items()},
+    _absent(ED25519): SignatureScheme(family="ed25519"),
+    _absent(ML_DSA_65): SignatureScheme(family="ml-dsa-65"),
+    _absent(ML_DSA_87): SignatureScheme(family="ml-dsa-87"),
 }
 """Every signature algorithm except PSS. The parameters of PSS vary, and `read_scheme` reads them."""
 
@@ -130,7 +130,7 @@ def read_digest(identifier: bytes) -> str:
     return name
 
 
-def read_scheme(identifier: bytes) -> Scheme:
+def read_scheme(identifier: bytes) -> SignatureScheme:
     """The signature algorithm that an AlgorithmIdentifier names. Raises SignatureFault if it is not on the list."""
     scheme = SCHEMES.get(identifier)
     if scheme is not None:
@@ -159,7 +159,7 @@ def pss_identifier(hash_name: str, salt: int, form: bytes | None = None) -> byte
     )
 
 
-def _read_pss(identifier: bytes) -> Scheme:
+def _read_pss(identifier: bytes) -> SignatureScheme:
     try:
         parameters = asn1.decode(asn1.IdentifierPss, identifier).parameters
     except asn1.NotDerError:
@@ -182,10 +182,10 @@ def _read_pss(identifier: bytes) -> Scheme:
     if salt > RSA_MODULUS_BYTES or pss_identifier(name, salt, inner) != identifier:
         msg = f"The RSA-PSS parameters do not use MGF1 with {name}, the hash of the signature itself"
         raise malformed(msg, identifier)
-    return Scheme(family="rsa", hash=name, salt=salt)
+    return SignatureScheme(family="rsa", hash=name, salt=salt)
 
 
-def pss_demanded(identifier: bytes) -> Scheme | None:
+def pss_demanded(identifier: bytes) -> SignatureScheme | None:
     """The requirements of the AlgorithmIdentifier of a PSS-only key for its signatures; None if there are none.
 
     Signatures must use this hash, and a salt no shorter (RFC 4055 section 3.3). Raises SignatureFault if it is not on
@@ -201,7 +201,7 @@ def limited(key: Key, identifier: bytes) -> Key:
     return replace(key, pss_only=True, pss_demanded=pss_demanded(identifier))
 
 
-def pss_misuse(key: Key, scheme: Scheme) -> str:
+def pss_misuse(key: Key, scheme: SignatureScheme) -> str:
     """The requirement of a PSS-only key that a signature violates; empty if there is none."""
     demanded = key.pss_demanded
     if key.pss_only and scheme.salt is None:
@@ -244,7 +244,7 @@ def digest_identifier(name: str) -> bytes:
     return _absent(HASH_OIDS[name])
 
 
-def scheme_identifier(scheme: Scheme) -> bytes:
+def scheme_identifier(scheme: SignatureScheme) -> bytes:
     """The AlgorithmIdentifier that is written for a scheme."""
     if scheme.salt is not None:
         return pss_identifier(scheme.hash, scheme.salt)
@@ -256,7 +256,7 @@ def digest(name: str, data: bytes) -> bytes:
     return hashlib.new(name, data).digest()
 
 
-def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
+def verify(scheme: SignatureScheme, key: Key, signature: bytes, data: bytes) -> bool:
     """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be set to a hash."""
     public = key.public
     try:
@@ -275,7 +275,7 @@ def verify(scheme: Scheme, key: Key, signature: bytes, data: bytes) -> bool:
     return True
 
 
-def rsa_padding(scheme: Scheme) -> padding.AsymmetricPadding:
+def rsa_padding(scheme: SignatureScheme) -> padding.AsymmetricPadding:
     """The padding of an RSA scheme."""
     if scheme.salt is None:
         return padding.PKCS1v15()

@@ -214,7 +214,7 @@ class TbsCertificate:
 
 
 @der.sequence
-class Certificate:
+class CertificateSyntax:
     """RFC 5280 section 4.1.1."""
 
     tbs: TbsCertificate

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorit
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
-from bundlekit.trust.algorithms import Scheme
+from bundlekit.trust.algorithms import SignatureScheme
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
@@ -81,7 +81,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     key: Key | None
     unloadable: str = ""
     pss_only: bool = False
-    pss_demanded: Scheme | None = None
+    pss_demanded: SignatureScheme | None = None
     not_before: datetime
     not_after: datetime
     is_ca: bool = False
@@ -132,7 +132,7 @@ def read_certificate(der: bytes) -> Certificate:
     string, so both are checked here: each byte of a certificate is covered or has one possible value.
     """
     try:
-        outer = asn1.decode(asn1.Certificate, der)
+        outer = asn1.decode(asn1.CertificateSyntax, der)
         _demand_one_encoding(outer)
         authority = _authority(outer.tbs)
     except asn1.NotDerError as error:
@@ -145,7 +145,7 @@ def read_certificate(der: bytes) -> Certificate:
         raise UnusableCertificateError(msg) from error
 
 
-def _converted(der: bytes, outer: asn1.Certificate, authority: Authority) -> Certificate:
+def _converted(der: bytes, outer: asn1.CertificateSyntax, authority: Authority) -> Certificate:
     """The certificate as a frozen value. Fields that the library reads late are read here."""
     parsed = x509.load_der_x509_certificate(der)
     extensions = parsed.extensions
@@ -196,7 +196,7 @@ def _text(name: x509.Name) -> str:
     return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}… ({len(text):,} characters)"
 
 
-def _demand_one_encoding(outer: asn1.Certificate) -> None:
+def _demand_one_encoding(outer: asn1.CertificateSyntax) -> None:
     """Check the parts without the cover of the issuer's signature, and the faults that the library only warns about."""
     if asn1.raw(outer.signature_algorithm) != asn1.raw(outer.tbs.signature_algorithm):
         msg = "its two signature algorithms differ"

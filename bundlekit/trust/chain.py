@@ -27,7 +27,7 @@ from bundlekit.trust.certificates import ANY_PURPOSE, PURPOSES, Certificate
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault, day
 from bundlekit.trust.keys import ML_DSA_CHAINS, NO_ML_DSA, NO_ML_DSA_CHAINS
-from bundlekit.trust.paths import MAX_INTERMEDIATES, Graph, issued, longest, surplus
+from bundlekit.trust.paths import MAX_INTERMEDIATES, CertificateGraph, issued, longest, surplus
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def best_chain(
     path is valid. Or it is above the signer, and the signer has ``bound`` it (by its DER) with the signature itself.
     Any other certificate could be changed without notice.
     """
-    graph = Graph(carried[0], (*carried[1:], *listed), anchors)
+    graph = CertificateGraph(carried[0], (*carried[1:], *listed), anchors)
     try:
         chains = _chains(graph, at, purpose)
         extra = _surplus(carried, graph, bound) if chains else None
@@ -92,7 +92,7 @@ def best_chain(
 
 
 def _chains(
-    graph: Graph, at: datetime, purpose: str
+    graph: CertificateGraph, at: datetime, purpose: str
 ) -> list[tuple[tuple[Certificate, ...], tuple[SignatureFault, ...]]]:
     """The valid paths; otherwise the nearest one, with its reasons; otherwise none."""
 
@@ -125,7 +125,7 @@ def _each_rule_once(reasons: Iterator[SignatureFault]) -> tuple[SignatureFault, 
 
 
 def _surplus(
-    carried: Sequence[Certificate], graph: Graph, bound: Callable[[bytes], bool] | None
+    carried: Sequence[Certificate], graph: CertificateGraph, bound: Callable[[bytes], bool] | None
 ) -> SignatureFault | None:
     """The first certificate of the signature that does not belong to a path; None if each one does."""
     anchored = graph.anchored(_soundly_signed)
@@ -254,7 +254,7 @@ def _may_certify(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: st
 # --- the second examination ---
 
 
-def _unknown(graph: Graph) -> SignatureFault:
+def _unknown(graph: CertificateGraph) -> SignatureFault:
     """Why no path leads to an anchor."""
     for child in graph.reached().values():
         if issuer := graph.imitated(child):

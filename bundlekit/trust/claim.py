@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
-from bundlekit.trust.algorithms import PURE_DIGESTS, Scheme
+from bundlekit.trust.algorithms import PURE_DIGESTS, SignatureScheme
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.fault import malformed
 from bundlekit.trust.paths import connected, surplus
@@ -22,7 +22,7 @@ class Claim(Frozen, frozen=True, kw_only=True):
     """A well-formed signature: its algorithms, and its certificates from the signer's upwards."""
 
     signature: cms.Signature
-    scheme: Scheme
+    scheme: SignatureScheme
     digest: str
     line: tuple[Certificate, ...]
 
@@ -37,7 +37,7 @@ def read_claim(blob: bytes) -> Claim:
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
     if scheme.hash == "*":
-        scheme = Scheme(family=scheme.family, hash=digest)
+        scheme = SignatureScheme(family=scheme.family, hash=digest)
     if digest not in PURE_DIGESTS.get(scheme.family, (scheme.hash,)):
         msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label(None)}"
         raise malformed(msg, signature.signature_algorithm)

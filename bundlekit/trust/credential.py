@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import cms
-from bundlekit.trust.algorithms import Scheme
+from bundlekit.trust.algorithms import SignatureScheme
 from bundlekit.trust.claim import Claim, read_claim
 from bundlekit.trust.ess import Named
 
@@ -57,4 +57,6 @@ def _claim(key: Key | None, line: tuple[Certificate, ...]) -> Claim:
         if line
         else (),
     )
-    return Claim(signature=signature, scheme=Scheme(family=key.family if key else "other"), digest="sha512", line=line)
+    return Claim(
+        signature=signature, scheme=SignatureScheme(family=key.family if key else "other"), digest="sha512", line=line
+    )

@@ -72,7 +72,7 @@ class Crls(Frozen, frozen=True, kw_only=True):
     max_age: int | None = None
 
 
-class Status(Frozen, frozen=True, kw_only=True):
+class RevocationStatus(Frozen, frozen=True, kw_only=True):
     """The results of the lists for a chain: revocations, and why the status of some certificates is unknown.
 
     ``unknown``: no current list shows that a certificate is good. ``unusable``: a list of one of its CAs is of an
@@ -148,7 +148,9 @@ def _fault(parsed: x509.CertificateRevocationList) -> str:
     return ""
 
 
-def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequence[Certificate] = ()) -> Status:
+def status(
+    chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequence[Certificate] = ()
+) -> RevocationStatus:
     """The known revocation status of a chain, from the signer to the anchor, at the time ``at``.
 
     The status of the anchor is not required, and its own list does not apply to it. But it is revoked if a list of
@@ -175,8 +177,8 @@ def status(chain: Sequence[Certificate], crls: Crls, at: datetime, known: Sequen
             if issuer.subject_der == anchor.issuer_der and not anchor.self_issued:
                 revoked += _revoked(anchor, issuer, [one for one in crls.lists if one.is_of(issuer)])
     if revoked:
-        return Status(revoked=tuple(revoked))
-    return Status(unknown="; ".join(unknown), unusable="; ".join(strange))
+        return RevocationStatus(revoked=tuple(revoked))
+    return RevocationStatus(unknown="; ".join(unknown), unusable="; ".join(strange))
 
 
 def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> Iterator[SignatureFault]:

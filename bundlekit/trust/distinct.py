@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bundlekit.errors import ConfigError
-from bundlekit.trust.paths import Graph
+from bundlekit.trust.paths import CertificateGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def demand_distinct(signers: Sequence[Signer], listed: Sequence[Certificate], wh
 
 def _is_certified_by(child: Certificate, anchor: Certificate, between: Sequence[Certificate]) -> bool:
     """Whether ``anchor`` certifies ``child``, directly or through other known certificates in any order."""
-    return anchor.der in Graph(child, between, (anchor,)).reached(surely=True).keys() - {child.der}
+    return anchor.der in CertificateGraph(child, between, (anchor,)).reached(surely=True).keys() - {child.der}
 
 
 def _pins(signer: Signer) -> set[str]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from msgspec.structs import replace
 
-from bundlekit.trust.algorithms import Scheme, scheme_identifier
+from bundlekit.trust.algorithms import SignatureScheme, scheme_identifier
 from bundlekit.trust.certificates import PURPOSES, Authority
 from bundlekit.trust.chain import reasons
 from bundlekit.trust.credential import from_certificates, from_key
 from bundlekit.trust.fault import SignatureFault
-from bundlekit.trust.paths import Graph
+from bundlekit.trust.paths import CertificateGraph
 from bundlekit.trust.signer_policy import against, denied
 from bundlekit.trust.trust_path import TrustPath, is_test
 
@@ -72,7 +72,9 @@ def against_key(pin: Pinned, store: TrustStore, at: datetime, signer: Signer) ->
 def _lines(anchor: Certificate, store: TrustStore) -> list[tuple[Certificate, ...]]:
     """The lines of CAs, lowest first, that end in the anchor. Raises SignatureFault if there are too many to follow."""
     listed = store.listed or ()
-    found = [line for one in listed for line in Graph(one, listed, (anchor,)).paths(lambda _child, _issuer: 0)]
+    found = [
+        line for one in listed for line in CertificateGraph(one, listed, (anchor,)).paths(lambda _child, _issuer: 0)
+    ]
     return found[:MAX_LINES] or [(anchor,)]
 
 
@@ -119,7 +121,9 @@ def _imagined(issuer: Certificate, purpose: str) -> Certificate:
     family = issuer.key.family if issuer.key else ""
     hashed = "sha512" if family in {"rsa", "ecdsa"} else ""
     known = {"rsa", "ecdsa", "ed25519", "ml-dsa-65", "ml-dsa-87"}
-    scheme = Scheme(family=family, hash=hashed) if family in known else Scheme(family="rsa", hash="sha512")
+    scheme = (
+        SignatureScheme(family=family, hash=hashed) if family in known else SignatureScheme(family="rsa", hash="sha512")
+    )
     return replace(
         issuer,
         subject="a signer",

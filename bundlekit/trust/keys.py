@@ -21,7 +21,7 @@ from bundlekit.trust import degenerate
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-    from bundlekit.trust.algorithms import Scheme
+    from bundlekit.trust.algorithms import SignatureScheme
 
 RSA_BITS: Final = range(2048, 8192 + 1)
 """Modulus in bits. Minimum: NIST SP 800-131A rev. 2. Maximum: one verification above it could take seconds."""
@@ -68,7 +68,7 @@ class Key(Frozen, frozen=True, kw_only=True):
     identifier: bytes
     weakness: str = ""
     pss_only: bool = False
-    pss_demanded: Scheme | None = None
+    pss_demanded: SignatureScheme | None = None
 
     @property
     def bits(self) -> int:

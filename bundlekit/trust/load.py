@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import TrustError
-from bundlekit.model.origin import Entry, Folder
+from bundlekit.model.origin import Folder, TrustEntry
 from bundlekit.trust.certificates import Certificate
 from bundlekit.trust.pem import blocks, entry, from_pem, read_pem
 from bundlekit.trust.store import Anchors, Signer, TrustStore
@@ -143,12 +143,12 @@ def _file(path: Path) -> Path:
     raise TrustError(msg)
 
 
-def _entries(file: Path, data: bytes) -> Iterator[Entry]:
+def _entries(file: Path, data: bytes) -> Iterator[TrustEntry]:
     """The contribution of a file in a folder to the trust."""
     for label, block, _ in blocks(file, data):
         one = entry(file, label, block)
         if isinstance(one, Certificate):
             id_ = hashlib.sha256(one.der).hexdigest()
-            yield Entry(file=file.name, kind="anchor", subject=one.subject, id=id_)
+            yield TrustEntry(file=file.name, kind="anchor", subject=one.subject, id=id_)
         else:
-            yield Entry(file=file.name, kind="key", subject="", id=one.id)
+            yield TrustEntry(file=file.name, kind="key", subject="", id=one.id)

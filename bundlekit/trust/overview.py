@@ -28,7 +28,7 @@ UNNAMED = "any of these"
 """The signer of PEM trust: one set of signers without names."""
 
 
-class Source(Frozen, frozen=True, kw_only=True):
+class TrustSource(Frozen, frozen=True, kw_only=True):
     """An anchor or pinned key: its description, its end (UTC; None: never), and why it cannot be used now.
 
     ``file`` is the file of a pinned key, or of an anchor in a given folder.
@@ -56,7 +56,7 @@ class SignerView(Frozen, frozen=True, kw_only=True):
     until: str | None
     purpose: str
     products: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[TrustSource, ...]
     usable: bool
     unusable: tuple[str, ...] = ()
 
@@ -128,11 +128,11 @@ def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
     )
 
 
-def _sources(signer: Signer, store: TrustStore, at: datetime) -> Iterator[Source]:
+def _sources(signer: Signer, store: TrustStore, at: datetime) -> Iterator[TrustSource]:
     files = {entry.id: f"{one.folder}/{entry.file}" for one in store.folders for entry in one.entries}
     for one in signer.trust.anchors:
         last = signer.ends.get(one.id)
-        yield Source(
+        yield TrustSource(
             kind="anchor",
             file=files.get(one.id, ""),
             subject=one.subject or f"serial number {one.serial:x}",
@@ -144,7 +144,7 @@ def _sources(signer: Signer, store: TrustStore, at: datetime) -> Iterator[Source
         )
     for pin in signer.trust.pinned:
         last = signer.ends.get(pin.key.id)
-        yield Source(
+        yield TrustSource(
             kind="key",
             file=files.get(pin.key.id, ""),
             subject=pin.name,
@@ -167,11 +167,11 @@ def _demand(demand: Require, views: tuple[SignerView, ...]) -> DemandEvidence:
     return DemandEvidence(count=demand.count, of=demand.of, algorithms=demand.algorithms, signed=names, present=names)
 
 
-def family(source: Source) -> str:
+def family(source: TrustSource) -> str:
     """The key family of an anchor or pinned key, as requirements name it."""
     return source.algorithm if source.algorithm.startswith("ml-dsa") else source.algorithm.partition("-")[0]
 
 
-def _could(source: Source, demand: Require) -> bool:
+def _could(source: TrustSource, demand: Require) -> bool:
     """Whether a signature through ``source`` can use the algorithms. A CA can certify weaker kinds of keys."""
     return fits((family(source),), demand.algorithms) or (source.kind == "anchor" and "classical" in demand.algorithms)

@@ -41,7 +41,7 @@ MAX_PATHS: Final = 64
 """Paths that are compared for one signer."""
 
 
-class Graph:
+class CertificateGraph:
     """The issuers among a signer's certificate, the possible intermediate certificates, and the anchors."""
 
     def __init__(self, signer: Certificate, between: Sequence[Certificate], anchors: Sequence[Certificate]) -> None:
@@ -209,7 +209,7 @@ def surplus(one: Certificate, why: str) -> SignatureFault:
     return malformed(f"The signature carries the certificate {one.name}, {why}", one.der, surplus=one.name)
 
 
-def longest(graph: Graph) -> Iterator[Certificate]:
+def longest(graph: CertificateGraph) -> Iterator[Certificate]:
     """The certificates from the signer upwards, as far as issuers exist; the first one if there are several."""
     one, seen = graph.signer, set[bytes]()
     while one.der not in seen:

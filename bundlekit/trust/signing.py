@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bundlekit.errors import SigningError, TrustError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1, cms, pkcs8
-from bundlekit.trust.algorithms import HASHES, Scheme
+from bundlekit.trust.algorithms import HASHES, SignatureScheme
 from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault
@@ -173,30 +173,30 @@ def _line(certificates: Sequence[Certificate], public: Key, purpose: str) -> tup
     return connected(signer, [one for one in others if not self_signed(one)])
 
 
-def _demanded(key: Key) -> tuple[Scheme, str] | None:
+def _demanded(key: Key) -> tuple[SignatureScheme, str] | None:
     """The scheme and hash that a PSS-only key requires; None for all other keys."""
     if not key.pss_only:
         return None
-    scheme = key.pss_demanded or Scheme(family="rsa", hash="sha256", salt=32)
+    scheme = key.pss_demanded or SignatureScheme(family="rsa", hash="sha256", salt=32)
     return scheme, scheme.hash
 
 
-def _scheme(public: Key, *, pss: bool) -> tuple[Scheme, str]:
+def _scheme(public: Key, *, pss: bool) -> tuple[SignatureScheme, str]:
     """The scheme for a key, and the hash of the messageDigest."""
     if pss and public.family != "rsa":
         msg = f"PSS is a way to sign with RSA keys; this one is {public.name}."
         raise SigningError(msg)
     match public.family:
         case "rsa":
-            return Scheme(family="rsa", hash="sha256", salt=32 if pss else None), "sha256"
+            return SignatureScheme(family="rsa", hash="sha256", salt=32 if pss else None), "sha256"
         case "ecdsa":
             name = CURVE_HASHES[public.name.removeprefix("ecdsa-")]
-            return Scheme(family="ecdsa", hash=name), name
+            return SignatureScheme(family="ecdsa", hash=name), name
         case _:
-            return Scheme(family=public.family), "sha512"
+            return SignatureScheme(family=public.family), "sha512"
 
 
-def _sign(scheme: Scheme, key: PrivateKeyTypes, data: bytes) -> bytes:
+def _sign(scheme: SignatureScheme, key: PrivateKeyTypes, data: bytes) -> bytes:
     match key:
         case rsa.RSAPrivateKey():
             return key.sign(data, algorithms.rsa_padding(scheme), HASHES[scheme.hash])

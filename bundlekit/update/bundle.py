@@ -33,7 +33,7 @@ from bundlekit.update.staging import staged
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
-    from bundlekit.integrity import Cancel, Progress
+    from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.model.bundle import Bundle
     from bundlekit.report.model import Report
     from bundlekit.source import Source
@@ -88,7 +88,7 @@ class CheckedBundle(OpenBundle):
         request: CheckRequest,
         *,
         folder: Path,
-        progress: Progress | None = None,
+        progress: ReadProgress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         source = reader.read_once(source)
@@ -150,7 +150,7 @@ def verified(
     request: CheckRequest,
     *,
     folder: Path,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
     """Open ``file``, check all of it, and keep it open while the context lasts; see :class:`CheckedBundle`.

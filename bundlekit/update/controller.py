@@ -40,7 +40,7 @@ from bundlekit.update.state.sqlite_journal import SqliteJournal
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
-    from bundlekit.integrity import Progress
+    from bundlekit.integrity import ReadProgress
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
@@ -87,7 +87,7 @@ class Controller:
         clock: Clock | None = None,
         watch: Watch = lambda _records: None,
         known: Watch = lambda _records: None,
-        progress: Progress | None = None,
+        progress: ReadProgress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
         names: InvocationPaths = UNKNOWN,

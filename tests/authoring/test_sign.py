@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit import load_trust, pipeline
-from bundlekit.authoring.inplace import InPlace, Record
+from bundlekit.authoring.inplace import InPlace, InplaceRecord
 from bundlekit.authoring.sign import attach, load_signers, remove, sign
 from bundlekit.errors import SigningError
 from bundlekit.layout import reader
@@ -141,7 +141,7 @@ def test_a_crash_at_any_moment_is_finished_by_the_next_signing(bundle, keys, mon
         raise Crash
 
     if moment == "before the record":
-        monkeypatch.setattr(Record, "write", crash)
+        monkeypatch.setattr(InplaceRecord, "write", crash)
     else:
         monkeypatch.setattr(InPlace, "overwrite", crash)
     with pytest.raises(Crash):

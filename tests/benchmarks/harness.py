@@ -141,7 +141,7 @@ def sparse(folder: Path, size: int, *, chunk_size: int = MIB, algorithm: str = "
     from bundlekit.layout import manifest as manifest_layout
     from bundlekit.layout import update_bin
     from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
-    from bundlekit.model.matrix import Matrix, Source
+    from bundlekit.model.matrix import Matrix, MatrixSource
 
     index = f"{algorithm}:{'0' * 2 * update_bin.DIGEST_SIZES[algorithm]}"
     image = Image(size=size, digest=f"sha256:{64 * '0'}", chunk_size=chunk_size, index=index)
@@ -155,7 +155,7 @@ def sparse(folder: Path, size: int, *, chunk_size: int = MIB, algorithm: str = "
         released="2026-11-23",
         counter=1,
         components=(Component(name="appliance", version="2.0", images=(image,)),),
-        matrix=Matrix(releases=("1.0", "2.0"), sources=(Source(id="earlier", versions=">=1.0, <2.0"),)),
+        matrix=Matrix(releases=("1.0", "2.0"), sources=(MatrixSource(id="earlier", versions=">=1.0, <2.0"),)),
     )
     encoded = manifest_layout.encode(manifest)
     capacity = update_bin.DEFAULT_CAPACITY

@@ -7,14 +7,14 @@ from bundlekit.checks.best_practice import matrix_lint, released_in_future
 from bundlekit.checks.rule import RuleContext
 from bundlekit.layout import reader
 from bundlekit.model.evidence import Evidence, SignatureEvidence
-from bundlekit.model.matrix import Matrix, Source, TrustedKeys
+from bundlekit.model.matrix import Matrix, MatrixSource, TrustedKeys
 from bundlekit.model.question import Question
 from bundlekit.source import BytesSource
 from fixtures import forge
 
 MATRIX = Matrix(
     releases=("5.20.00", "5.30.02"),
-    sources=(Source(id="rolling", versions=">=5.20.00, <5.40.00", tested="QA-1"),),
+    sources=(MatrixSource(id="rolling", versions=">=5.20.00, <5.40.00", tested="QA-1"),),
     trusted_keys=(
         TrustedKeys(since="5.20.00", keys=("release-2019",)),
         TrustedKeys(since="5.30.02", keys=("release-2019", "release-2027")),

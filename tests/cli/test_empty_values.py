@@ -74,9 +74,9 @@ def test_an_unset_variable_trusts_no_ca_of_the_current_folder(verb, tmp_path, mo
 
 
 def test_variables_that_click_reads_are_looked_at_too(monkeypatch, capsys):
-    from bundlekit.cli.verbs import Verb
+    from bundlekit.cli.verbs import CliVerb
 
-    @click.command(cls=Verb)
+    @click.command(cls=CliVerb)
     @click.option("--some", envvar="BUNDLEKIT_SOME")
     def example(some):
         del some

@@ -19,7 +19,7 @@ import pytest
 
 from bundlekit import __main__, pipeline
 from bundlekit.cli import VERBS, command
-from bundlekit.cli.verbs import Group, Verb
+from bundlekit.cli.verbs import CliVerb, VerbGroup
 from bundlekit.schemas import SCHEMAS, schema
 from tests.waiting import LIMIT
 
@@ -388,7 +388,7 @@ def test_every_command_is_a_verb_or_a_group_of_verbs():
             if isinstance(found, click.Group):
                 yield from commands(found)
 
-    assert not [one.name for one in commands(command) if not isinstance(one, Verb | Group)]
+    assert not [one.name for one in commands(command) if not isinstance(one, CliVerb | VerbGroup)]
 
 
 def test_extract_without_trust_says_so(cli, desk):

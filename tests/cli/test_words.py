@@ -11,9 +11,9 @@ from bundlekit.docs import page, topics, words_known
 from bundlekit.matrix.diff import Change
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.evidence import Standing
-from bundlekit.model.finding import Cause, OutcomeKind, RuleClass, Scope, Severity, Verdict
-from bundlekit.model.manifest import Kind
-from bundlekit.model.matrix import Source
+from bundlekit.model.finding import Cause, RuleClass, RuleOutcomeKind, Scope, Severity, Verdict
+from bundlekit.model.manifest import ReleaseKind
+from bundlekit.model.matrix import MatrixSource
 from bundlekit.report.text import VERDICTS
 from bundlekit.update.engine import plan
 from bundlekit.update.engine.outcome import EXIT_CODES
@@ -27,7 +27,7 @@ def of_field(kind, name):
 LISTS = {
     "Verdict": get_args(Verdict),
     "Cause of a rejection": get_args(Cause),
-    "Outcome of a rule": get_args(OutcomeKind),
+    "Outcome of a rule": get_args(RuleOutcomeKind),
     "Severity of a finding": (*get_args(Severity), "waived"),
     "Scope of a report": get_args(Scope),
     "Class of a rule": get_args(RuleClass),
@@ -37,8 +37,8 @@ LISTS = {
     "Answer of a hook": get_args(AnswerKind),
     "State of high availability (HA)": of_field(Outcome, "ha"),
     "Step of recovery": of_field(RecoveryStep, "verb"),
-    "Kind of a release": get_args(Kind),
-    "Method of an update": of_field(Source, "method"),
+    "Kind of a release": get_args(ReleaseKind),
+    "Method of an update": of_field(MatrixSource, "method"),
     "Change in a matrix diff": of_field(Change, "change"),
     "Role of a component": ("active", "standby", "shared"),
     "Obstacle on a path": ("not-available", "no-update-from", "no-update-to", "not-connected", "not-authentic"),

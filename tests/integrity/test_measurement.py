@@ -15,7 +15,7 @@ from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableEr
 from bundlekit.integrity import MAX_REPORTED, measure, measurement
 from bundlekit.integrity.measurement import STRIPE
 from bundlekit.integrity.worker_pool import BUFFER
-from bundlekit.model.bundle import ChunkClaim, Claim, DigestClaim, ZeroClaim
+from bundlekit.model.bundle import ByteClaim, ChunkClaim, DigestClaim, ZeroClaim
 from bundlekit.source import BytesSource, FileSource
 from fixtures import forge
 from tests.integrity.claims import Slow, Watched, digest_of, indexed, noise, span
@@ -136,7 +136,7 @@ def test_under_a_damaged_index_nothing_is_read(serial, threads):
 def test_a_damaged_index_is_no_reason_to_leave_another_component_alone():
     file, chunks, index = indexed(noise(3000), 1000)
     second = replace(chunks, subject="second", index=span(1, 97))  # another index over the same kind of bytes
-    claims: list[Claim] = [chunks, index, DigestClaim(subject="index 2", span=span(1, 97), expected=digest_of(b""))]
+    claims: list[ByteClaim] = [chunks, index, DigestClaim(subject="index 2", span=span(1, 97), expected=digest_of(b""))]
     found = measure(BytesSource(file + bytes(1)), [*claims, replace(second, span=span(97, 100))])
     assert [chunk.subject for chunk in found.chunks] == ["image"]
 
@@ -150,7 +150,11 @@ def test_progress_rises_to_the_whole_and_no_further(threads, damaged):
     data = noise(3 * BUFFER)
     file, chunks, index = indexed(data, 100_000)
     padding = b"x" * damaged + bytes(2 * BUFFER)
-    claims: list[Claim] = [chunks, index, ZeroClaim(subject="padding", span=span(len(file), len(file) + len(padding)))]
+    claims: list[ByteClaim] = [
+        chunks,
+        index,
+        ZeroClaim(subject="padding", span=span(len(file), len(file) + len(padding))),
+    ]
     seen = []
     measure(BytesSource(file + padding), claims, threads=threads, progress=lambda *counts: seen.append(counts))
     total = sum(claim.span.size for claim in claims)
@@ -230,7 +234,7 @@ def test_memory_does_not_grow_with_the_file(chunk_size):
     chunks = ChunkClaim(
         subject="image", span=span(4096, size), index=span(0, 4096), chunk_size=chunk_size, algorithm="sha256"
     )
-    claims: list[Claim] = [chunks, ZeroClaim(subject="padding", span=span(size, size + 2**25))]
+    claims: list[ByteClaim] = [chunks, ZeroClaim(subject="padding", span=span(size, size + 2**25))]
     tracemalloc.start()
     try:
         found = measure(Zeros(size + 2**25), claims)

@@ -17,7 +17,7 @@ from bundlekit.matrix.shipped import Signatures
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import CAUSES, Acceptance, Policy
 from bundlekit.model.manifest import Manifest, Requirements
-from bundlekit.model.matrix import Source
+from bundlekit.model.matrix import MatrixSource
 from bundlekit.model.primitives import Frozen
 from tests.matrix.test_any_matrix import FILES
 from tests.matrix.test_decide import ABOUT_A_PAIR, FROM_VERSION, RISK, STOP_FOR_OLD
@@ -88,7 +88,7 @@ def without(question, entry):
 def with_source(question, component_decision):
     """A bundle that names the installed version as a source."""
     matrix = question.bundle.matrix
-    added = Source(id="added", versions=component_decision.installed, unlisted=not matrix.releases)
+    added = MatrixSource(id="added", versions=component_decision.installed, unlisted=not matrix.releases)
     listed = dict.fromkeys((*matrix.releases, component_decision.installed)) if matrix.releases else ()
     return with_matrix(question, sources=(added, *matrix.sources), releases=tuple(listed))
 

@@ -108,7 +108,7 @@ class Author:
 
     def source(self):
         return self.ranged(
-            m.Source,
+            m.MatrixSource,
             except_=self.few(self.version),
             models=self.few(self.model, 1),
             unlisted=self.one([True, False]),

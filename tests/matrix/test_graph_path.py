@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlekit.matrix.graph.cincinnati import Graph, Node, load_graph, release_order
+from bundlekit.matrix.graph.cincinnati import CincinnatiGraph, Node, load_graph, release_order
 from bundlekit.matrix.graph.search import find_graph_path, hops_from
 from tests.matrix.graphs import cases, graph, shared
 
@@ -132,7 +132,7 @@ def any_graph(draw):
     size = draw(st.integers(2, 9))
     places = st.integers(0, size - 1)
     edges = draw(st.lists(st.tuples(places, places), max_size=30))
-    return Graph(nodes=tuple(Node(version=f"1.{place}") for place in range(size)), edges=tuple(edges))
+    return CincinnatiGraph(nodes=tuple(Node(version=f"1.{place}") for place in range(size)), edges=tuple(edges))
 
 
 @given(any_graph(), st.data())
@@ -157,10 +157,12 @@ def test_the_way_is_one_of_edges_and_as_short_as_networkx_finds(one, data):
 def test_an_edge_less_never_shortens_a_way_and_their_order_does_not_matter(one, data):
     start, goal = (data.draw(st.sampled_from(one.nodes)).version for _ in range(2))
     before = find_graph_path(one, start, goal)
-    shuffled = Graph(nodes=one.nodes, edges=tuple(data.draw(st.permutations(one.edges))))
+    shuffled = CincinnatiGraph(nodes=one.nodes, edges=tuple(data.draw(st.permutations(one.edges))))
     assert find_graph_path(shuffled, start, goal) == before
     if one.edges:
         out = data.draw(st.integers(0, len(one.edges) - 1))
-        after = find_graph_path(Graph(nodes=one.nodes, edges=one.edges[:out] + one.edges[out + 1 :]), start, goal)
+        after = find_graph_path(
+            CincinnatiGraph(nodes=one.nodes, edges=one.edges[:out] + one.edges[out + 1 :]), start, goal
+        )
         assert before.found or not after.found
         assert not after.found or len(after.hops) >= len(before.hops)

@@ -17,10 +17,10 @@ from bundlekit.matrix.lint import lint
 from bundlekit.matrix.lint.context import LintContext
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, read_matrix
-from bundlekit.matrix.routes import State
+from bundlekit.matrix.routes import RouteState
 from bundlekit.matrix.shipped import UNKNOWN
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
-from bundlekit.model.matrix import Source
+from bundlekit.model.matrix import MatrixSource
 from tests.counting import assert_grows_no_faster
 from tests.matrix.test_any_matrix import BY, MANIFESTS, SEALED, Author
 from tests.matrix.world import component, manifest
@@ -34,7 +34,7 @@ def on_the_way(chance, target):
     author.scheme, author.careful = target.scheme, True
     other, own = author.manifest(), OWN[target.scheme]
     if chance.random() < 0.5:  # nothing but the signatures stands in its way
-        wide = (Source(id="all", versions="*", unlisted=True),)
+        wide = (MatrixSource(id="all", versions="*", unlisted=True),)
         open_ = {"sources": wide, "blocks": (), "stops": (), "dead_ends": (), "withdrawn": (), "skews": ()}
         other = msgspec.structs.replace(other, kind="release", matrix=msgspec.structs.replace(other.matrix, **open_))
     return msgspec.structs.replace(
@@ -114,12 +114,12 @@ def hops(routes, state):
         if plainly_accepts(routes, bundle, state):
             shared = dict(state.shared or ())
             shared |= {name: one.text for name, one in bundle.carried.items() if name != APPLIANCE}
-            yield State(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
+            yield RouteState(version=bundle.manifest.version, shared=tuple(sorted(shared.items())))
     version = target.parse(target.primary_component, state.version)
     if not any(version in dead_end.range for dead_end in target.dead_ends):
         for stop in target.stops:
             if stop.lies_between(version, target.own) and not routes.knows(stop.via.text):
-                yield State(version=stop.via.text)
+                yield RouteState(version=stop.via.text)
 
 
 def plainly_accepts(routes, bundle, state):

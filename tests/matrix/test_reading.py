@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bundlekit import pipeline
 from bundlekit.errors import VersionError
 from bundlekit.matrix.read import Unreadable, read_matrix
-from bundlekit.model.matrix import Alias, DeclaredScheme, Matrix, Source
+from bundlekit.model.matrix import Alias, DeclaredScheme, Matrix, MatrixSource
 from bundlekit.source import BytesSource
 from bundlekit.versions import VersionScheme, scheme_named
 from fixtures import forge
@@ -16,7 +16,7 @@ from fixtures import forge
 ALIASED = Matrix(
     releases=("5.30.02",),
     aliases=(Alias(alias="lts", version="5.30.02"),),
-    sources=tuple(Source(id=f"s{n}", versions=">=lts, <=lts", except_=("lts",) * 9) for n in range(9)),
+    sources=tuple(MatrixSource(id=f"s{n}", versions=">=lts, <=lts", except_=("lts",) * 9) for n in range(9)),
 )
 
 
@@ -45,7 +45,7 @@ def test_a_check_reads_the_matrix_once_for_all_its_rules_and_decisions(parsed):
 
 
 def test_a_matrix_reads_each_text_once_that_does_not_fit(parsed):
-    sources = tuple(Source(id=f"s{n}", versions="wrong") for n in range(50))
+    sources = tuple(MatrixSource(id=f"s{n}", versions="wrong") for n in range(50))
     read = read_matrix(replace(forge.MANIFEST, matrix=Matrix(sources=sources)))
     assert isinstance(read, Unreadable)
     assert len(read.problems) == 50

@@ -13,9 +13,9 @@ from bundlekit.model.matrix import (
     DeadEnd,
     DeclaredScheme,
     Matrix,
+    MatrixSource,
     Risk,
     Skew,
-    Source,
     Stop,
     TrustedKeys,
     Withdrawn,
@@ -78,7 +78,7 @@ def test_the_whole_shape():
         aliases=(Alias(alias="5.2", version="5.20.00"),),
         trusted_keys=(TrustedKeys(since="5.20.00", keys=("release-2019",)),),
         scheme=DeclaredScheme(forms=("#.#.#",), pre_releases=("rc",)),
-        sources=(Source(id="rolling", versions=">=5.20.00", except_=("5.30.02",), by_release=True),),
+        sources=(MatrixSource(id="rolling", versions=">=5.20.00", except_=("5.30.02",), by_release=True),),
         stops=(
             Stop(
                 id="key",

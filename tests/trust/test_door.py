@@ -174,7 +174,7 @@ def test_damaged_certificates_in_a_signature(store):
 def ask_of(lists):
     line = pki.read(test_crl.LEAF, root())
     found = crl.status(line, crl.Crls(lists=lists, required=True), NOW)
-    assert isinstance(found, crl.Status)
+    assert isinstance(found, crl.RevocationStatus)
 
 
 @pytest.mark.parametrize("number", range(3))

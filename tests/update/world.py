@@ -8,13 +8,13 @@ from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import CallFinished, CallStarted
-from bundlekit.update.rehearsal.faults import Fault, FaultyHooks
+from bundlekit.update.rehearsal.faults import FaultyHooks, InjectedFault
 from bundlekit.update.rehearsal.rehearse import EmptyBundle, calm
 from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 
 
 def fault(verb, step, kind, nth=0):
-    return Fault(verb=verb, step=step, nth=nth, kind=kind)
+    return InjectedFault(verb=verb, step=step, nth=nth, kind=kind)
 
 
 class World:

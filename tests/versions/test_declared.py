@@ -124,7 +124,7 @@ def test_a_matrix_with_such_a_scheme_decides_nothing(manifest, forms):
 @pytest.fixture
 def manifest():
     from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
-    from bundlekit.model.matrix import Matrix, Source
+    from bundlekit.model.matrix import Matrix, MatrixSource
 
     def build(*, version, scheme, forms):
         digest = "sha256:" + "0" * 64
@@ -141,7 +141,7 @@ def manifest():
             components=(Component(name="appliance", version=version, images=(image,)),),
             matrix=Matrix(
                 scheme=DeclaredScheme(forms=forms),
-                sources=(Source(id="any", versions="*", unlisted=True),),
+                sources=(MatrixSource(id="any", versions="*", unlisted=True),),
             ),
         )
 

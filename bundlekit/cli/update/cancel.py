@@ -8,14 +8,15 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.message import quoted
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import BundlekitError
 from bundlekit.update.state.cancel import CancelRequest
 from bundlekit.update.state.lock import at_work
 
 
 @click.command(
-    cls=Verb, epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel."
+    cls=CliVerb,
+    epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel.",
 )
 @shared.pair_option
 @shared.state_dir_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
 EXAMPLES = """\b
@@ -17,7 +17,7 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not complete.
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.by_option
 @shared.reason_option

@@ -81,7 +81,7 @@ class Shown(Frozen, frozen=True, kw_only=True):
     wall: float = 0.0
 
 
-class Part(NamedTuple):
+class FramePart(NamedTuple):
     """Lines that belong together. Where there is too little room, the part with the higher ``rank`` goes first.
 
     ``order`` are the indexes of the lines, the most important first; by default as they are.
@@ -100,20 +100,20 @@ class Part(NamedTuple):
 def frame(shown: Shown, width: int, height: int, glyphs: Glyphs = Glyphs()) -> list[Text]:  # noqa: B008 - a constant
     """The lines of a frame for a terminal of ``width`` columns and ``height`` rows: at most ``height``."""
     seen = shown.activity
-    parts = [Part(0, _title(shown, width, glyphs)), Part(6, _about(shown, width, glyphs))]
-    parts.append(Part(5, [_line(fact, width, glyphs, "yellow") for fact in shown.facts]))
+    parts = [FramePart(0, _title(shown, width, glyphs)), FramePart(6, _about(shown, width, glyphs))]
+    parts.append(FramePart(5, [_line(fact, width, glyphs, "yellow") for fact in shown.facts]))
     if seen is not None:
-        parts += [Part(8, [Text()]), _table(seen.steps, width, glyphs), Part(8, [Text()])]
-        parts.append(Part(1, _labelled("now", _now(shown, seen), width, glyphs, "bold")))
-    parts.append(Part(2, _bars(shown, width, glyphs)))
+        parts += [FramePart(8, [Text()]), _table(seen.steps, width, glyphs), FramePart(8, [Text()])]
+        parts.append(FramePart(1, _labelled("now", _now(shown, seen), width, glyphs, "bold")))
+    parts.append(FramePart(2, _bars(shown, width, glyphs)))
     if seen is not None and seen.if_it_fails:
-        parts.append(Part(3, _labelled("if this fails now", seen.if_it_fails, width, glyphs, "")))
-    hint = Part(7, [_line(shown.hint, width, glyphs, "dim")] if shown.hint else [])
+        parts.append(FramePart(3, _labelled("if this fails now", seen.if_it_fails, width, glyphs, "")))
+    hint = FramePart(7, [_line(shown.hint, width, glyphs, "dim")] if shown.hint else [])
     return _fitted(parts, hint, shown.events, width, height, glyphs)
 
 
 def _fitted(
-    parts: list[Part], hint: Part, events: Sequence[Event], width: int, height: int, glyphs: Glyphs
+    parts: list[FramePart], hint: FramePart, events: Sequence[Event], width: int, height: int, glyphs: Glyphs
 ) -> list[Text]:
     """The parts in their order as far as they fit, the latest events in the rows that are left, the hint last."""
     kept: dict[int, list[Text]] = {}
@@ -163,12 +163,12 @@ def _packed(words: list[str], width: int, glyphs: Glyphs) -> list[Text]:
     return [_line(row, width, glyphs, "dim") for row in rows]
 
 
-def _table(steps: Sequence[StepRow], width: int, glyphs: Glyphs) -> Part:
+def _table(steps: Sequence[StepRow], width: int, glyphs: Glyphs) -> FramePart:
     """A row for each step. Where there is too little room, the steps whose hook works now stay, and the heads go."""
     order = sorted(range(len(steps)), key=lambda index: not steps[index].verb)
     if width < NARROW:
         lines = list(_two_lines(steps, width, glyphs))
-        return Part(4, lines, tuple(line for index in order for line in (2 * index, 2 * index + 1)))
+        return FramePart(4, lines, tuple(line for index in order for line in (2 * index, 2 * index + 1)))
     heads = ("component", "member", f"from {glyphs.arrow} to", "state", "elapsed")
     rows = [(s.component, _member(s), _versions(s, glyphs), _state(s), _worked(s)) for s in steps]
     cells = [heads, *([escape(cell) for cell in row] for row in rows)]
@@ -181,7 +181,7 @@ def _table(steps: Sequence[StepRow], width: int, glyphs: Glyphs) -> Part:
     lines = [_row(heads, widths, width, glyphs, "dim")]
     for step, row in zip(steps, cells[1:], strict=True):
         lines.append(_row(row, widths, width, glyphs, _style(step)))
-    return Part(4, lines, (*(index + 1 for index in order), 0))
+    return FramePart(4, lines, (*(index + 1 for index in order), 0))
 
 
 def _row(cells: Sequence[str], widths: list[int], width: int, glyphs: Glyphs, style: str) -> Text:

@@ -11,7 +11,7 @@ from bundlekit.cli import common, destination
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.fold import Fold
 from bundlekit.cli.update.message import in_words
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
 from bundlekit.update.engine.history import History
 from bundlekit.update.state.support_bundle import export, public
@@ -27,7 +27,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.pair_option
 @click.option("--follow", is_flag=True, help="Show what is added until the run ends.")
 @click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a support bundle instead.")

@@ -9,7 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.request import CheckRequest
 from bundlekit.update.bundle import verified
@@ -26,7 +26,7 @@ Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on ho
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.bundle_argument
 @shared.plan_option
 @shared.state_option

@@ -9,7 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Example: bundlekit update repair --pair imager-0042 --trust root.pem
 {shared.CODES}"""
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.file_option
 @shared.take_over_option

@@ -10,7 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.message import MEANINGS
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.outcome import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Examples:
 {shared.CODES}"""
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.any_pair_option
 @click.option("--run", metavar="ID", help="Do nothing unless this run waits.")
 @shared.file_option

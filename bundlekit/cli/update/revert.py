@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Example:
 {shared.CODES}"""
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.pair_option
 @shared.by_option
 @shared.reason_option

@@ -10,7 +10,7 @@ import click
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.view import window_lines
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,7 +25,7 @@ Examples:
 {shared.CODES}"""
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.bundle_argument
 @shared.plan_option
 @shared.state_option

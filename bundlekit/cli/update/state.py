@@ -8,7 +8,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.update.inventory import observe
 from bundlekit.update.targets.slot_folder import read_pair
@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.plan_option
 @click.option("--appliance", type=common.path_type, metavar="STATE.json", help="Update this older state.")
 @click.option("--pair", metavar="P", help="Set the name of the pair. The default is taken from the older state.")

@@ -11,7 +11,7 @@ from bundlekit.cli import parameters
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.follow import follow
 from bundlekit.cli.update.view import is_live, window_lines
-from bundlekit.cli.verbs import Verb
+from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.update.engine.errors import JournalDamagedError, StateFolderError
 from bundlekit.update.engine.outcome import EXIT_CODES
@@ -35,7 +35,7 @@ folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 """
 
 
-@click.command(cls=Verb, epilog=EXAMPLES)
+@click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.any_pair_option
 @shared.state_dir_option
 @click.option(

@@ -86,7 +86,7 @@ class Conditional(Frozen, frozen=True, kw_only=True):
     risks: tuple[GraphRisk, ...]
 
 
-class Graph(Frozen, frozen=True, kw_only=True):
+class CincinnatiGraph(Frozen, frozen=True, kw_only=True):
     """Releases, and the allowed updates between them. Edges are pairs of indexes of ``nodes``."""
 
     nodes: tuple[Node, ...]
@@ -148,12 +148,12 @@ class _StreamFile(Frozen, frozen=True, kw_only=True):
     nodes: tuple[Node, ...] = field(name="releases")
 
 
-def load_graph(path: Path) -> Graph:
+def load_graph(path: Path) -> CincinnatiGraph:
     """The graph in a file of at most 64 MiB. ConfigError names the file and the position of the fault."""
     return read_graph(config.read_file(path, limit=MAX_FILE), where=str(path))
 
 
-def read_graph(data: bytes, *, where: str) -> Graph:
+def read_graph(data: bytes, *, where: str) -> CincinnatiGraph:
     """The graph in the bytes of a JSON file, read in roughly linear time."""
     try:
         file = _decode(data)
@@ -175,7 +175,9 @@ def read_graph(data: bytes, *, where: str) -> Graph:
         raise ConfigError(
             f"{where}: at 'edges[{at}]': {max(edges[at])} is the index of no node; there are {len(file.nodes)}"
         )
-    return Graph(nodes=file.nodes, edges=edges, conditional=_conditional(file.conditional or (), places, where))
+    return CincinnatiGraph(
+        nodes=file.nodes, edges=edges, conditional=_conditional(file.conditional or (), places, where)
+    )
 
 
 def _decode(data: bytes) -> _GraphFile:
@@ -201,7 +203,7 @@ def _conditional(groups: tuple[_ConditionalEdges, ...], places: dict[str, int], 
     )
 
 
-def write_graph(graph: Graph) -> bytes:
+def write_graph(graph: CincinnatiGraph) -> bytes:
     """The graph as JSON, with one node or edge per line."""
     versions = [node.version for node in graph.nodes]
     conditional = [

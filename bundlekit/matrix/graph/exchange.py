@@ -13,9 +13,9 @@ import msgspec
 
 from bundlekit.errors import ConfigError
 from bundlekit.matrix.decide import decide_from
-from bundlekit.matrix.graph.cincinnati import Conditional, Graph, GraphRisk, Node, release_order, scheme_of
+from bundlekit.matrix.graph.cincinnati import CincinnatiGraph, Conditional, GraphRisk, Node, release_order, scheme_of
 from bundlekit.matrix.read import Unreadable, read_matrix
-from bundlekit.model.matrix import Condition, DeadEnd, Matrix, Risk, Source
+from bundlekit.model.matrix import Condition, DeadEnd, Matrix, MatrixSource, Risk
 from bundlekit.versions import scheme_named
 from bundlekit.wording import given
 
@@ -38,7 +38,7 @@ MAX_ENTRIES: Final = 8192
 # --- from a graph -------------------------------------------------------------------------------------------
 
 
-def matrix_of(graph: Graph, version: str, *, scheme: str | None = None, where: str = "graph") -> Matrix:
+def matrix_of(graph: CincinnatiGraph, version: str, *, scheme: str | None = None, where: str = "graph") -> Matrix:
     """The matrix of the release ``version``: a source for every edge to it, with the details of these edges.
 
     A conditional edge becomes a source with its risks. A matching rule of another type becomes the fact ``risk.NAME``.
@@ -61,7 +61,7 @@ def matrix_of(graph: Graph, version: str, *, scheme: str | None = None, where: s
         order="version" if _by_version(graph, rising, scheme, where) else "listed",
         releases=tuple(graph.nodes[place].version for place in rising),
         sources=tuple(
-            Source(id=unique.name(f"from-{text}"), versions=text)
+            MatrixSource(id=unique.name(f"from-{text}"), versions=text)
             for text in (graph.nodes[source].version for source in sources)
             if text != version
         ),
@@ -99,7 +99,7 @@ def _by_risk(risks: Mapping[int, list[GraphRisk]], sources: list[int]) -> list[t
     return list(found.values())
 
 
-def _by_version(graph: Graph, rising: list[int], scheme: str | None, where: str) -> bool:
+def _by_version(graph: CincinnatiGraph, rising: list[int], scheme: str | None, where: str) -> bool:
     """Whether the releases are in the order of their versions. Raises ConfigError if a version cannot be read."""
     name = scheme or scheme_of([node.version for node in graph.nodes])
     if name is None:
@@ -150,7 +150,7 @@ def _text(text: str) -> str:
 # --- from matrices ------------------------------------------------------------------------------------------
 
 
-def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> Graph:
+def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> CincinnatiGraph:
     """The graph of the matrices of some bundles. Each bundle has its id, which becomes the payload of its node.
 
     The nodes are all releases that the matrices know. There is an edge if the decision for a single bundle is an
@@ -184,7 +184,7 @@ def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> Graph:
                 conditional.setdefault(msgspec.json.encode(risks), ([], risks))[0].append((place, target))
             else:
                 edges.append((place, target))
-    return Graph(
+    return CincinnatiGraph(
         nodes=tuple(_node(text, place, ids.get(text, ""), dead.get(text)) for text, place in places.items()),
         edges=tuple(sorted(edges)),
         conditional=tuple(Conditional(edges=tuple(some), risks=risks) for some, risks in conditional.values()),

@@ -6,18 +6,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.graph.cincinnati import release_order
-from bundlekit.model.path import Hop, Obstacle, Path
+from bundlekit.model.path import Hop, Obstacle, UpgradePath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from bundlekit.matrix.graph.cincinnati import Graph
+    from bundlekit.matrix.graph.cincinnati import CincinnatiGraph
 
 MAX_NAMED: Final = 8
 """Versions that a sentence names; any others are only counted."""
 
 
-def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[str] = ()) -> Path:
+def find_graph_path(graph: CincinnatiGraph, start: str, goal: str, accepted: Collection[str] = ()) -> UpgradePath:
     """The path from ``start`` to ``goal`` with the fewest hops. Among equals, the one with the newest last stops.
 
     ``accepted`` are names of risks: a conditional edge is used only if all of its risks are accepted. Takes time linear
@@ -26,7 +26,7 @@ def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[st
     places = graph.places()
     for version in (start, goal):
         if version not in places:
-            return Path(from_=start, to=goal, found=False, obstacles=(_unknown(version, graph),))
+            return UpgradePath(from_=start, to=goal, found=False, obstacles=(_unknown(version, graph),))
     following = graph.successors(accepted)
     levels = hops_from(following, places[start], places[goal])
     found = levels is not None
@@ -47,7 +47,7 @@ def find_graph_path(graph: Graph, start: str, goal: str, accepted: Collection[st
         )
         for here, there in pairwise(way)
     )
-    return Path(
+    return UpgradePath(
         from_=start,
         to=goal,
         found=found,
@@ -76,7 +76,9 @@ def hops_from(following: Sequence[Sequence[int]], start: int, goal: int | None =
     return levels if levels[-1] else levels[:-1]
 
 
-def _way_back(graph: Graph, following: Sequence[Sequence[int]], levels: list[list[int]], end: int) -> list[int]:
+def _way_back(
+    graph: CincinnatiGraph, following: Sequence[Sequence[int]], levels: list[list[int]], end: int
+) -> list[int]:
     """The path to ``end``, which is on the last level. At each level back it takes the newest node that leads on."""
     way = [end]
     for level in reversed(levels[:-1]):
@@ -85,11 +87,11 @@ def _way_back(graph: Graph, following: Sequence[Sequence[int]], levels: list[lis
     return way[::-1]
 
 
-def _newest(graph: Graph, places: list[int]) -> int:
+def _newest(graph: CincinnatiGraph, places: list[int]) -> int:
     return places[release_order([graph.nodes[place] for place in places])[-1]] if len(places) > 1 else places[0]
 
 
-def _nearest(graph: Graph, levels: list[list[int]], goal: int) -> int:
+def _nearest(graph: CincinnatiGraph, levels: list[list[int]], goal: int) -> int:
     """The newest reachable node that is not newer than the goal; the start if there is none."""
     reached = {place for level in levels for place in level}
     nearest = levels[0][0]
@@ -101,7 +103,7 @@ def _nearest(graph: Graph, levels: list[list[int]], goal: int) -> int:
     return nearest
 
 
-def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -> tuple[Obstacle, ...]:
+def _obstacles(graph: CincinnatiGraph, start: int, goal: int, accepted: Collection[str]) -> tuple[Obstacle, ...]:
     here, there = graph.nodes[start], graph.nodes[goal]
     named = {risk.name for risks in graph.risks().values() for risk in risks}
     with_risks = graph.successors(named | set(accepted))
@@ -138,7 +140,7 @@ def _obstacles(graph: Graph, start: int, goal: int, accepted: Collection[str]) -
     return (Obstacle(subject=there.version, kind="not-connected", message=message),)
 
 
-def _unknown(version: str, graph: Graph) -> Obstacle:
+def _unknown(version: str, graph: CincinnatiGraph) -> Obstacle:
     from bundlekit.schema_errors import nearest  # imported with its dependencies only for a mistyped version
 
     hint = nearest(version, {node.version for node in graph.nodes})

@@ -14,7 +14,7 @@ from bundlekit.matrix.work import models_apart, versions_named
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bundlekit.matrix.decisions import Outcome
+    from bundlekit.matrix.decisions import DecisionOutcome
     from bundlekit.matrix.read import ReadMatrix, ReadSource
     from bundlekit.matrix.shipped import Signatures, SignedBy
     from bundlekit.model.decision import ComponentDecision
@@ -101,7 +101,7 @@ class LintContext:
             bits[place // 8] |= 1 << place % 8
         return int.from_bytes(bits, "little")
 
-    def decided(self, version: Version, model: str | None) -> Outcome:
+    def decided(self, version: Version, model: str | None) -> DecisionOutcome:
         """The decision of the matrix about a version on a model."""
         return self.decisions.of(version.text, model)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bundlekit.matrix.lint.context import LintContext
-    from bundlekit.model.matrix import Entry
+    from bundlekit.model.matrix import MatrixEntry
     from bundlekit.versions import Version
 
 
@@ -52,7 +52,7 @@ def unused_entry(context: LintContext) -> Iterator[LintIssue]:
     """An entry decides for no known version: it never matches, or other entries always decide before it."""
     read = context.read
     decided = {context.decided(version, model).entry for version in context.versions for model in context.models}
-    kinds: tuple[tuple[str, Sequence[tuple[Entry, bool]]], ...] = (
+    kinds: tuple[tuple[str, Sequence[tuple[MatrixEntry, bool]]], ...] = (
         ("source", [(one.entry, one.entry.unlisted) for one in read.sources]),
         ("block", [(one.entry, False) for one in read.blocks]),
         ("dead end", [(one.entry, False) for one in read.dead_ends]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.matrix.lint.rule import LintIssue, lint_rule
 from bundlekit.matrix.masks import places
-from bundlekit.matrix.shipped import UNKNOWN, Acceptance
+from bundlekit.matrix.shipped import UNKNOWN, TrustFileAnswer
 from bundlekit.schema_errors import nearest
 from bundlekit.wording import fill, given
 
@@ -49,16 +49,16 @@ def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
         yield LintIssue(f"{on} {answer.because}: it will reject what the matrix allows.", on, entry, remedy)
 
 
-def accepted(context: LintContext, version: Version) -> Acceptance:
+def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
     """Whether a version accepts the signatures of the bundle, by its shipped trust file or by names of keys."""
     if (shipped := context.read.ships(version)) is not None:
-        return context.signatures.accepted_by(shipped) if context.signatures else Acceptance(accepts=None)
+        return context.signatures.accepted_by(shipped) if context.signatures else TrustFileAnswer(accepts=None)
     trusted = context.read.trusts(version)
     if trusted is None or context.signers is None:
-        return Acceptance(accepts=None)
+        return TrustFileAnswer(accepts=None)
     signers = ", ".join(sorted(context.signers)) or "nobody"
     because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}"
-    return Acceptance(accepts=bool(trusted & context.signers), because=because)
+    return TrustFileAnswer(accepts=bool(trusted & context.signers), because=because)
 
 
 @lint_rule("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from bundlekit.config import convert, load_toml, parse_duration
 from bundlekit.errors import ConfigError
-from bundlekit.model.primitives import END, Key, Name, Strict, Text
+from bundlekit.model.primitives import END, KeyName, Name, Strict, Text
 from bundlekit.schema_errors import first_key, nearest
 
 Verb = Literal[
@@ -65,7 +65,7 @@ class Step(Strict, frozen=True, kw_only=True):
     component as a *file*, or as a *pipe* if it opted in.
     """
 
-    component: Key
+    component: KeyName
     member: Literal["active", "standby"] | None = None
     hook: Argv = ()
     handover: Literal["file", "pipe"] = "file"
@@ -80,7 +80,7 @@ class Slots(Strict, frozen=True, kw_only=True):
 class IfIncompatible(Strict, frozen=True, kw_only=True):
     """The order of reverts where what the plan would keep does not suit the old rest: all that it names or keeps."""
 
-    revert: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=8)]
+    revert: Annotated[tuple[KeyName, ...], Meta(min_length=1, max_length=8)]
 
 
 class OnFailure(Strict, frozen=True, kw_only=True):
@@ -93,8 +93,8 @@ class OnFailure(Strict, frozen=True, kw_only=True):
     it is repaired; no other key is allowed there.
     """
 
-    revert: tuple[Key, ...] = ()
-    keep: tuple[Key, ...] = ()
+    revert: tuple[KeyName, ...] = ()
+    keep: tuple[KeyName, ...] = ()
     if_incompatible: Literal["revert"] | IfIncompatible = "revert"
     hold: bool = False
     recovery: Literal["repair", "reimage"] = "repair"
@@ -103,8 +103,8 @@ class OnFailure(Strict, frozen=True, kw_only=True):
 class Group(Strict, frozen=True, kw_only=True):
     """Steps that succeed or fail together. The commit point follows the first group."""
 
-    steps: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=8)]
-    on_failure: dict[Key, OnFailure]
+    steps: Annotated[tuple[KeyName, ...], Meta(min_length=1, max_length=8)]
+    on_failure: dict[KeyName, OnFailure]
 
 
 class Gate(Strict, frozen=True, kw_only=True):
@@ -152,7 +152,7 @@ class Plan(Strict, frozen=True, kw_only=True):
 
     plan: Literal[1] = 1
     name: Text
-    steps: Annotated[dict[Key, Step], Meta(min_length=1, max_length=8)]
+    steps: Annotated[dict[KeyName, Step], Meta(min_length=1, max_length=8)]
     groups: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=8)]
     gates: Annotated[dict[Name, Gate], Meta(max_length=4)] = {}
     deadlines: Deadlines = Deadlines()

@@ -7,14 +7,14 @@ from typing import Final
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import CallFinished, Outcome, Record
-from bundlekit.update.rehearsal.faults import Fault, Passed, Position
+from bundlekit.update.rehearsal.faults import InjectedFault, Passed, Position
 from bundlekit.update.rehearsal.sandbox import simulated_for
 from bundlekit.update.rehearsal.trial import Trial
 
 SEVERITY: Final = ("succeeded", "cancelled", "rejected", "superseded", "reverted", "degraded", "needs-operator")
 """From good to bad; an end that is none, such as *waiting* or *busy*, is worse than each of them."""
 
-Faults = tuple[Fault, ...]
+Faults = tuple[InjectedFault, ...]
 Visit = tuple[str, str, int]
 """A verb on a step, and the how many-th time in a row it is called: polling the same again is one visit."""
 
@@ -103,7 +103,7 @@ def _severity(outcome: Outcome) -> int:
     return SEVERITY.index(outcome.kind) if outcome.kind in SEVERITY else len(SEVERITY)
 
 
-def _translated(fault: Fault, visits: tuple[Visit, ...], before: Expected) -> Faults | None:
+def _translated(fault: InjectedFault, visits: tuple[Visit, ...], before: Expected) -> Faults | None:
     """The fault at the same visit of the simulated run."""
     positions = [v for v in visits if (v[0], v[1]) == (fault.verb, fault.step)]
     if fault.nth >= len(positions):
@@ -111,4 +111,4 @@ def _translated(fault: Fault, visits: tuple[Visit, ...], before: Expected) -> Fa
     if positions[fault.nth] not in before.visits:
         return None
     there = before.trace[before.visits.index(positions[fault.nth])]
-    return (*before.faults, Fault(verb=there.verb, step=there.step, nth=there.nth, kind=fault.kind))
+    return (*before.faults, InjectedFault(verb=there.verb, step=there.step, nth=there.nth, kind=fault.kind))

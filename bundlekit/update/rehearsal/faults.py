@@ -47,7 +47,7 @@ FAILED: Final = {"validate": "rejected", "describe": "rejected", "prepare": "rej
 """What *fails* is called where *failed* is not an answer."""
 
 
-class Fault(Frozen, frozen=True, kw_only=True):
+class InjectedFault(Frozen, frozen=True, kw_only=True):
     """One fault: a kind, at the n-th answered call of a verb on a step (from 0)."""
 
     verb: str
@@ -88,7 +88,7 @@ class FaultyHooks(PassThrough):
         self,
         hooks: Hooks,
         clock: ManualClock,
-        faults: tuple[Fault, ...],
+        faults: tuple[InjectedFault, ...],
         elsewhere: Callable[[str], None] = lambda _kind: None,
     ) -> None:
         super().__init__(hooks)

@@ -15,7 +15,7 @@ from bundlekit.update.engine.clock import Clock, ManualClock
 from bundlekit.update.engine.hooks import Hooks, PassThrough, Request, call
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import Answer
-from bundlekit.update.rehearsal.simulator import Component, SimulatedPair
+from bundlekit.update.rehearsal.simulator import SimulatedComponent, SimulatedPair
 
 WRITING: Final = ("prepare", "apply", "commit", "revert", "cleanup")
 """The verbs that change something at the target, be it a mark; each is rejected to a fence that is overtaken."""
@@ -167,7 +167,7 @@ class Compared(PassThrough):
         return f", because the component has seen its fence {request.fence} from another owner"
 
 
-def _marks_of(component: Component) -> tuple[int, str, str]:
+def _marks_of(component: SimulatedComponent) -> tuple[int, str, str]:
     return component.fence, component.owner, component.run
 
 

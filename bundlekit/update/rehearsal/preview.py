@@ -16,7 +16,7 @@ from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.records import Answer, RecoveryStep
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import EmptyBundle, calm, simulated_for
-from bundlekit.update.rehearsal.table import LEGEND, Row, table
+from bundlekit.update.rehearsal.table import LEGEND, FaultRow, table
 
 if TYPE_CHECKING:
     from bundlekit.update.engine.plan import Gate
@@ -39,7 +39,7 @@ class Preview(Frozen, frozen=True, kw_only=True):
     gates: dict[str, Gate]
     minutes: int | None
     revert_minutes: int | None
-    ends: tuple[Row, ...]
+    ends: tuple[FaultRow, ...]
     refused: str = ""
     recovery: tuple[RecoveryStep, ...] = ()
 
@@ -63,7 +63,7 @@ def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
     )
 
 
-def ends(job: Job) -> tuple[Row, ...]:
+def ends(job: Job) -> tuple[FaultRow, ...]:
     """Where each single fault of ``job`` leads, by rehearsal over a simulated pair."""
     return table(rehearse(simulated_for(replace(job, plan=calm(job.plan))), elsewhere=False))
 

@@ -17,18 +17,28 @@ from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Outcome
 from bundlekit.update.rehearsal.contract import NOT_CHECKED, Contract
-from bundlekit.update.rehearsal.expectation import Expectations, Expected, deciding, visits_of, worse
-from bundlekit.update.rehearsal.faults import ELSEWHERE, FAULTS, Fault, Position
+from bundlekit.update.rehearsal.expectation import Expectations, Expected, Faults, deciding, visits_of, worse
+from bundlekit.update.rehearsal.faults import ELSEWHERE, FAULTS, InjectedFault, Position
 from bundlekit.update.rehearsal.invariants import broken as _broken
 from bundlekit.update.rehearsal.invariants import broken_beside
 from bundlekit.update.rehearsal.oracle import WRITING, Mismatch
 from bundlekit.update.rehearsal.sandbox import EmptyBundle, Make, Sandbox, calm, over, simulated
 from bundlekit.update.rehearsal.trial import NOT_WALKED, Trial
 
-__all__ = ["EmptyBundle", "Finding", "Rehearsal", "Run", "Sandbox", "calm", "label", "over", "rehearse", "simulated"]
+__all__ = [
+    "EmptyBundle",
+    "Rehearsal",
+    "RehearsalFinding",
+    "Run",
+    "Sandbox",
+    "calm",
+    "label",
+    "over",
+    "rehearse",
+    "simulated",
+]
 
-Faults = tuple[Fault, ...]
-Progress = Callable[[int, int], None]
+RehearsalProgress = Callable[[int, int], None]
 """Called with the number of runs done, and of all runs. The total grows while deeper sweeps find more."""
 
 
@@ -51,7 +61,7 @@ class Run(Frozen, frozen=True, kw_only=True):
         return outcome.kind, outcome.hold, outcome.ha, outcome.committed, states
 
 
-class Finding(Frozen, frozen=True, kw_only=True):
+class RehearsalFinding(Frozen, frozen=True, kw_only=True):
     """An end that is worse than the plan's, or an answer that correct hooks would not give.
 
     ``faults`` are those of the first run that showed it (empty: it shows without one), ``runs`` how many did.
@@ -80,7 +90,7 @@ class Rehearsal(Frozen, frozen=True, kw_only=True):
     runs: tuple[Run, ...]
     recoveries: dict[str, dict[str, str]]
     broken: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[RehearsalFinding, ...] = ()
     not_checked: tuple[str, ...] = ()
 
 
@@ -91,7 +101,7 @@ def rehearse(
     verbs: tuple[str, ...] = (),
     steps: tuple[str, ...] = (),
     elsewhere: bool = True,
-    progress: Progress = lambda _done, _all: None,
+    progress: RehearsalProgress = lambda _done, _all: None,
 ) -> Rehearsal:
     """Run every sequence of at most ``faults`` faults, and check ends, answers, invariants and each recovery once.
 
@@ -108,14 +118,19 @@ class _Sweep:
     """The runs of one rehearsal and what is found in them."""
 
     def __init__(
-        self, make: Make, kinds: dict[str, str], verbs: tuple[str, ...], steps: tuple[str, ...], progress: Progress
+        self,
+        make: Make,
+        kinds: dict[str, str],
+        verbs: tuple[str, ...],
+        steps: tuple[str, ...],
+        progress: RehearsalProgress,
     ) -> None:
         self.make, self.kinds = make, kinds
         self.verbs, self.steps, self.progress = verbs, steps, progress
         self.runs: dict[Faults, Run] = {}
         self.recoveries: dict[str, dict[str, str]] = {}
         self.broken: list[str] = []
-        self.findings: dict[tuple[str, ...], Finding] = {}
+        self.findings: dict[tuple[str, ...], RehearsalFinding] = {}
         self.not_checked: tuple[str, ...] = ()
         self.asked: dict[tuple[object, ...], Run] = {}
         first = make(ManualClock())
@@ -196,7 +211,7 @@ class _Sweep:
             wanted, came = f"{wanted} ({_words(expected.states)})", f"{came} ({_words(states)})"
         self._find(
             ("end", *map(str, placed)),
-            Finding(
+            RehearsalFinding(
                 what=f"{_names(placed)}: expected {wanted}, came {came}; {answer}",
                 verb=mismatch.verb if mismatch else placed[-1].verb if placed else "",
                 step=mismatch.step if mismatch else placed[-1].step if placed else outcome.failed,
@@ -212,7 +227,7 @@ class _Sweep:
     def _mismatch(self, placed: Faults, mismatch: Mismatch, where: str) -> None:
         self._find(
             (mismatch.hook, mismatch.verb, mismatch.step, mismatch.expected, mismatch.came, mismatch.after),
-            Finding(
+            RehearsalFinding(
                 what=f"{where}: {mismatch}",
                 verb=mismatch.verb,
                 step=mismatch.step,
@@ -224,7 +239,7 @@ class _Sweep:
             ),
         )
 
-    def _find(self, key: tuple[str, ...], finding: Finding) -> None:
+    def _find(self, key: tuple[str, ...], finding: RehearsalFinding) -> None:
         known = self.findings.get(key)
         self.findings[key] = replace(known, runs=known.runs + 1) if known else finding
 
@@ -275,7 +290,11 @@ class _Sweep:
                 for kind in self.kinds[here.verb]:
                     if kind in ELSEWHERE and (depth > 1 or (self.real and here.verb not in WRITING)):
                         continue  # hooks cannot distinguish two moments between two changes
-                    yield (*placed, Fault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)), index, visits
+                    yield (
+                        (*placed, InjectedFault(verb=here.verb, step=here.step, nth=here.nth, kind=kind)),
+                        index,
+                        visits,
+                    )
 
 
 def _alone(trial: Trial) -> Run:

@@ -19,7 +19,7 @@ DURATIONS = {"prepare": 5 * MINUTE, "apply": 20 * MINUTE, "revert": 15 * MINUTE}
 """How long the simulated appliance takes, within half a deadline; anything else answers at once."""
 
 
-class Component:
+class SimulatedComponent:
     """One component: the version that runs, the version that a revert would restore, and the staged version."""
 
     __slots__ = ("committed", "fence", "hold", "owner", "previous", "run", "staged", "version")
@@ -48,7 +48,7 @@ class SimulatedPair(Hooks):
         self.synchronise = min((seconds(gate.expect[0]) for gate in job.plan.gates.values()), default=0)
         self.counter = job.counter_before
         self.identities = {step: target.identity for step, target in job.targets.items()}
-        self.components = {step: Component(target.old) for step, target in job.targets.items()}
+        self.components = {step: SimulatedComponent(target.old) for step, target in job.targets.items()}
         self.members = tuple(step for step, target in job.targets.items() if target.role != "shared")
         self.changed_at = clock.passed - self.synchronise
 
@@ -147,7 +147,7 @@ class SimulatedPair(Hooks):
         return Answer(kind="ok", version=component.version)
 
 
-def _refused(component: Component, request: Request) -> Answer | None:
+def _refused(component: SimulatedComponent, request: Request) -> Answer | None:
     """The answer to an overtaken controller. Otherwise None, and the request's marks are remembered."""
     if request.fence < component.fence:
         return Answer(kind="fenced", reason=f"fence {request.fence} is below {component.fence}")

@@ -30,7 +30,7 @@ LEGEND_OF_BROKEN: Final = "P is a T with part done, K a C before the hook"
 """The letters that tables show as one, and that a broken invariant distinguishes."""
 
 
-class Row(Frozen, frozen=True, kw_only=True):
+class FaultRow(Frozen, frozen=True, kw_only=True):
     """One line of the table: an end, the single faults that lead to it, its recoveries and where they led."""
 
     outcome: str
@@ -38,7 +38,7 @@ class Row(Frozen, frozen=True, kw_only=True):
     recoveries: dict[str, str]
 
 
-def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
+def table(rehearsal: Rehearsal) -> tuple[FaultRow, ...]:
     """The single-fault table: for each end, which kinds of fault at which call lead to it."""
     ends: dict[str, dict[tuple[str, str], list[str]]] = {}
     steps = dict.fromkeys((*rehearsal.plan.order, *rehearsal.plan.gates))
@@ -51,7 +51,7 @@ def table(rehearsal: Rehearsal) -> tuple[Row, ...]:
             if letter not in letters:
                 letters.append(letter)
     return tuple(
-        Row(
+        FaultRow(
             outcome=end,
             faults=tuple(_compressed(calls, tuple(steps), rehearsal.plan)),
             recoveries=rehearsal.recoveries[end],
@@ -125,5 +125,5 @@ def _found(rehearsal: Rehearsal) -> str:
     return f"{wrong} wrong answers or ends, {invariants}" if rehearsal.not_checked else invariants
 
 
-def _recoveries(row: Row) -> list[str]:
+def _recoveries(row: FaultRow) -> list[str]:
     return [f"{steps} -> {led}" for steps, led in row.recoveries.items() if steps]

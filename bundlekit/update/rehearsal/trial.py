@@ -17,7 +17,7 @@ from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import Verb, seconds
 from bundlekit.update.engine.records import Answer, Outcome, Record, RecoveryStep
 from bundlekit.update.inventory import as_found
-from bundlekit.update.rehearsal.faults import ControllerKilled, Fault, FaultyHooks
+from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks, InjectedFault
 from bundlekit.update.rehearsal.oracle import Compared, Mismatch
 from bundlekit.update.rehearsal.sandbox import Make, from_outside
 
@@ -49,7 +49,7 @@ class Trial:
     ``tried`` is the first outcome of that controller. ``left`` are versions and marks as it left them.
     """
 
-    def __init__(self, make: Make, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, make: Make, faults: tuple[InjectedFault, ...]) -> None:
         self.clock = ManualClock()
         box = make(self.clock)
         self.box, self.job, self.bundle = box, box.job, box.bundle

@@ -50,7 +50,7 @@ class Finished(Frozen, frozen=True, kw_only=True):
     damage: str = ""
 
 
-class Lines:
+class OutputLines:
     """The last line that looks like JSON, of any amount of output, in bounded memory."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ class _Run:
         self._fed = False
         self._damage = ""
         self._log = log
-        self._lines = Lines()
+        self._lines = OutputLines()
         self._heard = heard
         self._selector: selectors.BaseSelector = selectors.SelectSelector()  # which holds no descriptor
         self._pidfd = -1

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from bundlekit.model.primitives import Count, Date, DigestText, Key, Name, Size, Strict, VersionText
+from bundlekit.model.primitives import Count, Date, DigestText, KeyName, Name, Size, Strict, VersionText
 from bundlekit.update.engine.hooks import Request
 from bundlekit.update.engine.job import Target
 from bundlekit.update.engine.records import Instant
@@ -69,7 +69,7 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
 
     schema: Literal["bundlekit/slots/1"]
     identity: Name
-    component: Key
+    component: KeyName
     role: Literal["active", "standby", "shared"]
     active: Letter = "a"
     previous: Letter | None = None
