@@ -131,16 +131,9 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from bundlekit.dependencies import load
 
-    try:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    except (ImportError, AttributeError, TypeError) as error:
-        from bundlekit.dependencies import unmet
-
-        if fault := unmet():
-            raise ImportError(fault) from error
-        raise
+    value = load(f"{__name__}.{_HOMES[name]}", name)
     globals()[name] = value
     return value
 

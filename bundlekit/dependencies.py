@@ -21,6 +21,21 @@ FLOORS: Final = {
 """The floors of ``pyproject.toml``, which gives the reasons; a test compares the two."""
 
 
+def load(module: str, name: str) -> object:
+    """The value ``name`` of ``module``, which is imported now.
+
+    Raises ImportError with one sentence if a library is missing or too old.
+    """
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, TypeError) as error:
+        if fault := unmet():
+            raise ImportError(fault) from error
+        raise
+
+
 def unmet() -> str:
     """One sentence about a library that is missing or too old; empty if there is none."""
     from importlib.metadata import PackageNotFoundError, version

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import bundlekit
+import bundlekit.trust
+import bundlekit.update
 from bundlekit import cli, dependencies
 
 ROOT = Path(__file__).parents[1]
@@ -100,14 +102,17 @@ def test_with_libraries_that_are_new_enough_it_stays_an_internal_error(monkeypat
     assert "internal error" in capsys.readouterr().err
 
 
-def test_the_library_names_what_is_too_old(monkeypatch, installed):
-    monkeypatch.setitem(bundlekit._HOMES, "check", "no_such_module")
-    monkeypatch.delitem(vars(bundlekit), "check", raising=False)
+@pytest.mark.parametrize(
+    ("package", "name"), [(bundlekit, "check"), (bundlekit.update, "Controller"), (bundlekit.trust, "load_trust")]
+)
+def test_the_library_names_what_is_too_old(monkeypatch, installed, package, name):
+    monkeypatch.setitem(package._HOMES, name, "no_such_module")
+    monkeypatch.delitem(vars(package), name, raising=False)
     installed(msgspec="0.15.0")
     with pytest.raises(
         ImportError, match=r"^bundlekit needs msgspec 0\.19 or later, and version 0\.15\.0 is installed"
     ):
-        bundlekit.check  # noqa: B018
+        getattr(package, name)
 
 
 @pytest.mark.parametrize(("version", "code"), [("8.0.4", 3), (None, 70)])

@@ -94,6 +94,6 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import import_module
+    from bundlekit.dependencies import load
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return load(f"{__name__}.{_HOMES[name]}", name)

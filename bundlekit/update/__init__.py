@@ -182,9 +182,9 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from bundlekit.dependencies import load
 
-    value = getattr(import_module(_HOMES[name]), name)
+    value = load(_HOMES[name], name)
     globals()[name] = value
     return value
 
