@@ -13,7 +13,7 @@ from bundlekit.files import whole_file
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
-from bundlekit.model.bundle import ChunkClaim, DigestClaim, SignatureClaim, Span
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
@@ -85,10 +85,9 @@ def extract_signature(
         source = reader.read_once(opened)  # the verified bytes are the extracted bytes
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
-        _readable(bundle.signatures, bundle, file)
-        spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-        _demand_number(file, number, len(spans))
-        return _write(read_span(source, spans[number]), output)
+    blobs = _readable(bundle.blobs, bundle, file)
+    _demand_number(file, number, len(blobs))
+    return _write(blobs[number], output)
 
 
 def _advisories(source: Source, file: Path, trust: TrustStore | None, at: dt.datetime | None) -> SignedAdvisory | None:

@@ -28,23 +28,23 @@ import bundlekit.trust.asn1  # noqa: F401 - the same
 # isort: split
 from msgspec.structs import replace
 
-from bundlekit import checks, integrity
+from bundlekit import checks, formats, integrity
 from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
-from bundlekit.layout import reader
+from bundlekit.integrity.content import signed_contents
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
 from bundlekit.matrix.nearby import Neighbours
 from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
-from bundlekit.model.bundle import SignatureClaim, ZeroClaim
+from bundlekit.model.bundle import ZeroClaim
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
-from bundlekit.report.build import release_of, report
+from bundlekit.report.build import report
 from bundlekit.request import STRICT, CheckRequest, one_request
 from bundlekit.source import BytesSource, FileSource
-from bundlekit.trust import Signed, verify_signatures
+from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -147,14 +147,14 @@ def inspect(file: str | Path) -> Inspection:
     from bundlekit.report.inspection import Inspection
 
     with opened(file) as source:
-        bundle = reader.read(source)
-        signatures = _verify(bundle, dt.datetime.now(dt.UTC), None)
+        bundle = formats.read(source)
+        signatures = _verify(source, bundle, dt.datetime.now(dt.UTC), None)
     return Inspection(
         file=source.name,
         size=bundle.size,
         format=bundle.format,
         id=bundle.id,
-        claims=release_of(bundle.manifest) if bundle.manifest else None,
+        claims=bundle.release,
         manifest=bundle.document,
         signatures=signatures,
         sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
@@ -179,11 +179,11 @@ def read_signed(
     The names are those of a trust.toml, and only of signatures that count; None without such a file.
     """
     with opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
-        bundle = reader.read(source)
+        bundle = formats.read(source)
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
         when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
-        evidence = _signed(bundle, when, trust) if trust else Evidence()
+        evidence = _signed(source, bundle, when, trust) if trust else Evidence()
         if trust and not evidence.authentic:
             from shlex import quote
 
@@ -200,9 +200,9 @@ def opened(file: str | Path | Source) -> Iterator[Source]:
     """A path is opened, and closed afterwards; a source stays as open as it is. Its head is read once."""
     if isinstance(file, str | os.PathLike):
         with FileSource(file) as source:
-            yield reader.read_once(source)
+            yield formats.once(source)
     else:
-        yield reader.read_once(file)
+        yield formats.once(file)
 
 
 def _request(
@@ -273,9 +273,9 @@ def examine(
 ) -> Checked:
     """The report about an open source, and what was read for it. Parameters and exceptions are those of `check`."""
     question, trust = _question(request, scope), request.trust
-    bundle = reader.read(source)
+    bundle = formats.read(source)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
-    evidence = _measure_head(source, bundle, question, trust)
+    evidence = _measure_head(source, bundle, question, trust, progress=progress, cancel=cancel)
     authentic = evidence.authentic
     unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
@@ -301,27 +301,57 @@ def examine(
     return Checked(made, bundle, matrix)
 
 
-def _measure_head(source: Source, bundle: Bundle, question: Question, trust: TrustStore | None) -> Evidence:
+def _measure_head(
+    source: Source,
+    bundle: Bundle,
+    question: Question,
+    trust: TrustStore | None,
+    *,
+    progress: ReadProgress | None,
+    cancel: Cancel | None,
+) -> Evidence:
     """The signatures, and the unused rest of the signature area."""
     if bundle.signatures is None:
         return Evidence()
-    evidence = _signed(bundle, dt.datetime.fromisoformat(question.at), trust)
+    at = dt.datetime.fromisoformat(question.at)
+    evidence = _signed(source, bundle, at, trust, progress=progress, cancel=cancel)
     rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
     measured = integrity.measure(source, rest, threads=1)
     return replace(evidence, zeros=measured.zeros)
 
 
-def _verify(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> tuple[SignatureEvidence, ...]:
-    if bundle.head_bytes is None or bundle.signatures is None:
+def _verify(
+    source: Source,
+    bundle: Bundle,
+    at: dt.datetime,
+    trust: TrustStore | None,
+    *,
+    progress: ReadProgress | None = None,
+    cancel: Cancel | None = None,
+) -> tuple[SignatureEvidence, ...]:
+    if bundle.signatures is None:
         return ()
-    spans = [claim.blob for claim in bundle.claims if isinstance(claim, SignatureClaim)]
-    signed = Signed(product=bundle.manifest.product, released=bundle.manifest.released) if bundle.manifest else Signed()
-    return verify_signatures(bundle.head_bytes, bundle.signatures, spans, trust, at, signed=signed)
+    contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
+    release = bundle.release
+    signed = Signed(
+        format=bundle.format.partition("/")[0],
+        product=release.product if release else "",
+        released=release.released or "" if release else "",
+    )
+    return verify_claims(bundle.signatures, contents, trust, at, signed=signed)
 
 
-def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Evidence:
-    """Who signed the head, and how far the demands of a trust.toml are met, where one was given."""
-    signatures = _verify(bundle, at, trust)
+def _signed(
+    source: Source,
+    bundle: Bundle,
+    at: dt.datetime,
+    trust: TrustStore | None,
+    *,
+    progress: ReadProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Evidence:
+    """Who signed the bundle, and how far the demands of a trust.toml are met, where one was given."""
+    signatures = _verify(source, bundle, at, trust, progress=progress, cancel=cancel)
     if trust is None or not trust.demands:
         return Evidence(signatures=signatures)
     from bundlekit.trust import tally
@@ -330,8 +360,8 @@ def _signed(bundle: Bundle, at: dt.datetime, trust: TrustStore | None) -> Eviden
 
 
 def _measurable(bundle: Bundle) -> bool:
-    """Whether everything that is claimed is within the file."""
-    return bundle.manifest is not None and all(section.span.stop <= bundle.size for section in bundle.sections)
+    """Whether everything that is claimed is known, and within the file."""
+    return bundle.complete and all(section.span.stop <= bundle.size for section in bundle.sections)
 
 
 def _decisions(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from bundlekit.checks.layout import manifest_inconsistent
 from bundlekit.checks.rule import RuleContext
-from bundlekit.layout import canonical
+from bundlekit.layout import canonical, reader
 from bundlekit.layout.manifest import encode
 from bundlekit.model.bundle import Bundle, Span
 from bundlekit.model.evidence import Evidence
@@ -79,6 +79,7 @@ def test_contradictions_are_named(changes, message, begins):
     span = Span(start=32, stop=32 + len(data))
     bundle = Bundle(
         format="update.bin/1",
+        aspects=reader.ASPECTS,
         size=0,
         head=Span(start=0, stop=span.stop),
         document=document,

@@ -58,7 +58,7 @@ class Signing:
         self._head = bundle.head_bytes or b""
         assert bundle.area is not None  # noqa: S101 - what has none was refused
         self._place = bundle.area
-        self._blobs = list(bundle.signatures or ())
+        self._blobs = list(bundle.blobs or ())
         self._area = signature_area(self._blobs, self._place.size)
 
     @property

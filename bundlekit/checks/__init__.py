@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks import authenticity, best_practice, compatibility, freshness, integrity, layout
+from bundlekit.checks import authenticity, best_practice, compatibility, freshness, integrity, layout, structure
 from bundlekit.checks.rule import MAX_FINDINGS, Rule, RuleContext
 from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RULES: Final = (
     *layout.RULES,
     *integrity.RULES,
+    *structure.RULES,
     *authenticity.RULES,
     *freshness.RULES,
     *compatibility.RULES,
@@ -50,8 +51,10 @@ def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesRes
     findings: list[Finding] = []
     outcomes: list[RuleOutcome] = []
     for rule in rules:
+        if not rule.applies(context.bundle):
+            continue
         needed = rule.needed(context.question)
-        answer = rule.run(context)
+        answer = _unread(rule, context) or rule.run(context)
         if isinstance(answer, NotRun):
             outcomes.append(
                 RuleOutcome(
@@ -92,18 +95,25 @@ def refuses(finding: Finding, *, strict: bool) -> bool:
 
 def _waived(rule: Rule, context: RuleContext) -> str:
     """Why findings of this rule are waived; empty if they are not. Only a best-practice rule can be waived."""
-    manifest = context.bundle.manifest
-    if rule.rule_class != "best-practice" or manifest is None:
+    release = context.bundle.release
+    if rule.rule_class != "best-practice" or release is None:
         return ""
     day = context.question.at[:10]
     return next(
         (
             f"{one.reason} (until {one.expires})"
             for one in context.question.waivers
-            if (one.rule, one.product, one.bundle) == (rule.name, manifest.product, context.bundle.id)
+            if (one.rule, one.product, one.bundle) == (rule.name, release.product, context.bundle.id)
             and day <= str(one.expires)
         ),
         "",
+    )
+
+
+def _unread(rule: Rule, context: RuleContext) -> NotRun | None:
+    """Why the rule cannot be applied to a bundle with parts that this program or this machine cannot read."""
+    return next(
+        (NotRun(because=one.because, next=one.next) for one in context.bundle.unread if rule.name in one.rules), None
     )
 
 

@@ -23,6 +23,8 @@ MAX_WORK: Final = 20_000
 
 NOT_AS_A_WHOLE: Final = NotRun(because="this check is for an installation, not for the release as a whole")
 
+NO_DATE: Final = NotRun(because="this format has no release date")
+
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
 """Lint rules that are reported elsewhere.
 
@@ -38,6 +40,7 @@ from a trust.toml, which can list signers that a matrix does not need.
     cause="best-practice",
     remedy="Ask the vendor what the extension means, or update bundlekit.",
     see="manifest",
+    aspect="manifest",
 )
 def extension_not_understood(context: RuleContext) -> RuleAnswer:
     """The manifest contains an extension that this bundlekit does not understand and therefore ignores."""
@@ -56,6 +59,7 @@ def extension_not_understood(context: RuleContext) -> RuleAnswer:
     remedy="Add the impact of the update to the SPEC: impact = { service = …, reboot = …, minutes = … }.",
     see="manifest",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
+    aspect="manifest",
 )
 def impact_not_said(context: RuleContext) -> RuleAnswer:
     """The manifest does not specify the impact on the service, whether the update reboots, or how long it takes.
@@ -80,6 +84,7 @@ def impact_not_said(context: RuleContext) -> RuleAnswer:
     remedy="Correct the matrix before the bundle ships; `bundlekit matrix lint` lists the details.",
     see="matrix",
     needed=lambda question: question.strict and question.scope == "full" and not question.asks_who,
+    aspect="manifest",
 )
 def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     """The upgrade matrix strands a version, or has an entry that is probably a mistake.
@@ -171,14 +176,16 @@ def released_in_future(context: RuleContext) -> RuleAnswer:
     installed over it (`back-in-time`). Either the date is wrong, or the clock is. One day is allowed for time zones
     ahead of UTC.
     """
-    manifest = context.bundle.manifest
-    if manifest is None:
+    release = context.bundle.release
+    if release is None:
         return NO_MANIFEST
+    if release.released is None:
+        return NO_DATE
     now = dt.date.fromisoformat(context.question.at[: len("2026-11-23")])
-    if manifest.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
+    if release.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
         return ()
-    message = f"the bundle claims a release on {manifest.released}, and the time used is {now}"
-    return [Fault(message=message, params={"released": manifest.released, "at": str(now)})]
+    message = f"the bundle claims a release on {release.released}, and the time used is {now}"
+    return [Fault(message=message, params={"released": release.released, "at": str(now)})]
 
 
 RULES: Final = (extension_not_understood, impact_not_said, matrix_lint, released_in_future)

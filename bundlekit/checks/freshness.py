@@ -24,12 +24,12 @@ def bundle_expired(context: RuleContext) -> RuleAnswer:
 
     An old bundle with a valid signature can be used in an attack: it reintroduces faults that were fixed since.
     """
-    manifest = context.bundle.manifest
-    if manifest is None:
+    release = context.bundle.release
+    if release is None:
         return NO_MANIFEST
-    if manifest.expires is None or context.question.at[:10] <= manifest.expires:
+    if release.expires is None or context.question.at[:10] <= release.expires:
         return ()
-    return [Fault(message=f"the bundle was valid until {manifest.expires}", params={"expires": manifest.expires})]
+    return [Fault(message=f"the bundle was valid until {release.expires}", params={"expires": release.expires})]
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
@@ -38,19 +38,21 @@ def too_old(context: RuleContext) -> RuleAnswer:
 
     An attacker who keeps an appliance from learning of new releases can still offer it old ones.
     """
-    manifest, limit = context.bundle.manifest, context.question.limits.max_age
-    if manifest is None:
+    release, limit = context.bundle.release, context.question.limits.max_age
+    if release is None:
         return NO_MANIFEST
     if limit is None:
         return ()
+    if release.released is None:
+        return NotRun(because="the trust file limits the age of a bundle, and this format has no release date")
     age = dt.datetime.fromisoformat(context.question.at) - dt.datetime.fromisoformat(
-        f"{manifest.released}T00:00:00+00:00"
+        f"{release.released}T00:00:00+00:00"
     )
     if age.total_seconds() <= limit:
         return ()
     allowed = duration_in_words(limit)
-    message = f"it was released on {manifest.released}, {age.days} days ago; the trust file allows {allowed}"
-    return [Fault(message=message, params={"released": manifest.released, "days": age.days})]
+    message = f"it was released on {release.released}, {age.days} days ago; the trust file allows {allowed}"
+    return [Fault(message=message, params={"released": release.released, "days": age.days})]
 
 
 @rule("authenticity", cause="unauthentic", remedy=CURRENT, see="trust")
@@ -70,25 +72,26 @@ def below_floor(context: RuleContext) -> RuleAnswer:
 
     An old bundle with a valid signature can be used in an attack. The minimum lets an operator exclude it permanently.
     """
-    manifest = context.bundle.manifest
-    if manifest is None:
+    release = context.bundle.release
+    if release is None:
         return NO_MANIFEST
-    version, counter = context.question.limits.floors.get(manifest.product, (None, None))
+    version, counter = context.question.limits.floors.get(release.product, (None, None))
     found = []
-    if counter is not None and manifest.counter < counter:
-        message = (
-            f"the security counter is {manifest.counter}, the trust file takes {manifest.product} from {counter} on"
-        )
-        found.append(Fault(message=message, params={"counter": manifest.counter, "floor": counter}))
+    if counter is not None and release.counter is None:
+        return NotRun(because="the trust file sets a minimum counter, and this bundle has no security counter")
+    if counter is not None and release.counter is not None and release.counter < counter:
+        message = f"the security counter is {release.counter}, the trust file takes {release.product} from {counter} on"
+        found.append(Fault(message=message, params={"counter": release.counter, "floor": counter}))
     if version is not None:
         try:
-            scheme = scheme_named(manifest.scheme, manifest.matrix.scheme)
-            below = scheme.parse(manifest.version) < scheme.parse(version)
+            declared = context.bundle.manifest.matrix.scheme if context.bundle.manifest else None
+            scheme = scheme_named(release.scheme, declared)
+            below = scheme.parse(release.version) < scheme.parse(version)
         except VersionError as error:
             return found or NotRun(because=f"the floor of the trust file cannot be compared: {error}")
         if below:
-            message = f"its version is {manifest.version}; for {manifest.product} trust takes {version} and up"
-            found.append(Fault(message=message, params={"version": manifest.version, "floor": version}))
+            message = f"its version is {release.version}; for {release.product} trust takes {version} and up"
+            found.append(Fault(message=message, params={"version": release.version, "floor": version}))
     return found
 
 

@@ -32,7 +32,7 @@ def uncovered_bytes(context: RuleContext) -> RuleAnswer:
     An attacker can put anything there, so every byte of a bundle must be accounted for.
     """
     bundle = context.bundle
-    if bundle.manifest is None or bundle.declared_size is None:
+    if not bundle.complete or bundle.declared_size is None:
         return NotRun(because="the manifest could not be read, so nothing is known about the payload")
     if not bundle.signatures:
         return NotRun(because="no signature covers the head of this bundle")
@@ -55,7 +55,7 @@ def nonzero_padding(context: RuleContext) -> RuleAnswer:
     ]
 
 
-@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
+@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload, aspect="chunks")
 def index_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """The chunk index of a component does not match its digest in the manifest.
 
@@ -71,11 +71,11 @@ def index_digest_mismatch(context: RuleContext) -> RuleAnswer:
             params={"expected": digest.expected, "found": digest.found},
         )
         for digest in context.evidence.digests
-        if not digest.serial and digest.found != digest.expected
+        if digest.of == "index" and digest.found != digest.expected
     ]
 
 
-@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
+@rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload, aspect="chunks")
 def chunk_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """Part of a component is damaged: the digest of a chunk differs from the one in the chunk index.
 
@@ -89,12 +89,14 @@ def chunk_digest_mismatch(context: RuleContext) -> RuleAnswer:
         message = f"{chunk.damaged_count} of {chunk.chunks} chunks of {chunk.subject!r} are damaged"
         params: dict[str, str | int] = {"damaged": chunk.damaged_count, "chunks": chunk.chunks}
         found += [Fault(message=message, where=span, subject=chunk.subject, params=params) for span in chunk.damaged]
-    if not found and any(not digest.serial and digest.found != digest.expected for digest in context.evidence.digests):
+    if not found and any(
+        digest.of == "index" and digest.found != digest.expected for digest in context.evidence.digests
+    ):
         return NotRun(because="a chunk index is damaged, so its chunks could not be compared")
     return found
 
 
-@rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests)
+@rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="format", needed=_digests, aspect="chunks")
 def plain_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """The plain digest of a component, as ``sha256sum`` prints it, is not the one in the manifest.
 

@@ -57,7 +57,7 @@ def _of_its_kind(fault: Fault) -> Fault:
     return replace(fault, cause="unsupported-format", next=fill(kind.next)) if kind else fault
 
 
-@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format")
+@rule("layout", cause="corrupted", remedy=COPY_AGAIN, see="format", aspect="container")
 def text_mode_damage(context: RuleContext) -> RuleAnswer:
     """The file was transferred as text.
 
@@ -128,6 +128,7 @@ def tool_too_old(context: RuleContext) -> RuleAnswer:
     cause="corrupted",
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
+    aspect="area",
 )
 def signature_area_malformed(context: RuleContext) -> RuleAnswer:
     """The signature area is not a list of entries that ends in zeros.
@@ -144,6 +145,7 @@ def signature_area_malformed(context: RuleContext) -> RuleAnswer:
     cause="corrupted",
     remedy="If `bundlekit sign` was interrupted, run it again to finish. Otherwise get the file again.",
     see="format",
+    aspect="area",
 )
 def signature_area_dirty(context: RuleContext) -> RuleAnswer:
     """Bytes other than zero follow the last signature.
@@ -162,7 +164,7 @@ def signature_area_dirty(context: RuleContext) -> RuleAnswer:
     ]
 
 
-@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format", aspect="manifest")
 def manifest_not_canonical(context: RuleContext) -> RuleAnswer:
     """The manifest is not canonical JSON.
 
@@ -174,7 +176,7 @@ def manifest_not_canonical(context: RuleContext) -> RuleAnswer:
     return _read_problem(context, "manifest-not-canonical", reached=reached, otherwise=NO_HEAD)
 
 
-@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest", aspect="manifest")
 def manifest_schema(context: RuleContext) -> RuleAnswer:
     """The manifest does not follow its schema (``bundlekit schema manifest``).
 
@@ -185,7 +187,7 @@ def manifest_schema(context: RuleContext) -> RuleAnswer:
     return _read_problem(context, "manifest-schema", reached=reached, otherwise=NO_MANIFEST)
 
 
-@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest")
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="manifest", aspect="manifest")
 def manifest_inconsistent(context: RuleContext) -> RuleAnswer:
     """The manifest contradicts itself, so two readers could understand it differently.
 
@@ -236,7 +238,7 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, str]]:
                 yield path, f"component {component.name!r} has no image for {model!r}"
 
 
-@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format")
+@rule("layout", cause="corrupted", remedy=ASK_VENDOR, see="format", aspect="manifest")
 def payload_past_end(context: RuleContext) -> RuleAnswer:
     """The manifest describes more bytes than the header specifies for the file."""
     manifest, area, declared = context.bundle.manifest, context.bundle.area, context.bundle.declared_size

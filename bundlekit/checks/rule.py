@@ -7,7 +7,7 @@ from inspect import cleandoc
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.read import ReadMatrix, Unreadable
-from bundlekit.model.bundle import Bundle
+from bundlekit.model.bundle import Aspect, Bundle
 from bundlekit.model.decision import Decision
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.finding import Cause, Fault, NotRun, PartialResult, RuleClass, Severity
@@ -39,7 +39,10 @@ RuleFunction = Callable[[RuleContext], RuleAnswer | PartialResult]
 
 
 class Rule(Frozen, frozen=True, kw_only=True):
-    """A rule, by the name of its fault. ``bundlekit explain NAME`` prints ``page``; ``see`` is a topic."""
+    """A rule, by the name of its fault. ``bundlekit explain NAME`` prints ``page``; ``see`` is a topic.
+
+    Without an ``aspect`` it applies to every format.
+    """
 
     name: str
     rule_class: RuleClass
@@ -50,6 +53,11 @@ class Rule(Frozen, frozen=True, kw_only=True):
     page: str
     run: RuleFunction
     needed: Callable[[Question], bool]
+    aspect: Aspect | None
+
+    def applies(self, bundle: Bundle) -> bool:
+        """Whether the format of ``bundle`` has what the rule is about."""
+        return self.aspect is None or self.aspect in bundle.aspects
 
 
 def always(_: Question) -> bool:
@@ -65,13 +73,23 @@ def rule(
     see: str,
     severity: Severity = "error",
     needed: Callable[[Question], bool] = always,
+    aspect: Aspect | None = None,
 ) -> Callable[[RuleFunction], Rule]:
     """Make a rule from a function. The rule takes the function's name, with hyphens, and its docstring as the page."""
 
     def decorate(function: RuleFunction) -> Rule:
         name, page = function.__name__.replace("_", "-"), function.__doc__ or ""
         return make(
-            name, page, function, rule_class, cause=cause, remedy=remedy, see=see, severity=severity, needed=needed
+            name,
+            page,
+            function,
+            rule_class,
+            cause=cause,
+            remedy=remedy,
+            see=see,
+            severity=severity,
+            needed=needed,
+            aspect=aspect,
         )
 
     return decorate
@@ -88,6 +106,7 @@ def make(
     see: str,
     severity: Severity = "error",
     needed: Callable[[Question], bool] = always,
+    aspect: Aspect | None = None,
 ) -> Rule:
     """Make a rule that is a row of a table. ``page`` is written like a docstring."""
     return Rule(
@@ -100,6 +119,7 @@ def make(
         page=cleandoc(page).replace("``", "`"),
         run=run,
         needed=needed,
+        aspect=aspect,
     )
 
 

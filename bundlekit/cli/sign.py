@@ -10,7 +10,7 @@ import click
 from bundlekit.authoring.sign import how_elsewhere, load_signers, opened
 from bundlekit.cli import common, signing
 from bundlekit.cli.verbs import CliVerb
-from bundlekit.report.build import release_of
+from bundlekit.model.release import release_of
 from bundlekit.report.escape import escape
 from bundlekit.report.text import describe
 

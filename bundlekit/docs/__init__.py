@@ -12,6 +12,9 @@ from bundlekit.matrix.lint import LINTS
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from bundlekit.checks.rule import Rule
+    from bundlekit.matrix.lint import Lint
+
 
 def topics() -> dict[str, str]:
     """Every topic with its title: the pages first, then the rules by name."""
@@ -21,7 +24,8 @@ def topics() -> dict[str, str]:
         if entry.name.endswith(".md")
     }
     pages[api.TOPIC] = api.TITLE
-    rules = {rule.name: rule.page.partition("\n")[0] for rule in (*RULES, *LINTS)}
+    named: tuple[Rule | Lint, ...] = (*RULES, *LINTS)
+    rules = {rule.name: rule.page.partition("\n")[0] for rule in named}
     return dict(sorted(pages.items())) | dict(sorted(rules.items()))
 
 

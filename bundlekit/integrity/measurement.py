@@ -110,7 +110,7 @@ class _Measurement:
         return Evidence(
             digests=tuple(
                 DigestEvidence(
-                    subject=c.subject, span=c.span, expected=c.expected, found=self._found[c], serial=c.serial
+                    subject=c.subject, span=c.span, expected=c.expected, found=self._found[c], of=c.of, serial=c.serial
                 )
                 for c in self._digests
             ),

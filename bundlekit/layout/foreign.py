@@ -287,7 +287,7 @@ _ROWS: Final = (
     ForeignKind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),
     ForeignKind("mender", "a Mender artifact", OTHER_TOOL, _is_mender),
     ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _begins(b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96")),
-    ForeignKind("esp-image", "an ESP-IDF application image", OTHER_TOOL, _is_esp_image),
+    ForeignKind("esp", "an ESP-IDF application image", OTHER_TOOL, _is_esp_image),
     ForeignKind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),
     ForeignKind("dfu", "a USB DFU image", OTHER_TOOL, lambda seen: seen.end[-8:-5] == b"UFD"),
     ForeignKind("android-ota", "an Android OTA package", OTHER_TOOL, _is_android_package),

@@ -23,12 +23,19 @@ from bundlekit.model.bundle import (
     Span,
     ZeroClaim,
 )
+from bundlekit.model.release import release_of
 from bundlekit.source import BytesSource, ReadOnce
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bundlekit.model.bundle import Aspect
     from bundlekit.source import Source
 
+
+ASPECTS: Final[frozenset[Aspect]] = frozenset({"container", "manifest", "area", "chunks"})
+"""The aspects of update.bin."""
 
 START: Final = 64
 """First bytes that identify the format of a file: the header, and the magics of other formats."""
@@ -40,7 +47,7 @@ MAX_ZEROS: Final = 1024 * 1024
 
 def read(source: Source) -> Bundle:
     """Read head and signatures of ``source``: at most 1.25 MiB and 32 bytes, regardless of the sizes in the file."""
-    bundle = Bundle(format=update_bin.FORMAT, size=source.size)
+    bundle = Bundle(format=update_bin.FORMAT, aspects=ASPECTS, size=source.size)
     for step in STEPS:
         try:
             bundle = step(source, bundle)
@@ -76,14 +83,14 @@ def _add(
     bundle: Bundle,
     *,
     sections: list[Section] | None = None,
-    claims: list[ByteClaim] | None = None,
+    claims: Sequence[ByteClaim] = (),
     problems: list[Problem] | None = None,
     **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
 ) -> Bundle:
     return replace(
         bundle,
         sections=(*bundle.sections, *(sections or ())),
-        claims=(*bundle.claims, *(claims or ())),
+        claims=(*bundle.claims, *claims),
         problems=(*bundle.problems, *(problems or ())),
         **known,
     )
@@ -142,12 +149,19 @@ def _signatures(source: Source, bundle: Bundle) -> Bundle:
         entries, rest = update_bin.decode_area(read_span(source, bundle.area), bundle.area.start)
     except LayoutError as error:
         return _add(bundle, sections=sections, problems=[error.problem])
-    claims: list[ByteClaim] = [
-        SignatureClaim(index=index, signed=bundle.head, blob=span) for index, (span, _) in enumerate(entries)
-    ]
-    claims.append(ZeroClaim(subject="signature area", span=rest))
-    blobs = tuple(blob for _, blob in entries)
-    return _add(bundle, sections=sections, claims=claims, signatures=blobs)
+    signatures = tuple(
+        SignatureClaim(
+            index=index,
+            signed=(bundle.head,),
+            blob=span,
+            entry=Span(start=span.start - update_bin.LENGTH_SIZE, stop=span.stop),
+            form="cms-strict",
+            value=blob,
+        )
+        for index, (span, blob) in enumerate(entries)
+    )
+    claims = [ZeroClaim(subject="signature area", span=rest)]
+    return _add(bundle, sections=sections, claims=claims, signatures=signatures)
 
 
 def _manifest(_: Source, bundle: Bundle) -> Bundle:
@@ -158,7 +172,8 @@ def _manifest(_: Source, bundle: Bundle) -> Bundle:
     document = manifest.decode_document(bundle.head_bytes[where.start :], where)
     bundle = _add(bundle, document=document)
     try:
-        return _add(bundle, manifest=manifest.decode(document, where))
+        decoded = manifest.decode(document, where)
+        return _add(bundle, manifest=decoded, release=release_of(decoded))
     except LayoutError as error:
         return _add(bundle, problems=[error.problem])
 
@@ -181,11 +196,11 @@ def _payload(_: Source, bundle: Bundle) -> Bundle:
             algorithm=update_bin.algorithm(item.stored.index),
         )
         claims += [
-            DigestClaim(subject=index_name, span=item.index, expected=item.stored.index),
+            DigestClaim(subject=index_name, span=item.index, expected=item.stored.index, of="index"),
             chunks,
             DigestClaim(subject=item.label, span=item.data, expected=item.stored.digest, serial=True),
         ]
-    return _add(bundle, sections=sections, claims=claims)
+    return _add(bundle, sections=sections, claims=claims, complete=True)
 
 
 STEPS: Final = (_header, _signatures, _manifest, _payload)

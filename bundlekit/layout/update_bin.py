@@ -45,6 +45,7 @@ _HEADER = c.Struct(
     "signature_capacity" / c.Int64ub,  # bytes; the signature area follows the manifest
     "file_size" / c.Int64ub,  # bytes of the whole file, so that a receiver knows the expected size after 32 bytes
 )
+LENGTH_SIZE: Final = 4
 _ENTRY = c.Prefixed(c.Int32ub, c.GreedyBytes)  # one DER SignedData; the area ends at a length of zero
 
 DIGEST_SIZES: Final = {"sha256": 32, "sha384": 48, "sha512": 64}

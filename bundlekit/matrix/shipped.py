@@ -157,9 +157,9 @@ def with_trust_of_others(matrices: Sequence[ReadMatrix]) -> list[ReadMatrix]:
 
 def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
     """The signatures for the trust files that releases ship; None if the bundle has no readable head."""
-    if bundle.manifest is None or bundle.signatures is None:
+    if bundle.manifest is None or bundle.blobs is None:
         return None
-    return Signatures(bundle.signatures, at, product=bundle.manifest.product, released=bundle.manifest.released)
+    return Signatures(bundle.blobs, at, product=bundle.manifest.product, released=bundle.manifest.released)
 
 
 def _refusal(found: Satisfied) -> TrustFileAnswer:

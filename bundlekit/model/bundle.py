@@ -7,16 +7,22 @@ container therefore needs only a layout reader that returns its claims.
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Literal
 
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.primitives import Frozen
+from bundlekit.model.release import Release
 
 
-class Span(Frozen, frozen=True, kw_only=True, order=True):
-    """The half-open byte range ``[start, stop)`` of the bundle file."""
+class Span(Frozen, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """The half-open byte range ``[start, stop)`` of the bundle file, or of a stream that is decoded from it.
+
+    ``stream`` is empty for the file itself. Otherwise it names the decoded part, such as ``header.tar.gz``.
+    """
 
     start: int
     stop: int
+    stream: str = ""
 
     @property
     def size(self) -> int:
@@ -24,7 +30,7 @@ class Span(Frozen, frozen=True, kw_only=True, order=True):
         return self.stop - self.start
 
     def __str__(self) -> str:
-        return f"0x{self.start:x}..0x{self.stop:x}"
+        return f"0x{self.start:x}..0x{self.stop:x}" + (f" of {self.stream}" if self.stream else "")
 
 
 class Section(Frozen, frozen=True, kw_only=True):
@@ -48,12 +54,52 @@ class Problem(Frozen, frozen=True, kw_only=True):
     params: dict[str, str | int] = {}
 
 
+SignatureForm = Literal["cms-strict", "cms-detached", "cms-enclosing", "raw"]
+"""How a signature is stored: in the strict CMS profile of update.bin, in any CMS in DER, or as a bare value."""
+
+RawAlgorithm = Literal[
+    "rsa-pkcs1v15-sha256",
+    "rsa-pkcs1v15-sha384",
+    "rsa-pkcs1v15-sha512",
+    "rsa-pss-sha256",
+    "rsa-pss-sha384",
+    "rsa-pss-sha512",
+    "ecdsa-sha256",
+    "ecdsa-sha384",
+    "ecdsa-sha512",
+    "ed25519",
+]
+"""The algorithm of a bare value. The size of the key is not part of it."""
+
+
 class SignatureClaim(Frozen, frozen=True, kw_only=True):
-    """The claim that ``blob`` signs ``signed``: one entry of the signature area, numbered from 0."""
+    """The claim that ``value`` signs the bytes of ``signed``, one span after another. Claims are numbered from 0.
+
+    ``blob`` is the span of the signature as stored. ``entry`` is the span that it accounts for: the blob with its
+    length or its other framing. ``value`` is the CMS object in DER, or the bare value: RSA big-endian (RFC 8017), ECDSA
+    in DER (RFC 3279), Ed25519 in 64 bytes (RFC 8032). With ``cms-enclosing`` the CMS object contains the signed bytes,
+    and ``signed`` is empty.
+
+    The other fields are for a bare value. ``candidates`` are the algorithms that it can have; a format that does not
+    store the algorithm has several. ``of_digest``: what is signed is the digest of the bytes, as a message of its own
+    (Ed25519 in MCUboot). ``key`` is the public key that the bundle contains (SubjectPublicKeyInfo in DER, RFC 5280).
+    ``key_id`` is the SHA-256 of the key that the bundle names instead, in hex.
+    """
 
     index: int
-    signed: Span
+    signed: tuple[Span, ...]
     blob: Span
+    entry: Span
+    form: SignatureForm
+    value: bytes
+    candidates: tuple[RawAlgorithm, ...] = ()
+    of_digest: bool = False
+    key: bytes = b""
+    key_id: str = ""
+
+
+DigestOf = Literal["index", "content"]
+"""What a digest is over: a chunk index, or content such as an image, a member or a part of the metadata."""
 
 
 class DigestClaim(Frozen, frozen=True, kw_only=True):
@@ -66,6 +112,7 @@ class DigestClaim(Frozen, frozen=True, kw_only=True):
     subject: str
     span: Span
     expected: str
+    of: DigestOf = "content"
     serial: bool = False
 
 
@@ -86,32 +133,102 @@ class ZeroClaim(Frozen, frozen=True, kw_only=True):
     span: Span
 
 
-ByteClaim = SignatureClaim | DigestClaim | ChunkClaim | ZeroClaim
+class TreeClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that ``tree`` is the hash tree over ``span``, and that its root is ``root`` (``algorithm:hex``).
+
+    The tree is that of dm-verity (Linux kernel, admin-guide/device-mapper/verity, hash type 1). Blocks have
+    ``block_size`` bytes, and ``salt`` precedes each block in its digest.
+    """
+
+    subject: str
+    span: Span
+    tree: Span
+    root: str
+    salt: bytes
+    block_size: int = 4096
+
+
+class ArchiveClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that ``span``, decoded by ``compression``, is a tar archive of exactly these members.
+
+    ``digests`` are the digests of the members by name (``algorithm:hex``). The archive is read once, as a stream.
+    """
+
+    subject: str
+    span: Span
+    compression: Literal["none", "gzip", "xz", "zstd"]
+    digests: dict[str, str]
+
+
+class FramingClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that ``span`` is framing that no signature covers, such as the header of an archive member.
+
+    The reader has checked each field that has a meaning. A format page lists the fields that remain free, such as
+    times.
+    """
+
+    subject: str
+    span: Span
+
+
+ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim
+
+Aspect = Literal["container", "manifest", "area", "chunks", "structure", "metadata", "members", "content", "tree"]
+"""What a format has, so that the rules about it apply. A rule names one aspect, or applies to every format.
+
+The first four are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
+signature area of fixed size. ``chunks``: components with a chunk index. The others are those of other formats.
+``structure``: a layout of headers and blocks. ``metadata``: a description in the syntax of the format. ``members``:
+named members of an archive. ``content``: digests over whole parts. ``tree``: a hash tree.
+"""
+
+
+class Unread(Frozen, frozen=True, kw_only=True):
+    """A part that this program, or this machine, cannot read. Rules that need it are *not run*, for this reason.
+
+    ``rules`` are the names of these rules.
+    """
+
+    rules: tuple[str, ...]
+    because: str
+    next: str = ""
 
 
 class Bundle(Frozen, frozen=True, kw_only=True):
-    """A bundle as its layout reader understood it, up to the first fault.
+    """A bundle as the reader of its format understood it, up to the first fault.
 
-    ``size`` is the real size of the file in bytes. ``head`` is the signed span, and ``head_bytes`` are its bytes.
-    ``signatures`` are the raw blobs in the order of their claims. ``document`` is the manifest as plain JSON values,
-    and ``manifest`` the same as typed values. ``declared_size`` is the ``size`` that the header states. Each is None if
-    reading ended before it; the ``problems`` give the reason.
+    ``size`` is the real size of the file in bytes. ``declared_size`` is the size that it states or implies. ``aspects``
+    are those of its format. ``head`` is the span of the signed description that pins all other bytes, and
+    ``head_bytes`` are its bytes. ``signatures`` are in the order of the file. ``document`` is the description as plain
+    JSON values. ``release`` is what the bundle claims to be. ``manifest`` is the description of an update.bin, as typed
+    values. Each is None if reading ended before it; the ``problems`` give the reason.
+
+    ``complete``: the claims are all there, so that every byte must be covered by one of them.
     """
 
     format: str
+    aspects: frozenset[Aspect]
     size: int
     declared_size: int | None = None
     head: Span | None = None
     head_bytes: bytes | None = None
     area: Span | None = None
-    signatures: tuple[bytes, ...] | None = None
+    signatures: tuple[SignatureClaim, ...] | None = None
     document: dict[str, object] | None = None
+    release: Release | None = None
     manifest: Manifest | None = None
+    complete: bool = False
     sections: tuple[Section, ...] = ()
     claims: tuple[ByteClaim, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def id(self) -> str | None:
         """The id of the bundle in reports, journals and tickets: the SHA-256 of its head."""
         return None if self.head_bytes is None else f"sha256:{sha256(self.head_bytes).hexdigest()}"
+
+    @property
+    def blobs(self) -> tuple[bytes, ...] | None:
+        """The signatures as bytes, in the order of the file."""
+        return None if self.signatures is None else tuple(one.value for one in self.signatures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.bundle import DigestOf, Problem, Span
 from bundlekit.model.primitives import Frozen
 
 Standing = Literal["counted", "ignored", "rejected", "undecided", "not-checked"]
@@ -87,6 +87,7 @@ class DigestEvidence(Frozen, frozen=True, kw_only=True):
     span: Span
     expected: str
     found: str
+    of: DigestOf = "content"
     serial: bool = False
 
 
@@ -111,6 +112,34 @@ class ZeroEvidence(Frozen, frozen=True, kw_only=True):
     first_nonzero: int | None = None
 
 
+class TreeEvidence(Frozen, frozen=True, kw_only=True):
+    """The result of computing a hash tree again.
+
+    ``damaged`` are the spans of the data whose digests are not those in the tree, at most the first 256, with adjacent
+    ones joined. ``damaged_count`` counts the blocks. ``tree_damaged`` are spans of the tree itself that differ from the
+    level above, or from the root.
+    """
+
+    subject: str
+    span: Span
+    blocks: int
+    damaged: tuple[Span, ...] = ()
+    damaged_count: int = 0
+    tree_damaged: tuple[Span, ...] = ()
+
+
+class ArchiveEvidence(Frozen, frozen=True, kw_only=True):
+    """The result of reading an archive as a stream: the digest of each member, and the faults of its structure.
+
+    ``digests`` are those of the members that were found, by name (``algorithm:hex``).
+    """
+
+    subject: str
+    span: Span
+    digests: dict[str, str] = {}
+    problems: tuple[Problem, ...] = ()
+
+
 class Evidence(Frozen, frozen=True, kw_only=True):
     """Everything that was measured of one bundle; None for parts that were not measured."""
 
@@ -119,6 +148,8 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     zeros: tuple[ZeroEvidence, ...] | None = None
     digests: tuple[DigestEvidence, ...] | None = None
     chunks: tuple[ChunkEvidence, ...] | None = None
+    trees: tuple[TreeEvidence, ...] | None = None
+    archives: tuple[ArchiveEvidence, ...] | None = None
 
     @property
     def authentic(self) -> bool:

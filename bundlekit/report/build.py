@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from bundlekit import checks
 from bundlekit._version import __version__
 from bundlekit.integrity import coverage
-from bundlekit.model.manifest import labelled
-from bundlekit.report.model import Asked, Coverage, Part, Release, Report, Tool
+from bundlekit.report.model import Asked, Coverage, Report, Tool
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import Evidence
     from bundlekit.model.finding import Cause, Finding
-    from bundlekit.model.manifest import Manifest
     from bundlekit.model.origin import Folder
     from bundlekit.model.question import Question
 
@@ -44,7 +42,7 @@ def report(
     trust_folders: tuple[Folder, ...] = (),
 ) -> Report:
     """The report of one check. ``trust`` is the digest of the trust, including what its folders contain."""
-    release = release_of(bundle.manifest) if bundle.manifest else None
+    release = bundle.release
     covered = coverage(bundle)
     causes: list[Cause] = [f.cause for f in refusing(question, result)]
     return Report(
@@ -119,28 +117,6 @@ def summary(question: Question, result: RulesResult) -> str:
 def refusing(question: Question, result: RulesResult) -> list[Finding]:
     """The findings that refuse."""
     return [finding for finding in result.findings if checks.refuses(finding, strict=question.strict)]
-
-
-def release_of(manifest: Manifest) -> Release:
-    """What the bundle is, according to the manifest."""
-    return Release(
-        product=manifest.product,
-        kind=manifest.kind,
-        version=manifest.version,
-        build=manifest.build,
-        scheme=manifest.scheme,
-        models=manifest.models,
-        released=manifest.released,
-        expires=manifest.expires,
-        counter=manifest.counter,
-        includes=manifest.includes,
-        impact=manifest.impact,
-        parts=tuple(
-            Part(label=item.label, version=item.version, size=item.stored.size, digest=item.stored.digest)
-            for item in labelled(manifest)
-        ),
-        annotations=manifest.annotations,
-    )
 
 
 def _digest(appliances: tuple[Appliance, ...]) -> str | None:

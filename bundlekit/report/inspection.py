@@ -10,8 +10,8 @@ from msgspec import Meta
 from bundlekit.model.bundle import Problem, Section
 from bundlekit.model.evidence import SignatureEvidence
 from bundlekit.model.primitives import Frozen
+from bundlekit.model.release import Release
 from bundlekit.report.escape import escape
-from bundlekit.report.model import Release
 from bundlekit.report.text import Line, describe
 
 if TYPE_CHECKING:

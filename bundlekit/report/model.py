@@ -12,9 +12,9 @@ from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
-from bundlekit.model.manifest import Impact
 from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
+from bundlekit.model.release import Release
 
 
 class Tool(Frozen, frozen=True, kw_only=True):
@@ -46,33 +46,6 @@ class Asked(Frozen, frozen=True, kw_only=True):
     advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False
-
-
-class Part(Frozen, frozen=True, kw_only=True):
-    """A component or document in the bundle, with the digest people compare."""
-
-    label: str
-    version: str | None = None
-    size: int
-    digest: str
-
-
-class Release(Frozen, frozen=True, kw_only=True):
-    """What the bundle is, according to the manifest."""
-
-    product: str
-    kind: str
-    version: str
-    build: str | None
-    scheme: str
-    models: tuple[str, ...]
-    released: str
-    expires: str | None
-    counter: int
-    includes: tuple[str, ...]
-    impact: Impact
-    parts: tuple[Part, ...]
-    annotations: dict[str, str]
 
 
 class Coverage(Frozen, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.model.manifest import Impact
     from bundlekit.model.origin import TrustEntry
-    from bundlekit.report.model import Release
+    from bundlekit.model.release import Release
 
 VERDICTS: Final = {"accept": "ACCEPT", "reject": "REJECT", "incomplete": "INCOMPLETE"}
 MAX_SPANS: Final = 8

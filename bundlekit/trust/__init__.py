@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         signer_fault,
         signing_key,
         unbound,
+        verify_claims,
         verify_signatures,
     )
 
@@ -58,6 +59,7 @@ __all__ = [
     "tally",
     "unbound",
     "unverifiable",
+    "verify_claims",
     "verify_signatures",
 ]
 
@@ -86,6 +88,7 @@ _HOMES = {
     "tally": "quorum",
     "unbound": "verify",
     "unverifiable": "test_pki",
+    "verify_claims": "verify",
     "verify_signatures": "verify",
 }
 

@@ -105,11 +105,11 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
 class Signed(Frozen, frozen=True, kw_only=True):
     """The signed content, as far as the limits of a signer need it.
 
-    ``format`` is ``update.bin`` or ``advisories``. ``product`` and ``released`` (YYYY-MM-DD) are empty if they could
-    not be read.
+    ``format`` is a name that ``formats`` of a signer can have. ``product`` and ``released`` (YYYY-MM-DD) are empty if
+    the format lacks them, or they could not be read.
     """
 
-    format: Format = "update.bin"
+    format: str = "update.bin"
     product: str = ""
     released: str = ""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Final
 
+from bundlekit.integrity.content import SignedContent
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.evidence import SignatureEvidence
+from bundlekit.source import BytesSource
 from bundlekit.trust import algorithms
 from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import signer_refusals, weak_key
@@ -19,11 +21,32 @@ from bundlekit.trust.trust_path import TrustPath
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bundlekit.model.bundle import SignatureClaim
     from bundlekit.model.evidence import Standing
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.claim import Claim
     from bundlekit.trust.keys import Key
     from bundlekit.trust.store import TrustStore
+
+
+def verify_claims(
+    claims: Sequence[SignatureClaim],
+    contents: Sequence[SignedContent],
+    store: TrustStore | None,
+    at: datetime,
+    signed: Signed | None = None,
+) -> tuple[SignatureEvidence, ...]:
+    """Verify the signatures of a bundle in any format. ``contents`` has the signed bytes of each.
+
+    The other parameters are those of `verify_signatures`. A CMS object with several signers gives several results.
+    """
+    context = _context(at, signed)
+    found: list[SignatureEvidence] = []
+    for claim, content in zip(claims, contents, strict=True):
+        if claim.form != "cms-strict":
+            raise NotImplementedError(claim.form)
+        found.append(_judge(claim.index, content, claim.value, claim.blob, store, context))
+    return tuple(found)
 
 
 def verify_signatures(
@@ -41,14 +64,18 @@ def verify_signatures(
     nothing is trusted. A trust.toml in ``store`` determines the time itself, and the ``signed`` content that each
     signer is allowed.
     """
+    context, content = _context(at, signed), SignedContent(BytesSource(head), (), known=head)
+    return tuple(
+        _judge(index, content, blob, where, store, context)
+        for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
+    )
+
+
+def _context(at: datetime, signed: Signed | None) -> VerificationContext:
     if at.tzinfo is None:
         msg = "the time to verify at needs a time zone"
         raise ValueError(msg)
-    context = VerificationContext(at=at, signed=signed or Signed())
-    return tuple(
-        _judge(index, head, blob, where, store, context)
-        for index, (blob, where) in enumerate(zip(blobs, spans, strict=True))
-    )
+    return VerificationContext(at=at, signed=signed or Signed())
 
 
 def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
@@ -120,7 +147,12 @@ ABOUT_THE_BLOB: Final = {"signature-malformed", "signature-wrong"}
 
 
 def _judge(
-    index: int, head: bytes, blob: bytes, where: Span, store: TrustStore | None, context: VerificationContext
+    index: int,
+    content: SignedContent,
+    blob: bytes,
+    where: Span,
+    store: TrustStore | None,
+    context: VerificationContext,
 ) -> SignatureEvidence:
     # 1. Read it: CMS profile, algorithms, certificates.
     try:
@@ -138,7 +170,7 @@ def _judge(
     signer = claim.line[0] if claim.line else None
     key = signer.key if signer else pinned_key(claim, store)
     # 3. Verify: the digest of the head, then the signature under the key.
-    refusals = list(_verify(claim, key, head))
+    refusals = list(_verify(claim, key, content))
     intact = False if any(one.rule == "signature-wrong" for one in refusals) else None
     if intact is None and key and not refusals:
         intact = True
@@ -215,8 +247,8 @@ def pinned_key(claim: Claim, store: TrustStore | None) -> Key | None:
     return next(fitting, keys[0] if keys else None)
 
 
-def _verify(claim: Claim, key: Key | None, head: bytes) -> Iterator[SignatureFault]:
-    if algorithms.digest(claim.digest, head) != claim.signature.message_digest:
+def _verify(claim: Claim, key: Key | None, content: SignedContent) -> Iterator[SignatureFault]:
+    if content.digest(claim.digest) != claim.signature.message_digest:
         msg = (
             "The signature is not for this head: other bytes were signed, those of another bundle, or the head "
             "was changed after signing."

@@ -70,7 +70,7 @@ def test_openssl_verifies_ours_and_we_take_openssls(bundle, keys, tmp_path, pss)
     head, ours, theirs = tmp_path / "head", tmp_path / "ours", tmp_path / "theirs"
     head.write_bytes(by_hand.head(capacity=65536))
     sign(bundle, signer(keys, "rsa", pss=pss), at=NOW)
-    ours.write_bytes(reader.read(BytesSource(bundle.read_bytes())).signatures[0])
+    ours.write_bytes(reader.read(BytesSource(bundle.read_bytes())).blobs[0])
     verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", ours, "-content", head]
     trusted = ["-CAfile", keys / "rsa" / "root.pem", "-purpose", "any", "-attime", f"{NOW.timestamp():.0f}"]
     subprocess.run([*verify, *trusted, "-out", os.devnull], check=True, capture_output=True)
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_not_attached(bundle, keys, tmp_path):
     other = tmp_path / "other.bin"
     other.write_bytes(by_hand.bundle(capacity=8192))
     sign(other, signer(keys, "one"), at=NOW)
-    foreign = reader.read(BytesSource(other.read_bytes())).signatures[0]
+    foreign = reader.read(BytesSource(other.read_bytes())).blobs[0]
     refused(bundle, lambda: attach(bundle, foreign, at=NOW), "not for this head")
     refused(bundle, lambda: attach(bundle, b"not DER", at=NOW), "not a CMS SignedData")
     sign(bundle, signer(keys, "one"), at=NOW)
@@ -207,7 +207,7 @@ def test_a_certificate_for_another_purpose_signs_where_that_is_said(bundle, keys
     mail = load_signers([KEYS / "mail.key"], [KEYS / "mail.pem"], ask=lambda path: b"", purpose="email-protection")[0]
     refused(bundle, lambda: sign(bundle, replace(mail, purpose="code-signing"), at=NOW), "is not for code-signing")
     sign(bundle, mail, at=NOW)
-    (blob,) = reader.read(BytesSource(bundle.read_bytes())).signatures
+    (blob,) = reader.read(BytesSource(bundle.read_bytes())).blobs
     remove(bundle, 0, at=NOW)
     refused(bundle, lambda: attach(bundle, blob, at=NOW), "not for code-signing")
     attach(bundle, blob, at=NOW, purpose="email-protection")

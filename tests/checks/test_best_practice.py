@@ -35,7 +35,7 @@ MATRIX = Matrix(
 def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
     bundle = reader.read(BytesSource(forge.good()))
     bundle = replace(bundle, manifest=replace(bundle.manifest, matrix=MATRIX))
-    where = next(claim.blob for claim in bundle.claims if hasattr(claim, "blob"))
+    where = bundle.signatures[0].blob
     signatures = tuple(
         SignatureEvidence(index=index, where=where, intact=True, trusted=True, standing="counted", name=name)
         for index, name in enumerate(names or ("",))
@@ -61,7 +61,7 @@ def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
 )
 def test_a_release_of_a_day_that_is_to_come_is_named(released, at, late):
     bundle = reader.read(BytesSource(forge.good()))
-    bundle = replace(bundle, manifest=replace(bundle.manifest, released=released))
+    bundle = replace(bundle, release=replace(bundle.release, released=released))
     faults = released_in_future.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
     assert len(faults) == late
     for fault in faults:

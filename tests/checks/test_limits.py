@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bundlekit.checks import MAX_MESSAGE, RULES, RulesResult, apply_rules
 from bundlekit.checks.rule import MAX_FINDINGS, RuleContext
-from bundlekit.layout import canonical
+from bundlekit.layout import canonical, reader
 from bundlekit.model.bundle import Bundle
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.finding import Fault, NotRun
@@ -15,7 +15,7 @@ from bundlekit.report import text as as_text
 from fixtures import forge
 
 CASE = RuleContext(
-    bundle=Bundle(format="of no kind", size=0),
+    bundle=Bundle(format="of no kind", aspects=reader.ASPECTS, size=0),
     evidence=Evidence(),
     question=Question(trust=False, at="2026-12-01T00:00:00Z"),
 )

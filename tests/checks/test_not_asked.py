@@ -6,6 +6,7 @@ import pytest
 from bundlekit.checks import apply_rules
 from bundlekit.checks.compatibility import RULES
 from bundlekit.checks.rule import RuleContext
+from bundlekit.layout import reader
 from bundlekit.matrix.decide import decide, decide_from
 from bundlekit.matrix.read import read_matrix
 from bundlekit.model.bundle import Bundle, Span
@@ -39,7 +40,9 @@ def outcomes(found, pairs=(), versions=()):
     """What became of each rule of compatibility, by name: the outcome and its reason."""
     decisions = [decide(found, one) for one in pairs] + [decide_from(found, one) for one in versions]
     case = RuleContext(
-        bundle=Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found),
+        bundle=Bundle(
+            format="update.bin/1", aspects=reader.ASPECTS, size=0, head=Span(start=0, stop=99), manifest=found
+        ),
         evidence=Evidence(),
         question=Question(at=forge.AT, appliances=tuple(pairs), sources=tuple(versions)),
         decisions=tuple(decisions),

@@ -8,7 +8,9 @@ from bundlekit.integrity import coverage
 from bundlekit.model.bundle import Bundle, ChunkClaim, DigestClaim, SignatureClaim, ZeroClaim
 from tests.integrity.claims import span
 
-SIGNATURE = SignatureClaim(index=0, signed=span(0, 10), blob=span(14, 20))
+SIGNATURE = SignatureClaim(
+    index=0, signed=(span(0, 10),), blob=span(14, 20), entry=span(10, 20), form="cms-strict", value=b"signed"
+)
 CHUNKS = ChunkClaim(subject="image", span=span(30, 50), index=span(24, 30), chunk_size=20, algorithm="sha256")
 INDEX = DigestClaim(subject="index", span=span(24, 30), expected="")
 PLAIN = DigestClaim(subject="image", span=span(30, 50), expected="", serial=True)
@@ -16,7 +18,10 @@ REST = ZeroClaim(subject="padding", span=span(20, 24))
 
 
 def covered(size, *claims):
-    spans = coverage(Bundle(format="of no kind", size=size, claims=claims))
+    signatures = tuple(one for one in claims if isinstance(one, SignatureClaim))
+    others = tuple(one for one in claims if not isinstance(one, SignatureClaim))
+    bundle = Bundle(format="of no kind", aspects=frozenset(), size=size, signatures=signatures, claims=others)
+    spans = coverage(bundle)
     return [(one.span.start, one.span.stop, one.by) for one in spans]
 
 

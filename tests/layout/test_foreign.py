@@ -77,7 +77,7 @@ FILES = OWN | {
     "swupdate": b"070701" + b"0" * 104 + b"sw-description\0" + bytes(400),
     "mender": tar({"version": b'{"format":"mender","version":3}', "manifest": b""}),
     "mcuboot": b"\x3d\xb8\xf3\x96" + bytes(60),
-    "esp-image": bytes.fromhex("e9060240 78563440") + bytes(16) + bytes(8) + bytes.fromhex("3254cdab") + bytes(200),
+    "esp": bytes.fromhex("e9060240 78563440") + bytes(16) + bytes(8) + bytes.fromhex("3254cdab") + bytes(200),
     "uf2": b"UF2\n\x57\x51\x5d\x9e" + bytes(504),
     "dfu": bytes(range(1, 200)) + bytes.fromhex("ffff 1157 8304 0001") + b"UFD\x10" + bytes(4),
     "android-ota": archive("META-INF/com/android/metadata", "payload.bin"),

@@ -141,8 +141,8 @@ def test_malformed_signature_areas(data, where):
 
 
 def test_an_area_may_be_full_to_its_last_byte():
-    assert read(entries(struct.pack(">I", 8188), b"x" * 8188)).signatures == (b"x" * 8188,)
-    assert read(entries(struct.pack(">I", 8187), b"x" * 8187)).signatures == (b"x" * 8187,)
+    assert read(entries(struct.pack(">I", 8188), b"x" * 8188)).blobs == (b"x" * 8188,)
+    assert read(entries(struct.pack(">I", 8187), b"x" * 8187)).blobs == (b"x" * 8187,)
 
 
 def with_manifest(text):

@@ -8,6 +8,7 @@ import pytest
 from bundlekit.checks import apply_rules, best_practice
 from bundlekit.checks.rule import RuleContext
 from bundlekit.errors import ConfigError
+from bundlekit.layout import reader
 from bundlekit.matrix import budget, work
 from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
@@ -50,7 +51,7 @@ def test_each_kind_of_entry_and_each_clause_is_counted():
 def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(kind, monkeypatch):
     monkeypatch.setattr(best_practice, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, kind: KINDS[kind]})
-    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    bundle = Bundle(format="update.bin/1", aspects=reader.ASPECTS, size=0, head=Span(start=0, stop=99), manifest=found)
     answer = best_practice.matrix_lint.run(
         RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT))
     )
@@ -61,7 +62,7 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict, monkeypatch):
     found = manifest({"releases": ["5.10.00", "5.20.00", "5.30.00"], "aliases": {}, "from": []})
-    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    bundle = Bundle(format="update.bin/1", aspects=reader.ASPECTS, size=0, head=Span(start=0, stop=99), manifest=found)
     asked = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
     needed = work.lint_work(readable(found), ())
     for limit, left_out in ((needed - 1, not strict), (needed, False)):
@@ -110,7 +111,7 @@ def test_a_real_matrix_is_not_too_large():
 def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypatch):
     monkeypatch.setattr(best_practice, "MAX_WORK", 300)
     found = manifest({"releases": RELEASES, "aliases": {}, "block": KINDS["block"]})
-    bundle = Bundle(format="update.bin/1", size=0, head=Span(start=0, stop=99), manifest=found)
+    bundle = Bundle(format="update.bin/1", aspects=reader.ASPECTS, size=0, head=Span(start=0, stop=99), manifest=found)
     for strict, verdict in ((True, "reject"), (False, "accept")):
         case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
         result = apply_rules(case, [best_practice.matrix_lint])

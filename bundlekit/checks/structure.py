@@ -1,0 +1,198 @@
+"""Rules about formats other than update.bin. Their readers find the faults, and name one of the rules here.
+
+A rule is about an aspect that several formats share, never about one format. What exactly a format requires is on the
+page of the format (``bundlekit explain formats``).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
+from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make
+from bundlekit.model.bundle import ArchiveClaim
+from bundlekit.model.finding import Fault, NotRun
+
+if TYPE_CHECKING:
+    from bundlekit.checks.rule import Rule
+    from bundlekit.model.bundle import Aspect, Problem
+    from bundlekit.model.finding import Cause, RuleClass
+    from bundlekit.model.question import Question
+
+INCOMPLETE: Final = NotRun(because="the file could not be read that far")
+NOT_MEASURED: Final = NotRun(because="the payload was not read")
+
+
+def _reported(context: RuleContext, name: str) -> RuleAnswer:
+    """The faults of that name, found while reading or while measuring. It passes only if all of the file was read."""
+    found: list[Problem] = list(context.bundle.problems)
+    for archive in context.evidence.archives or ():
+        found += archive.problems
+    if answer := faults(found, name):
+        return answer
+    return () if context.bundle.complete else INCOMPLETE
+
+
+class StructureRule(NamedTuple):
+    """A rule whose faults the readers of formats name, and the aspect of a format that it is about."""
+
+    aspect: Aspect
+    page: str
+    remedy: str = ASK_VENDOR
+    rule_class: RuleClass = "layout"
+    cause: Cause = "corrupted"
+
+
+REPORTED: Final = {
+    "structure-malformed": StructureRule(
+        "structure",
+        """A header, a field or a block is not as the format of the bundle requires.
+
+    The message names the part and the value. The loader on the device refuses such a file, or reads it differently.
+    """,
+        COPY_AGAIN,
+    ),
+    "metadata-malformed": StructureRule(
+        "metadata",
+        """The description inside the bundle cannot be read in exactly one way.
+
+    It breaks the syntax, repeats a key, lacks a required value, or has a value of a wrong type. Examples are a
+    ``manifest.raucm``, a ``sw-description`` and a ``header-info``.
+    """,
+    ),
+    "metadata-unprotected": StructureRule(
+        "metadata",
+        """A value that the device relies on is where no signature covers it.
+
+    Anyone could have changed it: a security counter, a dependency, or a version.
+    """,
+        rule_class="authenticity",
+        cause="unauthentic",
+    ),
+    "member-duplicate": StructureRule(
+        "members",
+        """Two members of the archive have the same name.
+
+    One program reads the first, and another the last. A signature can then cover one, and a device install the other.
+    """,
+    ),
+    "member-unlisted": StructureRule(
+        "members",
+        """The archive has a member that the signed description does not list.
+
+    No digest covers it, so it could contain anything.
+    """,
+    ),
+    "member-missing": StructureRule(
+        "members",
+        """The signed description lists a member that the archive does not have.""",
+        COPY_AGAIN,
+    ),
+    "member-misplaced": StructureRule(
+        "members",
+        """A member of the archive is not where the format requires it, or its name is a path out of its folder.
+
+    A device that unpacks the archive as a stream relies on the order.
+    """,
+    ),
+    "digest-weak": StructureRule(
+        "content",
+        """The description protects content by no digest, or by one that is too weak.
+
+    MD5, SHA-1, CRC-32 and an empty value prove nothing against an attacker. SHA-256 or better is required.
+    """,
+        "Ask the vendor to build the bundle with SHA-256 digests for everything in it.",
+        rule_class="authenticity",
+        cause="unauthentic",
+    ),
+}
+"""The rules whose faults are found while reading, by the names of those faults."""
+
+
+def _payload(question: Question) -> bool:
+    return question.scope == "full"
+
+
+def _digest_mismatch(context: RuleContext) -> RuleAnswer:
+    evidence = context.evidence
+    if evidence.digests is None:
+        return NOT_MEASURED
+    compared = [(one.subject, one.span, one.expected, one.found) for one in evidence.digests]
+    claimed = {one.subject: one.digests for one in context.bundle.claims if isinstance(one, ArchiveClaim)}
+    for archive in evidence.archives or ():
+        expected = claimed[archive.subject]
+        compared += [(name, archive.span, expected[name], found) for name, found in archive.digests.items()]
+    return [
+        Fault(
+            message=f"the digest of {subject!r} is not the one in the description",
+            where=span,
+            subject=subject,
+            params={"expected": expected, "found": found},
+        )
+        for subject, span, expected, found in compared
+        if found != expected
+    ]
+
+
+def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
+    trees = context.evidence.trees
+    if trees is None:
+        return NOT_MEASURED
+    found: list[Fault] = []
+    for tree in trees:
+        found += [
+            Fault(message=f"the hash tree of {tree.subject!r} is damaged", where=span, subject=tree.subject)
+            for span in tree.tree_damaged
+        ]
+        message = f"{tree.damaged_count} of {tree.blocks} blocks of {tree.subject!r} are not those of the hash tree"
+        params: dict[str, str | int] = {"damaged": tree.damaged_count, "blocks": tree.blocks}
+        found += [Fault(message=message, where=span, subject=tree.subject, params=params) for span in tree.damaged]
+    return found
+
+
+def _row(name: str) -> Rule:
+    row = REPORTED[name]
+    return make(
+        name,
+        row.page,
+        partial(_reported, name=name),
+        row.rule_class,
+        cause=row.cause,
+        remedy=row.remedy,
+        see="formats",
+        aspect=row.aspect,
+    )
+
+
+RULES: Final = (
+    *map(_row, REPORTED),
+    make(
+        "digest-mismatch",
+        """The content of a part is not the one that the signed description promises.
+
+    The part was damaged in transfer, or exchanged after the bundle was signed.
+    """,
+        _digest_mismatch,
+        "integrity",
+        cause="corrupted",
+        remedy=COPY_AGAIN,
+        see="formats",
+        needed=_payload,
+        aspect="content",
+    ),
+    make(
+        "hash-tree-mismatch",
+        """The payload does not match its hash tree, or the tree does not match the signed root.
+
+    The whole tree is computed again. A device that checks blocks only when it reads them would find this later.
+    """,
+        _hash_tree_mismatch,
+        "integrity",
+        cause="corrupted",
+        remedy=COPY_AGAIN,
+        see="formats",
+        needed=_payload,
+        aspect="tree",
+    ),
+)
