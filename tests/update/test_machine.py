@@ -302,3 +302,15 @@ Pair.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],  # which fails by a clock where the machine has other work
 )
 TestPair = Pair.TestCase
+
+
+def test_a_run_over_a_new_pair_is_not_degraded_by_what_another_host_installs():
+    """Found by the machine: nothing was staged, so the first mark of the run was that of its commit."""
+    pair = Pair()
+    pair.begin(compatible=False, ahead=0)
+    pair.run(repair=False, script=[])
+    pair.a_claim_comes_to_nothing()
+    pair.run(repair=False, script=[*"." * 14, "&"])
+    last = latest(pair.world.journal, "pair-0").ended
+    assert (last.kind, last.hold) == ("rejected", False)
+    assert not pair.world.held_at_target

@@ -1,6 +1,7 @@
 """Two controllers with state folders of their own: all they have in common is the appliance."""
 
 from copy import deepcopy
+from itertools import combinations
 
 import msgspec
 import pytest
@@ -187,10 +188,11 @@ def test_a_staged_pair_with_one_component_of_another_version_needs_a_person(worl
 # --- a whole run of another host between two calls of one whose fence is ahead ---------------------------------------
 
 
-def ahead(world, at, *, kind=""):
+def ahead(world, at, *, kind="", claims=5):
     """Host A, whose journal knows higher fences than the appliance, and B, which runs before A's call number ``at``."""
     a, b = Host(world), Host(world, job=another_bundle(world.job))
-    for _ in range(5):
+    b.job = replace(b.job, targets={s: replace(t, old=world.job.targets[s].old) for s, t in b.job.targets.items()})
+    for _ in range(claims):
         a.journal.claim(a.job.pair, "a claim that came to nothing")
     ends, calls = [], []
 
@@ -205,7 +207,8 @@ def ahead(world, at, *, kind=""):
             raise ControllerKilled
         return answer
 
-    a.hooks = Overridden(a.hooks, **dict.fromkeys(("validate", "describe", "probe", *CHANGING), meanwhile))
+    verbs = ("validate", "describe", "probe", "verify", "gate", *CHANGING)
+    a.hooks = Overridden(a.hooks, **dict.fromkeys(verbs, meanwhile))
     return a, ends, calls
 
 
@@ -232,6 +235,35 @@ def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(
     assert (outcome.kind, outcome.hold) == ("rejected", False)
     assert "state-changed" in outcome.why
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
+
+
+PARTS = ("storage", "active", "standby")
+
+
+@pytest.mark.parametrize("claims", [0, 5], ids=["the-same-fence", "a-higher-fence"])
+@pytest.mark.parametrize("new", [PARTS, *combinations(PARTS, 1), *combinations(PARTS, 2)], ids="+".join)
+def test_what_is_new_already_is_fenced_before_anything_is_decided_over_it(new, claims):
+    """A run that has nothing to stage on a component still has to keep others from it, before its commit point."""
+    for at in range(1, 80):
+        world = World()
+        for step in new:
+            world.pair.reimage(step, world.job.targets[step].new)
+        versions = world.pair.versions()
+        targets = {step: replace(target, old=versions[step]) for step, target in world.job.targets.items()}
+        world.job = replace(world.job, targets=targets)
+        a, ends, calls = ahead(world, at, claims=claims)
+        outcome = a.run()
+        if not ends:
+            assert (outcome.kind, len(calls) < at) == ("succeeded", True)
+            return
+        where = calls[at - 1].verb, calls[at - 1].step
+        if ends[0].kind == "succeeded":
+            assert (outcome.kind, outcome.hold) == ("rejected", False), where
+            assert set(world.pair.versions().values()) == {"5.41.00", "3.5.0"}, where
+        else:
+            assert (ends[0].kind, outcome.kind) == ("busy", "succeeded"), where
+        assert {c.hold for c in world.pair.components.values()} == {""}, where
+    raise AssertionError("the run makes fewer calls")
 
 
 def test_only_staging_that_is_still_ours_is_cleaned_up_after_the_second_survey(world):

@@ -138,6 +138,22 @@ def prepare_fails_the_second_time(self, request, right):
     return right(request)
 
 
+@bug("prepare")
+def prepare_rejects_what_runs_already(self, request, right):
+    component = self.component(request)
+    if component.version == request.target.new and request.fence >= component.fence:
+        return Answer(kind="rejected", reason="it is installed already")
+    return right(request)
+
+
+@bug("prepare")
+def prepare_leaves_no_fence_where_the_new_version_runs(self, request, right):
+    component = self.component(request)
+    if component.version == request.target.new and request.fence >= component.fence:
+        return Answer(kind="ok")
+    return right(request)
+
+
 @bug("apply", "probe")
 def apply_answers_before_it_is_over(self, request, right):
     if request.verb == "apply":
@@ -254,6 +270,8 @@ NAMED = {
     "probe_is_stale": "probe",
     "verify_is_always_ok": "verify",
     "prepare_fails_the_second_time": "prepare",
+    "prepare_rejects_what_runs_already": "prepare",
+    "prepare_leaves_no_fence_where_the_new_version_runs": "prepare",
     "apply_answers_before_it_is_over": "apply",
     "cleanup_removes_what_runs": "cleanup",
     "cleanup_leaves_the_staging": "cleanup",

@@ -207,7 +207,7 @@ class History:
     @property
     def prepared(self) -> bool:
         """Whether everything is staged and nothing is touched."""
-        answers = (self.tally("prepare", step).settled for step in self.job.targets if not self.is_new(step))
+        answers = (self.tally("prepare", step).settled for step in self.job.targets)
         return self.untouched and all(answer is not None and answer.kind == "ok" for answer in answers)
 
     @property

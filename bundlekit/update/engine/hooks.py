@@ -136,7 +136,11 @@ class Hooks:
         return Answer(kind="rejected", reason="these hooks cannot describe a component")
 
     def prepare(self, request: Request) -> Answer:
-        """Transfer the component to the appliance, into staging only."""
+        """Transfer the component to the appliance, into staging only.
+
+        It is called for every component. Where the new version runs already, only the marks are written: they keep
+        other controllers out before the commit point.
+        """
         return Answer(kind="ok")
 
     def apply(self, request: Request) -> Answer:

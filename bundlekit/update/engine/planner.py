@@ -150,8 +150,8 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
 def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """What is still to do for ``task``; None if it is done."""
     phase, step = task.phase, task.step
-    if h.mode == "apply" and phase in {"prepare", "apply"} and h.is_new(step):
-        return None  # but it is verified: an earlier run can have failed after the switch
+    if h.mode == "apply" and phase == "apply" and h.is_new(step):
+        return None  # but prepare leaves the fence there, and it is verified: an earlier run can have failed after it
     match phase:
         case "survey":
             return _survey(h, now, task)

@@ -17,7 +17,8 @@ A run has a *mode*. It begins in the mode *apply*. A failure can change the mode
     lost      probe, change nothing more                                                -> rejected, superseded
 
 *Survey* and *confirm* are probes: of the state before the run touches anything, and of the state at the end. The
-second survey follows when the target has the fence of the run, because only then are other controllers kept out.
+second survey follows when every component has the fence of the run, because only then are other controllers kept out.
+*Prepare* writes it, so it is called for a component that is new already, too.
 No run ends on the answer of a changing hook alone: every mode that changed something has *confirm*. The mode *abort*
 cleans up only what this run has staged. The staging, the fence and the hold of a pair that it did not change are not
 its own.

@@ -112,6 +112,9 @@ class Contract:
         yield from _refused(ask, step, ("commit", "cleanup"))
         for verb in ("cleanup", "probe", "cleanup", "probe", "verify"):
             yield ask(verb, step)
+        ask.claim()  # the next run: what is new already needs its fence, too
+        for verb in ("prepare", "probe", "cleanup", "probe"):
+            yield ask(verb, step)
 
     def _staging(self) -> None:
         """Whether cleanup removes the staging: an apply that is handed nothing has nothing to install then."""

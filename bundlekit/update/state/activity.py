@@ -196,7 +196,7 @@ def _bar(h: History, records: Sequence[Record], task: PhaseStep | None, now: Ins
     last = records[-1]
     match None if task is None else STAGES.get(task.phase):
         case "staging":
-            sizes = {step: t.size for step, t in h.job.targets.items() if not h.is_new(step)}
+            sizes = {step: t.size for step, t in h.job.targets.items()}
             current = last.step if isinstance(last, CallStarted) and last.verb == "prepare" else ""
             return Bar(
                 kind="staging",

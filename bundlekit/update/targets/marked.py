@@ -78,7 +78,10 @@ class MarkedHooks(Hooks, ABC):
 
     @abstractmethod
     def stage(self, target: Target, request: Request) -> None:
-        """Transfer the component (``request.stage()`` or ``request.stream()``) to where it does not run yet."""
+        """Transfer the component (``request.stage()`` or ``request.stream()``) to where it does not run yet.
+
+        Called only where the new version does not run.
+        """
 
     @abstractmethod
     def switch(self, target: Target, request: Request) -> None:
@@ -106,8 +109,13 @@ class MarkedHooks(Hooks, ABC):
             return Answer(kind="rejected", reason=str(error))
 
     def prepare(self, request: Request) -> Answer:
-        """Stage the component. The executor does not ask for it where the new version runs already."""
-        return self._change(request, self.stage, "rejected")
+        """Stage the component, unless the new version runs already. The fence is left there in either case."""
+
+        def unless_new(target: Target, request: Request) -> None:
+            if self.running(target) != target.new:
+                self.stage(target, request)
+
+        return self._change(request, unless_new, "rejected")
 
     def apply(self, request: Request) -> Answer:
         """Switch, unless the new version runs already."""
