@@ -73,7 +73,7 @@ class Collected(Frozen, frozen=True, kw_only=True):
     """The bundles that can be hops, and the bundles that cannot, each with the reason."""
 
     candidates: tuple[CandidateBundle, ...]
-    left_out: tuple[Obstacle, ...]
+    skipped: tuple[Obstacle, ...]
 
 
 def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None = None) -> tuple[str, ...]:
@@ -149,15 +149,15 @@ def collect(
     place has no bundles.
     """
     candidates: dict[str, CandidateBundle] = {}
-    left_out = []
+    skipped = []
     for source_of, entry in _sources(places):
         with source_of as source:
             found = _candidate(reader.read_once(source), entry, trust, advice, at)
         if isinstance(found, Obstacle):
-            left_out.append(found)
+            skipped.append(found)
         else:
             candidates.setdefault(found.id, found)
-    return Collected(candidates=tuple(candidates.values()), left_out=tuple(left_out))
+    return Collected(candidates=tuple(candidates.values()), skipped=tuple(skipped))
 
 
 def find_path(
@@ -184,7 +184,7 @@ def find_path(
         way,
         obstacles=tuple(replace(one, origin="advisory") if one.entry in advised else one for one in way.obstacles),
         verified=trust is not None,
-        left_out=found.left_out,
+        skipped=found.skipped,
         advisories=advice.use if advice else None,
     )
 
@@ -235,14 +235,14 @@ def _candidate(
         id=report.id,
         signers=tuple(one.trusted_signer for one in report.signatures if one.counts),
         signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.names else None,
-        signatures=signatures_of(bundle, report.asked.at),
+        signatures=signatures_of(bundle, report.request.at),
         supported_until=entry.supported_until or "" if entry else "",
     )
 
 
 def _unusable(name: str, report: Report) -> Obstacle:
     errors = [finding for finding in report.findings if finding.severity == "error"]
-    unrun = [rule.because for rule in report.rules if rule.needed and rule.outcome == "not-run"]
+    unrun = [rule.reason for rule in report.rules if rule.required and rule.outcome == "not-run"]
     first = errors[0] if errors else None
     return Obstacle(
         subject=name,

@@ -53,7 +53,7 @@ def test_what_cannot_be_judged_is_neither_refused_nor_accepted(rule):
     assert report["findings"] == []
     assert report["verdict"] == "incomplete"
     (outcome,) = (outcome for outcome in report["rules"] if outcome["rule"] == rule)
-    assert (outcome["outcome"], outcome["needed"]) == ("not-run", True)
+    assert (outcome["outcome"], outcome["required"]) == ("not-run", True)
 
 
 @pytest.mark.parametrize("name", forge.ACCEPTED)
@@ -144,4 +144,4 @@ def test_the_demo_answers_as_its_matrix_says(arguments, code, rule, capsys):
 def test_what_a_damaged_index_covers_was_not_compared():
     outcomes = {one.rule: one for one in forge.judge(forge.spoil("index-digest-mismatch").data).rules}
     assert outcomes["chunk-digest-mismatch"].outcome == "not-run"
-    assert "index is damaged" in outcomes["chunk-digest-mismatch"].because
+    assert "index is damaged" in outcomes["chunk-digest-mismatch"].reason

@@ -43,7 +43,7 @@ def test_refused_by_the_named_rule(case):
         lines = [line.text for line in as_text.lines(report)]
     if case.rule in ("tool-too-old", "undecided"):
         assert (report.verdict, report.findings) == ("incomplete", ())
-        assert case.rule in {one.rule for one in report.rules if one.needed and one.outcome == "not-run"}
+        assert case.rule in {one.rule for one in report.rules if one.required and one.outcome == "not-run"}
     else:
         assert {finding.rule for finding in report.findings} == {case.rule, *case.also}
         assert report.verdict == "reject"

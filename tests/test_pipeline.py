@@ -57,7 +57,7 @@ def test_a_bundle_may_want_a_newer_bundlekit(tool, verdict):
     report = forge.judge(forge.changed(requirements=Requirements(tool=tool)), forge.Ask())
     assert report.verdict == verdict
     (rule,) = [one for one in report.rules if one.rule == "tool-too-old"]
-    assert rule.because.startswith("the bundle requires bundlekit 0.10.0 or later") is (verdict == "incomplete")
+    assert rule.reason.startswith("the bundle requires bundlekit 0.10.0 or later") is (verdict == "incomplete")
 
 
 BEYOND_VERSIONS = {"wrong-product", "wrong-model", "on-hold", "update-pending", "counter-too-low", "loses-fix"}
@@ -70,18 +70,18 @@ def test_what_a_version_alone_leaves_open_has_not_passed():
         return {one.rule: one for one in report.rules}, report.decisions
 
     rules, (decision,) = outcomes(sources=("5.30.02",))
-    assert set(decision.left_open) >= BEYOND_VERSIONS
-    assert {name for name, one in rules.items() if one.next.endswith("(`appliance`).")} == set(decision.left_open)
-    assert all((rules[name].outcome, rules[name].needed) == ("not-run", False) for name in decision.left_open)
+    assert set(decision.possible_kinds) >= BEYOND_VERSIONS
+    assert {name for name, one in rules.items() if one.next.endswith("(`appliance`).")} == set(decision.possible_kinds)
+    assert all((rules[name].outcome, rules[name].required) == ("not-run", False) for name in decision.possible_kinds)
     assert rules["downgrade"].outcome == rules["unsupported-source"].outcome == "passed"
 
     rules, (decision,) = outcomes(appliance=forge.STATE)
-    assert all((rules[name].outcome, rules[name].needed) == ("passed", True) for name in BEYOND_VERSIONS)
+    assert all((rules[name].outcome, rules[name].required) == ("passed", True) for name in BEYOND_VERSIONS)
 
     rules, _ = outcomes(appliance=forge.STATE, sources=("5.30.02",))
     for name in BEYOND_VERSIONS:
-        assert (rules[name].outcome, rules[name].needed) == ("passed", True)
-        assert rules[name].because.startswith("some decisions leave it open")
+        assert (rules[name].outcome, rules[name].required) == ("passed", True)
+        assert rules[name].reason.startswith("some decisions leave it open")
 
 
 def test_preflight_reads_nothing_of_the_payload():
@@ -133,7 +133,7 @@ def test_what_nobody_trusted_vouches_for_stands_under_claims_and_decides_nothing
 def test_the_question_decides_which_rules_are_needed():
     def needed(**question):
         report = bundlekit.check(BytesSource(GOOD), trust=forge.trust(), at=AT, **question)
-        return {rule.rule for rule in report.rules if rule.needed}
+        return {rule.rule for rule in report.rules if rule.required}
 
     bundle = needed()
     assert "plain-digest-mismatch" not in bundle
@@ -141,7 +141,7 @@ def test_the_question_decides_which_rules_are_needed():
     assert needed(full=True) - bundle == {"plain-digest-mismatch"}
     assert "downgrade" in needed(sources=["5.20.03"])
     head = bundlekit.preflight(GOOD, trust=forge.trust(), at=AT)
-    assert "chunk-digest-mismatch" not in {rule.rule for rule in head.rules if rule.needed}
+    assert "chunk-digest-mismatch" not in {rule.rule for rule in head.rules if rule.required}
 
 
 def test_a_manifest_can_be_decided_on_without_any_file():
@@ -179,4 +179,4 @@ def test_the_time_is_said_and_has_a_zone():
     report = bundlekit.check(
         BytesSource(GOOD), at=dt.datetime(2026, 12, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1)))
     )
-    assert report.asked.at == "2026-12-01T00:00:00Z"
+    assert report.request.at == "2026-12-01T00:00:00Z"

@@ -60,8 +60,8 @@ def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesRes
                 RuleOutcome(
                     rule=rule.name,
                     outcome="not-run",
-                    needed=needed,
-                    because=_shortened(answer.because),
+                    required=needed,
+                    reason=_shortened(answer.reason),
                     next=_shortened(answer.next),
                 )
             )
@@ -74,21 +74,21 @@ def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesRes
             RuleOutcome(
                 rule=rule.name,
                 outcome=outcome,
-                needed=needed,
-                found=len(found),
-                because=_shortened(answer.because) if isinstance(answer, PartialResult) else "",
+                required=needed,
+                finding_count=len(found),
+                reason=_shortened(answer.reason) if isinstance(answer, PartialResult) else "",
                 next=_shortened(answer.next) if isinstance(answer, PartialResult) else "",
             )
         )
     verdict: Verdict = "accept"
-    if any(refuses(finding, strict=context.question.strict) for finding in findings):
+    if any(rejects(finding, strict=context.question.strict) for finding in findings):
         verdict = "reject"
-    elif any(outcome.needed and outcome.outcome == "not-run" for outcome in outcomes):
+    elif any(outcome.required and outcome.outcome == "not-run" for outcome in outcomes):
         verdict = "incomplete"
     return RulesResult(verdict=verdict, findings=tuple(findings), outcomes=tuple(outcomes))
 
 
-def refuses(finding: Finding, *, strict: bool) -> bool:
+def rejects(finding: Finding, *, strict: bool) -> bool:
     """Whether a finding rejects the bundle: an error does, and in a strict check a warning that is not waived."""
     return not finding.waived and (finding.severity == "error" or (strict and finding.severity == "warning"))
 
@@ -113,7 +113,7 @@ def _waived(rule: Rule, context: RuleContext) -> str:
 def _unread(rule: Rule, context: RuleContext) -> NotRun | None:
     """Why the rule cannot be applied to a bundle with parts that this program or this machine cannot read."""
     return next(
-        (NotRun(because=one.because, next=one.next) for one in context.bundle.unread if rule.name in one.rules), None
+        (NotRun(reason=one.reason, next=one.next) for one in context.bundle.unread if rule.name in one.rules), None
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence
 
 
-NO_SIGNATURES: Final = NotRun(because="the bundle has no signature")
+NO_SIGNATURES: Final = NotRun(reason="the bundle has no signature")
 OTHER_KEY: Final = "Do not use this bundle. Get one from the vendor that is signed with another key."
 SIGN_AGAIN: Final = (
     "Get the file again. If it is the same, do not use it: its signer must remove this signature "
@@ -40,7 +40,7 @@ FIT_TO_SIGN: Final = "Have it signed with a suitable certificate; the message na
 
 def _no_trust() -> NotRun:
     return NotRun(
-        because=f"no trust anchors were given ({given('trust')}), so no signature can be trusted",
+        reason=f"no trust anchors were given ({given('trust')}), so no signature can be trusted",
         next=f"Give trust anchors, for example {given('trust', 'root.pem')}; see `bundlekit explain trust`.",
     )
 
@@ -75,7 +75,7 @@ def unsigned(context: RuleContext) -> RuleAnswer:
     if signatures is None:
         return NO_HEAD
     if not signatures and context.bundle.document is None:
-        return NotRun(because="the manifest cannot be read, so the position of the signatures is uncertain as well")
+        return NotRun(reason="the manifest cannot be read, so the position of the signatures is uncertain as well")
     return () if signatures else [Fault(message="the bundle has no signature", where=context.bundle.area)]
 
 
@@ -137,8 +137,8 @@ def crl_unusable(context: RuleContext) -> RuleAnswer:
     """
     if context.evidence.signatures is None:
         return NO_HEAD
-    unknown = [s.because for s in context.evidence.signatures if s.standing == "undecided"]
-    return NotRun(because="; ".join(dict.fromkeys(unknown))) if unknown else ()
+    unknown = [s.reason for s in context.evidence.signatures if s.standing == "undecided"]
+    return NotRun(reason="; ".join(dict.fromkeys(unknown))) if unknown else ()
 
 
 @rule(
@@ -160,7 +160,7 @@ def too_few_signers(context: RuleContext) -> RuleAnswer:
     open_ = [demand for demand in context.evidence.demands or () if not demand.met]
     missing = [demand for demand in open_ if len(demand.present) < demand.count]
     if open_ and not missing:
-        return NotRun(because="required signatures do not count; other rules give the reasons")
+        return NotRun(reason="required signatures do not count; other rules give the reasons")
     return [
         Fault(
             message=f"the trust file requires {demanded(demand)}; {_who(demand)}",

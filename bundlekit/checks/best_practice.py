@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MAX_WORK: Final = 20_000
 """Units of work (`matrix.work.lint_work`) that the lint can use in a check that does not need it: about one second."""
 
-NOT_AS_A_WHOLE: Final = NotRun(because="this check is for an installation, not for the release as a whole")
+NOT_AS_A_WHOLE: Final = NotRun(reason="this check is for an installation, not for the release as a whole")
 
-NO_DATE: Final = NotRun(because="this format has no release date")
+NO_DATE: Final = NotRun(reason="this format has no release date")
 
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
 """Lint rules that are reported elsewhere.
@@ -106,7 +106,7 @@ def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     if context.question.scope == "head" or context.question.asks_who:
         return NOT_AS_A_WHOLE
     if context.question.trust and not context.evidence.authentic:
-        return NotRun(because="the upgrade matrix is not signed by a trusted signer")
+        return NotRun(reason="the upgrade matrix is not signed by a trusted signer")
 
     from bundlekit.matrix.budget import COMPARISONS
     from bundlekit.matrix.lint import lint, source_cannot_verify  # a pre-flight must not pay for these
@@ -117,7 +117,7 @@ def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (
         COMPARISONS["lint"] if context.question.strict else MAX_WORK
     ):
-        return NotRun(because="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
+        return NotRun(reason="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
 
     # The trust.toml provides the names of signers. Without it, whether a source can verify the bundle stays open.
     named = [signature.name for signature in context.evidence.signatures or () if signature.counts and signature.name]
@@ -141,7 +141,7 @@ def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     ]
     if context.question.strict and not found and source_cannot_verify.name in report.not_run:
         because = f"{source_cannot_verify.name}: {report.not_run[source_cannot_verify.name]}"
-        return NotRun(because=because, next=fill("Give a trust.toml, which names the signers ({trust})."))
+        return NotRun(reason=because, next=fill("Give a trust.toml, which names the signers ({trust})."))
     return _with_what_is_not_seen(found, report)
 
 
@@ -157,7 +157,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> RuleAnswer
         return found
     return PartialResult(
         faults=tuple(found),
-        because=f"upgrade paths from {listed(versions)} depend on bundles of other releases",
+        reason=f"upgrade paths from {listed(versions)} depend on bundles of other releases",
         next="Pass these bundles to `bundlekit matrix lint`. If the path is known, declare it in a [[stop]].",
     )
 

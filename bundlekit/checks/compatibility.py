@@ -29,7 +29,7 @@ OTHER_PATH: Final = "Ask the vendor which release to install first from the inst
 OF_A_PAIR: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "on-hold", "update-pending"})
 """Kinds of decision about a pair. They cannot be made from a version alone."""
 
-NOBODY: Final = NotRun(because="the upgrade matrix is not signed by a trusted signer, or it could not be read")
+NOBODY: Final = NotRun(reason="the upgrade matrix is not signed by a trusted signer, or it could not be read")
 
 
 def _asked(question: Question) -> bool:
@@ -50,7 +50,7 @@ _pair_rule = partial(_rule, needed=_of_a_pair)
 
 def _not_asked(context: RuleContext) -> NotRun | None:
     if not _asked(context.question):  # an advisory can still report that the bundle is withdrawn
-        return NotRun(because=fill("no installed version was given ({sources}, {appliance})"))
+        return NotRun(reason=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
         return NOBODY
     return None
@@ -66,24 +66,24 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResu
         (one, component_decision)
         for one in context.decisions
         for component_decision in one.component_decisions
-        if component_decision.kind == kind and component_decision.refused
+        if component_decision.kind == kind and component_decision.rejected
     ]
-    open_ = [one for one in context.decisions if kind in one.left_open or (not one.pair and kind in OF_A_PAIR)]
+    open_ = [one for one in context.decisions if kind in one.possible_kinds or (not one.pair and kind in OF_A_PAIR)]
     if not found and (ended := _ended(context, kind)):
         because, next_ = _why_not_asked(ended[0].component_decision)
         if len(ended) == len(context.decisions):
             parts = ended[0].parts if len(ended) == 1 else ()
-            return NotRun(because=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
+            return NotRun(reason=f"{because} (for {', '.join(parts)})" if parts else because, next=next_)
         if not open_:
             return PartialResult(
-                faults=(), because=f"{len(ended)} of {len(context.decisions)} decisions ended before: {because}"
+                faults=(), reason=f"{len(ended)} of {len(context.decisions)} decisions ended before: {because}"
             )
     if open_ and not found:
         if not _of_a_pair(context.question) and len(open_) == len(context.decisions):
             because = "this cannot be evaluated from a version alone"
-            return NotRun(because=because, next=fill("Give the state of the pair ({appliance})."))
+            return NotRun(reason=because, next=fill("Give the state of the pair ({appliance})."))
         return PartialResult(
-            faults=(), because="some decisions leave it open; their not-checked lists what it depends on"
+            faults=(), reason="some decisions leave it open; their not-checked lists what it depends on"
         )
     own = _own_entries(context) if found else frozenset()
     return [
@@ -108,13 +108,15 @@ def _ended(context: RuleContext, kind: DecisionKind) -> list[EndedDecision]:
     if context.bundle.manifest is None:
         return []
     matrix = context.matrix or read_matrix(context.bundle.manifest)
-    component_decisions = (ends_before(one, kind, matrix) for one in context.decisions if kind not in one.left_open)
+    component_decisions = (
+        ends_before(one, kind, matrix) for one in context.decisions if kind not in one.possible_kinds
+    )
     return [one for one in component_decisions if one is not None]
 
 
 def _why_not_asked(component_decision: ComponentDecision) -> tuple[str, str]:
     """Why the evaluation ended with this component decision, and what to do about it."""
-    if component_decision.refused:
+    if component_decision.rejected:
         return f"an earlier rule already rejects the update: {component_decision.kind}", ""
     return component_decision.message, component_decision.next
 
@@ -186,7 +188,7 @@ def withdrawn(context: RuleContext) -> RuleAnswer | PartialResult:
         return NOBODY
     for decision in context.decisions:
         if decision.kind == "undecided":
-            return NotRun(because=decision.whole.message, next=decision.whole.next)
+            return NotRun(reason=decision.overall.message, next=decision.overall.next)
     return _ruled(context, "withdrawn")
 
 
@@ -314,7 +316,7 @@ def undecided(context: RuleContext) -> RuleAnswer | PartialResult:
         return ()
     because = " ".join(dict.fromkeys(pair + component_decision.message for pair, component_decision in unknown))
     return NotRun(
-        because=because, next=" ".join(dict.fromkeys(component_decision.next for _, component_decision in unknown))
+        reason=because, next=" ".join(dict.fromkeys(component_decision.next for _, component_decision in unknown))
     )
 
 

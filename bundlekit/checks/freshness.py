@@ -44,7 +44,7 @@ def too_old(context: RuleContext) -> RuleAnswer:
     if limit is None:
         return ()
     if release.released is None:
-        return NotRun(because="the trust file limits the age of a bundle, and this format has no release date")
+        return NotRun(reason="the trust file limits the age of a bundle, and this format has no release date")
     age = dt.datetime.fromisoformat(context.question.at) - dt.datetime.fromisoformat(
         f"{release.released}T00:00:00+00:00"
     )
@@ -78,7 +78,7 @@ def below_floor(context: RuleContext) -> RuleAnswer:
     version, counter = context.question.limits.floors.get(release.product, (None, None))
     found = []
     if counter is not None and release.counter is None:
-        return NotRun(because="the trust file sets a minimum counter, and this bundle has no security counter")
+        return NotRun(reason="the trust file sets a minimum counter, and this bundle has no security counter")
     if counter is not None and release.counter is not None and release.counter < counter:
         message = f"the security counter is {release.counter}, the trust file takes {release.product} from {counter} on"
         found.append(Fault(message=message, params={"counter": release.counter, "floor": counter}))
@@ -88,7 +88,7 @@ def below_floor(context: RuleContext) -> RuleAnswer:
             scheme = scheme_named(release.scheme, declared)
             below = scheme.parse(release.version) < scheme.parse(version)
         except VersionError as error:
-            return found or NotRun(because=f"the floor of the trust file cannot be compared: {error}")
+            return found or NotRun(reason=f"the floor of the trust file cannot be compared: {error}")
         if below:
             message = f"its version is {release.version}; for {release.product} trust takes {version} and up"
             found.append(Fault(message=message, params={"version": release.version, "floor": version}))

@@ -14,7 +14,7 @@ from bundlekit.wording import fill
 if TYPE_CHECKING:
     from bundlekit.model.question import Question
 
-NOT_MEASURED: Final = NotRun(because="the payload was not read")
+NOT_MEASURED: Final = NotRun(reason="the payload was not read")
 
 
 def _payload(question: Question) -> bool:
@@ -33,9 +33,9 @@ def uncovered_bytes(context: RuleContext) -> RuleAnswer:
     """
     bundle = context.bundle
     if not bundle.complete or bundle.declared_size is None:
-        return NotRun(because="the manifest could not be read, so nothing is known about the payload")
+        return NotRun(reason="the manifest could not be read, so nothing is known about the payload")
     if not bundle.signatures:
-        return NotRun(because="no signature covers the head of this bundle")
+        return NotRun(reason="no signature covers the head of this bundle")
     return [
         Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
         for item in coverage(bundle)
@@ -92,7 +92,7 @@ def chunk_digest_mismatch(context: RuleContext) -> RuleAnswer:
     if not found and any(
         digest.of == "index" and digest.found != digest.expected for digest in context.evidence.digests
     ):
-        return NotRun(because="a chunk index is damaged, so its chunks could not be compared")
+        return NotRun(reason="a chunk index is damaged, so its chunks could not be compared")
     return found
 
 
@@ -105,11 +105,11 @@ def plain_digest_mismatch(context: RuleContext) -> RuleAnswer:
     """
     serial = [digest for digest in context.evidence.digests or () if digest.serial]
     if not serial and context.question.digests:
-        return NOT_MEASURED if context.evidence.chunks is None else NotRun(because="the chunk indexes are damaged")
+        return NOT_MEASURED if context.evidence.chunks is None else NotRun(reason="the chunk indexes are damaged")
     if not serial:
-        return NotRun(because=fill("plain digests are compared on request ({full}); chunk digests have been compared"))
+        return NotRun(reason=fill("plain digests are compared on request ({full}); chunk digests have been compared"))
     if chunk_digest_mismatch.run(context):
-        return NotRun(because="the component is damaged")
+        return NotRun(reason="the component is damaged")
     return [
         Fault(
             message=f"the plain digest of {digest.subject!r} is not the one in the manifest",

@@ -30,9 +30,9 @@ ASK_VENDOR: Final = (
 )
 UPDATE: Final = "Update bundlekit, then check again."
 TOOL: Final = scheme_named("pep440")  # bundlekit is a Python package, and versioned like one
-NO_HEADER: Final = NotRun(because="the header could not be read")
-NO_HEAD: Final = NotRun(because="the head and the signature area could not be read completely")
-NO_MANIFEST: Final = NotRun(because="the manifest could not be read")
+NO_HEADER: Final = NotRun(reason="the header could not be read")
+NO_HEAD: Final = NotRun(reason="the head and the signature area could not be read completely")
+NO_MANIFEST: Final = NotRun(reason="the manifest could not be read")
 
 
 def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: NotRun) -> RuleAnswer:
@@ -110,7 +110,7 @@ def tool_too_old(context: RuleContext) -> RuleAnswer:
     """
     for problem in context.bundle.problems:
         if problem.rule == "tool-too-old":
-            return NotRun(because=problem.message, next=UPDATE)
+            return NotRun(reason=problem.message, next=UPDATE)
     manifest = context.bundle.manifest
     if manifest is None:
         return NO_MANIFEST
@@ -120,7 +120,7 @@ def tool_too_old(context: RuleContext) -> RuleAnswer:
     except VersionError:  # manifest-inconsistent reports this
         newer = False
     because = f"the bundle requires bundlekit {wanted} or later, and this is {__version__}"
-    return NotRun(because=because, next=UPDATE) if newer else ()
+    return NotRun(reason=because, next=UPDATE) if newer else ()
 
 
 @rule(

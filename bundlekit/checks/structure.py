@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Cause, RuleClass
     from bundlekit.model.question import Question
 
-INCOMPLETE: Final = NotRun(because="the file could not be read that far")
-NOT_MEASURED: Final = NotRun(because="the payload was not read")
+INCOMPLETE: Final = NotRun(reason="the file could not be read that far")
+NOT_MEASURED: Final = NotRun(reason="the payload was not read")
 
 
 def _reported(context: RuleContext, name: str) -> RuleAnswer:

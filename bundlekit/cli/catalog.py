@@ -79,8 +79,8 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
         for one in candidates
     ]
     if style == "json":
-        left_out = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.left_out]
-        click.echo(as_json.render({"verified": bool(trusted), "bundles": rows, "left-out": left_out}))
+        skipped = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.skipped]
+        click.echo(as_json.render({"verified": bool(trusted), "bundles": rows, "skipped": skipped}))
     else:
         for row in rows:
             signed = f"signed by {'; '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
@@ -88,6 +88,6 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
             what = f"{row['product']} {row['version']}, released {row['released']}{until}, {signed}"
             click.echo(f"bundle {escape(what)}")
             click.echo(f"  file {escape(str(row['bundle']))}  {row['id']}")
-        for one in found.left_out:
-            click.echo(escape(f"left out {one.subject}: {one.kind}: {one.message}"))
-    return 1 if found.left_out else 0 if trusted else 3
+        for one in found.skipped:
+            click.echo(escape(f"skipped {one.subject}: {one.kind}: {one.message}"))
+    return 1 if found.skipped else 0 if trusted else 3

@@ -350,10 +350,10 @@ def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple
     """
     try:
         report = check()
-        if left_out := click.get_current_context().meta.get(_LINES_LEFT_OUT):
+        if skipped := click.get_current_context().meta.get(_LINES_LEFT_OUT):
             from bundlekit.report.build import partly
 
-            report = partly(report, left_out)
+            report = partly(report, skipped)
     except BundlekitError as error:  # unreadable, or of another product than the advisories
         if not quoted:
             raise

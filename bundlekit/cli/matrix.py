@@ -136,7 +136,7 @@ def lint(
 
         collected = collect(catalogs, trust=trust, at=at)
         candidates = collected.candidates
-        for one in collected.left_out:
+        for one in collected.skipped:
             click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
     manifest, signatures, named = common.load_release(release, trust, at)
     manifest = _restriction(advisories, trust, at)(manifest)

@@ -65,9 +65,9 @@ def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: obj
     from bundlekit.catalog import collect
 
     found = collect(bundles, trust=common.load_trusted(trusted), at=at)  # type: ignore[arg-type] # click made it a time
-    for left_out in found.left_out:
-        click.echo(escape(f"bundlekit: {left_out.subject}: {left_out.message}"), err=True)
-    if found.left_out:
+    for skipped in found.skipped:
+        click.echo(escape(f"bundlekit: {skipped.subject}: {skipped.message}"), err=True)
+    if found.skipped:
         return 1 if trusted else 3
     if not trusted:
         click.echo("NOT VERIFIED: the signatures were not checked (--trust)", err=True)

@@ -21,7 +21,7 @@ class EvaluationContext:
     """A matrix, a policy, the appliance (None: only a version is known), and the signers (None: not known).
 
     ``signatures`` are those of the bundle, for trust files that releases ship (None: not known). ``not_checked``
-    collects what cannot be evaluated for a version alone. ``left_open`` collects the kinds of decision that could
+    collects what cannot be evaluated for a version alone. ``possible_kinds`` collects the kinds of decision that could
     result from it. ``accepted`` are the risks that apply and that the policy accepts, by id.
     """
 
@@ -40,13 +40,13 @@ class EvaluationContext:
         self.signers = signers
         self.signatures = signatures
         self.not_checked: list[str] = []
-        self.left_open: list[DecisionKind] = []
+        self.possible_kinds: list[DecisionKind] = []
         self.accepted: dict[str, Acceptance] = {}
 
     def leave_open(self, what: str, *kinds: DecisionKind) -> None:
         """Record something that is not evaluated, and the kinds of decision that could result from it."""
         self.not_checked.append(what)
-        self.left_open.extend(kinds)
+        self.possible_kinds.extend(kinds)
 
     def holds(self, condition: Condition) -> bool | None:
         """Whether a condition holds on the appliance; None if that is unknown."""

@@ -13,12 +13,12 @@ from bundlekit.errors import VersionError
 from bundlekit.matrix import bundle_rules
 from bundlekit.matrix.component import ComponentQuestion, Installed
 from bundlekit.matrix.context import EvaluationContext, has_image
-from bundlekit.matrix.leftovers import leftovers
 from bundlekit.matrix.pair import PairQuestion
+from bundlekit.matrix.partial_failures import partial_failures
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
 from bundlekit.matrix.rules import ask_component, ask_pair
 from bundlekit.model.appliance import NO_FACTS
-from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, Leftover, Policy
+from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, PartialFailureState, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -61,10 +61,10 @@ def decide(
         return _decision(context, fault)
     pair = ask_pair("pair", question)
     question.parts = _settle(list(_components(context, appliance)))
-    if any(decision.refused for decision in (*pair, *question.parts)):
+    if any(decision.rejected for decision in (*pair, *question.parts)):
         return _decision(context, [*pair, *question.parts])
     whole = ask_pair("whole", question)
-    return _decision(context, [*pair, *whole, *question.parts], leftovers(context, appliance, question.parts))
+    return _decision(context, [*pair, *whole, *question.parts], partial_failures(context, appliance, question.parts))
 
 
 def decide_from(
@@ -125,7 +125,7 @@ def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> It
     for name, text in facts.components:
         if name in context.matrix.carried:
             component_decision = _decide_component(context, Installed(subject=version, component=name, version=text))
-            if component_decision.refused and not component_decision.kind.startswith("same-version"):
+            if component_decision.rejected and not component_decision.kind.startswith("same-version"):
                 yield component_decision
 
 
@@ -198,15 +198,15 @@ def _unmoved(context: EvaluationContext, installed: Installed) -> ComponentDecis
         context.matrix.parse(name, version)
     except VersionError as fault:
         return decided("unreadable-version", str(fault), f"Check which version of {name} is installed.")
-    return decided("stays", f"The bundle does not carry {name}, so {version} stays.")
+    return decided("not-included", f"The bundle does not carry {name}, so {version} stays.")
 
 
 def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
     """Settle parts that already have the target version: no fault while another part still has to be updated."""
-    if all(part.kind in ("same-version", "stays") for part in parts):
+    if all(part.kind in ("same-version", "not-included") for part in parts):
         return parts
     return [
-        replace(part, kind="already-there", next="") if part.kind == "same-version" and part.refused else part
+        replace(part, kind="already-installed", next="") if part.kind == "same-version" and part.rejected else part
         for part in parts
     ]
 
@@ -217,13 +217,15 @@ def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: s
         product=manifest.product,
         version=manifest.version,
         pair=pair,
-        whole=component_decision,
+        overall=component_decision,
         component_decisions=(component_decision,),
     )
 
 
 def _decision(
-    context: EvaluationContext, component_decisions: Sequence[ComponentDecision], leftovers: Iterable[Leftover] = ()
+    context: EvaluationContext,
+    component_decisions: Sequence[ComponentDecision],
+    partial_failures: Iterable[PartialFailureState] = (),
 ) -> Decision:
     def weight(component_decision: ComponentDecision) -> tuple[bool, int]:
         # Obstacles come first. Then the order of the kinds decides, with a definite rejection before a doubt, then the
@@ -234,10 +236,10 @@ def _decision(
         product=context.manifest.product,
         version=context.manifest.version,
         pair=context.appliance.pair if context.appliance else "",
-        whole=min(component_decisions, key=weight),
+        overall=min(component_decisions, key=weight),
         component_decisions=tuple(component_decisions),
-        leftovers=tuple(leftovers),
+        partial_failures=tuple(partial_failures),
         accepted=tuple(context.accepted.values()),
         not_checked=tuple(dict.fromkeys(context.not_checked)),
-        left_open=tuple(dict.fromkeys(context.left_open)),
+        possible_kinds=tuple(dict.fromkeys(context.possible_kinds)),
     )

@@ -95,7 +95,7 @@ class Decisions:
             signers=self._signers,
             signatures=self._signatures,
             matrix=self.narrowed(text, model),
-        ).whole
+        ).overall
 
     def key(self, text: str, model: str | None) -> OutcomeKey | None:
         """The deciding entries for an older version on a model; None for any other version."""

@@ -13,7 +13,7 @@ from bundlekit.model.primitives import Frozen
 if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix
 
-Way = Literal["there", "direct", "by stops", "none"]
+PathKind = Literal["installed", "direct", "via-stops", "none"]
 """How a version reaches a release: already installed, one update, several through declared stops, or not at all."""
 
 
@@ -22,7 +22,7 @@ class Side(Frozen, frozen=True, kw_only=True):
 
     decision: DecisionKind
     entry: str
-    way: Way
+    path: PathKind
 
 
 class Change(Frozen, frozen=True, kw_only=True):
@@ -36,12 +36,12 @@ class Change(Frozen, frozen=True, kw_only=True):
 
 
 class Diff(Frozen, frozen=True, kw_only=True):
-    """All changes between two matrices, by version. ``same`` is the number of unchanged decisions."""
+    """All changes between two matrices, by version. ``unchanged`` is the number of equal decisions."""
 
     schema: Literal["bundlekit/matrix-diff/1"] = "bundlekit/matrix-diff/1"
     old: str
     new: str
-    same: int
+    unchanged: int
     changes: tuple[Change, ...]
 
     @property
@@ -50,15 +50,15 @@ class Diff(Frozen, frozen=True, kw_only=True):
         return any(change.change == "loses" for change in self.changes)
 
 
-_RANK = {"there": 2, "direct": 2, "by stops": 1, "none": 0}
+_RANK = {"installed": 2, "direct": 2, "via-stops": 1, "none": 0}
 
 
 def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     """Compare the decisions of two matrices for every version and model that either of them knows.
 
-    The old release itself counts as ``there`` in the old matrix. It therefore loses if the new release does not accept
-    it. Raises ConfigError if there are too many versions, and for matrices of two products, which have no paths in
-    common.
+    The old release itself counts as ``installed`` in the old matrix. It therefore loses if the new release does not
+    accept it. Raises ConfigError if there are too many versions, and for matrices of two products, which have no paths
+    in common.
     """
     one, other = (f"{read.manifest.product} ({read.primary_component})" for read in (old, new))
     if one != other:
@@ -74,14 +74,14 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
         models = tuple(model for model in models if model is not None)
     decisions = decisions_of(old, (), models, texts) | decisions_of(new, (), models, texts)
     ways = {model: (Routes(old, (), model, decisions), Routes(new, (), model, decisions)) for model in models}
-    same, changes = 0, []
+    unchanged, changes = 0, []
     for text in _in_order(new, list(texts)):
         for model in models:
             before, after = (_side(routes, text) for routes in ways[model])
             if before == after:
-                same += 1
+                unchanged += 1
                 continue
-            gain = _RANK[after.way] - _RANK[before.way]
+            gain = _RANK[after.path] - _RANK[before.path]
             changes.append(
                 Change(
                     source=text,
@@ -92,19 +92,19 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
                 )
             )
     versions = (old.manifest.version, new.manifest.version)
-    return Diff(old=versions[0], new=versions[1], same=same, changes=tuple(changes))
+    return Diff(old=versions[0], new=versions[1], unchanged=unchanged, changes=tuple(changes))
 
 
 def _side(routes: Routes, text: str) -> Side:
     whole = routes.decided(routes.target, text)
-    way: Way = "none"
+    path: PathKind = "none"
     if whole.kind in ("same-version", "same-version-other-build"):
-        way = "there"
+        path = "installed"
     elif whole.allowed:
-        way = "direct"
+        path = "direct"
     elif whole.kind not in ("downgrade", "unreadable-version", "withdrawn", "reimage-only"):
-        way = "by stops" if routes.reaches(routes.plain(text)) else "none"
-    return Side(decision=whole.kind, entry=whole.entry, way=way)
+        path = "via-stops" if routes.reaches(routes.plain(text)) else "none"
+    return Side(decision=whole.kind, entry=whole.entry, path=path)
 
 
 def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:

@@ -59,13 +59,13 @@ def _accepts(question: ComponentQuestion, shipped: ReadTrust) -> ComponentDecisi
         return None
     answer = context.signatures.accepted_by(shipped)
     if answer.accepts is False:
-        message = f"{installed} {answer.because}: it would reject the bundle."
+        message = f"{installed} {answer.reason}: it would reject the bundle."
         return question.decided("cannot-verify", message, _help(answer.missing))
     if answer.accepts is None:
         question.doubt(
             "cannot-verify",
-            f"whether {installed} accepts the signatures of the bundle: it {answer.because}",
-            f"{installed} {answer.because}.",
+            f"whether {installed} accepts the signatures of the bundle: it {answer.reason}",
+            f"{installed} {answer.reason}.",
             "Ask the vendor for a bundle whose matrix has a trust file that can be used.",
         )
     return None

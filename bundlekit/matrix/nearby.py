@@ -52,7 +52,9 @@ class Neighbours:
             return decision
         component_decisions = tuple(changed.get(id(one), one) for one in decision.component_decisions)
         return replace(
-            decision, component_decisions=component_decisions, whole=changed.get(id(decision.whole), decision.whole)
+            decision,
+            component_decisions=component_decisions,
+            overall=changed.get(id(decision.overall), decision.overall),
         )
 
     def _concerns(self, component_decision: ComponentDecision) -> bool:

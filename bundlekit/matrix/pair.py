@@ -50,7 +50,7 @@ class PairQuestion:
 
 def moves(part: ComponentDecision) -> bool:
     """Whether the update changes this part, as far as is known."""
-    return part.kind not in ("already-there", "stays")
+    return part.kind not in ("already-installed", "not-included")
 
 
 def named(state: Mapping[str, Version]) -> str:

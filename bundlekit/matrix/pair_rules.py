@@ -67,7 +67,7 @@ def _works_with_version(question: PairQuestion) -> None:
     for name in matrix.carried:
         if name != matrix.primary_component and name not in others:
             context.leave_open(f"the installed {name}", "incompatible")
-    if any(part.refused for part in question.parts):
+    if any(part.rejected for part in question.parts):
         return
     try:
         left = {name: matrix.parse(name, text) for name, text in others.items() if name not in matrix.carried}
@@ -107,7 +107,7 @@ def _may_lose_fixes(context: EvaluationContext, parts: Sequence[ComponentDecisio
 def _final_states(question: PairQuestion, appliance: Appliance) -> None:
     """The states that the pair can have after the update."""
     context, parts = question.context, question.parts
-    moved = {part.component for part in parts if part.kind != "stays"}
+    moved = {part.component for part in parts if part.kind != "not-included"}
     left = [] if APPLIANCE in moved else [member.version for member in appliance.members.values()]
     for text in dict.fromkeys(left) or [context.manifest.version]:
         state = state_around(context, appliance, text, new=moved)

@@ -222,7 +222,7 @@ class Routes:
             state.version if key is None or state.version in self.bundles else key,
         )
         if whole not in self._refused:
-            self._refused[whole] = self._decided_over(bundle, state).refused
+            self._refused[whole] = self._decided_over(bundle, state).rejected
         return not self._refused[whole]
 
     def refusal(self, bundle: ReadMatrix, state: RouteState) -> str:
@@ -267,7 +267,7 @@ class Routes:
         # The narrowed matrix is about the appliance. Without an appliance every entry is needed.
         matrix = decisions.narrowed(state.version, self.model) if bundle.primary_component == APPLIANCE else bundle
         by = self._signed.get(id(bundle), UNKNOWN)
-        return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).whole
+        return decide(bundle.manifest, appliance, signers=by.signers, signatures=by.signatures, matrix=matrix).overall
 
     def _objection(self, bundle: ReadMatrix, state: RouteState) -> str:
         """The objection of any available matrix: it has withdrawn the bundle, or has a dead end."""

@@ -64,7 +64,7 @@ class TrustFileAnswer(Frozen, frozen=True, kw_only=True):
     """
 
     accepts: bool | None
-    because: str = ""
+    reason: str = ""
     missing: tuple[str, ...] = ()
 
 
@@ -91,7 +91,7 @@ class Signatures:
 
     def _asked(self, trust: ReadTrust) -> TrustFileAnswer:
         if trust.problem:
-            return TrustFileAnswer(accepts=None, because=f"ships a trust file that cannot be loaded: {trust.problem}")
+            return TrustFileAnswer(accepts=None, reason=f"ships a trust file that cannot be loaded: {trust.problem}")
         import datetime as dt
 
         from bundlekit.trust import Signed, satisfied
@@ -100,7 +100,7 @@ class Signatures:
         signed = Signed(product=self._product, released=self._released)
         found = satisfied(trust.store, self._credentials(), at.replace(tzinfo=at.tzinfo or dt.UTC), signed)
         if found.undecided:
-            return TrustFileAnswer(accepts=None, because=f"ships a trust file that cannot decide: {found.because}")
+            return TrustFileAnswer(accepts=None, reason=f"ships a trust file that cannot decide: {found.reason}")
         return _refusal(found) if not found.accepts else TrustFileAnswer(accepts=True)
 
     def _credentials(self) -> list[Credential | str]:
@@ -167,12 +167,12 @@ def _refusal(found: Satisfied) -> TrustFileAnswer:
     refused = next((one for one in found.signatures if one.standing == "rejected"), None)
     unmet = next((one for one in found.demands if not one.met), None)
     if unmet is None or refused is not None:
-        return TrustFileAnswer(accepts=False, because=f"ships a trust file that rejects the bundle: {found.because}")
+        return TrustFileAnswer(accepts=False, reason=f"ships a trust file that rejects the bundle: {found.reason}")
     signers = ", ".join(unmet.signed) or "none of them"
     kinds = f" with {' or '.join(unmet.algorithms)} keys" if unmet.algorithms else ""
     return TrustFileAnswer(
         accepts=False,
-        because=f"ships a trust file that demands {unmet.count} of {', '.join(unmet.of)}{kinds}, "
+        reason=f"ships a trust file that demands {unmet.count} of {', '.join(unmet.of)}{kinds}, "
         f"and the bundle is signed by {signers}",
         missing=tuple(name for name in unmet.of if name not in unmet.signed),
     )

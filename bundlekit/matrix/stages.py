@@ -44,7 +44,7 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
 
     ``matrix`` is that of the bundle.
     """
-    stage, whole = STAGES[kind], decision.whole
+    stage, whole = STAGES[kind], decision.overall
     if isinstance(matrix, Unreadable):
         return EndedDecision(whole, ())
     if len(decision.component_decisions) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
@@ -53,7 +53,7 @@ def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unr
         return None
     if stage >= _OF_ALL:
         refused = next(
-            (one for one in decision.component_decisions if one.refused and _ended(one, matrix) < stage), None
+            (one for one in decision.component_decisions if one.rejected and _ended(one, matrix) < stage), None
         )
         # For a version alone, lost fixes are always evaluated.
         asked = refused is None or (kind == "loses-fix" and not decision.pair)
@@ -74,7 +74,7 @@ def _ended(component_decision: ComponentDecision, matrix: ReadMatrix) -> float:
     """The rule that ended the evaluation of a part; beyond all rules if none rejected."""
     if component_decision.kind == "undecided" and not component_decision.installed and component_decision.component:
         return _BEFORE_ALL  # its installed version is not known
-    if not component_decision.refused:
+    if not component_decision.rejected:
         return max(STAGES.values()) + 1
     if component_decision.kind == "unknown-version":
         return 10 if _is_readable(component_decision.installed, matrix) else 7

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from bundlekit.matrix.pair import moves
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
 from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
 from bundlekit.model.primitives import Frozen
@@ -113,4 +114,4 @@ def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
 
 def moving_parts(decision: Decision) -> list[ComponentDecision]:
     """The decisions about the parts that the update changes."""
-    return [one for one in decision.component_decisions if one.component and one.kind not in ("already-there", "stays")]
+    return [one for one in decision.component_decisions if one.component and moves(one)]

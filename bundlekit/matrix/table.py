@@ -58,7 +58,7 @@ def table(read: ReadMatrix) -> Table:
 
 def _row(read: ReadMatrix, sources: Mapping[str, MatrixSource], version: Version, model: str | None) -> TableRow:
     decision = decide_from(read.manifest, version.text, model=model, matrix=read)
-    whole = decision.whole
+    whole = decision.overall
     source = sources.get(whole.entry)
     return TableRow(
         source=version.text,

@@ -190,7 +190,7 @@ class Unread(Frozen, frozen=True, kw_only=True):
     """
 
     rules: tuple[str, ...]
-    because: str
+    reason: str
     next: str = ""
 
 

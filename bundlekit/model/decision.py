@@ -32,13 +32,13 @@ DecisionKind = Literal[
     "requirement-not-met",
     "undecided",
     "upgrade",
-    "already-there",
-    "stays",
+    "already-installed",
+    "not-included",
 ]
 """The closed list, in order of precedence: the first one present becomes the decision for the whole.
 
-``undecided``: a required fact is unknown; never an acceptance. ``already-there``: this part has the version, while
-another part still has to be updated. ``stays``: the bundle does not contain this part.
+``undecided``: a required fact is unknown; never an acceptance. ``already-installed``: this part has the version, while
+another part still has to be updated. ``not-included``: the bundle does not contain this part.
 """
 
 CAUSES: Final[dict[DecisionKind, Cause | None]] = {
@@ -66,8 +66,8 @@ CAUSES: Final[dict[DecisionKind, Cause | None]] = {
     "requirement-not-met": "requirements",
     "undecided": None,
     "upgrade": None,
-    "already-there": None,
-    "stays": None,
+    "already-installed": None,
+    "not-included": None,
 }
 """Why a bundle is rejected with that decision; None if the decision does not reject it."""
 
@@ -122,20 +122,20 @@ class ComponentDecision(Frozen, frozen=True, kw_only=True):
     @property
     def allowed(self) -> bool:
         """Whether this decision allows the update to continue."""
-        return bool(self.override) or self.kind in ("upgrade", "already-there", "stays")
+        return bool(self.override) or self.kind in ("upgrade", "already-installed", "not-included")
 
     @property
-    def refused(self) -> bool:
+    def rejected(self) -> bool:
         """Whether this is a definite rejection. A decision that neither allows nor rejects is undecided."""
         return not self.allowed and self.kind != "undecided"
 
     @property
     def cause(self) -> Cause | None:
         """Why the bundle is rejected; None if it is not."""
-        return CAUSES[self.kind] if self.refused else None
+        return CAUSES[self.kind] if self.rejected else None
 
 
-class Leftover(Frozen, frozen=True, kw_only=True):
+class PartialFailureState(Frozen, frozen=True, kw_only=True):
     """A state that a failure can leave, and what the executor does about it.
 
     ``failure`` is the part that fails: the ``active`` or ``standby`` member, or a component that the pair shares.
@@ -160,21 +160,21 @@ class Decision(Frozen, frozen=True, kw_only=True):
     """Whether a bundle can be installed, for each part and as a whole.
 
     ``pair`` is the name of the pair; empty if the request names only a version. ``component_decisions`` has one entry
-    for each member, each shared component, and each fault of the pair as a whole. ``whole`` is the one that decides.
-    ``not_checked`` lists what the request left open. ``left_open`` lists the kinds of decision that could still result
-    from that. ``accepted`` are the accepted risks with their digests. ``leftovers`` are the states that a failure can
-    leave.
+    for each member, each shared component, and each fault of the pair as a whole. ``overall`` is the one that decides.
+    ``not_checked`` lists what the request left open. ``possible_kinds`` lists the kinds of decision that could still
+    result from that. ``accepted`` are the accepted risks with their digests. ``partial_failures`` are the states that a
+    failure can leave.
     """
 
     product: str
     version: str
     pair: str = ""
-    whole: ComponentDecision
+    overall: ComponentDecision
     component_decisions: tuple[ComponentDecision, ...]
-    leftovers: tuple[Leftover, ...] = ()
+    partial_failures: tuple[PartialFailureState, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
     not_checked: tuple[str, ...] = ()
-    left_open: tuple[DecisionKind, ...] = ()
+    possible_kinds: tuple[DecisionKind, ...] = ()
 
     def about(self, component_decision: ComponentDecision, *, several: bool) -> str:
         """The subject of a component decision: the part, and with ``several`` decisions also the pair or version."""
@@ -184,9 +184,9 @@ class Decision(Frozen, frozen=True, kw_only=True):
     @property
     def kind(self) -> DecisionKind:
         """The decision for the whole."""
-        return self.whole.kind
+        return self.overall.kind
 
     @property
     def allowed(self) -> bool:
         """Whether every part allows the update. An undecided part does not (fail closed)."""
-        return self.whole.allowed
+        return self.overall.allowed

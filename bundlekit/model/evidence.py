@@ -24,7 +24,7 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     ``chain`` are the subjects from the signer to the anchor, and ``families`` the kinds of their keys.
 
     ``name`` and ``role`` are those of the signer in trust.toml. ``test``: it depends on a key or certificate for tests.
-    ``standing`` is the result, and ``because`` is the reason if the signature is not counted.
+    ``standing`` is the result, and ``reason`` is set if the signature is not counted.
     """
 
     index: int
@@ -41,7 +41,7 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     role: str = ""
     test: bool = False
     standing: Standing = "not-checked"
-    because: str = ""
+    reason: str = ""
     problems: tuple[Problem, ...] = ()
 
     @property

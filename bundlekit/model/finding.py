@@ -45,12 +45,12 @@ class Fault(Frozen, frozen=True, kw_only=True):
 
 
 class NotRun(Frozen, frozen=True, kw_only=True):
-    """A rule could not be applied, because …. If the request needs the rule, the bundle is not accepted.
+    """A rule could not be applied, for a ``reason``. If the request needs the rule, the bundle is not accepted.
 
     ``next`` is the step that would let the rule run, if there is one.
     """
 
-    because: str
+    reason: str
     next: str = ""
 
 
@@ -58,7 +58,7 @@ class PartialResult(Frozen, frozen=True, kw_only=True):
     """A rule was applied and found ``faults``, but part of its evidence was missing. That part rejects no bundle."""
 
     faults: tuple[Fault, ...]
-    because: str
+    reason: str
     next: str = ""
 
 
@@ -79,15 +79,16 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
 
 class RuleOutcome(Frozen, frozen=True, kw_only=True):
-    """The outcome of one rule: passed, failed, or not run (because …).
+    """The outcome of one rule: passed, failed, or not run (with a ``reason``).
 
-    A rule that passed or failed can also leave something open; ``because`` and ``next`` then give the reason and the
-    next step. ``found`` counts its findings. A report contains the first 256 of them.
+    A rule that passed or failed can also leave something open; ``reason`` and ``next`` then give the reason and the
+    next step. ``required``: the request needs the rule. ``finding_count`` counts its findings. A report contains the
+    first 256 of them.
     """
 
     rule: str
     outcome: RuleOutcomeKind
-    needed: bool
-    found: int = 0
-    because: str = ""
+    required: bool
+    finding_count: int = 0
+    reason: str = ""
     next: str = ""

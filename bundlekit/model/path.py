@@ -68,7 +68,7 @@ class UpgradePath(Frozen, frozen=True, kw_only=True):
     ``found``: a path exists, and ``hops`` is the shortest one; it is empty if the target is already installed.
     Otherwise ``nearest`` is the reachable version nearest to the target, or None if that is unknown. ``hops`` then
     leads to it, and ``obstacles`` are what blocks the rest. ``verified``: a trusted signer signed every bundle of the
-    path. None means that there are no bundles, as in a plain update graph. ``left_out`` are bundles that could not be
+    path. None means that there are no bundles, as in a plain update graph. ``skipped`` are bundles that could not be
     used. ``accepted`` are the names of accepted risks. ``not_checked`` is what remained open. ``advisories`` are the
     advisories used; None means none.
     """
@@ -83,5 +83,5 @@ class UpgradePath(Frozen, frozen=True, kw_only=True):
     obstacles: tuple[Obstacle, ...] = ()
     accepted: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
-    left_out: tuple[Obstacle, ...] = ()
+    skipped: tuple[Obstacle, ...] = ()
     advisories: AdvisoryUse | None = None

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bundlekit import checks
 from bundlekit._version import __version__
 from bundlekit.integrity import coverage
-from bundlekit.report.model import Asked, Coverage, Report, Tool
+from bundlekit.report.model import Coverage, Report, RequestSummary, Tool
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def report(
     """The report of one check. ``trust`` is the digest of the trust, including what its folders contain."""
     release = bundle.release
     covered = coverage(bundle)
-    causes: list[Cause] = [f.cause for f in refusing(question, result)]
+    causes: list[Cause] = [f.cause for f in rejecting(question, result)]
     return Report(
         tool=Tool(version=__version__),
         verdict=result.verdict,
         scope=question.scope,
         summary=summary(question, result),
         causes=tuple(dict.fromkeys(causes)),
-        asked=Asked(
+        request=RequestSummary(
             file=name,
             at=question.at,
             at_given=question.at_given,
@@ -84,13 +84,13 @@ def report(
     )
 
 
-def partly(report: Report, left_out: tuple[str, ...]) -> Report:
+def partly(report: Report, skipped: tuple[str, ...]) -> Report:
     """The report where some states could not be read. What is accepted for the others only is incomplete."""
-    if not left_out:
+    if not skipped:
         return report
-    changes: dict[str, object] = {"asked": replace(report.asked, states_left_out=left_out)}
+    changes: dict[str, object] = {"request": replace(report.request, skipped_states=skipped)}
     if report.verdict == "accept":
-        lines = "1 line of the states" if len(left_out) == 1 else f"{len(left_out):,} lines of the states"
+        lines = "1 line of the states" if len(skipped) == 1 else f"{len(skipped):,} lines of the states"
         changes |= {"verdict": "incomplete", "summary": f"{report.summary}, but {lines} could not be read"}
     return replace(report, **changes)
 
@@ -99,11 +99,11 @@ def summary(question: Question, result: RulesResult) -> str:
     """The verdict in one sentence."""
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
     if result.verdict == "reject":
-        rules = list(dict.fromkeys(finding.rule for finding in refusing(question, result)))
+        rules = list(dict.fromkeys(finding.rule for finding in rejecting(question, result)))
         more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
         return f"{what} is rejected by {', '.join(rules[:MAX_NAMED])}{more}"
     if result.verdict == "incomplete":
-        missing = sum(outcome.needed and outcome.outcome == "not-run" for outcome in result.outcomes)
+        missing = sum(outcome.required and outcome.outcome == "not-run" for outcome in result.outcomes)
         noun = "rule" if missing == 1 else "rules"
         return f"{what} is incomplete: {missing} required {noun} could not run"
     if question.asks_who:
@@ -114,9 +114,9 @@ def summary(question: Question, result: RulesResult) -> str:
     return f"{what} is accepted; no installed version was given ({given('sources')}, {given('appliance')})"
 
 
-def refusing(question: Question, result: RulesResult) -> list[Finding]:
-    """The findings that refuse."""
-    return [finding for finding in result.findings if checks.refuses(finding, strict=question.strict)]
+def rejecting(question: Question, result: RulesResult) -> list[Finding]:
+    """The findings that reject."""
+    return [finding for finding in result.findings if checks.rejects(finding, strict=question.strict)]
 
 
 def _digest(appliances: tuple[Appliance, ...]) -> str | None:

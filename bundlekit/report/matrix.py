@@ -78,7 +78,7 @@ def diff_lines(diff: Diff) -> Iterator[Line]:
     lost = f"{losers} lose" if losers else "none loses"
     tone = "bad" if losers else "good"
     yield Line(
-        escape(f"from {diff.old} to {diff.new}: {len(diff.changes)} differ, {diff.same} as before, {lost}"), tone
+        escape(f"from {diff.old} to {diff.new}: {len(diff.changes)} differ, {diff.unchanged} as before, {lost}"), tone
     )
 
 
@@ -96,5 +96,5 @@ def _subject(change: Change) -> str:
 
 
 def _side(side: Side) -> str:
-    way = {"direct": "", "there": "", "by stops": ", by stops", "none": ", no way"}[side.way]
+    way = {"direct": "", "installed": "", "via-stops": ", via stops", "none": ", no path"}[side.path]
     return f"{side.decision}{f' by {side.entry}' if side.entry else ''}{way}"

@@ -24,12 +24,12 @@ class Tool(Frozen, frozen=True, kw_only=True):
     version: str
 
 
-class Asked(Frozen, frozen=True, kw_only=True):
+class RequestSummary(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256. The digest of several states is over their digests. ``advisories`` is None where none were
     used. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders were
-    given as trust, and lists their trusted files. ``states_left_out`` is set where lines of a file of states are not
+    given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are not
     states, and gives the fault of each.
     """
 
@@ -42,7 +42,7 @@ class Asked(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     policy: Policy = Policy()
-    states_left_out: tuple[str, ...] | UnsetType = UNSET
+    skipped_states: tuple[str, ...] | UnsetType = UNSET
     advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False
@@ -71,7 +71,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     scope: Scope
     summary: str
     causes: tuple[Cause, ...]
-    asked: Asked
+    request: RequestSummary
     id: str | None
     format: str
     release: Release | None

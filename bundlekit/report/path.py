@@ -58,8 +58,8 @@ def _lines(path: UpgradePath) -> Iterator[Line]:
             yield Line(f"     accepted risks: {', '.join(hop.risks)}", "doubtful")
     for obstacle in path.obstacles:
         yield from _obstacle("blocked", obstacle, "bad")
-    for obstacle in path.left_out:
-        yield from _obstacle("left out", obstacle, "doubtful")
+    for obstacle in path.skipped:
+        yield from _obstacle("skipped", obstacle, "doubtful")
     if path.verified is not None:
         used = path.advisories
         serial = f"serial {used.serial} of {used.issued}, valid until {used.until}" if used else "none"

@@ -37,5 +37,5 @@ def lines(reports: Sequence[Report | NotChecked], not_checked: Sequence[str] = (
 
 def _row(report: Report | NotChecked) -> tuple[str, str, str]:
     if isinstance(report, Report):
-        return VERDICTS[report.verdict], ", ".join(report.causes), report.asked.file
+        return VERDICTS[report.verdict], ", ".join(report.causes), report.request.file
     return VERDICTS["incomplete"], "", report.file

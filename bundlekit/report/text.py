@@ -39,9 +39,9 @@ def lines(report: Report | NotChecked) -> Iterator[Line]:
 
 def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
-    if report.asked.at_given:
-        yield Line(f"  time       {report.asked.at}, as given ({given('at')}), not by the clock", "doubtful")
-    for folder in report.asked.trust_folders or ():
+    if report.request.at_given:
+        yield Line(f"  time       {report.request.at}, as given ({given('at')}), not by the clock", "doubtful")
+    for folder in report.request.trust_folders or ():
         yield Line(f"  trust      folder {folder.folder}, with")
         yield from (Line(f"               {_entry(one)}") for one in folder.entries)
     for signature in report.signatures:
@@ -49,7 +49,7 @@ def _lines(report: Report) -> Iterator[Line]:
     for demand in report.demands:
         yield Line(f"  required   {_demand(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {_coverage(report)}")
-    if used := report.asked.advisories:
+    if used := report.request.advisories:
         yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
     elif report.decisions:
         yield Line("  advisories none", "muted")
@@ -57,7 +57,7 @@ def _lines(report: Report) -> Iterator[Line]:
         yield from _decision(decision, several=len(report.decisions) > 1)
     yield from _findings(report.findings)
     for rule in report.rules:
-        if (more := rule.found - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
+        if (more := rule.finding_count - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
             yield Line(f"  and        {more:,} more findings of {rule.rule}, which are only counted", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
@@ -67,8 +67,8 @@ def _lines(report: Report) -> Iterator[Line]:
         yield from _left_open(report.rules)
     if report.test_trust:
         yield Line("  TEST TRUST a test key counts here, which anyone can have; for tests only", "doubtful")
-    for one in report.asked.states_left_out or ():
-        yield Line(f"  left out   {one}", "doubtful")
+    for one in report.request.skipped_states or ():
+        yield Line(f"  skipped    {one}", "doubtful")
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "reject": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
@@ -83,11 +83,11 @@ def _not_checked(not_checked: NotChecked) -> Iterator[Line]:
 def _identity(report: Report) -> Iterator[Line]:
     release = report.release or report.claims
     if release is None:
-        yield Line(f"bundle {report.asked.file}: no manifest could be read")
+        yield Line(f"bundle {report.request.file}: no manifest could be read")
     else:
         claims = "" if report.release else "NOT VERIFIED, claims to be "
         yield Line(
-            f"bundle {report.asked.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful"
+            f"bundle {report.request.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful"
         )
     if report.id:
         yield Line(f"  id         {report.id}")
@@ -128,7 +128,7 @@ def _signature(signature: SignatureEvidence) -> Line:
         case "rejected":
             return Line(f"  signature  {signature.index} by {who} does not count", "bad")
         case "ignored":
-            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.because}", "muted")
+            return Line(f"  signature  {signature.index} by {who} is ignored: {signature.reason}", "muted")
         case "undecided":
             return Line(f"  signature  {signature.index} by {who} is undecided", "doubtful")
         case _:
@@ -163,8 +163,8 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
     pair = decision.pair if several else ""
     whose = f"{pair}: " if pair else ""
     if pair:
-        whole = decision.whole
-        tone = "good" if whole.allowed else "bad" if whole.refused else "doubtful"
+        whole = decision.overall
+        tone = "good" if whole.allowed else "bad" if whole.rejected else "doubtful"
         yield Line(f"  pair       {pair}: {whole.kind}. {whole.message}", tone)
     for component_decision in decision.component_decisions:
         about = decision.about(component_decision, several=several)
@@ -176,8 +176,8 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
     for risk in decision.accepted:
         as_given = given("accept_risk", f"{risk.risk}@{risk.digest}")
         yield Line(f"  accepted   {whose}the risk {risk.risk}, with its current text: {as_given}")
-    for leftover in decision.leftovers:
-        yield Line(f"  if failing {whose}{leftover.message}", "plain" if leftover.works else "doubtful")
+    for partial_failure in decision.partial_failures:
+        yield Line(f"  if failing {whose}{partial_failure.message}", "plain" if partial_failure.works else "doubtful")
     if decision.allowed and decision.not_checked:
         yield Line(f"  not checked {whose}{'; '.join(decision.not_checked)}", "muted")
 
@@ -206,12 +206,12 @@ def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
     """What kept the bundle from being checked: the rules that did not run, under their reason."""
     reasons: dict[str, list[str]] = {}
     for rule in rules:
-        if rule.needed and rule.outcome == "not-run":
-            reasons.setdefault(rule.because, []).append(rule.rule)
+        if rule.required and rule.outcome == "not-run":
+            reasons.setdefault(rule.reason, []).append(rule.rule)
     for reason, names in reasons.items():
         yield Line(f"  not run    {reason}", "doubtful")
         yield Line(f"             so: {', '.join(names)}", "muted")
-        if steps := next((rule.next for rule in rules if rule.because == reason and rule.next), ""):
+        if steps := next((rule.next for rule in rules if rule.reason == reason and rule.next), ""):
             yield Line(f"             next: {steps}")
 
 
@@ -221,8 +221,8 @@ def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
     A decision reports what it leaves open itself.
     """
     for rule in rules:
-        if rule.because and rule.next and rule.outcome != "not-run":
-            yield Line(f"  not checked {rule.because}", "doubtful")
+        if rule.reason and rule.next and rule.outcome != "not-run":
+            yield Line(f"  not checked {rule.reason}", "doubtful")
             yield Line(f"             next: {rule.next}")
 
 

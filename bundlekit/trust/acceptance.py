@@ -42,12 +42,12 @@ class Satisfied(Frozen, frozen=True, kw_only=True):
     signatures: tuple[SignatureEvidence, ...]
     demands: tuple[DemandEvidence, ...]
     undecided: bool
-    because: str
+    reason: str
 
     @property
     def accepts(self) -> bool:
         """Whether the signatures would let a bundle be accepted."""
-        return not self.because
+        return not self.reason
 
 
 def satisfied(
@@ -72,16 +72,16 @@ def satisfied(
     unmet = [one for one in demands if not one.met]
     because = ""
     if refused:
-        because = refused[0].because
+        because = refused[0].reason
     elif unknown:
-        because = unknown[0].because
+        because = unknown[0].reason
     elif unmet:
         because = f"{unmet[0].count} of {', '.join(unmet[0].of)} must sign; {len(unmet[0].signed)} would count"
     elif not any(one.counts for one in found):
         because = "no signature would count"
     pending = all(len(one.present) >= one.count for one in demands)
     return Satisfied(
-        signatures=found, demands=demands, undecided=bool(unknown) and not refused and pending, because=because
+        signatures=found, demands=demands, undecided=bool(unknown) and not refused and pending, reason=because
     )
 
 
@@ -123,5 +123,5 @@ def _one(
         key_id=key_id,
         families=families,
         standing=standing,
-        because=because,
+        reason=because,
     )

@@ -163,7 +163,7 @@ def _judge(
             where=where,
             trusted=None if store is None else False,
             standing="rejected",
-            because=refusal.message,
+            reason=refusal.message,
             problems=_problems([refusal], blob, where, f"signature {index}"),
         )
     # 2. Find the key: in the signer's certificate, or among the pinned ones.
@@ -210,7 +210,7 @@ def amounts_to(
         role=trust.role,
         test=trust.test,
         standing=standing,
-        because=because,
+        reason=because,
         problems=() if standing == "ignored" else _problems(refusals, blob, where, f"signature {index}"),
     )
 

@@ -64,7 +64,7 @@ class Controller:
     ``watch`` is called with each record as it becomes durable. ``known`` is called at a resume with the earlier
     records. ``progress`` is called with the bytes of the bundle that are checked. ``on_report`` is called with the
     report of each check of a whole bundle, accepted or not, before anything else is done. ``cancel`` is asked between
-    actions, in addition to the requests that other processes leave (``CancelRequest``). ``names`` are the files of this
+    actions, in addition to the requests that other processes leave (``CancelRequest``). ``paths`` are the files of this
     call as the operator named them. The journal keeps them, so that a later next step can be pasted.
 
     ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, even if the bundle is not accepted (*rejected*,
@@ -90,7 +90,7 @@ class Controller:
         progress: ReadProgress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
-        names: InvocationPaths = UNKNOWN,
+        paths: InvocationPaths = UNKNOWN,
         on_report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class Controller:
         self._progress = progress
         self._cancel = cancel
         self._detach = detach
-        self._names = names
+        self._paths = paths
         self._on_report = on_report
 
     def run(
@@ -136,7 +136,7 @@ class Controller:
                 self._journalled(journal, appliance.pair, last, file),
                 verified(file, request, folder=self.folder, progress=self._progress) as bundle,
             ):
-                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._names, take_over)
+                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._paths, take_over)
 
     def resume(
         self,
@@ -169,7 +169,7 @@ class Controller:
             records = journal.read(pair)
             last = History.latest(records)
             if why := _nothing_to_resume(records, last, run):
-                return Outcome(kind="nothing-to-resume", pair=pair, run=run, why=why)
+                return Outcome(kind="nothing-to-resume", pair=pair, run=run, reason=why)
             assert last is not None  # noqa: S101 - without a run there is nothing to resume
             if file is not None:
                 _same_bundle(claimed_id(file), last, "Resume")
@@ -196,7 +196,7 @@ class Controller:
             if not last.hold:
                 ended = last.ended.kind if last.ended else ""
                 return Declined(
-                    why=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=_instead(last)
+                    reason=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=_instead(last)
                 )
             path = file or Path(last.job.path)
             with (
@@ -205,8 +205,8 @@ class Controller:
             ):
                 _same_bundle(bundle.bundle_id, last, "Repair")
                 job = replace(last.job, path=bundle.path, hold="", repair=True)
-                names = self._names.over(last.names)
-                return self._start(journal, job, bundle, hooks_fd, WHOLE, names, take_over)
+                paths = self._paths.over(last.paths)
+                return self._start(journal, job, bundle, hooks_fd, WHOLE, paths, take_over)
 
     def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
         """Try the reverts of the latest run of ``pair`` again, by name; see ``Engine.revert``. Needs no bundle."""
@@ -215,7 +215,7 @@ class Controller:
     def _revert(self, pair: str, by: str, reason: str, take_over: str) -> Outcome | Declined:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
-            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
+            engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._paths.absolute())
             return engine.revert(pair, by=by, reason=reason, take_over=take_over)
 
     def clear(
@@ -224,7 +224,7 @@ class Controller:
         *,
         by: str,
         reason: str,
-        case: str = "",
+        ticket: str = "",
         without_probe: bool = False,
         take_over: str = "",
     ) -> Cleared | Declined:
@@ -232,7 +232,9 @@ class Controller:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
-            return engine.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
+            return engine.clear(
+                pair, by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over
+            )
 
     def _ended(self, pair: str, again: Again, act: Callable[[], Ending]) -> Ending | Outcome:
         """What ``act`` returns, or the outcome of what kept it from beginning or from going on."""
@@ -253,7 +255,7 @@ class Controller:
                 run=os.urandom(8).hex(),
                 tool=__version__,
                 path=os.path.abspath(file),
-                why=error.message,
+                reason=error.message,
                 bundle_id=error.report.id or "",
                 causes=error.report.causes,
             )
@@ -279,7 +281,7 @@ class Controller:
         bundle: CheckedBundle,
         hooks_fd: int,
         window: Window,
-        names: InvocationPaths,
+        paths: InvocationPaths,
         take_over: str,
     ) -> Outcome:
         self._on_report(bundle.report)
@@ -288,7 +290,7 @@ class Controller:
             job = as_found(job, described(job, hooks, self.clock))
         require(self.folder, job)
         self._keep(job.pair, bundle)
-        engine = self._engine(journal, job.pair, hooks, replace(names.absolute(), bundle=job.path))
+        engine = self._engine(journal, job.pair, hooks, replace(paths.absolute(), bundle=job.path))
         return self._to_its_end(job.pair, engine.run(job, bundle, window=window, take_over=take_over))
 
     def _resume(
@@ -301,7 +303,7 @@ class Controller:
         window: Window,
     ) -> Outcome:
         pair = last.job.pair
-        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._names.absolute())
+        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._paths.absolute())
         self._known(journal.read(pair))
         with _again(file, trust, self.folder) as bundle:
             return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
@@ -312,7 +314,7 @@ class Controller:
                 CancelRequest(self.folder, pair).withdraw()
         return outcome
 
-    def _engine(self, journal: Journal, pair: str, hooks: Hooks, names: InvocationPaths = UNKNOWN) -> Engine:
+    def _engine(self, journal: Journal, pair: str, hooks: Hooks, paths: InvocationPaths = UNKNOWN) -> Engine:
         watched = _Watched(hooks, self._watch)
         request = CancelRequest(self.folder, pair)
 
@@ -327,7 +329,7 @@ class Controller:
             cancel=cancel,
             detach=self._detach,
             holder=holder(),
-            names=names,
+            paths=paths,
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:
@@ -377,9 +379,9 @@ def _again(
             try:
                 bundle = stack.enter_context(reopened(file, trust=trust, folder=folder))
             except NotAcceptedError as error:
-                bundle = BundleRejected(why=error.message)
+                bundle = BundleRejected(reason=error.message)
             except UnreadableError as error:
-                bundle = BundleMissing(why=error.message)
+                bundle = BundleMissing(reason=error.message)
         yield bundle
 
 

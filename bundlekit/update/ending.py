@@ -39,13 +39,13 @@ def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
         case NotAcceptedError():
             on_hold = error.report.causes == ("on-hold",)
             kind: Literal["on-hold", "rejected"] = "on-hold" if on_hold else "rejected"
-            return Outcome(kind=kind, pair=pair, run=error.run, why=_why(error), ha="as-before")
+            return Outcome(kind=kind, pair=pair, run=error.run, reason=_why(error), ha="as-before")
         case PairBusyError():
-            return Outcome(kind="busy", pair=pair, why=error.message)
+            return Outcome(kind="busy", pair=pair, reason=error.message)
         case JournalDamagedError():
-            return Outcome(kind="needs-operator", pair=pair, why=_why(error))
+            return Outcome(kind="needs-operator", pair=pair, reason=_why(error))
         case JournalError() if not isinstance(error, StateFolderError):
-            return Outcome(kind="waiting", pair=pair, why=_why(error), recovery=(RecoveryStep(verb=again),))
+            return Outcome(kind="waiting", pair=pair, reason=_why(error), recovery=(RecoveryStep(verb=again),))
         case _:
             raise error
 

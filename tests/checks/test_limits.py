@@ -28,16 +28,16 @@ def judged(answer) -> RulesResult:
 def test_of_many_findings_the_first_are_reported_and_all_counted():
     found = judged([Fault(message=f"fault {number}") for number in range(1000)])
     assert [one.message for one in found.findings] == [f"fault {number}" for number in range(MAX_FINDINGS)]
-    assert (found.outcomes[0].outcome, found.outcomes[0].found) == ("failed", 1000)
+    assert (found.outcomes[0].outcome, found.outcomes[0].finding_count) == ("failed", 1000)
     few = judged([Fault(message="one")])
-    assert (len(few.findings), few.outcomes[0].found) == (1, 1)
+    assert (len(few.findings), few.outcomes[0].finding_count) == (1, 1)
 
 
 def test_a_message_has_an_end():
     (finding,) = judged([Fault(message="x" * 10_000)]).findings
     assert finding.message == "x" * MAX_MESSAGE + "… (10,000 characters)"
-    (outcome,) = judged(NotRun(because="y" * 10_000, next="z" * 10_000)).outcomes
-    assert outcome.because == "y" * MAX_MESSAGE + "… (10,000 characters)"
+    (outcome,) = judged(NotRun(reason="y" * 10_000, next="z" * 10_000)).outcomes
+    assert outcome.reason == "y" * MAX_MESSAGE + "… (10,000 characters)"
     assert outcome.next == "z" * MAX_MESSAGE + "… (10,000 characters)"
     (whole,) = judged([Fault(message="x" * MAX_MESSAGE)]).findings
     assert whole.message == "x" * MAX_MESSAGE
@@ -46,7 +46,7 @@ def test_a_message_has_an_end():
 def test_the_text_says_how_many_more_there_are():
     report = forge.judge(forge.spoil("chunk-digest-mismatch").data)
     assert not [line for line in as_text.lines(report) if "more findings" in line.text]
-    rules = [replace(one, found=300) if one.rule == "chunk-digest-mismatch" else one for one in report.rules]
+    rules = [replace(one, finding_count=300) if one.rule == "chunk-digest-mismatch" else one for one in report.rules]
     lines = [line.text for line in as_text.lines(replace(report, rules=tuple(rules)))]
     assert "  and        299 more findings of chunk-digest-mismatch, which are only counted" in lines
 
@@ -60,6 +60,6 @@ def test_a_bundle_with_as_many_contradictions_as_there_is_room_for():
         forge.write(text=canonical.encode(msgspec.to_builtins(forge.MANIFEST) | {"components": components}))
     )
     outcome = next(one for one in report.rules if one.rule == "manifest-inconsistent")
-    assert outcome.found > 1000
+    assert outcome.finding_count > 1000
     assert len(report.findings) <= MAX_FINDINGS + 8
     assert len(as_json.render(report)) < 2_000_000

@@ -48,7 +48,7 @@ def outcomes(found, pairs=(), versions=()):
         decisions=tuple(decisions),
         matrix=read_matrix(found),
     )
-    return {one.rule: (one.outcome, one.because) for one in apply_rules(case, RULES).outcomes}
+    return {one.rule: (one.outcome, one.reason) for one in apply_rules(case, RULES).outcomes}
 
 
 def not_asked(found, **asked):

@@ -66,7 +66,7 @@ def test_a_waived_finding_is_shown_and_does_not_refuse(tmp_path):
     report = judge(given)
     assert (report.verdict, report.causes) == ("accept", ())
     assert report.findings[0].waived == "CAB-77: the portal reads it, the appliance does not (until 2027-01-31)"
-    assert report.asked.waivers == given.digest
+    assert report.request.waivers == given.digest
     shown = [line.text for line in as_text.lines(report)]
     assert "  waived     extension-not-understood [battery]: the extension 'battery' is not understood" in shown
     jsonschema.validate(json.loads(pipeline_json(report)), schema("report"))

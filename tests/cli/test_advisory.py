@@ -66,15 +66,15 @@ def test_an_advisory_blocks_and_the_report_names_its_serial(cli, ship, advise, v
     result = cli(*ask)
     assert result.code == 0
     assert "advisories none" in result.out
-    assert json.loads(cli(*ask, "--format", "json").out)["asked"]["advisories"] is None
+    assert json.loads(cli(*ask, "--format", "json").out)["request"]["advisories"] is None
     result = cli(*ask, "--advisories", advise(), "--advisory-serial-at-least", "4")
     assert result.code == 1
     assert "advisories serial 4 of 2026-12-01, valid until 2027-03-01" in result.out
     assert "blocked [5.30.02 appliance]: 5.30.02 must not be updated to 5.40.00. It may stop at 60 %." in result.out
     report = json.loads(cli(*ask, "--advisories", advise(), "--format", "json").out)
     jsonschema.validate(report, schema("report"))
-    assert report["asked"]["advisories"]["serial"] == 4
-    assert "CN=" in report["asked"]["advisories"]["signers"][0]
+    assert report["request"]["advisories"]["serial"] == 4
+    assert "CN=" in report["request"]["advisories"]["signers"][0]
     assert "origin" in report["findings"][0]["params"]
     assert cli(*ask[:-1], "5.32.00", "--advisories", advise()).code == 0
 

@@ -224,7 +224,9 @@ def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
 
     of = ("--pair", "ACCEPT", "--state-dir", "state")
     say = "".join(f"{kind} = {json.dumps(foreign)}\n" for kind in ("needs-operator", "on-hold", "degraded"))
-    Path("PLAN.toml").write_text(f"{PLAN.partition('[say]')[0]}[say]\n{say}" if foreign in TEXTS.values() else PLAN)
+    Path("PLAN.toml").write_text(
+        f"{PLAN.partition('[messages]')[0]}[messages]\n{say}" if foreign in TEXTS.values() else PLAN
+    )
     cli("update", "plan", "update.bin", "--appliance", "STATE.json", "--trust", "root.pem", *of[2:])
     room.hooks = Overridden(room.pair, apply=fails, revert=fails)
     run_ = ("update", "run", "update.bin", "--appliance", "STATE.json", "--trust", "root.pem", *of[2:])
@@ -237,7 +239,8 @@ def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
     for call in (
         ("status", *of), ("status", *of, "--json"), ("status", *of[2:]), ("log", *of), ("log", *of, "--json"),
         ("log", *of, "--export", "case.zip"), ("cancel", *of), ("resume", *of), ("revert", *of, *who),
-        ("clear", *of, *who), ("clear", *of, *who, "--without-probe", "--case", foreign), ("status", *of), ("log", *of),
+        ("clear", *of, *who), ("clear", *of, *who, "--without-probe", "--ticket", foreign),
+        ("status", *of), ("log", *of),
     ):  # fmt: skip
         looked_at(cli, foreign, "update", *call, codes=codes)
     looked_at(cli, foreign, *run_, "--json", codes=(40, 12, 10, 20))

@@ -112,12 +112,12 @@ def test_a_bad_line_makes_a_good_answer_incomplete_in_every_output(cli, ship, ve
     Path("S").write_text("\n".join([whole("one"), "{oops", whole("three")]))
     text, found = cli(*ask), cli(*ask, "--format", "json")
     assert (text.code, found.code) == (3, 3)
-    assert "  left out   S: line 2 is not JSON" in text.out
+    assert "  skipped    S: line 2 is not JSON" in text.out
     assert text.out.splitlines()[-1].startswith("INCOMPLETE: the ")
     assert text.out.splitlines()[-1].endswith(", but 1 line of the states could not be read")
     report = json.loads(found.out)
     assert report["verdict"] == "incomplete"
-    assert report["asked"]["states-left-out"][0].startswith("S: line 2 is not JSON")
+    assert report["request"]["skipped-states"][0].startswith("S: line 2 is not JSON")
     assert [one["pair"] for one in report["decisions"]] == ["one", "three"]
     assert cli(*ask, "-o", "report").code == 3
     assert Path("report").read_text() == text.out

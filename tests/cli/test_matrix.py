@@ -143,7 +143,7 @@ def test_check_runs_the_lint_and_warns(cli, ship):
     cli("keygen", "others")
     report = json.loads(cli("check", bundle, "--trust", "others/root.pem", "--format", "json").out)
     (outcome,) = (one for one in report["rules"] if one["rule"] == "matrix-lint")
-    assert (outcome["outcome"], outcome["needed"]) == ("not-run", False)
+    assert (outcome["outcome"], outcome["required"]) == ("not-run", False)
 
 
 def test_a_preflight_does_not_load_the_lint(ship, cli):
@@ -161,7 +161,7 @@ def test_diff_exits_1_if_somebody_loses(cli, ship):
     new = ship("5.41.00", MATRIX.replace('"5.32.00"]', '"5.32.00", "5.40.00"]').replace("<5.40.00", "<5.41.00") + BLOCK)
     result = cli("matrix", "diff", old, new)
     assert result.code == 1
-    assert "loses    5.32.00: upgrade by rolling -> blocked by KB-1, no way" in result.out
+    assert "loses    5.32.00: upgrade by rolling -> blocked by KB-1, no path" in result.out
     assert result.out.splitlines()[-1] == "from 5.40.00 to 5.41.00: 3 differ, 2 as before, 1 lose"
     compared = json.loads(cli("matrix", "diff", old, new, "--format", "json").out)
     jsonschema.validate(compared, schema("matrix-diff"))
@@ -214,7 +214,7 @@ def test_check_says_from_where_it_cannot_see_a_way_and_does_not_refuse_for_it(cl
     assert "  not checked upgrade paths from 3.8.0 depend on bundles of other releases" in result.out
     report = json.loads(cli("check", bundle, "--trust", "keys/root.pem", "--format", "json").out)
     (outcome,) = [one for one in report["rules"] if one["rule"] == "matrix-lint"]
-    assert (outcome["outcome"], outcome["because"][:38]) == ("passed", "upgrade paths from 3.8.0 depend on bun")
+    assert (outcome["outcome"], outcome["reason"][:38]) == ("passed", "upgrade paths from 3.8.0 depend on bun")
     assert cli("matrix", "lint", bundle, "--strict", "--at", "2026-12-01").code == 1
 
 

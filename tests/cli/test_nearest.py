@@ -76,7 +76,7 @@ def test_they_are_few_however_many_releases_and_versions_there_are(monkeypatch):
     decisions = [near.named(decide_from(read.manifest, f"1.{number}.5", matrix=read)) for number in range(200)]
     assert all(decision.kind == "unknown-version" for decision in decisions)
     assert len(compared) <= nearby.MAX_COMPARED
-    assert max(decision.whole.message.count("er)") for decision in decisions) == 2 * nearby.EACH_SIDE
+    assert max(decision.overall.message.count("er)") for decision in decisions) == 2 * nearby.EACH_SIDE
 
 
 @pytest.mark.parametrize(

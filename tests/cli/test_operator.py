@@ -102,7 +102,7 @@ def test_a_run_that_the_check_rejected_is_shown_and_is_not_resumed(room):  # noq
     assert "is rejected by the check" in room.update("log", "--follow").out.splitlines()[-1]
     result = room.resume()
     assert result.code == 4
-    assert f"because      run {rejected['run']} of {rejected['path']} is rejected by the check" in result.out
+    assert f"reason       run {rejected['run']} of {rejected['path']} is rejected by the check" in result.out
     assert json.loads(room.run("--json").out.splitlines()[-1])["run"] == room.records[-1]["run"]
 
 

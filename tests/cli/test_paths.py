@@ -145,7 +145,7 @@ def test_a_bundle_nobody_trusted_vouches_for_never_enters_a_path(cli, folder):
     assert result.code == 1
     way = json.loads(result.out)
     assert way["nearest"] == "2.0"
-    assert [(one["subject"], one["kind"]) for one in way["left-out"]] == [("sp3.bin", "signature-wrong")]
+    assert [(one["subject"], one["kind"]) for one in way["skipped"]] == [("sp3.bin", "signature-wrong")]
     assert way["obstacles"][0]["kind"] == "incompatible"
     # It does not even get in without trust, as its signature is wrong whoever is trusted.
     assert cli("path", *BUNDLES, *TO_3).code == 1
@@ -155,7 +155,7 @@ def test_a_stranger_is_left_out(cli, folder):
     state()
     put("mc3.bin", "3.0", {"releases": ["2.0"], "from": [{"id": "x", "versions": "*"}]}, sign=forge.by("stranger"))
     way = json.loads(cli("path", *BUNDLES, *TRUST, *TO_3, "--format", "json").out)
-    assert [(one["subject"], one["kind"]) for one in way["left-out"]] == [("mc3.bin", "signer-unknown")]
+    assert [(one["subject"], one["kind"]) for one in way["skipped"]] == [("mc3.bin", "signer-unknown")]
     assert way["obstacles"][0]["kind"] == "not-available"
 
 
@@ -262,7 +262,7 @@ def test_a_damaged_head_is_left_out(cli, folder, offset):
     head.write_bytes(data)
     shown = cli("catalog", "show", "cat", *TRUST)
     assert shown.code == 1
-    assert "left out mc2.bin" in shown.out
+    assert "skipped mc2.bin" in shown.out
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert result.code == 30
     assert room.versions[:2] == NEW[:2]
     assert "HA           no" in result.out
-    assert "data served  yes, by one appliance; whole: active" in result.out
+    assert "data served  yes, by one appliance; complete: active" in result.out
     assert "urgency      can wait until working hours" in result.out
     assert "vendor       call the vendor's support and quote run" in result.out
     assert (
@@ -441,7 +441,7 @@ def test_a_resume_of_a_run_that_has_ended_is_not_answered_with_its_outcome(room,
     assert again.code == 4
     assert again.out.splitlines()[:2] == [
         "nothing-to-resume: No run of this pair is waiting to be resumed.",
-        f"  because      the latest run, {run}, has ended: {kind}",
+        f"  reason       the latest run, {run}, has ended: {kind}",
     ]
     assert json.loads(room.resume("--json").out)["kind"] == "nothing-to-resume"
 
@@ -1008,7 +1008,7 @@ def test_a_pair_without_a_run_has_nothing_to_go_on_with(room, verb):
     result = room.update(verb, *more)
     if verb == "resume":
         assert result.code == 4
-        assert "because      the journal has no run of this pair\n" in result.out
+        assert "reason       the journal has no run of this pair\n" in result.out
         return
     assert result.code == 3
     assert "No run exists for pair pair-0 in state." in result.err

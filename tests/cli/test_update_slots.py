@@ -192,7 +192,7 @@ def test_standby_fails_and_the_pair_is_repaired(update, state):
     assert result.code == 30
     assert versions()[:2] == NEW[:2]
     assert holds() == {True}
-    assert "by one appliance; whole: active\n" in result.out
+    assert "by one appliance; complete: active\n" in result.out
     again = update("repair")
     assert again.code == 30
     assert "verify of standby failed: " in again.out, "it runs the new version, and is not taken for well"

@@ -53,7 +53,7 @@ def test_each_override_allows_its_own_case_and_no_other(cli, ship, state, verb, 
         assert judged(cli(*ask, other))["verdict"] == "reject"
     report = judged(cli(*ask, flag))
     assert report["verdict"] == "accept"
-    assert report["asked"]["policy"][flag.removeprefix("--")] is True
+    assert report["request"]["policy"][flag.removeprefix("--")] is True
     component_decisions = [
         one for one in report["decisions"][0]["component-decisions"] if one["component"] == "appliance"
     ]
@@ -125,7 +125,7 @@ def test_many_states_are_one_decision_each(cli, ship, state):
     Path("fleet.jsonl").write_text("\n\n".join(lines) + "\n")
     ask = ("check", bundle, *TRUST, "--appliance", "fleet.jsonl")
     report = judged(cli(*ask, "--format", "json"))
-    kinds = [decision["whole"]["kind"] for decision in report["decisions"]]
+    kinds = [decision["overall"]["kind"] for decision in report["decisions"]]
     assert kinds == ["upgrade", "same-version"] * 20
     assert report["verdict"] == "reject"
     refused = {f"p{n} {serial} appliance" for n in range(1, 40, 2) for serial in ("SN1", "SN2")}
@@ -133,7 +133,7 @@ def test_many_states_are_one_decision_each(cli, ship, state):
     Path("fleet.jsonl").write_text("\n".join(lines[::2]))
     assert "is accepted for 20 pairs" in cli(*ask).out
     one = judged(cli("check", bundle, *TRUST, "--appliance", state(pair="p0"), "--format", "json"))
-    assert one["asked"]["appliance"] != judged(cli(*ask, "--format", "json"))["asked"]["appliance"]
+    assert one["request"]["appliance"] != judged(cli(*ask, "--format", "json"))["request"]["appliance"]
 
 
 def test_the_matrix_is_read_once_for_all_states(ship, state, monkeypatch):
@@ -173,7 +173,7 @@ def test_what_a_failure_leaves_is_said_before_the_start(cli, ship, state, verb):
         text = cli(*ask).out
         report = judged(cli(*ask, "--format", "json"))
         assert report["verdict"] == "accept"
-        active, storage, standby = report["decisions"][0]["leftovers"]
+        active, storage, standby = report["decisions"][0]["partial-failures"]
         assert (active["failure"], active["works"], active["outcome"]) == ("active", works, "reverted")
         assert active["components"] == {"appliance": version, "storage": "3.4.0"}
         assert active["keeps"] == (["storage"] if works else [])
@@ -181,8 +181,8 @@ def test_what_a_failure_leaves_is_said_before_the_start(cli, ship, state, verb):
         assert (storage["failure"], storage["reverts"], storage["hold"]) == ("storage", ["appliance", "storage"], True)
         assert (standby["failure"], standby["outcome"], standby["reverts"]) == ("standby", "degraded", [])
         assert standby["components"] == {"appliance": "5.40.00", "storage": "3.4.0"}
-        for leftover in report["decisions"][0]["leftovers"]:
-            assert leftover["message"] in text
+        for partial_failure in report["decisions"][0]["partial-failures"]:
+            assert partial_failure["message"] in text
         assert kept in active["message"]
 
 
@@ -249,7 +249,7 @@ def test_of_several_pairs_each_is_named(cli, ship, state):
     Path("fleet.jsonl").write_text("\n".join(Path(state(pair=name, **how)).read_text() for name, how in FLEET.items()))
     ask = ("check", bundle, *TRUST, "--appliance", "fleet.jsonl")
     report = judged(cli(*ask, "--format", "json"))
-    assert [(one["pair"], one["whole"]["kind"]) for one in report["decisions"]] == [
+    assert [(one["pair"], one["overall"]["kind"]) for one in report["decisions"]] == [
         ("rack-7", "upgrade"),
         ("rack-8", "downgrade"),
         ("rack-9", "undecided"),
@@ -259,7 +259,7 @@ def test_of_several_pairs_each_is_named(cli, ship, state):
         ("rack-8 SN2 appliance", "rack-8"),
     }
     (outcome,) = (rule for rule in report["rules"] if rule["rule"] == "undecided")
-    assert outcome["because"].startswith("rack-9: The security counter")
+    assert outcome["reason"].startswith("rack-9: The security counter")
     lines = cli(*ask).out.splitlines()
     assert [line.split(".")[0] for line in lines if line.startswith("  pair ")] == [
         "  pair       rack-7: upgrade",

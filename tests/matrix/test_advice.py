@@ -309,5 +309,9 @@ def test_every_decision_that_is_no_yes_and_every_step_is_tried():
         for one in question.decided().component_decisions
         if not one.allowed
     ]
-    assert {one.kind for _, one in component_decisions} == set(CAUSES) - {"upgrade", "already-there", "stays"}
+    assert {one.kind for _, one in component_decisions} == set(CAUSES) - {
+        "upgrade",
+        "already-installed",
+        "not-included",
+    }
     assert {sentence for question, one in component_decisions for sentence, _ in steps(question, one)} == set(STEPS)

@@ -47,12 +47,12 @@ def test_what_an_entry_does(entries, kind):
     decision = decide(restricted(manifest(), advisory(**entries)), state())
     assert decision.kind == kind
     if kind not in ("upgrade", "undecided"):
-        assert decision.whole.entry == "A"
+        assert decision.overall.entry == "A"
 
 
 def test_what_is_withdrawn_is_so_for_everybody():
     gone = restricted(manifest(), advisory(withdrawn=[{"id": "A", "versions": "5.40.00", "reason": "Bad."}]))
-    assert (withdrawn(gone).kind, withdrawn(gone).whole.entry) == ("withdrawn", "A")
+    assert (withdrawn(gone).kind, withdrawn(gone).overall.entry) == ("withdrawn", "A")
     assert withdrawn(manifest()) is None
     assert withdrawn(replace(gone, kind="reimage")).kind == "withdrawn"
     unreadable = restricted(manifest(), advisory(withdrawn=[{"id": "A", "versions": "oh no", "reason": "Bad."}]))

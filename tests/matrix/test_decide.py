@@ -19,7 +19,7 @@ UNLISTED = {"releases": [], "aliases": {}, "from": [{"id": "any", "versions": ">
 
 
 def outcome(decision):
-    return decision.kind, decision.whole.cause, decision.whole.entry
+    return decision.kind, decision.overall.cause, decision.overall.entry
 
 
 def kinds(decision):
@@ -135,8 +135,8 @@ def test_from_a_version(version, matrix, expected):
     decision = decide_from(manifest(matrix), version)
     assert outcome(decision) == expected
     assert decision.allowed is (expected[0] == "upgrade")
-    assert decision.allowed or decision.whole.next
-    assert decision.whole.message.endswith(".")
+    assert decision.allowed or decision.overall.next
+    assert decision.overall.message.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_from_a_version(version, matrix, expected):
     ],
 )
 def test_the_next_step_is_named(version, matrix, step):
-    assert decide_from(manifest(matrix), version).whole.next == step
+    assert decide_from(manifest(matrix), version).overall.next == step
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, v
         {"id": "first", "versions": "<5.30.02", "via": "5.30.02"},
     ]
     decision = decide_from(manifest(WIDE | {"stop": stops}), version)
-    assert decision.whole.next == (f"Update to {via} first." if via else "")
+    assert decision.overall.next == (f"Update to {via} first." if via else "")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, v
 )
 def test_of_a_wrong_model_the_message_says_which_models_there_are(images, model, says, step):
     parts = (component("appliance", "5.40.00", models=images), component("storage", "3.4.0"))
-    whole = decide(manifest(components=parts), state(model=model)).whole
+    whole = decide(manifest(components=parts), state(model=model)).overall
     assert whole.kind == "wrong-model"
     assert whole.message.endswith(says)
     assert whole.next == step
@@ -204,12 +204,12 @@ def test_of_a_wrong_model_the_message_says_which_models_there_are(images, model,
 
 def test_a_source_for_other_models_only_is_named():
     sources = [{"id": "one", "versions": "5.30.02", "models": ["im-100"]}]
-    whole = decide(manifest({"from": sources}), state()).whole
+    whole = decide(manifest({"from": sources}), state()).overall
     assert whole.kind == "unsupported-source"
     assert whole.next == "Ask the vendor for a bundle that supports im-200; one is for im-100 only."
     assert decide_from(manifest({"from": sources}), "5.30.02", model="im-100").kind == "upgrade"
     named = Neighbours(readable(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
-    assert "to 5.40.00. The entry one allows it on im-100 only." in named.whole.message
+    assert "to 5.40.00. The entry one allows it on im-100 only." in named.overall.message
 
 
 def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_needs_none():
@@ -226,7 +226,7 @@ def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_n
         bundle = manifest(SEMVER | matrix, version=version, scheme="semver", components=parts)
         decision = decide_from(bundle, source)
         assert decision.kind == kind
-        assert decision.whole.next == ("Update to 10.0.0 first." if kind == "needs-stop" else "")
+        assert decision.overall.next == ("Update to 10.0.0 first." if kind == "needs-stop" else "")
 
 
 def test_pre_releases_can_be_compared_by_their_release_number():
@@ -245,7 +245,7 @@ def test_of_an_update_that_cannot_be_reverted_the_decision_says_so():
         (False, "5.40.00, offline. Once there, it cannot be reverted."),
     ):
         decision = decide_from(manifest({"from": [source | {"reversible": reversible}]}), "5.30.02")
-        assert decision.whole.message == f"5.30.02 can be updated to {says}"
+        assert decision.overall.message == f"5.30.02 can be updated to {says}"
 
 
 STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": {"fact": "age", "at-least": "3 h"}}]}
@@ -274,7 +274,7 @@ STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": 
 )
 def test_of_a_stop_or_a_risk_that_cannot_be_excluded_it_is_said_what_would_help(matrix, facts, says, advice):
     decision = decide(manifest(matrix), state(facts=facts))
-    component_decision = decision.whole
+    component_decision = decision.overall
     assert says in component_decision.message
     assert advice in component_decision.next
 
@@ -471,7 +471,7 @@ def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind
 
 
 def test_who_cannot_verify_is_told_which_keys_there_are():
-    whole = decide_from(manifest(KEYS), "5.20.03", signers=["new"]).whole
+    whole = decide_from(manifest(KEYS), "5.20.03", signers=["new"]).overall
     assert whole.message == "5.20.03 trusts old, and the bundle is signed by new: it would reject the bundle."
     assert "Update first to a release that trusts one of these" in whole.next
 
@@ -481,7 +481,7 @@ def test_about_a_pair(matrix, bundle, pair, expected):
     decision = decide(manifest(matrix, **bundle), state(**pair), signers=["release-2019"])
     assert outcome(decision) == expected
     assert decision.allowed is (expected[0] == "upgrade")
-    assert decision.allowed or decision.whole.next
+    assert decision.allowed or decision.overall.next
     assert decision.not_checked == ()
 
 
@@ -522,8 +522,8 @@ def test_requirements(requires, pair, kind, says):
     requirements = msgspec.convert(requires, type(manifest().requirements))
     decision = decide(manifest(requirements=requirements), state(**pair))
     assert decision.kind == kind
-    assert decision.whole.message.endswith(says)
-    assert decision.whole.cause == ("requirements" if decision.whole.refused else None)
+    assert decision.overall.message.endswith(says)
+    assert decision.overall.cause == ("requirements" if decision.overall.rejected else None)
 
 
 @pytest.mark.parametrize(
@@ -541,27 +541,27 @@ def test_requirements(requires, pair, kind, says):
 def test_who_lacks_space_is_told_how_much_and_where_to_say_it(need, free, remedy):
     requirements = msgspec.convert({"free": {"storage": need}}, type(manifest().requirements))
     decision = decide(manifest(requirements=requirements), state(member={"free": free}))
-    assert decision.whole.next == remedy
+    assert decision.overall.next == remedy
 
 
 def test_a_part_that_has_the_version_is_no_fault_while_another_has_to_move():
     decision = decide(manifest(), state(components={"storage": {"version": "3.4.0"}}))
-    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "already-there"}
+    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "already-installed"}
     assert decision.allowed
 
     decision = decide(manifest(), state(version="5.40.00"))
-    assert kinds(decision) == {"CZ3001": "already-there", "CZ3002": "already-there", "storage": "upgrade"}
+    assert kinds(decision) == {"CZ3001": "already-installed", "CZ3002": "already-installed", "storage": "upgrade"}
     assert decision.allowed
 
     decision = decide(manifest(), state(version="5.40.00", components={"storage": {"version": "3.4.0"}}))
     assert set(kinds(decision).values()) == {"same-version"}
-    assert decision.whole.cause == "not-newer"
+    assert decision.overall.cause == "not-newer"
 
 
 def test_what_does_not_move_loses_no_fix_and_leaves_nothing_behind():
     decision = decide(manifest(), state(version="5.40.00", includes=["HF-140"]))
     assert decision.kind == "upgrade"
-    assert [leftover.failure for leftover in decision.leftovers] == ["storage"]
+    assert [partial_failure.failure for partial_failure in decision.partial_failures] == ["storage"]
 
 
 def test_a_part_can_be_installed_once_more_while_another_moves():
@@ -578,7 +578,7 @@ def test_nothing_else_is_blamed_where_the_version_is_the_fault():
 
 def test_what_a_bundle_does_not_carry_stays():
     decision = decide(manifest(components=(component("appliance", "5.40.00"),)), state())
-    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "stays"}
+    assert kinds(decision) == {"CZ3001": "upgrade", "CZ3002": "upgrade", "storage": "not-included"}
 
 
 def test_a_bundle_of_another_component_is_decided_by_that():
@@ -590,7 +590,7 @@ def test_a_bundle_of_another_component_is_decided_by_that():
     }
     bundle = manifest(matrix, version="3.4.0", components=(component("storage", "3.4.0"),))
     decision = decide(bundle, state())
-    assert kinds(decision) == {"CZ3001": "stays", "CZ3002": "stays", "storage": "upgrade"}
+    assert kinds(decision) == {"CZ3001": "not-included", "CZ3002": "not-included", "storage": "upgrade"}
     assert decide_from(bundle, "3.2.1").kind == "upgrade"
     assert decide(bundle, state(version="5.32.01")).kind == "incompatible"
 
@@ -608,11 +608,11 @@ def test_the_state_that_a_failure_of_the_active_leaves_is_foreseen(storage, work
     new = [{"id": "new", "appliance": "5.40.00", "storage": "3.4.0"}] if storage else []
     decision = decide(manifest({"works-together": old + new}), state())
     assert decision.allowed
-    leftover = next(one for one in decision.leftovers if one.failure == "active")
-    assert [one.failure for one in decision.leftovers] == ["active", "storage", "standby"]
-    assert leftover.components == {"appliance": "5.30.02", "storage": "3.4.0"}
-    assert (leftover.works, leftover.entry) == (works, "old" if works else "")
-    assert leftover.message.endswith(says)
+    partial_failure = next(one for one in decision.partial_failures if one.failure == "active")
+    assert [one.failure for one in decision.partial_failures] == ["active", "storage", "standby"]
+    assert partial_failure.components == {"appliance": "5.30.02", "storage": "3.4.0"}
+    assert (partial_failure.works, partial_failure.entry) == (works, "old" if works else "")
+    assert partial_failure.message.endswith(says)
 
 
 @pytest.mark.parametrize(
@@ -635,7 +635,7 @@ def test_the_state_that_a_failure_of_the_active_leaves_is_foreseen(storage, work
 )
 def test_each_override_allows_its_own_case_only(version, matrix, policy, kind, override):
     decision = decide_from(manifest(matrix), version, policy)
-    assert (decision.kind, decision.whole.override) == (kind, override)
+    assert (decision.kind, decision.overall.override) == (kind, override)
     assert decision.allowed is bool(override)
 
 
@@ -658,7 +658,7 @@ def test_a_risk_is_accepted_by_name_for_what_its_entry_says():
     changed = Policy(accepted_risks=(Acceptance(risk="OldDisk", digest="sha256:" + 64 * "0"),))
     decision = decide(bundle, state(), changed)
     assert decision.kind == "risk"
-    assert "What was accepted under this name read otherwise." in decision.whole.message
+    assert "What was accepted under this name read otherwise." in decision.overall.message
     assert decide(bundle, state(), Policy(accepted_risks=(Acceptance(risk="Other"),))).kind == "risk"
 
 

@@ -49,7 +49,7 @@ law = settings(max_examples=150, deadline=None)
 def test_only_a_listed_version_is_ever_allowed(version, matrix):
     decision = decide_from(manifest(matrix), version)
     assert not decision.allowed or version in {*MATRIX["releases"], *MATRIX["aliases"]}
-    assert decision.allowed or decision.whole.next
+    assert decision.allowed or decision.overall.next
 
 
 @law
@@ -58,7 +58,7 @@ def test_restrictions_never_allow_more_and_what_is_unknown_never_helps(version, 
     pair = state(version=version, facts=known)
     if decide(manifest(matrix), pair).allowed:
         assert decide(manifest(), pair).allowed
-        assert not decide(manifest(matrix), state(version=version, facts={})).whole.refused
+        assert not decide(manifest(matrix), state(version=version, facts={})).overall.rejected
     if decide(manifest(matrix), state(version=version, facts={})).allowed:
         assert decide(manifest(matrix), pair).allowed
 
@@ -68,7 +68,7 @@ def test_restrictions_never_allow_more_and_what_is_unknown_never_helps(version, 
 def test_the_whole_is_a_yes_only_if_every_part_is(matrix, version, known):
     decision = decide(manifest(matrix), state(version=version, facts=known))
     assert decision.allowed == all(component_decision.allowed for component_decision in decision.component_decisions)
-    assert decision.whole in decision.component_decisions
+    assert decision.overall in decision.component_decisions
 
 
 @law

@@ -196,7 +196,7 @@ ROWS: dict[str, Any] = {
         },
         [("no-compatible-partner", "error", "", "none")],
     ),
-    "nothing said about what a failure leaves": ({"storage": "3.4.0"}, [("leftover-unknown", "info", "", "")]),
+    "nothing said about what a failure leaves": ({"storage": "3.4.0"}, [("partial-failure-unknown", "info", "", "")]),
     "no test record": ({"from_": [{"id": "rolling", "versions": "*"}]}, [("untested-source", "info", "", "rolling")]),
     "a quantity that is not compared": (
         {

@@ -71,7 +71,7 @@ LAW = settings(max_examples=60, derandomize=True, deadline=None, suppress_health
 def test_each_version_gets_the_decision_of_the_whole_matrix(ground):
     for version in ground.versions:
         for model in ground.models:
-            plain = decide_from(ground.read.manifest, version.text, model=model, matrix=ground.read).whole
+            plain = decide_from(ground.read.manifest, version.text, model=model, matrix=ground.read).overall
             assert ground.decided(version, model) == (plain.kind, plain.entry, plain.allowed)
             assert ground.component_decision(version, model).message == plain.message
 
@@ -131,7 +131,7 @@ def plainly_accepts(routes, bundle, state):
     by = UNKNOWN if bundle is routes.target else routes._signed[id(bundle)]
     asked = {"signers": by.signers, "signatures": by.signatures, "matrix": bundle}
     if state.shared is None:
-        return decide_from(bundle.manifest, state.version, model=routes.model, **asked).whole.allowed
+        return decide_from(bundle.manifest, state.version, model=routes.model, **asked).overall.allowed
     known = routes.bundles.get(state.version)
     member = Member(role="active", version=state.version, released=known.manifest.released if known else None)
     appliance = Appliance(
@@ -144,7 +144,7 @@ def plainly_accepts(routes, bundle, state):
         counter=known.manifest.counter if known else None,
         includes=known.manifest.includes if known else None,
     )
-    return not decide(bundle.manifest, appliance, **asked).whole.refused
+    return not decide(bundle.manifest, appliance, **asked).overall.rejected
 
 
 @LAW

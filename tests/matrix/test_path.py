@@ -1,4 +1,4 @@
-"""The planner: the worked examples, every choice, every reason for no way, and its laws."""
+"""The planner: the worked examples, every choice, every reason why none exists, and its laws."""
 
 import json
 import random
@@ -466,7 +466,7 @@ def walk(candidates, way, pair):
     for hop in way.hops:
         one = by_id[hop.id + hop.component]
         decision = decide(one.manifest, states[-1])
-        assert decision.allowed, (hop, decision.whole)
+        assert decision.allowed, (hop, decision.overall)
         states.append(after_update(states[-1], one.manifest, one.matrix.primary_component, decision))
         versions = {
             "appliance": states[-1].members["CZ3001"].version,

@@ -27,7 +27,7 @@ def stop(via="5.32.00", versions="5.30.02", **fields):
     ids=["no stop", "a stop", "the first of two", "a stop of others", "a stop on a condition"],
 )
 def test_the_next_step_is_the_stop(stops, next_):
-    whole = decide_from(manifest(BLOCK | {"stop": stops}), "5.30.02").whole
+    whole = decide_from(manifest(BLOCK | {"stop": stops}), "5.30.02").overall
     assert (whole.kind, whole.entry, whole.next) == ("blocked", "KB-2", next_)
 
 

@@ -28,7 +28,7 @@ def test_a_rule_is_a_small_function_that_bears_its_number(rule):
 
 def test_each_decision_that_refuses_is_made_by_a_rule():
     made = {kind for rule in RULES for kind in rule.kinds}
-    assert made == set(CAUSES) - {"upgrade", "already-there", "stays"}
+    assert made == set(CAUSES) - {"upgrade", "already-installed", "not-included"}
     assert made == set(STAGES)
 
 

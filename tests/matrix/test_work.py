@@ -56,7 +56,7 @@ def test_a_check_leaves_out_the_lint_of_what_any_kind_of_entry_makes_too_large(k
         RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT))
     )
     assert isinstance(answer, NotRun)
-    assert "large" in answer.because
+    assert "large" in answer.reason
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -65,9 +65,9 @@ def test_a_check_leaves_out_the_lint_of_many_versions_unless_it_is_needed(strict
     bundle = Bundle(format="update.bin/1", aspects=reader.ASPECTS, size=0, head=Span(start=0, stop=99), manifest=found)
     asked = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
     needed = work.lint_work(readable(found), ())
-    for limit, left_out in ((needed - 1, not strict), (needed, False)):
+    for limit, skipped in ((needed - 1, not strict), (needed, False)):
         monkeypatch.setattr(best_practice, "MAX_WORK", limit)
-        assert isinstance(best_practice.matrix_lint.run(asked), NotRun) is left_out
+        assert isinstance(best_practice.matrix_lint.run(asked), NotRun) is skipped
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_strict_check_lints_what_another_check_leaves_to_matrix_lint(monkeypat
         case = RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=forge.AT, strict=strict))
         result = apply_rules(case, [best_practice.matrix_lint])
         assert result.verdict == verdict
-        assert strict or "bundlekit matrix lint" in result.outcomes[0].because
+        assert strict or "bundlekit matrix lint" in result.outcomes[0].reason
     monkeypatch.setitem(budget.COMPARISONS, "show", work.work(readable(found)) - 1)
     with pytest.raises(ConfigError, match="too large"):
         table(readable(found))

@@ -42,9 +42,9 @@ def test_the_answer_is_that_of_a_check(desk, tmp_path, policy, pair):
         signatures = [SIGNERS[one] for one in names]
         report = world.check(store, world.bundle(*signatures))
         found = satisfied(store, [from_signature(one(b"another head")) for one in signatures], pki.NOW)
-        assert found.accepts == (report.verdict == "accept"), (names, found.because)
+        assert found.accepts == (report.verdict == "accept"), (names, found.reason)
         assert found.undecided == (report.verdict == "incomplete"), names
-        assert bool(found.because) != found.accepts
+        assert bool(found.reason) != found.accepts
 
 
 def test_signers_by_certificate_by_key_and_by_name(desk):
@@ -54,20 +54,20 @@ def test_signers_by_certificate_by_key_and_by_name(desk):
     assert satisfied(store, [anna, carl], pki.NOW).accepts
     assert satisfied(store, ["anna", carl], pki.NOW).accepts
     assert satisfied(store, ["anna", "bert"], pki.NOW).demands[0].signed == ("anna", "bert")
-    assert satisfied(store, [anna], pki.NOW).because == "2 of anna, bert, carl must sign; 1 would count"
-    assert satisfied(store, [anna, "zoe"], pki.NOW).because == "the signer zoe is not known to this trust"
-    assert satisfied(store, [], pki.NOW).because.startswith("2 of anna, bert, carl must sign")
+    assert satisfied(store, [anna], pki.NOW).reason == "2 of anna, bert, carl must sign; 1 would count"
+    assert satisfied(store, [anna, "zoe"], pki.NOW).reason == "the signer zoe is not known to this trust"
+    assert satisfied(store, [], pki.NOW).reason.startswith("2 of anna, bert, carl must sign")
 
 
 def test_bounds_hold_for_names_too(desk):
     signers = world.SIGNERS + 'products = ["imager"]\nuntil = 2026-11-23\nformats = ["update.bin"]\n'
     store = trust(desk, "", "", signers)
-    assert "until 2026-11-23" in satisfied(store, ["dora"], pki.NOW).because
+    assert "until 2026-11-23" in satisfied(store, ["dora"], pki.NOW).reason
     earlier = pki.NOW.replace(day=20)
     assert satisfied(store, ["dora"], earlier, Signed(product="imager")).accepts
-    assert "is allowed to sign for imager" in satisfied(store, ["dora"], earlier, Signed(product="scanner")).because
+    assert "is allowed to sign for imager" in satisfied(store, ["dora"], earlier, Signed(product="scanner")).reason
     assert (
-        "is allowed to sign only update.bin" in satisfied(store, ["dora"], earlier, Signed(format="advisories")).because
+        "is allowed to sign only update.bin" in satisfied(store, ["dora"], earlier, Signed(format="advisories")).reason
     )
 
 
@@ -75,8 +75,8 @@ def test_pem_trust_answers_as_well():
     store = pki.anchors(pki.root())
     assert satisfied(store, [from_signature(ANNA(b"head"))], pki.NOW).accepts
     assert not satisfied(store, [from_signature(EVE(b"head"))], pki.NOW).accepts
-    assert satisfied(store, ["anna"], pki.NOW).because == "the signer anna is not known to this trust"
-    assert satisfied(store, [], pki.NOW).because == "no signature would count"
+    assert satisfied(store, ["anna"], pki.NOW).reason == "the signer anna is not known to this trust"
+    assert satisfied(store, [], pki.NOW).reason == "no signature would count"
 
 
 def test_a_trust_file_is_read_out_of_bytes(desk, tmp_path):

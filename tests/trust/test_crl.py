@@ -143,7 +143,7 @@ UNKNOWN = {
 def test_not_known_is_neither_yes_nor_no(tmp_path, lists, words):
     report = judge(tmp_path, *lists)
     assert (report.verdict, report.findings, report.release) == ("incomplete", (), None)
-    reasons = {one.rule: one.because for one in report.rules if one.outcome == "not-run" and one.needed}
+    reasons = {one.rule: one.reason for one in report.rules if one.outcome == "not-run" and one.required}
     assert words in reasons["crl-unusable"]
     assert reasons["too-few-signers"] == "required signatures do not count; other rules give the reasons"
     assert report.signatures[0].standing == "undecided"
@@ -158,7 +158,7 @@ def test_where_lists_are_welcome_what_they_do_not_say_does_not_matter(tmp_path, 
         assert report.verdict == "accept"
         return
     assert report.verdict == "incomplete"
-    assert words in {one.rule: one.because for one in report.rules}["crl-unusable"]
+    assert words in {one.rule: one.reason for one in report.rules}["crl-unusable"]
     assert judge(tmp_path, make(), *lists, required=True).verdict == "incomplete"
 
 
@@ -167,7 +167,7 @@ def test_the_greatest_age(tmp_path):
     assert judge(tmp_path, old, more='max-age = "9 days"').verdict == "accept"
     report = judge(tmp_path, old, more='max-age = "8 days"')
     assert report.verdict == "incomplete"
-    assert "older than the trust file allows" in report.signatures[0].because
+    assert "older than the trust file allows" in report.signatures[0].reason
 
 
 def test_the_last_and_the_first_second(tmp_path):
@@ -179,7 +179,7 @@ def test_a_ca_that_may_not_sign_lists(tmp_path):
     anchor = root(usage=("key_cert_sign",))
     report = judge(tmp_path, make(4711), anchor=anchor)
     assert report.verdict == "incomplete"
-    assert "cRLSign" in report.signatures[0].because
+    assert "cRLSign" in report.signatures[0].reason
     assert judge(tmp_path, make(), anchor=root(usage=None)).verdict == "accept"  # without key usage it may
 
 
@@ -189,7 +189,7 @@ def test_every_certificate_but_the_anchor_is_asked_about(tmp_path):
     lower = make(issuer="Intermediate")
     assert judge(tmp_path, make(), lower, **line).verdict == "accept"
     report = judge(tmp_path, make(), **line)
-    assert "no revocation list of 'CN=Intermediate" in report.signatures[0].because
+    assert "no revocation list of 'CN=Intermediate" in report.signatures[0].reason
     assert rules(judge(tmp_path, make(99), lower, **line)) == ["signer-revoked"]
     assert rules(judge(tmp_path, make(), make(4711, issuer="Intermediate"), **line)) == ["signer-revoked"]
     # The anchor is there because the operator wants it; its serial number on a list of its own says nothing.

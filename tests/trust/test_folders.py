@@ -91,7 +91,7 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
         assert lines[place + 1].startswith("               key carl.pub (sha256:")
         assert lines[place + 2] == f"               anchor root.pem: {anchor.subject} (sha256:{anchor.id[:16]}…)"
         assert run([verb, "update.bin", "--trust", "certs", "--at", "2026-12-01", "--format", "json"]) == 0
-        (named,) = json.loads(capsys.readouterr().out)["asked"]["trust-folders"]
+        (named,) = json.loads(capsys.readouterr().out)["request"]["trust-folders"]
         assert named["folder"] == "certs"
         assert named["entries"][1] == {
             "file": "root.pem",
@@ -100,7 +100,7 @@ def test_a_report_names_what_became_trust(tmp_path, monkeypatch, capsys):
             "id": anchor.id,
         }
         assert run([verb, "update.bin", "--trust", "certs/root.pem", "--at", "2026-12-01", "--format", "json"]) == 0
-        assert "trust-folders" not in json.loads(capsys.readouterr().out)["asked"]
+        assert "trust-folders" not in json.loads(capsys.readouterr().out)["request"]
     assert run(["trust", "show", "certs"]) == 0
     out = capsys.readouterr().out
     assert "folder     certs: 2 trusted certificates and keys" in out

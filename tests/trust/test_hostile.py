@@ -414,7 +414,7 @@ def test_refused_by_the_named_rule(place, one):
     report = check(store_of(one.store, place), data, at=one.at)
     if one.rule in (None, "crl-unusable"):
         assert report.verdict == "incomplete"
-        reasons = [outcome.because for outcome in report.rules if outcome.outcome == "not-run" and outcome.needed]
+        reasons = [outcome.reason for outcome in report.rules if outcome.outcome == "not-run" and outcome.required]
         assert any(one.words in reason for reason in reasons)
         assert report.findings == ()
     else:

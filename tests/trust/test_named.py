@@ -49,7 +49,7 @@ def test_the_report_names_signer_role_algorithm_chain_and_standing(desk):
     assert anna.chain == ("CN=Anna,O=TEST ONLY", "CN=Root,O=TEST ONLY")
     assert (carl.name, carl.role, carl.anchor, carl.standing) == ("carl", "development", "carl.pub.pem", "counted")
     assert (eve.name, eve.standing, eve.problems) == ("", "ignored", ())
-    assert "is not known here" in eve.because
+    assert "is not known here" in eve.reason
     assert report.demands[0].signed == ("anna", "carl")
     assert report.test_trust
 
@@ -133,7 +133,7 @@ def test_other_signers(desk, other, words, ignore):
         assert report.verdict == "accept"
     else:  # what cannot be verified is never ignored
         assert rules(report) == ["signer-unknown"]
-    assert words in report.signatures[1].because
+    assert words in report.signatures[1].reason
 
 
 def test_only_unknown_signers_never_suffice(desk):
@@ -185,7 +185,7 @@ def test_what_is_said_against_a_signer(desk, more, signatures, rule, words):
     assert words in report.findings[0].message
     # Ignored or refused: it does not count either way.
     report = check(trust(desk, more + '\nother-signers = "ignore"', fred), bundle(*signatures))
-    assert not any(words in one.because for one in report.signatures if one.counts)
+    assert not any(words in one.reason for one in report.signatures if one.counts)
 
 
 def test_bounds_of_one_signer(desk):
@@ -271,7 +271,7 @@ def test_a_pinned_signer_may_bring_a_certificate_where_intermediates_are_listed(
     for listed in ("", 'intermediates = "listed"\nintermediate-files = ["keys/intermediate.pem"]\n'):
         policy = f"trust = 1\nallow-test-keys = true\n{listed}{signers}{demand(1, 'vendor')}"
         report = forge.judge(data, forge.Ask(policy=policy))
-        assert (report.verdict, report.signatures[0].name) == ("accept", "vendor"), report.signatures[0].because
+        assert (report.verdict, report.signatures[0].name) == ("accept", "vendor"), report.signatures[0].reason
 
 
 @pytest.mark.parametrize("brought", [True, False], ids=["brought along", "not brought"])
@@ -528,4 +528,4 @@ def test_what_is_just_fresh_enough(desk, more):
 def test_a_floor_that_cannot_be_compared_is_no_yes(desk):
     report = check(trust(desk, 'floors = { imager = { version = "five" } }'), bundle(ANNA))
     assert report.verdict == "incomplete"
-    assert {one.rule for one in report.rules if one.needed and one.outcome == "not-run"} == {"below-floor"}
+    assert {one.rule for one in report.rules if one.required and one.outcome == "not-run"} == {"below-floor"}

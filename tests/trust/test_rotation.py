@@ -129,7 +129,7 @@ def test_a_given_time_is_shown(place, capsys):
     file.write_bytes(forge.good())
     run(["check", str(file), "--at", "2026-11-24"])
     assert "time       2026-11-24T00:00:00Z, as given (--at), not by the clock" in capsys.readouterr().out
-    assert forge.judge(forge.good()).asked.at_given
+    assert forge.judge(forge.good()).request.at_given
 
 
 def test_demands_hold_for_whatever_is_read_from_a_bundle(place):

@@ -133,10 +133,15 @@ def control(ask, answer):
             outcome = engine.resume(PAIR, bundle) if begun else engine.run(job, bundle, take_over=take_over)
             ways = {way.verb: way.run for way in outcome.recovery}
             answer(
-                kind=outcome.kind, hold=outcome.hold, states=outcome.states, why=outcome.why, run=outcome.run, ways=ways
+                kind=outcome.kind,
+                hold=outcome.hold,
+                states=outcome.states,
+                reason=outcome.reason,
+                run=outcome.run,
+                ways=ways,
             )
     except PairBusyError as error:
-        answer(kind="busy", holder=error.holder, why=error.message)
+        answer(kind="busy", holder=error.holder, reason=error.message)
 
 
 def main():

@@ -68,7 +68,7 @@ def test_a_run_that_waits_for_its_switch_is_prepared_and_one_that_has_ended_is_o
     waiting.run(window=Window(until="prepared"))
     done.run()
     stages = [activity(History.of(w.records), w.records, w.clock.now()) for w in (waiting, done)]
-    assert [(one.stage, one.failure, one.if_it_fails, one.over) for one in stages] == [
+    assert [(one.stage, one.failure, one.if_it_fails, one.ended) for one in stages] == [
         ("prepared", None, "", False), ("ended", None, "", True),
     ]  # fmt: skip
 
@@ -99,11 +99,11 @@ def test_the_time_that_hooks_have_worked_on_each_step():
         for step in world.job.targets
     }
     at = activity(History.of(world.records), world.records, world.clock.now())
-    assert {row.step: row.worked for row in at.steps} == pytest.approx(whole)
+    assert {row.step: row.elapsed for row in at.steps} == pytest.approx(whole)
     assert all(whole.values())
     before, later = (seen(world, "apply", "active", after=after) for after in (10, 70))
     assert [row.verb for row in later.steps] == ["", "apply", ""]
-    assert [b.worked - a.worked for a, b in zip(before.steps, later.steps, strict=True)] == [0, 60, 0]
+    assert [b.elapsed - a.elapsed for a, b in zip(before.steps, later.steps, strict=True)] == [0, 60, 0]
 
 
 def test_steps_elapsed_and_expected():
@@ -113,7 +113,7 @@ def test_steps_elapsed_and_expected():
     assert [(row.step, row.state) for row in at.steps] == [
         ("storage", "verified"), ("active", "prepared"), ("standby", "prepared"),
     ]  # fmt: skip
-    assert (at.doing, at.elapsed, at.limit) == ("apply active", 90, 5400)
+    assert (at.action, at.elapsed, at.limit) == ("apply active", 90, 5400)
     assert "now: apply active, for 90 s of at most 90 min" in "\n".join(lines(at))
 
 
@@ -122,7 +122,11 @@ def test_a_gate_that_is_waited_for():
     world.run()
     world.clock.sleep(600)
     at = activity(History.of(world.records), world.records, world.clock.now())
-    assert (at.doing, at.limit, at.expect) == ("waiting for ha-formed (storage synchronises)", 5400, "45 min to 60 min")
+    assert (at.action, at.limit, at.expect) == (
+        "waiting for ha-formed (storage synchronises)",
+        5400,
+        "45 min to 60 min",
+    )
     assert at.elapsed == pytest.approx(600, abs=1)
     assert (at.bar.kind, at.bar.name, at.bar.total, at.bar.expect) == ("gate", "ha-formed", 5400, (2700, 3600))
     assert at.bar.done == at.elapsed
@@ -133,7 +137,7 @@ def test_a_gate_that_is_asked_again_is_still_waited_for():
     world = World()
     world.run()
     at = seen(world, "gate", "ha-formed", nth=2, after=1)
-    assert at.doing == "waiting for ha-formed (storage synchronises)"
+    assert at.action == "waiting for ha-formed (storage synchronises)"
     assert at.elapsed == 2 * seconds(world.job.plan.gates["ha-formed"].poll) + 1
     assert at.limit == 5400
 
@@ -146,7 +150,7 @@ def test_a_hook_that_asked_to_be_called_later_is_waited_for():
     world.run()
     retried = next(i for i, r in enumerate(world.records) if isinstance(r, CallFinished) and r.answer.kind == "retry")
     records = world.records[: retried + 1]
-    assert activity(History.of(records), records, records[-1].at).doing == "storage asked to prepare it later"
+    assert activity(History.of(records), records, records[-1].at).action == "storage asked to prepare it later"
 
 
 def test_a_step_on_its_way_back():
@@ -167,8 +171,8 @@ def test_every_record_has_a_sentence_and_an_activity(faults):
         records = world.records[:index]
         assert sentence(records[-1])
         at = activity(History.of(records), records, records[-1].at)
-        assert at.over == isinstance(records[-1], Ended)
-        assert not at.over or at.failure is None
+        assert at.ended == isinstance(records[-1], Ended)
+        assert not at.ended or at.failure is None
         assert at.failure is not None or not isinstance(records[-1], CallStarted)
 
 

@@ -256,8 +256,8 @@ def test_a_verb_that_is_not_implemented_is_named_with_the_command(hook, verb):
 def test_a_result_of_another_verb_is_wrong_and_names_the_command(hook):
     answer = hook("print('{\"result\": 7}')", "apply")
     assert answer.kind == "died"
-    assert answer.wrong == answer.reason
-    assert " apply: its result cannot be read" in answer.wrong
+    assert answer.diagnostic == answer.reason
+    assert " apply: its result cannot be read" in answer.diagnostic
 
 
 def test_verify_that_is_not_implemented_asks_the_probe(hook):

@@ -10,11 +10,12 @@ import bundlekit
 from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
 from bundlekit.cli.update.message import message, text
+from bundlekit.schemas import schema
 from bundlekit.update.engine import transitions
 from bundlekit.update.engine.hooks import ANSWERS, Request
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR, load_plan
-from bundlekit.update.engine.records import Answer, Outcome, RecoveryStep
+from bundlekit.update.engine.records import Outcome, RecoveryStep
 from bundlekit.update.engine.transitions import FAILURE, FIRST, GROUP, LAST, OUTCOMES, diagram
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.simulator import simulated_job
@@ -84,14 +85,16 @@ def test_the_message_on_the_page_is_the_one_that_is_told():
         pair="imager-0042",
         run="0123456789abcdef",
         hold=True,
-        why="apply of standby failed: disk 3 does not answer; the probe sees it partial",
+        reason="apply of standby failed: disk 3 does not answer; the probe sees it partial",
         states={"storage": "new", "active": "new", "standby": "partial"},
         versions={"storage": "3.4.0", "active": "5.40.00"},
         roles={"storage": "shared", "active": "active", "standby": "standby"},
         ha="not-formed",
         recovery=(RecoveryStep(verb="repair"),),
     )
-    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support, send the support bundle."})
+    plan = msgspec.structs.replace(
+        PAIR, messages={"degraded": "Leave it running. Call support, send the support bundle."}
+    )
     shown = "".join(f"    {line}\n" for line in text(message(outcome, plan)).splitlines())
     assert shown in page("outcomes")
 
@@ -142,6 +145,6 @@ def test_every_fact_of_a_request_and_every_word_of_a_result_is_named():
     )  # fmt: skip
     for word in (
         *facts_of(asked),
-        *(field.encode_name for field in msgspec.structs.fields(Answer) if field.name != "kind"),
+        *schema("hook")["$defs"]["HookResult"]["properties"],
     ):
         assert re.search(rf"\b{word}\b", page("hooks")), word

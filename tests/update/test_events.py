@@ -36,7 +36,7 @@ def test_resumes_by_a_timer_between_two_polls_are_no_events():
     world = World(detach=True)
     outcome = world.run()
     while outcome.kind == "waiting":
-        world.clock.sleep(outcome.again_in)
+        world.clock.sleep(outcome.retry_after)
         outcome = world.resume()
     texts = [event.text for event in log(world.records).latest(1000)]
     resumes = [record for record in world.records if isinstance(record, Resumed)]

@@ -123,7 +123,7 @@ def test_a_controller_that_dies_for_ever_ends_with_people():
         except ControllerKilled:
             continue
     assert outcome.kind == "degraded"
-    assert "the controller died" in outcome.why
+    assert "the controller died" in outcome.reason
 
 
 def test_a_machine_that_reboots_in_every_wait_ends_with_people():
@@ -135,7 +135,7 @@ def test_a_machine_that_reboots_in_every_wait_ends_with_people():
         resumes += 1
         assert resumes < 100
     assert outcome.kind == "needs-operator"
-    assert "no end after 64 transitions" in outcome.why
+    assert "no end after 64 transitions" in outcome.reason
 
 
 def busy_until(minutes):
@@ -213,11 +213,11 @@ def died_at(verb, step, kind="K"):
 @pytest.mark.parametrize(
     ("verb", "step", "bundle", "kind", "new"),
     [
-        ("prepare", "storage", BundleRejected(why="signer revoked"), "rejected", set()),
-        ("apply", "storage", BundleRejected(why="signer revoked"), "reverted", set()),
-        ("apply", "active", BundleRejected(why="signer revoked"), "reverted", {"storage"}),
-        ("apply", "standby", BundleRejected(why="signer revoked"), "degraded", {"storage", "active"}),
-        ("commit", "standby", BundleRejected(why="signer revoked"), "succeeded", {"storage", "active", "standby"}),
+        ("prepare", "storage", BundleRejected(reason="signer revoked"), "rejected", set()),
+        ("apply", "storage", BundleRejected(reason="signer revoked"), "reverted", set()),
+        ("apply", "active", BundleRejected(reason="signer revoked"), "reverted", {"storage"}),
+        ("apply", "standby", BundleRejected(reason="signer revoked"), "degraded", {"storage", "active"}),
+        ("commit", "standby", BundleRejected(reason="signer revoked"), "succeeded", {"storage", "active", "standby"}),
         ("prepare", "storage", None, "waiting", set()),
         ("apply", "active", None, "waiting", {"storage"}),
         ("commit", "standby", None, "succeeded", {"storage", "active", "standby"}),
@@ -229,7 +229,7 @@ def test_no_step_forward_without_an_accepted_bundle(verb, step, bundle, kind, ne
     assert outcome.kind == kind
     assert world.new == new
     if kind in {"rejected", "reverted", "degraded"}:
-        assert "signer revoked" in outcome.why
+        assert "signer revoked" in outcome.reason
 
 
 def test_another_bundle_than_the_run_began_with_is_refused():
@@ -237,7 +237,7 @@ def test_another_bundle_than_the_run_began_with_is_refused():
     world.bundle.bundle_id = "1" * 64
     outcome = world.resume()
     assert outcome.kind == "rejected"
-    assert "the file is bundle 111" in outcome.why
+    assert "the file is bundle 111" in outcome.reason
 
 
 def test_reverting_and_cleaning_up_need_no_bundle():
@@ -285,7 +285,7 @@ def test_a_failure_before_a_cancel_keeps_its_hold():
 def test_staged_on_friday_switched_on_saturday():
     world = World()
     waiting = world.run(window=Window(until="prepared"))
-    assert (waiting.kind, waiting.why) == ("waiting", "everything is prepared, nothing is changed")
+    assert (waiting.kind, waiting.reason) == ("waiting", "everything is prepared, nothing is changed")
     assert world.calls("prepare") == ["storage", "active", "standby"]
     assert not world.new
     world.clock.reboot(down=86400)
@@ -305,7 +305,7 @@ def test_a_window_that_has_passed_is_a_no():
 def test_detached_waits_are_ends_that_a_resume_takes_up():
     world = World(detach=True)
     assert world.run().kind == "waiting"
-    assert "waiting for ha-formed" in world.run().why or world.run().kind == "busy"
+    assert "waiting for ha-formed" in world.run().reason or world.run().kind == "busy"
     world.clock.sleep(46 * 60)
     assert world.resume().kind == "succeeded"
 
@@ -407,7 +407,7 @@ def test_a_pair_that_is_not_what_its_state_says_is_not_touched(changes, why):
     world.job = msgspec.structs.replace(world.job, free={"storage": 4096}, product="imager", model="im-200")
     outcome = world.run()
     assert outcome.kind == "rejected"
-    assert why in outcome.why
+    assert why in outcome.reason
     assert not world.calls("prepare", answered=False)
 
 
@@ -441,7 +441,7 @@ def test_a_repair_takes_a_half_written_standby_that_cannot_say_its_version(step,
 def test_a_counter_above_the_bundles_is_a_no_even_if_the_state_was_silent():
     world = World(hooks=described(counter=8))
     world.job = msgspec.structs.replace(world.job, counter_before=None)
-    assert "security counter is 8, the bundle's only 7" in world.run().why
+    assert "security counter is 8, the bundle's only 7" in world.run().reason
 
 
 @pytest.mark.parametrize(("state", "kind"), [("partial", "rejected"), ("busy", "rejected"), ("unknown", "rejected")])
@@ -459,7 +459,7 @@ def test_a_target_on_hold_starts_nothing_and_is_cleared_by_name():
     world.pair.components["active"].hold = "fan broken"
     outcome = world.run()
     assert (outcome.kind, outcome.hold) == ("rejected", True)
-    assert "fan broken" in outcome.why
+    assert "fan broken" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["clear", "run"]
     world.clear()
     assert world.run_again().kind == "succeeded"
@@ -478,7 +478,7 @@ def test_a_target_that_has_seen_a_higher_fence_is_left_alone():
     world.hooks = overridden(validate=overtaken)(world.pair, world.clock, ())
     outcome = world.run()
     assert outcome.kind == "rejected"
-    assert "state-changed: another controller took the pair over" in outcome.why
+    assert "state-changed: another controller took the pair over" in outcome.reason
     assert world.calls("prepare") == world.calls("cleanup") == []
     world.hooks = world.pair
     assert world.run().kind == "succeeded"
@@ -504,7 +504,7 @@ def test_one_run_at_a_time():
     world = died_at("apply", "active")
     outcome = world.run()
     assert outcome.kind == "busy"
-    assert "has not ended" in outcome.why
+    assert "has not ended" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["resume"]
 
 
@@ -516,11 +516,11 @@ def test_clear_refuses_what_is_not_whole_unless_told_not_to_look():
     assert world.run().kind == "needs-operator"
     refused = world.clear()
     assert isinstance(refused, Declined)
-    assert "partial" in refused.why
+    assert "partial" in refused.reason
     assert world.run().kind == "on-hold"
     assert world.engine.run(msgspec.structs.replace(world.job, repair=True), world.bundle).kind == "on-hold"
-    cleared = world.clear(without_probe=True, case="C-17")
-    assert (cleared.by, cleared.reason, cleared.case, cleared.states) == ("Ada", "disk replaced", "C-17", {})
+    cleared = world.clear(without_probe=True, ticket="C-17")
+    assert (cleared.by, cleared.reason, cleared.ticket, cleared.states) == ("Ada", "disk replaced", "C-17", {})
     assert not latest(world.journal, world.job.pair).hold
 
 
@@ -537,7 +537,7 @@ def test_clear_waits_for_no_gate():
     world = World(fault("apply", "storage", "F"))
     world.run()
     world.pair.changed_at = world.clock.passed
-    assert "gate of ha-formed reports not-yet" in world.clear().why
+    assert "gate of ha-formed reports not-yet" in world.clear().reason
     world.clock.sleep(46 * 60)
     assert world.clear().states == {"storage": "old", "active": "old", "standby": "old", "ha-formed": "ready"}
     assert isinstance(world.clear(), Declined)
@@ -578,7 +578,7 @@ def test_what_a_hook_says_is_not_taken_as_said(verb, step, answer, kind):
     world = World(hooks=lies(verb, step, answer))
     outcome = world.run()
     assert outcome.kind == kind
-    assert "\x1b" not in outcome.why
+    assert "\x1b" not in outcome.reason
     if verb in {"commit", "cleanup"}:
         assert outcome.notes == (
             f"{verb} of active: Overridden.{verb}: OSError: out of\N{REPLACEMENT CHARACTER}[31m memory",
@@ -637,7 +637,7 @@ def test_a_hook_that_says_failed_has_failed_whatever_the_probe_sees(verb, kind):
     world = World(fault("verify", "active", "F"), hooks=overridden(**{verb: fails}))
     outcome = world.run()
     assert outcome.kind == kind
-    assert "says so" in outcome.why
+    assert "says so" in outcome.reason
     assert outcome.states["active"] == "old"
 
 
@@ -693,7 +693,7 @@ def test_a_hook_that_asks_for_later_is_asked_again_and_not_for_ever():
     world = World(hooks=overridden(prepare=lambda _h, _r: Answer(kind="retry", reason="disk busy")))
     outcome = world.run()
     assert outcome.kind == "rejected"
-    assert "disk busy" in outcome.why
+    assert "disk busy" in outcome.reason
     assert len(world.calls("prepare")) == 5
 
 
@@ -722,7 +722,7 @@ def test_every_outcome_has_an_exit_code_and_a_meaning():
 
 def test_the_message_answers_what_a_person_on_call_asks():
     world = World(fault("apply", "standby", "F"))
-    plan = msgspec.structs.replace(PAIR, say={"degraded": "Leave it running. Call support."})
+    plan = msgspec.structs.replace(PAIR, messages={"degraded": "Leave it running. Call support."})
     told = message(world.run(), plan)
     assert told.headline.startswith("degraded: ")
     assert told.headline.endswith("The pair is on hold.")
@@ -731,7 +731,7 @@ def test_the_message_answers_what_a_person_on_call_asks():
         "active (active): 5.40.00, new version",
         "standby (standby): half-written",
     )
-    assert told.served == "yes, by one appliance; whole: active"
+    assert told.served == "yes, by one appliance; complete: active"
     assert told.ha == "no"
     assert told.next == ("repair the pair: bundlekit update repair --pair pair-0 --trust TRUST",)
     assert told.vendor == "Leave it running. Call support."
@@ -789,15 +789,15 @@ def test_the_first_and_the_last_failure_are_both_told():
     world = World(fault("verify", "active", "F"), fault("revert", "active", "F"))
     outcome = world.run()
     assert outcome.kind == "needs-operator"
-    assert outcome.why.startswith("revert of active failed: ")
-    assert outcome.first.startswith("verify of active failed: ")
-    assert f"  first        {outcome.first}\n" in text(message(outcome))
+    assert outcome.reason.startswith("revert of active failed: ")
+    assert outcome.root_cause.startswith("verify of active failed: ")
+    assert f"  root cause   {outcome.root_cause}\n" in text(message(outcome))
 
 
 @pytest.mark.parametrize("at", [("apply", "active", "F"), ("apply", "standby", "F"), ("prepare", "active", "F")])
 def test_one_failure_is_told_once(at):
     outcome = World(fault(*at)).run()
-    assert (outcome.first, bool(outcome.why)) == ("", True)
+    assert (outcome.root_cause, bool(outcome.reason)) == ("", True)
 
 
 @pytest.mark.parametrize(("step", "kind"), [("standby", "degraded"), ("active", "reverted")])
@@ -810,9 +810,9 @@ def test_the_probes_own_reason_for_what_it_sees_is_told(step, kind):
     world.hooks = Overridden(world.hooks, probe=probe)
     outcome = world.run()
     assert outcome.kind == kind
-    assert outcome.why.endswith("the probe sees it partial (slot B: 3 of 9 blocks)")
+    assert outcome.reason.endswith("the probe sees it partial (slot B: 3 of 9 blocks)")
     if kind == "degraded":
-        assert outcome.reasons == {step: "slot B: 3 of 9 blocks"}
+        assert outcome.probe_reasons == {step: "slot B: 3 of 9 blocks"}
         assert f"({step}): half-written (slot B: 3 of 9 blocks)\n" in text(message(outcome))
 
 

@@ -223,8 +223,8 @@ def test_a_new_state_folder_is_for_its_owner_alone(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (CommitPoint(at=AT), RevertDecided(at=AT, step="active", why="", revert=())),
-        (RevertDecided(at=AT, step="active", why="", revert=()), CommitPoint(at=AT)),
+        (CommitPoint(at=AT), RevertDecided(at=AT, step="active", reason="", revert=())),
+        (RevertDecided(at=AT, step="active", reason="", revert=()), CommitPoint(at=AT)),
     ],
     ids=["revert-after-commit", "commit-after-revert"],
 )
@@ -319,7 +319,7 @@ def test_a_journal_that_stays_unwritable_stops_the_run_and_a_resume_ends_it(plan
         if stopped.kind != "waiting":
             assert len(world.records) < nth
             continue
-        assert "disk full" in stopped.why
+        assert "disk full" in stopped.reason
         before = len(called)
         began = sum(isinstance(record, CallStarted) for record in world.records)
         assert before - len(world.job.targets) == began, "no hook without a durable intent, but to read the marks"
@@ -408,7 +408,7 @@ def test_a_journal_from_before_the_commit_point_stops_for_people():
     world.journal._records[world.job.pair] = list(world.records[:cut])
     outcome = world.resume()
     assert (outcome.kind, outcome.hold) == ("superseded", False)
-    assert "remembers no run under way" in outcome.why
+    assert "remembers no run under way" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"], "a healthy pair is not to be re-imaged"
 
 
@@ -420,7 +420,7 @@ def test_a_journal_from_before_the_commit_point_of_a_run_under_way_stops_for_peo
     world.journal._records[world.job.pair] = list(world.records[:cut])
     outcome = world.resume()
     assert (outcome.kind, outcome.hold) == ("needs-operator", True)
-    assert "past the commit point, the journal is not" in outcome.why
+    assert "past the commit point, the journal is not" in outcome.reason
     images = {(way.step, way.version) for way in outcome.recovery if way.verb == "reimage"}
     assert images == {("standby", NEW)}, "what the commit mark shows is not to be taken back"
 

@@ -222,7 +222,7 @@ def test_an_orphan_hook_that_stays_keeps_the_next_controller_out_and_is_named(or
     assert controllers.ask("Ada on host-1, pid 7")["kind"] == "killed"
     end = controllers.ask("second", wait=0.3)
     assert (end["kind"], end["holder"]) == ("busy", "Ada on host-1, pid 7")
-    assert "a hook of an earlier controller still runs" in end["why"]
+    assert "a hook of an earlier controller still runs" in end["reason"]
     assert versions_of_folders(controllers) == (ALL_NEW[0], OLD, OLD), "nothing was done meanwhile"
     hook = int((controllers.folder / "orphan").read_text())
     assert at_work(hook), "the hook was not waited for"

@@ -152,7 +152,7 @@ class Pair(RuleBasedStateMachine):
     @precondition(lambda self: self.world.records)
     @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "rejected", "absent"]))
     def resume(self, script, bundle):
-        given = {"given": self.world.bundle, "rejected": BundleRejected(why="revoked"), "absent": None}[bundle]
+        given = {"given": self.world.bundle, "rejected": BundleRejected(reason="revoked"), "absent": None}[bundle]
         told, ended, taken = self.outcome, self.ended(), self.guard
         self.go(lambda: self.world.resume(bundle=given), [] if taken else script)
         if taken and not ended:

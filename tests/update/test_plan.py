@@ -35,7 +35,7 @@ deadline = "90 min"
 [deadlines]
 apply = "90 min"
 revert = "90 min"
-[say]
+[messages]
 degraded = "Data is served by one appliance. Leave it running. Call support, send the support bundle."
 """
 

@@ -117,7 +117,7 @@ def check(hosts, ends):
             assert not any(isinstance(r, CallStarted) and r.verb in CHANGING for r in records[lost:]), (
                 "it touches nothing"
             )
-            assert "controller" in end["why"] or end["why"].startswith("state-changed"), end
+            assert "controller" in end["reason"] or end["reason"].startswith("state-changed"), end
     if winners:
         assert versions == NEW[hosts.bundles[winners[0]]]
     elif "superseded" not in kinds.values():

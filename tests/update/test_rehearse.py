@@ -117,7 +117,7 @@ def test_faults_are_put_where_they_are_wanted():
 )
 def test_a_run_that_does_not_leave_the_pair_to_another_controller_is_found(fault, sentence):
     ours = Outcome(kind="succeeded" if fault == "kind" else "superseded", pair="pair-0")
-    other = Outcome(kind="reverted" if fault == "other" else "succeeded", pair="pair-0", why="it failed")
+    other = Outcome(kind="reverted" if fault == "other" else "succeeded", pair="pair-0", reason="it failed")
     found = broken_beside(simulated_job(PAIR), (), ours, other, touched=fault == "touched")
     assert list(found) == [sentence]
 
@@ -219,7 +219,7 @@ def test_a_hook_that_says_ok_and_does_nothing_is_found_out():
     rehearsal = rehearse(lying(apply=lambda _self, _request: Answer(kind="ok")), faults=0)
     assert [run.outcome.kind for run in rehearsal.runs] == ["reverted"]
     assert rehearsal.runs[0].outcome.failed == "storage"
-    assert rehearsal.runs[0].outcome.why.startswith("verify of storage failed")
+    assert rehearsal.runs[0].outcome.reason.startswith("verify of storage failed")
 
 
 def test_a_commit_point_too_early_is_an_invariant_broken(monkeypatch):

@@ -26,7 +26,7 @@ def test_a_failed_revert_does_not_keep_the_others_from_going_back():
     world = World(fault("apply", "storage", "F"), fault("revert", "active", "F"))
     outcome = world.run()
     assert (outcome.kind, outcome.hold, outcome.failed) == ("needs-operator", True, "active")
-    assert outcome.why.startswith("revert of active failed")
+    assert outcome.reason.startswith("revert of active failed")
     assert order(world) == ["active", "storage"]
     assert outcome.states == {"storage": "old", "active": "partial", "standby": "old"}
     assert [way.verb for way in outcome.recovery] == ["revert", "clear", "run"]
@@ -89,8 +89,8 @@ def test_the_reverts_are_tried_again_by_name(stuck):
     assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.hold) == ("reverted", True), "the hold is lifted by clear alone"
     started = next(r for r in reversed(stuck.records) if isinstance(r, Started))
-    assert started.back.by == "Ada"
-    assert "tried again by Ada: disk 3 replaced" in started.back.why
+    assert started.revert_retry.by == "Ada"
+    assert "tried again by Ada: disk 3 replaced" in started.revert_retry.reason
     assert stuck.pair.versions()["active"] == OLD
     assert outcome.recovery[0].verb == "clear"
     assert isinstance(stuck.clear(), Cleared)
@@ -133,7 +133,7 @@ def test_only_a_run_whose_revert_failed_is_reverted_again(end):
     before = world.records
     refused = again(world)
     assert isinstance(refused, Declined)
-    assert "has no revert that failed" in refused.why
+    assert "has no revert that failed" in refused.reason
     assert world.records == before
 
 
@@ -284,8 +284,8 @@ def test_facts_that_the_bundle_needs_are_asked_again(facts, kind):
     outcome = world.run()
     assert outcome.kind == kind
     if kind == "rejected":
-        assert "state-changed" in outcome.why
-        assert "reports ha.state broken, the update needs that ha.state is formed" in outcome.why
+        assert "state-changed" in outcome.reason
+        assert "reports ha.state broken, the update needs that ha.state is formed" in outcome.reason
         assert order(world, "prepare") == []
     assert ("no component reports ha.state, so it was taken from the state" in outcome.notes) == (not facts)
 

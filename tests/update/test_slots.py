@@ -107,7 +107,7 @@ def test_a_validation_error_touches_nothing(world, cause):
     was = {step: w.bytes(step) for step in w.job.targets}
     outcome = w.run()
     assert outcome.kind == "rejected"
-    assert cause in outcome.why
+    assert cause in outcome.reason
     assert w.versions() == ALL_OLD
     assert {step: w.bytes(step) for step in w.job.targets} == was
     assert all(w.record(step).slot("b") is None for step in w.job.targets)
@@ -150,8 +150,8 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(world, verb, fault):
     assert (outcome.kind, outcome.ha, outcome.hold) == ("reverted", "formed", True)
     assert w.versions() == ALL_OLD
     assert w.bytes("storage") == was
-    assert all(w.record(step).hold == outcome.why for step in w.job.targets), "the target knows of the hold"
-    assert state(w.root, "pair-0").hold == outcome.why
+    assert all(w.record(step).hold == outcome.reason for step in w.job.targets), "the target knows of the hold"
+    assert state(w.root, "pair-0").hold == outcome.reason
     assert w.run_again().kind == "on-hold"
     assert w.clear().by == "Ada"
     assert not any(w.record(step).hold for step in w.job.targets)
@@ -214,7 +214,7 @@ def test_a_bundle_changed_in_place_between_check_and_use_reaches_no_slot(world):
     w = world(hooks=before("prepare", "storage", lambda w: w.bundle.damage("storage")))
     outcome = w.run()
     assert outcome.kind == "rejected"
-    assert "damaged" in outcome.why
+    assert "damaged" in outcome.reason
     assert w.versions() == ALL_OLD
     assert left_by_failure(w, "storage") == (None, b"")
 
@@ -377,7 +377,7 @@ def test_a_slot_swapped_between_write_and_switch_is_not_switched_to(world):
     w = world(hooks=before("apply", "active", swap))
     outcome = w.run()
     assert outcome.kind == "reverted"
-    assert "reads back as" in outcome.why
+    assert "reads back as" in outcome.reason
     assert w.version("active") == OLD
 
 
@@ -511,7 +511,7 @@ def test_another_host_with_a_higher_fence_stops_this_controller(world):
     w = world(hooks=before("apply", "active", lambda w: w.slots.cleanup(request(w, "cleanup", "standby", fence=99))))
     outcome = w.run()
     assert (outcome.kind, outcome.hold) == ("superseded", False)
-    assert "standby belongs to another controller: fence 1 is below 99" in outcome.why
+    assert "standby belongs to another controller: fence 1 is below 99" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert not {w.record(step).hold for step in w.job.targets} - {""}
 
@@ -662,7 +662,7 @@ def test_the_target_forgets_nothing_that_the_journal_lost(world):
     w.hooks = w.slots
     outcome = w.run_again()
     assert outcome.kind == "rejected"
-    assert degraded.why in outcome.why, "the appliance itself says that it is on hold"
+    assert degraded.reason in outcome.reason, "the appliance itself says that it is on hold"
 
 
 # --- making and describing a pair -------------------------------------------------------------------------------

@@ -68,11 +68,11 @@ def test_a_storage_that_fails_reverts_and_leaves_its_hold_at_the_target(folders,
     image = pair.root / "pair-0/shared/storage/images/3.4.0"
     outcome = run(pair, Overridden(pair.hooks, **failing("verify", "storage", lambda: image.write_bytes(b"spoilt"))))
     assert (outcome.kind, outcome.hold) == ("reverted", True)
-    assert "the running image is not sha256:" in outcome.why
+    assert "the running image is not sha256:" in outcome.reason
     assert pair.versions() == ALL_OLD
     again = run(pair)
     assert again.kind == "rejected"
-    assert outcome.why in again.why
+    assert outcome.reason in again.reason
 
 
 @pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
@@ -80,7 +80,7 @@ def test_a_bundle_changed_under_the_pipe_leaves_nothing_staged(folders, argv):
     pair = folders(argv=argv, pipe=True)
     outcome = run(pair, Overridden(pair.hooks, **failing("prepare", "active", lambda: pair.bundle.damage("appliance"))))
     assert outcome.kind == "rejected"
-    assert "damaged" in outcome.why
+    assert "damaged" in outcome.reason
     assert pair.versions() == ALL_OLD
     assert not list(pair.root.glob("pair-0/*/*/images/5.40.00"))
 
@@ -160,7 +160,7 @@ def test_what_a_command_does_wrong_leads_where_the_table_says(folders, where, fa
     outcome = run(pair)
     if (pair.root / "daemons").exists():
         os.kill(int((pair.root / "daemons").read_text()), signal.SIGKILL)
-    assert (outcome.kind, pair.versions()) == (kind, versions), outcome.why
+    assert (outcome.kind, pair.versions()) == (kind, versions), outcome.reason
 
 
 def test_a_revert_that_fails_too_needs_an_operator(folders):
@@ -171,7 +171,7 @@ def test_a_revert_that_fails_too_needs_an_operator(folders):
     wrapper.chmod(0o700)
     outcome = run(pair)
     assert (outcome.kind, outcome.hold, pair.versions()) == ("needs-operator", True, (*ALL_NEW[:2], OLD))
-    assert "the disk is gone" in outcome.why
+    assert "the disk is gone" in outcome.reason
     assert [(way.verb, way.step) for way in outcome.recovery] == [
         ("revert", ""), ("clear", ""), ("state", ""), ("run", ""),
     ]  # fmt: skip

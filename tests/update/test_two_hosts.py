@@ -91,7 +91,7 @@ def test_a_run_that_meets_another_under_way_names_it_and_touches_nothing(world, 
     b = Host(world, job=other(world.job) if other else None)
     outcome = b.run()
     assert (outcome.kind, outcome.hold) == ("busy", False)
-    assert outcome.why == f"run {staged.last.run} of another controller is under way"
+    assert outcome.reason == f"run {staged.last.run} of another controller is under way"
     assert [(way.verb, way.run) for way in outcome.recovery] == [("take-over", staged.last.run)]
     assert b.calls == []
     assert b.last is None
@@ -147,7 +147,7 @@ def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged)
     began = world.clock.passed
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold, outcome.failed) == ("rejected", False, "")
-    assert outcome.why.startswith("state-changed: another controller has had the pair since")
+    assert outcome.reason.startswith("state-changed: another controller has had the pair since")
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert staged.calls == [], "not even a cleanup"
     assert world.clock.passed == began, "nothing is waited for"
@@ -173,7 +173,7 @@ def test_a_newer_version_installed_by_hand_ends_a_staged_run_without_advice_to_g
     began = world.clock.passed
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold) == ("rejected", False)
-    assert "state-changed" in outcome.why
+    assert "state-changed" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert world.clock.passed == began
 
@@ -233,7 +233,7 @@ def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(
         assert at <= 3
         return
     assert (outcome.kind, outcome.hold) == ("rejected", False)
-    assert "state-changed" in outcome.why
+    assert "state-changed" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
 
 
@@ -314,7 +314,7 @@ def test_a_component_that_stays_busy_with_something_else_needs_a_person(world, s
     began = world.clock.passed
     outcome = staged.resume(window=Window())
     assert outcome.kind == "needs-operator"
-    assert outcome.why == "it is busy with something that this run did not begin"
+    assert outcome.reason == "it is busy with something that this run did not begin"
     assert world.clock.passed - began >= 600, "it was given its time to settle"
 
 
@@ -378,7 +378,7 @@ def test_a_controller_that_lost_says_so_and_touches_nothing_more(world, verb, st
     applied = any(isinstance(r, CallStarted) and r.verb == "apply" for r in a.journal.read(a.job.pair))
     done = applied and (verb, step) != ("apply", "storage")
     assert (outcome.kind, outcome.hold) == ("superseded" if done else "rejected", False)
-    assert "controller" in outcome.why
+    assert "controller" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert len(a.calls) <= seen["after"] + 1, "one call that the target refuses, at most"
     assert all(c.owner == b.last.owner for c in world.pair.components.values())
@@ -445,7 +445,7 @@ def test_a_number_that_is_out_of_range_is_no_answer(world, name, value):
 
     outcome = Host(world, hooks=Overridden(world.pair, **{verb: wrong})).run()
     assert outcome.kind == "rejected"
-    assert "out of range" in outcome.why
+    assert "out of range" in outcome.reason
 
 
 # --- holds -----------------------------------------------------------------------------------------------------
@@ -456,7 +456,7 @@ def test_a_stale_state_with_a_hold_writes_no_hold_back(world):
     b = Host(world, job=replace(world.job, hold="fan broken"))
     outcome = b.run()
     assert (outcome.kind, outcome.hold) == ("rejected", False)
-    assert "state-changed: the state contains a hold (fan broken), the appliance does not" in outcome.why
+    assert "state-changed: the state contains a hold (fan broken), the appliance does not" in outcome.reason
     assert marks(world) == was
 
 
@@ -464,7 +464,7 @@ def test_a_hold_that_the_target_remembers_stays(world):
     world.pair.components["storage"].hold = "disk 3 is broken"
     outcome = Host(world).run()
     assert (outcome.kind, outcome.hold) == ("rejected", True)
-    assert "the appliance itself reports that the pair is on hold: disk 3 is broken" in outcome.why
+    assert "the appliance itself reports that the pair is on hold: disk 3 is broken" in outcome.reason
     assert [c.hold for c in world.pair.components.values()] == ["disk 3 is broken", "", ""]
 
 
@@ -478,7 +478,7 @@ def test_a_hold_is_not_cleared_under_the_run_of_another(world):
     assert b.run(window=PREPARED).kind == "waiting"
     refused = a.clear()
     assert isinstance(refused, Declined)
-    assert refused.why == f"Run {b.last.run} of another controller is under way."
+    assert refused.reason == f"Run {b.last.run} of another controller is under way."
     assert b.resume(window=Window()).kind == "succeeded"
     assert isinstance(a.clear(), Declined | Cleared)
 

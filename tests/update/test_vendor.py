@@ -31,7 +31,7 @@ def test_a_validation_error_touches_nothing(cause):
     world = World(hooks=overridden(validate=rejects))
     outcome = world.run()
     assert outcome.kind == "rejected"
-    assert cause in outcome.why
+    assert cause in outcome.reason
     assert nothing_touched(world)
     assert not world.calls("prepare", answered=False)
     assert (outcome.hold, outcome.ha, world.pair.formed()) == (False, "as-before", True)

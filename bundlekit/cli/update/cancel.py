@@ -36,6 +36,6 @@ def command(pair: str, state_dir: Path) -> int:
     elif holder:
         shared.show([f"controller {holder} cancels it after the current step"])
     else:
-        trust = quoted(last.names)["trust"]
+        trust = quoted(last.paths)["trust"]
         shared.show([f"no controller works on it now: bundlekit update resume --pair {pair} {trust}"])
     return 0

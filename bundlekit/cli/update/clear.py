@@ -12,7 +12,7 @@ from bundlekit.update.engine.executor import Declined
 
 EXAMPLES = """\b
 Examples:
-  bundlekit update clear --pair imager-0042 --by "Ada King" --reason "disk 3 replaced" --case 4711
+  bundlekit update clear --pair imager-0042 --by "Ada King" --reason "disk 3 replaced" --ticket 4711
 Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not complete.
 """
 
@@ -21,19 +21,23 @@ Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not complete.
 @shared.pair_option
 @shared.by_option
 @shared.reason_option
-@click.option("--case", default="", metavar="ID", help="Record the case number of the vendor.")
+@click.option("--ticket", default="", metavar="ID", help="Record the number of the support ticket.")
 @click.option(
     "--without-probe", is_flag=True, help="Check neither components nor gates. This is recorded with your name."
 )
 @shared.take_over_option
 @shared.state_dir_option
-def command(pair: str, by: str, reason: str, case: str, take_over: str, state_dir: Path, *, without_probe: bool) -> int:
+def command(
+    pair: str, by: str, reason: str, ticket: str, take_over: str, state_dir: Path, *, without_probe: bool
+) -> int:
     """Release a complete pair from its hold, with a name and a reason.
 
     Every component is probed and every gate is polled. A partial, busy or unknown component keeps the hold.
     """
     with shared.controller(state_dir) as controller:
-        done = controller.clear(pair, by=by, reason=reason, case=case, without_probe=without_probe, take_over=take_over)
+        done = controller.clear(
+            pair, by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over
+        )
     if isinstance(done, Declined):
         return shared.declined(pair, done, state_dir)
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "not probed"

@@ -184,13 +184,13 @@ def controller(
     *,
     as_lines: bool = False,
     detach: bool = False,
-    names: InvocationPaths = UNKNOWN,
+    paths: InvocationPaths = UNKNOWN,
     label: str = "",
     reports: list[Report] | None = None,
 ) -> Iterator[Controller]:
     """A controller whose activity is shown, and which the operator can interrupt.
 
-    ``names`` are the files of the call. The report of each check of a bundle is added to ``reports``.
+    ``paths`` are the files of the call. The report of each check of a bundle is added to ``reports``.
 
     The first Ctrl-C requests to cancel, because waiting for a running change is better. The second exits at once, and
     the run can be resumed. Print an outcome after this context, not in it: see ``view.watching``.
@@ -208,7 +208,7 @@ def controller(
     before = signal.signal(signal.SIGINT, interrupt)
     time = clock()
     try:
-        title = f"update with {names.bundle}" if names.bundle else "update"
+        title = f"update with {paths.bundle}" if paths.bundle else "update"
         with view.watching(time, as_lines=as_lines, label=label, title=title) as seen:
             views.append(seen)
             seen.about(holder())
@@ -221,7 +221,7 @@ def controller(
                 progress=seen.progress,
                 cancel=lambda: bool(asked),
                 detach=detach,
-                names=names,
+                paths=paths,
                 on_report=(lambda _report: None) if reports is None else reports.append,
             )
     finally:
@@ -284,7 +284,7 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
-def names(*, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
+def paths(*, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
     """The files of this call, for the commands that are printed as next steps."""
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
     return InvocationPaths(**found, trust=tuple(map(str, trusted)))
@@ -296,7 +296,7 @@ def conclude(
     pair: str,
     state_dir: Path,
     plan: Plan | None = None,
-    names: InvocationPaths = UNKNOWN,
+    paths: InvocationPaths = UNKNOWN,
     as_lines: bool = False,
     label: str = "",
     reports: Sequence[Report] = (),
@@ -304,7 +304,7 @@ def conclude(
     """Print how a run ended, and return the exit code.
 
     ``reports`` are those of the checks that were made. A report that did not accept the bundle is printed first.
-    ``plan`` has the vendor's words for the outcome, by default the plan of the pair's latest run. ``names`` are the
+    ``plan`` has the vendor's words for the outcome, by default the plan of the pair's latest run. ``paths`` are the
     files for the next steps. Without ``plan`` the files of the latest run are added. ``label`` is the pair, if outcomes
     of several are printed.
     """
@@ -313,21 +313,21 @@ def conclude(
     if plan is None:
         with suppress(BundlekitError):  # the outcome names a journal that cannot be read
             if last := last_run(state_dir, pair):
-                plan, names = last.job.plan, names.over(last.names)
+                plan, paths = last.job.plan, paths.over(last.paths)
     if as_lines:
         click.echo(as_json.render(outcome))
     else:
-        show(f"{label}: {line}" if label else line for line in text(message(outcome, plan, names)).splitlines())
+        show(f"{label}: {line}" if label else line for line in text(message(outcome, plan, paths)).splitlines())
     return EXIT_CODES[outcome.kind]
 
 
 def declined(pair: str, done: Declined, state_dir: Path) -> int:
     """Print why a call was declined, and what to do instead; the exit code for it."""
-    show([f"pair {pair} stays as it is: {done.why}"], err=True)
-    names = UNKNOWN
+    show([f"pair {pair} stays as it is: {done.reason}"], err=True)
+    paths = UNKNOWN
     if done.recovery and (last := last_run(state_dir, pair)):
-        names = last.names
-    show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, names=names)), err=True)
+        paths = last.paths
+    show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, paths=paths)), err=True)
     return 3
 
 

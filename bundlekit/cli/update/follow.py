@@ -50,7 +50,7 @@ def follow(folder: Path, pair: str, changed: Callable[[Status], None] | None = N
     with watching(clock, as_lines=False, hint=LEAVES, title=title) as seen:
         shown = -1
         for look in _until_the_end(folder, pair, clock):
-            seen.about(look.controller, cancels=look.status is not None and look.status.cancel_asked)
+            seen.about(look.controller, cancels=look.status is not None and look.status.cancel_requested)
             if shown < 0:
                 shown = _begin(look.records)
                 seen.known(look.records[shown:])

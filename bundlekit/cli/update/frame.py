@@ -213,7 +213,7 @@ def _state(step: StepRow) -> str:
 
 
 def _worked(step: StepRow) -> str:
-    return span(step.worked) if step.worked else ""
+    return span(step.elapsed) if step.elapsed else ""
 
 
 def _style(step: StepRow) -> str:
@@ -227,7 +227,7 @@ def _now(shown: Shown, seen: Activity) -> str:
     expect = f", expected {seen.expect}" if seen.expect and seen.bar is None else ""
     percent = "" if shown.percent is None else f"{shown.percent} % "
     report = f". The hook reports: {percent}{shown.message}".rstrip() if percent or shown.message else ""
-    return f"{seen.doing}, for {span(seen.elapsed)}{limit}{expect}{report}"
+    return f"{seen.action}, for {span(seen.elapsed)}{limit}{expect}{report}"
 
 
 def _bars(shown: Shown, width: int, glyphs: Glyphs) -> list[Text]:

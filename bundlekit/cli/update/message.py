@@ -41,8 +41,8 @@ class Message(Frozen, frozen=True, kw_only=True):
     next: tuple[str, ...]
     vendor: str
     send: str = ""
-    why: str = ""
-    first: str = ""
+    reason: str = ""
+    root_cause: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -81,28 +81,28 @@ COMMANDS: Final = {
 }
 
 
-def message(outcome: Outcome, plan: Plan | None = None, names: InvocationPaths = UNKNOWN) -> Message:
-    """The message about ``outcome`` for a person. ``plan`` adds the vendor's own words (its ``[say]``).
+def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths = UNKNOWN) -> Message:
+    """The message about ``outcome`` for a person. ``plan`` adds the vendor's own words (its ``[messages]``).
 
-    ``names`` are the files for the commands among the next steps.
+    ``paths`` are the files for the commands among the next steps.
     """
     on_hold = " The pair is on hold." if outcome.hold and outcome.kind != "on-hold" else ""  # its meaning states it
     return Message(
         headline=f"{outcome.kind}: {_meaning(outcome)}{on_hold}",
-        why=outcome.why,
-        first=outcome.first,
+        reason=outcome.reason,
+        root_cause=outcome.root_cause,
         found=tuple(
             f"{step} ({outcome.roles[step]}): "
             + (f"{outcome.versions[step]}, " if outcome.versions.get(step) else "")
             + STATES[state]
-            + (f" ({outcome.reasons[step]})" if outcome.reasons.get(step) else "")
+            + (f" ({outcome.probe_reasons[step]})" if outcome.probe_reasons.get(step) else "")
             for step, state in outcome.states.items()
         ),
         served=_served(outcome),
         ha=HA[outcome.ha],
         urgency=_urgency(outcome),
-        next=next_steps(outcome.recovery, pair=outcome.pair, names=names),
-        vendor=(plan.say.get(outcome.kind, "") if plan else "") or _vendor(outcome),
+        next=next_steps(outcome.recovery, pair=outcome.pair, paths=paths),
+        vendor=(plan.messages.get(outcome.kind, "") if plan else "") or _vendor(outcome),
         send=f"the support bundle: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
         if outcome.run and outcome.kind in NEED_REPAIR
         else "",
@@ -110,9 +110,9 @@ def message(outcome: Outcome, plan: Plan | None = None, names: InvocationPaths =
     )
 
 
-def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, names: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
+def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, paths: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
     """The steps in words, each with the command that does it."""
-    files = quoted(names)
+    files = quoted(paths)
     return tuple(
         COMMANDS[one.verb].format(
             pair=pair, step=one.step, version=one.version, run=one.run, options=_as_options(one), **files
@@ -121,13 +121,13 @@ def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, names: InvocationP
     )
 
 
-def quoted(names: InvocationPaths) -> dict[str, str]:
-    """The names quoted for a shell, with a placeholder for an unknown name. ``trust`` includes its options."""
+def quoted(paths: InvocationPaths) -> dict[str, str]:
+    """The paths quoted for a shell, with a placeholder for an unknown path. ``trust`` includes its options."""
     return {
-        "bundle": shlex.quote(names.bundle or "BUNDLE"),
-        "plan": shlex.quote(names.plan or "PLAN.toml"),
-        "state": shlex.quote(names.state or "STATE.json"),
-        "trust": " ".join(f"--trust {shlex.quote(name)}" for name in names.trust or ("TRUST",)),
+        "bundle": shlex.quote(paths.bundle or "BUNDLE"),
+        "plan": shlex.quote(paths.plan or "PLAN.toml"),
+        "state": shlex.quote(paths.state or "STATE.json"),
+        "trust": " ".join(f"--trust {shlex.quote(name)}" for name in paths.trust or ("TRUST",)),
     }
 
 
@@ -137,7 +137,7 @@ def _meaning(outcome: Outcome) -> str:
 
 def _as_options(one: RecoveryStep) -> str:
     """The options of the next step: what the pair reports itself as, and where the bundle is now."""
-    values = {"product": one.product, "model": one.model, "bundle": "NEWPATH" if one.moved else ""}
+    values = {"product": one.product, "model": one.model, "bundle": "NEWPATH" if one.bundle_moved else ""}
     return "".join(f" --{name} {shlex.quote(word)}" for name, word in values.items() if word)
 
 
@@ -149,8 +149,8 @@ def in_words(outcome: Outcome, plan: Plan) -> str:
 def text(message: Message) -> str:
     """The message as lines of plain text. Each begins with a label, even if a reason contains line ends."""
     rows = [
-        ("because", message.why),
-        ("first", message.first),
+        ("reason", message.reason),
+        ("root cause", message.root_cause),
         *(("found", line) for line in message.found),
         ("data served", message.served),
         ("HA", message.ha),
@@ -181,8 +181,8 @@ def _served(outcome: Outcome) -> str:
     if outcome.ha == "formed":
         return "yes, by the pair"
     if outcome.kind == "degraded" and whole:
-        return f"yes, by one appliance; whole: {', '.join(whole)}"
-    return f"not proven; whole: {', '.join(whole) or 'none'}"
+        return f"yes, by one appliance; complete: {', '.join(whole)}"
+    return f"not proven; complete: {', '.join(whole) or 'none'}"
 
 
 def _urgency(outcome: Outcome) -> str:

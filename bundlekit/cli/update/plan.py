@@ -54,7 +54,7 @@ def command(
     trust = common.load_trusted(trusted)
     request = CheckRequest(trust=trust, appliances=(state,), **common.policy_arguments(allowed, trust))
 
-    names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    paths = shared.paths(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
 
     def refused_by() -> Outcome | None:
         """What would keep the run from beginning; None after a preview of a run that nothing keeps."""
@@ -70,9 +70,9 @@ def command(
             click.echo(as_json.render(seen))
         else:
             shared.show(lines(seen))
-        if not seen.refused:
+        if not seen.rejected:
             return None
-        return Outcome(kind="rejected", pair=state.pair, why=seen.refused, ha="as-before", recovery=seen.recovery)
+        return Outcome(kind="rejected", pair=state.pair, reason=seen.rejected, ha="as-before", recovery=seen.recovery)
 
     try:
         outcome = refused_by()
@@ -85,4 +85,4 @@ def command(
         outcome = outcome_of(error, state.pair, again="run")
     if outcome is None:
         return 0
-    return shared.conclude(outcome, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines)
+    return shared.conclude(outcome, pair=state.pair, state_dir=state_dir, plan=plan, paths=paths, as_lines=as_lines)

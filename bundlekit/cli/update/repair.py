@@ -40,11 +40,11 @@ def command(
     If a component must be re-imaged first, the outcome of the run names it: see `bundlekit update status`.
     """
     trust = common.load_trusted(trusted)
-    names = shared.names(bundle=bundle, trusted=trusted)
+    paths = shared.paths(bundle=bundle, trusted=trusted)
 
     reports: list[Report] = []
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
         outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
     if isinstance(outcome, Declined):
         return shared.declined(pair, outcome, state_dir)
-    return shared.conclude(outcome, pair=pair, state_dir=state_dir, names=names, as_lines=as_lines, reports=reports)
+    return shared.conclude(outcome, pair=pair, state_dir=state_dir, paths=paths, as_lines=as_lines, reports=reports)

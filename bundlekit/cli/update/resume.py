@@ -58,7 +58,7 @@ def command(
     latest = None if not_after is None else not_after.timestamp()
     if until is None and pair is not None and shared.is_prepared(state_dir, pair):
         until = "end"  # naming a run that only waits for the operator releases it
-    names = shared.names(bundle=bundle, trusted=trusted)
+    paths = shared.paths(bundle=bundle, trusted=trusted)
     waiting = [pair] if pair else shared.unfinished(state_dir)
     if not waiting and not as_lines:
         shared.show([f"nothing-to-resume: {MEANINGS['nothing-to-resume']}"])
@@ -69,12 +69,12 @@ def command(
         """Continue the run of one pair: its exit code, and in how many seconds to ask again instead."""
         label = name if several else ""
         with shared.controller(
-            state_dir, as_lines=as_lines, detach=detach or several, names=names, label=label
+            state_dir, as_lines=as_lines, detach=detach or several, paths=paths, label=label
         ) as controller:
             done = controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
-        if several and not detach and done.again_in is not None:
-            return 0, done.again_in
-        code = shared.conclude(done, pair=name, state_dir=state_dir, names=names, as_lines=as_lines, label=label)
+        if several and not detach and done.retry_after is not None:
+            return 0, done.retry_after
+        code = shared.conclude(done, pair=name, state_dir=state_dir, paths=paths, as_lines=as_lines, label=label)
         return code, None
 
     while waiting:  # one pair that waits at its gate keeps no other one waiting

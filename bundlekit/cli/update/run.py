@@ -61,15 +61,15 @@ def command(
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
     beyond = common.policy_arguments(allowed, trust)
-    names = shared.names(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    paths = shared.paths(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     if not as_lines:
         shared.show(window_lines(window), err=True)
 
     reports: list[Report] = []
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, names=names, reports=reports) as controller:
+    with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
         outcome = controller.run(
             bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
         )
     return shared.conclude(
-        outcome, pair=state.pair, state_dir=state_dir, plan=plan, names=names, as_lines=as_lines, reports=reports
+        outcome, pair=state.pair, state_dir=state_dir, plan=plan, paths=paths, as_lines=as_lines, reports=reports
     )

@@ -123,12 +123,12 @@ def _lines(found: Status) -> Iterator[str]:
 
     if found.controller:
         yield f"pair {found.pair}: in progress: {found.controller}"
-    if found.cancel_asked:
+    if found.cancel_requested:
         yield f"pair {found.pair}: the operator requested a cancel"
     if found.rejected is not None:
         yield f"pair {found.pair}: run {found.rejected.run} of {found.rejected.path} was rejected by the check"
         yield f"  rejected     {parameters.local_time(found.rejected.at.wall)}"
-        yield f"  because      {found.rejected.why}"
+        yield f"  reason       {found.rejected.reason}"
     if found.activity is None:
         return
     if found.outcome is None:
@@ -137,13 +137,13 @@ def _lines(found: Status) -> Iterator[str]:
             yield f"  started: {parameters.local_time(found.started)}"
         yield from (f"  {line}" for line in window_lines(found.window))
         if not found.controller:
-            trust = quoted(found.names)["trust"]
+            trust = quoted(found.paths)["trust"]
             yield f"  no controller works on it: bundlekit update resume --pair {found.pair} {trust}"
         return
     yield f"pair {found.pair}: run {found.activity.run} to {found.activity.version} has ended"
     for name, wall in (("started", found.started), ("ended", found.ended)):
         if wall is not None:
             yield f"  {name:<12} {parameters.local_time(wall)}"
-    yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.names)).splitlines())
+    yield from (f"  {line}" for line in text(message(found.outcome, found.plan, found.paths)).splitlines())
     if found.cleared is not None:
         yield f"  hold cleared by {found.cleared.by}: {found.cleared.reason}"

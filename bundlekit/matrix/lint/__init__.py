@@ -14,9 +14,9 @@ from bundlekit.matrix.consistency import inconsistencies
 from bundlekit.matrix.lint.components import (
     ambiguous_alias,
     appliance_misspelt,
-    leftover_unknown,
     no_compatible_partner,
     own_version_contradicted,
+    partial_failure_unknown,
 )
 from bundlekit.matrix.lint.context import LintContext
 from bundlekit.matrix.lint.entries import (
@@ -80,7 +80,7 @@ LINTS: Final = (
     exempted_version,
     untested_source,
     unlisted_source,
-    leftover_unknown,
+    partial_failure_unknown,
 )
 
 

@@ -91,7 +91,7 @@ def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
 
 
 @lint_rule("info", "State in [[works-together]] whether they work together, so that the new one can stay.")
-def leftover_unknown(context: LintContext) -> Iterator[LintIssue]:
+def partial_failure_unknown(context: LintContext) -> Iterator[LintIssue]:
     """The matrix does not specify whether an old appliance works with the other new components of the bundle.
 
     If the update of the active member fails, the shared components must then revert too.

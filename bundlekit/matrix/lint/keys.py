@@ -46,7 +46,7 @@ def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
             ways = [sign] if sign else []
             ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
             remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
-        yield LintIssue(f"{on} {answer.because}: it will reject what the matrix allows.", on, entry, remedy)
+        yield LintIssue(f"{on} {answer.reason}: it will reject what the matrix allows.", on, entry, remedy)
 
 
 def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
@@ -58,7 +58,7 @@ def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
         return TrustFileAnswer(accepts=None)
     signers = ", ".join(sorted(context.signers)) or "nobody"
     because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}"
-    return TrustFileAnswer(accepts=bool(trusted & context.signers), because=because)
+    return TrustFileAnswer(accepts=bool(trusted & context.signers), reason=because)
 
 
 @lint_rule("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
@@ -123,7 +123,7 @@ def unasked(context: LintContext) -> str | None:
         return "the matrix does not state which keys releases trust (trusted-keys, trust-of)"
     problems = [trust.problem for one in allowed if (trust := read.ships(one)) is not None and trust.problem]
     undecided = [
-        f"{one} {answer.because}"
+        f"{one} {answer.reason}"
         for one in allowed
         if read.ships(one) is not None and (answer := accepted(context, one)).accepts is None
     ]

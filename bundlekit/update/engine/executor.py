@@ -55,27 +55,27 @@ WHOLE: Final = Window()
 class Declined(Frozen, frozen=True, kw_only=True):
     """Why a call was declined. Nothing was done; ``recovery`` are the steps to take instead, where there are any."""
 
-    why: str
+    reason: str
     recovery: tuple[RecoveryStep, ...] = ()
 
 
 class BundleRejected(Frozen, frozen=True, kw_only=True):
     """The bundle of a run to be resumed is no longer what was accepted, or no longer accepted."""
 
-    why: str
+    reason: str
 
 
 class BundleMissing(Frozen, frozen=True, kw_only=True):
     """The bundle of a run to be resumed cannot be opened where it is looked for."""
 
-    why: str
+    reason: str
 
 
 class Engine:
     """An executor: its journal, its hooks and its clock.
 
     ``cancel`` is asked before each action. ``detach`` makes a wait an end (*waiting*, exit 75) that a resume continues
-    from. ``names`` are the files of this call, for the journal to keep. The caller holds the pair's lock
+    from. ``paths`` are the files of this call, for the journal to keep. The caller holds the pair's lock
     (``lock.PairLock``) while a method runs. Raises JournalError if the journal cannot be read. A journal that cannot be
     written makes the outcome *waiting*.
     """
@@ -89,7 +89,7 @@ class Engine:
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
         holder: str = "",
-        names: InvocationPaths = UNKNOWN,
+        paths: InvocationPaths = UNKNOWN,
     ) -> None:
         self.journal = journal
         self.hooks = hooks
@@ -97,7 +97,7 @@ class Engine:
         self.cancel = cancel
         self.detach = detach
         self.holder = holder
-        self.names = names
+        self.paths = paths
 
     def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, take_over: str = "") -> Outcome:
         """Run ``job`` to its end.
@@ -123,9 +123,9 @@ class Engine:
                 takes_over=seen.under_way(()),
                 job=job,
                 tool=__version__,
-                held=last is not None and last.hold,
+                on_hold=last is not None and last.hold,
                 window=window,
-                names=self.names,
+                paths=self.paths,
             )
             self._append(job.pair, started.fence, started)
             self._tell(started)
@@ -150,7 +150,7 @@ class Engine:
         seen = marks.read(history.job, self.hooks, self.clock)
         lost = _lost(history, seen)
         given = None if isinstance(bundle, BundleRejected | BundleMissing) else bundle
-        refused = bundle.why if isinstance(bundle, BundleRejected) else ""
+        refused = bundle.reason if isinstance(bundle, BundleRejected) else ""
         if given is not None and given.bundle_id != history.job.bundle_id:
             refused = f"the file is bundle {given.bundle_id}, the run is of bundle {history.job.bundle_id}"
             given = None
@@ -159,11 +159,11 @@ class Engine:
                 at=self.clock.now(),
                 fence=self._claim(pair, 0 if lost else seen.fence, history),
                 owner=os.urandom(8).hex(),
-                lost=lost,
+                ownership_lost=lost,
                 bundle="rejected" if refused else "given" if given is not None else "absent",
-                why=bundle.why if isinstance(bundle, BundleMissing) else refused,
+                reason=bundle.reason if isinstance(bundle, BundleMissing) else refused,
                 window=window,
-                names=self.names,
+                paths=self.paths,
             )
             self._append(pair, resumed.fence, resumed)
             self._tell(resumed)
@@ -182,10 +182,10 @@ class Engine:
         records = self.journal.read(pair)
         last = History.of(records)
         if last.ended is None or last.ended.kind != "needs-operator" or last.revert is None or last.committed:
-            return Declined(why=f"The latest run of pair {pair} has no revert that failed.")
+            return Declined(reason=f"The latest run of pair {pair} has no revert that failed.")
         seen = marks.read(last.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Declined(why=f"Run {foreign} of another controller is under way.")
+            return Declined(reason=f"Run {foreign} of another controller is under way.")
         why = f"reverts of run {last.run} tried again by {by}: {reason}"
         try:
             started = Started(
@@ -194,12 +194,12 @@ class Engine:
                 fence=self._claim(pair, seen.fence, last),
                 owner=os.urandom(8).hex(),
                 takes_over=seen.under_way(()),
-                before=last.before,
-                back=replace(last.revert, at=self.clock.now(), why=why, by=by, hold=True, cancelled=False),
+                states_before=last.before,
+                revert_retry=replace(last.revert, at=self.clock.now(), reason=why, by=by, hold=True, cancelled=False),
                 job=last.job,
                 tool=__version__,
-                held=True,
-                names=self.names.over(last.names),
+                on_hold=True,
+                paths=self.paths.over(last.paths),
             )
             self._append(pair, started.fence, started)
             self._tell(started)
@@ -215,7 +215,7 @@ class Engine:
         *,
         by: str,
         reason: str,
-        case: str = "",
+        ticket: str = "",
         without_probe: bool = False,
         take_over: str = "",
     ) -> Cleared | Declined:
@@ -227,10 +227,10 @@ class Engine:
         records = self.journal.read(pair)
         history = History.of(records)
         if not history.hold:
-            return Declined(why=f"Pair {pair} is not on hold.")
+            return Declined(reason=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Declined(why=f"Run {foreign} of another controller is under way.")
+            return Declined(reason=f"Run {foreign} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         states: dict[str, str] = {}
@@ -239,9 +239,9 @@ class Engine:
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
                     if answer.kind not in {"old", "new", "ready"}:
-                        return Declined(why=f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip())
+                        return Declined(reason=f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip())
                     states[name] = answer.kind
-        cleared = Cleared(at=self.clock.now(), by=by, reason=reason, case=case, states=states)
+        cleared = Cleared(at=self.clock.now(), by=by, reason=reason, ticket=ticket, states=states)
         self._append(pair, history.fence, cleared)
         history.add(cleared)
         for step in history.job.targets:
@@ -270,7 +270,7 @@ class Engine:
                         self._record(history, decision)
                     case Wait(seconds=seconds, why=why):
                         if self.detach:
-                            return _waiting(history, why, again_in=seconds)
+                            return _waiting(history, why, retry_after=seconds)
                         self.clock.sleep(seconds)
                     case Pause(why=why, moved=moved):
                         return _waiting(history, why, moved=moved)
@@ -350,7 +350,7 @@ def _taken(job: Job, run: str) -> Outcome:
     return Outcome(
         kind="busy",
         pair=job.pair,
-        why=f"run {run} of another controller is under way",
+        reason=f"run {run} of another controller is under way",
         ha="as-before",
         recovery=(RecoveryStep(verb="take-over", run=run),),
     )
@@ -367,7 +367,7 @@ def _hold_to_leave(history: History, step: str) -> str:
         seen = history.seen.get(step)
         return (seen.hold or "") if seen is not None else ""
     outcome = conclude(history, OUTCOMES[history.mode])
-    return (outcome.why or outcome.kind) if outcome.hold else ""
+    return (outcome.reason or outcome.kind) if outcome.hold else ""
 
 
 def refusal(last: History, *, repair: bool = False) -> Outcome | None:
@@ -377,7 +377,7 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             kind="busy",
             pair=last.job.pair,
             run=last.run,
-            why=f"run {last.run} has not ended",
+            reason=f"run {last.run} has not ended",
             recovery=(RecoveryStep(verb="resume"),),
         )
     repairable = any(one.verb == "repair" for one in last.ended.recovery)
@@ -387,27 +387,27 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             pair=last.job.pair,
             run=last.run,
             hold=True,
-            why=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.why}",
+            reason=f"on hold since run {last.run}, which ended {last.ended.kind}: {last.ended.reason}",
             recovery=last.ended.recovery,
         )
     return None
 
 
-def _waiting(history: History, why: str, *, moved: bool = False, again_in: float | None = None) -> Outcome:
+def _waiting(history: History, why: str, *, moved: bool = False, retry_after: float | None = None) -> Outcome:
     return Outcome(
         kind="waiting",
         pair=history.job.pair,
         run=history.run,
         bundle_id=history.job.bundle_id,
-        why=why,
+        reason=why,
         states={step: history.state(step) for step in history.job.targets},
-        reasons=seen_reasons(history),
+        probe_reasons=seen_reasons(history),
         versions=seen_versions(history),
         roles={step: target.role for step, target in history.job.targets.items()},
         ha="as-before" if history.untouched else "unknown",
         committed=history.committed,
-        recovery=(RecoveryStep(verb="resume", moved=moved),),
-        again_in=again_in,
+        recovery=(RecoveryStep(verb="resume", bundle_moved=moved),),
+        retry_after=retry_after,
     )
 
 
@@ -419,4 +419,4 @@ def _stopped(
     Without a ``run`` nothing has begun, and the recovery is to do the same ``again``.
     """
     kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
-    return Outcome(kind=kind, pair=pair, run=run, why=error.message, recovery=(RecoveryStep(verb=again),))
+    return Outcome(kind=kind, pair=pair, run=run, reason=error.message, recovery=(RecoveryStep(verb=again),))

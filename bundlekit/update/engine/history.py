@@ -50,9 +50,9 @@ class History:
         self.owner = started.owner
         self.owners = {started.owner}
         self.takes_over = started.takes_over
-        self.held = started.held
+        self.held = started.on_hold
         self.window = started.window
-        self.names = started.names
+        self.paths = started.paths
         self.bundle = "given"
         self.bundle_why = ""
         self.index = 1
@@ -68,7 +68,7 @@ class History:
         self.mode_change: ModeChanged | None = None
         self.ended: Outcome | None = None
         self.cleared: Cleared | None = None
-        self.before: dict[str, str] = dict(started.before)
+        self.before: dict[str, str] = dict(started.states_before)
         self.surveyed: dict[str, Answer] = {}
         self.changed: dict[str, tuple[int, float]] = {}
         self.ready_at: dict[str, int] = {}
@@ -81,10 +81,10 @@ class History:
         self._expected: dict[str, frozenset[str]] = {}
         self._owner_before: dict[str, str] = {}
         self._touched: dict[tuple[str, str], int] = {}
-        self.only_back = started.back is not None
-        if started.back is not None:
-            self.revert = started.back
-            self.failures.append(started.back.why)
+        self.only_back = started.revert_retry is not None
+        if started.revert_retry is not None:
+            self.revert = started.revert_retry
+            self.failures.append(started.revert_retry.reason)
             self._change_mode("rollback")
         self.done: dict[str, int] = {}
         self._calling = False
@@ -137,12 +137,12 @@ class History:
             case RevertDecided():
                 self._only_if(self.mode == "apply" and not self.committed, "a revert after the commit point")
                 self.revert = record
-                self.failures.append(record.why)
+                self.failures.append(record.reason)
                 self._change_mode("rollback")
             case ModeChanged():
                 self._only_if(self.ended is None, "a decision after the end")
                 self.mode_change = record
-                self.failures.append(record.why)
+                self.failures.append(record.reason)
                 self._change_mode(record.to)
             case CancelRequested():
                 self.cancel = True
@@ -150,14 +150,14 @@ class History:
                 self.fence = record.fence
                 self.owner = record.owner
                 self.owners.add(record.owner)
-                if record.lost:
-                    self.lost = "", record.lost
+                if record.ownership_lost:
+                    self.lost = "", record.ownership_lost
                 self.resumed, self.resumed_at = self.index, self.time
                 if died or passed < AT_ONCE:  # a timer that resumes a run each minute, while it waits, is no loop
                     self.transitions += 1
-                self.bundle, self.bundle_why = record.bundle, record.why
+                self.bundle, self.bundle_why = record.bundle, record.reason
                 self.window = record.window
-                self.names = record.names.over(self.names)
+                self.paths = record.paths.over(self.paths)
             case Ended():
                 self.ended = record.outcome
             case Cleared():
@@ -373,7 +373,7 @@ class History:
             self.ready_at.setdefault(step, self.index)
         if verb in {"commit", "cleanup", "revert"} and answer.kind != "ok":
             self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
-        elif answer.wrong and (note := f"{verb} of {step}: {answer.wrong}") not in self.notes:
+        elif answer.diagnostic and (note := f"{verb} of {step}: {answer.diagnostic}") not in self.notes:
             self.notes.append(note)
 
     def _fenced(self, verb: str, step: str, answer: Answer) -> None:

@@ -226,7 +226,7 @@ def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
         late = _wrong(hooks, request, f"it answered {answer.kind} after its deadline of {request.deadline} s")
         if answer.kind == "ok":
             return msgspec.structs.replace(late, kind="timeout")
-        answer = msgspec.structs.replace(answer, wrong=late.wrong)
+        answer = msgspec.structs.replace(answer, diagnostic=late.diagnostic)
     if not answer.reason and not answer.hold:
         return answer
     hold = printable(answer.hold) if answer.hold else None
@@ -242,7 +242,7 @@ def server(hooks: Hooks, request: Request) -> str:
 def _wrong(hooks: Hooks, request: Request, what: str) -> Answer:
     """The answer in the place of one that is none."""
     what = printable(f"{server(hooks, request)}: {what}")
-    return Answer(kind="died", reason=what, wrong=what)
+    return Answer(kind="died", reason=what, diagnostic=what)
 
 
 def printable(reason: str) -> str:

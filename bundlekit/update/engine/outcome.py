@@ -44,10 +44,10 @@ def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:
         bundle_id=h.job.bundle_id,
         hold=hold,
         failed=decision.step if decision else "",
-        why=_why(h, kind),
-        first=h.failures[0] if h.failures and h.failures[0] != h.failures[-1] else "",
+        reason=_why(h, kind),
+        root_cause=h.failures[0] if h.failures and h.failures[0] != h.failures[-1] else "",
         states={step: h.state(step) for step in h.job.targets},
-        reasons=seen_reasons(h),
+        probe_reasons=seen_reasons(h),
         versions=seen_versions(h),
         roles={step: target.role for step, target in h.job.targets.items()},
         ha=_ha(h),
@@ -71,7 +71,7 @@ def _why(h: History, kind: OutcomeKind) -> str:
     decision = h.mode_change or h.revert
     if decision is None:
         return ""
-    return f"state-changed: {decision.why}" if h.mode == "lost" and kind == "rejected" else decision.why
+    return f"state-changed: {decision.reason}" if h.mode == "lost" and kind == "rejected" else decision.reason
 
 
 def seen_versions(h: History) -> dict[str, str]:

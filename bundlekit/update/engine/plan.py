@@ -145,7 +145,7 @@ class Deadlines(Strict, frozen=True, kw_only=True):
 
 
 class Plan(Strict, frozen=True, kw_only=True):
-    """How the update of one product goes, in the order of its groups. ``say`` is shown with an outcome.
+    """How the update of one product goes, in the order of its groups. ``messages`` are shown with an outcome.
 
     A file has to name its version; in a program and in a journal ``plan`` is as this class is.
     """
@@ -157,7 +157,7 @@ class Plan(Strict, frozen=True, kw_only=True):
     gates: Annotated[dict[Name, Gate], Meta(max_length=4)] = {}
     deadlines: Deadlines = Deadlines()
     slots: Slots | None = None
-    say: dict[OutcomeKind, Text] = {}
+    messages: dict[OutcomeKind, Text] = {}
 
     @property
     def order(self) -> tuple[str, ...]:

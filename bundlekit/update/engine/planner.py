@@ -360,7 +360,7 @@ def fail(h: History, now: Instant, task: PhaseStep, why: str) -> Action | None:
             record=RevertDecided(
                 at=now,
                 step=task.step,
-                why=why,
+                reason=why,
                 revert=h.reverts(task.step),
                 keep=h.keeps(task.step),
                 hold=policy.hold,
@@ -380,7 +380,7 @@ def _cancel(h: History, now: Instant, task: PhaseStep, action: Action) -> Note |
     why = "cancelled by the operator"
     if h.untouched:
         return _change_mode(now, "abort", "", why, cancelled=True)
-    return Note(record=RevertDecided(at=now, step="", why=why, revert=h.reverts_all(), cancelled=True))
+    return Note(record=RevertDecided(at=now, step="", reason=why, revert=h.reverts_all(), cancelled=True))
 
 
 def _staged(h: History, step: str) -> bool:
@@ -416,7 +416,7 @@ def _call(task: PhaseStep, tally: Tally) -> Call:
 
 
 def _change_mode(now: Instant, to: EndMode, step: str, why: str, *, cancelled: bool = False) -> Note:
-    return Note(record=ModeChanged(at=now, to=to, step=step, why=why, cancelled=cancelled))
+    return Note(record=ModeChanged(at=now, to=to, step=step, reason=why, cancelled=cancelled))
 
 
 def _seen(answer: Answer) -> str:

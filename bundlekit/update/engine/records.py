@@ -54,7 +54,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
     not cleaned up. Its value is empty for none, and None if the target does not remember. ``committed`` is the run
     whose commit point the target has passed. ``hold`` is why the pair is on hold.
 
-    ``wrong`` is written by bundlekit only. It states what is wrong with the answer or its time, and who answered.
+    ``diagnostic`` is written by bundlekit only. It states what is wrong with the answer or its time, and who answered.
     """
 
     kind: AnswerKind
@@ -76,7 +76,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
     committed: str | None = None
     hold: str | None = None
     sandbox: bool | None = None
-    wrong: str = ""
+    diagnostic: str = ""
 
 
 StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "untouched"]
@@ -86,8 +86,8 @@ StepState = Literal["old", "new", "kept-new", "partial", "busy", "unknown", "unt
 class RecoveryStep(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
-    ``product`` and ``model`` are what the pair reports, if the current state differs. ``moved``: the bundle is not
-    where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
+    ``product`` and ``model`` are what the pair reports, if the current state differs. ``bundle_moved``: the
+    bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
     """
 
     verb: Literal["run", "resume", "repair", "revert", "clear", "state", "reimage", "take-over"]
@@ -96,17 +96,17 @@ class RecoveryStep(Frozen, frozen=True, kw_only=True):
     version: str = ""
     product: str = ""
     model: str = ""
-    moved: bool = False
+    bundle_moved: bool = False
 
 
 class Outcome(Frozen, frozen=True, kw_only=True):
     """How a run ended, or why none was started (on-hold, busy), or that it goes on later (waiting).
 
     ``states`` and ``versions`` are per step, as probed. ``ha`` is what is known of the cluster. ``failed`` is the step
-    or gate that decided, and ``why`` is the failure that decided last. ``first`` is the failure that the others
-    followed from, if that is another one. ``reasons`` are the reasons of the probe for components that are neither old
-    nor new. ``notes`` are failures that decided nothing. ``again_in``: after so many seconds a resume polls again what
-    a detached run waits for.
+    or gate that decided, and ``reason`` is the failure that decided last. ``root_cause`` is the failure that the
+    others followed from, if that is another one. ``probe_reasons`` are the reasons of the probe for components that are
+    neither old nor new. ``notes`` are failures that decided nothing. ``retry_after``: after so many seconds a resume
+    polls again what a detached run waits for.
     """
 
     kind: OutcomeKind
@@ -115,17 +115,17 @@ class Outcome(Frozen, frozen=True, kw_only=True):
     bundle_id: str = ""
     hold: bool = False
     failed: str = ""
-    why: str = ""
-    first: str = ""
+    reason: str = ""
+    root_cause: str = ""
     states: dict[str, StepState] = {}
-    reasons: dict[str, str] = {}
+    probe_reasons: dict[str, str] = {}
     versions: dict[str, str] = {}
     roles: dict[str, str] = {}
     ha: Literal["formed", "not-formed", "as-before", "unknown"] = "unknown"
     committed: bool = False
     notes: tuple[str, ...] = ()
     recovery: tuple[RecoveryStep, ...] = ()
-    again_in: float | None = None
+    retry_after: float | None = None
 
 
 class Entry(Frozen, frozen=True, kw_only=True, tag_field="record"):
@@ -145,42 +145,42 @@ class Window(Frozen, frozen=True, kw_only=True):
 
 
 class Started(Entry, frozen=True, kw_only=True, tag="started"):
-    """A run begins. ``fence`` grows with every controller that takes the pair; ``held``: it was on hold.
+    """A run begins. ``fence`` grows with every controller that takes the pair; ``on_hold``: it was on hold.
 
-    ``owner`` is the unique name of this claim. ``names`` are the run's files, for the next steps that are printed
-    later. ``back`` is set in a run that only tries the reverts of an earlier one again. ``before`` is the state of the
-    components before that earlier run, by step. ``takes_over`` are the runs that the target remembers as under way and
-    that this one replaces.
+    ``owner`` is the unique name of this claim. ``paths`` are the run's files, for the next steps that are printed
+    later. ``revert_retry`` is set in a run that only tries the reverts of an earlier one again. ``states_before`` are
+    the states of the components before that earlier run, by step. ``takes_over`` are the runs that the target remembers
+    as under way and that this one replaces.
     """
 
     run: str
     fence: int
     owner: str = ""
     takes_over: tuple[str, ...] = ()
-    before: dict[str, str] = {}
-    back: RevertDecided | None = None
+    states_before: dict[str, str] = {}
+    revert_retry: RevertDecided | None = None
     job: Job
     tool: str
-    held: bool = False
+    on_hold: bool = False
     window: Window = Window()
-    names: InvocationPaths = UNKNOWN
+    paths: InvocationPaths = UNKNOWN
 
 
 class Resumed(Entry, frozen=True, kw_only=True, tag="resumed"):
     """Another controller continues the run. ``bundle`` states whether it can take steps forward.
 
     ``rejected``: the file no longer is what was accepted, or today's trust no longer accepts it. ``absent`` with a
-    ``why``: it cannot be opened; without: no trust anchors were given. ``lost`` states why the pair belongs to another
-    controller by now, by the marks at the target. Then this one changes nothing more.
+    ``reason``: it cannot be opened; without: no trust anchors were given. ``ownership_lost`` states why the
+    pair belongs to another controller by now, by the marks at the target. Then this one changes nothing more.
     """
 
     fence: int
     owner: str = ""
-    lost: str = ""
+    ownership_lost: str = ""
     bundle: Literal["given", "absent", "rejected"]
-    why: str = ""
+    reason: str = ""
     window: Window = Window()
-    names: InvocationPaths = UNKNOWN
+    paths: InvocationPaths = UNKNOWN
 
 
 class CallStarted(Entry, frozen=True, kw_only=True, tag="call-started"):
@@ -210,7 +210,7 @@ class RevertDecided(Entry, frozen=True, kw_only=True, tag="revert-decided"):
     """
 
     step: str
-    why: str
+    reason: str
     revert: tuple[str, ...]
     keep: tuple[str, ...] = ()
     hold: bool = False
@@ -227,12 +227,12 @@ class ModeChanged(Entry, frozen=True, kw_only=True, tag="mode-changed"):
 
     to: EndMode
     step: str
-    why: str
+    reason: str
     cancelled: bool = False
 
 
 class CancelRequested(Entry, frozen=True, kw_only=True, tag="cancel-requested"):
-    """The operator wants out. Counts before the commit point only."""
+    """The operator requests a cancel. It counts before the commit point only."""
 
 
 class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
@@ -242,11 +242,14 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
 
 
 class Cleared(Entry, frozen=True, kw_only=True, tag="cleared"):
-    """An operator, by name, took the pair off hold. ``states`` are as probed, or empty if they were not probed."""
+    """An operator, by name, took the pair off hold. ``states`` are as probed, or empty if they were not probed.
+
+    ``ticket`` is the number of the support ticket.
+    """
 
     by: str
     reason: str
-    case: str = ""
+    ticket: str = ""
     states: dict[str, str] = field(default_factory=dict)
 
 
@@ -260,7 +263,7 @@ class Rejected(Entry, frozen=True, kw_only=True, tag="rejected"):
     run: str
     tool: str
     path: str
-    why: str
+    reason: str
     bundle_id: str = ""
     causes: tuple[str, ...] = ()
 

@@ -96,7 +96,7 @@ def deciding(records: tuple[Record, ...], outcome: Outcome) -> str:
         if isinstance(record, CallFinished) and record.step == outcome.failed and record.verb != "cleanup":
             reason = f" ({record.answer.reason})" if record.answer.reason else ""
             return f"{record.verb} of {record.step} answered {record.answer.kind}{reason}"
-    return outcome.why
+    return outcome.reason
 
 
 def _severity(outcome: Outcome) -> int:

@@ -34,7 +34,7 @@ def broken(job: Job, records: tuple[Record, ...], outcome: Outcome, states: dict
     if kind in {"degraded", "needs-operator"} and not outcome.hold:
         yield f"{kind} without a hold"
     if kind == "waiting":
-        yield f"it does not end: {outcome.why}"
+        yield f"it does not end: {outcome.reason}"
     for step, state in outcome.states.items():
         if state not in {"untouched", "unknown"} and state.removeprefix("kept-") != states[step]:
             yield f"{step} is reported {state}, but is {states[step]}"
@@ -67,7 +67,7 @@ def broken_beside(
     """
     yield from _order(job, records)
     if other.kind != "succeeded":
-        yield f"another controller that had the pair ended {other.kind}: {other.why}"
+        yield f"another controller that had the pair ended {other.kind}: {other.reason}"
     if outcome.kind not in {"rejected", "superseded"}:
         yield f"another controller has had the pair, but this run ended {outcome.kind}"
     if touched:

@@ -123,8 +123,11 @@ class Compared(PassThrough):
 
     def _differences(self, request: Request, answer: Answer, right: Answer, took: float) -> Iterator[tuple[str, str]]:
         """What was expected and what came, for each difference."""
-        if answer.wrong:
-            yield "an answer of this verb, within its deadline", answer.wrong.removeprefix(f"{self.server(request)}: ")
+        if answer.diagnostic:
+            yield (
+                "an answer of this verb, within its deadline",
+                answer.diagnostic.removeprefix(f"{self.server(request)}: "),
+            )
         elif took > request.deadline:
             yield f"an answer within {request.deadline} s", f"{answer.kind} after {took:.0f} s"
         match request.verb:

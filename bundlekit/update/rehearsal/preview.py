@@ -26,8 +26,8 @@ class Preview(Frozen, frozen=True, kw_only=True):
     """An update before it begins.
 
     ``groups`` are the steps that have something to do. The commit point follows the first. ``minutes`` are the vendor's
-    estimates, forward and back (None: unknown). ``ends`` is the single-fault table of this very job. ``refused`` is why
-    the pair, asked now, would not be touched (empty if it would). ``recovery`` is what to do then.
+    estimates, forward and back (None: unknown). ``ends`` is the single-fault table of this very job. ``rejected`` is
+    why the pair would not be touched now (empty if it would). ``recovery`` is what to do then.
     """
 
     pair: str
@@ -40,13 +40,13 @@ class Preview(Frozen, frozen=True, kw_only=True):
     minutes: int | None
     revert_minutes: int | None
     ends: tuple[FaultRow, ...]
-    refused: str = ""
+    rejected: str = ""
     recovery: tuple[RecoveryStep, ...] = ()
 
 
 def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
     """Describe the pair through ``hooks``, compare, and rehearse ``job`` over a simulated one."""
-    refused, recovery = _refused(job, hooks, clock)
+    rejected, recovery = _rejected(job, hooks, clock)
     return Preview(
         pair=job.pair,
         plan=job.plan.name,
@@ -58,7 +58,7 @@ def preview(job: Job, hooks: Hooks, clock: Clock) -> Preview:
         minutes=job.minutes,
         revert_minutes=job.revert_minutes,
         ends=ends(job),
-        refused=refused,
+        rejected=rejected,
         recovery=recovery,
     )
 
@@ -84,14 +84,14 @@ class _Describing(Hooks):
         return self._hooks.describe(request)
 
 
-def _refused(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[RecoveryStep, ...]]:
+def _rejected(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[RecoveryStep, ...]]:
     """Why the executor would turn this job away after its first look; it is asked, and cancelled after that."""
     if job.hold:
         return f"the state contains a hold: {job.hold}", ()
     describing = _Describing(hooks, len(job.targets))
     engine = Engine(journal=MemoryJournal(), hooks=describing, clock=clock, cancel=lambda: describing.done)
     outcome = engine.run(job, EmptyBundle(job.bundle_id))
-    return ("", ()) if outcome.kind == "cancelled" else (outcome.why, outcome.recovery)
+    return ("", ()) if outcome.kind == "cancelled" else (outcome.reason, outcome.recovery)
 
 
 def lines(seen: Preview) -> Iterator[str]:
@@ -113,8 +113,8 @@ def lines(seen: Preview) -> Iterator[str]:
         yield f"    {row.outcome}"
         yield f"      after {'; '.join(row.faults)}"
         yield from (f"      recovery: {steps} -> {led}" for steps, led in row.recoveries.items() if steps)
-    if seen.refused:
-        yield f"  NOT NOW: {seen.refused}"
+    if seen.rejected:
+        yield f"  NOT NOW: {seen.rejected}"
 
 
 def _minutes(minutes: int | None) -> str:

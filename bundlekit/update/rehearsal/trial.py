@@ -79,7 +79,7 @@ class Trial:
                 if self.journal.read(self.job.pair):
                     return self.engine.resume(self.job.pair, self.bundle)
                 return self.engine.run(self.job, self.bundle)
-        return Outcome(kind="waiting", pair=self.job.pair, why=f"no end after {MAX_RESUMES} resumes")
+        return Outcome(kind="waiting", pair=self.job.pair, reason=f"no end after {MAX_RESUMES} resumes")
 
     def states(self) -> dict[str, str]:
         """What is true of the appliance now, faults and all."""
@@ -110,13 +110,13 @@ class Trial:
                 case "revert":
                     reverted = self.engine.revert(self.job.pair, by="rehearsal", reason="fixed")
                     if isinstance(reverted, Declined):
-                        return f"revert refuses: {reverted.why}"
+                        return f"revert refuses: {reverted.reason}"
                     led = reverted.kind
                 case "clear":
                     self.clock.sleep(max((seconds(g.deadline) for g in self.job.plan.gates.values()), default=0))
                     cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")
                     if isinstance(cleared, Declined):
-                        return f"clear refuses: {cleared.why}"
+                        return f"clear refuses: {cleared.reason}"
                 case "state":
                     job = self._as_found()
                 case "repair":

@@ -54,7 +54,7 @@ STAGES: Final[dict[str, Stage]] = {
 class StepRow(Frozen, frozen=True, kw_only=True):
     """One step of the run: on whom, from which version to which, and how far it has come.
 
-    ``verb`` is what its hook is doing now; empty: nothing. ``worked`` is for how many seconds its hooks have prepared,
+    ``verb`` is what its hook is doing now; empty: nothing. ``elapsed`` is for how many seconds its hooks have prepared,
     applied, verified, committed and reverted it in this run. ``identity`` is a member's serial, or the pair's name.
     """
 
@@ -66,7 +66,7 @@ class StepRow(Frozen, frozen=True, kw_only=True):
     new: str
     state: str
     verb: str = ""
-    worked: float = 0.0
+    elapsed: float = 0.0
 
 
 class Bar(Frozen, frozen=True, kw_only=True):
@@ -87,9 +87,9 @@ class Bar(Frozen, frozen=True, kw_only=True):
 class Activity(Frozen, frozen=True, kw_only=True):
     """What a run is doing at ``at``.
 
-    ``doing`` has been going on for ``elapsed`` seconds, and its limit is ``limit`` seconds. ``expect`` is how long it
+    ``action`` has been going on for ``elapsed`` seconds, and its limit is ``limit`` seconds. ``expect`` is how long it
     usually takes, if the plan or the bundle specifies it. ``age`` is the whole run's, in seconds. ``if_it_fails`` is
-    the result of a failure now, with ``failure`` as the same in data. ``over``: the run has ended.
+    the result of a failure now, with ``failure`` as the same in data. ``ended``: the run has ended.
     """
 
     pair: str
@@ -98,7 +98,7 @@ class Activity(Frozen, frozen=True, kw_only=True):
     at: Instant
     stage: Stage
     steps: tuple[StepRow, ...]
-    doing: str
+    action: str
     elapsed: float
     limit: int | None
     expect: str
@@ -106,7 +106,7 @@ class Activity(Frozen, frozen=True, kw_only=True):
     age: float
     if_it_fails: str
     failure: FailureEffect | None
-    over: bool = False
+    ended: bool = False
 
 
 def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
@@ -132,11 +132,11 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
                 new=t.new,
                 state=_state(h, step),
                 verb=last.verb if isinstance(last, CallStarted) and last.step == step else "",
-                worked=worked.get(step, 0.0),
+                elapsed=worked.get(step, 0.0),
             )
             for step, t in job.targets.items()
         ),
-        doing=doing,
+        action=doing,
         elapsed=elapsed,
         limit=limit,
         expect=expect,
@@ -144,7 +144,7 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
         age=h.age(now),
         if_it_fails="" if failure is None else failure.text,
         failure=failure,
-        over=h.ended is not None,
+        ended=h.ended is not None,
     )
 
 
@@ -254,11 +254,11 @@ def _ok(tally: Tally) -> bool:
 def sentence(record: Record) -> str:
     """One line about a record, for a log that people read."""
     match record:
-        case Started(run=run, job=job, back=RevertDecided(why=why)):
+        case Started(run=run, job=job, revert_retry=RevertDecided(reason=why)):
             return f"run {run} of {job.pair} goes back only: {why}"
         case Started(run=run, job=job, tool=tool):
             return f"run {run} of {job.pair} to {job.version} begins ({job.bundle_id}, bundlekit {tool})"
-        case Resumed(bundle=bundle, why=why, fence=fence):
+        case Resumed(bundle=bundle, reason=why, fence=fence):
             return f"another controller goes on (fence {fence}, bundle {bundle}{f': {why}' if why else ''})"
         case CallStarted(verb=verb, step=step, attempt=attempt):
             return f"{verb} {step}{f', attempt {attempt}' if attempt > 1 else ''}"
@@ -267,18 +267,18 @@ def sentence(record: Record) -> str:
             return f"{verb} {step}: {answer.kind}{f' ({details})' if details else ''}"
         case CommitPoint():
             return "commit point: from here on nothing is reverted"
-        case RevertDecided(why=why, revert=revert, keep=keep):
+        case RevertDecided(reason=why, revert=revert, keep=keep):
             kept = f", keep {', '.join(keep)}" if keep else ""
             return f"revert {', '.join(revert) or 'nothing'}{kept}: {why}"
-        case ModeChanged(to=mode, why=why):
+        case ModeChanged(to=mode, reason=why):
             return f"{mode}: {why}"
         case CancelRequested():
             return "the operator asks to cancel"
         case Ended(outcome=outcome):
             return f"ends {outcome.kind}{', on hold' if outcome.hold else ''}"
-        case Cleared(by=by, reason=reason, case=case):
-            return f"taken off hold by {by}: {reason}{f' (case {case})' if case else ''}"
-        case Rejected(run=run, path=path, why=why):
+        case Cleared(by=by, reason=reason, ticket=ticket):
+            return f"taken off hold by {by}: {reason}{f' (ticket {ticket})' if ticket else ''}"
+        case Rejected(run=run, path=path, reason=why):
             return f"run {run} of {path} is rejected by the check: {why}"
 
 
@@ -290,7 +290,7 @@ def lines(seen: Activity) -> Iterator[str]:
         yield f"  step {row.step:<{width}}  {row.role:<7}  {row.identity}  {row.old} -> {row.new}  {row.state}"
     limit = f" of at most {span(seen.limit)}" if seen.limit else ""
     expect = f", expected {seen.expect}" if seen.expect else ""
-    yield f"  now: {seen.doing}, for {span(seen.elapsed)}{limit}{expect}"
+    yield f"  now: {seen.action}, for {span(seen.elapsed)}{limit}{expect}"
     if seen.if_it_fails:
         yield f"  if it fails now: {seen.if_it_fails}"
 

@@ -68,7 +68,7 @@ def repeats(first: Record, record: Record) -> bool:
 def is_part_of_poll(record: Record) -> bool:
     """Whether a poll consists of such records, also one by a timer: the resume, its probes, the calls."""
     match record:
-        case Resumed(lost=lost, bundle=bundle):
+        case Resumed(ownership_lost=lost, bundle=bundle):
             return not lost and bundle != "rejected"
         case CallStarted(verb=verb):
             return verb in {"probe", "gate"}

@@ -22,7 +22,7 @@ Phase = Literal["running", "waiting", "on-hold", "ended"]
 class Status(Frozen, frozen=True, kw_only=True):
     """A pair's latest run. ``controller`` is the controller at work, or empty. ``hold``: the pair is on hold.
 
-    ``names`` are the files of the run, as its controllers were given them. ``window`` is how far it can go, and the
+    ``paths`` are the files of the run, as its controllers were given them. ``window`` is how far it can go, and the
     latest time to start to switch. ``started`` and ``ended`` are wall times, in seconds since 1970. ``rejected`` is the
     latest run that the check rejected since then. A pair without any begun run has only that, and no ``activity``,
     ``plan`` and ``started``.
@@ -32,14 +32,14 @@ class Status(Frozen, frozen=True, kw_only=True):
     phase: Phase
     hold: bool
     controller: str
-    cancel_asked: bool
+    cancel_requested: bool
     started: float | None
     ended: float | None
     activity: Activity | None
     outcome: Outcome | None
     cleared: Cleared | None
     plan: Plan | None
-    names: InvocationPaths
+    paths: InvocationPaths
     window: Window
     rejected: Rejected | None
 
@@ -63,14 +63,14 @@ def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) 
             phase="running" if controller else "ended",
             hold=False,
             controller=controller,
-            cancel_asked=False,
+            cancel_requested=False,
             started=None,
             ended=None,
             activity=None,
             outcome=None,
             cleared=None,
             plan=None,
-            names=UNKNOWN,
+            paths=UNKNOWN,
             window=Window(),
             rejected=rejected,
         )
@@ -81,14 +81,15 @@ def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) 
         phase=_phase(history, controller),
         hold=history.hold,
         controller=controller,
-        cancel_asked=history.ended is None and (history.cancel or CancelRequest(folder, pair).asked() == history.run),
+        cancel_requested=history.ended is None
+        and (history.cancel or CancelRequest(folder, pair).asked() == history.run),
         started=run[0].at.wall,
         ended=next((record.at.wall for record in run if isinstance(record, Ended)), None),
         activity=activity(history, run, now),
         outcome=history.ended,
         cleared=history.cleared,
         plan=history.job.plan,
-        names=history.names,
+        paths=history.paths,
         window=history.window,
         rejected=rejected,
     )

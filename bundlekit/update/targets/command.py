@@ -111,7 +111,7 @@ class CommandHooks(Hooks):
             return self._without(request, answer)
         if answer.kind == "died" and finished.code is not None and finished.code >= 0:
             wrong = printable(f"{self.server(request)}: {answer.reason}")
-            return msgspec.structs.replace(answer, reason=wrong, wrong=wrong)
+            return msgspec.structs.replace(answer, reason=wrong, diagnostic=wrong)
         return answer
 
     def _without(self, request: Request, answer: Answer) -> Answer:
@@ -247,7 +247,7 @@ def interpret(verb: str, finished: Finished) -> Answer:
     if kind != "ok":
         result = {"reason": reason} | result
     try:
-        return msgspec.convert(result | {"kind": kind, "wrong": ""}, Answer)
+        return msgspec.convert(result | {"kind": kind, "diagnostic": ""}, Answer)
     except msgspec.ValidationError as error:
         return Answer(kind="died", reason=f"its result cannot be read: {error}")
 

@@ -50,7 +50,7 @@ def schema() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     answer = components.pop("Answer")
     properties = {"result": answer["properties"].pop("kind"), **answer["properties"]}
-    for internal in ("wrong",):  # which only the executor fills in
+    for internal in ("diagnostic",):  # which only the executor fills in
         properties.pop(internal, None)
     words = [
         "ok",

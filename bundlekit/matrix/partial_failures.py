@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.pair import moves, named, state_around
 from bundlekit.matrix.read import APPLIANCE
-from bundlekit.model.decision import Leftover
+from bundlekit.model.decision import PartialFailureState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 
-def leftovers(
+def partial_failures(
     context: EvaluationContext, appliance: Appliance, parts: Sequence[ComponentDecision]
-) -> Iterator[Leftover]:
+) -> Iterator[PartialFailureState]:
     """Each state that a failure can leave, in the order in which an update could reach it.
 
     The active member and the shared components are updated first. Until all of them have succeeded, a failure reverts
@@ -37,7 +37,7 @@ def leftovers(
             yield _active_fails(context, kept, shared)
         for name in shared:
             back = (*members, name)
-            yield Leftover(
+            yield PartialFailureState(
                 failure=name,
                 components=_texts(old),
                 works=True,
@@ -48,7 +48,7 @@ def leftovers(
                 "the pair is on hold until the fault is cleared.",
             )
         if members and "standby" in roles:
-            yield Leftover(
+            yield PartialFailureState(
                 failure="standby",
                 components=_texts(done),
                 works=True,
@@ -60,7 +60,9 @@ def leftovers(
             )
 
 
-def _active_fails(context: EvaluationContext, state: Mapping[str, Version], shared: tuple[str, ...]) -> Leftover:
+def _active_fails(
+    context: EvaluationContext, state: Mapping[str, Version], shared: tuple[str, ...]
+) -> PartialFailureState:
     """The active member fails after the shared components succeeded: it is reverted, and they are new."""
     works, entry = work_together(context.matrix, state)
     found, those = named(state), _listed(shared)
@@ -69,7 +71,7 @@ def _active_fails(context: EvaluationContext, state: Mapping[str, Version], shar
     else:
         doubt = "do not" if works is False else "may not"
         what = f"would be left, which {doubt} work together: {those} reverts too."
-    return Leftover(
+    return PartialFailureState(
         failure="active",
         components=_texts(state),
         works=works,
