@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.cms_any import enclosed_content
+    from bundlekit.trust.fault import SignatureFault
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
@@ -40,10 +42,12 @@ __all__ = [
     "Certificate",
     "Credential",
     "Satisfied",
+    "SignatureFault",
     "Signed",
     "SigningKey",
     "TrustStore",
     "belongs",
+    "enclosed_content",
     "inlined",
     "keygen",
     "load_inlined",
@@ -70,6 +74,7 @@ _HOMES = {
     "Certificate": "certificates",
     "TrustStore": "store",
     "Credential": "acceptance",
+    "enclosed_content": "cms_any",
     "inlined": "policy",
     "keygen": "test_pki",
     "load_inlined": "policy",
@@ -81,6 +86,7 @@ _HOMES = {
     "satisfied": "acceptance",
     "Satisfied": "acceptance",
     "sign": "signing",
+    "SignatureFault": "fault",
     "Signed": "store",
     "SigningKey": "signing",
     "signer_fault": "verify",

@@ -34,7 +34,8 @@ class Signature(Frozen, frozen=True, kw_only=True):
 
     The signer is identified by ``identifier`` (subjectKeyIdentifier), or by ``issuer`` (DER) and ``serial``. ``signed``
     are the bytes under the signature. ``named`` are the certificates that the signer covered by the signature itself,
-    for each attribute that does so (`bundlekit.trust.ess`).
+    for each attribute that does so (`bundlekit.trust.ess`). Without signed attributes ``signed`` and ``message_digest``
+    are empty, and the signature is over the content itself.
     """
 
     identifier: bytes | None
@@ -87,16 +88,10 @@ def read(blob: bytes) -> Signature:
     digest_algorithm = asn1.raw(signer.digest_algorithm)
     if [asn1.raw(one) for one in data.digest_algorithms.as_list()] != [digest_algorithm]:
         raise malformed("digestAlgorithms is not the digest algorithm of the signer", digest_algorithm)
-    certificates = _certificates(data.certificates)
+    certificates = carried(data.certificates)
     if signer.signed_attributes is None:
         raise malformed("The signature has no signed attributes; sign without `-noattr`")
-    values = _attributes(signer.signed_attributes)
-    if _single(values, asn1.CONTENT_TYPE, "contentType") != asn1.encode(asn1.DATA):
-        raise malformed("The contentType attribute is not id-data")
-    try:
-        message_digest = asn1.decode(bytes, _single(values, asn1.MESSAGE_DIGEST, "messageDigest"))
-    except asn1.NotDerError as error:
-        raise malformed("The messageDigest attribute is not one octet string") from error
+    message_digest, named = statements(signer.signed_attributes)
     by_issuer = signer.sid if isinstance(signer.sid, asn1.IssuerAndSerialNumber) else None
     return Signature(
         identifier=identifier,
@@ -108,11 +103,24 @@ def read(blob: bytes) -> Signature:
         message_digest=message_digest,
         signed=asn1.encode(signer.signed_attributes),
         signature=signer.signature,
-        named=ess.read(values),
+        named=named,
     )
 
 
-def _certificates(field: asn1.SetOf[asn1.TLV] | None) -> tuple[bytes, ...]:
+def statements(field: asn1.SetOf[asn1.Attribute]) -> tuple[bytes, tuple[tuple[ess.Named, ...], ...]]:
+    """The digest and the certificates that the signed attributes state. Raises SignatureFault."""
+    values = _attributes(field)
+    if _single(values, asn1.CONTENT_TYPE, "contentType") != asn1.encode(asn1.DATA):
+        raise malformed("The contentType attribute is not id-data")
+    try:
+        message_digest = asn1.decode(bytes, _single(values, asn1.MESSAGE_DIGEST, "messageDigest"))
+    except asn1.NotDerError as error:
+        raise malformed("The messageDigest attribute is not one octet string") from error
+    return message_digest, ess.read(values)
+
+
+def carried(field: asn1.SetOf[asn1.TLV] | None) -> tuple[bytes, ...]:
+    """The certificates that a SignedData carries. Raises SignatureFault."""
     if field is None:
         return ()
     found = field.as_list()
