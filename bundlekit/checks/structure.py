@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
 from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make
-from bundlekit.model.bundle import ArchiveClaim
+from bundlekit.model.bundle import ArchiveClaim, DigestClaim, TreeClaim
 from bundlekit.model.finding import Fault, NotRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from bundlekit.checks.rule import Rule
     from bundlekit.model.bundle import Aspect, Problem
+    from bundlekit.model.evidence import ArchiveEvidence, DigestEvidence, TreeEvidence
     from bundlekit.model.finding import Cause, RuleClass
     from bundlekit.model.question import Question
 
@@ -114,8 +117,20 @@ def _payload(question: Question) -> bool:
     return question.scope == "full"
 
 
+def _unmeasured(
+    claims: Iterable[DigestClaim | ArchiveClaim | TreeClaim],
+    evidence: Sequence[DigestEvidence | ArchiveEvidence | TreeEvidence] | None,
+) -> NotRun | None:
+    """Why a rule cannot pass: a claim without evidence is not a claim that was found true."""
+    if evidence is None:
+        return NOT_MEASURED
+    done = {(one.subject, one.span) for one in evidence}
+    missing = [claim.subject for claim in claims if (claim.subject, claim.span) not in done]
+    return NotRun(reason=f"these parts were not read: {', '.join(missing)}") if missing else None
+
+
 def _digest_mismatch(context: RuleContext) -> RuleAnswer:
-    evidence = context.evidence
+    evidence, claims = context.evidence, context.bundle.claims
     if evidence.digests is None:
         return NOT_MEASURED
     compared = [(one.subject, one.span, one.expected, one.found) for one in evidence.digests]
@@ -123,7 +138,7 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
     for archive in evidence.archives or ():
         expected = claimed[archive.subject]
         compared += [(name, archive.span, expected[name], found) for name, found in archive.digests.items()]
-    return [
+    faults_found = [
         Fault(
             message=f"the digest of {subject!r} is not the one in the description",
             where=span,
@@ -133,11 +148,16 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
         for subject, span, expected, found in compared
         if found != expected
     ]
+    digests = [one for one in claims if isinstance(one, DigestClaim) and not one.serial]
+    archives = [one for one in claims if isinstance(one, ArchiveClaim)]
+    without = _unmeasured(digests, evidence.digests) or _unmeasured(archives, evidence.archives or ())
+    return faults_found or without or ()
 
 
 def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
+    claims = [one for one in context.bundle.claims if isinstance(one, TreeClaim)]
     trees = context.evidence.trees
-    if trees is None:
+    if trees is None or not claims:
         return NOT_MEASURED
     found: list[Fault] = []
     for tree in trees:
@@ -148,7 +168,7 @@ def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
         message = f"{tree.damaged_count} of {tree.blocks} blocks of {tree.subject!r} are not those of the hash tree"
         params: dict[str, str | int] = {"damaged": tree.damaged_count, "blocks": tree.blocks}
         found += [Fault(message=message, where=span, subject=tree.subject, params=params) for span in tree.damaged]
-    return found
+    return found or _unmeasured(claims, trees) or ()
 
 
 def _row(name: str) -> Rule:

@@ -4,7 +4,8 @@ Nothing here depends on a format. Claims come from a layout reader, and evidence
 """
 
 from bundlekit.integrity.accounting import Covered, coverage
-from bundlekit.integrity.measurement import MAX_REPORTED, measure
+from bundlekit.integrity.measurement import measure
+from bundlekit.integrity.tree import MAX_REPORTED
 from bundlekit.integrity.verified import verified_chunks
 from bundlekit.integrity.worker_pool import Cancel, ReadProgress
 

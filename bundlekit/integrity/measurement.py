@@ -1,4 +1,4 @@
-"""Measurement: several threads read the bytes of all digest, chunk and zero claims once."""
+"""Measurement: several threads read the bytes of all digest, chunk, tree and zero claims once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.integrity.ordered_digest import OrderedDigest
+from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
-from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, ZeroClaim
+from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
 from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
 from bundlekit.source import read
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 STRIPE: Final = 4 * BUFFER
 """Bytes of one task, or one chunk if that is larger. Tasks are few, but short enough to keep all threads busy."""
-
-MAX_REPORTED: Final = 256
-"""Damaged spans kept per component; any others are only counted."""
 
 ZEROS_AND_ANOTHER: Final = re.compile(rb"\x00*+[^\x00]")
 """Matched where the zeros begin. It counts them nine times as fast as a search for the other byte."""
@@ -48,9 +46,10 @@ def measure(
 
     A component with a damaged chunk index is not measured and has no evidence, because nothing can be compared with it.
     ``serial`` adds the digests over whole components. ``threads`` is by default one for each processor available to
-    this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. ``serial`` adds 8
-    MiB for each component in progress. Raises UnreadableError if the source cannot be read, and ChangedWhileReadError
-    if it changes meanwhile. Raises CancelledError if ``cancel`` returned True.
+    this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. A hash tree takes
+    up to a byte for each 3 KiB of its data. ``serial`` adds 8 MiB for each component in progress. Raises
+    UnreadableError if the source cannot be read, and ChangedWhileReadError if it changes meanwhile. Raises
+    CancelledError if ``cancel`` returned True.
     """
     work = _Measurement(source, claims, serial=serial, progress=progress, cancel=cancel)
     work.run(threads or max(2, min(_processors(), MAX_THREADS)))
@@ -79,7 +78,11 @@ class _Measurement:
         self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
         self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
         kinds = (self._digests, self._chunks, self._zeros)
-        self._pool = WorkerPool(sum(claim.span.size for kind in kinds for claim in kind), progress, cancel)
+        trees = [c for c in claims if isinstance(c, TreeClaim)]
+        total = sum(claim.span.size for kind in kinds for claim in kind)
+        total += sum(claim.span.size + claim.tree.size for claim in trees)
+        self._pool = WorkerPool(total, progress, cancel)
+        self._trees = [TreeMeasurement(claim, source, self._pool) for claim in trees]
 
         self._found: dict[DigestClaim, str] = {}
         compared = {claim.index for claim in self._chunks}
@@ -93,6 +96,8 @@ class _Measurement:
         """Measure indexes first. Chunks with a damaged index are not read, because nothing can be compared with it."""
         self._pool.run(self._indexes(), threads)
         self._give_up({claim.span for claim, found in self._found.items() if found != claim.expected})
+        for tree in self._trees:
+            tree.prepare()
         self._pool.run(self._payload(), threads)
         self._found |= {ordered.claim: ordered.found for ordered in self._ordered.values()}
 
@@ -115,6 +120,7 @@ class _Measurement:
                 for c in self._digests
             ),
             chunks=tuple(_chunk_evidence(claim, self._damaged[claim]) for claim in self._chunks),
+            trees=tuple(tree.evidence() for tree in self._trees),
             zeros=tuple(
                 ZeroEvidence(subject=c.subject, span=c.span, first_nonzero=self._nonzero[c]) for c in self._zeros
             ),
@@ -135,6 +141,8 @@ class _Measurement:
             stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size
             for start in range(chunk.span.start, chunk.span.stop, stripe):
                 yield partial(self._compare, chunk, Span(start=start, stop=min(start + stripe, chunk.span.stop)))
+        for tree in self._trees:
+            yield from tree.tasks()
         for zero in self._zeros:
             yield partial(self._look_for_nonzero, zero)
 
