@@ -18,7 +18,7 @@ from msgspec.structs import replace
 import bundlekit.update
 from bundlekit import load_appliance, load_trust
 from bundlekit.errors import BundlekitError, ConfigError
-from bundlekit.update import PAIR, Answer, Controller, Declined, UpdateError
+from bundlekit.update import PAIR, Controller, Declined, UpdateError
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
@@ -220,12 +220,10 @@ def test_the_hooks_of_the_readme_pass_the_rehearsal(desk, hooks_class):
         def about(self, target):
             return replace(super().about(target), sandbox=True)
 
-        def reimage(self, request):
-            self.put(request.target, "running", request.target.new.encode())
+        def install(self, target, request):
+            self.put(target, "running", target.new.encode())
             (root / "counter").write_text(str(request.counter))
-            for name in ("marks.json", "staged"):
-                self.at(request.target, name).unlink(missing_ok=True)
-            return Answer(kind="ok")
+            self.at(target, "staged").unlink(missing_ok=True)
 
     job = job_for(calm(PAIR))
     found = rehearse(over(job, Sandboxed(root), FileBundle(root / "update.bin")))

@@ -12,6 +12,7 @@ from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import CallStarted, CommitPoint, RevertDecided, Started
 from bundlekit.update.rehearsal.faults import FAULTS, KINDS, ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
+from bundlekit.update.rehearsal.sandbox import reimaging
 from tests.update.world import World
 
 SCRIPT = st.one_of(
@@ -204,7 +205,8 @@ class Pair(RuleBasedStateMachine):
     def reimage(self, step, new):
         target = self.world.job.targets[step]
         self.world.hooks.overrides.pop(step, None)
-        self.world.pair.reimage(step, target.new if new else ("3.2.1" if step == "storage" else "5.20.03"))
+        version = target.new if new else ("3.2.1" if step == "storage" else "5.20.03")
+        self.world.pair.reimage(reimaging(self.world.job, step, version))
         self.outcome = None
 
     @rule()
@@ -228,7 +230,7 @@ class Pair(RuleBasedStateMachine):
             match way.verb:
                 case "reimage":
                     self.world.hooks.overrides.pop(way.step, None)
-                    self.world.pair.reimage(way.step, way.version)
+                    self.world.pair.reimage(reimaging(self.world.job, way.step, way.version))
                 case "clear":
                     self.world.clock.sleep(7200)
                     assert not isinstance(cleared := self.world.clear(), Declined), cleared

@@ -180,8 +180,9 @@ def test_a_single_fault_at_every_call_and_every_recovery(memory_folder):
     made = []
 
     class Slots(SlotHooks):
-        def reimage(self, step, version):
-            install(world.folder(step), version, image(step))
+        def reimage(self, request):
+            install(world.folder(request.step), request.target.new, image(request.step))
+            return Answer(kind="ok")
 
     def sandbox(clock):
         nonlocal world

@@ -14,6 +14,7 @@ from bundlekit.update.engine.journal import LEAP, MemoryJournal
 from bundlekit.update.engine.records import Answer, CallStarted, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
+from bundlekit.update.rehearsal.sandbox import reimaging
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.target import ALL_NEW, ALL_OLD, SlotWorld
@@ -247,7 +248,7 @@ def test_what_is_new_already_is_fenced_before_anything_is_decided_over_it(new, c
     for at in range(1, 80):
         world = World()
         for step in new:
-            world.pair.reimage(step, world.job.targets[step].new)
+            world.pair.reimage(reimaging(world.job, step, world.job.targets[step].new))
         versions = world.pair.versions()
         targets = {step: replace(target, old=versions[step]) for step, target in world.job.targets.items()}
         world.job = replace(world.job, targets=targets)

@@ -5,6 +5,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
+from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.contract import NOT_CHECKED
@@ -372,13 +373,12 @@ def test_an_end_worse_than_the_plans_is_told_with_the_answer_that_led_there():
 
 def test_hooks_without_a_reimage_are_told_which_recovery_was_not_walked():
     class NoReimageHooks(Bugs):
-        @property
-        def reimage(self):
-            raise AttributeError("reimage")
+        reimage = Hooks.reimage
 
     found = rehearse(sandboxes(NoReimageHooks, ""), verbs=("apply",), steps=("storage",), elsewhere=False)
-    assert any("reimage of storage (NoReimageHooks.reimage): answered there is none" in what for what in found.broken)
-    way = "recovery 'reimage storage 3.2.1, clear, run' was not tested, because the hooks have no reimage"
+    none = "failed (these hooks cannot re-image)"
+    assert any(f"reimage of storage (NoReimageHooks.reimage): answered {none}" in what for what in found.broken)
+    way = f"recovery 'reimage storage 3.2.1, clear, run' leads to 'reimage answered {none}'"
     assert f"storage apply: B: {way}" in found.broken
 
 
@@ -417,12 +417,14 @@ def test_what_is_not_checked_is_printed():
 
 def test_a_reimage_that_changes_nothing_is_found():
     class FalseReimageHooks(Bugs):
-        def reimage(self, step, version):
-            self.components[step].version = "nothing"
+        def reimage(self, request):
+            self.components[request.step].version = "nothing"
+            return Answer(kind="ok")
 
     found = rehearse(sandboxes(FalseReimageHooks, ""), verbs=("apply",), steps=("storage",), elsewhere=False)
     assert any(
-        "reimage of storage (FalseReimageHooks.reimage): answered a probe sees it" in what for what in found.broken
+        "reimage of storage (FalseReimageHooks.reimage): answered ok, but a probe sees it" in what
+        for what in found.broken
     )
 
 
@@ -430,10 +432,11 @@ def test_a_reimage_can_forget_the_marks():
     """A real one writes the whole medium, and the hooks page demands it of a command."""
 
     class WholeMediumHooks(Bugs):
-        def reimage(self, step, version):
-            super().reimage(step, version)
-            component = self.components[step]
+        def reimage(self, request):
+            super().reimage(request)
+            component = self.components[request.step]
             component.fence, component.owner, component.run, component.committed, component.hold = 0, "", "", "", ""
+            return Answer(kind="ok")
 
     found = rehearse(sandboxes(WholeMediumHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
     assert found.broken == ()
@@ -441,11 +444,11 @@ def test_a_reimage_can_forget_the_marks():
 
 def test_a_reimage_that_raises_ends_its_recovery_and_not_the_rehearsal():
     class RaisingReimageHooks(Bugs):
-        def reimage(self, step, version):
-            if version == "5.40.00":
-                raise KeyError(version)
-            super().reimage(step, version)
+        def reimage(self, request):
+            if request.target.new == "5.40.00":
+                raise KeyError(request.target.new)
+            return super().reimage(request)
 
     found = rehearse(sandboxes(RaisingReimageHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
-    why = "RaisingReimageHooks.reimage raises KeyError: '5.40.00'"
+    why = "reimage answered died (RaisingReimageHooks.reimage: KeyError: '5.40.00')"
     assert f"standby apply: B: recovery 'reimage standby 5.40.00, repair' leads to '{why}'" in found.broken

@@ -27,6 +27,7 @@ ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
     "revert": ("ok", "failed", "fenced"),
     "gate": ("ready", "not-yet", "failed"),
     "cleanup": ("ok", "failed", "fenced"),
+    "reimage": ("ok", "failed"),
 }
 """The answers that each verb allows.
 
@@ -172,6 +173,13 @@ class Hooks:
         """Remove the staging, and leave or lift the hold at the target."""
         return Answer(kind="ok")
 
+    def reimage(self, request: Request) -> Answer:
+        """In a rehearsal only: install ``request.target.new`` and set the security counter to ``request.counter``.
+
+        The component is whole afterwards, and its marks are cleared.
+        """
+        return Answer(kind="failed", reason="these hooks cannot re-image")
+
     def notify(self, record: Record) -> None:
         """Take note of a record that has become durable; whatever happens here changes nothing."""
 
@@ -198,13 +206,13 @@ class PassThrough(Hooks):
     def _asked(self, request: Request) -> Answer:
         return self.ask(request)
 
-    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = _asked
+    validate = describe = prepare = apply = probe = verify = commit = revert = gate = cleanup = reimage = _asked
 
 
 def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
     """Call a hook and distrust its answer: wrong kinds, unprintable text and late answers are replaced.
 
-    ``wrong`` of the answer states the fault, with the class and the method, or the command, that gave it.
+    ``diagnostic`` of the answer states the fault, with the class and the method, or the command, that gave it.
     """
     began = clock.now()
     try:

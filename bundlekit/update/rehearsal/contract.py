@@ -11,13 +11,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bundlekit.errors import BundlekitError
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.hooks import Hooks, Request, call, server
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.oracle import WRITING, Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, Sandbox, from_outside
+from bundlekit.update.rehearsal.sandbox import Make, Sandbox, from_outside, reimaging
 
 NOT_CHECKED: Final = (
     "validate: that it rejects a component that does not suit the appliance",
@@ -150,7 +149,7 @@ class Contract:
                         hook=f"{type(asker.box.hooks).__name__}.reimage",
                         verb="reimage",
                         step=step,
-                        expected=f"a method reimage(step, version) that puts it onto {asker.job.targets[step].old}",
+                        expected=f"that it puts the component onto {asker.job.targets[step].old}",
                         came=why,
                     )
                 )
@@ -205,14 +204,8 @@ class _Asker:
 
     def reimaged(self, step: str) -> str:
         """Why ``step`` cannot be re-imaged onto the version before; empty if it can."""
-        reimage = getattr(self.hooks, "reimage", None)
-        if reimage is None:
-            return "there is none"
-        try:
-            reimage(step, self.job.targets[step].old)
-        except BundlekitError as error:
-            return error.message
-        except Exception as error:  # an integrator's code can raise anything
-            return f"{type(error).__name__}: {error}"
+        answer = call(self.hooks, reimaging(self.job, step, self.job.targets[step].old), self.clock)
+        if answer.kind != "ok":
+            return f"{answer.kind} ({answer.reason})"
         seen = call(self.hooks, self.request("probe", step), self.clock)
-        return "" if seen.kind == "old" else f"a probe sees it {seen.kind} afterwards"
+        return "" if seen.kind == "old" else f"ok, but a probe sees it {seen.kind} afterwards"

@@ -83,13 +83,15 @@ class Compared(PassThrough):
             self.last[request.step] = f"{request.verb} of {request.step} (answered {answer.kind})"
         return answer
 
-    def reimage(self, step: str, version: str) -> None:
+    def reimage(self, request: Request) -> Answer:
         """Re-image hooks and model; marks and counter are then what the hooks report."""
-        self.hooks.reimage(step, version)  # type: ignore[attr-defined] # asked for before
-        self.model.reimage(step, version)
-        self._unread.add(step)
-        self.model.counter = None
-        self.last[step] = f"reimage of {step}"
+        answer = call(self.hooks, request, self.clock)
+        if answer.kind == "ok":
+            self.model.reimage(request)
+            self._unread.add(request.step)
+            self.model.counter = None
+            self.last[request.step] = f"reimage of {request.step}"
+        return answer
 
     def forget(self) -> None:
         """Look for the first difference again."""

@@ -23,7 +23,7 @@ from bundlekit.update.rehearsal.invariants import broken as _broken
 from bundlekit.update.rehearsal.invariants import broken_beside
 from bundlekit.update.rehearsal.oracle import WRITING, Mismatch
 from bundlekit.update.rehearsal.sandbox import EmptyBundle, Make, Sandbox, calm, over, simulated
-from bundlekit.update.rehearsal.trial import NOT_WALKED, Trial
+from bundlekit.update.rehearsal.trial import Trial
 
 __all__ = [
     "EmptyBundle",
@@ -253,11 +253,7 @@ class _Sweep:
         recoveries[recovery] = trial.walk_out(outcome)
         if trial.mismatch is not None and before is None:
             self._mismatch(placed, trial.mismatch, f"{_names(placed)}, then {recovery}")
-        if recoveries[recovery] == NOT_WALKED:
-            self.broken.append(
-                f"{_names(placed)}: recovery '{recovery}' was not tested, because the hooks have no reimage"
-            )
-        elif recoveries[recovery] != "succeeded":
+        if recoveries[recovery] != "succeeded":
             self.broken.append(f"{_names(placed)}: recovery '{recovery}' leads to '{recoveries[recovery]}'")
 
     def _crashes(self) -> None:

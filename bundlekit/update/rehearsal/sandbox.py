@@ -30,8 +30,8 @@ PAUSE: Final = 0.2
 class Sandbox(Frozen, frozen=True, kw_only=True):
     """A job, and hooks over a fresh appliance that exists for rehearsals only.
 
-    Hooks need a method ``reimage(step, version)``, so that recoveries with a re-image are tested too. ``real``: each
-    call takes real time, so calls without a possible new result are left out.
+    Hooks need the verb ``reimage``, so that recoveries with a re-image are tested too. ``real``: each call takes real
+    time, so calls without a possible new result are left out.
     """
 
     job: Job
@@ -127,7 +127,7 @@ class PutBack(PassThrough):
 
     def ask(self, request: Request) -> Answer:
         """Remember what a run changes, and wait for what takes real time."""
-        if request.verb in CHANGING or request.verb == "cleanup":
+        if request.verb in CHANGING or request.verb in {"cleanup", "reimage"}:
             self._changed.add(request.step)
         return self._wait(request) if request.verb in {"gate", "probe"} else super().ask(request)
 
@@ -151,18 +151,11 @@ class PutBack(PassThrough):
     def put_back(self) -> None:
         """Put each component that a run can have changed onto the version before; ConfigError if it cannot be."""
         for step in sorted(self._changed):
-            self.reimage(step, self.job.targets[step].old)
+            version = self.job.targets[step].old
+            answer = self.reimage(reimaging(self.job, step, version))
+            if answer.kind != "ok":
+                raise ConfigError(f"'{step}' cannot be put onto {version}: {answer.reason}")
         self._changed.clear()
-
-    def reimage(self, step: str, version: str) -> None:
-        """Put ``step`` onto ``version``; raises ConfigError if the hooks cannot."""
-        self._changed.add(step)
-        asked = from_outside(self.job, "reimage", step)
-        asked = replace(asked, target=replace(self.job.targets[step], new=version))
-        put_back = getattr(self.hooks, "reimage", None)
-        answer: Answer = put_back(asked) if put_back else Answer(kind="failed", reason="it has no verb for it")
-        if answer.kind != "ok":
-            raise ConfigError(f"'{step}' cannot be put onto {version}: {answer.reason}")
 
 
 def _simulates_time(hooks: object) -> bool:
@@ -173,3 +166,8 @@ def _simulates_time(hooks: object) -> bool:
 def from_outside(job: Job, verb: Verb, step: str) -> Request:
     """A request of a rehearsal outside its runs, about the pair as it was before the job."""
     return question(job, verb, step, run="rehearsal", counter=job.counter_before or 0)
+
+
+def reimaging(job: Job, step: str, version: str) -> Request:
+    """The request to re-image ``step`` with ``version``, and with the counter that the pair had before the job."""
+    return replace(from_outside(job, "reimage", step), target=replace(job.targets[step], new=version))

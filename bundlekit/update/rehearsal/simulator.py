@@ -129,11 +129,12 @@ class SimulatedPair(Hooks):
         component.hold = request.hold
         return Answer(kind="ok")
 
-    def reimage(self, step: str, version: str) -> None:
-        """What a person does with a console and an image: the component is ``version``, whatever it was."""
-        component = self.components[step]
-        component.version = component.previous = version
+    def reimage(self, request: Request) -> Answer:
+        """What a person does with a console and an image. Marks and counter are not part of this image."""
+        component = self.components[request.step]
+        component.version = component.previous = _of(request).new
         self.changed_at = self.clock.passed
+        return Answer(kind="ok")
 
     def _change(self, request: Request, what: str, value: str) -> Answer:
         component = self.components[request.step]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from msgspec.structs import replace
 
-from bundlekit.errors import BundlekitError
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.executor import Declined, Engine
 from bundlekit.update.engine.history import History
+from bundlekit.update.engine.hooks import call
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import Verb, seconds
@@ -19,12 +19,10 @@ from bundlekit.update.engine.records import Answer, Outcome, Record, RecoverySte
 from bundlekit.update.inventory import as_found
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks, InjectedFault
 from bundlekit.update.rehearsal.oracle import Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, from_outside
+from bundlekit.update.rehearsal.sandbox import Make, from_outside, reimaging
 
 MAX_RESUMES: Final = 8
 """More resumes than a sweep has faults: a run that still has not ended by then never will."""
-
-NOT_WALKED: Final = "not walked"
 
 
 class Renamed:
@@ -100,13 +98,8 @@ class Trial:
         for step in outcome.recovery:
             match step.verb:
                 case "reimage":
-                    try:
-                        if not self._reimage(step):
-                            return NOT_WALKED
-                    except BundlekitError:  # the sandbox cannot be reset for the next run either
-                        raise
-                    except Exception as error:  # an integrator's code can raise anything
-                        return f"{type(self.box.hooks).__name__}.reimage raises {type(error).__name__}: {error}"
+                    if answer := self._failed_reimage(step):
+                        return f"reimage answered {answer.kind} ({answer.reason})"
                 case "revert":
                     reverted = self.engine.revert(self.job.pair, by="rehearsal", reason="fixed")
                     if isinstance(reverted, Declined):
@@ -125,13 +118,11 @@ class Trial:
                     led = self.engine.run(job, self.bundle).kind
         return led
 
-    def _reimage(self, step: RecoveryStep) -> bool:
-        """Re-image by the hooks' own method; False if they have none."""
-        if not hasattr(self.box.hooks, "reimage"):
-            return False
+    def _failed_reimage(self, step: RecoveryStep) -> Answer | None:
+        """Re-image by the hooks; their answer, if it is not *ok*."""
         self.hooks.overrides.pop(step.step, None)
-        (self.compared or cast("Compared", self.box.hooks)).reimage(step.step, step.version)
-        return True
+        answer = call(self.compared or self.box.hooks, reimaging(self.job, step.step, step.version), self.clock)
+        return None if answer.kind == "ok" else answer
 
     def _elsewhere(self, kind: str) -> None:
         """Another controller, with a state folder of its own, at work before a call of this one."""

@@ -99,6 +99,13 @@ class MarkedHooks(Hooks, ABC):
     def tidy(self, target: Target, request: Request) -> None:
         """Remove what is staged and does not run, but not the version before."""
 
+    def install(self, target: Target, request: Request) -> None:
+        """In a rehearsal only: make ``target.new`` run, and set the security counter to ``request.counter``.
+
+        Without it, a rehearsal cannot test the recoveries that need a re-image.
+        """
+        raise BundlekitError("these hooks cannot re-image")
+
     def describe(self, request: Request) -> Answer:
         """What ``about`` reports, and the fence."""
         target = _target(request)
@@ -174,6 +181,17 @@ class MarkedHooks(Hooks, ABC):
             self._remember(target, hold=request.hold, run="")
 
         return self._change(request, tidy)
+
+    def reimage(self, request: Request) -> Answer:
+        """Install a version, in a rehearsal only, and clear all marks."""
+        target = _target(request)
+        try:
+            with self.exclusive(target):
+                self.install(target, request)
+                self.store(target, msgspec.json.encode(ComponentMarks()))
+        except (BundlekitError, OSError) as error:
+            return Answer(kind="failed", reason=str(error))
+        return Answer(kind="ok")
 
     def _change(self, request: Request, act: Act, otherwise: AnswerKind = "failed") -> Answer:
         """Do ``act`` alone and with the fence checked. An obstacle becomes the answer."""

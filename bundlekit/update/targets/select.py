@@ -9,7 +9,6 @@ from pathlib import Path
 from bundlekit.errors import ConfigError
 from bundlekit.update.engine.hooks import Hooks, PassThrough, Request
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.engine.records import Answer
 from bundlekit.update.targets.command import Command, CommandHooks, Progress
 from bundlekit.update.targets.program import ensure_ours, ensure_startable, ensure_unchangeable
 from bundlekit.update.targets.slots import SlotHooks
@@ -24,10 +23,6 @@ class Routed(PassThrough):
     def behind(self, request: Request) -> Hooks:
         """The hooks of the step or gate."""
         return self.routes[request.step]
-
-    def reimage(self, request: Request) -> Answer:
-        """In a rehearsal only: put a component onto a version."""
-        return self.ask(request)
 
 
 def hooks_for(
