@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from bundlekit.config import load_appliance
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
+    from bundlekit.matrix.decide import decide, decide_from
+    from bundlekit.matrix.operator import load_matrix
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Acceptance, Decision, Policy
     from bundlekit.model.finding import Finding
     from bundlekit.model.manifest import Manifest
-    from bundlekit.pipeline import check, decide, decide_from, inspect, preflight, read_manifest
+    from bundlekit.pipeline import check, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.request import CheckRequest
@@ -81,6 +83,7 @@ __all__ = [
     "inspect",
     "load_advisory",
     "load_appliance",
+    "load_matrix",
     "load_trust",
     "preflight",
     "read_manifest",
@@ -114,13 +117,14 @@ _HOMES = {
     "TrustStore": "trust",
     "UpdateError": "update.engine.errors",
     "check": "pipeline",
-    "decide": "pipeline",
-    "decide_from": "pipeline",
+    "decide": "matrix.decide",
+    "decide_from": "matrix.decide",
     "extract": "extraction",
     "find_path": "catalog",
     "inspect": "pipeline",
     "load_advisory": "advisories",
     "load_appliance": "config",
+    "load_matrix": "matrix.operator",
     "load_trust": "trust",
     "preflight": "pipeline",
     "read_manifest": "pipeline",

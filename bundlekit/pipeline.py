@@ -17,7 +17,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 # The modules that all others need are imported here, before another module imports them from within. In deeply nested
 # imports CPython reaches the end of a chunk of its stack. It then maps and unmaps the next chunk for each call across
@@ -31,11 +31,10 @@ from msgspec.structs import replace
 from bundlekit import checks, formats, integrity
 from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
-from bundlekit.errors import AdvisoryError, ClockError, TrustError, UnreadableError
+from bundlekit.decisions import basis, decisions_about
+from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.integrity.content import signed_contents
-from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
-from bundlekit.matrix.nearby import Neighbours
-from bundlekit.matrix.read import ReadMatrix
+from bundlekit.matrix import read_matrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import ZeroClaim
@@ -48,12 +47,13 @@ from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, ReadProgress
-    from bundlekit.matrix.read import Unreadable
+    from bundlekit.matrix.operator import OperatorMatrix
+    from bundlekit.matrix.read import ReadMatrix, Unreadable
     from bundlekit.matrix.shipped import Signatures
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 MAX_UNVOUCHED: Final = 64 * 2**30
 """Bytes of a bundle without trusted signature that are read unasked: a sparse file can claim any size."""
 
-__all__ = ["check", "decide", "decide_from", "inspect", "preflight", "read_manifest"]
+__all__ = ["check", "inspect", "preflight", "read_manifest"]
 
 
 class Checked(NamedTuple):
@@ -88,6 +88,7 @@ def check(
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
+    matrix: OperatorMatrix | None = None,
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
@@ -109,7 +110,7 @@ def check(
     ClockError if the clock is plainly wrong. Raises CancelledError if ``cancel`` ended the work. Raises TypeError if
     both a request and keywords are given.
     """
-    keywords = _request(trust, sources, appliance, policy, advice, at, waivers, rules, full=full, strict=strict)
+    keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=full, strict=strict)
     with opened(file) as source:
         return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
 
@@ -122,6 +123,7 @@ def preflight(
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
+    matrix: OperatorMatrix | None = None,
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
@@ -134,7 +136,9 @@ def preflight(
     ``file`` can be the first bytes of the bundle, at least its head and signature area. ``size`` is then the size of
     the whole file in bytes. All other parameters and exceptions are as in :func:`check`.
     """
-    keywords = _request(trust, sources, appliance, policy, advice, at, waivers, rules, full=False, strict=strict)
+    keywords = _request(
+        trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=False, strict=strict
+    )
     with opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return examine(source, one_request(request, keywords), scope="head").report
 
@@ -209,6 +213,7 @@ def _request(
     trust: TrustStore | None,
     sources: Sequence[str],
     appliance: Appliance | Sequence[Appliance] | None,
+    matrix: OperatorMatrix | None,
     policy: Policy,
     advice: Advice | None,
     at: dt.datetime | None,
@@ -222,6 +227,7 @@ def _request(
         trust=trust,
         sources=(sources,) if isinstance(sources, str) else tuple(sources),
         appliances=(appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ()),
+        matrix=matrix,
         policy=policy,
         advice=advice,
         at=at,
@@ -240,6 +246,7 @@ def _question(request: CheckRequest, scope: Scope) -> Question:
         trust=trust is not None,
         sources=request.sources,
         appliances=request.appliances,
+        matrix=request.matrix.digest if request.matrix else None,
         policy=request.policy,
         advice=request.advice,
         digests=request.full,
@@ -283,8 +290,11 @@ def examine(
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
-    matrix = read_matrix(bundle.manifest) if bundle.manifest else None
-    decisions = _decisions(bundle, matrix, question, signers) if authentic or not trust else ()
+    manifest = basis(bundle, question, request.matrix)
+    matrix = read_matrix(manifest) if manifest else None
+    decisions: tuple[Decision, ...] = ()
+    if authentic or not trust:
+        decisions = decisions_about(bundle, manifest, matrix, question, signers, request.matrix)
     case = RuleContext(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
     result = checks.apply_rules(case, checks.RULES if request.rules is None else request.rules)
     made = report(
@@ -362,56 +372,6 @@ def _signed(
 def _measurable(bundle: Bundle) -> bool:
     """Whether everything that is claimed is known, and within the file."""
     return bundle.complete and all(section.span.stop <= bundle.size for section in bundle.sections)
-
-
-def _decisions(
-    bundle: Bundle, matrix: ReadMatrix | Unreadable | None, question: Question, signers: Collection[str] | None
-) -> tuple[Decision, ...]:
-    """One decision for each version and each state that was asked about; the matrix is read once for all."""
-    manifest = bundle.manifest
-    if manifest is None or not (question.asks_who or question.advice):
-        return ()
-    if question.advice:
-        manifest, matrix = advised(manifest, question.advice), None
-        if not question.asks_who:
-            return tuple(filter(None, (withdrawn(manifest),)))
-    policy = _policy_for(bundle, question.policy)
-    signatures = signatures_of(bundle, question.at)
-    known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": matrix or read_matrix(manifest)}
-    read = known["matrix"]
-    near = Neighbours(read) if isinstance(read, ReadMatrix) else None
-    decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
-    models: list[str | None] = [None] * len(decisions)
-    for appliance in question.appliances:
-        decisions.append(decide(manifest, appliance, policy, **known))
-        models.append(appliance.model)
-    if near:
-        decisions = [near.named(decision, model) for decision, model in zip(decisions, models, strict=True)]
-    return tuple(_bound(decision, bundle.id or "") for decision in decisions)
-
-
-def advised(manifest: Manifest, advice: Advice) -> Manifest:
-    """The manifest as the advisories restrict it; AdvisoryError if they are about something else."""
-    if advice.advisory.product != manifest.product:
-        raise AdvisoryError(
-            f"The advisories are for the product {advice.advisory.product}, and the bundle is for {manifest.product}.",
-            rule="advisory-wrong-product",
-            next_step=f"Give the advisories for {manifest.product}.",
-        )
-    return restricted(manifest, advice.advisory)
-
-
-def _policy_for(bundle: Bundle, policy: Policy) -> Policy:
-    """The policy without the risks that were accepted for another bundle."""
-    accepted = tuple(risk for risk in policy.accepted_risks if risk.bundle in ("", bundle.id))
-    return policy if len(accepted) == len(policy.accepted_risks) else replace(policy, accepted_risks=accepted)
-
-
-def _bound(decision: Decision, bundle_id: str) -> Decision:
-    """Record the acceptances for this bundle, so that they cannot be taken for those of another."""
-    if not decision.accepted:
-        return decision
-    return replace(decision, accepted=tuple(replace(risk, bundle=bundle_id) for risk in decision.accepted))
 
 
 def _log(message: str, *details: object) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.checks.rule import Rule
+    from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.waiver import Waivers
@@ -26,6 +27,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``trust``: the trusted signers. Without it no bundle is accepted.
     - ``sources``: installed versions, and ``appliances``: installed states, that the bundle is to be installed on.
       Without either, the bundle alone is validated.
+    - ``matrix``: an upgrade matrix for bundles in formats that carry none (`bundlekit.load_matrix`).
     - ``policy``: what the operator allows in addition to the matrix.
     - ``advice``: advisories that were signed after the release (`load_advisory`).
     - ``at``: the time to use, with a time zone. The default is now.
@@ -38,6 +40,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     trust: TrustStore | None = None
     sources: tuple[str, ...] = ()
     appliances: tuple[Appliance, ...] = ()
+    matrix: OperatorMatrix | None = None
     policy: Policy = STRICT
     advice: Advice | None = None
     at: dt.datetime | None = None

@@ -15,7 +15,7 @@ from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
 from bundlekit.files import kind_of, named, reason
 from bundlekit.matrix import inconsistencies
-from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml
+from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml, trust_text
 from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
     Component,
@@ -225,23 +225,8 @@ def _matrix(spec: Spec, path: Path) -> Matrix:
     return matrix_from_toml(
         config.load_toml(matrix_path),
         where=str(matrix_path),
-        read_trust=lambda name: _trust_text(matrix_path.parent / name, f"{matrix_path}: trust-of"),
+        read_trust=lambda name: trust_text(matrix_path.parent / name, f"{matrix_path}: trust-of"),
     )
-
-
-def _trust_text(path: Path, where: str) -> tuple[str, dict[str, str]]:
-    """The content of a trust.toml and of the files that it names, with plain line ends."""
-    from bundlekit.trust import inlined
-
-    file, files = inlined(path)
-
-    def text(name: str, data: bytes) -> str:
-        try:
-            return data.decode().replace("\r\n", "\n")
-        except UnicodeDecodeError:
-            raise ConfigError(f"{where}: {name} is not text (UTF-8)", next_step="Convert it to PEM.") from None
-
-    return text(str(path), file), {name: text(name, data) for name, data in files.items()}
 
 
 def _add_file(file: Path, where: str, files: list[Path] | None) -> int:

@@ -23,8 +23,6 @@ MAX_WORK: Final = 20_000
 
 NOT_AS_A_WHOLE: Final = NotRun(reason="this check is for an installation, not for the release as a whole")
 
-NO_DATE: Final = NotRun(reason="this format has no release date")
-
 SAID_ELSEWHERE: Final = {"manifest-inconsistent", "detour-unknown", "unknown-key"}
 """Lint rules that are reported elsewhere.
 
@@ -168,6 +166,7 @@ def _with_what_is_not_seen(found: list[Fault], report: LintReport) -> RuleAnswer
     cause="best-practice",
     remedy="Correct the clock, or `released` in the SPEC, and build again, or check for the day of the release ({at}).",
     see="manifest",
+    aspect="manifest",
 )
 def released_in_future(context: RuleContext) -> RuleAnswer:
     """The release date is more than a day after the reference time.
@@ -176,16 +175,14 @@ def released_in_future(context: RuleContext) -> RuleAnswer:
     installed over it (`back-in-time`). Either the date is wrong, or the clock is. One day is allowed for time zones
     ahead of UTC.
     """
-    release = context.bundle.release
-    if release is None:
+    manifest = context.bundle.manifest
+    if manifest is None:
         return NO_MANIFEST
-    if release.released is None:
-        return NO_DATE
     now = dt.date.fromisoformat(context.question.at[: len("2026-11-23")])
-    if release.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
+    if manifest.released <= (now if now == dt.date.max else now + dt.timedelta(days=1)).isoformat():
         return ()
-    message = f"the bundle claims a release on {release.released}, and the time used is {now}"
-    return [Fault(message=message, params={"released": release.released, "at": str(now)})]
+    message = f"the bundle claims a release on {manifest.released}, and the time used is {now}"
+    return [Fault(message=message, params={"released": manifest.released, "at": str(now)})]
 
 
 RULES: Final = (extension_not_understood, impact_not_said, matrix_lint, released_in_future)

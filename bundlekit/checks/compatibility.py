@@ -10,15 +10,16 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, rule
-from bundlekit.matrix.read import read_matrix
+from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.matrix.stages import ends_before
 from bundlekit.model.finding import Fault, NotRun, PartialResult
-from bundlekit.wording import fill
+from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
+    from bundlekit.matrix.read import Unreadable
     from bundlekit.matrix.stages import EndedDecision
     from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
     from bundlekit.model.finding import Cause
@@ -52,8 +53,15 @@ def _not_asked(context: RuleContext) -> NotRun | None:
     if not _asked(context.question):  # an advisory can still report that the bundle is withdrawn
         return NotRun(reason=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
-        return NOBODY
+        return NOBODY if "manifest" in context.bundle.aspects else _no_matrix()
     return None
+
+
+def _no_matrix() -> NotRun:
+    return NotRun(
+        reason="a bundle of this format has no upgrade matrix",
+        next=f"Give one ({given('matrix', 'matrix.toml')}); see `bundlekit explain formats`.",
+    )
 
 
 def _refused(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResult:
@@ -105,13 +113,19 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResu
 
 def _ended(context: RuleContext, kind: DecisionKind) -> list[EndedDecision]:
     """For each decision that ended before ``kind`` was evaluated for every component, the one that ended it."""
-    if context.bundle.manifest is None:
+    matrix = _matrix(context)
+    if matrix is None:
         return []
-    matrix = context.matrix or read_matrix(context.bundle.manifest)
     component_decisions = (
         ends_before(one, kind, matrix) for one in context.decisions if kind not in one.possible_kinds
     )
     return [one for one in component_decisions if one is not None]
+
+
+def _matrix(context: RuleContext) -> ReadMatrix | Unreadable | None:
+    """The matrix of the decisions: that of the bundle, or the one that the operator gave."""
+    manifest = context.bundle.manifest
+    return context.matrix or (read_matrix(manifest) if manifest else None)
 
 
 def _why_not_asked(component_decision: ComponentDecision) -> tuple[str, str]:
@@ -132,10 +146,11 @@ def _params(decision: Decision, component_decision: ComponentDecision, *, of_adv
 
 
 def _own_entries(context: RuleContext) -> frozenset[str]:
-    """The ids of the entries of the bundle's own matrix. All other entries that decide come from advisories."""
-    if context.bundle.manifest is None:
+    """The ids of the entries of the matrix itself. All other entries that decide come from advisories."""
+    read = _matrix(context)
+    if not isinstance(read, ReadMatrix):
         return frozenset()
-    matrix = context.bundle.manifest.matrix
+    matrix = read.manifest.matrix
     entries = (matrix.sources, matrix.stops, matrix.blocks, matrix.withdrawn, matrix.risks, matrix.dead_ends)
     return frozenset(one.id for one in chain(*entries, matrix.works_together, matrix.skews))
 
@@ -184,7 +199,7 @@ def withdrawn(context: RuleContext) -> RuleAnswer | PartialResult:
     """
     if context.question.asks_who or context.question.advice is None:
         return _refused(context, "withdrawn")
-    if context.bundle.manifest is None or (context.question.trust and not context.evidence.authentic):
+    if context.matrix is None or (context.question.trust and not context.evidence.authentic):
         return NOBODY
     for decision in context.decisions:
         if decision.kind == "undecided":

@@ -112,6 +112,8 @@ def tool_too_old(context: RuleContext) -> RuleAnswer:
         if problem.rule == "tool-too-old":
             return NotRun(reason=problem.message, next=UPDATE)
     manifest = context.bundle.manifest
+    if "manifest" not in context.bundle.aspects:
+        return ()
     if manifest is None:
         return NO_MANIFEST
     wanted = manifest.requirements.tool

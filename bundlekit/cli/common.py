@@ -96,6 +96,12 @@ def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="STATE.json",
             help="Validate the update of this pair, or of many (JSON, one state on each line).",
         ),
+        click.option(
+            "--matrix",
+            type=path_type,
+            metavar="FILE",
+            help="Use this upgrade matrix, for a bundle whose format has none.",
+        ),
         policy_options,
         click.option("--at", type=Time(), metavar="TIME", help="Use this time instead of now."),
         click.option("--strict", is_flag=True, help="Treat warnings as errors."),
@@ -188,8 +194,12 @@ def check_request(options: dict[str, Any]) -> CheckRequest:
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
     )
-    beyond = policy_arguments(options, trust)
-    return CheckRequest(trust=trust, sources=tuple(options.pop("sources")), appliances=states, **beyond, **options)
+    beyond, sources = policy_arguments(options, trust), tuple(options.pop("sources"))
+    if (matrix := options.pop("matrix")) is not None:
+        from bundlekit.matrix.operator import load_matrix
+
+        matrix = load_matrix(matrix)
+    return CheckRequest(trust=trust, sources=sources, appliances=states, matrix=matrix, **beyond, **options)
 
 
 def policy_arguments(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def _restriction(advisories: Path | None, trust: TrustStore | None, at: dt.datet
     if advisories is None:
         return lambda manifest: manifest
     from bundlekit.advisories import load_advisory
-    from bundlekit.pipeline import advised
+    from bundlekit.decisions import advised
 
     advice = load_advisory(advisories, trust=trust, at=at)
     return lambda manifest: advised(manifest, advice)

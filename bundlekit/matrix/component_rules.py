@@ -83,6 +83,14 @@ def not_back_in_time(question: ComponentQuestion) -> ComponentDecision | None:
                 "Give the release date of the installed version in the appliance state.",
             )
         return None
+    if not question.context.manifest.released:  # a format without release dates
+        question.doubt(
+            "back-in-time",
+            f"whether {text} was released after the bundle",
+            f"The bundle has no release date, and {text} was released on {released}.",
+            f"Give the release date of the bundle in [release] of the matrix ({given('matrix')}).",
+        )
+        return None
     if released > question.context.manifest.released:
         return question.decided(
             "back-in-time",

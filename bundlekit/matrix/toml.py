@@ -15,6 +15,7 @@ import msgspec
 from bundlekit import config
 from bundlekit.errors import ConfigError
 from bundlekit.model.advisory import Advisory, AdvisoryBlock, AdvisoryDeadEnd, AdvisoryRisk, AdvisoryStop
+from bundlekit.model.manifest import SchemeName
 from bundlekit.model.matrix import (
     Alias,
     Block,
@@ -33,11 +34,12 @@ from bundlekit.model.matrix import (
     Withdrawn,
     WorksTogether,
 )
-from bundlekit.model.primitives import Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Name, Strict, Text, VersionText
 from bundlekit.schema_errors import first_key, nearest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TESTS: Final = ("is", "is-not", "below", "at-least")
 SIGNS: Final = {">=": "at-least", "!=": "is-not", "==": "is", "<": "below", "=": "is"}
@@ -69,6 +71,21 @@ class MatrixFile(Strict, frozen=True, kw_only=True):
     dead_end: tuple[DeadEnd, ...] = ()
     works_together: tuple[WorksTogether, ...] = ()
     skew: tuple[Skew, ...] = ()
+
+
+class MatrixRelease(Strict, frozen=True, kw_only=True):
+    """``[release]`` of a matrix that the operator gives: what the format of the bundle leaves open.
+
+    ``product`` is the name that appliances have for the product. ``called`` is the one that the bundle has for it, if
+    that is different. ``models``, ``released`` and ``counter`` are used if the bundle does not state them.
+    """
+
+    product: Name | None = None
+    called: Text | None = None
+    models: tuple[Name, ...] = ()
+    scheme: SchemeName | None = None
+    released: dt.date | None = None
+    counter: Count | None = None
 
 
 class AdvisoryFile(Strict, frozen=True, kw_only=True):
@@ -143,6 +160,26 @@ def matrix_from_toml(
     )
     # Validated again by the schema, which also limits the number of entries.
     return config.convert(msgspec.to_builtins(matrix), Matrix, where=where)
+
+
+def release_from_toml(data: object, where: str) -> MatrixRelease:
+    """The table ``[release]``. Raises ConfigError."""
+    return config.convert(data, MatrixRelease, where=f"{where}: release", toml=True)
+
+
+def trust_text(path: Path, where: str) -> tuple[str, dict[str, str]]:
+    """The content of a trust.toml and of the files that it names, with plain line ends. Raises ConfigError."""
+    from bundlekit.trust import inlined
+
+    file, files = inlined(path)
+
+    def text(name: str, data: bytes) -> str:
+        try:
+            return data.decode().replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{where}: {name} is not text (UTF-8)", next_step="Convert it to PEM.") from None
+
+    return text(str(path), file), {name: text(name, data) for name, data in files.items()}
 
 
 def _shipped(

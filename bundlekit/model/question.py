@@ -31,17 +31,19 @@ class Question(Frozen, frozen=True, kw_only=True):
     """A request about one bundle.
 
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` is whether trust anchors were
-    given. ``sources`` are installed versions, and ``appliances`` whole installed states. ``policy`` is what the
-    operator allows beyond the matrix. ``advice`` are advisories signed since the bundle shipped. ``digests`` requests
-    the plain digests too. ``strict`` makes a warning reject. ``at`` is the reference time, in RFC 3339. ``at_given``
-    means that the caller gave it; otherwise it is from the clock. ``limits`` are those of the trust file. ``waivers``
-    are the operator's, and ``waivers_digest`` is the digest of their file.
+    given. ``sources`` are installed versions, and ``appliances`` whole installed states. ``matrix`` is the digest of a
+    matrix that the operator gave. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories
+    signed since the bundle shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject.
+    ``at`` is the reference time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the
+    clock. ``limits`` are those of the trust file. ``waivers`` are the operator's, and ``waivers_digest`` is the digest
+    of their file.
     """
 
     scope: Scope = "full"
     trust: bool = False
     sources: tuple[str, ...] = ()
     appliances: tuple[Appliance, ...] = ()
+    matrix: str | None = None
     policy: Policy = Policy()
     advice: Advice | None = None
     digests: bool = False

