@@ -67,9 +67,14 @@ RawAlgorithm = Literal[
     "ecdsa-sha256",
     "ecdsa-sha384",
     "ecdsa-sha512",
+    "ecdsa-p1363-sha256",
     "ed25519",
 ]
-"""The algorithm of a bare value. The size of the key is not part of it."""
+"""The algorithm of a bare value. The size of the key is not part of it.
+
+With ``ecdsa-p1363-sha256`` the value is r and s, each as long as the order of the curve (IEEE P1363). A format that has
+both this form and Ed25519 cannot convert the value without the key: with P-256 both have 64 bytes.
+"""
 
 
 class SignatureClaim(Frozen, frozen=True, kw_only=True):
