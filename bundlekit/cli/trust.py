@@ -100,9 +100,10 @@ def _signer(signer: SignerView) -> Iterator[Line]:
     role = f" [{signer.role}]" if signer.role else ""
     until = f", until {signer.until}" if signer.until else ""
     products = f", for {', '.join(signer.products)}" if signer.products else ""
+    formats = f", signs {', '.join(signer.formats)}" if signer.formats else ""
     why = f": {'; '.join(signer.unusable)}" if signer.unusable else ""
     state = "usable" if signer.usable else f"UNUSABLE{why}"
-    yield Line(f"signer     {signer.name}{role} {state}{until}{products}", "good" if signer.usable else "bad")
+    yield Line(f"signer     {signer.name}{role} {state}{until}{products}{formats}", "good" if signer.usable else "bad")
     if signer.subject:
         yield Line(f"           subject {signer.subject}, for {signer.purpose}")
     for source in signer.sources:

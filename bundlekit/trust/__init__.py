@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
     from bundlekit.trust.quorum import tally
+    from bundlekit.trust.result import ABOUT_THE_BLOB
     from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
     from bundlekit.trust.store import Signed, TrustStore
     from bundlekit.trust.test_pki import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
-        ABOUT_THE_BLOB,
         out_of_time,
         signer_fault,
         signing_key,
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ABOUT_THE_BLOB": "verify",
+    "ABOUT_THE_BLOB": "result",
     "ALGORITHMS": "test_pki",
     "belongs": "signing",
     "Certificate": "certificates",

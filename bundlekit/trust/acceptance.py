@@ -17,9 +17,10 @@ from bundlekit.trust.credential import Credential, from_certificates, from_key, 
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.overview import family, view
 from bundlekit.trust.quorum import tally
+from bundlekit.trust.result import amounts_to
 from bundlekit.trust.signer_policy import bounds, verified_at
 from bundlekit.trust.store import Signed, VerificationContext
-from bundlekit.trust.verify import amounts_to, pinned_key
+from bundlekit.trust.value import pinned_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,9 +92,7 @@ def _evidence(index: int, one: Credential, store: TrustStore, context: Verificat
     weakness = key.weakness if key else one.claim.line[0].weakness if one.claim.line else ""
     if weakness:
         refusals.append(weak_key(signer_text(one.claim, key), weakness, b""))
-    intact = True if key and not weakness else None
-    span = Span(start=0, stop=0)
-    return amounts_to(index, b"", span, one.claim, key, refusals, intact, store, context)
+    return amounts_to(index, b"", Span(start=0, stop=0), one.claim, key, refusals, store, context)
 
 
 def _named(index: int, name: str, store: TrustStore, context: VerificationContext) -> list[SignatureEvidence]:

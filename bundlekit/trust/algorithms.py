@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa, utils
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
@@ -256,16 +256,19 @@ def digest(name: str, data: bytes) -> bytes:
     return hashlib.new(name, data).digest()
 
 
-def verify(scheme: SignatureScheme, key: Key, signature: bytes, data: bytes) -> bool:
-    """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be set to a hash."""
+def verify(scheme: SignatureScheme, key: Key, signature: bytes, data: bytes, *, hashed: bool = False) -> bool:
+    """Whether ``signature`` is that of ``key`` over ``data``. ``scheme.hash`` must be set to a hash.
+
+    ``hashed``: ``data`` is the digest of the content by that hash. Schemes that hash by themselves cannot use it.
+    """
     public = key.public
     try:
         with reading():
             match public:
                 case rsa.RSAPublicKey():
-                    public.verify(signature, data, rsa_padding(scheme), HASHES[scheme.hash])
+                    public.verify(signature, data, rsa_padding(scheme), _hash(scheme, hashed=hashed))
                 case ec.EllipticCurvePublicKey():
-                    public.verify(signature, data, ec.ECDSA(HASHES[scheme.hash]))
+                    public.verify(signature, data, ec.ECDSA(_hash(scheme, hashed=hashed)))
                 case ed25519.Ed25519PublicKey() | mldsa.MLDSA65PublicKey() | mldsa.MLDSA87PublicKey():
                     public.verify(signature, data)
                 case _:
@@ -273,6 +276,10 @@ def verify(scheme: SignatureScheme, key: Key, signature: bytes, data: bytes) -> 
     except UnreadableObjectError:  # InvalidSignature, and any other error of the library for an impossible signature
         return False
     return True
+
+
+def _hash(scheme: SignatureScheme, *, hashed: bool) -> hashes.HashAlgorithm | utils.Prehashed:
+    return utils.Prehashed(HASHES[scheme.hash]) if hashed else HASHES[scheme.hash]
 
 
 def rsa_padding(scheme: SignatureScheme) -> padding.AsymmetricPadding:

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-__all__ = ["MAX_INTERMEDIATES", "Chain", "best_chain", "issued", "reasons", "signer_refusals", "weak_key"]
+__all__ = [
+    "MAX_INTERMEDIATES",
+    "Chain",
+    "best_chain",
+    "issued",
+    "reasons",
+    "signer_refusals",
+    "soundly_signed",
+    "weak_key",
+]
 
 MAX_CHAINS: Final = 8
 """Valid chains of one signature that a trust file can choose from."""
@@ -128,7 +137,7 @@ def _surplus(
     carried: Sequence[Certificate], graph: CertificateGraph, bound: Callable[[bytes], bool] | None
 ) -> SignatureFault | None:
     """The first certificate of the signature that does not belong to a path; None if each one does."""
-    anchored = graph.anchored(_soundly_signed)
+    anchored = graph.anchored(soundly_signed)
     reached = graph.reached()
     for one in carried[1:]:
         if one.der in anchored or (one.der in reached and bound is not None and bound(one.der)):
@@ -140,7 +149,8 @@ def _surplus(
     return None
 
 
-def _soundly_signed(one: Certificate) -> bool:
+def soundly_signed(one: Certificate) -> bool:
+    """Whether the signature of a certificate has an algorithm that is strong enough."""
     try:
         return read_scheme(one.signature_algorithm) is not None
     except SignatureFault:

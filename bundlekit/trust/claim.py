@@ -34,6 +34,12 @@ class Claim(Frozen, frozen=True, kw_only=True):
 def read_claim(blob: bytes) -> Claim:
     """The statements of a signature about itself, not verified. Raises SignatureFault."""
     signature = cms.read(blob)
+    scheme, digest = read_algorithms(signature)
+    return Claim(signature=signature, scheme=scheme, digest=digest, line=_line(signature))
+
+
+def read_algorithms(signature: cms.Signature) -> tuple[SignatureScheme, str]:
+    """The signature algorithm and the digest algorithm of a signature. Raises SignatureFault."""
     digest = algorithms.read_digest(signature.digest_algorithm)
     scheme = algorithms.read_scheme(signature.signature_algorithm)
     if scheme.hash == "*":
@@ -41,31 +47,42 @@ def read_claim(blob: bytes) -> Claim:
     if digest not in PURE_DIGESTS.get(scheme.family, (scheme.hash,)):
         msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label(None)}"
         raise malformed(msg, signature.signature_algorithm)
-    return Claim(signature=signature, scheme=scheme, digest=digest, line=_line(signature))
+    return scheme, digest
 
 
 def _line(signature: cms.Signature) -> tuple[Certificate, ...]:
     """The certificates, the signer's first. Empty if the signer is identified only by a key identifier."""
-    certificates: list[Certificate] = []
-    for der in signature.certificates:
+    certificates = read_carried(signature.certificates)
+    if not certificates and signature.identifier is not None:
+        return ()
+    signer = signer_among(certificates, signature)
+    return connected(signer, [one for one in certificates if one is not signer])
+
+
+def read_carried(certificates: Sequence[bytes]) -> list[Certificate]:
+    """The certificates that a signature carries. Raises SignatureFault."""
+    found: list[Certificate] = []
+    for der in certificates:
         try:
-            certificates.append(read_certificate(der))
+            found.append(read_certificate(der))
         except UnusableCertificateError as error:
             msg = f"A certificate in the signature cannot be read: {error}"
             raise malformed(msg, der) from error
-    if len({(one.issuer_der, one.serial) for one in certificates}) < len(certificates):
+    if len({(one.issuer_der, one.serial) for one in found}) < len(found):
         raise malformed("Two certificates in the signature have one issuer and serial number")
-    signers = [one for one in certificates if _names(signature, one)]
-    if not certificates and signature.identifier is not None:
-        return ()
+    return found
+
+
+def signer_among(certificates: Sequence[Certificate], signature: cms.Signature) -> Certificate:
+    """The certificate of the signer. What the signer signed about certificates is enforced. Raises SignatureFault."""
+    signers = [one for one in certificates if is_named(signature, one)]
     if len(signers) != 1:
         msg = f"{len(signers)} of the certificates in the signature are that of its signer, instead of one"
         extra = {"surplus": signers[1].name} if signers else {}
         raise malformed(msg, signature.identifier or signature.issuer, **extra)
-    signer = signers[0]
     for named in signature.named:
-        _demand_named(named, signer, certificates)
-    return connected(signer, [one for one in certificates if one is not signer])
+        _demand_named(named, signers[0], certificates)
+    return signers[0]
 
 
 def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Sequence[Certificate]) -> None:
@@ -82,7 +99,8 @@ def _demand_named(named: Sequence[Named], signer: Certificate, certificates: Seq
             raise surplus(one, "which is not among those that the signer allows (signingCertificate)")
 
 
-def _names(signature: cms.Signature, certificate: Certificate) -> bool:
+def is_named(signature: cms.Signature, certificate: Certificate) -> bool:
+    """Whether a signature identifies its signer by this certificate."""
     if signature.identifier is not None:
         return certificate.identifier == signature.identifier
     return (certificate.issuer_der, certificate.serial) == (signature.issuer, signature.serial)
@@ -92,4 +110,8 @@ def signer_text(claim: Claim, key: Key | None) -> str:
     """The name of the signer in reports: the certificate's subject, or the key's id."""
     if claim.line:
         return claim.line[0].subject or f"serial number {claim.line[0].serial:x}"
-    return f"key {key.id}" if key else f"key identifier {(claim.signature.identifier or b'').hex()}"
+    if key:
+        return f"key {key.id}"
+    if claim.signature.identifier is None:
+        return f"serial number {claim.signature.serial:x}"
+    return f"key identifier {claim.signature.identifier.hex()}"

@@ -74,7 +74,10 @@ def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
 
 
 def unnamed(trusted: Anchors, *, purpose: Purpose = "code-signing", folders: tuple[Folder, ...] = ()) -> TrustStore:
-    """Trust in anchors and keys alone: one signer without a name, who can sign everything, also with keys for tests."""
+    """Trust in anchors and keys alone: one signer without a name, also with keys for tests.
+
+    This signer can sign every product in every format, because the operator gives the trust for one very check.
+    """
     parts = sorted({*(one.der for one in trusted.anchors), *(bytes.fromhex(one.key.id) for one in trusted.pinned)})
     digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     return TrustStore(

@@ -47,7 +47,8 @@ class TrustSource(Frozen, frozen=True, kw_only=True):
 class SignerView(Frozen, frozen=True, kw_only=True):
     """A named signer.
 
-    ``usable``: at least one of ``sources`` is usable, and no objection applies to the whole signer.
+    ``formats`` are those that it can sign; none means all. ``usable``: at least one of ``sources`` is usable, and no
+    objection applies to the whole signer.
     """
 
     name: str
@@ -56,6 +57,7 @@ class SignerView(Frozen, frozen=True, kw_only=True):
     until: str | None
     purpose: str
     products: tuple[str, ...]
+    formats: tuple[str, ...]
     sources: tuple[TrustSource, ...]
     usable: bool
     unusable: tuple[str, ...] = ()
@@ -113,8 +115,8 @@ def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
     why = []
     if signer.until and at.date() > signer.until:
         why.append(f"signed until {signer.until}")
-    if "update.bin" not in signer.formats:
-        why.append(f"signs {', '.join(signer.formats)} only")
+    if signer.formats == ("advisories",):
+        why.append("signs advisories only")
     return SignerView(
         name=signer.name or UNNAMED,
         role=signer.role,
@@ -122,6 +124,7 @@ def view(signer: Signer, store: TrustStore, at: datetime) -> SignerView:
         until=str(signer.until) if signer.until else None,
         purpose=signer.purpose,
         products=signer.products,
+        formats=signer.formats,
         sources=sources,
         usable=not why and any(not one.unusable for one in sources),
         unusable=tuple(why),

@@ -191,14 +191,22 @@ def connected(signer: Certificate, others: Sequence[Certificate]) -> tuple[Certi
         if self_signed(one):
             msg = f"The signature carries the self-signed certificate {one.name}; anchors come from trust alone"
             raise malformed(msg, one.der, surplus=one.name)
+    line, rest = by_names(signer, others)
+    for one in rest:
+        raise surplus(one, "which is not on the signer's path")
+    return line
+
+
+def by_names(
+    signer: Certificate, others: Sequence[Certificate]
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
+    """The certificates from the signer upwards, by the distance from it, and the ones that are not above it."""
     line, rest = [signer], list(others)
     for child in line:  # which grows
         above = [one for one in rest if one.subject_der == child.issuer_der]
         line += above
         rest = [one for one in rest if one not in above]
-    for one in rest:
-        raise surplus(one, "which is not on the signer's path")
-    return tuple(line)
+    return tuple(line), tuple(rest)
 
 
 def surplus(one: Certificate, why: str) -> SignatureFault:

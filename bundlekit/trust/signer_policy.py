@@ -181,7 +181,7 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
     if signed.product and signer.products and signed.product not in signer.products:
         msg = f"The signer {signer.name} is allowed to sign for {', '.join(signer.products)}, not for {signed.product}."
         yield SignatureFault("out-of-scope", msg, product=signed.product)
-    if signed.format not in signer.formats:
+    if signer.formats and signed.format not in signer.formats:
         msg = f"The signer {signer.name} is allowed to sign only {', '.join(signer.formats)}, not {signed.format}."
         yield SignatureFault("out-of-scope", msg)
 

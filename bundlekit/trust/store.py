@@ -53,7 +53,7 @@ class Signer(Frozen, frozen=True, kw_only=True):
 
     ``subjects`` are RFC 4514 text; without any, every certificate under the anchors is meant. ``ends`` are the last
     days of single anchors (by the SHA-256 of the certificate, in hex) and keys (by their id). Without ``products`` the
-    signer can sign for all of them.
+    signer can sign for all of them, and without ``formats`` in every format.
     """
 
     trust: Anchors
@@ -64,7 +64,7 @@ class Signer(Frozen, frozen=True, kw_only=True):
     ends: dict[str, dt.date] = {}
     purpose: Purpose = "code-signing"
     products: tuple[str, ...] = ()
-    formats: tuple[Format, ...] = ("update.bin", "advisories")
+    formats: tuple[Format, ...] = ()
 
 
 class TrustStore(Frozen, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import pss_misuse
-from bundlekit.trust.chain import best_chain
+from bundlekit.trust.chain import best_chain, issued, soundly_signed
 from bundlekit.trust.claim import signer_text
 from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.store import TEST_MARK
@@ -56,7 +56,7 @@ def trust_paths(
     pin = trusted.pin(key) if key else None
     if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # a certificate of the key need not state that
         return (TrustPath(anchor=pin.name, refusals=(malformed(misuse, claim.signature.signature_algorithm),)),)
-    if pin and claim.binds_all():
+    if pin and all(claim.signature.binds(one.der) or _covers(pin.key, one) for one in claim.line):
         return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     if not claim.line:
         msg = (
@@ -66,6 +66,11 @@ def trust_paths(
         return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
     best = best_chain(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
     return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
+
+
+def _covers(key: Key, one: Certificate) -> bool:
+    """Whether a certificate is self-signed by this very key, so that the key covers each byte of it."""
+    return one.key is not None and one.key.id == key.id and soundly_signed(one) and issued(one, one) is True
 
 
 def _trust_by(chain: Chain, claim: Claim, key: Key | None, pin: Pinned | None) -> TrustPath:
