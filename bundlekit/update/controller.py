@@ -22,7 +22,16 @@ from bundlekit.update.bundle import CheckedBundle, OpenBundle, claimed_id, reope
 from bundlekit.update.ending import Again, NotAcceptedError, outcome_of
 from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalError, UpdateError
-from bundlekit.update.engine.executor import WHOLE, BundleMissing, BundleRejected, Declined, Engine, latest, refusal
+from bundlekit.update.engine.executor import (
+    WHOLE,
+    BundleMissing,
+    BundleRejected,
+    Declined,
+    Engine,
+    HoldRelease,
+    latest,
+    refusal,
+)
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import Hooks, PassThrough
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
@@ -30,7 +39,6 @@ from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Cleared, Outcome, Record, RecoveryStep, Rejected, Window
-from bundlekit.update.inventory import as_found, described
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence
 from bundlekit.update.state.cancel import CancelRequest
@@ -49,10 +57,10 @@ if TYPE_CHECKING:
 
 Ending = TypeVar("Ending", Outcome, Outcome | Declined)
 
-MakeHooks = Callable[[Plan, int], Hooks]
+HooksFactory = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
 
-Watch = Callable[[Sequence[Record]], None]
+RecordObserver = Callable[[Sequence[Record]], None]
 """Called with records of a run."""
 
 
@@ -82,11 +90,11 @@ class Controller:
     def __init__(
         self,
         folder: Path,
-        hooks: MakeHooks,
+        hooks: HooksFactory,
         *,
         clock: Clock | None = None,
-        watch: Watch = lambda _records: None,
-        known: Watch = lambda _records: None,
+        watch: RecordObserver = lambda _records: None,
+        known: RecordObserver = lambda _records: None,
         progress: ReadProgress | None = None,
         cancel: Callable[[], bool] = lambda: False,
         detach: bool = False,
@@ -204,7 +212,7 @@ class Controller:
                 verified(path, CheckRequest(trust=trust), folder=self.folder, progress=self._progress) as bundle,
             ):
                 _same_bundle(bundle.bundle_id, last, "Repair")
-                job = replace(last.job, path=bundle.path, hold="", repair=True)
+                job = replace(last.job, path=bundle.path, hold="", repair=True, counter_before=None)
                 paths = self._paths.over(last.paths)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, paths, take_over)
 
@@ -218,23 +226,12 @@ class Controller:
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._paths.absolute())
             return engine.revert(pair, by=by, reason=reason, take_over=take_over)
 
-    def clear(
-        self,
-        pair: str,
-        *,
-        by: str,
-        reason: str,
-        ticket: str = "",
-        without_probe: bool = False,
-        take_over: str = "",
-    ) -> Cleared | Declined:
+    def clear(self, pair: str, release: HoldRelease) -> Cleared | Declined:
         """Take ``pair`` off hold, by name; see ``Engine.clear``."""
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
-            return engine.clear(
-                pair, by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over
-            )
+            return engine.clear(pair, release)
 
     def _ended(self, pair: str, again: Again, act: Callable[[], Ending]) -> Ending | Outcome:
         """What ``act`` returns, or the outcome of what kept it from beginning or from going on."""
@@ -286,8 +283,6 @@ class Controller:
     ) -> Outcome:
         self._on_report(bundle.report)
         hooks = self._make_hooks(job.plan, hooks_fd)
-        if job.repair:
-            job = as_found(job, described(job, hooks, self.clock))
         require(self.folder, job)
         self._keep(job.pair, bundle)
         engine = self._engine(journal, job.pair, hooks, replace(paths.absolute(), bundle=job.path))
@@ -359,7 +354,7 @@ class Controller:
 class _Watched(PassThrough):
     """Hooks with an observer that is called with each record."""
 
-    def __init__(self, hooks: Hooks, watch: Watch) -> None:
+    def __init__(self, hooks: Hooks, watch: RecordObserver) -> None:
         super().__init__(hooks)
         self._watch = watch
 

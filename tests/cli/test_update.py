@@ -200,6 +200,15 @@ def test_standby_fails_nothing_is_reverted_and_ha_is_lost(room):
     assert room.pair.formed()
 
 
+def test_a_repair_asks_each_component_once_what_it_is(room):
+    room.faults(fault("verify", "standby", "F"))
+    assert room.run().code == 30
+    room.hooks = Overridden(room.pair, describe=lambda hooks, request: asked.append(request) or hooks.describe(request))
+    asked = []
+    assert room.update("repair", *TRUST).code == 0
+    assert [request.step for request in asked] == ["storage", "active", "standby"]
+
+
 def test_a_gate_that_never_passes_degrades(room):
     room.faults(fault("gate", "ha-formed", "T"))
     result = room.run()

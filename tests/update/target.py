@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
 from bundlekit.update.engine.clock import ManualClock
-from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.executor import Engine, HoldRelease
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.rehearsal.rehearse import calm
@@ -118,7 +118,7 @@ class SlotWorld:
         return self.engine.resume(self.job.pair, self.bundle, **options)
 
     def clear(self):
-        return self.engine.clear(self.job.pair, by="Ada", reason="disk replaced")
+        return self.engine.clear(self.job.pair, HoldRelease(by="Ada", reason="disk replaced"))
 
     def close(self):
         self.bundle.source.close()

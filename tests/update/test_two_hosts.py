@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
-from bundlekit.update.engine.executor import Declined, Engine, latest
+from bundlekit.update.engine.executor import Declined, Engine, HoldRelease, latest
 from bundlekit.update.engine.journal import LEAP, MemoryJournal
 from bundlekit.update.engine.records import Answer, CallStarted, Cleared, Window
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
@@ -50,7 +50,7 @@ class Host:
         return self.engine.resume(self.job.pair, self.bundle, **options)
 
     def clear(self, **options):
-        return self.engine.clear(self.job.pair, by="Ada", reason="disk replaced", **options)
+        return self.engine.clear(self.job.pair, HoldRelease(by="Ada", reason="disk replaced", **options))
 
     @property
     def last(self):

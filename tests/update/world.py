@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from bundlekit.update.engine.clock import ManualClock
-from bundlekit.update.engine.executor import Engine
+from bundlekit.update.engine.executor import Engine, HoldRelease
 from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
@@ -45,7 +45,7 @@ class World:
         return self.engine.resume(self.job.pair, options.pop("bundle", self.bundle), **options)
 
     def clear(self, **options):
-        return self.engine.clear(self.job.pair, by="Ada", reason="disk replaced", **options)
+        return self.engine.clear(self.job.pair, HoldRelease(by="Ada", reason="disk replaced", **options))
 
     @property
     def records(self):

@@ -8,7 +8,7 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import CliVerb
-from bundlekit.update.engine.executor import Declined
+from bundlekit.update.engine.executor import Declined, HoldRelease
 
 EXAMPLES = """\b
 Examples:
@@ -34,10 +34,9 @@ def command(
 
     Every component is probed and every gate is polled. A partial, busy or unknown component keeps the hold.
     """
+    release = HoldRelease(by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over)
     with shared.controller(state_dir) as controller:
-        done = controller.clear(
-            pair, by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over
-        )
+        done = controller.clear(pair, release)
     if isinstance(done, Declined):
         return shared.declined(pair, done, state_dir)
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "not probed"

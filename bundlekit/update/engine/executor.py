@@ -59,6 +59,21 @@ class Declined(Frozen, frozen=True, kw_only=True):
     recovery: tuple[RecoveryStep, ...] = ()
 
 
+class HoldRelease(Frozen, frozen=True, kw_only=True):
+    """Who takes a pair off hold, why, and how far the pair is checked first.
+
+    ``ticket`` is the number of the support ticket, for the record. ``without_probe`` reads the marks of the components
+    only, not their states; the record then has no states. ``take_over`` names a run of another controller that is
+    permanently gone. Without it such a run keeps the hold.
+    """
+
+    by: str
+    reason: str
+    ticket: str = ""
+    without_probe: bool = False
+    take_over: str = ""
+
+
 class BundleRejected(Frozen, frozen=True, kw_only=True):
     """The bundle of a run to be resumed is no longer what was accepted, or no longer accepted."""
 
@@ -209,39 +224,31 @@ class Engine:
             return _stopped(pair, error, again="revert")
         return self._loop(History(started), None)
 
-    def clear(
-        self,
-        pair: str,
-        *,
-        by: str,
-        reason: str,
-        ticket: str = "",
-        without_probe: bool = False,
-        take_over: str = "",
-    ) -> Cleared | Declined:
-        """Take the pair off hold, by name. Probes every component, asks the gates, refuses what is not whole.
+    def clear(self, pair: str, release: HoldRelease) -> Cleared | Declined:
+        """Take the pair off hold, by name. It probes every component and polls the gates.
 
-        ``without_probe`` reads the marks of the components only, not their states; the record then has no states.
-        A run of another controller that is under way refuses, unless ``take_over`` names it.
+        Declined if a component is not whole, a gate is not ready, or a run of another controller is under way.
         """
         records = self.journal.read(pair)
         history = History.of(records)
         if not history.hold:
             return Declined(reason=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
-        if foreign := _foreign(seen, records, take_over):
+        if foreign := _foreign(seen, records, release.take_over):
             return Declined(reason=f"Run {foreign} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         states: dict[str, str] = {}
-        if not without_probe:
+        if not release.without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
                     if answer.kind not in {"old", "new", "ready"}:
                         return Declined(reason=f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip())
                     states[name] = answer.kind
-        cleared = Cleared(at=self.clock.now(), by=by, reason=reason, ticket=ticket, states=states)
+        cleared = Cleared(
+            at=self.clock.now(), by=release.by, reason=release.reason, ticket=release.ticket, states=states
+        )
         self._append(pair, history.fence, cleared)
         history.add(cleared)
         for step in history.job.targets:

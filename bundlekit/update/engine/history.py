@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.plan import OnFailure
 from bundlekit.update.engine.records import (
@@ -347,6 +349,8 @@ class History:
         tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
         if answer.kind == "fenced":
             self._fenced(verb, step, answer)
+        if verb == "describe" and self.job.repair and answer.version and step not in self.before:
+            self._repair_from(step, answer.version)
         if verb == "probe":
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
             if step not in self.before and answer.kind in ANY:
@@ -375,6 +379,11 @@ class History:
             self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
         elif answer.diagnostic and (note := f"{verb} of {step}: {answer.diagnostic}") not in self.notes:
             self.notes.append(note)
+
+    def _repair_from(self, step: str, version: str) -> None:
+        """A repair starts from what a component reports, because no state was written since the pair degraded."""
+        target = replace(self.job.targets[step], old=version)
+        self.job = replace(self.job, targets={**self.job.targets, step: target})
 
     def _fenced(self, verb: str, step: str, answer: Answer) -> None:
         """The target did nothing, because it belongs to another controller."""

@@ -66,6 +66,7 @@ class Job(Frozen, frozen=True, kw_only=True):
 
     ``minutes`` and ``revert_minutes`` are the vendor's estimates of the update and its revert. ``hold`` is why the
     state contains a hold. ``repair`` lets a run start on hold, and on a half-written step after the commit point.
+    Such a run starts from the versions that the components report, not from those in ``targets``.
     """
 
     plan: Plan

@@ -16,7 +16,7 @@ from bundlekit.update.engine.hooks import Hooks, Request, call, server
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.oracle import WRITING, Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, Sandbox, from_outside, reimaging
+from bundlekit.update.rehearsal.sandbox import Sandbox, SandboxFactory, from_outside, reimaging
 
 NOT_CHECKED: Final = (
     "validate: that it rejects a component that does not suit the appliance",
@@ -35,7 +35,7 @@ NOT_CHECKED: Final = (
 class Contract:
     """The direct questions to the hooks of one sandbox. ``found`` are the answers that break the contract."""
 
-    def __init__(self, make: Make, steps: tuple[str, ...] = ()) -> None:
+    def __init__(self, make: SandboxFactory, steps: tuple[str, ...] = ()) -> None:
         self.make = make
         self.steps = steps
         self.found: list[Mismatch] = []
@@ -166,7 +166,7 @@ def _refused(ask: _Asker, step: str, verbs: tuple[str, ...] = WRITING) -> Iterat
 class _Asker:
     """Asks the hooks of a fresh sandbox, in the name of one claim after the other."""
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: SandboxFactory) -> None:
         clock = ManualClock()
         self.box: Sandbox = make(clock)
         self.clock = clock

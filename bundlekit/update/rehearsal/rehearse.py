@@ -22,7 +22,7 @@ from bundlekit.update.rehearsal.faults import ELSEWHERE, FAULTS, InjectedFault, 
 from bundlekit.update.rehearsal.invariants import broken as _broken
 from bundlekit.update.rehearsal.invariants import broken_beside
 from bundlekit.update.rehearsal.oracle import WRITING, Mismatch
-from bundlekit.update.rehearsal.sandbox import EmptyBundle, Make, Sandbox, calm, over, simulated
+from bundlekit.update.rehearsal.sandbox import EmptyBundle, Sandbox, SandboxFactory, calm, over, simulated
 from bundlekit.update.rehearsal.trial import Trial
 
 __all__ = [
@@ -95,7 +95,7 @@ class Rehearsal(Frozen, frozen=True, kw_only=True):
 
 
 def rehearse(
-    sandbox: Make | None = None,
+    sandbox: SandboxFactory | None = None,
     *,
     faults: int = 1,
     verbs: tuple[str, ...] = (),
@@ -119,7 +119,7 @@ class _Sweep:
 
     def __init__(
         self,
-        make: Make,
+        make: SandboxFactory,
         kinds: dict[str, str],
         verbs: tuple[str, ...],
         steps: tuple[str, ...],

@@ -45,7 +45,7 @@ class Sandbox(Frozen, frozen=True, kw_only=True):
         return type(self.hooks) is SimulatedPair
 
 
-Make = Callable[[ManualClock], Sandbox]
+SandboxFactory = Callable[[ManualClock], Sandbox]
 
 
 class EmptyBundle:
@@ -70,12 +70,12 @@ def calm(plan: Plan) -> Plan:
     return replace(plan, gates=gates, deadlines=replace(plan.deadlines, settle_poll=settle))
 
 
-def simulated(plan: Plan = PAIR, *, compatible: bool = True) -> Make:
+def simulated(plan: Plan = PAIR, *, compatible: bool = True) -> SandboxFactory:
     """Sandboxes with the simulated pair. ``compatible``: what the plan keeps new suits the old rest."""
     return simulated_for(simulated_job(calm(plan), compatible=compatible))
 
 
-def simulated_for(job: Job) -> Make:
+def simulated_for(job: Job) -> SandboxFactory:
     """Sandboxes with a simulated pair for ``job``, without what only its own appliance can report."""
     job = replace(job, free={}, facts=(), hold="")
 
@@ -85,7 +85,7 @@ def simulated_for(job: Job) -> Make:
     return make
 
 
-def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE) -> Make:
+def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE) -> SandboxFactory:
     """Sandboxes over one appliance that is put back before each run, such as one with external commands.
 
     The hooks need the verb ``reimage``. It puts the component onto ``request.target.new`` and the counter onto

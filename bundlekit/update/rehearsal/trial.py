@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from msgspec.structs import replace
 
 from bundlekit.update.engine.clock import ManualClock
-from bundlekit.update.engine.executor import Declined, Engine
+from bundlekit.update.engine.executor import Declined, Engine, HoldRelease
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.hooks import call
 from bundlekit.update.engine.job import Job, Payload
@@ -19,7 +19,7 @@ from bundlekit.update.engine.records import Answer, Outcome, Record, RecoverySte
 from bundlekit.update.inventory import as_found
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks, InjectedFault
 from bundlekit.update.rehearsal.oracle import Compared, Mismatch
-from bundlekit.update.rehearsal.sandbox import Make, from_outside, reimaging
+from bundlekit.update.rehearsal.sandbox import SandboxFactory, from_outside, reimaging
 
 MAX_RESUMES: Final = 8
 """More resumes than a sweep has faults: a run that still has not ended by then never will."""
@@ -47,7 +47,7 @@ class Trial:
     ``tried`` is the first outcome of that controller. ``left`` are versions and marks as it left them.
     """
 
-    def __init__(self, make: Make, faults: tuple[InjectedFault, ...]) -> None:
+    def __init__(self, make: SandboxFactory, faults: tuple[InjectedFault, ...]) -> None:
         self.clock = ManualClock()
         box = make(self.clock)
         self.box, self.job, self.bundle = box, box.job, box.bundle
@@ -107,13 +107,13 @@ class Trial:
                     led = reverted.kind
                 case "clear":
                     self.clock.sleep(max((seconds(g.deadline) for g in self.job.plan.gates.values()), default=0))
-                    cleared = self.engine.clear(self.job.pair, by="rehearsal", reason="mended")
+                    cleared = self.engine.clear(self.job.pair, HoldRelease(by="rehearsal", reason="fixed"))
                     if isinstance(cleared, Declined):
                         return f"clear refuses: {cleared.reason}"
                 case "state":
                     job = self._as_found()
                 case "repair":
-                    led = self.engine.run(replace(self._as_found(), repair=True), self.bundle).kind
+                    led = self.engine.run(replace(self.job, repair=True, counter_before=None), self.bundle).kind
                 case _:
                     led = self.engine.run(job, self.bundle).kind
         return led
