@@ -42,7 +42,7 @@ from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
 from bundlekit.report.build import report
 from bundlekit.request import STRICT, CheckRequest, one_request
-from bundlekit.source import BytesSource, FileSource
+from bundlekit.source import BytesSource, FileSource, Overlaid
 from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import given
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from bundlekit.checks.rule import Rule
     from bundlekit.integrity import Cancel, ReadProgress
+    from bundlekit.integrity.content import SignedContent
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.read import ReadMatrix, Unreadable
     from bundlekit.matrix.shipped import Signatures
@@ -152,7 +153,7 @@ def inspect(file: str | Path) -> Inspection:
 
     with opened(file) as source:
         bundle = formats.read(source)
-        signatures = _verify(source, bundle, dt.datetime.now(dt.UTC), None)
+        signatures = _verify(bundle, signed_contents(source, bundle), dt.datetime.now(dt.UTC), None)
     return Inspection(
         file=source.name,
         size=bundle.size,
@@ -187,7 +188,7 @@ def read_signed(
         if bundle.manifest is None:
             raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
         when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
-        evidence = _signed(source, bundle, when, trust) if trust else Evidence()
+        evidence = _signed(bundle, signed_contents(source, bundle), when, trust) if trust else Evidence()
         if trust and not evidence.authentic:
             from shlex import quote
 
@@ -282,12 +283,25 @@ def examine(
     question, trust = _question(request, scope), request.trust
     bundle = formats.read(source)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
-    evidence = _measure_head(source, bundle, question, trust, progress=progress, cancel=cancel)
+    source = Overlaid(source, bundle.kept) if bundle.kept else source
+    contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
+    evidence = _measure_head(source, bundle, contents, question, trust)
     authentic = evidence.authentic
     unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
+    known = {at: digest for content in contents for at, digest in content.found().items()}
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
-        measured = integrity.measure(source, bundle.claims, serial=question.digests, progress=progress, cancel=cancel)
+        measured = integrity.measure(
+            source,
+            bundle.claims,
+            streams=bundle.streams,
+            known=known,
+            serial=question.digests,
+            progress=progress,
+            cancel=cancel,
+        )
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
+    elif question.scope == "full" and known:  # the signatures needed these digests, so nothing is read for them
+        evidence = replace(evidence, digests=integrity.compared(bundle.claims, known))
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
     manifest = basis(bundle, question, request.matrix)
@@ -314,34 +328,24 @@ def examine(
 def _measure_head(
     source: Source,
     bundle: Bundle,
+    contents: Sequence[SignedContent],
     question: Question,
     trust: TrustStore | None,
-    *,
-    progress: ReadProgress | None,
-    cancel: Cancel | None,
 ) -> Evidence:
     """The signatures, and the unused rest of the signature area."""
     if bundle.signatures is None:
         return Evidence()
-    at = dt.datetime.fromisoformat(question.at)
-    evidence = _signed(source, bundle, at, trust, progress=progress, cancel=cancel)
+    evidence = _signed(bundle, contents, dt.datetime.fromisoformat(question.at), trust)
     rest = [c for c in bundle.claims if isinstance(c, ZeroClaim) and c.subject == "signature area"]
     measured = integrity.measure(source, rest, threads=1)
     return replace(evidence, zeros=measured.zeros)
 
 
 def _verify(
-    source: Source,
-    bundle: Bundle,
-    at: dt.datetime,
-    trust: TrustStore | None,
-    *,
-    progress: ReadProgress | None = None,
-    cancel: Cancel | None = None,
+    bundle: Bundle, contents: Sequence[SignedContent], at: dt.datetime, trust: TrustStore | None
 ) -> tuple[SignatureEvidence, ...]:
     if bundle.signatures is None:
         return ()
-    contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
     release = bundle.release
     signed = Signed(
         format=bundle.format.partition("/")[0],
@@ -351,17 +355,9 @@ def _verify(
     return verify_claims(bundle.signatures, contents, trust, at, signed=signed)
 
 
-def _signed(
-    source: Source,
-    bundle: Bundle,
-    at: dt.datetime,
-    trust: TrustStore | None,
-    *,
-    progress: ReadProgress | None = None,
-    cancel: Cancel | None = None,
-) -> Evidence:
+def _signed(bundle: Bundle, contents: Sequence[SignedContent], at: dt.datetime, trust: TrustStore | None) -> Evidence:
     """Who signed the bundle, and how far the demands of a trust.toml are met, where one was given."""
-    signatures = _verify(source, bundle, at, trust, progress=progress, cancel=cancel)
+    signatures = _verify(bundle, contents, at, trust)
     if trust is None or not trust.demands:
         return Evidence(signatures=signatures)
     from bundlekit.trust import tally
@@ -371,7 +367,10 @@ def _signed(
 
 def _measurable(bundle: Bundle) -> bool:
     """Whether everything that is claimed is known, and within the file."""
-    return bundle.complete and all(section.span.stop <= bundle.size for section in bundle.sections)
+    return bundle.complete and all(
+        section.span.stop <= (len(bundle.streams[section.span.stream]) if section.span.stream else bundle.size)
+        for section in bundle.sections
+    )
 
 
 def _log(message: str, *details: object) -> None:

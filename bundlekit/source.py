@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from bundlekit.errors import ChangedWhileReadError, UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -93,6 +94,52 @@ class ReadOnce:
         buffer[: len(known)] = known
         if len(known) < len(buffer):
             self._source.readinto(offset + len(known), buffer[len(known) :])
+
+    def ensure_unchanged(self) -> None:
+        """The same as for the underlying source."""
+        self._source.ensure_unchanged()
+
+
+class Recorded:
+    """A source that remembers the bytes that were read of it. `Overlaid` serves them again."""
+
+    def __init__(self, source: Source) -> None:
+        self.name, self.size, self.held = source.name, source.size, source.held
+        self.pieces: list[tuple[int, bytes]] = []
+        self._source = source
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Read the bytes, or give those that were read before."""
+        for start, data in self.pieces:
+            if start <= offset and offset + len(buffer) <= start + len(data):
+                buffer[:] = data[offset - start : offset - start + len(buffer)]
+                return
+        self._source.readinto(offset, buffer)
+        self.pieces.append((offset, bytes(buffer)))
+
+    def ensure_unchanged(self) -> None:
+        """The same as for the underlying source."""
+        self._source.ensure_unchanged()
+
+
+class Overlaid:
+    """A source with some of its bytes from memory: a few pieces that a reader has parsed.
+
+    What is verified is then what was parsed, even if the file is rewritten meanwhile.
+    """
+
+    def __init__(self, source: Source, pieces: Sequence[tuple[int, bytes]]) -> None:
+        self.name, self.size, self.held = source.name, source.size, source.held
+        self._source = source
+        self._pieces = tuple(pieces)
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Read the bytes, and put the known ones over them."""
+        self._source.readinto(offset, buffer)
+        for start, data in self._pieces:
+            first, last = max(start, offset), min(start + len(data), offset + len(buffer))
+            if first < last:
+                buffer[first - offset : last - offset] = data[first - start : last - start]
 
     def ensure_unchanged(self) -> None:
         """The same as for the underlying source."""

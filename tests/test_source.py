@@ -8,8 +8,9 @@ import pytest
 from bundlekit import pipeline
 from bundlekit.errors import ChangedWhileReadError, UnreadableError
 from bundlekit.model.bundle import Span
-from bundlekit.source import BytesSource, FileSource, read
+from bundlekit.source import BytesSource, FileSource, Overlaid, Recorded, read
 from fixtures import forge
+from tests.integrity.claims import Watched
 
 DATA = bytes(range(256)) * 40
 
@@ -114,3 +115,23 @@ def test_after_a_verdict_the_file_is_closed(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     assert pipeline.check(tmp_path / "update.bin", trust=forge.trust()).verdict == "accept"
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_a_reader_has_read_is_what_is_verified_later():
+    recorded = Recorded(BytesSource(DATA))
+    assert read(recorded, Span(start=10, stop=20)) == DATA[10:20]
+    assert read(recorded, Span(start=5000, stop=5001)) == DATA[5000:5001]
+    rewritten = Overlaid(BytesSource(bytes(len(DATA))), recorded.pieces)
+    expected = bytes(10) + DATA[10:20] + bytes(4980) + DATA[5000:5001] + bytes(len(DATA) - 5001)
+    assert read(rewritten, Span(start=0, stop=len(DATA))) == expected
+    for start, stop in [(0, 12), (12, 15), (15, 25), (20, 30), (4999, 5002)]:
+        assert read(rewritten, Span(start=start, stop=stop)) == expected[start:stop]
+
+
+def test_bytes_that_were_read_are_not_read_again():
+    source = Watched(DATA)
+    recorded = Recorded(source)
+    before = read(recorded, Span(start=0, stop=100))
+    assert read(recorded, Span(start=20, stop=30)) == before[20:30]
+    assert source.count == 100
+    assert [at for at, _ in recorded.pieces] == [0]

@@ -38,18 +38,26 @@ def uncovered_bytes(context: RuleContext) -> RuleAnswer:
         return NotRun(reason="no signature covers the head of this bundle")
     return [
         Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
-        for item in coverage(bundle)
-        if item.by == "nothing" and item.span.start < bundle.declared_size  # later bytes are trailing-data
+        for stream in ("", *bundle.streams)
+        for item in coverage(bundle, stream)
+        # Bytes after the declared size are trailing-data.
+        if item.by == "nothing" and (stream or item.span.start < bundle.declared_size)
     ]
 
 
 @rule("integrity", cause="corrupted", remedy=COPY_AGAIN, see="format", needed=_payload)
 def nonzero_padding(context: RuleContext) -> RuleAnswer:
-    """A gap between components contains bytes other than zero."""
+    """A gap between components contains bytes other than zero.
+
+    The padding of a flash slot contains bytes other than those of erased flash memory.
+    """
     if context.evidence.chunks is None or context.evidence.zeros is None:
         return NOT_MEASURED
     return [
-        Fault(message=f"byte 0x{at:x} of the padding is not zero", where=Span(start=at, stop=at + 1))
+        Fault(
+            message=f"byte 0x{at:x} of the padding is not {f'0x{zero.fill:02x}' if zero.fill else 'zero'}",
+            where=Span(start=at, stop=at + 1, stream=zero.span.stream),
+        )
         for zero in context.evidence.zeros
         if zero.subject == "padding" and (at := zero.first_nonzero) is not None
     ]

@@ -4,9 +4,9 @@ Nothing here depends on a format. Claims come from a layout reader, and evidence
 """
 
 from bundlekit.integrity.accounting import Covered, coverage
-from bundlekit.integrity.measurement import measure
+from bundlekit.integrity.measurement import compared, measure
 from bundlekit.integrity.tree import MAX_REPORTED
 from bundlekit.integrity.verified import verified_chunks
 from bundlekit.integrity.worker_pool import Cancel, ReadProgress
 
-__all__ = ["MAX_REPORTED", "Cancel", "Covered", "ReadProgress", "coverage", "measure", "verified_chunks"]
+__all__ = ["MAX_REPORTED", "Cancel", "Covered", "ReadProgress", "compared", "coverage", "measure", "verified_chunks"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bundlekit.model.bundle import (
     ArchiveClaim,
     ChunkClaim,
+    DecodedClaim,
     DigestClaim,
     FramingClaim,
     Span,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Covered(Frozen, frozen=True, kw_only=True):
     """A span and the kind of claim that covers it.
 
-    The kinds are signed, signature, digest, chunks, tree, archive, zero, framing, and nothing.
+    The kinds are signed, signature, digest, chunks, tree, archive, zero, framing, decoded, and nothing.
     """
 
     span: Span
@@ -30,9 +31,10 @@ class Covered(Frozen, frozen=True, kw_only=True):
     subject: str = ""
 
 
-def coverage(bundle: Bundle) -> tuple[Covered, ...]:
+def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
     """The coverage of each byte of the file, in the order of the file, without gap or overlap.
 
+    ``stream`` is the name of a decoded stream to examine instead of the file.
     This is what is *claimed*; the rules decide whether the claims are true. A signature entry covers itself: the
     profile determines every byte of the entry that its signature does not cover.
     """
@@ -55,19 +57,22 @@ def coverage(bundle: Bundle) -> tuple[Covered, ...]:
                 spans.append(Covered(span=claim.span, by="archive", subject=claim.subject))
             case FramingClaim():
                 spans.append(Covered(span=claim.span, by="framing", subject=claim.subject))
+            case DecodedClaim():
+                spans.append(Covered(span=claim.span, by="decoded", subject=claim.subject))
             case DigestClaim():
                 pass  # the chunk index covers the same bytes
     result: list[Covered] = []
     at = 0
-    own = {item for item in spans if not item.span.stream}
+    own = {item for item in spans if item.span.stream == stream}
+    size = len(bundle.streams[stream]) if stream else bundle.size
     for item in sorted(own, key=lambda item: item.span):
-        start, stop = max(item.span.start, at), min(item.span.stop, bundle.size)
+        start, stop = max(item.span.start, at), min(item.span.stop, size)
         if start >= stop:
             continue
         if start > at:
-            result.append(Covered(span=Span(start=at, stop=start), by="nothing"))
-        result.append(Covered(span=Span(start=start, stop=stop), by=item.by, subject=item.subject))
+            result.append(Covered(span=Span(start=at, stop=start, stream=stream), by="nothing"))
+        result.append(Covered(span=Span(start=start, stop=stop, stream=stream), by=item.by, subject=item.subject))
         at = stop
-    if at < bundle.size:
-        result.append(Covered(span=Span(start=at, stop=bundle.size), by="nothing"))
+    if at < size:
+        result.append(Covered(span=Span(start=at, stop=size, stream=stream), by="nothing"))
     return tuple(result)

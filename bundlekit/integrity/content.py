@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import CancelledError
 from bundlekit.integrity.worker_pool import BUFFER
-from bundlekit.source import pages, read
+from bundlekit.model.bundle import Span
+from bundlekit.source import BytesSource, pages, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bundlekit.integrity.worker_pool import Cancel, ReadProgress
-    from bundlekit.model.bundle import Bundle, SignatureClaim, Span
+    from bundlekit.model.bundle import Bundle, SignatureClaim
     from bundlekit.source import Source
 
 MAX_WHOLE: Final = 16 * 1024 * 1024
 """Bytes that are kept in memory for a signature algorithm that needs the content as a whole (Ed25519)."""
+
+
+KnownDigests = dict[tuple[Span, str], str]
+"""Digests that were computed while signatures were verified (``algorithm:hex``), by span and algorithm."""
 
 
 class SignedContent:
@@ -51,6 +56,12 @@ class SignedContent:
             self._digests[algorithm] = self._computed(algorithm)
         return self._digests[algorithm]
 
+    def found(self) -> KnownDigests:
+        """The digests that were computed so far, if the content is one span."""
+        if len(self._spans) != 1:
+            return {}
+        return {(self._spans[0], name): f"{name}:{digest.hex()}" for name, digest in self._digests.items()}
+
     def whole(self) -> bytes | None:
         """The content itself; None if it is larger than `MAX_WHOLE`."""
         if self._known is None and self.size <= MAX_WHOLE:
@@ -79,11 +90,13 @@ def signed_contents(
 ) -> tuple[SignedContent, ...]:
     """The content of each signature of ``bundle``. Signatures over the same bytes share one."""
     made: dict[tuple[Span, ...], SignedContent] = {}
+    streams = {name: BytesSource(data, name=name) for name, data in bundle.streams.items()}
 
     def content(claim: SignatureClaim) -> SignedContent:
         if claim.signed not in made:
             known = bundle.head_bytes if claim.signed == (bundle.head,) else None
-            made[claim.signed] = SignedContent(source, claim.signed, known=known, progress=progress, cancel=cancel)
+            whence = next((streams[span.stream] for span in claim.signed if span.stream), source)
+            made[claim.signed] = SignedContent(whence, claim.signed, known=known, progress=progress, cancel=cancel)
         return made[claim.signed]
 
     return tuple(content(claim) for claim in bundle.signatures or ())

@@ -14,20 +14,18 @@ from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
 from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
-from bundlekit.source import read
+from bundlekit.source import BytesSource, read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from bundlekit.integrity.content import KnownDigests
     from bundlekit.integrity.worker_pool import Cancel, ChunkTask, ReadProgress
     from bundlekit.model.bundle import ByteClaim
     from bundlekit.source import Source
 
 STRIPE: Final = 4 * BUFFER
 """Bytes of one task, or one chunk if that is larger. Tasks are few, but short enough to keep all threads busy."""
-
-ZEROS_AND_ANOTHER: Final = re.compile(rb"\x00*+[^\x00]")
-"""Matched where the zeros begin. It counts them nine times as fast as a search for the other byte."""
 
 MAX_THREADS: Final = 8
 """More threads would wait for memory, not for each other."""
@@ -37,6 +35,8 @@ def measure(
     source: Source,
     claims: Sequence[ByteClaim],
     *,
+    streams: Mapping[str, bytes] | None = None,
+    known: KnownDigests | None = None,
     serial: bool = False,
     threads: int | None = None,
     progress: ReadProgress | None = None,
@@ -45,16 +45,50 @@ def measure(
     """Read the bytes of all claims once, in parallel. Signatures are not measured here.
 
     A component with a damaged chunk index is not measured and has no evidence, because nothing can be compared with it.
-    ``serial`` adds the digests over whole components. ``threads`` is by default one for each processor available to
-    this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. A hash tree takes
-    up to a byte for each 3 KiB of its data. ``serial`` adds 8 MiB for each component in progress. Raises
-    UnreadableError if the source cannot be read, and ChangedWhileReadError if it changes meanwhile. Raises
+    ``streams`` are the decoded streams that claims are about. ``known`` are digests that were computed before: by span
+    and algorithm. ``serial`` adds the digests over whole components. ``threads`` is by default one for each processor
+    available to this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. A
+    hash tree takes up to a byte for each 3 KiB of its data. ``serial`` adds 8 MiB for each component in progress.
+    Raises UnreadableError if the source cannot be read, and ChangedWhileReadError if it changes meanwhile. Raises
     CancelledError if ``cancel`` returned True.
     """
-    work = _Measurement(source, claims, serial=serial, progress=progress, cancel=cancel)
+    work = _Measurement(source, claims, streams or {}, known or {}, serial=serial, progress=progress, cancel=cancel)
     work.run(threads or max(2, min(_processors(), MAX_THREADS)))
     source.ensure_unchanged()
     return work.evidence()
+
+
+def compared(claims: Sequence[ByteClaim], known: KnownDigests) -> tuple[DigestEvidence, ...]:
+    """The evidence for the digest claims whose digest is known already. Nothing is read."""
+    return tuple(
+        _digest_evidence(claim, known[at])
+        for claim in claims
+        if isinstance(claim, DigestClaim) and (at := (claim.span, algorithm_of(claim))) in known
+    )
+
+
+def _digest_evidence(claim: DigestClaim, found: str) -> DigestEvidence:
+    return DigestEvidence(
+        subject=claim.subject,
+        span=claim.span,
+        expected=claim.expected,
+        found=found,
+        of=claim.of,
+        serial=claim.serial,
+    )
+
+
+def algorithm_of(claim: DigestClaim) -> str:
+    """The name of the algorithm of a digest."""
+    return claim.expected.partition(":")[0]
+
+
+def first_other(fill: int) -> re.Pattern[bytes]:
+    """A pattern whose match at the start of some bytes ends after the first one that is not ``fill``.
+
+    It counts the others nine times as fast as a search for that byte.
+    """
+    return re.compile(rb"\x%02x*+[^\x%02x]" % (fill, fill))
 
 
 def _processors() -> int:
@@ -68,12 +102,15 @@ class _Measurement:
         self,
         source: Source,
         claims: Sequence[ByteClaim],
+        streams: Mapping[str, bytes],
+        known: KnownDigests,
         *,
         serial: bool,
         progress: ReadProgress | None,
         cancel: Cancel | None,
     ) -> None:
         self._source = source
+        self._streams = {name: BytesSource(data, name=name) for name, data in streams.items()}
         self._digests = [c for c in claims if isinstance(c, DigestClaim) and (serial or not c.serial)]
         self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
         self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
@@ -81,10 +118,10 @@ class _Measurement:
         trees = [c for c in claims if isinstance(c, TreeClaim)]
         total = sum(claim.span.size for kind in kinds for claim in kind)
         total += sum(claim.span.size + claim.tree.size for claim in trees)
-        self._pool = WorkerPool(total, progress, cancel)
+        self._found = {c: known[at] for c in self._digests if (at := (c.span, algorithm_of(c))) in known}
+        self._pool = WorkerPool(total - sum(claim.span.size for claim in self._found), progress, cancel)
         self._trees = [TreeMeasurement(claim, source, self._pool) for claim in trees]
 
-        self._found: dict[DigestClaim, str] = {}
         compared = {claim.index for claim in self._chunks}
         self._kept = {c.span: bytearray() for c in self._digests if c.span in compared and not c.serial}
         self._damaged = {c: bytearray(-(-c.span.size // c.chunk_size)) for c in self._chunks}
@@ -113,29 +150,25 @@ class _Measurement:
 
     def evidence(self) -> Evidence:
         return Evidence(
-            digests=tuple(
-                DigestEvidence(
-                    subject=c.subject, span=c.span, expected=c.expected, found=self._found[c], of=c.of, serial=c.serial
-                )
-                for c in self._digests
-            ),
+            digests=tuple(_digest_evidence(claim, self._found[claim]) for claim in self._digests),
             chunks=tuple(_chunk_evidence(claim, self._damaged[claim]) for claim in self._chunks),
             trees=tuple(tree.evidence() for tree in self._trees),
             zeros=tuple(
-                ZeroEvidence(subject=c.subject, span=c.span, first_nonzero=self._nonzero[c]) for c in self._zeros
+                ZeroEvidence(subject=c.subject, span=c.span, fill=c.fill, first_nonzero=self._nonzero[c])
+                for c in self._zeros
             ),
         )
 
     def _indexes(self) -> Iterator[ChunkTask]:
         for claim in self._digests:
-            if not claim.serial:
+            if not claim.serial and claim not in self._found:
                 yield partial(self._digest, claim)
 
     def _payload(self) -> Iterator[ChunkTask]:
         # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
         in_order = {ordered.claim for ordered in self._ordered.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
-            if claim.serial and claim not in in_order:
+            if claim.serial and claim not in in_order and claim not in self._found:
                 yield partial(self._digest, claim)
         for chunk in self._chunks:
             stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size
@@ -148,14 +181,15 @@ class _Measurement:
 
     def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
         """The bytes of ``span``, in one buffer that is refilled repeatedly."""
+        source = self._streams[span.stream] if span.stream else self._source
         for at in range(span.start, span.stop, BUFFER):
             piece = buffer[: min(BUFFER, span.stop - at)]
-            self._source.readinto(at, piece)
+            source.readinto(at, piece)
             yield piece
             self._pool.advance(len(piece))
 
     def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
-        algorithm = claim.expected.partition(":")[0]
+        algorithm = algorithm_of(claim)
         state = hashlib.new(algorithm)
         kept = None if claim.serial else self._kept.get(claim.span)
         for piece in self._pieces(claim.span, buffer):
@@ -167,8 +201,9 @@ class _Measurement:
     def _look_for_nonzero(self, claim: ZeroClaim, buffer: memoryview) -> None:
         self._nonzero[claim] = None
         at = claim.span.start
+        other = first_other(claim.fill)
         for piece in self._pieces(claim.span, buffer):
-            if found := ZEROS_AND_ANOTHER.match(piece):
+            if found := other.match(piece):
                 self._nonzero[claim] = at + found.end() - 1
                 self._pool.advance(claim.span.stop - at)  # the remaining bytes need not be read
                 return

@@ -132,10 +132,14 @@ class ChunkClaim(Frozen, frozen=True, kw_only=True):
 
 
 class ZeroClaim(Frozen, frozen=True, kw_only=True):
-    """The claim that every byte of ``span`` is zero: padding, and the unused part of the signature area."""
+    """The claim that every byte of ``span`` is zero: padding, and the unused part of the signature area.
+
+    ``fill`` is another value of these bytes, such as 0xff in erased flash memory.
+    """
 
     subject: str
     span: Span
+    fill: int = 0
 
 
 class TreeClaim(Frozen, frozen=True, kw_only=True):
@@ -176,7 +180,18 @@ class FramingClaim(Frozen, frozen=True, kw_only=True):
     span: Span
 
 
-ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim
+class DecodedClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that ``span`` is the text or the coding of the stream ``stream``, which the reader has decoded.
+
+    The bytes of the stream are in ``Bundle.streams``. Each of them must be covered by another claim.
+    """
+
+    subject: str
+    span: Span
+    stream: str
+
+
+ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim | DecodedClaim
 
 Aspect = Literal["container", "manifest", "area", "chunks", "structure", "metadata", "members", "content", "tree"]
 """What a format has, so that the rules about it apply. A rule names one aspect, or applies to every format.
@@ -208,7 +223,9 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     JSON values. ``release`` is what the bundle claims to be. ``manifest`` is the description of an update.bin, as typed
     values. Each is None if reading ended before it; the ``problems`` give the reason.
 
-    ``complete``: the claims are all there, so that every byte must be covered by one of them.
+    ``complete``: the claims are all there, so that every byte must be covered by one of them. ``streams`` are the bytes
+    of small streams that the reader decoded, by the names that spans have for them. ``kept`` are the bytes of the file
+    that the reader parsed, by their offsets. Signatures and digests are verified with these bytes.
     """
 
     format: str
@@ -227,6 +244,8 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     claims: tuple[ByteClaim, ...] = ()
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
+    streams: dict[str, bytes] = {}
+    kept: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def id(self) -> str | None:

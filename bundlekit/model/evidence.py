@@ -105,10 +105,11 @@ class ChunkEvidence(Frozen, frozen=True, kw_only=True):
 
 
 class ZeroEvidence(Frozen, frozen=True, kw_only=True):
-    """A span that must be zero, and the first byte in it that is not; None if all are zero."""
+    """A span that must be zero, or ``fill``, and the first byte in it that is not; None if all are."""
 
     subject: str
     span: Span
+    fill: int = 0
     first_nonzero: int | None = None
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.integrity import coverage
-from bundlekit.model.bundle import Bundle, ChunkClaim, DigestClaim, SignatureClaim, ZeroClaim
+from bundlekit.model.bundle import Bundle, ChunkClaim, DecodedClaim, DigestClaim, SignatureClaim, Span, ZeroClaim
 from tests.integrity.claims import span
 
 SIGNATURE = SignatureClaim(
@@ -75,3 +75,20 @@ def test_coverage_is_the_union_of_the_claims_without_gap_or_overlap(size, spans)
     assert [at for start, stop, _ in found for at in range(start, stop)] == list(range(size))
     claimed = {at for one in spans for at in range(one.start, min(one.stop, size))}
     assert {at for start, stop, by in found if by == "zero" for at in range(start, stop)} == claimed
+
+
+def test_a_decoded_stream_has_a_coverage_of_its_own():
+    claims = (
+        DecodedClaim(subject="text", span=span(0, 30), stream="inner"),
+        ZeroClaim(subject="padding", span=Span(start=4, stop=9, stream="inner")),
+    )
+    bundle = Bundle(
+        format="of no kind", aspects=frozenset(), size=30, signatures=(), claims=claims, streams={"inner": bytes(10)}
+    )
+    assert [(one.span, one.by) for one in coverage(bundle)] == [(span(0, 30), "decoded")]
+    assert [(one.span.start, one.span.stop, one.by) for one in coverage(bundle, "inner")] == [
+        (0, 4, "nothing"),
+        (4, 9, "zero"),
+        (9, 10, "nothing"),
+    ]
+    assert {one.span.stream for one in coverage(bundle, "inner")} == {"inner"}

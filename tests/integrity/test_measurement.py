@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from bundlekit import pipeline
 from bundlekit.errors import CancelledError, ChangedWhileReadError, UnreadableError
-from bundlekit.integrity import MAX_REPORTED, measure, measurement
+from bundlekit.integrity import MAX_REPORTED, compared, measure, measurement
 from bundlekit.integrity.measurement import STRIPE
 from bundlekit.integrity.worker_pool import BUFFER
-from bundlekit.model.bundle import ByteClaim, ChunkClaim, DigestClaim, ZeroClaim
+from bundlekit.model.bundle import ByteClaim, ChunkClaim, DigestClaim, Span, ZeroClaim
 from bundlekit.source import BytesSource, FileSource
 from fixtures import forge
 from tests.integrity.claims import Slow, Watched, digest_of, indexed, noise, span
@@ -102,6 +102,42 @@ def test_the_first_byte_that_is_not_zero_is_named(place):
     claim = ZeroClaim(subject="padding", span=span(5, len(data)))
     (found,) = measure(BytesSource(bytes(data)), [claim]).zeros
     assert found.first_nonzero == place
+
+
+@pytest.mark.parametrize("place", [None, 0, 9])
+def test_padding_can_be_of_another_byte(place):
+    data = bytearray(b"\xff" * 10)
+    if place is not None:
+        data[place] = 0
+    claim = ZeroClaim(subject="padding", span=span(0, 10), fill=0xFF)
+    (found,) = measure(BytesSource(bytes(data)), [claim]).zeros
+    assert (found.fill, found.first_nonzero) == (0xFF, place)
+
+
+def test_claims_about_a_decoded_stream_are_measured_there():
+    inside = Span(start=2, stop=8, stream="inner")
+    claims = [
+        DigestClaim(subject="image", span=inside, expected=digest_of(b"")),
+        ZeroClaim(subject="padding", span=replace(inside, start=0, stop=2)),
+    ]
+    source = Watched(b"the coded text")
+    found = measure(source, claims, streams={"inner": b"\0\0decode!"})
+    assert found.digests[0].found == digest_of(b"decode")
+    assert found.zeros[0].first_nonzero is None
+    assert source.count == 0
+
+
+def test_a_digest_that_is_known_is_not_computed_again():
+    seen = []
+    claim = DigestClaim(subject="image", span=span(0, 5), expected=digest_of(b"wrong"))
+    other = replace(claim, span=span(5, 9))
+    known = {(claim.span, "sha256"): digest_of(b"known"), (other.span, "sha512"): "of another algorithm"}
+    source = Watched(b"knownothers")
+    found = measure(source, [claim, other], known=known, progress=lambda *counts: seen.append(counts))
+    assert [one.found for one in found.digests] == [digest_of(b"known"), digest_of(b"othe")]
+    assert source.count == 4
+    assert seen[-1] == (4, 4)
+    assert compared([claim, other], known) == found.digests[:1]
 
 
 def test_an_empty_span_is_zero():
