@@ -85,7 +85,7 @@ class ReadOnce:
 
     def __init__(self, source: Source, start: bytes) -> None:
         self.name, self.size, self.held = source.name, source.size, source.held
-        self._source = source
+        self.source = source
         self._start = start
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
@@ -93,11 +93,18 @@ class ReadOnce:
         known = memoryview(self._start)[offset : offset + len(buffer)]
         buffer[: len(known)] = known
         if len(known) < len(buffer):
-            self._source.readinto(offset + len(known), buffer[len(known) :])
+            self.source.readinto(offset + len(known), buffer[len(known) :])
 
     def ensure_unchanged(self) -> None:
         """The same as for the underlying source."""
-        self._source.ensure_unchanged()
+        self.source.ensure_unchanged()
+
+
+def descriptor(source: Source) -> int | None:
+    """The open descriptor of the file, for another program to read the same file; None if there is no file."""
+    if isinstance(source, ReadOnce):
+        return descriptor(source.source)
+    return source.fileno() if isinstance(source, FileSource) else None
 
 
 class Recorded:
@@ -237,6 +244,10 @@ class FileSource:
                 f"{self.name}: changed while it was read",
                 next_step="Wait until the file is no longer written, then run again.",
             )
+
+    def fileno(self) -> int:
+        """The open descriptor."""
+        return self._fd
 
     def close(self) -> None:
         """Close the descriptor."""

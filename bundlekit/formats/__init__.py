@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.source import Source
 
-FORMATS: Final[dict[str, str]] = {}
+FORMATS: Final[dict[str, str]] = {
+    "rauc": "bundlekit.formats.rauc",
+}
 """The module of each format, by the name that reports and trust.toml have for it. `foreign.KINDS` recognises them."""
 
 

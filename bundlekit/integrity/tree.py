@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.integrity.worker_pool import BUFFER
+from bundlekit.layout.hash_tree import level_sizes, slot_size
 from bundlekit.model.bundle import Span
 from bundlekit.model.evidence import TreeEvidence
 from bundlekit.source import read
@@ -32,24 +33,6 @@ MAX_REPORTED: Final = 256
 """Damaged spans kept; any others are only counted."""
 
 
-def level_sizes(size: int, block_size: int, digest_size: int) -> list[int]:
-    """The blocks of each level of the tree over ``size`` bytes, the lowest level first. Sizes are in bytes.
-
-    The file has the levels in the opposite order. One block of data has no tree: its digest is the root.
-    """
-    per_block = block_size // _slot(digest_size)
-    sizes, count = [], size // block_size
-    while count > 1:
-        count = -(-count // per_block)
-        sizes.append(count)
-    return sizes
-
-
-def _slot(digest_size: int) -> int:
-    """The bytes that a digest takes in a block: the next power of two."""
-    return 1 << (digest_size - 1).bit_length()
-
-
 class TreeMeasurement:
     """The measurement of one tree: what it reads before the tasks, the tasks, and the evidence after them."""
 
@@ -60,7 +43,7 @@ class TreeMeasurement:
         algorithm, _, root = claim.root.partition(":")
         self._salted = hashlib.new(algorithm, claim.salt)
         self._root = bytes.fromhex(root)
-        self._slot = _slot(self._salted.digest_size)
+        self._slot = slot_size(self._salted.digest_size)
         self._levels = self._spans_of_levels()
         self._blocks = claim.span.size // claim.block_size
         self._damaged = bytearray(self._blocks)  # untouched pages of it take no memory

@@ -27,13 +27,14 @@ SECTOR: Final = 512
 class FileView(NamedTuple):
     """The examined parts of a file: its first bytes, its last ones, the bytes that those point to, and its size.
 
-    A part that is not available, such as that of a head, is empty.
+    A part that is not available, such as that of a head, is empty. ``look`` reads up to `END` bytes at an offset.
     """
 
     start: bytes
     end: bytes
     trailer: bytes
     size: int
+    look: Callable[[int], bytes]
 
     def at(self, offset: int, *magics: bytes) -> bool:
         """Whether one of ``magics`` is at ``offset``."""
@@ -51,14 +52,18 @@ class ForeignKind(NamedTuple):
 
 def view(source: Source) -> FileView:
     """The first and the last bytes of ``source``, as far as it has them."""
+
+    def look(at: int) -> bytes:
+        return read(source, Span(start=min(at, source.held), stop=min(at + END, source.held)))
+
     start = read(source, Span(start=0, stop=min(source.held, START)))
     if not source.held >= source.size >= END:
-        return FileView(start, b"", b"", source.size)
+        return FileView(start, b"", b"", source.size, look)
     end = read(source, Span(start=source.size - END, stop=source.size))
     trailer, at = b"", source.size - 8 - int.from_bytes(end[-8:], "big")
     if 0 <= at <= source.size - END:
         trailer = read(source, Span(start=at, stop=at + END))
-    return FileView(start, end, trailer, source.size)
+    return FileView(start, end, trailer, source.size, look)
 
 
 def recognised(seen: FileView) -> ForeignKind | None:
@@ -90,7 +95,13 @@ _ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
 
 def _is_rauc(seen: FileView) -> bool:
     """An image, encrypted or not, followed by a CMS signature or envelope and the size of that."""
-    return seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (_SIGNED_DATA, _ENVELOPED_DATA))
+    if seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (_SIGNED_DATA, _ENVELOPED_DATA)):
+        return True
+    if not seen.at(0, b"hsqs"):
+        return False
+    from bundlekit.layout import rauc_signature
+
+    return rauc_signature.is_damaged(seen.look, seen.start, seen.size)
 
 
 def _is_swupdate(seen: FileView) -> bool:

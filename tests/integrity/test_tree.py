@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bundlekit.errors import CancelledError
 from bundlekit.integrity import MAX_REPORTED, measure
-from bundlekit.integrity.tree import level_sizes
+from bundlekit.layout.hash_tree import level_sizes
 from bundlekit.model.bundle import TreeClaim
 from bundlekit.model.evidence import TreeEvidence
 from bundlekit.source import BytesSource

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundlekit import pipeline
+from bundlekit import formats, pipeline
 from bundlekit.layout import foreign, reader, update_bin
 from bundlekit.source import BytesSource
 from bundlekit.wording import fill
@@ -141,7 +141,7 @@ def test_the_table_has_a_sample_of_each_kind():
     assert list(FILES) == [name for name in foreign.KINDS if name not in PARTS]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name not in formats.FORMATS])
 def test_a_file_of_another_kind_is_called_by_its_name(name):
     report = pipeline.check(BytesSource(FILES[name]))
     (finding,) = (one for one in report.findings if one.severity == "error")

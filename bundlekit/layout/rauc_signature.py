@@ -1,0 +1,75 @@
+"""Where the signature of a RAUC bundle is: its last 8 bytes state the size, and the image before it its own size.
+
+The two places agree in an intact bundle. In a damaged one, the other place still shows what happened to the file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bundlekit.layout import squashfs
+from bundlekit.layout.hash_tree import level_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZE: Final = 8
+"""Bytes of the size at the end of the file: big-endian, without sign."""
+LOOK: Final = 32
+"""Bytes that show the beginning of a CMS object."""
+DIGEST_SIZE: Final = 32
+"""Bytes of SHA-256, the only digest of RAUC's hash tree."""
+
+_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
+_ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
+
+
+class CmsHead(NamedTuple):
+    """The beginning of a CMS object: whether it is encrypted, and its size in bytes; None if it does not state it."""
+
+    enveloped: bool
+    size: int | None
+
+
+def cms_head(start: bytes) -> CmsHead | None:
+    """The CMS object at the beginning of ``start``; None if it is no SignedData and no EnvelopedData."""
+    if len(start) < LOOK or start[0] != 0x30:
+        return None
+    count = start[1] - 0x80 if start[1] >= 0x80 else 0
+    if count > 8 or not start.startswith((_SIGNED_DATA, _ENVELOPED_DATA), 2 + count):
+        return None
+    length = int.from_bytes(start[2 : 2 + count], "big") if count else start[1]
+    return CmsHead(start.startswith(_ENVELOPED_DATA, 2 + count), None if start[1] == 0x80 else 2 + count + length)
+
+
+def tree_size(size: int) -> int:
+    """Bytes of the hash tree over ``size`` bytes."""
+    return sum(level_sizes(size, squashfs.BLOCK, DIGEST_SIZE)) * squashfs.BLOCK
+
+
+def after_image(look: Callable[[int], bytes], block: squashfs.Superblock) -> tuple[int, CmsHead] | None:
+    """The offset and the beginning of the signature after the image, or after its hash tree; None if there is none.
+
+    ``look`` gives up to `LOOK` bytes at an offset of the file.
+    """
+    for at in dict.fromkeys((block.padded, block.padded + tree_size(block.padded), block.size)):
+        if head := cms_head(look(at)):
+            return at, head
+    return None
+
+
+def is_damaged(look: Callable[[int], bytes], start: bytes, size: int) -> bool:
+    """Whether a file that begins with ``start`` is a RAUC bundle, although its end is not that of one.
+
+    Its signature is where the image ends, or the file ends in the image, in its hash tree, or in its signature.
+    """
+    block = squashfs.superblock(start)
+    if block is None:
+        return size < squashfs.SUPERBLOCK and start.startswith(squashfs.MAGIC)
+    if block.version != squashfs.VERSION:
+        return False
+    if size < block.size or after_image(look, block):
+        return True
+    # The padding of an image that is no bundle has zeros, and a hash tree or a signature begins with other bytes.
+    end = block.padded + tree_size(block.padded) + LOOK
+    return block.padded < size < end and any(look(block.padded))

@@ -1,0 +1,132 @@
+"""One file of a SquashFS image, which the program ``unsquashfs`` reads (squashfs-tools, version 4.5 or later).
+
+It reads bytes that nothing has verified yet, so its time, its memory and its output are limited.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from bundlekit.model.bundle import Span
+from bundlekit.source import descriptor, read
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from bundlekit.source import Source
+
+DEADLINE: Final = 20.0
+"""Seconds for ``unsquashfs``. It reads one file of a few KiB in a hundredth of one."""
+MAX_MEMORY: Final = 512 * 1024 * 1024
+"""Bytes of address space for ``unsquashfs``, where the system can limit them."""
+MAX_ERRORS: Final = 4096
+"""Bytes of its messages that are read."""
+MAX_COPY: Final = 64 * 1024 * 1024
+"""Bytes of an image that is not a file, and is copied to a temporary one."""
+
+TOOL: Final = "unsquashfs"
+INSTALL: Final = "Install unsquashfs (squashfs-tools 4.5 or later), for example with `apt-get install squashfs-tools`."
+
+
+class MemberFault(NamedTuple):
+    """Why a file of the image cannot be read: the image is at fault (``damaged``), or this machine.
+
+    ``next`` is what would let this machine read it.
+    """
+
+    reason: str
+    damaged: bool
+    next: str = ""
+
+
+def read_member(source: Source, size: int, name: str, limit: int) -> bytes | MemberFault:
+    """The file ``name`` in the root of the image in the first ``size`` bytes of ``source``, at most ``limit`` bytes."""
+    program = shutil.which(TOOL)
+    if program is None or not os.path.isdir("/dev/fd"):
+        reason = f"{TOOL} is not installed, so {name} cannot be read from the SquashFS image"
+        return MemberFault(reason, damaged=False, next=INSTALL)
+    fd = descriptor(source)
+    if fd is not None:
+        data, code, errors = _run(program, fd, name, limit)
+        source.ensure_unchanged()
+    elif size > MAX_COPY:
+        reason = f"{name} cannot be read: the bundle is not a file, and its image is larger than {MAX_COPY} bytes"
+        return MemberFault(reason, damaged=False, next="Give the bundle as a file.")
+    else:
+        with tempfile.TemporaryFile() as file:
+            file.write(read(source, Span(start=0, stop=size)))
+            file.flush()
+            data, code, errors = _run(program, file.fileno(), name, limit)
+    if len(data) > limit:
+        return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
+    return data if code == 0 else _fault(name, code, errors)
+
+
+def _fault(name: str, code: int, errors: str) -> MemberFault:
+    if code < 0:
+        ended = f"did not finish within {DEADLINE:.0f} seconds" if code == -9 else f"was ended by signal {-code}"
+        return MemberFault(f"{TOOL} {ended}, so {name} was not read", damaged=False)
+    if "unsupported by this version" in errors or "SYNTAX" in errors:
+        reason = f"this version of {TOOL} cannot read {name}: {_first(errors)}"
+        return MemberFault(reason, damaged=False, next=INSTALL)
+    if "memory" in errors.lower():
+        reason = f"{TOOL} needs more than {MAX_MEMORY // 2**20} MiB of memory to read {name}"
+        return MemberFault(reason, damaged=False)
+    return MemberFault(f"{TOOL} finds no {name} in the payload: {_first(errors)}", damaged=True)
+
+
+def _first(errors: str) -> str:
+    """The line of the messages that names the fault."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("FATAL ERROR")), lines[0] if lines else "no reason given")
+
+
+def _run(program: str, fd: int, name: str, limit: int) -> tuple[bytes, int, str]:
+    """The output of ``unsquashfs``, at most one byte more than ``limit``, its exit code, and its messages."""
+    few = ["-no-progress", "-quiet", "-processors", "1", "-data-queue", "4", "-frag-queue", "4"]
+    command = [program, *few, "-no-wildcards", "-cat", f"/dev/fd/{fd}", name]
+    with subprocess.Popen(  # noqa: S603 - the command is a constant, and the file is given by its descriptor
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=(fd,),
+        env={"LC_ALL": "C"},
+        close_fds=True,
+        start_new_session=True,
+    ) as process:
+        _limit_memory(process.pid)
+        timer = threading.Timer(DEADLINE, process.kill)
+        timer.start()
+        try:
+            output, messages = cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr)
+            errors: list[bytes] = []
+            reader = threading.Thread(target=_read_errors, args=(messages, errors), daemon=True)
+            reader.start()
+            data = output.read(limit + 1)
+            if len(data) > limit:
+                process.kill()
+            code = process.wait()
+            reader.join()
+        finally:
+            timer.cancel()
+            process.kill()
+    return data, code, b"".join(errors).decode("utf-8", "replace")
+
+
+def _read_errors(file: IO[bytes], errors: list[bytes]) -> None:
+    errors.append(file.read(MAX_ERRORS))
+
+
+def _limit_memory(pid: int) -> None:
+    try:
+        import resource
+
+        resource.prlimit(pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    except (ImportError, AttributeError, OSError):  # other systems, or it has ended already
+        pass
