@@ -21,19 +21,27 @@ from bundlekit._version import __version__
 if TYPE_CHECKING:
     from bundlekit.advisories import load_advisory
     from bundlekit.catalog import find_path
+    from bundlekit.checks.waivers import load_waivers
     from bundlekit.config import load_appliance
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
+    from bundlekit.integrity.worker_pool import Cancel, ReadProgress
     from bundlekit.matrix.decide import decide, decide_from
-    from bundlekit.matrix.operator import load_matrix
-    from bundlekit.model.appliance import Appliance
-    from bundlekit.model.decision import Acceptance, Decision, Policy
-    from bundlekit.model.finding import Finding
+    from bundlekit.matrix.operator import OperatorMatrix, load_matrix
+    from bundlekit.matrix.path import PathState
+    from bundlekit.model.advisory import Advice
+    from bundlekit.model.appliance import Appliance, VersionFacts
+    from bundlekit.model.decision import Acceptance, ComponentDecision, Decision, DecisionKind, Policy
+    from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.finding import Cause, Finding
     from bundlekit.model.manifest import Manifest
+    from bundlekit.model.path import UpgradePath
+    from bundlekit.model.waiver import Waivers
     from bundlekit.pipeline import check, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.request import CheckRequest
+    from bundlekit.source import Source
     from bundlekit.trust import TrustStore, load_trust
     from bundlekit.update.controller import Controller
     from bundlekit.update.engine.clock import Clock
@@ -50,13 +58,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Acceptance",
+    "Advice",
     "Answer",
     "Appliance",
     "BundlekitError",
+    "Cancel",
+    "Cause",
     "CheckRequest",
     "Clock",
+    "ComponentDecision",
     "Controller",
     "Decision",
+    "DecisionKind",
     "Engine",
     "Finding",
     "Hooks",
@@ -65,15 +78,23 @@ __all__ = [
     "Journal",
     "Manifest",
     "MarkedHooks",
+    "OperatorMatrix",
     "Outcome",
+    "PathState",
     "Plan",
     "Policy",
+    "ReadProgress",
     "Report",
     "Request",
+    "SignatureEvidence",
+    "Source",
     "SqliteJournal",
     "Target",
     "TrustStore",
     "UpdateError",
+    "UpgradePath",
+    "VersionFacts",
+    "Waivers",
     "__version__",
     "check",
     "decide",
@@ -85,6 +106,7 @@ __all__ = [
     "load_appliance",
     "load_matrix",
     "load_trust",
+    "load_waivers",
     "preflight",
     "read_manifest",
     "rehearse",
@@ -92,13 +114,18 @@ __all__ = [
 
 _HOMES = {
     "Acceptance": "model.decision",
+    "Advice": "model.advisory",
     "Answer": "update.engine.records",
     "Appliance": "model.appliance",
     "BundlekitError": "errors",
+    "Cancel": "integrity.worker_pool",
+    "Cause": "model.finding",
     "CheckRequest": "request",
     "Clock": "update.engine.clock",
+    "ComponentDecision": "model.decision",
     "Controller": "update.controller",
     "Decision": "model.decision",
+    "DecisionKind": "model.decision",
     "Engine": "update.engine.executor",
     "Finding": "model.finding",
     "Hooks": "update.engine.hooks",
@@ -107,15 +134,23 @@ _HOMES = {
     "Journal": "update.engine.journal",
     "Manifest": "model.manifest",
     "MarkedHooks": "update.targets.marked",
+    "OperatorMatrix": "matrix.operator",
     "Outcome": "update.engine.records",
+    "PathState": "matrix.path",
     "Plan": "update.engine.plan",
     "Policy": "model.decision",
+    "ReadProgress": "integrity.worker_pool",
     "Report": "report.model",
     "Request": "update.engine.hooks",
+    "SignatureEvidence": "model.evidence",
+    "Source": "source",
     "SqliteJournal": "update.state.sqlite_journal",
     "Target": "update.engine.job",
     "TrustStore": "trust",
     "UpdateError": "update.engine.errors",
+    "UpgradePath": "model.path",
+    "VersionFacts": "model.appliance",
+    "Waivers": "model.waiver",
     "check": "pipeline",
     "decide": "matrix.decide",
     "decide_from": "matrix.decide",
@@ -126,6 +161,7 @@ _HOMES = {
     "load_appliance": "config",
     "load_matrix": "matrix.operator",
     "load_trust": "trust",
+    "load_waivers": "checks.waivers",
     "preflight": "pipeline",
     "read_manifest": "pipeline",
     "rehearse": "update.rehearsal.rehearse",

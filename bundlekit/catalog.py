@@ -24,7 +24,7 @@ from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.decide import STRICT
-from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.bundle import Span
 from bundlekit.model.path import Obstacle
@@ -227,7 +227,7 @@ def _candidate(
     if advice and advice.advisory.product == manifest.product:
         manifest = restricted(manifest, advice.advisory)
     matrix = read_matrix(manifest)
-    if isinstance(matrix, Unreadable):
+    if isinstance(matrix, UnreadableMatrix):
         return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)
     return CandidateBundle(
         matrix=matrix,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from bundlekit.matrix.operator import OperatorMatrix
-    from bundlekit.matrix.read import Unreadable
+    from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision, Policy
@@ -55,7 +55,7 @@ def basis(bundle: Bundle, question: Question, operator: OperatorMatrix | None) -
 def decisions_about(
     bundle: Bundle,
     manifest: Manifest | None,
-    matrix: ReadMatrix | Unreadable | None,
+    matrix: ReadMatrix | UnreadableMatrix | None,
     question: Question,
     signers: Collection[str] | None,
     operator: OperatorMatrix | None,

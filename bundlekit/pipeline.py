@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.integrity.content import SignedContent
     from bundlekit.matrix.operator import OperatorMatrix
-    from bundlekit.matrix.read import ReadMatrix, Unreadable
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision, Policy
@@ -79,7 +79,7 @@ class Checked(NamedTuple):
 
     report: Report
     bundle: Bundle
-    matrix: ReadMatrix | Unreadable | None
+    matrix: ReadMatrix | UnreadableMatrix | None
 
 
 def check(
@@ -178,7 +178,7 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
 
 def read_signed(
     file: str | Path | bytes | Source, *, trust: TrustStore | None = None, at: dt.datetime | None = None
-) -> tuple[Manifest, Signatures | None, frozenset[str] | None]:
+) -> tuple[Manifest, BundleSignatures | None, frozenset[str] | None]:
     """The manifest as `read_manifest` gives it, the signatures, and the names of the signers.
 
     The names are those of a trust.toml, and only of signatures that count; None without such a file.

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import importlib
 import inspect
 import re
 
@@ -39,7 +40,7 @@ def test_the_overview_has_each_public_name_once():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_public_name_has_a_docstring_of_its_own(name):
-    text = getattr(bundlekit, name).__doc__
+    text = api._described("bundlekit", name)
     assert text
     assert text[0].isupper()
     assert text.partition("\n\n")[0].strip().endswith((".", ".)"))
@@ -119,3 +120,54 @@ def test_explain_shows_a_name_and_the_nearest_one(capsys):
     assert capsys.readouterr().out.rstrip() == page("api.check").rstrip()
     assert run(["explain", "api.chek"]) == 2
     assert "did you mean 'api.check'?" in capsys.readouterr().err
+
+
+PACKAGES = ("bundlekit", "bundlekit.update")
+PUBLIC = {name for package in PACKAGES for name in importlib.import_module(package).__all__}
+INTERNAL = {"BundleSignatures", "ReadMatrix", "Rule", "UnreadableMatrix"}
+"""What bundlekit passes to itself, so that a bundle is read once, and its own tests. Callers leave these out."""
+
+ALPHABETS = {"Annotated", "Argv", "Duration", "KeyName", "Meta", "Name", "Text"}
+"""Aliases of ``str`` and ``tuple`` with the rules that a file's values have to meet; a program gives plain ones."""
+
+
+def of_bundlekit(module):
+    """The names in a module that bundlekit defines, there or in another one."""
+    for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bundlekit"):
+            yield from (one.asname or one.name for one in node.names)
+        elif isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (one.id for one in node.targets if isinstance(one, ast.Name))
+
+
+def signatures(value):
+    """The functions that a caller of a public function or class can call."""
+    if inspect.isfunction(value):
+        yield inspect.unwrap(value)
+    for name, member in vars(value).items() if inspect.isclass(value) else ():
+        if name == "__init__" or not name.startswith("_"):
+            inner = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+            if inspect.isfunction(inner):
+                yield inspect.unwrap(inner)
+
+
+def annotations(package, name):
+    """The annotations of the calls that a public name offers; for a value of an update, also those of its fields."""
+    value = getattr(importlib.import_module(package), name)
+    for function in signatures(value):
+        yield from ((function.__module__, text) for text in function.__annotations__.values())
+    if inspect.isclass(value) and value.__module__.startswith("bundlekit.update"):
+        yield from ((value.__module__, text) for text in inspect.get_annotations(value).values())
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in PACKAGES for name in importlib.import_module(package).__all__]
+)
+def test_a_public_call_uses_public_types_only(package, name):
+    """What a caller gives or gets can be imported from a module with a reference."""
+    for module, annotation in annotations(package, name):
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        assert used & set(of_bundlekit(module)) <= PUBLIC | INTERNAL | ALPHABETS, (name, annotation)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundlekit.checks.rule import RuleFunction
-    from bundlekit.matrix.read import Unreadable
+    from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.matrix.stages import EndedDecision
     from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
     from bundlekit.model.finding import Cause
@@ -122,7 +122,7 @@ def _ended(context: RuleContext, kind: DecisionKind) -> list[EndedDecision]:
     return [one for one in component_decisions if one is not None]
 
 
-def _matrix(context: RuleContext) -> ReadMatrix | Unreadable | None:
+def _matrix(context: RuleContext) -> ReadMatrix | UnreadableMatrix | None:
     """The matrix of the decisions: that of the bundle, or the one that the operator gave."""
     manifest = context.bundle.manifest
     return context.matrix or (read_matrix(manifest) if manifest else None)

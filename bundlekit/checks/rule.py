@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.matrix.read import ReadMatrix, Unreadable
+from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
 from bundlekit.model.bundle import Aspect, Bundle
 from bundlekit.model.decision import Decision
 from bundlekit.model.evidence import Evidence
@@ -31,7 +31,7 @@ class RuleContext(Frozen, frozen=True, kw_only=True):
     evidence: Evidence
     question: Question
     decisions: tuple[Decision, ...] = ()
-    matrix: ReadMatrix | Unreadable | None = None
+    matrix: ReadMatrix | UnreadableMatrix | None = None
 
 
 RuleAnswer = Sequence[Fault] | NotRun

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_waivers(path: Path) -> Waivers:
-    """The waivers in a file, without those that have expired.
+    """The waivers in the file at ``path``, without those that have expired.
 
     The clock decides that, and not the reference time of the check. Raises ConfigError, also for a waiver of a rule
     that cannot be waived.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bundlekit.integrity import ReadProgress
     from bundlekit.matrix.read import ReadMatrix
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
@@ -274,7 +274,7 @@ def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
 
 def load_release(
     path: Path, trust: TrustStore | None, at: dt.datetime
-) -> tuple[Manifest, Signatures | None, frozenset[str] | None]:
+) -> tuple[Manifest, BundleSignatures | None, frozenset[str] | None]:
     """The manifest as `load_manifest` gives it; of a bundle also its signatures, and their names in a trust.toml."""
     from bundlekit import pipeline
 
@@ -289,10 +289,10 @@ def load_matrix(
     path: Path, trust: TrustStore | None, change: Callable[[Manifest], Manifest] = lambda manifest: manifest
 ) -> ReadMatrix:
     """The matrix of a bundle or of a SPEC.toml, after ``change``. Raises ConfigError if it cannot be read."""
-    from bundlekit.matrix.read import Unreadable, read_matrix
+    from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 
     read = read_matrix(change(load_manifest(path, trust)))
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         message = f"{path}: {read.problems[0].message}"
         if path.suffix == ".toml":
             from bundlekit.authoring.spec import placed

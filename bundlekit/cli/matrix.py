@@ -124,7 +124,7 @@ def lint(
     according to the catalog, is never stranded.
     """
     from bundlekit.matrix.lint import lint as lint_matrix
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.report.matrix import lint_lines
 
     trust = common.load_trusted(trusted)
@@ -150,7 +150,7 @@ def lint(
     if signatures is None or not signatures.signers:
         released = manifest.released
         signatures = (
-            Signatures(signers, at.isoformat(), product=manifest.product, released=released) if signers else None
+            BundleSignatures(signers, at.isoformat(), product=manifest.product, released=released) if signers else None
         )
     report = lint_matrix(
         manifest,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.versions import parse_range
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def restricted(manifest: Manifest, advisory: Advisory) -> Manifest:
     do not fit makes the whole matrix unreadable, so that no update is allowed.
     """
     read = read_matrix(manifest)
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         return manifest
 
     def concerned(into: str) -> bool:

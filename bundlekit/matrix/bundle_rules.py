@@ -11,11 +11,11 @@ from bundlekit.model.decision import ComponentDecision
 if TYPE_CHECKING:
     from bundlekit.matrix.context import EvaluationContext
     from bundlekit.matrix.pair import PairQuestion
-    from bundlekit.matrix.read import Unreadable
+    from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.model.manifest import Manifest
 
 
-def readable_matrix(manifest: Manifest, subject: str, matrix: Unreadable) -> ComponentDecision:
+def readable_matrix(manifest: Manifest, subject: str, matrix: UnreadableMatrix) -> ComponentDecision:
     """Rule 1: the matrix of the bundle can be read. This is the decision if it cannot."""
     first, *others = matrix.problems
     more = f" ({len(others)} more like this.)" if others else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit.errors import VersionError
 from bundlekit.facts import quantity
-from bundlekit.matrix.read import Unreadable, inconsistent, outside_matrix, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, inconsistent, outside_matrix, read_matrix
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def inconsistencies(manifest: Manifest, matrix: ReadMatrix | Unreadable | None = None) -> tuple[Problem, ...]:
+def inconsistencies(manifest: Manifest, matrix: ReadMatrix | UnreadableMatrix | None = None) -> tuple[Problem, ...]:
     """The faults of the matrix alone, regardless of installed versions: problems of ``manifest-inconsistent``.
 
     ``matrix`` is the matrix of the manifest, if it has already been read.
     """
     read = matrix or read_matrix(manifest)
-    as_read = read.problems if isinstance(read, Unreadable) else (*_releases(read), *_ranges(read))
+    as_read = read.problems if isinstance(read, UnreadableMatrix) else (*_releases(read), *_ranges(read))
     return (*_names(manifest), *_aliases(manifest), *_conditions(manifest), *as_read)
 
 

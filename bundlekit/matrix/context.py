@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from bundlekit.matrix.read import ReadMatrix
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Acceptance, DecisionKind, Policy
     from bundlekit.model.manifest import Component
@@ -31,7 +31,7 @@ class EvaluationContext:
         policy: Policy,
         appliance: Appliance | None,
         signers: Collection[str] | None = None,
-        signatures: Signatures | None = None,
+        signatures: BundleSignatures | None = None,
     ) -> None:
         self.matrix = matrix
         self.manifest = matrix.manifest

@@ -15,7 +15,7 @@ from bundlekit.matrix.component import ComponentQuestion, Installed
 from bundlekit.matrix.context import EvaluationContext, has_image
 from bundlekit.matrix.pair import PairQuestion
 from bundlekit.matrix.partial_failures import partial_failures
-from bundlekit.matrix.read import APPLIANCE, ReadMatrix, Unreadable, read_matrix
+from bundlekit.matrix.read import APPLIANCE, ReadMatrix, UnreadableMatrix, read_matrix
 from bundlekit.matrix.rules import ask_component, ask_pair
 from bundlekit.model.appliance import NO_FACTS
 from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, PartialFailureState, Policy
@@ -23,7 +23,7 @@ from bundlekit.model.decision import PRECEDENCE, ComponentDecision, Decision, Pa
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.appliance import Appliance, InstalledComponent, VersionFacts
     from bundlekit.model.decision import DecisionKind
     from bundlekit.model.manifest import Manifest
@@ -39,8 +39,8 @@ def decide(
     policy: Policy = STRICT,
     *,
     signers: Collection[str] | None = None,
-    signatures: Signatures | None = None,
-    matrix: ReadMatrix | Unreadable | None = None,
+    signatures: BundleSignatures | None = None,
+    matrix: ReadMatrix | UnreadableMatrix | None = None,
 ) -> Decision:
     """Whether this appliance can install this bundle. Reads no file and raises nothing.
 
@@ -53,7 +53,7 @@ def decide(
     - ``matrix``: the matrix of the manifest, read once for many appliances (`bundlekit.matrix.read.read_matrix`).
     """
     read = matrix or read_matrix(manifest)
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         return _unreadable(manifest, appliance.pair, read, pair=appliance.pair)
     context = EvaluationContext(read, policy, appliance, signers, signatures)
     question = PairQuestion(context, appliance.pair)
@@ -74,8 +74,8 @@ def decide_from(
     *,
     model: str | None = None,
     signers: Collection[str] | None = None,
-    signatures: Signatures | None = None,
-    matrix: ReadMatrix | Unreadable | None = None,
+    signatures: BundleSignatures | None = None,
+    matrix: ReadMatrix | UnreadableMatrix | None = None,
     facts: VersionFacts = NO_FACTS,
 ) -> Decision:
     """Whether a pair with ``version`` on every member can install this bundle: only the rules about versions.
@@ -85,7 +85,7 @@ def decide_from(
     All other parameters are as in :func:`decide`. Raises nothing.
     """
     read = matrix or read_matrix(manifest)
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         return _unreadable(manifest, version, read)
     context = EvaluationContext(read, policy, None, signers, signatures)
     question = PairQuestion(context, version, facts)
@@ -132,7 +132,7 @@ def _shared(context: EvaluationContext, version: str, facts: VersionFacts) -> It
 def withdrawn(manifest: Manifest) -> Decision | None:
     """The decision for every source if the bundle itself is withdrawn, or possibly withdrawn; otherwise None."""
     read = read_matrix(manifest)
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         return _unreadable(manifest, manifest.version, read)
     context = EvaluationContext(read, STRICT, None)
     question = PairQuestion(context, manifest.version)
@@ -211,7 +211,7 @@ def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:
     ]
 
 
-def _unreadable(manifest: Manifest, subject: str, matrix: Unreadable, *, pair: str = "") -> Decision:
+def _unreadable(manifest: Manifest, subject: str, matrix: UnreadableMatrix, *, pair: str = "") -> Decision:
     component_decision = bundle_rules.readable_matrix(manifest, subject, matrix)
     return Decision(
         product=manifest.product,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from bundlekit.matrix.read import ReadMatrix, ReadStop
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.decision import ComponentDecision, DecisionKind
     from bundlekit.versions import Version
 
@@ -54,7 +54,7 @@ class Decisions:
         models: Sequence[str | None],
         *,
         signers: Collection[str] | None = None,
-        signatures: Signatures | None = None,
+        signatures: BundleSignatures | None = None,
     ) -> None:
         self.read = read
         self._signers = signers

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bundlekit.matrix.candidates import CandidateBundle
-    from bundlekit.matrix.shipped import Signatures
+    from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.decision import ComponentDecision, Decision, Policy
     from bundlekit.versions import Version
 
@@ -140,7 +140,7 @@ class _Search:
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
         candidate, policy = self.candidates[rank], self.policies[rank]
-        signatures: Signatures | None = candidate.signatures
+        signatures: BundleSignatures | None = candidate.signatures
         known: dict[str, Any] = {"signers": candidate.signed_by, "signatures": signatures, "matrix": candidate.matrix}
         if isinstance(state, VersionState):
             return decide_from(candidate.manifest, state.version, policy, facts=state.facts, **known)

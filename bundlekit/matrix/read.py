@@ -147,7 +147,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
         return self.trust_of[place - 1][1] if place else None
 
 
-class Unreadable(Frozen, frozen=True, kw_only=True):
+class UnreadableMatrix(Frozen, frozen=True, kw_only=True):
     """A matrix that cannot be read and therefore allows no update. Each of the ``problems`` names entry and field."""
 
     problems: tuple[Problem, ...]
@@ -207,13 +207,13 @@ def primary_component(manifest: Manifest) -> Component | None:
     return by_name.get(APPLIANCE) or next(same_version, None)
 
 
-def read_matrix(manifest: Manifest) -> ReadMatrix | Unreadable:
+def read_matrix(manifest: Manifest) -> ReadMatrix | UnreadableMatrix:
     """Read a manifest's matrix, in roughly linear time."""
     reader = _reader_of(manifest)
-    return reader if isinstance(reader, Unreadable) else reader.read()
+    return reader if isinstance(reader, UnreadableMatrix) else reader.read()
 
 
-def _reader_of(manifest: Manifest) -> _MatrixReader | Unreadable:
+def _reader_of(manifest: Manifest) -> _MatrixReader | UnreadableMatrix:
     """The reader of a manifest's matrix: the matrix needs one primary component, a scheme and an order of versions."""
     matrix = manifest.matrix
     primary = primary_component(manifest)
@@ -221,24 +221,24 @@ def _reader_of(manifest: Manifest) -> _MatrixReader | Unreadable:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # It is unknown which of them the bundle contains, so neither can decide.
         faults = (f"two are named {name!r}, and it is ambiguous which of them is meant." for name in twice)
-        return Unreadable(problems=tuple(outside_matrix("components", fault) for fault in faults))
+        return UnreadableMatrix(problems=tuple(outside_matrix("components", fault) for fault in faults))
     if primary is None:
         fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
-        return Unreadable(problems=(outside_matrix("components", fault),))
+        return UnreadableMatrix(problems=(outside_matrix("components", fault),))
     try:
         scheme = in_order = scheme_named(manifest.scheme, matrix.scheme)
     except VersionError as why:
-        return Unreadable(problems=(inconsistent("", "scheme", str(why)),))
+        return UnreadableMatrix(problems=(inconsistent("", "scheme", str(why)),))
     try:
         scheme.parse(manifest.version)
     except VersionError as why:
-        return Unreadable(problems=(outside_matrix("version", str(why)),))
+        return UnreadableMatrix(problems=(outside_matrix("version", str(why)),))
     try:
         if matrix.order == "listed":
             # A release that the list lacks came after all releases of the list.
             in_order = in_listed_order(scheme, (*matrix.releases, manifest.version))
     except VersionError as why:
-        return Unreadable(problems=(inconsistent("", "releases", str(why)),))
+        return UnreadableMatrix(problems=(inconsistent("", "releases", str(why)),))
     return _MatrixReader(manifest, primary, scheme, in_order)
 
 
@@ -262,7 +262,7 @@ class _MatrixReader:
         self._problems: list[Problem] = []
         self._latest_by_prefix: dict[str, Version] = {}
 
-    def read(self) -> ReadMatrix | Unreadable:
+    def read(self) -> ReadMatrix | UnreadableMatrix:
         """The matrix, or its problems in the order of the manifest."""
         matrix, problems = self._manifest.matrix, self._problems
         carried = self._carried()
@@ -293,7 +293,7 @@ class _MatrixReader:
             works_together=_each(matrix.works_together, self._together, problems),
             skews=_each(matrix.skews, self._skew, problems),
         )
-        return Unreadable(problems=tuple(problems)) if problems else read
+        return UnreadableMatrix(problems=tuple(problems)) if problems else read
 
     def _carried(self) -> dict[str, Version]:
         """The versions of all components in the bundle. The primary one must have the bundle's version and scheme."""

@@ -68,7 +68,7 @@ class TrustFileAnswer(Frozen, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
 
 
-class Signatures:
+class BundleSignatures:
     """The signatures of a bundle as they are stored, or the names of its signers in trust files.
 
     ``at`` is the reference time for the trust files (RFC 3339). ``product`` and ``released`` are those of the bundle.
@@ -155,11 +155,11 @@ def with_trust_of_others(matrices: Sequence[ReadMatrix]) -> list[ReadMatrix]:
     ]
 
 
-def signatures_of(bundle: Bundle, at: str) -> Signatures | None:
+def signatures_of(bundle: Bundle, at: str) -> BundleSignatures | None:
     """The signatures for the trust files that releases ship; None if the bundle has no readable head."""
     if bundle.manifest is None or bundle.blobs is None:
         return None
-    return Signatures(bundle.blobs, at, product=bundle.manifest.product, released=bundle.manifest.released)
+    return BundleSignatures(bundle.blobs, at, product=bundle.manifest.product, released=bundle.manifest.released)
 
 
 def _refusal(found: Satisfied) -> TrustFileAnswer:

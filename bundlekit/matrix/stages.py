@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.read import ReadMatrix, Unreadable
+from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
 from bundlekit.matrix.rules import RULES
 from bundlekit.model.decision import DecisionKind
 
@@ -39,13 +39,13 @@ class EndedDecision(NamedTuple):
     """Members, components or versions without an evaluation of the kind; empty: none had one."""
 
 
-def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | Unreadable) -> EndedDecision | None:
+def ends_before(decision: Decision, kind: DecisionKind, matrix: ReadMatrix | UnreadableMatrix) -> EndedDecision | None:
     """Where a decision ended before ``kind``, and the parts concerned; None if it was evaluated for every part.
 
     ``matrix`` is that of the bundle.
     """
     stage, whole = STAGES[kind], decision.overall
-    if isinstance(matrix, Unreadable):
+    if isinstance(matrix, UnreadableMatrix):
         return EndedDecision(whole, ())
     if len(decision.component_decisions) == 1 and not whole.component and whole.kind in _OF_THE_BUNDLE:
         return EndedDecision(whole, ()) if _OF_THE_BUNDLE[whole.kind] < stage else None

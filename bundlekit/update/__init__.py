@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bundlekit.update.bundle import verified
-    from bundlekit.update.controller import Controller
+    from bundlekit.model.matrix import Condition
+    from bundlekit.update.bundle import CheckedBundle, verified
+    from bundlekit.update.controller import Controller, HooksFactory, RecordObserver
     from bundlekit.update.ending import NotAcceptedError
     from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
     from bundlekit.update.engine.errors import (
@@ -28,20 +29,37 @@ if TYPE_CHECKING:
         StateFolderError,
         UpdateError,
     )
-    from bundlekit.update.engine.executor import Declined, Engine
+    from bundlekit.update.engine.executor import BundleMissing, BundleRejected, Declined, Engine, HoldRelease
     from bundlekit.update.engine.hooks import Hooks, Request
+    from bundlekit.update.engine.invocation import InvocationPaths
     from bundlekit.update.engine.job import Job, Payload, Target
     from bundlekit.update.engine.journal import Journal, MemoryJournal
     from bundlekit.update.engine.outcome import EXIT_CODES
-    from bundlekit.update.engine.plan import PAIR, Plan, load_plan
+    from bundlekit.update.engine.plan import (
+        PAIR,
+        Deadlines,
+        Gate,
+        Group,
+        IfIncompatible,
+        OnFailure,
+        OutcomeKind,
+        Plan,
+        Slots,
+        Step,
+        Verb,
+        load_plan,
+    )
     from bundlekit.update.engine.records import (
         Answer,
+        AnswerKind,
         CallFinished,
         CallStarted,
         CancelRequested,
         Cleared,
         CommitPoint,
         Ended,
+        EndMode,
+        Instant,
         ModeChanged,
         Outcome,
         Record,
@@ -50,14 +68,22 @@ if TYPE_CHECKING:
         Resumed,
         RevertDecided,
         Started,
+        StepState,
         Window,
     )
-    from bundlekit.update.rehearsal.rehearse import Rehearsal, rehearse
-    from bundlekit.update.rehearsal.sandbox import Sandbox, calm, over, simulated
+    from bundlekit.update.rehearsal.faults import InjectedFault
+    from bundlekit.update.rehearsal.rehearse import (
+        Rehearsal,
+        RehearsalFinding,
+        RehearsalProgress,
+        RehearsalRun,
+        rehearse,
+    )
+    from bundlekit.update.rehearsal.sandbox import Sandbox, SandboxFactory, calm, over, simulated
     from bundlekit.update.state.cancel import CancelRequest
     from bundlekit.update.state.lock import PairBusyError
     from bundlekit.update.state.sqlite_journal import SqliteJournal
-    from bundlekit.update.targets.command import CommandHooks
+    from bundlekit.update.targets.command import Command, CommandHooks, HookProgressObserver
     from bundlekit.update.targets.marked import FolderHooks, MarkedHooks
     from bundlekit.update.targets.select import hooks_for
     from bundlekit.update.targets.slots import SlotHooks
@@ -66,22 +92,39 @@ __all__ = [
     "EXIT_CODES",
     "PAIR",
     "Answer",
+    "AnswerKind",
+    "BundleMissing",
+    "BundleRejected",
     "CallFinished",
     "CallStarted",
     "CancelRequest",
     "CancelRequested",
+    "CheckedBundle",
     "Cleared",
     "Clock",
+    "Command",
     "CommandHooks",
     "CommitPoint",
+    "Condition",
     "Controller",
+    "Deadlines",
     "Declined",
+    "EndMode",
     "Ended",
     "Engine",
     "FenceError",
     "FenceLostError",
     "FolderHooks",
+    "Gate",
+    "Group",
+    "HoldRelease",
+    "HookProgressObserver",
     "Hooks",
+    "HooksFactory",
+    "IfIncompatible",
+    "InjectedFault",
+    "Instant",
+    "InvocationPaths",
     "Job",
     "Journal",
     "JournalDamagedError",
@@ -91,25 +134,36 @@ __all__ = [
     "MemoryJournal",
     "ModeChanged",
     "NotAcceptedError",
+    "OnFailure",
     "Outcome",
+    "OutcomeKind",
     "PairBusyError",
     "Payload",
     "Plan",
     "Record",
+    "RecordObserver",
     "RecoveryStep",
     "Rehearsal",
+    "RehearsalFinding",
+    "RehearsalProgress",
+    "RehearsalRun",
     "Rejected",
     "Request",
     "Resumed",
     "RevertDecided",
     "Sandbox",
+    "SandboxFactory",
     "SlotHooks",
+    "Slots",
     "SqliteJournal",
     "Started",
     "StateFolderError",
+    "Step",
+    "StepState",
     "SystemClock",
     "Target",
     "UpdateError",
+    "Verb",
     "Window",
     "calm",
     "hooks_for",
@@ -122,23 +176,40 @@ __all__ = [
 
 _HOMES = {
     "Answer": "bundlekit.update.engine.records",
+    "AnswerKind": "bundlekit.update.engine.records",
+    "BundleMissing": "bundlekit.update.engine.executor",
+    "BundleRejected": "bundlekit.update.engine.executor",
     "CallFinished": "bundlekit.update.engine.records",
     "CallStarted": "bundlekit.update.engine.records",
     "CancelRequest": "bundlekit.update.state.cancel",
     "CancelRequested": "bundlekit.update.engine.records",
+    "CheckedBundle": "bundlekit.update.bundle",
     "Cleared": "bundlekit.update.engine.records",
     "Clock": "bundlekit.update.engine.clock",
+    "Command": "bundlekit.update.targets.command",
     "CommandHooks": "bundlekit.update.targets.command",
     "CommitPoint": "bundlekit.update.engine.records",
+    "Condition": "bundlekit.model.matrix",
     "Controller": "bundlekit.update.controller",
+    "Deadlines": "bundlekit.update.engine.plan",
     "Declined": "bundlekit.update.engine.executor",
     "EXIT_CODES": "bundlekit.update.engine.outcome",
+    "EndMode": "bundlekit.update.engine.records",
     "Ended": "bundlekit.update.engine.records",
     "Engine": "bundlekit.update.engine.executor",
     "FenceError": "bundlekit.update.engine.errors",
     "FenceLostError": "bundlekit.update.engine.errors",
     "FolderHooks": "bundlekit.update.targets.marked",
+    "Gate": "bundlekit.update.engine.plan",
+    "Group": "bundlekit.update.engine.plan",
+    "HoldRelease": "bundlekit.update.engine.executor",
+    "HookProgressObserver": "bundlekit.update.targets.command",
     "Hooks": "bundlekit.update.engine.hooks",
+    "HooksFactory": "bundlekit.update.controller",
+    "IfIncompatible": "bundlekit.update.engine.plan",
+    "InjectedFault": "bundlekit.update.rehearsal.faults",
+    "Instant": "bundlekit.update.engine.records",
+    "InvocationPaths": "bundlekit.update.engine.invocation",
     "Job": "bundlekit.update.engine.job",
     "Journal": "bundlekit.update.engine.journal",
     "JournalDamagedError": "bundlekit.update.engine.errors",
@@ -148,26 +219,37 @@ _HOMES = {
     "MemoryJournal": "bundlekit.update.engine.journal",
     "ModeChanged": "bundlekit.update.engine.records",
     "NotAcceptedError": "bundlekit.update.ending",
+    "OnFailure": "bundlekit.update.engine.plan",
     "Outcome": "bundlekit.update.engine.records",
+    "OutcomeKind": "bundlekit.update.engine.plan",
     "PAIR": "bundlekit.update.engine.plan",
     "PairBusyError": "bundlekit.update.state.lock",
     "Payload": "bundlekit.update.engine.job",
     "Plan": "bundlekit.update.engine.plan",
     "Record": "bundlekit.update.engine.records",
+    "RecordObserver": "bundlekit.update.controller",
     "RecoveryStep": "bundlekit.update.engine.records",
     "Rehearsal": "bundlekit.update.rehearsal.rehearse",
+    "RehearsalFinding": "bundlekit.update.rehearsal.rehearse",
+    "RehearsalProgress": "bundlekit.update.rehearsal.rehearse",
+    "RehearsalRun": "bundlekit.update.rehearsal.rehearse",
     "Rejected": "bundlekit.update.engine.records",
     "Request": "bundlekit.update.engine.hooks",
     "Resumed": "bundlekit.update.engine.records",
     "RevertDecided": "bundlekit.update.engine.records",
     "Sandbox": "bundlekit.update.rehearsal.sandbox",
+    "SandboxFactory": "bundlekit.update.rehearsal.sandbox",
     "SlotHooks": "bundlekit.update.targets.slots",
+    "Slots": "bundlekit.update.engine.plan",
     "SqliteJournal": "bundlekit.update.state.sqlite_journal",
     "Started": "bundlekit.update.engine.records",
     "StateFolderError": "bundlekit.update.engine.errors",
+    "Step": "bundlekit.update.engine.plan",
+    "StepState": "bundlekit.update.engine.records",
     "SystemClock": "bundlekit.update.engine.clock",
     "Target": "bundlekit.update.engine.job",
     "UpdateError": "bundlekit.update.engine.errors",
+    "Verb": "bundlekit.update.engine.plan",
     "Window": "bundlekit.update.engine.records",
     "calm": "bundlekit.update.rehearsal.sandbox",
     "hooks_for": "bundlekit.update.targets.select",

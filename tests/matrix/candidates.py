@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from bundlekit.matrix.candidates import CandidateBundle
-from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.matrix.toml import matrix_from_toml
 from tests.matrix.world import component, manifest
 
@@ -18,7 +18,7 @@ def candidate(version, matrix, *, parts=None, signers=("CN=Release",), signed_by
     )
     made = replace(made, matrix=matrix_from_toml({"matrix": 1} | matrix, "matrix.toml"))
     read = read_matrix(made)
-    assert not isinstance(read, Unreadable), read
+    assert not isinstance(read, UnreadableMatrix), read
     return CandidateBundle(
         matrix=read, bundle=f"{version}.bin", id=f"sha256:{version}", signers=signers, signed_by=signed_by
     )

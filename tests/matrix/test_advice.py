@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from bundlekit.matrix import decide, decide_from
-from bundlekit.matrix.shipped import Signatures
+from bundlekit.matrix.shipped import BundleSignatures
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import CAUSES, Acceptance, Policy
 from bundlekit.model.manifest import Manifest, Requirements
@@ -36,7 +36,7 @@ class Question(Frozen, frozen=True, kw_only=True):
 
     def decided(self):
         released = self.bundle.released
-        signed = Signatures(self.signers, "2026-12-01T00:00:00Z", product=self.bundle.product, released=released)
+        signed = BundleSignatures(self.signers, "2026-12-01T00:00:00Z", product=self.bundle.product, released=released)
         known: dict[str, Any] = {"signers": self.signers, "signatures": signed}
         if self.pair is not None:
             return decide(self.bundle, self.pair, self.policy, **known)

@@ -19,7 +19,7 @@ from bundlekit.matrix.diff import diff
 from bundlekit.matrix.lint import lint
 from bundlekit.matrix.path import find_path
 from bundlekit.matrix.read import ReadMatrix, read_matrix
-from bundlekit.matrix.shipped import Signatures, SignedBy, SignedManifest
+from bundlekit.matrix.shipped import BundleSignatures, SignedBy, SignedManifest
 from bundlekit.matrix.table import table
 from bundlekit.model import matrix as m
 from bundlekit.model.manifest import Component, Image, Manifest, Requirements
@@ -178,8 +178,8 @@ class Author:
         )
 
 
-NAMED = Signatures(["a"], forge.AT, product=forge.MANIFEST.product, released=forge.MANIFEST.released)
-SIGNED = Signatures(
+NAMED = BundleSignatures(["a"], forge.AT, product=forge.MANIFEST.product, released=forge.MANIFEST.released)
+SIGNED = BundleSignatures(
     [forge.seal("signer", b"head")], forge.AT, product=forge.MANIFEST.product, released=forge.MANIFEST.released
 )
 BY = SignedBy(signers=frozenset({"a"}), signatures=NAMED)

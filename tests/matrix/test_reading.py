@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from bundlekit import pipeline
 from bundlekit.errors import VersionError
-from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.model.matrix import Alias, DeclaredScheme, Matrix, MatrixSource
 from bundlekit.source import BytesSource
 from bundlekit.versions import VersionScheme, scheme_named
@@ -31,7 +31,7 @@ def parsed(monkeypatch):
 
 def test_a_matrix_reads_each_text_once_however_often_it_is_named(parsed):
     read = read_matrix(replace(forge.MANIFEST, matrix=ALIASED))
-    assert not isinstance(read, Unreadable)
+    assert not isinstance(read, UnreadableMatrix)
     assert len(parsed) < 10
 
 
@@ -47,7 +47,7 @@ def test_a_check_reads_the_matrix_once_for_all_its_rules_and_decisions(parsed):
 def test_a_matrix_reads_each_text_once_that_does_not_fit(parsed):
     sources = tuple(MatrixSource(id=f"s{n}", versions="wrong") for n in range(50))
     read = read_matrix(replace(forge.MANIFEST, matrix=Matrix(sources=sources)))
-    assert isinstance(read, Unreadable)
+    assert isinstance(read, UnreadableMatrix)
     assert len(read.problems) == 50
     assert parsed.count("wrong") == 1
 

@@ -30,7 +30,7 @@ from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, 
 from bundlekit.update.state.lock import holder
 from bundlekit.update.state.read_only_journal import journal_of
 from bundlekit.update.state.support_bundle import LOGS
-from bundlekit.update.targets.command import Progress
+from bundlekit.update.targets.command import HookProgressObserver
 from bundlekit.update.targets.program import ensure_unchangeable
 from bundlekit.update.targets.select import hooks_for
 
@@ -169,7 +169,7 @@ def plan_of(path: Path | None) -> Plan:
 
 
 def hooks_of(
-    plan: Plan, *, lock_fd: int | None = None, log_dir: Path | None = None, progress: Progress | None = None
+    plan: Plan, *, lock_fd: int | None = None, log_dir: Path | None = None, progress: HookProgressObserver | None = None
 ) -> Hooks:
     """The hooks that a plan names; see ``wiring.hooks_for``."""
     return hooks_for(plan, lock_fd=lock_fd, log_dir=log_dir, progress=progress)

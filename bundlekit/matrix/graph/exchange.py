@@ -14,7 +14,7 @@ import msgspec
 from bundlekit.errors import ConfigError
 from bundlekit.matrix.decide import decide_from
 from bundlekit.matrix.graph.cincinnati import CincinnatiGraph, Conditional, GraphRisk, Node, release_order, scheme_of
-from bundlekit.matrix.read import Unreadable, read_matrix
+from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.model.matrix import Condition, DeadEnd, Matrix, MatrixSource, Risk
 from bundlekit.versions import scheme_named
 from bundlekit.wording import given
@@ -160,7 +160,7 @@ def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> CincinnatiGraph:
     reads, ids = [], {}
     for manifest, identity in bundles:
         read = read_matrix(manifest)
-        if isinstance(read, Unreadable):
+        if isinstance(read, UnreadableMatrix):
             raise ConfigError(f"the matrix of {manifest.version} cannot be read: {read.problems[0].message}")
         reads.append(read)
         ids[manifest.version] = identity

@@ -40,8 +40,8 @@ from bundlekit.matrix.lint.release import base_unknown, exempted_version, no_upd
 from bundlekit.matrix.lint.report import LintFinding, LintReport
 from bundlekit.matrix.lint.rule import Lint, LintIssue, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
-from bundlekit.matrix.read import ReadMatrix, Unreadable, read_matrix
-from bundlekit.matrix.shipped import UNKNOWN, Signatures, SignedBy, SignedManifest, with_trust_of_others
+from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix, read_matrix
+from bundlekit.matrix.shipped import UNKNOWN, BundleSignatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable
 from bundlekit.wording import fill
 
@@ -90,11 +90,11 @@ def lint(
     *,
     at: str,
     signers: Collection[str] | None = None,
-    signatures: Signatures | None = None,
+    signatures: BundleSignatures | None = None,
     supported: Collection[str] | None = None,
     ended: Collection[str] = (),
     strict: bool = False,
-    matrix: ReadMatrix | Unreadable | None = None,
+    matrix: ReadMatrix | UnreadableMatrix | None = None,
 ) -> LintReport:
     """Lint the matrix of ``manifest``. An error makes the verdict ``reject``, and with ``strict`` a warning does too.
 
@@ -111,13 +111,13 @@ def lint(
     read = matrix or read_matrix(manifest)
     found = [_of_problem(problem) for problem in inconsistencies(manifest, read)]
     known: Sequence[ReadMatrix] = ()
-    if isinstance(read, Unreadable):
+    if isinstance(read, UnreadableMatrix):
         not_run, incomplete = {rule.name: "the matrix cannot be read" for rule in LINTS}, False
     else:
         compared = _comparable(read, others, at)
         require_lintable(read, [other for other, _ in compared.matrices])
         if signatures is None and signers is not None:
-            signatures = Signatures(
+            signatures = BundleSignatures(
                 sorted(signers), f"{at}T23:59:59Z", product=manifest.product, released=manifest.released
             )
         read, known, signed = _with_trust(read, compared.matrices)
@@ -166,7 +166,7 @@ def _comparable(read: ReadMatrix, others: Iterable[Manifest | SignedManifest], a
         other_read = read_matrix(other)
         if other.product != manifest.product or other.kind == "reimage":
             not_run[other.version] = "it is a re-image, or it is of another product"
-        elif isinstance(other_read, Unreadable):
+        elif isinstance(other_read, UnreadableMatrix):
             not_run[other.version] = "its matrix cannot be read"
             incomplete = True  # it can restrict the path
         elif other_read.primary_component != read.primary_component or not _fits(read, other):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.decisions import DecisionOutcome
     from bundlekit.matrix.read import ReadMatrix, ReadSource
-    from bundlekit.matrix.shipped import Signatures, SignedBy
+    from bundlekit.matrix.shipped import BundleSignatures, SignedBy
     from bundlekit.model.decision import ComponentDecision
     from bundlekit.versions import Version
 
@@ -41,7 +41,7 @@ class LintContext:
         others: Sequence[ReadMatrix],
         *,
         signers: frozenset[str] | None,
-        signatures: Signatures | None,
+        signatures: BundleSignatures | None,
         supported: frozenset[str] | None,
         ended: frozenset[str],
         signed: Mapping[int, SignedBy] | None = None,

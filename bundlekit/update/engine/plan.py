@@ -31,6 +31,7 @@ OutcomeKind = Literal[
     "succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator", "superseded",  # ends of a run
     "on-hold", "busy", "waiting", "nothing-to-resume",                               # no end, or no run
 ]  # fmt: skip
+"""The outcomes of an update. The page about outcomes explains each of them."""
 
 Duration = Annotated[
     str,

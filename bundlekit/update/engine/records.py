@@ -24,6 +24,7 @@ AnswerKind = Literal[
     "fenced",                                  # the target belongs to another controller; the hook did nothing
     "timeout", "died",                         # no answer: deadline passed, killed or crashed
 ]  # fmt: skip
+"""The answers of hooks, for all verbs. The page about hooks lists those of each verb."""
 
 
 class Instant(Frozen, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ __all__ = [
     "EmptyBundle",
     "Rehearsal",
     "RehearsalFinding",
-    "Run",
+    "RehearsalRun",
     "Sandbox",
     "calm",
     "label",
@@ -42,16 +42,16 @@ RehearsalProgress = Callable[[int, int], None]
 """Called with the number of runs done, and of all runs. The total grows while deeper sweeps find more."""
 
 
-class Run(Frozen, frozen=True, kw_only=True):
+class RehearsalRun(Frozen, frozen=True, kw_only=True):
     """One rehearsed run: its faults, its outcome, and the invariants it broke.
 
     ``like``: it was not made, because its hooks would have been asked exactly what they were asked in that run.
     """
 
-    faults: Faults
+    faults: tuple[InjectedFault, ...]
     outcome: Outcome
     broken: tuple[str, ...] = ()
-    like: Faults | None = None
+    like: tuple[InjectedFault, ...] | None = None
 
     @property
     def end(self) -> tuple[object, ...]:
@@ -87,7 +87,7 @@ class Rehearsal(Frozen, frozen=True, kw_only=True):
     """
 
     plan: Plan
-    runs: tuple[Run, ...]
+    runs: tuple[RehearsalRun, ...]
     recoveries: dict[str, dict[str, str]]
     broken: tuple[str, ...]
     findings: tuple[RehearsalFinding, ...] = ()
@@ -127,12 +127,12 @@ class _Sweep:
     ) -> None:
         self.make, self.kinds = make, kinds
         self.verbs, self.steps, self.progress = verbs, steps, progress
-        self.runs: dict[Faults, Run] = {}
+        self.runs: dict[Faults, RehearsalRun] = {}
         self.recoveries: dict[str, dict[str, str]] = {}
         self.broken: list[str] = []
         self.findings: dict[tuple[str, ...], RehearsalFinding] = {}
         self.not_checked: tuple[str, ...] = ()
-        self.asked: dict[tuple[object, ...], Run] = {}
+        self.asked: dict[tuple[object, ...], RehearsalRun] = {}
         first = make(ManualClock())
         self.plan, self.real, self.simulated = first.job.plan, first.real, first.simulated
         self.expectations = Expectations(first.job)
@@ -173,12 +173,12 @@ class _Sweep:
         expected = None if self.simulated else self.expectations.of(placed, visits)
         like = self.asked.get(expected.passed) if self.real and expected is not None and not deeper else None
         if like is not None and expected is not None and label(expected.outcome) in self.recoveries:
-            self.runs[placed] = Run(faults=placed, outcome=expected.outcome, like=like.faults)
+            self.runs[placed] = RehearsalRun(faults=placed, outcome=expected.outcome, like=like.faults)
             return []
         trial = Trial(self.make, placed)
         outcome = trial.to_the_end()
         states = trial.states()
-        run = self.runs[placed] = Run(
+        run = self.runs[placed] = RehearsalRun(
             faults=placed, outcome=outcome, broken=tuple(self._broken_in(trial, outcome, states))
         )
         self.broken += [f"{_names(placed)}: {what}" for what in run.broken]
@@ -293,8 +293,8 @@ class _Sweep:
                     )
 
 
-def _alone(trial: Trial) -> Run:
-    return Run(faults=trial.faults, outcome=trial.to_the_end())
+def _alone(trial: Trial) -> RehearsalRun:
+    return RehearsalRun(faults=trial.faults, outcome=trial.to_the_end())
 
 
 def label(outcome: Outcome) -> str:

@@ -46,6 +46,7 @@ class Sandbox(Frozen, frozen=True, kw_only=True):
 
 
 SandboxFactory = Callable[[ManualClock], Sandbox]
+"""Makes a fresh sandbox for one run of a rehearsal, whose hooks go by the given clock."""
 
 
 class EmptyBundle:

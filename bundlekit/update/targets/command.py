@@ -52,7 +52,7 @@ GRACE: Final = 10.0
 PROGRESS_PAUSE: Final = 0.1
 """Seconds between two reports of progress; a person sees no more."""
 
-Progress = Callable[[Request, int | None, str], None]
+HookProgressObserver = Callable[[Request, int | None, str], None]
 """Called with a request, its progress in percent (None if unknown) and a message. Nothing follows from either."""
 
 
@@ -84,7 +84,7 @@ class CommandHooks(Hooks):
         *,
         lock_fd: int | None = None,
         log_dir: Path | None = None,
-        progress: Progress | None = None,
+        progress: HookProgressObserver | None = None,
         grace: float = GRACE,
     ) -> None:
         self.commands = commands

@@ -9,7 +9,7 @@ from pathlib import Path
 from bundlekit.errors import ConfigError
 from bundlekit.update.engine.hooks import Hooks, PassThrough, Request
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.targets.command import Command, CommandHooks, Progress
+from bundlekit.update.targets.command import Command, CommandHooks, HookProgressObserver
 from bundlekit.update.targets.program import ensure_ours, ensure_startable, ensure_unchangeable
 from bundlekit.update.targets.slots import SlotHooks
 
@@ -31,7 +31,7 @@ def hooks_for(
     plan_path: Path | None = None,
     lock_fd: int | None = None,
     log_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: HookProgressObserver | None = None,
 ) -> Hooks:
     """The hooks of ``plan``: a step's external command, or the slots target for a step that names none.
 
