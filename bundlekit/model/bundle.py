@@ -87,8 +87,9 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
 
     The other fields are for a bare value. ``candidates`` are the algorithms that it can have; a format that does not
     store the algorithm has several. ``of_digest``: what is signed is the digest of the bytes, as a message of its own
-    (Ed25519 in MCUboot). ``key`` is the public key that the bundle contains (SubjectPublicKeyInfo in DER, RFC 5280).
-    ``key_id`` is the SHA-256 of the key that the bundle names instead, in hex.
+    (Ed25519 in MCUboot). ``digest`` is the hash for that. ``key`` is the public key that the bundle contains
+    (SubjectPublicKeyInfo in DER, RFC 5280). ``key_id`` names the key instead. It is the SHA-256, SHA-384 or SHA-512, in
+    hex, of its SubjectPublicKeyInfo or, for RSA, of its RSAPublicKey (RFC 8017) in DER.
     """
 
     index: int
@@ -99,6 +100,7 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     value: bytes
     candidates: tuple[RawAlgorithm, ...] = ()
     of_digest: bool = False
+    digest: Literal["sha256", "sha384", "sha512"] = "sha256"
     key: bytes = b""
     key_id: str = ""
 

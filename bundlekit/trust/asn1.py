@@ -198,6 +198,14 @@ class PublicKeyInfo:
 
 
 @der.sequence
+class DigestInfo:
+    """The digest inside a signature of PKCS #1 v1.5 (RFC 8017 section 9.2)."""
+
+    algorithm: TLV
+    digest: bytes
+
+
+@der.sequence
 class TbsCertificate:
     """RFC 5280 section 4.1.2; version 3 only."""
 

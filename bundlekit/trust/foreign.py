@@ -18,7 +18,7 @@ from bundlekit.trust.cms import MAX_BLOB
 from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.paths import by_names, surplus
 from bundlekit.trust.result import amounts_to, unreadable
-from bundlekit.trust.value import not_by, pinned_key, signature_faults, unsuitable, value_faults
+from bundlekit.trust.value import not_by, pinned_key, signature_faults, too_large, unsuitable, value_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import TrustStore, VerificationContext
 
 
-def evidence(
+def cms_evidence(
     first: int,
     stored: SignatureClaim,
     content: SignedContent,
@@ -125,14 +125,6 @@ def _value_faults(claim: Claim, key: Key, content: SignedContent) -> Iterator[Si
             yield SignatureFault("chain-unsupported", too_large(claim.scheme.label(key), content))
         elif not algorithms.verify(claim.scheme, key, claim.signature.signature, data, hashed=bool(claim.scheme.hash)):
             yield not_by(claim, key)
-
-
-def too_large(algorithm: str, content: SignedContent) -> str:
-    """The message that a content is too large for an algorithm that needs all of it in memory."""
-    return (
-        f"The signature ({algorithm}) is over {content.size:,} bytes as a whole. An algorithm that cannot use their "
-        "digest is verified only for content of up to 16 MiB. Sign with RSA or ECDSA, or with signed attributes."
-    )
 
 
 def _is_attributes(content: SignedContent) -> bool:

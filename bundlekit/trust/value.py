@@ -66,3 +66,11 @@ def not_by(claim: Claim, key: Key) -> SignatureFault:
     """The fault that the value does not verify under the key."""
     msg = f"The signature is not by the key of {signer_text(claim, key)}: it was damaged, or made by another."
     return SignatureFault("signature-wrong", msg, claim.signature.signature)
+
+
+def too_large(algorithm: str, content: SignedContent) -> str:
+    """The message that a content is too large for an algorithm that needs all of it in memory."""
+    return (
+        f"The signature ({algorithm}) is over {content.size:,} bytes as a whole. An algorithm that cannot use their "
+        "digest is verified only for content of up to 16 MiB. Sign with RSA or ECDSA, or with signed attributes."
+    )

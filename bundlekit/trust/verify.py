@@ -40,9 +40,10 @@ def verify_claims(
         if claim.form == "cms-strict":
             found.append(_judge(len(found), content, claim.value, claim.blob, store, context))
             continue
-        from bundlekit.trust import foreign  # an update.bin does not need it
+        from bundlekit.trust import foreign, raw  # an update.bin does not need them
 
-        found += foreign.evidence(len(found), claim, content, store, context)
+        verified = raw.bare_evidence if claim.form == "raw" else foreign.cms_evidence
+        found += verified(len(found), claim, content, store, context)
     return tuple(found)
 
 
