@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Covered(Frozen, frozen=True, kw_only=True):
     """A span and the kind of claim that covers it.
 
-    The kinds are signed, signature, digest, chunks, tree, archive, zero, framing, decoded, and nothing.
+    The kinds are signed, signature, digest, chunks, tree, archive, zero, framing, checked, decoded, and nothing. The
+    bytes of *framing* can have several values, and those of *checked* framing have one.
     """
 
     span: Span
@@ -55,8 +56,9 @@ def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
                 spans.append(Covered(span=claim.tree, by="tree", subject=f"{claim.subject} (hash tree)"))
             case ArchiveClaim():
                 spans.append(Covered(span=claim.span, by="archive", subject=claim.subject))
-            case FramingClaim():
-                spans.append(Covered(span=claim.span, by="framing", subject=claim.subject))
+            case FramingClaim(checked=checked):
+                by = "checked" if checked else "framing"
+                spans.append(Covered(span=claim.span, by=by, subject=claim.subject))
             case DecodedClaim():
                 spans.append(Covered(span=claim.span, by="decoded", subject=claim.subject))
             case DigestClaim():

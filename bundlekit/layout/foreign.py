@@ -105,7 +105,9 @@ def _is_rauc(seen: FileView) -> bool:
 
 
 def _is_swupdate(seen: FileView) -> bool:
-    return seen.at(0, b"070701", b"070702") and seen.at(110, b"sw-description\0")
+    """A cpio archive with the names of a SWUpdate image, which it should begin with."""
+    names = (b"sw-description\0", b"sw-description.sig\0")
+    return seen.at(0, b"070701", b"070702") and any(name in seen.start for name in names)
 
 
 def _is_esp_image(seen: FileView) -> bool:

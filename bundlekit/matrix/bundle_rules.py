@@ -34,7 +34,7 @@ def for_this_appliance(question: PairQuestion) -> None:
     manifest, appliance = question.context.manifest, question.appliance
     if appliance is None:
         return
-    if manifest.product != appliance.product:
+    if manifest.product and manifest.product != appliance.product:  # some formats have no name of a product
         question.decide(
             "wrong-product",
             f"The bundle is for the product {manifest.product}, and this is {appliance.product}.",

@@ -175,11 +175,13 @@ class FramingClaim(Frozen, frozen=True, kw_only=True):
     """The claim that ``span`` is framing that no signature covers, such as the header of an archive member.
 
     The reader has checked each field that has a meaning. A format page lists the fields that remain free, such as
-    times.
+    times. ``checked``: no field in ``span`` is free. Each byte has the only value that the format and the signed
+    description allow.
     """
 
     subject: str
     span: Span
+    checked: bool = False
 
 
 class DecodedClaim(Frozen, frozen=True, kw_only=True):

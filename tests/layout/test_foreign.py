@@ -153,6 +153,11 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
     assert (report.verdict, report.causes) == ("reject", ("unsupported-format",))
 
 
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_a_file_in_a_format_is_read_as_such(name):
+    assert formats.format_of(BytesSource(FILES[name])) == name
+
+
 @pytest.mark.parametrize(
     "data",
     [
