@@ -100,6 +100,25 @@ def test_the_tour_of_the_keys_gives_the_results_it_names(tmp_path, stop):
     assert ("1.0.0 -> 2.0.0" in done.stdout) == stop, done
 
 
+def test_the_tour_of_an_update_ends_as_it_says(tmp_path):
+    for name, text in re.findall(r"cat > (SPEC\.toml|matrix\.toml) <<'END'\n(.*?)\n   END", README, re.DOTALL):
+        (tmp_path / name).write_text(re.sub(r'"/usr/share/.*"', '"image"', text))
+    (tmp_path / "image").write_bytes(bytes(range(256)) * 64)
+    page = (ROOT / "bundlekit/docs/tour-update.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    # the exit code of each command that the tour names one for, and of the last one
+    script = re.sub(
+        r"^( {4}--until prepared|bundlekit update resume .*?) +#.*$", r"\1; echo ended $?", script, flags=re.MULTILINE
+    )
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    done = subprocess.run(
+        ["bash", "-c", f"{script}echo ended $?"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    shown = done.stdout + done.stderr
+    assert re.findall(r"^ended (\d+)$", done.stdout, re.MULTILINE) == ["75", "20", "0"], shown
+    assert "0 broken invariants" in done.stdout, shown
+
+
 def test_the_readme_names_each_tour():
     tours = sorted(path.stem for path in (ROOT / "bundlekit/docs").glob("tour-*.md"))
     assert len(tours) == 2

@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from bundlekit.update.targets.command import Command, CommandHooks, HookProgressObserver
     from bundlekit.update.targets.marked import FolderHooks, MarkedHooks
     from bundlekit.update.targets.select import hooks_for
-    from bundlekit.update.targets.slots import SlotHooks
+    from bundlekit.update.targets.slots import SlotHooks, create_slot_pair, install_slot, slot_pair_state
 
 __all__ = [
     "EXIT_CODES",
@@ -166,11 +166,14 @@ __all__ = [
     "Verb",
     "Window",
     "calm",
+    "create_slot_pair",
     "hooks_for",
+    "install_slot",
     "load_plan",
     "over",
     "rehearse",
     "simulated",
+    "slot_pair_state",
     "verified",
 ]
 
@@ -252,11 +255,14 @@ _HOMES = {
     "Verb": "bundlekit.update.engine.plan",
     "Window": "bundlekit.update.engine.records",
     "calm": "bundlekit.update.rehearsal.sandbox",
+    "create_slot_pair": "bundlekit.update.targets.slots",
     "hooks_for": "bundlekit.update.targets.select",
+    "install_slot": "bundlekit.update.targets.slots",
     "load_plan": "bundlekit.update.engine.plan",
     "over": "bundlekit.update.rehearsal.sandbox",
     "rehearse": "bundlekit.update.rehearsal.rehearse",
     "simulated": "bundlekit.update.rehearsal.sandbox",
+    "slot_pair_state": "bundlekit.update.targets.slots",
     "verified": "bundlekit.update.bundle",
 }
 

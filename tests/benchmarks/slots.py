@@ -24,7 +24,7 @@ from bundlekit.source import FileSource
 from bundlekit.update.engine.hooks import Request
 from bundlekit.update.engine.job import Target
 from bundlekit.update.staging import staged
-from bundlekit.update.targets.slots import SlotHooks, init, install
+from bundlekit.update.targets.slots import SlotHooks, create_slot_pair, install_slot
 
 ROUNDS = 5
 MIB = 2**20
@@ -65,7 +65,11 @@ class Bundle:
 
 def main(folder, mib):
     bundle = Bundle(folder / "update.bin", mib)
-    place = init(folder / "pairs", "pair", product="p", model="m", version="1", storage="1") / "shared" / "storage"
+    place = (
+        create_slot_pair(folder / "pairs", "pair", product="p", model="m", version="1", storage="1")
+        / "shared"
+        / "storage"
+    )
     hooks = SlotHooks(folder / "pairs")
     target = Target(
         component="storage", label="storage", identity="pair", role="shared", old="1", new="2",
@@ -91,7 +95,7 @@ def main(folder, mib):
     for _ in range(ROUNDS):
         for what, seen in times.items():
             copy.unlink(missing_ok=True)
-            install(place, "1", b"old")
+            install_slot(place, "1", b"old")
             hooks.cleanup(request)  # so that nothing is prepared
             start = time.perf_counter()
             what()

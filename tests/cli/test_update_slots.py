@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from bundlekit.update.targets.slot_folder import Place, read_pair
-from bundlekit.update.targets.slots import init, install
-from bundlekit.update.targets.slots import state as state_of_folders
+from bundlekit.update.targets.slots import create_slot_pair, install_slot
+from bundlekit.update.targets.slots import slot_pair_state as state_of_folders
 from tests.update import shelf
 from tests.update.folders import TEMPLATES, make_folders
 
@@ -58,7 +58,7 @@ def desk(filled, memory_folder, monkeypatch):
     monkeypatch.chdir(desk)
     (desk / "PLAN.toml").write_text(PLAN)
     (desk / "PLAN.toml").chmod(0o600)
-    init(
+    create_slot_pair(
         desk / "pairs",
         "pair-0",
         product="imager",
@@ -219,7 +219,7 @@ def test_a_gate_that_does_not_pass_in_time(update, state):
 
 
 def test_a_pair_that_changed_since_its_state_was_read(update, state, cli):
-    install(places()[1], "5.30.02", b"appliance 5.30.02\n")
+    install_slot(places()[1], "5.30.02", b"appliance 5.30.02\n")
     result = update("run")
     assert result.code == 10
     assert "state-changed: the state has version 5.20.03, the appliance reports 5.30.02" in result.out

@@ -15,7 +15,7 @@ from bundlekit.update.rehearsal.rehearse import calm
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE, simulated_job
 from bundlekit.update.staging import staged
 from bundlekit.update.targets.slot_folder import Place, read_pair
-from bundlekit.update.targets.slots import SlotHooks, init
+from bundlekit.update.targets.slots import SlotHooks, create_slot_pair
 
 CHUNK = 65536
 IMAGES = {"storage": b"storage" * 30_000, "appliance": b"appliance" * 20_000 + b"."}
@@ -74,7 +74,7 @@ def job_for(plan=PAIR, *, compatible=True, images=IMAGES, pair="pair-0"):
 
 
 def make_pair(root, **options):
-    init(
+    create_slot_pair(
         root,
         "pair-0",
         product="imager",

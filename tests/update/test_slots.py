@@ -17,7 +17,7 @@ from bundlekit.update.engine.records import Answer, Window
 from bundlekit.update.rehearsal.rehearse import Sandbox, rehearse
 from bundlekit.update.targets.slot_file import PIECE, SlotFile
 from bundlekit.update.targets.slot_folder import PATIENCE, Place, read_pair
-from bundlekit.update.targets.slots import SlotHooks, init, install, state
+from bundlekit.update.targets.slots import SlotHooks, create_slot_pair, install_slot, slot_pair_state
 from tests.update.target import ALL_NEW, ALL_OLD, IMAGES, NEW, OLD, SlotWorld, digest_of, job_for, make_pair
 from tests.update.world import Overridden
 
@@ -151,7 +151,7 @@ def test_storage_fails_both_revert_and_the_pair_is_on_hold(world, verb, fault):
     assert w.versions() == ALL_OLD
     assert w.bytes("storage") == was
     assert all(w.record(step).hold == outcome.reason for step in w.job.targets), "the target knows of the hold"
-    assert state(w.root, "pair-0").hold == outcome.reason
+    assert slot_pair_state(w.root, "pair-0").hold == outcome.reason
     assert w.run_again().kind == "on-hold"
     assert w.clear().by == "Ada"
     assert not any(w.record(step).hold for step in w.job.targets)
@@ -181,7 +181,7 @@ def test_a_single_fault_at_every_call_and_every_recovery(memory_folder):
 
     class Slots(SlotHooks):
         def reimage(self, request):
-            install(world.folder(request.step), request.target.new, image(request.step))
+            install_slot(world.folder(request.step), request.target.new, image(request.step))
             return Answer(kind="ok")
 
     def sandbox(clock):
@@ -312,7 +312,7 @@ def test_slots_that_are_block_devices(world, devices, fault):
     w = world(hooks=before("apply", "storage", fault) if fault else None)
     with Place(w.folder("storage")) as place:
         place.write(replace(place.read(), devices={"a": devices(), "b": devices()}))
-    install(w.folder("storage"), ALL_OLD[0], b"the old storage")
+    install_slot(w.folder("storage"), ALL_OLD[0], b"the old storage")
     outcome = w.run()
     size = len(image("storage"))
     active, inactive = (Path(w.record("storage").devices[letter]).read_bytes()[:size] for letter in "ba")
@@ -332,7 +332,7 @@ def test_a_block_device_that_is_no_slot_is_refused(world, devices, memory_folder
     a, b = devices(), devices()
     with Place(w.folder("storage")) as place:
         place.write(replace(place.read(), devices={"a": a, "b": b}))
-    install(w.folder("storage"), ALL_OLD[0], b"the old storage")
+    install_slot(w.folder("storage"), ALL_OLD[0], b"the old storage")
     if how == "linked":
         link = memory_folder / "link"  # below /dev, as the links of udev are
         link.symlink_to(b)
@@ -673,7 +673,7 @@ def test_init_makes_a_pair_once(tmp_path):
     make_pair(tmp_path)
     with pytest.raises(ConfigError, match="already exists"):
         make_pair(tmp_path)
-    seen = state(tmp_path, "pair-0")
+    seen = slot_pair_state(tmp_path, "pair-0")
     assert {m.role: (serial, m.version) for serial, m in seen.members.items()} == {
         "active": ("SN-active", OLD),
         "standby": ("SN-standby", OLD),
@@ -695,7 +695,7 @@ def test_describe_finds_a_member_by_its_role(world, step, identity):
 
 
 def test_a_pair_of_another_name_is_not_found(tmp_path):
-    init(tmp_path, "pair-1", product="imager", model="im-200", version=OLD, storage="1")
+    create_slot_pair(tmp_path, "pair-1", product="imager", model="im-200", version=OLD, storage="1")
     w = job_for()
     assert read_pair(tmp_path, "pair-1").counter is None
     from bundlekit.update.engine.hooks import Request

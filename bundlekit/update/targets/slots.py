@@ -159,7 +159,7 @@ class SlotHooks(Hooks):
                 raise SlotError(f"{request.pair} is no sandbox")
             target = _target(request)
             folder = component_folder(self.root, request.pair, target)
-            install(folder, target.new, f"{target.component} {target.new}\n".encode())
+            install_slot(folder, target.new, f"{target.component} {target.new}\n".encode())
             with Place(folder) as place, place.alone():
                 record = place.empty(place.read())
                 place.write(replace(record, fence=0, owner="", run="", committed="", hold=""))
@@ -298,7 +298,7 @@ def _reason(error: BundlekitError | OSError) -> str:
 # --- making and looking at a target -------------------------------------------------------------------------
 
 
-def init(
+def create_slot_pair(
     root: Path,
     pair: str,
     *,
@@ -343,13 +343,13 @@ def init(
         record = SlotRecord(schema="bundlekit/slots/1", identity=identity, component=component, role=role)  # type: ignore[arg-type]
         with Place(folder) as place:
             place.write(record)
-        install(folder, runs, f"{component} {runs}\n".encode())
+        install_slot(folder, runs, f"{component} {runs}\n".encode())
     with held(path) as descriptor:
         replace_file(descriptor, "pair.json", shared)
     return path
 
 
-def install(folder: Path, version: str, image: bytes) -> None:
+def install_slot(folder: Path, version: str, image: bytes) -> None:
     """Write ``image`` into the active slot of the component in ``folder``, as a manual re-image does."""
     digest = f"sha256:{hashlib.sha256(image).hexdigest()}"
     with Place(folder) as place, place.alone():
@@ -361,7 +361,7 @@ def install(folder: Path, version: str, image: bytes) -> None:
         place.write(replace(record.holding(record.active, installed), previous=None))
 
 
-def state(root: Path, pair: str, *, includes: Sequence[str] = ()) -> Appliance:
+def slot_pair_state(root: Path, pair: str, *, includes: Sequence[str] = ()) -> Appliance:
     """The pair as a STATE.json would describe it, read from the folders. Raises SlotError.
 
     ``includes`` are the fixes that the pair has, which no folder remembers.
