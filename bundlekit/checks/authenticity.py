@@ -22,6 +22,15 @@ SIGN_AGAIN: Final = (
     "Get the file again. If it is the same, do not use it: its signer must remove this signature "
     "(`bundlekit sign`, {remove}) and sign again: `bundlekit sign`, or `openssl cms -sign -binary`."
 )
+SIGN_AGAIN_ELSEWHERE: Final = (
+    "Get the file again. If it is the same, do not use it: its signer must sign it again with the tool of its format."
+)
+SIGN_ELSEWHERE: Final = "Sign it with the tool of its format, or get the signed bundle from the vendor."
+COSIGN_ELSEWHERE: Final = "Get the bundle that all required signers signed."
+COVER_ELSEWHERE: Final = (
+    "Also trust the CA above the certificate. Or have the bundle signed without certificates, or with one that the "
+    "signature covers (signingCertificateV2, `openssl cms -sign -cades`)."
+)
 WITHOUT: Final = (
     "Remove it (`bundlekit sign`, {remove}) and sign again: `bundlekit sign`, or `openssl cms -sign -binary` either "
     "with -cades and no -certfile, or with -nocerts -keyid. Or also trust the CA above the certificate."
@@ -76,21 +85,34 @@ def unsigned(context: RuleContext) -> RuleAnswer:
         return NO_HEAD
     if not signatures and context.bundle.document is None:
         return NotRun(reason="the manifest cannot be read, so the position of the signatures is uncertain as well")
-    return () if signatures else [Fault(message="the bundle has no signature", where=context.bundle.area)]
+    if signatures:
+        return ()
+    next_ = "" if _is_ours(context) else SIGN_ELSEWHERE
+    return [Fault(message="the bundle has no signature", where=context.bundle.area, next=next_)]
 
 
 @rule("authenticity", cause="corrupted", remedy=SIGN_AGAIN, see="trust")
 def signature_malformed(context: RuleContext) -> RuleAnswer:
-    """A signature is not one complete detached CMS SignedData (RFC 5652) in the profile of this format.
+    """A signature does not have the form that its format demands.
 
-    The profile determines every byte. Nothing can be hidden in a signature, and no two readers can understand it
-    differently. ``bundlekit explain trust`` lists the requirements of the profile.
+    In an update.bin it is one complete detached CMS SignedData (RFC 5652). The profile determines every byte. Nothing
+    can be hidden in a signature, and no two readers can understand it differently. ``bundlekit explain trust`` lists
+    the requirements of the profile, and ``bundlekit explain formats`` those of other formats.
     """
     answer = _problems(context, "signature-malformed", needs_trust=False)
     if isinstance(answer, NotRun):
         return answer
+    if not _is_ours(context):
+        again = SIGN_AGAIN_ELSEWHERE
+        answer = [replace(one, next=COVER_ELSEWHERE if "pinned" in one.params else again) for one in answer]
+        return [replace(one, cause="unauthentic") if _about_the_chain(one) else one for one in answer]
     # The same signature can be valid under another trust file, so a fresh copy of the bundle would not help.
     return [replace(one, cause="unauthentic", next=_next(one)) if _about_the_chain(one) else one for one in answer]
+
+
+def _is_ours(context: RuleContext) -> bool:
+    """Whether the bundle has a signature area, which `bundlekit sign` can write."""
+    return "area" in context.bundle.aspects
 
 
 def _about_the_chain(fault: Fault) -> bool:
@@ -165,6 +187,7 @@ def too_few_signers(context: RuleContext) -> RuleAnswer:
         Fault(
             message=f"the trust file requires {demanded(demand)}; {_who(demand)}",
             params={"count": demand.count, "signed": len(demand.signed)},
+            next="" if _is_ours(context) else COSIGN_ELSEWHERE,
         )
         for demand in missing
     ]
@@ -191,10 +214,10 @@ class Reported(NamedTuple):
 
 REPORTED: Final = {
     "signature-wrong": Reported(
-        """A signature does not fit the head of this file.
+        """A signature does not fit the head of this file, or in another format the content that it covers.
 
     The header, the manifest or the signature was changed after signing, by accident or on purpose, or the
-    signature was made for another bundle.
+    signature was made for another bundle. A signature that does not name its key was possibly made with another key.
     """,
         COPY_AGAIN,
         cause="corrupted",
@@ -259,7 +282,10 @@ REPORTED: Final = {
         needs_trust=False,
     ),
     "chain-unsupported": Reported(
-        """A certificate of the chain is signed with an algorithm or parameters that cannot be checked here.""",
+        """A signature, or a certificate of its chain, has an algorithm or parameters that cannot be checked here.
+
+    That includes an Ed25519 signature over content that is too large to be kept in memory.
+    """,
         "Have the certificate issued again with the algorithm that the message names, or pin the key.",
     ),
     "chain-invalid": Reported(

@@ -71,7 +71,7 @@ subject = ["CN=Imager Release Signing 2019", "CN=Imager Release Signing 2027"]  
 key     = "release-pq.pub.pem"        # public keys, pinned
 until   = { "root-2019.pem" = 2027-12-31 }    # the last day of a file; or one date, for all of them
 # products = ["imager"]               # the products they can sign for; without it, every product
-# formats  = ["advisories"]           # and what; without it, update.bin and advisories, which only restrict
+# formats  = ["rauc", "mcuboot"]      # and in which formats; without it, update.bin and advisories
 
 [signers.anna]
 role    = "production"

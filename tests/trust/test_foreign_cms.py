@@ -1,8 +1,10 @@
 """CMS as the tools of other formats make it. OpenSSL is the second judge: of good objects, and of spoiled ones."""
 
 import hashlib
+import json
 import subprocess
 import sys
+import typing
 from datetime import timedelta
 
 import pytest
@@ -10,11 +12,14 @@ from asn1crypto import cms, core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bundlekit.cli.trust import lines
 from bundlekit.integrity.content import SignedContent
 from bundlekit.model.bundle import SignatureClaim, Span
+from bundlekit.model.trust import Format
 from bundlekit.source import BytesSource
 from bundlekit.trust import SignatureFault, Signed, enclosed_content, load_trust, verify_claims
 from bundlekit.trust.load import unnamed
+from bundlekit.trust.overview import overview
 from tests.trust import pki
 from tests.trust.pki import NOW, attribute, forge, key
 
@@ -248,6 +253,80 @@ def test_ed25519_with_and_without_attributes(monkeypatch):
     (found,) = judge(without, store, known=False)
     assert (rules([found]), found.intact, found.standing) == (["chain-unsupported"], None, "rejected")
     assert "is over 42 bytes as a whole" in found.reason
+
+
+TRUST = """
+trust = 1
+allow-test-keys = true
+{top}
+[signers.release]
+role = "production"
+anchor = "root.pem"
+subject = "CN=Signer p256,O=TEST ONLY"
+{more}
+"""
+
+
+def toml(place, more, top=""):
+    (place / "trust.toml").write_text(TRUST.format(more=more, top=top))
+    return load_trust(place / "trust.toml")
+
+
+@pytest.mark.parametrize(
+    ("more", "top", "expected"),
+    [
+        ('formats = ["rauc"]', "", []),
+        ('formats = ["update.bin", "rauc"]', "", []),
+        ("", "", ["out-of-scope"]),
+        ('formats = ["swupdate", "mcuboot"]', "", ["out-of-scope"]),
+        ('formats = ["rauc"]\nproducts = ["box"]', "", []),
+        ('formats = ["rauc"]\nproducts = ["crate"]', "", ["out-of-scope"]),
+        ('formats = ["rauc"]\nuntil = 2026-11-23', "", ["signer-expired"]),
+        ('formats = ["rauc"]\npurpose = "email-protection"', "", ["wrong-purpose"]),
+        ('formats = ["rauc"]', 'floor = { hash = "sha512" }', ["weak-algorithm"]),
+        ('formats = ["rauc"]', 'deny = ["p256.pem"]', ["signer-denied"]),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["-noattr"]])
+def test_a_trust_file_names_signer_and_format(place, more, top, expected, options):
+    (found,) = judge(signed(place, *options), toml(place, more, top))
+    assert rules([found]) == expected
+    assert (found.name, found.role, found.counts) == ("release", "production", not expected)
+
+
+def test_the_same_trust_as_pem_counts_for_every_format(place):
+    blob, store = signed(place), load_trust(place / "root.pem")
+    for name in typing.get_args(Format):
+        assert judge(blob, store, signed=Signed(format=name))[0].counts
+
+
+@pytest.mark.parametrize(("intermediates", "expected"), [("bundle", []), ("listed", ["signer-unknown"])])
+def test_intermediates_of_the_bundle(place, intermediates, expected):
+    text = TRUST.replace("p256", "under").format(top=f'intermediates = "{intermediates}"', more='formats = ["rauc"]')
+    (place / "trust.toml").write_text(text.replace("CN=Signer under", "CN=Under"))
+    blob = signed(place, "-certfile", "intermediate.pem", signer="under")
+    assert rules(judge(blob, load_trust(place / "trust.toml"))) == expected
+    (place / "trust.toml").write_text(
+        text.replace("CN=Signer under", "CN=Under").replace(
+            f'"{intermediates}"', '"listed"\nintermediate-files = ["intermediate.pem"]'
+        )
+    )
+    for extra in ([], ["-certfile", "intermediate.pem"]):
+        assert judge(signed(place, *extra, signer="under"), load_trust(place / "trust.toml"))[0].counts
+
+
+@pytest.mark.parametrize(
+    ("formats", "usable"),
+    [('["rauc"]', True), ('["update.bin"]', True), ('["advisories", "esp"]', True), ('["advisories"]', False)],
+)
+def test_the_overview_names_the_formats(place, formats, usable):
+    store = toml(place, f"formats = {formats}")
+    (view,) = overview(store, NOW).signers
+    assert view.usable is usable
+    assert list(view.formats) == json.loads(formats)
+    (line, *_) = [one.text for one in lines(overview(store, NOW)) if one.text.startswith("signer")]
+    assert line.endswith(f", signs {', '.join(view.formats)}")
+    assert ("UNUSABLE: signs advisories only" in line) is not usable
 
 
 # --- hostile objects ---
