@@ -58,13 +58,17 @@ def measure(
     return work.evidence()
 
 
-def compared(claims: Sequence[ByteClaim], known: KnownDigests) -> tuple[DigestEvidence, ...]:
-    """The evidence for the digest claims whose digest is known already. Nothing is read."""
-    return tuple(
+def compared(claims: Sequence[ByteClaim], known: KnownDigests) -> tuple[DigestEvidence, ...] | None:
+    """The evidence for the digest claims whose digest is known already; None if no claim was compared.
+
+    Nothing is read.
+    """
+    found = tuple(
         _digest_evidence(claim, known[at])
         for claim in claims
         if isinstance(claim, DigestClaim) and (at := (claim.span, algorithm_of(claim))) in known
     )
+    return found or None
 
 
 def _digest_evidence(claim: DigestClaim, found: str) -> DigestEvidence:
