@@ -111,7 +111,12 @@ def _waived(rule: Rule, context: RuleContext) -> str:
 
 
 def _unread(rule: Rule, context: RuleContext) -> NotRun | None:
-    """Why the rule cannot be applied to a bundle with parts that this program or this machine cannot read."""
+    """Why the rule cannot be applied to a bundle with parts that this program or this machine cannot read.
+
+    A fault that was found in the other parts is still reported.
+    """
+    if any(problem.rule == rule.name for problem in context.bundle.problems):
+        return None
     return next(
         (NotRun(reason=one.reason, next=one.next) for one in context.bundle.unread if rule.name in one.rules), None
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
 from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make
 from bundlekit.model.bundle import ArchiveClaim, DigestClaim, TreeClaim
-from bundlekit.model.finding import Fault, NotRun
+from bundlekit.model.finding import Fault, NotRun, PartialResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,14 +27,21 @@ INCOMPLETE: Final = NotRun(reason="the file could not be read that far")
 NOT_MEASURED: Final = NotRun(reason="the payload was not read")
 
 
-def _reported(context: RuleContext, name: str) -> RuleAnswer:
+def _reported(context: RuleContext, name: str) -> RuleAnswer | PartialResult:
     """The faults of that name, found while reading or while measuring. It passes only if all of the file was read."""
     found: list[Problem] = list(context.bundle.problems)
     for archive in context.evidence.archives or ():
         found += archive.problems
     if answer := faults(found, name):
         return answer
-    return () if context.bundle.complete else INCOMPLETE
+    if not context.bundle.complete:
+        return INCOMPLETE
+    read = {archive.subject for archive in context.evidence.archives or ()}
+    archives = [one.subject for one in context.bundle.claims if isinstance(one, ArchiveClaim)]
+    unread = [subject for subject in archives if subject not in read]
+    if name in IN_ARCHIVES and unread:
+        return PartialResult(faults=(), reason=f"these parts were not read: {', '.join(unread)}")
+    return ()
 
 
 class StructureRule(NamedTuple):
@@ -112,6 +119,11 @@ REPORTED: Final = {
 }
 """The rules whose faults are found while reading, by the names of those faults."""
 
+IN_ARCHIVES: Final = frozenset(
+    {"structure-malformed", "member-duplicate", "member-unlisted", "member-missing", "member-misplaced"}
+)
+"""The rules whose faults can also be inside an archive that is read while measuring."""
+
 
 def _payload(question: Question) -> bool:
     return question.scope == "full"
@@ -131,13 +143,18 @@ def _unmeasured(
 
 def _digest_mismatch(context: RuleContext) -> RuleAnswer:
     evidence, claims = context.evidence, context.bundle.claims
+    if found_while_reading := faults(context.bundle.problems, "digest-mismatch"):  # in what the reader itself needs
+        return found_while_reading
     if evidence.digests is None:
         return NOT_MEASURED
     compared = [(one.subject, one.span, one.expected, one.found) for one in evidence.digests]
     claimed = {one.subject: one.digests for one in context.bundle.claims if isinstance(one, ArchiveClaim)}
     for archive in evidence.archives or ():
         expected = claimed[archive.subject]
-        compared += [(name, archive.span, expected[name], found) for name, found in archive.digests.items()]
+        compared += [
+            (name, archive.members.get(name, archive.span), expected[name], found)
+            for name, found in archive.digests.items()
+        ]
     faults_found = [
         Fault(
             message=f"the digest of {subject!r} is not the one in the description",

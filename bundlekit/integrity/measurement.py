@@ -1,4 +1,4 @@
-"""Measurement: several threads read the bytes of all digest, chunk, tree and zero claims once."""
+"""Measurement: several threads read the bytes of all claims once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.integrity.ordered_digest import OrderedDigest
 from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
-from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
-from bundlekit.model.evidence import ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
+from bundlekit.model.bundle import ArchiveClaim, ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
+from bundlekit.model.evidence import ArchiveEvidence, ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
 from bundlekit.source import BytesSource, read
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class _Measurement:
         self._digests = [c for c in claims if isinstance(c, DigestClaim) and (serial or not c.serial)]
         self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
         self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
-        kinds = (self._digests, self._chunks, self._zeros)
+        self._archives = _readable([c for c in claims if isinstance(c, ArchiveClaim)])
+        kinds = (self._digests, self._chunks, self._zeros, self._archives)
         trees = [c for c in claims if isinstance(c, TreeClaim)]
         total = sum(claim.span.size for kind in kinds for claim in kind)
         total += sum(claim.span.size + claim.tree.size for claim in trees)
@@ -130,6 +131,7 @@ class _Measurement:
         self._kept = {c.span: bytearray() for c in self._digests if c.span in compared and not c.serial}
         self._damaged = {c: bytearray(-(-c.span.size // c.chunk_size)) for c in self._chunks}
         self._nonzero: dict[ZeroClaim, int | None] = {}
+        self._read: dict[int, ArchiveEvidence] = {}
         whole = {claim.span: claim for claim in self._digests if claim.serial}
         self._ordered = {c: OrderedDigest(whole.pop(c.span), self._pool) for c in self._chunks if c.span in whole}
 
@@ -157,6 +159,7 @@ class _Measurement:
             digests=tuple(_digest_evidence(claim, self._found[claim]) for claim in self._digests),
             chunks=tuple(_chunk_evidence(claim, self._damaged[claim]) for claim in self._chunks),
             trees=tuple(tree.evidence() for tree in self._trees),
+            archives=tuple(self._read[number] for number in range(len(self._archives))),
             zeros=tuple(
                 ZeroEvidence(subject=c.subject, span=c.span, fill=c.fill, first_nonzero=self._nonzero[c])
                 for c in self._zeros
@@ -170,6 +173,8 @@ class _Measurement:
 
     def _payload(self) -> Iterator[ChunkTask]:
         # Indivisible tasks come first, the longest one foremost, so that no thread is left working alone.
+        for number in range(len(self._archives)):
+            yield partial(self._read_archive, number)
         in_order = {ordered.claim for ordered in self._ordered.values()}
         for claim in sorted(self._digests, key=lambda claim: -claim.span.size):
             if claim.serial and claim not in in_order and claim not in self._found:
@@ -201,6 +206,11 @@ class _Measurement:
             if kept is not None:  # the chunks are compared with the verified index, not with a second reading
                 kept += piece
         self._found[claim] = f"{algorithm}:{state.hexdigest()}"
+
+    def _read_archive(self, number: int, _: memoryview) -> None:
+        from bundlekit.integrity.archive import read_archive
+
+        self._read[number] = read_archive(self._source, self._archives[number], self._pool)
 
     def _look_for_nonzero(self, claim: ZeroClaim, buffer: memoryview) -> None:
         self._nonzero[claim] = None
@@ -247,6 +257,15 @@ class _Measurement:
             if ordered:
                 ordered.leave(start, piece)
             self._pool.advance(len(piece))
+
+
+def _readable(claims: list[ArchiveClaim]) -> list[ArchiveClaim]:
+    """The archives that this Python can decode. The reader of the format reports the others as unread."""
+    if not claims:
+        return claims
+    from bundlekit.integrity.decoding import readable
+
+    return [claim for claim in claims if readable(claim.compression)]
 
 
 def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:

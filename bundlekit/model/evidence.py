@@ -132,12 +132,14 @@ class TreeEvidence(Frozen, frozen=True, kw_only=True):
 class ArchiveEvidence(Frozen, frozen=True, kw_only=True):
     """The result of reading an archive as a stream: the digest of each member, and the faults of its structure.
 
-    ``digests`` are those of the members that were found, by name (``algorithm:hex``).
+    ``digests`` are those of the members that were found, by name (``algorithm:hex``). ``members`` are their positions,
+    in the file or in the decoded stream.
     """
 
     subject: str
     span: Span
     digests: dict[str, str] = {}
+    members: dict[str, Span] = {}
     problems: tuple[Problem, ...] = ()
 
 

@@ -5,7 +5,7 @@ import pytest
 from bundlekit.checks import apply_rules
 from bundlekit.checks.rule import RuleContext
 from bundlekit.checks.structure import RULES
-from bundlekit.model.bundle import ArchiveClaim, Bundle, DigestClaim, Span, TreeClaim
+from bundlekit.model.bundle import ArchiveClaim, Bundle, DigestClaim, Problem, Span, TreeClaim, Unread
 from bundlekit.model.evidence import ArchiveEvidence, DigestEvidence, Evidence, TreeEvidence
 from bundlekit.model.question import Question
 
@@ -16,10 +16,16 @@ ARCHIVE = ArchiveClaim(subject="tar", span=SPAN, compression="none", digests={"f
 TREE = TreeClaim(subject="payload", span=SPAN, tree=OTHER, root=DIGEST, salt=b"")
 
 
-def outcome(rule, claims, **evidence):
+def outcome(rule, claims, *, problems=(), unread=(), **evidence):
     context = RuleContext(
         bundle=Bundle(
-            format="toy", aspects=frozenset({"content", "tree", "members"}), size=20, claims=claims, complete=True
+            format="toy",
+            aspects=frozenset({"content", "tree", "members"}),
+            size=20,
+            claims=claims,
+            complete=True,
+            problems=problems,
+            unread=unread,
         ),
         evidence=Evidence(**evidence),
         question=Question(at="2026-11-23T00:00:00Z"),
@@ -74,3 +80,31 @@ def test_content(claims, evidence, expected):
 )
 def test_tree(claims, evidence, expected):
     assert outcome("hash-tree-mismatch", claims, **evidence) == expected
+
+
+FOUND = Problem(rule="member-duplicate", message="twice", where=SPAN)
+READ = ArchiveEvidence(subject="tar", span=SPAN)
+
+
+@pytest.mark.parametrize(
+    ("archives", "expected"),
+    [
+        (None, ("passed", f"{NOT_READ}tar")),  # pre-flight: the rest of the file was looked at
+        ((), ("passed", f"{NOT_READ}tar")),
+        ((READ,), ("passed", "")),
+        ((ArchiveEvidence(subject="tar", span=SPAN, problems=(FOUND,)),), ("failed", "")),
+    ],
+)
+def test_members_inside_an_archive(archives, expected):
+    assert outcome("member-duplicate", (ARCHIVE,), archives=archives) == expected
+
+
+def test_a_fault_that_the_reader_found_needs_no_measurement():
+    problem = Problem(rule="digest-mismatch", message="not the one", where=SPAN)
+    assert outcome("digest-mismatch", DIGESTS, problems=(problem,)) == ("failed", "")
+
+
+def test_a_fault_is_reported_although_other_parts_are_unread():
+    unread = (Unread(rules=("member-duplicate",), reason="no decoder"),)
+    assert outcome("member-duplicate", (ARCHIVE,), unread=unread) == ("not-run", "no decoder")
+    assert outcome("member-duplicate", (ARCHIVE,), unread=unread, problems=(FOUND,)) == ("failed", "")
