@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bundlekit.checks.layout import COPY_AGAIN, NO_HEAD
 from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, make, rule
 from bundlekit.model.finding import Cause, Fault, NotRun
-from bundlekit.wording import given
+from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:
     from bundlekit.model.evidence import DemandEvidence
@@ -27,6 +27,7 @@ SIGN_AGAIN_ELSEWHERE: Final = (
 )
 SIGN_ELSEWHERE: Final = "Sign it with the tool of its format, or get the signed bundle from the vendor."
 COSIGN_ELSEWHERE: Final = "Get the bundle that all required signers signed."
+NOT_KNOWN: Final = "Check that {trust} names the right anchors and keys. If it does, do not use this file."
 COVER_ELSEWHERE: Final = (
     "Also trust the CA above the certificate. Or have the bundle signed without certificates, or with one that the "
     "signature covers (signingCertificateV2, `openssl cms -sign -cades`)."
@@ -121,7 +122,7 @@ def _about_the_chain(fault: Fault) -> bool:
 
 
 def _next(fault: Fault) -> str:
-    return WITHOUT if "pinned" in fault.params else WITHOUT_SURPLUS
+    return fill(WITHOUT if "pinned" in fault.params else WITHOUT_SURPLUS)
 
 
 @rule("authenticity", cause="unauthentic", remedy=NO_WAY_UP, see="trust")
@@ -131,8 +132,10 @@ def signer_unknown(context: RuleContext) -> RuleAnswer:
     Certificates in the bundle can link a signer to an anchor. They are never anchors themselves.
     """
     answer = _problems(context, "signer-unknown")
-    if isinstance(answer, NotRun) or answer:
+    if isinstance(answer, NotRun):
         return answer
+    if answer:
+        return answer if _is_ours(context) else [replace(one, next=fill(NOT_KNOWN)) for one in answer]
     return [
         Fault(
             message="no path from the signature to a trusted key was found",

@@ -5,7 +5,8 @@ first use (PEP 562).
 
 `cms` and `asn1` read a signature, and `claim` reads its statements. `algorithms` and `keys` define what is strong
 enough. `trust_path` and `chain` follow its key to an anchor. `signer_policy` finds the signer and the objections to the
-signature. `verify` combines the steps. `load` makes the `store` from PEM files (`pem`) or from a trust.toml (`policy`).
+signature. `verify` combines the steps. `foreign` (CMS of other tools) and `raw` (bare values) verify the signatures of
+other formats, and are loaded only for them. `load` makes the `store` from PEM files (`pem`) or a trust.toml (`policy`).
 `crl`, `quorum` (k of n) and the other modules for a trust.toml are loaded only with one. `acceptance` evaluates a trust
 file for signatures that do not exist yet.
 """
