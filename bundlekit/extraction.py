@@ -14,6 +14,7 @@ from bundlekit.integrity import verified_chunks
 from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
+from bundlekit.opening import open_bundle
 from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
@@ -21,6 +22,7 @@ from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -34,17 +36,22 @@ T = TypeVar("T")
 
 
 def extract(
-    file: Path, label: str, output: Path | BinaryIO, *, trust: TrustStore | None = None, at: dt.datetime | None = None
+    file: Path,
+    label: str,
+    output: Path | BinaryIO,
+    *,
+    trust: TrustStore | None = None,
+    at: dt.datetime | None = None,
+    components: Mapping[str, str | Path] | None = None,
 ) -> int:
     """Write the component or document ``label`` of the bundle ``file`` to ``output``; return its size in bytes.
 
     Every chunk is verified before it is written, and the plain digest at the end. ``output`` appears only if all of it
     is right. With ``trust``, nothing is written of a bundle that :func:`bundlekit.preflight` does not accept at the
-    time ``at``, which has a time zone (default: now). Raises ConfigError for an unknown label, and UnreadableError for
-    a bundle that is damaged or not accepted.
+    time ``at``, which has a time zone (default: now). ``components`` is as for :func:`bundlekit.check`. Raises
+    ConfigError for an unknown label, and UnreadableError for a bundle that is damaged or not accepted.
     """
-    with FileSource(file) as opened:
-        source = reader.read_once(opened)  # the verified bytes are the extracted bytes
+    with open_bundle(file, components) as source:  # the verified bytes are the extracted bytes
         _require_accepted(source, trust, at)
         bundle = reader.read(source)
         chunks, index, plain = _claims(bundle, file, label)

@@ -40,14 +40,15 @@ from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import ZeroClaim
 from bundlekit.model.evidence import Evidence
 from bundlekit.model.question import Limits, Question
+from bundlekit.opening import open_bundle
 from bundlekit.report.build import report
 from bundlekit.request import STRICT, CheckRequest, one_request
-from bundlekit.source import BytesSource, FileSource, Overlaid
+from bundlekit.source import BytesSource, Overlaid
 from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
@@ -97,13 +98,15 @@ def check(
     strict: bool = False,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
+    components: Mapping[str, str | Path] | None = None,
     progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
     ``request`` is a :class:`CheckRequest`; its fields can be given as keywords instead. ``sources`` can be one version,
-    and ``appliance`` one state or several. ``progress`` is a function that is called with the bytes read and the bytes
+    and ``appliance`` one state or several. ``components`` names files for components of a detached head, by label; the
+    others are looked for next to it. ``progress`` is a function that is called with the bytes read and the bytes
     to read. ``cancel`` is a function, and the work ends when it returns True.
 
     A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read, and
@@ -112,7 +115,7 @@ def check(
     both a request and keywords are given.
     """
     keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=full, strict=strict)
-    with opened(file) as source:
+    with opened(file, components) as source:
         return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
 
 
@@ -162,7 +165,7 @@ def inspect(file: str | Path) -> Inspection:
         claims=bundle.release,
         manifest=bundle.document,
         signatures=signatures,
-        sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
+        sections=tuple(sorted(bundle.sections, key=lambda section: (section.span.stream, section.span))),
         problems=bundle.problems,
     )
 
@@ -201,11 +204,11 @@ def read_signed(
 
 
 @contextmanager
-def opened(file: str | Path | Source) -> Iterator[Source]:
+def opened(file: str | Path | Source, components: Mapping[str, str | Path] | None = None) -> Iterator[Source]:
     """A path is opened, and closed afterwards; a source stays as open as it is. Its head is read once."""
     if isinstance(file, str | os.PathLike):
-        with FileSource(file) as source:
-            yield formats.once(source)
+        with open_bundle(file, components) as source:
+            yield source
     else:
         yield formats.once(file)
 
@@ -367,10 +370,8 @@ def _signed(bundle: Bundle, contents: Sequence[SignedContent], at: dt.datetime, 
 
 def _measurable(bundle: Bundle) -> bool:
     """Whether everything that is claimed is known, and within the file."""
-    return bundle.complete and all(
-        section.span.stop <= (len(bundle.streams[section.span.stream]) if section.span.stream else bundle.size)
-        for section in bundle.sections
-    )
+    sizes = {"": bundle.size} | bundle.files | {name: len(data) for name, data in bundle.streams.items()}
+    return bundle.complete and all(one.span.stop <= sizes.get(one.span.stream, 0) for one in bundle.sections)
 
 
 def _log(message: str, *details: object) -> None:

@@ -11,6 +11,7 @@ import mmap
 import os
 import stat
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bundlekit.errors import ChangedWhileReadError, UnreadableError
@@ -40,8 +41,26 @@ class Source(Protocol):
 def read(source: Source, span: Span) -> bytes:
     """The bytes of ``span``. The caller limits its size."""
     data = bytearray(span.size)
-    source.readinto(span.start, memoryview(data))
+    stream_of(source, span).readinto(span.start, memoryview(data))
     return bytes(data)
+
+
+def stream_of(source: Source, span: Span) -> Source:
+    """The source that has the bytes of ``span``. Raises UnreadableError if it was not found."""
+    if not span.stream:
+        return source
+    if (found := streams_of(source).get(span.stream)) is None:
+        raise UnreadableError(
+            f"{source.name}: the file of {span.stream!r} was not found",
+            next_step="Put the file next to the detached head.",
+        )
+    return found
+
+
+def streams_of(source: Source) -> Mapping[str, Source]:
+    """Other sources that belong to ``source``, by the names that spans have for them: the files of a detached head."""
+    streams: Mapping[str, Source] = getattr(source, "streams", {})
+    return streams
 
 
 def pages(size: int) -> memoryview:
@@ -76,6 +95,32 @@ class BytesSource:
         """Memory does not change."""
 
 
+class Joined:
+    """A source, together with the sources of its streams."""
+
+    def __init__(self, source: Source, streams: Mapping[str, Source]) -> None:
+        self.name, self.size, self.held = source.name, source.size, source.held
+        self.streams = streams
+        self._source = source
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """The same as for the source itself."""
+        self._source.readinto(offset, buffer)
+
+    def ensure_unchanged(self) -> None:
+        """The same as for the source itself, and for each stream."""
+        for one in (self._source, *self.streams.values()):
+            one.ensure_unchanged()
+
+
+def with_decoded(source: Source, streams: Mapping[str, bytes]) -> Source:
+    """``source``, joined with streams that a reader has decoded."""
+    if not streams:
+        return source
+    decoded = {name: BytesSource(data, name=name) for name, data in streams.items()}
+    return Joined(source, {**streams_of(source), **decoded})
+
+
 class ReadOnce:
     """A source whose first bytes, ``start``, were read before, and are served from memory.
 
@@ -84,7 +129,7 @@ class ReadOnce:
     """
 
     def __init__(self, source: Source, start: bytes) -> None:
-        self.name, self.size, self.held = source.name, source.size, source.held
+        self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
         self.source = source
         self._start = start
 
@@ -111,7 +156,7 @@ class Recorded:
     """A source that remembers the bytes that were read of it. `Overlaid` serves them again."""
 
     def __init__(self, source: Source) -> None:
-        self.name, self.size, self.held = source.name, source.size, source.held
+        self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
         self.pieces: list[tuple[int, bytes]] = []
         self._source = source
 
@@ -136,7 +181,7 @@ class Overlaid:
     """
 
     def __init__(self, source: Source, pieces: Sequence[tuple[int, bytes]]) -> None:
-        self.name, self.size, self.held = source.name, source.size, source.held
+        self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
         self._source = source
         self._pieces = tuple(pieces)
 

@@ -14,6 +14,8 @@ from bundlekit.errors import CancelledError, ConfigError
 from bundlekit.files import kind_of, whole_file
 from bundlekit.layout import manifest as manifest_layout
 from bundlekit.layout import update_bin
+from bundlekit.model.manifest import labelled
+from bundlekit.model.primitives import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,7 @@ def build(
     *,
     signers: Sequence[SigningIdentity] = (),
     capacity: int = update_bin.DEFAULT_CAPACITY,
+    detached: bool = False,
     progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Manifest:
@@ -43,18 +46,28 @@ def build(
     The layout depends on the sizes alone, so each input is read once, and hashed while it is copied. The same inputs
     give the same head. ``output`` appears only when it is whole and signed. An existing file is replaced. ``capacity``
     is the size of the signature area in bytes.
+
+    A ``detached`` head contains no payload: the inputs stay where they are, and the head names them. Raises ConfigError
+    if two of them have one name, or a name that a head cannot contain.
     """
+    if detached:
+        draft = replace(draft, manifest=_naming_files(draft))
     head_size = len(manifest_layout.encode(draft.manifest)) + update_bin.HEADER_SIZE
     if head_size > update_bin.MAX_MANIFEST:
         raise ConfigError(f"the manifest has {head_size} bytes; the maximum is {update_bin.MAX_MANIFEST}")
-    laid_out = update_bin.place(draft.manifest, head_size + capacity)
+    laid_out = update_bin.place(draft.manifest, head_size + capacity, detached=detached)
     with whole_file(output) as file:
         file.truncate(laid_out.end)
         advance = _Advance(sum(item.data.size for item in laid_out.placed), progress, cancel)
         stored = [_store(item, path, file, advance) for item, path in zip(laid_out.placed, draft.files, strict=True)]
         manifest = _with_digests(draft.manifest, stored)
         encoded = manifest_layout.encode(manifest)
-        header = update_bin.Header(manifest_size=len(encoded), signature_capacity=capacity, file_size=laid_out.end)
+        header = update_bin.Header(
+            version=update_bin.DETACHED_VERSION if detached else update_bin.VERSION,
+            manifest_size=len(encoded),
+            signature_capacity=capacity,
+            file_size=laid_out.end,
+        )
         head = update_bin.encode_header(header) + encoded
         file.seek(0)
         file.write(head + signature_area(_signed(head, signers), capacity))
@@ -88,7 +101,10 @@ class _Advance:
 
 
 def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Stored:
-    """Copy one input to its place and its chunk digests to theirs; return it with its real digests."""
+    """Copy one input to its place and its chunk digests to theirs; return it with its real digests.
+
+    An input with a stream of its own is only read.
+    """
     algorithm = update_bin.algorithm(item.stored.index)
     plain = hashlib.new(update_bin.algorithm(item.stored.digest))
     index = bytearray()
@@ -96,7 +112,8 @@ def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Store
         for start in range(item.data.start, item.data.stop, item.stored.chunk_size):
             stop = min(start + item.stored.chunk_size, item.data.stop)
             chunk = hashlib.new(algorithm)
-            file.seek(start)
+            if not item.data.stream:
+                file.seek(start)
             for at in range(start, stop, PIECE):
                 wanted = min(PIECE, stop - at)
                 piece = source.read(wanted)
@@ -104,7 +121,8 @@ def _store(item: Placed, path: Path, file: BinaryIO, advance: _Advance) -> Store
                     raise ConfigError(f"{path}: became shorter while it was read")
                 chunk.update(piece)
                 plain.update(piece)
-                file.write(piece)
+                if not item.data.stream:
+                    file.write(piece)
             index += chunk.digest()
             advance(stop - start)
         if source.read(1):
@@ -131,8 +149,24 @@ def _opened(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def _naming_files(draft: Draft) -> Manifest:
+    """The manifest of a detached head, in which each stored part names its file."""
+    names = [path.name for path in draft.files]
+    for path, name in zip(draft.files, names, strict=True):
+        if names.count(name) > 1:
+            raise ConfigError(f"{path}: two files are named {name!r}, and the head is to lie next to both")
+        if not FILE_NAME.match(name):
+            raise ConfigError(
+                f"{path}: a detached head cannot contain the name {name!r}",
+                next_step="Rename the file: letters, digits and . _ + ~ @ ( ) - and blanks, at most 128.",
+            )
+    stored = (item.stored for item in labelled(draft.manifest))
+    named = [replace(one, file=name) for one, name in zip(stored, names, strict=True)]
+    return replace(_with_digests(draft.manifest, named), format=manifest_layout.DETACHED)
+
+
 def _with_digests(manifest: Manifest, stored: list[Stored]) -> Manifest:
-    """The manifest with what was stored in the place of its placeholders, in stored order."""
+    """The manifest with what is stored in the place of its placeholders, in stored order."""
     left = iter(stored)
     components = tuple(
         replace(component, images=tuple(next(left) for _ in component.images)) for component in manifest.components

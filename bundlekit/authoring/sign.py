@@ -21,6 +21,7 @@ from bundlekit.authoring.signers import SigningIdentity, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
+from bundlekit.opening import with_components
 from bundlekit.trust import out_of_time, unbound
 from bundlekit.wording import command, given
 
@@ -184,9 +185,9 @@ def how_elsewhere(path: Path) -> str:
 
 
 def _verified(file: InPlace, at: dt.datetime) -> Bundle:
-    source = reader.read_once(file)
-    bundle = reader.read(source)
-    report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
+    with with_components(reader.read_once(file), file.name) as source:
+        bundle = reader.read(source)
+        report = pipeline.check(source, at=at, full=True, rules=(*layout.RULES, *integrity.RULES))
     faults = [(one.message, one.rule) for one in report.findings if one.severity == "error"]
     faults += [(one.message, one.rule) for one in bundle.problems]
     if kind := next(filter(None, (foreign.named(one.params) for one in bundle.problems)), None):

@@ -36,12 +36,14 @@ def uncovered_bytes(context: RuleContext) -> RuleAnswer:
         return NotRun(reason="the manifest could not be read, so nothing is known about the payload")
     if not bundle.signatures:
         return NotRun(reason="no signature covers the head of this bundle")
+    trailing = {problem.where for problem in bundle.problems if problem.rule == "trailing-data"}
     return [
         Fault(message=f"{item.span.size} bytes are covered by no signature and no digest", where=item.span)
         for stream in ("", *bundle.streams)
         for item in coverage(bundle, stream)
-        # Bytes after the declared size are trailing-data.
-        if item.by == "nothing" and (stream or item.span.start < bundle.declared_size)
+        if item.by == "nothing"
+        and item.span not in trailing
+        and (item.span.stream or item.span.start < bundle.declared_size)  # later bytes are trailing-data
     ]
 
 

@@ -246,11 +246,31 @@ def payload_past_end(context: RuleContext) -> RuleAnswer:
     manifest, area, declared = context.bundle.manifest, context.bundle.area, context.bundle.declared_size
     if manifest is None or area is None or declared is None:
         return NO_MANIFEST
-    end = max(section.span.stop for section in context.bundle.sections)
+    end = max(section.span.stop for section in context.bundle.sections if not section.span.stream)
     if end <= declared:
         return ()
     message = f"the manifest describes a file of {end} bytes, but the header states {declared}"
     return [Fault(message=message, where=Span(start=24, stop=32), params={"manifest": end, "header": declared})]
+
+
+@rule(
+    "layout",
+    cause="corrupted",
+    remedy="Put the file next to the detached head, or name it ({component}).",
+    see="format",
+    needed=lambda question: question.scope == "full",
+    aspect="detached",
+)
+def component_missing(context: RuleContext) -> RuleAnswer:
+    """The file of a component is not next to the detached head.
+
+    A detached head contains no payload. Each component is a file of its own, and the manifest names it. A pre-flight
+    does not read the files, and does not need them.
+    """
+    if context.question.scope == "head":
+        return NotRun(reason="a pre-flight does not read the files of a detached head")
+    reached = context.bundle.manifest is not None
+    return _read_problem(context, "component-missing", reached=reached, otherwise=NO_MANIFEST)
 
 
 RULES: Final = (
@@ -266,4 +286,5 @@ RULES: Final = (
     manifest_schema,
     manifest_inconsistent,
     payload_past_end,
+    component_missing,
 )

@@ -26,6 +26,7 @@ Examples:
   bundlekit build --example matrix > matrix.toml
   bundlekit build SPEC.toml -o update.bin
   bundlekit build SPEC.toml -o update.bin --cert signer.pem --key signer.key
+  bundlekit build SPEC.toml --detached -o release.bk --cert signer.pem --key signer.key
 """
 
 
@@ -40,6 +41,7 @@ Examples:
     show_default=True,
     help="Reserve this number of bytes for signatures. A post-quantum signature with its chain takes about 18 KiB.",
 )
+@click.option("--detached", is_flag=True, help="Write a head alone; the components stay in their files, next to it.")
 @click.option(
     "--example", is_flag=False, flag_value="spec", type=click.Choice(["spec", "matrix"]), help="Print an example."
 )
@@ -52,6 +54,7 @@ def command(
     signature_capacity: int,
     example: str | None,
     *,
+    detached: bool,
     pss: bool,
     purpose: Purpose,
     quiet: bool,
@@ -61,6 +64,8 @@ def command(
     The same inputs always give the same head and payload. With the same keys, signatures are the same as well,
     except those of ML-DSA and RSA-PSS (--pss), which contain fresh randomness. The bundle appears under its name
     only when it is complete and signed.
+
+    With --detached, the payload is left out. The head names the files of the components, and they are shipped with it.
     """
     common.refuse_to_overwrite(output)
     if example:
@@ -75,7 +80,9 @@ def command(
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     target = destination.opened(output)
     with common.progress_bar(f"building {output}", quiet=quiet) as progress:
-        manifest = build(draft, target, signers=signers, capacity=signature_capacity, progress=progress)
+        manifest = build(
+            draft, target, signers=signers, capacity=signature_capacity, detached=detached, progress=progress
+        )
     signing.report_signed_without_certificate(keys, signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))

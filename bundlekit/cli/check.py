@@ -28,11 +28,13 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @common.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
+@common.component_option
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
     style: str,
     output: Path | None,
+    components: dict[str, Path],
     *,
     quiet: bool,
     **options: Any,
@@ -48,7 +50,7 @@ def command(
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                run = partial(pipeline.check, bundle, request, progress=progress)
+                run = partial(pipeline.check, bundle, request, components=components, progress=progress)
                 result = common.checked(bundle, run, quoted=len(bundles) > 1 or style == "json")
             stream.add(*result)
     return stream.code

@@ -127,6 +127,32 @@ def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def component_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The files of components of a detached head, by label."""
+    option = click.option(
+        "--component",
+        "components",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=_components,
+        help="Use this file for a component of a detached head, instead of the one next to it.",
+    )
+    return option(function)
+
+
+def _components(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    """The files by label. A usage error for a value without a name or a file, and for a name that is given twice."""
+    found: dict[str, Path] = {}
+    for value in values:
+        name, _, file = value.partition("=")
+        if not name or not file:
+            raise click.BadParameter(f"{value!r} is not NAME=FILE.", context, option)
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice.", context, option)
+        found[name] = Path(file)
+    return found
+
+
 def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options about what is allowed beyond the matrix, and forbidden since; :func:`allowed` takes them."""
     options: list[Decorator] = [

@@ -34,12 +34,14 @@ Examples:
     multiple=True,
     help="Trust these signers, and extract only what they have signed.",
 )
+@common.component_option
 def command(
     bundle: Path,
     component: str | None,
     signature: int | None,
     output: Path,
     trusted: tuple[Path, ...],
+    components: dict[str, Path],
     *,
     head: bool,
 ) -> int:
@@ -53,7 +55,7 @@ def command(
         raise click.UsageError("exactly one of COMPONENT, --head and --signature is required")
     trust, target = common.load_trusted(trusted), destination.opened(output)
     if component is not None:
-        size = extraction.extract(bundle, component, target, trust=trust)
+        size = extraction.extract(bundle, component, target, trust=trust, components=components)
         if trust is None:
             click.echo("NOT VERIFIED: the signatures were not checked (--trust)", err=True)
     elif head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from bundlekit.model.bundle import (
@@ -17,6 +18,8 @@ from bundlekit.model.bundle import (
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from bundlekit.model.bundle import Bundle
 
 
@@ -35,7 +38,7 @@ class Covered(Frozen, frozen=True, kw_only=True):
 def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
     """The coverage of each byte of the file, in the order of the file, without gap or overlap.
 
-    ``stream`` is the name of a decoded stream to examine instead of the file.
+    The files of a detached head follow. ``stream`` is the name of a decoded stream to examine instead.
     This is what is *claimed*; the rules decide whether the claims are true. A signature entry covers itself: the
     profile determines every byte of the entry that its signature does not cover.
     """
@@ -63,18 +66,21 @@ def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
                 spans.append(Covered(span=claim.span, by="decoded", subject=claim.subject))
             case DigestClaim():
                 pass  # the chunk index covers the same bytes
-    result: list[Covered] = []
+    sizes = {stream: len(bundle.streams[stream])} if stream else {"": bundle.size} | bundle.files
+    return tuple(chain.from_iterable(_of_stream(name, size, spans) for name, size in sizes.items()))
+
+
+def _of_stream(stream: str, size: int, spans: Iterable[Covered]) -> Iterator[Covered]:
+    """The coverage of the ``size`` bytes of one stream; the bundle file itself has no name."""
     at = 0
     own = {item for item in spans if item.span.stream == stream}
-    size = len(bundle.streams[stream]) if stream else bundle.size
     for item in sorted(own, key=lambda item: item.span):
         start, stop = max(item.span.start, at), min(item.span.stop, size)
         if start >= stop:
             continue
         if start > at:
-            result.append(Covered(span=Span(start=at, stop=start, stream=stream), by="nothing"))
-        result.append(Covered(span=Span(start=start, stop=stop, stream=stream), by=item.by, subject=item.subject))
+            yield Covered(span=Span(start=at, stop=start, stream=stream), by="nothing")
+        yield Covered(span=Span(start=start, stop=stop, stream=stream), by=item.by, subject=item.subject)
         at = stop
     if at < size:
-        result.append(Covered(span=Span(start=at, stop=size, stream=stream), by="nothing"))
-    return tuple(result)
+        yield Covered(span=Span(start=at, stop=size, stream=stream), by="nothing")

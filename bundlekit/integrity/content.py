@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.errors import CancelledError
 from bundlekit.integrity.worker_pool import BUFFER
 from bundlekit.model.bundle import Span
-from bundlekit.source import BytesSource, pages, read
+from bundlekit.source import pages, read, stream_of, with_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ class SignedContent:
         for span in self._spans:
             for at in range(span.start, span.stop, BUFFER):
                 piece = buffer[: min(BUFFER, span.stop - at)]
-                self._source.readinto(at, piece)
+                stream_of(self._source, span).readinto(at, piece)
                 state.update(piece)
                 done += len(piece)
                 if self._progress:
@@ -90,13 +90,12 @@ def signed_contents(
 ) -> tuple[SignedContent, ...]:
     """The content of each signature of ``bundle``. Signatures over the same bytes share one."""
     made: dict[tuple[Span, ...], SignedContent] = {}
-    streams = {name: BytesSource(data, name=name) for name, data in bundle.streams.items()}
+    source = with_decoded(source, bundle.streams)
 
     def content(claim: SignatureClaim) -> SignedContent:
         if claim.signed not in made:
             known = bundle.head_bytes if claim.signed == (bundle.head,) else None
-            whence = next((streams[span.stream] for span in claim.signed if span.stream), source)
-            made[claim.signed] = SignedContent(whence, claim.signed, known=known, progress=progress, cancel=cancel)
+            made[claim.signed] = SignedContent(source, claim.signed, known=known, progress=progress, cancel=cancel)
         return made[claim.signed]
 
     return tuple(content(claim) for claim in bundle.signatures or ())

@@ -14,7 +14,7 @@ from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
 from bundlekit.model.bundle import ArchiveClaim, ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
 from bundlekit.model.evidence import ArchiveEvidence, ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
-from bundlekit.source import BytesSource, read
+from bundlekit.source import read, stream_of, with_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -59,16 +59,14 @@ def measure(
 
 
 def compared(claims: Sequence[ByteClaim], known: KnownDigests) -> tuple[DigestEvidence, ...] | None:
-    """The evidence for the digest claims whose digest is known already; None if no claim was compared.
+    """The evidence for all digest claims, if each digest is known already; otherwise None. Nothing is read.
 
-    Nothing is read.
+    Evidence for some of them would let a rule pass that has not seen the others.
     """
-    found = tuple(
-        _digest_evidence(claim, known[at])
-        for claim in claims
-        if isinstance(claim, DigestClaim) and (at := (claim.span, algorithm_of(claim))) in known
-    )
-    return found or None
+    digests = [claim for claim in claims if isinstance(claim, DigestClaim) and not claim.serial]
+    if not digests or any((claim.span, algorithm_of(claim)) not in known for claim in digests):
+        return None
+    return tuple(_digest_evidence(claim, known[claim.span, algorithm_of(claim)]) for claim in digests)
 
 
 def _digest_evidence(claim: DigestClaim, found: str) -> DigestEvidence:
@@ -113,8 +111,7 @@ class _Measurement:
         progress: ReadProgress | None,
         cancel: Cancel | None,
     ) -> None:
-        self._source = source
-        self._streams = {name: BytesSource(data, name=name) for name, data in streams.items()}
+        self._source = with_decoded(source, streams)
         self._digests = [c for c in claims if isinstance(c, DigestClaim) and (serial or not c.serial)]
         self._chunks = [c for c in claims if isinstance(c, ChunkClaim)]
         self._zeros = [c for c in claims if isinstance(c, ZeroClaim)]
@@ -190,7 +187,7 @@ class _Measurement:
 
     def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
         """The bytes of ``span``, in one buffer that is refilled repeatedly."""
-        source = self._streams[span.stream] if span.stream else self._source
+        source = stream_of(self._source, span)
         for at in range(span.start, span.stop, BUFFER):
             piece = buffer[: min(BUFFER, span.stop - at)]
             source.readinto(at, piece)
@@ -241,10 +238,10 @@ class _Measurement:
             )
         expected = (index[at : at + size] for at in range(0, len(index), size))
 
-        state = new()
+        source, state = stream_of(self._source, claim.span), new()
         for start in range(stripe.start, stripe.stop, BUFFER):
             piece = (ordered.buffer(start) if ordered else buffer)[: min(BUFFER, stripe.stop - start)]
-            self._source.readinto(start, piece)
+            source.readinto(start, piece)
             at = 0
             while at < len(piece):
                 missing = claim.chunk_size - (start + at - stripe.start) % claim.chunk_size
@@ -272,7 +269,11 @@ def _chunk_evidence(claim: ChunkClaim, damaged: bytearray) -> ChunkEvidence:
     """Count the marks, and find the first runs of them."""
     start, size = claim.span.start, claim.chunk_size
     spans = (
-        Span(start=start + run.start() * size, stop=min(start + run.end() * size, claim.span.stop))
+        Span(
+            start=start + run.start() * size,
+            stop=min(start + run.end() * size, claim.span.stop),
+            stream=claim.span.stream,
+        )
         for run in re.finditer(rb"\x01+", damaged)
     )
     return ChunkEvidence(

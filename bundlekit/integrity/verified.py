@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.errors import ChangedWhileReadError
 from bundlekit.model.bundle import Span
-from bundlekit.source import pages, read
+from bundlekit.source import pages, read, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,11 @@ def verified_chunks(source: Source, claim: ChunkClaim, index_claim: DigestClaim)
         raise ChangedWhileReadError(f"{source.name}: the chunk index of {claim.subject!r} is damaged")
     size = hashlib.new(claim.algorithm).digest_size
     buffer = pages(min(claim.chunk_size, claim.span.size))
+    stored = stream_of(source, claim.span)
     for number, start in enumerate(range(claim.span.start, claim.span.stop, claim.chunk_size)):
         chunk = buffer[: min(claim.chunk_size, claim.span.stop - start)]
-        source.readinto(start, chunk)
+        stored.readinto(start, chunk)
         if hashlib.new(claim.algorithm, chunk).digest() != index[number * size : (number + 1) * size]:
-            where = Span(start=start, stop=start + len(chunk))
+            where = Span(start=start, stop=start + len(chunk), stream=claim.span.stream)
             raise ChangedWhileReadError(f"{source.name}: {claim.subject!r} is damaged at {where}")
         yield chunk

@@ -18,9 +18,12 @@ from bundlekit.schema_errors import explain, place_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KNOWN_FORMAT: Final = FormatVersion(major=1, minor=0)
+KNOWN_FORMAT: Final = FormatVersion(major=1, minor=1)
+DETACHED: Final = FormatVersion(major=1, minor=1)
+"""The first format with detached heads."""
+
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
-"""The features that a manifest can demand in ``requires``. Version 1.0 is fully supported and has no named feature."""
+"""The features that a manifest can demand in ``requires``. Version 1.1 is fully supported and has no named feature."""
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -24,18 +24,19 @@ from bundlekit.model.bundle import (
     ZeroClaim,
 )
 from bundlekit.model.release import release_of
-from bundlekit.source import BytesSource, ReadOnce
+from bundlekit.source import BytesSource, ReadOnce, streams_of
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from bundlekit.layout.update_bin import Placed
     from bundlekit.model.bundle import Aspect
     from bundlekit.source import Source
 
 
 ASPECTS: Final[frozenset[Aspect]] = frozenset({"container", "manifest", "area", "chunks"})
-"""The aspects of update.bin."""
+"""The aspects of update.bin. A detached head has one more."""
 
 START: Final = 64
 """First bytes that identify the format of a file: the header, and the magics of other formats."""
@@ -107,8 +108,9 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         where = Span(start=size, stop=update_bin.HEADER_SIZE)
         raise LayoutError(Problem(rule="truncated", message=message, where=where))
     header = update_bin.decode_header(start[: update_bin.HEADER_SIZE])
-    if update_bin.VERSION < header.version <= update_bin.MAX_VERSION:
-        message = f"its layout is of version {header.version}, but this bundlekit supports {update_bin.VERSION}"
+    if update_bin.DETACHED_VERSION < header.version <= update_bin.MAX_VERSION:
+        supported = update_bin.DETACHED_VERSION
+        message = f"its layout is of version {header.version}, but this bundlekit supports {supported}"
         raise LayoutError(Problem(rule="tool-too-old", message=message, where=Span(start=8, stop=12)))
     for message, where in update_bin.bounds_problems(header):
         raise LayoutError(Problem(rule="header-out-of-bounds", message=message, where=where))
@@ -129,8 +131,10 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         problems.append(Problem(rule="trailing-data", message=message, where=where, params=params))
 
     known: dict[str, Any] = {}
+    if header.version == update_bin.DETACHED_VERSION:
+        known["aspects"] = bundle.aspects | {"detached"}
     if size >= header.head.stop:
-        known = {"head": header.head, "head_bytes": read_span(source, header.head)}
+        known |= {"head": header.head, "head_bytes": read_span(source, header.head)}
     if size >= header.area.stop:
         known["area"] = header.area
     section = Section(name="header", span=Span(start=0, stop=update_bin.HEADER_SIZE))
@@ -178,11 +182,13 @@ def _manifest(_: Source, bundle: Bundle) -> Bundle:
         return _add(bundle, problems=[error.problem])
 
 
-def _payload(_: Source, bundle: Bundle) -> Bundle:
+def _payload(source: Source, bundle: Bundle) -> Bundle:
     """The position of the payload, and the claims of the manifest about it."""
     if bundle.manifest is None or bundle.area is None:
         return bundle
-    laid_out = update_bin.place(bundle.manifest, bundle.area.stop)
+    detached = "detached" in bundle.aspects
+    laid_out = update_bin.place(bundle.manifest, bundle.area.stop, detached=detached)
+    problems = [problem for item in laid_out.placed for problem in _misplaced(item, source, detached=detached)]
     sections = [Section(name="padding", span=span) for span in laid_out.padding]
     claims: list[ByteClaim] = [ZeroClaim(subject="padding", span=span) for span in laid_out.padding]
     for item in laid_out.placed:
@@ -200,7 +206,30 @@ def _payload(_: Source, bundle: Bundle) -> Bundle:
             chunks,
             DigestClaim(subject=item.label, span=item.data, expected=item.stored.digest, serial=True),
         ]
-    return _add(bundle, sections=sections, claims=claims, complete=True)
+    files = {name: file.size for name, file in streams_of(source).items()}
+    return _add(bundle, sections=sections, claims=claims, problems=problems, files=files, complete=True)
+
+
+def _misplaced(item: Placed, source: Source, *, detached: bool) -> Iterator[Problem]:
+    """What is wrong with the place of a stored item: in the bundle itself, or in the file of a detached head."""
+    label, size, file = item.label, item.stored.size, item.stored.file
+    if detached != (file is not None):
+        wrong = "has to name its file" if detached else "names a file, and the bundle is no detached head"
+        yield Problem(rule="manifest-schema", message=f"the manifest cannot be used: {label!r} {wrong}", subject=label)
+    if not detached or file is None:
+        return
+    found = streams_of(source).get(label)
+    if found is None:
+        message = f"the file {file!r} of {label!r} is not next to the head"
+        yield Problem(rule="component-missing", message=message, subject=label, params={"file": file})
+    elif found.size < size:
+        message = f"{found.name}: has {found.size} of the {size} bytes of {label!r}, {size - found.size} are missing"
+        missing = Span(start=found.size, stop=size, stream=label)
+        yield Problem(rule="truncated", message=message, where=missing, subject=label)
+    elif found.size > size:
+        message = f"{found.name}: {found.size - size} bytes follow the {size} bytes of {label!r}"
+        surplus = Span(start=size, stop=found.size, stream=label)
+        yield Problem(rule="trailing-data", message=message, where=surplus, subject=label)
 
 
 STEPS: Final = (_header, _signatures, _manifest, _payload)

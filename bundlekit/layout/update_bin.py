@@ -26,6 +26,9 @@ MAGIC: Final = b"\x8aBKU\r\n\x1a\n"
 """A byte with the high bit set, a name, CR LF, Control-Z and LF: bytes that a text-mode transfer would damage."""
 
 VERSION: Final = 1
+DETACHED_VERSION: Final = 2
+"""The version of a detached head: no payload follows the chunk indexes. Each component is in a file of its own."""
+
 MAX_VERSION: Final = 255
 """The highest version that will ever exist. A higher number means damage, and is no reason to update bundlekit."""
 HEADER_SIZE: Final = 32
@@ -150,11 +153,14 @@ def algorithm(digest: str) -> str:
     return digest.partition(":")[0]
 
 
-def place(manifest: Manifest, start: int) -> Map:
+def place(manifest: Manifest, start: int, *, detached: bool = False) -> Map:
     """Arrange the payload of ``manifest`` after a signature area that ends at ``start``.
 
     First come all chunk indexes, one after another. Then each image and document begins on a multiple of 4096. The
     bytes in between are zero. The last item is padded as well, so that a file consists of whole blocks.
+
+    A ``detached`` head ends with the chunk indexes, padded as well. Each item is then the whole of a stream that has
+    its label.
     """
     padding: list[Span] = []
 
@@ -172,6 +178,10 @@ def place(manifest: Manifest, start: int) -> Map:
         at = indexes[-1].stop
     placed: list[Placed] = []
     for item, index in zip(stored, indexes, strict=True):
+        if detached:
+            data = Span(start=0, stop=item.stored.size, stream=item.label)
+            placed.append(Placed(label=item.label, stored=item.stored, index=index, data=data))
+            continue
         at = align(at)
         data = Span(start=at, stop=at + item.stored.size)
         placed.append(Placed(label=item.label, stored=item.stored, index=index, data=data))

@@ -197,13 +197,16 @@ class DecodedClaim(Frozen, frozen=True, kw_only=True):
 
 ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim | DecodedClaim
 
-Aspect = Literal["container", "manifest", "area", "chunks", "structure", "metadata", "members", "content", "tree"]
+Aspect = Literal[
+    "container", "manifest", "area", "chunks", "detached", "structure", "metadata", "members", "content", "tree"
+]
 """What a format has, so that the rules about it apply. A rule names one aspect, or applies to every format.
 
-The first four are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
-signature area of fixed size. ``chunks``: components with a chunk index. The others are those of other formats.
-``structure``: a layout of headers and blocks. ``metadata``: a description in the syntax of the format. ``members``:
-named members of an archive. ``content``: digests over whole parts. ``tree``: a hash tree.
+The first five are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
+signature area of fixed size. ``chunks``: components with a chunk index. ``detached``: components in files of their own.
+The others are those of other formats. ``structure``: a layout of headers and blocks. ``metadata``: a description in the
+syntax of the format. ``members``: named members of an archive. ``content``: digests over whole parts. ``tree``: a hash
+tree.
 """
 
 
@@ -229,7 +232,8 @@ class Bundle(Frozen, frozen=True, kw_only=True):
 
     ``complete``: the claims are all there, so that every byte must be covered by one of them. ``streams`` are the bytes
     of small streams that the reader decoded, by the names that spans have for them. ``kept`` are the bytes of the file
-    that the reader parsed, by their offsets. Signatures and digests are verified with these bytes.
+    that the reader parsed, by their offsets. Signatures and digests are verified with these bytes. ``files`` are the
+    real sizes, in bytes, of the files of a detached head that were found, by the names that spans have for them.
     """
 
     format: str
@@ -249,6 +253,7 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
     streams: dict[str, bytes] = {}
+    files: dict[str, int] = {}
     kept: tuple[tuple[int, bytes], ...] = ()
 
     @property

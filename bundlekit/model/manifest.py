@@ -15,6 +15,7 @@ from bundlekit.model.primitives import (
     Count,
     Date,
     DigestText,
+    FileName,
     Frozen,
     KeyName,
     Minutes,
@@ -50,13 +51,15 @@ class Stored(Strict, frozen=True, kw_only=True):
     """Bytes stored in the bundle: ``size`` bytes, divided into chunks whose digests are in a chunk index.
 
     ``digest`` is the plain digest, as ``sha256sum`` prints it. ``index`` is the digest of the chunk index. The chunks
-    use the same algorithm as the index.
+    use the same algorithm as the index. ``file`` (from 1.1 on) is set in a detached head: the bytes are in a file of
+    that name.
     """
 
     size: Size
     digest: DigestText
     chunk_size: Annotated[int, Meta(ge=MIN_CHUNK, le=MAX_CHUNK)] = DEFAULT_CHUNK
     index: DigestText
+    file: FileName | None = None
 
 
 class Image(Stored, frozen=True, kw_only=True):
@@ -99,7 +102,7 @@ class Requirements(Strict, frozen=True, kw_only=True):
 
 
 class Manifest(Strict, frozen=True, kw_only=True):
-    """The whole manifest of format 1.0.
+    """The whole manifest, of format 1.0 or 1.1. Version 1.1 adds detached heads (``file``).
 
     ``requires`` names features that a reader must support to validate the bundle. ``extensions`` contains data that a
     reader can ignore, if it reports that. ``annotations`` are signed and ignored by every rule. ``counter`` is the

@@ -4,6 +4,7 @@ Patterns are valid for Python and ECMA-262 alike, so that the published JSON Sch
 ``(?![\s\S])`` because Python's ``$`` also matches before a final newline.
 """
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -21,6 +22,16 @@ Name = Annotated[
     ),
 ]
 """Names of products, models, members, entries and keys. They reach hooks, so they have no shell or path character."""
+
+FILE_NAME: Final = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+~@ ()-]{0,127}" + END)
+FileName = Annotated[
+    str,
+    Meta(
+        pattern=FILE_NAME.pattern,
+        description="1 to 128 letters, digits and . _ + ~ @ ( ) - and blanks; no folder, and no dot at the start.",
+    ),
+]
+"""The name of a file next to a detached head. It is never a path, so it cannot leave the folder."""
 
 KeyName = Annotated[
     str,

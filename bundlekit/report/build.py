@@ -74,10 +74,10 @@ def report(
         signatures=evidence.signatures or (),
         demands=evidence.demands or (),
         coverage=Coverage(
-            size=bundle.size,
-            covered=sum(item.span.size for item in covered if item.by != "nothing"),
+            size=bundle.size + sum(bundle.files.values()),
+            covered=sum(item.span.size for item in covered if item.by not in ("nothing", "framing")),
             map=covered,
-            sections=tuple(sorted(bundle.sections, key=lambda section: section.span)),
+            sections=tuple(sorted(bundle.sections, key=lambda section: (section.span.stream, section.span))),
         ),
         decisions=decisions,
         findings=result.findings,

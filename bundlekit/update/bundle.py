@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from msgspec.structs import replace
 
-from bundlekit import pipeline
+from bundlekit import formats, pipeline
 from bundlekit.errors import ConfigError, VersionError
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
@@ -23,6 +23,7 @@ from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.read import ReadMatrix
 from bundlekit.model.bundle import ChunkClaim, DigestClaim
 from bundlekit.model.manifest import Manifest
+from bundlekit.opening import open_bundle
 from bundlekit.request import CheckRequest
 from bundlekit.source import FileSource
 from bundlekit.update.bind import bind
@@ -91,7 +92,7 @@ class CheckedBundle(OpenBundle):
         progress: ReadProgress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
-        source = reader.read_once(source)
+        source = formats.once(source)
         asked = _by_all_rules_now(request)
         checked = pipeline.examine(source, asked, progress=progress, cancel=cancel)
         self.report, self._matrix = checked.report, checked.matrix
@@ -160,7 +161,7 @@ def verified(
     with the bytes done and to do, and the check stops once ``cancel`` returns true. Raises NotAcceptedError if the
     bundle is not accepted, and UnreadableError if it cannot be read.
     """
-    with FileSource(file) as source:
+    with open_bundle(file) as source:
         yield CheckedBundle(source, request, folder=folder, progress=progress, cancel=cancel)
 
 
@@ -172,8 +173,7 @@ def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Ite
     the run began, and is verified again while it is handed over. The executor compares the id to see that it is the
     same bundle. Raises NotAcceptedError or UnreadableError.
     """
-    with FileSource(file) as opened:
-        source = reader.read_once(opened)
+    with open_bundle(file) as source:
         report, read, _ = pipeline.examine(source, CheckRequest(trust=trust), scope="head")
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):

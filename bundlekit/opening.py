@@ -1,0 +1,82 @@
+"""Open a bundle: an update.bin, a bundle in another format, or a detached head together with its components.
+
+A detached head names the files of its components, and they are next to it. An operator can name other files for them.
+Everything is opened once, so that the bytes that are verified are the bytes that are used.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundlekit import formats
+from bundlekit.errors import ConfigError, UnreadableError
+from bundlekit.layout import reader, update_bin
+from bundlekit.model.bundle import Span
+from bundlekit.model.manifest import labelled
+from bundlekit.schema_errors import nearest
+from bundlekit.source import FileSource, Joined, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bundlekit.source import Source
+
+
+@contextmanager
+def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = None) -> Iterator[Source]:
+    """The bundle at ``path``, with its description read once.
+
+    ``components`` names files for components of a detached head, by label. The others are looked for next to the head;
+    a file that is not there is left out, and a rule reports it. Raises UnreadableError if a file cannot be opened, and
+    ConfigError for a label that the head does not have.
+    """
+    with FileSource(path) as file, with_components(formats.once(file), path, components) as source:
+        yield source
+
+
+@contextmanager
+def with_components(
+    source: Source, path: str | Path, components: Mapping[str, str | Path] | None = None
+) -> Iterator[Source]:
+    """An open source at ``path``, joined with the files of its components if it is a detached head."""
+    with ExitStack() as stack:
+        files = _files(source, Path(path).parent)
+        if unknown := sorted(set(components or ()) - set(files)):
+            near = nearest(unknown[0], set(files))
+            why = f"has no component {unknown[0]!r}{near}" if files else "is no detached head"
+            raise ConfigError(f"{path}: {why}", next_step="Name only components of a detached head.")
+        streams: dict[str, Source] = {}
+        for label, beside in files.items():
+            given = (components or {}).get(label)
+            if given is not None or _is_there(beside):
+                streams[label] = stack.enter_context(FileSource(beside if given is None else given))
+        yield Joined(source, streams) if files else source
+
+
+def _files(source: Source, folder: Path) -> dict[str, Path]:
+    """The files that a detached head names, by the labels of the components; none for other bundles."""
+    if not _is_detached(source):
+        return {}
+    if (manifest := reader.read(source).manifest) is None:
+        return {}
+    return {item.label: folder / item.stored.file for item in labelled(manifest) if item.stored.file}
+
+
+def _is_detached(source: Source) -> bool:
+    start = read(source, Span(start=0, stop=min(source.held, update_bin.HEADER_SIZE)))
+    if len(start) < update_bin.HEADER_SIZE or not start.startswith(update_bin.MAGIC):
+        return False
+    return update_bin.decode_header(start).version == update_bin.DETACHED_VERSION
+
+
+def _is_there(file: Path) -> bool:
+    """Whether anything has that name. What it is, opening it shows."""
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UnreadableError(f"{file}: cannot be opened: {error.strerror}") from error
+    return True

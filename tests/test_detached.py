@@ -1,0 +1,282 @@
+"""Detached heads: the head is a file of its own, and the components stay where they are, byte for byte."""
+
+import datetime as dt
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bundlekit
+from bundlekit import opening
+from bundlekit.authoring.build import build
+from bundlekit.authoring.sign import attach, sign
+from bundlekit.authoring.signers import load_signers
+from bundlekit.authoring.spec import Draft, load
+from bundlekit.cli import run
+from bundlekit.errors import BundlekitError, ConfigError, UnreadableError
+from bundlekit.layout import reader, update_bin
+from bundlekit.layout.manifest import encode
+from bundlekit.model.bundle import Span
+from bundlekit.source import BytesSource, FileSource, Joined
+from fixtures import forge
+
+AT = dt.datetime.fromisoformat(forge.AT)
+SPEC = """
+spec = 1
+kind = "release"
+product = "imager"
+models = ["im-100", "im-200"]
+version = "5.40.00"
+scheme = "dotted"
+released = 2026-11-23
+counter = 7
+
+[components.storage]
+version = "3.4.0"
+file = "out/storage.iso"
+chunk-size = 65536
+
+[components.appliance]
+version = "5.40.00"
+file = { im-100 = "out/im100.raucb", im-200 = "out/im200.raucb" }
+chunk-size = 65536
+"""
+FILES = {"storage": "storage.iso", "appliance/im-100": "im100.raucb", "appliance/im-200": "im200.raucb"}
+SIZES = {"storage": 200_000, "appliance/im-100": 70_000, "appliance/im-200": 65_536}
+
+
+def content(label):
+    return bytes((len(label) + at * at) % 251 for at in range(SIZES[label]))
+
+
+def last_chunk(size):
+    return (size - 1) // 65_536 * 65_536
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A signed head next to its components."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "out").mkdir()
+    for label, name in FILES.items():
+        (folder / "out" / name).write_bytes(content(label))
+    (folder / "SPEC.toml").write_text(SPEC)
+    signers = load_signers([forge.KEYS / "signer.key"], [forge.KEYS / "signer.pem"], ask=lambda _: b"")
+    build(load(folder / "SPEC.toml"), folder / "out" / "release.bk", signers=signers, capacity=8192, detached=True)
+    return folder / "out"
+
+
+@pytest.fixture
+def shipped(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "shipped")
+
+
+def check(folder, **changes):
+    return bundlekit.check(folder / "release.bk", trust=forge.trust(), at=AT, **changes)
+
+
+def rules(report):
+    return {(one.rule, one.where, one.subject) for one in report.findings if one.severity == "error"}
+
+
+def test_a_head_with_its_components_is_accepted_and_every_byte_is_covered(shipped):
+    report = check(shipped, full=True)
+    assert report.verdict == "accept"
+    head = (shipped / "release.bk").stat().st_size
+    assert report.coverage.size == report.coverage.covered == head + sum(SIZES.values())
+    assert {one.span.stream for one in report.coverage.map} == {"", *FILES}
+
+
+def test_the_components_are_not_copied_and_not_changed(made):
+    assert (made / "release.bk").stat().st_size < 32 * 1024
+    assert {label: (made / name).read_bytes() for label, name in FILES.items()} == {one: content(one) for one in FILES}
+
+
+@pytest.mark.parametrize("label", FILES)
+@pytest.mark.parametrize(
+    ("change", "rule", "where"),
+    [
+        (lambda data: None, "component-missing", lambda size: None),
+        (lambda data: data[:-1], "truncated", lambda size: (size - 1, size)),
+        (lambda data: b"", "truncated", lambda size: (0, size)),
+        (lambda data: data + b"x", "trailing-data", lambda size: (size, size + 1)),
+        (lambda data: forge.flip(data, 65_535), "chunk-digest-mismatch", lambda size: (0, 65_536)),
+        (
+            lambda data: forge.flip(data, len(data) - 1),
+            "chunk-digest-mismatch",
+            lambda size: (size - 1 & -65_536, size),
+        ),
+    ],
+    ids=["missing", "short", "empty", "long", "flipped", "flipped at its end"],
+)
+def test_what_is_wrong_with_a_component_is_named(shipped, label, change, rule, where):
+    file = shipped / FILES[label]
+    data = change(file.read_bytes())
+    file.unlink() if data is None else file.write_bytes(data)
+    span = where(SIZES[label])
+    expected = span and Span(start=span[0], stop=span[1], stream=label)
+    assert rules(check(shipped)) == {(rule, expected, label)}
+    assert check(shipped).verdict == "reject"
+
+
+def test_two_components_in_each_others_place_are_found(shipped):
+    one, other = shipped / FILES["appliance/im-100"], shipped / FILES["appliance/im-200"]
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert {(rule, subject) for rule, _, subject in rules(check(shipped))} == {
+        ("truncated", "appliance/im-100"),
+        ("trailing-data", "appliance/im-200"),
+    }
+
+
+def test_a_component_can_be_elsewhere_and_the_operator_names_it(shipped, tmp_path, capsys):
+    moved = tmp_path / "moved.iso"
+    (shipped / "storage.iso").rename(moved)
+    assert check(shipped).verdict == "reject"
+    assert check(shipped, components={"storage": moved}).verdict == "accept"
+    named = ["--trust", str(forge.KEYS / "trust"), "--component", f"storage={moved}", "--at", forge.AT]
+    assert run(["check", str(shipped / "release.bk"), *named]) == 0
+    assert "ACCEPT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "error", "message"),
+    [
+        ("storge", "storage.iso", ConfigError, "has no component 'storge'.*storage"),
+        ("storage", "nowhere.iso", UnreadableError, "cannot be opened"),
+        ("storage", ".", UnreadableError, "regular file"),
+    ],
+)
+def test_a_component_that_the_operator_names_has_to_be_there(shipped, name, path, error, message):
+    with pytest.raises(error, match=message):
+        check(shipped, components={name: shipped / path})
+
+
+def test_a_bundle_with_a_payload_has_no_components_elsewhere(tmp_path):
+    (tmp_path / "update.bin").write_bytes(forge.good())
+    with pytest.raises(ConfigError, match="is no detached head"):
+        bundlekit.check(tmp_path / "update.bin", components={"storage": tmp_path}, at=AT)
+
+
+def test_a_folder_in_the_place_of_a_component_is_no_component(shipped):
+    (shipped / "storage.iso").unlink()
+    (shipped / "storage.iso").mkdir()
+    with pytest.raises(UnreadableError, match="regular file"):
+        check(shipped)
+
+
+def test_a_pre_flight_needs_the_head_alone(shipped):
+    for name in FILES.values():
+        (shipped / name).unlink()
+    report = bundlekit.preflight(shipped / "release.bk", trust=forge.trust(), at=AT)
+    assert report.verdict == "accept"
+    outcome = next(one for one in report.rules if one.rule == "component-missing")
+    assert (outcome.outcome, outcome.required) == ("not-run", False)
+
+
+def test_extract_verifies_a_component_and_needs_it(shipped, tmp_path):
+    output = tmp_path / "storage"
+    assert bundlekit.extract(shipped / "release.bk", "storage", output) == SIZES["storage"]
+    assert output.read_bytes() == content("storage")
+    (shipped / "storage.iso").rename(tmp_path / "moved")
+    with pytest.raises(UnreadableError, match="the file of 'storage' was not found"):
+        bundlekit.extract(shipped / "release.bk", "storage", output)
+    elsewhere = {"storage": tmp_path / "moved"}
+    assert bundlekit.extract(shipped / "release.bk", "storage", output, components=elsewhere) == SIZES["storage"]
+
+
+def test_a_head_is_signed_next_to_its_components_only(shipped):
+    second = load_signers([forge.KEYS / "second-signer.key"], [forge.KEYS / "second-signer.pem"], ask=lambda _: b"")[0]
+    sign(shipped / "release.bk", second, at=AT)
+    assert len(bundlekit.inspect(shipped / "release.bk").signatures) == 2
+    (shipped / "storage.iso").unlink()
+    with pytest.raises(BundlekitError, match="component-missing"):
+        attach(shipped / "release.bk", b"", at=AT)
+
+
+def test_an_update_verifies_the_components_again_when_it_hands_them_over(shipped, tmp_path):
+    with opening.open_bundle(shipped / "release.bk") as source:
+        assert isinstance(source, Joined)
+        assert {name: one.size for name, one in source.streams.items()} == SIZES
+
+
+def test_two_files_of_one_name_cannot_lie_next_to_a_head(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "image").write_bytes(b"image")
+    spec = SPEC.replace("out/storage.iso", "one/image").replace("out/im100.raucb", "two/image")
+    (tmp_path / "SPEC.toml").write_text(spec.replace("out/im200.raucb", "two/image"))
+    with pytest.raises(ConfigError, match="two files are named 'image'"):
+        build(load(tmp_path / "SPEC.toml"), tmp_path / "release.bk", detached=True)
+
+
+@pytest.mark.parametrize("name", ["-rf", ".hidden", "new\nline", "ü.iso", "a" * 129])
+def test_a_head_names_only_plain_files(tmp_path, name):
+    (tmp_path / name).write_bytes(b"image")
+    draft = Draft(files=(tmp_path / name,), manifest=forge.MANIFEST, texts=())
+    with pytest.raises(ConfigError, match="cannot contain the name"):
+        build(draft, tmp_path / "release.bk", detached=True)
+
+
+def rewritten(made, change):
+    """The head of `made` with another manifest, unsigned."""
+    data = (made / "release.bk").read_bytes()
+    manifest = reader.read(BytesSource(data)).manifest
+    text = encode(manifest)
+    assert text in data
+    new = change(text)
+    header = update_bin.Header(
+        version=update_bin.DETACHED_VERSION, manifest_size=len(new), signature_capacity=8192, file_size=len(data)
+    )
+    return update_bin.encode_header(header) + new + bytes(len(data) - 32 - len(new))
+
+
+@pytest.mark.parametrize(
+    "name", ["../storage.iso", "/etc/passwd", ".", "..", "a/b", "a\\b", "", "sto\x00rage", "nul\ntwo"]
+)
+def test_a_name_in_a_head_never_leaves_its_folder(made, name):
+    import json
+
+    data = rewritten(made, lambda text: text.replace(b'"storage.iso"', json.dumps(name, ensure_ascii=False).encode()))
+    bundle = reader.read(BytesSource(data))
+    assert bundle.manifest is None
+    assert bundle.problems[0].rule in ("manifest-schema", "manifest-not-canonical")
+
+
+def test_a_detached_head_names_every_file_and_another_bundle_none(made):
+    data = rewritten(made, lambda text: text.replace(b'"file":"storage.iso",', b""))
+    problems = reader.read(BytesSource(data)).problems
+    assert ("manifest-schema", "storage") in {(one.rule, one.subject) for one in problems}
+    with_payload = bytearray(data)
+    with_payload[8:12] = (1).to_bytes(4, "big")
+    problems = reader.read(BytesSource(bytes(with_payload))).problems
+    assert ("manifest-schema", "appliance/im-100") in {(one.rule, one.subject) for one in problems}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_changed_head_is_accepted(made, data):
+    head = (made / "release.bk").read_bytes()
+    at = data.draw(st.integers(0, len(head) - 1))
+    changed = forge.flip(head, at, 1 << data.draw(st.integers(0, 7)))
+    streams = {label: BytesSource(content(label)) for label in FILES}
+    report = bundlekit.check(Joined(BytesSource(changed), streams), trust=forge.trust(), at=AT)
+    assert report.verdict != "accept"
+
+
+def test_every_truncated_head_is_rejected(made):
+    head = (made / "release.bk").read_bytes()
+    streams = {label: BytesSource(content(label)) for label in FILES}
+    for size in [*range(0, 3000, 41), *range(len(head) - 20, len(head))]:
+        report = bundlekit.check(Joined(BytesSource(head[:size]), streams), trust=forge.trust(), at=AT)
+        assert report.verdict == "reject", size
+
+
+def test_a_component_that_changes_meanwhile_is_no_verdict(shipped):
+    with FileSource(shipped / "storage.iso") as storage:
+        joined = Joined(BytesSource(b""), {"storage": storage})
+        (shipped / "storage.iso").write_bytes(b"shorter")
+        with pytest.raises(BundlekitError, match="changed while it was read"):
+            joined.ensure_unchanged()
