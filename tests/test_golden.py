@@ -115,6 +115,7 @@ def test_the_product_knows_all_keys_of_the_fixtures():
         describe(make_keys.private_key(name, one.curve).public_key()).id for name, one in make_keys.ENTITIES.items()
     }
     known.add(describe(make_keys.private_key("pinned", None).public_key()).id)
+    known |= {describe(make_keys.bare_key(name).public_key()).id for name in make_keys.BARE}
     assert known == TEST_KEYS
 
 

@@ -157,7 +157,7 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
         ]
     faults_found = [
         Fault(
-            message=f"the digest of {subject!r} is not the one in the description",
+            message=f"the {_kind(expected)} of {subject!r} is not the one in the description",
             where=span,
             subject=subject,
             params={"expected": expected, "found": found},
@@ -169,6 +169,11 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
     archives = [one for one in claims if isinstance(one, ArchiveClaim)]
     without = _unmeasured(digests, evidence.digests) or _unmeasured(archives, evidence.archives or ())
     return faults_found or without or ()
+
+
+def _kind(expected: str) -> str:
+    """A name for the value: a checksum is no digest."""
+    return "checksum" if expected.startswith("xor8:") else "digest"
 
 
 def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMATS: Final[dict[str, str]] = {
     "rauc": "bundlekit.formats.rauc",
     "swupdate": "bundlekit.formats.swupdate",
+    "esp": "bundlekit.formats.esp",
 }
 """The module of each format, by the name that reports and trust.toml have for it. `foreign.KINDS` recognises them."""
 

@@ -48,6 +48,8 @@ def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
         spans.append(Covered(span=signature.entry, by="signature"))
     for claim in bundle.claims:
         match claim:
+            case DigestClaim(of="checksum"):
+                pass  # it proves nothing
             case DigestClaim(serial=False):
                 spans.append(Covered(span=claim.span, by="digest", subject=claim.subject))
             case ChunkClaim():
@@ -73,8 +75,9 @@ def coverage(bundle: Bundle, stream: str = "") -> tuple[Covered, ...]:
 def _of_stream(stream: str, size: int, spans: Iterable[Covered]) -> Iterator[Covered]:
     """The coverage of the ``size`` bytes of one stream; the bundle file itself has no name."""
     at = 0
-    own = {item for item in spans if item.span.stream == stream}
-    for item in sorted(own, key=lambda item: item.span):
+    own = [item for item in spans if item.span.stream == stream]
+    # The longest span that begins at a byte counts. If two are the same, the first one does, such as a signature.
+    for item in sorted(own, key=lambda item: (item.span.start, -item.span.stop)):
         start, stop = max(item.span.start, at), min(item.span.stop, size)
         if start >= stop:
             continue

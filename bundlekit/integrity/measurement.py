@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from bundlekit.integrity.checksum import new_state
 from bundlekit.integrity.ordered_digest import OrderedDigest
 from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
@@ -196,7 +197,7 @@ class _Measurement:
 
     def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
         algorithm = algorithm_of(claim)
-        state = hashlib.new(algorithm)
+        state = new_state(algorithm)
         kept = None if claim.serial else self._kept.get(claim.span)
         for piece in self._pieces(claim.span, buffer):
             state.update(piece)

@@ -74,6 +74,10 @@ def recognised(seen: FileView) -> ForeignKind | None:
 GET_IT: Final = "Get the update.bin of the release from the vendor."
 UNPACK: Final = "Unpack it. If an update.bin is inside, give that file."
 DOWNLOAD: Final = "Download the file again, and sign in first if the site asks for it."
+MERGED: Final = (
+    "Give the application image of the build. Or cut it out of this file at the offsets in the message, for example "
+    "with `dd`."
+)
 OTHER_TOOL: Final = "Use the tool for this format, or get the update.bin of the release from the vendor."
 
 
@@ -110,11 +114,30 @@ def _is_swupdate(seen: FileView) -> bool:
     return seen.at(0, b"070701", b"070702") and any(name in seen.start for name in names)
 
 
-def _is_esp_image(seen: FileView) -> bool:
-    """Header of an ESP-IDF image: magic, 1 to 16 segments, flash mode, and an entry point in instruction memory."""
-    start = seen.start
-    header = len(start) >= 24 and start[0] == 0xE9 and 1 <= start[1] <= 16 and start[2] <= 5
-    return header and (seen.at(32, b"\x32\x54\xcd\xab") or start[7] in (0x40, 0x42, 0x4F))
+def _is_esp_image(seen: FileView, start: int = 0) -> bool:
+    """Most of what an ESP-IDF image has in its header. A damaged one lacks some of it, and is still called by its name.
+
+    The parts are the number of segments, flash mode, chip id, reserved bytes and the flag of the appended digest.
+    Two others are the description of an application, and an entry point in the memory for instructions.
+    """
+    header = seen.start[start : start + 24]
+    if len(header) < 24 or header[0] != 0xE9:
+        return False
+    parts = (
+        1 <= header[1] <= 16,
+        header[2] <= 5,
+        header[12] <= 0x3F and header[13] == 0,
+        header[19:23] == bytes(4),
+        header[23] <= 1,
+        seen.at(start + 32, b"\x32\x54\xcd\xab"),
+        header[7] in (0x2F, 0x40, 0x42, 0x4F),
+    )
+    return sum(parts) >= 5
+
+
+def _is_esp_flash(seen: FileView) -> bool:
+    """A merged flash image that begins with erased flash: a bootloader comes at the second or third sector."""
+    return any(seen.start.startswith(b"\xff" * at) and _is_esp_image(seen, at) for at in (0x1000, 0x2000))
 
 
 def _is_tar(seen: FileView) -> bool:
@@ -300,7 +323,8 @@ _ROWS: Final = (
     ForeignKind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),
     ForeignKind("mender", "a Mender artifact", OTHER_TOOL, _is_mender),
     ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _begins(b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96")),
-    ForeignKind("esp", "an ESP-IDF application image", OTHER_TOOL, _is_esp_image),
+    ForeignKind("esp", "an ESP-IDF image", OTHER_TOOL, lambda seen: _is_esp_image(seen) or _is_esp_flash(seen)),
+    ForeignKind("esp-merged", "a merged flash image of ESP-IDF", MERGED, _never),  # found by the reader of esp
     ForeignKind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),
     ForeignKind("dfu", "a USB DFU image", OTHER_TOOL, lambda seen: seen.end[-8:-5] == b"UFD"),
     ForeignKind("android-ota", "an Android OTA package", OTHER_TOOL, _is_android_package),

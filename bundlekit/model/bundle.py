@@ -89,7 +89,8 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     store the algorithm has several. ``of_digest``: what is signed is the digest of the bytes, as a message of its own
     (Ed25519 in MCUboot). ``digest`` is the hash for that. ``key`` is the public key that the bundle contains
     (SubjectPublicKeyInfo in DER, RFC 5280). ``key_id`` names the key instead. It is the SHA-256, SHA-384 or SHA-512, in
-    hex, of its SubjectPublicKeyInfo or, for RSA, of its RSAPublicKey (RFC 8017) in DER.
+    hex, of its SubjectPublicKeyInfo or, for RSA, of its RSAPublicKey (RFC 8017) in DER. ``exact_salt``: the salt of
+    RSA-PSS has to be as long as the hash, because the device knows no other.
     """
 
     index: int
@@ -103,10 +104,15 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     digest: Literal["sha256", "sha384", "sha512"] = "sha256"
     key: bytes = b""
     key_id: str = ""
+    exact_salt: bool = False
 
 
-DigestOf = Literal["index", "content"]
-"""What a digest is over: a chunk index, or content such as an image, a member or a part of the metadata."""
+DigestOf = Literal["index", "content", "checksum"]
+"""What a digest is over: a chunk index, or content such as an image, a member or a part of the metadata.
+
+A ``checksum`` finds accidents. It proves nothing, so it covers no byte. Its algorithm is ``xor8``, the exclusive or of
+all bytes.
+"""
 
 
 class DigestClaim(Frozen, frozen=True, kw_only=True):

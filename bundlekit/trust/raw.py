@@ -172,7 +172,7 @@ def _attempts(stored: SignatureClaim, key: Key) -> Iterator[Attempt]:
         if candidate.startswith("ecdsa-p1363"):
             value = _der(value, key)
         yield Attempt(key=key, scheme=scheme, value=value)
-        if scheme.salt is not None and isinstance(key.public, rsa.RSAPublicKey):
+        if scheme.salt is not None and not stored.exact_salt and isinstance(key.public, rsa.RSAPublicKey):
             longest = padding.calculate_max_pss_salt_length(key.public, HASHES[scheme.hash])
             if longest > scheme.salt:
                 yield Attempt(key=key, scheme=replace(scheme, salt=longest), value=value)
@@ -251,22 +251,20 @@ def _traced(stored: SignatureClaim, one: Attempt, content: SignedContent) -> Sig
     if not isinstance(key.public, rsa.RSAPublicKey):
         return None
     if one.scheme.salt is not None:
-        return _salted(key.public, one, data)
+        return _salted(key.public, one, data, exact=stored.exact_salt)
     return _recovered(key, one)
 
 
-def _salted(public: rsa.RSAPublicKey, one: Attempt, digest: bytes) -> SignatureFault | None:
-    """The fault that the salt of RSA-PSS has another length than the two that are accepted."""
+def _salted(public: rsa.RSAPublicKey, one: Attempt, digest: bytes, *, exact: bool) -> SignatureFault | None:
+    """The fault that the salt of RSA-PSS has another length than those that are accepted."""
     hash_ = HASHES[one.scheme.hash]
     try:
         with reading():
             public.verify(one.value, digest, padding.PSS(padding.MGF1(hash_), padding.PSS.AUTO), utils.Prehashed(hash_))
     except UnreadableObjectError:
         return None
-    msg = (
-        f"The salt of the RSA-PSS signature is neither as long as {one.scheme.hash} nor as long as the key permits. "
-        "Sign again with one of these."
-    )
+    allowed = "not as long as {0}" if exact else "neither as long as {0} nor as long as the key permits"
+    msg = f"The salt of the RSA-PSS signature is {allowed.format(one.scheme.hash)}. Sign again with an accepted length."
     return SignatureFault("weak-algorithm", msg)
 
 

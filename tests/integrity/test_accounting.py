@@ -47,6 +47,15 @@ def covered(size, *claims):
             [ZeroClaim(subject="a", span=span(0, 20)), INDEX, ZeroClaim(subject="b", span=span(10, 26))],
             [(0, 20, "zero"), (20, 26, "zero"), (26, 30, "digest")],
         ),
+        (
+            20,
+            [
+                DigestClaim(subject="whole", span=span(0, 10), expected="sha256:"),
+                DigestClaim(subject="part", span=span(0, 5), expected="sha256:"),
+                SIGNATURE,
+            ],
+            [(0, 10, "signed"), (10, 20, "signature")],
+        ),
     ],
     ids=[
         "an empty file",
@@ -60,6 +69,7 @@ def covered(size, *claims):
         "a claim behind the end",
         "two signatures over one head",
         "overlapping claims",
+        "digests of signed bytes",
     ],
 )
 def test_what_vouches_for_each_byte(size, claims, expected):

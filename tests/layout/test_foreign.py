@@ -69,7 +69,7 @@ OWN = {
     "bundlekit-plan": b"plan = 1\n",
     "bundlekit-journal": b"SQLite format 3\0" + bytes(4080),
 }
-PARTS = ("bundlekit-head", "bundlekit-catalog-head")
+PARTS = ("bundlekit-head", "bundlekit-catalog-head", "esp-merged")
 """What begins as a bundle does: tested where it is made."""
 
 FILES = OWN | {
@@ -139,6 +139,11 @@ FILES = OWN | {
 
 def test_the_table_has_a_sample_of_each_kind():
     assert list(FILES) == [name for name in foreign.KINDS if name not in PARTS]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name in formats.FORMATS])
+def test_a_file_in_another_format_is_read_by_the_reader_of_that_format(name):
+    assert formats.read(BytesSource(FILES[name])).format == name
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in formats.FORMATS])

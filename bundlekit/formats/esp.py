@@ -1,0 +1,337 @@
+"""ESP-IDF images with secure boot v2: applications and bootloaders for the ESP32 family.
+
+The image itself is read by `bundlekit.layout.esp_image`, its signatures by `bundlekit.layout.esp_signature`.
+``bundlekit explain esp`` describes what is checked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from bundlekit.errors import LayoutError
+from bundlekit.layout import esp_flash, esp_image, esp_signature
+from bundlekit.layout.esp_image import fault, need
+from bundlekit.layout.esp_signature import ERASED, SECTOR
+from bundlekit.model.bundle import (
+    Bundle,
+    ByteClaim,
+    DigestClaim,
+    FramingClaim,
+    Problem,
+    Section,
+    SignatureClaim,
+    Span,
+    Unread,
+    ZeroClaim,
+)
+from bundlekit.model.release import Part, Release
+from bundlekit.source import read as read_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bundlekit.layout.esp_image import EspDescription, EspHeader, EspLayout
+    from bundlekit.layout.esp_signature import EspBlock
+    from bundlekit.model.bundle import Aspect
+    from bundlekit.source import Source
+
+ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata", "content"})
+
+V1_SIZE: Final = 68
+"""The signature of secure boot v1: a version word, which is zero, and 64 bytes without a key."""
+
+V1_VERSION: Final = bytes(4)
+MAX_BLANK: Final = 16 * 1024 * 1024
+"""Bytes after an unsigned image that are read to distinguish erased flash from data: the largest usual flash."""
+
+BLANK_STEP: Final = 256 * 1024
+
+
+def read(source: Source) -> Bundle:
+    """Read header, segment headers, description and signature sector: about 5 KiB, whatever the size of the image."""
+    bundle = Bundle(format="esp", aspects=ASPECTS, size=source.size)
+    try:
+        _refuse_merged_behind_fill(source)
+        header = esp_image.read_esp_header(source)
+        layout = esp_image.read_esp_layout(source, header)
+        bundle = _image(bundle, header, layout, source)
+        description = esp_image.read_esp_description(source, header, layout)
+        esp_image.check_addresses(header, layout, description.page)
+        bundle = _described(bundle, header, layout, description)
+        return _rest(source, bundle, header, layout, description)
+    except LayoutError as error:
+        return _add(bundle, problems=[error.problem])
+
+
+def _add(
+    bundle: Bundle,
+    *,
+    sections: Iterable[Section] = (),
+    claims: Iterable[ByteClaim] = (),
+    problems: Iterable[Problem] = (),
+    **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
+) -> Bundle:
+    return replace(
+        bundle,
+        sections=(*bundle.sections, *sections),
+        claims=(*bundle.claims, *claims),
+        problems=(*bundle.problems, *problems),
+        **known,
+    )
+
+
+# --- the image ---
+
+
+def _image(bundle: Bundle, header: EspHeader, layout: EspLayout, source: Source) -> Bundle:
+    """The parts of the image, and what it claims of its own bytes."""
+    sections = [Section(name="header", span=Span(start=0, stop=esp_image.HEADER.size))]
+    for number, segment in enumerate(layout.segments):
+        sections.append(
+            Section(name=f"segment {number}", span=Span(start=segment.header.start, stop=segment.data.stop))
+        )
+    sections.append(Section(name="checksum", span=layout.checksum))
+    claims: list[ByteClaim] = [
+        # Under XOR the headers of the segments and the padding are constants, so one pass over everything is enough.
+        DigestClaim(
+            subject="segments",
+            span=Span(start=esp_image.HEADER.size, stop=layout.checksum.stop),
+            expected=f"xor8:{layout.folded:02x}",
+            of="checksum",
+        )
+    ]
+    if layout.digest:
+        sections.append(Section(name="appended digest", span=layout.digest))
+        expected = f"sha256:{read_span(source, layout.digest).hex()}"
+        span = Span(start=0, stop=layout.digest.start)
+        claims.append(DigestClaim(subject="appended digest", span=span, expected=expected))
+    problems = []
+    if header.chip is None:
+        message = f"bundlekit does not know the chip with the id {header.chip_id}, so it cannot check the addresses"
+        problems.append(Problem(rule="tool-too-old", message=message, where=Span(start=12, stop=14)))
+    return _add(bundle, sections=sections, claims=claims, problems=problems)
+
+
+def _described(bundle: Bundle, header: EspHeader, layout: EspLayout, description: EspDescription) -> Bundle:
+    """What the image claims to be, as a release and as plain values."""
+    chip = header.chip.name if header.chip else f"chip-{header.chip_id}"
+    annotations = {
+        "esp-image": description.kind,
+        "esp-chip-revisions": _range(header.min_revision, header.max_revision),
+        "esp-efuse-block-revisions": _range(description.min_efuse, description.max_efuse),
+        "esp-idf": description.idf,
+        "esp-built": description.built,
+        "esp-elf-sha256": description.elf_digest.strip("0") and description.elf_digest,
+    }
+    release = Release(
+        product=description.project or f"{chip}-{description.kind}",
+        version=description.version,
+        models=(chip,),
+        counter=description.counter,
+        parts=(Part(label=description.kind, version=description.version, size=layout.stop, digest=""),),
+        annotations={name: value for name, value in annotations.items() if value},
+    )
+    document: dict[str, object] = {
+        "chip": chip,
+        "entry": f"0x{header.entry:08x}",
+        "flash": {
+            "frequency": esp_image.FLASH_SPEEDS[header.flash_speed],
+            "mode": esp_image.FLASH_MODES[header.flash_mode],
+            "size": esp_image.FLASH_SIZES[header.flash_size],
+        },
+        "chip-revisions": {"from": header.min_revision, "to": header.max_revision},
+        "digest-appended": header.digest_appended,
+        "segments": [{"address": f"0x{one.address:08x}", "size": one.data.size} for one in layout.segments],
+        "description": _plain(description),
+    }
+    return _add(bundle, release=release, document=document)
+
+
+def _plain(description: EspDescription) -> dict[str, object]:
+    """The fields that the description has, as plain values."""
+    fields = description._asdict().items()
+    return {name.replace("_", "-"): value for name, value in fields if value not in (None, "")}
+
+
+def _range(lowest: int, highest: int) -> str:
+    """The revisions from lowest to highest; empty if all are fine."""
+    parts = [f"{esp_image.revision(lowest)} or later"] if lowest else []
+    parts += [f"{esp_image.revision(highest)} or earlier"] if highest not in esp_image.ANY_REVISION else []
+    return ", ".join(parts)
+
+
+# --- what follows the image ---
+
+
+def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, description: EspDescription) -> Bundle:
+    """Padding and signatures. The loader looks for them at the next sector after the image, and so does this."""
+    stop = layout.stop
+    sector = -(-stop // SECTOR) * SECTOR
+    if source.size == stop + V1_SIZE and read_span(source, Span(start=stop, stop=stop + 4)) == V1_VERSION:
+        return _version_one(bundle, Span(start=stop, stop=source.size))
+    if source.size <= sector:
+        return _unsigned(source, bundle, Span(start=stop, stop=source.size))
+    start = read_span(source, Span(start=sector, stop=sector + 1))[0]
+    if start == esp_signature.MAGIC:
+        need(source, sector + SECTOR, "the signature sector")
+    elif source.size != sector + SECTOR or start == ERASED:
+        return _something_else(source, bundle, Span(start=stop, stop=source.size))
+    signed, area = Span(start=0, stop=sector), Span(start=sector, stop=sector + SECTOR)
+    raw = read_span(source, area)
+    blocks, rest = esp_signature.read_blocks(raw, sector)
+    _check_schemes(header, blocks)
+    used = header.chip.blocks if header.chip else esp_signature.MAX_BLOCKS
+    bundle = _signatures(bundle, blocks[:used], signed, area)
+    ignored = [FramingClaim(subject="signature block that the chip does not read", span=b.span) for b in blocks[used:]]
+    head = blocks[0].digest_span
+    sections = [Section(name=f"signature block {number}", span=block.span) for number, block in enumerate(blocks)]
+    if sector > stop:
+        sections.insert(0, Section(name="padding", span=Span(start=stop, stop=sector)))
+    problems = []
+    if source.size > area.stop:
+        problems.append(_surplus(source, area.stop))
+    return _add(
+        bundle,
+        sections=[*sections, Section(name="erased flash", span=rest)],
+        claims=[*ignored, ZeroClaim(subject="padding", span=rest, fill=ERASED)],
+        problems=problems,
+        area=area,
+        head=head,
+        head_bytes=raw[head.start - sector : head.stop - sector],
+        declared_size=area.stop,
+        complete=True,
+    )
+
+
+def _check_schemes(header: EspHeader, blocks: Sequence[EspBlock]) -> None:
+    """Whether the ROM of the chip can verify the blocks. Raises LayoutError."""
+    for number, block in enumerate(blocks):
+        where = Span(start=block.span.start + 1, stop=block.span.start + 2)
+        if header.chip and block.scheme not in header.chip.schemes:
+            fine = " or ".join(one for one in header.chip.schemes if one != "ecdsa-p192")
+            raise fault(f"signature block {number} is {block.scheme}, but the {header.chip.name} needs {fine}", where)
+        if block.scheme != blocks[0].scheme:
+            message = f"signature block {number} is {block.scheme}, and block 0 is {blocks[0].scheme}: "
+            raise fault(message + "a chip verifies only one of the two", where)
+
+
+def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: Span) -> Bundle:
+    """The claims of the signature blocks."""
+    claims = tuple(
+        SignatureClaim(
+            index=index,
+            signed=(signed,),
+            blob=block.signature_span,
+            entry=block.span,
+            form="raw",
+            value=block.signature,
+            candidates=(block.algorithm,),
+            key=block.key,
+            exact_salt=True,
+        )
+        for index, block in enumerate(blocks)
+    )
+    digests: dict[str, DigestClaim] = {}
+    for number, block in enumerate(blocks):
+        subject = f"image, for signature block {number}"
+        digests.setdefault(block.digest, DigestClaim(subject=subject, span=signed, expected=block.digest))
+    release, document = bundle.release, bundle.document
+    if release is not None and document is not None:
+        named = {f"esp-key-digest-{number}": block.key_digest for number, block in enumerate(blocks)}
+        parts = tuple(replace(part, size=signed.size, digest=blocks[0].digest) for part in release.parts)
+        release = replace(release, annotations=release.annotations | named, parts=parts)
+        document = document | {
+            "signatures": [
+                {"scheme": block.scheme, "image-digest": block.digest, "key-digest": block.key_digest}
+                for block in blocks
+            ]
+        }
+    return _add(bundle, claims=digests.values(), signatures=claims, release=release, document=document)
+
+
+def _unsigned(source: Source, bundle: Bundle, padding: Span) -> Bundle:
+    """An image without signature. It ends where the loader expects, or is filled up to the next sector."""
+    if padding.size and source.size % SECTOR:
+        need(source, -(-padding.stop // SECTOR) * SECTOR, "the padding after the image")
+    claims = [ZeroClaim(subject="padding", span=padding, fill=ERASED)] if padding.size else []
+    sections = [Section(name="padding", span=padding)] if padding.size else []
+    return _add(bundle, sections=sections, claims=claims, signatures=(), declared_size=source.size, complete=True)
+
+
+def _version_one(bundle: Bundle, where: Span) -> Bundle:
+    """An image that ends like one with secure boot v1. Its signature contains no key, and is not checked."""
+    reason = "it seems to be signed for secure boot v1, which bundlekit does not check"
+    step = "Verify it with `espsecure verify-signature --version 1` and the public key, or sign for secure boot v2."
+    rules = ("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "uncovered-bytes")
+    return _add(
+        bundle,
+        sections=[Section(name="signature of secure boot v1", span=where)],
+        unread=(Unread(rules=rules, reason=reason, next=step),),
+        declared_size=bundle.size,
+        complete=True,
+    )
+
+
+def _something_else(source: Source, bundle: Bundle, rest: Span) -> Bundle:
+    """Other bytes follow the image: a whole flash, erased flash, a misplaced signature sector, or anything."""
+    if found := esp_flash.find_table(source, rest.start):
+        raise LayoutError(_merged(source, *found))
+    if source.size % SECTOR == 0 and _blank(source, rest):
+        return _unsigned(source, bundle, rest)
+    last = Span(start=source.size - SECTOR, stop=source.size)
+    expected = -(-rest.start // SECTOR) * SECTOR
+    if last.start > expected and read_span(source, last)[0] == esp_signature.MAGIC:
+        message = f"the signature sector is at 0x{last.start:x}, but loaders look for it at 0x{expected:x}"
+        raise fault(message, last)
+    return _add(bundle, problems=[_surplus(source, rest.start)], signatures=(), declared_size=rest.start, complete=True)
+
+
+def _blank(source: Source, span: Span) -> bool:
+    """Whether the span is erased flash."""
+    if span.size > MAX_BLANK:
+        return False
+    pieces = (
+        read_span(source, Span(start=at, stop=min(at + BLANK_STEP, span.stop)))
+        for at in range(span.start, span.stop, BLANK_STEP)
+    )
+    return all(piece.count(ERASED) == len(piece) for piece in pieces)
+
+
+def _surplus(source: Source, stop: int) -> Problem:
+    message = f"{source.size - stop} bytes follow the {stop} bytes of the image and its signatures"
+    return Problem(
+        rule="trailing-data",
+        message=message,
+        where=Span(start=stop, stop=source.size),
+        params={"expected": stop, "found": source.size},
+    )
+
+
+# --- merged flash images ---
+
+
+def _refuse_merged_behind_fill(source: Source) -> None:
+    """Raise LayoutError for a merged flash image whose bootloader is not at its start."""
+    if source.size and read_span(source, Span(start=0, stop=1))[0] == esp_image.MAGIC:
+        return
+    found = esp_flash.find_table(source, SECTOR)
+    raise LayoutError(_merged(source, *(found or (0, []))))
+
+
+def _merged(source: Source, table: int, entries: list[esp_flash.FlashPartition]) -> Problem:
+    """What a merged flash image is, and where the applications in it are."""
+    message = "this is a merged flash image of ESP-IDF"
+    spans = []
+    if entries:
+        message += f", with a partition table at 0x{table:x}"
+    for partition, span in esp_flash.applications(source, entries):
+        message += f"; the application of partition {partition.label!r} is at {span}"
+        spans.append(span)
+    return Problem(
+        rule="not-a-bundle",
+        message=message + ("" if spans else "; no application was found in it"),
+        where=spans[0] if spans else Span(start=0, stop=min(SECTOR, source.size)),
+        params={"format": "esp-merged"},
+    )

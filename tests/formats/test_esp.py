@@ -1,0 +1,315 @@
+"""ESP-IDF images: the samples of the real tools, every spoiled case, and any bytes at all."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bundlekit
+from bundlekit import formats
+from bundlekit.source import BytesSource
+from fixtures import esp_image, make_esp, make_keys, spoil_esp
+
+FOLDER = Path(make_esp.SAMPLES)
+TRUST = bundlekit.load_trust([FOLDER / "trust.toml"])
+SAMPLES = {
+    "rsa": "rsa-3072-pss-sha256",
+    "p256": "ecdsa-p256-sha256",
+    "p384": "ecdsa-p384-sha384",
+    "bootloader": "rsa-3072-pss-sha256",
+    "two": "rsa-3072-pss-sha256",
+}
+GOOD = spoil_esp.good()
+ECDSA = spoil_esp.good_ecdsa()
+SPOILS = list(spoil_esp.spoils())
+TOOL = shutil.which("espsecure")
+PICK = random.Random(20261129)  # noqa: S311 - the same sample in every run
+
+
+def check(data, trust=TRUST):
+    return bundlekit.check(BytesSource(data), trust=trust)
+
+
+def sample(name):
+    return (FOLDER / f"{name}.bin").read_bytes()
+
+
+def faults(report):
+    return {(one.rule, one.where and one.where.start, one.where and one.where.stop) for one in report.findings}
+
+
+# --- good images ---
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_image_of_the_real_tools_is_accepted(name):
+    report = bundlekit.check(FOLDER / f"{name}.bin", trust=TRUST)
+    size = (FOLDER / f"{name}.bin").stat().st_size
+    assert (report.verdict, report.findings) == ("accept", ())
+    assert (report.coverage.covered, report.coverage.size) == (size, size)
+    assert {one.algorithm for one in report.signatures} == {SAMPLES[name]}
+    assert report.signatures[0].name == "release"
+    assert report.signatures[0].role == "production"
+
+
+def test_the_release_is_what_the_description_claims():
+    release = bundlekit.check(FOLDER / "rsa.bin", trust=TRUST).release
+    assert (release.product, release.version, release.models, release.counter) == (
+        "esp-sample",
+        "1.2.3",
+        ("esp32s3",),
+        5,
+    )
+    assert release.annotations["esp-idf"] == "v5.5.1"
+    assert release.annotations["esp-chip-revisions"] == "v0.99 or earlier"
+    assert release.parts[0].digest == f"sha256:{sha256(sample('rsa')[:4096]).hexdigest()}"
+
+
+def test_a_bootloader_is_named_after_its_chip():
+    release = bundlekit.check(FOLDER / "bootloader.bin", trust=TRUST).release
+    assert (release.product, release.version, release.counter) == ("esp32c3-bootloader", "3", 2)
+
+
+def test_the_digests_of_the_keys_are_those_that_efuses_hold():
+    notes = bundlekit.check(FOLDER / "two.bin", trust=TRUST).release.annotations
+    keys = [make_keys.rsa_key(name) for name in ("rsa-3072", "second-rsa-3072")]
+    assert [notes[f"esp-key-digest-{number}"] for number in (0, 1)] == [
+        sha256(esp_image.rsa_fields(key)).hexdigest() for key in keys
+    ]
+
+
+def test_both_signers_of_an_image_are_named():
+    report = bundlekit.check(FOLDER / "two.bin", trust=TRUST)
+    assert [(one.name, one.role) for one in report.signatures] == [
+        ("release", "production"),
+        ("development", "development"),
+    ]
+
+
+def test_a_second_signature_does_not_change_the_id():
+    assert bundlekit.inspect(FOLDER / "two.bin").id == bundlekit.inspect(FOLDER / "rsa.bin").id
+
+
+def test_an_image_without_description_is_named_after_its_chip():
+    bare = esp_image.image("esp32c3", [(0x403CC000, bytes(64))])
+    report = check(esp_image.signed(bare, spoil_esp.rsa_key()))
+    assert (report.verdict, report.release.product, report.release.version) == ("accept", "esp32c3-bootloader", "")
+
+
+def test_an_image_without_appended_digest_is_accepted():
+    assert check(esp_image.signed(esp_image.image(digest=False), spoil_esp.rsa_key())).verdict == "accept"
+
+
+def test_only_the_first_block_counts_for_a_chip_that_reads_one():
+    image = esp_image.image("esp32")
+    report = check(esp_image.signed(image, spoil_esp.rsa_key(), spoil_esp.stranger()))
+    assert (report.verdict, len(report.signatures)) == ("accept", 1)
+    report = check(esp_image.signed(image, spoil_esp.stranger(), spoil_esp.rsa_key()))
+    assert {one.rule for one in report.findings} == {"signer-unknown", "too-few-signers"}
+
+
+def test_a_key_counts_only_for_the_formats_of_its_signer(tmp_path):
+    text = (FOLDER / "trust.toml").read_text().replace("../../keys", str(make_keys.KEYS))
+    other = tmp_path / "trust.toml"
+    other.write_text(text.replace('"esp"', '"mcuboot"'))
+    report = check(GOOD, bundlekit.load_trust([other]))
+    assert {one.rule for one in report.findings} == {"out-of-scope"}
+
+
+def test_without_trust_nothing_is_accepted():
+    report = check(GOOD, None)
+    assert (report.verdict, report.signatures[0].standing) == ("incomplete", "not-checked")
+
+
+# --- images that are not accepted ---
+
+
+@pytest.mark.parametrize("case", SPOILS, ids=[one.name for one in SPOILS])
+def test_a_spoiled_image_is_rejected_by_the_right_rule(case):
+    report = check(case.make())
+    assert report.verdict == "reject"
+    assert (case.rule, case.start, case.stop) in faults(report)
+
+
+def test_the_names_of_the_cases_differ():
+    assert len({one.name for one in SPOILS}) == len(SPOILS)
+
+
+@pytest.mark.parametrize("fill", [0, 0x1000, 0x2000])
+def test_a_merged_flash_image_is_named_with_the_place_of_the_application(fill):
+    report = check(spoil_esp.merged(fill))
+    finding = report.findings[0]
+    assert (finding.rule, finding.cause, finding.params["format"]) == (
+        "not-a-bundle",
+        "unsupported-format",
+        "esp-merged",
+    )
+    assert "partition 'factory' is at 0x10000..0x12000" in finding.message
+    assert "dd" in finding.next
+
+
+def test_the_application_of_a_merged_image_is_accepted_when_cut_out():
+    where = check(spoil_esp.merged()).findings[0].where
+    assert check(spoil_esp.merged()[where.start : where.stop]).verdict == "accept"
+
+
+def test_secure_boot_v1_is_named_and_not_checked():
+    report = bundlekit.check(FOLDER / "v1.bin", trust=TRUST)
+    assert report.verdict == "incomplete"
+    reasons = {one.rule: one.reason for one in report.rules if one.outcome == "not-run"}
+    assert "secure boot v1" in reasons["unsigned"]
+    assert "secure boot v1" in reasons["uncovered-bytes"]
+
+
+def test_an_unknown_chip_is_incomplete():
+    report = check(esp_image.signed(esp_image.image(chip_id=63), spoil_esp.rsa_key()))
+    assert report.verdict == "incomplete"
+    assert "chip with the id 63" in next(one.reason for one in report.rules if one.rule == "tool-too-old")
+
+
+@pytest.mark.parametrize("size", [2**31 + 4096, 2**32 + 4096, 2**53])
+def test_a_sparse_file_of_any_size_is_trailing_data(tmp_path, size):
+    file = tmp_path / "sparse.bin"
+    file.write_bytes(GOOD)
+    try:
+        os.truncate(file, size)
+    except OSError:
+        pytest.skip("the file system has no files of this size")
+    assert ("trailing-data", len(GOOD), size) in faults(bundlekit.check(file, trust=TRUST))
+
+
+def test_an_unsigned_image_without_end_is_read_no_further_than_a_flash(tmp_path):
+    file = tmp_path / "sparse.bin"
+    file.write_bytes(esp_image.padded(spoil_esp.IMAGE) + b"\xff" * 4096)
+    os.truncate(file, 2**33)
+    assert ("trailing-data", spoil_esp.LENGTH, 2**33) in faults(bundlekit.check(file, trust=TRUST))
+
+
+@pytest.mark.parametrize("data", [GOOD, ECDSA], ids=["rsa", "ecdsa"])
+def test_no_truncation_is_accepted(data):
+    # Trust is verified only for whole images, so the reader alone is fast enough for every length.
+    for size in range(len(data)):
+        assert formats.read(BytesSource(data[:size])).problems or size in (4096, spoil_esp.LENGTH)
+    for size in (0, 1, 23, 24, spoil_esp.LENGTH, 4095, 4096, 4097, 8191):
+        assert check(data[:size]).verdict == "reject"
+
+
+def _flips(number, step):
+    places = range(number, len(GOOD), step)
+    return [(at, bit) for at in places for bit in (0x01, 0x80)]
+
+
+def _accepted(data, flips):
+    return [
+        (at, bit)
+        for at, bit in flips
+        if check(data[:at] + bytes((data[at] ^ bit,)) + data[at + 1 :]).verdict == "accept"
+    ]
+
+
+def test_no_flipped_bit_of_a_sample_of_bytes_is_accepted():
+    edges = {one.span.start for one in formats.read(BytesSource(GOOD)).sections}
+    places = sorted({*edges, *(at - 1 for at in edges if at), *PICK.sample(range(len(GOOD)), 200)})
+    assert _accepted(GOOD, [(at, bit) for at in places for bit in (0x01, 0x80)]) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("data", [GOOD, ECDSA], ids=["rsa", "ecdsa"])
+def test_no_flipped_bit_of_any_byte_is_accepted(data, number):
+    assert _accepted(data, _flips(number, 16)) == []
+
+
+# --- any bytes ---
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**16 - 1))
+@settings(max_examples=150)
+def test_any_bytes_after_a_magic_give_a_report(data, chip):
+    header = b"\xe9\x02\x02\x2f" + data[:8].ljust(8, b"\x40") + chip.to_bytes(2, "little") + bytes(9) + b"\1"
+    assert check(header + data).verdict != "accept"
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=3))
+@settings(max_examples=150)
+def test_a_mutated_image_is_accepted_only_if_nothing_changed(changes):
+    data = GOOD
+    for at, new in changes:
+        data = spoil_esp.put(data, at, new)[: len(GOOD)]
+    assert (check(data).verdict == "accept") == (data == GOOD)
+
+
+@given(st.binary(min_size=1196, max_size=1196))
+@settings(max_examples=50)
+def test_any_block_with_a_right_crc_gives_a_report(body):
+    for start in (b"\xe7\x02\0\0", b"\xe7\x03\0\0", b"\xe7\x03\1\0"):
+        data = esp_image.with_blocks(spoil_esp.IMAGE, esp_image.sealed(start + body))
+        assert check(data).verdict == "reject"
+
+
+def test_reading_loads_nothing_of_the_format_for_an_update_bin():
+    code = "import sys, bundlekit\nbundlekit.inspect(sys.argv[1])\nprint([n for n in sys.modules if '.esp' in n])"
+    demo = Path(make_keys.KEYS).parent / "demo" / "update.bin"
+    done = subprocess.run([sys.executable, "-c", code, demo], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- the real tools ---
+
+
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+@pytest.mark.parametrize(
+    ("chip", "machine", "keys"),
+    [
+        ("esp32", make_esp.XTENSA, ["rsa-3072"]),
+        ("esp32s3", make_esp.XTENSA, ["rsa-3072", "second-rsa-3072", "rsa-3072"]),
+        ("esp32c6", make_esp.RISC_V, ["p256"]),
+        ("esp32c5", make_esp.RISC_V, ["p384"]),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--secure-pad-v2"], ["--dont-append-digest"], ["--pad-to-size", "4KB"]])
+def test_a_fresh_image_of_the_tools_is_accepted(tmp_path, chip, machine, keys, options):
+    image = make_esp.made(tmp_path, chip, make_esp.application(chip, machine, rom=True), *options)
+    signed = make_esp.sign(image, tmp_path / "signed.bin", *keys)
+    report = bundlekit.check(signed, trust=TRUST)
+    assert (report.verdict, report.findings) == ("accept", ())
+    assert report.coverage.covered == signed.stat().st_size
+    notes = report.release.annotations
+    assert notes["esp-key-digest-0"] in make_esp.run("espsecure", "signature-info-v2", signed).replace(" ", "")
+
+
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+def test_a_second_block_appended_by_the_tool_is_accepted(tmp_path):
+    first = make_esp.sign(FOLDER / "unsigned.bin", tmp_path / "first.bin", "rsa-3072")
+    second, key = tmp_path / "second.bin", make_keys.KEYS / "second-rsa-3072.key"
+    options = ("--version", "2", "--append-signatures", "--keyfile")
+    make_esp.run("espsecure", "sign-data", *options, key, "--output", second, first)
+    assert [one.name for one in bundlekit.check(second, trust=TRUST).signatures] == ["release", "development"]
+
+
+@pytest.mark.sweep  # the tool takes a second for each case
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+def test_what_the_tool_makes_of_the_spoiled_images_is_as_the_page_describes(tmp_path):
+    file = tmp_path / "image.bin"
+    wrong = []
+    for case in SPOILS:
+        data = case.make()
+        file.write_bytes(data)
+        version = data[4097] if len(data) > 4097 else 2
+        key = {2: "rsa-3072", 3: "p384" if data[4098:4099] == b"\1" else "p256"}.get(version, "rsa-3072")
+        command = [TOOL, "verify-signature", "--version", "2", "--keyfile", make_keys.KEYS / f"{key}.pub.pem", file]
+        if (subprocess.run(command, capture_output=True, check=False).returncode == 0) != case.tool:
+            wrong.append(case.name)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", make_esp.GOOD)
+def test_the_golden_report_is_that_of_the_sample(name):
+    assert make_esp.golden(name) == (FOLDER / f"{name}.json").read_bytes()
