@@ -5,24 +5,22 @@ The decisions are made in ``bundlekit.matrix``. A rule here only explains a deci
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, rule
+from bundlekit.checks.rule import Rule, RuleAnswer, RuleContext, make, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.matrix.stages import ends_before
+from bundlekit.model.decision import CAUSES
 from bundlekit.model.finding import Fault, NotRun, PartialResult
 from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bundlekit.checks.rule import RuleFunction
     from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.matrix.stages import EndedDecision
     from bundlekit.model.decision import ComponentDecision, Decision, DecisionKind
-    from bundlekit.model.finding import Cause
     from bundlekit.model.question import Question
 
 REIMAGE: Final = "To go back, re-image the appliance: an update never installs an older version."
@@ -39,14 +37,6 @@ def _asked(question: Question) -> bool:
 
 def _of_a_pair(question: Question) -> bool:
     return bool(question.appliances)
-
-
-def _rule(*, cause: Cause, remedy: str, needed: Callable[[Question], bool] = _asked) -> Callable[[RuleFunction], Rule]:
-    return rule("compatibility", cause=cause, remedy=remedy, see="matrix", needed=needed)
-
-
-_pair_rule = partial(_rule, needed=_of_a_pair)
-"""Rules that a version alone can leave open. They are not needed if the request names only versions."""
 
 
 def _not_asked(context: RuleContext) -> NotRun | None:
@@ -155,34 +145,135 @@ def _own_entries(context: RuleContext) -> frozenset[str]:
     return frozenset(one.id for one in chain(*entries, matrix.works_together, matrix.skews))
 
 
-@_pair_rule(cause="wrong-product", remedy="Get the bundle for the product that is installed.")
-def wrong_product(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle is for a product other than the installed one."""
-    return _refused(context, "wrong-product")
+class DecisionRow(NamedTuple):
+    """A rule about one kind of decision. Its cause is that of the kind.
+
+    ``needed``: which requests need the rule. A version alone can leave some kinds open.
+    """
+
+    page: str
+    remedy: str
+    needed: Callable[[Question], bool] = _of_a_pair
 
 
-@_pair_rule(cause="wrong-product", remedy="Get the bundle for the model that is installed.")
-def wrong_model(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle is for hardware models other than the installed one."""
-    return _refused(context, "wrong-model")
+DECIDED: Final[dict[DecisionKind, DecisionRow]] = {
+    "wrong-product": DecisionRow(
+        """The bundle is for a product other than the installed one.""",
+        "Get the bundle for the product that is installed.",
+    ),
+    "wrong-model": DecisionRow(
+        """The bundle is for hardware models other than the installed one.""",
+        "Get the bundle for the model that is installed.",
+    ),
+    "on-hold": DecisionRow(
+        """The pair is on hold after a failed update. No further update is allowed until the fault is cleared.""",
+        "Fix the fault that caused the hold, then clear the hold.",
+    ),
+    "update-pending": DecisionRow(
+        """Another update of the pair is in progress.""",
+        "Wait until the update in progress has ended.",
+    ),
+    "reimage-only": DecisionRow(
+        """The bundle is for re-imaging, and is never accepted as an update.""",
+        "Use it to re-image an appliance, not to update one.",
+        _asked,
+    ),
+    "unreadable-version": DecisionRow(
+        """The installed version is not valid in the version scheme that the bundle declares.
+
+    The bundle is rejected, because a version that is parsed incorrectly is also compared incorrectly.
+    """,
+        "Check the installed version; the message describes what its scheme expects.",
+        _asked,
+    ),
+    "downgrade": DecisionRow(
+        """The installed version is later than the version of the bundle.
+
+    To go back to an earlier version, re-image the appliance.
+    """,
+        REIMAGE,
+        _asked,
+    ),
+    "same-version": DecisionRow(
+        """The version of the bundle is already installed.""",
+        "Nothing needs to be done. To install it again, re-image the appliance.",
+        _asked,
+    ),
+    "same-version-other-build": DecisionRow(
+        """Another build of the same version is installed. Which of the two builds is newer cannot be determined.""",
+        "Ask the vendor which of the two builds you should use.",
+        _asked,
+    ),
+    "counter-too-low": DecisionRow(
+        """The pair requires a higher security counter than the bundle has.
+
+    The counter is raised when a release closes a security hole. An older bundle with a valid signature therefore cannot
+    reopen the hole. There is no override.
+    """,
+        "Get a bundle with at least the security counter of the pair.",
+    ),
+    "back-in-time": DecisionRow(
+        """The installed version was released after the bundle, although its number is lower.
+
+    It can have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
+    """,
+        "Get a bundle that was released after the installed version.",
+    ),
+    "unknown-version": DecisionRow(
+        """The bundle's matrix does not list the installed version. An unknown version is not allowed.""",
+        "Check the installed version; if it is right, ask the vendor.",
+        _asked,
+    ),
+    "dead-end": DecisionRow(
+        """No update is possible from the installed version; only re-imaging is.""",
+        "Re-image the appliance.",
+        _asked,
+    ),
+    "blocked": DecisionRow(
+        """The update from the installed version to this release is blocked. The message gives the reason.""",
+        OTHER_PATH,
+        _asked,
+    ),
+    "needs-stop": DecisionRow(
+        """The installed version must first be updated to another release. The message names it and the reason.""",
+        OTHER_PATH,
+    ),
+    "unsupported-source": DecisionRow(
+        """The bundle does not support an update from the installed version.""",
+        OTHER_PATH,
+        _asked,
+    ),
+    "cannot-verify": DecisionRow(
+        """The installed version trusts none of the keys that the update needs, so it would reject the bundle.""",
+        OTHER_PATH,
+    ),
+    "risk": DecisionRow(
+        """A risk from the matrix applies to this appliance, or cannot be excluded.""",
+        "Remove the risk, or accept it by the name of its entry.",
+    ),
+    "loses-fix": DecisionRow(
+        """The bundle does not contain a fix that is installed, so the update would lose the fix.""",
+        "Get a release that includes the fix.",
+    ),
+    "incompatible": DecisionRow(
+        """The component versions that would be installed together are incompatible.""",
+        OTHER_PATH,
+    ),
+    "requirement-not-met": DecisionRow(
+        """The appliance does not meet a requirement of the bundle: free space, a fact, or the version of the tool.""",
+        "Make the appliance meet the requirement, then check again.",
+    ),
+}
+"""The kinds of decision that reject a bundle, in their order of precedence."""
 
 
-@_pair_rule(cause="on-hold", remedy="Fix the fault that caused the hold, then clear the hold.")
-def on_hold(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The pair is on hold after a failed update. No further update is allowed until the fault is cleared."""
-    return _refused(context, "on-hold")
+def _decided(kind: DecisionKind, row: DecisionRow) -> Rule:
+    def run(context: RuleContext) -> RuleAnswer | PartialResult:
+        return _refused(context, kind)
 
-
-@_pair_rule(cause="on-hold", remedy="Wait until the update in progress has ended.")
-def update_pending(context: RuleContext) -> RuleAnswer | PartialResult:
-    """Another update of the pair is in progress."""
-    return _refused(context, "update-pending")
-
-
-@_rule(cause="unsupported-source", remedy="Use it to re-image an appliance, not to update one.")
-def reimage_only(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle is for re-imaging, and is never accepted as an update."""
-    return _refused(context, "reimage-only")
+    cause = CAUSES[kind]
+    assert cause is not None  # noqa: S101 - each kind of the table rejects the bundle
+    return make(kind, row.page, run, "compatibility", cause=cause, remedy=row.remedy, see="matrix", needed=row.needed)
 
 
 @rule(
@@ -207,116 +298,13 @@ def withdrawn(context: RuleContext) -> RuleAnswer | PartialResult:
     return _ruled(context, "withdrawn")
 
 
-@_rule(cause="unsupported-source", remedy="Check the installed version; the message describes what its scheme expects.")
-def unreadable_version(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The installed version is not valid in the version scheme that the bundle declares.
-
-    The bundle is rejected, because a version that is parsed incorrectly is also compared incorrectly.
-    """
-    return _refused(context, "unreadable-version")
-
-
-@_rule(cause="not-newer", remedy=REIMAGE)
-def downgrade(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The installed version is later than the version of the bundle.
-
-    To go back to an earlier version, re-image the appliance.
-    """
-    return _refused(context, "downgrade")
-
-
-@_rule(cause="not-newer", remedy="Nothing needs to be done. To install it again, re-image the appliance.")
-def same_version(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The version of the bundle is already installed."""
-    return _refused(context, "same-version")
-
-
-@_rule(cause="not-newer", remedy="Ask the vendor which of the two builds you should use.")
-def same_version_other_build(context: RuleContext) -> RuleAnswer | PartialResult:
-    """Another build of the same version is installed. Which of the two builds is newer cannot be determined."""
-    return _refused(context, "same-version-other-build")
-
-
-@_pair_rule(cause="not-newer", remedy="Get a bundle with at least the security counter of the pair.")
-def counter_too_low(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The pair requires a higher security counter than the bundle has.
-
-    The counter is raised when a release closes a security hole. An older bundle with a valid signature therefore cannot
-    reopen the hole. There is no override.
-    """
-    return _refused(context, "counter-too-low")
-
-
-@_pair_rule(cause="not-newer", remedy="Get a bundle that was released after the installed version.")
-def back_in_time(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The installed version was released after the bundle, although its number is lower.
-
-    It can have fixes that the bundle lacks, so it needs an entry of its own in the matrix.
-    """
-    return _refused(context, "back-in-time")
-
-
-@_rule(cause="unsupported-source", remedy="Check the installed version; if it is right, ask the vendor.")
-def unknown_version(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle's matrix does not list the installed version. An unknown version is not allowed."""
-    return _refused(context, "unknown-version")
-
-
-@_rule(cause="unsupported-source", remedy="Re-image the appliance.")
-def dead_end(context: RuleContext) -> RuleAnswer | PartialResult:
-    """No update is possible from the installed version; only re-imaging is."""
-    return _refused(context, "dead-end")
-
-
-@_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def blocked(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The update from the installed version to this release is blocked. The message gives the reason."""
-    return _refused(context, "blocked")
-
-
-@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def needs_stop(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The installed version must first be updated to another release. The message names the release and the reason."""
-    return _refused(context, "needs-stop")
-
-
-@_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def unsupported_source(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle does not support an update from the installed version."""
-    return _refused(context, "unsupported-source")
-
-
-@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def cannot_verify(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The installed version trusts none of the keys that the update needs, so it would reject the bundle."""
-    return _refused(context, "cannot-verify")
-
-
-@_pair_rule(cause="requirements", remedy="Remove the risk, or accept it by the name of its entry.")
-def risk(context: RuleContext) -> RuleAnswer | PartialResult:
-    """A risk from the matrix applies to this appliance, or cannot be excluded."""
-    return _refused(context, "risk")
-
-
-@_pair_rule(cause="requirements", remedy="Get a release that includes the fix.")
-def loses_fix(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The bundle does not contain a fix that is installed, so the update would lose the fix."""
-    return _refused(context, "loses-fix")
-
-
-@_pair_rule(cause="unsupported-source", remedy=OTHER_PATH)
-def incompatible(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The component versions that would be installed together are incompatible."""
-    return _refused(context, "incompatible")
-
-
-@_pair_rule(cause="requirements", remedy="Make the appliance meet the requirement, then check again.")
-def requirement_not_met(context: RuleContext) -> RuleAnswer | PartialResult:
-    """The appliance does not meet a requirement of the bundle: free space, a fact, or the version of the tool."""
-    return _refused(context, "requirement-not-met")
-
-
-@_rule(cause="requirements", remedy="Add the missing fact to the state of the pair ({appliance}).")
+@rule(
+    "compatibility",
+    cause="requirements",
+    remedy="Add the missing fact to the state of the pair ({appliance}).",
+    see="matrix",
+    needed=_asked,
+)
 def undecided(context: RuleContext) -> RuleAnswer | PartialResult:
     """The decision needs a fact that is unknown. An unknown fact is not allowed, so the bundle is not accepted."""
     unknown = [
@@ -335,28 +323,8 @@ def undecided(context: RuleContext) -> RuleAnswer | PartialResult:
     )
 
 
-RULES: Final = (
-    wrong_product,
-    wrong_model,
-    on_hold,
-    update_pending,
-    reimage_only,
-    withdrawn,
-    unreadable_version,
-    downgrade,
-    same_version,
-    same_version_other_build,
-    counter_too_low,
-    back_in_time,
-    unknown_version,
-    dead_end,
-    blocked,
-    needs_stop,
-    unsupported_source,
-    cannot_verify,
-    risk,
-    loses_fix,
-    incompatible,
-    requirement_not_met,
-    undecided,
+RULES: Final = tuple(
+    {"withdrawn": withdrawn, "undecided": undecided}.get(kind) or _decided(kind, DECIDED[kind])
+    for kind, cause in CAUSES.items()
+    if cause or kind == "undecided"
 )

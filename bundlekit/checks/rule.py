@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from inspect import cleandoc
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
@@ -13,6 +12,7 @@ from bundlekit.model.evidence import Evidence
 from bundlekit.model.finding import Cause, Fault, NotRun, PartialResult, RuleClass, Severity
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Question
+from bundlekit.model.rule import NamedRule, name_of, page_of
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Problem
@@ -38,19 +38,12 @@ RuleAnswer = Sequence[Fault] | NotRun
 RuleFunction = Callable[[RuleContext], RuleAnswer | PartialResult]
 
 
-class Rule(Frozen, frozen=True, kw_only=True):
-    """A rule, by the name of its fault. ``bundlekit explain NAME`` prints ``page``; ``see`` is a topic.
+class Rule(NamedRule, frozen=True, kw_only=True):
+    """A rule of a check. ``see`` is a topic of the documentation. Without an ``aspect`` it applies to every format."""
 
-    Without an ``aspect`` it applies to every format.
-    """
-
-    name: str
     rule_class: RuleClass
-    severity: Severity
     cause: Cause
-    remedy: str
     see: str
-    page: str
     run: RuleFunction
     needed: Callable[[Question], bool]
     aspect: Aspect | None
@@ -78,10 +71,9 @@ def rule(
     """Make a rule from a function. The rule takes the function's name, with hyphens, and its docstring as the page."""
 
     def decorate(function: RuleFunction) -> Rule:
-        name, page = function.__name__.replace("_", "-"), function.__doc__ or ""
         return make(
-            name,
-            page,
+            name_of(function),
+            function.__doc__ or "",
             function,
             rule_class,
             cause=cause,
@@ -116,7 +108,7 @@ def make(
         cause=cause,
         remedy=remedy,
         see=see,
-        page=cleandoc(page).replace("``", "`"),
+        page=page_of(page),
         run=run,
         needed=needed,
         aspect=aspect,

@@ -12,8 +12,7 @@ from bundlekit.matrix.lint import LINTS
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from bundlekit.checks.rule import Rule
-    from bundlekit.matrix.lint import Lint
+    from bundlekit.model.rule import NamedRule
 
 
 def topics() -> dict[str, str]:
@@ -24,7 +23,7 @@ def topics() -> dict[str, str]:
         if entry.name.endswith(".md")
     }
     pages[api.TOPIC] = api.TITLE
-    named: tuple[Rule | Lint, ...] = (*RULES, *LINTS)
+    named: tuple[NamedRule, ...] = (*RULES, *LINTS)
     rules = {rule.name: rule.page.partition("\n")[0] for rule in named}
     return dict(sorted(pages.items())) | dict(sorted(rules.items()))
 

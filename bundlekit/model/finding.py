@@ -62,18 +62,23 @@ class PartialResult(Frozen, frozen=True, kw_only=True):
     next: str = ""
 
 
-class Finding(Frozen, frozen=True, kw_only=True):
-    """A fault as reported. ``waived`` is the operator's reason for waiving it; empty if it is not waived."""
+class NamedFinding(Frozen, frozen=True, kw_only=True):
+    """A fault as reported: by a rule, about a ``subject``, as a matrix ``entry`` decides, and with the next step."""
 
     rule: str
-    rule_class: RuleClass
     severity: Severity
-    cause: Cause
     message: str
     next: str
-    where: Span | None = None
     subject: str = ""
     entry: str = ""
+
+
+class Finding(NamedFinding, frozen=True, kw_only=True):
+    """A finding of a check. ``waived`` is the operator's reason for waiving it; empty if it is not waived."""
+
+    rule_class: RuleClass
+    cause: Cause
+    where: Span | None = None
     params: dict[str, str | int] = {}
     waived: str = ""
 

@@ -732,7 +732,7 @@ def test_who_is_stranded_by_each_kind_of_bundle(case, kind):
     exempted = [one for one in report.findings if one.rule == "exempted-version"]
     if kind == "reimage":
         assert stranded == []
-        assert "This is a re-image" in exempted[0].message
+        assert "for re-imaging, not for updates" in exempted[0].message
         return
     if kind == "hotfix":
         assert report.verdict == ("reject" if expected else "accept")
@@ -741,7 +741,7 @@ def test_who_is_stranded_by_each_kind_of_bundle(case, kind):
     if kind == "hotfix":
         assert "5.20.00" not in stranded or case == "the range was not bumped"
         if changes.get("from_", [UP])[0]["versions"] != "<5.32.01":
-            assert "no [[from]] is about 5.20.00: a way from there was not looked for." in exempted[0].message
+            assert exempted[0].message.startswith("Upgrade paths from 5.20.00 were not evaluated")
 
 
 def test_a_hotfix_asks_about_its_base_on_each_model():

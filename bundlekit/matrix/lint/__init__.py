@@ -37,21 +37,23 @@ from bundlekit.matrix.lint.keys import (
     unknown_key,
 )
 from bundlekit.matrix.lint.release import base_unknown, exempted_version, no_update_to, stop_blocked
-from bundlekit.matrix.lint.report import LintFinding, LintReport
-from bundlekit.matrix.lint.rule import Lint, LintIssue, listed
+from bundlekit.matrix.lint.report import LintReport
+from bundlekit.matrix.lint.rule import LintRule, listed
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
 from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix, read_matrix
 from bundlekit.matrix.shipped import UNKNOWN, BundleSignatures, SignedBy, SignedManifest, with_trust_of_others
 from bundlekit.matrix.work import require_lintable
+from bundlekit.model.finding import NamedFinding
 from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from bundlekit.model.bundle import Problem
+    from bundlekit.model.finding import Fault
     from bundlekit.model.manifest import Manifest
 
-__all__ = ["LINTS", "Lint", "LintFinding", "LintReport", "detour_unknown", "lint", "listed", "source_cannot_verify"]
+__all__ = ["LINTS", "LintReport", "LintRule", "detour_unknown", "lint", "listed", "source_cannot_verify"]
 
 MAX_FOUND: Final = 1000
 """The number of findings that ends a rule. A hostile matrix can have a hundred thousand."""
@@ -192,14 +194,14 @@ def _with_trust(
 class _Results(NamedTuple):
     """The findings of all rules, what was not evaluated, and whether a rule that can reject is part of that."""
 
-    findings: list[LintFinding]
+    findings: list[NamedFinding]
     not_run: dict[str, str]
     incomplete: bool
 
 
 def _apply(context: LintContext) -> _Results:
     """Apply every rule, each up to `MAX_FOUND` findings."""
-    found: list[LintFinding] = []
+    found: list[NamedFinding] = []
     not_run, incomplete = {}, False
     if (because := unasked(context)) is not None:
         not_run[source_cannot_verify.name] = because
@@ -208,16 +210,16 @@ def _apply(context: LintContext) -> _Results:
         stated = between.manifest.matrix
         incomplete = incomplete or bool(stated.trusted_keys or stated.trust_of)  # it specifies that itself
     for rule in LINTS:
-        issues = list(islice(rule.run(context), MAX_FOUND + 1))
-        found += [_finding(rule, issue) for issue in issues[:MAX_FOUND]]
-        if len(issues) > MAX_FOUND:
+        faults = list(islice(rule.run(context), MAX_FOUND + 1))
+        found += [_finding(rule, fault) for fault in faults[:MAX_FOUND]]
+        if len(faults) > MAX_FOUND:
             not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
     incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
     return _Results(found, not_run, incomplete)
 
 
 def _verdict(
-    found: Iterable[LintFinding], *, strict: bool, incomplete: bool
+    found: Iterable[NamedFinding], *, strict: bool, incomplete: bool
 ) -> Literal["accept", "reject", "incomplete"]:
     rejecting = ("error", "warning") if strict else ("error",)
     if any(one.severity in rejecting for one in found):
@@ -225,8 +227,8 @@ def _verdict(
     return "incomplete" if strict and incomplete else "accept"
 
 
-def _of_problem(problem: Problem) -> LintFinding:
-    return LintFinding(
+def _of_problem(problem: Problem) -> NamedFinding:
+    return NamedFinding(
         rule=problem.rule,
         severity="error",
         message=problem.message,
@@ -243,12 +245,12 @@ def _fits(read: ReadMatrix, other: Manifest) -> bool:
     return True
 
 
-def _finding(rule: Lint, issue: LintIssue) -> LintFinding:
-    return LintFinding(
+def _finding(rule: LintRule, fault: Fault) -> NamedFinding:
+    return NamedFinding(
         rule=rule.name,
         severity=rule.severity,
-        message=issue.message,
-        next=issue.next or fill(rule.remedy),
-        subject=issue.subject,
-        entry=issue.entry,
+        message=fault.message,
+        next=fault.next or fill(rule.remedy),
+        subject=fault.subject,
+        entry=fault.entry,
     )

@@ -6,8 +6,9 @@ import bisect
 from typing import TYPE_CHECKING
 
 from bundlekit.matrix.compatibility import partners, work_together
-from bundlekit.matrix.lint.rule import LintIssue, lint_rule, named
+from bundlekit.matrix.lint.rule import lint_rule, named
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
+from bundlekit.model.finding import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
-def ambiguous_alias(context: LintContext) -> Iterator[LintIssue]:
+def ambiguous_alias(context: LintContext) -> Iterator[Fault]:
     """A label could be read as a release other than the one it means: 6.3 means 6.30.00, and 6.3.1 exists."""
     read = context.read
     labels: dict[str, str] = {}
@@ -24,59 +25,71 @@ def ambiguous_alias(context: LintContext) -> Iterator[LintIssue]:
     texts = [read.releases[place].text for place in by_text]
     for alias in read.manifest.matrix.aliases:
         if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
-            yield LintIssue(f"The alias {alias.alias} differs only in case from one that means {same}.", alias.alias)
+            yield Fault(
+                message=f"The alias {alias.alias} differs only in case from one that means {same}.", subject=alias.alias
+            )
         means = read.parse(read.primary_component, alias.alias)
         beginning = range(bisect.bisect_left(texts, f"{alias.alias}."), bisect.bisect_left(texts, f"{alias.alias}/"))
         looks_like = [place for place in sorted(by_text[at] for at in beginning) if read.releases[place] != means]
         if looks_like:
-            yield LintIssue(
-                f"The alias {alias.alias} means {means}, and "
+            yield Fault(
+                message=f"The alias {alias.alias} means {means}, and "
                 f"{named(read.releases[place] for place in looks_like)} begins with it.",
-                alias.alias,
+                subject=alias.alias,
             )
 
 
 @lint_rule("error", "Correct the version of the release, or the entry.")
-def own_version_contradicted(context: LintContext) -> Iterator[LintIssue]:
+def own_version_contradicted(context: LintContext) -> Iterator[Fault]:
     """The matrix contradicts the version of the bundle itself."""
     read = context.read
     own = read.own.text
     for withdrawn in read.withdrawn:
         if read.own in withdrawn.range:
-            yield LintIssue(f"The matrix withdraws {own}, which the bundle itself installs.", own, withdrawn.entry.id)
+            yield Fault(
+                message=f"The matrix withdraws {own}, which the bundle itself installs.",
+                subject=own,
+                entry=withdrawn.entry.id,
+            )
     for dead_end in read.dead_ends:
         if read.own in dead_end.range:
-            yield LintIssue(f"The matrix calls {own} a dead end, and that is the bundle.", own, dead_end.entry.id)
+            yield Fault(
+                message=f"The matrix calls {own} a dead end, and that is the bundle.",
+                subject=own,
+                entry=dead_end.entry.id,
+            )
     for source in read.sources:
         floor = max((clause.bound for clause in source.range.floors), default=None)
         if floor is not None and floor >= read.own:
-            yield LintIssue(
-                f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
-                own,
-                source.entry.id,
+            yield Fault(
+                message=f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
+                subject=own,
+                entry=source.entry.id,
             )
 
 
 @lint_rule(
     "warning", f"Name the component {APPLIANCE!r}, if it runs on each member. Otherwise another name is clearer."
 )
-def appliance_misspelt(context: LintContext) -> Iterator[LintIssue]:
+def appliance_misspelt(context: LintContext) -> Iterator[Fault]:
     """No component is named `appliance`, but one name is similar: most likely it is misspelt.
 
     The component that each member of the pair runs by itself must have this name. The pair shares every other
     component.
     """
     if name := misspelt_appliance(context.read.manifest):
-        yield LintIssue(f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", name)
+        yield Fault(
+            message=f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", subject=name
+        )
 
 
 @lint_rule("error", "Correct the ranges of [[works-together]], or the versions of the components.")
-def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
+def no_compatible_partner(context: LintContext) -> Iterator[Fault]:
     """According to the bundle's own matrix its components do not work together, or an entry fits no known version."""
     read = context.read
     if work_together(read, read.carried)[0] is False:
         found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
-        yield LintIssue(f"The bundle installs {found}, which by its matrix do not work together.")
+        yield Fault(message=f"The bundle installs {found}, which by its matrix do not work together.")
     for together in read.works_together:
         versions = together.ranges.get(read.primary_component)
         if (
@@ -84,14 +97,14 @@ def no_compatible_partner(context: LintContext) -> Iterator[LintIssue]:
             and not versions.is_empty
             and not (context.line.within(versions) & context.known or read.own in versions)
         ):
-            yield LintIssue(
-                f"{together.entry.id} is about {read.primary_component} {versions}; no known version matches.",
+            yield Fault(
+                message=f"{together.entry.id} is about {read.primary_component} {versions}; no known version matches.",
                 entry=together.entry.id,
             )
 
 
 @lint_rule("info", "State in [[works-together]] whether they work together, so that the new one can stay.")
-def partial_failure_unknown(context: LintContext) -> Iterator[LintIssue]:
+def partial_failure_unknown(context: LintContext) -> Iterator[Fault]:
     """The matrix does not specify whether an old appliance works with the other new components of the bundle.
 
     If the update of the active member fails, the shared components must then revert too.
@@ -103,4 +116,4 @@ def partial_failure_unknown(context: LintContext) -> Iterator[LintIssue]:
     works, not_ = partners(read, context.line, APPLIANCE, shared)
     if unknown := context.places(one for one, _, _ in context.allowed()) & ~works & ~not_:
         brings = " and ".join(f"{name} {version}" for name, version in shared.items())
-        yield LintIssue(f"It is not known whether {context.named(unknown)} works with {brings}.")
+        yield Fault(message=f"It is not known whether {context.named(unknown)} works with {brings}.")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.facts import in_words
 from bundlekit.matrix.component_rules import entry_digest
-from bundlekit.matrix.lint.rule import LintIssue, lint_rule, named
+from bundlekit.matrix.lint.rule import lint_rule, named
 from bundlekit.matrix.masks import places
+from bundlekit.model.finding import Fault
 from bundlekit.version_forms import Forms
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ UNIT: Final = (
 
 
 @lint_rule("warning", "List the word in `pre-releases` of the scheme, or in `ignored` if it does not count.")
-def word_unlisted(context: LintContext) -> Iterator[LintIssue]:
+def word_unlisted(context: LintContext) -> Iterator[Fault]:
     """A version contains a pre-release word that its scheme does not list.
 
     The placeholder `@` of a declared scheme takes any word. A word that `pre-releases` does not list counts as later
@@ -44,11 +45,13 @@ def word_unlisted(context: LintContext) -> Iterator[LintIssue]:
         texts += [version.text for version in (*context.versions, context.read.own)]
     for text in dict.fromkeys(texts):
         for word in forms.guessed(text):
-            yield LintIssue(f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", text)
+            yield Fault(
+                message=f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", subject=text
+            )
 
 
 @lint_rule("warning", "Take the entry out, or correct its versions.")
-def unused_entry(context: LintContext) -> Iterator[LintIssue]:
+def unused_entry(context: LintContext) -> Iterator[Fault]:
     """An entry decides for no known version: it never matches, or other entries always decide before it."""
     read = context.read
     decided = {context.decided(version, model).entry for version in context.versions for model in context.models}
@@ -61,11 +64,11 @@ def unused_entry(context: LintContext) -> Iterator[LintIssue]:
     for kind, entries in kinds:
         for entry, used in entries:
             if not used and entry.id not in decided:
-                yield LintIssue(f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
+                yield Fault(message=f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
 
 
 @lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
-def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
+def overlapping_ranges(context: LintContext) -> Iterator[Fault]:
     """Two sources cover the same version, and only their order in the file determines which of them decides."""
     line, covered = context.line, dict.fromkeys(context.models, 0)
     first: dict[tuple[str | None, int], int] = {}  # by model and source, the versions that the source decides for
@@ -88,23 +91,23 @@ def overlapping_ranges(context: LintContext) -> Iterator[LintIssue]:
             covered[model] |= mask
         for one, versions in overlaps.items():
             decides = sources[one].entry.id
-            yield LintIssue(
-                f"{decides} and {source.entry.id} both cover {context.named(versions)}; {decides} decides.",
+            yield Fault(
+                message=f"{decides} and {source.entry.id} both cover {context.named(versions)}; {decides} decides.",
                 entry=source.entry.id,
             )
 
 
 @lint_rule("warning", "Add a reason: it is all that the person in front of the rejection will read.")
-def reason_missing(context: LintContext) -> Iterator[LintIssue]:
+def reason_missing(context: LintContext) -> Iterator[Fault]:
     """An entry that rejects updates has no reason."""
     matrix = context.read.manifest.matrix
     for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
         if not entry.reason:
-            yield LintIssue(f"{entry.id} rejects updates and gives no reason.", entry=entry.id)
+            yield Fault(message=f"{entry.id} rejects updates and gives no reason.", entry=entry.id)
 
 
 @lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
-def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
+def risk_reworded(context: LintContext) -> Iterator[Fault]:
     """Another bundle has a risk of the same name with a different text."""
     elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, its texts in other bundles
     for other in context.others:
@@ -114,7 +117,11 @@ def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
     for risk in context.read.risks:
         for version, digests in elsewhere.get(risk.entry.id, {}).items():
             if digests != {entry_digest(risk.entry)}:
-                yield LintIssue(f"The risk {risk.entry.id} reads otherwise in {version}.", version, risk.entry.id)
+                yield Fault(
+                    message=f"The risk {risk.entry.id} reads otherwise in {version}.",
+                    subject=version,
+                    entry=risk.entry.id,
+                )
 
 
 @lint_rule(
@@ -122,7 +129,7 @@ def risk_reworded(context: LintContext) -> Iterator[LintIssue]:
     "Compare it with < or >= (below and at-least in a condition of the matrix); "
     f"the unit is one of {', '.join((*DURATIONS, *UNITS))}.",
 )
-def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
+def quantity_as_text(context: LintContext) -> Iterator[Fault]:
     """A condition compares a fact literally with a text that looks like a duration or a size.
 
     `"24 hours"` without a sign matches exactly these characters. A backup that is 5 h old does not match.
@@ -133,7 +140,9 @@ def quantity_as_text(context: LintContext) -> Iterator[LintIssue]:
     for condition, entry in conditions:
         if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
             what = entry or "A requirement"
-            yield LintIssue(f"{what} asks whether {in_words(condition)}, literally.", condition.fact, entry)
+            yield Fault(
+                message=f"{what} asks whether {in_words(condition)}, literally.", subject=condition.fact, entry=entry
+            )
 
 
 def _looks_like_a_quantity(value: str) -> bool:
@@ -147,21 +156,23 @@ def _looks_like_a_quantity(value: str) -> bool:
 
 
 @lint_rule("info", "Test it, and name the record with `tested`.")
-def untested_source(context: LintContext) -> Iterator[LintIssue]:
+def untested_source(context: LintContext) -> Iterator[Fault]:
     """A source does not name a test record."""
     by_id = {source.entry.id: source.entry for source in context.read.sources}
     for entry, versions in _grouped((entry, version) for version, _, entry in context.allowed()).items():
         if not by_id[entry].tested:
-            yield LintIssue(f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry)
+            yield Fault(
+                message=f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry
+            )
 
 
 @lint_rule("info", "List the releases that you know in `releases`, if you can.")
-def unlisted_source(context: LintContext) -> Iterator[LintIssue]:
+def unlisted_source(context: LintContext) -> Iterator[Fault]:
     """A source covers versions that the matrix does not list, so it also allows versions that were never considered."""
     for source in context.read.sources:
         if source.entry.unlisted:
-            yield LintIssue(
-                f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id
+            yield Fault(
+                message=f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id
             )
 
 

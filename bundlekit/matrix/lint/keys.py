@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import LintIssue, lint_rule
+from bundlekit.matrix.lint.rule import lint_rule
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.shipped import UNKNOWN, TrustFileAnswer
+from bundlekit.model.finding import Fault
 from bundlekit.schema_errors import nearest
 from bundlekit.wording import fill, given
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @lint_rule(
     "error", "Sign the bundle with a key that these versions trust as well, or add a stop that installs the new key."
 )
-def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
+def source_cannot_verify(context: LintContext) -> Iterator[Fault]:
     """A version that can install the bundle does not accept its signatures, and will therefore reject the bundle.
 
     This strands fleets when keys are changed. `trust-of` specifies the trust file that a release ships: the signatures
@@ -46,7 +47,12 @@ def source_cannot_verify(context: LintContext) -> Iterator[LintIssue]:
             ways = [sign] if sign else []
             ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
             remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
-        yield LintIssue(f"{on} {answer.reason}: it will reject what the matrix allows.", on, entry, remedy)
+        yield Fault(
+            message=f"{on} {answer.reason}: it will reject what the matrix allows.",
+            subject=on,
+            entry=entry,
+            next=remedy,
+        )
 
 
 def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
@@ -62,7 +68,7 @@ def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
 
 
 @lint_rule("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
-def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
+def trust_contradicted(context: LintContext) -> Iterator[Fault]:
     """The tables `trusted-keys` and `trust-of` name different signers for one release."""
     read = context.read
     since = sorted({since for since, _ in (*read.trusted_keys, *read.trust_of)})
@@ -70,17 +76,17 @@ def trust_contradicted(context: LintContext) -> Iterator[LintIssue]:
         keys, shipped = read.trusts(version), read.ships(version)
         if keys is not None and shipped is not None and not shipped.problem and keys != shipped.names:
             named = ", ".join(sorted(keys)) or "no key"
-            yield LintIssue(
-                f"From {version} on `trusted-keys` names {named}, and the trust file of `trust-of` "
+            yield Fault(
+                message=f"From {version} on `trusted-keys` names {named}, and the trust file of `trust-of` "
                 f"{', '.join(sorted(shipped.names))}.",
-                version.text,
+                subject=version.text,
             )
 
 
 @lint_rule(
     "warning", "Correct the name ({signed_by}), or state in `trusted-keys` from which release on the key is trusted."
 )
-def unknown_key(context: LintContext) -> Iterator[LintIssue]:
+def unknown_key(context: LintContext) -> Iterator[Fault]:
     """A key given as a signer of the bundle has a name that no release trusts, by `trusted-keys` and `trust-of`.
 
     Most likely the name is misspelt. The results of `source-cannot-verify` are then not reliable.
@@ -90,7 +96,7 @@ def unknown_key(context: LintContext) -> Iterator[LintIssue]:
     for name in sorted((context.signers or frozenset()) - known) if known else ():
         hint = nearest(name, known)
         end = "" if hint.endswith("?") else "."
-        yield LintIssue(f"No release trusts a key named {name!r}{hint}{end}", name)
+        yield Fault(message=f"No release trusts a key named {name!r}{hint}{end}", subject=name)
 
 
 def unasked_of_others(context: LintContext) -> Iterator[tuple[ReadMatrix, str]]:

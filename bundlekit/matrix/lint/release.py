@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import LintIssue, lint_rule, listed, named
+from bundlekit.matrix.lint.rule import lint_rule, listed, named
 from bundlekit.matrix.meant import has_known_line
+from bundlekit.model.finding import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @lint_rule("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
-def exempted_version(context: LintContext) -> Iterator[LintIssue]:
+def exempted_version(context: LintContext) -> Iterator[Fault]:
     """A version was not evaluated, because the bundle is not meant for it.
 
     A hotfix is meant for the newest version before it, and for the versions in the ranges of its [[from]] entries.
@@ -27,15 +28,12 @@ def exempted_version(context: LintContext) -> Iterator[LintIssue]:
         if not any(context.is_meant(version, model) for model in context.models)
     ]
     if kind != "release" and exempted:
-        yield LintIssue(
-            f"This is a {kind}, and no [[from]] is about {named(exempted)}: a way from there was not looked for."
-            if kind == "hotfix"
-            else f"This is a re-image, which is no update: a way from {named(exempted)} was not looked for."
-        )
+        why = "is a hotfix without a [[from]] for them" if kind == "hotfix" else "is for re-imaging, not for updates"
+        yield Fault(message=f"Upgrade paths from {named(exempted)} were not evaluated: this release {why}.")
 
 
 @lint_rule("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
-def base_unknown(context: LintContext) -> Iterator[LintIssue]:
+def base_unknown(context: LintContext) -> Iterator[Fault]:
     """The matrix of a hotfix lists no earlier version with the same numbers except for the last one.
 
     The release that the hotfix is meant for is then probably missing from `releases`, and cannot install the hotfix.
@@ -44,13 +42,14 @@ def base_unknown(context: LintContext) -> Iterator[LintIssue]:
     unlisted = any(source.entry.unlisted for source in read.sources)
     if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, context.versions):
         line = ".".join(map(str, read.own.numbers[:-1]))
-        yield LintIssue(
-            f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.", read.own.text
+        yield Fault(
+            message=f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.",
+            subject=read.own.text,
         )
 
 
 @lint_rule("error", "Add a [[from]] for the versions that can be updated to this release.")
-def no_update_to(context: LintContext) -> Iterator[LintIssue]:
+def no_update_to(context: LintContext) -> Iterator[Fault]:
     """No known version can install this bundle, so it can never be installed as an update."""
     sources = context.read.sources
     unlisted = any(source.entry.unlisted for source in sources)
@@ -59,10 +58,10 @@ def no_update_to(context: LintContext) -> Iterator[LintIssue]:
             yield renamed
             return
         what = "No source is named" if not sources else "The bundle cannot be installed from any known version"
-        yield LintIssue(f"{what}, so no pair can install {context.read.own} as an update.")
+        yield Fault(message=f"{what}, so no pair can install {context.read.own} as an update.")
 
 
-def _renamed(context: LintContext) -> LintIssue | None:
+def _renamed(context: LintContext) -> Fault | None:
     """The issue if a [[from]] allows versions whose bundles are for other models only."""
     if not any(context.decided(version, model).allowed for version in context.versions for model in context.models):
         return None
@@ -70,14 +69,14 @@ def _renamed(context: LintContext) -> LintIssue | None:
     theirs = dict.fromkeys(model for other in context.others for model in other.manifest.models if model not in ours)
     if not theirs:
         return None
-    return LintIssue(
-        f"The bundle is for {listed(ours)}, and the bundles of the versions that it allows are for {listed(theirs)}.",
+    return Fault(
+        message=f"The bundle is for {listed(ours)}, but the bundles of its source versions are for {listed(theirs)}.",
         next=f"If it is one model under a new name, add {listed(theirs)} to `models` of this bundle.",
     )
 
 
 @lint_rule("error", "Unblock the stop, or send these versions through another release.")
-def stop_blocked(context: LintContext) -> Iterator[LintIssue]:
+def stop_blocked(context: LintContext) -> Iterator[Fault]:
     """A stop leads to a release without an upgrade path to this one."""
     for stop in context.read.stops:
         for model, routes in context.routes.items():
@@ -86,4 +85,6 @@ def stop_blocked(context: LintContext) -> Iterator[LintIssue]:
                 # Its matrix can allow the stop while a counter, a lost fix or another matrix objects.
                 reason = routes.refusal(context.read, routes.plain(stop.via.text))
                 reason = reason or routes.component_decision(context.read, stop.via.text).message
-                yield LintIssue(f"The stop leads to {on}, and from there: {reason}", on, stop.entry.id)
+                yield Fault(
+                    message=f"The stop leads to {on}, and from there: {reason}", subject=on, entry=stop.entry.id
+                )

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bundlekit.model.finding import Severity
+from bundlekit.model.finding import NamedFinding
 from bundlekit.model.primitives import Frozen
-
-
-class LintFinding(Frozen, frozen=True, kw_only=True):
-    """One finding: ``subject`` is the version concerned, ``entry`` the id of the entry to change."""
-
-    rule: str
-    severity: Severity
-    message: str
-    next: str
-    subject: str = ""
-    entry: str = ""
 
 
 class LintReport(Frozen, frozen=True, kw_only=True):
     """The lint of one release's matrix. ``against`` are the versions of the other bundles.
 
-    ``not_run`` are the rules that could not be applied, or not completely, with the reasons. With ``strict`` the
-    verdict is ``incomplete`` if one of them is a rule that can reject.
+    The ``subject`` of a finding is the version concerned, and its ``entry`` the one to change. ``not_run`` are the
+    rules that could not be applied, or not completely, with the reasons. With ``strict`` the verdict is ``incomplete``
+    if one of them is a rule that can reject.
     """
 
     schema: Literal["bundlekit/lint/1"] = "bundlekit/lint/1"
@@ -32,5 +22,5 @@ class LintReport(Frozen, frozen=True, kw_only=True):
     at: str
     against: tuple[str, ...] = ()
     verdict: Literal["accept", "reject", "incomplete"]
-    findings: tuple[LintFinding, ...]
+    findings: tuple[NamedFinding, ...]
     not_run: dict[str, str] = {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from inspect import cleandoc
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from bundlekit.model.finding import Severity
-from bundlekit.model.primitives import Frozen
+from bundlekit.model.finding import Fault, Severity
+from bundlekit.model.rule import NamedRule, name_of, page_of
 
 if TYPE_CHECKING:
     from bundlekit.matrix.lint.context import LintContext
@@ -19,40 +18,21 @@ MAX_NAMED: Final = 8
 """Versions that one sentence names."""
 
 
-class LintIssue(NamedTuple):
-    """One issue that a rule reports: ``next`` is the next step (empty: the rule's remedy)."""
-
-    message: str
-    subject: str = ""
-    entry: str = ""
-    next: str = ""
+LintFunction = Callable[["LintContext"], Iterator[Fault]]
 
 
-class Lint(Frozen, frozen=True, kw_only=True):
-    """A lint rule. ``bundlekit explain NAME`` prints ``page``."""
+class LintRule(NamedRule, frozen=True, kw_only=True):
+    """A rule of the lint."""
 
-    name: str
-    severity: Severity
-    remedy: str
-    page: str
-    run: Callable[[LintContext], Iterator[LintIssue]]
+    run: LintFunction
 
 
-def lint_rule(severity: Severity, remedy: str) -> Callable[[Callable[[LintContext], Iterator[LintIssue]]], Lint]:
-    """Make a rule from a generator of `LintIssue`.
+def lint_rule(severity: Severity, remedy: str) -> Callable[[LintFunction], LintRule]:
+    """Make a rule from a generator of faults. The function's name is that of the rule, its docstring is the page."""
 
-    The rule is named like the function, and its docstring is the page.
-    """
-
-    def make(function: Callable[[LintContext], Iterator[LintIssue]]) -> Lint:
-        name = function.__name__.replace("_", "-")
-        return Lint(
-            name=name,
-            severity=severity,
-            remedy=remedy,
-            page=cleandoc(function.__doc__ or "").replace("``", "`"),
-            run=function,
-        )
+    def make(function: LintFunction) -> LintRule:
+        page = page_of(function.__doc__)
+        return LintRule(name=name_of(function), severity=severity, remedy=remedy, page=page, run=function)
 
     return make
 

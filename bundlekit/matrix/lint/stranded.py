@@ -6,8 +6,9 @@ import bisect
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.context import models_of, why
-from bundlekit.matrix.lint.rule import LintIssue, lint_rule, listed
+from bundlekit.matrix.lint.rule import lint_rule, listed
 from bundlekit.matrix.nearby import only_for
+from bundlekit.model.finding import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ ON_PURPOSE: Final = "if it is left behind on purpose,"
 @lint_rule(
     "error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason."
 )
-def stranded_version(context: LintContext) -> Iterator[LintIssue]:
+def stranded_version(context: LintContext) -> Iterator[Fault]:
     """A version in the field has no upgrade path to this release.
 
     It cannot install the bundle itself, and no stop or other given bundle leads on from it. A version cannot use a
@@ -42,22 +43,22 @@ def stranded_version(context: LintContext) -> Iterator[LintIssue]:
         if not routes.reaches(routes.plain(version.text)):
             if not _detour(context, version, model) and not blocked_on_purpose(context, version, model):
                 whole = context.component_decision(version, model)
-                yield LintIssue(
-                    f"{on} is stranded: {_objection(context, version, model)}",
-                    on,
-                    whole.entry,
-                    _sign(context, version, model)
+                yield Fault(
+                    message=f"{on} is stranded: {_objection(context, version, model)}",
+                    subject=on,
+                    entry=whole.entry,
+                    next=_sign(context, version, model)
                     or _widen(context, version, model)
                     or _help(whole, _next(context.ways[model], version)),
                 )
             continue
         for state in routes.after_failures(version.text):
             if not routes.reaches(state):
-                yield LintIssue(
-                    f"{on} is stranded after a failed update: nothing leads on from {state}.",
-                    on,
-                    context.decided(version, model).entry,
-                    "Allow this release to be installed over that state, or state that these do not work together.",
+                yield Fault(
+                    message=f"{on} is stranded after a failed update: nothing leads on from {state}.",
+                    subject=on,
+                    entry=context.decided(version, model).entry,
+                    next="Allow this release over that state, or declare that these versions do not work together.",
                 )
 
 
@@ -106,7 +107,7 @@ GIVE: Final = "Give the bundle of the release in between to the lint as well, or
 
 
 @lint_rule("warning", f"{GIVE}.")
-def detour_unknown(context: LintContext) -> Iterator[LintIssue]:
+def detour_unknown(context: LintContext) -> Iterator[Fault]:
     """A version can reach this release only through a later release, and it is unknown whether it can go there.
 
     The bundle of that release was not given. The version is therefore neither reported as stranded nor known to have a
@@ -127,7 +128,7 @@ def detour_unknown(context: LintContext) -> Iterator[LintIssue]:
             else:
                 why_not = _objection(context, version, model)
                 said = f"{on} would have to go through {detour}, whose bundle was not given: {why_not}"
-            yield LintIssue(said, on, whole.entry, remedy)
+            yield Fault(message=said, subject=on, entry=whole.entry, next=remedy)
 
 
 def in_the_field(context: LintContext) -> Iterator[tuple[Version, str | None, str]]:
@@ -211,7 +212,7 @@ def _help(whole: ComponentDecision, later: Version | None) -> str:
 
 
 @lint_rule("info", "Nothing, if that is meant.")
-def left_behind(context: LintContext) -> Iterator[LintIssue]:
+def left_behind(context: LintContext) -> Iterator[Fault]:
     """A known version is left behind on purpose.
 
     Either a [[dead-end]] with a reason names it, so that it can be left only by re-imaging. Or a [[block]] with a
@@ -221,8 +222,8 @@ def left_behind(context: LintContext) -> Iterator[LintIssue]:
     for dead_end in context.read.dead_ends:
         covered = supported & context.line.within(dead_end.range) if dead_end.entry.reason else 0
         if covered:
-            yield LintIssue(
-                f"Only re-imaging leads out of {context.named(covered)}: {dead_end.entry.reason}",
+            yield Fault(
+                message=f"Only re-imaging leads out of {context.named(covered)}: {dead_end.entry.reason}",
                 entry=dead_end.entry.id,
             )
     blocked: dict[str, dict[Version, list[str]]] = {}
@@ -234,8 +235,8 @@ def left_behind(context: LintContext) -> Iterator[LintIssue]:
             f"{version} on {', '.join(models)}" if len(models) < len(context.models) and models else version.text
             for version, models in versions.items()
         )
-        yield LintIssue(
-            f"{name} blocks the way from {from_} to {context.read.own}, and no other is known:"
+        yield Fault(
+            message=f"{name} blocks the way from {from_} to {context.read.own}, and no other is known:"
             f"{why(context.reasoned[name])}",
             entry=name,
         )
