@@ -8,13 +8,23 @@ and from its behaviour.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import rauc_manifest, squashfs
-from bundlekit.layout.rauc_signature import LOOK, SIZE, CmsHead, after_image, cms_head, tree_size
+from bundlekit.layout.rauc_signature import (
+    LOOK,
+    SIZE,
+    CmsHead,
+    after_image,
+    cms_head,
+    signature_places,
+    stated_place,
+    tree_size,
+)
 from bundlekit.model.bundle import Aspect, Bundle, Problem, Section, SignatureClaim, Span, TreeClaim, Unread
 from bundlekit.source import read as read_span
 from bundlekit.trust import SignatureFault, cms_any
@@ -97,8 +107,8 @@ def _frame(source: Source) -> tuple[squashfs.Superblock | None, Frame]:
     """The superblock of the payload if it has one, and the place of the signature. Raises LayoutError."""
     size = source.size
     block = squashfs.superblock(read_span(source, Span(start=0, stop=min(size, squashfs.SUPERBLOCK))))
-    found = after_image(lambda at: _look(source, at), block) if block else None
-    if frame := _by_size(source):
+    found = after_image(partial(_look, source), block) if block else None
+    if frame := _by_size(source, block if found is None else None):
         problems = list(frame.problems)
         if found and found[0] < frame.signature.start:
             where = Span(start=found[0], stop=frame.signature.start)
@@ -129,15 +139,20 @@ def _stated(source: Source, end: int) -> int:
     return int.from_bytes(read_span(source, Span(start=end - SIZE, stop=end)), "big")
 
 
-def _by_size(source: Source) -> Frame | None:
-    """The signature where the size at the end of the file states it, as RAUC finds it; None if there is none."""
-    stop = source.size - SIZE
-    if stop < LOOK or not 0 < (size := _stated(source, source.size)) <= stop:
+def _by_size(source: Source, block: squashfs.Superblock | None) -> Frame | None:
+    """The signature where the size at the end of the file states it, as RAUC finds it; None if there is none.
+
+    With a superblock ``block`` it can also be a damaged one, if it is where the image or its hash tree ends.
+    """
+    at, stop = stated_place(partial(_look, source), source.size), source.size - SIZE
+    if at is None:
         return None
-    head = cms_head(_look(source, stop - size))
-    if head is None or (head.size or 0) > size:
+    head = cms_head(_look(source, at))
+    if head is None and block and at in signature_places(block):
+        head = CmsHead(enveloped=False, size=None)
+    if head is None or (head.size or 0) > stop - at:
         return None
-    signature = Span(start=stop - size, stop=stop - size + (head.size or size))
+    signature = Span(start=at, stop=at + (head.size or stop - at))
     if signature.stop == stop:
         return Frame(signature, source.size, head)
     where = Span(start=signature.stop, stop=stop)

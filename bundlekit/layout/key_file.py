@@ -15,8 +15,8 @@ from bundlekit.model.bundle import Problem, Span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SPACE: Final = " \t\n\v\f\r"
-_GROUP: Final = re.compile(r"\[([^\[\]\x00-\x1f\x7f]+)\][ \t\v\f\r]*")
+SPACE: Final = " \t\n\f\r"
+_GROUP: Final = re.compile(r"\[([^\[\]\x00-\x1f\x7f]+)\][ \t\f\r]*")
 _KEY: Final = re.compile(r"[^\[\]=\x00-\x1f\x7f]+")
 _ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
 _ESCAPES: Final = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}

@@ -47,28 +47,42 @@ def tree_size(size: int) -> int:
     return sum(level_sizes(size, squashfs.BLOCK, DIGEST_SIZE)) * squashfs.BLOCK
 
 
+def signature_places(block: squashfs.Superblock) -> tuple[int, ...]:
+    """Where a signature can begin: after the image and its padding, after a hash tree, or at once after the image."""
+    return tuple(dict.fromkeys((block.padded, block.padded + tree_size(block.padded), block.size)))
+
+
 def after_image(look: Callable[[int], bytes], block: squashfs.Superblock) -> tuple[int, CmsHead] | None:
     """The offset and the beginning of the signature after the image, or after its hash tree; None if there is none.
 
     ``look`` gives up to `LOOK` bytes at an offset of the file.
     """
-    for at in dict.fromkeys((block.padded, block.padded + tree_size(block.padded), block.size)):
+    for at in signature_places(block):
         if head := cms_head(look(at)):
             return at, head
     return None
 
 
+def stated_place(look: Callable[[int], bytes], size: int) -> int | None:
+    """The offset of the signature by the size at the end of a file of ``size`` bytes; None if it cannot be true."""
+    stop = size - SIZE
+    if stop < LOOK:
+        return None
+    stated = int.from_bytes(look(stop)[:SIZE], "big")
+    return stop - stated if 0 < stated <= stop else None
+
+
 def is_damaged(look: Callable[[int], bytes], start: bytes, size: int) -> bool:
     """Whether a file that begins with ``start`` is a RAUC bundle, although its end is not that of one.
 
-    Its signature is where the image ends, or the file ends in the image, in its hash tree, or in its signature.
+    Its signature, damaged or not, is where the image ends, or the file ends in the image or soon after it.
     """
     block = squashfs.superblock(start)
     if block is None:
         return size < squashfs.SUPERBLOCK and start.startswith(squashfs.MAGIC)
     if block.version != squashfs.VERSION:
         return False
-    if size < block.size or after_image(look, block):
+    if size < block.size or after_image(look, block) or stated_place(look, size) in signature_places(block):
         return True
     # The padding of an image that is no bundle has zeros, and a hash tree or a signature begins with other bytes.
     end = block.padded + tree_size(block.padded) + LOOK

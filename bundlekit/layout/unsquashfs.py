@@ -5,8 +5,10 @@ It reads bytes that nothing has verified yet, so its time, its memory and its ou
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -101,22 +103,37 @@ def _run(program: str, fd: int, name: str, limit: int) -> tuple[bytes, int, str]
         start_new_session=True,
     ) as process:
         _limit_memory(process.pid)
-        timer = threading.Timer(DEADLINE, process.kill)
+        timer = threading.Timer(DEADLINE, _kill, (process.pid,))
         timer.start()
+        output, messages = cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr)
+        errors: list[bytes] = []
+        reader = threading.Thread(target=_read_errors, args=(messages, errors), daemon=True)
+        reader.start()
         try:
-            output, messages = cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr)
-            errors: list[bytes] = []
-            reader = threading.Thread(target=_read_errors, args=(messages, errors), daemon=True)
-            reader.start()
             data = output.read(limit + 1)
             if len(data) > limit:
-                process.kill()
-            code = process.wait()
+                _kill(process.pid)
             reader.join()
         finally:
             timer.cancel()
-            process.kill()
+            timer.join()  # after this the process is waited for, and its number can be that of another
+            code = _ended(process)
     return data, code, b"".join(errors).decode("utf-8", "replace")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of the program, which has closed its output."""
+    try:
+        return process.wait(DEADLINE)
+    except subprocess.TimeoutExpired:
+        _kill(process.pid)
+        return process.wait()
+
+
+def _kill(pid: int) -> None:
+    """Kill the program, and what it started, which would keep its output open."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _read_errors(file: IO[bytes], errors: list[bytes]) -> None:

@@ -1,6 +1,5 @@
 """Hash trees of dm-verity: computed again, compared with a second implementation, and spoiled at every level."""
 
-import hashlib
 import shutil
 import subprocess
 
@@ -14,32 +13,15 @@ from bundlekit.layout.hash_tree import level_sizes
 from bundlekit.model.bundle import TreeClaim
 from bundlekit.model.evidence import TreeEvidence
 from bundlekit.source import BytesSource
+from fixtures.hash_tree import BLOCK, tree_over
 from tests.integrity.claims import Watched, noise, span
 
 SALT = bytes(range(32))
-BLOCK = 4096
-
-
-def tree_over(data, *, salt=SALT, algorithm="sha256", block=BLOCK):
-    """The tree over ``data`` in the order of a file, and its root: one block of digests at a time, by the document."""
-
-    def digest(part):
-        return hashlib.new(algorithm, salt + part).digest()
-
-    size = 1
-    while size < hashlib.new(algorithm).digest_size:
-        size *= 2
-    levels, current = [], data
-    while len(current) > block:
-        digests = b"".join(digest(current[at : at + block]).ljust(size, b"\0") for at in range(0, len(current), block))
-        current = digests + bytes(-len(digests) % block)
-        levels.insert(0, current)
-    return b"".join(levels), f"{algorithm}:{digest(current).hex()}"
 
 
 def with_tree(data, **how):
     """A file of ``data`` and its tree, and the claim about both."""
-    tree, root = tree_over(data, **how)
+    tree, root = tree_over(data, **{"salt": SALT} | how)
     whole = data + tree
     claim = TreeClaim(
         subject="payload",
