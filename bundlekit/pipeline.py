@@ -17,6 +17,7 @@ import datetime as dt
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 # The modules that all others need are imported here, before another module imports them from within. In deeply nested
@@ -33,6 +34,7 @@ from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
 from bundlekit.decisions import basis, decisions_about
 from bundlekit.errors import ClockError, TrustError, UnreadableError
+from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
 from bundlekit.matrix import read_matrix
 from bundlekit.matrix.shipped import signatures_of
@@ -302,7 +304,8 @@ def examine(
             progress=progress,
             cancel=cancel,
         )
-        evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands)
+        inner = inner_bundles(source, bundle, partial(_inner_report, request=request, cancel=cancel))
+        evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands, inner=inner)
     elif question.scope == "full" and known:  # the signatures needed these digests, so nothing is read for them
         evidence = replace(evidence, digests=integrity.compared(bundle.claims, known))
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
@@ -326,6 +329,11 @@ def examine(
         trust_folders=trust.folders if trust else (),
     )
     return Checked(made, bundle, matrix)
+
+
+def _inner_report(source: Source, *, request: CheckRequest, cancel: Cancel | None) -> Report:
+    """The report about a component in another format: the same trust and time, and no question about versions."""
+    return examine(source, CheckRequest(trust=request.trust, at=request.at, full=request.full), cancel=cancel).report
 
 
 def _measure_head(

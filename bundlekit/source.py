@@ -121,6 +121,26 @@ def with_decoded(source: Source, streams: Mapping[str, bytes]) -> Source:
     return Joined(source, {**streams_of(source), **decoded})
 
 
+class Slice:
+    """A span of a source, as a source of its own."""
+
+    def __init__(self, source: Source, span: Span, *, name: str) -> None:
+        self.name = name
+        self.size = self.held = span.size
+        self._source = stream_of(source, span)
+        self._start = span.start
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Read from the span. Raises UnreadableError for bytes after its end."""
+        if offset + len(buffer) > self.size:
+            raise UnreadableError(f"{self.name}: ends at byte 0x{self.size:x}")
+        self._source.readinto(self._start + offset, buffer)
+
+    def ensure_unchanged(self) -> None:
+        """The same as for the source itself."""
+        self._source.ensure_unchanged()
+
+
 class ReadOnce:
     """A source whose first bytes, ``start``, were read before, and are served from memory.
 

@@ -162,7 +162,7 @@ def _naming_files(draft: Draft) -> Manifest:
             )
     stored = (item.stored for item in labelled(draft.manifest))
     named = [replace(one, file=name) for one, name in zip(stored, names, strict=True)]
-    return replace(_with_digests(draft.manifest, named), format=manifest_layout.DETACHED)
+    return replace(_with_digests(draft.manifest, named), format=manifest_layout.SECOND)
 
 
 def _with_digests(manifest: Manifest, stored: list[Stored]) -> Manifest:

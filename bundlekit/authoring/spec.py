@@ -54,6 +54,7 @@ class SpecComponent(Strict, frozen=True, kw_only=True):
 
     version: VersionText
     scheme: SchemeName | None = None
+    format: KeyName | None = None
     file: str | dict[Name, str]
     chunk_size: Text | int | None = None
 
@@ -148,7 +149,7 @@ def _load(path: Path, files: list[Path] | None) -> Manifest:
         raise ConfigError(f"{where}: has {found}; a SPEC begins with spec = 1")
     spec = config.convert(data, Spec, where=where, toml=True)
     fields = {
-        "format": FormatVersion(major=1, minor=0),
+        "format": FormatVersion(major=1, minor=1 if any(one.format for one in spec.components.values()) else 0),
         "kind": spec.kind,
         "product": spec.product,
         "models": spec.models,
@@ -191,7 +192,9 @@ def _component(name: str, spec: Spec, path: Path, files: list[Path] | None) -> C
         images.append(
             Image(models=tuple(models), size=size, digest=PLACEHOLDER, index=PLACEHOLDER, chunk_size=chunk_size)
         )
-    return Component(name=name, version=component.version, scheme=component.scheme, images=tuple(images))
+    return Component(
+        name=name, version=component.version, scheme=component.scheme, format=component.format, images=tuple(images)
+    )
 
 
 def _document(name: str, spec: Spec, path: Path, files: list[Path] | None) -> Document:

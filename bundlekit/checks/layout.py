@@ -273,6 +273,49 @@ def component_missing(context: RuleContext) -> RuleAnswer:
     return _read_problem(context, "component-missing", reached=reached, otherwise=NO_MANIFEST)
 
 
+@rule(
+    "layout",
+    cause="corrupted",
+    remedy="Ask the vendor for a bundle whose component is valid by itself; `bundlekit check` on it has the details.",
+    see="formats",
+    needed=lambda question: question.scope == "full",
+    aspect="inner",
+)
+def component_invalid(context: RuleContext) -> RuleAnswer:
+    """A component is a bundle in another format, and the rules of that format reject it.
+
+    The manifest demands the format with ``format`` of the component. Each message begins with the name of a rule, which
+    has a page of its own. The signers of the component must be trusted for that format (``formats`` in a trust.toml).
+    """
+    inner = context.evidence.inner
+    if inner is None:
+        return NotRun(reason="the payload was not read")
+    found = [
+        Fault(
+            message=f"{one.subject!r} is to be a bundle in the format {one.format!r}, and is not recognised as one",
+            where=one.span,
+            subject=one.subject,
+            params={"format": one.format},
+        )
+        for one in inner
+        if not one.recognised
+    ]
+    found += [
+        Fault(
+            message=f"{finding.rule}: {finding.message}",
+            where=finding.where or one.span,
+            subject=one.subject,
+            next=finding.next,
+            cause=finding.cause,
+            params={"rule": finding.rule, "format": one.format},
+        )
+        for one in inner
+        for finding in one.findings
+    ]
+    left = [f"{one.subject}: {reason}" for one in inner for reason in one.not_run]
+    return NotRun(reason="; ".join(left)) if left and not found else found
+
+
 RULES: Final = (
     not_a_bundle,
     text_mode_damage,
@@ -287,4 +330,5 @@ RULES: Final = (
     manifest_inconsistent,
     payload_past_end,
     component_missing,
+    component_invalid,
 )

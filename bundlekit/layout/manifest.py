@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KNOWN_FORMAT: Final = FormatVersion(major=1, minor=1)
-DETACHED: Final = FormatVersion(major=1, minor=1)
-"""The first format with detached heads."""
+SECOND: Final = FormatVersion(major=1, minor=1)
+"""The first format with detached heads, and with components in other formats."""
 
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
 """The features that a manifest can demand in ``requires``. Version 1.1 is fully supported and has no named feature."""
@@ -65,8 +65,12 @@ def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for key, day in (("released", manifest.released), ("expires", manifest.expires)):
         if day is not None and not is_day(day):
             yield key, f"at {key!r}: {day} is not a calendar day"
+    first = manifest.format.minor == 0
     for item in labelled(manifest):
         label, stored = item.label, item.stored
+        if first and (stored.file is not None or item.format is not None):
+            key = "file" if stored.file is not None else "format"
+            yield item.path, f"{label!r} has the key {key!r}, which format 1.1 adds, and the manifest is of format 1.0"
         if stored.chunk_size & (stored.chunk_size - 1):
             wrong = f"{label!r} has chunks of {stored.chunk_size} bytes, which is not a power of two"
             yield f"{item.path}.chunk-size", wrong

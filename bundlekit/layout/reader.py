@@ -177,7 +177,8 @@ def _manifest(_: Source, bundle: Bundle) -> Bundle:
     bundle = _add(bundle, document=document)
     try:
         decoded = manifest.decode(document, where)
-        return _add(bundle, manifest=decoded, release=release_of(decoded))
+        inner = {"inner"} if any(one.format for one in decoded.components) else set()
+        return _add(bundle, aspects=bundle.aspects | inner, manifest=decoded, release=release_of(decoded))
     except LayoutError as error:
         return _add(bundle, problems=[error.problem])
 

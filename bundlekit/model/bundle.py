@@ -204,15 +204,25 @@ class DecodedClaim(Frozen, frozen=True, kw_only=True):
 ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim | DecodedClaim
 
 Aspect = Literal[
-    "container", "manifest", "area", "chunks", "detached", "structure", "metadata", "members", "content", "tree"
+    "container",
+    "manifest",
+    "area",
+    "chunks",
+    "detached",
+    "inner",
+    "structure",
+    "metadata",
+    "members",
+    "content",
+    "tree",
 ]
 """What a format has, so that the rules about it apply. A rule names one aspect, or applies to every format.
 
-The first five are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
+The first six are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
 signature area of fixed size. ``chunks``: components with a chunk index. ``detached``: components in files of their own.
-The others are those of other formats. ``structure``: a layout of headers and blocks. ``metadata``: a description in the
-syntax of the format. ``members``: named members of an archive. ``content``: digests over whole parts. ``tree``: a hash
-tree.
+``inner``: components that are bundles in other formats. The others are those of other formats. ``structure``: a layout
+of headers and blocks. ``metadata``: a description in the syntax of the format. ``members``: named members of an
+archive. ``content``: digests over whole parts. ``tree``: a hash tree.
 """
 
 

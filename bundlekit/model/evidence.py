@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bundlekit.model.bundle import DigestOf, Problem, Span
+from bundlekit.model.finding import Finding
 from bundlekit.model.primitives import Frozen
 
 Standing = Literal["counted", "ignored", "rejected", "undecided", "not-checked"]
@@ -143,6 +144,21 @@ class ArchiveEvidence(Frozen, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
+class InnerEvidence(Frozen, frozen=True, kw_only=True):
+    """The result of a component that is a bundle in another format.
+
+    ``format`` is the one that the manifest names, and ``recognised`` is whether the component is in that format.
+    ``findings`` are the errors, with ranges of the outer file. ``not_run`` are the required rules that could not run.
+    """
+
+    subject: str
+    span: Span
+    format: str
+    recognised: bool
+    findings: tuple[Finding, ...] = ()
+    not_run: tuple[str, ...] = ()
+
+
 class Evidence(Frozen, frozen=True, kw_only=True):
     """Everything that was measured of one bundle; None for parts that were not measured."""
 
@@ -153,6 +169,7 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     chunks: tuple[ChunkEvidence, ...] | None = None
     trees: tuple[TreeEvidence, ...] | None = None
     archives: tuple[ArchiveEvidence, ...] | None = None
+    inner: tuple[InnerEvidence, ...] | None = None
 
     @property
     def authentic(self) -> bool:

@@ -69,11 +69,16 @@ class Image(Stored, frozen=True, kw_only=True):
 
 
 class Component(Strict, frozen=True, kw_only=True):
-    """A part of the appliance that is updated separately, such as the appliance software or the storage software."""
+    """A part of the appliance that is updated separately, such as the appliance software or the storage software.
+
+    ``format`` (from 1.1 on) demands that its images are bundles in another format, such as ``rauc``. The rules of that
+    format are then applied to them as well.
+    """
 
     name: KeyName
     version: VersionText
     scheme: SchemeName | None = None
+    format: KeyName | None = None
     images: Annotated[tuple[Image, ...], Meta(min_length=1, max_length=64)]
 
 
@@ -102,7 +107,7 @@ class Requirements(Strict, frozen=True, kw_only=True):
 
 
 class Manifest(Strict, frozen=True, kw_only=True):
-    """The whole manifest, of format 1.0 or 1.1. Version 1.1 adds detached heads (``file``).
+    """The whole manifest, of format 1.0 or 1.1. Version 1.1 adds ``file`` and ``format``.
 
     ``requires`` names features that a reader must support to validate the bundle. ``extensions`` contains data that a
     reader can ignore, if it reports that. ``annotations`` are signed and ignored by every rule. ``counter`` is the
@@ -133,13 +138,14 @@ class Manifest(Strict, frozen=True, kw_only=True):
 class Labelled(Frozen, frozen=True, kw_only=True):
     """An item stored in the payload, under the name that people use. ``version`` is that of its component.
 
-    ``path`` is its place in the manifest, such as ``components[0].images[1]``.
+    ``path`` is its place in the manifest, such as ``components[0].images[1]``. ``format`` is that of its component.
     """
 
     label: str
     path: str
     version: str | None
     stored: Stored
+    format: str | None = None
 
 
 def labelled(manifest: Manifest) -> tuple[Labelled, ...]:
@@ -154,6 +160,7 @@ def labelled(manifest: Manifest) -> tuple[Labelled, ...]:
             path=f"components[{number}].images[{place}]",
             version=component.version,
             stored=image,
+            format=component.format,
         )
         for number, component in enumerate(manifest.components)
         for place, image in enumerate(component.images)
