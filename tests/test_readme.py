@@ -119,6 +119,15 @@ def test_the_tour_of_an_update_ends_as_it_says(tmp_path):
     assert "0 broken invariants" in done.stdout, shown
 
 
+def test_a_bundle_in_another_format_is_decided_as_it_says(tmp_path):
+    (script,) = re.findall(r"<!-- existing -->\n```sh\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    ends = [line.split(":")[0] for line in done.stdout.split("\n") if line.startswith(("ACCEPT", "REJECT"))]
+    assert ends == ["ACCEPT", "REJECT (unsupported-source)"], done
+
+
 def test_the_readme_names_each_tour():
     tours = sorted(path.stem for path in (ROOT / "bundlekit/docs").glob("tour-*.md"))
     assert len(tours) == 2
