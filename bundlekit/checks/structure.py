@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
 from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make
+from bundlekit.integrity.checksum import CHECKSUMS
 from bundlekit.model.bundle import ArchiveClaim, DigestClaim, TreeClaim
 from bundlekit.model.finding import Fault, NotRun, PartialResult
 
@@ -147,7 +148,12 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
         return found_while_reading
     if evidence.digests is None:
         return NOT_MEASURED
-    compared = [(one.subject, one.span, one.expected, one.found) for one in evidence.digests]
+    changed = {one.span for one in evidence.digests if one.of != "checksum" and one.found != one.expected}
+    compared = [
+        (one.subject, one.stored or one.span, one.expected, one.found)
+        for one in evidence.digests
+        if one.of != "checksum" or one.span not in changed  # the digest is the better witness of what was changed
+    ]
     claimed = {one.subject: one.digests for one in context.bundle.claims if isinstance(one, ArchiveClaim)}
     for archive in evidence.archives or ():
         expected = claimed[archive.subject]
@@ -157,7 +163,7 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
         ]
     faults_found = [
         Fault(
-            message=f"the {_kind(expected)} of {subject!r} is not the one in the description",
+            message=_wrong_digest(subject, expected),
             where=span,
             subject=subject,
             params={"expected": expected, "found": found},
@@ -171,9 +177,11 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
     return faults_found or without or ()
 
 
-def _kind(expected: str) -> str:
-    """A name for the value: a checksum is no digest."""
-    return "checksum" if expected.startswith("xor8:") else "digest"
+def _wrong_digest(subject: str, expected: str) -> str:
+    """The message. A checksum is no digest, and no description signs it."""
+    if expected.partition(":")[0] in CHECKSUMS:
+        return f"the checksum of {subject!r} is not the one that is stored with it"
+    return f"the digest of {subject!r} is not the one in the description"
 
 
 def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:

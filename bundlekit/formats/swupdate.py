@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bundlekit.errors import LayoutError
 from bundlekit.escape import escape
 from bundlekit.layout import cpio, sw_description
+from bundlekit.layout.sw_description import DESCRIPTION, SIGNATURE
 from bundlekit.model.bundle import (
     Bundle,
     ByteClaim,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata", "members", "content"})
 """The aspects of SWUpdate images."""
 
-DESCRIPTION, SIGNATURE = "sw-description", "sw-description.sig"
 MAX_DESCRIPTION: Final = 1024 * 1024
 """Bytes of a description, as of a manifest of update.bin. Releases have a few KiB, and embedded scripts a few more."""
 MAX_SIGNATURE: Final = 64 * 1024
@@ -232,6 +232,9 @@ def _files(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         one = listed[member.name]
         if one.digest:
             claims.append(DigestClaim(subject=name, span=member.data, expected=one.digest))
+        if member.check is not None:
+            expected, stored = f"sum32:{member.check:08x}", member.field("check")
+            claims.append(DigestClaim(subject=name, span=member.data, expected=expected, of="checksum", stored=stored))
         if one.size is not None and one.size != member.data.size:
             message = f"{name!r} has {member.data.size:,} bytes, and sw-description states {one.size:,}"
             problems.append(_fault("structure-malformed", message, member.field("filesize"), name))

@@ -78,6 +78,7 @@ def _digest_evidence(claim: DigestClaim, found: str) -> DigestEvidence:
         found=found,
         of=claim.of,
         serial=claim.serial,
+        stored=claim.stored,
     )
 
 

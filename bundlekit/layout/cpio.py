@@ -49,6 +49,7 @@ MAX_NAME: Final = 255
 """Bytes of a name. The name in SWUpdate is an array of 256 bytes (``MAX_IMAGE_FNAME``), with a zero at the end."""
 
 _DIGITS: Final = re.compile(rb"[0-9A-F]{104}|[0-9a-f]{104}")
+_FIELD: Final = re.compile(rb"[0-9A-F]{8}|[0-9a-f]{8}")
 _REGULAR: Final = 0o100000
 _LINKS_AT_END: Final = (1, 16)
 """``nlink`` of the trailer: cpio and bsdcpio write 1. swugenerator writes 16."""
@@ -154,9 +155,8 @@ def _read_header(source: Source, at: int) -> tuple[_Header, str, int]:
         message = "a header of a member was expected here, in the cpio format newc or crc"
         raise LayoutError(_fault(message, Span(start=at, stop=at + 6)))
     if not _DIGITS.fullmatch(digits):
-        wrong = next(
-            one for one in PLACES.values() if not re.fullmatch(rb"[0-9A-F]+|[0-9a-f]+", start[one.start : one.stop])
-        )
+        fields = (one for one in PLACES.values() if not _FIELD.fullmatch(start[one.start : one.stop]))
+        wrong = next(fields, Span(start=6, stop=HEADER))  # or two fields, each of them in one case
         message = "a field of the header is not a hexadecimal number in one case"
         raise LayoutError(_fault(message, _moved(wrong, at)))
     numbers = {name: int(start[place.start : place.stop], 16) for name, place in PLACES.items()}

@@ -17,6 +17,8 @@ from bundlekit.model.bundle import Problem, Span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DESCRIPTION, SIGNATURE = "sw-description", "sw-description.sig"
+"""The names of the first two members of an image. They cannot be listed as files."""
 ROOT: Final = "software"
 SECTIONS: Final = frozenset({"images", "files", "scripts", "partitions", "bootenv", "uboot", "vars"})
 """The groups of entries (SWUpdate, ``parser/parser.c``)."""
@@ -111,7 +113,6 @@ class _DescriptionReader:
     def __init__(self, document: dict[str, Any], *, is_json: bool) -> None:
         self._document = document
         self._is_json = is_json
-        self._targets: set[NodePath] = set()
         self._entries: list[dict[str, Any]] = []
         self._installs = False
 
@@ -162,7 +163,7 @@ class _DescriptionReader:
         if "ref" in node:
             if "filename" in node:
                 raise _FaultError(f"an entry in {_spelled(path)} is both a file and a link")
-            self._targets.add(self._followed(node, path)[1])
+            self._followed(node, path)
         if "filename" in node:
             self._entries.append(node)
         for key, value in node.items():
@@ -223,6 +224,8 @@ class _DescriptionReader:
         name = entry["filename"]
         if not isinstance(name, str) or not name:
             raise _FaultError("the filename of an entry is not text")
+        if name in (DESCRIPTION, SIGNATURE):
+            raise _FaultError(f"it lists {name} as a file")
         for key in _TEXTS:
             self._typed(entry, key, str, name)
         for key in _FLAGS:
@@ -266,11 +269,12 @@ class _DescriptionReader:
             if isinstance(node, dict) and "filename" not in node:
                 yield from self._groups(node, (*path, key))
 
-    def _selections(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of boards, and of selections with their modes. Groups that only serve as link targets are none."""
+    @staticmethod
+    def _selections(groups: list[tuple[NodePath, dict[str, Any]]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of boards, and of selections with their modes. A group that only links lead to looks the same."""
         boards, modes = dict[str, None](), dict[str, None]()
         for path, group in groups:
-            if path in self._targets or not SECTIONS & group.keys():
+            if not SECTIONS & group.keys():
                 continue
             names = path[1:]
             if len(names) in (1, 3):

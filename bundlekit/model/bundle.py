@@ -111,7 +111,7 @@ DigestOf = Literal["index", "content", "checksum"]
 """What a digest is over: a chunk index, or content such as an image, a member or a part of the metadata.
 
 A ``checksum`` finds accidents. It proves nothing, so it covers no byte. Its algorithm is ``xor8``, the exclusive or of
-all bytes.
+all bytes, or ``sum32``, their sum modulo 2^32.
 """
 
 
@@ -119,7 +119,7 @@ class DigestClaim(Frozen, frozen=True, kw_only=True):
     """The claim that the digest of ``span`` is ``expected`` (``algorithm:hex``).
 
     ``serial`` marks a digest over a whole component. It cannot be computed in parallel and proves no more than the
-    chunk index, so it is checked only on request.
+    chunk index, so it is checked only on request. ``stored`` is the position of a checksum, if it is not in ``span``.
     """
 
     subject: str
@@ -127,6 +127,7 @@ class DigestClaim(Frozen, frozen=True, kw_only=True):
     expected: str
     of: DigestOf = "content"
     serial: bool = False
+    stored: Span | None = None
 
 
 class ChunkClaim(Frozen, frozen=True, kw_only=True):

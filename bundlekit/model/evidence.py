@@ -90,6 +90,7 @@ class DigestEvidence(Frozen, frozen=True, kw_only=True):
     found: str
     of: DigestOf = "content"
     serial: bool = False
+    stored: Span | None = None
 
 
 class ChunkEvidence(Frozen, frozen=True, kw_only=True):
