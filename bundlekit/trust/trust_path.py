@@ -9,6 +9,7 @@ from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import best_chain, issued, soundly_signed
 from bundlekit.trust.claim import signer_text
 from bundlekit.trust.fault import SignatureFault, malformed
+from bundlekit.trust.paths import CertificateGraph
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
 from bundlekit.wording import given
@@ -65,7 +66,20 @@ def trust_paths(
         )
         return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
     best = best_chain(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    if pin and best.refusals and _all_covered(claim, pin.key, trusted, listed) and not list(_unfound(best, claim)):
+        # The certificates are not suitable, but the key is trusted without them, and none of their bytes can change.
+        return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
+
+
+def _all_covered(claim: Claim, key: Key, trusted: Anchors, listed: Sequence[Certificate]) -> bool:
+    """Whether each certificate is covered by the signature, by the pinned key, or by the signature of an anchor."""
+    graph = CertificateGraph(claim.line[0], (*claim.line[1:], *listed), trusted.anchors)
+    try:
+        anchored = graph.anchored(soundly_signed)
+    except SignatureFault:  # too many paths
+        return False
+    return all(claim.signature.binds(one.der) or _covers(key, one) or one.der in anchored for one in claim.line)
 
 
 def _covers(key: Key, one: Certificate) -> bool:

@@ -20,6 +20,7 @@ from bundlekit.source import BytesSource
 from bundlekit.trust import SignatureFault, Signed, enclosed_content, load_trust, verify_claims
 from bundlekit.trust.load import unnamed
 from bundlekit.trust.overview import overview
+from bundlekit.trust.store import Anchors
 from tests.trust import pki
 from tests.trust.pki import NOW, attribute, forge, key
 
@@ -189,6 +190,34 @@ def test_a_self_signed_certificate_counts_by_its_pinned_key(place, is_ca):
         assert rules(judge(blob, load_trust(place / "own.pem")))[:1] == ["not-a-signer-certificate"]
     spoiled = blob.replace(b"Own", b"OwN")
     assert not judge(spoiled, load_trust(place / "own.pub.pem"))[0].counts
+
+
+UNSUITABLE: dict[str, dict] = {
+    "no purpose": {"purposes": None},
+    "another purpose": {"purposes": [pki.SERVER_AUTH]},
+    "expired": {"end": NOW - timedelta(days=1)},
+    "no usage": {"usage": ("key_agreement",)},
+}
+
+
+@pytest.mark.parametrize("case", UNSUITABLE)
+def test_a_pinned_key_counts_with_an_unsuitable_certificate_that_an_anchor_signed(case):
+    """RAUC puts the certificate in, and often it has no purpose. The anchor covers its bytes."""
+    private, certificate = key("p256", "Signer"), pki.signer(**UNSUITABLE[case])
+    blob = forge(private, [certificate], head=CONTENT)
+    pin = pki.pins(private).trusted.pinned
+    anchor, other = (pki.anchors(pki.root(*which)).trusted.anchors for which in ((), ("p384", "Root")))
+    (found,) = judge(blob, unnamed(Anchors(anchors=anchor, pinned=pin)))
+    assert (found.counts, found.anchor, found.chain) == (True, "pinned.pem", ("CN=Signer,O=TEST ONLY",))
+    assert not judge(blob, unnamed(Anchors(anchors=anchor)))[0].counts
+    for anchors in ((), other):  # nobody covers the certificate, or an anchor with the name alone
+        assert rules(judge(blob, unnamed(Anchors(anchors=anchors, pinned=pin)))) == ["signature-malformed"]
+    der_ = pki.der(certificate)
+    at = blob.index(der_)
+    for place_ in range(at, at + len(der_)):
+        spoiled = bytearray(blob)
+        spoiled[place_] ^= 1
+        assert not judge(bytes(spoiled), unnamed(Anchors(anchors=anchor, pinned=pin)))[0].counts
 
 
 TWO = ["-signer", "p384.pem", "-inkey", "p384.key"]
