@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
 
 FORMATS: Final[dict[str, str]] = {
+    "mender": "bundlekit.formats.mender",
     "rauc": "bundlekit.formats.rauc",
     "swupdate": "bundlekit.formats.swupdate",
     "esp": "bundlekit.formats.esp",

@@ -10,12 +10,12 @@ import lzma
 import zlib
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Compression = Literal["none", "gzip", "xz", "zstd"]
+    from bundlekit.model.bundle import Compression
 
 FED: Final = 128 * 1024
 """Bytes given to a decoder at once. It copies what it could not use yet, so larger pieces cost more."""

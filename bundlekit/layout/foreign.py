@@ -152,7 +152,11 @@ def _is_tar(seen: FileView) -> bool:
 
 
 def _is_mender(seen: FileView) -> bool:
-    return _is_tar(seen) and seen.at(0, b"version\0") and b'"mender"' in seen.start[SECTOR : 2 * SECTOR]
+    """An archive that begins with ``version`` and ``manifest``. One of its marks can be damaged, or out of order."""
+    states = b'"mender"' in seen.start[SECTOR : 4 * SECTOR]
+    named = seen.at(0, b"version\0", b"manifest\0")
+    follows = seen.at(2 * SECTOR, b"version\0", b"manifest")
+    return seen.at(257, b"ustar") + named + follows + states >= (2 if states else 3)
 
 
 def _is_android_package(seen: FileView) -> bool:

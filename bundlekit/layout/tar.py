@@ -54,6 +54,9 @@ _FIELDS: Final = (
 )
 """The fields of a header that have only these forms. Size, type and prefix are read on their own."""
 
+FREE: Final = (Span(start=100, stop=124), Span(start=136, stop=156), Span(start=265, stop=329))
+"""The parts of a header whose values mean nothing: mode and numbers of owners, time and checksum, names of owners."""
+
 
 class BlockInput(Protocol):
     """Bytes that are read as blocks, one after another. ``at`` is the position of the next one."""
@@ -98,7 +101,7 @@ def next_member(source: BlockInput, stream: str = "") -> TarMember | None:
     """The next member, whose header is at the position of ``source``; None at the end of the archive.
 
     At the end only the first of the two blocks of zeros has been read; `check_end` reads the other. ``stream`` names
-    the archive in spans. Raises LayoutError ``structure-malformed`` or ``truncated``.
+    the archive in spans. Raises LayoutError ``structure-malformed``.
     """
     start = source.at
     block = _block(source, stream)

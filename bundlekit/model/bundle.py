@@ -166,6 +166,10 @@ class TreeClaim(Frozen, frozen=True, kw_only=True):
     block_size: int = 4096
 
 
+Compression = Literal["none", "gzip", "xz", "zstd"]
+"""How an archive is compressed."""
+
+
 class ArchiveClaim(Frozen, frozen=True, kw_only=True):
     """The claim that ``span``, decoded by ``compression``, is a tar archive of exactly these members.
 
@@ -174,7 +178,7 @@ class ArchiveClaim(Frozen, frozen=True, kw_only=True):
 
     subject: str
     span: Span
-    compression: Literal["none", "gzip", "xz", "zstd"]
+    compression: Compression
     digests: dict[str, str]
 
 
