@@ -508,6 +508,19 @@ def test_a_fence_of_another_controller_is_refused_and_changes_nothing(world, ver
     assert w.record("storage").run == "", "no run is under way once it has cleaned up"
 
 
+@pytest.mark.parametrize("verb", ["prepare", "apply", "commit", "revert", "cleanup"])
+def test_what_another_run_has_written_since_the_probe_is_not_overwritten(world, verb):
+    w = world()
+    assert w.slots.prepare(request(w, "prepare", fence=5)).kind == "ok"
+    was = w.record("storage")
+    answer = getattr(w.slots, verb)(replace(request(w, verb, fence=9), run="r2", fence_seen=4))
+    assert answer.kind == "fenced"
+    assert "fence 5 came since the last probe, which saw 4" in answer.reason
+    assert w.record("storage") == was
+    for fence, known in ((6, {"fence_seen": 4}), (7, {"run": "r2", "fence_seen": 6}), (8, {"run": "r3"})):
+        assert w.slots.prepare(replace(request(w, "prepare", fence=fence), **known)).kind == "ok", known
+
+
 def test_another_host_with_a_higher_fence_stops_this_controller(world):
     w = world(hooks=before("apply", "active", lambda w: w.slots.cleanup(request(w, "cleanup", "standby", fence=99))))
     outcome = w.run()

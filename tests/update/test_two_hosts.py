@@ -133,9 +133,51 @@ def test_only_what_this_run_has_staged_is_cleaned_up(world):
     b = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("prepare", "active", "F"),)))
     assert b.run().kind == "rejected"
     assert [(r.verb, r.step) for r in b.calls] == [
-        ("prepare", "storage"), ("prepare", "active"), ("cleanup", "storage"), ("cleanup", "active"),
+        ("prepare", "storage"), ("prepare", "active"), ("cleanup", "storage"),
     ]  # fmt: skip
-    assert marks(world)["standby"] == ("", 0, "", "", "")
+    assert marks(world)["active"] == marks(world)["standby"] == ("", 0, "", "", "")
+
+
+@pytest.mark.parametrize("kind", ["rejected", "timeout", "died"])
+def test_what_a_prepare_has_staged_before_it_failed_is_cleaned_up(world, kind):
+    def halfway(hooks, request):
+        answer = hooks.prepare(request)
+        return Answer(kind=kind, reason="no space") if request.step == "active" else answer
+
+    b = Host(world, hooks=Overridden(world.pair, prepare=halfway))
+    assert b.run().kind == "rejected"
+    assert [(r.verb, r.step) for r in b.calls][2:] == [("cleanup", "storage"), ("cleanup", "active")]
+    assert {(c.staged, c.run) for c in world.pair.components.values()} == {("", "")}
+
+
+@pytest.mark.parametrize(
+    ("failing", "plain"),
+    [(False, False), (True, False), (True, True)],
+    ids=["prepare", "prepare-that-fails", "prepare-that-fails-and-hooks-that-compare-fences-only"],
+)
+def test_a_run_that_was_asleep_does_not_destroy_what_another_has_staged(world, failing, plain):
+    """Stopped (Ctrl-Z) between its survey and its first mark, with a journal that is ahead of the appliance."""
+    a, b = Host(world), Host(world, job=another_bundle(world.job))
+    for _ in range(5):
+        a.journal.claim(a.job.pair, "a claim that came to nothing")
+    ends = []
+
+    def asleep(hooks, request):
+        if not ends:
+            ends.append(b.run(window=PREPARED))
+        if failing:
+            return Answer(kind="rejected", reason="no space")
+        return hooks.prepare(request)
+
+    def compares_fences_only(hooks, request):
+        return getattr(hooks, request.verb)(replace(request, fence_seen=None if plain else request.fence_seen))
+
+    a.hooks = Overridden(Overridden(a.hooks, **dict.fromkeys(CHANGING, compares_fences_only)), prepare=asleep)
+    outcome = a.run()
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert a.calls == [] or {r.verb for r in a.calls} == {"prepare"}
+    assert b.resume(window=Window()).kind == "succeeded"
+    assert set(world.pair.versions().values()) == {"5.41.00", "3.5.0"}
 
 
 def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged):

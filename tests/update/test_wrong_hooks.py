@@ -100,6 +100,18 @@ def same_fence_of_another_owner_is_accepted(self, request, right):
     return right(request)
 
 
+@bug("prepare", "apply", "commit", "revert", "cleanup")
+def what_came_since_the_probe_is_not_compared(_self, request, right):
+    return right(replace(request, fence_seen=None))
+
+
+@bug("prepare")
+def what_came_since_the_probe_is_rejected_of_the_same_run_too(self, request, right):
+    if request.fence_seen is not None and request.fence > self.component(request).fence > request.fence_seen:
+        return Answer(kind="fenced", reason="something came since the probe")
+    return right(request)
+
+
 @bug("apply")
 def apply_alone_checks_no_fence(self, request, right):
     self.accept(request)
@@ -264,6 +276,8 @@ NAMED = {
     "commit_leaves_no_mark": "commit",
     "no_fence_is_checked": "prepare",
     "same_fence_of_another_owner_is_accepted": "prepare",
+    "what_came_since_the_probe_is_not_compared": "prepare",
+    "what_came_since_the_probe_is_rejected_of_the_same_run_too": "prepare",
     "apply_alone_checks_no_fence": "apply",
     "hold_is_not_left": "cleanup",
     "hold_is_not_lifted": "cleanup",

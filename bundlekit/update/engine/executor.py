@@ -148,7 +148,7 @@ class Engine:
             raise
         except JournalError as error:
             return _stopped(job.pair, error, again="repair" if job.repair else "run")
-        return self._loop(History(started), bundle)
+        return self._loop(History(started, fences=seen.fences), bundle)
 
     def resume(
         self, pair: str, bundle: Payload | BundleRejected | BundleMissing | None, *, window: Window = WHOLE
@@ -187,6 +187,7 @@ class Engine:
         except JournalError as error:
             return _stopped(pair, error, run=history.run)
         history.add(resumed)
+        history.fences |= seen.fences
         return self._loop(history, given)
 
     def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
@@ -222,7 +223,7 @@ class Engine:
             raise
         except JournalError as error:
             return _stopped(pair, error, again="revert")
-        return self._loop(History(started), None)
+        return self._loop(History(started, fences=seen.fences), None)
 
     def clear(self, pair: str, release: HoldRelease) -> Cleared | Declined:
         """Take the pair off hold, by name. It probes every component and polls the gates.
@@ -238,6 +239,7 @@ class Engine:
             return Declined(reason=f"Run {foreign} of another controller is under way.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
+        history.fences |= seen.fences
         states: dict[str, str] = {}
         if not release.without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
@@ -319,6 +321,7 @@ class Engine:
             run=history.run,
             fence=history.fence,
             owner=history.owner,
+            fence_seen=history.fences.get(asked.step),
             attempt=asked.attempt,
             hold=_hold_to_leave(history, asked.step) if asked.verb == "cleanup" else "",
             bundle=bundle if asked.verb in {"prepare", "apply"} else None,

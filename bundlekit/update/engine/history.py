@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -37,15 +39,20 @@ AT_ONCE = 1.0
 
 ANY = frozenset({"old", "new", "partial", "busy"})
 
+EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
+
 
 class History:
     """The fold of a run's records. ``add`` is the only method that changes it. The planner only reads.
 
     Time is the sum of the intervals between records. An interval counts by the boot clock if both its ends are in one
     boot. So a wall clock that jumps changes at most the one interval that contains a reboot.
+
+    ``fences`` are those that the steps reported last. A probe before the first record counts too, until it is folded
+    again.
     """
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: Started, *, fences: Mapping[str, int] = EMPTY) -> None:
         self.job = started.job
         self.run = started.run
         self.fence = started.fence
@@ -72,6 +79,7 @@ class History:
         self.cleared: Cleared | None = None
         self.before: dict[str, str] = dict(started.states_before)
         self.surveyed: dict[str, Answer] = {}
+        self.fences: dict[str, int] = dict(fences)
         self.changed: dict[str, tuple[int, float]] = {}
         self.ready_at: dict[str, int] = {}
         self.unexplained: tuple[str, str] | None = None
@@ -352,6 +360,8 @@ class History:
         if verb == "describe" and self.job.repair and answer.version and step not in self.before:
             self._repair_from(step, answer.version)
         if verb == "probe":
+            if answer.fence is not None:
+                self.fences[step] = answer.fence
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
             if step not in self.before and answer.kind in ANY:
                 self.before[step] = answer.kind

@@ -58,9 +58,11 @@ class Request(Frozen, frozen=True, kw_only=True):
 
     ``step`` is the name of a step, or of a gate, which has no ``target``. ``fence`` grows with every controller, and
     ``owner`` names the claim of the fence. A target that has seen a higher fence, or the same one from another owner,
-    must answer ``fenced`` and do nothing. ``run`` is what ``commit`` leaves behind at the target for ``probe`` to read
-    back. ``hold`` is what ``cleanup`` leaves there: why the pair is on hold, or empty to lift the hold. ``deadline`` is
-    in seconds.
+    must answer ``fenced`` and do nothing. ``fence_seen`` is the fence that the component reported when this controller
+    last probed it, None if it reported none. A target that has seen a higher one since, from another run, must answer
+    ``fenced`` too: it is no longer what this controller decided over. ``run`` is what ``commit`` leaves behind at the
+    target for ``probe`` to read back. ``hold`` is what ``cleanup`` leaves there: why the pair is on hold, or empty to
+    lift the hold. ``deadline`` is in seconds.
     """
 
     verb: Verb
@@ -72,6 +74,7 @@ class Request(Frozen, frozen=True, kw_only=True):
     deadline: int
     bundle_id: str
     owner: str = ""
+    fence_seen: int | None = None
     target: Target | None = None
     counter: int = 0
     hold: str = ""

@@ -23,9 +23,14 @@ class Marks(Frozen, frozen=True, kw_only=True):
     answers: dict[str, Answer]
 
     @property
+    def fences(self) -> dict[str, int]:
+        """The fence of each step that reported one."""
+        return {step: answer.fence for step, answer in self.answers.items() if answer.fence is not None}
+
+    @property
     def fence(self) -> int:
         """The highest fence that any component has seen. Raises FenceError where no higher one exists."""
-        highest = max((answer.fence or 0 for answer in self.answers.values()), default=0)
+        highest = max(self.fences.values(), default=0)
         if highest >= MAX_INTEGER - LEAP:
             raise FenceError(
                 f"The appliance reports the fence {highest}, so no higher fence can be claimed.",

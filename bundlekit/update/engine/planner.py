@@ -171,8 +171,8 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
             return _confirm(h, now, task)
         case "cleanup" if h.mode == "manual" and h.state(step) in {"busy", "unknown"}:
             return None  # its staging can be in use
-        case "cleanup" if h.mode == "abort" and not _staged(h, step):
-            return None  # what is staged there, fence and hold are not of this run
+        case "cleanup" if h.mode == "abort":
+            return _unstage(h, now, task)
         case _ if phase == COMMIT_POINT:
             return None if h.committed else Note(record=CommitPoint(at=now))
         case _:
@@ -383,12 +383,19 @@ def _cancel(h: History, now: Instant, task: PhaseStep, action: Action) -> Note |
     return Note(record=RevertDecided(at=now, step="", reason=why, revert=h.reverts_all(), cancelled=True))
 
 
-def _staged(h: History, step: str) -> bool:
-    """Whether what is staged on ``step`` is of this run: as the target remembers it, if it was asked since."""
-    prepare, probe = h.tally("prepare", step), h.tally("probe", step)
-    if probe.answer is not None and probe.answer.run is not None and probe.answered > prepare.started:
-        return probe.answer.run == h.run
-    return bool(prepare.attempts)
+def _unstage(h: History, now: Instant, task: PhaseStep) -> Action | None:
+    """Clean up what this run has staged, of which the target is asked unless *prepare* has answered *ok*.
+
+    A *prepare* that failed can have failed before it wrote its fence, and the staging there can be another run's.
+    """
+    prepare, probe = h.tally("prepare", task.step), h.tally("probe", task.step)
+    asked = probe.answer is not None and probe.answered > prepare.started
+    if prepare.attempts and not asked and (prepare.settled is None or prepare.settled.kind != "ok"):
+        return Call(verb="probe", step=task.step, attempt=probe.attempts + 1)
+    ours = bool(prepare.attempts)
+    if asked and probe.answer is not None and probe.answer.run is not None:
+        ours = probe.answer.run == h.run
+    return _once(h, now, task) if ours else None
 
 
 def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:

@@ -79,6 +79,9 @@ class Contract:
             yield ask(verb, step)
         yield ask("probe", step)
         yield from _refused(ask, step)
+        yield from _written_since(
+            ask, step, tuple(verb for verb in WRITING if verb != "revert")
+        )  # it has nothing to do
         for verb in ("apply", "probe", "describe", "verify", "verify", "probe", "revert", "probe", "revert", "probe"):
             yield ask(verb, step)
         yield ask("verify", step)
@@ -112,8 +115,12 @@ class Contract:
         for verb in ("cleanup", "probe", "cleanup", "probe", "verify"):
             yield ask(verb, step)
         ask.claim()  # the next run: what is new already needs its fence, too
-        for verb in ("prepare", "probe", "cleanup", "probe"):
+        for verb in ("prepare", "probe"):
             yield ask(verb, step)
+        yield from _written_since(ask, step)
+        yield ask("prepare", step, owner="next", fence=ask.fence + 1, fence_seen=ask.fence - 1)  # the same run, resumed
+        for verb in ("probe", "cleanup", "probe"):
+            yield ask(verb, step, owner="next")
 
     def _staging(self) -> None:
         """Whether cleanup removes the staging: an apply that is handed nothing has nothing to install then."""
@@ -163,6 +170,13 @@ def _refused(ask: _Asker, step: str, verbs: tuple[str, ...] = WRITING) -> Iterat
     yield ask("probe", step)
 
 
+def _written_since(ask: _Asker, step: str, verbs: tuple[str, ...] = WRITING) -> Iterator[Answer]:
+    """Each verb that writes, of a controller that last probed before the present fence came, and the state after it."""
+    for verb in verbs:
+        yield ask(verb, step, fence=ask.fence + 1, fence_seen=ask.fence - 1, owner="another", run="another")
+    yield ask("probe", step)
+
+
 class _Asker:
     """Asks the hooks of a fresh sandbox, in the name of one claim after the other."""
 
@@ -182,11 +196,16 @@ class _Asker:
         self.claims += 1
         self.fence += 1
 
+    @property
+    def run(self) -> str:
+        """The run under way."""
+        return f"rehearsal-{self.claims}"
+
     def request(self, verb: str, step: str, **facts: object) -> Request:
         """A request of the run under way."""
         request = from_outside(self.job, verb, step)  # type: ignore[arg-type]
-        owner, run = f"owner-{self.claims}", f"rehearsal-{self.claims}"
-        request = replace(request, run=run, fence=self.fence, owner=owner, counter=self.job.counter)
+        owner = f"owner-{self.claims}"
+        request = replace(request, run=self.run, fence=self.fence, owner=owner, counter=self.job.counter)
         return replace(request, **facts)
 
     def __call__(self, verb: str, step: str, **facts: object) -> Answer:

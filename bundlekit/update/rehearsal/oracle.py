@@ -169,6 +169,8 @@ class Compared(PassThrough):
         seen = self.model.components[request.step].fence
         if request.fence < seen:
             return f", because its fence {request.fence} is below {seen}, which the component has seen"
+        if request.fence > seen:
+            return f", because another run has written the fence {seen} since the probe that saw {request.fence_seen}"
         return f", because the component has seen its fence {request.fence} from another owner"
 
 

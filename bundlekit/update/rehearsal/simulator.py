@@ -154,6 +154,9 @@ def _refused(component: SimulatedComponent, request: Request) -> Answer | None:
         return Answer(kind="fenced", reason=f"fence {request.fence} is below {component.fence}")
     if request.fence == component.fence and component.owner not in {"", request.owner}:
         return Answer(kind="fenced", reason=f"fence {request.fence} is another controller's")
+    seen = component.fence if request.fence_seen is None else request.fence_seen
+    if request.fence > component.fence > seen and component.run != request.run:
+        return Answer(kind="fenced", reason=f"fence {component.fence} came since the last probe, which saw {seen}")
     component.fence, component.owner, component.run = request.fence, request.owner, request.run
     return None
 

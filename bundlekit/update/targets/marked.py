@@ -36,9 +36,13 @@ class ComponentMarks(Frozen, frozen=True, kw_only=True):
 
     def refuses(self, request: Request) -> str:
         """Why ``request`` is of a controller that has lost the component; empty if it is not."""
-        if (request.fence, request.owner) == (self.fence, self.owner) or request.fence > self.fence:
-            return ""
-        return f"fence {request.fence} of {request.owner} is rejected: it has seen fence {self.fence} of {self.owner}"
+        if (request.fence, request.owner) != (self.fence, self.owner) and request.fence <= self.fence:
+            seen = f"it has seen fence {self.fence} of {self.owner}"
+            return f"fence {request.fence} of {request.owner} is rejected: {seen}"
+        probed = self.fence if request.fence_seen is None else request.fence_seen
+        if request.fence > self.fence > probed and self.run != request.run:
+            return f"fence {self.fence} of {self.owner} came since the last probe, which saw fence {probed}"
+        return ""
 
 
 Act = Callable[[Target, Request], None]

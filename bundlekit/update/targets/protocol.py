@@ -28,12 +28,15 @@ class HookRequest(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     bundle_id: str
     counter: int
     hold: str
+    fence_seen: int | None = None
     identity: str | None = None
     role: str | None = None
     old: str | None = None
     new: str | None = None
     size: int | None = None
     digest: str | None = None
+    released: str | None = None
+    build: str | None = None
     image: str | None = None
 
 

@@ -102,6 +102,9 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
             return f"fence {request.fence} is below {self.fence}: another controller was here"
         if request.fence == self.fence and self.owner not in {"", request.owner or request.run}:
             return f"fence {request.fence} is another controller's: it was claimed twice"
+        seen = self.fence if request.fence_seen is None else request.fence_seen
+        if request.fence > self.fence > seen and self.run != request.run:
+            return f"fence {self.fence} came since the last probe, which saw {seen}: another controller was here"
         return ""
 
     def marked(self, request: Request) -> SlotRecord:
