@@ -6,12 +6,13 @@ from threading import Semaphore, Thread
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.update.engine.executor import Engine, latest
+from bundlekit.update.engine.executor import Engine, HoldRelease, latest
 from bundlekit.update.engine.hooks import PassThrough
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.faults import FAILED, ControllerKilled
 from bundlekit.update.rehearsal.rehearse import EmptyBundle
+from bundlekit.update.rehearsal.sandbox import reimaging
 from tests.update.world import World
 
 VERSIONS = {"A": ("5.40.00", "3.4.0"), "B": ("5.41.00", "3.5.0"), "C": ("5.42.00", "3.6.0")}
@@ -81,7 +82,8 @@ class Host:
             self.story.world.clock.sleep(7200)
             if chance.random() < 0.3:
                 return lambda: self.engine.revert("pair-0", **who)
-            return lambda: self.engine.clear("pair-0", without_probe=chance.random() < 0.5, **who)
+            release = HoldRelease(without_probe=chance.random() < 0.5, **who)
+            return lambda: self.engine.clear("pair-0", release)
         job = self.job(repair=repair)
         return lambda: self.engine.run(job, EmptyBundle(job.bundle_id), take_over=take_over)
 
@@ -117,7 +119,7 @@ class Story:
         self.hosts = [Host(self, name, self.chance.choice([0, 0, 1, 3])) for name in "AB"]
         for step, target in self.world.job.targets.items():
             if self.chance.random() < 0.2:
-                self.world.pair.reimage(step, target.new)
+                self.world.pair.reimage(reimaging(self.world.job, step, target.new))
 
     def wrote(self, host, request, answer):
         """A host never writes over what another has written since it looked, whatever its fence is."""

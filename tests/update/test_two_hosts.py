@@ -228,6 +228,20 @@ def test_a_staged_pair_with_one_component_of_another_version_needs_a_person(worl
     assert outcome.kind == "needs-operator"
 
 
+def test_a_repair_is_not_made_over_a_third_version(world):
+    """Another host has installed a newer bundle since the pair degraded: finishing the old one would be a downgrade."""
+    a = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("verify", "standby", "F"),)))
+    assert a.run().kind == "degraded"
+    for step, version in (("storage", "3.5.0"), ("active", "5.41.00"), ("standby", "5.41.00")):
+        component = world.pair.components[step]
+        component.version, component.hold = version, ""
+    a.calls.clear()
+    a.job = replace(a.job, repair=True, counter_before=None)
+    outcome = a.run()
+    assert (outcome.kind, a.calls) == ("rejected", [])
+    assert "state-changed: the state has version 3.2.1, the appliance reports 3.5.0" in outcome.reason
+
+
 # --- a whole run of another host between two calls of one whose fence is ahead ---------------------------------------
 
 

@@ -391,8 +391,14 @@ class History:
             self.notes.append(note)
 
     def _repair_from(self, step: str, version: str) -> None:
-        """A repair starts from what a component reports, because no state was written since the pair degraded."""
-        target = replace(self.job.targets[step], old=version)
+        """A repair starts from what a component reports, because no state was written since the pair degraded.
+
+        A third version is not of this run: another controller, or a person, has changed the pair since.
+        """
+        target = self.job.targets[step]
+        if version != target.new:
+            return
+        target = replace(target, old=version)
         self.job = replace(self.job, targets={**self.job.targets, step: target})
 
     def _fenced(self, verb: str, step: str, answer: Answer) -> None:
