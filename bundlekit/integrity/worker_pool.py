@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import CancelledError
@@ -38,9 +39,14 @@ class WorkerPool:
         """Held by each thread that reads or changes the shared state."""
 
     def run(self, tasks: Iterable[ChunkTask], threads: int) -> None:
-        """Process the tasks in their order. Raises the first error of any thread."""
+        """Process the tasks in their order, in no more threads than there are tasks.
+
+        Raises the first error of any thread.
+        """
         queue = iter(tasks)
-        workers = [threading.Thread(target=self._work, args=(queue,), daemon=True) for _ in range(threads - 1)]
+        first = list(islice(queue, threads))
+        queue = chain(first, queue)
+        workers = [threading.Thread(target=self._work, args=(queue,), daemon=True) for _ in range(len(first) - 1)]
         for worker in workers:
             worker.start()
         self._work(queue)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -48,7 +46,7 @@ class MemberFault(NamedTuple):
 
 def read_member(source: Source, size: int, name: str, limit: int) -> bytes | MemberFault:
     """The file ``name`` in the root of the image in the first ``size`` bytes of ``source``, at most ``limit`` bytes."""
-    program = shutil.which(TOOL)
+    program = _found()
     if program is None or not os.path.isdir("/dev/fd"):
         reason = f"{TOOL} is not installed, so {name} cannot be read from the SquashFS image"
         return MemberFault(reason, damaged=False, next=INSTALL)
@@ -60,6 +58,8 @@ def read_member(source: Source, size: int, name: str, limit: int) -> bytes | Mem
         reason = f"{name} cannot be read: the bundle is not a file, and its image is larger than {MAX_COPY} bytes"
         return MemberFault(reason, damaged=False, next="Give the bundle as a file.")
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             file.write(read(source, Span(start=0, stop=size)))
             file.flush()
@@ -67,6 +67,12 @@ def read_member(source: Source, size: int, name: str, limit: int) -> bytes | Mem
     if len(data) > limit:
         return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
     return data if code == 0 else _fault(name, code, errors)
+
+
+def _found() -> str | None:
+    """The path of the program; None if it is not installed. ``shutil.which`` takes 2 ms more to load."""
+    paths = (os.path.join(folder, TOOL) for folder in os.get_exec_path() if folder)
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
 def _fault(name: str, code: int, errors: str) -> MemberFault:

@@ -1,7 +1,6 @@
 """RAUC bundles and the programs of others: what rauc makes is accepted, and unsquashfs is kept within its limits."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 import time
@@ -133,7 +132,7 @@ def test_a_manifest_over_the_limit_is_a_fault_of_the_bundle():
 
 
 def test_without_the_program_the_verdict_is_incomplete(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(unsquashfs, "_found", lambda: None)
     report = judge(sample("plain"))
     assert report.verdict == "incomplete"
     (rule,) = [one for one in report.rules if one.rule == "metadata-malformed"]
@@ -154,7 +153,7 @@ def pretend(monkeypatch, tmp_path):
         path = tmp_path / "unsquashfs"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(shutil, "which", lambda _: str(path))
+        monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
         start = time.monotonic()
         found = read_member(BytesSource(bytes(5000)), 5000, "manifest.raucm", limit)
         assert time.monotonic() - start < 10
@@ -209,7 +208,7 @@ def test_a_program_gets_no_shell_and_no_environment(pretend, monkeypatch):
 
 
 def test_a_bundle_that_is_no_file_is_copied_only_if_it_is_small(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: "/bin/true")
+    monkeypatch.setattr(unsquashfs, "_found", lambda: "/bin/true")
     found = read_member(BytesSource(b""), 2**40, "manifest.raucm", 100)
     assert not found.damaged
     assert found.next == "Give the bundle as a file."
