@@ -2,7 +2,7 @@
 
 4 bytes   magic, ``TOY1``
 4 bytes   size of the description, big-endian
-n bytes   description: JSON with product, version, models, counter, sha256 (of the payload, in hex)
+n bytes   description: JSON with product, version, models, counter, sha256 of the payload
 64 bytes  Ed25519 signature over all bytes before it
 rest      payload
 """
