@@ -78,7 +78,7 @@ IN_ARCHIVE: Final = (
 )
 """The rules that need what is inside a compressed archive."""
 
-_PAYLOAD_LIKE: Final = re.compile(r"data/[0-9]{4}\.tar(?:\.gz|\.xz|\.zst)?")
+_PAYLOAD_LIKE: Final = r"data/[0-9]{4}\.tar(?:\.gz|\.xz|\.zst)?"
 _RSA_SIZES: Final = range(2048 // 8, 8192 // 8 + 1)
 _P256: Final = 64
 """Bytes of r and s together with P-256, the only curve of the format; and of an Ed25519 signature."""
@@ -196,7 +196,7 @@ class _Reading:
             return _wrong("member-duplicate", f"{name!r} exists twice", member.header)
         if wanted and name in ORDER:
             return _wrong("member-misplaced", f"{name!r} is in the place of {wanted!r}", member.header)
-        if name in ORDER or _PAYLOAD_LIKE.fullmatch(name):
+        if name in ORDER or re.fullmatch(_PAYLOAD_LIKE, name):
             return _wrong("member-misplaced", f"{name!r} follows, but an artifact has one payload", member.header)
         return _wrong("member-unlisted", f"the artifact must not have a member {name!r}", member.header)
 
@@ -337,9 +337,11 @@ class _Reading:
 
 
 def _framing(member: TarMember) -> list[FramingClaim]:
-    """The headers of a member, field by field: the free ones, and those that have only one value."""
-    last = member.header.stop - BLOCK
-    found = [(member.header.start - last, 0, False)]  # pax records, if there are any
+    """The header of a member, field by field: the free ones, and those that have only one value."""
+    subject = f"tar header of {member.name}"
+    if member.header.size > BLOCK:  # with pax records, other fields are free as well
+        return [FramingClaim(subject=subject, span=member.header)]
+    found: list[tuple[int, int, bool]] = []
     at = 0
     for field in FREE:
         found += [(at, field.start, True), (field.start, field.stop, False)]
@@ -347,10 +349,11 @@ def _framing(member: TarMember) -> list[FramingClaim]:
     found.append((at, BLOCK, True))
     return [
         FramingClaim(
-            subject=f"tar header of {member.name}", span=Span(start=last + start, stop=last + stop), checked=checked
+            subject=subject,
+            span=Span(start=member.header.start + start, stop=member.header.start + stop),
+            checked=checked,
         )
         for start, stop, checked in found
-        if start < stop
     ]
 
 

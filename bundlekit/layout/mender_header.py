@@ -7,13 +7,12 @@ payload. The client on the device installs exactly one payload, so nothing else 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout.strict_json import StrictJsonError, decode
 from bundlekit.layout.tar import check_end, next_member, tar_fault
 from bundlekit.model.bundle import Problem, Span
-from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
     from bundlekit.layout.tar import TarInput, TarMember
@@ -34,7 +33,7 @@ META_DATA: Final = "headers/0000/meta-data"
 ROOTFS: Final = "rootfs-image"
 """The only type of payload that the client installs itself. Others need an update module of that name on the device."""
 
-_SCRIPT: Final = re.compile(
+_SCRIPT: Final = (
     r"scripts/Artifact(?:Install|Reboot|Commit|Rollback|RollbackReboot|Failure)_(?:Enter|Leave|Error)_[0-9]{2}"
     r"(?:_[A-Za-z0-9_.,+-]+)?"
 )
@@ -42,7 +41,7 @@ _STAGES: Final = {INFO: 0, TYPE_INFO: 2, META_DATA: 3}
 _SCRIPTS: Final = 1
 
 
-class MenderHeader(Frozen, frozen=True, kw_only=True):
+class MenderHeader(NamedTuple):
     """What the header states. ``payload`` is the type of the payload; None if it is empty (a bootstrap artifact).
 
     ``provides`` and ``depends`` are those of header-info and type-info together. ``documents`` are the JSON files.
@@ -70,7 +69,7 @@ def read_header(stream: TarInput, name: str) -> MenderHeader:
             where = member.header
             message = f"{name} becomes larger than {MAX_DECODED:,} bytes when it is decoded"
             raise tar_fault(message, where.start, where.stop, name)
-        script = _SCRIPT.fullmatch(member.name) is not None
+        script = re.fullmatch(_SCRIPT, member.name) is not None
         stage = _placed(member, _SCRIPTS if script else _STAGES.get(member.name), stage, seen, name)
         seen.add(member.name)
         content = _content(member, stream, name)

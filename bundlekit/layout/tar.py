@@ -1,8 +1,8 @@
 """A strict reader of tar archives: POSIX ustar, with the records of pax that long names and large sizes need.
 
 Programs that read tar differ in what they forgive. This reader forgives nothing, so that all of them see the same
-members. Sources: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar
-Format". Only regular files are members.
+members. A header has exactly one form, which is that of the archive library of Go. Source: POSIX.1-2017, pax, "ustar
+Interchange Format" and "pax Header Block". Only regular files are members.
 """
 
 from __future__ import annotations
@@ -26,33 +26,52 @@ MAX_RECORDS: Final = 16 * BLOCK
 """Bytes of the pax records of one member. A name has at most 4096 bytes, and the other values are numbers."""
 
 MAX_OCTAL: Final = 8**11
-"""Sizes from here on do not fit into the octal field, so pax records or the base-256 form of GNU tar hold them."""
+"""Sizes from here on do not fit into the octal field, so pax records hold them."""
 
 _CHECKSUM: Final = Span(start=148, stop=156)
-_PAX_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _PAX_FREE: Final = frozenset({"mtime", "atime", "ctime", "uid", "gid", "uname", "gname"})
 """Keys of pax records that concern neither the name nor the content of a member."""
 
-_NUMBER: Final = re.compile(rb"[0-7]{7}\0|[0-7]{6} \0")
-_LARGE: Final = re.compile(rb"[0-7]{11}[\0 ]")
-_TEXT: Final = re.compile(rb"[^\0]*\0*")
-_ZEROS: Final = re.compile(rb"\0*")
+
+def _number(field: bytes) -> bool:
+    """Octal digits and a zero."""
+    return field[-1:] == b"\0" and not field[:-1].strip(b"01234567")
+
+
+def _text(field: bytes) -> bool:
+    """Any bytes, and zeros after the first zero."""
+    return not any(field.partition(b"\0")[2])
+
+
+def _zeros(field: bytes) -> bool:
+    return not any(field)
+
+
+def _magic(field: bytes) -> bool:
+    return field == b"ustar\x0000"
+
+
+def _devices(field: bytes) -> bool:
+    """Two numbers that are zero."""
+    return field == b"0000000\0" * 2
+
 
 _FIELDS: Final = (
-    ("name", 0, 100, _TEXT),
-    ("mode", 100, 108, _NUMBER),
-    ("user number", 108, 116, _NUMBER),
-    ("group number", 116, 124, _NUMBER),
-    ("time", 136, 148, _LARGE),
-    ("checksum", 148, 156, re.compile(rb"[0-7]{6}\0 ")),
-    ("link name", 157, 257, _ZEROS),
-    ("magic", 257, 265, re.compile(rb"ustar\x0000|ustar  \0")),
-    ("user name", 265, 297, _TEXT),
-    ("group name", 297, 329, _TEXT),
-    ("device numbers", 329, 345, re.compile(rb"(?:0{7}\0|0{6} \0|\0{8}){2}")),
-    ("unused part", 500, 512, _ZEROS),
+    ("name", 0, 100, _text),
+    ("mode", 100, 108, _number),
+    ("user number", 108, 116, _number),
+    ("group number", 116, 124, _number),
+    ("size", 124, 136, _number),
+    ("time", 136, 148, _number),
+    ("link name", 157, 257, _zeros),
+    ("magic", 257, 265, _magic),
+    ("user name", 265, 297, _text),
+    ("group name", 297, 329, _text),
+    ("device numbers", 329, 345, _devices),
+    ("prefix of the name", 345, 500, _text),
+    ("unused part", 500, 512, _zeros),
 )
-"""The fields of a header that have only these forms. Size, type and prefix are read on their own."""
+"""The fields of a header that have only these forms. Checksum and type are read on their own."""
 
 FREE: Final = (Span(start=100, stop=124), Span(start=136, stop=156), Span(start=265, stop=329))
 """The parts of a header whose values mean nothing: mode and numbers of owners, time and checksum, names of owners."""
@@ -155,33 +174,21 @@ def _header(block: bytes, at: int, stream: str) -> _Header:
     if stated != b"%06o\0 " % found:
         raise wrong("its checksum does not match", 0, BLOCK)
     for field, start, stop, form in _FIELDS:
-        if not form.fullmatch(block, start, stop):
+        if not form(block[start:stop]):
             raise wrong(f"the {field} has a wrong form", start, stop)
     kind = block[156:157]
     if kind not in (b"0", b"x"):
         raise wrong(f"its type is {kind!r}, but only regular files are allowed", 156, 157)
-    size = _size(block[124:136])
-    if size is None:
-        raise wrong("the size has a wrong form", 124, 136)
+    size = int(block[124:135], 8)
     if kind == b"x" and not 0 < size <= MAX_RECORDS:
         raise wrong(f"{size} bytes of pax records, more than {MAX_RECORDS} or none", 124, 136)
-    prefix = block[345:500]
-    form = _TEXT if block[257:265] == b"ustar\x0000" else _ZEROS  # GNU tar has times there
-    if not form.fullmatch(prefix):
-        raise wrong("the prefix of the name has a wrong form", 345, 500)
-    parts = [part.rstrip(b"\0") for part in (prefix, block[:100])]
-    name = b"/".join(part for part in parts if part).decode("utf-8", "backslashreplace")
-    if not name:
+    last, prefix = block[:100].rstrip(b"\0"), block[345:500].rstrip(b"\0")
+    if prefix and len(prefix) + 1 + len(last) <= len(block[:100]):
+        raise wrong("the name is split although it fits", 345, 500)
+    name = (prefix + b"/" + last if prefix else last).decode("utf-8", "backslashreplace")
+    if not last:
         raise wrong("it has no name", 0, 100)
     return _Header(name, size, records=kind == b"x")
-
-
-def _size(field: bytes) -> int | None:
-    """The value of a size field; None if it has no valid form. Base-256 is only for what does not fit otherwise."""
-    if field[:1] == b"\x80":
-        size = int.from_bytes(field[1:], "big")
-        return size if MAX_OCTAL <= size < 2**63 else None
-    return int(field[:11], 8) if _LARGE.fullmatch(field) else None
 
 
 def _records(source: BlockInput, size: int, stream: str) -> dict[str, str]:
@@ -199,7 +206,7 @@ def _records(source: BlockInput, size: int, stream: str) -> dict[str, str]:
             raise tar_fault(f"the pax record {key[:32]!r} is not allowed", *where)
         if key == "path" and (not value or "\0" in value):
             raise tar_fault("the name in a pax record has a wrong form", *where)
-        if key == "size" and not (_PAX_SIZE.fullmatch(value) and int(value) < 2**63):
+        if key == "size" and not (re.fullmatch("0|[1-9][0-9]{0,18}", value) and int(value) < 2**63):
             raise tar_fault("the size in a pax record has a wrong form", *where)
         found[key] = value
     return found
@@ -209,10 +216,10 @@ def _split_records(data: bytes, where: tuple[int, int, str]) -> Iterator[tuple[s
     """Each record is its own length in decimal digits, a blank, the key, ``=``, the value and a line end."""
     at = 0
     while at < len(data):
-        digits = re.compile(rb"([1-9][0-9]{0,4}) ").match(data, at)
-        record = data[digits.end() : at + int(digits[1])] if digits else b""
-        key, equals, value = record.partition(b"=")
-        if digits is None or at + int(digits[1]) > len(data) or not (equals and key and value.endswith(b"\n")):
+        length = re.match(rb"([1-9][0-9]{0,4}) ", data[at : at + 6])
+        size = int(length[1]) if length else 0
+        key, equals, value = data[at : at + size].partition(b" ")[2].partition(b"=")
+        if not size or at + size > len(data) or not (equals and key and value.endswith(b"\n")):
             raise tar_fault("the pax records have a wrong form", *where)
         yield key.decode("utf-8", "backslashreplace"), value[:-1].decode("utf-8", "backslashreplace")
-        at += int(digits[1])
+        at += size
