@@ -15,7 +15,7 @@ from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
 from bundlekit.model.bundle import ArchiveClaim, ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
 from bundlekit.model.evidence import ArchiveEvidence, ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
-from bundlekit.source import read, stream_of, with_decoded
+from bundlekit.source import pages, read, stream_of, with_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 STRIPE: Final = 4 * BUFFER
 """Bytes of one task, or one chunk if that is larger. Tasks are few, but short enough to keep all threads busy."""
+
+LARGE_BUFFER: Final = 4 * BUFFER
+"""Bytes that a digest takes at once while a checksum is computed over the same bytes.
+
+A checksum holds the interpreter lock for each piece, and each read and update of the digest waits for that lock.
+"""
 
 MAX_THREADS: Final = 8
 """More threads would wait for memory, not for each other."""
@@ -122,6 +128,7 @@ class _Measurement:
         trees = [c for c in claims if isinstance(c, TreeClaim)]
         total = sum(claim.span.size for kind in kinds for claim in kind)
         total += sum(claim.span.size + claim.tree.size for claim in trees)
+        self._summed = {c.span for c in self._digests if c.of == "checksum"}
         self._found = {c: known[at] for c in self._digests if (at := (c.span, algorithm_of(c))) in known}
         self._pool = WorkerPool(total - sum(claim.span.size for claim in self._found), progress, cancel)
         self._trees = [TreeMeasurement(claim, source, self._pool) for claim in trees]
@@ -190,8 +197,8 @@ class _Measurement:
     def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
         """The bytes of ``span``, in one buffer that is refilled repeatedly."""
         source = stream_of(self._source, span)
-        for at in range(span.start, span.stop, BUFFER):
-            piece = buffer[: min(BUFFER, span.stop - at)]
+        for at in range(span.start, span.stop, len(buffer)):
+            piece = buffer[: min(len(buffer), span.stop - at)]
             source.readinto(at, piece)
             yield piece
             self._pool.advance(len(piece))
@@ -199,6 +206,8 @@ class _Measurement:
     def _digest(self, claim: DigestClaim, buffer: memoryview) -> None:
         algorithm = algorithm_of(claim)
         state = new_state(algorithm)
+        if claim.of != "checksum" and claim.span.size > BUFFER and claim.span in self._summed:
+            buffer = pages(LARGE_BUFFER)
         kept = None if claim.serial else self._kept.get(claim.span)
         for piece in self._pieces(claim.span, buffer):
             state.update(piece)

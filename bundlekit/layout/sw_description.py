@@ -15,7 +15,7 @@ from bundlekit.layout import libconfig, strict_json
 from bundlekit.model.bundle import Problem, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DESCRIPTION, SIGNATURE = "sw-description", "sw-description.sig"
 """The names of the first two members of an image. They cannot be listed as files."""
@@ -30,6 +30,8 @@ MAX_GROUPS: Final = 1024
 """Groups for boards, selections and modes, counted again where a link leads to them. Releases have a few dozen."""
 MAX_LINKS: Final = 8
 """Links from link to link. SWUpdate follows one less than ten (``MAX_LINKS_DEPTH``)."""
+MAX_LISTED: Final = 32
+"""Names in an annotation."""
 MAX_TEXT: Final = 255
 """Bytes of a value. SWUpdate cuts longer ones off (``SWUPDATE_GENERAL_STRING_SIZE``)."""
 MAX_JSON_SIZE: Final = 2**31 - 1
@@ -135,9 +137,9 @@ class _DescriptionReader:
         annotations = {
             "name": name,
             "description": self._text(software, "description"),
-            "boards": ", ".join(boards),
-            "modes": ", ".join(modes),
-            "hardware": ", ".join(every),
+            "boards": _listed(boards),
+            "modes": _listed(modes),
+            "hardware": _listed(every),
             "embedded-script": "Lua functions that can change entries on the device"
             if self._has_script(groups)
             else "",
@@ -316,6 +318,13 @@ class _DescriptionReader:
     def _text(self, software: dict[str, Any], key: str) -> str:
         value, _ = self._followed(software.get(key), (ROOT, key))
         return value[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first names, and how many others there are."""
+    every = list(names)
+    more = f" and {len(every) - MAX_LISTED} more" if len(every) > MAX_LISTED else ""
+    return ", ".join(every[:MAX_LISTED]) + more
 
 
 def _spelled(path: NodePath | list[str]) -> str:

@@ -1,6 +1,6 @@
 """How long `bundlekit check` takes for a SWUpdate image, against `swupdate -c` of the same file, in the page cache.
 
-swupdate waits for its own threads most of that time. What both use of the processors is a second table.
+swupdate waits two seconds for more data and for its own threads. On a busy machine the ratio is therefore worse.
 """
 
 from __future__ import annotations

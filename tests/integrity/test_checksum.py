@@ -1,29 +1,25 @@
-"""The checksums of other formats: they find accidents, and cover nothing."""
+"""Checksums: the sum of all bytes, in pieces of any length."""
 
-import functools
-import operator
+import random
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from bundlekit import integrity
-from bundlekit.integrity.checksum import ROW, Xor8
-from bundlekit.model.bundle import Bundle, DigestClaim, Span
-from bundlekit.source import BytesSource
+from bundlekit.integrity.checksum import new_state
 
 
-@given(st.lists(st.binary(max_size=3 * ROW), max_size=4))
-def test_the_exclusive_or_is_that_of_all_bytes(pieces):
-    state = Xor8()
-    for piece in pieces:
-        state.update(memoryview(piece))
-    assert int(state.hexdigest(), 16) == functools.reduce(operator.xor, b"".join(pieces), 0)
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65_536, 100_003])
+@pytest.mark.parametrize("fill", [None, 0, 1, 255])
+def test_sum32_is_the_sum_of_all_bytes(size, fill):
+    data = random.Random(size).randbytes(size) if fill is None else bytes([fill]) * size  # noqa: S311 - no secret
+    state = new_state("sum32")
+    for at in range(0, size, 1000):
+        state.update(memoryview(data)[at : at + 1000])
+    assert state.hexdigest() == f"{sum(data):08x}"
 
 
-def test_a_checksum_is_measured_and_covers_nothing():
-    data = bytes(range(1, 100))
-    claim = DigestClaim(subject="x", span=Span(start=0, stop=len(data)), expected="xor8:00", of="checksum")
-    (found,) = integrity.measure(BytesSource(data), [claim]).digests
-    assert found.found == f"xor8:{functools.reduce(operator.xor, data):02x}"
-    bundle = Bundle(format="x", aspects=frozenset(), size=len(data), claims=(claim,))
-    assert [one.by for one in integrity.coverage(bundle)] == ["nothing"]
+def test_sum32_has_32_bits():
+    state = new_state("sum32")
+    piece = b"\xff" * 2**20
+    for _ in range(17):
+        state.update(piece)
+    assert int(state.hexdigest(), 16) == (17 * 2**20 * 255) % 2**32
