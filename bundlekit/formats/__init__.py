@@ -22,6 +22,7 @@ FORMATS: Final[dict[str, str]] = {
     "rauc": "bundlekit.formats.rauc",
     "swupdate": "bundlekit.formats.swupdate",
     "esp": "bundlekit.formats.esp",
+    "mcuboot": "bundlekit.formats.mcuboot",
 }
 """The module of each format, by the name that reports and trust.toml have for it. `foreign.KINDS` recognises them."""
 

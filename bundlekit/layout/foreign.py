@@ -178,6 +178,19 @@ def _is_intel_hex(seen: FileView) -> bool:
     return line is not None and sum(bytes.fromhex(line[1].decode())) % 256 == 0
 
 
+_MCUBOOT: Final = (b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96", b"\x96\xf3\xb8\x3d")
+"""The magic of an image; that of version 1 of the format; that of an image in big-endian order."""
+
+
+def _is_mcuboot(seen: FileView) -> bool:
+    """The magic of an image, perhaps as Intel HEX."""
+    if not seen.at(0, b":"):
+        return seen.start.startswith(_MCUBOOT)
+    from bundlekit.layout.intel_hex import first_bytes  # only for such a file
+
+    return first_bytes(seen.start).startswith(_MCUBOOT)
+
+
 def _is_s_record(seen: FileView) -> bool:
     line = re.match(rb"S[0-9]((?:[0-9A-Fa-f]{2}){4,255})[\r\n]", seen.start)
     return line is not None and sum(bytes.fromhex(line[1].decode())) % 256 == 0xFF
@@ -326,7 +339,7 @@ _ROWS: Final = (
     ForeignKind("rauc", "a RAUC bundle", OTHER_TOOL, _is_rauc),
     ForeignKind("swupdate", "a SWUpdate image", OTHER_TOOL, _is_swupdate),
     ForeignKind("mender", "a Mender artifact", OTHER_TOOL, _is_mender),
-    ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _begins(b"\x3d\xb8\xf3\x96", b"\x3c\xb8\xf3\x96")),
+    ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _is_mcuboot),
     ForeignKind("esp", "an ESP-IDF image", OTHER_TOOL, lambda seen: _is_esp_image(seen) or _is_esp_flash(seen)),
     ForeignKind("esp-merged", "a merged flash image of ESP-IDF", MERGED, _never),  # found by the reader of esp
     ForeignKind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),

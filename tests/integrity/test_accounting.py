@@ -102,3 +102,8 @@ def test_a_decoded_stream_has_a_coverage_of_its_own():
         (9, 10, "nothing"),
     ]
     assert {one.span.stream for one in coverage(bundle, "inner")} == {"inner"}
+
+
+def test_of_two_claims_about_one_span_the_signature_is_named():
+    digest = DigestClaim(subject="image", span=span(0, 10), expected="")
+    assert covered(20, digest, SIGNATURE) == [(0, 10, "signed"), (10, 20, "signature")]
