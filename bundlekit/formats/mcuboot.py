@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import mcuboot
-from bundlekit.layout.intel_hex import decode
 from bundlekit.layout.mcuboot import read_header, read_tlvs, structure_fault
 from bundlekit.layout.mcuboot_boot_record import read_boot_record
 from bundlekit.layout.mcuboot_signatures import read_signatures
@@ -90,6 +89,8 @@ def read(source: Source) -> Bundle:
     if read_span(source, Span(start=0, stop=min(1, source.held))) != b":":
         recorded = Recorded(source)
         return replace(_image(recorded, bundle), kept=tuple(recorded.pieces))
+    from bundlekit.layout.intel_hex import decode  # only for such a file
+
     section = Section(name="Intel HEX", span=Span(start=0, stop=source.size))
     try:
         decoded = decode(source)

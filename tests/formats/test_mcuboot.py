@@ -15,7 +15,7 @@ import bundlekit
 from bundlekit import formats
 from bundlekit.layout import intel_hex, mcuboot
 from bundlekit.source import BytesSource, FileSource
-from fixtures import make_mcuboot, mcuboot_image, spoil_mcuboot
+from fixtures import forge, make_mcuboot, mcuboot_image, spoil_mcuboot
 from fixtures.make_keys import KEYS
 from fixtures.mcuboot_image import COUNTER, area, content, image, slot, tlvs
 from fixtures.spoil_mcuboot import hex_image, put
@@ -194,6 +194,15 @@ def test_a_key_counts_only_for_the_formats_of_its_signer(tmp_path):
 def test_a_pre_flight_hashes_the_image_as_well():
     assert bundlekit.preflight(BytesSource(GOOD), trust=TRUST).verdict == "accept"
     assert bundlekit.preflight(BytesSource(put(GOOD, 20, b"\x09")), trust=TRUST).verdict == "reject"
+
+
+def test_an_update_bin_loads_nothing_of_this_format(tmp_path):
+    path = tmp_path / "update.bin"
+    path.write_bytes(forge.good())
+    code = f"import sys, bundlekit; bundlekit.check({str(path)!r})\n"
+    code += "print([one for one in sys.modules if 'mcuboot' in one or 'intel_hex' in one])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 # --- images that are not accepted ---
