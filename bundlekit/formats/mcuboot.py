@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import mcuboot
-from bundlekit.layout.mcuboot import read_header, read_tlvs, structure_fault
+from bundlekit.layout.mcuboot import read_image_header, read_tlvs, structure_fault
 from bundlekit.layout.mcuboot_boot_record import read_boot_record
 from bundlekit.layout.mcuboot_signatures import read_signatures
 from bundlekit.layout.mcuboot_trailer import read_slot
@@ -118,7 +118,7 @@ def read(source: Source) -> Bundle:
 def _image(source: Source, bundle: Bundle, *, fill: int | None = None) -> Bundle:
     """Everything about the image at the start of ``source``, up to the first fault."""
     try:
-        header = read_header(source)
+        header = read_image_header(source)
         bundle = replace(bundle, sections=_sections(header), document={"header": _header_document(header)})
         tlvs, end = read_tlvs(source, header)
         image = _Image(header, tlvs, end)

@@ -158,7 +158,7 @@ def structure_fault(message: str, start: int, stop: int) -> NoReturn:
     layout_fault("structure-malformed", message, start, stop)
 
 
-def read_header(source: Source) -> ImageHeader:
+def read_image_header(source: Source) -> ImageHeader:
     """The header of the image, if its fields are possible. Raises LayoutError."""
     if source.size < HEADER.size:
         layout_fault(
