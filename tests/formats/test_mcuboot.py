@@ -1,5 +1,6 @@
 """MCUboot images: the samples of the real tool, every spoiled case, and any bytes at all."""
 
+import hashlib
 import os
 import random
 import shutil
@@ -155,6 +156,15 @@ def test_every_signature_of_an_image_counts(names):
     report = check(image(None, (), *names, hash_=hash_))
     assert report.verdict == "accept"
     assert len(report.signatures) == 2
+
+
+@pytest.mark.parametrize(("salt", "verdict"), [(32, "accept"), (0, "reject"), (350, "reject")])
+def test_the_salt_of_an_rsa_signature_is_as_long_as_the_boot_loader_demands(salt, verdict):
+    data, private = content(), mcuboot_image.key("rsa-3072")
+    digest = (0x10, hashlib.sha256(data).digest())
+    named = (0x01, hashlib.sha256(mcuboot_image.public_bytes(private)).digest())
+    signed = mcuboot_image.signature(private, data, "sha256", salt=salt)
+    assert check(data + area(0x6907, [digest, named, signed])).verdict == verdict
 
 
 @pytest.mark.parametrize("hashed", [True, False])
