@@ -101,15 +101,15 @@ class Joined:
     def __init__(self, source: Source, streams: Mapping[str, Source]) -> None:
         self.name, self.size, self.held = source.name, source.size, source.held
         self.streams = streams
-        self._source = source
+        self.source = source
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """The same as for the source itself."""
-        self._source.readinto(offset, buffer)
+        self.source.readinto(offset, buffer)
 
     def ensure_unchanged(self) -> None:
         """The same as for the source itself, and for each stream."""
-        for one in (self._source, *self.streams.values()):
+        for one in (self.source, *self.streams.values()):
             one.ensure_unchanged()
 
 
@@ -127,18 +127,18 @@ class Slice:
     def __init__(self, source: Source, span: Span, *, name: str) -> None:
         self.name = name
         self.size = self.held = span.size
-        self._source = stream_of(source, span)
-        self._start = span.start
+        self.source = stream_of(source, span)
+        self.start = span.start
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Read from the span. Raises UnreadableError for bytes after its end."""
         if offset + len(buffer) > self.size:
             raise UnreadableError(f"{self.name}: ends at byte 0x{self.size:x}")
-        self._source.readinto(self._start + offset, buffer)
+        self.source.readinto(self.start + offset, buffer)
 
     def ensure_unchanged(self) -> None:
         """The same as for the source itself."""
-        self._source.ensure_unchanged()
+        self.source.ensure_unchanged()
 
 
 class ReadOnce:
@@ -165,20 +165,13 @@ class ReadOnce:
         self.source.ensure_unchanged()
 
 
-def descriptor(source: Source) -> int | None:
-    """The open descriptor of the file, for another program to read the same file; None if there is no file."""
-    if isinstance(source, ReadOnce):
-        return descriptor(source.source)
-    return source.fileno() if isinstance(source, FileSource) else None
-
-
 class Recorded:
     """A source that remembers the bytes that were read of it. `Overlaid` serves them again."""
 
     def __init__(self, source: Source) -> None:
         self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
         self.pieces: list[tuple[int, bytes]] = []
-        self._source = source
+        self.source = source
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Read the bytes, or give those that were read before."""
@@ -186,12 +179,12 @@ class Recorded:
             if start <= offset and offset + len(buffer) <= start + len(data):
                 buffer[:] = data[offset - start : offset - start + len(buffer)]
                 return
-        self._source.readinto(offset, buffer)
+        self.source.readinto(offset, buffer)
         self.pieces.append((offset, bytes(buffer)))
 
     def ensure_unchanged(self) -> None:
         """The same as for the underlying source."""
-        self._source.ensure_unchanged()
+        self.source.ensure_unchanged()
 
 
 class Overlaid:
@@ -202,12 +195,12 @@ class Overlaid:
 
     def __init__(self, source: Source, pieces: Sequence[tuple[int, bytes]]) -> None:
         self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
-        self._source = source
+        self.source = source
         self._pieces = tuple(pieces)
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Read the bytes, and put the known ones over them."""
-        self._source.readinto(offset, buffer)
+        self.source.readinto(offset, buffer)
         for start, data in self._pieces:
             first, last = max(start, offset), min(start + len(data), offset + len(buffer))
             if first < last:
@@ -215,7 +208,20 @@ class Overlaid:
 
     def ensure_unchanged(self) -> None:
         """The same as for the underlying source."""
-        self._source.ensure_unchanged()
+        self.source.ensure_unchanged()
+
+
+def file_of(source: Source) -> tuple[int, int] | None:
+    """The descriptor of the file that ``source`` reads, and the offset of the source in it; None if there is no file.
+
+    Another program can read the same open file with it. Pieces that a source has in memory are then read again.
+    """
+    if isinstance(source, FileSource):
+        return source.fileno(), 0
+    if isinstance(source, Slice):
+        found = file_of(source.source)
+        return found and (found[0], found[1] + source.start)
+    return file_of(source.source) if isinstance(source, Joined | ReadOnce | Recorded | Overlaid) else None
 
 
 NO_SIZE: Final = "the system does not state its size, as for files in /proc"

@@ -72,9 +72,11 @@ class Frame(NamedTuple):
 
 def read(source: Source) -> Bundle:
     """Read the signature and the manifest: at most 128 KiB, and one file of a plain image through ``unsquashfs``."""
-    bundle = Bundle(format=NAME, aspects=ASPECTS, size=source.size)
+    start = read_span(source, Span(start=0, stop=min(source.size, squashfs.SUPERBLOCK)))
+    bundle = Bundle(format=NAME, aspects=ASPECTS, size=source.size, kept=((0, start),))
+    block = squashfs.superblock(start)
     try:
-        block, frame = _frame(source)
+        frame = _frame(source, block)
     except LayoutError as error:
         return _add(bundle, [error.problem])
     bundle = _add(bundle, frame.problems, declared_size=frame.end)
@@ -103,10 +105,9 @@ def _add(bundle: Bundle, problems: Any = (), **known: Any) -> Bundle:  # noqa: A
 # --- the frame: payload, signature, size ---
 
 
-def _frame(source: Source) -> tuple[squashfs.Superblock | None, Frame]:
-    """The superblock of the payload if it has one, and the place of the signature. Raises LayoutError."""
+def _frame(source: Source, block: squashfs.Superblock | None) -> Frame:
+    """The place of the signature. ``block`` is the superblock of the payload if it has one. Raises LayoutError."""
     size = source.size
-    block = squashfs.superblock(read_span(source, Span(start=0, stop=min(size, squashfs.SUPERBLOCK))))
     found = after_image(partial(_look, source), block) if block else None
     if frame := _by_size(source, block if found is None else None):
         problems = list(frame.problems)
@@ -114,9 +115,9 @@ def _frame(source: Source) -> tuple[squashfs.Superblock | None, Frame]:
             where = Span(start=found[0], stop=frame.signature.start)
             message = f"a signature at {where} precedes the one at the end, so {where.size} bytes were inserted"
             problems.append(_malformed(message, where))
-        return block, frame._replace(problems=tuple(problems))
+        return frame._replace(problems=tuple(problems))
     if found:
-        return block, _by_image(source, *found)
+        return _by_image(source, *found)
     if block and size < block.padded + LOOK:
         message = f"the file ends after {size} bytes, in its SquashFS image of {block.size} bytes or soon after it"
         raise LayoutError(Problem(rule="truncated", message=message, where=Span(start=size, stop=block.padded)))

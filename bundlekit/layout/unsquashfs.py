@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from bundlekit.model.bundle import Span
-from bundlekit.source import descriptor, read
+from bundlekit.source import file_of, read
 
 if TYPE_CHECKING:
     from typing import IO
@@ -50,9 +50,8 @@ def read_member(source: Source, size: int, name: str, limit: int) -> bytes | Mem
     if program is None or not os.path.isdir("/dev/fd"):
         reason = f"{TOOL} is not installed, so {name} cannot be read from the SquashFS image"
         return MemberFault(reason, damaged=False, next=INSTALL)
-    fd = descriptor(source)
-    if fd is not None:
-        data, code, errors = _run(program, fd, name, limit)
+    if place := file_of(source):
+        data, code, errors = _run(program, *place, name, limit)
         source.ensure_unchanged()
     elif size > MAX_COPY:
         reason = f"{name} cannot be read: the bundle is not a file, and its image is larger than {MAX_COPY} bytes"
@@ -63,7 +62,7 @@ def read_member(source: Source, size: int, name: str, limit: int) -> bytes | Mem
         with tempfile.TemporaryFile() as file:
             file.write(read(source, Span(start=0, stop=size)))
             file.flush()
-            data, code, errors = _run(program, file.fileno(), name, limit)
+            data, code, errors = _run(program, file.fileno(), 0, name, limit)
     if len(data) > limit:
         return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
     return data if code == 0 else _fault(name, code, errors)
@@ -94,9 +93,9 @@ def _first(errors: str) -> str:
     return next((line for line in lines if line.startswith("FATAL ERROR")), lines[0] if lines else "no reason given")
 
 
-def _run(program: str, fd: int, name: str, limit: int) -> tuple[bytes, int, str]:
+def _run(program: str, fd: int, offset: int, name: str, limit: int) -> tuple[bytes, int, str]:
     """The output of ``unsquashfs``, at most one byte more than ``limit``, its exit code, and its messages."""
-    few = ["-no-progress", "-quiet", "-processors", "1", "-data-queue", "4", "-frag-queue", "4"]
+    few = ["-no-progress", "-quiet", "-processors", "1", "-data-queue", "4", "-frag-queue", "4", "-offset", str(offset)]
     command = [program, *few, "-no-wildcards", "-cat", f"/dev/fd/{fd}", name]
     with subprocess.Popen(  # noqa: S603 - the command is a constant, and the file is given by its descriptor
         command,

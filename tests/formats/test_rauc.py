@@ -5,12 +5,14 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import bundlekit
 from bundlekit.cli import run
 from bundlekit.formats import rauc
 from bundlekit.layout import unsquashfs
+from bundlekit.schemas import schema
 from bundlekit.source import BytesSource
 from fixtures import forge, make_rauc, spoil_rauc
 from fixtures.make_rauc import ASK, FOLDER, GOOD
@@ -47,6 +49,7 @@ def _manifest_known(monkeypatch):
 def test_the_golden_report(name):
     expected = json.loads((FOLDER / f"{name}.json").read_bytes())
     assert json.loads(make_rauc.report((FOLDER / name).read_bytes(), name)) == expected
+    jsonschema.validate(expected, schema("report"))
     assert expected["verdict"] == ("incomplete" if name == "crypt.raucb" else "accept")
 
 

@@ -11,7 +11,8 @@ from bundlekit import load_trust, pipeline
 from bundlekit.formats import rauc
 from bundlekit.layout import unsquashfs
 from bundlekit.layout.unsquashfs import MemberFault, read_member
-from bundlekit.source import BytesSource, FileSource
+from bundlekit.model.bundle import Span
+from bundlekit.source import BytesSource, FileSource, Joined, ReadOnce, Slice
 from fixtures import forge, spoil_rauc
 from fixtures.make_rauc import FOLDER, MANIFEST
 from tests.formats.test_rauc import judge, needs_rauc, needs_unsquashfs, parts, sample
@@ -90,6 +91,26 @@ def test_rauc_info_reads_no_payload_of_a_verity_bundle(tmp_path):
         assert judge(path.read_bytes()).verdict == "reject"
 
 
+@pytest.mark.parametrize("digest", ["md5", "sha1"])
+@pytest.mark.parametrize("name", ["verity", "plain"])
+def test_a_weak_digest_is_refused(tmp_path, name, digest):
+    """RAUC accepts such a signature. The content of a verity bundle is pinned by SHA-256 all the same."""
+    whole = parts(name)
+    content = whole.manifest or whole.payload
+    (tmp_path / "content").write_bytes(content)
+    arguments = ["-signer", forge.KEYS / "signer.pem", "-inkey", forge.KEYS / "signer.key"]
+    chain = ["-certfile", forge.KEYS / "intermediate.pem"]
+    form = ["-nodetach"] if whole.manifest else []
+    files = ["-in", tmp_path / "content", "-out", tmp_path / "cms"]
+    done = tool(
+        "openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", digest, *form, *arguments, *chain, *files
+    )
+    if done.returncode:
+        pytest.skip(f"this openssl makes no signature with {digest}")
+    report = judge(spoil_rauc.sealed(whole.payload + whole.tree, (tmp_path / "cms").read_bytes()))
+    assert "weak-algorithm" in {finding.rule for finding in report.findings}
+
+
 # --- unsquashfs ---
 
 
@@ -103,6 +124,19 @@ def test_the_manifest_is_read_from_a_file_and_from_memory(tmp_path):
         data = read_member(source, size, "manifest.raucm", 4096)
     assert data == read_member(BytesSource(plain.data), size, "manifest.raucm", 4096)
     assert data.startswith(b"[update]")
+
+
+@needs_unsquashfs
+def test_the_manifest_is_read_from_a_bundle_inside_another_file(tmp_path):
+    plain = parts("plain")
+    path = tmp_path / "outer.bin"
+    path.write_bytes(b"x" * 5001 + plain.data + b"y" * 99)
+    with FileSource(path) as source:
+        inner = Slice(source, Span(start=5001, stop=5001 + len(plain.data)), name="inner")
+        for one in (inner, ReadOnce(inner, b""), Joined(inner, {})):
+            assert read_member(one, len(plain.payload), "manifest.raucm", 4096).startswith(b"[update]")
+        bundle = rauc.read(inner)
+    assert (bundle.problems, bundle.release.product) == ((), "Test Board")
 
 
 @needs_unsquashfs
@@ -204,7 +238,7 @@ def test_a_program_that_fails(pretend, script, reason, damaged):
 
 def test_a_program_gets_no_shell_and_no_environment(pretend, monkeypatch):
     monkeypatch.setenv("SECRET", "value")
-    assert pretend('echo "$SECRET|$#|$LC_ALL"') == b"|12|C\n"
+    assert pretend('echo "$SECRET|$#|$LC_ALL"') == b"|14|C\n"
 
 
 def test_a_bundle_that_is_no_file_is_copied_only_if_it_is_small(monkeypatch):
