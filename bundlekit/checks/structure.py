@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundlekit.checks.rule import Rule
     from bundlekit.model.bundle import Aspect, Problem
     from bundlekit.model.evidence import ArchiveEvidence, DigestEvidence, TreeEvidence
-    from bundlekit.model.finding import Cause, RuleClass
+    from bundlekit.model.finding import Cause, RuleClass, Severity
     from bundlekit.model.question import Question
 
 INCOMPLETE: Final = NotRun(reason="the file could not be read that far")
@@ -53,6 +53,7 @@ class StructureRule(NamedTuple):
     remedy: str = ASK_VENDOR
     rule_class: RuleClass = "layout"
     cause: Cause = "corrupted"
+    severity: Severity = "error"
 
 
 REPORTED: Final = {
@@ -116,6 +117,17 @@ REPORTED: Final = {
         "Ask the vendor to build the bundle with SHA-256 digests for everything in it.",
         rule_class="authenticity",
         cause="unauthentic",
+    ),
+    "loader-unsupported": StructureRule(
+        "loader",
+        """The bundle is right, but the loader of the device in its header does not support a part of it.
+
+    The loader refuses such a bundle, or ignores that part. An example is a signature scheme that the chip lacks.
+    """,
+        "Have the bundle signed for this device, or get the one that is meant for it.",
+        rule_class="best-practice",
+        cause="best-practice",
+        severity="warning",
     ),
 }
 """The rules whose faults are found while reading, by the names of those faults."""
@@ -211,6 +223,7 @@ def _row(name: str) -> Rule:
         cause=row.cause,
         remedy=row.remedy,
         see="formats",
+        severity=row.severity,
         aspect=row.aspect,
     )
 

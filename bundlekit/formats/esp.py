@@ -18,7 +18,6 @@ from bundlekit.model.bundle import (
     Bundle,
     ByteClaim,
     DigestClaim,
-    FramingClaim,
     Problem,
     Section,
     SignatureClaim,
@@ -30,17 +29,19 @@ from bundlekit.model.release import Part, Release
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from bundlekit.layout.esp_chips import EspChip
     from bundlekit.layout.esp_image import EspDescription, EspHeader, EspLayout
     from bundlekit.layout.esp_signature import EspBlock
     from bundlekit.model.bundle import Aspect
     from bundlekit.source import Source
 
-ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata", "content"})
+ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "loader", "metadata", "content"})
 
-V1_SIZE: Final = 68
-"""The signature of secure boot v1: a version word, which is zero, and 64 bytes without a key."""
+V1_SIZES: Final = (68, 80)
+"""The signature of secure boot v1: a version word, which is zero, and 64 bytes without a key. Or it is filled up to a
+multiple of 16 bytes, as the encryption of the flash needs it."""
 
 V1_VERSION: Final = bytes(4)
 MAX_BLANK: Final = 16 * 1024 * 1024
@@ -58,7 +59,7 @@ def read(source: Source) -> Bundle:
         layout = esp_image.read_esp_layout(source, header)
         bundle = _image(bundle, header, layout, source)
         description = esp_image.read_esp_description(source, header, layout)
-        esp_image.check_addresses(header, layout, description.page)
+        bundle = _add(bundle, problems=esp_image.unloadable(header, layout, description.page))
         bundle = _described(bundle, header, layout, description)
         return _rest(source, bundle, header, layout, description)
     except LayoutError as error:
@@ -169,7 +170,7 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
     """Padding and signatures. The loader looks for them at the next sector after the image, and so does this."""
     stop = layout.stop
     sector = -(-stop // SECTOR) * SECTOR
-    if source.size == stop + V1_SIZE and read_span(source, Span(start=stop, stop=stop + 4)) == V1_VERSION:
+    if source.size - stop in V1_SIZES and read_span(source, Span(start=stop, stop=stop + 4)) == V1_VERSION:
         return _version_one(bundle, Span(start=stop, stop=source.size))
     if source.size <= sector:
         return _unsigned(source, bundle, Span(start=stop, stop=source.size))
@@ -181,21 +182,18 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
     signed, area = Span(start=0, stop=sector), Span(start=sector, stop=sector + SECTOR)
     raw = read_span(source, area)
     blocks, rest = esp_signature.read_blocks(raw, sector)
-    _check_schemes(header, blocks)
-    used = header.chip.blocks if header.chip else esp_signature.MAX_BLOCKS
-    bundle = _signatures(bundle, blocks[:used], signed, area)
-    ignored = [FramingClaim(subject="signature block that the chip does not read", span=b.span) for b in blocks[used:]]
+    bundle = _signatures(bundle, blocks, signed, area)
     head = blocks[0].digest_span
     sections = [Section(name=f"signature block {number}", span=block.span) for number, block in enumerate(blocks)]
     if sector > stop:
         sections.insert(0, Section(name="padding", span=Span(start=stop, stop=sector)))
-    problems = []
+    problems = list(_for_other_chips(header.chip, blocks))
     if source.size > area.stop:
         problems.append(_surplus(source, area.stop))
     return _add(
         bundle,
         sections=[*sections, Section(name="erased flash", span=rest)],
-        claims=[*ignored, ZeroClaim(subject="padding", span=rest, fill=ERASED)],
+        claims=[ZeroClaim(subject="padding", span=rest, fill=ERASED)],
         problems=problems,
         area=area,
         head=head,
@@ -205,16 +203,22 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
     )
 
 
-def _check_schemes(header: EspHeader, blocks: Sequence[EspBlock]) -> None:
-    """Whether the ROM of the chip can verify the blocks. Raises LayoutError."""
+def _for_other_chips(chip: EspChip | None, blocks: Sequence[EspBlock]) -> Iterator[Problem]:
+    """What the ROM of the chip does not verify. A chip refuses the image for it, or ignores a block."""
+
+    def problem(block: EspBlock, message: str) -> Problem:
+        where = Span(start=block.span.start, stop=block.span.start + 2)
+        return Problem(rule=esp_image.UNSUPPORTED, message=message, where=where)
+
     for number, block in enumerate(blocks):
-        where = Span(start=block.span.start + 1, stop=block.span.start + 2)
-        if header.chip and block.scheme not in header.chip.schemes:
-            fine = " or ".join(one for one in header.chip.schemes if one != "ecdsa-p192")
-            raise fault(f"signature block {number} is {block.scheme}, but the {header.chip.name} needs {fine}", where)
-        if block.scheme != blocks[0].scheme:
-            message = f"signature block {number} is {block.scheme}, and block 0 is {blocks[0].scheme}: "
-            raise fault(message + "a chip verifies only one of the two", where)
+        if chip and block.scheme not in chip.schemes:
+            fine = " or ".join(one for one in chip.schemes if one != "ecdsa-p192")
+            yield problem(block, f"signature block {number} is {block.scheme}, but the {chip.name} needs {fine}")
+        elif block.scheme != blocks[0].scheme:
+            message = f"signature block {number} is {block.scheme}, and block 0 is {blocks[0].scheme}"
+            yield problem(block, f"{message}: a chip verifies only one of the two schemes")
+        elif chip and number >= chip.blocks:
+            yield problem(block, f"the {chip.name} reads only signature block 0, and this is block {number}")
 
 
 def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: Span) -> Bundle:

@@ -17,7 +17,12 @@ from bundlekit.model.bundle import Problem, Span
 from bundlekit.source import read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bundlekit.source import Source
+
+UNSUPPORTED: Final = "loader-unsupported"
+"""The rule about what a certain chip lacks. The lists of chips here can be older than a chip, so it only warns."""
 
 MAGIC: Final = 0xE9
 HEADER: Final = struct.Struct("<BBBBI4sHBHH4sB")
@@ -188,8 +193,8 @@ def _check_length(number: int, segment: EspSegment) -> None:
         raise fault(message, where, "header-out-of-bounds")
 
 
-def check_addresses(header: EspHeader, layout: EspLayout, page: int) -> None:
-    """Whether the chip can load each segment. ``page`` is that of the description. Raises LayoutError.
+def unloadable(header: EspHeader, layout: EspLayout, page: int) -> Iterator[Problem]:
+    """The segments that the chip cannot load. ``page`` is that of the description.
 
     A mapped segment has the same offset within a page in the file and in memory. The loader assumes that the image
     begins at the start of a page, as every application partition does.
@@ -198,19 +203,20 @@ def check_addresses(header: EspHeader, layout: EspLayout, page: int) -> None:
     if chip is None:
         return
     page = max(page or chip.page, chip.page) if chip.page < PAGE else PAGE
-    for number, (address, data) in enumerate(layout.segments):
-        where = Span(start=data.start - SEGMENT.size, stop=data.start - SEGMENT.size + 4)
+    for number, segment in enumerate(layout.segments):
+        address, data = segment
+        stop = address + data.size
         if not data.size or address < NOT_LOADED:
             continue
-        stop = address + data.size
-        if lies_in(chip.mapped, address, stop):
-            if (data.start - address) % page:
-                message = f"segment {number} is mapped to 0x{address:08x}, but is at 0x{data.start:x} in the file: "
-                raise fault(message + f"both need the same offset in a page of {page} bytes", where)
-        elif not lies_in(chip.memory, address, stop):
-            raise fault(
-                f"segment {number} is for 0x{address:08x}..0x{stop:08x}, which {chip.name} does not have", where
-            )
+        where = Span(start=segment.header.start, stop=segment.header.start + 4)
+        if not lies_in(chip.mapped, address, stop):
+            if not lies_in(chip.memory, address, stop):
+                message = f"segment {number} is for 0x{address:08x}..0x{stop:08x}, which the {chip.name} does not have"
+                yield Problem(rule=UNSUPPORTED, message=message, where=where)
+        elif (data.start - address) % page:
+            message = f"segment {number} is mapped to 0x{address:08x}, but is at 0x{data.start:x} in the file: "
+            message += f"both need the same offset in a page of {page} bytes"
+            yield Problem(rule=UNSUPPORTED, message=message, where=where)
 
 
 def read_esp_description(source: Source, header: EspHeader, layout: EspLayout) -> EspDescription:

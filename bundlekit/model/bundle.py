@@ -216,6 +216,7 @@ Aspect = Literal[
     "detached",
     "inner",
     "structure",
+    "loader",
     "metadata",
     "members",
     "content",
@@ -226,8 +227,9 @@ Aspect = Literal[
 The first six are those of update.bin. ``container``: its header. ``manifest``: a manifest with a matrix. ``area``: a
 signature area of fixed size. ``chunks``: components with a chunk index. ``detached``: components in files of their own.
 ``inner``: components that are bundles in other formats. The others are those of other formats. ``structure``: a layout
-of headers and blocks. ``metadata``: a description in the syntax of the format. ``members``: named members of an
-archive. ``content``: digests over whole parts. ``tree``: a hash tree.
+of headers and blocks. ``loader``: a kind of device in the header, and bundlekit knows what its loader supports.
+``metadata``: a description in the syntax of the format. ``members``: named members of an archive. ``content``: digests
+over whole parts. ``tree``: a hash tree.
 """
 
 

@@ -29,6 +29,7 @@ SAMPLES = {
 GOOD = spoil_esp.good()
 ECDSA = spoil_esp.good_ecdsa()
 SPOILS = list(spoil_esp.spoils())
+WARNED = list(spoil_esp.unsupported())
 TOOL = shutil.which("espsecure")
 PICK = random.Random(20261129)  # noqa: S311 - the same sample in every run
 
@@ -107,12 +108,13 @@ def test_an_image_without_appended_digest_is_accepted():
     assert check(esp_image.signed(esp_image.image(digest=False), spoil_esp.rsa_key())).verdict == "accept"
 
 
-def test_only_the_first_block_counts_for_a_chip_that_reads_one():
-    image = esp_image.image("esp32")
-    report = check(esp_image.signed(image, spoil_esp.rsa_key(), spoil_esp.stranger()))
-    assert (report.verdict, len(report.signatures)) == ("accept", 1)
-    report = check(esp_image.signed(image, spoil_esp.stranger(), spoil_esp.rsa_key()))
-    assert {one.rule for one in report.findings} == {"signer-unknown", "too-few-signers"}
+@pytest.mark.parametrize("case", WARNED, ids=[one.name for one in WARNED])
+def test_what_the_chip_does_not_support_is_a_warning(case):
+    report = check(case.make())
+    assert (report.verdict, [one.severity for one in report.findings]) == ("accept", ["warning"])
+    assert faults(report) == {(case.rule, case.start, case.stop)}
+    report = bundlekit.check(BytesSource(case.make()), trust=TRUST, strict=True)
+    assert (report.verdict, report.causes) == ("reject", ("best-practice",))
 
 
 def test_a_key_counts_only_for_the_formats_of_its_signer(tmp_path):
@@ -139,7 +141,7 @@ def test_a_spoiled_image_is_rejected_by_the_right_rule(case):
 
 
 def test_the_names_of_the_cases_differ():
-    assert len({one.name for one in SPOILS}) == len(SPOILS)
+    assert len({one.name for one in (*SPOILS, *WARNED)}) == len(SPOILS) + len(WARNED)
 
 
 @pytest.mark.parametrize("fill", [0, 0x1000, 0x2000])
@@ -160,8 +162,9 @@ def test_the_application_of_a_merged_image_is_accepted_when_cut_out():
     assert check(spoil_esp.merged()[where.start : where.stop]).verdict == "accept"
 
 
-def test_secure_boot_v1_is_named_and_not_checked():
-    report = bundlekit.check(FOLDER / "v1.bin", trust=TRUST)
+@pytest.mark.parametrize("more", [b"", bytes(12)], ids=["as made", "for flash encryption"])
+def test_secure_boot_v1_is_named_and_not_checked(more):
+    report = check(sample("v1") + more)
     assert report.verdict == "incomplete"
     reasons = {one.rule: one.reason for one in report.rules if one.outcome == "not-run"}
     assert "secure boot v1" in reasons["unsigned"]
@@ -299,7 +302,7 @@ def test_a_second_block_appended_by_the_tool_is_accepted(tmp_path):
 def test_what_the_tool_makes_of_the_spoiled_images_is_as_the_page_describes(tmp_path):
     file = tmp_path / "image.bin"
     wrong = []
-    for case in SPOILS:
+    for case in [*SPOILS, *WARNED]:
         data = case.make()
         file.write_bytes(data)
         version = data[4097] if len(data) > 4097 else 2
