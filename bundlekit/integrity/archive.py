@@ -7,6 +7,7 @@ can become when it is decoded.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import threading
@@ -210,11 +211,10 @@ class _Ahead:
         """End the thread, whether or not all items were taken."""
         self._stopped.set()
         while self._thread.is_alive():
-            try:
-                self._items.get(timeout=0.01)
-            except queue.Empty:
-                continue
-        self._thread.join()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._items.get_nowait()  # the thread can be waiting for a place
+            self._thread.join(0.001)
 
     def _work(self, make: Callable[[], Iterator[memoryview]]) -> None:
         try:
