@@ -13,6 +13,7 @@ import bundlekit
 from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
+from bundlekit.matrix.operator import NOTHING
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.waiver import Waivers
 from bundlekit.request import CheckRequest
@@ -165,6 +166,7 @@ OF_ONES_OWN = {
     "strict": True,
     "waivers": Waivers(digest="sha256:0", current=()),
     "rules": (),
+    "matrix": NOTHING,
 }
 
 
