@@ -193,6 +193,8 @@ def test_a_run_whose_controller_is_gone_can_be_taken_over_by_name(world, staged)
     assert outcome.reason.startswith("state-changed: another controller has had the pair since")
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert staged.calls == [], "not even a cleanup"
+    assert outcome.versions == world.pair.versions(), "as they are now, not as they were when everything was staged"
+    assert set(outcome.states.values()) == {"unknown"}
     assert world.clock.passed == began, "nothing is waited for"
     assert world.pair.formed()
 
@@ -435,6 +437,7 @@ def test_a_controller_that_lost_says_so_and_touches_nothing_more(world, verb, st
     applied = any(isinstance(r, CallStarted) and r.verb == "apply" for r in a.journal.read(a.job.pair))
     done = applied and (verb, step) != ("apply", "storage")
     assert (outcome.kind, outcome.hold) == ("superseded" if done else "rejected", False)
+    assert outcome.versions == world.pair.versions()
     assert "controller" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
     assert len(a.calls) <= seen["after"] + 1, "one call that the target refuses, at most"

@@ -84,6 +84,7 @@ class History:
         self.ready_at: dict[str, int] = {}
         self.unexplained: tuple[str, str] | None = None
         self.lost: tuple[str, str] | None = None
+        self.lost_at = 0
         self.failures: list[str] = []
         self.notes: list[str] = []
         self.tasks: tuple[PhaseStep, ...] = phase_steps("apply", self.job)
@@ -161,7 +162,7 @@ class History:
                 self.owner = record.owner
                 self.owners.add(record.owner)
                 if record.ownership_lost:
-                    self.lost = "", record.ownership_lost
+                    self._lose("", record.ownership_lost)
                 self.resumed, self.resumed_at = self.index, self.time
                 if died or passed < AT_ONCE:  # a timer that resumes a run each minute, while it waits, is no loop
                     self.transitions += 1
@@ -368,8 +369,8 @@ class History:
                 self._expected[step] = frozenset({answer.kind})
                 self.surveyed[step] = answer
             self._owner_before.setdefault(step, answer.owner or "")
-            if self.lost is None and (why := self.overtaken(step, answer)):
-                self.lost = step, why
+            if why := self.overtaken(step, answer):
+                self._lose(step, why)
             why = self.explains(step, answer)
             if why and self.unexplained is None and not self.surely_untouched:
                 self.unexplained = step, why
@@ -407,8 +408,11 @@ class History:
             self._touched[verb, step] -= 1
         else:
             self._touched.pop((verb, step), None)
+        self._lose(step, f"{step} belongs to another controller: {answer.reason or 'it rejected our fence'}")
+
+    def _lose(self, step: str, why: str) -> None:
         if self.lost is None:
-            self.lost = step, f"{step} belongs to another controller: {answer.reason or 'it rejected our fence'}"
+            self.lost, self.lost_at = (step, why), self.index
 
     def _change_mode(self, mode: RunMode) -> None:
         self.mode = mode

@@ -282,7 +282,8 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
     limit = time + seconds(h.job.plan.deadlines.settle) if surely else 0.0
     if h.mode == "lost":  # one look, for the report
         tally = h.tally("probe", task.step)
-        return None if tally.settled and tally.answered > index else _call(PhaseStep("probe", task.step), tally)
+        fresh = tally.settled is not None and tally.answered >= max(h.lost_at, h.resumed)
+        return None if fresh else _call(PhaseStep("probe", task.step), tally)
     seen = _look(h, now, task.step, since=index, idle_by=limit)
     if not isinstance(seen, Answer):
         return seen
