@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.answer_text import answer_text, seen_text, unknown_text
 from bundlekit.update.engine.described import disagrees
 from bundlekit.update.engine.elsewhere import changed_elsewhere, committed_elsewhere, over_at_target
 from bundlekit.update.engine.history import ANY, History
@@ -137,7 +138,7 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
         if waits and seen.kind == "busy" and strange is None:
             strange = step, "it is busy with something that this run did not begin"
         if seen.kind not in ANY and strange is None:
-            strange = step, _unknown(seen)
+            strange = step, unknown_text(seen)
     if over_at_target(h):
         return _change_mode(now, "lost", "", "the appliance remembers no run under way: this run has ended elsewhere")
     if strange is not None and h.untouched and changed_elsewhere(h):
@@ -194,7 +195,7 @@ def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
         return _after(h, now, tally, _settle_poll(h), f"{task.step} asked to {task.phase} it later") or (
             _forward(h, now, task, tally)
         )
-    return fail(h, now, task, _answer_text(answer))
+    return fail(h, now, task, answer_text(answer))
 
 
 def _survey(h: History, now: Instant, task: PhaseStep) -> Action | None:
@@ -217,7 +218,7 @@ def _survey(h: History, now: Instant, task: PhaseStep) -> Action | None:
         case "busy":
             return fail(h, now, task, f"it is busy with something else{_because(h, task.step)}")
         case _:
-            return fail(h, now, task, f"{'state-changed: ' if seen.version else ''}{_unknown(seen)}")
+            return fail(h, now, task, f"{'state-changed: ' if seen.version else ''}{unknown_text(seen)}")
 
 
 def _resurvey(h: History, now: Instant, task: PhaseStep) -> Action | None:
@@ -255,13 +256,13 @@ def _change(h: History, now: Instant, task: PhaseStep) -> Action | None:
     if seen.kind == "busy":
         return _never_idle(h, now, task)
     if seen.kind not in ANY:
-        return _change_mode(now, "manual", task.step, _unknown(seen))
+        return _change_mode(now, "manual", task.step, unknown_text(seen))
     nothing_done = answer is None and seen.kind == before
     again = nothing_done if task.phase == "apply" else not failed
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
-    why = _answer_text(answer) if answer is not None else "the controller died in it"
-    return fail(h, now, task, f"{why}; the probe sees it {_seen(seen)}")
+    why = answer_text(answer) if answer is not None else "the controller died in it"
+    return fail(h, now, task, f"{why}; the probe sees it {seen_text(seen)}")
 
 
 def is_idle(h: History, step: str) -> bool:
@@ -289,7 +290,7 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
         return seen
     wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)
     if surely and seen.kind != wanted:
-        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({_answer_text(seen)})")
+        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({answer_text(seen)})")
     return None
 
 
@@ -306,10 +307,10 @@ def _gate(h: History, now: Instant, task: PhaseStep, *, since: int) -> Action | 
     if answer.kind == "ready":
         return None
     if answer.kind == "failed":
-        return fail(h, now, task, _answer_text(answer))
+        return fail(h, now, task, answer_text(answer))
     if tally.answered_at - tally.first_at >= seconds(gate.deadline):
-        return fail(h, now, task, f"not ready after {gate.deadline}: {_answer_text(answer)}")
-    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {_answer_text(answer)}") or (
+        return fail(h, now, task, f"not ready after {gate.deadline}: {answer_text(answer)}")
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {answer_text(answer)}") or (
         _call(task, tally)
     )
 
@@ -427,24 +428,6 @@ def _change_mode(now: Instant, to: EndMode, step: str, why: str, *, cancelled: b
     return Note(record=ModeChanged(at=now, to=to, step=step, reason=why, cancelled=cancelled))
 
 
-def _seen(answer: Answer) -> str:
-    """What a probe answered, with its own reason."""
-    return f"{answer.kind} ({answer.reason})" if answer.reason else answer.kind
-
-
-def _unknown(answer: Answer) -> str:
-    """What a probe answered that sees neither the old version nor the new one."""
-    if answer.version is None:
-        return f"the probe cannot determine its state: {_answer_text(answer)}"
-    return f"it runs {answer.version}, which is neither the old version nor the new one"
-
-
 def _because(h: History, step: str) -> str:
     seen = h.seen.get(step)
     return f" ({seen.reason})" if seen is not None and seen.reason else ""
-
-
-def _answer_text(answer: Answer) -> str:
-    """What the hook gave as its reason, or what became of it."""
-    silent: dict[str, str] = {"timeout": "its deadline passed", "died": "the hook was killed or crashed"}
-    return answer.reason or silent.get(answer.kind, answer.kind)
