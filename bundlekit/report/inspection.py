@@ -59,7 +59,8 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
         for part in release.parts:
             version = f" {part.version}" if part.version else ""
             yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
-            yield Line(f"            {part.digest}", "muted")
+            if part.digest:
+                yield Line(f"            {part.digest}", "muted")
     for signature in inspection.signatures:
         who = signature.who
         yield Line(f"signature   {signature.index} claims to be by {who}, bytes {signature.where}")

@@ -16,6 +16,7 @@ from bundlekit import formats
 from bundlekit.errors import UnreadableError
 from bundlekit.integrity import decoding
 from bundlekit.model.bundle import ArchiveClaim
+from bundlekit.report import inspection
 from bundlekit.source import BytesSource, FileSource
 from fixtures import make_keys, make_mender, mender_artifact, spoil_mender
 from fixtures.mender_artifact import artifact, header_members, info, places, repaired, tar, type_info
@@ -103,6 +104,12 @@ def test_a_payload_of_one_file_has_its_digest():
 def test_the_id_is_the_digest_of_the_manifest():
     start, stop = places(GOOD)["manifest"][1:]
     assert check(GOOD).id == f"sha256:{hashlib.sha256(GOOD[start:stop]).hexdigest()}"
+
+
+def test_inspect_shows_no_line_for_the_digest_of_several_files():
+    shown = [line.text for line in inspection.lines(bundlekit.inspect(FOLDER / "module.mender"))]
+    assert any(text.startswith("contains    data/0000.tar.gz,") for text in shown)
+    assert all(text.strip() for text in shown)
 
 
 def test_inspect_shows_the_json_of_the_header():
