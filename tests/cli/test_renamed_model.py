@@ -13,7 +13,7 @@ def test_both_models_are_named_and_following_the_advice_ends_it(cli, ship):
     old = ship("5.30.02", MATRIX.replace("5.30.02", "5.20.00"), models=["im-100"])
     new = ship("5.40.00", MATRIX, models=["im-100r"])
     found = findings(cli, new, "--catalog", old)["no-update-to"]
-    assert "for im-100r, and the bundles of the versions that it allows are for im-100." in found["message"]
+    assert "for im-100r, but the bundles of its source versions are for im-100." in found["message"]
     assert "add im-100 to `models` of this bundle" in found["next"]
     assert "[[from]]" not in found["next"]
     both = ship("5.40.00", MATRIX, models=["im-100r", "im-100"])
