@@ -452,6 +452,7 @@ def test_a_resume_of_a_run_that_has_ended_is_not_answered_with_its_outcome(room,
         "nothing-to-resume: No run of this pair is waiting to be resumed.",
         f"  reason       the latest run, {run}, has ended: {kind}",
     ]
+    assert "  data served  unknown\n" in again.out, "no component was probed, so none is called incomplete"
     assert json.loads(room.resume("--json").out)["kind"] == "nothing-to-resume"
 
 

@@ -320,6 +320,8 @@ def test_a_journal_that_stays_unwritable_stops_the_run_and_a_resume_ends_it(plan
             assert len(world.records) < nth
             continue
         assert "disk full" in stopped.reason
+        touched = any(one.verb == "apply" for one in called)
+        assert stopped.ha == ("as-before" if stopped.run and not touched else "unknown"), nth
         before = len(called)
         began = sum(isinstance(record, CallStarted) for record in world.records)
         assert before - len(world.job.targets) == began, "no hook without a durable intent, but to read the marks"

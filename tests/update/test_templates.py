@@ -63,6 +63,20 @@ def test_a_whole_update(folders, argv, pipe):
 
 
 @pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+def test_the_gate_is_not_ready_while_the_members_run_different_versions(folders, argv):
+    pair = folders(argv=argv)
+    gate = from_outside(pair.job, "gate", "ha-formed")
+    assert pair.hooks.gate(gate).kind == "ready"
+    for member in ("active", "standby"):
+        current = pair.root / f"pair-0/SN-{member}/appliance/current"
+        was = current.read_text()
+        current.write_text("5.40.00\n")
+        answer = pair.hooks.gate(gate)
+        assert (answer.kind, answer.reason) == ("not-yet", "the members run different versions")
+        current.write_text(was)
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
 def test_a_storage_that_fails_reverts_and_leaves_its_hold_at_the_target(folders, argv):
     pair = folders(argv=argv)
     image = pair.root / "pair-0/shared/storage/images/3.4.0"

@@ -172,6 +172,8 @@ def _vendor(outcome: Outcome) -> str:
 def _served(outcome: Outcome) -> str:
     if outcome.ha == "as-before":
         return "as before the run, which changed nothing"
+    if not outcome.states:
+        return "unknown"
     members = {
         step: state
         for step, state in outcome.states.items()
@@ -199,7 +201,9 @@ def _urgency(outcome: Outcome) -> str:
             return "can wait: every component is new and committed, and only HA is pending"
         case "waiting":
             return "urgent: the pair might be between two versions; resume the run"
-        case "on-hold" | "busy" | "nothing-to-resume":
+        case "nothing-to-resume":
+            return "can wait, unless the pair is on hold: bundlekit update status"
+        case "on-hold" | "busy":
             return "that of the other run: bundlekit update status"
         case _:
             return "can wait"

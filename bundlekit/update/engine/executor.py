@@ -185,7 +185,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(pair, error, run=history.run)
+            return _stopped(pair, error, history)
         history.add(resumed)
         history.fences |= seen.fences
         return self._loop(history, given)
@@ -289,7 +289,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(history.job.pair, error, run=history.run)
+            return _stopped(history.job.pair, error, history)
 
     def _record(self, history: History, record: Record) -> None:
         """Make ``record`` durable, then add it to ``history``, then notify the observers."""
@@ -422,11 +422,22 @@ def _waiting(history: History, why: str, *, moved: bool = False, retry_after: fl
 
 
 def _stopped(
-    pair: str, error: JournalError, *, run: str = "", again: Literal["run", "resume", "repair", "revert"] = "resume"
+    pair: str,
+    error: JournalError,
+    history: History | None = None,
+    *,
+    again: Literal["run", "resume", "repair", "revert"] = "resume",
 ) -> Outcome:
-    """Stop and change nothing more. A controller that can write the journal continues ``run``, after probing.
+    """Stop and change nothing more. A controller that can write the journal continues the run, after probing.
 
-    Without a ``run`` nothing has begun, and the recovery is to do the same ``again``.
+    Without a ``history`` nothing has begun, and the recovery is to do the same ``again``.
     """
     kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
-    return Outcome(kind=kind, pair=pair, run=run, reason=error.message, recovery=(RecoveryStep(verb=again),))
+    return Outcome(
+        kind=kind,
+        pair=pair,
+        run=history.run if history is not None else "",
+        reason=error.message,
+        ha="as-before" if history is not None and history.untouched and not history.only_back else "unknown",
+        recovery=(RecoveryStep(verb=again),),
+    )
