@@ -34,7 +34,7 @@ def basis(bundle: Bundle, question: Question, operator: OperatorMatrix | None) -
         if operator and bundle.manifest:
             raise ConfigError(
                 f"{operator.file}: this bundle has an upgrade matrix of its own, which its vendor signed",
-                next_step="Leave the matrix out. Signed advisories can restrict a release that has shipped.",
+                next_step="Omit the matrix. Signed advisories can restrict a release that has shipped.",
             )
         return bundle.manifest
     release = bundle.release

@@ -58,7 +58,7 @@ def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str
     if given is None:
         return "that is not known", f"Give the fact {fact} {place}{f', such as {example!r}' * ordered}."
     if _text(given) is None:
-        return f"{_shown(given)}, which was given, is no text", f"Write {fact} {place} in quotes."
+        return f"{_shown(given)}, which was given, is not text", f"Write {fact} {place} in quotes."
     because = f"{_shown(given)}, which was given, cannot be read as {what}"
     return because, f"Write {fact} {place} as {form}: {example!r}."
 

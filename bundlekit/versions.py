@@ -266,7 +266,7 @@ def _read_pep440(text: str) -> Reading:
     try:
         version = Pep440(text)
     except InvalidVersion:
-        raise MisfitError("PEP 440 does not know this form") from None
+        raise MisfitError("this form is not valid in PEP 440") from None
     return Reading(version, Pep440(version.base_version), version.release)
 
 

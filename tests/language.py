@@ -94,7 +94,7 @@ def of_messages(path: Path) -> Iterator[Text]:
     """Every string literal that is prose, and the docstrings of commands, which are their help."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     docs = _docstrings(tree)
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             prose = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)

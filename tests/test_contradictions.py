@@ -18,7 +18,7 @@ from fixtures import forge
 IMAGE = Image(**forge.stored(b"image"))
 STORED = {name: getattr(IMAGE, name) for name in ("size", "digest", "chunk_size", "index")}
 TWICE = "a model is listed twice, or two models differ only in case"
-TWO_PARTS = "Manifest, components: two are named 'appliance', and it is ambiguous which of them is meant."
+TWO_PARTS = "Manifest, components: two components are named 'appliance', so the name is ambiguous."
 
 
 def image(*models):

@@ -71,19 +71,19 @@ AS_DURATION = "Write a in `facts` of the appliance state as a number, a blank, a
         (
             7.1,
             ("is", "7.1"),
-            "7.1, which was given, is no text",
+            "7.1, which was given, is not text",
             "Write a in `facts` of the appliance state in quotes.",
         ),
         (
             7.1,
             ("below", "7.2"),
-            "7.1, which was given, is no text",
+            "7.1, which was given, is not text",
             "Write a in `facts` of the appliance state in quotes.",
         ),
         (
             ["\x1b"],
             AGE,
-            "a list or a map, which was given, is no text",
+            "a list or a map, which was given, is not text",
             "Write a in `facts` of the appliance state in quotes.",
         ),
         ("x" * 99, AGE, f"'{63 * 'x'}~', which was given, cannot be read as a duration", AS_DURATION),

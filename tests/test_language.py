@@ -48,6 +48,7 @@ def test_a_page_is_read(tmp_path, text, count):
     [
         (language.of_messages, 'x = f"{name} is signed, and nobody vouches for it"\n', 2),
         (language.of_messages, 'x = "nobody"\n', 0),
+        (language.of_messages, "x = f\"{key} {'that nobody vouches for' if old else 0}\"\n", 2),
         (language.of_messages, '"""What nobody vouches for."""\n', 0),
         (language.of_messages, '@click.command()\ndef f():\n    """Find what nobody vouches for."""\n', 2),
         (language.of_comments, '"""What nobody vouches for."""\n', 2),

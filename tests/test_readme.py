@@ -83,7 +83,7 @@ def test_the_release_of_the_ten_minutes_strands_nobody(tmp_path, monkeypatch, ca
     assert run(["check", "--strict", *asked]) == 0
     assert run(["matrix", "lint", *asked]) == 0
     said = capsys.readouterr().out
-    assert "left-behind: BUG-77 blocks the way from 1.6.0 to 2.0.0" in said
+    assert "left-behind: BUG-77 blocks the update from 1.6.0 to 2.0.0" in said
     assert "stranded-version" not in said
 
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 ADVISORY_EXAMPLE: Final = """\
 # ADVISORY.toml: restrictions that became known after releases had shipped. It never allows anything.
 # It is built and signed by `bundlekit advisory build`.
-advisory = 1                          # the version of this file's shape
+advisory = 1                          # the version of this file format
 product  = "imager"
-serial   = 4                          # rises with every file; after 4 was used, 3 is refused
+serial   = 4                          # rises with every file: 3 is rejected after 4 was used
 issued   = 2026-12-01
-until    = 2027-03-01                 # after this day it is refused: publish the next one before
+until    = 2027-03-01                 # rejected after this day: publish the next file before it
 
 [[block]]                             # these versions must not go into these releases
 id       = "ADV-2026-17"

@@ -145,7 +145,7 @@ def _opened(path: Path) -> BinaryIO:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if kind := kind_of(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ConfigError(f"{path}: is {kind} now, and was a file when its size was taken")
+        raise ConfigError(f"{path}: is {kind} now, but it was a file when its size was read")
     return open(descriptor, "rb")
 
 
@@ -154,7 +154,7 @@ def _naming_files(draft: Draft) -> Manifest:
     names = [path.name for path in draft.files]
     for path, name in zip(draft.files, names, strict=True):
         if names.count(name) > 1:
-            raise ConfigError(f"{path}: two files are named {name!r}, and the head is to lie next to both")
+            raise ConfigError(f"{path}: two files are named {name!r}, but the head must be next to both")
         if not FILE_NAME.match(name):
             raise ConfigError(
                 f"{path}: a detached head cannot contain the name {name!r}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 SPEC_EXAMPLE: Final = """\
-# SPEC.toml: what goes into a bundle. Paths are relative to this file.
+# SPEC.toml: the content of a bundle. Paths are relative to this file.
 # It is built and signed by `bundlekit build`.
-spec     = 1                          # the version of this file's shape
+spec     = 1                          # the version of this file format
 kind     = "release"                  # release | hotfix | reimage (never installed as an update)
 product  = "imager"
 models   = ["im-100", "im-200"]       # the supported hardware
@@ -15,13 +15,13 @@ version  = "5.40.00"
 scheme   = "dotted"                   # how versions compare: pep440 | semver | dotted | declared
 build    = "0500212"
 released = 2026-11-23                 # signed; orders releases
-# expires = 2027-11-23                # after this day the bundle is refused
+# expires = 2027-11-23                # rejected after this day
 counter  = 7                          # security counter against downgrades; raise it with a security fix
-includes = ["HF-118", "HF-131"]       # fixes in this release; an update that would lose one is named
-matrix   = "matrix.toml"              # from which versions, and how: bundlekit explain matrix
+includes = ["HF-118", "HF-131"]       # fixes in this release; an update that would lose one is rejected
+matrix   = "matrix.toml"              # the upgrade matrix: bundlekit explain matrix
 impact   = { service = "rolling", reboot = true, minutes = 95, revert-minutes = 60 }
 
-[requires]                            # what must hold on the pair before an update
+[requires]                            # conditions on the pair before an update
 tool  = "0.1"                         # the oldest bundlekit that can validate it
 free  = { storage = "12 GiB" }
 facts = { "ha.state" = "synchronised", "backup.age" = "< 24 h" }
@@ -45,9 +45,9 @@ part-number = "P01617-040"
 
 MATRIX_EXAMPLE: Final = """\
 # matrix.toml: the installed versions that can be updated. Every entry has an id that reports cite.
-matrix   = 1                          # the version of this file's shape
+matrix   = 1                          # the version of this file format
 
-# The releases you know. Ranges select among these; any other installed version is unknown, and refused.
+# The releases you know. Ranges select among these; any other installed version is unknown, and rejected.
 releases = ["5.20.00", "5.20.03", "5.30.02", "5.32.00", "5.32.01"]
 aliases  = { "5.2" = "5.20.00" }      # a label for a release
 
@@ -62,7 +62,7 @@ method   = "rolling"
 tested   = "QA-8812"
 
 [[from]]
-id       = "offline-530"              # one version, an edge: it goes before the ranges
+id       = "offline-530"              # one version (an edge), which takes precedence over ranges
 versions = "5.30.02"
 method   = "offline"
 minutes  = 140
@@ -81,7 +81,7 @@ versions = "5.32.00"
 via      = "5.32.01"
 reason   = "5.32.00 must not come here directly, see KB-1423."
 
-[[block]]                             # these must not come here directly
+[[block]]                             # these must not be updated directly to this release
 id       = "KB-1423"
 versions = "5.32.00"
 reason   = "Path loss during the switch; go to 5.32.01 first."

@@ -63,7 +63,7 @@ def load_signers(
         if not any(belongs(key, one) for key in loaded for one in found):
             raise SigningError(
                 f"{path}: none of the given keys belongs to this certificate",
-                next_step=fill("Give the private key of the certificate with {key}, or leave {cert} out."),
+                next_step=fill("Give the private key of the certificate with {key}, or omit {cert}."),
             )
     return tuple(
         SigningIdentity(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)

@@ -217,7 +217,7 @@ class Reported(NamedTuple):
 
 REPORTED: Final = {
     "signature-wrong": Reported(
-        """A signature does not fit the head of this file, or in another format the content that it covers.
+        """A signature does not match the head of this file, or in another format the content that it covers.
 
     The header, the manifest or the signature was changed after signing, by accident or on purpose, or the
     signature was made for another bundle. A signature that does not name its key was possibly made with another key.
@@ -266,13 +266,13 @@ REPORTED: Final = {
     "test-key": Reported(
         """A signature depends on a test key: one of bundlekit's fixtures, or made by ``bundlekit keygen``.
 
-    Anyone can have those private keys. A trust file refuses them unless it has ``allow-test-keys = true``. The
+    Anyone can have those private keys. A trust file rejects them unless it has ``allow-test-keys = true``. The
     report then shows TEST TRUST, as it does for a test key given as PEM.
     """,
         "Sign with a key of your own.",
     ),
     "out-of-scope": Reported(
-        """A signature is right, but its signer is not allowed to sign for this product, or this format of bundle.""",
+        """A signature is valid, but its signer is not allowed to sign for this product, or this format of bundle.""",
         "Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
     ),
     "weak-algorithm": Reported(

@@ -115,7 +115,7 @@ def matrix_lint(context: RuleContext) -> RuleAnswer | PartialResult:
     if isinstance(matrix, ReadMatrix) and lint_work(matrix, ()) > (
         COMPARISONS["lint"] if context.question.strict else MAX_WORK
     ):
-        return NotRun(reason="the upgrade matrix is large; `bundlekit matrix lint` takes its time for it")
+        return NotRun(reason="the upgrade matrix is too large for a check; run `bundlekit matrix lint`")
 
     # The trust.toml provides the names of signers. Without it, whether a source can verify the bundle stays open.
     named = [signature.name for signature in context.evidence.signatures or () if signature.counts and signature.name]

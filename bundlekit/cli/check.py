@@ -42,7 +42,7 @@ def command(
     """Validate bundles: layout, every byte, signatures, and from which versions they can be installed.
 
     Without --from and --appliance, only the bundle itself is validated. Without --trust, no bundle is accepted.
-    Several bundles end with a summary. The exit code is then 1 if one is refused, and otherwise 3 if one is incomplete.
+    Several bundles end with a summary. The exit code is then 1 if one is rejected, or 3 if one is incomplete.
     After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
     common.refuse_to_overwrite(output)

@@ -26,7 +26,7 @@ Examples:
   bundlekit trust show trust.toml
   bundlekit trust show root.pem --at 2030-01-01 --format json
   bundlekit trust show certs/
-Exit codes of show: 0 every requirement can be met, 1 one never can, 3 the trust cannot be used.
+Exit codes of show: 0 every requirement can be met, 1 a requirement cannot be met, 3 the trust cannot be used.
 """
 
 
@@ -85,7 +85,7 @@ def lines(found: Overview) -> Iterator[Line]:
         yield from _signer(signer)
     for demand in found.demands:
         how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
-        could = f"can be met by {', '.join(demand.signed)}" if demand.met else "can NEVER be met now"
+        could = f"can be met by {', '.join(demand.signed)}" if demand.met else "cannot be met now"
         short = f": usable are {', '.join(demand.signed) or 'none'}" if not demand.met else ""
         yield Line(
             f"demand     {demand.count} of {', '.join(demand.of)}{how} {could}{short}", "good" if demand.met else "bad"

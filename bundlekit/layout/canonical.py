@@ -108,7 +108,7 @@ def _integer(literal: str) -> int:
 def _check_values(value: object) -> None:
     """Reject null and keys outside the alphabet. The depth is already limited here."""
     if value is None:
-        raise _UnfitError("null is not a value of this format; leave the key out", _spelled("null"))
+        raise _UnfitError("null is not a value of this format; omit the key", _spelled("null"))
     if isinstance(value, dict):
         for key, item in value.items():
             if not _KEY.fullmatch(key):

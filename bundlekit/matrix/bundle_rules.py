@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def readable_matrix(manifest: Manifest, subject: str, matrix: UnreadableMatrix) -> ComponentDecision:
     """Rule 1: the matrix of the bundle can be read. This is the decision if it cannot."""
     first, *others = matrix.problems
-    more = f" ({len(others)} more like this.)" if others else ""
+    more = f" ({len(others)} more of these.)" if others else ""
     return ComponentDecision(
         subject=subject,
         kind="undecided",
         message=f"The bundle's matrix cannot be read. {first.message}{more}",
-        next="Ask the vendor for a bundle with a matrix that can be read.",
+        next="Ask the vendor for a bundle with a readable matrix.",
         entry=first.subject,
         target=manifest.version,
     )
@@ -37,8 +37,8 @@ def for_this_appliance(question: PairQuestion) -> None:
     if manifest.product and manifest.product != appliance.product:  # some formats have no name of a product
         question.decide(
             "wrong-product",
-            f"The bundle is for the product {manifest.product}, and this is {appliance.product}.",
-            f"Take a bundle for {appliance.product}.",
+            f"The bundle is for the product {manifest.product}, but the pair is {appliance.product}.",
+            f"Get a bundle for {appliance.product}.",
         )
     elif appliance.model not in models_of(question.context.matrix):
         question.decide("wrong-model", *_wrong_model(question.context, appliance.model))
@@ -50,14 +50,14 @@ def _wrong_model(context: EvaluationContext, model: str) -> tuple[str, str]:
     if model in context.manifest.models:
         primary, has = context.matrix.primary_component, ", ".join(fitting) or "no model"
         return (
-            f"The bundle names the model {model}, but its images of {primary} are for {has} only.",
+            f"The bundle names the model {model}, but its images of {primary} are only for {has}.",
             f"Ask the vendor for a bundle with an image of {primary} for {model}.",
         )
     likely = next((one for one in fitting if alike(one, model)), "")
     hint = f" If the appliance is the model {likely}, correct `model` in its state." if likely else ""
     return (
-        f"The bundle is for {', '.join(context.manifest.models)}, and this is the model {model}.",
-        f"Take a bundle for {model}.{hint}",
+        f"The bundle is for {', '.join(context.manifest.models)}, but the pair is the model {model}.",
+        f"Get a bundle for {model}.{hint}",
     )
 
 
@@ -67,8 +67,8 @@ def is_update(question: PairQuestion) -> None:
     if manifest.kind == "reimage":
         question.decide(
             "reimage-only",
-            f"The bundle is a re-image of {manifest.version}, which is never taken as an update.",
-            f"Re-image with it, or take the update bundle of {manifest.version}.",
+            f"The bundle is for re-imaging with {manifest.version}, and is never accepted as an update.",
+            f"Re-image with it, or get the update bundle of {manifest.version}.",
         )
 
 
@@ -80,7 +80,7 @@ def not_withdrawn(question: PairQuestion) -> None:
             question.decide(
                 "withdrawn",
                 f"{context.manifest.version} has been withdrawn.{why(withdrawn.entry)}",
-                "Take a release that has not been withdrawn.",
+                "Get a release that has not been withdrawn.",
                 withdrawn.entry,
             )
             return
@@ -103,7 +103,7 @@ def not_held(question: PairQuestion) -> None:
         question.decide(
             "update-pending",
             f"An update of the pair has not ended: {appliance.update}",
-            "Resume that update, or cancel it, first.",
+            "First resume or cancel that update.",
         )
 
 
@@ -123,7 +123,7 @@ def counter_not_lower(question: PairQuestion) -> None:
     elif appliance.counter is None and None in of_members:
         question.decide(
             "undecided",
-            "The security counter that the pair demands is not known; unknown is not zero.",
+            "The security counter that the pair requires is unknown, and unknown does not count as zero.",
             "Give the counter in the appliance state.",
         )
 
@@ -132,6 +132,6 @@ def _counter_too_low(question: PairQuestion, demanded: int) -> None:
     who = "the pair" if question.appliance else question.subject
     question.decide(
         "counter-too-low",
-        f"The bundle's security counter is {question.context.manifest.counter}, and {who} demands at least {demanded}.",
-        f"Take a release with a counter of {demanded} or more; nothing overrides this.",
+        f"The security counter of the bundle is {question.context.manifest.counter}, but {who} requires {demanded}.",
+        f"Get a release with a counter of at least {demanded}. There is no override.",
     )

@@ -78,7 +78,7 @@ def with_restrictions(candidates: Sequence[CandidateBundle]) -> list[CandidateBu
     budget = Budget("merge")
     if not budget.allows(taken_over):
         raise BundlekitError(
-            f"the bundles would take over {taken_over:,} stops from one another; {budget.limit:,} are the limit",
+            f"the bundles restrict one another by {taken_over:,} stops; the limit is {budget.limit:,}",
             next_step="Give fewer bundles.",
         )
     restricted = []

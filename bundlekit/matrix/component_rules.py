@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_ASKED: Final = 16
 """Releases that are tried as a path to the bundle: enough for a hint, and little work for a huge matrix."""
 
-_UNKNOWN: Final = "Check which version is installed; if it is right, ask the vendor for a bundle that knows it."
+_UNKNOWN: Final = "Check the installed version. If it is correct, ask the vendor for a bundle that supports it."
 
 
 def readable_version(question: ComponentQuestion) -> ComponentDecision | None:
@@ -36,8 +36,8 @@ def readable_version(question: ComponentQuestion) -> ComponentDecision | None:
         return None
     text = question.installed.version
     if question.is_primary and _fits(question.matrix, text):
-        return question.decided("unknown-version", f"The matrix does not know {text}.", _UNKNOWN)
-    return question.decided("unreadable-version", str(fault), "Check which version is installed.")
+        return question.decided("unknown-version", f"The matrix does not list {text}.", _UNKNOWN)
+    return question.decided("unreadable-version", str(fault), "Check the installed version.")
 
 
 def newer_version(question: ComponentQuestion) -> ComponentDecision | None:
@@ -50,21 +50,21 @@ def newer_version(question: ComponentQuestion) -> ComponentDecision | None:
         if build and new_build and build != new_build:
             return question.decided(
                 "same-version-other-build",
-                f"{text} is installed already, as build {build}; the bundle has build {new_build}.",
-                f"Take a newer version; another build of the same one needs {given('allow_same_version')}.",
+                f"{text} is already installed as build {build}; the bundle has build {new_build}.",
+                f"Use a newer version. To install another build of this one, give {given('allow_same_version')}.",
                 override="allow-same-version" if policy.allow_same_version else "",
             )
         return question.decided(
             "same-version",
-            f"{text} is installed already.",
-            f"Nothing has to be done; to install it once more needs {given('allow_reinstall')}.",
+            f"{text} is already installed.",
+            f"Nothing needs to be done. To install it again, give {given('allow_reinstall')}.",
             override="allow-reinstall" if policy.allow_reinstall else "",
         )
     if installed > target and not policy.allow_downgrade:
         return question.decided(
             "downgrade",
-            f"{target} is older than the installed {text}; an older version goes in by re-imaging only.",
-            f"Take a version newer than {text}; go back only by re-imaging with {target}.",
+            f"{target} is older than the installed {text}. An older version can be installed only by re-imaging.",
+            f"Use a version newer than {text}. To go back to {target}, re-image the appliance.",
         )
     return None
 
@@ -79,7 +79,7 @@ def not_back_in_time(question: ComponentQuestion) -> ComponentDecision | None:
             question.doubt(
                 "back-in-time",
                 f"whether {text} was released after the bundle",
-                f"It is not known when {text} was released, so it is possibly newer than the bundle.",
+                f"The release date of {text} is unknown, so it could be newer than the bundle.",
                 "Give the release date of the installed version in the appliance state.",
             )
         return None
@@ -96,7 +96,7 @@ def not_back_in_time(question: ComponentQuestion) -> ComponentDecision | None:
             "back-in-time",
             f"{text} was released on {released}, after the bundle ({question.context.manifest.released}), "
             "which can lack fixes of that release.",
-            f"Take a bundle released after {released}.",
+            f"Get a bundle that was released after {released}.",
         )
     return None
 
@@ -104,7 +104,7 @@ def not_back_in_time(question: ComponentQuestion) -> ComponentDecision | None:
 def known_version(question: ComponentQuestion) -> ComponentDecision | None:
     """Rule 10: the matrix lists the installed version, or a source covers unlisted ones."""
     if question.source is None and not question.is_known and question.matrix.known:
-        return question.decided("unknown-version", f"The matrix does not know {question.installed.version}.", _UNKNOWN)
+        return question.decided("unknown-version", f"The matrix does not list {question.installed.version}.", _UNKNOWN)
     return None
 
 
@@ -114,7 +114,7 @@ def no_dead_end(question: ComponentQuestion) -> ComponentDecision | None:
         if question.version in dead_end.range:
             return question.decided(
                 "dead-end",
-                f"No update leads out of {question.installed.version}.{why(dead_end.entry)}",
+                f"{question.installed.version} is a dead end, which no update can leave.{why(dead_end.entry)}",
                 f"Re-image with {question.own}.",
                 dead_end.entry,
             )
@@ -147,8 +147,8 @@ def no_stop_between(question: ComponentQuestion) -> ComponentDecision | None:
             because, remedy = question.context.unknown(condition)
             question.doubt(
                 "needs-stop",
-                f"the stop {stop.entry.id}, for where {in_words(condition)}",
-                f"{stop.via} has to come first where {in_words(condition)}, and {because}.",
+                f"the stop {stop.entry.id}, which applies if {in_words(condition)}",
+                f"{stop.via} must be installed first if {in_words(condition)}, and {because}.",
                 f"{remedy} Or update to {stop.via} first.",
                 stop.entry,
             )
@@ -176,7 +176,7 @@ def has_source(question: ComponentQuestion) -> ComponentDecision | None:
     if source.entry.method == "reimage":
         return question.decided(
             "reimage-only",
-            f"From {text} only re-imaging leads to {target}.{why(source.entry)}",
+            f"{text} can be replaced by {target} only by re-imaging.{why(source.entry)}",
             f"Re-image with {target}.",
             source.entry,
         )
@@ -192,9 +192,9 @@ def members_may_differ(question: ComponentQuestion) -> ComponentDecision | None:
         return None
     return question.decided(
         "incompatible",
-        f"While one member has {question.own} and the other still {question.installed.version}, "
-        "the two do not work together.",
-        "Update through a release that works with both.",
+        f"While one member has {question.own} and the other one still has {question.installed.version}, "
+        "the members are incompatible.",
+        "Update through a release that is compatible with both.",
     )
 
 
@@ -211,15 +211,15 @@ def no_risk(question: ComponentQuestion) -> ComponentDecision | None:
             if any(acceptance.digest in ("", digest) for acceptance in given):
                 context.accepted[risk.entry.id] = Acceptance(risk=risk.entry.id, digest=digest)
                 continue
-        reason = why(risk.entry) + " What was accepted under this name read otherwise." * bool(given)
-        danger = f"The update from {question.installed.version} is a risk where {in_words(risk.entry.when)}"
+        reason = why(risk.entry) + " The accepted risk with this id was worded differently." * bool(given)
+        danger = f"The update from {question.installed.version} is a risk if {in_words(risk.entry.when)}"
         if applies:
-            remedy = f"Fix this, or accept the risk {risk.entry.id} by name."
-            return question.decided("risk", f"{danger}, as it is here.{reason}", remedy, risk.entry)
+            remedy = f"Remove the risk, or accept the risk {risk.entry.id} by name."
+            return question.decided("risk", f"{danger}, which is true here.{reason}", remedy, risk.entry)
         because, advice = context.unknown(risk.entry.when)
         question.doubt(
             "risk",
-            f"the risk {risk.entry.id}, for where {in_words(risk.entry.when)}",
+            f"the risk {risk.entry.id}, which applies if {in_words(risk.entry.when)}",
             f"{danger}, and {because}.{reason}",
             f"{advice} Or accept the risk {risk.entry.id} by name.",
             risk.entry,
@@ -231,11 +231,11 @@ def allowed(question: ComponentQuestion) -> ComponentDecision:
     """The decision if no rule rejects. An older version gets here only if the policy allows it."""
     entry = question.source.entry if question.is_primary and question.source is not None else None
     offline = ", offline" if entry is not None and entry.method == "offline" else ""
-    one_way = " Once there, it cannot be reverted." if entry is not None and not entry.reversible else ""
+    one_way = " This update cannot be reverted." if entry is not None and not entry.reversible else ""
     goes = f"{question.version} can be updated to {question.own}{offline}.{one_way}"
     if question.version < question.own:
         return question.decided("upgrade", goes, "", entry)
-    return question.decided("downgrade", f"{goes} That is older.", "", entry, override="allow-downgrade")
+    return question.decided("downgrade", f"{goes} This is an older version.", "", entry, override="allow-downgrade")
 
 
 def entry_digest(entry: MatrixEntry) -> str:
@@ -268,8 +268,8 @@ def _past_block(question: ComponentQuestion, block: Block) -> str:
         first = min(round_, key=lambda stop: stop.via)
         return f"Update to {first.via} first: the stop {first.entry.id} leads around the block."
     if block.reason:
-        return "Follow the reason, or ask the vendor for a release that is not blocked."
-    return "Take another release, or ask the vendor for one that is not blocked."
+        return "Follow the instructions in the reason, or ask the vendor for a release that is not blocked."
+    return "Use another release, or ask the vendor for one that is not blocked."
 
 
 def _past_no_source(question: ComponentQuestion) -> str:
@@ -279,8 +279,8 @@ def _past_no_source(question: ComponentQuestion) -> str:
         return f"Update to {nearest} first; from there the bundle can be installed."
     if (source := source_for_others(question.matrix, question.version, model)) is not None:
         models = ", ".join(source.entry.models)
-        return f"Ask the vendor for a bundle that supports {model}; {source.entry.id} is for {models} only."
-    return "Ask the vendor for the way; no later release is known from which this bundle can be installed."
+        return f"Ask the vendor for a bundle that supports {model}; {source.entry.id} is only for {models}."
+    return "Ask the vendor for an upgrade path. No known later release leads to this bundle."
 
 
 def source_for_others(matrix: ReadMatrix, installed: Version, model: str | None) -> ReadSource | None:

@@ -57,11 +57,13 @@ def _names(manifest: Manifest) -> Iterator[Problem]:
     for source in matrix.sources:
         if not matrix.releases and not source.unlisted:
             yield inconsistent(
-                source.id, "unlisted", "has to be true, as no releases are listed that the range could select from."
+                source.id, "unlisted", "must be true, because no releases are listed for the range to select."
             )
         if matrix.order == "listed" and (source.unlisted or source.by_release):
             yield inconsistent(
-                source.id, "unlisted, by-release", "only what is listed has a place where the order is as listed."
+                source.id,
+                "unlisted, by-release",
+                "is not possible, because only listed versions can be compared if the order is as listed.",
             )
 
 
@@ -94,7 +96,7 @@ def _aliases(manifest: Manifest) -> Iterator[Problem]:
         if alias.version in labels:
             yield inconsistent("", "aliases", f"{alias.alias!r} means {alias.version!r}, which is an alias itself.")
         if alias.alias in releases:
-            yield inconsistent("", "aliases", f"{alias.alias!r} is a release, and so cannot mean another.")
+            yield inconsistent("", "aliases", f"{alias.alias!r} is a release, so it cannot be an alias.")
 
 
 def _releases(read: ReadMatrix) -> Iterator[Problem]:
@@ -142,7 +144,7 @@ def _ranges(read: ReadMatrix) -> Iterator[Problem]:
         first = floor if anything_goes else stop.range.first_of(read.releases)
         if first is not None and first >= stop.via:
             yield inconsistent(
-                stop.entry.id, "via", f"{stop.via} is not newer than any of the versions that have to go there."
+                stop.entry.id, "via", f"{stop.via} is not newer than any version that must be updated to it."
             )
     for together in read.works_together:
         for name, versions in together.ranges.items():
@@ -158,7 +160,7 @@ def _idle(entry: MatrixEntry, versions: Range, *, matches: bool) -> Iterator[Pro
     if versions.is_empty:
         yield inconsistent(entry.id, "versions", f"the range {versions} is empty.")
     elif not matches:
-        yield inconsistent(entry.id, "versions", f"the range {versions} fits none of the listed releases.")
+        yield inconsistent(entry.id, "versions", f"the range {versions} matches none of the listed releases.")
 
 
 def _repeated(values: Iterable[T]) -> list[T]:

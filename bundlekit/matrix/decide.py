@@ -172,7 +172,7 @@ def _components(context: EvaluationContext, appliance: Appliance) -> Iterator[Co
                 subject=name,
                 component=name,
                 kind="undecided",
-                message=f"The installed version of {name} is not known.",
+                message=f"The installed version of {name} is unknown.",
                 next=f"Give the version of {name} in the appliance state.",
                 target=version,
             )
@@ -197,8 +197,8 @@ def _unmoved(context: EvaluationContext, installed: Installed) -> ComponentDecis
     try:
         context.matrix.parse(name, version)
     except VersionError as fault:
-        return decided("unreadable-version", str(fault), f"Check which version of {name} is installed.")
-    return decided("not-included", f"The bundle does not carry {name}, so {version} stays.")
+        return decided("unreadable-version", str(fault), f"Check the installed version of {name}.")
+    return decided("not-included", f"The bundle does not contain {name}, so {version} is kept.")
 
 
 def _settle(parts: list[ComponentDecision]) -> list[ComponentDecision]:

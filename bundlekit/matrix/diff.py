@@ -63,7 +63,7 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     one, other = (f"{read.manifest.product} ({read.primary_component})" for read in (old, new))
     if one != other:
         raise ConfigError(
-            f"The matrices are of {one} and of {other}, so no version gains or loses by the one after the other.",
+            f"The matrices are of {one} and of {other}, so they cannot be compared.",
             next_step="Give two releases of one product.",
         )
     require_feasible(old)

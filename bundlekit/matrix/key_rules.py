@@ -24,7 +24,7 @@ def can_verify(question: ComponentQuestion) -> ComponentDecision | None:
             question.doubt(
                 "cannot-verify",
                 f"whether {installed} trusts {keys}",
-                f"It is not known whether {installed} trusts {keys}, with which the bundle is signed.",
+                f"It is unknown whether {installed} trusts {keys}, which signed the bundle.",
                 "Give the trusted keys in the appliance state.",
                 source.entry,
             )
@@ -32,7 +32,7 @@ def can_verify(question: ComponentQuestion) -> ComponentDecision | None:
     if not set(trusted).issuperset(source.entry.keys):
         return question.decided(
             "cannot-verify",
-            f"{installed} would have to trust {keys}, and does not trust all of them.",
+            f"{installed} must trust {keys}, but does not trust all of them.",
             "Update first to a release that contains the key.",
             source.entry,
         )
@@ -44,9 +44,9 @@ def can_verify(question: ComponentQuestion) -> ComponentDecision | None:
     elif set(trusted).isdisjoint(context.signers):
         return question.decided(
             "cannot-verify",
-            f"{installed} trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by "
-            f"{', '.join(sorted(context.signers)) or 'nobody'}: it would reject the bundle.",
-            "Update first to a release that trusts one of these, or have the bundle signed with a key that is trusted.",
+            f"{installed} trusts {', '.join(sorted(trusted)) or 'no key'}, but the bundle is signed by "
+            f"{', '.join(sorted(context.signers)) or 'no known key'}. It would reject the bundle.",
+            "Update first to a release that trusts one of these, or have the bundle signed with a trusted key.",
         )
     return None
 
@@ -59,7 +59,7 @@ def _accepts(question: ComponentQuestion, shipped: ReadTrust) -> ComponentDecisi
         return None
     answer = context.signatures.accepted_by(shipped)
     if answer.accepts is False:
-        message = f"{installed} {answer.reason}: it would reject the bundle."
+        message = f"{installed} {answer.reason}. It would reject the bundle."
         return question.decided("cannot-verify", message, _help(answer.missing))
     if answer.accepts is None:
         question.doubt(
@@ -73,5 +73,9 @@ def _accepts(question: ComponentQuestion, shipped: ReadTrust) -> ComponentDecisi
 
 def _help(missing: tuple[str, ...]) -> str:
     """The next step if a trust file does not accept the signatures. ``missing`` are signers that could still sign."""
-    sign = f"have the bundle signed by {' or '.join(missing)} as well" if missing else "have it signed as it demands"
-    return f"Update first to a release that ships a trust file which accepts these signatures, or {sign}."
+    sign = (
+        f"have the bundle signed by {' or '.join(missing)} as well"
+        if missing
+        else "have it signed as that file requires"
+    )
+    return f"Update first to a release that ships a trust file that accepts these signatures, or {sign}."

@@ -127,7 +127,7 @@ class Neighbours:
 
 def only_for(source: ReadSource) -> str:
     """A sentence, after another, about a source that is limited to models."""
-    return f" The entry {source.entry.id} allows it on {_either(list(source.entry.models))} only."
+    return f" The entry {source.entry.id} allows it only on {_either(list(source.entry.models))}."
 
 
 def alike(one: str, other: str) -> bool:

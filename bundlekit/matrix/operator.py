@@ -107,7 +107,7 @@ def about_another(release: Release, operator: OperatorMatrix, subject: str, *, p
     decided = ComponentDecision(
         subject=subject,
         kind="wrong-product",
-        message=f"The matrix is about {expected}, and the bundle calls its product {release.product}.",
+        message=f"The matrix is for {expected}, but the product of the bundle is {release.product}.",
         next=f"Give the matrix of that product, or correct [release] in {operator.file} ({given('matrix')}).",
         target=release.version,
     )

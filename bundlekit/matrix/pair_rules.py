@@ -28,19 +28,19 @@ def no_fix_lost(question: PairQuestion) -> None:
     may_lose = _may_lose_fixes(context, question.parts)
     includes = appliance.includes if appliance else question.facts.includes
     if includes is None and appliance is None:
-        context.leave_open("fixes that get lost", "loses-fix")
+        context.leave_open("fixes that the update loses", "loses-fix")
     elif includes is None and may_lose:
         question.decide(
             "undecided",
-            "It is not known which fixes the pair has, so one could get lost.",
+            "It is unknown which fixes the pair has, so the update could lose one.",
             "Give the included fixes in the appliance state; an empty list if there are none.",
         )
     elif may_lose and (lost := [fix for fix in includes or () if fix not in context.manifest.includes]):
         who = "The pair" if appliance else question.subject
         question.decide(
             "loses-fix",
-            f"{who} has {', '.join(lost)}, and the bundle does not include it.",
-            f"Take a release that includes {', '.join(lost)}.",
+            f"{who} has {', '.join(lost)}, which the bundle does not include.",
+            f"Get a release that includes {', '.join(lost)}.",
         )
 
 
@@ -82,17 +82,17 @@ def _works_with_version(question: PairQuestion) -> None:
 def _leave_requirements_open(context: EvaluationContext) -> None:
     requirements = context.manifest.requirements
     if requirements.tool is not None:
-        context.leave_open(f"the requirement of tool {requirements.tool}", "requirement-not-met")
+        context.leave_open(f"the required version of the tool ({requirements.tool})", "requirement-not-met")
     for place in requirements.free:
-        context.leave_open(f"the requirement of free space for {place}", "requirement-not-met")
+        context.leave_open(f"the required free space for {place}", "requirement-not-met")
     for condition in requirements.facts:
-        context.leave_open(f"the requirement that {in_words(condition)}", "requirement-not-met")
+        context.leave_open(f"the required condition that {in_words(condition)}", "requirement-not-met")
 
 
 def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
     return (
-        f"After the update the pair would have {named(state)}, which do not work together.",
-        "First update the other components to versions that work with both.",
+        f"After the update the pair would have {named(state)}, which are incompatible.",
+        "First update the other components to versions that are compatible with both.",
     )
 
 
@@ -119,7 +119,7 @@ def _final_states(question: PairQuestion, appliance: Appliance) -> None:
             # The components of one bundle are made to work together. A remaining component needs an entry.
             question.decide(
                 "undecided",
-                f"The matrix does not state whether {found} work together, as the pair would have after the update.",
+                f"After the update the pair would have {found}. The matrix does not state whether they are compatible.",
                 "Ask the vendor for a bundle whose matrix states this in [[works-together]].",
             )
 
@@ -137,24 +137,24 @@ def _requirements(question: PairQuestion, appliance: Appliance) -> None:
             if have is None:
                 question.decide(
                     "undecided",
-                    f"{serial} needs {size_in_words(need)} free for {place}; how much it has is not known.",
+                    f"{serial} needs {size_in_words(need)} free for {place}, but its free space is unknown.",
                     f'Add the number of free bytes to the appliance state: "free": {{"{place}": …}} '
                     f'inside "{serial}" of "members".',
                 )
             elif have < need:
                 question.decide(
                     "requirement-not-met",
-                    f"{serial} needs {size_in_words(need)} free for {place}, and has {size_in_words(have)}.",
+                    f"{serial} needs {size_in_words(need)} free for {place}, but has {size_in_words(have)}.",
                     f"Free {size_in_words(need - have)} more for {place} on {serial}.",
                 )
     for condition in requirements.facts:
         if (met := context.holds(condition)) is None:
             because, remedy = context.unknown(condition)
-            question.decide("undecided", f"The update needs that {in_words(condition)}, and {because}.", remedy)
+            question.decide("undecided", f"The update requires that {in_words(condition)}, and {because}.", remedy)
         elif not met:
             question.decide(
                 "requirement-not-met",
-                f"The update needs that {in_words(condition)}; it is {appliance.facts[condition.fact]}.",
+                f"The update requires that {in_words(condition)}, but it is {appliance.facts[condition.fact]}.",
                 "Meet this condition, then try again.",
             )
 
@@ -169,12 +169,12 @@ def _tool(question: PairQuestion, need: str, have: str | None) -> None:
     if have is None:
         question.decide(
             "undecided",
-            f"The update needs the tool in version {need} or later; which one is there is not known.",
+            f"The update requires version {need} or later of the tool, but its version is unknown.",
             "Give the version of the tool in the appliance state.",
         )
     else:
         question.decide(
             "requirement-not-met",
-            f"The update needs the tool in version {need} or later; version {have} is used.",
+            f"The update requires version {need} or later of the tool, but version {have} is used.",
             f"Update the tool to {need} first.",
         )

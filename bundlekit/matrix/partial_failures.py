@@ -67,10 +67,10 @@ def _active_fails(
     works, entry = work_together(context.matrix, state)
     found, those = named(state), _listed(shared)
     if works:
-        what = f"are left, which work together: {those} stays new."
+        what = f"remain, which are compatible, so {those} stays new."
     else:
-        doubt = "do not" if works is False else "may not"
-        what = f"would be left, which {doubt} work together: {those} reverts too."
+        doubt = "are not" if works is False else "are not known to be"
+        what = f"would remain, which {doubt} compatible, so {those} is reverted too."
     return PartialFailureState(
         failure="active",
         components=_texts(state),
@@ -79,7 +79,7 @@ def _active_fails(
         reverts=(APPLIANCE,) if works else (APPLIANCE, *shared),
         keeps=shared if works else (),
         outcome="reverted",
-        message=f"If the update of the active member fails, it reverts; {found} {what}",
+        message=f"If the update of the active member fails, it is reverted. {found} {what}",
     )
 
 

@@ -136,7 +136,7 @@ class _Search:
     def _decide(self, rank: int, state: Here) -> Decision:
         if not self.budget.allows(self.weights[rank]):
             raise BundlekitError(
-                "the search for a path has not come to an end within its limits",
+                "the path search exceeded its limits",
                 next_step="Give fewer bundles: those of one product, and only releases that are in use.",
             )
         candidate, policy = self.candidates[rank], self.policies[rank]
@@ -222,7 +222,7 @@ class _Search:
         models = way.state.models or () if isinstance(way.state, VersionState) else ()
         lost = [model for model in self.models[way.last] if model not in models] if way.last is not None else []
         if models and lost:
-            yield f"a way for {', '.join(lost)}: this one is for {', '.join(models)} only"
+            yield f"a path for {', '.join(lost)}: this one is only for {', '.join(models)}"
 
     def has_arrived(self, way: _Way) -> bool:
         """Whether the last bundle of the path has the target version."""
@@ -263,7 +263,7 @@ class _Search:
                 yield Obstacle(
                     subject=candidate.bundle or candidate.manifest.version,
                     kind="wrong-model",
-                    message=f"{candidate.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, and "
+                    message=f"{candidate.manifest.version} is for {', '.join(self.models[rank]) or 'no model'}, but "
                     f"the intermediate {state.version} for {', '.join(state.models or ())}.",
                     next=fill("Get the bundles of one model, and give the state of the pair ({appliance})."),
                 )

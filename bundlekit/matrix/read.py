@@ -220,10 +220,12 @@ def _reader_of(manifest: Manifest) -> _MatrixReader | UnreadableMatrix:
     names = [component.name for component in manifest.components]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         # It is unknown which of them the bundle contains, so neither can decide.
-        faults = (f"two are named {name!r}, and it is ambiguous which of them is meant." for name in twice)
+        faults = (f"two components are named {name!r}, so the name is ambiguous." for name in twice)
         return UnreadableMatrix(problems=tuple(outside_matrix("components", fault) for fault in faults))
     if primary is None:
-        fault = f"none has the bundle's own version, {manifest.version}, so none is what the matrix is about."
+        fault = (
+            f"no component has the version of the bundle, {manifest.version}, so the matrix applies to none of them."
+        )
         return UnreadableMatrix(problems=(outside_matrix("components", fault),))
     try:
         scheme = in_order = scheme_named(manifest.scheme, matrix.scheme)
@@ -308,7 +310,7 @@ class _MatrixReader:
         )
         if primary.scheme not in (None, manifest.scheme) or carried.get(primary.name) != self._own:
             fault = (
-                f"{primary.name} has to have the version and the scheme of the bundle, {self._own} ({manifest.scheme})."
+                f"{primary.name} must have the version and the scheme of the bundle, {self._own} ({manifest.scheme})."
             )
             self._problems.append(outside_matrix(f"components.{primary.name}", fault))
         return carried

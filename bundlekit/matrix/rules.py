@@ -54,8 +54,8 @@ RULES: Final = (
     ),
     _rule(3, "bundle", "it is an update", bundle_rules.is_update, "reimage-only"),
     _rule(4, "bundle", "its version has not been withdrawn", bundle_rules.not_withdrawn, "withdrawn"),
-    _rule(5, "pair", "no hold and no pending update keeps it", bundle_rules.not_held, "on-hold", "update-pending"),
-    _rule(6, "pair", "the security counter does not fall", bundle_rules.counter_not_lower, "counter-too-low"),
+    _rule(5, "pair", "it has no hold and no pending update", bundle_rules.not_held, "on-hold", "update-pending"),
+    _rule(6, "pair", "the security counter is not lowered", bundle_rules.counter_not_lower, "counter-too-low"),
     _rule(
         7,
         "component",
@@ -75,8 +75,8 @@ RULES: Final = (
     ),
     _rule(9, "primary", "it was not released after the bundle", component_rules.not_back_in_time, "back-in-time"),
     _rule(10, "primary", "its version is known", component_rules.known_version, "unknown-version"),
-    _rule(11, "primary", "a way leads out of it", component_rules.no_dead_end, "dead-end"),
-    _rule(12, "primary", "no block is about it", component_rules.not_blocked, "blocked"),
+    _rule(11, "primary", "an update from it is possible", component_rules.no_dead_end, "dead-end"),
+    _rule(12, "primary", "no block covers it", component_rules.not_blocked, "blocked"),
     _rule(13, "primary", "no stop is between the two versions", component_rules.no_stop_between, "needs-stop"),
     _rule(
         14,
@@ -89,7 +89,7 @@ RULES: Final = (
     _rule(
         15,
         "primary",
-        "it trusts the keys that its source demands, and accepts the signatures of the bundle",
+        "it trusts the keys that its source requires, and accepts the signatures of the bundle",
         key_rules.can_verify,
         "cannot-verify",
     ),
@@ -101,8 +101,8 @@ RULES: Final = (
         "incompatible",
     ),
     _rule(17, "primary", "no risk applies but accepted ones", component_rules.no_risk, "risk"),
-    _rule(18, "whole", "no fix gets lost", pair_rules.no_fix_lost, "loses-fix"),
-    _rule(19, "whole", "what will run together works together", pair_rules.works_together, "incompatible"),
+    _rule(18, "whole", "no fix is lost", pair_rules.no_fix_lost, "loses-fix"),
+    _rule(19, "whole", "the components after the update are compatible", pair_rules.works_together, "incompatible"),
     _rule(20, "whole", "the requirements are met", pair_rules.requirements_met, "requirement-not-met"),
 )
 

@@ -172,7 +172,7 @@ def _refusal(found: Satisfied) -> TrustFileAnswer:
     kinds = f" with {' or '.join(unmet.algorithms)} keys" if unmet.algorithms else ""
     return TrustFileAnswer(
         accepts=False,
-        reason=f"ships a trust file that demands {unmet.count} of {', '.join(unmet.of)}{kinds}, "
-        f"and the bundle is signed by {signers}",
+        reason=f"ships a trust file that requires {unmet.count} of {', '.join(unmet.of)}{kinds}, "
+        f"but the bundle is signed by {signers}",
         missing=tuple(name for name in unmet.of if name not in unmet.signed),
     )

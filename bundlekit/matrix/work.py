@@ -88,6 +88,6 @@ def require_feasible(read: ReadMatrix) -> None:
     if not Budget("show").allows(work(read)):
         manifest = read.manifest
         raise ConfigError(
-            f"The upgrade matrix of {manifest.product} {manifest.version} is too large to go through every version.",
-            next_step=f"Ask for the versions that you need ({given('sources')}).",
+            f"The upgrade matrix of {manifest.product} {manifest.version} is too large to evaluate every version.",
+            next_step=f"Give the versions that you need ({given('sources')}).",
         )

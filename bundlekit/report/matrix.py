@@ -62,7 +62,7 @@ def lint_lines(report: LintReport) -> Iterator[Line]:
     against = f", against {', '.join(report.against)}" if report.against else ""
     tone = {"reject": "bad", "incomplete": "doubtful"}.get(report.verdict, "good")
     yield Line(
-        escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted or 'nothing to say'}"),
+        escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted or 'no findings'}"),
         tone,
     )
 

@@ -60,7 +60,7 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _findings(report.findings)
     for rule in report.rules:
         if (more := rule.finding_count - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
-            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are only counted", "doubtful")
+            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are not listed", "doubtful")
     if report.verdict == "incomplete":
         yield from _not_run(report.rules)
     if report.verdict == "reject":  # in a report about many pairs, the accepted pairs still need their lines
@@ -180,7 +180,7 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
         as_given = given("accept_risk", f"{risk.risk}@{risk.digest}")
         yield Line(f"  accepted   {whose}the risk {risk.risk}, with its current text: {as_given}")
     for partial_failure in decision.partial_failures:
-        yield Line(f"  if failing {whose}{partial_failure.message}", "plain" if partial_failure.works else "doubtful")
+        yield Line(f"  on failure {whose}{partial_failure.message}", "plain" if partial_failure.works else "doubtful")
     if decision.allowed and decision.not_checked:
         yield Line(f"  not checked {whose}{'; '.join(decision.not_checked)}", "muted")
 

@@ -234,9 +234,7 @@ def _not_listed(identifier: bytes, what: str) -> SignatureFault:
         return SignatureFault(
             "weak-algorithm", f"The {what} is {WEAK[dotted]}. {REMEDY}", identifier, algorithm=WEAK[dotted]
         )
-    return malformed(
-        f"The {what} ({dotted or identifier.hex()}) is none of the encodings that are accepted", identifier
-    )
+    return malformed(f"The {what} ({dotted or identifier.hex()}) is not an accepted encoding", identifier)
 
 
 def digest_identifier(name: str) -> bytes:

@@ -143,7 +143,7 @@ def _attributes(field: asn1.SetOf[asn1.Attribute]) -> dict[asn1.OID, list[bytes]
 def _single(values: dict[asn1.OID, list[bytes]], kind: asn1.OID, name: str) -> bytes:
     found = values.get(kind, [])
     if len(found) != 1:
-        msg = f"The signed attribute {name} has {len(found)} values; it must be there with one"
+        msg = f"The signed attribute {name} has {len(found)} values; it must have exactly one"
         raise malformed(msg)
     return found[0]
 

@@ -92,7 +92,7 @@ def read(file: Path, data: bytes) -> tuple[Crl, ...]:
     if data[:1] == DER_SEQUENCE and data[1:2] >= LONG_FORM:
         return (_read(file, file.name, data),)
     if data.count(b"-----BEGIN ") > MAX_LISTS:
-        msg = f"{file} holds more than {MAX_LISTS} revocation lists."
+        msg = f"{file} contains more than {MAX_LISTS} revocation lists."
         raise TrustError(msg)
     found: list[Crl] = []
     for label, block, _ in blocks(file, data):
@@ -126,7 +126,7 @@ def _read(file: Path, name: str, der: bytes) -> Crl:
 
 def _damaged(file: Path) -> TrustError:
     return TrustError(
-        f"{file} cannot be used as a revocation list: it is damaged, or none.",
+        f"{file} cannot be used as a revocation list: it is damaged, or is not one.",
         next_step="Get the current list of the CA again.",
     )
 
@@ -171,7 +171,7 @@ def status(
         if not fitting:
             unknown.append(f"there is no revocation list of {issuer.name} among the CRLs of the trust file")
         elif all(why for _, why in faults):
-            unknown += [f"the revocation list {name} of {issuer.name} is of no use: {why}" for name, why in faults]
+            unknown += [f"the revocation list {name} of {issuer.name} cannot be used: {why}" for name, why in faults]
     for anchor in chain[-1:]:
         for issuer in known:
             if issuer.subject_der == anchor.issuer_der and not anchor.self_issued:

@@ -31,12 +31,12 @@ def edwards_point(encoded: bytes) -> str:
     """
     y = int.from_bytes(encoded, "little") & (2**255 - 1)
     if y >= P:
-        return "it is not encoded as RFC 8032 has it"
+        return "it is not encoded as RFC 8032 requires"
     over, under = (y * y - 1) % P, (D * y * y + 1) % P
     square = over * pow(under, -1, P) % P  # -1/d has no root, so there is no division by zero
     x = _root(square)
     if x is None or (x == 0 and encoded[31] >> 7):
-        return "it is no point of the curve"
+        return "it is not a point on the curve"
     return "its point has a small order, so signatures for it need no private key" if _order_divides_8(x, y) else ""
 
 

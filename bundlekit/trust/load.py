@@ -62,7 +62,7 @@ def load_trust(names: Sequence[str | Path] | str | Path) -> TrustStore:
     if not found.anchors and not found.pinned:
         names = ", ".join(str(path) for path in paths)
         raise TrustError(
-            f"There is nothing to trust in {names or 'what was given'}.",
+            f"No trust anchors were found in {names or 'what was given'}.",
             next_step="Give the certificate of a CA or a public key, as PEM.",
         )
     folders = tuple(
@@ -112,13 +112,13 @@ def folder_files(folder: Path) -> list[Path]:
         restricting = [one.name for one in inside if one.suffix.lower() in DEMANDING]
         if restricting:
             raise TrustError(
-                f"The folder {folder} contains {restricting[0]}, whose demands would be ignored.",
+                f"The folder {folder} contains {restricting[0]}, whose requirements would be ignored.",
                 next_step=f"Give the trust.toml itself: {given('trust', str(folder / 'trust.toml'))}.",
             )
         found = [one for one in inside if one.suffix.lower() in SUFFIXES]
         for one in found:
             if not one.is_file():
-                msg = f"{one} is not a regular file; in a folder of trust every {one.suffix} has to be one."
+                msg = f"{one} is not a regular file; in a trust folder every {one.suffix} must be one."
                 raise TrustError(msg)
             if not one.resolve().is_relative_to(home):
                 raise TrustError(

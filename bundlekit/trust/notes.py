@@ -67,7 +67,7 @@ def _without_demand(store: TrustStore) -> Iterator[str]:
     asked = {name for demand in store.demands for name in demand.of}
     for signer in store.signers:
         if signer.name not in asked:
-            yield f"the signer {signer.name} is in no demand: this signature alone never meets one"
+            yield f"the signer {signer.name} is in no requirement, so this signature alone never meets one"
 
 
 def _lists(store: TrustStore, at: datetime) -> Iterator[str]:

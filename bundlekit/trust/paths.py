@@ -145,7 +145,7 @@ def _entity(one: Certificate) -> tuple[bytes, str]:
 def _too_many(signer: Certificate) -> SignatureFault:
     msg = (
         f"More paths lead from the certificate {signer.name} than are followed ({MAX_STEPS} steps, {MAX_VERIFIED} "
-        "signatures). Leave out the certificates that are not needed."
+        "signatures). Remove the certificates that are not needed."
     )
     return SignatureFault("chain-invalid", msg, signer.der)
 

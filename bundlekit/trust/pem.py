@@ -143,8 +143,8 @@ def _no_pem(file: Path, data: bytes) -> TrustError:
 def _left_out(file: Path, line: bytes) -> TrustError:
     text = line[:64].decode(errors="replace")
     return TrustError(
-        f"{file} holds {text!r} outside its PEM blocks, and it would not be used.",
-        next_step="Take it out, or make it a comment that begins with #.",
+        f"{file} holds {text!r} outside its PEM blocks, which would not be used.",
+        next_step="Remove it, or make it a comment that begins with #.",
     )
 
 
@@ -152,8 +152,8 @@ def entry(file: Path, label: str, block: bytes) -> Certificate | Key:
     """The certificate or public key in one PEM block. Raises TrustError."""
     if label.endswith("PRIVATE KEY"):
         raise TrustError(
-            f"{file} holds a private key. It does not belong where trust is kept.",
-            next_step="Take it away from here; `openssl pkey -in FILE -pubout` prints its public key.",
+            f"{file} holds a private key. A trust file must not contain one.",
+            next_step="Remove it; `openssl pkey -in FILE -pubout` prints its public key.",
         )
     if label == "PUBLIC KEY":
         der = block_bytes(file, block)
@@ -169,7 +169,7 @@ def entry(file: Path, label: str, block: bytes) -> Certificate | Key:
             msg = f"A public key in {file} cannot be used: {why}."
             raise TrustError(msg) from error
     if label != "CERTIFICATE":
-        msg = f"{file} holds a '{label}'; trust is made of certificates and public keys."
+        msg = f"{file} holds a '{label}'; only certificates and public keys can be trusted."
         raise TrustError(msg)
     return pem_certificate(file, block)
 
@@ -197,7 +197,7 @@ def block_bytes(file: Path, block: bytes) -> bytes:
     try:
         return b64decode(b"".join(line.strip() for line in block.splitlines()[1:-1]), validate=True)
     except ValueError as error:
-        msg = f"A block in {file} cannot be used: it is not base64, as PEM has it."
+        msg = f"A block in {file} cannot be used: it is not base64."
         raise TrustError(msg) from error
 
 
@@ -216,8 +216,8 @@ def intermediates(path: Path, data: bytes) -> tuple[Certificate, ...]:
         if not isinstance(one, Certificate) or not one.is_ca:
             what = one.name if isinstance(one, Certificate) else "a public key"
             raise TrustError(
-                f"{path} holds {what}, which is no CA between a signer and an anchor.",
-                next_step="intermediate-files are for certificates of CAs alone.",
+                f"{path} holds {what}, which is not an intermediate CA.",
+                next_step="intermediate-files are only for CA certificates.",
             )
         found.append(one)
     return tuple(found)

@@ -34,36 +34,36 @@ LIKE_ID: Final = re.compile(
 """Text that was meant as an id, and is not one."""
 
 EXAMPLE: Final = """\
-# trust.toml: who can sign, how many must sign, and what is refused in any case.
+# trust.toml: who can sign, how many must sign, and what is always rejected.
 # Paths are relative to this file. Look at the result: bundlekit trust show trust.toml
-trust   = 1                           # the version of this file's shape
+trust   = 1                           # the version of this file format
 name    = "imager production"
-purpose = "code-signing"              # what signers' certificates must be for: code-signing | email-protection
+purpose = "code-signing"              # the required purpose of signers' certificates: code-signing | email-protection
 time    = "now"                       # certificates are valid now, or on the signed release date: now | released
 floor   = { rsa = 3072, hash = "sha256" }   # for every key and signature from the signer to the anchor
 # ceiling       = { rsa = 4096 }
-# other-signers = "ignore"            # an unknown signer's valid signature, next to the required ones: refuse | ignore
+# other-signers = "ignore"            # an unknown signer's valid signature, next to the required ones: reject | ignore
 # intermediates = "listed"            # CAs between signer and anchor come from the bundle, or from the files
 # intermediate-files = ["issuing-ca.pem"]
-# max-age       = "400 days"          # older releases are refused
+# max-age       = "400 days"          # older releases are rejected
 # allow-test-keys = true              # TEST TRUST: what it accepts is for tests only
 
 # Keys and certificates that never count: files (PEM, or one sha256:… a line), or the ids themselves.
 deny    = ["keys/known-test-keys.txt"]
 
-# [crls]                              # revocation lists of the CAs, kept current by you
+# [crls]                              # revocation lists of the CAs, which you keep current
 # files    = ["root.crl"]
 # required = true                     # without a current list for each CA nothing is accepted
 # max-age  = "30 days"
 
-# [withdrawn]                         # bundles called back, by bundle id
+# [withdrawn]                         # withdrawn bundles, by bundle id
 # "sha256:0000000000000000000000000000000000000000000000000000000000000000" = "wrong storage image"
 
-# [floors.imager]                     # nothing below is taken, however well it is signed
+# [floors.imager]                     # lower versions and counters are rejected, even if they are signed
 # version = "5.30.00"
 # counter = 6
 
-[signers.release]                     # a name that reports use: a person or an office, with all their keys
+[signers.release]                     # a name for reports: a person or an office, with all their keys
 role    = "production"                # production | development: reports show which
 anchor  = ["root-2019.pem", "root-2027.pem"]  # the CAs above their certificates
 subject = ["CN=Imager Release Signing 2019", "CN=Imager Release Signing 2027"]  # and the certificates meant;
@@ -78,8 +78,8 @@ role    = "production"
 anchor  = "root-people.pem"
 subject = "CN=Anna"
 
-[[require]]                           # all demands must hold; without any, one signer is enough
-count   = 2                           # so many different signers, not keys
+[[require]]                           # all requirements must be met; without any, one signer is sufficient
+count   = 2                           # the number of different signers, not keys
 of      = ["release", "anna"]
 
 [[require]]
@@ -183,7 +183,7 @@ class _Reader:
             elif text in self._files:
                 self._read[text] = self._files[text]
             else:
-                msg = f"{self._where} names the file {text!r}, which does not come with it."
+                msg = f"{self._where} names the file {text!r}, which is not included."
                 raise TrustError(msg)
         return path, self._read[text]
 

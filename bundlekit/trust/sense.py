@@ -22,10 +22,10 @@ def demand_sense(file: TrustFile, where: str) -> None:
     for demand in file.require:
         for name in demand.of:
             if name not in file.signers:
-                raise ConfigError(f"{where}: a demand names the signer {name!r}{nearest(name, set(file.signers))}")
+                raise ConfigError(f"{where}: a requirement lists the signer {name!r}{nearest(name, set(file.signers))}")
         if len(set(demand.of)) < len(demand.of):
             twice = next(name for name in demand.of if demand.of.count(name) > 1)
-            raise ConfigError(f"{where}: a demand names the signer {twice!r} twice, and a signer counts once")
+            raise ConfigError(f"{where}: a requirement lists the signer {twice!r} twice, and a signer counts once")
     _floors(file, where)
 
 

@@ -74,8 +74,8 @@ def against(
     refusals += _floors(claim, key, trust, store)
     if trust.test and not store.allow_test_keys:
         msg = (
-            f"The signature of {signer.name} rests on a key for tests, which everybody has. Sign with a key of "
-            "your own; to try something out, set allow-test-keys in a trust file made for that."
+            f"The signature of {signer.name} depends on a test key, which anyone can have. Sign with your "
+            "own key, or for tests set allow-test-keys in a separate trust file."
         )
         refusals.append(SignatureFault("test-key", msg))
     if store.crls is None:
@@ -88,7 +88,7 @@ def against(
     undecided = ""
     if status.unusable or (status.unknown and store.crls.required):
         why = "; ".join(one for one in (status.unusable, status.unknown if store.crls.required else "") if one)
-        undecided = f"whether {signer_text(claim, key)} was revoked is not known: {why}"
+        undecided = f"whether {signer_text(claim, key)} was revoked is unknown: {why}"
     return refusals, undecided
 
 
@@ -163,8 +163,8 @@ def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
     for one in trust.certificates[1:-1]:
         if store.listed is not None and one.der not in listed:
             msg = (
-                f"The intermediate certificate {one.name} comes with the bundle, and the trust file takes listed ones "
-                f"alone. If it is right, add it to intermediate-files."
+                f"The intermediate certificate {one.name} comes from the bundle, but the trust file accepts only "
+                "listed ones. If it is correct, add it to intermediate-files."
             )
             yield SignatureFault("signer-unknown", msg, one.der)
 
@@ -173,7 +173,7 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
     """The limits of a named signer: past the last day, not for this product, not for files of this format."""
     if signer.until and at.date() > signer.until:
         msg = (
-            f"The trust file lets {signer.name} sign until {signer.until}, and the time used is {day(at)}. "
+            f"The trust file allows {signer.name} to sign until {signer.until}, and the time used is {day(at)}. "
             "Get a bundle of a current signer."
         )
         yield SignatureFault("signer-expired", msg, until=str(signer.until), at=day(at))
@@ -192,7 +192,7 @@ def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -
     last = signer.ends.get(source)
     if last and at.date() > last:
         msg = (
-            f"The trust file lets {signer.name} sign by {trust.anchor} until {last}, and the time used is {day(at)}. "
+            f"The trust file allows {signer.name} to sign by {trust.anchor} until {last}; the time used is {day(at)}. "
             "Get a bundle that is signed by the current key."
         )
         yield SignatureFault("signer-expired", msg, until=str(last), at=day(at))
@@ -205,7 +205,7 @@ def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) 
         return
     keys = [(signer_text(claim, key), key, b"")]
     keys += [(one.name, one.key, one.der) for one in trust.certificates[1:]]
-    wanted = f"the trust file wants RSA keys of {floor.rsa} to {ceiling.rsa} bits"
+    wanted = f"the trust file requires RSA keys of {floor.rsa} to {ceiling.rsa} bits"
     for name, found, part in keys:
         if found and found.family == "rsa" and not floor.rsa <= found.bits <= ceiling.rsa:
             yield weak_key(name, f"{wanted}, this one has {found.bits}", part)
@@ -218,6 +218,6 @@ def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) 
             continue
     for what, hash_ in used:
         if hash_ and HASHES[hash_].digest_size < least:
-            msg = f"{what} uses {hash_}, and the trust file wants {floor.hash} or better. Use that."
+            msg = f"{what} uses {hash_}, but the trust file requires {floor.hash} or better. Use that."
             yield SignatureFault("weak-algorithm", msg, hash=hash_)
             return

@@ -184,7 +184,7 @@ def _demanded(key: Key) -> tuple[SignatureScheme, str] | None:
 def _scheme(public: Key, *, pss: bool) -> tuple[SignatureScheme, str]:
     """The scheme for a key, and the hash of the messageDigest."""
     if pss and public.family != "rsa":
-        msg = f"PSS is a way to sign with RSA keys; this one is {public.name}."
+        msg = f"PSS is only for RSA keys; this key is {public.name}."
         raise SigningError(msg)
     match public.family:
         case "rsa":

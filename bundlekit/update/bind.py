@@ -57,15 +57,15 @@ def bind(
     }
     if not targets:
         raise ConfigError(
-            f"The bundle carries none of the components that plan '{plan.name}' updates.",
+            f"The bundle contains none of the components that plan '{plan.name}' updates.",
             next_step="Compare the plan's [steps] with `bundlekit inspect`.",
         )
     for wrong in _unknown_components(plan, carried, appliance):
         raise ConfigError(
-            wrong, next_step="Correct the plan's [steps]; `bundlekit inspect` shows what the bundle carries."
+            wrong, next_step="Correct the plan's [steps]; `bundlekit inspect` shows what the bundle contains."
         )
     for wrong in _left_out(plan, carried, appliance):
-        raise ConfigError(wrong, next_step="Give the plan a step for it: no update ends well that leaves it out.")
+        raise ConfigError(wrong, next_step="Add a step for it to the plan. An update without it cannot succeed.")
     old = {target.component: target.old for target in targets.values()}
     old |= {name: installed.version for name, installed in appliance.components.items() if name not in old}
     incompatible = {}
@@ -110,7 +110,7 @@ def _left_out(plan: Plan, carried: Mapping[str, Component], appliance: Appliance
     """The components of the bundle that no step of the plan installs, although the pair does not have them yet."""
     for name, component in carried.items():
         steps = [step for step in plan.steps.values() if step.component == name]
-        what = f"Plan '{plan.name}' has no step for {name} {component.version}, which the bundle carries"
+        what = f"Plan '{plan.name}' has no step for {name} {component.version}, which the bundle contains"
         if name == APPLIANCE:
             reached = {step.member for step in steps}
             yield from (
@@ -164,5 +164,5 @@ def _image(component: Component, model: str) -> Image:
             return image
     raise ConfigError(
         f"The bundle has no image of '{component.name}' for model {model}.",
-        next_step="Take the bundle that is made for this model.",
+        next_step="Get the bundle for this model.",
     )

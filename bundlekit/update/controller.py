@@ -344,7 +344,7 @@ class Controller:
             except OSError as error:
                 where = error.filename or device_of(self.folder)
                 raise JournalError(
-                    f"The update of pair {pair} stopped, for {where} cannot be used: {error.strerror}.",
+                    f"The update of pair {pair} stopped, because {where} cannot be used: {error.strerror}.",
                     next_step="See `bundlekit update status`, then resume.",
                 ) from error
             finally:

@@ -61,8 +61,8 @@ def observe(
         answer, target = _found(plan, name, hooks, clock, pair, before)
         if answer.kind != "ok" or not answer.version or (step.member and not answer.identity):
             raise BundlekitError(
-                f"{name} does not describe itself: {answer.reason or answer.kind}.",
-                next_step="See to the component, or to its describe hook, and read the state again.",
+                f"{name} cannot be described: {answer.reason or answer.kind}.",
+                next_step="Check the component and its describe hook, then read the state again.",
             )
         _agree(name, answer, product=product, model=model)
         seen = _ask(hooks, clock, plan, "probe", pair, name, replace(target, old=answer.version))

@@ -173,7 +173,7 @@ def test_a_matrix_that_check_would_refuse_is_not_built(spec, tmp_path, old, new,
 def test_a_component_that_became_a_pipe_is_not_waited_for(tmp_path):
     """Its size was taken while it was a file; opening it by name would wait for a writer for ever."""
     os.mkfifo(tmp_path / "image")
-    with pytest.raises(ConfigError, match="image: is a pipe now, and was a file when its size was taken"):
+    with pytest.raises(ConfigError, match="image: is a pipe now, but it was a file when its size was read"):
         _opened(tmp_path / "image")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match="folder: is a folder now"):

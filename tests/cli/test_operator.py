@@ -249,7 +249,7 @@ def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, mon
         result = room.run()
     assert result.code == 75
     assert "the output" not in result.err
-    assert "The update of pair pair-0 stopped, for the device " in result.out
+    assert "The update of pair pair-0 stopped, because the device " in result.out
 
 
 # --- the schemas of what programs read -------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def keys(shop, cli):
 
 
 TRUST = ("--trust", "shipped/new.toml")
-DEMANDS = "ships a trust file that demands 2 of anna, bert, carl, and the bundle is signed by anna"
+DEMANDS = "ships a trust file that requires 2 of anna, bert, carl, but the bundle is signed by anna"
 
 
 def sign(cli, bundle, key):
@@ -48,7 +48,7 @@ def test_check_refuses_what_the_installed_version_would_refuse(cli, ship, keys, 
     bundle = ship("5.40.00", MATRIX, signer=keys("anna"))
     result = cli("check", bundle, *TRUST, "--from", "5.20.00")
     assert (result.code, rules(result)) == (1, ["cannot-verify"])
-    assert f"5.20.00 {DEMANDS}: it would reject the bundle." in result.out
+    assert f"5.20.00 {DEMANDS}. It would reject the bundle." in result.out
     assert "have the bundle signed by bert or carl as well" in result.out
     assert cli("check", bundle, *TRUST, "--from", "5.30.02").code == 0
     pair = cli("check", bundle, *TRUST, "--appliance", state("5.20.00"))
@@ -72,7 +72,9 @@ def test_check_and_lint_name_the_version_that_would_refuse_the_release(cli, ship
     for asked in (("matrix", "lint", bundle, *TRUST, "--strict"), ("matrix", "lint", bundle)):
         result = cli(*asked)
         assert (result.code, rules(result)) == (1, ["source-cannot-verify"])
-        assert f"5.20.00 {DEMANDS}: it will reject what the matrix allows. (matrix entry rolling)" in result.out
+        assert (
+            f"5.20.00 {DEMANDS}. It will reject a bundle that the matrix allows. (matrix entry rolling)" in result.out
+        )
         assert "add a [[stop]] via 5.30.02, whose trust file accepts it." in result.out
     checked = cli("check", bundle, *TRUST, "--strict")
     assert checked.code == 1
@@ -130,7 +132,10 @@ def test_what_contradicts_trusted_keys_is_named_and_the_trust_file_decides(cli, 
     bundle = ship("5.40.00", both, signer=keys("anna"))
     result = cli("matrix", "lint", bundle, *TRUST)
     assert rules(result) == ["source-cannot-verify", "trust-contradicted"]
-    assert "From 5.20.00 on `trusted-keys` names anna, and the trust file of `trust-of` anna, bert, carl." in result.out
+    assert (
+        "From 5.20.00 on, `trusted-keys` lists anna, but the trust file in `trust-of` lists anna, bert, carl."
+        in result.out
+    )
     assert rules(cli("check", bundle, *TRUST, "--from", "5.20.00")) == ["cannot-verify"]
 
 
@@ -175,7 +180,7 @@ def test_lint_reads_the_signers_of_a_bundle_from_the_trust_file(cli, ship, keys)
     ask = ("matrix", "lint", bundle, "--strict")
     result = cli(*ask, *TRUST)
     assert (result.code, rules(result)) == (1, ["source-cannot-verify"])
-    assert "5.20.00 trusts anna, and the bundle is signed by bert" in result.out
+    assert "5.20.00 trusts anna, but the bundle is signed by bert" in result.out
     sign(cli, bundle, keys("anna"))
     assert cli(*ask, *TRUST).code == 0
     assert cli(*ask, "--trust", "shipped/anna.pem", "--trust", "shipped/bert.pem").code == 3  # PEM has no names

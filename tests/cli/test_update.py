@@ -149,7 +149,7 @@ def test_active_fails_and_the_new_storage_is_kept(room):
     result = room.run()
     assert result.code == 20
     assert room.versions == ("3.4.0", "5.20.03", "5.20.03")
-    assert "storage (shared): 3.4.0, new version, kept on purpose" in result.out
+    assert "storage (shared): 3.4.0, new version, kept intentionally" in result.out
     assert "on hold" not in result.out
     assert room.run().code == 10, "the state still says the old storage"
     assert "next 1       write the state of the pair again: " in result.out
@@ -234,7 +234,7 @@ def test_a_component_that_never_becomes_quiet_needs_an_operator(room):
     ("old", "new", "why"),
     [
         ('component = "storage"', 'component = "storag"', "did you mean 'storage'?"),
-        ('"storage", "active"]\n', '"active"]\n', "has no step for storage 3.4.0, which the bundle carries"),
+        ('"storage", "active"]\n', '"active"]\n', "has no step for storage 3.4.0, which the bundle contains"),
     ],
     ids=["typo", "left-out"],
 )
@@ -400,7 +400,7 @@ def test_reverts_that_failed_are_tried_again_by_name_and_reason(room):
     assert "Ada: disk 3 replaced" in room.update("log").out
     result = room.update("revert", "--by", "Ada", "--reason", "once more")
     assert result.code == 3
-    assert "pair pair-0 stays as it is: The latest run of pair pair-0 has no revert that failed." in result.err
+    assert "pair pair-0 is unchanged: The latest run of pair pair-0 has no revert that failed." in result.err
     assert room.clear().code == 0
     room.read_state()
     assert room.run().code == 0
@@ -591,7 +591,7 @@ def test_a_second_host_names_the_run_under_way_and_takes_over_only_when_told(roo
 
     result = room.cli(*elsewhere)
     assert result.code == 13
-    assert f"run {run} of another controller is under way" in result.out
+    assert f"run {run} of another controller is in progress" in result.out
     assert f"--take-over {run}" in result.out
     assert {step: (c.staged, c.fence, c.owner) for step, c in room.pair.components.items()} == was
     assert room.cli("update", "status", "--state-dir", "elsewhere").code == 0
@@ -851,7 +851,7 @@ def test_the_case_file_holds_everything_but_secrets(room):
         parts = {name: archive.read(name) for name in archive.namelist()}
     assert b"hunter2" not in b"".join(parts.values())
     assert json.loads(parts["journal.jsonl"].splitlines()[0])["job"]["plan"]["steps"]["storage"]["hook"] == [
-        "/opt/imager/hook", "(1 arguments left out)",
+        "/opt/imager/hook", "(1 arguments omitted)",
     ]  # fmt: skip
     assert json.loads(parts["pair-0.report.json"])["verdict"] == "accept"
     assert json.loads(parts["pair-0.state.json"])["pair"] == "pair-0"
@@ -891,7 +891,9 @@ def test_a_state_folder_that_others_can_enter_is_not_used(room):
     Path("state").chmod(0o755)
     for result in (room.run(), room.plan(), room.resume(), room.update("status"), room.update("cancel")):
         assert (result.code, result.out) == (3, "")
-        assert "state folder state lets others in (mode 755); it has to belong to its owner alone" in result.err
+        assert (
+            "state folder state can be entered by other users (mode 755); only its owner can have access" in result.err
+        )
         assert "next: chmod 700 state\n" in result.err
     assert not room.asked, "no hook was made"
     assert not list(Path("state").iterdir())

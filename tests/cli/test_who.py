@@ -67,7 +67,7 @@ def test_a_lower_counter_is_overridden_by_nothing(cli, ship, state):
     result = cli("check", bundle, *TRUST, "--appliance", state(counter=8), *everything)
     assert result.code == 1
     assert "counter-too-low" in result.out
-    assert "next: Take a release with a counter of 8 or more; nothing overrides this." in result.out
+    assert "next: Get a release with a counter of at least 8. There is no override." in result.out
 
 
 def test_there_is_no_one_flag_that_forces_everything(cli):
@@ -92,7 +92,7 @@ def test_a_risk_is_accepted_by_name_for_this_entry_and_this_bundle(cli, ship, st
     reworded = ship("5.40.00", MATRIX + RISK.replace("stop.", "stop for good."))
     report = judged(cli(*ask, "--accept-risk", named))
     assert (reworded, report["verdict"]) == (bundle, "reject")
-    assert "What was accepted under this name read otherwise." in report["findings"][0]["message"]
+    assert "The accepted risk with this id was worded differently." in report["findings"][0]["message"]
 
 
 def test_a_recorded_acceptance_holds_for_its_bundle_only(cli, ship, state):
@@ -168,7 +168,7 @@ def test_states_that_cannot_be_read_are_named(cli, ship, state, text, message):
 @pytest.mark.parametrize("verb", ["check", "preflight"])
 def test_what_a_failure_leaves_is_said_before_the_start(cli, ship, state, verb):
     bundle = ship("5.40.00", MATRIX + TOGETHER, storage="3.4.0")
-    for version, works, kept in (("5.30.02", True, "stays new"), ("5.20.00", False, "reverts too")):
+    for version, works, kept in (("5.30.02", True, "stays new"), ("5.20.00", False, "is reverted too")):
         ask = (verb, bundle, *TRUST, "--appliance", state(version, storage="3.3.0"))
         text = cli(*ask).out
         report = judged(cli(*ask, "--format", "json"))
@@ -201,16 +201,16 @@ def _members(free):
     ("changes", "verdict", "says"),
     [
         ({}, "accept", ""),
-        ({"tool": ...}, "incomplete", "which one is there is not known"),
+        ({"tool": ...}, "incomplete", "but its version is unknown"),
         ({"tool": "0.0.9"}, "reject", "Update the tool to 0.1 first."),
         ({"members": _members(1023)}, "reject", "Free 1 byte more for storage on SN1."),
-        ({"facts": {"ha.state": "ok"}}, "incomplete", "the update needs that backup.age is below 24 h"),
+        ({"facts": {"ha.state": "ok"}}, "incomplete", "the update requires that backup.age is below 24 h"),
         ({"facts": {"ha.state": "ok", "backup.age": "3h"}}, "incomplete", "s, min, h or d: '3 h'"),
         ({"facts": {"ha.state": "ok", "backup.age": "25 h"}}, "reject", "it is 25 h"),
         ({"facts": {"ha.state": "split", "backup.age": "1 h"}}, "reject", "Meet this condition"),
         ({"hold": "storage failed on 2026-11-20"}, "reject", "clear the hold"),
-        ({"update": "run 17"}, "reject", "Resume that update"),
-        ({"counter": ...}, "incomplete", "unknown is not zero"),
+        ({"update": "run 17"}, "reject", "First resume or cancel that update"),
+        ({"counter": ...}, "incomplete", "unknown does not count as zero"),
         ({"includes": ...}, "incomplete", "Give the included fixes"),
     ],
     ids=lambda value: str(value)[:40],
@@ -277,11 +277,11 @@ def test_of_several_pairs_each_line_about_a_failure_or_a_risk_names_its_pair(cli
     lines = cli(*ask, "--appliance", "fleet.jsonl").out.splitlines()
     for pair in states:
         about = [line.split(".")[0] for line in lines if f" {pair}: " in line]
-        assert sum(line.startswith("  if failing") for line in about) == 3
+        assert sum(line.startswith("  on failure") for line in about) == 3
         assert sum(line.startswith("  accepted") for line in about) == 1
-    assert "  if failing rack-8: If the update of storage fails, appliance and storage revert" in "\n".join(lines)
+    assert "  on failure rack-8: If the update of storage fails, appliance and storage revert" in "\n".join(lines)
     Path("one.json").write_text(states["rack-7"])
-    assert "  if failing If the update of storage fails" in cli(*ask, "--appliance", "one.json").out
+    assert "  on failure If the update of storage fails" in cli(*ask, "--appliance", "one.json").out
 
 
 def test_a_version_that_trusts_none_of_the_signers_is_refused(cli, ship, state):
@@ -299,5 +299,5 @@ def test_a_version_that_trusts_none_of_the_signers_is_refused(cli, ship, state):
             open_ = cli(verb, bundle, *TRUST, *ask)  # without names it is open, and said to be
             assert (open_.code, "whether 5.30.02 trusts a key that signs the bundle" in open_.out) == (0, True)
         way = cli("path", bundle, "--trust", "trust.toml", *ask, "--to", "5.40.00")
-        assert (way.code, "it would reject the bundle" in way.out) == (1, True), way.out
+        assert (way.code, "It would reject the bundle" in way.out) == (1, True), way.out
     assert cli("check", bundle, "--trust", "trust.toml", "--from", "5.32.00").code == 0

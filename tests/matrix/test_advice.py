@@ -144,53 +144,53 @@ WORKS = type(manifest().matrix.works_together[0])
 VALUES = {"disk.firmware": "7.10", "age": "1 h", "x": "on", "clock": "good", "backup.age": "30 min", "ha.state": "off"}
 
 STEPS: dict[str, Callable[..., Any]] = {
-    r"Take a bundle for (?P<it>imager|printer)\.": lambda q, r, it: with_bundle(q, product=it),
-    r"Take a bundle for (?P<it>im-?\d+)\.": lambda q, r, it: of_model(q, it, r),
+    r"Get a bundle for (?P<it>imager|printer)\.": lambda q, r, it: with_bundle(q, product=it),
+    r"Get a bundle for (?P<it>im-?\d+)\.": lambda q, r, it: of_model(q, it, r),
     r"If the appliance is the model (?P<it>\S+), correct `model` in its state": lambda q, r, it: with_pair(q, model=it),
     r"Ask the vendor for a bundle with an image of appliance for (?P<it>\S+)\.": lambda q, r, it: of_model(q, it, r),
     r"Ask the vendor for a bundle that supports (?P<it>[^;]+);": lambda q, r, it: with_source(q, r),
-    r"take the update bundle of": lambda q, r: with_bundle(q, kind="release"),
+    r"get the update bundle of": lambda q, r: with_bundle(q, kind="release"),
     r"Re-image with 5": lambda q, r: reimaged(q, q.bundle.version),
     r"Re-image with it, ": lambda q, r: with_bundle(reimaged(q, q.bundle.version), kind="release"),
-    r"Take a release that has not been withdrawn": lambda q, r: without(q, r.entry),
+    r"Get a release that has not been withdrawn": lambda q, r: without(q, r.entry),
     r"then clear the hold": lambda q, r: with_pair(q, hold=None),
-    r"Resume that update, or cancel it": lambda q, r: with_pair(q, update=None),
-    r"counter of (?P<it>\d+) or more": lambda q, r, it: with_bundle(q, counter=int(it)),
+    r"First resume or cancel that update": lambda q, r: with_pair(q, update=None),
+    r"counter of at least (?P<it>\d+)\.": lambda q, r, it: with_bundle(q, counter=int(it)),
     r"Give the counter in": lambda q, r: with_pair(q, counter=q.bundle.counter),
-    r"Check which version( of storage)? is installed": lambda q, r: with_version(
+    r"Check the installed version( of storage)?\.": lambda q, r: with_version(
         q, "5.30.02" if (r.component or "appliance") == "appliance" else "3.2.1", r.component or "appliance"
     ),
-    r"ask the vendor for a bundle that knows it": with_source,
-    r"Take a newer version;": lambda q, r: of_version(q, "5.60.00"),
-    r"needs `(?P<it>[a-z_]+)`\.": lambda q, r, it: allowing(q, it),
-    r"Take a version newer than (?P<it>\S+);": lambda q, r, it: (
+    r"ask the vendor for a bundle that supports it": with_source,
+    r"Use a newer version\.": lambda q, r: of_version(q, "5.60.00"),
+    r"give `(?P<it>[a-z_]+)`\.": lambda q, r, it: allowing(q, it),
+    r"Use a version newer than (?P<it>\S+)\. ": lambda q, r, it: (
         with_bundle(q, components=(component("storage", "3.9.0"), component("appliance", "5.40.00")))
         if r.component == "storage"
         else of_version(q, "5.60.00")
     ),
-    r"by re-imaging with (?P<it>\S+)\.": lambda q, r, it: with_version(q, it, r.component),
+    r"To go back to (?P<it>\S+), re-image": lambda q, r, it: with_version(q, it, r.component),
     r"Give the release date of the installed version": lambda q, r: with_members(q, released="2024-01-01"),
-    r"Take a bundle released after (?P<it>\S+)\.": lambda q, r, it: with_bundle(q, released="2027-01-01"),
+    r"Get a bundle that was released after (?P<it>\S+)\.": lambda q, r, it: with_bundle(q, released="2027-01-01"),
     r"[Uu]pdate to (?P<it>[0-9][^ ]+( or [0-9][^ ]+)*) first": lambda q, r, it: [
         with_version(q, one) for one in it.split(" or ")
     ],
-    r"Follow the reason": lambda q, r: with_version(q, "5.32.01"),
+    r"Follow the instructions in the reason": lambda q, r: with_version(q, "5.32.01"),
     r"ask the vendor for (a release|one) that is not blocked": lambda q, r: without(q, r.entry),
-    r"Take another release, or": lambda q, r: without(q, r.entry),
-    r"Ask the vendor for the way;": with_source,
+    r"Use another release, or": lambda q, r: without(q, r.entry),
+    r"Ask the vendor for an upgrade path\.": with_source,
     r"Give the trusted keys in": lambda q, r: with_pair(q, trusts=("k27", "release-2019")),
     r"Update first to a release that": trusting,
-    r"have the bundle signed with a key that is trusted": lambda q, r: signed_by(q, r.message.split()[2:3]),
+    r"have the bundle signed with a trusted key": lambda q, r: signed_by(q, r.message.split()[2:3]),
     r"have the bundle signed by (?P<it>.+) as well": lambda q, r, it: [signed_by(q, [one]) for one in it.split(" or ")],
-    r"have it signed as it demands": lambda q, r: replace(q, signers=("a",)),
+    r"have it signed as that file requires": lambda q, r: replace(q, signers=("a",)),
     r"matrix has a trust file that can be used": lambda q, r: with_matrix(q, trust_of=()),
-    r"Update through a release that works with both": lambda q, r: with_version(q, "5.32.00"),
+    r"Update through a release that is compatible with both": lambda q, r: with_version(q, "5.32.00"),
     r"(Or|or) accept the risk (?P<it>\S+) by name": lambda q, r, it: accepting(q, it),
-    r"Fix this,": lambda q, r: with_facts(q, r, "disk.firmware", VALUES["disk.firmware"]),
+    r"Remove the risk,": lambda q, r: with_facts(q, r, "disk.firmware", VALUES["disk.firmware"]),
     r"(Give|Write) (the fact )?(?P<it>[a-z]+(\.[a-z]+)?) (in|as) ": lambda q, r, it: with_facts(q, r, it, VALUES[it]),
     r"Give the included fixes": lambda q, r: with_pair(q, includes=()),
-    r"Take a release that includes (?P<it>.+)\.": lambda q, r, it: with_bundle(q, includes=("HF-118", *it.split(", "))),
-    r"versions that work with both": lambda q, r: with_version(q, "3.2.1", "storage"),
+    r"Get a release that includes (?P<it>.+)\.": lambda q, r, it: with_bundle(q, includes=("HF-118", *it.split(", "))),
+    r"versions that are compatible with both": lambda q, r: with_version(q, "3.2.1", "storage"),
     r"states this in \[\[works-together\]\]": lambda q, r: works(q),
     r"Give the version of storage in": lambda q, r: with_pair(q, components=state().components),
     r"Add the number of free bytes to the appliance state": lambda q, r: with_members(
@@ -202,7 +202,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     r"Meet this condition, then": lambda q, r: with_facts(q, r, "backup.age", VALUES["backup.age"]),
     r"Give the version of the tool": lambda q, r: with_pair(q, tool="9"),
     r"Update the tool to (?P<it>\S+) first": lambda q, r, it: with_pair(q, tool=it),
-    r"a matrix that can be read": lambda q, r: without(q, r.entry),
+    r"with a readable matrix": lambda q, r: without(q, r.entry),
 }
 
 

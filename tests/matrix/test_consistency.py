@@ -77,14 +77,14 @@ FAULTS = {
     "alias of what is unreadable": ({"aliases": {"5.2": "five"}}, "", "aliases", "'five' is not a version"),
     "unreadable release": ({"releases": [*MATRIX["releases"], "x"]}, "", "releases", "'x' is not a version"),
     "release listed twice": ({"releases": [*MATRIX["releases"], "5.20.0"]}, "", "releases", "more than once"),
-    "no releases": ({"releases": [], "aliases": {}}, "rolling-530", "unlisted", "has to be true"),
+    "no releases": ({"releases": [], "aliases": {}}, "rolling-530", "unlisted", "must be true"),
     "keys twice": ({"trusted-keys": {"5.20.00": ["a"], "5.20.0": ["b"]}}, "", "trusted-keys", "more than once"),
     "keys since when": ({"trusted-keys": {"x": ["a"]}}, "", "trusted-keys", "'x' is not a version"),
     "unlisted in listed order": (
         ALONE | {"order": "listed", "from": [FROM | {"unlisted": True}]},
         "r",
         "unlisted, by-release",
-        "only what is listed",
+        "only listed versions can be compared",
     ),
     "bound that has no place": (
         ALONE | {"order": "listed", "from": [FROM | {"versions": "<5.31.00"}]},
@@ -119,7 +119,7 @@ FAULTS_OF_THE_BUNDLE = {
     "its own version": (
         {"components": (component("storage", "3.4.0"),)},
         "components",
-        "none has the bundle's own version",
+        "no component has the version of the bundle",
     ),
     "its own version in its scheme": (
         {"version": "5.x", "components": (component("appliance", "5.x"),)},
@@ -130,12 +130,12 @@ FAULTS_OF_THE_BUNDLE = {
     "the appliance has another version": (
         {"components": (component("appliance", "5.40.01"),)},
         "components.appliance",
-        "appliance has to have the version and the scheme of the bundle",
+        "appliance must have the version and the scheme of the bundle",
     ),
     "the appliance has another scheme": (
         {"components": (component("appliance", "5.40.00", scheme="pep440"),)},
         "components.appliance",
-        "appliance has to have the version and the scheme of the bundle",
+        "appliance must have the version and the scheme of the bundle",
     ),
     "a component's version": (
         {"components": (component("appliance", "5.40.00"), component("storage", "three"))},
@@ -175,7 +175,7 @@ def test_two_components_of_one_name_are_a_fault_whichever_of_them_the_matrix_is_
     matrix = {"aliases": {"lts": "5.30.02"}, "works-together": []}
     problems = inconsistencies(manifest(matrix, components=parts))
     assert [problem.params["field"] for problem in problems] == ["components"]
-    assert "two are named 'os'" in problems[0].message
+    assert "two components are named 'os'" in problems[0].message
 
 
 def test_a_good_matrix_has_no_fault_and_all_faults_are_listed():

@@ -149,7 +149,7 @@ def test_from_a_version(version, matrix, expected):
             {"from": [{"id": "a", "versions": "5.32.01"}, {"id": "b", "versions": ">=5.32.00, <5.32.01"}]},
             "Update to 5.32.00 or 5.32.01 first; from there the bundle can be installed.",
         ),
-        ("5.50.00", {}, "Take a version newer than 5.50.00; go back only by re-imaging with 5.40.00."),
+        ("5.50.00", {}, "Use a version newer than 5.50.00. To go back to 5.40.00, re-image the appliance."),
         ("5.20.00", DEAD_END, "Re-image with 5.40.00."),
     ],
 )
@@ -178,17 +178,17 @@ def test_stops_come_in_their_order_and_the_latest_of_a_minor_is_meant(version, v
 @pytest.mark.parametrize(
     ("images", "model", "says", "step"),
     [
-        ((), "im-300", "is for im-100, im-200, and this is the model im-300.", "Take a bundle for im-300."),
+        ((), "im-300", "is for im-100, im-200, but the pair is the model im-300.", "Get a bundle for im-300."),
         (
             (),
             "im200",
-            "is for im-100, im-200, and this is the model im200.",
-            "Take a bundle for im200. If the appliance is the model im-200, correct `model` in its state.",
+            "is for im-100, im-200, but the pair is the model im200.",
+            "Get a bundle for im200. If the appliance is the model im-200, correct `model` in its state.",
         ),
         (
             ("im-100",),
             "im-200",
-            "names the model im-200, but its images of appliance are for im-100 only.",
+            "names the model im-200, but its images of appliance are only for im-100.",
             "Ask the vendor for a bundle with an image of appliance for im-200.",
         ),
     ],
@@ -206,10 +206,10 @@ def test_a_source_for_other_models_only_is_named():
     sources = [{"id": "one", "versions": "5.30.02", "models": ["im-100"]}]
     whole = decide(manifest({"from": sources}), state()).overall
     assert whole.kind == "unsupported-source"
-    assert whole.next == "Ask the vendor for a bundle that supports im-200; one is for im-100 only."
+    assert whole.next == "Ask the vendor for a bundle that supports im-200; one is only for im-100."
     assert decide_from(manifest({"from": sources}), "5.30.02", model="im-100").kind == "upgrade"
     named = Neighbours(readable(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
-    assert "to 5.40.00. The entry one allows it on im-100 only." in named.overall.message
+    assert "to 5.40.00. The entry one allows it only on im-100." in named.overall.message
 
 
 def test_a_release_candidate_has_not_reached_the_stop_and_a_bundle_at_the_stop_needs_none():
@@ -242,7 +242,7 @@ def test_of_an_update_that_cannot_be_reverted_the_decision_says_so():
     source = {"id": "r", "versions": "*", "method": "offline"}
     for reversible, says in (
         (True, "5.40.00, offline."),
-        (False, "5.40.00, offline. Once there, it cannot be reverted."),
+        (False, "5.40.00, offline. This update cannot be reverted."),
     ):
         decision = decide_from(manifest({"from": [source | {"reversible": reversible}]}), "5.30.02")
         assert decision.overall.message == f"5.30.02 can be updated to {says}"
@@ -265,7 +265,7 @@ STOP_FOR_OLD = {"stop": [{"id": "s", "versions": "*", "via": "5.32.00", "when": 
         (
             STOP_FOR_OLD,
             {},
-            "5.32.00 has to come first where age is at least 3 h, and that is not known",
+            "5.32.00 must be installed first if age is at least 3 h, and that is not known",
             "such as '3 h'",
         ),
         (STOP_FOR_OLD, {"age": "3 hours"}, "and '3 hours', which was given, cannot be read as a duration", "s, min, h"),
@@ -288,13 +288,13 @@ def test_of_a_mere_version_facts_are_left_open_and_named():
     assert decision.kind == "upgrade"
     assert decision.not_checked == (
         "whether 5.31.00 was released after the bundle",
-        "the stop s, for where ha.state is off",
+        "the stop s, which applies if ha.state is off",
         "whether 5.31.00 trusts k27",
-        "the risk OldDisk, for where disk.firmware is below 7.1",
+        "the risk OldDisk, which applies if disk.firmware is below 7.1",
         "product and model",
         "holds and pending updates",
         "the security counter",
-        "fixes that get lost",
+        "fixes that the update loses",
         "the installed storage",
     )
 
@@ -303,9 +303,9 @@ def test_of_a_mere_version_requirements_are_left_open():
     requires = {"tool": "1.0", "free": {"storage": 1}, "facts": [{"fact": "ha.state", "test": "is", "value": "good"}]}
     requirements = msgspec.convert(requires, type(manifest().requirements))
     assert decide_from(manifest(requirements=requirements), "5.30.02").not_checked[-3:] == (
-        "the requirement of tool 1.0",
-        "the requirement of free space for storage",
-        "the requirement that ha.state is good",
+        "the required version of the tool (1.0)",
+        "the required free space for storage",
+        "the required condition that ha.state is good",
     )
 
 
@@ -472,7 +472,7 @@ def test_a_version_has_to_trust_one_of_the_keys_that_sign(version, signers, kind
 
 def test_who_cannot_verify_is_told_which_keys_there_are():
     whole = decide_from(manifest(KEYS), "5.20.03", signers=["new"]).overall
-    assert whole.message == "5.20.03 trusts old, and the bundle is signed by new: it would reject the bundle."
+    assert whole.message == "5.20.03 trusts old, but the bundle is signed by new. It would reject the bundle."
     assert "Update first to a release that trusts one of these" in whole.next
 
 
@@ -494,26 +494,26 @@ def test_about_a_pair(matrix, bundle, pair, expected):
             {"free": {"storage": 2**40}},
             {},
             "requirement-not-met",
-            "CZ3001 needs 1 TiB free for storage, and has 40 GiB.",
+            "CZ3001 needs 1 TiB free for storage, but has 40 GiB.",
         ),
-        ({"free": {"logs": 1}}, {}, "undecided", "how much it has is not known."),
+        ({"free": {"logs": 1}}, {}, "undecided", "but its free space is unknown."),
         ({"tool": "1.0"}, {}, "upgrade", ""),
         ({"tool": "1.0.3"}, {}, "upgrade", ""),
         ({"tool": "1.0.10"}, {}, "requirement-not-met", "version 1.0.3 is used."),
-        ({"tool": "1.0"}, {"tool": None}, "undecided", "which one is there is not known."),
-        ({"tool": "1.0"}, {"tool": "new"}, "undecided", "which one is there is not known."),
+        ({"tool": "1.0"}, {"tool": None}, "undecided", "but its version is unknown."),
+        ({"tool": "1.0"}, {"tool": "new"}, "undecided", "but its version is unknown."),
         ({"facts": [{"fact": "backup.age", "test": "below", "value": "24 h"}]}, {}, "upgrade", ""),
         (
             {"facts": [{"fact": "backup.age", "test": "below", "value": "60 min"}]},
             {},
             "requirement-not-met",
-            "backup.age is below 60 min; it is 5 h.",
+            "backup.age is below 60 min, but it is 5 h.",
         ),
         (
             {"facts": [{"fact": "backup.age", "test": "below", "value": "24 h"}]},
             {"facts": {"backup.age": "3h"}},
             "undecided",
-            "needs that backup.age is below 24 h, and '3h', which was given, cannot be read as a duration.",
+            "requires that backup.age is below 24 h, and '3h', which was given, cannot be read as a duration.",
         ),
         ({"facts": [{"fact": "clock", "test": "is", "value": "good"}]}, {}, "undecided", "that is not known."),
     ],
@@ -598,9 +598,9 @@ def test_a_bundle_of_another_component_is_decided_by_that():
 @pytest.mark.parametrize(
     ("storage", "works", "says"),
     [
-        (">=3.2.0", True, "which work together: storage stays new."),
-        ("3.2.1", False, "which do not work together: storage reverts too."),
-        (None, None, "which may not work together: storage reverts too."),
+        (">=3.2.0", True, "which are compatible, so storage stays new."),
+        ("3.2.1", False, "which are not compatible, so storage is reverted too."),
+        (None, None, "which are not known to be compatible, so storage is reverted too."),
     ],
 )
 def test_the_state_that_a_failure_of_the_active_leaves_is_foreseen(storage, works, says):
@@ -658,7 +658,7 @@ def test_a_risk_is_accepted_by_name_for_what_its_entry_says():
     changed = Policy(accepted_risks=(Acceptance(risk="OldDisk", digest="sha256:" + 64 * "0"),))
     decision = decide(bundle, state(), changed)
     assert decision.kind == "risk"
-    assert "What was accepted under this name read otherwise." in decision.overall.message
+    assert "The accepted risk with this id was worded differently." in decision.overall.message
     assert decide(bundle, state(), Policy(accepted_risks=(Acceptance(risk="Other"),))).kind == "risk"
 
 

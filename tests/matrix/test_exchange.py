@@ -74,7 +74,7 @@ def test_dead_ends_come_along():
     ("one", "version", "says"),
     [
         (graph(["1.0", "1.1"], ""), "1.2", "no release 1.2"),
-        (graph(["1.0", "x"], ""), "1.0", "no scheme reads all"),
+        (graph(["1.0", "x"], ""), "1.0", "no version scheme fits all"),
         (graph(["1.0.0+a", "1.0.0+b"], ""), "1.0.0+a", "are one version in the scheme semver"),
     ],
     ids=["no such release", "no scheme", "same version"],

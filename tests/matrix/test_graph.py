@@ -21,14 +21,17 @@ def read(plain):
 @pytest.mark.parametrize(
     ("plain", "says"),
     {
-        "index past the end": ({"nodes": NODES, "edges": [[0, 1], [1, 2]]}, "at 'edges[1]': 2 is the index of no node"),
+        "index past the end": (
+            {"nodes": NODES, "edges": [[0, 1], [1, 2]]},
+            "at 'edges[1]': 2 is not the index of a node",
+        ),
         "negative index": ({"nodes": NODES, "edges": [[-1, 0]]}, "edges[0]"),
         "index is text": ({"nodes": NODES, "edges": [["0", "1"]]}, "edges[0][0]"),
         "index is true": ({"nodes": NODES, "edges": [[True, 0]]}, "edges[0][0]"),
         "three ends": ({"nodes": NODES, "edges": [[0, 1, 1]]}, "edges[0]"),
         "same version twice": (
             {"nodes": [*NODES, NODES[0]], "edges": []},
-            "'nodes[2]': '1.0' is the version of nodes[0]",
+            "'nodes[2]': '1.0' is also the version of nodes[0]",
         ),
         "no version": ({"nodes": [{"payload": "x"}], "edges": []}, "the key 'version' is missing"),
         "version with an escape": ({"nodes": [{"version": "1\x1b[2J"}], "edges": []}, "nodes[0].version"),
@@ -64,7 +67,7 @@ def test_what_is_no_graph_is_refused(data):
 
 def test_sizes_are_limited(monkeypatch, tmp_path):
     monkeypatch.setattr(graphs, "MAX_NODES", 1)
-    with pytest.raises(ConfigError, match="has 2 nodes; 1 are the limit"):
+    with pytest.raises(ConfigError, match="has 2 nodes; the limit is 1"):
         read({"nodes": NODES, "edges": []})
     monkeypatch.setattr(graphs, "MAX_NODES", 2)
     monkeypatch.setattr(graphs, "MAX_CONDITIONAL", 1)

@@ -106,7 +106,7 @@ RISK = [{"name": "Slow", "message": "It is slow.", "url": "https://example.com/s
             "dead-end",
             "No disk.",
         ),
-        "no outgoing": (graph(["1", "2", "3"], "2>3"), "1", "3", "1", "no-update-from", "out of 1"),
+        "no outgoing": (graph(["1", "2", "3"], "2>3"), "1", "3", "1", "no-update-from", "No update from 1"),
         "no incoming": (graph(["1", "2", "3"], "1>2"), "1", "3", "2", "no-update-to", "to 3"),
         "not connected": (graph(["1", "2", "3", "4"], "1>2 3>4"), "1", "4", "2", "not-connected", "Only 3 can be"),
         "overshoots": (graph(["1", "2", "3"], "1>3"), "1", "2", "1", "no-update-to", "to 2"),

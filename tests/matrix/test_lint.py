@@ -287,7 +287,7 @@ def test_a_requirement_that_forgot_its_sign_is_named():
     made = bundle()
     (finding,) = lint(replace(made, requirements=Requirements(facts=facts)), at=AT).findings
     assert (finding.rule, finding.subject) == ("quantity-as-text", "backup.age")
-    assert finding.message == "A requirement asks whether backup.age is 24 hours, literally."
+    assert finding.message == "A requirement compares a quantity as text: backup.age is 24 hours."
     assert finding.next.startswith(
         "Compare it with < or >= (below and at-least in a condition of the matrix); the unit"
     )
@@ -368,7 +368,7 @@ def test_a_source_that_is_for_other_models_is_named_with_what_would_help(method)
     assert [(one.rule, one.subject) for one in findings] == [
         ("stranded-version", f"{version} on im-200") for version in CLEAN["releases"]
     ]
-    assert findings[0].message.endswith("to 5.40.00. The entry rolling allows it on im-100 only.")
+    assert findings[0].message.endswith("to 5.40.00. The entry rolling allows it only on im-100.")
     assert findings[0].next.startswith("Add im-200 to `models` of rolling; ")
     assert said(bundle(models=MODELS, from_=[source | {"models": list(MODELS)}])) == []
 
@@ -492,7 +492,7 @@ def test_a_state_that_a_failure_leaves_can_be_stranded_too():
     report = lint(bundle(**this, **source), [lts, hasty], at=AT)
     stranded = [one for one in report.findings if one.rule == "stranded-version"]
     assert [one.subject for one in stranded][:1] == ["5.32.00"]
-    assert "nothing leads on from 5.32.00 with storage 3.9.0" in stranded[0].message
+    assert "there is no upgrade path from 5.32.00 with storage 3.9.0" in stranded[0].message
 
 
 def test_a_failure_leaves_the_components_that_were_not_to_be_updated():
@@ -551,7 +551,7 @@ def test_nobody_has_a_release_that_is_not_for_the_model():
     assert said(bundle(from_=[source]), [older]) == [("stranded-version", "error", "5.32.00 on im-100", "")]
 
 
-# --- left behind on purpose ---
+# --- left behind intentionally ---
 
 CLOSED = [bundle(version, released="2024-01-01", releases=[], from_=[]) for version in CLEAN["releases"][1:]]
 BLOCK_EARLY = {"id": "KB-2", "versions": "5.30.02"}
@@ -561,7 +561,7 @@ def test_a_block_with_a_reason_and_no_way_round_says_who_is_left_behind_and_why(
     block = BLOCK_LAST | {"versions": ">=5.30.02", "link": "https://kb.example/1"}
     (finding,) = lint(bundle(block=[block]), at=AT, strict=True).findings
     assert finding.message == (
-        "KB-1 blocks the way from 5.30.02, 5.32.00 to 5.40.00, and no other is known: Bad. See https://kb.example/1"
+        "KB-1 blocks the update from 5.30.02, 5.32.00 to 5.40.00, and no other path is known: Bad. See https://kb.example/1"
     )
 
 
@@ -578,12 +578,12 @@ def test_a_reason_says_not_directly_where_a_later_release_goes_on():
     with_reason = bundle(block=[BLOCK_EARLY | {"reason": "Bad."}])
     (finding,) = lint(with_reason, at=AT).findings
     assert (finding.rule, finding.subject, finding.entry) == ("detour-unknown", "5.30.02", "KB-2")
-    assert "left behind on purpose, make KB-2 a [[dead-end]]" in finding.next
+    assert "left behind intentionally, make KB-2 a [[dead-end]]" in finding.next
     (finding,) = lint(with_reason, CLOSED[2:], at=AT).findings
     assert (finding.rule, finding.subject, finding.entry) == ("stranded-version", "5.30.02", "KB-2")
     assert finding.next == (
-        "Let 5.32.00 take it, or a release named in a [[stop]]; if it is left behind on purpose, "
-        "make KB-2 a [[dead-end]] with a reason."
+        "Allow the update to 5.32.00, or declare an intermediate release in a [[stop]]; "
+        "if it is left behind intentionally, make KB-2 a [[dead-end]] with a reason."
     )
     dead_end = bundle(dead_end=[BLOCK_EARLY | {"reason": "Bad."}])
     assert said(dead_end, CLOSED[2:]) == [("left-behind", "info", "", "KB-2")]
@@ -604,7 +604,7 @@ ADVICE = {
     ),
     "stop": (
         {"stop": [{"id": "s", "versions": "5.30.02", "via": "5.32.00"}]},
-        "Let s lead to a release",
+        "Choose another release in s",
         {"stop": [{"id": "s", "versions": "5.30.02", "via": "5.31.00"}]},
     ),
     "no source": (
@@ -614,7 +614,7 @@ ADVICE = {
     ),
     "withdrawn": (
         {"withdrawn": [{"id": "gone", "versions": "5.40.00", "reason": "Bad."}]},
-        "Take gone out",
+        "Remove gone,",
         {},
     ),
 }
@@ -663,7 +663,7 @@ def test_a_rule_stops_when_it_has_said_enough(monkeypatch):
     versions = [f"5.{number}.00" for number in range(10, 20)]
     report = lint(manifest({"releases": versions, "from": [{"id": "a", "versions": "5.10.00"}]}), at="2026-12-01")
     assert [one.rule for one in report.findings].count("stranded-version") == 3
-    assert report.not_run == {"stranded-version, after 3 findings": "these are enough to begin with"}
+    assert report.not_run == {"stranded-version, after 3 findings": "further findings are not listed"}
 
 
 def test_a_bundle_for_another_model_speaks_against_releases_all_the_same():

@@ -192,7 +192,7 @@ def test_overlaps_are_those_of_two_sources_of_which_each_covers_a_version(ground
     found = {}
     for one in report.findings:
         if one.rule == "overlapping-ranges":
-            versions = one.message.partition(" both cover ")[2].partition("; ")[0].split(", ")
+            versions = one.message.partition(" both cover ")[2].removesuffix(".").split(", ")
             found.setdefault((one.message.split()[0], one.entry), set()).update(versions)
     assert len({source.entry.id for source in sources}) < len(sources) or found == expected
 

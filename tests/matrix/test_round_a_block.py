@@ -8,7 +8,7 @@ from tests.matrix.candidates import anything, candidate
 from tests.matrix.world import manifest, state
 
 BLOCK = {"block": [{"id": "KB-2", "versions": "5.30.02", "reason": "Bad."}]}
-PLAIN = "Follow the reason, or ask the vendor for a release that is not blocked."
+PLAIN = "Follow the instructions in the reason, or ask the vendor for a release that is not blocked."
 
 
 def stop(via="5.32.00", versions="5.30.02", **fields):

@@ -11,8 +11,8 @@ VIA = anything() | {"releases": ["5.20.00", "5.32.00"], "stop": [{"id": "s", "ve
 @pytest.mark.parametrize(
     ("there", "reason"),
     [
-        ({"counter": 9}, "The bundle's security counter is 3, and the pair demands at least 9."),
-        ({"includes": ("HF-7",)}, "The pair has HF-7, and the bundle does not include it."),
+        ({"counter": 9}, "The security counter of the bundle is 3, but the pair requires 9."),
+        ({"includes": ("HF-7",)}, "The pair has HF-7, which the bundle does not include."),
         ({"released": "2026-12-01"}, "5.32.00 was released on 2026-12-01, after the bundle (2026-11-23)"),
     ],
 )
@@ -21,5 +21,5 @@ def test_the_reason_is_what_refuses(there, reason):
     stop = candidate("5.32.00", anything(), **base | there).manifest
     own = candidate("5.40.00", VIA, **base | {"released": "2026-11-23"}).manifest
     (found,) = (one for one in lint(own, [stop], at="2026-12-24").findings if one.rule == "stop-blocked")
-    assert found.message.startswith(f"The stop leads to 5.32.00, and from there: {reason}")
+    assert found.message.startswith(f"The stop leads to 5.32.00, which has no upgrade path to this release: {reason}")
     assert "can be updated" not in found.message

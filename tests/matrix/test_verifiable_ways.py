@@ -38,7 +38,7 @@ def test_a_version_that_cannot_verify_the_release_in_between_is_stranded(matrix)
     report = lint(target, [between(["k27"])], at=AT, signers=["k27"])
     assert errors(report) == [("stranded-version", "5.20.00")]
     assert (
-        "The bundle of 5.30.00 cannot be verified there: 5.20.00 trusts k19, and the bundle is signed by k27"
+        "The bundle of 5.30.00 cannot be verified there: 5.20.00 trusts k19, but the bundle is signed by k27"
         in report.findings[0].message
     )
     assert "Sign the bundle of 5.30.00" in report.findings[0].next

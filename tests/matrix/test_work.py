@@ -79,7 +79,7 @@ def test_what_is_too_large_is_neither_shown_nor_compared(look, monkeypatch):
     read = readable(manifest(MATRIX))
     look(read)
     monkeypatch.setitem(budget.COMPARISONS, "show", 10)
-    with pytest.raises(ConfigError, match="too large to go through every version") as caught:
+    with pytest.raises(ConfigError, match="too large to evaluate every version") as caught:
         look(read)
     assert "(`sources`)" in caught.value.next_step
 

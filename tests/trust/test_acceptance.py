@@ -87,7 +87,7 @@ def test_a_trust_file_is_read_out_of_bytes(desk, tmp_path):
     assert set(files) == {"anna.pem", "root.pem", "anna-pq.pub.pem", "carl.pub.pem", "root-pq.pem", "root-rsa.pem"}
     assert load_inlined(data, files).digest == trust(tmp_path, 'deny = ["anna.pem"]').digest
     del files["carl.pub.pem"]
-    with pytest.raises(TrustError, match=r"names the file 'carl.pub.pem', which does not come with it"):
+    with pytest.raises(TrustError, match=r"names the file 'carl.pub.pem', which is not included"):
         load_inlined(data, files)
 
 

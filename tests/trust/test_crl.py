@@ -225,10 +225,10 @@ def test_every_list_of_a_file_counts(tmp_path, data, required):
 
 
 LISTS = {
-    "a certificate after a list": (lambda: pki.pem(make()) + pki.pem(root()), "damaged, or none"),
-    "a list that another label names": (lambda: pki.pem(make()).replace(b"X509 CRL", b"CRL"), "damaged, or none"),
-    "a byte after DER": (lambda: pki.der(make()) + b"\0", "damaged, or none"),
-    "a list in DER after one in DER": (lambda: pki.der(make()) * 2, "damaged, or none"),
+    "a certificate after a list": (lambda: pki.pem(make()) + pki.pem(root()), "damaged, or is not one"),
+    "a list that another label names": (lambda: pki.pem(make()).replace(b"X509 CRL", b"CRL"), "damaged, or is not one"),
+    "a byte after DER": (lambda: pki.der(make()) + b"\0", "damaged, or is not one"),
+    "a list in DER after one in DER": (lambda: pki.der(make()) * 2, "damaged, or is not one"),
     "a second list cut off": (lambda: pki.pem(make()) + pki.pem(make(4711))[:-30], "not a PEM file"),
     "a second list without its first line": (
         lambda: pki.pem(make()) + pki.pem(make(4711)).partition(b"\n")[2],

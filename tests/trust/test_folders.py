@@ -28,7 +28,7 @@ def folder(tmp_path):
 def test_a_folder_with_a_file_that_restricts_is_refused(folder, name):
     """Its demands would be ignored: two signatures of two, and one would be enough."""
     (folder / name).write_text("trust = 1\n")
-    with pytest.raises(TrustError, match=f"contains {name}, whose demands would be ignored"):
+    with pytest.raises(TrustError, match=f"contains {name}, whose requirements would be ignored"):
         load_trust(folder)
 
 

@@ -142,7 +142,7 @@ CASES = {
     "foreign intermediate under the same root": case(
         [41],
         "signer-unknown",
-        "the trust file takes listed ones alone",
+        "the trust file accepts only listed ones",
         line(signer(common="Anna", issuer="Intermediate"), intermediate(), owner="Anna"),
         store=('intermediates = "listed"', ""),
     ),
@@ -180,7 +180,7 @@ CASES = {
     "exponent 3": case([47], WEAK, "exponent 3 is not", numbered(3, 2048)),
     "small curve": case([47], WEAK, "secp256k1", by("secp256k1")),
     "algorithms differ": case([48], MALFORMED, "does not go with", raw(algorithm={"algorithm": "sha512_ecdsa"})),
-    "no algorithm": case([48], MALFORMED, "none of the encodings", raw(algorithm={"algorithm": "1.2.3.4"})),
+    "no algorithm": case([48], MALFORMED, "not an accepted encoding", raw(algorithm={"algorithm": "1.2.3.4"})),
     "one key twice": case(
         [49],
         "too-few-signers",
@@ -343,7 +343,7 @@ CASES = {
     ),
     "delta list": case([74], "crl-unusable", "delta", ANNA, store=("", LISTS.format("delta.crl"))),
     "list without nextUpdate": case([74], "crl-unusable", "nextUpdate", ANNA, store=("", LISTS.format("endless.crl"))),
-    "a key for tests": case([75], "test-key", "which everybody has", ANNA, store=("test", "")),
+    "a key for tests": case([75], "test-key", "which anyone can have", ANNA, store=("test", "")),
     "entry past its end": case([76], "signature-area-malformed", "", data=lambda: area(b"\xff\xff\xff\xff")),
     "zero entry, then another": case([76], "signature-area-dirty", "", data=behind_zero, also=["unsigned"]),
     "17 entries": case([76], "signature-area-malformed", "more than 16 entries", *(by() for _ in range(17))),

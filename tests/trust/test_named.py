@@ -166,13 +166,13 @@ REFUSED = {
         "weak-algorithm",
         "3072 to 8192 bits, this one has 2048",
     ),
-    "a hash floor": ('floor = { hash = "sha384" }', [CARL, ANNA], "weak-algorithm", "uses sha256, and the trust file"),
+    "a hash floor": ('floor = { hash = "sha384" }', [CARL, ANNA], "weak-algorithm", "uses sha256, but the trust file"),
     "a purpose": ('purpose = "email-protection"', [ANNA, CARL], "wrong-purpose", "not for email-protection"),
     "listed intermediates": (
         'intermediates = "listed"\n',
         [FRED, CARL],
         "signer-unknown",
-        "the trust file takes listed ones alone",
+        "the trust file accepts only listed ones",
     ),
 }
 
@@ -196,7 +196,7 @@ def test_bounds_of_one_signer(desk):
     assert bounded("until = 2026-11-24").verdict == "accept"  # the day itself is the last
     report = bounded("until = 2026-11-23")
     assert rules(report) == ["signer-expired"]
-    assert "lets carl sign until 2026-11-23" in report.findings[0].message
+    assert "allows carl to sign until 2026-11-23" in report.findings[0].message
     assert bounded('products = ["imager"]').verdict == "accept"
     report = bounded('products = ["toaster"]')
     assert rules(report) == ["out-of-scope"]
@@ -359,7 +359,7 @@ def test_keys_for_tests_are_refused_unless_allowed(desk):
     strict = world.policy.parse(world.tomllib.loads("trust = 1\n" + signers), desk / "trust.toml")
     report = check(strict, bundle(ANNA))
     assert rules(report) == ["test-key"]
-    assert "a key for tests, which everybody has" in report.findings[0].message
+    assert "a test key, which anyone can have" in report.findings[0].message
 
 
 # --- k of n ---

@@ -86,8 +86,8 @@ def test_what_the_file_of_a_signer_holds(tmp_path, kind, data, words):
 
 INTERMEDIATES = {
     "a root beside one": (pki.pem(world.INTERMEDIATE) + ROOT, None),
-    "a signer's certificate": (pki.pem(world.INTERMEDIATE) + LEAF, "is no CA"),
-    "a public key": (pki.pem(world.INTERMEDIATE) + KEY, "is no CA"),
+    "a signer's certificate": (pki.pem(world.INTERMEDIATE) + LEAF, "is not an intermediate CA"),
+    "a public key": (pki.pem(world.INTERMEDIATE) + KEY, "is not an intermediate CA"),
     "a list": (pki.pem(world.INTERMEDIATE) + b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n", "X509 CRL"),
     "words after it": (pki.pem(world.INTERMEDIATE) + b"x\n", "outside its PEM blocks"),
 }

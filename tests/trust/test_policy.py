@@ -36,7 +36,7 @@ WRONG = {
     ),
     "key as anchor": (f"trust = 1\n{CARL}".replace("key =", "anchor ="), "an anchor is the certificate of a CA"),
     "CA as key": (f"trust = 1\n{CARL}".replace("carl.pub.pem", "root.pem"), "a key is a public key"),
-    "demand of nobody": (f"trust = 1\n{CARL}" + demand(1, "karl"), "names the signer 'karl'; did you mean 'carl'?"),
+    "demand of nobody": (f"trust = 1\n{CARL}" + demand(1, "karl"), "lists the signer 'karl'; did you mean 'carl'?"),
     "demand of none": (f"trust = 1\n{CARL}" + demand(0, "carl"), "expected int >= 1"),
     "unknown algorithm": (f"trust = 1\n{CARL}" + demand(1, "carl", algorithms=("quantum",)), "'quantum' is not one of"),
     "one key of two": (
@@ -209,7 +209,7 @@ def test_show_on_the_command_line(desk, tmp_path, capsys):
     jsonschema.validate(values, schema("trust-show"))
     assert values["signers"][1]["sources"][0]["unusable"] == ["expired on 2027-11-24 00:00:00 UTC"]
     assert run(["trust", "show", str(file), "--at", "2036-01-01"]) == 1
-    assert "can NEVER be met now: usable are anna" in capsys.readouterr().out
+    assert "cannot be met now: usable are anna" in capsys.readouterr().out
     assert run(["trust", "show", str(tmp_path / "root.pem"), "--at", "2026-11-24"]) == 0
     assert "any of these usable" in capsys.readouterr().out
     assert run(["trust", "show", str(tmp_path / "missing.toml")]) == 3

@@ -39,7 +39,7 @@ SENSELESS = {
     "an unknown purpose": ('purpose = "server-auth"', CARL, "", "'server-auth' is not one of"),
     "a purpose without a certificate": ("", CARL + 'purpose = "code-signing"\n', "", "has a purpose but no anchor"),
     "an unknown format": ("", CARL + 'formats = ["update"]\n', "", "'update' is not one of update.bin, advisories"),
-    "a signer twice in a demand": ("", ANNA + CARL, demand(2, "anna", "anna"), "names the signer 'anna' twice"),
+    "a signer twice in a demand": ("", ANNA + CARL, demand(2, "anna", "anna"), "lists the signer 'anna' twice"),
     "a floor of nothing": ("[floors.imager]\n", CARL, "", "has neither a version nor a counter"),
     "a floor of a product that no signer may sign for": (
         "[floors.imagr]\ncounter = 1\n",
@@ -164,9 +164,11 @@ def test_a_certificate_with_such_a_key_is_weak():
 
 def test_points_that_are_none_are_no_keys():
     off = next(
-        bytes([y]) + bytes(31) for y in range(2, 99) if "no point" in degenerate.edwards_point(bytes([y]) + bytes(31))
+        bytes([y]) + bytes(31)
+        for y in range(2, 99)
+        if "not a point" in degenerate.edwards_point(bytes([y]) + bytes(31))
     )
-    assert describe(ed25519.Ed25519PublicKey.from_public_bytes(off)).weakness == "it is no point of the curve"
+    assert describe(ed25519.Ed25519PublicKey.from_public_bytes(off)).weakness == "it is not a point on the curve"
     assert "RFC 8032" in degenerate.edwards_point(b"\xf0" + b"\xff" * 30 + b"\x7f")
     for number in range(20):
         assert not describe(key("ed25519", f"good {number}").public_key()).weakness

@@ -85,7 +85,7 @@ def test_the_message_on_the_page_is_the_one_that_is_told():
         pair="imager-0042",
         run="0123456789abcdef",
         hold=True,
-        reason="apply of standby failed: disk 3 does not answer; the probe sees it partial",
+        reason="apply of standby failed: disk 3 does not answer; the probe reports partial",
         states={"storage": "new", "active": "new", "standby": "partial"},
         versions={"storage": "3.4.0", "active": "5.40.00"},
         roles={"storage": "shared", "active": "active", "standby": "standby"},

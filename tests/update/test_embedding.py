@@ -309,4 +309,4 @@ def test_a_line_end_after_the_reason_of_a_hook_is_no_control_character(desk, hoo
 
     one = Controller(desk / "state", lambda _plan, _lock: FailingHooks(desk / "pair"))
     outcome = one.run(desk / "update.bin", PAIR, **given(desk))
-    assert outcome.reason == "apply of storage failed: disk 3 does not answer; the probe sees it old"
+    assert outcome.reason == "apply of storage failed: disk 3 does not answer; the probe reports old"

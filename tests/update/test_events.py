@@ -43,7 +43,7 @@ def test_resumes_by_a_timer_between_two_polls_are_no_events():
     assert len(resumes) > 1
     waits = [index for index, text in enumerate(texts) if "not-yet" in text]
     assert len(waits) == 1
-    assert [text for text in texts if "another controller goes on" in text] == [sentence(resumes[-1])]
+    assert [text for text in texts if "another controller continues" in text] == [sentence(resumes[-1])]
 
 
 def test_only_the_latest_are_kept():

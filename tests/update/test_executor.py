@@ -387,8 +387,8 @@ def described(**changes):
         ({"product": "printer"}, "state-changed: the state has product imager, the appliance reports printer"),
         ({"model": "im-100"}, "state-changed: the state has model im-200, the appliance reports im-100"),
         ({"role": "standby"}, "state-changed: the state has role active, the appliance reports standby"),
-        ({"role": "primary"}, "it reports a role that is none"),
-        ({"model": "im-200;id"}, "it reports a model that is none"),
+        ({"role": "primary"}, "it reports an invalid role"),
+        ({"model": "im-200;id"}, "it reports an invalid model"),
         ({"counter": 5}, "state-changed: the state has counter 6, the appliance reports 5"),
         ({"counter": None}, "state-changed: the state has counter 6"),
         ({"counter": 2**53 - 1}, "state-changed"),
@@ -396,9 +396,9 @@ def described(**changes):
         ({"reverts": None}, "cannot be reverted"),
         ({"free": {"storage": 10}}, "10 bytes are free in storage, 4096 are needed"),
         ({"free": {}}, "the free space in storage is unknown"),
-        ({"identity": "standby;id"}, "it reports a identity that is none"),
-        ({"version": "$(reboot)"}, "it reports a version that is none"),
-        ({"version": "-rf"}, "it reports a version that is none"),
+        ({"identity": "standby;id"}, "it reports an invalid identity"),
+        ({"version": "$(reboot)"}, "it reports an invalid version"),
+        ({"version": "-rf"}, "it reports an invalid version"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
 )
@@ -810,7 +810,7 @@ def test_the_probes_own_reason_for_what_it_sees_is_told(step, kind):
     world.hooks = Overridden(world.hooks, probe=probe)
     outcome = world.run()
     assert outcome.kind == kind
-    assert outcome.reason.endswith("the probe sees it partial (slot B: 3 of 9 blocks)")
+    assert outcome.reason.endswith("the probe reports partial (slot B: 3 of 9 blocks)")
     if kind == "degraded":
         assert outcome.probe_reasons == {step: "slot B: 3 of 9 blocks"}
         assert f"({step}): half-written (slot B: 3 of 9 blocks)\n" in text(message(outcome))

@@ -91,7 +91,7 @@ class Pair(RuleBasedStateMachine):
         mine = ours.run if ours is not None else ""
         ticks, wall = self.world.clock.ticks, self.world.clock.wall
         outcome = engine.run(job, EmptyBundle(job.bundle_id), take_over=mine if take_over else "")
-        if self.calling:  # its time is not that of the call of ours that is under way
+        if self.calling:  # its time is not that of the call of ours that is in progress
             self.world.clock.ticks, self.world.clock.wall = ticks, wall
         assert hooks.violations == []
         if not take_over and mine in under_way:

@@ -91,7 +91,7 @@ def test_the_schema_is_valid_and_accepts_the_example():
         (
             "[gates.ha-formed]",
             "[gates.standby]",
-            "gate 'standby' has the name of a step, whose hook it would take over",
+            "gate 'standby' has the name of a step, so it would use the hook of that step",
         ),
         (
             'member = "active", hook = ["/opt/imager/hook"]',
@@ -232,9 +232,9 @@ def without(*names, plan=PAIR):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("storage", "no step for storage 3.4.0, which the bundle carries: the pair has 3.2.1."),
-        ("active", "no step for appliance 5.40.00, which the bundle carries, on the active: CZ3001 has 5.20.03."),
-        ("standby", "no step for appliance 5.40.00, which the bundle carries, on the standby: CZ3002 has 5.20.03."),
+        ("storage", "no step for storage 3.4.0, which the bundle contains: the pair has 3.2.1."),
+        ("active", "no step for appliance 5.40.00, which the bundle contains, on the active: CZ3001 has 5.20.03."),
+        ("standby", "no step for appliance 5.40.00, which the bundle contains, on the standby: CZ3002 has 5.20.03."),
     ],
 )
 def test_a_plan_that_leaves_out_what_the_bundle_brings_is_refused(step, message):

@@ -110,9 +110,9 @@ def test_faults_are_put_where_they_are_wanted():
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("kind", "another controller has had the pair, but this run ended succeeded"),
-        ("touched", "another controller has had the pair, and this run changed something after it"),
-        ("other", "another controller that had the pair ended reverted: it failed"),
+        ("kind", "another controller took over the pair, but this run ended succeeded"),
+        ("touched", "another controller took over the pair, but this run changed something after that"),
+        ("other", "another controller of the pair ended reverted: it failed"),
     ],
 )
 def test_a_run_that_does_not_leave_the_pair_to_another_controller_is_found(fault, sentence):

@@ -285,7 +285,7 @@ def test_both_names_one_device(world, monkeypatch):
     monkeypatch.setattr("bundlekit.update.targets.slot_file.stat.S_ISBLK", lambda _mode: True)
     answer = w.slots.prepare(request(w, "prepare"))
     assert answer.kind == "rejected"
-    assert "one and the same" in answer.reason
+    assert "are the same file" in answer.reason
 
 
 LOOP = os.geteuid() == 0 and os.path.exists("/dev/loop-control") and shutil.which("losetup") is not None
@@ -505,7 +505,7 @@ def test_a_fence_of_another_controller_is_refused_and_changes_nothing(world, ver
     assert "fence 5 is another controller's" in answer.reason
     assert w.record("storage") == was
     assert w.slots.cleanup(request(w, "cleanup", fence=5)).kind == "ok"
-    assert w.record("storage").run == "", "no run is under way once it has cleaned up"
+    assert w.record("storage").run == "", "no run is in progress once it has cleaned up"
 
 
 @pytest.mark.parametrize("verb", ["prepare", "apply", "commit", "revert", "cleanup"])

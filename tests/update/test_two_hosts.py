@@ -92,7 +92,7 @@ def test_a_run_that_meets_another_under_way_names_it_and_touches_nothing(world, 
     b = Host(world, job=other(world.job) if other else None)
     outcome = b.run()
     assert (outcome.kind, outcome.hold) == ("busy", False)
-    assert outcome.reason == f"run {staged.last.run} of another controller is under way"
+    assert outcome.reason == f"run {staged.last.run} of another controller is in progress"
     assert [(way.verb, way.run) for way in outcome.recovery] == [("take-over", staged.last.run)]
     assert b.calls == []
     assert b.last is None
@@ -280,7 +280,7 @@ def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(
     except ControllerKilled:
         outcome = a.resume() if a.last else None
     verb = calls[at - 1].verb
-    if at > 13:  # storage is staged, so B is told whose run is under way
+    if at > 13:  # storage is staged, so B is told whose run is in progress
         assert (verb, ends[0].kind, outcome.kind) == ("prepare", "busy", "succeeded")
         return
     assert ends[0].kind == "succeeded"
@@ -373,7 +373,7 @@ def test_a_component_that_stays_busy_with_something_else_needs_a_person(world, s
     began = world.clock.passed
     outcome = staged.resume(window=Window())
     assert outcome.kind == "needs-operator"
-    assert outcome.reason == "it is busy with something that this run did not begin"
+    assert outcome.reason == "it is busy with a change that this run did not start"
     assert world.clock.passed - began >= 600, "it was given its time to settle"
 
 
@@ -538,7 +538,7 @@ def test_a_hold_is_not_cleared_under_the_run_of_another(world):
     assert b.run(window=PREPARED).kind == "waiting"
     refused = a.clear()
     assert isinstance(refused, Declined)
-    assert refused.reason == f"Run {b.last.run} of another controller is under way."
+    assert refused.reason == f"Run {b.last.run} of another controller is in progress."
     assert b.resume(window=Window()).kind == "succeeded"
     assert isinstance(a.clear(), Declined | Cleared)
 

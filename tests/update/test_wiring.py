@@ -77,7 +77,7 @@ def test_both_kinds_serve_one_plan(plan_file):
 
 
 def test_a_step_that_nobody_serves_is_refused(plan_file):
-    with pytest.raises(ConfigError, match="does not define who updates 'active'") as refused:
+    with pytest.raises(ConfigError, match="does not define what updates 'active'") as refused:
         hooks_of(plan_file(storage=HOOK))
     assert "[slots]" in refused.value.next_step
 
@@ -121,7 +121,7 @@ def test_a_command_that_is_none_is_refused(plan_file, hook, why):
         (
             "#!/usr/bin/env nosuchshell\n",
             0o755,
-            "wants 'nosuchshell', which is not in /usr/local/sbin",
+            "needs 'nosuchshell', which is not in /usr/local/sbin",
             "Install it there",
         ),
         ("#!\n", 0o755, "needs the interpreter '', which is missing", "Install it"),

@@ -155,7 +155,7 @@ def prepare_fails_the_second_time(self, request, right):
 def prepare_rejects_what_runs_already(self, request, right):
     component = self.component(request)
     if component.version == request.target.new and request.fence >= component.fence:
-        return Answer(kind="rejected", reason="it is installed already")
+        return Answer(kind="rejected", reason="it is already installed")
     return right(request)
 
 
@@ -437,7 +437,7 @@ def test_a_reimage_that_changes_nothing_is_found():
 
     found = rehearse(sandboxes(FalseReimageHooks, ""), verbs=("apply",), steps=("storage",), elsewhere=False)
     assert any(
-        "reimage of storage (FalseReimageHooks.reimage): answered ok, but a probe sees it" in what
+        "reimage of storage (FalseReimageHooks.reimage): answered ok, but a probe reports " in what
         for what in found.broken
     )
 

@@ -13,7 +13,7 @@ from bundlekit.update.engine.executor import Declined, HoldRelease
 EXAMPLES = """\b
 Examples:
   bundlekit update clear --pair imager-0042 --by "Ada King" --reason "disk 3 replaced" --ticket 4711
-Exit codes: 0 cleared, 3 refused: the pair is not on hold, or not complete.
+Exit codes: 0 cleared, 3 not cleared: the pair is not on hold, or not complete.
 """
 
 

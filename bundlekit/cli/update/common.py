@@ -148,7 +148,7 @@ def state_of(path: Path) -> Appliance:
     """The one pair of ``--appliance``."""
     states = common.load_appliances(path)
     if len(states) != 1:
-        raise click.UsageError(f"{path} contains the states of {len(states)} pairs; an update is of one")
+        raise click.UsageError(f"{path} contains the states of {len(states)} pairs; an update is for one pair")
     return states[0]
 
 
@@ -323,7 +323,7 @@ def conclude(
 
 def declined(pair: str, done: Declined, state_dir: Path) -> int:
     """Print why a call was declined, and what to do instead; the exit code for it."""
-    show([f"pair {pair} stays as it is: {done.reason}"], err=True)
+    show([f"pair {pair} is unchanged: {done.reason}"], err=True)
     paths = UNKNOWN
     if done.recovery and (last := last_run(state_dir, pair)):
         paths = last.paths

@@ -38,7 +38,7 @@ DOING: Final = {
 }  # fmt: skip
 """The state of a step while its hook works."""
 
-GOOD: Final = frozenset({"verified", "committed", "was new before"})
+GOOD: Final = frozenset({"verified", "committed", "already new"})
 NARROW: Final = 60
 """Columns under which each step takes two lines."""
 

@@ -59,7 +59,7 @@ HA: Final = {
 STATES: Final[dict[StepState, str]] = {
     "old": "old version",
     "new": "new version",
-    "kept-new": "new version, kept on purpose",
+    "kept-new": "new version, kept intentionally",
     "partial": "half-written",
     "busy": "still busy with the change",
     "unknown": "unknown: the probe gave no result",
@@ -194,7 +194,7 @@ def _urgency(outcome: Outcome) -> str:
         case "needs-operator":
             return "urgent: inspect the pair now"
         case "waiting" if not outcome.run:
-            return "that of a run in progress, if one exists: bundlekit update status"
+            return "see the run in progress, if one exists: bundlekit update status"
         case "waiting" if outcome.ha == "as-before":
             return "can wait: nothing was changed yet"
         case "waiting" if outcome.committed and set(outcome.states.values()) == {"new"}:
@@ -204,6 +204,6 @@ def _urgency(outcome: Outcome) -> str:
         case "nothing-to-resume":
             return "can wait, unless the pair is on hold: bundlekit update status"
         case "on-hold" | "busy":
-            return "that of the other run: bundlekit update status"
+            return "see the other run: bundlekit update status"
         case _:
             return "can wait"

@@ -162,18 +162,18 @@ def read_graph(data: bytes, *, where: str) -> CincinnatiGraph:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: is not JSON: {error}") from error
     if len(file.nodes) > MAX_NODES:
-        raise ConfigError(f"{where}: has {len(file.nodes)} nodes; {MAX_NODES} are the limit")
+        raise ConfigError(f"{where}: has {len(file.nodes)} nodes; the limit is {MAX_NODES}")
     places: dict[str, int] = {}
     for place, node in enumerate(file.nodes):
         if (first := places.setdefault(node.version, place)) != place:
-            raise ConfigError(f"{where}: at 'nodes[{place}]': {node.version!r} is the version of nodes[{first}] too")
+            raise ConfigError(f"{where}: at 'nodes[{place}]': {node.version!r} is also the version of nodes[{first}]")
     edges = file.edges
     if edges is None:
         edges = barrier_edges(file.nodes)
     elif edges and max(chain.from_iterable(edges)) >= len(file.nodes):
         at = next(at for at, edge in enumerate(edges) if max(edge) >= len(file.nodes))
         raise ConfigError(
-            f"{where}: at 'edges[{at}]': {max(edges[at])} is the index of no node; there are {len(file.nodes)}"
+            f"{where}: at 'edges[{at}]': {max(edges[at])} is not the index of a node; the graph has {len(file.nodes)}"
         )
     return CincinnatiGraph(
         nodes=file.nodes, edges=edges, conditional=_conditional(file.conditional or (), places, where)

@@ -104,8 +104,8 @@ def _by_version(graph: CincinnatiGraph, rising: list[int], scheme: str | None, w
     name = scheme or scheme_of([node.version for node in graph.nodes])
     if name is None:
         raise ConfigError(
-            f"{where}: no scheme reads all of its versions",
-            next_step=f"Remove the nodes whose versions do not fit the others, or name the {given('scheme')}.",
+            f"{where}: no version scheme fits all of its versions",
+            next_step=f"Remove the nodes whose versions do not fit the others, or give the {given('scheme')}.",
         )
     reader = scheme_named(name)
     versions = [reader.parse(graph.nodes[place].version) for place in rising]
@@ -193,7 +193,7 @@ def graph_of(bundles: Iterable[tuple[Manifest, str]]) -> CincinnatiGraph:
 
 def _of_one_kind(reads: list[ReadMatrix], ids: dict[str, str]) -> None:
     if not reads:
-        raise ConfigError("there is no bundle to make a graph of")
+        raise ConfigError("no bundle was given for the graph")
     first = reads[0].manifest
     for read in reads[1:]:
         same = (first.product, reads[0].primary_component, reads[0].scheme) == (
@@ -208,7 +208,7 @@ def _of_one_kind(reads: list[ReadMatrix], ids: dict[str, str]) -> None:
                 next_step="Export them separately.",
             )
     if len(ids) < len(reads):
-        raise ConfigError("two of the bundles have the same version", next_step="Leave one of them out.")
+        raise ConfigError("two of the bundles have the same version", next_step="Remove one of them.")
 
 
 def _dead_ends(read: ReadMatrix, versions: Iterable[str]) -> list[tuple[str, str]]:

@@ -114,7 +114,7 @@ def _obstacles(graph: CincinnatiGraph, start: int, goal: int, accepted: Collecti
             Obstacle(
                 subject=f"{graph.nodes[one].version} to {graph.nodes[two].version}",
                 kind="risk",
-                message=f"{risk.message or 'A risk may apply.'}{f' See {risk.url}' if risk.url else ''}",
+                message=f"{risk.message or 'A risk might apply.'}{f' See {risk.url}' if risk.url else ''}",
                 next=f"Make sure that the risk does not apply, then accept it by its name, {risk.name}.",
                 entry=risk.name,
             )
@@ -130,13 +130,14 @@ def _obstacles(graph: CincinnatiGraph, start: int, goal: int, accepted: Collecti
         )
     if not with_risks[start]:
         return (
-            Obstacle(subject=here.version, kind="no-update-from", message=f"No update leads out of {here.version}."),
+            Obstacle(subject=here.version, kind="no-update-from", message=f"No update from {here.version} exists."),
         )
     sources = [graph.nodes[place].version for place, targets in enumerate(with_risks) if goal in targets]
     if not sources:
-        return (Obstacle(subject=there.version, kind="no-update-to", message=f"No update leads to {there.version}."),)
+        return (Obstacle(subject=there.version, kind="no-update-to", message=f"No update to {there.version} exists."),)
     more = f" and {len(sources) - MAX_NAMED} more" * (len(sources) > MAX_NAMED)
-    message = f"Only {', '.join(sources[:MAX_NAMED])}{more} can be updated to {there.version}; none can be reached."
+    names = ", ".join(sources[:MAX_NAMED])
+    message = f"Only {names}{more} can be updated to {there.version}, but none of them can be reached."
     return (Obstacle(subject=there.version, kind="not-connected", message=message),)
 
 

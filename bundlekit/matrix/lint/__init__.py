@@ -172,7 +172,7 @@ def _comparable(read: ReadMatrix, others: Iterable[Manifest | SignedManifest], a
             not_run[other.version] = "its matrix cannot be read"
             incomplete = True  # it can restrict the path
         elif other_read.primary_component != read.primary_component or not _fits(read, other):
-            not_run[other.version] = f"it is about something else, or {manifest.version} gives it no place"
+            not_run[other.version] = "it is about another component, or its version cannot be compared"
         elif other.version != manifest.version and other.released <= at <= (other.expires or at):
             matrices.append((other_read, by))
     return _Comparable(matrices, not_run, incomplete)
@@ -213,7 +213,7 @@ def _apply(context: LintContext) -> _Results:
         faults = list(islice(rule.run(context), MAX_FOUND + 1))
         found += [_finding(rule, fault) for fault in faults[:MAX_FOUND]]
         if len(faults) > MAX_FOUND:
-            not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "these are enough to begin with"
+            not_run[f"{rule.name}, after {MAX_FOUND} findings"] = "further findings are not listed"
     incomplete = incomplete or any(rule.name in not_run for rule in LINTS if rule.severity != "info")
     return _Results(found, not_run, incomplete)
 

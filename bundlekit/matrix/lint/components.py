@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from bundlekit.matrix.lint.context import LintContext
 
 
-@lint_rule("warning", "Write the alias so that it can mean one release only, or do without it.")
+@lint_rule("warning", "Change the alias so that it can mean only one release, or remove it.")
 def ambiguous_alias(context: LintContext) -> Iterator[Fault]:
-    """A label could be read as a release other than the one it means: 6.3 means 6.30.00, and 6.3.1 exists."""
+    """An alias could be mistaken for another release: 6.3 means 6.30.00, and 6.3.1 exists."""
     read = context.read
     labels: dict[str, str] = {}
     by_text = sorted(range(len(read.releases)), key=lambda place: read.releases[place].text)
@@ -26,15 +26,15 @@ def ambiguous_alias(context: LintContext) -> Iterator[Fault]:
     for alias in read.manifest.matrix.aliases:
         if (same := labels.setdefault(alias.alias.lower(), alias.version)) != alias.version:
             yield Fault(
-                message=f"The alias {alias.alias} differs only in case from one that means {same}.", subject=alias.alias
+                message=f"The alias {alias.alias} differs only in case from the alias of {same}.", subject=alias.alias
             )
         means = read.parse(read.primary_component, alias.alias)
         beginning = range(bisect.bisect_left(texts, f"{alias.alias}."), bisect.bisect_left(texts, f"{alias.alias}/"))
         looks_like = [place for place in sorted(by_text[at] for at in beginning) if read.releases[place] != means]
         if looks_like:
             yield Fault(
-                message=f"The alias {alias.alias} means {means}, and "
-                f"{named(read.releases[place] for place in looks_like)} begins with it.",
+                message=f"The alias {alias.alias} means {means}, but it could be mistaken for "
+                f"{named(read.releases[place] for place in looks_like)}.",
                 subject=alias.alias,
             )
 
@@ -47,14 +47,14 @@ def own_version_contradicted(context: LintContext) -> Iterator[Fault]:
     for withdrawn in read.withdrawn:
         if read.own in withdrawn.range:
             yield Fault(
-                message=f"The matrix withdraws {own}, which the bundle itself installs.",
+                message=f"The matrix withdraws {own}, the version of the bundle itself.",
                 subject=own,
                 entry=withdrawn.entry.id,
             )
     for dead_end in read.dead_ends:
         if read.own in dead_end.range:
             yield Fault(
-                message=f"The matrix calls {own} a dead end, and that is the bundle.",
+                message=f"The matrix declares {own} a dead end, the version of the bundle itself.",
                 subject=own,
                 entry=dead_end.entry.id,
             )
@@ -62,7 +62,7 @@ def own_version_contradicted(context: LintContext) -> Iterator[Fault]:
         floor = max((clause.bound for clause in source.range.floors), default=None)
         if floor is not None and floor >= read.own:
             yield Fault(
-                message=f"{source.entry.id} is about {source.range}, which is not older than the bundle, {own}.",
+                message=f"{source.entry.id} covers {source.range}, which is not older than the bundle ({own}).",
                 subject=own,
                 entry=source.entry.id,
             )
@@ -79,7 +79,7 @@ def appliance_misspelt(context: LintContext) -> Iterator[Fault]:
     """
     if name := misspelt_appliance(context.read.manifest):
         yield Fault(
-            message=f"The component {name!r} is none of the members' own; was {APPLIANCE!r} meant?", subject=name
+            message=f"The component {name!r} counts as shared by the pair. Did you mean {APPLIANCE!r}?", subject=name
         )
 
 
@@ -89,7 +89,7 @@ def no_compatible_partner(context: LintContext) -> Iterator[Fault]:
     read = context.read
     if work_together(read, read.carried)[0] is False:
         found = " and ".join(f"{name} {version}" for name, version in read.carried.items())
-        yield Fault(message=f"The bundle installs {found}, which by its matrix do not work together.")
+        yield Fault(message=f"The bundle installs {found}, which its matrix does not list as compatible.")
     for together in read.works_together:
         versions = together.ranges.get(read.primary_component)
         if (
@@ -98,12 +98,12 @@ def no_compatible_partner(context: LintContext) -> Iterator[Fault]:
             and not (context.line.within(versions) & context.known or read.own in versions)
         ):
             yield Fault(
-                message=f"{together.entry.id} is about {read.primary_component} {versions}; no known version matches.",
+                message=f"{together.entry.id} covers {read.primary_component} {versions}, but no known version.",
                 entry=together.entry.id,
             )
 
 
-@lint_rule("info", "State in [[works-together]] whether they work together, so that the new one can stay.")
+@lint_rule("info", "State in [[works-together]] whether they are compatible. The new one can then stay.")
 def partial_failure_unknown(context: LintContext) -> Iterator[Fault]:
     """The matrix does not specify whether an old appliance works with the other new components of the bundle.
 
@@ -116,4 +116,4 @@ def partial_failure_unknown(context: LintContext) -> Iterator[Fault]:
     works, not_ = partners(read, context.line, APPLIANCE, shared)
     if unknown := context.places(one for one, _, _ in context.allowed()) & ~works & ~not_:
         brings = " and ".join(f"{name} {version}" for name, version in shared.items())
-        yield Fault(message=f"It is not known whether {context.named(unknown)} works with {brings}.")
+        yield Fault(message=f"The matrix does not state whether {context.named(unknown)} is compatible with {brings}.")

@@ -46,13 +46,14 @@ def word_unlisted(context: LintContext) -> Iterator[Fault]:
     for text in dict.fromkeys(texts):
         for word in forms.guessed(text):
             yield Fault(
-                message=f"{text} counts as later than the release, for {word!r} is not in `pre-releases`.", subject=text
+                message=f"{text} counts as later than the release, because `pre-releases` does not list {word!r}.",
+                subject=text,
             )
 
 
-@lint_rule("warning", "Take the entry out, or correct its versions.")
+@lint_rule("warning", "Remove the entry, or correct its versions.")
 def unused_entry(context: LintContext) -> Iterator[Fault]:
-    """An entry decides for no known version: it never matches, or other entries always decide before it."""
+    """An entry applies to no known version: it never matches, or other entries always take precedence."""
     read = context.read
     decided = {context.decided(version, model).entry for version in context.versions for model in context.models}
     kinds: tuple[tuple[str, Sequence[tuple[MatrixEntry, bool]]], ...] = (
@@ -64,10 +65,10 @@ def unused_entry(context: LintContext) -> Iterator[Fault]:
     for kind, entries in kinds:
         for entry, used in entries:
             if not used and entry.id not in decided:
-                yield Fault(message=f"The {kind} {entry.id} decides for none of the known versions.", entry=entry.id)
+                yield Fault(message=f"The {kind} {entry.id} applies to no known version.", entry=entry.id)
 
 
-@lint_rule("warning", "Let each version be covered by one range; name the exception with `except`, or as one version.")
+@lint_rule("warning", "Cover each version by one range. For an exception use `except`, or a [[from]] with one version.")
 def overlapping_ranges(context: LintContext) -> Iterator[Fault]:
     """Two sources cover the same version, and only their order in the file determines which of them decides."""
     line, covered = context.line, dict.fromkeys(context.models, 0)
@@ -92,21 +93,21 @@ def overlapping_ranges(context: LintContext) -> Iterator[Fault]:
         for one, versions in overlaps.items():
             decides = sources[one].entry.id
             yield Fault(
-                message=f"{decides} and {source.entry.id} both cover {context.named(versions)}; {decides} decides.",
+                message=f"{decides} takes precedence over {source.entry.id}; both cover {context.named(versions)}.",
                 entry=source.entry.id,
             )
 
 
-@lint_rule("warning", "Add a reason: it is all that the person in front of the rejection will read.")
+@lint_rule("warning", "Add a reason, which the rejection shows to the operator.")
 def reason_missing(context: LintContext) -> Iterator[Fault]:
     """An entry that rejects updates has no reason."""
     matrix = context.read.manifest.matrix
     for entry in (*matrix.blocks, *matrix.dead_ends, *matrix.withdrawn):
         if not entry.reason:
-            yield Fault(message=f"{entry.id} rejects updates and gives no reason.", entry=entry.id)
+            yield Fault(message=f"{entry.id} rejects updates without a reason.", entry=entry.id)
 
 
-@lint_rule("warning", "Give the changed risk a new name: people have accepted the old one.")
+@lint_rule("warning", "Give the changed risk a new id, because operators have accepted the old one.")
 def risk_reworded(context: LintContext) -> Iterator[Fault]:
     """Another bundle has a risk of the same name with a different text."""
     elsewhere: dict[str, dict[str, set[str]]] = {}  # by name, its texts in other bundles
@@ -118,7 +119,7 @@ def risk_reworded(context: LintContext) -> Iterator[Fault]:
         for version, digests in elsewhere.get(risk.entry.id, {}).items():
             if digests != {entry_digest(risk.entry)}:
                 yield Fault(
-                    message=f"The risk {risk.entry.id} reads otherwise in {version}.",
+                    message=f"The risk {risk.entry.id} is worded differently in {version}.",
                     subject=version,
                     entry=risk.entry.id,
                 )
@@ -141,7 +142,9 @@ def quantity_as_text(context: LintContext) -> Iterator[Fault]:
         if condition.test in ("is", "is-not") and _looks_like_a_quantity(condition.value):
             what = entry or "A requirement"
             yield Fault(
-                message=f"{what} asks whether {in_words(condition)}, literally.", subject=condition.fact, entry=entry
+                message=f"{what} compares a quantity as text: {in_words(condition)}.",
+                subject=condition.fact,
+                entry=entry,
             )
 
 
@@ -155,24 +158,23 @@ def _looks_like_a_quantity(value: str) -> bool:
     )
 
 
-@lint_rule("info", "Test it, and name the record with `tested`.")
+@lint_rule("info", "Test the update, and set `tested` to the name of the test record.")
 def untested_source(context: LintContext) -> Iterator[Fault]:
     """A source does not name a test record."""
     by_id = {source.entry.id: source.entry for source in context.read.sources}
     for entry, versions in _grouped((entry, version) for version, _, entry in context.allowed()).items():
         if not by_id[entry].tested:
-            yield Fault(
-                message=f"{entry} names no test record; it allows the update from {named(versions)}.", entry=entry
-            )
+            yield Fault(message=f"{entry} has no test record for the update from {named(versions)}.", entry=entry)
 
 
-@lint_rule("info", "List the releases that you know in `releases`, if you can.")
+@lint_rule("info", "List the known releases in `releases`, if possible.")
 def unlisted_source(context: LintContext) -> Iterator[Fault]:
     """A source covers versions that the matrix does not list, so it also allows versions that were never considered."""
     for source in context.read.sources:
         if source.entry.unlisted:
             yield Fault(
-                message=f"{source.entry.id} allows any version in {source.range}, listed or not.", entry=source.entry.id
+                message=f"{source.entry.id} allows every version in {source.range}, including unlisted ones.",
+                entry=source.entry.id,
             )
 
 

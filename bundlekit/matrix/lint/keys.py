@@ -40,7 +40,7 @@ def source_cannot_verify(context: LintContext) -> Iterator[Fault]:
         stop = bringing[place] if place < len(bringing) else None
         sign = f"have it signed by {' or '.join(answer.missing)} as well" if answer.missing else ""
         if context.read.ships(version) is None:
-            sign = f"Sign with a key that {version} trusts, too"
+            sign = f"Sign also with a key that {version} trusts"
             by = f", or add a [[stop]] via {stop}, which trusts one of these." if stop else ""
             remedy = f"{sign}{by}" if by else ""
         else:
@@ -48,7 +48,7 @@ def source_cannot_verify(context: LintContext) -> Iterator[Fault]:
             ways += [f"add a [[stop]] via {stop}, whose trust file accepts it"] if stop else []
             remedy = f"{(', or '.join(ways))[0].upper()}{(', or '.join(ways))[1:]}." if ways else ""
         yield Fault(
-            message=f"{on} {answer.reason}: it will reject what the matrix allows.",
+            message=f"{on} {answer.reason}. It will reject a bundle that the matrix allows.",
             subject=on,
             entry=entry,
             next=remedy,
@@ -62,12 +62,12 @@ def accepted(context: LintContext, version: Version) -> TrustFileAnswer:
     trusted = context.read.trusts(version)
     if trusted is None or context.signers is None:
         return TrustFileAnswer(accepts=None)
-    signers = ", ".join(sorted(context.signers)) or "nobody"
-    because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, and the bundle is signed by {signers}"
+    signers = ", ".join(sorted(context.signers)) or "no known key"
+    because = f"trusts {', '.join(sorted(trusted)) or 'no key'}, but the bundle is signed by {signers}"
     return TrustFileAnswer(accepts=bool(trusted & context.signers), reason=because)
 
 
-@lint_rule("error", "Correct one of the two, or leave out `trusted-keys`, for `trust-of` decides where both are given.")
+@lint_rule("error", "Correct one of the two, or remove `trusted-keys`, because `trust-of` takes precedence.")
 def trust_contradicted(context: LintContext) -> Iterator[Fault]:
     """The tables `trusted-keys` and `trust-of` name different signers for one release."""
     read = context.read
@@ -77,7 +77,7 @@ def trust_contradicted(context: LintContext) -> Iterator[Fault]:
         if keys is not None and shipped is not None and not shipped.problem and keys != shipped.names:
             named = ", ".join(sorted(keys)) or "no key"
             yield Fault(
-                message=f"From {version} on `trusted-keys` names {named}, and the trust file of `trust-of` "
+                message=f"From {version} on, `trusted-keys` lists {named}, but the trust file in `trust-of` lists "
                 f"{', '.join(sorted(shipped.names))}.",
                 subject=version.text,
             )

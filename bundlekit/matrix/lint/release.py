@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.lint.context import LintContext
 
 
-@lint_rule("info", "Nothing, if that is meant. Otherwise add a [[from]] for them.")
+@lint_rule("info", "If this is not intended, add a [[from]] for these versions.")
 def exempted_version(context: LintContext) -> Iterator[Fault]:
     """A version was not evaluated, because the bundle is not meant for it.
 
@@ -32,7 +32,7 @@ def exempted_version(context: LintContext) -> Iterator[Fault]:
         yield Fault(message=f"Upgrade paths from {named(exempted)} were not evaluated: this release {why}.")
 
 
-@lint_rule("warning", "List the release that the hotfix is for in `releases`, and let a [[from]] cover it.")
+@lint_rule("warning", "List the release that the hotfix is for in `releases`, and cover it by a [[from]].")
 def base_unknown(context: LintContext) -> Iterator[Fault]:
     """The matrix of a hotfix lists no earlier version with the same numbers except for the last one.
 
@@ -43,7 +43,7 @@ def base_unknown(context: LintContext) -> Iterator[Fault]:
     if read.manifest.kind == "hotfix" and not unlisted and not has_known_line(read, context.versions):
         line = ".".join(map(str, read.own.numbers[:-1]))
         yield Fault(
-            message=f"{read.own} is a hotfix, and no earlier version that begins with {line} is known.",
+            message=f"{read.own} is a hotfix, but no earlier version that begins with {line} is known.",
             subject=read.own.text,
         )
 
@@ -57,8 +57,8 @@ def no_update_to(context: LintContext) -> Iterator[Fault]:
         if renamed := _renamed(context):
             yield renamed
             return
-        what = "No source is named" if not sources else "The bundle cannot be installed from any known version"
-        yield Fault(message=f"{what}, so no pair can install {context.read.own} as an update.")
+        what = "The matrix has no [[from]]" if not sources else "The bundle cannot be installed from any known version"
+        yield Fault(message=f"{what}, so {context.read.own} can never be installed as an update.")
 
 
 def _renamed(context: LintContext) -> Fault | None:
@@ -71,11 +71,11 @@ def _renamed(context: LintContext) -> Fault | None:
         return None
     return Fault(
         message=f"The bundle is for {listed(ours)}, but the bundles of its source versions are for {listed(theirs)}.",
-        next=f"If it is one model under a new name, add {listed(theirs)} to `models` of this bundle.",
+        next=f"If this is one model with a new name, add {listed(theirs)} to `models` of this bundle.",
     )
 
 
-@lint_rule("error", "Unblock the stop, or send these versions through another release.")
+@lint_rule("error", "Allow the update from the stop, or choose another intermediate release.")
 def stop_blocked(context: LintContext) -> Iterator[Fault]:
     """A stop leads to a release without an upgrade path to this one."""
     for stop in context.read.stops:
@@ -86,5 +86,7 @@ def stop_blocked(context: LintContext) -> Iterator[Fault]:
                 reason = routes.refusal(context.read, routes.plain(stop.via.text))
                 reason = reason or routes.component_decision(context.read, stop.via.text).message
                 yield Fault(
-                    message=f"The stop leads to {on}, and from there: {reason}", subject=on, entry=stop.entry.id
+                    message=f"The stop leads to {on}, which has no upgrade path to this release: {reason}",
+                    subject=on,
+                    entry=stop.entry.id,
                 )

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from bundlekit.versions import Version
 
 
-ON_PURPOSE: Final = "if it is left behind on purpose,"
+ON_PURPOSE: Final = "if it is left behind intentionally,"
 
 
 @lint_rule(
-    "error", "Add a [[from]] that covers it, a [[stop]] through which it can go, or a [[dead-end]] with a reason."
+    "error", "Add a [[from]] that covers it, a [[stop]] with an intermediate release, or a [[dead-end]] with a reason."
 )
 def stranded_version(context: LintContext) -> Iterator[Fault]:
     """A version in the field has no upgrade path to this release.
@@ -33,10 +33,10 @@ def stranded_version(context: LintContext) -> Iterator[Fault]:
     bundle if it does not accept the signatures. The states that a failed update can leave are checked in the same
     manner.
 
-    A version is left behind on purpose (left-behind) if a [[dead-end]] with a reason names it. It is also left behind
-    if a [[block]] with a reason keeps it from this release and no later release leads here. If a later release leads
-    here, the reason only excludes the direct update. The version must then be able to reach that release, or it is
-    stranded.
+    A version is left behind intentionally (left-behind) if a [[dead-end]] with a reason names it. It is also left
+    behind if a [[block]] with a reason keeps it from this release and no later release leads here. If a later release
+    leads here, the reason only excludes the direct update. The version must then be able to reach that release, or it
+    is stranded.
     """
     for version, model, on in in_the_field(context):
         routes = context.routes[model]
@@ -55,7 +55,7 @@ def stranded_version(context: LintContext) -> Iterator[Fault]:
         for state in routes.after_failures(version.text):
             if not routes.reaches(state):
                 yield Fault(
-                    message=f"{on} is stranded after a failed update: nothing leads on from {state}.",
+                    message=f"{on} is stranded after a failed update: there is no upgrade path from {state}.",
                     subject=on,
                     entry=context.decided(version, model).entry,
                     next="Allow this release over that state, or declare that these versions do not work together.",
@@ -103,7 +103,7 @@ def _refused_stop(context: LintContext, version: Version, model: str | None) -> 
     return (via, refusal) if refusal else None
 
 
-GIVE: Final = "Give the bundle of the release in between to the lint as well, or name it in a [[stop]]"
+GIVE: Final = "Give the bundle of the intermediate release to the lint as well, or declare it in a [[stop]]"
 
 
 @lint_rule("warning", f"{GIVE}.")
@@ -123,11 +123,12 @@ def detour_unknown(context: LintContext) -> Iterator[Fault]:
                 remedy = f"{GIVE}; {ON_PURPOSE} make {whole.entry} a [[dead-end]] with a reason."
             if refused := _refused_stop(context, version, model):
                 via, refusal = refused
-                way = f"get there through {detour}" if detour < via else f"go through {detour} instead"
-                said = f"{on} has to go to {via} first, and cannot: {refusal} Whether it can {way} was not to be seen."
+                way = f"get there through {detour}" if detour < via else f"use {detour} instead"
+                said = f"{on} must be updated to {via} first, which is not possible: {refusal} "
+                said += f"It is unknown whether it can {way}."
             else:
                 why_not = _objection(context, version, model)
-                said = f"{on} would have to go through {detour}, whose bundle was not given: {why_not}"
+                said = f"The only possible path from {on} leads through {detour}, whose bundle was not given: {why_not}"
             yield Fault(message=said, subject=on, entry=whole.entry, next=remedy)
 
 
@@ -195,25 +196,26 @@ def _help(whole: ComponentDecision, later: Version | None) -> str:
     entry = whole.entry
     match whole.kind:
         case "blocked" if later:
-            way = f"Let {later} take it, or a release named in a [[stop]]"
+            way = f"Allow the update to {later}, or declare an intermediate release in a [[stop]]"
             return f"{way}; {ON_PURPOSE} make {entry} a [[dead-end]] with a reason."
         case "blocked":
             return f"Give {entry} a reason {ON_PURPOSE} or declare a [[stop]] with an intermediate release."
         case "needs-stop":
-            return f"Let {entry} lead to a release that accepts it and leads on; {ON_PURPOSE} declare a [[dead-end]]."
+            way = f"Choose another release in {entry} that accepts this version and has a path to this release"
+            return f"{way}; {ON_PURPOSE} declare a [[dead-end]]."
         case "dead-end":
-            return f"Give {entry} a reason {ON_PURPOSE} or take it out."
+            return f"Give {entry} a reason {ON_PURPOSE} or remove it."
         case "withdrawn":
-            return f"Take {entry} out: it withdraws this release itself."
+            return f"Remove {entry}, which withdraws this release itself."
         case "unknown-version":
-            return f"List {whole.installed} in `releases`, and let a [[from]] cover it."
+            return f"List {whole.installed} in `releases`, and cover it by a [[from]]."
         case _:
             return ""
 
 
-@lint_rule("info", "Nothing, if that is meant.")
+@lint_rule("info", "If this is not intended, remove or restrict the entry.")
 def left_behind(context: LintContext) -> Iterator[Fault]:
-    """A known version is left behind on purpose.
+    """A known version is left behind intentionally.
 
     Either a [[dead-end]] with a reason names it, so that it can be left only by re-imaging. Or a [[block]] with a
     reason keeps it from this release, and no later release leads here either.
@@ -223,7 +225,7 @@ def left_behind(context: LintContext) -> Iterator[Fault]:
         covered = supported & context.line.within(dead_end.range) if dead_end.entry.reason else 0
         if covered:
             yield Fault(
-                message=f"Only re-imaging leads out of {context.named(covered)}: {dead_end.entry.reason}",
+                message=f"{context.named(covered)} can be left only by re-imaging: {dead_end.entry.reason}",
                 entry=dead_end.entry.id,
             )
     blocked: dict[str, dict[Version, list[str]]] = {}
@@ -236,7 +238,7 @@ def left_behind(context: LintContext) -> Iterator[Fault]:
             for version, models in versions.items()
         )
         yield Fault(
-            message=f"{name} blocks the way from {from_} to {context.read.own}, and no other is known:"
+            message=f"{name} blocks the update from {from_} to {context.read.own}, and no other path is known:"
             f"{why(context.reasoned[name])}",
             entry=name,
         )

@@ -31,7 +31,7 @@ def _unfit(h: History, step: str, answer: Answer) -> str:
         return f"its security counter is {answer.counter}, the bundle's only {h.job.counter}"
     target = h.job.targets[step]
     if step in h.job.groups()[0] and not answer.reverts and target.old != target.new:
-        return "it cannot be reverted, which the plan promises"
+        return "it cannot be reverted, but the plan requires that"
     return ""
 
 

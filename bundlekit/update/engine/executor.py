@@ -201,7 +201,7 @@ class Engine:
             return Declined(reason=f"The latest run of pair {pair} has no revert that failed.")
         seen = marks.read(last.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Declined(reason=f"Run {foreign} of another controller is under way.")
+            return Declined(reason=f"Run {foreign} of another controller is in progress.")
         why = f"reverts of run {last.run} tried again by {by}: {reason}"
         try:
             started = Started(
@@ -228,7 +228,7 @@ class Engine:
     def clear(self, pair: str, release: HoldRelease) -> Cleared | Declined:
         """Take the pair off hold, by name. It probes every component and polls the gates.
 
-        Declined if a component is not whole, a gate is not ready, or a run of another controller is under way.
+        Declined if a component is not whole, a gate is not ready, or a run of another controller is in progress.
         """
         records = self.journal.read(pair)
         history = History.of(records)
@@ -236,7 +236,7 @@ class Engine:
             return Declined(reason=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, release.take_over):
-            return Declined(reason=f"Run {foreign} of another controller is under way.")
+            return Declined(reason=f"Run {foreign} of another controller is in progress.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         history.fences |= seen.fences
@@ -348,7 +348,7 @@ def _foreign(seen: marks.Marks, records: Sequence[Record], take_over: str) -> st
 def _lost(history: History, seen: marks.Marks) -> str:
     """Why the run of ``history`` has lost the pair to another controller; empty if it has not."""
     if foreign := seen.under_way((history.run, *history.takes_over)):
-        return f"run {foreign[0]} of another controller is under way"
+        return f"run {foreign[0]} of another controller is in progress"
     highest = max((answer.fence or 0 for answer in seen.answers.values()), default=0)
     if highest > history.fence:
         return f"another controller has had the pair since (its fence is {highest}, ours was {history.fence})"
@@ -360,7 +360,7 @@ def _taken(job: Job, run: str) -> Outcome:
     return Outcome(
         kind="busy",
         pair=job.pair,
-        reason=f"run {run} of another controller is under way",
+        reason=f"run {run} of another controller is in progress",
         ha="as-before",
         recovery=(RecoveryStep(verb="take-over", run=run),),
     )

@@ -117,7 +117,7 @@ class History:
             record = records[index]
             if isinstance(record, Started):
                 return cls(record).extend(records[index + 1 :])
-        raise JournalDamagedError("The journal holds no start of a run for this pair.")
+        raise JournalDamagedError("The journal contains no start of a run for this pair.")
 
     @classmethod
     def latest(cls, records: Sequence[Record]) -> History | None:
@@ -266,7 +266,7 @@ class History:
             return "the appliance is past the commit point, the journal is not"
         if answer.kind in ANY - {"busy"} and answer.kind not in self._expected.get(step, ANY):
             expected = " or ".join(sorted(self._expected[step]))
-            return f"the probe sees it {answer.kind}, the journal leads to {expected}"
+            return f"the probe reports {answer.kind}, but the journal leads to {expected}"
         return ""
 
     def changed_since(self, step: str, answer: Answer) -> str:
@@ -274,7 +274,7 @@ class History:
         first = self.surveyed[step]
         if (answer.kind, answer.version) != (first.kind, first.version):
             was, now = (" ".join(filter(None, (a.kind, a.version))) for a in (first, answer))
-            return f"it was {was}, the probe sees it {now}"
+            return f"it was {was}, but the probe reports {now}"
         if (answer.committed or "") != (first.committed or ""):
             return f"run {answer.committed} of another controller has committed an update"
         return f"the pair was put on hold: {answer.hold}" if answer.hold and not first.hold else ""
@@ -288,7 +288,7 @@ class History:
         if answer.fence is not None and answer.fence > self.fence:
             return f"another controller took the pair over (its fence is {answer.fence}, ours {self.fence})"
         if answer.run and answer.run not in {self.run, *self.takes_over}:
-            return f"run {answer.run} of another controller is under way"
+            return f"run {answer.run} of another controller is in progress"
         if not answer.owner or answer.owner in self.owners:
             return ""
         if answer.fence == self.fence:
@@ -422,5 +422,5 @@ class History:
         if not holds:
             raise JournalDamagedError(
                 f"The journal of pair {self.job.pair} contradicts itself: {what}.",
-                next_step="Keep the file for the vendor; probe the pair and clear it by name.",
+                next_step="Keep the file for the vendor; probe the pair, then clear its hold.",
             )

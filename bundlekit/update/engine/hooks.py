@@ -84,14 +84,14 @@ class Request(Frozen, frozen=True, kw_only=True):
         """The component as a staged, fully verified file; in ``prepare`` and ``apply`` only."""
         bundle: Payload | None = self.bundle
         if bundle is None or self.target is None:
-            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+            raise BundlekitError(f"{self.verb} of {self.step} gets no component.")
         return bundle.stage(self.target.label)
 
     def stream(self) -> Iterator[memoryview]:
         """The component chunk by chunk, each verified before it is handed over; where ``stage`` is allowed."""
         bundle: Payload | None = self.bundle
         if bundle is None or self.target is None:
-            raise BundlekitError(f"{self.verb} of {self.step} is given no component.")
+            raise BundlekitError(f"{self.verb} of {self.step} gets no component.")
         return bundle.chunks(self.target.label)
 
 
@@ -229,7 +229,7 @@ def call(hooks: Hooks, request: Request, clock: Clock) -> Answer:
     for name, alphabet in REPORTED.items():
         word = getattr(answer, name)
         if word is not None and not alphabet.fullmatch(word):
-            return _wrong(hooks, request, f"it reports a {name} that is none: {word!r}")
+            return _wrong(hooks, request, f"it reports an invalid {name}: {word!r}")
     for name, number in (("fence", answer.fence), ("counter", answer.counter), *answer.free.items()):
         if number is not None and not 0 <= number <= MAX_INTEGER:
             return _wrong(hooks, request, f"it reports {number} for {name}, which is out of range")

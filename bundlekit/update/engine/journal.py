@@ -57,7 +57,7 @@ class MemoryJournal:
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record."""
         if self._fences.get(pair) != fence:
-            raise FenceLostError(f"Another controller has taken pair {pair} over.")
+            raise FenceLostError(f"Another controller has taken over pair {pair}.")
         self._records.setdefault(pair, []).append(record)
 
     def read(self, pair: str) -> tuple[Record, ...]:

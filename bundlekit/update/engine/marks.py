@@ -1,7 +1,7 @@
-"""What the target remembers of controllers, read before one claims the pair: fences, and whose run is under way.
+"""What the target remembers of controllers, read before one claims the pair: fences, and whose run is in progress.
 
 Two controllers with state folders of their own have nothing in common but the appliance. So each claim is above
-the highest fence that the appliance reports now, and nothing is claimed while another's run is under way.
+the highest fence that the appliance reports now, and nothing is claimed while another's run is in progress.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Marks(Frozen, frozen=True, kw_only=True):
         if highest >= MAX_INTEGER - LEAP:
             raise FenceError(
                 f"The appliance reports the fence {highest}, so no higher fence can be claimed.",
-                next_step="Find out what wrote it, then set the fence at the appliance back by hand.",
+                next_step="Find out what wrote it, then reset the fence on the appliance manually.",
             )
         return highest
 

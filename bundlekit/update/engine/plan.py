@@ -219,7 +219,7 @@ def _contradictions(data: dict[str, Any]) -> Iterator[str]:
     for table in ("steps", "gates"):
         for name, entry in data.get(table, {}).items():
             if entry.get("hook") == []:
-                yield f"{table}.{name} has hook = [], which names no program; leave the key out, or name one"
+                yield f"{table}.{name} has hook = [], which names no program; omit the key, or name one"
             if "handover" in entry and "hook" not in entry:
                 yield f"{table}.{name} has a handover and no hook: only a command gets the component handed over"
 
@@ -263,7 +263,7 @@ def problems(plan: Plan) -> list[str]:
             found.append(f"steps '{served[where]}' and '{name}' both update {whom}")
         served.setdefault(where, name)
     found += [
-        f"gate '{name}' has the name of a step, whose hook it would take over; name it for what it waits for"
+        f"gate '{name}' has the name of a step, so it would use the hook of that step; name it after what it waits for"
         for name in plan.gates
         if name in plan.steps
     ]
@@ -311,7 +311,7 @@ def problems(plan: Plan) -> list[str]:
                 ]
     for name, gate in plan.gates.items():
         if "group" in gate.after and len(plan.groups) < 2:
-            found.append(f"gate '{name}' is to be asked after a group, but no group follows the first")
+            found.append(f"gate '{name}' is polled after a group, but no group follows the first")
         shortest, longest = map(seconds, gate.expect)
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")

@@ -136,7 +136,7 @@ def _strange(h: History, now: Instant) -> tuple[str, str] | Call | Wait | Note |
         if not isinstance(seen, Answer):
             return seen
         if waits and seen.kind == "busy" and strange is None:
-            strange = step, "it is busy with something that this run did not begin"
+            strange = step, "it is busy with a change that this run did not start"
         if seen.kind not in ANY and strange is None:
             strange = step, unknown_text(seen)
     if over_at_target(h):
@@ -262,11 +262,11 @@ def _change(h: History, now: Instant, task: PhaseStep) -> Action | None:
     if again and tally.attempts < ATTEMPTS:
         return _forward(h, now, task, tally) if task.phase == "apply" else _call(task, tally)
     why = answer_text(answer) if answer is not None else "the controller died in it"
-    return fail(h, now, task, f"{why}; the probe sees it {seen_text(seen)}")
+    return fail(h, now, task, f"{why}; the probe reports {seen_text(seen)}")
 
 
 def is_idle(h: History, step: str) -> bool:
-    """Whether the last probe of ``step`` proves that nothing is under way there."""
+    """Whether the last probe of ``step`` proves that nothing is in progress there."""
     return (seen := h.seen.get(step)) is not None and seen.kind in ANY - {"busy"}
 
 
@@ -290,7 +290,7 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
         return seen
     wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)
     if surely and seen.kind != wanted:
-        return fail(h, now, task, f"it should be {wanted}, the probe sees it {seen.kind} ({answer_text(seen)})")
+        return fail(h, now, task, f"it should be {wanted}, the probe reports {seen.kind} ({answer_text(seen)})")
     return None
 
 

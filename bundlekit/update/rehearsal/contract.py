@@ -22,12 +22,12 @@ NOT_CHECKED: Final = (
     "validate: that it rejects a component that does not suit the appliance",
     "describe: that free, facts, product, model and role are exact",
     "prepare, apply: that size and digest of the component are compared before it is used",
-    "apply, revert: that nothing goes on in the background once a probe has seen the result",
-    "probe: that a component that is half-written or busy is seen as partial or busy",
+    "apply, revert: that no change continues in the background after a probe has reported the result",
+    "probe: that a component that is half-written or busy is reported as partial or busy",
     "commit: that it drops what a revert would need, and that the counter outlives a loss of power",
-    "gate: that it is not ready while the pair is not whole",
+    "gate: that it is not ready before the pair is complete",
     "fence: that it is compared and written under one lock",
-    "commands: that one outlives its controller, and what it does when it is killed in the middle",
+    "commands: that one survives its controller, and what happens if it is killed during its work",
 )
 """What no rehearsal can ask of hooks, because it has no second source or would need a fault inside of them."""
 
@@ -227,4 +227,4 @@ class _Asker:
         if answer.kind != "ok":
             return f"{answer.kind} ({answer.reason})"
         seen = call(self.hooks, self.request("probe", step), self.clock)
-        return "" if seen.kind == "old" else f"ok, but a probe sees it {seen.kind} afterwards"
+        return "" if seen.kind == "old" else f"ok, but a probe reports {seen.kind} afterwards"

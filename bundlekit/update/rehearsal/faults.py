@@ -15,12 +15,12 @@ KINDS: Final = {
     "T": "its deadline passes, nothing done",
     "P": "its deadline passes, part done",
     "L": "its deadline passes, but it is done",
-    "B": "its deadline passes and it is busy for good",
-    "X": "the hook is killed in the middle",
+    "B": "its deadline passes and it stays busy",
+    "X": "the hook is killed during its work",
     "K": "the controller is killed before the hook",
     "C": "the controller is killed after the hook",
-    "S": "another controller installs the same bundle meanwhile, and takes over what is under way",
-    "O": "another controller installs another bundle meanwhile, and takes over what is under way",
+    "S": "another controller installs the same bundle meanwhile, and takes over what is in progress",
+    "O": "another controller installs another bundle meanwhile, and takes over what is in progress",
     "A": "another controller tries an update meanwhile, and takes nothing over",
 }
 """The kinds of faults, by the letters that tables use."""
@@ -149,7 +149,7 @@ class FaultyHooks(PassThrough):
         if request.verb == "probe" and override:
             return Answer(kind=override)  # type: ignore[arg-type]
         if request.verb == "gate" and self.overrides:
-            return Answer(kind="not-yet", reason="the pair is not whole")
+            return Answer(kind="not-yet", reason="the pair is not complete")
         new = request.target.new if request.target is not None else ""
         self.passed.append((request.verb, request.step, new, request.fence, request.fence_seen, bool(request.hold)))
         answer = super().ask(request)

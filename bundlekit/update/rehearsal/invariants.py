@@ -28,7 +28,7 @@ def broken(job: Job, records: tuple[Record, ...], outcome: Outcome, states: dict
     if kind == "reverted":
         kept = {step for step, state in outcome.states.items() if state == "kept-new"}
         if any(state != ("new" if step in kept else "old") for step, state in states.items()):
-            yield "reverted, but something is neither old nor kept on purpose"
+            yield "reverted, but something is neither old nor kept intentionally"
         if any(job.targets[step].role != "shared" for step in kept):
             yield "reverted, but a member was kept on the new version"
     if kind in {"degraded", "needs-operator"} and not outcome.hold:
@@ -67,8 +67,8 @@ def broken_beside(
     """
     yield from _order(job, records)
     if other.kind != "succeeded":
-        yield f"another controller that had the pair ended {other.kind}: {other.reason}"
+        yield f"another controller of the pair ended {other.kind}: {other.reason}"
     if outcome.kind not in {"rejected", "superseded"}:
-        yield f"another controller has had the pair, but this run ended {outcome.kind}"
+        yield f"another controller took over the pair, but this run ended {outcome.kind}"
     if touched:
-        yield "another controller has had the pair, and this run changed something after it"
+        yield "another controller took over the pair, but this run changed something after that"

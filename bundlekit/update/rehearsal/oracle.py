@@ -152,7 +152,7 @@ class Compared(PassThrough):
             if getattr(answer, name) != getattr(right, name):
                 yield f"{name} {getattr(right, name)}", f"{name} {getattr(answer, name) or 'missing'}"
         if request.step in self.job.groups()[0] and not answer.reverts:
-            yield "reverts true, which the plan promises", f"reverts {answer.reverts}"
+            yield "reverts true, which the plan requires", f"reverts {answer.reverts}"
         if self.model.counter is None:
             self.model.counter = answer.counter
         elif answer.counter != self.model.counter and (

@@ -97,7 +97,7 @@ def render(rehearsal: Rehearsal, form: Literal["text", "json", "markdown"] = "te
             lines += [f"    recovery: {steps}" for steps in _recoveries(row)]
     lines += ["", *([LEGEND, LEGEND_OF_ELSEWHERE] if form == "text" else [])]
     like = sum(run.like is not None for run in rehearsal.runs)
-    alike = f" ({like} not made: the hooks would be asked the same as in another)" if like else ""
+    alike = f" ({like} skipped: they would send the hooks the same requests as another run)" if like else ""
     lines += [f"{len(rehearsal.runs)} runs{alike}, {_found(rehearsal)}"]
     lines += [f"BROKEN {what}" for what in rehearsal.broken]
     lines += [LEGEND_OF_BROKEN] if rehearsal.broken else []

@@ -174,7 +174,7 @@ def _doing(h: History, records: Sequence[Record], now: Instant) -> tuple[str, fl
         case Ended(outcome=outcome):
             return f"ended: {outcome.kind}", elapsed, None, ""
         case Cleared(by=by):
-            return f"taken off hold by {by}", elapsed, None, ""
+            return f"released from hold by {by}", elapsed, None, ""
         case _ if h.prepared and h.window.until == "prepared":
             return "everything is prepared; waiting for the operator", elapsed, None, ""
     match decide(h, now):
@@ -235,7 +235,7 @@ def _expected(h: History, verb: str, step: str) -> str:
 
 def _state(h: History, step: str) -> str:
     if h.is_new(step):
-        return "was new before"
+        return "already new"
     reverted = _ok(h.tally("revert", step))
     if h.mode == "rollback":
         kept = h.revert is not None and step in h.revert.keep
@@ -255,11 +255,11 @@ def sentence(record: Record) -> str:
     """One line about a record, for a log that people read."""
     match record:
         case Started(run=run, job=job, revert_retry=RevertDecided(reason=why)):
-            return f"run {run} of {job.pair} goes back only: {why}"
+            return f"run {run} of {job.pair} only reverts: {why}"
         case Started(run=run, job=job, tool=tool):
             return f"run {run} of {job.pair} to {job.version} begins ({job.bundle_id}, bundlekit {tool})"
         case Resumed(bundle=bundle, reason=why, fence=fence):
-            return f"another controller goes on (fence {fence}, bundle {bundle}{f': {why}' if why else ''})"
+            return f"another controller continues (fence {fence}, bundle {bundle}{f': {why}' if why else ''})"
         case CallStarted(verb=verb, step=step, attempt=attempt):
             return f"{verb} {step}{f', attempt {attempt}' if attempt > 1 else ''}"
         case CallFinished(verb=verb, step=step, answer=answer):
@@ -273,11 +273,11 @@ def sentence(record: Record) -> str:
         case ModeChanged(to=mode, reason=why):
             return f"{mode}: {why}"
         case CancelRequested():
-            return "the operator asks to cancel"
+            return "the operator requests a cancel"
         case Ended(outcome=outcome):
             return f"ends {outcome.kind}{', on hold' if outcome.hold else ''}"
         case Cleared(by=by, reason=reason, ticket=ticket):
-            return f"taken off hold by {by}: {reason}{f' (ticket {ticket})' if ticket else ''}"
+            return f"released from hold by {by}: {reason}{f' (ticket {ticket})' if ticket else ''}"
         case Rejected(run=run, path=path, reason=why):
             return f"run {run} of {path} is rejected by the check: {why}"
 

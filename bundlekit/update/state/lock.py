@@ -127,7 +127,7 @@ def pair_file(folder: Path, pair: str, suffix: str) -> Path:
     if not PAIR.fullmatch(pair):
         raise ConfigError(
             f"{pair!r} is not the name of a pair.",
-            next_step="InvocationPaths have 1 to 64 letters, digits, dots, underscores and hyphens.",
+            next_step="Names have 1 to 64 letters, digits, dots, underscores and hyphens.",
         )
     return folder / f"{pair}.{suffix}"
 

@@ -125,7 +125,7 @@ class SqliteJournal:
                 added = 1  # an earlier attempt failed after it had written this very record
         if not added:
             raise FenceLostError(
-                f"Another controller has taken pair {pair} over.",
+                f"Another controller has taken over pair {pair}.",
                 next_step=f"See `{command('update status', pair=pair)}`.",
             )
         self._heads[pair] = seq + 1, digest
@@ -248,7 +248,7 @@ def has_private_folder(folder: Path) -> bool:
         raise StateFolderError(f"The folder {folder} is shared (mode {mode:o}).", next_step=fill(NAME_ANOTHER))
     if mode & 0o077:
         raise StateFolderError(
-            f"The state folder {folder} lets others in (mode {mode:o}); it has to belong to its owner alone.",
+            f"The state folder {folder} can be entered by other users (mode {mode:o}); only its owner can have access.",
             next_step=f"chmod 700 {shlex.quote(str(folder))}",
         )
     return True

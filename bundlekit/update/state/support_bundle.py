@@ -47,7 +47,7 @@ def export(
     rows = [(seq, public_text(body), digest) for seq, body, digest in (journal.rows(pair) if journal else [])]
     if journal is None or not rows:
         raise BundlekitError(
-            f"There is nothing about pair {pair} in {folder}.",
+            f"No data was found about pair {pair} in {folder}.",
             next_step="`bundlekit update status` lists the pairs.",
         )
     parts = {"README.txt": _readme(journal, pair, wording)}
@@ -112,6 +112,6 @@ def _strip(value: Any) -> None:  # noqa: ANN401 - any JSON value
     elif isinstance(value, dict):
         hook = value.get("hook")
         if isinstance(hook, list) and len(hook) > 1:
-            value["hook"] = [hook[0], f"({len(hook) - 1} arguments left out)"]
+            value["hook"] = [hook[0], f"({len(hook) - 1} arguments omitted)"]
         for item in value.values():
             _strip(item)

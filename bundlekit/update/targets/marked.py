@@ -268,5 +268,5 @@ class FolderHooks(MarkedHooks):
 
 def _target(request: Request) -> Target:
     if request.target is None:
-        raise BundlekitError(f"{request.verb} of {request.step} is about no component.")
+        raise BundlekitError(f"{request.verb} of {request.step} has no component.")
     return request.target

@@ -61,7 +61,7 @@ def ensure_startable(path: Path) -> None:
         )
     if Path(words[0]).name == "env" and len(words) == 2 and not shutil.which(words[1], path=PATH):
         raise ConfigError(
-            f"The hook {path} wants {words[1]!r}, which is not in {PATH}.",
+            f"The hook {path} needs {words[1]!r}, which is not in {PATH}.",
             next_step="Install it there, or write its whole path in the first line of the hook.",
         )
 

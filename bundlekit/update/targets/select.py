@@ -53,7 +53,7 @@ def hooks_for(
             ensure_startable(Path(commands[name].argv[0]))
         elif plan.slots is None:
             raise ConfigError(
-                f"Plan '{plan.name}' does not define who updates '{name}'.",
+                f"Plan '{plan.name}' does not define what updates '{name}'.",
                 next_step='Give the step a hook = ["/path/to/command"], or the plan a [slots] table.',
             )
     external = CommandHooks(commands, lock_fd=lock_fd, log_dir=log_dir, progress=progress)

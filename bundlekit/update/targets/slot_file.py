@@ -56,7 +56,7 @@ class SlotFile:
             raise SlotError(f"slot {name} is not a {'block device' if device else 'regular file'}")
         if not device and status.st_nlink != 1:
             self.close()
-            raise SlotError(f"slot {name} has {status.st_nlink} names, so something else is possibly using it")
+            raise SlotError(f"slot {name} has {status.st_nlink} names, so another program might use it")
 
     def still_named(self) -> None:
         """SlotError if the slot's name leads elsewhere by now."""
@@ -99,7 +99,7 @@ class SlotFile:
             self._put(buffer[:count], at)
             at += count
         if at != size or image.read(1):
-            raise SlotError(f"the component is not of the {size} bytes that were announced")
+            raise SlotError(f"the component does not have the {size} announced bytes")
         os.fsync(self.descriptor)
         self._put(head, 0)
         os.fsync(self.descriptor)

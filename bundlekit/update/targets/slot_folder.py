@@ -62,9 +62,9 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
     """``record.json``: all that a component records about itself.
 
     ``active`` is the pointer. ``previous`` is where ``revert`` goes, None once committed. ``a`` and ``b`` are None
-    while the slot holds nothing whole. ``devices`` names block devices to be used in place of the files ``a`` and
-    ``b``. ``fence`` is the highest fence seen, and ``owner`` is the claim of that fence. ``run`` is the run under way,
-    empty once it has cleaned up. ``committed`` is the run whose commit point the component has passed.
+    while the slot contains no complete image. ``devices`` names block devices to be used in place of the files ``a``
+    and ``b``. ``fence`` is the highest fence seen, and ``owner`` is the claim of that fence. ``run`` is the run in
+    progress, empty once it has cleaned up. ``committed`` is the run whose commit point the component has passed.
     """
 
     schema: Literal["bundlekit/slots/1"]
@@ -99,7 +99,7 @@ class SlotRecord(Strict, frozen=True, kw_only=True):
     def refuses(self, request: Request) -> str:
         """Why the component belongs to another controller than the one that asks; empty if it does not."""
         if request.fence < self.fence:
-            return f"fence {request.fence} is below {self.fence}: another controller was here"
+            return f"fence {request.fence} is below {self.fence}: another controller has claimed it"
         if request.fence == self.fence and self.owner not in {"", request.owner or request.run}:
             return f"fence {request.fence} is another controller's: it was claimed twice"
         seen = self.fence if request.fence_seen is None else request.fence_seen
@@ -187,7 +187,7 @@ class Place:
             slot = undo.enter_context(self._open(record, letter, write=write))
             with self._open(record, OTHER[letter]) as other:
                 if other.identity == slot.identity:
-                    raise SlotError(f"slots a and b of {self.path} are one and the same")
+                    raise SlotError(f"slots a and b of {self.path} are the same file")
             undo.pop_all()
         return slot
 
@@ -200,7 +200,7 @@ class Place:
         """The slot ``letter``, after all that its record lists was read back. SlotError otherwise."""
         recorded = record.slot(letter)
         if recorded is None:
-            raise SlotError(f"slot {letter} of {self.path} holds nothing whole")
+            raise SlotError(f"slot {letter} of {self.path} contains no complete image")
         with self.open(record, letter) as slot:
             slot.ensure(recorded.digest, recorded.size)
             yield slot

@@ -136,7 +136,7 @@ class SlotHooks(Hooks):
                 with Place(path) as place:
                     record = place.read()
                     if not place.quiet() or record.running is None or place.health(record.active):
-                        return Answer(kind="not-yet", reason=f"{record.component} of {record.identity} is not whole")
+                        return Answer(kind="not-yet", reason=f"{record.component} of {record.identity} is not complete")
                     if record.role != "shared":
                         first = versions.setdefault(record.component, record.running.version)
                         if first != record.running.version:
@@ -145,7 +145,7 @@ class SlotHooks(Hooks):
         except (BundlekitError, OSError) as error:
             return Answer(kind="not-yet", reason=_reason(error))
         if left > 0:
-            return Answer(kind="not-yet", reason=f"storage synchronises, {left:.0f} s to go")
+            return Answer(kind="not-yet", reason=f"storage synchronises, {left:.0f} s remaining")
         return Answer(kind="ready")
 
     def cleanup(self, request: Request) -> Answer:
@@ -156,7 +156,7 @@ class SlotHooks(Hooks):
         """Set a sandbox to a version and forget all marks. Only rehearsals call it."""
         try:
             if not read_pair(self.root, request.pair).sandbox:
-                raise SlotError(f"{request.pair} is no sandbox")
+                raise SlotError(f"{request.pair} is not a sandbox")
             target = _target(request)
             folder = component_folder(self.root, request.pair, target)
             install_slot(folder, target.new, f"{target.component} {target.new}\n".encode())
@@ -375,7 +375,7 @@ def slot_pair_state(root: Path, pair: str, *, includes: Sequence[str] = ()) -> A
             record = place.read()
             free = {record.component: free_bytes(place.folder)}
         if record.running is None:
-            raise SlotError(f"{path}: the active slot holds nothing whole")
+            raise SlotError(f"{path}: the active slot contains no complete image")
         holds += [record.hold] if record.hold else []
         if record.role == "shared":
             components[record.component] = InstalledComponent(free=free, **_installed(record.running))
