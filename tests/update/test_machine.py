@@ -134,7 +134,7 @@ class Pair(RuleBasedStateMachine):
 
     @rule(script=SCRIPT, repair=st.booleans())
     def run(self, script, repair):
-        truth, ended = self.truth(), self.ended()
+        truth, ended, before_it = self.truth(), self.ended(), self.start_truth
         held = (last := latest(self.world.journal, "pair-0")) is not None and last.hold
         before = sum(isinstance(record, Started) for record in self.world.records)
         self.start_truth = truth
@@ -149,6 +149,7 @@ class Pair(RuleBasedStateMachine):
             assert self.outcome is None or self.outcome.kind in {"on-hold", "busy", "waiting"}
             assert self.truth() == self.start_truth
             self.outcome = None
+            self.start_truth = before_it  # the run that is still open began with that
 
     @precondition(lambda self: self.world.records)
     @rule(script=SCRIPT, bundle=st.sampled_from(["given", "given", "rejected", "absent"]))
