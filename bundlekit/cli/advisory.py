@@ -146,7 +146,11 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
 @command.command(epilog="Exit codes: 0 shown, and accepted if --trust is given; 2 usage; 3 the file cannot be used.")
 @file_argument
 @click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Trust these signers, as with `bundlekit check`.",
 )
 @click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(
@@ -154,7 +158,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     "serial_at_least",
     type=click.IntRange(0),
     default=0,
-    help="Reject advisories with a lower serial, which is the serial used last time.",
+    help="Reject advisories with a serial lower than this, the last one that was used.",
 )
 @click.option(
     "--format",
@@ -165,7 +169,7 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
     help="Set the output format.",
 )
 def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_at_least: int, style: str) -> int:
-    """Show an advisories file and its signers. With --trust it is verified as strictly as for use."""
+    """Show an advisories file and its signers. With --trust, it is verified as `check --advisories` does."""
     from bundlekit import config
     from bundlekit.advisories import take_in
     from bundlekit.authoring.advisory import read

@@ -42,7 +42,11 @@ def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | N
 @command.command("show", epilog="Example: bundlekit catalog show releases.cat --trust root.pem")
 @click.argument("place", type=common.path_type, metavar="CATALOG")
 @click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Trust these signers, as with `bundlekit check`.",
 )
 @click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(

@@ -176,7 +176,7 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "serial_at_least",
             type=click.IntRange(0),
             default=0,
-            help="Reject advisories with a lower serial, which is the serial used last time.",
+            help="Reject advisories with a serial lower than this, the last one that was used.",
         ),
     ]
     for option in reversed(options):

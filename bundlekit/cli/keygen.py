@@ -32,7 +32,8 @@ Examples:
 def command(directory: Path, algorithm: str) -> int:
     """Make a test PKI, which is not for production, because its keys are not protected.
 
-    It has a root certificate to trust, and a signer's certificate and key. Ed25519 makes a key to pin instead.
+    It consists of a root certificate to trust, and a signer's certificate and key. With
+    ed25519 it is a public key to pin, and its private key.
     """
     # A name of its own, so that two throw-away roots are not taken for one another.
     name = f"Example {token_hex(3)}"

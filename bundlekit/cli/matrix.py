@@ -92,14 +92,20 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     "signers",
     multiple=True,
     metavar="KEY",
-    help="Name a key that signs the release. With a trust.toml, the names of the signers are known.",
+    help="Name a signer of the release. Not needed with a trust.toml that lists the signers.",
 )
-@click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
+@click.option(
+    "--catalog",
+    "catalogs",
+    type=common.path_type,
+    multiple=True,
+    help="Use the bundles of this catalog.",
+)
 @click.option(
     "--supported",
     multiple=True,
     metavar="VERSION",
-    help="Name a version in the field. The default is all known versions.",
+    help="Check this version in the field. The default is all known versions.",
 )
 @click.option("--at", type=parameters.Time(), metavar="DATE", help="Validate for this day instead of today.")
 @advising
@@ -121,7 +127,7 @@ def lint(
     """Find mistakes in a matrix, and versions without an upgrade path to this release.
 
     Other bundles, and those of a catalog, are possible intermediate releases. A version whose support has ended,
-    according to the catalog, is never stranded.
+    according to the catalog, is not reported as stranded.
     """
     from bundlekit.matrix.lint import lint as lint_matrix
     from bundlekit.matrix.shipped import BundleSignatures

@@ -52,7 +52,11 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 @click.command("export", cls=CliVerb, epilog=EXPORT_EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
 @click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Trust these signers, as with `bundlekit check`.",
 )
 @click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option("--output", "-o", type=common.path_type, help="Write the graph to this file.")

@@ -28,10 +28,20 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
-@click.option("--catalog", "catalogs", type=common.path_type, multiple=True, help="Use the bundles of this catalog.")
+@click.option(
+    "--catalog",
+    "catalogs",
+    type=common.path_type,
+    multiple=True,
+    help="Use the bundles of this catalog.",
+)
 @click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
 @click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Trust these signers, as with `bundlekit check`.",
 )
 @click.option(
     "--from",
@@ -56,7 +66,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
     "serial_at_least",
     type=click.IntRange(0),
     default=0,
-    help="Reject advisories with a lower serial, which is the serial used last time.",
+    help="Reject advisories with a serial lower than this, the last one that was used.",
 )
 @click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
 @click.option(

@@ -52,14 +52,14 @@ PAUSE = 10.0
     "--only",
     multiple=True,
     type=click.Choice(list(FAULTS)),
-    help="Inject faults only at this verb. Can be repeated.",
+    help="Inject faults only at this verb.",
 )
 @click.option(
     "--step",
     "steps",
     multiple=True,
     metavar="STEP",
-    help="Inject faults only at this step or gate. Can be repeated.",
+    help="Inject faults only at this step or gate.",
 )
 @click.option(
     "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."

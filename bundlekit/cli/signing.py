@@ -39,7 +39,7 @@ purpose_option: Final = click.option(
     type=click.Choice(list(PURPOSES)),
     default="code-signing",
     show_default=True,
-    help="Set the purpose of certificates in the trust.toml that will verify the signature.",
+    help="Require this extended key usage, which must be the `purpose` in the trust.toml of verifiers.",
 )
 
 
@@ -52,14 +52,14 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=common.path_type,
             multiple=True,
             callback=_key_files,
-            help=f"Sign with this private key (PEM); can be repeated. {common.PASSPHRASE} can contain its passphrase.",
+            help=f"Sign with this private key (PEM). {common.PASSPHRASE} can contain its passphrase.",
         ),
         click.option(
             "--cert",
             "certs",
             type=common.path_type,
             multiple=True,
-            help="Use this certificate of a key, followed by those above it (PEM). A key without one must be pinned.",
+            help="Use this certificate of a key, followed by its CAs (PEM). A key without one must be pinned.",
         ),
         click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
         purpose_option,

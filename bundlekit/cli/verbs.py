@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 from collections import Counter
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
+
+REPEATED: Final = "Can be repeated."
+"""The end of the help of each option that can be given several times."""
 
 
 def refuse_empty_values(command: click.Command, ctx: click.Context, args: list[str]) -> None:
@@ -41,6 +44,12 @@ class CliVerb(click.Command):
 
     Given two files of advisories, click would silently drop the first one, and with it the restrictions of that file.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for one in self.params:
+            if isinstance(one, click.Option) and one.multiple:
+                one.help = f"{one.help} {REPEATED}"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as usual, but find the options that are given more than once."""
@@ -106,7 +115,7 @@ class Verbs(VerbGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl(sorted(self._verbs.items()))
 
     def resolve_command(
@@ -116,5 +125,5 @@ class Verbs(VerbGroup):
         if args and args[0] not in self._verbs and not args[0].startswith("-"):
             from bundlekit.schema_errors import nearest
 
-            ctx.fail(f"no verb {args[0]!r}{nearest(args[0], set(self._verbs))}")
+            ctx.fail(f"no command {args[0]!r}{nearest(args[0], set(self._verbs))}")
         return super().resolve_command(ctx, args)

@@ -11,7 +11,7 @@ IMPERATIVE = re.compile(
     r"(?:"
     r"Accept|Add|Allow|Apply|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
     r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Inject|Keep|List|Make|"
-    r"Manage|Name|Print|Record|Reject|Release|Remove|Replace|Reserve|Restrict|Retry|Run|Set|Show|"
+    r"Manage|Name|Print|Record|Reject|Release|Remove|Replace|Require|Reserve|Restrict|Retry|Run|Set|Show|"
     r"Sign|Start|Stop|Take|Treat|Trust|Try|Update|Use|Validate|Waive|Write"
     r") "
 )
@@ -56,3 +56,17 @@ def test_the_help_of_an_option_is_a_whole_sentence(name):
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_list_of_verbs_has_whole_sentences(verb):
     assert_is_a_sentence(VERBS[verb])
+
+
+MULTIPLE = {
+    f"{path} {option.opts[0]}": option
+    for path, one in COMMANDS.items()
+    for option in one.params
+    if isinstance(option, click.Option)
+}
+
+
+@pytest.mark.parametrize("name", MULTIPLE)
+def test_an_option_that_can_be_repeated_states_it(name):
+    option = MULTIPLE[name]
+    assert ("can be repeated" in option.help.lower()) == option.multiple

@@ -16,7 +16,7 @@ from bundlekit.update.state.lock import at_work
 
 @click.command(
     cls=CliVerb,
-    epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 asked, 3 no run to cancel.",
+    epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 requested, 3 no run to cancel.",
 )
 @shared.pair_option
 @shared.state_dir_option

@@ -84,7 +84,11 @@ plan_option = click.option(
     help="Use the steps, policy and hooks in this plan.",
 )
 trust_option = click.option(
-    "--trust", "trusted", type=common.path_type, multiple=True, help="Trust these signers, as with `bundlekit check`."
+    "--trust",
+    "trusted",
+    type=common.path_type,
+    multiple=True,
+    help="Trust these signers, as with `bundlekit check`.",
 )
 state_dir_option = click.option(
     "--state-dir",
@@ -93,7 +97,7 @@ state_dir_option = click.option(
     show_default=True,
     envvar="BUNDLEKIT_STATE_DIR",
     callback=remember,
-    help="Keep the journal in this folder, which must be your own (mode 0700).",
+    help="Use the journal in this folder, which must be your own (mode 0700).",
 )
 file_option = click.option(
     "--bundle", type=common.path_type, help="Use this bundle if it is no longer at its original path."

@@ -23,7 +23,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit update log --pair imager-0042
   bundlekit update log --pair imager-0042 --follow
-  bundlekit update log --pair imager-0042 --export case-4711.zip
+  bundlekit update log --pair imager-0042 --export imager-0042.zip
 """
 
 

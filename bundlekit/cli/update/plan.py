@@ -46,7 +46,7 @@ def command(
 ) -> int:
     """Show what an update would do, and the outcome of each failure.
 
-    The whole bundle is validated, describe of the pair is called, and the plan is simulated. Nothing is changed, and
+    The whole bundle is validated, the hooks describe the pair, and the plan is simulated. Nothing is changed, and
     no other hook is called.
     """
     state = shared.state_of(appliance)

@@ -46,7 +46,7 @@ def command(
 
     Every component is probed first. The run keeps its --until and --not-after unless others are given. With
     --pair, a prepared run continues to its end. Without --trust or the bundle, a run takes no step forward. It can
-    still revert, wait, commit and clean up. A --bundle of another run is refused.
+    still revert, wait, commit and clean up. A --bundle of another run is rejected.
 
     If no run waits, the exit code is 4, whatever the outcome of an earlier run.
     """

@@ -30,7 +30,7 @@ Examples:
 @shared.plan_option
 @shared.state_option
 @common.policy_options
-@click.option("--pair", metavar="P", help="Stop if the state is of another pair than this one.")
+@click.option("--pair", metavar="P", help="Stop if the state is of another pair.")
 @shared.window_options
 @shared.take_over_option
 @shared.running_options

@@ -38,9 +38,7 @@ folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @shared.any_pair_option
 @shared.state_dir_option
-@click.option(
-    "--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase. Can be repeated."
-)
+@click.option("--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase.")
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @click.option("--follow", is_flag=True, help="Show the run of one pair, live on a terminal, until it ends.")
 @shared.json_option
