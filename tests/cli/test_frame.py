@@ -122,15 +122,21 @@ def test_the_bar_of_a_gate_shows_the_time_the_usual_time_and_the_deadline():
     assert "63 min, longer than expected (45 min to 60 min), deadline 90 min" in words
 
 
-def test_the_bar_of_staging_counts_bytes_with_what_the_hook_reports():
+def test_each_component_has_a_bar_of_its_bytes_with_what_the_hook_reports():
     of = World()
     sizes = {"storage": 100 * 2**20, "active": 200 * 2**20, "standby": 200 * 2**20}
     of.job = replace(of.job, targets={s: replace(t, size=sizes[s]) for s, t in of.job.targets.items()})
     of.run()
-    for percent, done in ((None, 100), (25, 150), (100, 300)):
-        line = next(line for line in text(at(of, "prepare", "active", percent=percent)) if line.startswith(" staging"))
-        assert line.endswith(f"{done} MiB of 500 MiB")
-        assert line.count("█") == 40 * done // 500
+    for percent, done in ((None, 0), (25, 50), (100, 200)):
+        lines = [line for line in text(at(of, "prepare", "active", percent=percent)) if "░" in line or "█" in line]
+        assert [line.split()[0] for line in lines] == ["storage", "active", "standby"]
+        words = [" ".join(line.split()[2:]) for line in lines]
+        staged = f"{done} MiB" if done >= 100 else f"{done}.0 MiB" if done else "0 B"
+        assert words == ["100 MiB of 100 MiB", f"{staged} of 200 MiB", "0 B of 200 MiB"]
+        assert [line.count("█") for line in lines] == [40, 40 * done // 200, 0]
+        assert len({line.index(next(cell for cell in "█░" if cell in line)) for line in lines}) == 1
+    low = text(at(of, "prepare", "active"), 100, 3)
+    assert any(line.startswith(" active ") for line in low), "the one that moves stays"
 
 
 def test_what_matters_most_stays_on_a_low_terminal():

@@ -13,10 +13,12 @@ import pytest
 
 from bundlekit.update.engine.errors import JournalDamagedError, JournalError
 from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.records import Window
 from bundlekit.update.state import space
 from bundlekit.update.state.read_only_journal import ReadOnlyJournal, journal_of
 from bundlekit.update.state.sqlite_journal import MIGRATIONS, SqliteJournal
 from tests.update.world import World
+from tests.waiting import LIMIT
 
 WRITER = """
 import sys
@@ -93,6 +95,34 @@ def test_a_disk_that_is_mounted_read_only_is_read(written, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "has ended" in done.stdout
     assert "added journal.jsonl" in done.stdout
+
+
+def test_a_run_is_followed_over_a_disk_that_is_mounted_read_only(tmp_path):
+    """The follower sees the folder read-only, and the controller in another process writes to it meanwhile."""
+    folder, mounted = tmp_path / "state", tmp_path / "mounted"
+    folder.mkdir(mode=0o700)
+    mounted.mkdir()
+    world = World(journal=SqliteJournal(folder))
+    assert world.run(window=Window(until="prepared")).kind == "waiting"
+    script = textwrap.dedent(f"""
+        mount --bind {folder} {mounted} && mount -o remount,bind,ro {mounted} || exit 99
+        exec {sys.executable} -m bundlekit update status --follow --state-dir {mounted}
+    """)
+    command = ["unshare", "-rm", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        shown = process.stdout.readline()
+        if not shown:
+            error = process.stderr.read()
+            if "unshare" in error or process.wait(LIMIT) == 99:
+                pytest.skip("no mount can be made here")
+            pytest.fail(error)
+        assert shown.startswith("pair pair-0: run "), "what it is doing when the view begins"
+        assert world.resume().kind == "succeeded"
+        world.journal.close()
+        out, error = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, error
+    assert "Z apply storage: ok" in error
+    assert "has ended" in out
 
 
 def test_a_controller_at_work_is_read_beside(tmp_path):

@@ -105,7 +105,7 @@ def frame(shown: Shown, width: int, height: int, glyphs: Glyphs = Glyphs()) -> l
     if seen is not None:
         parts += [FramePart(8, [Text()]), _table(seen.steps, width, glyphs), FramePart(8, [Text()])]
         parts.append(FramePart(1, _labelled("now", _now(shown, seen), width, glyphs, "bold")))
-    parts.append(FramePart(2, _bars(shown, width, glyphs)))
+    parts.append(_bars(shown, width, glyphs))
     if seen is not None and seen.if_it_fails:
         parts.append(FramePart(3, _labelled("if this fails now", seen.if_it_fails, width, glyphs, "")))
     hint = FramePart(7, [_line(shown.hint, width, glyphs, "dim")] if shown.hint else [])
@@ -223,28 +223,36 @@ def _style(step: StepRow) -> str:
 
 
 def _now(shown: Shown, seen: Activity) -> str:
-    limit = f" (at most {span(seen.limit)})" if seen.limit and seen.bar is None else ""
-    expect = f", expected {seen.expect}" if seen.expect and seen.bar is None else ""
+    limit = f" (at most {span(seen.limit)})" if seen.limit and not seen.bars else ""
+    expect = f", expected {seen.expect}" if seen.expect and not seen.bars else ""
     percent = "" if shown.percent is None else f"{shown.percent} % "
     report = f". The hook reports: {percent}{shown.message}".rstrip() if percent or shown.message else ""
     return f"{seen.action}, for {span(seen.elapsed)}{limit}{expect}{report}"
 
 
-def _bars(shown: Shown, width: int, glyphs: Glyphs) -> list[Text]:
-    if shown.activity is None:
+def _bars(shown: Shown, width: int, glyphs: Glyphs) -> FramePart:
+    """A bar for the check of the bundle, for each step to stage, or for the gate. The one that moves stays longest."""
+    seen = shown.activity
+    if seen is None:
         if shown.checked is None:
-            return []
+            return FramePart(2, [])
         done, total = shown.checked
         text = f"{size(done)} of {size(total)}, {done * 100 // max(total, 1)} %"
-        return _bar("validating the bundle", done / max(total, 1), None, text, width, glyphs)
-    bar = shown.activity.bar
-    if bar is None:
-        return []
-    if bar.kind == "staging":
-        staged = bar.done + bar.current * (shown.percent or 0) / 100
-        text = f"{size(staged)} of {size(bar.total)}"
-        return _bar("staging", staged / max(bar.total, 1), None, text, width, glyphs)
-    return _bar(bar.name, bar.done / bar.total, bar, _gate(bar), width, glyphs)
+        return FramePart(2, _bar("validating the bundle", done / max(total, 1), None, text, width, glyphs))
+    working = {row.step for row in seen.steps if row.verb}
+    label = max((cell_len(escape(bar.name)) for bar in seen.bars), default=0)
+    lines, order = list[Text](), list[int]()
+    for bar in seen.bars:
+        if bar.kind == "staging":
+            staged = bar.total * (shown.percent or 0) / 100 if bar.name in working else bar.done
+            text, part = f"{size(staged)} of {size(bar.total)}", staged / max(bar.total, 1)
+            drawn = _bar(f"{bar.name:<{label}}", part, None, text, width, glyphs)
+        else:
+            drawn = _bar(bar.name, bar.done / bar.total, bar, _gate(bar), width, glyphs)
+        places = list(range(len(lines), len(lines) + len(drawn)))
+        order = places + order if bar.name in working else order + places
+        lines += drawn
+    return FramePart(2, lines, tuple(order))
 
 
 def _gate(bar: Bar) -> str:

@@ -72,15 +72,14 @@ class StepRow(Frozen, frozen=True, kw_only=True):
 class Bar(Frozen, frozen=True, kw_only=True):
     """How far something is that has an end: ``done`` of ``total``, in bytes for *staging*, in seconds for a *gate*.
 
-    ``current`` is the size of the component that is being staged now, of which nothing is in ``done``. ``expect`` are
-    the shortest and longest usual time of a gate, whose ``total`` is its deadline.
+    ``name`` is that of the step or gate. A step has 0 or all of its bytes done: only its hook knows what is between.
+    ``expect`` are the shortest and longest usual time of a gate, whose ``total`` is its deadline.
     """
 
     kind: Literal["staging", "gate"]
     name: str
     done: float
     total: float
-    current: int = 0
     expect: tuple[float, float] | None = None
 
 
@@ -88,8 +87,9 @@ class Activity(Frozen, frozen=True, kw_only=True):
     """What a run is doing at ``at``.
 
     ``action`` has been going on for ``elapsed`` seconds, and its limit is ``limit`` seconds. ``expect`` is how long it
-    usually takes, if the plan or the bundle specifies it. ``age`` is the whole run's, in seconds. ``if_it_fails`` is
-    the result of a failure now, with ``failure`` as the same in data. ``ended``: the run has ended.
+    usually takes, if the plan or the bundle specifies it. ``bars`` are those of the steps to
+    stage, or that of the gate. ``age`` is the whole run's, in seconds. ``if_it_fails`` is the result of a failure now,
+    with ``failure`` as the same in data. ``ended``: the run has ended.
     """
 
     pair: str
@@ -102,7 +102,7 @@ class Activity(Frozen, frozen=True, kw_only=True):
     elapsed: float
     limit: int | None
     expect: str
-    bar: Bar | None
+    bars: tuple[Bar, ...]
     age: float
     if_it_fails: str
     failure: FailureEffect | None
@@ -140,7 +140,7 @@ def activity(h: History, records: Sequence[Record], now: Instant) -> Activity:
         elapsed=elapsed,
         limit=limit,
         expect=expect,
-        bar=_bar(h, records, task, now),
+        bars=_bars(h, task, now),
         age=h.age(now),
         if_it_fails="" if failure is None else failure.text,
         failure=failure,
@@ -192,26 +192,21 @@ def _waited(h: History, gate: str, now: Instant) -> float:
     return max(h.age(now) - tally.first_at, 0.001)
 
 
-def _bar(h: History, records: Sequence[Record], task: PhaseStep | None, now: Instant) -> Bar | None:
-    last = records[-1]
+def _bars(h: History, task: PhaseStep | None, now: Instant) -> tuple[Bar, ...]:
     match None if task is None else STAGES.get(task.phase):
         case "staging":
-            sizes = {step: t.size for step, t in h.job.targets.items()}
-            current = last.step if isinstance(last, CallStarted) and last.verb == "prepare" else ""
-            return Bar(
-                kind="staging",
-                name=current,
-                done=sum(size for step, size in sizes.items() if _ok(h.tally("prepare", step))),
-                total=sum(sizes.values()),
-                current=sizes.get(current, 0),
+            sizes = {step: t.size for step, t in h.job.targets.items() if not h.is_new(step)}
+            return tuple(
+                Bar(kind="staging", name=step, done=size if _ok(h.tally("prepare", step)) else 0, total=size)
+                for step, size in sizes.items()
             )
         case "gate" if task is not None and (waited := _waited(h, task.step, now)):
             gate = h.job.plan.gates[task.step]
             shortest, longest = map(seconds, gate.expect)
             limit = seconds(gate.deadline)
-            return Bar(kind="gate", name=task.step, done=waited, total=limit, expect=(shortest, longest))
+            return (Bar(kind="gate", name=task.step, done=waited, total=limit, expect=(shortest, longest)),)
         case _:
-            return None
+            return ()
 
 
 def _worked(records: Sequence[Record], now: Instant) -> dict[str, float]:
