@@ -95,7 +95,9 @@ def unhealthy(step, root):
 def at_hand(ask):
     """The job and the bytes that a controller was given: one of two bundles, for the pair as it was or as it is."""
     if ask.get("bundle") != "other":
-        return job_for(QUICK if "state" in ask else PLAN, compatible=ask.get("compatible", True)), IMAGES, "0" * 64
+        plan = QUICK if "state" in ask else PLAN
+        plan = replace(plan, deadlines=replace(plan.deadlines, apply=ask.get("apply", plan.deadlines.apply)))
+        return job_for(plan, compatible=ask.get("compatible", True)), IMAGES, "0" * 64
     job = job_for(QUICK, images=OTHER_IMAGES)
     targets = {s: replace(t, new="3.5.0" if t.role == "shared" else "5.41.00") for s, t in job.targets.items()}
     return replace(job, targets=targets, bundle_id="1" * 64, version="5.41.00"), OTHER_IMAGES, "1" * 64

@@ -213,7 +213,11 @@ ENDS = {
     ("active", True): ("reverted", False, (NEW_STORAGE, OLD, OLD), "2", (OLD, OLD)),
     ("active", False): ("reverted", False, ALL_OLD, "1", (OLD, OLD)),
     ("standby", True): ("degraded", True, (NEW_STORAGE, NEW, NEW), "2", (NEW, "")),
+    ("prepare", True): ("rejected", False, ALL_OLD, "1", (OLD, OLD)),
+    ("busy", True): ("needs-operator", True, (NEW_STORAGE, OLD, OLD), "2", (OLD, OLD)),
+    ("gate", True): ("degraded", True, ALL_NEW, "2", (NEW, NEW)),
 }
+"""Each end of the vendor's table."""
 
 
 @pytest.mark.netns
@@ -223,7 +227,8 @@ def test_a_real_pair_comes_to_the_end_that_the_vendor_promises(pair, fails, comp
         (pair.root / "reads-next").touch()
     (pair.root / "fault").write_text(fails)
     heard = pair.poll()
-    end = pair.controllers.ask(state="state", compatible=compatible)
+    patience = {"apply": "10 s"} if fails == "busy" else {}
+    end = pair.controllers.ask(state="state", compatible=compatible, **patience)
     found = end["kind"], end["hold"], versions_of_folders(pair.controllers), pair.format(), pair.up()
     assert found == ENDS[fails, compatible], end
     tell(f"{fails or 'nothing'} fails, old software reads new storage: {compatible}", heard)

@@ -5,7 +5,8 @@
 #     ROOT/PAIR/shared/storage/format    the format of the data; software comes up only over one that it reads
 #     ROOT/SERIAL.weight                 what keepalived adds to the priority of the member
 #     ROOT/SERIAL.pid, ROOT/SERIAL.up    the process that serves, and the version that it said when it came up
-#     ROOT/fault                         the step whose new version does not work
+#     ROOT/fault                         the step whose new version does not work; or "prepare": the standby has no
+#                                        space; "busy": the active never ends its apply; "gate": HA does not form
 set -eu
 root=$1 verb=$2 pair=$3
 here=$root/$pair/${BUNDLEKIT_IDENTITY:-}/appliance
@@ -30,6 +31,26 @@ start() { # whatever version is the current one; fails where it does not come up
 }
 running() { [ "$(cat "$root/$BUNDLEKIT_IDENTITY.up" 2>/dev/null)" = "$(cat "$here/current")" ]; }
 
+case "$fault $verb $BUNDLEKIT_STEP" in
+"prepare prepare standby")
+    echo "there is no space" >&2
+    exit 10
+    ;;
+"busy apply active")
+    : >"$root/busy"
+    exec sleep 1000
+    ;;
+"busy probe active")
+    if [ -e "$root/busy" ]; then
+        echo '{"result": "busy"}'
+        exit 0
+    fi
+    ;;
+"gate gate "*)
+    echo "HA does not form" >&2
+    exit 75
+    ;;
+esac
 case "$verb ${BUNDLEKIT_ROLE:-}" in
 "apply shared")
     "$root/template.sh" "$@"
