@@ -37,10 +37,11 @@ class Hosts:
         self.servers = {"one": first, "two": second}
         self.claims = {name: chance.choice([0, 0, 3]) for name in self.servers}
         self.named = dict.fromkeys(self.servers, "")
+        self.kinds = set()
 
     def asked(self, name):
         """What the next controller of the host is told; one that met a run under way may take it over by name."""
-        take_over = self.named[name] if self.chance.random() < 0.4 else ""
+        take_over = self.named[name] if self.chance.random() < 0.7 else ""
         claims, self.claims[name] = self.claims[name], 0
         return {"state": name, "bundle": self.bundles[name], "claims": claims, "take-over": take_over, "wait": LIMIT}
 
@@ -48,15 +49,22 @@ class Hosts:
         said = self.servers[name].hear()
         assert said["kind"] != "crashed", said
         self.named[name] = said.get("ways", {}).get("take-over", "")
+        self.kinds.add(said["kind"])
         return said
 
     def at_once(self):
-        """A controller on each host, killed after a while if it has not come to its end by then."""
+        """A controller on each host, killed if it has not come to its end by then."""
         names = self.chance.sample(["one", "two"], self.chance.choice([1, 2, 2]))
         for name in names:
-            self.servers[name].send(name, after=self.chance.uniform(0, SPAN[self.kind]), **self.asked(name))
+            self.servers[name].send(name, **self.death(), **self.asked(name))
         for name in names:
             self.heard(name)
+
+    def death(self):
+        """When a controller is killed: after a while, or at a record, however long that takes on this machine."""
+        if self.chance.random() < 0.4:
+            return {"after": self.chance.uniform(0, SPAN[self.kind])}
+        return {"append": self.chance.randrange(1, 70), "durable": self.chance.random() < 0.5}
 
     def to_the_end(self):
         """Each host goes on until its run has an end, one after the other."""
@@ -130,7 +138,7 @@ def race(servers, kind, rounds, seed):
     seen = set()
     for number in range(rounds):
         hosts = Hosts(servers, chance, kind)
-        for _ in range(chance.randrange(1, 5)):
+        for _ in range(chance.randrange(2, 7)):
             hosts.at_once()
         ends = hosts.to_the_end()
         try:
@@ -141,7 +149,7 @@ def race(servers, kind, rounds, seed):
         except BaseException as error:
             error.add_note(f"seed {seed}, round {number}, ends {ends}")
             raise
-        seen.add(tuple(sorted(end["kind"] for end in ends.values())))
+        seen |= hosts.kinds
     return seen
 
 
@@ -163,4 +171,4 @@ def test_two_hosts_race_for_a_pair_and_are_killed(servers):
 @pytest.mark.parametrize(("kind", "rounds"), [("slots", 150), ("template", 40)])
 def test_two_hosts_race_for_pair_after_pair_and_are_killed(servers, kind, rounds):
     seen = race(servers, kind, rounds, seed=random.randrange(2**32))  # noqa: S311 -- no secret
-    assert len(seen) > 1, "only one way to end was met"
+    assert seen >= {"succeeded", "rejected", "busy", "killed"}

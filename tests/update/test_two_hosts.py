@@ -247,9 +247,9 @@ def test_a_repair_is_not_made_over_a_third_version(world):
 # --- a whole run of another host between two calls of one whose fence is ahead ---------------------------------------
 
 
-def ahead(world, at, *, kind="", claims=5):
+def ahead(world, at, *, kind="", claims=5, same=False):
     """Host A, whose journal knows higher fences than the appliance, and B, which runs before A's call number ``at``."""
-    a, b = Host(world), Host(world, job=another_bundle(world.job))
+    a, b = Host(world), Host(world, job=world.job if same else another_bundle(world.job))
     b.job = replace(b.job, targets={s: replace(t, old=world.job.targets[s].old) for s, t in b.job.targets.items()})
     for _ in range(claims):
         a.journal.claim(a.job.pair, "a claim that came to nothing")
@@ -294,6 +294,15 @@ def test_what_another_host_installed_meanwhile_stays_though_our_fence_is_higher(
     assert (outcome.kind, outcome.hold) == ("rejected", False)
     assert "state-changed" in outcome.reason
     assert [way.verb for way in outcome.recovery] == ["state", "run"]
+
+
+@pytest.mark.parametrize("at", range(7, 13))
+def test_the_same_bundle_installed_elsewhere_before_the_survey_is_a_change_too(world, at):
+    a, ends, _ = ahead(world, at, same=True)
+    outcome = a.run()
+    assert (ends[0].kind, outcome.kind, outcome.hold) == ("succeeded", "rejected", False)
+    assert "state-changed" in outcome.reason
+    assert {c.committed for c in world.pair.components.values()} == {ends[0].run}
 
 
 PARTS = ("storage", "active", "standby")

@@ -208,6 +208,10 @@ def _survey(h: History, now: Instant, task: PhaseStep) -> Action | None:
     if h.job.hold and not h.held and task.step == list(h.job.targets)[-1]:
         stale = f"the state contains a hold ({h.job.hold}), the appliance does not"
         return fail(h, now, task, f"state-changed: {stale}")
+    described, first = h.tally("describe", task.step).answer, h.surveyed.get(task.step)
+    if described and first and described.version and first.version and described.version != first.version:
+        changed = f"it was described as {described.version}, the probe sees {first.version}"
+        return fail(h, now, task, f"state-changed: {changed}")
     match h.before.get(task.step):
         case "old" | "new":
             return None
