@@ -517,6 +517,17 @@ def test_a_number_that_is_out_of_range_is_no_answer(world, name, value):
     assert "out of range" in outcome.reason
 
 
+def test_a_probe_without_a_fence_leaves_none_to_compare_with(world):
+    """The last probe of a half-written component reports no marks, and our own cleanup wrote the fence after it."""
+    w = World(fault("probe", "storage", "C", 2), fault("apply", "standby", "F"), fault("cleanup", "standby", "C"))
+    for _ in range(2):
+        with pytest.raises(ControllerKilled):
+            w.resume() if w.records else w.run()
+    outcome = w.resume()
+    assert (outcome.kind, outcome.hold) == ("degraded", True)
+    assert [way.verb for way in outcome.recovery] == ["repair"]
+
+
 # --- holds -----------------------------------------------------------------------------------------------------
 
 

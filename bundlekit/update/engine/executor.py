@@ -187,7 +187,7 @@ class Engine:
         except JournalError as error:
             return _stopped(pair, error, history)
         history.add(resumed)
-        history.fences |= seen.fences
+        history.fences = seen.fences
         return self._loop(history, given)
 
     def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
@@ -239,7 +239,7 @@ class Engine:
             return Declined(reason=f"Run {foreign} of another controller is in progress.")
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
-        history.fences |= seen.fences
+        history.fences = seen.fences
         states: dict[str, str] = {}
         if not release.without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):

@@ -361,6 +361,7 @@ class History:
         if verb == "describe" and self.job.repair and answer.version and step not in self.before:
             self._repair_from(step, answer.version)
         if verb == "probe":
+            self.fences.pop(step, None)
             if answer.fence is not None:
                 self.fences[step] = answer.fence
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
