@@ -7,6 +7,7 @@ from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -148,3 +149,55 @@ def test_no_type_has_the_name_of_another():
     }
     assert shared == {}
     assert {name for name, files in functions.items() if len(files) > 1 and name[0] != "_"} == QUALIFIED
+
+
+def circles(imports):
+    """Each group of modules that lead back to one another, after ``imports``: by module, what it imports."""
+    order, low, open_, found = {}, {}, [], []
+
+    def visit(module):
+        order[module] = low[module] = len(order)
+        open_.append(module)
+        for other in imports[module]:
+            if other not in order:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in open_:
+                low[module] = min(low[module], order[other])
+        if low[module] == order[module]:
+            place = open_.index(module)
+            if len(open_) > place + 1:
+                found.append(sorted(open_[place:]))
+            del open_[place:]
+
+    for module in sorted(imports):
+        if module not in order:
+            visit(module)
+    return found
+
+
+def test_no_module_leads_back_to_itself_not_even_by_an_import_for_types():
+    """The contracts of lint-imports leave out what is imported for annotations only."""
+    graph = grimp.build_graph("bundlekit", exclude_type_checking_imports=False, cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imports) > 200
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+    assert circles(imports) == []
+
+
+def test_the_rooms_of_the_executor_are_few():
+    graph = grimp.build_graph("bundlekit", exclude_type_checking_imports=False, cache_dir=None)
+    package = "bundlekit.update"
+    rooms = graph.find_children(package)
+    for room in rooms:
+        graph.squash_module(room)
+    below = {room: {one for one in graph.find_modules_directly_imported_by(room) if one in rooms} for room in rooms}
+    floors = {}
+    while len(floors) < len(rooms):
+        floors |= {
+            room: 1 + max((floors[one] for one in below[room]), default=0)
+            for room in rooms
+            if room not in floors and below[room] <= set(floors)
+        }
+    assert len(rooms) + 1 <= 10, "with the face of the package"
+    assert max(floors.values()) + 1 <= 5

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundlekit.matrix.component import ComponentQuestion
-    from bundlekit.matrix.shipped import ReadTrust
+    from bundlekit.matrix.trust_file import ReadTrust
     from bundlekit.model.decision import ComponentDecision
 
 

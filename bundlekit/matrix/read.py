@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from bundlekit.errors import VersionError
-from bundlekit.matrix.shipped import ReadTrust
+from bundlekit.matrix.trust_file import ReadTrust
 from bundlekit.model.bundle import Problem
 from bundlekit.model.manifest import Component, Manifest
 from bundlekit.model.matrix import (

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa, utils
 from msgspec.structs import replace
 
-from bundlekit.model.primitives import Frozen
 from bundlekit.trust import asn1
 from bundlekit.trust.asn1 import OID
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault, malformed
+from bundlekit.trust.scheme import SignatureScheme
 
 if TYPE_CHECKING:
     from bundlekit.trust.keys import Key
@@ -74,27 +74,6 @@ FAMILIES: Final = {
 """The families of keys, by the prefixes of the identifiers of their signatures (RFC 8017, 5758, 8410, 9882)."""
 
 REMEDY: Final = "Sign with RSA (2048 bits or more), ECDSA, Ed25519 or ML-DSA-65/87, and SHA-256 or better."
-
-
-class SignatureScheme(Frozen, frozen=True, kw_only=True):
-    """A signature algorithm as its identifier states it.
-
-    ``family`` is that of its keys. ``hash`` is empty if the scheme hashes by itself (Ed25519, ML-DSA). It is ``*`` for
-    plain rsaEncryption, which leaves it to the digest algorithm. ``salt`` is the length of the PSS salt in bytes, and
-    None for other schemes.
-    """
-
-    family: str
-    hash: str = ""
-    salt: int | None = None
-
-    def label(self, key: Key | None) -> str:
-        """The name in reports, such as ``rsa-3072-pss-sha256``. Without a key it has no size."""
-        name = key.name if key else self.family
-        if not self.hash:
-            return name
-        padded = "" if self.family != "rsa" else "-pss" if self.salt is not None else "-pkcs1v15"
-        return f"{name}{padded}-{self.hash}"
 
 
 def _absent(oid: OID) -> bytes:

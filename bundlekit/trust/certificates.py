@@ -11,10 +11,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorit
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
-from bundlekit.trust.algorithms import SignatureScheme
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
+from bundlekit.trust.scheme import SignatureScheme
 
 PURPOSES: Final = {
     "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,

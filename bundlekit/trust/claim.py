@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, cms
-from bundlekit.trust.algorithms import PURE_DIGESTS, SignatureScheme
+from bundlekit.trust.algorithms import PURE_DIGESTS
 from bundlekit.trust.certificates import Certificate, UnusableCertificateError, read_certificate
 from bundlekit.trust.fault import malformed
 from bundlekit.trust.paths import connected, surplus
+from bundlekit.trust.scheme import SignatureScheme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def read_algorithms(signature: cms.Signature) -> tuple[SignatureScheme, str]:
     if scheme.hash == "*":
         scheme = SignatureScheme(family=scheme.family, hash=digest)
     if digest not in PURE_DIGESTS.get(scheme.family, (scheme.hash,)):
-        msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label(None)}"
+        msg = f"The digest algorithm {digest} does not go with the signature algorithm {scheme.label()}"
         raise malformed(msg, signature.signature_algorithm)
     return scheme, digest
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import cms
-from bundlekit.trust.algorithms import SignatureScheme
 from bundlekit.trust.claim import Claim, read_claim
 from bundlekit.trust.ess import Named
+from bundlekit.trust.scheme import SignatureScheme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault, day
-from bundlekit.trust.pem import block_bytes, blocks
+from bundlekit.trust.pem_blocks import block_bytes, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -122,7 +122,7 @@ def _value_faults(claim: Claim, key: Key, content: SignedContent) -> Iterator[Si
     else:
         data = content.digest(claim.scheme.hash) if claim.scheme.hash else content.whole()
         if data is None:
-            yield SignatureFault("chain-unsupported", too_large(claim.scheme.label(key), content))
+            yield SignatureFault("chain-unsupported", too_large(claim.scheme.label(key.name), content))
         elif not algorithms.verify(claim.scheme, key, claim.signature.signature, data, hashed=bool(claim.scheme.hash)):
             yield not_by(claim, key)
 

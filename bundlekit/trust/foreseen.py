@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from msgspec.structs import replace
 
-from bundlekit.trust.algorithms import SignatureScheme, scheme_identifier
+from bundlekit.trust.algorithms import scheme_identifier
 from bundlekit.trust.certificates import PURPOSES, Authority
 from bundlekit.trust.chain import reasons
 from bundlekit.trust.credential import from_certificates, from_key
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.paths import CertificateGraph
+from bundlekit.trust.scheme import SignatureScheme
 from bundlekit.trust.signer_policy import against, denied
 from bundlekit.trust.trust_path import TrustPath, is_test
 

@@ -21,7 +21,7 @@ from bundlekit.trust import degenerate
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-    from bundlekit.trust.algorithms import SignatureScheme
+    from bundlekit.trust.scheme import SignatureScheme
 
 RSA_BITS: Final = range(2048, 8192 + 1)
 """Modulus in bits. Minimum: NIST SP 800-131A rev. 2. Maximum: one verification above it could take seconds."""

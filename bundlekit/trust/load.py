@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.errors import TrustError
 from bundlekit.model.origin import Folder, TrustEntry
 from bundlekit.trust.certificates import Certificate
-from bundlekit.trust.pem import blocks, entry, from_pem, read_pem
+from bundlekit.trust.pem import entry, from_pem
+from bundlekit.trust.pem_blocks import blocks, read_pem
 from bundlekit.trust.store import Anchors, Signer, TrustStore
 from bundlekit.wording import given
 

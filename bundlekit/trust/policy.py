@@ -18,7 +18,7 @@ from bundlekit.errors import ConfigError, TrustError
 from bundlekit.model.question import Limits
 from bundlekit.model.trust import Require, TrustFile
 from bundlekit.schema_errors import first_key, nearest
-from bundlekit.trust import crl, distinct, pem, sense
+from bundlekit.trust import crl, distinct, pem, pem_blocks, sense
 from bundlekit.trust.store import Anchors, Signer, TrustStore
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def inlined(path: Path) -> tuple[bytes, dict[str, bytes]]:
     """The parameters for `load_inlined`: the bytes of a trust.toml, and of the files that it names."""
     data = config.read_file(path)
     values = config.parse_toml(data, where=str(path))
-    return data, {name: pem.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
+    return data, {name: pem_blocks.read_pem(path.parent / name, crl.MAX_FILE) for name in names(values, path)}
 
 
 def parse(data: Mapping[str, Any], path: Path, files: Mapping[str, bytes] | None = None) -> TrustStore:
@@ -179,7 +179,7 @@ class _Reader:
         path = self._folder / text
         if text not in self._read:
             if self._files is None:
-                self._read[text] = pem.read_pem(path, crl.MAX_FILE)
+                self._read[text] = pem_blocks.read_pem(path, crl.MAX_FILE)
             elif text in self._files:
                 self._read[text] = self._files[text]
             else:
@@ -239,14 +239,14 @@ class _Reader:
         if LIKE_ID.search(entry):
             raise ConfigError(f"{self._where}: deny: {entry!r} is not sha256: and 64 lower-case hex digits")
         path, data = self.open(entry)
-        found = pem.ids(path, data) if pem.BEGIN in data else set()
-        text = pem.words(data) if found else data
+        found = pem.ids(path, data) if pem_blocks.BEGIN in data else set()
+        text = pem_blocks.words(data) if found else data
         for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
             id_ = line.partition("#")[0].strip()
             if ID.fullmatch(id_):
                 found.add(id_.removeprefix("sha256:"))
-            elif id_ and (pem.BEGIN not in data or LIKE_ID.search(id_)):
-                where = "" if pem.BEGIN in data else f"line {number} "
+            elif id_ and (pem_blocks.BEGIN not in data or LIKE_ID.search(id_)):
+                where = "" if pem_blocks.BEGIN in data else f"line {number} "
                 raise ConfigError(f"{path}: {where}is not sha256: and 64 hex digits: {id_!r}")
         return found
 

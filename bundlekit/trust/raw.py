@@ -19,13 +19,14 @@ from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
-from bundlekit.trust.algorithms import HASHES, SignatureScheme, limited, pss_misuse
+from bundlekit.trust.algorithms import HASHES, limited, pss_misuse
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.credential import from_key
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.result import amounts_to, unreadable
+from bundlekit.trust.scheme import SignatureScheme
 from bundlekit.trust.value import too_large
 from bundlekit.wording import given
 
@@ -188,7 +189,7 @@ def _der(value: bytes, key: Key) -> bytes:
 
 def _label(stored: SignatureClaim) -> str:
     """The algorithm in reports, as far as it is known without a key."""
-    labels = {_scheme(one).label(None) for one in stored.candidates}
+    labels = {_scheme(one).label() for one in stored.candidates}
     return labels.pop() if len(labels) == 1 else ""
 
 
@@ -244,7 +245,7 @@ def _traced(stored: SignatureClaim, one: Attempt, content: SignedContent) -> Sig
     """The fault of a value that a key did make, or that this key cannot be ruled out for; None for any other value."""
     key, data = one.key, _data(stored, one.scheme, content)
     if data is None:
-        return SignatureFault("chain-unsupported", too_large(one.scheme.label(key), content))
+        return SignatureFault("chain-unsupported", too_large(one.scheme.label(key.name), content))
     if key.weakness:
         made = key.bits in MEASURED and _is_valid(stored, one, content)
         return weak_key(f"key {key.id}", key.weakness, b"") if made else None

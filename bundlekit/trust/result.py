@@ -74,7 +74,7 @@ def amounts_to(
     return SignatureEvidence(
         index=index,
         where=where,
-        algorithm=claim.scheme.label(key),
+        algorithm=claim.scheme.label(key.name if key else ""),
         signer=signer_text(claim, key),
         key_id=key.id if key else "",
         intact=intact,

@@ -11,13 +11,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bundlekit.errors import SigningError, TrustError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1, cms, pkcs8
-from bundlekit.trust.algorithms import HASHES, SignatureScheme
+from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
-from bundlekit.trust.pem import block_bytes, blocks, read_pem, utf_16
+from bundlekit.trust.pem_blocks import block_bytes, blocks, read_pem, utf_16
+from bundlekit.trust.scheme import SignatureScheme
 from bundlekit.wording import given
 
 if TYPE_CHECKING:

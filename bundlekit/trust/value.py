@@ -55,7 +55,7 @@ def unsuitable(claim: Claim, key: Key) -> SignatureFault | None:
     if key.weakness:
         return weak_key(signer_text(claim, key), key.weakness, claim.line[0].der if claim.line else b"")
     if scheme.family != key.family:
-        msg = f"The signature algorithm {scheme.label(None)} is not one for the signer's key, {key.name}"
+        msg = f"The signature algorithm {scheme.label()} is not one for the signer's key, {key.name}"
         return malformed(msg, signature.signature_algorithm)
     if misuse := pss_misuse(key, scheme):
         return malformed(misuse, signature.signature_algorithm)

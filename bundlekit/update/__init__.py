@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundlekit.model.matrix import Condition
-    from bundlekit.update.bundle import CheckedBundle, verified
+    from bundlekit.update.bundle import CheckedBundle, NotAcceptedError, verified
     from bundlekit.update.controller import Controller, HooksFactory, RecordObserver
-    from bundlekit.update.ending import NotAcceptedError
     from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
     from bundlekit.update.engine.errors import (
         FenceError,
@@ -221,7 +220,7 @@ _HOMES = {
     "MarkedHooks": "bundlekit.update.targets.marked",
     "MemoryJournal": "bundlekit.update.engine.journal",
     "ModeChanged": "bundlekit.update.engine.records",
-    "NotAcceptedError": "bundlekit.update.ending",
+    "NotAcceptedError": "bundlekit.update.bundle",
     "OnFailure": "bundlekit.update.engine.plan",
     "Outcome": "bundlekit.update.engine.records",
     "OutcomeKind": "bundlekit.update.engine.plan",

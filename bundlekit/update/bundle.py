@@ -6,15 +6,17 @@ used. Nothing can replace that check: not a pre-flight, not a report file, not a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from msgspec.structs import replace
 
 from bundlekit import formats, pipeline
-from bundlekit.errors import ConfigError, VersionError
+from bundlekit.errors import BundlekitError, ConfigError, VersionError
 from bundlekit.integrity import verified_chunks
 from bundlekit.layout import reader
 from bundlekit.matrix import read_matrix
@@ -27,10 +29,11 @@ from bundlekit.opening import open_bundle
 from bundlekit.request import CheckRequest
 from bundlekit.source import FileSource
 from bundlekit.update.bind import bind
-from bundlekit.update.ending import NotAcceptedError
+from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.plan import Plan
-from bundlekit.update.staging import staged
+from bundlekit.update.state.private_files import opened_again
+from bundlekit.update.state.space import device_of
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -42,6 +45,39 @@ if TYPE_CHECKING:
 
 EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 """The rules whose failure alone does not stop a run that has begun: only time has passed."""
+
+
+class NotAcceptedError(UpdateError):
+    """The bundle must not be installed here; ``report`` gives the reasons. Nothing was touched."""
+
+    def __init__(self, message: str, report: Report, *, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.report = report
+        self.ends = "on-hold" if report.causes == ("on-hold",) else "rejected"
+
+
+@contextmanager
+def staged(source: Source, chunks: ChunkClaim, index: DigestClaim, folder: Path) -> Iterator[BinaryIO]:
+    """Copy a component into an unlinked file in ``folder`` and give a read-only view of it, at its first byte.
+
+    Each chunk is verified before it is copied, and the hook gets the copy: whatever becomes of the bundle
+    meanwhile, no byte that was not verified reaches it. Raises ChangedWhileReadError at the first chunk that
+    is not as claimed; then nothing has been handed over. The file needs the component's size in ``folder``.
+    """
+    with ExitStack() as stack:
+        try:
+            copy = stack.enter_context(TemporaryFile(dir=folder))
+            for chunk in verified_chunks(source, chunks, index):
+                copy.write(chunk)
+            copy.flush()
+        except OSError as error:
+            raise BundlekitError(
+                f"The copy of {chunks.subject} in {folder} cannot be written: {error.strerror} ({device_of(folder)})."
+            ) from error
+        # Opened again, so that our code cannot write to or move the descriptor of the hook.
+        reader = opened_again(copy.fileno(), os.O_RDONLY)
+        with open(reader, "rb") as file:
+            yield file
 
 
 class OpenBundle:
@@ -63,7 +99,7 @@ class OpenBundle:
         return str(Path(self._source.name).resolve())
 
     def stage(self, label: str) -> AbstractContextManager[BinaryIO]:
-        """A staged copy of what is stored under ``label``; see :func:`bundlekit.update.staging.staged`."""
+        """A staged copy of what is stored under ``label``; see :func:`staged`."""
         return staged(self._source, *self._claims(label), self._folder)
 
     def chunks(self, label: str) -> Iterator[memoryview]:

@@ -18,8 +18,7 @@ from bundlekit._version import __version__
 from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.report import json as as_json
 from bundlekit.request import STRICT, CheckRequest
-from bundlekit.update.bundle import CheckedBundle, OpenBundle, claimed_id, reopened, verified
-from bundlekit.update.ending import Again, NotAcceptedError, outcome_of
+from bundlekit.update.bundle import CheckedBundle, NotAcceptedError, OpenBundle, claimed_id, reopened, verified
 from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalError, UpdateError
 from bundlekit.update.engine.executor import (
@@ -37,6 +36,7 @@ from bundlekit.update.engine.hooks import Hooks, PassThrough
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
+from bundlekit.update.engine.outcome import Again, outcome_of
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Cleared, Outcome, Record, RecoveryStep, Rejected, Window
 from bundlekit.update.state import private_files

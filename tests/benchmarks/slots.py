@@ -21,9 +21,9 @@ from pathlib import Path
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
+from bundlekit.update.bundle import staged
 from bundlekit.update.engine.hooks import Request
 from bundlekit.update.engine.job import Target
-from bundlekit.update.staging import staged
 from bundlekit.update.targets.slots import SlotHooks, create_slot_pair, install_slot
 
 ROUNDS = 5

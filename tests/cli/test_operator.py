@@ -240,7 +240,7 @@ def test_an_error_of_the_system_in_the_middle_names_file_and_operation(room, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("bundlekit.update.staging.verified_chunks", full)
+        disk.setattr("bundlekit.update.bundle.verified_chunks", full)
         room.hooks = Overridden(room.pair, prepare=lambda hooks, request: request.stage().__enter__())
         result = room.run()
     assert "The copy of storage in state cannot be written: No space left on device (the device " in result.out

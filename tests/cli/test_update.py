@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
 from bundlekit.cli.update import commands as commands_module
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update.commands import VERBS
 from bundlekit.model.appliance import Appliance
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.hooks import Hooks

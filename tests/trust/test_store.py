@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from bundlekit.errors import TrustError
-from bundlekit.trust import load, pem
+from bundlekit.trust import load, pem, pem_blocks
 from bundlekit.trust.load import load_trust, unnamed
 from bundlekit.trust.pem import read_certificates
 from bundlekit.trust.signing import load_signing_key
@@ -29,7 +29,7 @@ BAD = {
     "damaged contents": (ROOT.replace(b"MI", b"!!", 1), "cannot be used"),
     "another thing": (ROOT.replace(b"CERTIFICATE", b"X509 CRL"), "'X509 CRL'"),
     "a damaged key": (KEY.replace(b"MC", b"MD", 1), "cannot be used"),
-    "too much": (b"x" * (pem.MAX_FILE + 1), "larger than"),
+    "too much": (b"x" * (pem_blocks.MAX_FILE + 1), "larger than"),
 }
 
 

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from bundlekit.trust import algorithms, cms
 from bundlekit.trust.keys import describe
+from bundlekit.trust.scheme import SignatureScheme
 from bundlekit.trust.signing import sign
 from tests.trust import pki
 from tests.trust.pki import HEAD, key
@@ -38,7 +39,7 @@ def test_ed25519_of_rfc_8032():
         "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"
     )
     known = describe(ed25519.Ed25519PublicKey.from_public_bytes(public))
-    assert algorithms.verify(algorithms.SignatureScheme(family="ed25519"), known, signature, b"\xaf\x82")
+    assert algorithms.verify(SignatureScheme(family="ed25519"), known, signature, b"\xaf\x82")
 
 
 def test_asn1crypto_reads_ours():
@@ -54,5 +55,5 @@ def test_asn1crypto_reads_ours():
         assert signed[0] == 0x31
         public = describe(key(kind, "Signer").public_key())
         scheme = algorithms.read_scheme(signer["signature_algorithm"].dump())
-        scheme = algorithms.SignatureScheme(family=scheme.family, hash=scheme.hash.replace("*", hashed))
+        scheme = SignatureScheme(family=scheme.family, hash=scheme.hash.replace("*", hashed))
         assert algorithms.verify(scheme, public, signer["signature"].native, signed)

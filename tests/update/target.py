@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
+from bundlekit.update.bundle import staged
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.executor import Engine, HoldRelease
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.rehearsal.rehearse import calm
 from bundlekit.update.rehearsal.simulator import NEW, NEW_STORAGE, OLD, OLD_STORAGE, simulated_job
-from bundlekit.update.staging import staged
 from bundlekit.update.targets.slot_folder import Place, read_pair
 from bundlekit.update.targets.slots import SlotHooks, create_slot_pair
 

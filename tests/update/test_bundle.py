@@ -19,8 +19,7 @@ from bundlekit.model.waiver import Waivers
 from bundlekit.request import CheckRequest
 from bundlekit.source import BytesSource
 from bundlekit.trust import load_trust
-from bundlekit.update.bundle import EXPIRY, CheckedBundle, OpenBundle, reopened, verified
-from bundlekit.update.ending import NotAcceptedError
+from bundlekit.update.bundle import EXPIRY, CheckedBundle, NotAcceptedError, OpenBundle, reopened, verified
 from bundlekit.update.engine.plan import PAIR
 from tests.update import shelf
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 import bundlekit
-from bundlekit.cli.update import VERBS
 from bundlekit.cli.update import command as update
+from bundlekit.cli.update.commands import VERBS
 from bundlekit.cli.update.message import message, text
 from bundlekit.schemas import schema
 from bundlekit.update.engine import transitions

@@ -8,7 +8,7 @@ import pytest
 from bundlekit.errors import ChangedWhileReadError
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
 from bundlekit.source import FileSource
-from bundlekit.update.staging import staged
+from bundlekit.update.bundle import staged
 
 CHUNK = 65536
 DATA = bytes(range(256)) * 1024 + b"tail"

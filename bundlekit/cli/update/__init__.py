@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from bundlekit.cli.update.commands import VERBS, pasteable
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
-
-VERBS: Final = {
-    "cancel": "Ask a run to stop. Before the commit point it reverts.",
-    "clear": "Release a complete pair from its hold, with a name and a reason.",
-    "log": "Show what a run did, or export a support bundle for the vendor.",
-    "plan": "Show what an update would do, and the outcome of each failure.",
-    "repair": "Finish a degraded pair with the bundle of its run.",
-    "resume": "Continue a run that has not ended.",
-    "revert": "Retry the failed reverts of a run, with a name and a reason.",
-    "run": "Update a pair.",
-    "state": "Write STATE.json from what the pair reports.",
-    "status": "Show which runs are in progress or wait, and which pairs are on hold.",
-}
 
 
 class UpdateVerbs(Verbs):
@@ -31,7 +19,6 @@ class UpdateVerbs(Verbs):
         try:
             return super().invoke(ctx)
         except BundlekitError as error:
-            from bundlekit.cli.update.commands import pasteable
             from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
             from bundlekit.update.engine.outcome import EXIT_CODES
             from bundlekit.update.state.lock import PairBusyError

@@ -1,4 +1,4 @@
-"""Add the state folder of this call to the commands that are printed as next steps, so that they can be pasted.
+"""The verbs of ``bundlekit update``, and the commands among the next steps, with the state folder of this call.
 
 Commands are worded in many places, and most of these do not know the folder. So the folder is added where text is
 printed: in the output of commands, and in the next step of an error.
@@ -13,7 +13,19 @@ from typing import Any, Final
 
 import click
 
-from bundlekit.cli.update import VERBS
+VERBS: Final = {
+    "cancel": "Ask a run to stop. Before the commit point it reverts.",
+    "clear": "Release a complete pair from its hold, with a name and a reason.",
+    "log": "Show what a run did, or export a support bundle for the vendor.",
+    "plan": "Show what an update would do, and the outcome of each failure.",
+    "repair": "Finish a degraded pair with the bundle of its run.",
+    "resume": "Continue a run that has not ended.",
+    "revert": "Retry the failed reverts of a run, with a name and a reason.",
+    "run": "Update a pair.",
+    "state": "Write STATE.json from what the pair reports.",
+    "status": "Show which runs are in progress or wait, and which pairs are on hold.",
+}
+"""The verbs of ``bundlekit update``, and the first lines of their help."""
 
 STATE_DIR: Final = "/var/lib/bundlekit"
 

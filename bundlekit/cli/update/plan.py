@@ -12,10 +12,10 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.request import CheckRequest
-from bundlekit.update.bundle import verified
-from bundlekit.update.ending import NotAcceptedError, outcome_of
+from bundlekit.update.bundle import NotAcceptedError, verified
 from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.executor import refusal
+from bundlekit.update.engine.outcome import outcome_of
 from bundlekit.update.engine.records import Outcome
 from bundlekit.update.rehearsal.preview import lines, preview
 

@@ -36,9 +36,10 @@ from bundlekit.matrix.lint.keys import (
     unasked_of_others,
     unknown_key,
 )
+from bundlekit.matrix.lint.listing import listed
 from bundlekit.matrix.lint.release import base_unknown, exempted_version, no_update_to, stop_blocked
 from bundlekit.matrix.lint.report import LintReport
-from bundlekit.matrix.lint.rule import LintRule, listed
+from bundlekit.matrix.lint.rule import LintRule
 from bundlekit.matrix.lint.stranded import detour_unknown, left_behind, stranded_version
 from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix, read_matrix
 from bundlekit.matrix.shipped import UNKNOWN, BundleSignatures, SignedBy, SignedManifest, with_trust_of_others

@@ -6,7 +6,8 @@ import bisect
 from typing import TYPE_CHECKING
 
 from bundlekit.matrix.compatibility import partners, work_together
-from bundlekit.matrix.lint.rule import lint_rule, named
+from bundlekit.matrix.lint.listing import named
+from bundlekit.matrix.lint.rule import lint_rule
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.model.finding import Fault
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import listed_of
+from bundlekit.matrix.lint.listing import listed_of
 from bundlekit.matrix.masks import places
 from bundlekit.matrix.meant import meant_for, unlisted_base
 from bundlekit.matrix.routes import Routes, decisions_of

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.config import DURATIONS, UNITS
 from bundlekit.facts import in_words
 from bundlekit.matrix.component_rules import entry_digest
-from bundlekit.matrix.lint.rule import lint_rule, named
+from bundlekit.matrix.lint.listing import named
+from bundlekit.matrix.lint.rule import lint_rule
 from bundlekit.matrix.masks import places
 from bundlekit.model.finding import Fault
 from bundlekit.version_forms import Forms

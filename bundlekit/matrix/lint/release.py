@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundlekit.matrix.lint.rule import lint_rule, listed, named
+from bundlekit.matrix.lint.listing import listed, named
+from bundlekit.matrix.lint.rule import lint_rule
 from bundlekit.matrix.meant import has_known_line
 from bundlekit.model.finding import Fault
 

@@ -1,21 +1,15 @@
-"""A lint rule, and the list of versions that its sentences contain."""
+"""A rule of the lint."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from bundlekit.model.finding import Fault, Severity
 from bundlekit.model.rule import NamedRule, name_of, page_of
 
 if TYPE_CHECKING:
     from bundlekit.matrix.lint.context import LintContext
-    from bundlekit.versions import Version
-
-
-MAX_NAMED: Final = 8
-"""Versions that one sentence names."""
 
 
 LintFunction = Callable[["LintContext"], Iterator[Fault]]
@@ -35,20 +29,3 @@ def lint_rule(severity: Severity, remedy: str) -> Callable[[LintFunction], LintR
         return LintRule(name=name_of(function), severity=severity, remedy=remedy, page=page, run=function)
 
     return make
-
-
-def named(versions: Iterable[Version]) -> str:
-    """Versions in a sentence. If there are many, only the first few."""
-    return listed(version.text for version in versions)
-
-
-def listed(subjects: Iterable[str]) -> str:
-    """Texts in a sentence. If there are many, only the first few."""
-    texts = list(dict.fromkeys(subjects))
-    return listed_of(texts, len(texts))
-
-
-def listed_of(subjects: Iterable[str], count: int) -> str:
-    """The first few of ``count`` texts in a sentence, and the number of the others."""
-    more = f" and {count - MAX_NAMED} more" if count > MAX_NAMED else ""
-    return ", ".join(islice(subjects, MAX_NAMED)) + more

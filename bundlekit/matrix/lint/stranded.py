@@ -6,7 +6,8 @@ import bisect
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.matrix.context import models_of, why
-from bundlekit.matrix.lint.rule import lint_rule, listed
+from bundlekit.matrix.lint.listing import listed
+from bundlekit.matrix.lint.rule import lint_rule
 from bundlekit.matrix.nearby import only_for
 from bundlekit.model.finding import Fault
 

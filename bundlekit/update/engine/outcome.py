@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
 from bundlekit.update.engine.records import Outcome, RecoveryStep
@@ -22,6 +23,25 @@ EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "waiting": 75,  # EX_TEMPFAIL of sysexits.h: try again later
 }
 """Exit codes of ``bundlekit update run`` and ``resume``."""
+
+
+Again = Literal["run", "resume", "repair", "revert"]
+"""The verb to call again where the journal could not be used and nothing was begun."""
+
+
+def outcome_of(error: UpdateError, pair: str, *, again: Again) -> Outcome:
+    """The outcome that ``error`` is for ``pair``. Raises ``error`` itself if it is none."""
+    if error.ends is None:
+        raise error
+    nothing_begun = error.ends in {"rejected", "on-hold"}
+    return Outcome(
+        kind=error.ends,
+        pair=pair,
+        run=error.run,
+        reason=error.message if error.ends == "busy" else f"{error.message} {error.next_step}".rstrip(),
+        ha="as-before" if nothing_begun else "unknown",
+        recovery=(RecoveryStep(verb=again),) if error.ends == "waiting" else (),
+    )
 
 
 def conclude(h: History, kinds: tuple[OutcomeKind, ...]) -> Outcome:

@@ -19,6 +19,7 @@ from bundlekit._version import __version__
 from bundlekit.errors import ConfigError
 from bundlekit.files import LockError, lock
 from bundlekit.update.engine.errors import JournalError
+from bundlekit.update.engine.plan import OutcomeKind
 from bundlekit.update.state.sqlite_journal import open_private_folder
 from bundlekit.wording import command
 
@@ -34,6 +35,8 @@ PAIR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 class PairBusyError(JournalError):
     """Another controller has the pair. ``holder`` is the text that it wrote into the lock file."""
+
+    ends: OutcomeKind | None = "busy"
 
     def __init__(self, pair: str, holder: str, what: str) -> None:
         super().__init__(
