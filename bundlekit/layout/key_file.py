@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPACE: Final = " \t\n\f\r"
-_GROUP: Final = re.compile(r"\[([^\[\]\x00-\x1f\x7f]+)\][ \t\f\r]*")
+_GROUP: Final = re.compile(r"\[([^\[\]\x00-\x1f\x7f]+)\][ \t]*")
 _KEY: Final = re.compile(r"[^\[\]=\x00-\x1f\x7f]+")
 _ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
 _ESCAPES: Final = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -101,6 +101,8 @@ def _lines(data: bytes, where: Span) -> Iterator[tuple[str, Span]]:
         at += len(line) + 1
         if b"\0" in line:
             raise metadata_fault("a line has a NUL character", place)
+        if at > where.start + len(data) and line.endswith(b"\r"):
+            raise metadata_fault("the last line ends with CR and no LF", place)
         try:
             yield line.removesuffix(b"\r").decode(), place
         except UnicodeDecodeError as error:

@@ -174,3 +174,10 @@ def test_what_is_read_is_what_glib_reads(text):
     expected = {name: {key: plain(one.raw) for key, one in group.entries.items()} for name, group in ours.items()}
     found = by_glib(text)
     assert found == expected
+
+
+@pytest.mark.parametrize("text", [b"[;]\r", b"[a]\nb=c\r", b"[a]\r\r\nb=c\n", b"[a]\x0c\nb=c\n"])
+def test_a_carriage_return_alone_is_no_end_of_a_line(text):
+    """GLib removes it only before a line feed, and takes nothing but blanks and tabs after a group."""
+    with pytest.raises(LayoutError):
+        key_file.read(text, WHERE)
