@@ -11,6 +11,7 @@ import os
 import shlex
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -78,12 +79,25 @@ class SqliteJournal:
         with self._errors(), ExitStack() as undo:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
             undo.callback(self._db.close)  # a caller that gets no journal cannot close it
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN IMMEDIATE")
             self._migrate()
             self._db.execute("COMMIT")
             undo.pop_all()
+
+    def _write_ahead(self) -> None:
+        """Switch a new file to a write-ahead log. Two processes that do so at once are refused without any wait."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
         """Take the pair over: a new fence, higher than any before and than ``at_least``."""
