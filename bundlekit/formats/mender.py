@@ -129,9 +129,13 @@ class _Reading:
 
     def run(self) -> None:
         """Read the members in their order. Raises LayoutError at the first fault."""
-        self._version(self._demand("version"))
-        self._manifest(self._demand("manifest"))
-        self._signature(self._optional("manifest.sig"))
+        version = self._demand("version")
+        try:
+            self._version(version)
+        except LayoutError as error:
+            self.problems += [error.problem, *self._changed(version)]
+            return
+        self._signed(version)
         if augment := self._optional("manifest-augment"):
             message = "manifest-augment lists files of the payload, and no signature covers it"
             raise _wrong("metadata-unprotected", message, augment.content)
@@ -230,7 +234,7 @@ class _Reading:
     # --- its members ---
 
     def _version(self, member: TarMember) -> None:
-        content = self._content(member, MAX_VERSION)
+        content = self._version_bytes = self._content(member, MAX_VERSION)
         found = read_object("version", content, member.content)
         version = found.get("version")
         if found.keys() != {"format", "version"} or found["format"] != "mender" or type(version) is not int:
@@ -241,14 +245,24 @@ class _Reading:
             message = f"the artifact is of version {version}, but only version {VERSION} is supported"
             raise _wrong(rule, message, member.content)
         self._document["version"] = found
-        self._version_bytes = content
 
-    def _manifest(self, member: TarMember) -> None:
+    def _changed(self, version: TarMember) -> list[Problem]:
+        """The fault that ``version``, which cannot be used, has another digest than the one in the manifest, if so."""
+        try:
+            self._signed(version)
+        except LayoutError as error:
+            return [error.problem] if error.problem.rule == "digest-mismatch" else []
+        return []
+
+    def _signed(self, version: TarMember) -> None:
+        """Read the manifest, with its signature first: that shows who wrote what the manifest states."""
+        member = self._demand("manifest")
         content = self._content(member, MAX_MANIFEST)
         self._known |= {"head": member.content, "head_bytes": content}
+        self._signature(self._optional("manifest.sig"))
         self._entries = manifest_entries(content, member.content.start)
         self._document["manifest"] = {entry.name: entry.digest for entry in self._entries.values()}
-        self._demand_digest(self._seen["version"], self._version_bytes)
+        self._demand_digest(version, self._version_bytes)
 
     def _demand_digest(self, member: TarMember, content: bytes) -> None:
         """Compare the digest of what is about to be used. It is claimed as well, like that of any other part."""

@@ -21,6 +21,7 @@ from bundlekit.layout.rauc_signature import (
     CmsHead,
     after_image,
     cms_head,
+    is_stripped,
     signature_places,
     stated_place,
     tree_size,
@@ -75,6 +76,10 @@ def read(source: Source) -> Bundle:
     start = read_span(source, Span(start=0, stop=min(source.size, squashfs.SUPERBLOCK)))
     bundle = Bundle(format=NAME, aspects=ASPECTS, size=source.size, kept=((0, start),))
     block = squashfs.superblock(start)
+    if block and is_stripped(partial(_look, source), block, source.size):
+        where = Span(start=source.size - SIZE, stop=source.size)
+        message = f"the last {SIZE} bytes state a signature of 0 bytes, so the bundle is not signed"
+        return _add(bundle, [Problem(rule="header-out-of-bounds", message=message, where=where)])
     try:
         frame = _frame(source, block)
     except LayoutError as error:
@@ -241,14 +246,20 @@ def _plain(source: Source, bundle: Bundle, payload: Span) -> Bundle:
     data = unsquashfs.read_member(source, payload.size, MANIFEST, MAX_MANIFEST)
     if isinstance(data, unsquashfs.MemberFault):
         if data.damaged:
-            raise LayoutError(Problem(rule="metadata-malformed", message=data.reason, where=payload))
+            return _add(bundle, [Problem(rule="metadata-malformed", message=data.reason, where=payload)])
         return _add(bundle, unread=(Unread(rules=("metadata-malformed",), reason=data.reason, next=data.next),))
     return _with_manifest(bundle, data, Span(start=0, stop=len(data), stream=MANIFEST), "plain")[0]
 
 
-def _with_manifest(bundle: Bundle, data: bytes, where: Span, kind: str) -> tuple[Bundle, RaucManifest]:
-    """Read the manifest, which has to be for bundles of this ``kind``."""
-    manifest = rauc_manifest.read(data, where)
+def _with_manifest(bundle: Bundle, data: bytes, where: Span, kind: str) -> tuple[Bundle, RaucManifest | None]:
+    """Read the manifest, which has to be for bundles of this ``kind``; None if it is no key file.
+
+    The bundle keeps its signature in any case: it shows whether the signer wrote these bytes.
+    """
+    try:
+        manifest = rauc_manifest.read(data, where)
+    except LayoutError as error:
+        return _add(bundle, [error.problem]), None
     problems = list(manifest.problems)
     if manifest.format != kind:
         message = f"the manifest is for the format {manifest.format}, and the signature is that of a {kind} bundle"
@@ -263,7 +274,7 @@ def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, val
     head = _place(frame.signature, value, content)
     bundle, manifest = _with_manifest(_add(bundle, head=head, head_bytes=content), content, head, "verity")
     payload = frame.signature.start
-    if manifest.format != "verity" or (tree := manifest.tree) is None:
+    if manifest is None or manifest.format != "verity" or (tree := manifest.tree) is None:
         return _with_sections(bundle, Span(start=0, stop=payload))
     problems, data = _unaligned(payload), payload - tree.size
     if not problems and (data <= 0 or tree_size(data) != tree.size):

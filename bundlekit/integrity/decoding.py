@@ -30,8 +30,7 @@ _ZSTD: Final = "compression.zstd"
 
 _GZIP_TIMES: Final = (bytes(4), bytes.fromhex("00096e88"))
 _GZIP_START: Final = b"\x1f\x8b\x08\x00"
-_GZIP_EFFORTS: Final = b"\x00\x02\x04"
-_GZIP_SYSTEMS: Final = b"\xff\x03"
+_GZIP_ENDS: Final = (b"\x00\xff", b"\x02\xff")
 _GZIP_HEADER: Final = 10
 
 
@@ -86,10 +85,11 @@ def decoded(data: bytes, compression: Compression) -> Iterator[memoryview]:
 
 
 class _Gzip:
-    """One member of a gzip file (RFC 1952), with the header that programs write for a stream.
+    """One member of a gzip file (RFC 1952), with the header that the libraries of Go write for a stream.
 
-    A header with a name, a comment or a time could be changed without any effect, so only the usual one is allowed: no
-    optional field, and the time zero. Go writes its own time zero, the year 1, in some versions.
+    No signature covers the header, so only what mender-artifact writes is allowed: no optional field, an unknown
+    system, and the time zero, which is the year 1 in some libraries. The effort is the default one (0), or the best
+    one (2) from version 3.10 of mender-artifact on.
     """
 
     def __init__(self) -> None:
@@ -123,12 +123,7 @@ class _Gzip:
 
     def _check_header(self) -> None:
         start = self._start
-        if not (
-            start.startswith(_GZIP_START)
-            and start[4:8] in _GZIP_TIMES
-            and start[8] in _GZIP_EFFORTS
-            and start[9] in _GZIP_SYSTEMS
-        ):
+        if not (start.startswith(_GZIP_START) and start[4:8] in _GZIP_TIMES and start[8:] in _GZIP_ENDS):
             raise StreamError("its gzip header has optional fields, a time, or a wrong value")
 
 

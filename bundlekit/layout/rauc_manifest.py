@@ -159,6 +159,11 @@ def _faults(manifest: RaucManifest, where: Span) -> Iterator[Problem]:
         yield report("update", "compatible", "compatible in [update] is missing")
     if manifest.get("handler", "args") and not manifest.get("handler", "filename"):
         yield report("handler", "args", "args in [handler] are for a filename, which is missing")
+    for group in ("hooks", "handler"):
+        if ".." in manifest.get(group, "filename").split("/"):
+            yield report(
+                group, "filename", f"filename in [{group}] leads out of the image, and nothing covers that file"
+            )
     yield from _bundle_faults(manifest, report)
     for name, image in manifest.images.items():
         yield from _image_faults(f"image.{name}", image, manifest.format, report)

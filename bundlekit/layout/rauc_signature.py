@@ -72,6 +72,15 @@ def stated_place(look: Callable[[int], bytes], size: int) -> int | None:
     return stop - stated if 0 < stated <= stop else None
 
 
+def is_stripped(look: Callable[[int], bytes], block: squashfs.Superblock, size: int) -> bool:
+    """Whether the file has the size of a signature, zero, at once after the image or its hash tree.
+
+    An image without padding can end with such zeros of its own, so its unpadded end does not count.
+    """
+    places = (block.padded, block.padded + tree_size(block.padded))
+    return size - SIZE in places and look(size - SIZE) == bytes(SIZE)
+
+
 def is_damaged(look: Callable[[int], bytes], start: bytes, size: int) -> bool:
     """Whether a file that begins with ``start`` is a RAUC bundle, although its end is not that of one.
 
@@ -83,6 +92,8 @@ def is_damaged(look: Callable[[int], bytes], start: bytes, size: int) -> bool:
     if block.version != squashfs.VERSION:
         return False
     if size < block.size or after_image(look, block) or stated_place(look, size) in signature_places(block):
+        return True
+    if is_stripped(look, block, size):
         return True
     # The padding of an image that is no bundle has zeros, and a hash tree or a signature begins with other bytes.
     end = block.padded + tree_size(block.padded) + LOOK

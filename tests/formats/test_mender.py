@@ -239,6 +239,25 @@ def test_what_the_tool_makes_without_protection_is_rejected(name, rule):
     assert (report.verdict, rule in {one.rule for one in report.findings}) == ("reject", True)
 
 
+def test_a_changed_byte_of_the_manifest_is_always_compared_with_the_signature():
+    """Also where the manifest can no longer be read: only the signature shows that the signer did not write it so."""
+    _, content, stop = places(GOOD)["manifest"]
+    signature = places(GOOD)["manifest.sig"][1:]
+    for at in range(content, stop):
+        for bit in (0x01, 0x20, 0x80):
+            found = faults(check(GOOD[:at] + bytes([GOOD[at] ^ bit]) + GOOD[at + 1 :]))
+            assert ("signer-unknown", (*signature, "")) in {fault[:2] for fault in found}, (at, bit, found)
+
+
+def test_a_changed_byte_of_the_version_is_always_compared_with_its_digest():
+    _, content, stop = places(GOOD)["version"]
+    for at in range(content, stop):
+        for bit in (0x01, 0x04, 0x80):
+            report = check(GOOD[:at] + bytes([GOOD[at] ^ bit]) + GOOD[at + 1 :])
+            assert report.verdict == "reject", (at, bit)
+            assert ("digest-mismatch", (content, stop, "")) in {fault[:2] for fault in faults(report)}, (at, bit)
+
+
 def test_a_newer_version_is_not_validated():
     report = check(artifact(version=b'{"format":"mender","version":4}'))
     assert report.verdict == "incomplete"

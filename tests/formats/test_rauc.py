@@ -152,6 +152,40 @@ def test_a_spoiled_plain_bundle_is_refused(case):
     assert_refused(case.change(whole), case, whole)
 
 
+def test_an_image_that_cannot_be_read_is_still_compared_with_its_signature(monkeypatch):
+    """The signature shows that it was changed; the signer did not make it that way."""
+    reason = "unsquashfs finds no manifest.raucm in the payload: it is damaged"
+    monkeypatch.setattr(unsquashfs, "read_member", lambda *_: unsquashfs.MemberFault(reason, damaged=True))
+    whole = parts("plain")
+    report = judge(whole.data[:5000] + b"x" + whole.data[5000:])
+    found = {one.rule: (one.where.start, one.where.stop) for one in report.findings}
+    assert report.verdict == "reject"
+    assert found == {"metadata-malformed": (0, whole.at + 1), "signature-wrong": (whole.at + 1, whole.end + 1)}
+
+
+def test_a_manifest_that_is_no_key_file_is_still_compared_with_its_signature(monkeypatch):
+    monkeypatch.setattr(unsquashfs, "read_member", lambda *_: b"no key file")
+    whole = parts("plain")
+    report = judge(spoil_rauc.flip(5000)(whole))
+    found = {one.rule: (one.where.start, one.where.stop, one.where.stream) for one in report.findings}
+    assert found["metadata-malformed"] == (0, 11, "manifest.raucm")
+    assert found["signature-wrong"] == (whole.at, whole.end, "")
+
+
+def test_an_image_that_ends_with_zeros_is_no_stripped_bundle():
+    """Eight zeros after the image are its padding if they end at a whole block."""
+    image = bytearray(sample("plain")[:4096])
+    image[40:48] = (4096 - 8).to_bytes(8, "little")
+    image[-8:] = bytes(8)
+    assert {one.rule for one in judge(bytes(image)).findings} == {"not-a-bundle"}
+
+
+def test_a_hook_in_a_folder_of_the_image_is_accepted():
+    """RAUC runs it, and the hash tree covers it."""
+    whole = parts("verity")
+    assert judge(whole.changed(b"filename=hook\n", b"filename=/hooks/a..b/hook\n")).verdict == "accept"
+
+
 def test_the_names_of_the_cases_are_unique():
     names = [case.name for case in spoil_rauc.CASES]
     assert len(names) == len(set(names))

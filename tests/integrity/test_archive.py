@@ -164,16 +164,23 @@ def test_a_stream_cut_anywhere_is_malformed(compression):
 
 
 @pytest.mark.parametrize(
-    ("at", "new"), [(2, b"\x07"), (3, b"\x01"), (3, b"\x08"), (4, b"\x01"), (8, b"\x01"), (9, b"\x07"), (0, b"\x1e")]
+    ("at", "new"),
+    [
+        *((0, b"\x1e"), (2, b"\x07"), (3, b"\x01"), (3, b"\x08"), (4, b"\x01")),
+        *((8, b"\x01"), (8, b"\x04"), (9, b"\x07"), (9, b"\x03"), (9, b"\x00")),
+    ],
 )
 def test_a_gzip_header_has_one_form(at, new):
     stream = gzipped(GOOD)
     assert faults(stream[:at] + new + stream[at + 1 :], {"one": FILES["one"]}, "gzip")[0][0] == "structure-malformed"
 
 
-def test_the_zero_time_of_go_is_taken():
+@pytest.mark.parametrize("time", ["00000000", "00096e88"])
+@pytest.mark.parametrize("effort", ["00", "02"])
+def test_a_gzip_header_of_go_is_taken(time, effort):
+    """The time zero in two forms, and the effort of mender-artifact before and from version 3.10."""
     stream = gzipped(GOOD)
-    assert faults(stream[:4] + bytes.fromhex("00096e88") + stream[8:], {"one": FILES["one"]}, "gzip") == []
+    assert faults(stream[:4] + bytes.fromhex(time + effort) + stream[9:], {"one": FILES["one"]}, "gzip") == []
 
 
 def test_a_gzip_header_with_a_name_is_not_taken():
