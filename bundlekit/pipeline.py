@@ -292,7 +292,9 @@ def examine(
     contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
     evidence = _measure_head(source, bundle, contents, question, trust)
     authentic = evidence.authentic
-    unvouched = question.digests or (not trust and bundle.size <= MAX_UNVOUCHED)
+    # Signatures of a kind that is not verified here leave the bytes open, so these are compared with their digests.
+    unverifiable = not trust or (bundle.complete and bundle.signatures is None)
+    unvouched = question.digests or (unverifiable and bundle.size <= MAX_UNVOUCHED)
     known = {at: digest for content in contents for at, digest in content.found().items()}
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
         measured = integrity.measure(

@@ -45,6 +45,9 @@ def _reported(context: RuleContext, name: str) -> RuleAnswer | PartialResult:
     return ()
 
 
+SIGN_FOR_DEVICE: Final = "Have the bundle built and signed for this device, or get the one that is meant for it."
+
+
 class StructureRule(NamedTuple):
     """A rule whose faults the readers of formats name, and the aspect of a format that it is about."""
 
@@ -120,11 +123,20 @@ REPORTED: Final = {
     ),
     "loader-unsupported": StructureRule(
         "loader",
-        """The bundle is right, but the loader of the device in its header does not support a part of it.
+        """The loader of the device in the header refuses the bundle, although every digest and signature is right.
 
-    The loader refuses such a bundle, or ignores that part. An example is a signature scheme that the chip lacks.
+    Examples are a segment for an address that the chip lacks, and signatures that its ROM cannot verify.
     """,
-        "Have the bundle signed for this device, or get the one that is meant for it.",
+        SIGN_FOR_DEVICE,
+    ),
+    "loader-uncertain": StructureRule(
+        "loader",
+        """The loader of the device in the header of the bundle ignores a part of it, or could refuse it.
+
+    It is ignored, for example, if it is a signature that the ROM does not read. bundlekit does not know yet what the
+    loaders of announced devices refuse.
+    """,
+        SIGN_FOR_DEVICE,
         rule_class="best-practice",
         cause="best-practice",
         severity="warning",

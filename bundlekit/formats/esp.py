@@ -189,6 +189,8 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
         sections.insert(0, Section(name="padding", span=Span(start=stop, stop=sector)))
     problems = list(_for_other_chips(header.chip, blocks))
     if source.size > area.stop:
+        if found := esp_flash.find_table(source, area.stop):
+            raise LayoutError(_merged(source, *found))
         problems.append(_surplus(source, area.stop))
     return _add(
         bundle,
@@ -204,11 +206,15 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
 
 
 def _for_other_chips(chip: EspChip | None, blocks: Sequence[EspBlock]) -> Iterator[Problem]:
-    """What the ROM of the chip does not verify. A chip refuses the image for it, or ignores a block."""
+    """What the ROM of the chip does not verify.
+
+    It ignores a block that is not of its scheme. It refuses the image only if no block remains.
+    """
+    usable = chip is None or chip.preview or any(block.scheme in chip.schemes for block in blocks[: chip.blocks])
 
     def problem(block: EspBlock, message: str) -> Problem:
         where = Span(start=block.span.start, stop=block.span.start + 2)
-        return Problem(rule=esp_image.UNSUPPORTED, message=message, where=where)
+        return Problem(rule=esp_image.UNCERTAIN if usable else esp_image.UNSUPPORTED, message=message, where=where)
 
     for number, block in enumerate(blocks):
         if chip and block.scheme not in chip.schemes:
@@ -258,6 +264,8 @@ def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: 
 def _unsigned(source: Source, bundle: Bundle, padding: Span) -> Bundle:
     """An image without signature. It ends where the loader expects, or is filled up to the next sector."""
     if padding.size and source.size % SECTOR:
+        if not _blank(source, padding):
+            return _without_signature(source, bundle, padding)
         need(source, -(-padding.stop // SECTOR) * SECTOR, "the padding after the image")
     claims = [ZeroClaim(subject="padding", span=padding, fill=ERASED)] if padding.size else []
     sections = [Section(name="padding", span=padding)] if padding.size else []
@@ -286,9 +294,14 @@ def _something_else(source: Source, bundle: Bundle, rest: Span) -> Bundle:
         return _unsigned(source, bundle, rest)
     last = Span(start=source.size - SECTOR, stop=source.size)
     expected = -(-rest.start // SECTOR) * SECTOR
-    if last.start > expected and read_span(source, last)[0] == esp_signature.MAGIC:
+    if last.start >= rest.start and read_span(source, last)[:2] in esp_signature.STARTS:
         message = f"the signature sector is at 0x{last.start:x}, but loaders look for it at 0x{expected:x}"
         raise fault(message, last)
+    return _without_signature(source, bundle, rest)
+
+
+def _without_signature(source: Source, bundle: Bundle, rest: Span) -> Bundle:
+    """An image with bytes after it that are neither erased flash nor signatures."""
     return _add(bundle, problems=[_surplus(source, rest.start)], signatures=(), declared_size=rest.start, complete=True)
 
 

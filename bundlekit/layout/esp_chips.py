@@ -26,6 +26,7 @@ class EspChip(NamedTuple):
 
     ``mapped`` are the addresses at which the flash cache shows the image. Segments at ``memory`` are copied there.
     ``schemes`` are those of secure boot v2. ``blocks`` is how many signature blocks the ROM reads.
+    ``preview``: the chip is only announced, so that its memory and its ROM are not settled.
     """
 
     name: str
@@ -34,6 +35,7 @@ class EspChip(NamedTuple):
     page: int = PAGE
     schemes: tuple[Scheme, ...] = ("rsa",)
     blocks: int = 3
+    preview: bool = False
 
 
 _RSA_OR_P256: Final[tuple[Scheme, ...]] = ("rsa", "ecdsa-p192", "ecdsa-p256")
@@ -111,7 +113,6 @@ CHIPS: Final = {
         "esp32c5",
         mapped=((0x42000000, 0x44000000),),
         memory=((0x40800000, 0x40860000), (0x50000000, 0x50004000)),
-        page=8 * KIB,
         schemes=_ALL,
     ),
     25: EspChip(
@@ -119,6 +120,7 @@ CHIPS: Final = {
         mapped=((0x42000000, 0x43000000),),
         memory=((0x40800000, 0x40850000), (0x50000000, 0x50001000)),
         page=8 * KIB,
+        preview=True,
     ),
     28: EspChip(
         "esp32h4",
@@ -126,16 +128,27 @@ CHIPS: Final = {
         memory=((0x40800000, 0x40860000), (0x50000000, 0x50004000)),
         page=8 * KIB,
         schemes=_ALL,
+        preview=True,
+    ),
+    31: EspChip(
+        "esp32e22",
+        mapped=((0x3C000000, 0x40000000),),
+        memory=((0x30FE0000, 0x31200000), (0xC0000000, 0xC0008000)),
+        schemes=_ALL,
+        preview=True,
     ),
     32: EspChip(
         "esp32s31",
         mapped=((0x40000000, 0x44000000), (0x50000000, 0x54000000)),
         memory=((0x2E000000, 0x2E008000), (0x2F000000, 0x2F080000)),
-        page=8 * KIB,
+        page=32 * KIB,
         schemes=_ALL,
+        preview=True,
     ),
 }
-"""By the chip id in the header of an image. For chips in preview the list is generous where ESP-IDF is undecided."""
+"""By the chip id in the header of an image. For chips in preview the list is generous where ESP-IDF is undecided.
+
+The values of ESP32-E22, which ESP-IDF does not have yet, are those of esptool 5.6."""
 
 
 def lies_in(ranges: tuple[AddressRange, ...], start: int, stop: int) -> bool:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
 
 UNSUPPORTED: Final = "loader-unsupported"
-"""The rule about what a certain chip lacks. The lists of chips here can be older than a chip, so it only warns."""
+"""The rule about an image that the chip refuses."""
+
+UNCERTAIN: Final = "loader-uncertain"
+"""The rule about a part that the chip ignores, and about chips that are announced only."""
 
 MAGIC: Final = 0xE9
 HEADER: Final = struct.Struct("<BBBBI4sHBHH4sB")
@@ -202,6 +205,7 @@ def unloadable(header: EspHeader, layout: EspLayout, page: int) -> Iterator[Prob
     chip = header.chip
     if chip is None:
         return
+    rule = UNCERTAIN if chip.preview else UNSUPPORTED
     page = max(page or chip.page, chip.page) if chip.page < PAGE else PAGE
     for number, segment in enumerate(layout.segments):
         address, data = segment
@@ -209,14 +213,13 @@ def unloadable(header: EspHeader, layout: EspLayout, page: int) -> Iterator[Prob
         if not data.size or address < NOT_LOADED:
             continue
         where = Span(start=segment.header.start, stop=segment.header.start + 4)
-        if not lies_in(chip.mapped, address, stop):
-            if not lies_in(chip.memory, address, stop):
-                message = f"segment {number} is for 0x{address:08x}..0x{stop:08x}, which the {chip.name} does not have"
-                yield Problem(rule=UNSUPPORTED, message=message, where=where)
-        elif (data.start - address) % page:
+        if not lies_in(chip.mapped, address, stop) and not lies_in(chip.memory, address, stop):
+            message = f"segment {number} is for 0x{address:08x}..0x{stop:08x}, which the {chip.name} does not have"
+            yield Problem(rule=rule, message=message, where=where)
+        elif lies_in(chip.mapped, address, stop) and (data.start - address) % page:
             message = f"segment {number} is mapped to 0x{address:08x}, but is at 0x{data.start:x} in the file: "
             message += f"both need the same offset in a page of {page} bytes"
-            yield Problem(rule=UNSUPPORTED, message=message, where=where)
+            yield Problem(rule=rule, message=message, where=where)
 
 
 def read_esp_description(source: Source, header: EspHeader, layout: EspLayout) -> EspDescription:

@@ -24,6 +24,9 @@ MAGIC: Final = 0xE7
 RSA_VERSION: Final = 2
 ECDSA_VERSION: Final = 3
 CRC_AT: Final = 1196
+STARTS: Final = (bytes((MAGIC, RSA_VERSION)), bytes((MAGIC, ECDSA_VERSION)))
+"""The first bytes of a block."""
+
 ERASED: Final = 0xFF
 """The value of erased flash, which follows the last block up to the end of the sector."""
 
@@ -79,11 +82,17 @@ def read_blocks(sector: bytes, start: int) -> tuple[list[EspBlock], Span]:
     one, is a fault: tools and chips skip a bad block, so it could contain anything.
     """
     blocks: list[EspBlock] = []
+    seen: list[bytes] = []
     while len(blocks) < MAX_BLOCKS:
         at = len(blocks) * BLOCK
         if blocks and sector[at] == ERASED:
             break
-        blocks.append(_block(sector[at : at + BLOCK], start + at, len(blocks)))
+        raw = sector[at : at + BLOCK]
+        if raw in seen:
+            message = f"signature block {len(blocks)} is a copy of block {seen.index(raw)}"
+            raise fault(message, _at(start, at, at + BLOCK))
+        blocks.append(_block(raw, start + at, len(blocks)))
+        seen.append(raw)
     stop = len(blocks) * BLOCK
     rest = sector[stop:]
     surplus = len(rest) - len(rest.lstrip(bytes((ERASED,))))
