@@ -80,6 +80,8 @@ IN_ARCHIVE: Final = (
 
 _PAYLOAD_LIKE: Final = r"data/[0-9]{4}\.tar(?:\.gz|\.xz|\.zst)?"
 _RSA_SIZES: Final = range(2048 // 8, 8192 // 8 + 1)
+_P256_DER: Final = 72
+"""Bytes of the same in DER, at most."""
 _P256: Final = 64
 """Bytes of r and s together with P-256, the only curve of the format; and of an Ed25519 signature."""
 
@@ -248,6 +250,8 @@ class _Reading:
 
     def _changed(self, version: TarMember) -> list[Problem]:
         """The fault that ``version``, which cannot be used, has another digest than the one in the manifest, if so."""
+        if not self._version_bytes:
+            return []
         try:
             self._signed(version)
         except LayoutError as error:
@@ -281,8 +285,10 @@ class _Reading:
         self._claims.append(DigestClaim(subject=member.name, span=member.content, expected=entry.digest))
 
     def _signature(self, member: TarMember | None) -> None:
-        self._known["signatures"] = ()
         if member is None:
+            following = self._next()
+            if following is None or ORDER.get(following.name, 0) > ORDER["manifest.sig"]:
+                self._known["signatures"] = ()
             return
         content = self._content(member, MAX_SIGNATURE)
         try:
@@ -372,10 +378,15 @@ def _framing(member: TarMember) -> list[FramingClaim]:
 
 
 def _candidates(value: bytes) -> tuple[RawAlgorithm, ...]:
-    """The algorithms whose signatures look like ``value``. Only the key shows which one it is."""
+    """The algorithms whose signatures look like ``value``. Only the key shows which one it is.
+
+    There is none for a length that no key of the format makes, such as that of a signature with P-384.
+    """
     if len(value) == _P256:
         return ("ecdsa-p1363-sha256", "ed25519")
-    return ("rsa-pkcs1v15-sha256",) if len(value) in _RSA_SIZES else ("ecdsa-sha256",)
+    if len(value) in _RSA_SIZES:
+        return ("rsa-pkcs1v15-sha256",)
+    return ("ecdsa-sha256",) if len(value) <= _P256_DER else ()
 
 
 def _release(header: MenderHeader) -> Release:

@@ -152,7 +152,8 @@ def _signature(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
     if bundle.head is None or _leaves_out(bundle, "unsigned"):
         return bundle
     if len(archive.members) < 2 or archive.members[1].name != SIGNATURE:
-        return _with(bundle, problems=[], signatures=() if archive.end else None)
+        absent = archive.end is not None and all(one.name != SIGNATURE for one in archive.members)
+        return _with(bundle, problems=[], signatures=() if absent else None)
     member = archive.members[1]
     value, problems = _content(source, member, MAX_SIGNATURE)
     if _is_openpgp(value):

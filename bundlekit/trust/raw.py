@@ -291,6 +291,10 @@ def _unknown(stored: SignatureClaim) -> SignatureFault:
     add = f"If you do trust its signer, add the public key to {given('trust')}"
     if stored.key_id:
         msg = f"The signature names the key {stored.key_id}, which is not known here. {add}."
+    elif not stored.candidates:
+        msg = (
+            f"The signature has {len(stored.value)} bytes, and no key that the format allows makes one of this length."
+        )
     else:
         kinds = " or ".join(dict.fromkeys(map(_family, stored.candidates)))
         msg = f"The signature does not name its key, and no pinned key ({kinds}) made it. {add}."

@@ -1,5 +1,6 @@
 """Mender artifacts: the samples of the real tool, every spoiled case, and any bytes at all."""
 
+import base64
 import hashlib
 import os
 import random
@@ -8,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -256,6 +259,40 @@ def test_a_changed_byte_of_the_version_is_always_compared_with_its_digest():
             report = check(GOOD[:at] + bytes([GOOD[at] ^ bit]) + GOOD[at + 1 :])
             assert report.verdict == "reject", (at, bit)
             assert ("digest-mismatch", (content, stop, "")) in {fault[:2] for fault in faults(report)}, (at, bit)
+
+
+@pytest.mark.parametrize("form", ["der", "numbers"])
+def test_another_curve_is_not_taken_even_if_its_key_is_pinned(form):
+    key = mender_artifact.private_key("p384")
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+
+    def sign(members):
+        value = key.sign(dict(members)["manifest"], ec.ECDSA(hashes.SHA256()))
+        if form == "numbers":
+            value = b"".join(number.to_bytes(48, "big") for number in utils.decode_dss_signature(value))
+        return [(name, base64.b64encode(value) if name == "manifest.sig" else data) for name, data in members]
+
+    data = artifact(in_artifact=sign)
+    trust = bundlekit.load_trust([make_keys.KEYS / "p384.pub.pem"])
+    assert {fault[:2] for fault in faults(check(data, trust))} == {
+        ("signer-unknown", (*places(data)["manifest.sig"][1:], ""))
+    }
+
+
+@pytest.mark.parametrize(("more", "rule"), [("more", "member-unlisted"), ("manifest", "member-duplicate")])
+def test_a_signature_behind_another_member_is_not_called_missing(more, rule):
+    data = artifact(in_artifact=lambda members: [*members[:2], (more, b"x"), *members[2:]])
+    assert {one.rule for one in check(data).findings} == {rule}
+
+
+def test_a_signature_that_is_not_base64_is_not_called_missing():
+    data = artifact(in_artifact=lambda members: [*members[:2], ("manifest.sig", b"!" * 88), *members[3:]])
+    assert {one.rule for one in check(data).findings} == {"metadata-malformed"}
+
+
+def test_a_version_that_is_too_large_is_not_compared():
+    found = faults(check(artifact(version=mender_artifact.VERSION + b" " * 2000)))
+    assert {fault[:2] for fault in found} == {("metadata-malformed", (0, 512, ""))}
 
 
 def test_a_newer_version_is_not_validated():

@@ -169,6 +169,12 @@ def test_a_spoiled_image_is_rejected_by_its_rule(name):
     assert verdict(spoil_swupdate.GOOD) == "accept"
 
 
+@pytest.mark.parametrize("name", ["signature-last", "signature-first"])
+def test_a_signature_in_another_place_is_not_called_missing(name):
+    report = judged(spoil_swupdate.CASES[name].make())
+    assert {one.rule for one in report.findings} == {"member-misplaced"}
+
+
 @pytest.mark.parametrize(
     ("signer", "extra", "rule"),
     [
