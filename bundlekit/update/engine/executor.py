@@ -23,7 +23,7 @@ from bundlekit.update.engine.hooks import Hooks, call, question
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import Journal
-from bundlekit.update.engine.outcome import conclude, seen_reasons, seen_versions
+from bundlekit.update.engine.outcome import before_clear, conclude, seen_reasons, seen_versions
 from bundlekit.update.engine.planner import Call, End, Note, Pause, Wait, decide
 from bundlekit.update.engine.records import (
     Answer,
@@ -246,7 +246,8 @@ class Engine:
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
                     if answer.kind not in {"old", "new", "ready"}:
-                        return Declined(reason=f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip())
+                        why = f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip()
+                        return Declined(reason=why, recovery=before_clear(history, name, answer))
                     states[name] = answer.kind
         cleared = Cleared(
             at=self.clock.now(), by=release.by, reason=release.reason, ticket=release.ticket, states=states

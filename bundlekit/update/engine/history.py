@@ -73,6 +73,7 @@ class History:
         self.committed = False
         self.cancel = False
         self.mode: RunMode = "apply"
+        self.mode_since = 0
         self.revert: RevertDecided | None = None
         self.mode_change: ModeChanged | None = None
         self.ended: Outcome | None = None
@@ -316,6 +317,11 @@ class History:
             return "counter", job.counter_before, answer.counter
         return None
 
+    def without_version(self, step: str) -> bool:
+        """Whether ``step`` describes itself without a version, which only a half-written component does."""
+        answer = self.tally("describe", step).settled
+        return answer is not None and answer.kind == "ok" and answer.version is None
+
     def denies(self, step: str) -> dict[str, str]:
         """Product and model as ``step`` describes them, where they differ from the job; unknown is no difference."""
         answer = self.tally("describe", step).settled
@@ -369,7 +375,8 @@ class History:
                 self.before[step] = answer.kind
                 self._expected[step] = frozenset({answer.kind})
                 self.surveyed[step] = answer
-            self._owner_before.setdefault(step, answer.owner or "")
+            if answer.owner is not None:  # a probe that failed shows no marks, and so no earlier owner
+                self._owner_before.setdefault(step, answer.owner)
             if why := self.overtaken(step, answer):
                 self._lose(step, why)
             why = self.explains(step, answer)
@@ -416,7 +423,7 @@ class History:
             self.lost, self.lost_at = (step, why), self.index
 
     def _change_mode(self, mode: RunMode) -> None:
-        self.mode = mode
+        self.mode, self.mode_since = mode, self.index
         self.tasks = phase_steps(mode, self.job, self.revert.revert if self.revert else ())
 
     def _only_if(self, holds: bool, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
-from bundlekit.update.engine.records import Outcome, RecoveryStep
+from bundlekit.update.engine.records import Answer, Outcome, RecoveryStep
 
 EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "succeeded": 0,
@@ -122,8 +122,10 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
         return ()
     if h.mode == "lost":
         return (*(clear if hold else ()), RecoveryStep(verb="state"), *again)
+    if kind in {"rejected", "cancelled"} and h.job.repair and not any(h.differs(step) for step in h.job.targets):
+        return (*half_written_images(h), RecoveryStep(verb="repair"))  # it is what it was, and cannot be cleared yet
     if kind in {"rejected", "cancelled", "reverted"}:
-        return (*(clear if hold else ()), *_state_again(h), *again)
+        return (*half_written_images(h), *(clear if hold else ()), *_state_again(h), *again)
     images = tuple(
         RecoveryStep(verb="reimage", step=step, version=target.new if _stays_new(h, step) else target.old)
         for step, target in h.job.targets.items()
@@ -134,6 +136,36 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
     if _can_revert_again(h, kind):
         return (RecoveryStep(verb="revert"), *clear, *_state_again(h), *again)
     return (*images, *clear, *_state_again(h, images), *again)
+
+
+def before_clear(h: History, step: str, seen: Answer) -> tuple[RecoveryStep, ...]:
+    """What makes the pair fit to be cleared, after ``step`` was seen in a state that is not.
+
+    That is what the run itself advised, if it does not begin with *clear*. Otherwise it is an image for a half-written
+    component, unless the pair was lost: then only the other controller knows which version it needs.
+    """
+    advised = h.ended.recovery if h.ended is not None else ()
+    if advised and advised[0].verb != "clear":
+        return advised
+    if seen.kind != "partial" or h.mode == "lost":
+        return ()
+    target = h.job.targets[step]
+    version = target.new if _stays_new(h, step) else target.old
+    return RecoveryStep(verb="reimage", step=step, version=version), RecoveryStep(verb="clear")
+
+
+def half_written_images(h: History) -> tuple[RecoveryStep, ...]:
+    """The re-images without which no run can start, because a component is half-written.
+
+    A component that describes itself without a version is half-written, too. A repair writes those after the commit
+    point again itself.
+    """
+    steps = h.job.groups()[0] if h.job.repair else tuple(h.job.targets)
+    return tuple(
+        RecoveryStep(verb="reimage", step=step, version=target.new if _stays_new(h, step) else target.old)
+        for step, target in h.job.targets.items()
+        if step in steps and (h.state(step) == "partial" or h.without_version(step))
+    )
 
 
 def _can_revert_again(h: History, kind: OutcomeKind) -> bool:
@@ -165,7 +197,8 @@ def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
     """Whether only a re-image gets the step to a version that the pair can continue with."""
     state = h.state(step)
     if kind == "degraded" and _forward_only(h):
-        return state in {"busy", "unknown"} or (state != "new" and h.policy(step).recovery == "reimage")
+        failed = state == "partial" or h.tally("apply", step).attempts > 0
+        return state in {"busy", "unknown"} or (state != "new" and failed and h.policy(step).recovery == "reimage")
     return state not in ({"new", "kept-new"} if _stays_new(h, step) else {"old"})
 
 

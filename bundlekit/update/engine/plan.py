@@ -312,6 +312,12 @@ def problems(plan: Plan) -> list[str]:
     for name, gate in plan.gates.items():
         if "group" in gate.after and len(plan.groups) < 2:
             found.append(f"gate '{name}' is polled after a group, but no group follows the first")
+        by_slots = plan.slots is not None and not gate.hook and not plan.steps[order[0]].hook
+        if "group" in gate.after and by_slots:
+            found.append(
+                f"gate '{name}' after a group needs a hook, because the gate of [slots] waits for equal versions; "
+                "between groups the members run different ones"
+            )
         shortest, longest = map(seconds, gate.expect)
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")

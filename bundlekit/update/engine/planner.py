@@ -162,6 +162,8 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
             return _change(h, now, task)
         case "gate":
             return _gate(h, now, task, since=h.settled_at)
+        case "between" if not _takes_down(h, task.group + 1):
+            return None
         case "between":  # a later change does not restore it
             earlier = {step for group in h.job.groups()[: task.group + 1] for step in group}
             changes = (index for step, (index, _) in h.changed.items() if step in earlier)
@@ -180,10 +182,20 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
             return _once(h, now, task)
 
 
+def _takes_down(h: History, group: int) -> bool:
+    """Whether a working component of ``group`` will be changed, which the gates before it protect.
+
+    A pair with a half-written component can be in HA only after that is repaired: the gate would never pass.
+    """
+    return any(h.before.get(step, "old") == "old" for step in h.job.groups()[group])
+
+
 def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
     """A hook that can be called again: validate, describe, prepare, verify, commit, cleanup."""
     tally = h.tally(task.phase, task.step)
     answer = tally.settled
+    if task.phase == "cleanup" and answer is not None and tally.answered < h.mode_since:  # it left another end's hold
+        return _call(task, tally)
     if answer is None:
         if tally.attempts == ATTEMPTS:
             return fail(h, now, task, f"the controller died {ATTEMPTS} times in it")

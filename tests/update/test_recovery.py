@@ -1,0 +1,214 @@
+"""What an end advises leads where it says, also where the pair was no longer whole when the run began."""
+
+import pytest
+from msgspec.structs import replace
+
+from bundlekit.update.engine.executor import Declined
+from bundlekit.update.engine.plan import PAIR, Group, OnFailure
+from bundlekit.update.engine.records import Cleared
+from bundlekit.update.rehearsal.faults import ControllerKilled
+from bundlekit.update.rehearsal.rehearse import label, rehearse, simulated
+from bundlekit.update.rehearsal.sandbox import reimaging
+from tests.update.world import World, fault, overridden
+
+ONE_BY_ONE = replace(
+    PAIR,
+    groups=(
+        Group(steps=("storage",), on_failure={"storage": OnFailure(revert=("storage",))}),
+        Group(steps=("active",), on_failure={"active": OnFailure()}),
+        Group(steps=("standby",), on_failure={"standby": OnFailure(recovery="reimage")}),
+    ),
+)
+
+
+def ways(outcome):
+    return [" ".join(filter(None, (way.verb, way.step, way.version))) for way in outcome.recovery]
+
+
+def install(world, step, version):
+    world.hooks.overrides.pop(step, None)
+    world.pair.reimage(reimaging(world.job, step, version))
+
+
+# --- half-written before the run ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"),
+    [
+        ("storage", ["reimage storage 3.2.1", "run"]),
+        ("active", ["reimage active 5.20.03", "run"]),
+        ("standby", ["reimage standby 5.20.03", "run"]),
+    ],
+)
+def test_a_component_that_was_half_written_before_the_run_is_named_with_its_image(step, advice):
+    world = World()
+    world.hooks.overrides[step] = "partial"
+    outcome = world.run()
+    assert (outcome.kind, outcome.hold, ways(outcome)) == ("rejected", False, advice)
+    install(world, step, world.job.targets[step].old)
+    assert world.run().kind == "succeeded"
+
+
+def test_so_is_one_that_describes_itself_without_a_version():
+    def describe(hooks, request):
+        answer = hooks.describe(request)
+        return replace(answer, version=None) if request.step in hooks.overrides else answer
+
+    world = World(hooks=overridden(describe=describe))
+    world.hooks.hooks.overrides["active"] = "partial"
+    outcome = world.run()
+    assert "the appliance reports nothing" in outcome.reason
+    assert ways(outcome)[0] == "reimage active 5.20.03"
+    del world.hooks.hooks.overrides["active"]
+    assert world.run().kind == "succeeded"
+
+
+# --- a repair that is rejected -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "step"), [("validate", "standby"), ("describe", "active"), ("prepare", "storage"), ("prepare", "standby")]
+)
+def test_a_repair_that_is_rejected_can_be_tried_again(verb, step):
+    """The pair cannot be cleared while a component is half-written, so *clear* is no way out of it."""
+    world = World(fault("apply", "standby", "F"))
+    assert world.run().kind == "degraded"
+    world.hooks.pending = [fault(verb, step, "F", nth=world.hooks.answered[verb, step])]
+    outcome = world.run_again(repair=True)
+    assert (outcome.kind, outcome.hold, ways(outcome)) == ("rejected", True, ["repair"])
+    assert world.run_again(repair=True).kind == "succeeded"
+
+
+def test_a_repair_that_is_cancelled_before_it_changed_anything_can_be_tried_again():
+    cancelled = []
+    world = World(fault("apply", "standby", "F"), cancel=lambda: bool(cancelled))
+    assert world.run().kind == "degraded"
+    cancelled.append(True)
+    outcome = world.run_again(repair=True)
+    assert (outcome.kind, outcome.hold, ways(outcome)) == ("cancelled", True, ["repair"])
+    cancelled.clear()
+    assert world.run_again(repair=True).kind == "succeeded"
+
+
+# --- clear that refuses ------------------------------------------------------------------------------------------
+
+
+def test_a_clear_that_refuses_a_degraded_pair_advises_its_repair():
+    world = World(fault("apply", "standby", "F"))
+    world.run()
+    refused = world.clear()
+    assert isinstance(refused, Declined)
+    assert ways(refused) == ["repair"]
+
+
+def test_a_clear_that_finds_a_half_written_component_advises_its_image():
+    """It was whole when the run ended, so the outcome could not advise that."""
+    world = World(fault("apply", "storage", "T"))
+    assert ways(world.run()) == ["clear", "run"]
+    world.hooks.overrides["active"] = "partial"
+    refused = world.clear()
+    assert isinstance(refused, Declined)
+    assert ways(refused) == ["reimage active 5.20.03", "clear"]
+    install(world, "active", "5.20.03")
+    world.clock.sleep(7200)
+    assert isinstance(world.clear(), Cleared)
+
+
+# --- the hold at the target --------------------------------------------------------------------------------------
+
+
+def test_a_run_that_ends_on_hold_after_its_cleanup_had_begun_leaves_the_hold_everywhere():
+    """Two components were cleaned up as after a success when the controller died and the third was changed by hand."""
+    world = World(fault("cleanup", "standby", "K"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    install(world, "standby", "5.41.00")
+    outcome = world.resume()
+    assert (outcome.kind, outcome.hold) == ("needs-operator", True)
+    assert {step: bool(c.hold) for step, c in world.pair.components.items()} == {
+        "storage": True, "active": True, "standby": False,  # which is not touched, since nobody knows what it is
+    }  # fmt: skip
+
+
+def test_a_cleanup_in_which_every_controller_dies_is_given_up():
+    world = World(*[fault("cleanup", "active", "K")] * 9, fault("verify", "active", "F"))
+    for _ in range(9):
+        with pytest.raises(ControllerKilled):
+            world.resume() if world.records else world.run()
+        if world.calls("cleanup", answered=False).count("active") == 5:
+            break
+    assert world.resume().kind == "reverted"
+
+
+# --- what is re-imaged -------------------------------------------------------------------------------------------
+
+
+def test_only_a_step_that_has_failed_is_re_imaged():
+    """The plan wants a standby that failed to be re-imaged, but here the active failed before it was touched."""
+    world = World(fault("apply", "active", "T"), plan=ONE_BY_ONE)
+    assert ways(world.run()) == ["repair"]
+    assert world.run_again(repair=True).kind == "succeeded"
+    world = World(fault("apply", "standby", "T"), plan=ONE_BY_ONE)
+    assert ways(world.run()) == ["reimage standby 5.40.00", "repair"]
+
+
+# --- gates between groups ----------------------------------------------------------------------------------------
+
+
+def gated(*after):
+    return replace(PAIR, gates={"ha-formed": replace(PAIR.gates["ha-formed"], after=after)})
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_a_plan_with_a_gate_between_groups_can_be_rehearsed(compatible):
+    found = rehearse(simulated(gated("group", "success", "revert"), compatible=compatible))
+    assert found.broken == ()
+    assert found.runs[0].outcome.kind == "succeeded"
+    gates = {label(r.outcome) for r in found.runs if r.faults and (r.faults[0].verb, r.faults[0].kind) == ("gate", "F")}
+    assert gates == {"degraded (ha-formed), hold"}
+
+
+def test_a_repair_of_a_half_written_standby_waits_for_no_gate_that_needs_it():
+    world = World(fault("apply", "standby", "P"), plan=gated("group", "success", "revert"))
+    assert ways(world.run()) == ["repair"]
+    before = len(world.calls("gate"))
+    assert world.run_again(repair=True).kind == "succeeded"
+    assert len(world.calls("gate")) > before, "but for the gate after success"
+
+
+def test_a_repair_of_a_standby_that_still_works_waits_for_the_gate():
+    world = World(fault("apply", "standby", "T"), plan=gated("group", "success", "revert"))
+    assert world.run().states["standby"] == "old"
+    world.hooks.overrides["ha-formed"] = "not-yet"
+    outcome = world.run_again(repair=True)
+    assert (outcome.kind, outcome.failed) == ("degraded", "ha-formed")
+    assert world.calls("apply", answered=False).count("standby") == 1
+
+
+# --- a pair that has been updated before -------------------------------------------------------------------------
+
+
+def updated_before(make):
+    """The sandboxes of ``make``, each with the marks of an earlier run."""
+
+    def marked(clock):
+        box = make(clock)
+        for component in box.hooks.components.values():
+            component.fence, component.owner, component.committed = 7, "earlier-owner", "earlier-run"
+        return box
+
+    return marked
+
+
+def test_the_marks_of_an_earlier_run_change_no_end():
+    fresh, marked = rehearse(), rehearse(updated_before(simulated()))
+    assert marked.broken == ()
+    assert [run.end for run in marked.runs] == [run.end for run in fresh.runs]
+
+
+def test_a_probe_that_fails_once_is_no_change_of_hands():
+    world = World()
+    assert world.run().kind == "succeeded"
+    world.hooks.pending = [fault("probe", "active", "F", nth=world.hooks.answered["probe", "active"] + 1)]
+    assert world.run_again().kind == "succeeded"
