@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, destination, parameters, signing
+from bundlekit.cli import common, destination, options, signing
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.files import LIMITS
 from bundlekit.report.escape import escape
@@ -36,8 +37,6 @@ Examples:
   bundlekit advisory attach advisories.bin sig.der
 """
 
-file_argument = click.argument("file", type=common.path_type, metavar="ADVISORIES")
-
 
 @click.group(cls=VerbGroup, epilog=EXAMPLES)
 def command() -> None:
@@ -45,8 +44,8 @@ def command() -> None:
 
 
 @command.command(epilog="Example: bundlekit advisory build ADVISORY.toml -o F --cert signer.pem --key signer.key")
-@click.argument("source", type=common.path_type, required=False, metavar="ADVISORY.toml")
-@click.option("--output", "-o", type=common.path_type, help="Write or replace this file; - is standard output.")
+@click.argument("source", type=path_type, required=False, metavar="ADVISORY.toml")
+@options.output_option("Write or replace this file; - is standard output.")
 @signing.signer_options
 @click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
@@ -86,7 +85,7 @@ def build(
 
 
 @command.command(epilog="Example: bundlekit advisory sign advisories.bin --cert signer.pem --key signer.key")
-@file_argument
+@options.advisories_argument
 @signing.signer_options
 @signing.change_options
 def sign(
@@ -125,8 +124,8 @@ def sign(
 
 
 @command.command(epilog=ELSEWHERE)
-@file_argument
-@click.argument("signature", type=common.path_type, metavar="SIGNATURE")
+@options.advisories_argument
+@click.argument("signature", type=path_type, metavar="SIGNATURE")
 @signing.replace_option
 @signing.purpose_option
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
@@ -144,30 +143,11 @@ def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose
 
 
 @command.command(epilog="Exit codes: 0 shown, and accepted if --trust is given; 2 usage; 3 the file cannot be used.")
-@file_argument
-@click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, as with `bundlekit check`.",
-)
-@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
-@click.option(
-    "--advisory-serial-at-least",
-    "serial_at_least",
-    type=click.IntRange(0),
-    default=0,
-    help="Reject advisories with a serial lower than this, the last one that was used.",
-)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@options.advisories_argument
+@options.trust_option
+@options.at_option
+@options.serial_option
+@options.format_option()
 def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_at_least: int, style: str) -> int:
     """Show an advisories file and its signers. With --trust, it is verified as `check --advisories` does."""
     from bundlekit import config

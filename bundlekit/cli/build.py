@@ -11,7 +11,8 @@ from bundlekit.authoring.build import build
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import load
-from bundlekit.cli import common, destination, signing
+from bundlekit.cli import common, destination, options, signing
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
@@ -31,8 +32,8 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("spec", type=common.path_type, required=False, metavar="SPEC.toml")
-@click.option("--output", "-o", type=common.path_type, help="Write or replace this bundle; - is standard output.")
+@click.argument("spec", type=path_type, required=False, metavar="SPEC.toml")
+@options.output_option("Write or replace this bundle; - is standard output.")
 @signing.signer_options
 @click.option(
     "--signature-capacity",

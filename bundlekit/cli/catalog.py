@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bundlekit import catalog
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common, options
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -26,8 +26,8 @@ def command() -> None:
 
 
 @command.command("add", epilog="Example: bundlekit catalog add releases.cat update.bin --supported-until 2028-06-30")
-@click.argument("place", type=common.path_type, metavar="CATALOG")
-@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
+@options.catalog_argument
+@options.bundles_argument
 @click.option(
     "--supported-until", type=click.DateTime(["%Y-%m-%d"]), help="Set the last day of support of these releases."
 )
@@ -40,23 +40,10 @@ def add(place: Path, bundles: tuple[Path, ...], supported_until: dt.datetime | N
 
 
 @command.command("show", epilog="Example: bundlekit catalog show releases.cat --trust root.pem")
-@click.argument("place", type=common.path_type, metavar="CATALOG")
-@click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, as with `bundlekit check`.",
-)
-@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@options.catalog_argument
+@options.trust_option
+@options.at_option
+@options.format_option()
 def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """List the bundles of a catalog. Exit code 0, 1 if one cannot be used, 3 without --trust."""
     found = catalog.collect([place], trust=common.load_trusted(trusted), at=at)

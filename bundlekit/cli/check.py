@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundlekit import pipeline
-from bundlekit.cli import common, reports
+from bundlekit.cli import common, options, reports
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
-@common.check_options
+@options.bundles_argument
+@options.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
-@common.component_option
+@options.component_option
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
@@ -37,7 +37,7 @@ def command(
     components: dict[str, Path],
     *,
     quiet: bool,
-    **options: Any,
+    **asked: Any,
 ) -> int:
     """Validate bundles: layout, every byte, signatures, and from which versions they can be installed.
 
@@ -46,7 +46,7 @@ def command(
     After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
     common.refuse_to_overwrite(output)
-    request = common.check_request(options)
+    request = common.check_request(asked)
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:

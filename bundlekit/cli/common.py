@@ -1,4 +1,4 @@
-"""What the verbs share: options, colours, progress, and where output goes."""
+"""What commands share: what their options load, colours, progress, and where output goes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bundlekit import config
-from bundlekit.cli import destination
-from bundlekit.cli.parameters import AcceptedRisk, Time
+from bundlekit.cli import destination, parameters
 from bundlekit.errors import BundlekitError, ConfigError, SigningError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from bundlekit.integrity import ReadProgress
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import BundleSignatures
+    from bundlekit.model.advisory import Advice
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
-    from bundlekit.model.waiver import Waivers
     from bundlekit.report import text as as_text
     from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
@@ -45,143 +44,6 @@ PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
 
 _READ_IN_FOLDERS: Final = (*SUFFIXES, ".bin", ".head")
 """What the files in a folder end with that are read because the folder was given: keys, bundles, heads."""
-
-Decorator = Any  # click's decorators change a function's type in ways mypy does not follow
-
-_GIVEN: Final = "bundlekit.paths"
-
-
-class _PathType(click.Path):
-    """A path, remembered under the option it was given to, whatever becomes of it there.
-
-    So `refuse_to_overwrite` knows all that a command reads, also of options that are added one day.
-    """
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path that ``value`` spells."""
-        if "\0" in os.fsdecode(value):
-            self.fail(f"{os.fsdecode(value)} contains a NUL character", param, ctx)
-        path = super().convert(value, param, ctx)
-        if path == Path():  # ".": the library takes that for an empty path, which was refused before
-            path = Path.cwd()
-        if param is not None and ctx is not None:
-            ctx.meta.setdefault(_GIVEN, []).append((param.name, path))
-        return path
-
-
-path_type: Final = _PathType(path_type=Path, readable=False)
-bundle_argument: Final = click.argument("bundle", type=path_type)
-
-
-def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that ``check`` and ``preflight`` share."""
-    options: list[Decorator] = [
-        click.option(
-            "--trust",
-            "trusted",
-            type=path_type,
-            multiple=True,
-            help="Trust these signers: a trust.toml, PEM files of CA certificates or public keys, or a folder of them.",
-        ),
-        click.option(
-            "--from",
-            "sources",
-            multiple=True,
-            metavar="VERSION",
-            help="Validate the update from this version.",
-        ),
-        click.option(
-            "--appliance",
-            type=path_type,
-            metavar="STATE.json",
-            help="Validate the update of this pair, or of many (JSON, one state on each line).",
-        ),
-        click.option(
-            "--matrix",
-            type=path_type,
-            metavar="FILE",
-            help="Use this upgrade matrix, for a bundle whose format has none.",
-        ),
-        policy_options,
-        click.option("--at", type=Time(), metavar="TIME", help="Use this time instead of now."),
-        click.option("--strict", is_flag=True, help="Treat warnings as errors."),
-        click.option(
-            "--waivers",
-            type=path_type,
-            metavar="FILE",
-            callback=lambda _context, _option, path: load_waivers(path),
-            help="Waive findings of best-practice rules (see `bundlekit explain waivers`).",
-        ),
-        click.option(
-            "--format",
-            "style",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            show_default=True,
-            help="Set the output format.",
-        ),
-        click.option("--output", "-o", type=path_type, help="Write the report to this file instead."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def component_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The files of components of a detached head, by label."""
-    option = click.option(
-        "--component",
-        "components",
-        multiple=True,
-        metavar="NAME=FILE",
-        callback=_components,
-        help="Use this file for a component of a detached head, instead of the one next to it.",
-    )
-    return option(function)
-
-
-def _components(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
-    """The files by label. A usage error for a value without a name or a file, and for a name that is given twice."""
-    found: dict[str, Path] = {}
-    for value in values:
-        name, _, file = value.partition("=")
-        if not name or not file:
-            raise click.BadParameter(f"{value!r} is not NAME=FILE.", context, option)
-        if name in found:
-            raise click.BadParameter(f"{name!r} is given twice.", context, option)
-        found[name] = Path(file)
-    return found
-
-
-def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options about what is allowed beyond the matrix, and forbidden since; :func:`allowed` takes them."""
-    options: list[Decorator] = [
-        click.option("--allow-same-version", is_flag=True, help="Allow another build of the installed version."),
-        click.option("--allow-reinstall", is_flag=True, help="Allow the installed version and build again."),
-        click.option(
-            "--allow-downgrade",
-            is_flag=True,
-            help="Allow an older version if the matrix names the installed one as a source.",
-        ),
-        click.option(
-            "--accept-risk",
-            "accepted_risks",
-            type=AcceptedRisk(),
-            multiple=True,
-            help="Accept this risk of the matrix; with a digest, only while its text is unchanged.",
-        ),
-        click.option("--advisories", type=path_type, help="Apply these signed advisories, which only restrict."),
-        click.option(
-            "--advisory-serial-at-least",
-            "serial_at_least",
-            type=click.IntRange(0),
-            default=0,
-            help="Reject advisories with a serial lower than this, the last one that was used.",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 def ask_passphrase(path: Path) -> bytes:
@@ -215,7 +77,7 @@ def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore
 
 
 def check_request(options: dict[str, Any]) -> CheckRequest:
-    """What ``check`` and ``preflight`` are asked by the options of :func:`check_options`."""
+    """What ``check`` and ``preflight`` are asked by the options of ``check_options``."""
     trust, states = (
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
@@ -229,20 +91,24 @@ def check_request(options: dict[str, Any]) -> CheckRequest:
 
 
 def policy_arguments(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:
-    """Policy and advisories of :func:`policy_options`, as arguments; they are taken out of ``options``."""
+    """Policy and advisories of ``policy_options``, as arguments; they are taken out of ``options``."""
     policy = Policy(
         allow_same_version=options.pop("allow_same_version"),
         allow_reinstall=options.pop("allow_reinstall"),
         allow_downgrade=options.pop("allow_downgrade"),
         accepted_risks=options.pop("accepted_risks"),
     )
-    advisories, at_least = options.pop("advisories"), options.pop("serial_at_least")
-    advice = None
-    if advisories:
-        from bundlekit.advisories import load_advisory
-
-        advice = load_advisory(advisories, trust=trust, at=options.get("at"), serial_at_least=at_least)
+    advice = load_advice(options.pop("advisories"), trust, options.get("at"), options.pop("serial_at_least"))
     return {"policy": policy, "advice": advice}
+
+
+def load_advice(path: Path | None, trust: TrustStore | None, at: dt.datetime | None, at_least: int) -> Advice | None:
+    """The advisories of ``--advisories``, which must have at least this serial; None where the option is not given."""
+    if path is None:
+        return None
+    from bundlekit.advisories import load_advisory
+
+    return load_advisory(path, trust=trust, at=at, serial_at_least=at_least)
 
 
 _LINES_LEFT_OUT: Final = "bundlekit.lines-left-out"
@@ -337,9 +203,7 @@ def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") ->
     """
     if output is None or output == destination.STDOUT or not output.exists():
         return
-    given = [
-        path for name, path in click.get_current_context().meta.get(_GIVEN, ()) if name not in {"output", in_place}
-    ]
+    given = [path for name, path in parameters.given_paths() if name not in {"output", in_place}]
     for path in (*(file for one in given for file in _read_with(one)), *more):
         if path.exists() and path.samefile(output):
             raise click.UsageError(f"--output {output} is also an input; nothing was written")
@@ -362,15 +226,6 @@ def _read_with(path: Path) -> Iterator[Path]:
 def count(number: int, noun: str) -> str:
     """``1 signature``, ``2 signatures``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def load_waivers(path: Path | None) -> Waivers | None:
-    """The file of ``--waivers``; what reads it is loaded only then."""
-    if path is None:
-        return None
-    from bundlekit.checks.waivers import load_waivers
-
-    return load_waivers(path)
 
 
 def colours(stream: Any) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit import extraction
-from bundlekit.cli import common, destination
+from bundlekit.cli import common, destination, options
 from bundlekit.cli.verbs import CliVerb
 
 EXAMPLES = """\b
@@ -20,21 +20,15 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@common.bundle_argument
+@options.bundle_argument
 @click.argument("component", required=False)
 @click.option("--head", is_flag=True, help="Extract the head, the bytes that signatures cover.")
 @click.option(
     "--signature", type=click.IntRange(0), help="Extract the signature with this number, counted from 0, as DER."
 )
-@click.option("--output", "-o", type=common.path_type, required=True, help="Write to this file; - is standard output.")
-@click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, and extract only what they have signed.",
-)
-@common.component_option
+@options.output_option("Write to this file; - is standard output.", required=True)
+@options.trust_option
+@options.component_option
 def command(
     bundle: Path,
     component: str | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bundlekit import pipeline
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.report.inspection import lines
@@ -22,15 +22,8 @@ Exit codes: 0 the head could be read, 2 usage, 3 it could not.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@common.bundle_argument
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@options.bundle_argument
+@options.format_option()
 def command(bundle: Path, style: str) -> int:
     """Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that."""
     inspection = pipeline.inspect(bundle)

@@ -8,6 +8,7 @@ from secrets import token_hex
 import click
 
 from bundlekit.cli import common
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
 from bundlekit.trust import ALGORITHMS, keygen, unverifiable
@@ -21,7 +22,7 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("directory", type=common.path_type)
+@click.argument("directory", type=path_type)
 @click.option(
     "--algorithm",
     type=click.Choice(ALGORITHMS),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common, options
 from bundlekit.cli.matrix_graph import export_command, import_command
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -31,26 +32,6 @@ Examples:
   bundlekit matrix diff 5.40.00.bin SPEC.toml
 """
 
-argument = click.argument("release", type=common.path_type, metavar="BUNDLE|SPEC.toml")
-trusting = click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Use only bundles that these trusted signers have signed.",
-)
-advising = click.option(
-    "--advisories", type=common.path_type, help="Restrict the matrix by this signed file; it needs --trust."
-)
-formats = click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
-
 
 @click.group(cls=VerbGroup, epilog=EXAMPLES)
 def command() -> None:
@@ -58,17 +39,10 @@ def command() -> None:
 
 
 @command.command(epilog="Example: bundlekit matrix show SPEC.toml --format csv > tests.csv")
-@argument
-@trusting
-@advising
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@options.release_argument
+@options.trust_option
+@options.advisories_option
+@options.format_option("csv")
 def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, style: str) -> int:
     """Show the decision for every version that a matrix knows, on every model, as a list of what to test."""
     from bundlekit.matrix.table import table
@@ -84,9 +58,9 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
 
 
 @command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 incomplete.")
-@argument
-@click.argument("others", nargs=-1, type=common.path_type, metavar="[OTHER BUNDLE...]")
-@trusting
+@options.release_argument
+@click.argument("others", nargs=-1, type=path_type, metavar="[OTHER BUNDLE...]")
+@options.trust_option
 @click.option(
     "--signed-by",
     "signers",
@@ -94,23 +68,17 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     metavar="KEY",
     help="Name a signer of the release. Not needed with a trust.toml that lists the signers.",
 )
-@click.option(
-    "--catalog",
-    "catalogs",
-    type=common.path_type,
-    multiple=True,
-    help="Use the bundles of this catalog.",
-)
+@options.catalog_option
 @click.option(
     "--supported",
     multiple=True,
     metavar="VERSION",
     help="Check this version in the field. The default is all known versions.",
 )
-@click.option("--at", type=parameters.Time(), metavar="DATE", help="Validate for this day instead of today.")
-@advising
-@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-@formats
+@options.at_option
+@options.advisories_option
+@options.strict_option
+@options.format_option()
 def lint(
     release: Path,
     others: tuple[Path, ...],
@@ -177,10 +145,10 @@ def lint(
 
 
 @command.command(epilog="Exit codes: 0 no version loses an update, 1 a version loses one, 2 usage, 3 incomplete.")
-@click.argument("old", type=common.path_type, metavar="OLD")
-@click.argument("new", type=common.path_type, metavar="NEW")
-@trusting
-@formats
+@click.argument("old", type=path_type, metavar="OLD")
+@click.argument("new", type=path_type, metavar="NEW")
+@options.trust_option
+@options.format_option()
 def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
     """Show which versions gain and which lose between two matrices, each in a bundle or a SPEC.toml."""
     from bundlekit.matrix.diff import diff as compare

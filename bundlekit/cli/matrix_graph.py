@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common, options
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.matrix.graph.cincinnati import SCHEMES, load_graph, release_order, scheme_of, write_graph
 from bundlekit.matrix.graph.exchange import graph_of, matrix_of
@@ -26,12 +27,12 @@ Exit codes: 0 exported, 1 a bundle is not signed by a trusted signer, 2 usage, 3
 
 
 @click.command("import", cls=CliVerb, epilog=IMPORT_EXAMPLES)
-@click.argument("graph", type=common.path_type, metavar="GRAPH.json")
+@click.argument("graph", type=path_type, metavar="GRAPH.json")
 @click.option("--to", "version", metavar="VERSION", help="Make the matrix of this release. The default is the newest.")
 @click.option(
     "--scheme", type=click.Choice(SCHEMES), help="Use this version scheme. The default is the first that fits."
 )
-@click.option("--output", "-o", type=common.path_type, help="Write the matrix.toml to this file.")
+@options.output_option("Write the matrix.toml to this file.")
 def import_command(graph: Path, version: str | None, scheme: str | None, output: Path | None) -> int:
     """Make the matrix.toml of one release from an update graph (Cincinnati JSON).
 
@@ -50,16 +51,10 @@ def import_command(graph: Path, version: str | None, scheme: str | None, output:
 
 
 @click.command("export", cls=CliVerb, epilog=EXPORT_EXAMPLES)
-@click.argument("bundles", nargs=-1, required=True, type=common.path_type, metavar="BUNDLE...")
-@click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, as with `bundlekit check`.",
-)
-@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
-@click.option("--output", "-o", type=common.path_type, help="Write the graph to this file.")
+@options.bundles_argument
+@options.trust_option
+@options.at_option
+@options.output_option("Write the graph to this file.")
 def export_command(bundles: tuple[Path, ...], trusted: tuple[Path, ...], at: object, output: Path | None) -> int:
     """Make an update graph (Cincinnati JSON) from the matrices of bundles.
 

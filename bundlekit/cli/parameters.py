@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -73,3 +75,33 @@ class AcceptedRisk(_AcceptanceType):
         if not risk or (at and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
             self.fail(f"{value!r} is not a risk id, optionally followed by @sha256:…", param, ctx)
         return Acceptance(risk=risk, digest=digest)
+
+
+_GIVEN: Final = "bundlekit.paths"
+
+
+class _PathType(click.Path):
+    """A path, remembered under the option it was given to, whatever becomes of it there.
+
+    So `given_paths` has all that a command reads, also of options that are added one day.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path that ``value`` spells."""
+        if "\0" in os.fsdecode(value):
+            self.fail(f"{os.fsdecode(value)} contains a NUL character", param, ctx)
+        path = super().convert(value, param, ctx)
+        if path == Path():  # ".": the library takes that for an empty path, which was refused before
+            path = Path.cwd()
+        if param is not None and ctx is not None:
+            ctx.meta.setdefault(_GIVEN, []).append((param.name, path))
+        return path
+
+
+path_type: Final = _PathType(path_type=Path, readable=False)
+
+
+def given_paths() -> list[tuple[str, Path]]:
+    """The paths of this call, each with the name of its parameter."""
+    given: list[tuple[str, Path]] = click.get_current_context().meta.get(_GIVEN, [])
+    return given

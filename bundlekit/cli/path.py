@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common, options
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
@@ -27,57 +28,19 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("bundles", nargs=-1, type=common.path_type, metavar="[BUNDLE]...")
-@click.option(
-    "--catalog",
-    "catalogs",
-    type=common.path_type,
-    multiple=True,
-    help="Use the bundles of this catalog.",
-)
-@click.option("--graph", type=common.path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
-@click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, as with `bundlekit check`.",
-)
-@click.option(
-    "--from",
-    "version",
-    metavar="VERSION",
-    help="Start from this version on every member. Other components are not evaluated.",
-)
-@click.option(
-    "--appliance", type=common.path_type, metavar="STATE.json", help="Start from the installed state of this pair."
-)
+@click.argument("bundles", nargs=-1, type=path_type, metavar="[BUNDLE]...")
+@options.catalog_option
+@click.option("--graph", type=path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
+@options.trust_option
+@options.from_option("version", "Start from this version on every member. Other components are not evaluated.")
+@options.appliance_option("Start from the installed state of this pair.")
 @click.option("--to", "goal", required=True, metavar="VERSION", help="Set the target version.")
-@click.option(
-    "--accept-risk",
-    "accepted",
-    type=parameters.AcceptedRisk(),
-    multiple=True,
-    help="Accept this risk, as with `bundlekit check`.",
-)
-@click.option("--advisories", type=common.path_type, help="Apply these signed advisories, which only restrict.")
-@click.option(
-    "--advisory-serial-at-least",
-    "serial_at_least",
-    type=click.IntRange(0),
-    default=0,
-    help="Reject advisories with a serial lower than this, the last one that was used.",
-)
-@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json", "svg", "mermaid"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
-@click.option("--output", "-o", type=common.path_type, help="Write the path to this file instead.")
+@options.accept_risk_option
+@options.advisories_option
+@options.serial_option
+@options.at_option
+@options.format_option("svg", "mermaid")
+@options.output_option("Write the path to this file instead.")
 def command(
     bundles: tuple[Path, ...],
     catalogs: tuple[Path, ...],
@@ -86,7 +49,7 @@ def command(
     version: str | None,
     appliance: Path | None,
     goal: str,
-    accepted: tuple[Acceptance, ...],
+    accepted_risks: tuple[Acceptance, ...],
     advisories: Path | None,
     serial_at_least: int,
     at: dt.datetime | None,
@@ -110,7 +73,7 @@ def command(
         from bundlekit.matrix.graph.cincinnati import load_graph
         from bundlekit.matrix.graph.search import find_graph_path
 
-        found = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted])
+        found = find_graph_path(load_graph(graph), version, goal, [one.risk for one in accepted_risks])
     else:
         if (version is None) == (appliance is None):
             raise click.UsageError("one of --from and --appliance is required")
@@ -121,17 +84,13 @@ def command(
         if len(states) > 1:
             raise click.UsageError(f"{appliance} has {len(states)} states; a path is for one pair")
         trust = common.load_trusted(trusted)
-        advice = None
-        if advisories:
-            from bundlekit.advisories import load_advisory
-
-            advice = load_advisory(advisories, trust=trust, at=at, serial_at_least=serial_at_least)
+        advice = common.load_advice(advisories, trust, at, serial_at_least)
         found = find_path(
             (*bundles, *catalogs),
             states[0] if states else version or "",
             goal,
             trust=trust,
-            policy=Policy(accepted_risks=accepted),
+            policy=Policy(accepted_risks=accepted_risks),
             advice=advice,
             at=at,
         )

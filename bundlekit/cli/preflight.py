@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from bundlekit import pipeline
-from bundlekit.cli import common, reports
+from bundlekit.cli import common, options, reports
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import UnreadableError
 from bundlekit.files import LIMITS
@@ -28,20 +28,20 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@common.bundle_argument
+@options.bundle_argument
 @click.option(
     "--size",
     type=click.IntRange(1),
     metavar="N",
     help="Set the size of the bundle in bytes, if BUNDLE is - and its first bytes are on standard input.",
 )
-@common.check_options
+@options.check_options
 def command(
     bundle: Path,
     size: int | None,
     style: str,
     output: Path | None,
-    **options: Any,
+    **asked: Any,
 ) -> int:
     """Check only the head and signatures, which is fast regardless of the bundle size.
 
@@ -51,7 +51,7 @@ def command(
     head = _start_of(size) if bundle == STDIN else bundle
     if size is not None and bundle != STDIN:
         raise click.UsageError("--size requires - (standard input)")
-    run = partial(pipeline.preflight, head, common.check_request(options))
+    run = partial(pipeline.preflight, head, common.check_request(asked))
     with reports.Reports([bundle], style, output) as stream:
         stream.add(*common.checked(bundle, run, quoted=style == "json"))
     return stream.code

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import options
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.schema_errors import nearest
 from bundlekit.update.engine.clock import ManualClock
@@ -38,7 +39,7 @@ PAUSE = 10.0
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("plan_path", type=common.path_type, required=False, metavar="[PLAN.toml]")
+@click.argument("plan_path", type=path_type, required=False, metavar="[PLAN.toml]")
 @click.option(
     "--faults",
     type=click.IntRange(1, 3),
@@ -47,7 +48,7 @@ PAUSE = 10.0
     help="Set how many faults a run can have. Two take half a minute, three take minutes.",
 )
 @click.option("--hooks", "over_hooks", is_flag=True, help="Use the hooks or slots of the plan, in a sandbox.")
-@click.option("--pair", metavar="P", help="Name the pair for --hooks: a sandbox, which is written to repeatedly.")
+@options.pair_option("Name the pair for --hooks: a sandbox, which is written to repeatedly.", required=False)
 @click.option(
     "--only",
     multiple=True,
@@ -64,14 +65,7 @@ PAUSE = 10.0
 @click.option(
     "--incompatible", is_flag=True, help="Assume that kept new components are incompatible with reverted ones."
 )
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json", "markdown"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@options.format_option("markdown")
 def command(
     plan_path: Path | None,
     faults: int,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.authoring.sign import how_elsewhere, load_signers, opened
-from bundlekit.cli import common, signing
+from bundlekit.cli import common, options, signing
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.model.release import release_of
 from bundlekit.report.escape import escape
@@ -29,7 +29,7 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@common.bundle_argument
+@options.bundle_argument
 @signing.signer_options
 @signing.change_options
 def command(

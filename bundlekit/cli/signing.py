@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
+from bundlekit.cli.parameters import path_type
 from bundlekit.errors import SigningError
 from bundlekit.files import LIMITS, read_bounded
 from bundlekit.report.escape import escape
 from bundlekit.trust.certificates import PURPOSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
@@ -43,30 +44,26 @@ purpose_option: Final = click.option(
 )
 
 
-def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that ``build`` and ``sign`` share."""
-    options: list[Any] = [
-        click.option(
-            "--key",
-            "keys",
-            type=common.path_type,
-            multiple=True,
-            callback=_key_files,
-            help=f"Sign with this private key (PEM). {common.PASSPHRASE} can contain its passphrase.",
-        ),
-        click.option(
-            "--cert",
-            "certs",
-            type=common.path_type,
-            multiple=True,
-            help="Use this certificate of a key, followed by its CAs (PEM). A key without one must be pinned.",
-        ),
-        click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
-        purpose_option,
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+signer_options: Final = options.combined(
+    click.option(
+        "--key",
+        "keys",
+        type=path_type,
+        multiple=True,
+        callback=_key_files,
+        help=f"Sign with this private key (PEM). {common.PASSPHRASE} can contain its passphrase.",
+    ),
+    click.option(
+        "--cert",
+        "certs",
+        type=path_type,
+        multiple=True,
+        help="Use this certificate of a key, followed by its CAs (PEM). A key without one must be pinned.",
+    ),
+    click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
+    purpose_option,
+)
+"""The options that ``build`` and ``sign`` share."""
 
 
 def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[SigningIdentity]) -> None:
@@ -80,23 +77,17 @@ def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[Si
             )
 
 
-def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that select the change."""
-    options: list[Any] = [
-        click.option("--attach", "attached", type=common.path_type, help="Add this signature (a detached CMS, DER)."),
-        replace_option,
-        click.option(
-            "--remove", "removed", type=click.IntRange(0), metavar="N", help="Remove signature N, counted from 0."
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 replace_option: Final = click.option(
     "--replace", type=click.IntRange(0), metavar="N", help="Replace signature N, counted from 0."
 )
+change_options: Final = options.combined(
+    click.option("--attach", "attached", type=path_type, help="Add this signature (a detached CMS, DER)."),
+    replace_option,
+    click.option(
+        "--remove", "removed", type=click.IntRange(0), metavar="N", help="Remove signature N, counted from 0."
+    ),
+)
+"""The options that select the change."""
 
 
 def demand_one_change(keys: Sequence[Path], attached: Path | None, removed: int | None, replace: int | None) -> None:

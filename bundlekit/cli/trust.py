@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common, options
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -45,16 +46,9 @@ def command(context: click.Context, *, example: bool) -> int:
 
 
 @command.command("show", epilog=EXAMPLES)
-@click.argument("trusted", nargs=-1, required=True, type=common.path_type, metavar="TRUST...")
-@click.option("--at", type=parameters.Time(), metavar="TIME", help="Use this time instead of now.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Set the output format.",
-)
+@click.argument("trusted", nargs=-1, required=True, type=path_type, metavar="TRUST...")
+@options.at_option
+@options.format_option()
 def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
     """Show signers, their last days, the requirements, and what is unusable and why."""
     from bundlekit.trust.overview import overview

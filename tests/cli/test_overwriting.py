@@ -6,7 +6,7 @@ import click
 import pytest
 
 from bundlekit.cli import command
-from bundlekit.cli.common import path_type
+from bundlekit.cli.parameters import path_type
 
 TRUST = ("--trust", "keys/root.pem")
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.update.message import quoted
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import BundlekitError
@@ -18,8 +19,8 @@ from bundlekit.update.state.lock import at_work
     cls=CliVerb,
     epilog="Example: bundlekit update cancel --pair imager-0042\n\nExit codes: 0 requested, 3 no run to cancel.",
 )
-@shared.pair_option
-@shared.state_dir_option
+@run_options.pair_option
+@run_options.state_dir_option
 def command(pair: str, state_dir: Path) -> int:
     """Ask a run to stop. Before the commit point it reverts.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined, HoldRelease
 
@@ -18,15 +19,15 @@ Exit codes: 0 cleared, 3 not cleared: the pair is not on hold, or not complete.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.pair_option
-@shared.by_option
-@shared.reason_option
+@run_options.pair_option
+@run_options.by_option
+@run_options.reason_option
 @click.option("--ticket", default="", metavar="ID", help="Record the number of the support ticket.")
 @click.option(
     "--without-probe", is_flag=True, help="Check neither components nor gates. This is recorded with your name."
 )
-@shared.take_over_option
-@shared.state_dir_option
+@run_options.take_over_option
+@run_options.state_dir_option
 def command(
     pair: str, by: str, reason: str, ticket: str, take_over: str, state_dir: Path, *, without_probe: bool
 ) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bundlekit.cli import common, parameters
+from bundlekit.cli import common
 from bundlekit.cli.update import view
-from bundlekit.cli.update.commands import STATE_DIR, pasteable, remember
+from bundlekit.cli.update.commands import pasteable
 from bundlekit.cli.update.message import message, next_steps, text
 from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
@@ -45,107 +45,6 @@ CODES: Final = """\
 Exit codes: 0 succeeded, 4 nothing to resume, 10 rejected, 11 cancelled, 12 on hold, 13 busy, 14 superseded,
 20 reverted, 30 degraded, 40 needs an operator, 75 waiting: resume it; 2 usage, 3 could not begin, 130 interrupted.
 """
-
-bundle_argument = click.argument("bundle", type=common.path_type)
-json_option = click.option("--json", "as_lines", is_flag=True, help="Print JSON for programs, one object on each line.")
-pair_option = click.option("--pair", required=True, metavar="P", help="Choose the pair by the name in its state.")
-any_pair_option = click.option("--pair", metavar="P", help="Choose one pair. The default is all of them.")
-
-
-def nonempty(text: str) -> str:
-    """A text that is not empty, because it is recorded permanently."""
-    if not text.strip():
-        raise click.BadParameter("is empty")
-    return text
-
-
-by_option = click.option(
-    "--by",
-    required=True,
-    metavar="NAME",
-    callback=lambda _, __, text: nonempty(text),
-    help="Record this name of the person responsible.",
-)
-reason_option = click.option(
-    "--reason",
-    required=True,
-    metavar="TEXT",
-    callback=lambda _, __, text: nonempty(text),
-    help="Record this reason.",
-)
-state_option = click.option(
-    "--appliance", type=common.path_type, required=True, metavar="STATE.json", help="Use this state of the pair."
-)
-plan_option = click.option(
-    "--plan",
-    "plan_path",
-    type=common.path_type,
-    metavar="PLAN.toml",
-    help="Use the steps, policy and hooks in this plan.",
-)
-trust_option = click.option(
-    "--trust",
-    "trusted",
-    type=common.path_type,
-    multiple=True,
-    help="Trust these signers, as with `bundlekit check`.",
-)
-state_dir_option = click.option(
-    "--state-dir",
-    type=common.path_type,
-    default=STATE_DIR,
-    show_default=True,
-    envvar="BUNDLEKIT_STATE_DIR",
-    callback=remember,
-    help="Use the journal in this folder, which must be your own (mode 0700).",
-)
-file_option = click.option(
-    "--bundle", type=common.path_type, help="Use this bundle if it is no longer at its original path."
-)
-
-
-take_over_option = click.option(
-    "--take-over",
-    default="",
-    metavar="RUN",
-    help="Replace this run of another controller that is permanently gone. The message about it names the run.",
-)
-
-
-def running_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of the verbs that run something: ``run``, ``resume``, ``repair``."""
-    for option in (
-        json_option,
-        click.option("--detach", is_flag=True, help="Do not wait for gates, but exit with 75 and let a timer resume."),
-        state_dir_option,
-        trust_option,
-    ):
-        function = option(function)
-    return function
-
-
-def _still_ahead(context: click.Context, option: click.Parameter, time: dt.datetime | None) -> dt.datetime | None:
-    """A window that is over is a mistake of the one who types it, also where everything would only be staged."""
-    if time is not None and time.timestamp() < clock().now().wall:
-        spelled = parameters.local_time(time.timestamp())
-        raise click.BadParameter(f"{spelled} has already passed", ctx=context, param=option)
-    return time
-
-
-def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options about when to stop: ``--until`` and ``--not-after``."""
-    for option in (
-        click.option(
-            "--not-after",
-            type=parameters.Deadline(),
-            metavar="TIME",
-            callback=_still_ahead,
-            help="Start to switch to the new version no later than this. A date means the end of that day, local time.",
-        ),
-        click.option("--until", type=click.Choice(["prepared", "end"]), help="Stop when everything is staged."),
-    ):
-        function = option(function)
-    return function
 
 
 def state_of(path: Path) -> Appliance:

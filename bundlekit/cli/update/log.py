@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from bundlekit.cli import common, destination
+from bundlekit.cli import destination
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.update.fold import Fold
 from bundlekit.cli.update.message import in_words
 from bundlekit.cli.verbs import CliVerb
@@ -28,11 +30,11 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.pair_option
+@run_options.pair_option
 @click.option("--follow", is_flag=True, help="Show what is added until the run ends.")
-@click.option("--export", "output", type=common.path_type, metavar="F.zip", help="Write a support bundle instead.")
-@shared.state_dir_option
-@shared.json_option
+@click.option("--export", "output", type=path_type, metavar="F.zip", help="Write a support bundle instead.")
+@run_options.state_dir_option
+@run_options.json_option
 def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
     """Show what a run did, or export a support bundle for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.request import CheckRequest
@@ -27,13 +28,13 @@ Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on ho
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.bundle_argument
-@shared.plan_option
-@shared.state_option
-@common.policy_options
-@shared.trust_option
-@shared.state_dir_option
-@shared.json_option
+@options.bundle_argument
+@run_options.plan_option
+@run_options.state_option
+@options.policy_options
+@options.trust_option
+@run_options.state_dir_option
+@run_options.json_option
 def command(
     bundle: Path,
     plan_path: Path | None,

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
@@ -21,10 +22,10 @@ Example: bundlekit update repair --pair imager-0042 --trust root.pem
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.pair_option
-@shared.file_option
-@shared.take_over_option
-@shared.running_options
+@run_options.pair_option
+@run_options.file_option
+@run_options.take_over_option
+@run_options.running_options
 def command(
     pair: str,
     bundle: Path | None,

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.update.message import MEANINGS
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.outcome import EXIT_CODES
@@ -25,11 +26,11 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.any_pair_option
+@run_options.any_pair_option
 @click.option("--run", metavar="ID", help="Do nothing unless this run waits.")
-@shared.file_option
-@shared.window_options
-@shared.running_options
+@run_options.file_option
+@run_options.window_options
+@run_options.running_options
 def command(
     pair: str | None,
     run: str | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
@@ -21,13 +22,13 @@ Example:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.pair_option
-@shared.by_option
-@shared.reason_option
-@shared.take_over_option
-@shared.state_dir_option
-@click.option("--detach", is_flag=True, help="Do not wait for gates, but exit with 75 and let a timer resume.")
-@shared.json_option
+@run_options.pair_option
+@run_options.by_option
+@run_options.reason_option
+@run_options.take_over_option
+@run_options.state_dir_option
+@run_options.detach_option
+@run_options.json_option
 def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *, detach: bool, as_lines: bool) -> int:
     """Retry the failed reverts of a run, with a name and a reason.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.update.view import window_lines
 from bundlekit.cli.verbs import CliVerb
 
@@ -26,14 +27,14 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.bundle_argument
-@shared.plan_option
-@shared.state_option
-@common.policy_options
-@click.option("--pair", metavar="P", help="Stop if the state is of another pair.")
-@shared.window_options
-@shared.take_over_option
-@shared.running_options
+@options.bundle_argument
+@run_options.plan_option
+@run_options.state_option
+@options.policy_options
+@options.pair_option("Stop if the state is of another pair.", required=False)
+@run_options.window_options
+@run_options.take_over_option
+@run_options.running_options
 def command(
     bundle: Path,
     plan_path: Path | None,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.update.inventory import observe
@@ -22,9 +23,9 @@ Examples:
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.plan_option
-@click.option("--appliance", type=common.path_type, metavar="STATE.json", help="Update this older state.")
-@click.option("--pair", metavar="P", help="Set the name of the pair. The default is taken from the older state.")
+@run_options.plan_option
+@options.appliance_option("Update this older state.")
+@options.pair_option("Set the name of the pair. The default is taken from the older state.", required=False)
 @click.option(
     "--product", metavar="NAME", help="Set the product of the pair. Another product that the pair reports is an error."
 )
@@ -38,7 +39,7 @@ Examples:
     metavar="FIX,...",
     help="Set the fixes that the pair has, or `none`. The default is taken from the older state.",
 )
-@click.option("--output", "-o", type=common.path_type, help="Write the state to this file instead.")
+@options.output_option("Write the state to this file instead.")
 def command(
     plan_path: Path | None,
     appliance: Path | None,

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import parameters
 from bundlekit.cli.update import common as shared
+from bundlekit.cli.update import run_options
 from bundlekit.cli.update.follow import follow
 from bundlekit.cli.update.view import is_live, window_lines
 from bundlekit.cli.verbs import CliVerb
@@ -36,12 +37,12 @@ folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@shared.any_pair_option
-@shared.state_dir_option
+@run_options.any_pair_option
+@run_options.state_dir_option
 @click.option("--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase.")
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @click.option("--follow", is_flag=True, help="Show the run of one pair, live on a terminal, until it ends.")
-@shared.json_option
+@run_options.json_option
 def command(
     pair: str | None,
     state_dir: Path,
