@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bundlekit.cli import options, parameters
+from bundlekit.cli.naming import STATE_DIR, remember
 from bundlekit.cli.parameters import path_type
-from bundlekit.cli.update.commands import STATE_DIR, remember
-from bundlekit.update.engine.clock import SystemClock
+from bundlekit.cli.update import common as shared
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,7 +70,7 @@ file_option: Final = click.option(
 
 def _still_ahead(context: click.Context, option: click.Parameter, time: dt.datetime | None) -> dt.datetime | None:
     """A window that is over is a mistake of the one who types it, also where everything would only be staged."""
-    if time is not None and time.timestamp() < SystemClock().now().wall:
+    if time is not None and time.timestamp() < shared.clock().now().wall:
         spelled = parameters.local_time(time.timestamp())
         raise click.BadParameter(f"{spelled} has already passed", ctx=context, param=option)
     return time
