@@ -1,6 +1,7 @@
 """The golden folders: what is committed is what the forge makes, and each rule objects alone where it should."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_each_rule_fails_alone_in_its_folder(rule):
     assert [outcome["rule"] for outcome in report["rules"] if outcome["outcome"] == "failed"] == [rule]
     severe = any(finding["severity"] == "error" for finding in report["findings"])
     assert report["verdict"] == ("reject" if severe else "accept")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_message_and_its_next_step_have_no_sentence_in_common(name):
+    for finding in json.loads((GOLDEN / name / "report.json").read_bytes())["findings"]:
+        parts = [part for part in re.split(r"[.;:] ?", finding["next"]) if part.count(" ") > 1]
+        assert not [part for part in parts if part in finding["message"]]
 
 
 @pytest.mark.parametrize("rule", sorted(NEVER_REJECT))

@@ -239,7 +239,7 @@ REPORTED: Final = {
     ),
     "signer-not-yet-valid": Reported(
         """A certificate of the signer's chain is not valid yet at the time of the check.""",
-        "Check the clock: a certificate that is not valid yet cannot have signed the bundle.",
+        "Check the clock, or {at}: a certificate that is not valid yet cannot have signed the bundle.",
     ),
     "signer-expired": Reported(
         """A certificate of the signer's chain was no longer valid at the time of the check.
@@ -247,7 +247,7 @@ REPORTED: Final = {
     Or the trust file's own last day for this signer (``until``) has passed. With ``time = "released"`` in the
     trust file the time is the bundle's release date, which is the signer's own claim.
     """,
-        "Get a bundle signed with a current certificate, or check the clock.",
+        "Get a bundle that is signed with a current certificate or key, or check the clock.",
     ),
     "signer-denied": Reported(
         """The signer's key, or a certificate between it and the anchor, is on the deny list of the trust file.
@@ -269,7 +269,7 @@ REPORTED: Final = {
     Anyone can have those private keys. A trust file rejects them unless it has ``allow-test-keys = true``. The
     report then shows TEST TRUST, as it does for a test key given as PEM.
     """,
-        "Sign with a key of your own.",
+        "Sign with a key of your own. For tests, set allow-test-keys in a separate trust file.",
     ),
     "out-of-scope": Reported(
         """A signature is valid, but its signer is not allowed to sign for this product, or this format of bundle.""",

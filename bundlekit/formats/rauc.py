@@ -28,7 +28,7 @@ from bundlekit.layout.rauc_signature import (
 )
 from bundlekit.model.bundle import Aspect, Bundle, Problem, Section, SignatureClaim, Span, TreeClaim, Unread
 from bundlekit.source import read as read_span
-from bundlekit.trust import SignatureFault, cms_any
+from bundlekit.trust import SignatureFault, cms
 
 if TYPE_CHECKING:
     from bundlekit.layout.rauc_manifest import RaucManifest
@@ -172,12 +172,12 @@ def _by_image(source: Source, at: int, head: CmsHead) -> Frame:
     stop = at + head.size if head.size else max(size - SIZE, at)
     signature, end = Span(start=at, stop=stop), stop + SIZE
     if size < end:
-        message = f"the file ends after {size} of {end} bytes, within its signature or the size of that"
+        message = f"the file ends after {size} of {end} bytes, within its signature or the signature size"
         problem = Problem(rule="truncated", message=message, where=Span(start=size, stop=end))
         return Frame(signature, end, head, (problem,))
     problems = []
     if (stated := _stated(source, end)) != signature.size:
-        message = f"the signature has {signature.size} bytes, and its stated size is {stated}"
+        message = f"the signature has {signature.size} bytes, but its stated size is {stated}"
         where = Span(start=stop, stop=end)
         problems.append(Problem(rule="header-out-of-bounds", message=message, where=where))
     if size > end:
@@ -201,7 +201,7 @@ def _signed(source: Source, bundle: Bundle, frame: Frame, block: squashfs.Superb
     """A bundle whose signature can be read. Whether it encloses a manifest shows which format it is."""
     value = read_span(source, frame.signature)
     try:
-        signed = cms_any.read(value)
+        signed = cms.read_signed_data(value)
     except SignatureFault:  # the signature rules report it
         return _add(bundle, signatures=(_signature(frame, value, ()),))
     if signed.content is not None:
@@ -262,7 +262,7 @@ def _with_manifest(bundle: Bundle, data: bytes, where: Span, kind: str) -> tuple
         return _add(bundle, [error.problem]), None
     problems = list(manifest.problems)
     if manifest.format != kind:
-        message = f"the manifest is for the format {manifest.format}, and the signature is that of a {kind} bundle"
+        message = f"the manifest is for the format {manifest.format}, but the signature is that of a {kind} bundle"
         place = manifest.where.get(("bundle", "format"), where)
         problems.append(Problem(rule="metadata-malformed", message=message, where=place))
     document: dict[str, object] = dict(manifest.values)
@@ -278,7 +278,7 @@ def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, val
         return _with_sections(bundle, Span(start=0, stop=payload))
     problems, data = _unaligned(payload), payload - tree.size
     if not problems and (data <= 0 or tree_size(data) != tree.size):
-        message = f"verity-size is {tree.size} bytes, which no hash tree over the {max(data, 0)} bytes before it has"
+        message = f"verity-size is {tree.size} bytes, but that is not the hash tree of {max(data, 0)} bytes"
         problems = [_malformed(message, manifest.where["bundle", "verity-size"])]
     if problems:
         return _with_sections(_add(bundle, problems), Span(start=0, stop=payload))
@@ -303,7 +303,7 @@ def _image_problems(block: squashfs.Superblock | None, data: Span) -> list[Probl
     """The faults of the payload as an image: what no device could mount."""
     if block is None or block.version != squashfs.VERSION:
         where = Span(start=0, stop=min(squashfs.SUPERBLOCK, data.stop))
-        return [_malformed("the payload is no SquashFS image of version 4.0", where)]
+        return [_malformed("the payload is not a SquashFS image of version 4.0", where)]
     if block.size > data.size:
         message = f"the SquashFS image states {block.size} bytes, and the payload has {data.size}"
         return [_malformed(message, Span(start=40, stop=48))]

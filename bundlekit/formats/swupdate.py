@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bundlekit.errors import LayoutError
 from bundlekit.escape import escape
 from bundlekit.layout import cpio, sw_description
+from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
 from bundlekit.layout.sw_description import DESCRIPTION, SIGNATURE
 from bundlekit.model.bundle import (
     Bundle,
@@ -48,8 +49,6 @@ MAX_SIGNATURE: Final = 64 * 1024
 RAW: Final[tuple[RawAlgorithm, ...]] = ("rsa-pkcs1v15-sha256", "rsa-pss-sha256")
 """What a bare signature can be. SWUpdate is built for one of them, always with SHA-256."""
 
-_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
-_ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
 _ABOUT_SIGNATURES: Final = ("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "weak-algorithm")
 _ABOUT_CONTENT: Final = (
     *("metadata-malformed", "member-unlisted", "member-missing", "digest-weak", "digest-mismatch", "uncovered-bytes"),
@@ -115,12 +114,12 @@ def _order(_: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         if member.name in places:
             problems.append(_fault("member-duplicate", f"the archive has two members {name!r}", member.header, name))
         elif member.name == SIGNATURE and number != 1:
-            message = f"the signature is member {number + 1} of the archive, and SWUpdate expects it as the second"
+            message = f"the signature is member {number + 1} of the archive, but SWUpdate expects it as the second"
             problems.append(_fault("member-misplaced", message, member.header, name))
         places.setdefault(member.name, number)
     if archive.members and archive.members[0].name != DESCRIPTION:
         first = archive.members[0]
-        message = f"the first member of the archive is {escape(first.name)!r}, and SWUpdate expects {DESCRIPTION}"
+        message = f"the first member of the archive is {escape(first.name)!r}, but SWUpdate expects {DESCRIPTION}"
         raise LayoutError(_fault("member-misplaced", message, first.header))
     return _with(bundle, problems=problems)
 
@@ -135,7 +134,7 @@ def _content(source: Source, member: CpioMember, limit: int) -> tuple[bytes, lis
     data = read_span(source, member.data)
     if member.check in (None, sum(data)):
         return data, []
-    message = f"the checksum of {member.name} is {member.check:#x} in its header, and {sum(data):#x} in fact"
+    message = f"the checksum of {member.name} is {member.check:#x} in its header, but its content has {sum(data):#x}"
     return data, [_fault("structure-malformed", message, member.field("check"), member.name)]
 
 
@@ -157,10 +156,10 @@ def _signature(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
     member = archive.members[1]
     value, problems = _content(source, member, MAX_SIGNATURE)
     if _is_openpgp(value):
-        reason = "the signature is in OpenPGP, and bundlekit verifies CMS and RSA signatures of SWUpdate images"
+        reason = "the signature is in OpenPGP, but bundlekit verifies only CMS and RSA signatures of SWUpdate images"
         step = "Verify it with gpg, or have the image signed with CMS or RSA."
         return _with(bundle, problems=problems, unread=(Unread(rules=_ABOUT_SIGNATURES, reason=reason, next=step),))
-    is_cms = _is_der(value, _SIGNED_DATA)
+    is_cms = _is_der(value, SIGNED_DATA)
     claim = SignatureClaim(
         index=0,
         signed=(bundle.head,),
@@ -198,8 +197,8 @@ def _leaves_out(bundle: Bundle, rule: str) -> bool:
 def _unreadable(data: bytes) -> Iterator[Unread]:
     """Why a description cannot be read here: it is encrypted, or for a parser that only the device has."""
     rules = (*_ABOUT_SIGNATURES, *_ABOUT_CONTENT)
-    if _is_der(data, _ENVELOPED_DATA) or _is_noise(data):
-        reason = "sw-description is encrypted, and its signature is over the text before that"
+    if _is_der(data, ENVELOPED_DATA) or _is_noise(data):
+        reason = "sw-description is encrypted, and its signature is over the unencrypted text"
         yield Unread(rules=rules, reason=reason, next="Check the image before sw-description is encrypted.")
     elif data.lstrip(b" \t\r\n").startswith(b"<"):
         reason = "sw-description is in XML, for a parser that only the device has"
@@ -237,13 +236,13 @@ def _files(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
             expected, stored = f"sum32:{member.check:08x}", member.field("check")
             claims.append(DigestClaim(subject=name, span=member.data, expected=expected, of="checksum", stored=stored))
         if one.size is not None and one.size != member.data.size:
-            message = f"{name!r} has {member.data.size:,} bytes, and sw-description states {one.size:,}"
+            message = f"{name!r} has {member.data.size:,} bytes, but sw-description states {one.size:,}"
             problems.append(_fault("structure-malformed", message, member.field("filesize"), name))
     present = {one.name for one in members}
     for one in description.files:
         name = escape(one.name)
         if one.name not in present and archive.end:
-            message = f"sw-description lists {name!r}, and the archive does not have it"
+            message = f"sw-description lists {name!r}, but the archive does not have it"
             problems.append(_fault("member-missing", message, head, name))
         if not one.digest:
             message = f"sw-description has no sha256 for {name!r}"

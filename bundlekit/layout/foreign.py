@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
 from bundlekit.model.bundle import Span
 from bundlekit.source import read
 
@@ -93,13 +94,9 @@ def _text(seen: FileView) -> bytes:
     return seen.start[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
-_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
-_ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
-
-
 def _is_rauc(seen: FileView) -> bool:
     """An image, encrypted or not, followed by a CMS signature or envelope and the size of that."""
-    if seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (_SIGNED_DATA, _ENVELOPED_DATA)):
+    if seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (SIGNED_DATA, ENVELOPED_DATA)):
         return True
     if not seen.at(0, b"hsqs"):
         return False
@@ -227,7 +224,7 @@ def _is_der(seen: FileView) -> bool:
 
 
 def _is_cms(seen: FileView) -> bool:
-    return _is_der(seen) and (_SIGNED_DATA in seen.start[:32] or _ENVELOPED_DATA in seen.start[:32])
+    return _is_der(seen) and (SIGNED_DATA in seen.start[:32] or ENVELOPED_DATA in seen.start[:32])
 
 
 OWN: Final = "bundlekit-"

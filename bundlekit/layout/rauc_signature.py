@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.layout import squashfs
+from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
 from bundlekit.layout.hash_tree import level_sizes
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ LOOK: Final = 32
 """Bytes that show the beginning of a CMS object."""
 DIGEST_SIZE: Final = 32
 """Bytes of SHA-256, the only digest of RAUC's hash tree."""
-
-_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
-_ENVELOPED_DATA: Final = bytes.fromhex("06092a864886f70d010703")
 
 
 class CmsHead(NamedTuple):
@@ -36,10 +34,10 @@ def cms_head(start: bytes) -> CmsHead | None:
     if len(start) < LOOK or start[0] != 0x30:
         return None
     count = start[1] - 0x80 if start[1] >= 0x80 else 0
-    if count > 8 or not start.startswith((_SIGNED_DATA, _ENVELOPED_DATA), 2 + count):
+    if count > 8 or not start.startswith((SIGNED_DATA, ENVELOPED_DATA), 2 + count):
         return None
     length = int.from_bytes(start[2 : 2 + count], "big") if count else start[1]
-    return CmsHead(start.startswith(_ENVELOPED_DATA, 2 + count), None if start[1] == 0x80 else 2 + count + length)
+    return CmsHead(start.startswith(ENVELOPED_DATA, 2 + count), None if start[1] == 0x80 else 2 + count + length)
 
 
 def tree_size(size: int) -> int:

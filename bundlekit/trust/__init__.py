@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
-    from bundlekit.trust.cms_any import enclosed_content
+    from bundlekit.trust.cms import enclosed_content
     from bundlekit.trust.fault import SignatureFault
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
@@ -75,7 +75,7 @@ _HOMES = {
     "Certificate": "certificates",
     "TrustStore": "store",
     "Credential": "acceptance",
-    "enclosed_content": "cms_any",
+    "enclosed_content": "cms",
     "inlined": "policy",
     "keygen": "test_pki",
     "load_inlined": "policy",

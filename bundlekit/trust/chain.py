@@ -300,7 +300,7 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
             msg = f"{_part(one, chain)} must not issue certificates (basicConstraints, keyCertSign)."
             yield SignatureFault("chain-invalid", msg, one.der)
         elif one.path_length is not None and below > one.path_length:
-            msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, the chain has {below}."
+            msg = f"{_part(one, chain)} allows {one.path_length} CAs below it, but the chain has {below}."
             yield SignatureFault("chain-invalid", msg, one.der)
     for child, issuer in pairwise(chain):
         yield from _authority_reasons(child, issuer)
@@ -325,19 +325,23 @@ def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[Signature
 
 def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[SignatureFault]:
     if not _may_certify(one.purposes, purpose):
-        msg = f"The CA {one.name} is not allowed to certify signers for {purpose}, its own purposes are others."
+        msg = (
+            f"The CA {one.name} is not allowed to certify signers for {purpose}: its certificate names other purposes."
+        )
         yield SignatureFault("wrong-purpose", msg, one.der, purpose=purpose)
 
 
 def _time_reasons(one: Certificate, what: str, at: datetime) -> Iterator[SignatureFault]:
     if at < one.not_before:
         start = day(one.not_before)
-        msg = f"{what} is valid from {start}; the time used is {day(at)}. Check the clock, or {given('at')}."
-        yield SignatureFault("signer-not-yet-valid", msg, one.der, valid_from=start, at=day(at))
+        msg = f"{what} is valid from {start}, and the time used is {day(at)}."
+        yield SignatureFault(
+            "signer-not-yet-valid", msg, one.der, brief=f"valid from {start}", valid_from=start, at=day(at)
+        )
     elif at > one.not_after:
         end = day(one.not_after)
-        msg = f"{what} expired on {end}, and the time used is {day(at)}. Sign again with a certificate that is valid."
-        yield SignatureFault("signer-expired", msg, one.der, expired=end, at=day(at))
+        msg = f"{what} expired on {end}, and the time used is {day(at)}."
+        yield SignatureFault("signer-expired", msg, one.der, brief=f"expired on {end}", expired=end, at=day(at))
 
 
 def _authority_reasons(child: Certificate, issuer: Certificate) -> Iterator[SignatureFault]:
@@ -389,7 +393,7 @@ def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
     """A key below the minimum or above the maximum strength, or one that the library cannot use."""
     if weakness == NO_ML_DSA:
         return SignatureFault("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
-    return SignatureFault("weak-algorithm", f"The key of {name} is rejected: {weakness}. Sign with another key.", part)
+    return SignatureFault("weak-algorithm", f"The key of {name} is rejected: {weakness}.", part)
 
 
 def _part(one: Certificate, chain: Sequence[Certificate]) -> str:

@@ -78,7 +78,7 @@ def signer_among(certificates: Sequence[Certificate], signature: cms.Signature) 
     """The certificate of the signer. What the signer signed about certificates is enforced. Raises SignatureFault."""
     signers = [one for one in certificates if is_named(signature, one)]
     if len(signers) != 1:
-        msg = f"{len(signers)} of the certificates in the signature are that of its signer, instead of one"
+        msg = f"{len(signers)} of the certificates in the signature match its signer, instead of one"
         extra = {"surplus": signers[1].name} if signers else {}
         raise malformed(msg, signature.identifier or signature.issuer, **extra)
     for named in signature.named:

@@ -32,7 +32,7 @@ def from_signature(blob: bytes) -> Credential:
 
 
 def from_certificates(line: Sequence[Certificate]) -> Credential:
-    """The credential of a signer with a certificate: it first, then those above it, without the anchor."""
+    """The credential of a signer with certificates: its own first, then those above it, without the anchor."""
     return Credential(claim=_claim(line[0].key, tuple(line)), key=line[0].key)
 
 

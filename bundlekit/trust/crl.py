@@ -185,7 +185,7 @@ def _revoked(child: Certificate, issuer: Certificate, lists: Sequence[Crl]) -> I
     dates = [date for one in lists if (date := _revocation(one, child, issuer))]
     if dates:
         when = day(min(dates))
-        msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}. Do not use this bundle."
+        msg = f"The certificate {child.name} was revoked by {issuer.name} on {when}."
         yield SignatureFault("signer-revoked", msg, child.der, revoked=when)
 
 

@@ -9,13 +9,18 @@ if TYPE_CHECKING:
 
 
 class SignatureFault(Exception):  # noqa: N818 - not an error of ours: it becomes a Problem before it leaves the package
-    """A signature breaks ``rule``. ``part`` are the bytes at fault, if they can be named."""
+    """A signature breaks ``rule``. ``part`` are the bytes at fault, if they can be named.
 
-    def __init__(self, rule: str, message: str, part: bytes = b"", **params: str | int) -> None:
+    The message states what is wrong, and the rule has the remedy. ``brief`` states it in a line about one anchor or
+    key, without its name; by default it is the first sentence of the message.
+    """
+
+    def __init__(self, rule: str, message: str, part: bytes = b"", *, brief: str = "", **params: str | int) -> None:
         super().__init__(message)
         self.rule = rule
         self.message = message
         self.part = part
+        self.brief = brief or message.partition(". ")[0].removesuffix(".")
         self.params = params
 
 
@@ -24,7 +29,7 @@ def malformed(message: str, part: bytes = b"", **params: str | int) -> Signature
 
     It has no next step, because that differs between a signature in a bundle and one that is to be added.
     """
-    return SignatureFault("signature-malformed", f"{message}.", part, **params)
+    return SignatureFault("signature-malformed", f"{message}.", part, brief="", **params)
 
 
 def day(time: datetime) -> str:

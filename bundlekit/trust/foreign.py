@@ -1,4 +1,4 @@
-"""Signatures in other formats: CMS as their tools make it (`bundlekit.trust.cms_any`).
+"""Signatures in other formats: CMS as their tools make it (the profile `OTHER_FORMATS` of `bundlekit.trust.cms`).
 
 Each SignerInfo of an object is a signature of its own, and all of them must be right. A certificate in the object must
 belong to the path of one of the signers. The certificate of a signer can be absent. The signer then has one of the
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.integrity.content import SignedContent
 from bundlekit.source import BytesSource
-from bundlekit.trust import algorithms, asn1, cms_any
+from bundlekit.trust import algorithms, asn1, cms
 from bundlekit.trust.chain import weak_key
 from bundlekit.trust.claim import Claim, is_named, read_algorithms, read_carried, signer_among
 from bundlekit.trust.cms import MAX_BLOB
@@ -43,7 +43,7 @@ def cms_evidence(
     ``content`` are the signed bytes. It is not used for an object that encloses them.
     """
     try:
-        found = cms_any.read(stored.value)
+        found = cms.read_signed_data(stored.value)
         certificates = read_carried(found.certificates)
         lines = [_line(one, certificates, store) for one in found.signatures]
         used = _content(stored, found.content, content)
@@ -68,7 +68,7 @@ def cms_evidence(
 def _content(stored: SignatureClaim, enclosed: bytes | None, detached: SignedContent) -> SignedContent:
     if stored.form != "cms-enclosing":
         if enclosed is not None:
-            raise malformed("The signature carries a content of its own (eContent); it has to be detached")
+            raise cms.has_content()
         return detached
     if enclosed is None:
         raise malformed("The signature encloses no content (eContent)")

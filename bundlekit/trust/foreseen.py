@@ -97,24 +97,9 @@ def _against(
 ) -> Iterator[str]:
     found, undecided = against(signer, claim, key, trust, store, at, at)
     refusals = [*denied(key, trust.certificates[1:], store), *found]
-    yield from (_short(one, trust) for one in refusals)
+    yield from (one.brief for one in refusals)
     if undecided:
         yield undecided
-
-
-def _short(refusal: SignatureFault, trust: TrustPath) -> str:
-    """A refusal as part of a line about one anchor or key."""
-    if refusal.rule == "signer-expired" and "expired" in refusal.params:
-        return f"expired on {refusal.params['expired']}"
-    if refusal.rule == "signer-expired":
-        return f"signs until {refusal.params['until']}"
-    if refusal.rule == "signer-not-yet-valid":
-        return f"valid from {refusal.params['valid_from']}"
-    if refusal.rule == "signer-denied":
-        return "on the deny list" if trust.certificates else "its key is on the deny list"
-    if refusal.rule == "test-key":
-        return "for tests, and allow-test-keys is not set"
-    return refusal.message.partition(". ")[0].removesuffix(".")
 
 
 def _imagined(issuer: Certificate, purpose: str) -> Certificate:

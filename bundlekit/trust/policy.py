@@ -31,7 +31,7 @@ ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 LIKE_ID: Final = re.compile(
     r"sha-?[0-9]+\s*[:=]|(?:^|[^0-9a-f])(?:[0-9a-f]{40,}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$", re.IGNORECASE
 )
-"""Text that was meant as an id, and is not one."""
+"""Text that looks like a mistyped id."""
 
 EXAMPLE: Final = """\
 # trust.toml: who can sign, how many must sign, and what is always rejected.

@@ -73,11 +73,8 @@ def against(
     refusals = [*_unlisted(trust, store), *trust.refusals, *_ended(signer, key, trust, at)]
     refusals += _floors(claim, key, trust, store)
     if trust.test and not store.allow_test_keys:
-        msg = (
-            f"The signature of {signer.name} depends on a test key, which anyone can have. Sign with your "
-            "own key, or for tests set allow-test-keys in a separate trust file."
-        )
-        refusals.append(SignatureFault("test-key", msg))
+        msg = f"The signature of {signer.name} depends on a test key, which anyone can have."
+        refusals.append(SignatureFault("test-key", msg, brief="for tests, and allow-test-keys is not set"))
     if store.crls is None:
         return refusals, ""
     from bundlekit.trust import crl
@@ -146,15 +143,12 @@ def denied(key: Key | None, certificates: Sequence[Certificate], store: TrustSto
     """The objection that the key, or a certificate or its key, is on the deny list."""
     for one in certificates:
         if one.id in store.denied or (one.key and one.key.id in store.denied):
-            msg = (
-                f"The certificate {one.name} (sha256:{one.id}) or its key is on the deny list. "
-                "Do not use this bundle; get one signed with another key."
-            )
-            yield SignatureFault("signer-denied", msg, one.der, denied=one.id)
+            msg = f"The certificate {one.name} (sha256:{one.id}) or its key is on the deny list."
+            yield SignatureFault("signer-denied", msg, one.der, brief="on the deny list", denied=one.id)
             return
     if key and key.id in store.denied:
-        msg = f"The key sha256:{key.id} is on the deny list. Do not use this bundle; get one signed with another key."
-        yield SignatureFault("signer-denied", msg, denied=key.id)
+        msg = f"The key sha256:{key.id} is on the deny list."
+        yield SignatureFault("signer-denied", msg, brief="its key is on the deny list", denied=key.id)
 
 
 def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
@@ -172,11 +166,7 @@ def _unlisted(trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:
 def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Iterator[SignatureFault]:
     """The limits of a named signer: past the last day, not for this product, not for files of this format."""
     if signer.until and at.date() > signer.until:
-        msg = (
-            f"The trust file allows {signer.name} to sign until {signer.until}, and the time used is {day(at)}. "
-            "Get a bundle of a current signer."
-        )
-        yield SignatureFault("signer-expired", msg, until=str(signer.until), at=day(at))
+        yield _past(f"{signer.name} to sign", signer.until, at)
     signed = context.signed
     if signed.product and signer.products and signed.product not in signer.products:
         msg = f"The signer {signer.name} is allowed to sign for {', '.join(signer.products)}, not for {signed.product}."
@@ -191,11 +181,13 @@ def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -
     source = trust.certificates[-1].id if trust.certificates else key.id if key else ""
     last = signer.ends.get(source)
     if last and at.date() > last:
-        msg = (
-            f"The trust file allows {signer.name} to sign by {trust.anchor} until {last}; the time used is {day(at)}. "
-            "Get a bundle that is signed by the current key."
-        )
-        yield SignatureFault("signer-expired", msg, until=str(last), at=day(at))
+        yield _past(f"{signer.name} to sign by {trust.anchor}", last, at)
+
+
+def _past(what: str, last: dt.date, at: dt.datetime) -> SignatureFault:
+    """The objection that the last day on which the trust file allows ``what`` is over."""
+    msg = f"The trust file allows {what} until {last}, and the time used is {day(at)}."
+    return SignatureFault("signer-expired", msg, brief=f"signs until {last}", until=str(last), at=day(at))
 
 
 def _floors(claim: Claim, key: Key | None, trust: TrustPath, store: TrustStore) -> Iterator[SignatureFault]:

@@ -165,7 +165,7 @@ CASES = {
     "clock at 1970": case(
         [44],
         "signer-not-yet-valid",
-        "Check the clock",
+        "and the time used is 1970-01-01",
         by(),
         at=NOW.replace(year=1970),
         also=["released-in-future"],
@@ -257,8 +257,8 @@ CASES = {
         raw(signer_info=UNSIGNED),
     ),
     "a CRL inside": case([64, 74], MALFORMED, "carries CRLs", raw(signed_data=test_cms.add_crl)),
-    "version of SignedData": case([64], MALFORMED, "version fields", raw(signed_data=test_cms.put(version="v3"))),
-    "version of SignerInfo": case([64], MALFORMED, "version fields", raw(signer_info=test_cms.put(version="v3"))),
+    "version of SignedData": case([64], MALFORMED, "version of the", raw(signed_data=test_cms.put(version="v3"))),
+    "version of SignerInfo": case([64], MALFORMED, "version of the", raw(signer_info=test_cms.put(version="v3"))),
     "PSS with default parameters": case(
         [65], WEAK, "which means SHA-1", by("rsa-2048", algorithm={"algorithm": "rsassa_pss"})
     ),
