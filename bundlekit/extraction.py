@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 from bundlekit import pipeline
@@ -18,7 +17,7 @@ from bundlekit.opening import open_bundle
 from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource
 from bundlekit.source import read as read_span
-from bundlekit.wording import given
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -119,15 +118,13 @@ def _require_accepted(source: Source, trust: TrustStore | None, at: dt.datetime 
     if report.verdict != "accept":
         raise UnreadableError(
             f"{source.name}: nothing was extracted: {report.summary}",
-            next_step=f"Run `bundlekit check {quote(source.name)}` with the same {given('trust')}.",
+            next_step=f"Run {command('check', source.name)} with the same {given('trust')}.",
         )
 
 
 def _readable(value: T | None, bundle: Bundle, file: Path) -> T:
     if value is None:
-        raise UnreadableError(
-            f"{file}: {bundle.problems[0].message}", next_step=f"Run `bundlekit check {quote(str(file))}`."
-        )
+        raise UnreadableError(f"{file}: {bundle.problems[0].message}", next_step=f"Run {command('check', file)}.")
     return value
 
 

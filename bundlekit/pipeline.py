@@ -47,7 +47,7 @@ from bundlekit.report.build import report
 from bundlekit.request import STRICT, CheckRequest, one_request
 from bundlekit.source import BytesSource, Overlaid
 from bundlekit.trust import Signed, verify_claims
-from bundlekit.wording import given
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -195,11 +195,9 @@ def read_signed(
         when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
         evidence = _signed(bundle, signed_contents(source, bundle), when, trust) if trust else Evidence()
         if trust and not evidence.authentic:
-            from shlex import quote
-
             raise TrustError(
                 f"{source.name}: it is not signed by a trusted signer.",
-                next_step=f"`bundlekit check {quote(source.name)}` with the same {given('trust')} shows the reason.",
+                next_step=f"{command('check', source.name)} with the same {given('trust')} shows the reason.",
             )
     names = trust.signed_by(evidence.signatures or ()) if trust else None
     return bundle.manifest, signatures_of(bundle, when.isoformat()), names

@@ -1,35 +1,57 @@
-"""How a message names what its reader can give: a parameter of the library, or an option of the command line.
+"""How a message names what its reader can use: parameters and commands.
 
 A message is written once. ``given("trust")`` is ``--trust`` for those who use the command line, and the parameter
-``trust`` for a program that calls the library. Some texts, such as the remedy of a rule, are written before their
-reader is known. They have the name in braces (``{trust}``), and ``fill`` inserts it when the text is used.
+``trust`` for a program that calls the library. ``command("check", file)`` is a command that a shell takes, or the name
+of the command with its parameters. Some texts, such as the remedy of a rule, are written before their reader is known.
+They have the name in braces (``{trust}``), and ``fill`` inserts it when the text is used.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
-
-Namer = Callable[[str, str], str]
-"""Names a parameter, given with a value or with none."""
+from typing import Final, NamedTuple
 
 _PLACE: Final = re.compile(r"\{([a-z][a-z_]*)\}")
 
 
-def _as_parameter(name: str, value: str) -> str:
+class Wording(NamedTuple):
+    """The words for one kind of reader.
+
+    ``parameter`` names a parameter, given with a value or with an empty one. ``command`` is a command with its
+    arguments and its parameters by name; a value of True stands for a parameter without a value.
+    """
+
+    parameter: Callable[[str, str], str]
+    command: Callable[[str, tuple[object, ...], Mapping[str, object]], str]
+
+
+def _parameter(name: str, value: str) -> str:
     return f"`{name}={value}`" if value else f"`{name}`"
 
 
-_namer: ContextVar[Namer] = ContextVar("bundlekit.namer", default=_as_parameter)
+def _command(verb: str, arguments: tuple[object, ...], parameters: Mapping[str, object]) -> str:
+    line = " ".join(["bundlekit", verb, *map(str, arguments)])
+    named = [_parameter(name, "" if value is True else str(value)) for name, value in parameters.items()]
+    return f"`{line}` with {' and '.join(named)}" if named else f"`{line}`"
+
+
+LIBRARY: Final = Wording(_parameter, _command)
+"""The words for a program that calls the library."""
+
+_wording: ContextVar[Wording] = ContextVar("bundlekit.wording", default=LIBRARY)
 
 
 def given(name: str, value: str = "") -> str:
     """The parameter ``name`` as the reader of a message gives it, with ``value`` where that is part of the advice."""
-    return _namer.get()(name, value)
+    return _wording.get().parameter(name, value)
+
+
+def command(verb: str, *arguments: object, **parameters: object) -> str:
+    """A command of bundlekit in backticks, as the reader of a message uses it."""
+    return _wording.get().command(verb, arguments, parameters)
 
 
 def fill(template: str) -> str:
@@ -37,23 +59,11 @@ def fill(template: str) -> str:
     return _PLACE.sub(lambda found: given(found[1]), template)
 
 
-def command(verb: str, *arguments: object, **options: object) -> str:
-    """A command of bundlekit as a shell takes it. An option that is True has no value; one letter has one dash.
-
-    A command is the same in every message, since a program that calls the library has no other word for it.
-    """
-    words = ["bundlekit", *verb.split(), *(shlex.quote(str(argument)) for argument in arguments)]
-    for name, value in options.items():
-        words.append(f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}")
-        words += [] if value is True else [shlex.quote(str(value))]
-    return " ".join(words)
-
-
 @contextmanager
-def naming(namer: Namer) -> Iterator[None]:
-    """Let ``namer`` name parameters in the messages that are made in this context."""
-    before = _namer.set(namer)
+def worded(wording: Wording) -> Iterator[None]:
+    """Use ``wording`` for the messages that are made in this context."""
+    before = _wording.set(wording)
     try:
         yield
     finally:
-        _namer.reset(before)
+        _wording.reset(before)

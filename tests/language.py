@@ -57,6 +57,8 @@ PATTERNS = (
 WORDS = tuple((re.compile(rf"(?<![\w-])(?:{one.regex})(?![\w-])", re.IGNORECASE), one) for one in PATTERNS)
 ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)[.?!:](?:[\"')*_]*)(?:\s|$)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+OPTION_OF_OURS = re.compile(r"\bbundlekit [a-z][^`\n]*?\s(--?[a-z][a-z-]*)")
+"""An option in a command of bundlekit, also where the command is code."""
 
 
 ITEM = re.compile(r"^ *(?:[-*]|\d+\.) ", re.MULTILINE)
@@ -163,6 +165,23 @@ def long(texts: Iterator[Text]) -> list[str]:
 def options(texts: Iterator[Text]) -> list[str]:
     """Each name of a command-line option."""
     return [f"{text.path}:{text.line}: {name}" for text in texts for name in OPTION.findall(text.prose)]
+
+
+def options_of_commands(path: Path) -> list[str]:
+    """Each option of a command of bundlekit in a string of the code that is no docstring, and its place."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docs = _docstrings(tree)
+    return [
+        f"{_name(path)}:{node.lineno}: {hit[1]}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr | ast.Constant) and node not in docs
+        for hit in OPTION_OF_OURS.finditer(_whole(node))
+    ]
+
+
+def _whole(node: ast.JoinedStr | ast.Constant) -> str:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
 
 
 def _parts(text: str) -> list[str]:

@@ -10,7 +10,7 @@ KINDS = {
     "comments": (language.CODE, lambda path: faults(language.of_comments, path)),
     "options": (
         tuple(path for path in language.CODE if "cli" not in path.parts and "docs" not in path.parts),
-        lambda path: language.options(language.of_messages(path)),
+        lambda path: language.options(language.of_messages(path)) + language.options_of_commands(path),
     ),
 }
 
@@ -82,3 +82,18 @@ def test_an_option_in_a_message_is_found(tmp_path):
     path = tmp_path / "code.py"
     path.write_text('x = f"no trust was given (--trust), {y}"\n')
     assert language.options(language.of_messages(path)) == ["code.py:1: --trust"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('x = f"Run `bundlekit extract {name} --head -o head` first."', ["--head"]),
+        ("x = f\"See `bundlekit update status {'-p'} {pair} -v`.\"", ["-v"]),
+        ('x = "`bundlekit sign`, or `openssl cms -sign -binary`"', []),
+        ('"""``bundlekit check --trust root.pem`` is a docstring."""', []),
+    ],
+)
+def test_an_option_of_a_command_in_a_string_is_found(tmp_path, text, found):
+    path = tmp_path / "code.py"
+    path.write_text(text)
+    assert [one.rpartition(" ")[2] for one in language.options_of_commands(path)] == found

@@ -12,7 +12,7 @@ from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
@@ -39,13 +39,13 @@ def admit(
     what: str = "bundle",
     origin: str = "",
     how: str = "",
-    take_out: str = "",
+    remover: Callable[[int], str] = lambda _number: "",
 ) -> SignatureEvidence:
     """The evidence of signature ``place`` of ``blobs``. SigningError if one of them would make a check reject the file.
 
     ``refused`` begins the message, and ``what`` is the name of the file in it. ``origin`` is the file of the signature;
-    the message names it if the signature is at fault. ``how`` explains how such a signature is made. ``take_out``
-    explains how another is removed, with a placeholder for its number.
+    the message names it if the signature is at fault. ``how`` explains how such a signature is made. ``remover``
+    gives the command that removes another, by its number.
     """
     found = looked_at(head, blobs, start, at)
     added = found.pop(place)
@@ -59,12 +59,12 @@ def admit(
         if other.problems:
             raise SigningError(
                 f"{refused}: signature {other.index} would reject the {what}: {other.problems[0].message}",
-                next_step=take_out.format(other.index),
+                next_step=f"Remove it first: {removal}." if (removal := remover(other.index)) else "",
             )
     if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:
         raise SigningError(
             f"{refused}: {added.signer} has already signed this {what}, and a key counts once",
-            next_step=f"Replace the old signature with the new one: {given('replace')}." if take_out else "",
+            next_step=f"Replace the old signature with the new one: {given('replace')}." if remover(0) else "",
         )
     return added
 

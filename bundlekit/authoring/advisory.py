@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from bundlekit import config
@@ -19,7 +18,7 @@ from bundlekit.matrix.toml import advisory_from_toml
 from bundlekit.model.bundle import Span
 from bundlekit.source import read as read_span
 from bundlekit.trust import out_of_time
-from bundlekit.wording import command, fill, given
+from bundlekit.wording import command, fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,7 +139,7 @@ class EditableAdvisory:
             place = replace
             blobs[place] = blob
         demand_number(blobs)
-        name = shlex.quote(self._name or "FILE")
+        name = self._name or "FILE"
         added = admit(
             self._document,
             blobs,
@@ -151,10 +150,8 @@ class EditableAdvisory:
             refused=self._refused,
             what="file",
             origin=origin,
-            how=f"Sign the output of `{command('extract', name, head=True, o='head')}`, and nothing else.",
-            take_out=f"Remove it first: `{command('advisory sign', name)} {given('remove', '{}')}`"
-            if self._name
-            else "",
+            how=f"Sign the output of {command('extract', name, head=True, output='head')}, and nothing else.",
+            remover=lambda number: command("advisory sign", name, remove=number) if self._name else "",
         )
         self._blobs = blobs
         return added

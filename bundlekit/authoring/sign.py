@@ -11,7 +11,6 @@ file takes its name meanwhile.
 from __future__ import annotations
 
 import contextlib
-import shlex
 from typing import TYPE_CHECKING
 
 from bundlekit import pipeline
@@ -23,7 +22,7 @@ from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
 from bundlekit.opening import with_components
 from bundlekit.trust import out_of_time, unbound
-from bundlekit.wording import command, given
+from bundlekit.wording import command
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -106,7 +105,7 @@ class Signing:
             refused=f"{name}: nothing was added, and the bundle is unchanged",
             origin=origin,
             how=how,
-            take_out=f"Remove it first: `{command('sign', name)} {given('remove', '{}')}`",
+            remover=lambda number: command("sign", name, remove=number),
         )
         self._write(blobs)
         return added
@@ -178,7 +177,7 @@ def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
 def how_elsewhere(path: Path) -> str:
     """How to make a signature that can be attached."""
     return (
-        f"Sign only the head: `{command('extract', path, head=True, o='head')}`, then `openssl "
+        f"Sign only the head: {command('extract', path, head=True, output='head')}, then `openssl "
         "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your "
         "certificate and key."
     )
@@ -193,7 +192,7 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
     if kind := next(filter(None, (foreign.named(one.params) for one in bundle.problems)), None):
         raise SigningError(
             f"{file.name}: nothing was signed: this is {kind.what}; {foreign.only(kind)}",
-            next_step=f"Sign it with `bundlekit advisory sign {shlex.quote(file.name)}`."
+            next_step=f"Sign it with {command('advisory sign', file.name)}."
             if kind.name == foreign.ADVISORIES
             else kind.next,
         )
@@ -201,7 +200,7 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
         message, rule = faults[0]
         raise SigningError(
             f"{file.name}: not signed, because the bundle is incomplete: {message} ({rule})",
-            next_step=f"Run `bundlekit check {shlex.quote(file.name)}`, then build the bundle again.",
+            next_step=f"Run {command('check', file.name)}, then build the bundle again.",
         )
     return bundle
 

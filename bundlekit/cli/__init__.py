@@ -10,11 +10,11 @@ import click
 
 from bundlekit._version import __version__
 from bundlekit.cli import streams
-from bundlekit.cli.naming import as_option
+from bundlekit.cli.naming import COMMAND_LINE
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 from bundlekit.report.escape import escape
-from bundlekit.wording import naming
+from bundlekit.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def run(args: list[str] | None = None, *, interrupted: Callable[[], int] = lambd
     ``interrupted`` is the exit code if a signal came, and 0 otherwise. A library can turn the interrupt into an error
     of its own.
     """
-    with streams.patient(), naming(as_option):
+    with streams.patient(), worded(COMMAND_LINE):
         return _run(args, interrupted)
 
 

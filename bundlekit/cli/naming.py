@@ -1,14 +1,73 @@
-"""Parameters of the library as the options of the command line, for messages."""
+"""Parameters of the library as options of the command line, and commands as a shell takes them, for messages."""
 
 from __future__ import annotations
 
-from typing import Final
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
-OTHERWISE: Final = {"sources": "from", "advice": "advisories", "advisory_serial": "advisory-serial-at-least"}
+import click
+
+from bundlekit.wording import Wording
+
+OTHERWISE: Final = {
+    "sources": "--from",
+    "advice": "--advisories",
+    "advisory_serial": "--advisory-serial-at-least",
+    "output": "-o",
+}
 """The options whose names are not those of the parameters."""
 
+STATE_DIR: Final = "/var/lib/bundlekit"
+"""The folder of --state-dir if the option is not given."""
 
-def as_option(name: str, value: str) -> str:
+_FOLDER: Final = f"{__name__}.folder"
+
+
+def as_option(name: str, value: str = "") -> str:
     """The option for the parameter ``name``, with ``value`` if it is not empty."""
-    option = f"--{OTHERWISE.get(name, name.replace('_', '-'))}"
+    option = OTHERWISE.get(name) or f"--{name.replace('_', '-')}"
     return f"{option} {value}" if value else option
+
+
+def remember(context: click.Context, _option: click.Parameter, folder: Path) -> Path:
+    """Remember the folder of --state-dir for the commands that this call prints."""
+    context.meta[_FOLDER] = folder
+    return folder
+
+
+def shell_command(verb: str, *arguments: object, **options: object) -> str:
+    """A command of bundlekit that can be pasted into a shell.
+
+    An option that is True has no value, one with several values is repeated, and one without a value is left out. The
+    commands about runs have the --state-dir of this call, unless it is the default.
+    """
+    about_runs = verb.startswith("update ") and verb != "update state"
+    words = ["bundlekit", *verb.split(), *_option("state_dir", _folder() if about_runs else None)]
+    words += [shlex.quote(str(argument)) for argument in arguments]
+    return " ".join([*words, *(word for name, value in options.items() for word in _option(name, value))])
+
+
+def _option(name: str, value: object) -> list[str]:
+    values = value if isinstance(value, tuple | list) else (value,)
+    given = [
+        [as_option(name)] if one is True else [as_option(name), shlex.quote(str(one))]
+        for one in values
+        if one not in (None, "")
+    ]
+    return [word for each in given for word in each]
+
+
+def _folder() -> Path | None:
+    context = click.get_current_context(silent=True)
+    folder: Any = context.meta.get(_FOLDER) if context else None
+    return None if folder == Path(STATE_DIR) else folder
+
+
+def _quoted_command(verb: str, arguments: tuple[object, ...], parameters: Mapping[str, object]) -> str:
+    return f"`{shell_command(verb, *arguments, **parameters)}`"
+
+
+COMMAND_LINE: Final = Wording(as_option, _quoted_command)
+"""The words for a person at a shell."""

@@ -3,8 +3,8 @@
 The names in ``__all__`` are public, and each is loaded when it is first used (PEP 562). A program that updates a pair
 derives its hooks from :class:`MarkedHooks` (or from :class:`Hooks`), and calls a :class:`Controller`::
 
-    controller = Controller(Path("state"), lambda plan, _lock: MyHooks())
-    outcome = controller.run(Path("update.bin"), PAIR, trust=trust, appliance=appliance)
+    controller = Controller("state", MyHooks())
+    outcome = controller.run("update.bin", trust=trust, appliance=appliance)
 
 To drive the engine without a bundle file or a state folder, give :class:`Engine` a :class:`Job`, a :class:`Payload` and
 a :class:`Journal`. The engine knows no bundle format, no matrix and no trust. ``bundlekit explain executor`` is the

@@ -12,6 +12,7 @@ from bundlekit.model.manifest import Component, Image, Manifest, labelled
 from bundlekit.schema_errors import nearest
 from bundlekit.update.engine.job import Job, Payload, Target
 from bundlekit.update.engine.plan import Plan, problems
+from bundlekit.wording import command
 
 
 class VerifiedBundle(Payload, Protocol):
@@ -131,7 +132,7 @@ def _target(name: str, plan: Plan, component: Component, manifest: Manifest, app
         if len(serials) != 1:
             raise ConfigError(
                 f"Step '{name}' is about the {step.member}, but the state names {len(serials)} of that role.",
-                next_step="Read the state of the pair again: `bundlekit update state`.",
+                next_step=f"Read the state of the pair again: {command('update state')}.",
             )
         identity, old = serials[0], appliance.members[serials[0]].version
     elif component.name in appliance.components:
@@ -139,7 +140,7 @@ def _target(name: str, plan: Plan, component: Component, manifest: Manifest, app
     else:
         raise ConfigError(
             f"The state does not contain the installed version of '{component.name}'.",
-            next_step="Read the state of the pair again: `bundlekit update state`.",
+            next_step=f"Read the state of the pair again: {command('update state')}.",
         )
     image = _image(component, appliance.model)
     label = next(entry.label for entry in labelled(manifest) if entry.stored is image)

@@ -37,7 +37,7 @@ from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import Again, outcome_of
-from bundlekit.update.engine.plan import Plan
+from bundlekit.update.engine.plan import PAIR, Plan
 from bundlekit.update.engine.records import Cleared, Outcome, Record, RecoveryStep, Rejected, Window
 from bundlekit.update.state import private_files
 from bundlekit.update.state.activity import sentence
@@ -45,7 +45,7 @@ from bundlekit.update.state.cancel import CancelRequest
 from bundlekit.update.state.lock import PairLock, holder, pair_file
 from bundlekit.update.state.space import device_of, require
 from bundlekit.update.state.sqlite_journal import SqliteJournal
-from bundlekit.wording import given
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     from bundlekit.integrity import ReadProgress
@@ -65,15 +65,15 @@ RecordObserver = Callable[[Sequence[Record]], None]
 
 
 class Controller:
-    """Updates pairs from one state folder, with hooks made by ``hooks``.
+    """Updates pairs from one state folder.
 
-    ``hooks`` is called with the plan and with a file descriptor. A child process that a hook starts has to inherit the
-    descriptor (``pass_fds``), so that the pair stays locked while it runs. Hooks that start none can ignore it.
-    ``watch`` is called with each record as it becomes durable. ``known`` is called at a resume with the earlier
-    records. ``progress`` is called with the bytes of the bundle that are checked. ``on_report`` is called with the
-    report of each check of a whole bundle, accepted or not, before anything else is done. ``cancel`` is asked between
-    actions, in addition to the requests that other processes leave (``CancelRequest``). ``paths`` are the files of this
-    call as the operator named them. The journal keeps them, so that a later next step can be pasted.
+    ``hooks`` are the hooks, or a function that makes them for a plan. It is called with the plan and with a file
+    descriptor. A child process that a hook starts has to inherit the descriptor (``pass_fds``), so that the pair stays
+    locked while it runs. ``watch`` is called with each record as it becomes durable. ``known`` is called at a resume
+    with the earlier records. ``progress`` is called with the bytes of the bundle that are checked. ``on_report`` is
+    called with the report of each check of a whole bundle, accepted or not, before anything else is done. ``cancel`` is
+    asked between actions, in addition to the requests that other processes leave (``CancelRequest``). ``paths`` are the
+    files of this call as the operator named them. The journal keeps them, so that a later next step can be pasted.
 
     ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, even if the bundle is not accepted (*rejected*,
     *on-hold*). They also return one if another controller has the pair (*busy*). The same holds if the journal cannot
@@ -89,8 +89,8 @@ class Controller:
 
     def __init__(
         self,
-        folder: Path,
-        hooks: HooksFactory,
+        folder: Path | str,
+        hooks: Hooks | HooksFactory,
         *,
         clock: Clock | None = None,
         watch: RecordObserver = lambda _records: None,
@@ -101,9 +101,9 @@ class Controller:
         paths: InvocationPaths = UNKNOWN,
         on_report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
-        self.folder = folder
+        self.folder = Path(folder)
         self.clock = clock or SystemClock()
-        self._make_hooks = hooks
+        self._make_hooks = (lambda _plan, _lock: hooks) if isinstance(hooks, Hooks) else hooks
         self._watch = watch
         self._known = known
         self._progress = progress
@@ -114,8 +114,8 @@ class Controller:
 
     def run(
         self,
-        file: Path,
-        plan: Plan,
+        file: Path | str,
+        plan: Plan = PAIR,
         *,
         trust: TrustStore | None,
         appliance: Appliance,
@@ -130,7 +130,7 @@ class Controller:
         under way: see ``Engine.run``.
         """
         request = CheckRequest(trust=trust, appliances=(appliance,), policy=policy, advice=advice)
-        return self._ended(appliance.pair, "run", lambda: self._run(file, plan, request, window, take_over))
+        return self._ended(appliance.pair, "run", lambda: self._run(Path(file), plan, request, window, take_over))
 
     def _run(self, file: Path, plan: Plan, request: CheckRequest, window: Window, take_over: str) -> Outcome:
         (appliance,) = request.appliances
@@ -151,7 +151,7 @@ class Controller:
         pair: str,
         *,
         trust: TrustStore | None,
-        file: Path | None = None,
+        file: Path | str | None = None,
         until: Literal["prepared", "end"] | None = None,
         not_after: float | None = None,
         run: str = "",
@@ -162,7 +162,8 @@ class Controller:
         is not ``run``, the outcome is *nothing-to-resume*, never that of an earlier run. A ``file`` that is not the
         bundle of the run raises ConfigError before anything is done.
         """
-        return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, file, until, not_after, run))
+        path = None if file is None else Path(file)
+        return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, path, until, not_after, run))
 
     def _resume_latest(
         self,
@@ -188,13 +189,14 @@ class Controller:
             return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
 
     def repair(
-        self, pair: str, *, trust: TrustStore | None, file: Path | None = None, take_over: str = ""
+        self, pair: str, *, trust: TrustStore | None, file: Path | str | None = None, take_over: str = ""
     ) -> Outcome | Declined:
         """Finish a degraded pair with the bundle of its latest run, whose check still counts.
 
         Declined if the pair needs no repair. The recovery then leads to the new version, unless the pair has it.
         """
-        return self._ended(pair, "repair", lambda: self._repair(pair, trust, file, take_over))
+        path = None if file is None else Path(file)
+        return self._ended(pair, "repair", lambda: self._repair(pair, trust, path, take_over))
 
     def _repair(self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str) -> Outcome | Declined:
         with self._at(pair) as (journal, hooks_fd):
@@ -267,7 +269,7 @@ class Controller:
         if last is None:
             raise ConfigError(
                 f"No run exists for pair {pair} in {self.folder}.",
-                next_step=f"`bundlekit update status` lists the pairs. Give another folder with {given('state_dir')}.",
+                next_step=f"{command('update status')} lists the pairs. Give another folder with {given('state_dir')}.",
             )
         return last
 
@@ -345,7 +347,7 @@ class Controller:
                 where = error.filename or device_of(self.folder)
                 raise JournalError(
                     f"The update of pair {pair} stopped, because {where} cannot be used: {error.strerror}.",
-                    next_step="See `bundlekit update status`, then resume.",
+                    next_step=f"See {command('update status')}, then resume.",
                 ) from error
             finally:
                 journal.close()

@@ -12,11 +12,12 @@ import time
 import zipfile
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
+from bundlekit.cli import naming
 from bundlekit.cli.update import command as update
-from bundlekit.cli.update import commands as commands_module
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.commands import VERBS
 from bundlekit.model.appliance import Appliance
@@ -983,7 +984,7 @@ def test_a_resume_that_is_told_can_be_pasted(room):
 @pytest.mark.parametrize("how", ["option", "environment"])
 def test_the_default_folder_is_not_repeated(room, monkeypatch, how):
     """Where it comes from the environment it is, for what is told may be read in another shell than this."""
-    monkeypatch.setattr(commands_module, "STATE_DIR", "state" if how == "option" else "elsewhere")
+    monkeypatch.setattr(naming, "STATE_DIR", "state" if how == "option" else "elsewhere")
     monkeypatch.setenv("BUNDLEKIT_STATE_DIR", "state")
     options = STATE_DIR if how == "option" else ()
     result = room.cli(*(word for word in RUN if word not in STATE_DIR), *options, "--until", "prepared")
@@ -991,11 +992,15 @@ def test_the_default_folder_is_not_repeated(room, monkeypatch, how):
     assert ("--state-dir" in resume) == (how == "environment")
 
 
-def test_the_folder_is_repeated_to_every_verb_that_takes_one_and_to_no_other():
-    takes = {
-        verb for verb in VERBS if any("--state-dir" in option.opts for option in update.get_command(None, verb).params)
-    }
-    assert takes == set(commands_module.WITH_FOLDER)
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_folder_is_repeated_to_a_verb_that_takes_one_and_to_no_other(verb):
+    one = update.get_command(None, verb)
+    takes = any("--state-dir" in option.opts for option in one.params)
+    with click.Context(one) as context:
+        naming.remember(context, one.params[0], Path("the states"))
+        line = naming.shell_command(f"update {verb}", "a bundle", pair="p", trust=("a", "b c"), by="", bundle=None)
+    folder = "--state-dir 'the states' " if takes else ""
+    assert line == f"bundlekit update {verb} {folder}'a bundle' --pair p --trust a --trust 'b c'"
 
 
 # --- the command line ---------------------------------------------------------------------------------------

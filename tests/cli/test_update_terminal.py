@@ -44,7 +44,7 @@ def test_every_line_of_the_outcome_stands_on_the_terminal(room, monkeypatch, ver
     terminal = Terminal(monkeypatch, 400, 80)
     run(list(words))
     shown = terminal.shown()
-    expected = [shared.pasteable(line) for line in shared.text(told[-1]).splitlines()]
+    expected = shared.text(told[-1]).splitlines()
     start = next(index for index, line in enumerate(shown) if line.startswith(expected[0].split(":")[0] + ": "))
     wanted = [line.split()[:2] for line in expected]
     assert [line.split()[:2] for line in shown[start : start + len(expected)]] == wanted

@@ -88,6 +88,10 @@ def test_a_program_of_the_pages_is_typed(tmp_path, program):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_program_of_the_readme_is_short():
+    assert PROGRAM.count("\n") <= 40
+
+
 def program(desk):
     return subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=desk, capture_output=True, text=True, timeout=LIMIT, check=False
@@ -105,14 +109,14 @@ def test_the_program_updates_a_pair(desk):
 def test_the_program_says_why_a_bundle_is_rejected(desk):
     (desk / "update.bin").write_bytes((desk / "update.bin").read_bytes()[:-1])
     done = program(desk)
-    assert done.stdout.splitlines()[-1].startswith("nothing was changed: ")
+    assert done.stdout.splitlines()[-1].startswith("rejected, nothing more is changed: ")
     assert running(desk / "pair") == OLD
 
 
 @pytest.fixture
 def controller(desk, hooks_class):
     def made(**options):
-        return Controller(desk / "state", lambda _plan, _lock: hooks_class(desk / "pair"), **options)
+        return Controller(desk / "state", hooks_class(desk / "pair"), **options)
 
     return made
 
@@ -307,6 +311,25 @@ def test_a_line_end_after_the_reason_of_a_hook_is_no_control_character(desk, hoo
         def switch(self, target, request):
             raise OSError("disk 3 does not answer\n")
 
-    one = Controller(desk / "state", lambda _plan, _lock: FailingHooks(desk / "pair"))
+    one = Controller(desk / "state", FailingHooks(desk / "pair"))
     outcome = one.run(desk / "update.bin", PAIR, **given(desk))
     assert outcome.reason == "apply of storage failed: disk 3 does not answer; the probe reports old"
+
+
+def test_folder_hooks_keep_the_counter_of_the_pair(desk, hooks_class):
+    hooks, request = hooks_class(desk / "pair"), from_outside(job_for(), "commit", "storage")
+    assert hooks.counter() == 6
+    hooks.keep(request.target, replace(request, counter=5))
+    assert hooks.counter() == 6, "it is never lowered"
+    hooks.keep(request.target, replace(request, counter=7))
+    assert hooks.about(request.target).counter == hooks.counter() == 7
+    (desk / "pair" / "counter").unlink()
+    assert hooks.about(request.target).counter is None
+    (desk / "pair" / "counter").write_text("seven")
+    assert hooks.describe(replace(request, verb="describe")).kind == "rejected"
+
+
+def test_folder_hooks_report_no_version_of_a_component_that_is_not_whole(desk, hooks_class):
+    request = from_outside(job_for(), "describe", "storage")
+    (desk / "pair" / "pair-0" / "storage" / "running").write_text("")
+    assert hooks_class(desk / "pair").describe(request).version is None

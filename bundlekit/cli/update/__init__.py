@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from bundlekit.cli.update.commands import VERBS, pasteable
+from bundlekit.cli.update.commands import VERBS
 from bundlekit.cli.verbs import Verbs
 from bundlekit.errors import BundlekitError
 
 
 class UpdateVerbs(Verbs):
-    """The verbs of ``update``. The next step of what they raise can be pasted, as can what they show."""
+    """The verbs of ``update``, with the exit codes of a journal that cannot be used."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
@@ -23,7 +23,6 @@ class UpdateVerbs(Verbs):
             from bundlekit.update.engine.outcome import EXIT_CODES
             from bundlekit.update.state.lock import PairBusyError
 
-            error.next_step = pasteable(error.next_step)
             if isinstance(error, JournalDamagedError):
                 error.exit_code = EXIT_CODES["needs-operator"]
             elif isinstance(error, JournalError) and not isinstance(error, StateFolderError | PairBusyError):

@@ -1,17 +1,8 @@
-"""The verbs of ``bundlekit update``, and the commands among the next steps, with the state folder of this call.
-
-Commands are worded in many places, and most of these do not know the folder. So the folder is added where text is
-printed: in the output of commands, and in the next step of an error.
-"""
+"""The verbs of ``bundlekit update``."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from pathlib import Path
-from typing import Any, Final
-
-import click
+from typing import Final
 
 VERBS: Final = {
     "cancel": "Ask a run to stop. Before the commit point it reverts.",
@@ -26,26 +17,3 @@ VERBS: Final = {
     "status": "Show which runs are in progress or wait, and which pairs are on hold.",
 }
 """The verbs of ``bundlekit update``, and the first lines of their help."""
-
-STATE_DIR: Final = "/var/lib/bundlekit"
-
-WITH_FOLDER: Final = sorted(VERBS.keys() - {"state"})
-"""The verbs that take --state-dir."""
-
-_COMMAND: Final = re.compile(rf"\bbundlekit update (?:{'|'.join(WITH_FOLDER)})\b")
-_FOLDER: Final = f"{__name__}.folder"
-
-
-def remember(context: click.Context, _option: click.Parameter, folder: Path) -> Path:
-    """Remember the folder of --state-dir for the next steps that this call prints."""
-    context.meta[_FOLDER] = folder
-    return folder
-
-
-def pasteable(text: str) -> str:
-    """``text`` with --state-dir in its commands, where this call has another folder than the default."""
-    context = click.get_current_context(silent=True)
-    folder: Any = context.meta.get(_FOLDER) if context else None
-    if folder is None or folder == Path(STATE_DIR):
-        return text
-    return _COMMAND.sub(lambda command: f"{command[0]} --state-dir {shlex.quote(str(folder))}", text)

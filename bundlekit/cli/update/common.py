@@ -12,7 +12,6 @@ import click
 
 from bundlekit.cli import common
 from bundlekit.cli.update import view
-from bundlekit.cli.update.commands import pasteable
 from bundlekit.cli.update.message import message, next_steps, text
 from bundlekit.errors import BundlekitError
 from bundlekit.report import json as as_json
@@ -33,6 +32,7 @@ from bundlekit.update.state.support_bundle import LOGS
 from bundlekit.update.targets.command import HookProgressObserver
 from bundlekit.update.targets.program import ensure_unchangeable
 from bundlekit.update.targets.select import hooks_for
+from bundlekit.wording import command
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -141,7 +141,7 @@ def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
     if not records:
         raise BundlekitError(
             f"No run exists for pair {pair} in {state_dir}.",
-            next_step="`bundlekit update status` lists the pairs; --state-dir names another folder.",
+            next_step=f"{command('update status')} lists the pairs; --state-dir names another folder.",
         )
     return records
 
@@ -161,7 +161,7 @@ def pair_of_run(state_dir: Path, run: str) -> str:
                     return pair
     raise BundlekitError(
         f"No run exists with id {run} in {state_dir}.",
-        next_step="`bundlekit update status` lists the runs; --state-dir names another folder.",
+        next_step=f"{command('update status')} lists the runs; --state-dir names another folder.",
     )
 
 
@@ -243,6 +243,6 @@ def show_report(report: Report, *, as_lines: bool) -> None:
 
 
 def show(found: Iterable[str], *, err: bool = False) -> None:
-    """Print lines of text. Their commands can be pasted, and text from a pair or a hook is made harmless."""
+    """Print lines of text. Text from a pair or a hook is made harmless."""
     for line in found:
-        click.echo(escape(pasteable(line)), err=err)
+        click.echo(escape(line), err=err)

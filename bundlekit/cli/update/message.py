@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
+from bundlekit.cli.naming import shell_command
 from bundlekit.escape import escape
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
@@ -66,19 +66,18 @@ STATES: Final[dict[StepState, str]] = {
     "untouched": "not probed, not changed",
 }
 
-COMMANDS: Final = {
-    "run": "run the update again: bundlekit update run {bundle} --plan {plan} --appliance {state} {trust}",
-    "resume": "resume the run: bundlekit update resume --pair {pair}{options} {trust}",
-    "repair": "repair the pair: bundlekit update repair --pair {pair} {trust}",
-    "revert": "retry the reverts after fixing the cause: bundlekit update revert --pair {pair} --by NAME --reason TEXT",
-    "state": "write the state of the pair again: "
-    "bundlekit update state --plan {plan} --appliance {state} --pair {pair}{options} -o {state}",
-    "clear": "release the pair from hold: bundlekit update clear --pair {pair} --by NAME --reason TEXT",
+STEPS: Final = {
+    "run": "run the update again",
+    "resume": "resume the run",
+    "repair": "repair the pair",
+    "revert": "retry the reverts after fixing the cause",
+    "state": "write the state of the pair again",
+    "clear": "release the pair from hold",
     "reimage": "re-image {step} with version {version}",
     "take-over": "wait for run {run}, or resume it where it was started; "
-    "if its controller is permanently gone, replace the run: "
-    "bundlekit update run {bundle} --plan {plan} --appliance {state} {trust} --take-over {run}",
+    "if its controller is permanently gone, replace the run",
 }
+"""The steps of recovery in words. A command follows, except after a step that is done by hand."""
 
 
 def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths = UNKNOWN) -> Message:
@@ -103,7 +102,7 @@ def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths =
         urgency=_urgency(outcome),
         next=next_steps(outcome.recovery, pair=outcome.pair, paths=paths),
         vendor=(plan.messages.get(outcome.kind, "") if plan else "") or _vendor(outcome),
-        send=f"the support bundle: bundlekit update log --pair {outcome.pair} --export {outcome.pair}.zip"
+        send=f"the support bundle: {shell_command('update log', pair=outcome.pair, export=f'{outcome.pair}.zip')}"
         if outcome.run and outcome.kind in NEED_REPAIR
         else "",
         notes=outcome.notes,
@@ -112,33 +111,42 @@ def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths =
 
 def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, paths: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
     """The steps in words, each with the command that does it."""
-    files = quoted(paths)
-    return tuple(
-        COMMANDS[one.verb].format(
-            pair=pair, step=one.step, version=one.version, run=one.run, options=_as_options(one), **files
-        )
-        for one in steps
-    )
+    found = []
+    for one in steps:
+        words = STEPS[one.verb].format(step=one.step, version=one.version, run=one.run)
+        command = _command(one, pair, paths)
+        found.append(f"{words}: {command}" if command else words)
+    return tuple(found)
 
 
-def quoted(paths: InvocationPaths) -> dict[str, str]:
-    """The paths quoted for a shell, with a placeholder for an unknown path. ``trust`` includes its options."""
-    return {
-        "bundle": shlex.quote(paths.bundle or "BUNDLE"),
-        "plan": shlex.quote(paths.plan or "PLAN.toml"),
-        "state": shlex.quote(paths.state or "STATE.json"),
-        "trust": " ".join(f"--trust {shlex.quote(name)}" for name in paths.trust or ("TRUST",)),
-    }
+def resume_command(pair: str, paths: InvocationPaths, *, bundle: str | None = None) -> str:
+    """The command that continues the run of a pair. ``bundle`` is given if it is no longer at its original path."""
+    return shell_command("update resume", pair=pair, bundle=bundle, trust=paths.trust or "TRUST")
+
+
+def _command(one: RecoveryStep, pair: str, paths: InvocationPaths) -> str:
+    """The command of a step, with a placeholder for each path that is unknown; empty for a step by hand."""
+    bundle, plan, state = paths.bundle or "BUNDLE", paths.plan or "PLAN.toml", paths.state or "STATE.json"
+    trust = paths.trust or "TRUST"
+    match one.verb:
+        case "run" | "take-over":
+            over = one.run if one.verb == "take-over" else None
+            return shell_command("update run", bundle, plan=plan, appliance=state, trust=trust, take_over=over)
+        case "resume":
+            return resume_command(pair, paths, bundle="NEWPATH" if one.bundle_moved else None)
+        case "repair":
+            return shell_command("update repair", pair=pair, trust=trust)
+        case "revert" | "clear":
+            return shell_command(f"update {one.verb}", pair=pair, by="NAME", reason="TEXT")
+        case "state":
+            reported = {"product": one.product or None, "model": one.model or None}
+            return shell_command("update state", plan=plan, appliance=state, pair=pair, **reported, output=state)
+        case "reimage":
+            return ""
 
 
 def _meaning(outcome: Outcome) -> str:
     return NEVER_BEGAN if outcome.kind == "waiting" and not outcome.run else MEANINGS[outcome.kind]
-
-
-def _as_options(one: RecoveryStep) -> str:
-    """The options of the next step: what the pair reports itself as, and where the bundle is now."""
-    values = {"product": one.product, "model": one.model, "bundle": "NEWPATH" if one.bundle_moved else ""}
-    return "".join(f" --{name} {shlex.quote(word)}" for name, word in values.items() if word)
 
 
 def in_words(outcome: Outcome, plan: Plan) -> str:
@@ -188,13 +196,14 @@ def _served(outcome: Outcome) -> str:
 
 
 def _urgency(outcome: Outcome) -> str:
+    status = shell_command("update status")
     match outcome.kind:
         case "degraded":
             return "can wait until working hours if the pair can run without HA; restart nothing"
         case "needs-operator":
             return "urgent: inspect the pair now"
         case "waiting" if not outcome.run:
-            return "see the run in progress, if one exists: bundlekit update status"
+            return f"see the run in progress, if one exists: {status}"
         case "waiting" if outcome.ha == "as-before":
             return "can wait: nothing was changed yet"
         case "waiting" if outcome.committed and set(outcome.states.values()) == {"new"}:
@@ -202,8 +211,8 @@ def _urgency(outcome: Outcome) -> str:
         case "waiting":
             return "urgent: the pair might be between two versions; resume the run"
         case "nothing-to-resume":
-            return "can wait, unless the pair is on hold: bundlekit update status"
+            return f"can wait, unless the pair is on hold: {status}"
         case "on-hold" | "busy":
-            return "see the other run: bundlekit update status"
+            return f"see the other run: {status}"
         case _:
             return "can wait"

@@ -58,7 +58,7 @@ def command(
     paths = shared.paths(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
 
     def refused_by() -> Outcome | None:
-        """What would keep the run from beginning; None after a preview of a run that nothing keeps."""
+        """What would prevent the run; None after a preview of a run that nothing prevents."""
         last = shared.last_run(state_dir, state.pair)
         if last is not None and (refused := refusal(last)):
             return refused

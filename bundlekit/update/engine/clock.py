@@ -1,4 +1,4 @@
-"""Time, as an argument: the system's, or one that tests and rehearsals turn by hand."""
+"""Time as an argument: the clock of the system, or one that tests and rehearsals set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the executor needs of a journal, and the one that lives in memory."""
+"""The journal as the executor uses it, and one that is kept in memory."""
 
 from __future__ import annotations
 

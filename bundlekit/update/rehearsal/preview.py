@@ -85,7 +85,7 @@ class _Describing(Hooks):
 
 
 def _rejected(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[RecoveryStep, ...]]:
-    """Why the executor would turn this job away after its first look; it is asked, and cancelled after that."""
+    """Why the executor would reject this job at its start. It is run until then, and cancelled."""
     if job.hold:
         return f"the state contains a hold: {job.hold}", ()
     describing = _Describing(hooks, len(job.targets))

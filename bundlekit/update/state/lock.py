@@ -41,7 +41,7 @@ class PairBusyError(JournalError):
     def __init__(self, pair: str, holder: str, what: str) -> None:
         super().__init__(
             f"Pair {pair} is busy: {what} ({holder}).",
-            next_step=f"See `{command('update status', pair=pair)}`.",
+            next_step=f"See {command('update status', pair=pair)}.",
         )
         self.holder = holder
 

@@ -107,7 +107,7 @@ class ReadOnlyJournal:
 
 
 def stamp(folder: Path) -> list[tuple[int, int] | None]:
-    """Size and time of each file of the journal in ``folder``; nearly always another one after a write.
+    """Size and time of each file of the journal in ``folder``; almost every write changes it.
 
     The time has the resolution of the kernel's clock tick: two writes within one tick can leave the same stamp.
     """

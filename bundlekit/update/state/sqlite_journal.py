@@ -140,7 +140,7 @@ class SqliteJournal:
         if not added:
             raise FenceLostError(
                 f"Another controller has taken over pair {pair}.",
-                next_step=f"See `{command('update status', pair=pair)}`.",
+                next_step=f"See {command('update status', pair=pair)}.",
             )
         self._heads[pair] = seq + 1, digest
 

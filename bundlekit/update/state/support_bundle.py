@@ -21,6 +21,7 @@ from bundlekit.update.state import private_files
 from bundlekit.update.state.lock import pair_file
 from bundlekit.update.state.read_only_journal import ReadOnlyJournal
 from bundlekit.update.state.sqlite_journal import FILE, has_private_folder
+from bundlekit.wording import command
 
 MAX_LOG: Final = 256 * 1024
 """Bytes of one log that go in: its end, where the reason is."""
@@ -48,7 +49,7 @@ def export(
     if journal is None or not rows:
         raise BundlekitError(
             f"No data was found about pair {pair} in {folder}.",
-            next_step="`bundlekit update status` lists the pairs.",
+            next_step=f"{command('update status')} lists the pairs.",
         )
     parts = {"README.txt": _readme(journal, pair, wording)}
     parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)

@@ -234,7 +234,9 @@ class MarkedHooks(Hooks, ABC):
 class FolderHooks(MarkedHooks):
     """Marked hooks over components that this host reaches as folders: ROOT/IDENTITY/COMPONENT.
 
-    The marks are the file ``marks.json`` in it, and ``lock`` keeps other processes out.
+    Only ``running``, ``switch`` and ``switch_back`` are left to write. The marks are the file ``marks.json`` in the
+    folder of the component, ``staged`` is its staged image, and ``lock`` keeps other processes out. The security
+    counter of the pair is the file ``counter`` in ROOT. Replace the methods about it if hardware has the counter.
     """
 
     def __init__(self, root: Path) -> None:
@@ -264,6 +266,34 @@ class FolderHooks(MarkedHooks):
     def store(self, target: Target, marks: bytes) -> None:
         """Replace the marks."""
         self.put(target, "marks.json", marks)
+
+    def about(self, target: Target) -> Answer:
+        """The identity is the name of the folder."""
+        version = self.running(target) or None
+        return Answer(kind="ok", identity=target.identity, version=version, counter=self.counter(), reverts=True)
+
+    def counter(self) -> int | None:
+        """The security counter; None if the pair has none yet."""
+        path = self.root / "counter"
+        try:
+            return int(path.read_text()) if path.exists() else None
+        except ValueError:
+            raise BundlekitError(f"{path}: not a number") from None
+
+    def stage(self, target: Target, request: Request) -> None:
+        """Write the verified image to ``staged``."""
+        with request.stage() as image:
+            self.put(target, "staged", image)
+
+    def keep(self, target: Target, request: Request) -> None:
+        """Raise the security counter."""
+        if request.counter > (self.counter() or 0):
+            with whole_file(self.root / "counter") as file:
+                file.write(str(request.counter).encode())
+
+    def tidy(self, target: Target, request: Request) -> None:
+        """Remove ``staged``."""
+        self.at(target, "staged").unlink(missing_ok=True)
 
 
 def _target(request: Request) -> Target:
