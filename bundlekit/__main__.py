@@ -25,7 +25,7 @@ SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
 def main() -> None:
     """Run the command line and exit (``bundlekit explain exit-codes``)."""
-    # Modules are no garbage, and looking for some after every 700 new objects slows each import down.
+    # Modules are never garbage, and a collection after every 700 new objects slows each import down.
     gc.set_threshold(100_000)
     seen: list[int] = []
     _heed(seen)

@@ -106,7 +106,7 @@ REPORTED: Final = {
     ),
     "member-misplaced": StructureRule(
         "members",
-        """A member of the archive is not where the format requires it, or its name is a path out of its folder.
+        """A member of the archive is not where the format requires it, or its name leads out of its folder.
 
     A device that unpacks the archive as a stream relies on the order.
     """,
@@ -204,8 +204,8 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
 def _wrong_digest(subject: str, expected: str) -> str:
     """The message. A checksum is no digest, and no description signs it."""
     if expected.partition(":")[0] in CHECKSUMS:
-        return f"the checksum of {subject!r} is not the one that is stored with it"
-    return f"the digest of {subject!r} is not the one in the description"
+        return f"the checksum of {subject!r} differs from the one that is stored with it"
+    return f"the digest of {subject!r} differs from the one in the description"
 
 
 def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:

@@ -161,7 +161,9 @@ def _check_areas(image: _Image) -> None:
             message = f"the TLV {tlv.name} is not protected, so neither the image hash nor the signature covers it"
             raise LayoutError(Problem(rule="metadata-unprotected", message=message, where=where, subject=tlv.name))
         if tlv.protected and tlv.kind in mcuboot.UNPROTECTED:
-            structure_fault(f"the TLV {tlv.name} is in the protected area, where it cannot be", where.start, where.stop)
+            structure_fault(
+                f"the TLV {tlv.name} is in the protected area, where it is not allowed", where.start, where.stop
+            )
         size = mcuboot.SIZES.get(tlv.kind, len(tlv.value))
         if len(tlv.value) != size:
             message = f"the TLV {tlv.name} has {len(tlv.value)} bytes instead of {size}"
@@ -172,7 +174,9 @@ def _check_areas(image: _Image) -> None:
             raise LayoutError(Problem(rule="metadata-malformed", message=message, where=where, subject=tlv.name))
         seen.add(tlv.kind)
     if len(seen & set(mcuboot.HASHES)) > 1:
-        structure_fault("the image has hashes of several algorithms", image.header.protected.stop, image.end)
+        structure_fault(
+            "the image has hashes of several algorithms instead of one", image.header.protected.stop, image.end
+        )
     _check_encryption(image)
 
 
@@ -180,7 +184,7 @@ def _check_encryption(image: _Image) -> None:
     """An encrypted image has one encrypted key, of the size that its flag requires; others have none."""
     keys = [tlv for tlv in image.tlvs if tlv.kind in mcuboot.ENCRYPTED_KEYS]
     if len(keys) > 1 or bool(keys) != image.encrypted:
-        message = f"the image has {len(keys)} encrypted keys, and its flags require {int(image.encrypted)}"
+        message = f"the image has {len(keys)} encrypted keys, but its flags require {int(image.encrypted)}"
         where = keys[-1].entry if keys else Span(start=16, stop=20)
         structure_fault(message, where.start, where.stop)
     for tlv in keys:
@@ -208,7 +212,7 @@ def _check_values(image: _Image) -> None:
     if compressed and not all(map(image.one, wanted)):
         structure_fault("a compressed image must have size and hash of its decompressed content", 16, 20)
     if not compressed and any(map(image.one, wanted)):
-        structure_fault("the image has TLVs of a compressed image, and its flags name no compression", 16, 20)
+        structure_fault("the image has TLVs of a compressed image, but its flags name no compression", 16, 20)
 
 
 def _claimed(image: _Image, bundle: Bundle) -> Bundle:

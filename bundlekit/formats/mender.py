@@ -201,9 +201,11 @@ class _Reading:
         if name in self._seen:
             return _wrong("member-duplicate", f"{name!r} exists twice", member.header)
         if wanted and name in ORDER:
-            return _wrong("member-misplaced", f"{name!r} is in the place of {wanted!r}", member.header)
+            return _wrong("member-misplaced", f"{name!r} is at the position of {wanted!r}", member.header)
         if name in ORDER or re.fullmatch(_PAYLOAD_LIKE, name):
-            return _wrong("member-misplaced", f"{name!r} follows, but an artifact has one payload", member.header)
+            return _wrong(
+                "member-misplaced", f"{name!r} belongs to a second payload, but an artifact has one", member.header
+            )
         return _wrong("member-unlisted", f"the artifact must not have a member {name!r}", member.header)
 
     def _end(self) -> None:
@@ -240,7 +242,7 @@ class _Reading:
         found = read_object("version", content, member.content)
         version = found.get("version")
         if found.keys() != {"format", "version"} or found["format"] != "mender" or type(version) is not int:
-            message = "version does not state the format mender and its version, and nothing more"
+            message = "version must state the format mender and its version, and nothing more"
             raise _wrong("metadata-malformed", message, member.content)
         if version != VERSION:
             rule = "tool-too-old" if version > VERSION else "metadata-malformed"
@@ -326,7 +328,9 @@ class _Reading:
         files = {entry.file: entry.digest for entry in self._entries.values() if entry.file}
         for entry in self._entries.values():
             if not entry.file:
-                raise _wrong("member-missing", f"{entry.name!r} is listed, but the artifact has none", entry.where)
+                raise _wrong(
+                    "member-missing", f"{entry.name!r} is listed, but the artifact does not have it", entry.where
+                )
         header = self._header
         if header and header.payload == ROOTFS and len(files) != 1:
             raise _wrong("metadata-malformed", f"a {ROOTFS} has one file, but {len(files)} are listed", self._head)
@@ -351,7 +355,7 @@ class _Reading:
         return self._seen["manifest"].content
 
     def _leave_unread(self, name: str, *rules: str) -> None:
-        reason = f"{name} is compressed with zstd, which the Python that runs this cannot decode"
+        reason = f"{name} is compressed with zstd, which this version of Python cannot decode"
         unread = Unread(rules=(*rules, *IN_ARCHIVE), reason=reason, next="Use Python 3.14 or later.")
         self._known["unread"] = (*self._known.get("unread", ()), unread)
 

@@ -53,7 +53,7 @@ class DecodedStream:
         return b"".join(self.take(BLOCK))
 
     def take(self, size: int) -> Iterator[memoryview]:
-        """The next ``size`` bytes, piece by piece; fewer if the stream ends before."""
+        """The next ``size`` bytes, piece by piece; fewer if the stream ends earlier."""
         while size and (self._rest or self._refill()):
             piece = self._rest[:size]
             self._rest = self._rest[len(piece) :]
@@ -110,7 +110,7 @@ class _Members:
         while member := next_member(stream, self._stream):
             if member.padding.stop - start > self._limit:
                 where = member.header
-                message = f"{self._claim.subject} becomes larger than {self._limit:,} bytes when it is decoded"
+                message = f"{self._claim.subject} becomes larger than {self._limit:,} bytes when decoded"
                 raise tar_fault(message, where.start, where.stop, self._stream)
             self._admit(member)
             self._hash(member, stream)

@@ -157,12 +157,12 @@ def _read_header(source: Source, at: int) -> tuple[_Header, str, int]:
     if not _DIGITS.fullmatch(digits):
         fields = (one for one in PLACES.values() if not _FIELD.fullmatch(start[one.start : one.stop]))
         wrong = next(fields, Span(start=6, stop=HEADER))  # or two fields, each of them in one case
-        message = "a field of the header is not a hexadecimal number in one case"
+        message = "a field of the header is not a hexadecimal number, or mixes upper and lower case"
         raise LayoutError(_fault(message, _moved(wrong, at)))
     numbers = {name: int(start[place.start : place.stop], 16) for name, place in PLACES.items()}
     stop = at + HEADER + numbers["namesize"]
     if not 2 <= numbers["namesize"] <= MAX_NAME + 1:
-        message = f"a name has {numbers['namesize']} bytes with its final zero, and 2 to {MAX_NAME + 1} are allowed"
+        message = f"a name has {numbers['namesize']} bytes with its final zero, but 2 to {MAX_NAME + 1} are allowed"
         raise LayoutError(_fault(message, _moved(PLACES["namesize"], at)))
     if stop > source.size:
         raise LayoutError(
@@ -170,7 +170,7 @@ def _read_header(source: Source, at: int) -> tuple[_Header, str, int]:
         )
     name, where = start[HEADER : HEADER + numbers["namesize"]], Span(start=at + HEADER, stop=stop)
     if name.find(b"\0") != len(name) - 1:
-        raise LayoutError(_fault("a name does not end at its only zero byte", where))
+        raise LayoutError(_fault("a name does not end with its only zero byte", where))
     try:
         return _Header(magic, digits, numbers, at), name[:-1].decode(), stop
     except UnicodeDecodeError as error:
@@ -230,7 +230,7 @@ def _archive_faults(headers: list[_Header], members: list[CpioMember]) -> Iterat
             message = "the headers of the archive have two formats, newc and crc"
             yield _fault(message, Span(start=header.start, stop=header.start + 6))
         if header.digits != (header.digits.lower() if lower else header.digits.upper()):
-            message = "the headers of the archive have hexadecimal digits in two cases"
+            message = "the headers of the archive mix upper-case and lower-case hexadecimal digits"
             yield _fault(message, Span(start=header.start + 6, stop=header.start + HEADER))
         one = tuple(header.numbers[field] for field in ("ino", "devmajor", "devminor"))
         if header.numbers["nlink"] > 1 and one in linked:

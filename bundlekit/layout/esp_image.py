@@ -91,7 +91,7 @@ class EspSegment(NamedTuple):
 class EspLayout(NamedTuple):
     """Where the parts of an image are. ``checksum`` is the span of the padding and the checksum byte.
 
-    ``folded`` is what all bytes after the header, up to the checksum, amount to under XOR if the checksum is right.
+    ``folded`` is the XOR of all bytes after the header, up to the checksum, if the checksum is right.
     ``digest`` is the span of the appended digest, and ``stop`` the end of the image, which the loader computes too.
     """
 
@@ -140,11 +140,11 @@ def read_esp_header(source: Source) -> EspHeader:
     _, segments, mode, flash, entry, _, chip_id, _, lowest, highest, _, appended = fields
     header = EspHeader(segments, mode, flash >> 4, flash & 15, entry, chip_id, lowest, highest, appended == 1)
     limits = (
-        (1 <= segments <= MAX_SEGMENTS, 1, 2, f"it has {segments} segments, and 1 to {MAX_SEGMENTS} are allowed"),
+        (1 <= segments <= MAX_SEGMENTS, 1, 2, f"it has {segments} segments, but 1 to {MAX_SEGMENTS} are allowed"),
         (mode < len(FLASH_MODES), 2, 3, f"the flash mode {mode} does not exist"),
         (header.flash_size < len(FLASH_SIZES), 3, 4, f"the flash size {header.flash_size} does not exist"),
         (header.flash_speed in FLASH_SPEEDS, 3, 4, f"the flash frequency {header.flash_speed} does not exist"),
-        (appended in (0, 1), 23, 24, f"the flag of the appended digest is {appended}, and 0 and 1 are allowed"),
+        (appended in (0, 1), 23, 24, f"the flag for the appended digest is {appended}, but must be 0 or 1"),
         (
             highest in ANY_REVISION or lowest <= highest,
             15,
@@ -192,7 +192,7 @@ def _check_length(number: int, segment: EspSegment) -> None:
     if size % 4:
         raise fault(f"segment {number} has {size} bytes, which is not a multiple of 4", where)
     if size >= MAX_SEGMENT:
-        message = f"segment {number} has {size} bytes, and less than {MAX_SEGMENT} are allowed"
+        message = f"segment {number} has {size} bytes, but fewer than {MAX_SEGMENT} are allowed"
         raise fault(message, where, "header-out-of-bounds")
 
 
@@ -275,7 +275,7 @@ def _text(name: str, raw: bytes, start: int) -> str:
     where = Span(start=start, stop=start + len(raw))
     text, end, _ = raw.partition(b"\0")
     if not end:
-        raise fault(f"the {name} in the description has no end", where, "metadata-malformed")
+        raise fault(f"the {name} in the description has no final zero byte", where, "metadata-malformed")
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:

@@ -130,7 +130,7 @@ def _rsa(name: str, raw: bytes, start: int) -> EspBlock:
     modulus = int.from_bytes(raw[36:420], "little")
     exponent = int.from_bytes(raw[420:424], "little")
     if modulus.bit_length() != 8 * RSA_BYTES or modulus % 2 == 0:
-        message = f"the modulus in {name} has {modulus.bit_length()} bits, or is even: the chips need RSA-3072"
+        message = f"{name} has no RSA-3072 key: its modulus has {modulus.bit_length()} bits, or is even"
         raise fault(message, _at(start, 36, 420))
     # The hardware computes with these constants. With a wrong one it refuses a signature that is valid on a host.
     if int.from_bytes(raw[424:808], "little") != (1 << 16 * RSA_BYTES) % modulus:

@@ -74,7 +74,7 @@ class _Parser:
         if self._text.startswith("/*", self._at):
             raise LibconfigError("a comment has no end", self._at)
         if self._text.startswith("@", self._at):
-            raise LibconfigError("files cannot be included", self._at)
+            raise LibconfigError("other files cannot be included", self._at)
         raise LibconfigError("this character cannot begin a value or a name", self._at)
 
     def _take(self) -> _Token:
@@ -141,7 +141,7 @@ class _Parser:
             items.append(value)
             kinds.add(kind)
             if end == "]" and (len(kinds) > 1 or kind in ("{", "(", "[")):
-                raise LibconfigError("an array has simple values of one type", at)
+                raise LibconfigError("an array must have simple values of one type", at)
             if not self._found(","):
                 self._demand(end)
                 break
@@ -182,4 +182,4 @@ def _number(token: _Token) -> tuple[str, Value]:
         return ("long" if found["long"] else "integer"), number
     if _FLOAT.fullmatch(token.text) and abs(value := float(token.text)) < float("inf"):
         return "float", value
-    raise LibconfigError("the number is in no form that all versions of libconfig read in the same way", token.at)
+    raise LibconfigError("versions of libconfig read this form of a number in different ways", token.at)

@@ -168,21 +168,21 @@ def read_image_header(source: Source) -> ImageHeader:
     if header.magic == MAGIC_V1:
         structure_fault("the image has the format of before MCUboot 1.0, which boot loaders no longer accept", 0, 4)
     if header.magic == int.from_bytes(MAGIC.to_bytes(4, "big"), "little"):
-        structure_fault("the image is in big-endian order, and the image format is little-endian", 0, 4)
+        structure_fault("the image is in big-endian order, but must be in little-endian order", 0, 4)
     if header.magic != MAGIC:
-        structure_fault(f"the magic of the image is 0x{header.magic:08x}", 0, 4)
+        structure_fault(f"the magic of the image is 0x{header.magic:08x} instead of 0x{MAGIC:08x}", 0, 4)
     if header.header_size < HEADER.size:
-        message = f"the header has {header.header_size} bytes, by its own account, instead of at least {HEADER.size}"
+        message = f"the header states its size as {header.header_size} bytes, but it has at least {HEADER.size}"
         layout_fault("header-out-of-bounds", message, 8, 10)
     if not header.image_size:
-        layout_fault("header-out-of-bounds", "the image has no body", 12, 16)
+        layout_fault("header-out-of-bounds", "the image is empty: its stated size is 0", 12, 16)
     if header.protected.stop >= MAX_IMAGE:
         layout_fault("header-out-of-bounds", "the sizes in the header overflow 32 bits", 8, 16)
     if header.reserved:
         structure_fault("the reserved bytes of the header are not zero", 28, 32)
     _check_flags(header)
     if header.protected.stop + INFO.size > source.size:
-        message = f"the file has {source.size} bytes, and its header requires {header.protected.stop + INFO.size}"
+        message = f"the file has {source.size} bytes, but its header requires {header.protected.stop + INFO.size}"
         layout_fault("truncated", message, source.size, header.protected.stop + INFO.size)
     return header
 
@@ -212,13 +212,13 @@ def read_tlvs(source: Source, header: ImageHeader) -> tuple[tuple[Tlv, ...], int
             message = "the image has protected TLVs that its header does not mention, so that no hash covers them"
             structure_fault(message, start, start + INFO.size)
         if size != header.protected_size:
-            message = f"the protected TLVs have {size} bytes, and {header.protected_size} according to the header"
+            message = f"the protected TLVs have {size} bytes, but the header states {header.protected_size}"
             structure_fault(message, start + 2, start + INFO.size)
         found += _area(source, header.protected, protected=True)
         start = header.protected.stop
         magic, size = _info(source, start)
     elif header.protected_size:
-        message = f"the header requires protected TLVs, and the magic of this area is 0x{magic:04x}"
+        message = f"the header requires protected TLVs, but the magic of this area is 0x{magic:04x}"
         structure_fault(message, start, start + 2)
     if magic != UNPROTECTED_MAGIC:
         message = f"the magic of the TLVs is 0x{magic:04x} instead of 0x{UNPROTECTED_MAGIC:04x}"
@@ -236,7 +236,7 @@ def read_tlvs(source: Source, header: ImageHeader) -> tuple[tuple[Tlv, ...], int
 def _info(source: Source, start: int) -> tuple[int, int]:
     """Magic and size of an area. Raises LayoutError if the file ends before."""
     if start + INFO.size > source.size:
-        message = f"the file has {source.size} bytes, and its TLVs begin at byte {start}"
+        message = f"the file has {source.size} bytes, but its TLVs begin at byte {start}"
         layout_fault("truncated", message, source.size, start + INFO.size)
     magic, size = INFO.unpack(read(source, Span(start=start, stop=start + INFO.size)))
     return magic, size

@@ -55,7 +55,7 @@ def _string(tlv: Tlv, at: int, major: int) -> tuple[bytes, int]:
     if size == 24 and at + 1 < len(data) and data[at + 1] >= 24:
         size, start = data[at + 1], at + 2
     elif size >= 24:
-        _fault(tlv, f"has a string in another form at byte {at}")
+        _fault(tlv, f"has a string that is not in its shortest form at byte {at}")
     if head >> 5 != major or start + size > len(data):
         _fault(tlv, f"has a value of a wrong type or size at byte {at}")
     return data[start : start + size], start + size

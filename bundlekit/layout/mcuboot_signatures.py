@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import RawAlgorithm
 
 MAX_SIGNATURES: Final = 16
-"""As many as in an update.bin. The boot loader uses one kind, so that a few are for a change of keys or of kinds."""
+"""As many as in an update.bin. The boot loader uses one kind; more are for a change of keys or kinds."""
 
 SIZES: Final = {0x20: 256, 0x23: 384, 0x24: 64}
 """Bytes of a signature whose size is fixed."""
@@ -58,7 +58,7 @@ def read_signatures(
     if key:
         structure_fault("a key has no signature after it", key.entry.start, key.entry.stop)
     if pure and not found:
-        structure_fault("the image has the TLV signature-pure, and no signature", signed.stop, tlvs[-1].entry.stop)
+        structure_fault("the image has the TLV signature-pure, but no signature", signed.stop, tlvs[-1].entry.stop)
     return tuple(found), accounted
 
 
@@ -103,7 +103,7 @@ def _algorithm(tlv: Tlv, image_hash: Tlv | None, *, pure: bool) -> RawAlgorithm:
     if pure and tlv.name != "ed25519":
         structure_fault(f"a signature {tlv.name} cannot be over the image itself, only over its hash", start, stop)
     if not pure and not name:
-        structure_fault("a signature over the image hash needs an image hash", start, stop)
+        structure_fault("the image has a signature over its hash, but no image hash", start, stop)
     match tlv.name, name:
         case (("rsa2048-pss" | "rsa3072-pss"), "sha256"):
             return "rsa-pss-sha256"
@@ -115,7 +115,7 @@ def _algorithm(tlv: Tlv, image_hash: Tlv | None, *, pure: bool) -> RawAlgorithm:
             return "ecdsa-sha512"
         case "ed25519", _:
             return "ed25519"
-    return structure_fault(f"a signature {tlv.name} does not go with an image hash by {name}", start, stop)
+    return structure_fault(f"a signature {tlv.name} cannot be over an image hash by {name}", start, stop)
 
 
 def _unpadded(tlv: Tlv) -> bytes:

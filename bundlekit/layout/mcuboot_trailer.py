@@ -98,4 +98,6 @@ def _field(name: str, value: int, erased: int, place: int) -> object:
         return True
     if name == "swap-info" and value % 16 in SWAPS:
         return {"swap": SWAPS[value % 16], "image": value // 16}
-    return structure_fault(f"{name} in the trailer of the slot is 0x{value:02x}", place, place + 1)
+    return structure_fault(
+        f"{name} in the trailer of the slot is 0x{value:02x}, which is not one of its values", place, place + 1
+    )

@@ -67,7 +67,7 @@ def read_header(stream: TarInput, name: str) -> MenderHeader:
     while member := next_member(stream, name):
         if member.padding.stop > MAX_DECODED:
             where = member.header
-            message = f"{name} becomes larger than {MAX_DECODED:,} bytes when it is decoded"
+            message = f"{name} becomes larger than {MAX_DECODED:,} bytes when decoded"
             raise tar_fault(message, where.start, where.stop, name)
         script = re.fullmatch(_SCRIPT, member.name) is not None
         stage = _placed(member, _SCRIPTS if script else _STAGES.get(member.name), stage, seen, name)
@@ -122,7 +122,7 @@ def read_object(name: str, content: bytes, where: Span) -> dict[str, Any]:
         at = where if error.offset is None else Span(start=start, stop=where.stop, stream=where.stream)
         raise _wrong("metadata-malformed", f"{name}: {error}", at) from error
     if not isinstance(found, dict):
-        raise _wrong("metadata-malformed", f"{name}: it is not a JSON object", where)
+        raise _wrong("metadata-malformed", f"{name} is not a JSON object", where)
     return found
 
 

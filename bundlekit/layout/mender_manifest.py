@@ -71,8 +71,9 @@ def _entry(line: bytes, where: Span) -> ManifestEntry:
     if not blanks or not name:
         raise _wrong("metadata-malformed", "a line of the manifest is not a digest, two blanks and a name", where)
     if len(digest) in _WEAK and not digest.strip(b"0123456789abcdefABCDEF"):
-        what = f"{4 * len(digest)} bits" if digest else "none"
-        raise _wrong("digest-weak", f"the digest of {name.decode('ascii', 'replace')!r} has {what}, not SHA-256", where)
+        shown = name.decode("ascii", "replace")
+        message = f"the digest of {shown!r} has {4 * len(digest)} bits, but SHA-256 has 256"
+        raise _wrong("digest-weak", message if digest else f"{shown!r} has no digest", where)
     if len(digest) != _DIGITS or digest.strip(b"0123456789abcdef"):
         raise _wrong("metadata-malformed", "a digest in the manifest is not 64 lower-case hex digits", where)
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:

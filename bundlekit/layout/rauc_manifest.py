@@ -206,7 +206,7 @@ def _image_faults(
         yield report(group, "filename", f"[{group}] has a filename, although its type is emptyfs")
     for key in ("filename", "converted"):
         if any(_is_path(one) for one in image.get(key, "").split("; ")):
-            yield report(group, key, f"{key} in [{group}] is a path, and not a name")
+            yield report(group, key, f"{key} in [{group}] is a path, but must be a name")
     if filename:
         if not DIGEST.fullmatch(image.get("sha256", "")):
             yield report(group, "sha256", f"sha256 in [{group}] is not 64 hexadecimal digits in lower case")
@@ -220,7 +220,7 @@ def _image_faults(
         yield report(group, "", f"[{group}] has an artifact or a conversion, which a plain bundle cannot have")
     outputs = [image.get(key, "").count("; ") for key in ("convert", "converted") if image.get(key)]
     if image.get("convert") and (len(outputs) < 2 or outputs[0] != outputs[1]):
-        yield report(group, "converted", f"converted in [{group}] has not one name for each item of convert")
+        yield report(group, "converted", f"converted in [{group}] must have one name for each item of convert")
 
 
 def _is_tree_size(text: str) -> bool:

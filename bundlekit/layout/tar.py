@@ -90,7 +90,7 @@ class TarInput(BlockInput, Protocol):
     """An archive that is read as a stream."""
 
     def take(self, size: int) -> Iterator[memoryview]:
-        """The next ``size`` bytes, piece by piece; fewer if the stream ends before."""
+        """The next ``size`` bytes, piece by piece; fewer if the stream ends earlier."""
 
     def ended(self) -> bool:
         """Whether no byte is left."""
@@ -145,7 +145,7 @@ def check_end(source: BlockInput, stream: str = "") -> None:
     """Read the second of the two blocks of zeros that end an archive. Raises LayoutError as `next_member` does."""
     at = source.at
     if any(_block(source, stream)):
-        raise tar_fault("another header follows one block of zeros", at - BLOCK, at, stream)
+        raise tar_fault("a header follows a single block of zeros", at - BLOCK, at, stream)
 
 
 def tar_fault(message: str, start: int, stop: int, stream: str = "") -> LayoutError:
@@ -181,10 +181,10 @@ def _header(block: bytes, at: int, stream: str) -> _Header:
         raise wrong(f"its type is {kind!r}, but only regular files are allowed", 156, 157)
     size = int(block[124:135], 8)
     if kind == b"x" and not 0 < size <= MAX_RECORDS:
-        raise wrong(f"{size} bytes of pax records, more than {MAX_RECORDS} or none", 124, 136)
+        raise wrong(f"it has {size} bytes of pax records, but 1 to {MAX_RECORDS} are allowed", 124, 136)
     last, prefix = block[:100].rstrip(b"\0"), block[345:500].rstrip(b"\0")
     if prefix and len(prefix) + 1 + len(last) <= len(block[:100]):
-        raise wrong("the name is split although it fits", 345, 500)
+        raise wrong("the name is split in two, although it fits the first field", 345, 500)
     name = (prefix + b"/" + last if prefix else last).decode("utf-8", "backslashreplace")
     if not last:
         raise wrong("it has no name", 0, 100)
