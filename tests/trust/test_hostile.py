@@ -165,7 +165,7 @@ CASES = {
     "clock at 1970": case(
         [44],
         "signer-not-yet-valid",
-        "and the time used is 1970-01-01",
+        "and the time used is 1970-",
         by(),
         at=NOW.replace(year=1970),
         also=["released-in-future"],
