@@ -17,10 +17,12 @@ from bundlekit.errors import LayoutError
 from bundlekit.layout import rauc_manifest, squashfs
 from bundlekit.layout.rauc_signature import (
     LOOK,
+    MAX_SIGNATURE,
     SIZE,
     CmsHead,
     after_image,
     cms_head,
+    encrypted_signature,
     is_stripped,
     signature_places,
     stated_place,
@@ -38,8 +40,6 @@ NAME: Final = "rauc"
 ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata"})
 WITH_TREE: Final[frozenset[Aspect]] = ASPECTS | {"tree"}
 
-MAX_SIGNATURE: Final = 64 * 1024
-"""Bytes of a signature: RAUC's own limit, unless its configuration raises it (``max-bundle-signature-size``)."""
 MAX_PLAIN: Final = 2**31 - 1
 """Bytes of a plain payload. RAUC before 1.15.2 signed only the first bytes of a larger one (CVE-2026-34155)."""
 MAX_MANIFEST: Final = 64 * 1024
@@ -121,6 +121,8 @@ def _frame(source: Source, block: squashfs.Superblock | None) -> Frame:
             message = f"a signature at {where} precedes the one at the end, so {where.size} bytes were inserted"
             problems.append(_malformed(message, where))
         return frame._replace(problems=tuple(problems))
+    if not block:
+        found = encrypted_signature(partial(_look, source), size)
     if found:
         return _by_image(source, *found)
     if block and size < block.padded + LOOK:

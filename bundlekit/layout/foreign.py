@@ -98,10 +98,10 @@ def _is_rauc(seen: FileView) -> bool:
     """An image, encrypted or not, followed by a CMS signature or envelope and the size of that."""
     if seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (SIGNED_DATA, ENVELOPED_DATA)):
         return True
-    if not seen.at(0, b"hsqs"):
-        return False
     from bundlekit.layout import rauc_signature
 
+    if not seen.at(0, b"hsqs"):
+        return bool(seen.end) and rauc_signature.encrypted_signature(seen.look, seen.size) is not None
     return rauc_signature.is_damaged(seen.look, seen.start, seen.size)
 
 

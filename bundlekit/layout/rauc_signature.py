@@ -18,6 +18,8 @@ SIZE: Final = 8
 """Bytes of the size at the end of the file: big-endian, without sign."""
 LOOK: Final = 32
 """Bytes that show the beginning of a CMS object."""
+MAX_SIGNATURE: Final = 64 * 1024
+"""Bytes of a signature: RAUC's own limit, unless its configuration raises it (``max-bundle-signature-size``)."""
 DIGEST_SIZE: Final = 32
 """Bytes of SHA-256, the only digest of RAUC's hash tree."""
 
@@ -68,6 +70,19 @@ def stated_place(look: Callable[[int], bytes], size: int) -> int | None:
         return None
     stated = int.from_bytes(look(stop)[:SIZE], "big")
     return stop - stated if 0 < stated <= stop else None
+
+
+def encrypted_signature(look: Callable[[int], bytes], size: int) -> tuple[int, CmsHead] | None:
+    """The offset and the beginning of the last encrypted signature; None if there is none near the end of the file.
+
+    An encrypted image has no superblock, so nothing else shows the place if the size at the end is damaged. The image
+    has whole blocks.
+    """
+    last = (size - 1) // squashfs.BLOCK * squashfs.BLOCK
+    for at in range(last, max(last - MAX_SIGNATURE - squashfs.BLOCK, 0), -squashfs.BLOCK):
+        if (head := cms_head(look(at))) and head.enveloped and head.size:
+            return at, head
+    return None
 
 
 def is_stripped(look: Callable[[int], bytes], block: squashfs.Superblock, size: int) -> bool:

@@ -172,6 +172,39 @@ def test_a_manifest_that_is_no_key_file_is_still_compared_with_its_signature(mon
     assert found["signature-wrong"] == (whole.at, whole.end, "")
 
 
+ENCRYPTED = {
+    "appended": (lambda data, at: data + b"x", "trailing-data", lambda data, at: (len(data), len(data) + 1)),
+    "appended-blocks": (
+        lambda data, at: data + bytes(9000),
+        "trailing-data",
+        lambda data, at: (len(data), len(data) + 9000),
+    ),
+    "cut": (lambda data, at: data[:-1], "truncated", lambda data, at: (len(data) - 1, len(data))),
+    "cut-in-signature": (lambda data, at: data[: at + 100], "truncated", lambda data, at: (at + 100, len(data))),
+    "size-zero": (
+        lambda data, at: data[:-8] + bytes(8),
+        "header-out-of-bounds",
+        lambda data, at: (len(data) - 8, len(data)),
+    ),
+    "size-one-more": (
+        lambda data, at: data[:-1] + bytes([data[-1] + 1]),
+        "header-out-of-bounds",
+        lambda data, at: (len(data) - 8, len(data)),
+    ),
+}
+"""What is wrong with the end of an encrypted bundle, whose beginning does not show what it is."""
+
+
+@pytest.mark.parametrize("name", ENCRYPTED)
+def test_an_encrypted_bundle_with_a_damaged_end_is_refused(name):
+    data = sample("crypt")
+    at = len(data) - 8 - int.from_bytes(data[-8:], "big")
+    change, rule, where = ENCRYPTED[name]
+    report = judge(change(data, at))
+    assert (report.verdict, report.format) == ("reject", "rauc")
+    assert [(one.rule, (one.where.start, one.where.stop)) for one in report.findings] == [(rule, where(data, at))]
+
+
 def test_an_image_that_ends_with_zeros_is_no_stripped_bundle():
     """Eight zeros after the image are its padding if they end at a whole block."""
     image = bytearray(sample("plain")[:4096])

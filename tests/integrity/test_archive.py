@@ -183,6 +183,18 @@ def test_a_gzip_header_of_go_is_taken(time, effort):
     assert faults(stream[:4] + bytes.fromhex(time + effort) + stream[9:], {"one": FILES["one"]}, "gzip") == []
 
 
+def test_a_flipped_bit_of_a_gzip_stream_is_taken_only_if_the_archive_stays_the_same():
+    """Deflate has bits without effect. In the header, only the second bit of the effort can be flipped."""
+    stream, whole, taken = gzipped(tar([("one", b"1")])), tar([("one", b"1")]), set[int]()
+    for at in range(len(stream)):
+        for bit in range(8):
+            changed = stream[:at] + bytes([stream[at] ^ 1 << bit]) + stream[at + 1 :]
+            if not faults(changed, {"one": b"1"}, "gzip"):
+                assert zlib.decompress(changed, wbits=31) == whole
+                taken.add(8 * at + bit)
+    assert {one for one in taken if one < 8 * 10} == {8 * 8 + 1}
+
+
 def test_a_gzip_header_with_a_name_is_not_taken():
     out = io.BytesIO()
     with gzip.GzipFile("name", "wb", fileobj=out, mtime=0) as file:
