@@ -28,6 +28,9 @@ MAX_RUNS: Final = 256
 
 PIECE: Final = 256 * 1024
 LINE: Final = re.compile(rb":((?:[0-9A-Fa-f]{2}){5,260})(?:\r\n|\n|\Z)")
+CUT: Final = re.compile(rb":[0-9A-Fa-f]*+\r?\Z")
+"""The start of a line, up to the end of the file."""
+
 LONGEST: Final = 1 + 2 * 260 + 2
 """Bytes of a line: colon, 255 bytes of data, five others, and the end of the line."""
 
@@ -48,6 +51,18 @@ class _Record(NamedTuple):
     where: Span
 
 
+class _Run(NamedTuple):
+    """Bytes at consecutive addresses, and the line that the first of them are in."""
+
+    address: int
+    data: bytearray
+    line: Span
+
+    @property
+    def stop(self) -> int:
+        return self.address + len(self.data)
+
+
 def first_bytes(start: bytes, size: int = 4) -> bytes:
     """The data of the first data records in ``start``, the beginning of a file: at least ``size`` bytes, or all."""
     at, found = 0, b""
@@ -65,7 +80,7 @@ def decode(source: Source) -> Decoded:
     if source.size > MAX_TEXT:
         message = f"the HEX file has {source.size} bytes; bundlekit reads at most {MAX_TEXT}"
         structure_fault(message, MAX_TEXT, source.size)
-    runs: list[tuple[int, bytearray]] = []
+    runs: list[_Run] = []
     base, ended, total = 0, False, 0
     for record in _records(source):
         start, stop = record.where.start, record.where.stop
@@ -79,12 +94,12 @@ def decode(source: Source) -> Decoded:
                 if total > MAX_DECODED:
                     structure_fault(f"the HEX file has more than {MAX_DECODED} bytes of data", start, stop)
                 address = base + record.address
-                if runs and runs[-1][0] + len(runs[-1][1]) == address:
-                    runs[-1][1].extend(record.data)
+                if runs and runs[-1].stop == address:
+                    runs[-1].data.extend(record.data)
                 elif len(runs) == MAX_RUNS:
                     structure_fault(f"the HEX file has more than {MAX_RUNS} ranges of addresses", start, stop)
                 elif record.data:
-                    runs.append((address, bytearray(record.data)))
+                    runs.append(_Run(address, bytearray(record.data), record.where))
             case 1:
                 if record.data or record.address:
                     structure_fault("the end record has an address or data", start, stop)
@@ -117,6 +132,8 @@ def _records(source: Source) -> Iterator[_Record]:
         done = 0
         while done < len(text) and (last or len(text) - done > LONGEST):
             line = LINE.match(text, done)
+            if last and CUT.match(text, done) and not (line and _is_whole(line)):
+                layout_fault("truncated", "the HEX file ends within a line", source.size, source.size + 1)
             if line is None:
                 stop = min([at + len(text) - done, at + LONGEST, *_end_of_line(text, done, at)])
                 structure_fault("a line of the HEX file is not a record", at, stop)
@@ -132,30 +149,45 @@ def _records(source: Source) -> Iterator[_Record]:
         rest = text[done:]
 
 
+def _is_whole(line: re.Match[bytes]) -> bool:
+    """Whether a record has at least the bytes that it states."""
+    return len(line[1]) >= 2 * (int(line[1][:2], 16) + 5)
+
+
 def _end_of_line(text: bytes, done: int, at: int) -> list[int]:
     found = text.find(b"\n", done)
     return [at + found + 1 - done] if found >= 0 else []
 
 
-def _joined(runs: list[tuple[int, bytearray]], size: int) -> Decoded:
+def _joined(runs: list[_Run], size: int) -> Decoded:
     """The runs in the order of their addresses, with the gaps between them filled up. Raises LayoutError."""
     if not runs:
         structure_fault("the HEX file contains no data", 0, size)
-    runs.sort(key=lambda run: run[0])
-    first, (address, end) = runs[0][0], (runs[-1][0], runs[-1][0] + len(runs[-1][1]))
-    if end - first > MAX_DECODED:
-        message = f"the HEX file spans {end - first} bytes of addresses; bundlekit reads at most {MAX_DECODED}"
-        structure_fault(message, 0, size)
+    runs.sort(key=lambda run: run.address)
+    first, tail = runs[0], runs[-1]
+    if tail.stop - first.address > MAX_DECODED:
+        message = (
+            f"the HEX file spans {tail.stop - first.address} bytes of addresses; bundlekit reads at most {MAX_DECODED}"
+        )
+        where = _later(first, tail)
+        structure_fault(message, where.start, where.stop)
     # imgtool writes the flag before the magic with the value of erased memory after it; the gaps have the same value.
-    tail = runs[-1][1]
-    fill = 0x00 if len(runs) > 1 and len(tail) > 16 and tail[-17] == 0 else 0xFF
-    data, gaps = bytearray(), []
-    for address, run in runs:
-        gap = address - first - len(data)
+    fill = 0x00 if len(runs) > 1 and len(tail.data) > 16 and tail.data[-17] == 0 else 0xFF
+    data, gaps, before = bytearray(), [], first
+    for run in runs:
+        gap = run.address - first.address - len(data)
         if gap < 0:
-            structure_fault(f"the HEX file gives the byte at address 0x{address:x} twice", 0, size)
+            where = _later(before, run)
+            message = f"the HEX file gives the byte at address 0x{run.address:x} twice"
+            structure_fault(message, where.start, where.stop)
         if gap:
             gaps.append(Span(start=len(data), stop=len(data) + gap))
             data += bytes([fill]) * gap
-        data += run
-    return Decoded(bytes(data), first, tuple(gaps), fill)
+        data += run.data
+        before = run
+    return Decoded(bytes(data), first.address, tuple(gaps), fill)
+
+
+def _later(one: _Run, other: _Run) -> Span:
+    """The line that begins the later one of two runs in the file."""
+    return max(one.line, other.line, key=lambda line: line.start)

@@ -22,6 +22,17 @@ MAX_SIGNATURES: Final = 16
 SIZES: Final = {0x20: 256, 0x23: 384, 0x24: 64}
 """Bytes of a signature whose size is fixed."""
 
+P256_BYTES: Final = 32
+"""Bytes of a number below the order of P-256."""
+
+SMALLEST: Final = 8
+LARGEST: Final = 104
+"""Bytes of an ECDSA signature in DER: with two numbers of one byte, and with two of P-384 and a zero before each."""
+
+SEQUENCE: Final = 0x30
+INTEGER: Final = 0x02
+"""Tags in DER (X.690)."""
+
 PADDED: Final = (72, 103)
 """Bytes of an ECDSA signature with padding, for P-256 and P-384: ``imgtool sign --pad-sig``."""
 
@@ -36,6 +47,7 @@ def read_signatures(
     pure = any(tlv.kind == mcuboot.PURE for tlv in tlvs)
     found: list[SignatureClaim] = []
     accounted: set[Tlv] = set()
+    seen: set[tuple[bytes, int, bytes]] = set()
     key: Tlv | None = None
     for tlv in tlvs:
         if tlv.kind in {mcuboot.KEY_HASH, mcuboot.PUBLIC_KEY}:
@@ -52,6 +64,9 @@ def read_signatures(
             structure_fault(f"the image has more than {MAX_SIGNATURES} signatures", start, stop)
         if key.entry.stop != start:
             structure_fault("a signature does not follow its key", start, stop)
+        if (key.value, tlv.kind, tlv.value) in seen:
+            structure_fault("a signature is a copy of another one", key.entry.start, stop)
+        seen.add((key.value, tlv.kind, tlv.value))
         found.append(_claim(len(found), tlv, key, signed, image_hash, pure=pure))
         accounted |= {tlv, key}
         key = None
@@ -78,6 +93,7 @@ def _claim(index: int, tlv: Tlv, key: Tlv, signed: Span, image_hash: Tlv | None,
         structure_fault(f"the signature {tlv.name} has {len(value)} bytes instead of {SIZES[tlv.kind]}", start, stop)
     if algorithm.startswith("ecdsa"):
         value = _unpadded(tlv)
+        _check_curve(tlv, value, algorithm.rpartition("-")[2])
     body = Span(start=tlv.body.start, stop=tlv.body.start + len(value))
     known = _key(key)
     return SignatureClaim(
@@ -113,9 +129,39 @@ def _algorithm(tlv: Tlv, image_hash: Tlv | None, *, pure: bool) -> RawAlgorithm:
             return "ecdsa-sha384"
         case "ecdsa", "sha512":
             return "ecdsa-sha512"
-        case "ed25519", _:
+        case "ed25519", ("sha256" | "sha512" | ""):
+            return "ed25519"
+        case "ed25519", _ if pure:
             return "ed25519"
     return structure_fault(f"a signature {tlv.name} cannot be over an image hash by {name}", start, stop)
+
+
+def _check_curve(tlv: Tlv, value: bytes, hash_name: str) -> None:
+    """A boot loader for P-384 has SHA-384 alone, and one for P-256 has SHA-256 or SHA-512.
+
+    The key is not known here, but the numbers of a signature are as large as those of its curve, except with negligible
+    probability. A value that is not DER is left to the verification.
+    """
+    start, stop = tlv.entry.start, tlv.entry.stop
+    if len(value) > LARGEST:
+        structure_fault(f"an ECDSA signature has {len(value)} bytes, and with P-384 at most {LARGEST}", start, stop)
+    numbers = _numbers(value)
+    large = any(len(number) > P256_BYTES for number in numbers)
+    if numbers and large != (hash_name == "sha384"):
+        curve = "P-384" if large else "P-256"
+        structure_fault(f"an ECDSA signature with {curve} does not go with an image hash by {hash_name}", start, stop)
+
+
+def _numbers(value: bytes) -> tuple[bytes, ...]:
+    """The two numbers of an ECDSA signature (RFC 3279 section 2.2.3), without leading zeros; none if it is not DER."""
+    if len(value) < SMALLEST or value[0] != SEQUENCE or value[1] != len(value) - 2 or value[2] != INTEGER:
+        return ()
+    middle = 4 + value[3]
+    if value[middle : middle + 1] != bytes([INTEGER]) or value[middle + 1 : middle + 2] != bytes(
+        [len(value) - middle - 2]
+    ):
+        return ()
+    return value[4:middle].lstrip(b"\0"), value[middle + 2 :].lstrip(b"\0")
 
 
 def _unpadded(tlv: Tlv) -> bytes:

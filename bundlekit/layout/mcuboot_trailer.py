@@ -5,6 +5,7 @@ Source: ``docs/design.md`` of MCUboot 2.4, section *Image trailer*, and ``boot/b
 
 from __future__ import annotations
 
+from operator import eq
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.layout.mcuboot import MAX_IMAGE, layout_fault, structure_fault
@@ -49,11 +50,14 @@ def read_slot(source: Source, end: int, *, fill: int | None = None) -> SlotRest:
     """
     if end == source.size:
         return SlotRest()
-    unit = _write_unit(read(source, Span(start=max(end, source.size - 16), stop=source.size)))
+    last = read(source, Span(start=max(end, source.size - 16), stop=source.size))
+    unit = _write_unit(last)
     erased = read(source, Span(start=end, stop=end + 1))[0] if fill is None else fill
     if erased not in ERASED or source.size > MAX_IMAGE or source.size % SECTOR:
         surplus = source.size - end
         layout_fault("trailing-data", f"{surplus} bytes follow the {end} bytes of the image", end, source.size)
+    if not unit and _is_damaged_magic(last):
+        structure_fault("the magic of the trailer is damaged, or names no write unit", source.size - 16, source.size)
     if not unit:
         whole = Span(start=end, stop=source.size)
         padding = ZeroClaim(subject="padding", span=whole, fill=erased)
@@ -67,6 +71,11 @@ def _write_unit(magic: bytes) -> int:
         return 8
     unit = int.from_bytes(magic[:2], "little")
     return unit if magic[2:] == MAGIC_OTHER and unit in WRITE_UNITS else 0
+
+
+def _is_damaged_magic(last: bytes) -> bool:
+    """Whether the end of a slot resembles a magic more than it does erased memory."""
+    return any(sum(map(eq, last[-len(magic) :], magic)) > len(magic) // 2 for magic in (MAGIC_8, MAGIC_OTHER))
 
 
 def _trailer(source: Source, end: int, unit: int, erased: int) -> SlotRest:

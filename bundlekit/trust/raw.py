@@ -73,8 +73,8 @@ def _evidence(
 ) -> SignatureEvidence:
     try:
         keys, named = _keys(stored, store)
-    except SignatureFault as refusal:
-        return unreadable(index, b"", stored.blob, [refusal], store)
+    except SignatureFault as refusal:  # the fault is that of the key, which is in the entry as well
+        return unreadable(index, b"", stored.entry, [refusal], store)
     if not keys:
         refusals = [_unknown(stored)] if store else []
         signer = f"key {stored.key_id}" if stored.key_id else ""
