@@ -24,7 +24,10 @@ MAX_JSON: Final = 1024 * 1024
 """Bytes of one JSON file."""
 
 MAX_TEXT: Final = 256
-"""Bytes of a name. mender-artifact has the same limit."""
+"""Bytes of a name. mender-artifact has no limit, but real names are far shorter."""
+
+MAX_VALUE: Final = 4096
+"""Bytes of a value that is provided or depended on, such as a list of packages. mender-artifact has no limit."""
 
 INFO: Final = "header-info"
 TYPE_INFO: Final = "headers/0000/type-info"
@@ -35,8 +38,9 @@ ROOTFS: Final = "rootfs-image"
 
 _SCRIPT: Final = (
     r"scripts/Artifact(?:Install|Reboot|Commit|Rollback|RollbackReboot|Failure)_(?:Enter|Leave|Error)_[0-9]{2}"
-    r"(?:_[A-Za-z0-9_.,+-]+)?"
+    r"(?:_[!-.0-\[\]-~]+)?"
 )
+"""Names of state scripts. The end is free text: here any visible ASCII character but ``/`` and a backslash."""
 _STAGES: Final = {INFO: 0, TYPE_INFO: 2, META_DATA: 3}
 _SCRIPTS: Final = 1
 
@@ -229,14 +233,16 @@ class _Values:
         found: dict[str, tuple[str, ...]] = {}
         for key, value in self.values.items():
             items = value if isinstance(value, list) else [value]
-            if not _is_text(key) or not all(map(_is_text, items)):
-                raise self.wrong(f"{key[:80]!r} is not a text or a list of texts")
+            if not _is_text(key) or not all(_is_text(item, MAX_VALUE) for item in items):
+                raise self.wrong(
+                    f"{key[:80]!r} is not a text, or a list of texts, of at most {MAX_VALUE} printable bytes"
+                )
             found[key] = tuple(items)
         return found
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and len(value.encode()) <= MAX_TEXT
+def _is_text(value: object, most: int = MAX_TEXT) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value.encode()) <= most
 
 
 def _wrong(rule: str, message: str, where: Span) -> LayoutError:

@@ -261,6 +261,25 @@ def test_a_changed_byte_of_the_version_is_always_compared_with_its_digest():
             assert ("digest-mismatch", (content, stop, "")) in {fault[:2] for fault in faults(report)}, (at, bit)
 
 
+@pytest.mark.parametrize("end", ["", "_wifi-driver", "_wifi@home~1:x(2)%=;$'\"`", "_a.b,c+d"])
+def test_the_end_of_the_name_of_a_script_is_free_text(end):
+    script = f"scripts/ArtifactInstall_Enter_00{end}"
+    report = check(artifact(header=header_members(scripts=[(script, b"#!/bin/sh\n")])))
+    assert (report.verdict, report.release.annotations["scripts"]) == ("accept", script)
+
+
+@pytest.mark.parametrize("end", ["_", "_a b", "_a/b", "_a\\b", "_a\x01", "_\u202e", "_\n"])
+def test_a_script_with_another_name_is_not_listed(end):
+    report = check(artifact(header=header_members(scripts=[(f"scripts/ArtifactInstall_Enter_00{end}", b"x")])))
+    assert {one.rule for one in report.findings} == {"member-unlisted"}
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(4096, "accept"), (4097, "reject")])
+def test_a_provided_value_can_be_long(size, verdict):
+    types = type_info() | {"artifact_provides": {"packages": "x" * size}}
+    assert check(artifact(header=header_members(types=types))).verdict == verdict
+
+
 @pytest.mark.parametrize("form", ["der", "numbers"])
 def test_another_curve_is_not_taken_even_if_its_key_is_pinned(form):
     key = mender_artifact.private_key("p384")
