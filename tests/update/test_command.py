@@ -74,6 +74,15 @@ def late_when_it_wrote(hook, monkeypatch):
     monkeypatch.setattr(process, "_now", lambda: real() + 3600 if lines_of(hook.out) else frozen)
 
 
+@pytest.mark.parametrize("after", ["", "group", "success", "revert"])
+def test_a_gate_is_told_when_it_is_polled(after):
+    asked = Request(
+        verb="gate", pair="pair-0", step="ha-formed", run="r1", fence=1, attempt=1, deadline=1, bundle_id="",
+        after=after,
+    )  # fmt: skip
+    assert facts_of(asked).get("after", "") == after
+
+
 # --- what it is told --------------------------------------------------------------------------------------------
 
 TELL = """

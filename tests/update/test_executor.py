@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from bundlekit.cli.update.message import MEANINGS, message, text
+from bundlekit.update.engine.actions import Call, End, Note
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.executor import BundleRejected, Declined, latest
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR
-from bundlekit.update.engine.planner import TRANSITIONS, Call, End, Note, next_action
+from bundlekit.update.engine.planner import TRANSITIONS, next_action
 from bundlekit.update.engine.records import (
     Answer,
     CallFinished,

@@ -66,22 +66,6 @@ def test_the_schema_is_valid_and_accepts_the_example():
         jsonschema.validate(document | {"grups": []}, schema)
 
 
-def by_slots(text):
-    """The plan with every hook left to ``[slots]``."""
-    return text.replace(', hook = ["/opt/imager/hook"]', "") + '[slots]\nroot = "pairs"\n'
-
-
-def test_a_gate_between_groups_needs_a_hook_where_slots_would_serve_it(tmp_path):
-    """The members run different versions then, and the gate of ``[slots]`` would wait for its whole deadline."""
-    between = 'after = ["group", "success", "revert"]'
-    text = by_slots(EXAMPLE.replace('after = ["success", "revert"]', between))
-    with pytest.raises(ConfigError) as refused:
-        load_plan(written(tmp_path, text))
-    assert "gate 'ha-formed' after a group needs a hook" in refused.value.message
-    load_plan(written(tmp_path, text.replace(between, between + '\nhook = ["/opt/imager/joined"]')))
-    load_plan(written(tmp_path, by_slots(EXAMPLE)))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -19,6 +19,7 @@ from bundlekit.update.rehearsal.rehearse import _Sweep, label, rehearse, simulat
 from bundlekit.update.rehearsal.simulator import SimulatedPair, simulated_job
 from bundlekit.update.rehearsal.table import LEGEND, LEGEND_OF_BROKEN, LEGEND_OF_ELSEWHERE, SAME_LETTER, render, table
 from fixtures.make_rehearsals import GOLDEN, TABLES
+from tests.update.world import World, fault
 
 
 def in_groups(*groups, gates=PAIR.gates):
@@ -189,6 +190,56 @@ def test_other_plans_keep_the_same_promises(plan, faults):
     assert problems(plan) == []
     rehearsal = rehearse(simulated(plan), faults=faults)
     assert rehearsal.broken == ()
+
+
+def gated(*moments):
+    """The pair with a gate for each of the moments, which can be several."""
+    gate = PAIR.gates["ha-formed"]
+    gates = {f"gate-{number}": msgspec.structs.replace(gate, after=after) for number, after in enumerate(moments)}
+    return msgspec.structs.replace(PAIR, gates=gates)
+
+
+BETWEEN = [
+    gated(("group", "success", "revert")),
+    gated(("group",), ("success", "revert")),
+    msgspec.structs.replace(
+        in_groups(("storage",), ("active",), ("standby",)), gates=gated(("group", "success", "revert")).gates
+    ),
+]
+
+
+@pytest.mark.parametrize("faults", [1, pytest.param(2, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("plan", BETWEEN, ids=["one-gate", "own-gate", "one-by-one"])
+def test_a_gate_between_groups_is_rehearsed_like_any_other(plan, faults):
+    """The standby is old then, and HA has to form all the same."""
+    rehearsal = rehearse(simulated(plan), faults=faults)
+    assert rehearsal.broken == ()
+    assert rehearsal.runs[0].outcome.kind == "succeeded"
+    struck = {(run.faults[0].verb, run.faults[0].nth) for run in rehearsal.runs if run.faults}
+    assert ("gate", 0) in struck
+
+
+def test_a_gate_is_told_when_it_is_polled(monkeypatch):
+    world = World(fault("verify", "active", "F"), plan=gated(("group", "success", "revert")))
+    asked, gate = [], world.pair.gate
+
+    def noted(request):
+        asked.append(request.after)
+        return gate(request)
+
+    monkeypatch.setattr(world.pair, "gate", noted)
+    assert world.run().kind == "reverted"
+    assert set(asked) == {"revert"}
+    asked.clear()
+    assert world.run_again().kind == "succeeded"
+    assert list(dict.fromkeys(asked)) == ["group", "success"]
+
+
+def test_a_repair_polls_no_gate_for_which_it_has_to_write_the_standby_first():
+    """The half-written standby keeps the pair out of HA, and only the repair can change that."""
+    world = World(fault("apply", "standby", "F"), plan=gated(("group", "success", "revert")))
+    assert world.run().kind == "degraded"
+    assert world.run_again(repair=True).kind == "succeeded"
 
 
 def test_every_call_of_a_run_is_a_position(singles):

@@ -73,6 +73,7 @@ def test_the_gate_is_not_ready_while_the_members_run_different_versions(folders,
         current.write_text("5.40.00\n")
         answer = pair.hooks.gate(gate)
         assert (answer.kind, answer.reason) == ("not-yet", "the members run different versions")
+        assert pair.hooks.gate(replace(gate, after="group")).kind == "ready", "the standby is still to come"
         current.write_text(was)
 
 
@@ -310,10 +311,14 @@ def test_a_rehearsal_of_the_whole_pair_over_the_command(folders, argv):
     assert rehearse(over(pair.job, pair.hooks, pair.bundle)).broken == ()
 
 
-def test_a_rehearsal_over_a_slots_sandbox(memory_folder):
+EARLY_GATE = replace(PAIR.gates["ha-formed"], after=("group", "success", "revert"))
+
+
+@pytest.mark.parametrize("plan", [PAIR, replace(PAIR, gates={"ha-formed": EARLY_GATE})], ids=["end", "between"])
+def test_a_rehearsal_over_a_slots_sandbox(memory_folder, plan):
     root = make_pair(memory_folder / "target", sandbox=True)
     bundle = FileBundle(memory_folder / "update.bin")
-    found = rehearse(over(job_for(), SlotHooks(root), bundle))
+    found = rehearse(over(job_for(plan), SlotHooks(root), bundle))
     bundle.source.close()
     assert found.broken == ()
     assert len(found.runs) > 100

@@ -305,9 +305,9 @@ NAMED = {
 }
 
 
-def sandboxes(cls, step="storage"):
+def sandboxes(cls, step="storage", plan=PAIR):
     def make(clock):
-        box = simulated(PAIR)(clock)
+        box = simulated(plan)(clock)
         hooks = cls(box.job, clock)
         hooks.at = step
         return Sandbox(job=box.job, hooks=hooks, bundle=box.bundle)
@@ -352,8 +352,12 @@ def test_a_bug_that_changes_nothing_is_none(name, step):
     assert rehearse(sandboxes(PLANTED[name], step), verbs=("commit",), elsewhere=False).broken == ()
 
 
-def test_correct_hooks_have_nothing_wrong():
-    found = rehearse(sandboxes(Bugs, ""))
+EARLY_GATE = replace(PAIR.gates["ha-formed"], after=("group", "success", "revert"))
+
+
+@pytest.mark.parametrize("plan", [PAIR, replace(PAIR, gates={"ha-formed": EARLY_GATE})], ids=["end", "between"])
+def test_correct_hooks_have_nothing_wrong(plan):
+    found = rehearse(sandboxes(Bugs, "", plan))
     assert found.broken == ()
     assert found.findings == ()
     assert set(NOT_CHECKED) <= set(found.not_checked)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from bundlekit._version import __version__
 from bundlekit.model.primitives import Frozen
 from bundlekit.update.engine import marks
+from bundlekit.update.engine.actions import Call, End, Note, Pause, Wait
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
 from bundlekit.update.engine.history import History
@@ -24,7 +25,7 @@ from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import before_clear, conclude, seen_reasons, seen_versions
-from bundlekit.update.engine.planner import Call, End, Note, Pause, Wait, decide
+from bundlekit.update.engine.planner import decide
 from bundlekit.update.engine.records import (
     Answer,
     CallFinished,
@@ -324,6 +325,7 @@ class Engine:
             owner=history.owner,
             fence_seen=history.fences.get(asked.step),
             attempt=asked.attempt,
+            after=asked.after,
             hold=_hold_to_leave(history, asked.step) if asked.verb == "cleanup" else "",
             bundle=bundle if asked.verb in {"prepare", "apply"} else None,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.actions import Note, Pause
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
-from bundlekit.update.engine.planner import Note, Pause, decide, fail, is_idle, proceed
+from bundlekit.update.engine.planner import decide, fail, is_idle, proceed
 from bundlekit.update.engine.records import Instant, ModeChanged, RevertDecided
 from bundlekit.update.engine.transitions import COMMIT_POINT, PhaseStep, RunMode
 

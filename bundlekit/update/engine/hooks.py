@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -13,7 +13,7 @@ from bundlekit.errors import BundlekitError
 from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.job import Job, Payload, Target
-from bundlekit.update.engine.plan import Verb
+from bundlekit.update.engine.plan import GateMoment, Verb
 from bundlekit.update.engine.records import Answer, Record
 
 ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
@@ -62,7 +62,9 @@ class Request(Frozen, frozen=True, kw_only=True):
     last probed it, None if it reported none. A target that has seen a higher one since, from another run, must answer
     ``fenced`` too: it is no longer what this controller decided over. ``run`` is what ``commit`` leaves behind at the
     target for ``probe`` to read back. ``hold`` is what ``cleanup`` leaves there: why the pair is on hold, or empty to
-    lift the hold. ``deadline`` is in seconds.
+    lift the hold. ``deadline`` is in seconds. ``after`` is when a gate is polled. After a *group* the standby can still
+    have the old version, and the gate reports whether the pair can spare it. It is empty where a person asks to lift
+    the hold, and for all other verbs.
     """
 
     verb: Verb
@@ -78,6 +80,7 @@ class Request(Frozen, frozen=True, kw_only=True):
     target: Target | None = None
     counter: int = 0
     hold: str = ""
+    after: GateMoment | Literal[""] = ""
     bundle: Any = None
 
     def stage(self) -> AbstractContextManager[BinaryIO]:
@@ -169,7 +172,7 @@ class Hooks:
         return Answer(kind="failed", reason="these hooks cannot revert")
 
     def gate(self, request: Request) -> Answer:
-        """Report whether the pair is in the state that the gate is named for."""
+        """Report whether the pair is in the state that the gate is named for; ``request.after`` is when."""
         return Answer(kind="ready")
 
     def cleanup(self, request: Request) -> Answer:

@@ -33,6 +33,9 @@ OutcomeKind = Literal[
 ]  # fmt: skip
 """The outcomes of an update. The page about outcomes explains each of them."""
 
+GateMoment = Literal["group", "success", "revert"]
+"""When a gate is polled: before the next group is changed, after all groups, or after the reverts."""
+
 Duration = Annotated[
     str,
     Meta(
@@ -118,7 +121,7 @@ class Gate(Strict, frozen=True, kw_only=True):
     """
 
     hook: Argv = ()
-    after: Annotated[tuple[Literal["group", "success", "revert"], ...], Meta(min_length=1)] = ("success", "revert")
+    after: Annotated[tuple[GateMoment, ...], Meta(min_length=1)] = ("success", "revert")
     poll: Duration = "30 s"
     expect: tuple[Duration, Duration]
     deadline: Duration
@@ -312,12 +315,6 @@ def problems(plan: Plan) -> list[str]:
     for name, gate in plan.gates.items():
         if "group" in gate.after and len(plan.groups) < 2:
             found.append(f"gate '{name}' is polled after a group, but no group follows the first")
-        by_slots = plan.slots is not None and not gate.hook and not plan.steps[order[0]].hook
-        if "group" in gate.after and by_slots:
-            found.append(
-                f"gate '{name}' after a group needs a hook, because the gate of [slots] waits for equal versions; "
-                "between groups the members run different ones"
-            )
         shortest, longest = map(seconds, gate.expect)
         if not seconds(gate.poll) <= seconds(gate.deadline) or not shortest <= longest <= seconds(gate.deadline):
             found.append(f"gate '{name}' needs poll <= deadline and expect[0] <= expect[1] <= deadline")

@@ -10,25 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bundlekit.model.primitives import Frozen
+from msgspec.structs import replace
+
+from bundlekit.update.engine.actions import Action, Call, End, Note, Pause, Wait
 from bundlekit.update.engine.answer_text import answer_text, seen_text, unknown_text
 from bundlekit.update.engine.described import disagrees
 from bundlekit.update.engine.elsewhere import changed_elsewhere, committed_elsewhere, over_at_target
 from bundlekit.update.engine.history import ANY, History
 from bundlekit.update.engine.outcome import conclude
-from bundlekit.update.engine.plan import Verb, seconds
+from bundlekit.update.engine.plan import GateMoment, seconds
 from bundlekit.update.engine.records import (
     Answer,
     CommitPoint,
     EndMode,
     Instant,
     ModeChanged,
-    Outcome,
     Record,
     RevertDecided,
 )
 from bundlekit.update.engine.tally import Tally
-from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, OUTCOMES, PhaseStep
+from bundlekit.update.engine.transitions import COMMIT_POINT, FAILURE, GATES_AFTER, OUTCOMES, PhaseStep
 from bundlekit.wording import fill
 
 ATTEMPTS: Final = 5
@@ -42,43 +43,6 @@ A plan has at most 8 steps of 4 such calls. A resume of a run that only waited f
 
 
 NEEDS_BOTH: Final = "the bundle and trust anchors are needed ({bundle}, {trust})"
-
-
-class Call(Frozen, frozen=True, kw_only=True):
-    """Call a hook."""
-
-    verb: Verb
-    step: str
-    attempt: int
-
-
-class Note(Frozen, frozen=True, kw_only=True):
-    """Write a decision to the journal."""
-
-    record: Record
-
-
-class Wait(Frozen, frozen=True, kw_only=True):
-    """Do nothing for so many seconds; what is waited for follows from the records."""
-
-    seconds: float
-    why: str
-
-
-class Pause(Frozen, frozen=True, kw_only=True):
-    """Stop here; a resume continues. ``moved``: that resume needs the new location of the bundle."""
-
-    why: str
-    moved: bool = False
-
-
-class End(Frozen, frozen=True, kw_only=True):
-    """The run is over."""
-
-    outcome: Outcome
-
-
-Action = Call | Note | Wait | Pause | End
 
 
 def next_action(records: Sequence[Record], now: Instant) -> Action:
@@ -162,12 +126,8 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
             return _change(h, now, task)
         case "gate":
             return _gate(h, now, task, since=h.settled_at)
-        case "between" if not _takes_down(h, task.group + 1):
-            return None
-        case "between":  # a later change does not restore it
-            earlier = {step for group in h.job.groups()[: task.group + 1] for step in group}
-            changes = (index for step, (index, _) in h.changed.items() if step in earlier)
-            return _gate(h, now, PhaseStep("gate", task.step), since=max(changes, default=0))
+        case "between":
+            return _between(h, now, task)
         case "again":  # a gate that passed can fail again while others are waited for
             return _gate(h, now, PhaseStep("gate", task.step), since=max(h.ready_at.values(), default=0))
         case "confirm":
@@ -180,14 +140,6 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
             return None if h.committed else Note(record=CommitPoint(at=now))
         case _:
             return _once(h, now, task)
-
-
-def _takes_down(h: History, group: int) -> bool:
-    """Whether a working component of ``group`` will be changed, which the gates before it protect.
-
-    A pair with a half-written component can be in HA only after that is repaired: the gate would never pass.
-    """
-    return any(h.before.get(step, "old") == "old" for step in h.job.groups()[group])
 
 
 def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
@@ -310,25 +262,38 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
     return None
 
 
-def _gate(h: History, now: Instant, task: PhaseStep, *, since: int) -> Action | None:
+def _between(h: History, now: Instant, task: PhaseStep) -> Action | None:
+    """Poll a gate before a working component of the next group is changed. A later change does not restore it.
+
+    A repair can find a step of a later group half-written. The pair then has to do without it already, and only the
+    repair can make the gate ready again.
+    """
+    earlier = {step for group in h.job.groups()[: task.group + 1] for step in group}
+    half_written = any(state == "partial" for step, state in h.before.items() if step not in earlier)
+    if half_written or all(h.is_new(step) for step in h.job.groups()[task.group + 1]):
+        return None
+    changes = (index for step, (index, _) in h.changed.items() if step in earlier)
+    return _gate(h, now, PhaseStep("gate", task.step), since=max(changes, default=0), after="group")
+
+
+def _gate(h: History, now: Instant, task: PhaseStep, *, since: int, after: GateMoment | None = None) -> Action | None:
     """Poll until the gate is ready by an answer after record ``since``.
 
     Its deadline is compared with a poll's own time, so never without one.
     """
+    poll = replace(_call(task, h.tally(task.phase, task.step)), after=after or GATES_AFTER[h.mode])
     gate = h.job.plan.gates[task.step]
     tally = h.tally(task.phase, task.step)
     answer = tally.settled
     if answer is None or tally.answered <= since:
-        return _call(task, tally)
+        return poll
     if answer.kind == "ready":
         return None
     if answer.kind == "failed":
         return fail(h, now, task, answer_text(answer))
     if tally.answered_at - tally.first_at >= seconds(gate.deadline):
         return fail(h, now, task, f"not ready after {gate.deadline}: {answer_text(answer)}")
-    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {answer_text(answer)}") or (
-        _call(task, tally)
-    )
+    return _after(h, now, tally, seconds(gate.poll), f"waiting for {task.step}: {answer_text(answer)}") or (poll)
 
 
 def _look(h: History, now: Instant, step: str, *, since: int = 0, idle_by: float = 0.0) -> Answer | Call | Wait:

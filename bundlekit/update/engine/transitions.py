@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from bundlekit.update.engine.job import Job
-from bundlekit.update.engine.plan import OutcomeKind
+from bundlekit.update.engine.plan import GateMoment, OutcomeKind
 from bundlekit.update.engine.records import EndMode
 
 RunMode = Literal["apply", "rollback", "abort", "degraded", "manual", "lost"]
@@ -48,7 +48,8 @@ LAST: Final[dict[RunMode, tuple[str, ...]]] = {
 }
 """The last phases of each mode. The mode *apply* has the phases above before them."""
 
-GATES_AFTER: Final = {"apply": "success", "rollback": "revert"}
+GATES_AFTER: Final[dict[RunMode, GateMoment]] = {"apply": "success", "rollback": "revert"}
+"""The gates that are polled at the end of a mode."""
 
 FAILURE: Final[dict[str, EndMode | Literal["rollback"] | None]] = {
     "validate": "abort",

@@ -68,8 +68,11 @@ class Position(Frozen, frozen=True, kw_only=True):
     nth: int
 
 
-Passed = tuple[str, str, str, int, int | None, bool]
-"""All that an answer of a hook can depend on: verb, step, new version, fence, fence seen before, whether on hold."""
+Passed = tuple[str, str, str, int, int | None, bool, str]
+"""All that an answer of a hook can depend on.
+
+These are verb, step, new version, fence, fence seen before, whether on hold, and the moment of a gate.
+"""
 
 
 class ControllerKilled(BaseException):
@@ -151,7 +154,9 @@ class FaultyHooks(PassThrough):
         if request.verb == "gate" and self.overrides:
             return Answer(kind="not-yet", reason="the pair is not complete")
         new = request.target.new if request.target is not None else ""
-        self.passed.append((request.verb, request.step, new, request.fence, request.fence_seen, bool(request.hold)))
+        self.passed.append(
+            (request.verb, request.step, new, request.fence, request.fence_seen, bool(request.hold), request.after)
+        )
         answer = super().ask(request)
         if request.verb in {"apply", "revert"} and getattr(answer, "kind", "") == "ok":
             self.overrides.pop(request.step, None)

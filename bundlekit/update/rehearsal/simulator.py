@@ -39,8 +39,9 @@ class SimulatedPair(Hooks):
     """Hooks over an appliance pair that exists in memory.
 
     The cluster is formed while both members run the same version, and nothing was changed for a minimum time. That time
-    is what the plan's gates are expected to take at least, in which storage synchronises. A gate between groups waits
-    for that time only. Time is the clock's: hooks let it pass.
+    is what the plan's gates are expected to take at least, in which storage synchronises. A gate between groups is
+    ready with two versions, because a plan that has one is of a product that allows it. Time is the clock's: hooks let
+    it pass.
     """
 
     def __init__(self, job: Job, clock: ManualClock) -> None:
@@ -49,17 +50,13 @@ class SimulatedPair(Hooks):
         self.counter = job.counter_before
         self.identities = {step: target.identity for step, target in job.targets.items()}
         self.components = {step: SimulatedComponent(target.old) for step, target in job.targets.items()}
-        self.between = {name for name, gate in job.plan.gates.items() if "group" in gate.after}
         self.members = tuple(step for step, target in job.targets.items() if target.role != "shared")
         self.changed_at = clock.passed - self.synchronise
 
-    def formed(self) -> bool:
-        """Whether the cluster is formed, which is HA."""
+    def formed(self, *, mixed: bool = False) -> bool:
+        """Whether the cluster is formed, which is HA. ``mixed``: members with different versions can form it, too."""
         same = len({self.components[step].version for step in self.members}) <= 1
-        return same and self._synchronised()
-
-    def _synchronised(self) -> bool:
-        return self.clock.passed - self.changed_at >= self.synchronise
+        return (same or mixed) and self.clock.passed - self.changed_at >= self.synchronise
 
     def versions(self) -> dict[str, str]:
         """What runs, by step."""
@@ -121,9 +118,9 @@ class SimulatedPair(Hooks):
         return self._change(request, "version", self.components[request.step].previous)
 
     def gate(self, request: Request) -> Answer:
-        """Ready when the cluster is formed; between groups, where the members differ, when storage is synchronised."""
-        ready = self._synchronised() if request.step in self.between else self.formed()
-        return Answer(kind="ready" if ready else "not-yet", reason="storage synchronises")
+        """Ready when the cluster is formed."""
+        formed = self.formed(mixed=request.after == "group")
+        return Answer(kind="ready" if formed else "not-yet", reason="storage synchronises")
 
     def cleanup(self, request: Request) -> Answer:
         """Forget what is staged; leave or lift the hold."""

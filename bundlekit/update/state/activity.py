@@ -7,10 +7,11 @@ from itertools import zip_longest
 from typing import Final, Literal
 
 from bundlekit.model.primitives import Frozen
+from bundlekit.update.engine.actions import Pause, Wait
 from bundlekit.update.engine.failure_effect import FailureEffect, current_task, if_it_fails
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import seconds
-from bundlekit.update.engine.planner import Pause, Wait, decide
+from bundlekit.update.engine.planner import decide
 from bundlekit.update.engine.records import (
     CallFinished,
     CallStarted,

@@ -195,6 +195,8 @@ def facts_of(request: Request) -> dict[str, Any]:
     }
     if request.fence_seen is not None:
         facts["fence-seen"] = request.fence_seen
+    if request.after:
+        facts["after"] = request.after
     if request.target is not None:
         target = request.target
         facts |= {name: getattr(target, name) for name in ("identity", "role", "old", "new", "size", "digest")}

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import field
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.update.engine.plan import Verb
+from bundlekit.update.engine.plan import GateMoment, Verb
 from bundlekit.update.engine.records import Answer
 
 
@@ -29,6 +29,7 @@ class HookRequest(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     counter: int
     hold: str
     fence_seen: int | None = None
+    after: GateMoment | None = None
     identity: str | None = None
     role: str | None = None
     old: str | None = None

@@ -128,7 +128,10 @@ class SlotHooks(Hooks):
         return self._change(request, self._switch_back)
 
     def gate(self, request: Request) -> Answer:
-        """Ready when both members are whole and run one version, and storage had the time to synchronise."""
+        """Ready when both members are whole and run one version, and storage had the time to synchronise.
+
+        Between groups the members run two versions.
+        """
         try:
             pair = read_pair(self.root, request.pair)
             versions: dict[str, str] = {}
@@ -139,7 +142,7 @@ class SlotHooks(Hooks):
                         return Answer(kind="not-yet", reason=f"{record.component} of {record.identity} is not complete")
                     if record.role != "shared":
                         first = versions.setdefault(record.component, record.running.version)
-                        if first != record.running.version:
+                        if first != record.running.version and request.after != "group":
                             return Answer(kind="not-yet", reason="the members run different versions")
             left = pair.synchronise - pair.changed.until(self.clock.now()) if pair.changed else 0
         except (BundlekitError, OSError) as error:
