@@ -187,29 +187,37 @@ def verified(
     request: CheckRequest,
     *,
     folder: Path,
+    components: Mapping[str, str | Path] | None = None,
     progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[CheckedBundle]:
     """Open ``file``, check all of it, and keep it open while the context lasts; see :class:`CheckedBundle`.
 
     ``job(plan)`` of the bundle makes the job for the one appliance of ``request``. The bundle itself is the payload.
-    A rehearsal over your own hooks needs both. Copies of components are staged in ``folder``. ``progress`` is called
-    with the bytes done and to do, and the check stops once ``cancel`` returns true. Raises NotAcceptedError if the
-    bundle is not accepted, and UnreadableError if it cannot be read.
+    A rehearsal over your own hooks needs both. Copies of components are staged in ``folder``. ``components`` names
+    files for components of a detached head, by label. ``progress`` is called with the bytes done and to do, and the
+    check stops once ``cancel`` returns true. Raises NotAcceptedError if the bundle is not accepted, and UnreadableError
+    if it cannot be read.
     """
-    with open_bundle(file) as source:
+    with open_bundle(file, components) as source:
         yield CheckedBundle(source, request, folder=folder, progress=progress, cancel=cancel)
 
 
 @contextmanager
-def reopened(file: str | Path, *, trust: TrustStore | None, folder: Path) -> Iterator[OpenBundle]:
+def reopened(
+    file: str | Path,
+    *,
+    trust: TrustStore | None,
+    folder: Path,
+    components: Mapping[str, str | Path] | None = None,
+) -> Iterator[OpenBundle]:
     """Open ``file`` again for a run that has begun.
 
     Its signatures are verified with today's trust. Expiry alone is no reason to stop. The payload was checked before
     the run began, and is verified again while it is handed over. The executor compares the id to see that it is the
     same bundle. Raises NotAcceptedError or UnreadableError.
     """
-    with open_bundle(file) as source:
+    with open_bundle(file, components) as source:
         report, read, _ = pipeline.examine(source, CheckRequest(trust=trust), scope="head")
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):

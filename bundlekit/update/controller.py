@@ -7,8 +7,8 @@ opened again), the hooks, the engine. It decides nothing that the planner decide
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -123,28 +123,42 @@ class Controller:
         advice: Advice | None = None,
         window: Window = WHOLE,
         take_over: str = "",
+        components: Mapping[str, Path] | None = None,
     ) -> Outcome:
         """Update the pair of ``appliance`` by ``plan``. A run of the same bundle that has begun continues.
+
+        ``components`` names files for components of a detached head, by label. The journal keeps them for a resume.
 
         ``take_over`` names the run of another controller that this one replaces. The appliance remembers that run as
         under way: see ``Engine.run``.
         """
         request = CheckRequest(trust=trust, appliances=(appliance,), policy=policy, advice=advice)
-        return self._ended(appliance.pair, "run", lambda: self._run(Path(file), plan, request, window, take_over))
+        paths = self._paths.with_components(components)
+        return self._ended(
+            appliance.pair, "run", lambda: self._run(Path(file), plan, request, window, take_over, paths)
+        )
 
-    def _run(self, file: Path, plan: Plan, request: CheckRequest, window: Window, take_over: str) -> Outcome:
+    def _run(
+        self,
+        file: Path,
+        plan: Plan,
+        request: CheckRequest,
+        window: Window,
+        take_over: str,
+        paths: InvocationPaths,
+    ) -> Outcome:
         (appliance,) = request.appliances
         with self._at(appliance.pair) as (journal, hooks_fd):
             last = latest(journal, appliance.pair)
             if last is not None and last.ended is None and claimed_id(file) == last.job.bundle_id:
-                return self._resume(journal, last, hooks_fd, file, request.trust, window)
+                return self._resume(journal, last, hooks_fd, file, request.trust, window, paths)
             if last is not None and (refused := refusal(last)):
                 return refused
             with (
                 self._journalled(journal, appliance.pair, last, file),
-                verified(file, request, folder=self.folder, progress=self._progress) as bundle,
+                self._verified(file, request, paths) as bundle,
             ):
-                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, self._paths, take_over)
+                return self._start(journal, bundle.job(plan), bundle, hooks_fd, window, paths, take_over)
 
     def resume(
         self,
@@ -155,15 +169,18 @@ class Controller:
         until: Literal["prepared", "end"] | None = None,
         not_after: float | None = None,
         run: str = "",
+        components: Mapping[str, Path] | None = None,
     ) -> Outcome:
         """Continue the latest run of ``pair``. ``until`` and ``not_after`` keep their values unless given again.
 
         Without ``trust``, or without the file, everything is done except steps forward. If the latest run has ended, or
         is not ``run``, the outcome is *nothing-to-resume*, never that of an earlier run. A ``file`` that is not the
-        bundle of the run raises ConfigError before anything is done.
+        bundle of the run raises ConfigError before anything is done. ``components`` are as for `run`, by default those
+        that the run had.
         """
         path = None if file is None else Path(file)
-        return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, path, until, not_after, run))
+        paths = self._paths.with_components(components)
+        return self._ended(pair, "resume", lambda: self._resume_latest(pair, trust, path, until, not_after, run, paths))
 
     def _resume_latest(
         self,
@@ -173,6 +190,7 @@ class Controller:
         until: Literal["prepared", "end"] | None,
         not_after: float | None,
         run: str,
+        paths: InvocationPaths,
     ) -> Outcome:
         with self._at(pair) as (journal, hooks_fd):
             records = journal.read(pair)
@@ -186,19 +204,29 @@ class Controller:
                 until=until or last.window.until,
                 not_after=last.window.not_after if not_after is None else not_after,
             )
-            return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window)
+            return self._resume(journal, last, hooks_fd, file or Path(last.job.path), trust, window, paths)
 
     def repair(
-        self, pair: str, *, trust: TrustStore | None, file: Path | str | None = None, take_over: str = ""
+        self,
+        pair: str,
+        *,
+        trust: TrustStore | None,
+        file: Path | str | None = None,
+        take_over: str = "",
+        components: Mapping[str, Path] | None = None,
     ) -> Outcome | Declined:
         """Finish a degraded pair with the bundle of its latest run, whose check still counts.
 
         Declined if the pair needs no repair. The recovery then leads to the new version, unless the pair has it.
+        ``components`` are as for `resume`.
         """
         path = None if file is None else Path(file)
-        return self._ended(pair, "repair", lambda: self._repair(pair, trust, path, take_over))
+        paths = self._paths.with_components(components)
+        return self._ended(pair, "repair", lambda: self._repair(pair, trust, path, take_over, paths))
 
-    def _repair(self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str) -> Outcome | Declined:
+    def _repair(
+        self, pair: str, trust: TrustStore | None, file: Path | None, take_over: str, paths: InvocationPaths
+    ) -> Outcome | Declined:
         with self._at(pair) as (journal, hooks_fd):
             last = self._of_some_run(journal, pair)
             if refused := refusal(last, repair=True):
@@ -208,14 +236,13 @@ class Controller:
                 return Declined(
                     reason=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=_instead(last)
                 )
-            path = file or Path(last.job.path)
+            path, paths = file or Path(last.job.path), paths.over(last.paths)
             with (
                 self._journalled(journal, pair, last, path),
-                verified(path, CheckRequest(trust=trust), folder=self.folder, progress=self._progress) as bundle,
+                self._verified(path, CheckRequest(trust=trust), paths) as bundle,
             ):
                 _same_bundle(bundle.bundle_id, last, "Repair")
                 job = replace(last.job, path=bundle.path, hold="", repair=True, counter_before=None)
-                paths = self._paths.over(last.paths)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, paths, take_over)
 
     def revert(self, pair: str, *, by: str, reason: str, take_over: str = "") -> Outcome | Declined:
@@ -298,12 +325,18 @@ class Controller:
         file: Path,
         trust: TrustStore | None,
         window: Window,
+        paths: InvocationPaths,
     ) -> Outcome:
         pair = last.job.pair
-        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), self._paths.absolute())
+        engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), paths.absolute())
         self._known(journal.read(pair))
-        with _again(file, trust, self.folder) as bundle:
+        with _again(file, trust, self.folder, paths.over(last.paths).components) as bundle:
             return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
+
+    def _verified(
+        self, file: Path, request: CheckRequest, paths: InvocationPaths
+    ) -> AbstractContextManager[CheckedBundle]:
+        return verified(file, request, folder=self.folder, components=paths.components, progress=self._progress)
 
     def _to_its_end(self, pair: str, outcome: Outcome) -> Outcome:
         if outcome.kind not in {"waiting", "busy"}:
@@ -367,14 +400,14 @@ class _Watched(PassThrough):
 
 @contextmanager
 def _again(
-    file: Path, trust: TrustStore | None, folder: Path
+    file: Path, trust: TrustStore | None, folder: Path, components: Mapping[str, str]
 ) -> Iterator[OpenBundle | BundleRejected | BundleMissing | None]:
     """The bundle of a run that has begun; why it is rejected or missing; or None without trusted signers."""
     with ExitStack() as stack:
         bundle: OpenBundle | BundleRejected | BundleMissing | None = None
         if trust is not None:
             try:
-                bundle = stack.enter_context(reopened(file, trust=trust, folder=folder))
+                bundle = stack.enter_context(reopened(file, trust=trust, folder=folder, components=components))
             except NotAcceptedError as error:
                 bundle = BundleRejected(reason=error.message)
             except UnreadableError as error:

@@ -1081,3 +1081,55 @@ def test_a_hold_is_not_cleared_by_nobody_or_for_nothing(cli, tmp_path, by, reaso
     result = cli("update", "clear", "--pair", "p", "--by", by, "--reason", reason, "--state-dir", tmp_path)
     assert result.code == 2
     assert "is empty" in result.err
+
+
+# --- a detached head whose components are elsewhere ---------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(room):
+    """A detached head. Its storage image is in another folder, and the other components are next to it."""
+    signer = ["--cert", "signer.pem", "--key", "signer.key"]
+    assert room.cli("build", "SPEC.toml", "--detached", "-o", "update.bin", *signer).code == 0
+    Path("images").mkdir()
+    Path("storage.img").rename("images/moved.img")
+    return "--component", "storage=images/moved.img"
+
+
+def test_an_update_takes_components_from_where_the_operator_names_them(room, elsewhere):
+    missing = room.run()
+    assert (missing.code, "component-missing" in missing.out, room.versions) == (10, True, OLD)
+    assert room.plan(*elsewhere).code == 0
+    assert room.run(*elsewhere).code == 0
+    assert room.versions == NEW
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named again", "as the run had it"])
+@pytest.mark.parametrize("verb", ["resume", "run"])
+def test_a_resume_knows_where_the_components_are(room, elsewhere, verb, named, tmp_path, monkeypatch):
+    room.faults(fault("prepare", "storage", "K"))
+    with pytest.raises(ControllerKilled):
+        room.run(*elsewhere)
+    options = elsewhere if named else ()
+    if named:
+        Path("images/moved.img").rename("images/again.img")
+        options = ("--component", "storage=images/again.img")
+    assert (room.resume(*options) if verb == "resume" else room.run(*options)).code == 0
+    assert room.versions == NEW
+
+
+def test_the_next_step_names_the_components(room, elsewhere):
+    Path("PLAN.toml").write_text(PLAN)
+    room.pair.components["active"].version = "5.30.02"
+    told = room.run("--plan", "PLAN.toml", *elsewhere)
+    again, run = commands(told.out)
+    place = Path("images/moved.img").resolve()
+    assert run[run.index("--component") + 1] in {f"storage={place}", "storage=images/moved.img"}
+    assert room.cli(*again).code == 0
+    assert room.cli(*run).code == 0
+    assert room.versions == NEW
+
+
+def test_a_component_needs_a_pair_to_resume(room, elsewhere):
+    done = room.cli("update", "resume", *STATE_DIR, *TRUST, *elsewhere)
+    assert (done.code, "--component needs --pair or --run" in done.err) == (2, True)

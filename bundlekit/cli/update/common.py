@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -187,10 +187,11 @@ def is_prepared(state_dir: Path, pair: str) -> bool:
     return last is not None and last.ended is None and last.prepared
 
 
-def paths(*, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
+def paths(components: Mapping[str, Path], *, trusted: Iterable[Path], **files: Path | None) -> InvocationPaths:
     """The files of this call, for the commands that are printed as next steps."""
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
-    return InvocationPaths(**found, trust=tuple(map(str, trusted)))
+    named = {label: str(path) for label, path in components.items()}
+    return InvocationPaths(**found, components=named, trust=tuple(map(str, trusted)))
 
 
 def conclude(

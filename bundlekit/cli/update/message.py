@@ -131,7 +131,9 @@ def _command(one: RecoveryStep, pair: str, paths: InvocationPaths) -> str:
     match one.verb:
         case "run" | "take-over":
             over = one.run if one.verb == "take-over" else None
-            return shell_command("update run", bundle, plan=plan, appliance=state, trust=trust, take_over=over)
+            named = [f"{label}={file}" for label, file in paths.components.items()]
+            files = {"component": named or None, "plan": plan, "appliance": state}
+            return shell_command("update run", bundle, **files, trust=trust, take_over=over)
         case "resume":
             return resume_command(pair, paths, bundle="NEWPATH" if one.bundle_moved else None)
         case "repair":

@@ -29,6 +29,7 @@ Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on ho
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @options.bundle_argument
+@options.component_option
 @run_options.plan_option
 @run_options.state_option
 @options.policy_options
@@ -39,6 +40,7 @@ def command(
     bundle: Path,
     plan_path: Path | None,
     appliance: Path,
+    components: dict[str, Path],
     trusted: tuple[Path, ...],
     state_dir: Path,
     *,
@@ -55,7 +57,7 @@ def command(
     trust = common.load_trusted(trusted)
     request = CheckRequest(trust=trust, appliances=(state,), **common.policy_arguments(allowed, trust))
 
-    paths = shared.paths(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    paths = shared.paths(components, bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
 
     def refused_by() -> Outcome | None:
         """What would prevent the run; None after a preview of a run that nothing prevents."""
@@ -64,7 +66,7 @@ def command(
             return refused
         with (
             common.progress_bar(str(bundle), quiet=as_lines) as progress,
-            verified(bundle, request, folder=Path(), progress=progress) as checked,
+            verified(bundle, request, folder=Path(), components=components, progress=progress) as checked,
         ):
             seen = preview(checked.job(plan), shared.hooks_of(plan), shared.clock())
         if as_lines:

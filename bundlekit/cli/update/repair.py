@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
@@ -24,12 +24,14 @@ Example: bundlekit update repair --pair imager-0042 --trust root.pem
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @run_options.pair_option
 @run_options.file_option
+@options.component_option
 @run_options.take_over_option
 @run_options.running_options
 def command(
     pair: str,
     bundle: Path | None,
     take_over: str,
+    components: dict[str, Path],
     trusted: tuple[Path, ...],
     state_dir: Path,
     *,
@@ -41,11 +43,11 @@ def command(
     If a component must be re-imaged first, the outcome of the run names it: see `bundlekit update status`.
     """
     trust = common.load_trusted(trusted)
-    paths = shared.paths(bundle=bundle, trusted=trusted)
+    paths = shared.paths(components, bundle=bundle, trusted=trusted)
 
     reports: list[Report] = []
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
-        outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over)
+        outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over, components=components)
     if isinstance(outcome, Declined):
         return shared.declined(pair, outcome, state_dir)
     return shared.conclude(outcome, pair=pair, state_dir=state_dir, paths=paths, as_lines=as_lines, reports=reports)

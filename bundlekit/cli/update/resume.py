@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bundlekit.cli import common
+from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
 from bundlekit.cli.update.message import MEANINGS
@@ -29,6 +29,7 @@ Examples:
 @run_options.any_pair_option
 @click.option("--run", metavar="ID", help="Do nothing unless this run waits.")
 @run_options.file_option
+@options.component_option
 @run_options.window_options
 @run_options.running_options
 def command(
@@ -37,6 +38,7 @@ def command(
     bundle: Path | None,
     until: Literal["prepared", "end"] | None,
     not_after: dt.datetime | None,
+    components: dict[str, Path],
     trusted: tuple[Path, ...],
     state_dir: Path,
     *,
@@ -51,15 +53,15 @@ def command(
 
     If no run waits, the exit code is 4, whatever the outcome of an earlier run.
     """
-    if pair is None and run is None and bundle is not None:
-        raise click.UsageError("--bundle needs --pair or --run")
+    if pair is None and run is None and (bundle is not None or components):
+        raise click.UsageError(f"--{'bundle' if bundle else 'component'} needs --pair or --run")
     if pair is None and run is not None:
         pair = shared.pair_of_run(state_dir, run)
     trust = common.load_trusted(trusted)
     latest = None if not_after is None else not_after.timestamp()
     if until is None and pair is not None and shared.is_prepared(state_dir, pair):
         until = "end"  # naming a run that only waits for the operator releases it
-    paths = shared.paths(bundle=bundle, trusted=trusted)
+    paths = shared.paths(components, bundle=bundle, trusted=trusted)
     waiting = [pair] if pair else shared.unfinished(state_dir)
     if not waiting and not as_lines:
         shared.show([f"nothing-to-resume: {MEANINGS['nothing-to-resume']}"])
@@ -72,7 +74,15 @@ def command(
         with shared.controller(
             state_dir, as_lines=as_lines, detach=detach or several, paths=paths, label=label
         ) as controller:
-            done = controller.resume(name, trust=trust, file=bundle, until=until, not_after=latest, run=run or "")
+            done = controller.resume(
+                name,
+                trust=trust,
+                file=bundle,
+                until=until,
+                not_after=latest,
+                run=run or "",
+                components=components,
+            )
         if several and not detach and done.retry_after is not None:
             return 0, done.retry_after
         code = shared.conclude(done, pair=name, state_dir=state_dir, paths=paths, as_lines=as_lines, label=label)

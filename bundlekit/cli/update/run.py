@@ -28,6 +28,7 @@ Examples:
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @options.bundle_argument
+@options.component_option
 @run_options.plan_option
 @run_options.state_option
 @options.policy_options
@@ -43,6 +44,7 @@ def command(
     until: str | None,
     not_after: dt.datetime | None,
     take_over: str,
+    components: dict[str, Path],
     trusted: tuple[Path, ...],
     state_dir: Path,
     *,
@@ -62,14 +64,21 @@ def command(
     trust = common.load_trusted(trusted)
     window = shared.window(until, not_after)
     beyond = common.policy_arguments(allowed, trust)
-    paths = shared.paths(bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
+    paths = shared.paths(components, bundle=bundle, plan=plan_path, state=appliance, trusted=trusted)
     if not as_lines:
         shared.show(window_lines(window), err=True)
 
     reports: list[Report] = []
     with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
         outcome = controller.run(
-            bundle, plan, trust=trust, appliance=state, window=window, take_over=take_over, **beyond
+            bundle,
+            plan,
+            trust=trust,
+            appliance=state,
+            window=window,
+            take_over=take_over,
+            components=components,
+            **beyond,
         )
     return shared.conclude(
         outcome, pair=state.pair, state_dir=state_dir, plan=plan, paths=paths, as_lines=as_lines, reports=reports
