@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bundlekit.extraction import extract
     from bundlekit.integrity.worker_pool import Cancel, ReadProgress
     from bundlekit.matrix.decide import decide, decide_from
-    from bundlekit.matrix.operator import OperatorMatrix, load_matrix
+    from bundlekit.matrix.operator import OperatorMatrix, load_matrices, load_matrix
     from bundlekit.matrix.path import PathState
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance, VersionFacts
@@ -104,6 +104,7 @@ __all__ = [
     "inspect",
     "load_advisory",
     "load_appliance",
+    "load_matrices",
     "load_matrix",
     "load_trust",
     "load_waivers",
@@ -159,6 +160,7 @@ _HOMES = {
     "inspect": "pipeline",
     "load_advisory": "advisories",
     "load_appliance": "config",
+    "load_matrices": "matrix.operator",
     "load_matrix": "matrix.operator",
     "load_trust": "trust",
     "load_waivers": "checks.waivers",

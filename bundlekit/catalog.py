@@ -1,79 +1,77 @@
 """Catalogs: the heads and signatures of many bundles. They are enough to find paths, without any payload.
 
 A catalog is a folder with ``catalog.json`` and one ``ID.head`` for each bundle. ID is the bundle id without
-``sha256:``. The ``.head`` file is the start of the bundle up to the end of the signature area. The reader of whole
-bundles reads the heads too. Only what the signature in the head covers is trusted. The one exception is the dates.
+``sha256:``. The reader of whole bundles reads the heads too. Only what the signature in the head covers is trusted. The
+one exception is the dates. The operator's matrices are not kept: they are given when a path is searched.
 """
 
 from __future__ import annotations
 
-import re
-from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from bundlekit import config, pipeline
+from bundlekit import formats, pipeline
+from bundlekit.catalog_heads import INDEX, CatalogEntry, Index, bundle_sources, kept_head, read_index
+from bundlekit.decisions import terms_of
 from bundlekit.errors import ConfigError
-from bundlekit.escape import escape
-from bundlekit.files import LIMITS, locked, whole_file
-from bundlekit.layout import reader
+from bundlekit.files import locked, whole_file
 from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.decide import STRICT
+from bundlekit.matrix.operator import manifest_for, matrix_for, subject_of
 from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.matrix.shipped import signatures_of
-from bundlekit.model.bundle import Span
+from bundlekit.model.manifest import labelled
 from bundlekit.model.path import Obstacle
-from bundlekit.model.primitives import Date, Frozen, Size, Strict
-from bundlekit.source import BytesSource, FileSource
-from bundlekit.source import read as read_span
+from bundlekit.model.primitives import Frozen
+from bundlekit.request import CheckRequest
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Sequence
 
+    from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.path import PathState
     from bundlekit.model.advisory import Advice
     from bundlekit.model.decision import Policy
     from bundlekit.model.path import UpgradePath
+    from bundlekit.model.release import Release
     from bundlekit.report.model import Report
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
-INDEX: Final = "catalog.json"
 LOCK: Final = "catalog.lock"
 """The file that is locked while a catalog is written. It stays: a lock on a removed file would exclude no other."""
 
 SCHEMA: Final = "bundlekit/catalog/1"
-MAX_HEAD: Final = LIMITS["head"]
-"""More than header, manifest and signature area can take together."""
+UNNAMED: Final = ("models that neither it nor its matrix names",)
+"""The models of a bundle that has none. No pair has that model, and a path for a version alone needs none."""
 
 
-class CatalogEntry(Strict, frozen=True, kw_only=True):
-    """What a catalog knows of a bundle besides its head: file name and size when it was added, end of support."""
+class WithoutMatrix(Frozen, frozen=True, kw_only=True):
+    """A usable bundle in a format without a matrix, if none was given either. Its fields are those of a candidate."""
 
-    file: str
-    size: Size
-    supported_until: Date | None = None
-
-
-class Index(Strict, frozen=True, kw_only=True):
-    """``catalog.json``: the bundles by id."""
-
-    schema: Literal["bundlekit/catalog/1"]
-    bundles: dict[str, CatalogEntry] = {}
+    bundle: str
+    id: str
+    release: Release
+    signers: tuple[str, ...]
+    supported_until: str
 
 
 class Collected(Frozen, frozen=True, kw_only=True):
-    """The bundles that can be hops, and the bundles that cannot, each with the reason."""
+    """The bundles that can be hops, and the bundles that cannot, each with the reason.
+
+    Those without a matrix are under ``without_matrix``, and under ``skipped`` as well.
+    """
 
     candidates: tuple[CandidateBundle, ...]
     skipped: tuple[Obstacle, ...]
+    without_matrix: tuple[WithoutMatrix, ...] = ()
 
 
 def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None = None) -> tuple[str, ...]:
@@ -89,17 +87,8 @@ def add(catalog: Path, bundles: Iterable[Path], *, supported_until: str | None =
         raise ConfigError(f"{catalog}: is a file; a catalog is a folder, and is given before the bundles")
     added: dict[str, tuple[bytes, CatalogEntry]] = {}
     for path in bundles:
-        with FileSource(path) as opened:
-            source = reader.read_once(opened)  # the head that is kept is the one whose id was computed
-            bundle = reader.read(source)
-            if bundle.manifest is None or bundle.area is None or bundle.id is None:
-                why = bundle.problems[0].message if bundle.problems else "it has no manifest"
-                raise ConfigError(f"{path}: its head cannot be read: {why}", next_step="Run `bundlekit check` on it.")
-            head = read_span(source, Span(start=0, stop=bundle.area.stop))
-            # A file name is bytes; one that is not UTF-8 is kept as it is shown.
-            name = escape(path.name)
-            entry = CatalogEntry(file=name, size=source.size, supported_until=supported_until)
-            added[bundle.id.removeprefix("sha256:")] = head, entry
+        identity, head, entry = kept_head(path, supported_until)
+        added[identity] = head, entry
     try:
         catalog.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,39 +114,39 @@ def _write(catalog: Path, added: dict[str, tuple[bytes, CatalogEntry]]) -> None:
         file.write(msgspec.json.format(written, indent=2) + b"\n")
 
 
-def read_index(catalog: Path) -> Index:
-    """The index of a catalog; ConfigError if there is none, or it is damaged."""
-    path = catalog / INDEX
-    index = config.convert(config.load_json(path), Index, where=str(path))
-    for identity in index.bundles:
-        if not re.fullmatch("[0-9a-f]{64}", identity):
-            raise ConfigError(f"{path}: at 'bundles': {identity[:64]!r} is not a bundle id, 64 hexadecimal digits")
-    return index
-
-
 def collect(
     places: Iterable[Path],
     *,
     trust: TrustStore | None = None,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
+    matrices: Sequence[OperatorMatrix] = (),
 ) -> Collected:
-    """The bundles at ``places``: bundle files, catalogs, or folders with ``*.bin`` files.
+    """The bundles at ``places``: bundle files, catalogs, or folders. In a folder, every bundle counts.
 
     Each head is checked as by `pipeline.preflight`. With ``trust``, bundles that are not accepted are left out. Without
-    it, only rejected bundles are left out. ``advice`` restricts the bundles of its product. Raises ConfigError if a
-    place has no bundles.
+    it, only rejected bundles are left out. ``advice`` restricts the bundles of its product. ``matrices`` are those of
+    the operator, for bundles in formats that carry none. Raises ConfigError if a place has no bundles, or if two
+    matrices are for one bundle.
     """
     candidates: dict[str, CandidateBundle] = {}
+    without: dict[str, WithoutMatrix] = {}
     skipped = []
-    for source_of, entry in _sources(places):
+    for source_of, entry in bundle_sources(places):
         with source_of as source:
-            found = _candidate(reader.read_once(source), entry, trust, advice, at)
+            found = _candidate(source, entry, trust, advice, at, matrices)
         if isinstance(found, Obstacle):
             skipped.append(found)
+        elif isinstance(found, WithoutMatrix):
+            without.setdefault(found.id, found)
         else:
             candidates.setdefault(found.id, found)
-    return Collected(candidates=tuple(candidates.values()), skipped=tuple(skipped))
+    known = tuple(candidates.values())
+    parts = {item.stored.file for one in known for item in labelled(one.manifest)}
+    skipped += [_no_matrix(one) for one in without.values() if Path(one.bundle).name not in parts]
+    used = {one.matrix_digest for one in known}
+    skipped += [_unused(one) for one in matrices if one.digest not in used]
+    return Collected(candidates=known, skipped=tuple(skipped), without_matrix=tuple(without.values()))
 
 
 def find_path(
@@ -169,15 +158,16 @@ def find_path(
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
+    matrices: Sequence[OperatorMatrix] = (),
 ) -> UpgradePath:
     """The shortest upgrade path from ``start`` to the version ``goal`` with the bundles at ``places``.
 
-    ``places`` are bundle files, catalogs, or folders with ``*.bin`` files. Without ``trust`` the path is marked as not
-    verified. ``policy``, ``advice`` and ``at`` are as in :func:`check`. Raises ConfigError if a place has no bundles,
-    and UnreadableError if a file cannot be read. Raises BundlekitError if the search takes too long or ``start`` is
-    ambiguous.
+    ``places`` are bundle files, catalogs, or folders. Without ``trust`` the path is marked as not verified. ``policy``,
+    ``advice`` and ``at`` are as in :func:`check`. ``matrices`` are those of the operator, for bundles in formats that
+    carry none. Raises ConfigError if a place has no bundles, or if two matrices are for one bundle, and UnreadableError
+    if a file cannot be read. Raises BundlekitError if the search takes too long or ``start`` is ambiguous.
     """
-    found = collect(places, trust=trust, advice=advice, at=at)
+    found = collect(places, trust=trust, advice=advice, at=at, matrices=matrices)
     way = planner.find_path(found.candidates, start, goal, policy)
     advised = _ids(advice) if advice else frozenset()
     return replace(
@@ -197,46 +187,63 @@ def _ids(advice: Advice) -> frozenset[str]:
     )
 
 
-def _sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], CatalogEntry | None]]:
-    for place in places:
-        if place == Path():  # which an empty path becomes
-            raise ConfigError("A path of a bundle or catalog is empty.", next_step="Name the file or folder.")
-        if (place / INDEX).is_file():
-            for identity, entry in read_index(place).bundles.items():
-                data = config.read_file(place / f"{identity}.head", limit=MAX_HEAD)
-                yield nullcontext(BytesSource(data, size=max(entry.size, len(data)), name=entry.file)), entry
-        elif place.is_dir():
-            files = sorted(place.glob("*.bin"))
-            if not files:
-                raise ConfigError(
-                    f"{place}: has neither {INDEX} nor any *.bin", next_step="Name the bundles themselves."
-                )
-            yield from ((closing(FileSource(file)), None) for file in files)
-        else:
-            yield closing(FileSource(place)), None
-
-
 def _candidate(
-    source: Source, entry: CatalogEntry | None, trust: TrustStore | None, advice: Advice | None, at: dt.datetime | None
-) -> CandidateBundle | Obstacle:
-    report = pipeline.preflight(source, trust=trust, at=at)
-    bundle = reader.read(source)
-    manifest = bundle.manifest
-    if report.verdict == "reject" or manifest is None or report.id is None or (trust and report.verdict != "accept"):
+    source: Source,
+    entry: CatalogEntry | None,
+    trust: TrustStore | None,
+    advice: Advice | None,
+    at: dt.datetime | None,
+    matrices: Sequence[OperatorMatrix],
+) -> CandidateBundle | WithoutMatrix | Obstacle:
+    checked = pipeline.examine(formats.once(source), CheckRequest(trust=trust, at=at), scope="head")
+    report, bundle = checked.report, checked.bundle
+    manifest, release, operator = bundle.manifest, bundle.release, None
+    if report.verdict == "reject" or release is None or report.id is None or (trust and report.verdict != "accept"):
         return _unusable(source.name, report)
+    signers = tuple(one.trusted_signer for one in report.signatures if one.counts)
+    until = entry.supported_until or "" if entry else ""
+    if manifest is None:
+        operator = matrix_for(release, matrices)
+        if operator is None:
+            return WithoutMatrix(
+                bundle=source.name, id=report.id, release=release, signers=signers, supported_until=until
+            )
+        models = release.models or operator.release.models or UNNAMED
+        manifest = manifest_for(replace(release, models=models), operator)
     if advice and advice.advisory.product == manifest.product:
         manifest = restricted(manifest, advice.advisory)
-    matrix = read_matrix(manifest)
+    matrix = read_matrix(manifest, terms_of(release))
     if isinstance(matrix, UnreadableMatrix):
         return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)
     return CandidateBundle(
         matrix=matrix,
         bundle=source.name,
         id=report.id,
-        signers=tuple(one.trusted_signer for one in report.signatures if one.counts),
+        signers=signers,
         signed_by=tuple(one.name for one in report.signatures if one.counts) if trust and trust.names else None,
         signatures=signatures_of(bundle, report.request.at),
-        supported_until=entry.supported_until or "" if entry else "",
+        supported_until=until,
+        matrix_file=operator.file if operator else "",
+        matrix_digest=operator.digest if operator else "",
+    )
+
+
+def _no_matrix(one: WithoutMatrix) -> Obstacle:
+    return Obstacle(
+        subject=one.bundle,
+        kind="no-matrix",
+        message="Its format has no upgrade matrix, and none was given for "
+        f"{f'{one.release.product} {one.release.version}'.strip()}.",
+        next=f"Give one ({given('matrix', 'matrix.toml')}), or sign one with a detached head.",
+    )
+
+
+def _unused(operator: OperatorMatrix) -> Obstacle:
+    return Obstacle(
+        subject=operator.file,
+        kind="unused-matrix",
+        message=f"None of these bundles uses this matrix: {subject_of(operator)}.",
+        next="Correct its [release], or give the bundle that it is for.",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bundlekit.errors import AdvisoryError, ConfigError
@@ -11,17 +13,21 @@ from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withd
 from bundlekit.matrix.nearby import Neighbours
 from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import signatures_of
+from bundlekit.matrix.terms import certain_decisions
+from bundlekit.model.decision import PRECEDENCE
+from bundlekit.model.release import NO_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
 
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
-    from bundlekit.model.decision import Decision, Policy
+    from bundlekit.model.decision import ComponentDecision, Decision, Policy
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.question import Question
+    from bundlekit.model.release import Release, Terms
 
 
 def basis(bundle: Bundle, question: Question, operator: OperatorMatrix | None) -> Manifest | None:
@@ -43,13 +49,31 @@ def basis(bundle: Bundle, question: Question, operator: OperatorMatrix | None) -
     from bundlekit.matrix.operator import NOTHING, manifest_for
 
     if operator is None:
-        return manifest_for(replace(release, version="0"), NOTHING) if release.models else None
+        models = release.models or tuple(dict.fromkeys(appliance.model for appliance in question.appliances))
+        return manifest_for(replace(release, version="0", models=models), NOTHING)
     if question.appliances and not (release.models or operator.release.models):
         raise ConfigError(
             f"{operator.file}: this bundle does not name its models",
             next_step="Add [release] with models = [...] to the matrix.",
         )
     return manifest_for(release, operator)
+
+
+def operator_matrix(
+    bundle: Bundle, matrices: Sequence[OperatorMatrix]
+) -> tuple[OperatorMatrix | None, tuple[str, ...]]:
+    """The matrix of the operator for ``bundle``, or what those that are for other releases are for.
+
+    Raises ConfigError if two of them are for the bundle. For an update.bin, which takes none, a single one is returned.
+    """
+    if not matrices or bundle.release is None:
+        return None, ()
+    from bundlekit.matrix.operator import demanded_matrix, matrix_for, subject_of
+
+    if "manifest" in bundle.aspects:
+        return matrices[0] if len(matrices) == 1 else matrix_for(bundle.release, matrices), ()
+    found = demanded_matrix(bundle.release, matrices)
+    return found, () if found else tuple(map(subject_of, matrices))
 
 
 def decisions_about(
@@ -64,6 +88,7 @@ def decisions_about(
 
     ``manifest`` is the basis of the decisions. Without any matrix, only what the bundle alone rules out is decided.
     """
+    terms = terms_of(bundle.release)
     if manifest is None or not (question.asks_who or question.advice):
         return ()
     if operator and bundle.release:
@@ -71,37 +96,49 @@ def decisions_about(
 
         asked = [(version, "") for version in question.sources]
         asked += [(appliance.pair, appliance.pair) for appliance in question.appliances]
-        others = [about_another(bundle.release, operator, subject, pair=pair) for subject, pair in asked]
-        if any(others):
-            return tuple(filter(None, others))
+        wrong = [about_another(bundle.release, operator, subject, pair=pair) for subject, pair in asked]
+        if any(wrong):
+            return tuple(filter(None, wrong))
     if question.advice:
         manifest, matrix = advised(manifest, question.advice), None
         if not question.asks_who:
             return tuple(filter(None, (withdrawn(manifest),)))
     policy = _policy_for(bundle, question.policy)
     signatures = signatures_of(bundle, question.at)
-    known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": matrix or read_matrix(manifest)}
-    read = known["matrix"]
+    read = matrix or read_matrix(manifest, terms)
+    known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": read}
     near = Neighbours(read) if isinstance(read, ReadMatrix) else None
     decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
-    models: list[str | None] = [None] * len(decisions)
-    for appliance in question.appliances:
-        decisions.append(decide(manifest, appliance, policy, **known))
-        models.append(appliance.model)
-    if near:
-        decisions = [near.named(decision, model) for decision, model in zip(decisions, models, strict=True)]
+    decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
     if bundle.manifest is None and operator is None:
-        return tuple(filter(None, (_certain(decision, bundle) for decision in decisions)))
+        others = [tuple(certain_decisions(terms, version, None)) for version in question.sources]
+        others += [tuple(certain_decisions(terms, one.pair, one)) for one in question.appliances]
+        return tuple(filter(None, map(_certain, decisions, others, repeat(bundle))))
+    if near:
+        models = [*[None] * len(question.sources), *[appliance.model for appliance in question.appliances]]
+        decisions = [near.named(decision, model) for decision, model in zip(decisions, models, strict=True)]
     return tuple(_bound(decision, bundle.id or "") for decision in decisions)
 
 
-def _certain(decision: Decision, bundle: Bundle) -> Decision | None:
-    """The part of a decision that follows from the bundle alone; None if nothing does."""
+def terms_of(release: Release | None) -> Terms:
+    """What the format of the bundle itself states about the appliance."""
+    return release.terms if release and release.terms is not UNSET else NO_TERMS
+
+
+def _certain(decision: Decision, others: Iterable[ComponentDecision], bundle: Bundle) -> Decision | None:
+    """The part of a decision that follows from the bundle alone; None if nothing does.
+
+    ``others`` are the decisions by the terms of its format.
+    """
     from bundlekit.matrix.operator import CERTAIN
 
     version = bundle.release.version if bundle.release else ""
-    kept = [replace(one, target=version) for one in decision.component_decisions if one.kind in CERTAIN]
-    return replace(decision, version=version, overall=kept[0], component_decisions=tuple(kept)) if kept else None
+    kept = [one for one in decision.component_decisions if one.kind in CERTAIN]
+    kept = [replace(one, target=version) for one in (*kept, *others)]
+    if not kept:
+        return None
+    overall = min(kept, key=lambda one: PRECEDENCE[one.kind])
+    return replace(decision, version=version, overall=overall, component_decisions=tuple(kept), not_checked=())
 
 
 def advised(manifest: Manifest, advice: Advice) -> Manifest:

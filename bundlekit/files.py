@@ -24,6 +24,7 @@ LIMITS: Final = {
     "advisories": 16 * MIB,
     "graph": 64 * MIB,
     "head": 2 * MIB,
+    "pieces": 16 * MIB,
     "pem": MIB,
     "crl": 16 * MIB,
     "signature": MIB,

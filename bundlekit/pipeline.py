@@ -16,6 +16,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -32,7 +33,7 @@ from msgspec.structs import replace
 from bundlekit import checks, formats, integrity
 from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
-from bundlekit.decisions import basis, decisions_about
+from bundlekit.decisions import basis, decisions_about, operator_matrix, terms_of
 from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
@@ -50,7 +51,7 @@ from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bundlekit.checks.rule import Rule
@@ -92,7 +93,7 @@ def check(
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
-    matrix: OperatorMatrix | None = None,
+    matrix: OperatorMatrix | Sequence[OperatorMatrix] | None = None,
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
@@ -107,9 +108,9 @@ def check(
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
     ``request`` is a :class:`CheckRequest`; its fields can be given as keywords instead. ``sources`` can be one version,
-    and ``appliance`` one state or several. ``components`` names files for components of a detached head, by label; the
-    others are looked for next to it. ``progress`` is a function that is called with the bytes read and the bytes
-    to read. ``cancel`` is a function, and the work ends when it returns True.
+    ``appliance`` one state or several, and ``matrix`` one matrix or several. ``components`` names files for components
+    of a detached head, by label; the others are looked for next to it. ``progress`` is a function that is called with
+    the bytes read and the bytes to read. ``cancel`` is a function, and the work ends when it returns True.
 
     A bad bundle raises nothing: see ``Report.verdict``. Raises UnreadableError if the file cannot be read, and
     ChangedWhileReadError if it changes meanwhile. Raises AdvisoryError if ``advice`` is about another product, and
@@ -129,7 +130,7 @@ def preflight(
     trust: TrustStore | None = None,
     sources: Sequence[str] = (),
     appliance: Appliance | Sequence[Appliance] | None = None,
-    matrix: OperatorMatrix | None = None,
+    matrix: OperatorMatrix | Sequence[OperatorMatrix] | None = None,
     policy: Policy = STRICT,
     advice: Advice | None = None,
     at: dt.datetime | None = None,
@@ -217,7 +218,7 @@ def _request(
     trust: TrustStore | None,
     sources: Sequence[str],
     appliance: Appliance | Sequence[Appliance] | None,
-    matrix: OperatorMatrix | None,
+    matrix: OperatorMatrix | Sequence[OperatorMatrix] | None,
     policy: Policy,
     advice: Advice | None,
     at: dt.datetime | None,
@@ -231,7 +232,7 @@ def _request(
         trust=trust,
         sources=(sources,) if isinstance(sources, str) else tuple(sources),
         appliances=(appliance,) if isinstance(appliance, Appliance) else tuple(appliance or ()),
-        matrix=matrix,
+        matrices=tuple(matrix or ()) if isinstance(matrix, Sequence | None) else (matrix,),
         policy=policy,
         advice=advice,
         at=at,
@@ -242,7 +243,9 @@ def _request(
     )
 
 
-def _question(request: CheckRequest, scope: Scope) -> Question:
+def _question(
+    request: CheckRequest, scope: Scope, operator: OperatorMatrix | None, others: tuple[str, ...]
+) -> Question:
     trust, waivers = request.trust, request.waivers
     used = (request.at or _clock()).astimezone(dt.UTC).replace(microsecond=0)
     return Question(
@@ -250,7 +253,9 @@ def _question(request: CheckRequest, scope: Scope) -> Question:
         trust=trust is not None,
         sources=request.sources,
         appliances=request.appliances,
-        matrix=request.matrix.digest if request.matrix else None,
+        matrix=operator.digest if operator else None,
+        matrix_file=operator.file if operator else "",
+        other_matrices=others,
         policy=request.policy,
         advice=request.advice,
         digests=request.full,
@@ -283,8 +288,9 @@ def examine(
     cancel: Cancel | None = None,
 ) -> Checked:
     """The report about an open source, and what was read for it. Parameters and exceptions are those of `check`."""
-    question, trust = _question(request, scope), request.trust
-    bundle = formats.read(source)
+    trust, bundle = request.trust, formats.read(source)
+    operator, others = operator_matrix(bundle, request.matrices)
+    question = _question(request, scope, operator, others)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
     source = Overlaid(source, bundle.kept) if bundle.kept else source
     contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
@@ -310,11 +316,11 @@ def examine(
         evidence = replace(evidence, digests=integrity.compared(bundle.claims, known))
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
-    manifest = basis(bundle, question, request.matrix)
-    matrix = read_matrix(manifest) if manifest else None
+    manifest = basis(bundle, question, operator)
+    matrix = read_matrix(manifest, terms_of(bundle.release)) if manifest else None
     decisions: tuple[Decision, ...] = ()
     if authentic or not trust:
-        decisions = decisions_about(bundle, manifest, matrix, question, signers, request.matrix)
+        decisions = decisions_about(bundle, manifest, matrix, question, signers, operator)
     case = RuleContext(bundle=bundle, evidence=evidence, question=question, decisions=decisions, matrix=matrix)
     result = checks.apply_rules(case, checks.RULES if request.rules is None else request.rules)
     made = report(

@@ -27,7 +27,8 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``trust``: the trusted signers. Without it no bundle is accepted.
     - ``sources``: installed versions, and ``appliances``: installed states, that the bundle is to be installed on.
       Without either, the bundle alone is validated.
-    - ``matrix``: an upgrade matrix for bundles in formats that carry none (`bundlekit.load_matrix`).
+    - ``matrices``: upgrade matrices for bundles in formats that carry none (`bundlekit.load_matrices`). The one whose
+      ``[release]`` fits the bundle is used.
     - ``policy``: what the operator allows in addition to the matrix.
     - ``advice``: advisories that were signed after the release (`load_advisory`).
     - ``at``: the time to use, with a time zone. The default is now.
@@ -40,7 +41,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     trust: TrustStore | None = None
     sources: tuple[str, ...] = ()
     appliances: tuple[Appliance, ...] = ()
-    matrix: OperatorMatrix | None = None
+    matrices: tuple[OperatorMatrix, ...] = ()
     policy: Policy = STRICT
     advice: Advice | None = None
     at: dt.datetime | None = None

@@ -187,6 +187,28 @@ class Recorded:
         self.source.ensure_unchanged()
 
 
+class Pieces:
+    """Some pieces of a file of ``size`` bytes, from memory. They are in order, and do not overlap."""
+
+    def __init__(self, pieces: Sequence[tuple[int, bytes]], *, size: int, name: str) -> None:
+        self.name, self.size, self.held = name, size, size
+        self._pieces = tuple(pieces)
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Copy from a piece. Raises UnreadableError for bytes that are in none."""
+        for start, data in self._pieces:
+            if start <= offset and offset + len(buffer) <= start + len(data):
+                buffer[:] = data[offset - start : offset - start + len(buffer)]
+                return
+        raise UnreadableError(
+            f"{self.name}: the bytes 0x{offset:x}..0x{offset + len(buffer):x} are needed, and the catalog lacks them",
+            next_step="Add the bundle to the catalog again.",
+        )
+
+    def ensure_unchanged(self) -> None:
+        """Memory does not change."""
+
+
 class Overlaid:
     """A source with some of its bytes from memory: a few pieces that a reader has parsed.
 

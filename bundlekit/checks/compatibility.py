@@ -28,6 +28,9 @@ OTHER_PATH: Final = "Ask the vendor which release to install first from the inst
 OF_A_PAIR: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "on-hold", "update-pending"})
 """Kinds of decision about a pair. They cannot be made from a version alone."""
 
+MAX_OTHERS: Final = 3
+"""Matrices for other releases that a reason names."""
+
 NOBODY: Final = NotRun(reason="the upgrade matrix is not signed by a trusted signer, or it could not be read")
 
 
@@ -43,11 +46,22 @@ def _not_asked(context: RuleContext) -> NotRun | None:
     if not _asked(context.question):  # an advisory can still report that the bundle is withdrawn
         return NotRun(reason=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
-        return NOBODY if "manifest" in context.bundle.aspects else _no_matrix()
+        return NOBODY if "manifest" in context.bundle.aspects else _no_matrix(context.question)
     return None
 
 
-def _no_matrix() -> NotRun:
+def _has_matrix(context: RuleContext) -> bool:
+    return "manifest" in context.bundle.aspects or context.question.matrix is not None
+
+
+def _no_matrix(question: Question) -> NotRun:
+    if others := question.other_matrices:
+        return NotRun(
+            reason="no upgrade matrix is for this release: "
+            + ", ".join(others[:MAX_OTHERS])
+            + f" and {len(others) - MAX_OTHERS} more" * (len(others) > MAX_OTHERS),
+            next=f"Give the matrix of this release ({given('matrix')}), or correct [release] in it.",
+        )
     return NotRun(
         reason="a bundle of this format has no upgrade matrix",
         next=f"Give one ({given('matrix', 'matrix.toml')}); see `bundlekit explain formats`.",
@@ -67,6 +81,8 @@ def _ruled(context: RuleContext, kind: DecisionKind) -> RuleAnswer | PartialResu
         if component_decision.kind == kind and component_decision.rejected
     ]
     open_ = [one for one in context.decisions if kind in one.possible_kinds or (not one.pair and kind in OF_A_PAIR)]
+    if not found and context.question.asks_who and not _has_matrix(context):
+        return _no_matrix(context.question)  # the decisions are only what the bundle alone rules out
     if not found and (ended := _ended(context, kind)):
         because, next_ = _why_not_asked(ended[0].component_decision)
         if len(ended) == len(context.decisions):

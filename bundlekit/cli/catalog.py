@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,12 @@ from bundlekit.cli import common, options
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
+
+if TYPE_CHECKING:
+    from bundlekit.catalog import WithoutMatrix
+    from bundlekit.matrix.candidates import CandidateBundle
+    from bundlekit.model.manifest import Manifest
+    from bundlekit.model.release import Release
 
 EXAMPLES = """\b
 Examples:
@@ -57,28 +64,34 @@ def show(place: Path, trusted: tuple[Path, ...], at: dt.datetime | None, style: 
             one.matrix.own.key,
         ),
     )
-    rows = [
-        {
-            "bundle": one.bundle,
-            "id": one.id,
-            "product": one.manifest.product,
-            "version": one.manifest.version,
-            "released": one.manifest.released,
-            "signers": list(one.signers),
-            "supported-until": one.supported_until,
-        }
-        for one in candidates
-    ]
+    # Bundles without a matrix have no order of versions at all.
+    others = sorted(found.without_matrix, key=lambda one: (one.release.product, one.release.version, one.id))
+    rows = [_row(one, one.manifest) for one in candidates] + [_row(one, one.release) for one in others]
+    refused = [one for one in found.skipped if one.kind != "no-matrix"]
     if style == "json":
-        skipped = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in found.skipped]
+        skipped = [{"bundle": one.subject, "kind": one.kind, "message": one.message} for one in refused]
         click.echo(as_json.render({"verified": bool(trusted), "bundles": rows, "skipped": skipped}))
     else:
         for row in rows:
             signed = f"signed by {'; '.join(row['signers'])}" if row["signers"] else "NOT VERIFIED"
             until = f", supported until {row['supported-until']}" if row["supported-until"] else ""
-            what = f"{row['product']} {row['version']}, released {row['released']}{until}, {signed}"
+            released = f", released {row['released']}" if row["released"] else ""
+            what = f"{row['product']} {row['version']}{released}{until}, {signed}"
             click.echo(f"bundle {escape(what)}")
             click.echo(f"  file {escape(str(row['bundle']))}  {row['id']}")
-        for one in found.skipped:
+        for one in refused:
             click.echo(escape(f"skipped {one.subject}: {one.kind}: {one.message}"))
-    return 1 if found.skipped else 0 if trusted else 3
+    return 1 if refused else 0 if trusted else 3
+
+
+def _row(one: CandidateBundle | WithoutMatrix, what: Manifest | Release) -> dict[str, Any]:
+    """What a list shows of a bundle, and the fields of its JSON."""
+    return {
+        "bundle": one.bundle,
+        "id": one.id,
+        "product": what.product,
+        "version": what.version,
+        "released": what.released or "",
+        "signers": list(one.signers),
+        "supported-until": one.supported_until,
+    }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bundlekit.integrity import ReadProgress
+    from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import BundleSignatures
     from bundlekit.model.advisory import Advice
@@ -42,8 +43,8 @@ TONES: Final = {"good": "green", "bad": "red", "doubtful": "yellow", "muted": "b
 PASSPHRASE: Final = "BUNDLEKIT_PASSPHRASE"  # noqa: S105 - its name, no secret
 """The environment variable with the passphrase of private keys, for calls without an operator."""
 
-_READ_IN_FOLDERS: Final = (*SUFFIXES, ".bin", ".head")
-"""What the files in a folder end with that are read because the folder was given: keys, bundles, heads."""
+_READ_IN_FOLDERS: Final = (*SUFFIXES, ".bin", ".head", ".toml")
+"""What the files in a folder end with that are read because the folder was given: keys, bundles, heads, matrices."""
 
 
 def ask_passphrase(path: Path) -> bytes:
@@ -83,11 +84,17 @@ def check_request(options: dict[str, Any]) -> CheckRequest:
         load_appliances(options.pop("appliance"), partly=True),
     )
     beyond, sources = policy_arguments(options, trust), tuple(options.pop("sources"))
-    if (matrix := options.pop("matrix")) is not None:
-        from bundlekit.matrix.operator import load_matrix
+    matrices = load_matrices(options.pop("matrices"))
+    return CheckRequest(trust=trust, sources=sources, appliances=states, matrices=matrices, **beyond, **options)
 
-        matrix = load_matrix(matrix)
-    return CheckRequest(trust=trust, sources=sources, appliances=states, matrix=matrix, **beyond, **options)
+
+def load_matrices(paths: Sequence[Path]) -> tuple[OperatorMatrix, ...]:
+    """The matrices of ``--matrix``."""
+    if not paths:
+        return ()
+    from bundlekit.matrix import operator
+
+    return operator.load_matrices(paths)
 
 
 def policy_arguments(options: dict[str, Any], trust: TrustStore | None) -> dict[str, Any]:
@@ -212,9 +219,13 @@ def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") ->
 def _read_with(path: Path) -> Iterator[Path]:
     """The files that are read where ``path`` is given: it, or what counts in the folder; what a trust.toml names."""
     if path.is_dir():
-        from bundlekit.catalog import INDEX
+        from bundlekit.catalog_heads import INDEX, is_bundle
 
-        yield from (one for one in path.iterdir() if one.suffix.lower() in _READ_IN_FOLDERS or one.name == INDEX)
+        yield from (
+            one
+            for one in path.iterdir()
+            if one.suffix.lower() in _READ_IN_FOLDERS or one.name == INDEX or is_bundle(one)
+        )
         return
     yield path
     if path.suffix == ".toml" and path.is_file() and "trust" in (data := config.load_toml(path)):

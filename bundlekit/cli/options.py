@@ -92,6 +92,15 @@ component_option: Final = click.option(
     help="Use this file for a component of a detached head, instead of the one next to it.",
 )
 
+matrices_option: Final = click.option(
+    "--matrix",
+    "matrices",
+    type=path_type,
+    multiple=True,
+    metavar="FILE",
+    help="Use this upgrade matrix, or those in this folder, for bundles whose format has none.",
+)
+
 # What is allowed
 
 accept_risk_option: Final = click.option(
@@ -161,12 +170,7 @@ check_options: Final = combined(
     trust_option,
     from_option("sources", "Validate the update from this version.", multiple=True),
     appliance_option("Validate the update of this pair, or of many (JSON, one state on each line)."),
-    click.option(
-        "--matrix",
-        type=path_type,
-        metavar="FILE",
-        help="Use this upgrade matrix, for a bundle whose format has none.",
-    ),
+    matrices_option,
     policy_options,
     at_option,
     strict_option,

@@ -22,6 +22,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit path releases/*.bin --trust root.pem --from 5.20.03 --to 5.40.00
   bundlekit path --catalog releases.cat --trust root.pem --appliance STATE.json --to 5.40.00 --format mermaid
+  bundlekit path releases/ --matrix releases/ --trust trust.toml --from 5.20.03 --to 5.40.00
   bundlekit path --graph graph.json --from 4.7.0 --to 4.8.54 --format json
 Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bundles.
 """
@@ -36,6 +37,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 @options.appliance_option("Start from the installed state of this pair.")
 @click.option("--to", "goal", required=True, metavar="VERSION", help="Set the target version.")
 @options.accept_risk_option
+@options.matrices_option
 @options.advisories_option
 @options.serial_option
 @options.at_option
@@ -50,6 +52,7 @@ def command(
     appliance: Path | None,
     goal: str,
     accepted_risks: tuple[Acceptance, ...],
+    matrices: tuple[Path, ...],
     advisories: Path | None,
     serial_at_least: int,
     at: dt.datetime | None,
@@ -66,9 +69,9 @@ def command(
     if bool(graph) == bool(bundles or catalogs):
         raise click.UsageError("either bundles (or --catalog) or --graph is required")
     if graph:
-        if version is None or appliance or trusted or advisories:
+        if version is None or appliance or trusted or advisories or matrices:
             raise click.UsageError(
-                "--graph needs --from, and cannot be combined with --appliance, --trust or --advisories"
+                "--graph needs --from, and cannot be combined with --appliance, --trust, --matrix or --advisories"
             )
         from bundlekit.matrix.graph.cincinnati import load_graph
         from bundlekit.matrix.graph.search import find_graph_path
@@ -93,6 +96,7 @@ def command(
             policy=Policy(accepted_risks=accepted_risks),
             advice=advice,
             at=at,
+            matrices=common.load_matrices(matrices),
         )
     common.write(_rendered(found, style, coloured=output is None and common.colours(sys.stdout)), output)
     return 1 if not found.found else 3 if found.verified is False else 0

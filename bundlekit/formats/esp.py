@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
@@ -25,7 +26,7 @@ from bundlekit.model.bundle import (
     Unread,
     ZeroClaim,
 )
-from bundlekit.model.release import Part, Release
+from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _described(bundle: Bundle, header: EspHeader, layout: EspLayout, description
         counter=description.counter,
         parts=(Part(label=description.kind, version=description.version, size=layout.stop, digest=""),),
         annotations={name: value for name, value in annotations.items() if value},
+        terms=_terms(header, description),
     )
     document: dict[str, object] = {
         "chip": chip,
@@ -148,6 +150,27 @@ def _described(bundle: Bundle, header: EspHeader, layout: EspLayout, description
         "description": _plain(description),
     }
     return _add(bundle, release=release, document=document)
+
+
+def _terms(header: EspHeader, description: EspDescription) -> Terms | UnsetType:
+    """The revisions that the loader compares. It compares the highest one of a chip for applications only."""
+    highest = header.max_revision if description.kind == "app" else 0
+    ranges = (
+        ("esp.chip-revision", header.min_revision, highest),
+        ("esp.efuse-block-revision", description.min_efuse, description.max_efuse),
+    )
+    demands = tuple(
+        Demand(
+            on="fact",
+            key=key,
+            at_least=esp_image.revision(low) if low else "",
+            at_most=esp_image.revision(high) if high not in esp_image.ANY_REVISION else "",
+        )
+        for key, low, high in ranges
+        if low or high not in esp_image.ANY_REVISION
+    )
+    terms = Terms(demands=demands, unnamed=not description.project)
+    return terms if terms != NO_TERMS else UNSET
 
 
 def _plain(description: EspDescription) -> dict[str, object]:

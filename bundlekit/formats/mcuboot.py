@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
@@ -29,7 +30,7 @@ from bundlekit.model.bundle import (
     Span,
     Unread,
 )
-from bundlekit.model.release import Part, Release
+from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
 from bundlekit.source import BytesSource, Recorded
 from bundlekit.source import read as read_span
 
@@ -251,9 +252,14 @@ def _release(image: _Image, record: dict[str, object] | None, slot: SlotRest | N
     names = [str(UUID(bytes=tlv.value)) for kind in (mcuboot.CLASS_ID, mcuboot.VENDOR_ID) if (tlv := image.one(kind))]
     component = record.get("type") if record else None
     digest = f"{mcuboot.HASHES[found.kind]}:{found.value.hex()}" if found else ""
+    needed = (_dependency(tlv.value) for tlv in image.tlvs if tlv.kind == mcuboot.DEPENDENCY)
+    demands = tuple(Demand(on="fact", key=f"mcuboot.image-{number}", at_least=version) for number, version in needed)
+    terms = Terms(demands=demands, unnamed=not names)
     return Release(
         product=(*names, str(component or NO_NAME))[0],
         version=header.version,
+        scheme="semver",
+        terms=terms if terms != NO_TERMS else UNSET,
         counter=int.from_bytes(counter.value, "little") if counter else None,
         parts=(Part(label="image", version=header.version, size=header.image_size, digest=digest),),
         annotations=_annotations(image, slot),

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bundlekit.errors import LayoutError
 from bundlekit.integrity.archive import DecodedStream
 from bundlekit.integrity.decoding import StreamError, decoded, readable
-from bundlekit.layout.mender_header import ROOTFS, read_header, read_object
+from bundlekit.layout.mender_header import DEVICE_TYPE, GROUP, NAME, ROOTFS, read_header, read_object
 from bundlekit.layout.mender_manifest import HEADERS, PAYLOADS, manifest_entries
 from bundlekit.layout.tar import BLOCK, END_SIZE, FREE, check_end, next_member
 from bundlekit.model.bundle import (
@@ -32,7 +32,7 @@ from bundlekit.model.bundle import (
     Unread,
     ZeroClaim,
 )
-from bundlekit.model.release import Part, Release
+from bundlekit.model.release import Demand, Part, Release, Terms
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -405,7 +405,19 @@ def _release(header: MenderHeader) -> Release:
         version=header.name,
         models=header.device_types,
         annotations=annotations,
+        terms=_terms(header),
     )
+
+
+def _terms(header: MenderHeader) -> Terms:
+    """What the client compares before it installs the artifact, and what the device provides afterwards."""
+    demands = [
+        Demand(on="version", one_of=values) if key == NAME else Demand(on="provides", key=key, one_of=values)
+        for key, values in header.depends.items()
+        if key != DEVICE_TYPE and (values or key not in (NAME, GROUP))
+    ]
+    provides = {key: values[0] for key, values in header.provides.items() if len(values) == 1 and values[0]}
+    return Terms(demands=tuple(demands), provides=provides, clears=header.clears, unnamed=True)
 
 
 def _wrong(rule: str, message: str, where: Span) -> LayoutError:

@@ -27,7 +27,7 @@ from bundlekit.model.bundle import (
     Unread,
     ZeroClaim,
 )
-from bundlekit.model.release import Part, Release
+from bundlekit.model.release import Demand, Part, Release, Terms
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -266,4 +266,10 @@ def _release(description: Description, archive: CpioArchive) -> Release:
             for one in description.files
         ),
         annotations=description.annotations,
+        terms=Terms(
+            demands=(
+                Demand(on="fact", key="swupdate.no-downgrading", at_most=description.version, own_limit=True),
+                Demand(on="fact", key="swupdate.max-version", at_least=description.version, own_limit=True),
+            )
+        ),
     )

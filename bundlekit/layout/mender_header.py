@@ -33,6 +33,11 @@ INFO: Final = "header-info"
 TYPE_INFO: Final = "headers/0000/type-info"
 META_DATA: Final = "headers/0000/meta-data"
 
+NAME: Final = "artifact_name"
+GROUP: Final = "artifact_group"
+DEVICE_TYPE: Final = "device_type"
+CLEARS: Final = "clears_artifact_provides"
+
 ROOTFS: Final = "rootfs-image"
 """The only type of payload that the client installs itself. Others need an update module of that name on the device."""
 
@@ -48,7 +53,8 @@ _SCRIPTS: Final = 1
 class MenderHeader(NamedTuple):
     """What the header states. ``payload`` is the type of the payload; None if it is empty (a bootstrap artifact).
 
-    ``provides`` and ``depends`` are those of header-info and type-info together. ``documents`` are the JSON files.
+    ``provides`` and ``depends`` are those of header-info and type-info together. ``clears`` are the patterns of values
+    that the device provides no longer; None means all of them. ``documents`` are the JSON files.
     """
 
     name: str
@@ -57,7 +63,7 @@ class MenderHeader(NamedTuple):
     payload: str | None
     provides: dict[str, tuple[str, ...]]
     depends: dict[str, tuple[str, ...]]
-    clears: tuple[str, ...]
+    clears: tuple[str, ...] | None
     scripts: tuple[str, ...]
     documents: dict[str, Any]
 
@@ -135,11 +141,11 @@ def _header(documents: dict[str, Any], scripts: tuple[str, ...], whole: Span) ->
     info = _Values(documents[INFO], INFO, whole)
     info.only("payloads", "artifact_provides", "artifact_depends")
     provides = info.inside("artifact_provides", required=True)
-    provides.only("artifact_name", "artifact_group")
+    provides.only(NAME, GROUP)
     depends = info.inside("artifact_depends", required=True)
-    depends.only("artifact_name", "artifact_group", "device_type")
-    device_types = depends.texts("device_type", required=True)
-    for key in ("artifact_name", "artifact_group"):
+    depends.only(NAME, GROUP, DEVICE_TYPE)
+    device_types = depends.texts(DEVICE_TYPE, required=True)
+    for key in (NAME, GROUP):
         depends.texts(key)
     payload = _payload_type(info)
     types = _Values(documents[TYPE_INFO], TYPE_INFO, whole)
@@ -147,13 +153,13 @@ def _header(documents: dict[str, Any], scripts: tuple[str, ...], whole: Span) ->
     if payload is None and META_DATA in documents:
         raise info.wrong("an empty payload has meta-data")
     return MenderHeader(
-        name=provides.text("artifact_name", required=True),
-        group=provides.text("artifact_group"),
+        name=provides.text(NAME, required=True),
+        group=provides.text(GROUP),
         device_types=device_types,
         payload=payload,
         provides=_joined(provides, types.inside("artifact_provides")),
         depends=_joined(depends, types.inside("artifact_depends")),
-        clears=types.texts("clears_artifact_provides"),
+        clears=types.texts(CLEARS) if types.given(CLEARS) is not None else None,
         scripts=scripts,
         documents=documents,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.layout import key_file
 from bundlekit.model.bundle import Problem, Span
-from bundlekit.model.release import Part, Release
+from bundlekit.model.release import Demand, Part, Release, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -115,7 +115,16 @@ def release(manifest: RaucManifest) -> Release | None:
             if NUMBER.fullmatch(size := image.get("size", "0"))
         ),
         annotations=dict(_annotations(manifest)),
+        terms=_terms(manifest),
     )
+
+
+def _terms(manifest: RaucManifest) -> Terms:
+    """The version of RAUC that the bundle needs, and the lowest version that the configuration of a device allows."""
+    needed = manifest.get("update", "min-rauc-version")
+    demands = (Demand(on="fact", key="rauc.version", at_least=needed),) if needed else ()
+    limit = Demand(on="fact", key="rauc.min-bundle-version", at_most=manifest.get("update", "version"), own_limit=True)
+    return Terms(demands=(*demands, limit))
 
 
 def _annotations(manifest: RaucManifest) -> Iterator[tuple[str, str]]:

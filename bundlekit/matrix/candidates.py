@@ -27,7 +27,8 @@ class CandidateBundle(Frozen, frozen=True, kw_only=True):
     """A bundle that can be a hop: its manifest, its matrix as read, and the fields of its hop (see `Hop`).
 
     ``signed_by`` are the names of its signers in a trust.toml; None: there is no trust.toml. ``signatures`` are checked
-    by the trust files that releases ship; None: not known.
+    by the trust files that releases ship; None: not known. ``matrix_file`` and ``matrix_digest`` are set if the matrix
+    is the operator's.
     """
 
     matrix: ReadMatrix
@@ -37,6 +38,8 @@ class CandidateBundle(Frozen, frozen=True, kw_only=True):
     signed_by: tuple[str, ...] | None = None
     signatures: Any = None
     supported_until: str = ""
+    matrix_file: str = ""
+    matrix_digest: str = ""
 
     @property
     def manifest(self) -> Manifest:

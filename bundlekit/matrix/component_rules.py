@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from bundlekit.errors import VersionError
 from bundlekit.facts import in_words
 from bundlekit.matrix.context import why
+from bundlekit.matrix.terms import bad_source
 from bundlekit.model.decision import Acceptance
 from bundlekit.wording import given
 
@@ -165,8 +166,10 @@ def no_stop_between(question: ComponentQuestion) -> ComponentDecision | None:
 
 
 def has_source(question: ComponentQuestion) -> ComponentDecision | None:
-    """Rule 14: the matrix names the installed version as a source of an update."""
+    """Rule 14: the matrix names the installed version as a source. If the bundle itself names any, so does it."""
     text, target, source = question.installed.version, question.own, question.source
+    if question.is_appliance and (fault := bad_source(question.matrix.terms, text)):
+        return question.decided(fault.kind, fault.message, fault.next)
     if source is None:
         return question.decided(
             "unsupported-source",

@@ -1,12 +1,14 @@
-"""An upgrade matrix that the operator gives, for bundles in formats that carry none.
+"""Upgrade matrices that the operator gives, for bundles in formats that carry none.
 
-The file is a matrix.toml with one more table. ``[release]`` states what the format of the bundle leaves open: models,
-version scheme, release date. The matrix is the operator's word, and no signature of the vendor covers it.
+Each file is a matrix.toml with one more table. ``[release]`` states which release the matrix is for, and what the
+format of the bundle leaves open: models, version scheme, release date. A matrix is the operator's word, and no
+signature of the vendor covers it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,6 +24,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from bundlekit.model.decision import DecisionKind
@@ -64,6 +67,61 @@ def load_matrix(path: Path) -> OperatorMatrix:
     return OperatorMatrix(matrix=matrix, release=release, file=where, digest=f"sha256:{digest}")
 
 
+def load_matrices(paths: Iterable[Path]) -> tuple[OperatorMatrix, ...]:
+    """The upgrade matrices in the files and folders ``paths``.
+
+    In a folder, each ``*.toml`` with the key ``matrix`` counts. Raises ConfigError, also for a folder without a matrix.
+    """
+    found: dict[str, OperatorMatrix] = {}
+    for path in paths:
+        files = [path]
+        if path.is_dir():
+            files = [file for file in sorted(path.glob("*.toml")) if "matrix" in config.load_toml(file)]
+            if not files:
+                raise ConfigError(f"{path}: has no matrix", next_step="A matrix is a .toml file with `matrix = 1`.")
+        for file in files:
+            found.setdefault(os.path.realpath(file), load_matrix(file))
+    return tuple(found.values())
+
+
+def matrix_for(release: Release, matrices: Sequence[OperatorMatrix]) -> OperatorMatrix | None:
+    """The matrix for a bundle. One that names its version is used before one for all versions; None if none fits.
+
+    Raises ConfigError if two of them fit, because which of them counts must not depend on their order.
+    """
+    fitting = [one for one in matrices if _is_about(release, one) and one.release.version in (None, release.version)]
+    fitting = [one for one in fitting if one.release.version] or fitting
+    if len(fitting) > 1:
+        names = " and ".join(one.file for one in fitting)
+        what = f"{release.product} {release.version}".strip()
+        raise ConfigError(
+            f"{names} are all for {what}, so it is not clear which of them counts",
+            next_step="Give one of them, or name its release in [release] with version = … (or product, called).",
+        )
+    return fitting[0] if fitting else None
+
+
+def demanded_matrix(release: Release, matrices: Sequence[OperatorMatrix]) -> OperatorMatrix | None:
+    """The matrix for a bundle that was given with them. A single matrix of another product is returned as well.
+
+    The decision is then `about_another`. Raises ConfigError as `matrix_for`.
+    """
+    if len(matrices) == 1 and not _is_about(release, matrices[0]):
+        return matrices[0]
+    return matrix_for(release, matrices)
+
+
+def subject_of(operator: OperatorMatrix) -> str:
+    """What a matrix is for, in a message."""
+    release = " ".join(filter(None, (product_of(operator), operator.release.version)))
+    return f"{operator.file} is for {release or 'any release'}"
+
+
+def product_of(operator: OperatorMatrix) -> str:
+    """The product that a matrix names, as the bundle calls it; empty if it names none."""
+    return operator.release.called or operator.release.product or ""
+
+
 def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
     """A manifest for the decisions about a bundle in another format: its release, and the operator's matrix.
 
@@ -81,7 +139,7 @@ def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
     return Manifest(
         format=FormatVersion(major=1, minor=0),
         kind="release",
-        product=said.product or release.product,
+        product=said.product or ("" if _is_unnamed(release) else release.product),
         models=release.models or said.models,
         version=release.version,
         scheme=scheme,  # type: ignore[arg-type]  # a scheme that does not exist is an unreadable matrix
@@ -101,16 +159,26 @@ def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
 
 def about_another(release: Release, operator: OperatorMatrix, subject: str, *, pair: str = "") -> Decision | None:
     """The decision if the matrix is about another product than the bundle; None if it is about this one."""
-    expected = operator.release.called or operator.release.product
-    if not expected or not release.product or expected == release.product:
+    if _is_about(release, operator):
         return None
     decided = ComponentDecision(
         subject=subject,
         kind="wrong-product",
-        message=f"The matrix is for {expected}, but the product of the bundle is {release.product}.",
+        message=f"The matrix is for {product_of(operator)}, but the product of the bundle is {release.product}.",
         next=f"Give the matrix of that product, or correct [release] in {operator.file} ({given('matrix')}).",
         target=release.version,
     )
     return Decision(
         product=release.product, version=release.version, pair=pair, overall=decided, component_decisions=(decided,)
     )
+
+
+def _is_about(release: Release, operator: OperatorMatrix) -> bool:
+    """Whether a matrix is about the product of the bundle, or one of the two is not named."""
+    expected = operator.release.called or ("" if _is_unnamed(release) else operator.release.product)
+    return not expected or not release.product or expected == release.product
+
+
+def _is_unnamed(release: Release) -> bool:
+    """Whether the format has no name of a product, so that the one of the release is a substitute."""
+    return release.terms is not msgspec.UNSET and release.terms.unnamed

@@ -10,6 +10,7 @@ from bundlekit.facts import in_words
 from bundlekit.matrix.compatibility import work_together
 from bundlekit.matrix.pair import moves, named, state_around
 from bundlekit.matrix.read import APPLIANCE
+from bundlekit.matrix.terms import beyond_version, open_limits, unmet_demands
 from bundlekit.versions import scheme_named
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ def works_together(question: PairQuestion) -> None:
 
 
 def requirements_met(question: PairQuestion) -> None:
-    """Rule 20: the requirements of the bundle are met. For a version alone they are left open."""
+    """Rule 20: the requirements of the bundle and of its format are met. For a version alone they are left open."""
     if question.appliance is None:
         _leave_requirements_open(question.context)
     else:
         _requirements(question, question.appliance)
+        _terms(question, question.appliance)
 
 
 def _works_with_version(question: PairQuestion) -> None:
@@ -87,6 +89,8 @@ def _leave_requirements_open(context: EvaluationContext) -> None:
         context.leave_open(f"the required free space for {place}", "requirement-not-met")
     for condition in requirements.facts:
         context.leave_open(f"the required condition that {in_words(condition)}", "requirement-not-met")
+    for demand in beyond_version(context.matrix.terms):
+        context.leave_open(demand, "requirement-not-met")
 
 
 def _not_together(state: Mapping[str, Version]) -> tuple[str, str]:
@@ -157,6 +161,15 @@ def _requirements(question: PairQuestion, appliance: Appliance) -> None:
                 f"The update requires that {in_words(condition)}, but it is {appliance.facts[condition.fact]}.",
                 "Meet this condition, then try again.",
             )
+
+
+def _terms(question: PairQuestion, appliance: Appliance) -> None:
+    """The demands that the format of the bundle states."""
+    terms = question.context.matrix.terms
+    for fault in unmet_demands(terms, appliance):
+        question.decide(fault.kind, fault.message, fault.next)
+    for limit in open_limits(terms, appliance):
+        question.context.not_checked.append(limit)
 
 
 def _tool(question: PairQuestion, need: str, have: str | None) -> None:

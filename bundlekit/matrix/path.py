@@ -20,6 +20,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bundlekit.errors import BundlekitError
@@ -215,7 +216,7 @@ class _Search:
     def _pair_after(self, rank: int, state: Here, decision: Decision) -> Appliance:
         matrix = self.candidates[rank].matrix
         assert isinstance(state, Appliance)  # noqa: S101 - the other kind of state is a mere version
-        return after_update(state, matrix.manifest, matrix.primary_component, decision)
+        return after_update(state, matrix, decision)
 
     def narrowed(self, way: _Way) -> Iterator[str]:
         """The models of the last bundle that another bundle of the path is not for. They are reported as left open."""
@@ -325,6 +326,8 @@ def _hop(candidate: CandidateBundle, decision: Decision) -> Hop:
         minutes=max(known) if len(known) == len(minutes or [None]) else None,
         signers=candidate.signers,
         supported_until=candidate.supported_until,
+        matrix_file=candidate.matrix_file or UNSET,
+        matrix_digest=candidate.matrix_digest or UNSET,
         risks=tuple(acceptance.risk for acceptance in decision.accepted),
         moves=tuple(
             Move(

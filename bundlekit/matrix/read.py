@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
+from msgspec.structs import replace
+
 from bundlekit.errors import VersionError
 from bundlekit.matrix.trust_file import ReadTrust
 from bundlekit.model.bundle import Problem
@@ -25,6 +27,7 @@ from bundlekit.model.matrix import (
     WorksTogether,
 )
 from bundlekit.model.primitives import Frozen
+from bundlekit.model.release import NO_TERMS, Terms
 from bundlekit.schema_errors import most_likely
 from bundlekit.versions import (
     Range,
@@ -105,7 +108,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     ``carried`` are the versions of all components in the bundle. ``parsers`` read the versions of components and
     resolve aliases of the primary one. ``scheme`` reads those of a component that the bundle does not contain.
     ``releases`` are the known versions, oldest first, and ``known`` the same as a set. ``trusted_keys`` and
-    ``trust_of`` are in the order of their versions.
+    ``trust_of`` are in the order of their versions. ``terms`` are those of a format without a matrix.
     """
 
     manifest: Manifest
@@ -126,6 +129,7 @@ class ReadMatrix(Frozen, frozen=True, kw_only=True):
     dead_ends: tuple[Ranged[DeadEnd], ...]
     works_together: tuple[ReadTogether, ...]
     skews: tuple[ReadSkew, ...]
+    terms: Terms = NO_TERMS
 
     @property
     def kinship(self) -> tuple[object, ...]:
@@ -207,10 +211,11 @@ def primary_component(manifest: Manifest) -> Component | None:
     return by_name.get(APPLIANCE) or next(same_version, None)
 
 
-def read_matrix(manifest: Manifest) -> ReadMatrix | UnreadableMatrix:
-    """Read a manifest's matrix, in roughly linear time."""
+def read_matrix(manifest: Manifest, terms: Terms = NO_TERMS) -> ReadMatrix | UnreadableMatrix:
+    """Read a manifest's matrix, in roughly linear time. ``terms`` are what the format of the bundle itself states."""
     reader = _reader_of(manifest)
-    return reader if isinstance(reader, UnreadableMatrix) else reader.read()
+    read = reader if isinstance(reader, UnreadableMatrix) else reader.read()
+    return replace(read, terms=terms) if terms is not NO_TERMS and isinstance(read, ReadMatrix) else read
 
 
 def _reader_of(manifest: Manifest) -> _MatrixReader | UnreadableMatrix:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bundlekit.matrix.pair import moves
 from bundlekit.matrix.read import APPLIANCE, ReadMatrix
+from bundlekit.matrix.terms import provided_after
 from bundlekit.model.appliance import NO_FACTS, Appliance, VersionFacts
 from bundlekit.model.primitives import Frozen
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundlekit.model.decision import ComponentDecision, Decision
-    from bundlekit.model.manifest import Manifest
 
 
 class VersionState(Frozen, frozen=True, kw_only=True):
@@ -64,8 +64,9 @@ def version_text(state: Here, component: str) -> str:
     return " and ".join(dict.fromkeys(version_texts(state, component))) or "unknown"
 
 
-def after_update(state: Appliance, manifest: Manifest, primary: str, decision: Decision) -> Appliance:
+def after_update(state: Appliance, matrix: ReadMatrix, decision: Decision) -> Appliance:
     """The state after an allowed update: updated parts are as in the bundle, and all others are unchanged."""
+    manifest, primary = matrix.manifest, matrix.primary_component
     targets = {
         (component_decision.subject, component_decision.component): component_decision.target
         for component_decision in moving_parts(decision)
@@ -74,7 +75,7 @@ def after_update(state: Appliance, manifest: Manifest, primary: str, decision: D
 
     def moved(subject: str, component: str) -> dict[str, str | None]:
         build = manifest.build if component == primary else None
-        return {"version": targets[subject, component], "build": build, "released": manifest.released}
+        return {"version": targets[subject, component], "build": build, "released": manifest.released or None}
 
     members = {
         serial: replace(member, **moved(serial, APPLIANCE)) if (serial, APPLIANCE) in targets else member
@@ -95,6 +96,7 @@ def after_update(state: Appliance, manifest: Manifest, primary: str, decision: D
         counter=max(counters),
         includes=tuple(sorted({*kept, *manifest.includes})),
         trusts=None if is_new else state.trusts,
+        provides=provided_after(matrix.terms, state.provides),
     )
 
 
@@ -105,7 +107,7 @@ def facts_after(facts: VersionFacts, matrix: ReadMatrix) -> VersionFacts:
     kept = facts.includes if manifest.kind == "hotfix" else ()
     shared = dict(facts.components) | {name: version.text for name, version in matrix.carried.items()}
     return VersionFacts(
-        released=manifest.released,
+        released=manifest.released or None,
         counter=max(counters),
         includes=None if kept is None else tuple(sorted({*kept, *manifest.includes})),
         components=tuple(sorted((name, text) for name, text in shared.items() if name != matrix.primary_component)),

@@ -34,7 +34,7 @@ from bundlekit.model.matrix import (
     Withdrawn,
     WorksTogether,
 )
-from bundlekit.model.primitives import Count, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Label, Name, Strict, Text, VersionText
 from bundlekit.schema_errors import first_key, nearest, shortened
 
 if TYPE_CHECKING:
@@ -77,12 +77,14 @@ class MatrixRelease(Strict, frozen=True, kw_only=True):
     """``[release]`` of a matrix that the operator gives: what the format of the bundle leaves open.
 
     ``product`` is the name that appliances have for the product. ``called`` is the one that the bundle has for it, if
-    that is different. ``models``, ``released`` and ``counter`` are used if the bundle does not state them.
+    that is different. ``version`` is the release that the matrix is for; without it, the matrix is for every release of
+    the product. ``models``, ``released`` and ``counter`` are used if the bundle does not state them.
     """
 
-    product: Name | None = None
-    called: Text | None = None
-    models: tuple[Name, ...] = ()
+    product: Label | None = None
+    called: Label | None = None
+    version: Label | None = None
+    models: tuple[Label, ...] = ()
     scheme: SchemeName | None = None
     released: dt.date | None = None
     counter: Count | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from bundlekit.model.primitives import Count, Date, FactName, Frozen, KeyName, Name, Strict, Text, VersionText
+from bundlekit.model.primitives import Count, Date, FactName, Frozen, KeyName, Label, Name, Strict, Text, VersionText
 
 STATE_SCHEMA = "bundlekit/state/1"
 
@@ -49,20 +49,22 @@ class Appliance(Strict, frozen=True, kw_only=True):
 
     A missing value is *unknown*, never zero and never good. ``counter`` is the security counter that the pair requires;
     a higher one of a member takes precedence. ``includes`` are the fixes that the pair has; an empty list means none.
-    ``trusts`` are the names of the keys that it trusts. ``hold`` is the reason why updates are on hold; None or absent
-    means no hold.
+    ``trusts`` are the names of the keys that it trusts. ``provides`` is everything that the update client of a device
+    lists as provided, such as ``rootfs-image.version``. A key that is missing there is not provided. ``hold`` is the
+    reason why updates are on hold; None or absent means no hold.
     """
 
     schema: Literal["bundlekit/state/1"]
     pair: Name
-    product: Name
-    model: Name
+    product: Label
+    model: Label
     observed: Observed | None = None
     members: Annotated[dict[Name, Member], Meta(min_length=1, max_length=8)]
     components: dict[KeyName, InstalledComponent] = {}
     counter: Count | None = None
     includes: tuple[Name, ...] | None = None
     trusts: tuple[Name, ...] | None = None
+    provides: dict[Text, Text] | None = None
     tool: VersionText | None = None
     hold: Text | None = None
     update: Text | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from bundlekit.model.advisory import AdvisoryUse
 from bundlekit.model.primitives import Frozen
@@ -29,6 +29,7 @@ class Hop(Frozen, frozen=True, kw_only=True):
     the file, and ``id`` is the digest of its head. ``signers`` are its trusted signers; empty means that there are
     none. The remaining fields are why it is allowed, which parts it updates, and the end of its support. ``minutes`` is
     the duration that the matrix expects, or the one in the bundle's impact. None means that neither specifies it.
+    ``matrix_file`` and ``matrix_digest`` are set if the operator gave the matrix, which no signature covers.
     """
 
     from_: str = field(name="from")
@@ -44,13 +45,15 @@ class Hop(Frozen, frozen=True, kw_only=True):
     supported_until: str = ""
     risks: tuple[str, ...] = ()
     moves: tuple[Move, ...] = ()
+    matrix_file: str | UnsetType = UNSET
+    matrix_digest: str | UnsetType = UNSET
 
 
 class Obstacle(Frozen, frozen=True, kw_only=True):
     """What blocks the path: a decision or a fact about ``subject`` (a bundle, a version), and the next step.
 
     ``kind`` is the decision's, or ``not-available``, ``unknown-version``, ``no-update-from``, ``no-update-to``,
-    ``risk``, ``not-connected`` or ``not-authentic``.
+    ``risk``, ``not-connected``, ``not-authentic``, ``no-matrix`` or ``unused-matrix``.
     ``origin`` is the source of the entry: a matrix, or the advisories.
     """
 

@@ -77,6 +77,15 @@ Text = Annotated[
 ]
 """A sentence for people. Renderers escape bidirectional characters; control characters are never allowed."""
 
+Label = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\u0000-\u001f\u007f-\u009f]{1,128}" + END,
+        description="1 to 128 characters of text without control characters.",
+    ),
+]
+"""The name of a product or model in any format of bundles. Bundles of other formats have names with blanks."""
+
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Size = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="Bytes.")]
 Minutes = Annotated[int, Meta(ge=0, le=525600, description="Minutes, at most a year.")]

@@ -32,11 +32,11 @@ class Question(Frozen, frozen=True, kw_only=True):
 
     ``scope``: ``full`` reads the payload, ``head`` only head and signatures. ``trust`` is whether trust anchors were
     given. ``sources`` are installed versions, and ``appliances`` whole installed states. ``matrix`` is the digest of a
-    matrix that the operator gave. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories
-    signed since the bundle shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject.
-    ``at`` is the reference time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the
-    clock. ``limits`` are those of the trust file. ``waivers`` are the operator's, and ``waivers_digest`` is the digest
-    of their file.
+    matrix that the operator gave, and ``matrix_file`` its name. ``other_matrices`` are those given for other releases
+    only. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories signed since the bundle
+    shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``at`` is the reference
+    time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the clock. ``limits`` are those
+    of the trust file. ``waivers`` are the operator's, and ``waivers_digest`` is the digest of their file.
     """
 
     scope: Scope = "full"
@@ -44,6 +44,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliances: tuple[Appliance, ...] = ()
     matrix: str | None = None
+    matrix_file: str = ""
+    other_matrices: tuple[str, ...] = ()
     policy: Policy = Policy()
     advice: Advice | None = None
     digests: bool = False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import UNSET, UnsetType
 
 from bundlekit.model.manifest import Impact, labelled
 from bundlekit.model.primitives import Frozen
@@ -20,11 +22,46 @@ class Part(Frozen, frozen=True, kw_only=True):
     digest: str
 
 
+class Demand(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """A demand on the appliance that the format of the bundle states. All conditions that are set must hold.
+
+    ``on`` is what it is about: the installed ``version``, a value ``key`` that the device ``provides``, or the fact
+    ``key``. ``one_of`` are the allowed texts. ``at_least`` and ``at_most`` are versions. ``own_limit``: the device has
+    that limit in its own configuration, and many devices have none. An unknown limit is therefore left open.
+    """
+
+    on: Literal["version", "provides", "fact"]
+    key: str = ""
+    one_of: tuple[str, ...] | None = None
+    at_least: str = ""
+    at_most: str = ""
+    own_limit: bool = False
+
+
+class Terms(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """What the format of the bundle itself states about the appliance: before the update, and after it.
+
+    ``provides`` are the values that the device provides after the update. ``clears`` are patterns (``*`` is any text)
+    of the values that it provides no longer; None means all of them. ``unnamed``: the format has no name of a product.
+    The product of the release is a substitute for it, and is not compared with that of an appliance.
+    """
+
+    demands: tuple[Demand, ...] = ()
+    provides: dict[str, str] = {}
+    clears: tuple[str, ...] | None = ()
+    unnamed: bool = False
+
+
+NO_TERMS = Terms()
+"""The format states nothing about the appliance."""
+
+
 class Release(Frozen, frozen=True, kw_only=True):
     """What the bundle is, according to its own description.
 
     ``scheme`` is the version scheme, and empty if the format leaves it open. A format without release date, last day or
-    security counter has None there. ``kind`` is ``release`` for formats that know only one.
+    security counter has None there. ``kind`` is ``release`` for formats that know only one. ``terms`` are set if the
+    format itself states conditions.
     """
 
     product: str
@@ -40,6 +77,7 @@ class Release(Frozen, frozen=True, kw_only=True):
     impact: Impact = Impact()
     parts: tuple[Part, ...] = ()
     annotations: dict[str, str] = {}
+    terms: Terms | UnsetType = UNSET
 
 
 def release_of(manifest: Manifest) -> Release:

@@ -61,6 +61,7 @@ def report(
             sources=question.sources,
             appliance=_digest(question.appliances),
             matrix=question.matrix or msgspec.UNSET,
+            matrix_file=question.matrix_file or msgspec.UNSET,
             policy=question.policy,
             advisories=question.advice.use if question.advice else None,
             full=question.digests,

@@ -28,10 +28,9 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256. The digest of several states is over their digests. ``advisories`` is None where none were
-    used. ``matrix`` is set where the operator gave one. ``at_given``: the time was given, and is not that of the clock.
-    ``trust_folders`` is set where folders were
-    given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are not
-    states, and gives the fault of each.
+    used. ``matrix`` and ``matrix_file`` are set where the operator gave one. ``at_given``: the time was given, and is
+    not that of the clock. ``trust_folders`` is set where folders were given as trust, and lists their trusted files.
+    ``skipped_states`` is set where lines of a file of states are not states, and gives the fault of each.
     """
 
     file: str
@@ -43,6 +42,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     matrix: str | UnsetType = UNSET
+    matrix_file: str | UnsetType = UNSET
     policy: Policy = Policy()
     skipped_states: tuple[str, ...] | UnsetType = UNSET
     advisories: AdvisoryUse | None = None

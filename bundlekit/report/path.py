@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report.escape import escape
-from bundlekit.report.text import Line
+from bundlekit.report.text import Line, operators
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _lines(path: UpgradePath) -> Iterator[Line]:
             yield from (Line(f"     signed by {who}") for who in hop.signers)
             if not hop.signers:
                 yield Line("     NOT VERIFIED")
+        if hop.matrix_digest:
+            yield Line(f"     matrix: {operators(hop.matrix_file, hop.matrix_digest)}", "doubtful")
         if hop.risks:
             yield Line(f"     accepted risks: {', '.join(hop.risks)}", "doubtful")
     for obstacle in path.obstacles:

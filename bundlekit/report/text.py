@@ -11,6 +11,8 @@ from bundlekit.wording import given
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from msgspec import UnsetType
+
     from bundlekit.model.bundle import Span
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
@@ -50,7 +52,7 @@ def _lines(report: Report) -> Iterator[Line]:
         yield Line(f"  required   {_demand(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {_coverage(report)}")
     if report.request.matrix:
-        yield Line(f"  matrix     the operator's ({report.request.matrix[:23]}…); no signature covers it", "doubtful")
+        yield Line(f"  matrix     {operators(report.request.matrix_file, report.request.matrix)}", "doubtful")
     if used := report.request.advisories:
         yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
     elif report.decisions:
@@ -74,6 +76,11 @@ def _lines(report: Report) -> Iterator[Line]:
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "reject": "bad", "incomplete": "doubtful"}[report.verdict]
     yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
+
+
+def operators(file: str | UnsetType, digest: str) -> str:
+    """A matrix that the operator gave: whose word it is, and which file."""
+    return f"the operator's, {file} ({digest[:23]}…); no signature covers it"
 
 
 def _not_checked(not_checked: NotChecked) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 import bundlekit
@@ -135,3 +136,88 @@ def test_a_changed_payload_is_found():
     found = bundlekit.check(BytesSource(data[:-1] + b"x"), at=NOW, full=True)
     (finding,) = (one for one in found.findings if one.rule == "digest-mismatch")
     assert (finding.where.start, finding.where.stop) == (len(data) - 7, len(data))
+
+
+# --- several matrices ---
+
+
+def for_release(**values):
+    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    return MATRIX.replace("[release]", "\n".join(["[release]", *lines]))
+
+
+@pytest.fixture
+def matrices(tmp_path):
+    """The matrices in a folder, in files named by number."""
+
+    def write(*texts):
+        for number, text in enumerate(texts):
+            (tmp_path / f"{number}.toml").write_text(text)
+        (tmp_path / "trust.toml").write_text("trust = 1\n")
+        (tmp_path / "notes.txt").write_text("matrix = 1\n")
+        return bundlekit.load_matrices([tmp_path])
+
+    return write
+
+
+def used(found, given):
+    return [number for number, one in enumerate(given) if one.digest == found.request.matrix]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([for_release(version="2.0.0"), for_release(version="1.9.0")], [0]),
+        ([for_release(version="1.9.0"), for_release(version="2.0.0")], [1]),
+        ([for_release(product="toy"), for_release(product="other")], [0]),
+        ([MATRIX, for_release(version="2.0.0")], [1]),
+        ([for_release(product="toy"), for_release(product="toy", version="2.0.0")], [1]),
+        ([for_release(called="toy", product="t"), for_release(called="other", product="toy")], [0]),
+    ],
+)
+def test_the_matrix_for_a_bundle_names_its_release(matrices, texts, expected):
+    given = matrices(*texts)
+    found = report(given, sources="1.5.0")
+    assert used(found, given) == expected
+    assert found.request.matrix_file == given[expected[0]].file
+    assert [one.kind for one in found.decisions] == ["upgrade"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [for_release(version="2.0.0"), for_release(version="2.0.0").replace("from-1.5", "another")],
+        [MATRIX, for_release(product="toy")],
+    ],
+)
+def test_two_matrices_for_one_bundle_are_an_error(matrices, texts):
+    with pytest.raises(ConfigError, match=r"0\.toml and .*1\.toml are all for toy 2\.0\.0"):
+        report(matrices(*texts), sources="1.5.0")
+
+
+@pytest.mark.parametrize("texts", [[for_release(version="2.0.1")], 5 * [for_release(version="2.0.1")]])
+def test_a_matrix_for_another_release_decides_nothing(matrices, texts):
+    found = report(matrices(*texts), sources="1.5.0")
+    assert (found.decisions, found.request.matrix) == ((), msgspec.UNSET)
+    outcome = next(one for one in found.rules if one.rule == "unsupported-source")
+    assert (outcome.outcome, outcome.required) == ("not-run", True)
+    assert outcome.reason.startswith("no upgrade matrix is for this release: ")
+    assert "0.toml is for 2.0.1" in outcome.reason
+    assert ("and 2 more" in outcome.reason) == (len(texts) == 5)
+
+
+def test_a_folder_without_a_matrix_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="has no matrix"):
+        bundlekit.load_matrices([tmp_path])
+
+
+def test_a_matrix_that_is_given_twice_is_one(tmp_path):
+    (tmp_path / "m.toml").write_text(MATRIX)
+    given = bundlekit.load_matrices([tmp_path, tmp_path / "m.toml", tmp_path / ".." / tmp_path.name / "m.toml"])
+    assert len(given) == 1
+
+
+def test_among_several_bundles_an_update_bin_uses_its_own_matrix(matrices):
+    given = matrices(for_release(version="2.0.0"), for_release(version="1.9.0"))
+    found = report(given, data=forge.good(), sources="5.20.03")
+    assert (found.request.matrix, [one.kind for one in found.decisions]) == (msgspec.UNSET, ["upgrade"])

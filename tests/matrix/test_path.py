@@ -411,9 +411,9 @@ def test_a_driver_pack_takes_no_fix_away():
     pack = replace(SP3, matrix=replace(SP3.matrix, manifest=replace(SP3.manifest, includes=())))
     loses = replace(MC3, matrix=replace(MC3.matrix, manifest=replace(MC3.manifest, includes=())))
     pair = replace(synergy(), includes=("HF-118",))
-    pair_after = after_update(pair, pack.manifest, "drivers", decide(pack.manifest, pair))
+    pair_after = after_update(pair, pack.matrix, decide(pack.manifest, pair))
     assert pair_after.includes == ("HF-118",)
-    assert after_update(pair, loses.manifest, "appliance", decide(loses.manifest, pair)).includes == ()
+    assert after_update(pair, loses.matrix, decide(loses.manifest, pair)).includes == ()
 
 
 def test_a_pair_on_hold_that_is_there_is_there():
@@ -469,7 +469,7 @@ def walk(candidates, way, pair):
         one = by_id[hop.id + hop.component]
         decision = decide(one.manifest, states[-1])
         assert decision.allowed, (hop, decision.overall)
-        states.append(after_update(states[-1], one.manifest, one.matrix.primary_component, decision))
+        states.append(after_update(states[-1], one.matrix, decision))
         versions = {
             "appliance": states[-1].members["CZ3001"].version,
             "drivers": states[-1].components["drivers"].version,
@@ -516,7 +516,7 @@ def test_no_way_is_shorter(candidates, version, pack):
             for each in merged:
                 decision = decide(each.manifest, one, matrix=each.matrix)
                 if decision.allowed:
-                    after = after_update(one, each.manifest, each.matrix.primary_component, decision)
+                    after = after_update(one, each.matrix, decision)
                     reached[repr(after)] = after
         states, hops = list(reached.values()), hops + 1
     if states and hops < 6:
