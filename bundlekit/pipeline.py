@@ -21,13 +21,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-# The modules that all others need are imported here, before another module imports them from within. In deeply nested
-# imports CPython reaches the end of a chunk of its stack. It then maps and unmaps the next chunk for each call across
-# that boundary. Compiling regular expressions there does so 700 times, which takes 5 to 10 ms.
-import bundlekit.model.manifest
-import bundlekit.trust.asn1  # noqa: F401 - the same
-
-# isort: split
 from msgspec.structs import replace
 
 from bundlekit import checks, formats, integrity

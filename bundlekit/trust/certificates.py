@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Final, TypeVar
-
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
@@ -16,20 +13,23 @@ from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.scheme import SignatureScheme
 
-PURPOSES: Final = {
-    "code-signing": ExtendedKeyUsageOID.CODE_SIGNING,
-    "email-protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
-}
+if TYPE_CHECKING:
+    # It takes 20 ms to load, and is not needed where only public keys are trusted.
+    from cryptography import x509
+
+PURPOSES: Final = {"code-signing": "1.3.6.1.5.5.7.3.3", "email-protection": "1.3.6.1.5.5.7.3.4"}
 """The purposes that can be required of a signer's certificate (RFC 5280 section 4.2.1.12)."""
 
+RSASSA_PSS: Final = "1.2.840.113549.1.1.10"
+
 KEY_KINDS: Final = {
-    PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
-    PublicKeyAlgorithmOID.RSASSA_PSS,
-    PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
-    PublicKeyAlgorithmOID.ED25519,
-    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.17"),  # id-ml-dsa-44, loaded only to be rejected by name
-    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.18"),  # id-ml-dsa-65
-    x509.ObjectIdentifier("2.16.840.1.101.3.4.3.19"),  # id-ml-dsa-87
+    "1.2.840.113549.1.1.1",  # rsaEncryption
+    RSASSA_PSS,
+    "1.2.840.10045.2.1",  # id-ecPublicKey
+    "1.3.101.112",  # id-Ed25519
+    "2.16.840.1.101.3.4.3.17",  # id-ml-dsa-44, loaded only to be rejected by name
+    "2.16.840.1.101.3.4.3.18",  # id-ml-dsa-65
+    "2.16.840.1.101.3.4.3.19",  # id-ml-dsa-87
 }
 """The kinds of public keys that are loaded from certificates (RFC 3279, 4055, 8410, 9881)."""
 
@@ -38,10 +38,10 @@ MAX_NAME: Final = 512
 
 NOT_POSITIVE: Final = "its serial number, or its issuer's, is not positive (RFC 5280 section 4.1.2.2)"
 
-ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+ANY_PURPOSE: Final = "2.5.29.37.0"
+"""anyExtendedKeyUsage (RFC 5280 section 4.2.1.12)."""
 
-
-ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
+ExtensionT = TypeVar("ExtensionT", bound="x509.ExtensionType")
 
 
 class UnusableCertificateError(ValueError):
@@ -87,7 +87,7 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     is_ca: bool = False
     path_length: int | None = None
     usage: x509.KeyUsage | None = None
-    purposes: tuple[x509.ObjectIdentifier, ...] | None = None
+    purposes: tuple[str, ...] | None = None
     identifier: bytes | None = None
     subject_name: x509.Name
     whole_subject: str = ""
@@ -147,13 +147,15 @@ def read_certificate(der: bytes) -> Certificate:
 
 def _converted(der: bytes, outer: asn1.CertificateSyntax, authority: Authority) -> Certificate:
     """The certificate as a frozen value. Fields that the library reads late are read here."""
+    from cryptography import x509
+
     parsed = x509.load_der_x509_certificate(der)
     extensions = parsed.extensions
     basic = _extension(extensions, x509.BasicConstraints)
     purposes = _extension(extensions, x509.ExtendedKeyUsage)
     identifier = _extension(extensions, x509.SubjectKeyIdentifier)
     key, unloadable = _key(parsed)
-    pss_only = parsed.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+    pss_only = parsed.public_key_algorithm_oid.dotted_string == RSASSA_PSS
     pss_demanded = None
     if pss_only:
         try:
@@ -180,11 +182,11 @@ def _converted(der: bytes, outer: asn1.CertificateSyntax, authority: Authority) 
         is_ca=basic is not None and basic.ca,
         path_length=basic.path_length if basic else None,
         usage=_extension(extensions, x509.KeyUsage),
-        purposes=None if purposes is None else tuple(purposes),
+        purposes=None if purposes is None else tuple(one.dotted_string for one in purposes),
         identifier=identifier.digest if identifier else None,
         subject_name=parsed.subject,
         whole_subject=parsed.subject.rfc4514_string(),
-        common_names=tuple(str(one.value) for one in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)),
+        common_names=tuple(str(one.value) for one in parsed.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)),
         constrains_names=_extension(extensions, x509.NameConstraints) is not None,
         authority=authority,
     )
@@ -227,9 +229,9 @@ def _authority(tbs: asn1.TbsCertificate) -> Authority:
 
 
 def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
-    kind = certificate.public_key_algorithm_oid
+    kind = certificate.public_key_algorithm_oid.dotted_string
     if kind not in KEY_KINDS:  # the library would load some of them, with a warning
-        return None, f"keys of its kind ({kind.dotted_string}) do not sign bundles"
+        return None, f"keys of its kind ({kind}) do not sign bundles"
     try:
         with reading():
             return describe(certificate.public_key()), ""
@@ -238,7 +240,4 @@ def _key(certificate: x509.Certificate) -> tuple[Key | None, str]:
 
 
 def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> ExtensionT | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+    return next((one.value for one in extensions if isinstance(one.value, kind)), None)

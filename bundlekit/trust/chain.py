@@ -11,14 +11,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    Policy,
-    PolicyBuilder,
-    Store,
-)
 from msgspec.structs import replace
 
 from bundlekit.model.primitives import Frozen
@@ -33,6 +25,9 @@ from bundlekit.wording import given
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+
+    from cryptography import x509
+    from cryptography.x509.verification import ExtensionPolicy, Policy
 
 __all__ = [
     "MAX_INTERMEDIATES",
@@ -184,6 +179,8 @@ def _verify(
     line: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime, purpose: str
 ) -> tuple[Certificate, ...] | None:
     """The path that the library accepts, from the first of ``line`` through the others; None if there is none."""
+    from cryptography.x509.verification import PolicyBuilder, Store
+
     known = {one.parsed: one for one in (*line, *anchors)}
     try:
         with reading():
@@ -202,6 +199,9 @@ def _verify(
 
 
 def _ca_policy(purpose: str) -> ExtensionPolicy:
+    from cryptography import x509
+    from cryptography.x509.verification import Criticality, ExtensionPolicy
+
     def basic(_: Policy, __: x509.Certificate, found: x509.BasicConstraints) -> None:
         _demand(found.ca)
 
@@ -209,7 +209,7 @@ def _ca_policy(purpose: str) -> ExtensionPolicy:
         _demand(_signs_certificates(found))
 
     def purposes(_: Policy, __: x509.Certificate, found: x509.ExtendedKeyUsage | None) -> None:
-        _demand(_may_certify(found if found is None else tuple(found), purpose))
+        _demand(_may_certify(found if found is None else tuple(one.dotted_string for one in found), purpose))
 
     return (
         ExtensionPolicy.permit_all()
@@ -222,6 +222,9 @@ def _ca_policy(purpose: str) -> ExtensionPolicy:
 
 
 def _signer_policy(purpose: str) -> ExtensionPolicy:
+    from cryptography import x509
+    from cryptography.x509.verification import Criticality, ExtensionPolicy
+
     def basic(_: Policy, __: x509.Certificate, found: x509.BasicConstraints | None) -> None:
         _demand(found is None or not found.ca)
 
@@ -229,7 +232,7 @@ def _signer_policy(purpose: str) -> ExtensionPolicy:
         _demand(_signs_data(found))
 
     def purposes(_: Policy, __: x509.Certificate, found: x509.ExtendedKeyUsage) -> None:
-        _demand(_serves(tuple(found), purpose))
+        _demand(_serves(tuple(one.dotted_string for one in found), purpose))
 
     return (
         ExtensionPolicy.permit_all()
@@ -253,11 +256,11 @@ def _signs_certificates(usage: x509.KeyUsage | None) -> bool:
     return usage is None or usage.key_cert_sign
 
 
-def _serves(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: str) -> bool:
+def _serves(purposes: tuple[str, ...] | None, purpose: str) -> bool:
     return purposes is not None and PURPOSES[purpose] in purposes
 
 
-def _may_certify(purposes: tuple[x509.ObjectIdentifier, ...] | None, purpose: str) -> bool:
+def _may_certify(purposes: tuple[str, ...] | None, purpose: str) -> bool:
     return purposes is None or _serves(purposes, purpose) or ANY_PURPOSE in purposes
 
 

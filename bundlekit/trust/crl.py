@@ -11,8 +11,6 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from bundlekit.errors import TrustError
 from bundlekit.files import LIMITS
 from bundlekit.model.primitives import Frozen
@@ -25,17 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cryptography import x509
+
     from bundlekit.trust.certificates import Certificate
 
 MAX_FILE: Final = LIMITS["crl"]
 """Bytes of one list, which is room for some 400,000 revoked certificates."""
-
-UNDERSTOOD: Final = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
-"""Extensions of a list that do not change its meaning (RFC 5280 sections 5.2.1 and 5.2.3)."""
-
-
-UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
-"""Extensions of an entry that do not change its meaning (RFC 5280 sections 5.3.1 and 5.3.2)."""
 
 MAX_LISTS: Final = 64
 """Lists in one PEM file."""
@@ -104,6 +97,8 @@ def read(file: Path, data: bytes) -> tuple[Crl, ...]:
 
 
 def _read(file: Path, name: str, der: bytes) -> Crl:
+    from cryptography import x509
+
     try:
         with reading():
             parsed = x509.load_der_x509_crl(der)
@@ -132,15 +127,22 @@ def _damaged(file: Path) -> TrustError:
 
 
 def _fault(parsed: x509.CertificateRevocationList) -> str:
+    from cryptography import x509
+
+    # These do not change the meaning of a list, and of an entry of it (RFC 5280 sections 5.2 and 5.3).
+    understood, understood_in_entries = (
+        (x509.AuthorityKeyIdentifier, x509.CRLNumber),
+        (x509.CRLReason, x509.InvalidityDate),
+    )
     kinds = {type(one.value) for one in parsed.extensions}
     if x509.DeltaCRLIndicator in kinds:
         return "it is a delta list, which contains only changes"
     entries = [extension for entry in parsed for extension in entry.extensions]
     if x509.IssuingDistributionPoint in kinds or any(isinstance(one.value, x509.CertificateIssuer) for one in entries):
         return "it is limited to some certificates, or indirect"
-    if unknown := [one for one in parsed.extensions if one.critical and not isinstance(one.value, UNDERSTOOD)]:
+    if unknown := [one for one in parsed.extensions if one.critical and not isinstance(one.value, understood)]:
         return f"it has the critical extension {unknown[0].oid.dotted_string}, which is not understood"
-    if unknown := [one for one in entries if one.critical and not isinstance(one.value, UNDERSTOOD_IN_ENTRIES)]:
+    if unknown := [one for one in entries if one.critical and not isinstance(one.value, understood_in_entries)]:
         return f"an entry of it has the critical extension {unknown[0].oid.dotted_string}, which is not understood"
     hash_ = parsed.signature_hash_algorithm
     if hash_ is not None and hash_.name not in HASHES:

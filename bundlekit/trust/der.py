@@ -20,13 +20,11 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-from cryptography import x509
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
-OID = x509.ObjectIdentifier
 
 BOOLEAN: Final = 0x01  # the identifier octets of X.690 section 8.1.2, with the constructed bit if DER has it
 INTEGER: Final = 0x02
@@ -46,6 +44,9 @@ MAX_LENGTH_BYTES: Final = 4
 MAX_OID: Final = 63
 """Bytes of an object identifier, the limit of cryptography too."""
 
+MAX_ARC: Final = 2**128 - 1
+"""The largest number in an object identifier, the limit of cryptography too."""
+
 MAX_INTEGER: Final = 1024
 """Bytes of an INTEGER. Serial numbers have at most 20 (RFC 5280 section 4.1.2.2). Python prints no huge number."""
 
@@ -64,6 +65,16 @@ class TLV(msgspec.Struct, frozen=True):
     tag: int
     contents: bytes
     der: bytes
+
+
+class OID(msgspec.Struct, frozen=True):
+    """OBJECT IDENTIFIER, as its numbers with dots between them.
+
+    The class of cryptography is in ``cryptography.x509``. That takes 20 ms to load, and a check of a signature without
+    a certificate needs nothing else of it.
+    """
+
+    dotted_string: str
 
 
 class Null(msgspec.Struct, frozen=True):
@@ -313,11 +324,10 @@ def _read_oid(element: TLV) -> OID:
         if not byte & 0x80:
             arcs.append(arc)
             arc = 0
+    if max(arcs) > MAX_ARC:
+        raise NotDerError(UNREADABLE)
     first = min(arcs[0] // 40, 2)
-    try:
-        return OID(".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:]))))
-    except ValueError as error:  # an arc beyond what the library holds
-        raise NotDerError(UNREADABLE) from error
+    return OID(".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:]))))
 
 
 def _oid_contents(oid: OID) -> bytes:

@@ -10,13 +10,12 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 import cryptography
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import degenerate
+from bundlekit.trust import asn1, degenerate
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -93,7 +92,7 @@ def describe(public: PublicKeyTypes) -> Key:
         family=family,
         name=name,
         id=hashlib.sha256(info).hexdigest(),
-        identifier=x509.SubjectKeyIdentifier.from_public_key(public).digest,  # type: ignore[arg-type]  # any public key will do
+        identifier=hashlib.sha1(asn1.decode(asn1.PublicKeyInfo, info).key.data, usedforsecurity=False).digest(),
         weakness=weakness,
     )
 

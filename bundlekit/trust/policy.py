@@ -11,8 +11,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from bundlekit import config
 from bundlekit.errors import ConfigError, TrustError
 from bundlekit.model.question import Limits
@@ -270,6 +268,8 @@ def _age(text: str | None, where: str) -> int | None:
 
 
 def _subject(text: str, at: str) -> str:
+    from cryptography import x509
+
     try:
         return x509.Name.from_rfc4514_string(text).rfc4514_string()
     except ValueError as error:

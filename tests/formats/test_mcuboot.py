@@ -205,6 +205,18 @@ def test_a_pre_flight_hashes_the_image_as_well():
     assert bundlekit.preflight(BytesSource(put(GOOD, 20, b"\x09")), trust=TRUST).verdict == "reject"
 
 
+def test_a_check_under_pinned_keys_loads_nothing_about_certificates():
+    code = (
+        "import sys, bundlekit, pathlib\n"
+        "trust = bundlekit.load_trust([pathlib.Path(sys.argv[1])])\n"
+        "assert bundlekit.check(sys.argv[2], trust=trust).verdict == 'accept'\n"
+        "print([name for name in sys.modules if name.startswith('cryptography.x509')])\n"
+    )
+    command = [sys.executable, "-c", code, str(FOLDER / "trust.toml"), str(FOLDER / "p256.bin")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_an_update_bin_loads_nothing_of_this_format(tmp_path):
     path = tmp_path / "update.bin"
     path.write_bytes(forge.good())

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlekit.trust import chain
@@ -456,7 +457,7 @@ def test_nothing_is_verified_under_a_key_that_is_refused(monkeypatch):
     """A bundle can bring along keys under which one verification takes long, and many of them."""
     weak = intermediate(kind="rsa-1024")
     child, issuer = pki.read(signer(issuer="Intermediate", issuer_kind="rsa-1024"), weak)
-    monkeypatch.setattr(chain, "PolicyBuilder", lambda: pytest.fail("verified"))
+    monkeypatch.setattr(verification, "PolicyBuilder", lambda: pytest.fail("verified"))
     assert issuer.weakness
     assert chain.issued(child, issuer) is None
     found = chain.best_chain((child, issuer), pki.read(root()), NOW, "code-signing")

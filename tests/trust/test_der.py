@@ -154,6 +154,18 @@ def test_object_identifiers_are_encoded_as_asn1crypto_encodes_them(oid):
     assert der.encode(oid) == core.ObjectIdentifier(oid.dotted_string).dump()
 
 
+@pytest.mark.parametrize("first", [2**128, 2**128 + 79, 2**130])
+def test_a_number_that_no_library_holds_is_refused(first):
+    """The class of cryptography panics at the first two, and a panic is no exception that anyone expects."""
+    digits = [first >> 7 * place & 0x7F for place in range(first.bit_length() // 7, -1, -1)]
+    contents = bytes([*(one | 0x80 for one in digits[:-1]), digits[-1]])
+    data = bytes([6, len(contents)]) + contents
+    with pytest.raises(der.NotDerError):
+        der.decode(OID, data)
+    largest = OID(f"2.{2**128 - 1 - 80}")
+    assert der.decode(OID, der.encode(largest)) == largest
+
+
 @pytest.mark.parametrize("size", [0, 127, 128, 255, 256, 65535, 65536, 2**24 - 1, 2**24])
 def test_lengths_are_as_short_as_they_can_be(size):
     data = der.encode(bytes(size))

@@ -76,7 +76,7 @@ def only_we_accept(place, case, words):
     found = chain.best_chain(line, pki.read(*case.trusted), pki.NOW, case.purpose, bound=bound)
     first, *between, anchor = (one.parsed for one in found.certificates)
     purposes = [OPENSSL_PURPOSE[case.purpose]]
-    if any(ANY in (one.purposes or ()) for one in found.certificates[1:]):
+    if any(ANY.dotted_string in (one.purposes or ()) for one in found.certificates[1:]):
         purposes.append("any")
     blob = pki.forge(case.key, [first, *between])
     verdicts = [openssl_accepts(place, blob, [anchor], purpose=purpose)[0] for purpose in purposes]
