@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from bundlekit.cli.update.message import next_steps
 from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
 from bundlekit.update.engine.executor import Declined, Engine, HoldRelease, latest
@@ -148,6 +149,16 @@ def test_what_a_prepare_has_staged_before_it_failed_is_cleaned_up(world, kind):
     assert b.run().kind == "rejected"
     assert [(r.verb, r.step) for r in b.calls][2:] == [("cleanup", "storage"), ("cleanup", "active")]
     assert {(c.staged, c.run) for c in world.pair.components.values()} == {("", "")}
+
+
+@pytest.mark.parametrize(("failures", "state", "cleaned"), [(1, "old", ["storage"]), (5, "unknown", [])])
+def test_whose_staging_it_is_is_asked_until_the_probe_answers(failures, state, cleaned):
+    """After a *prepare* that did not answer; what nobody can see is left alone, for it can be another run's."""
+    probes = [fault("probe", "storage", "F", nth) for nth in range(2, 2 + failures)]
+    world = World(fault("prepare", "storage", "L"), *probes)
+    outcome = world.run()
+    assert (outcome.kind, outcome.states["storage"]) == ("rejected", state)
+    assert world.calls("cleanup") == cleaned
 
 
 @pytest.mark.parametrize(
@@ -561,6 +572,28 @@ def test_a_hold_is_not_cleared_under_the_run_of_another(world):
     assert refused.reason == f"Run {b.last.run} of another controller is in progress."
     assert b.resume(window=Window()).kind == "succeeded"
     assert isinstance(a.clear(), Declined | Cleared)
+
+
+@pytest.mark.parametrize(("verb", "end"), [("clear", "storage"), ("revert", "active"), ("repair", "standby")])
+def test_what_meets_the_run_of_another_names_the_command_that_can_replace_it(world, verb, end):
+    """The next step of a repair was a new run, which a pair on hold refuses."""
+    reverts = (fault("revert", "active", "F"),) if verb == "revert" else ()
+    a = Host(world, hooks=FaultyHooks(world.pair, world.clock, (fault("verify", end, "F"), *reverts)))
+    assert a.run().hold
+    world.clock.sleep(7200)
+    for component in world.pair.components.values():
+        component.run, component.hold = "f" * 16, ""  # of a host that is gone for good
+    acts = {
+        "clear": a.clear,
+        "revert": lambda **more: a.engine.revert("pair-0", by="Ada", reason="fixed", **more),
+        "repair": lambda **more: a.engine.run(replace(a.job, repair=True, counter_before=None), a.bundle, **more),
+    }
+    (way,) = acts[verb]().recovery
+    assert (way.verb, way.run) == (verb, "f" * 16)
+    (step,) = next_steps((way,), pair="pair-0")
+    assert f"bundlekit update {verb} --pair pair-0" in step
+    assert step.endswith(f" --take-over {'f' * 16}")
+    assert getattr(acts[verb](take_over=way.run), "kind", "cleared") in {"cleared", "reverted", "succeeded"}
 
 
 # --- the same over real folders ------------------------------------------------------------------------------------

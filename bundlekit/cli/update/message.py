@@ -113,7 +113,7 @@ def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, paths: InvocationP
     """The steps in words, each with the command that does it."""
     found = []
     for one in steps:
-        words = STEPS[one.verb].format(step=one.step, version=one.version, run=one.run)
+        words = STEPS["take-over" if one.run else one.verb].format(step=one.step, version=one.version, run=one.run)
         command = _command(one, pair, paths)
         found.append(f"{words}: {command}" if command else words)
     return tuple(found)
@@ -127,19 +127,18 @@ def resume_command(pair: str, paths: InvocationPaths, *, bundle: str | None = No
 def _command(one: RecoveryStep, pair: str, paths: InvocationPaths) -> str:
     """The command of a step, with a placeholder for each path that is unknown; empty for a step by hand."""
     bundle, plan, state = paths.bundle or "BUNDLE", paths.plan or "PLAN.toml", paths.state or "STATE.json"
-    trust = paths.trust or "TRUST"
+    trust, over = paths.trust or "TRUST", one.run or None
     match one.verb:
         case "run" | "take-over":
-            over = one.run if one.verb == "take-over" else None
             named = [f"{label}={file}" for label, file in paths.components.items()]
             files = {"component": named or None, "plan": plan, "appliance": state}
             return shell_command("update run", bundle, **files, trust=trust, take_over=over)
         case "resume":
             return resume_command(pair, paths, bundle="NEWPATH" if one.bundle_moved else None)
         case "repair":
-            return shell_command("update repair", pair=pair, trust=trust)
+            return shell_command("update repair", pair=pair, trust=trust, take_over=over)
         case "revert" | "clear":
-            return shell_command(f"update {one.verb}", pair=pair, by="NAME", reason="TEXT")
+            return shell_command(f"update {one.verb}", pair=pair, by="NAME", reason="TEXT", take_over=over)
         case "state":
             reported = {"product": one.product or None, "model": one.model or None}
             return shell_command("update state", plan=plan, appliance=state, pair=pair, **reported, output=state)

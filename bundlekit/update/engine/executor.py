@@ -48,7 +48,6 @@ APPENDS: Final = 3
 APPEND_PAUSE: Final = 1.0
 """Seconds between two attempts to write a record."""
 
-
 WHOLE: Final = Window()
 """A run that goes to its end, whenever that is."""
 
@@ -202,7 +201,7 @@ class Engine:
             return Declined(reason=f"The latest run of pair {pair} has no revert that failed.")
         seen = marks.read(last.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return Declined(reason=f"Run {foreign} of another controller is in progress.")
+            return _declined("revert", foreign)
         why = f"reverts of run {last.run} tried again by {by}: {reason}"
         try:
             started = Started(
@@ -237,7 +236,7 @@ class Engine:
             return Declined(reason=f"Pair {pair} is not on hold.")
         seen = marks.read(history.job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, release.take_over):
-            return Declined(reason=f"Run {foreign} of another controller is in progress.")
+            return _declined("clear", foreign)
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         history.fences = seen.fences
@@ -337,14 +336,9 @@ def latest(journal: Journal, pair: str) -> History | None:
     return History.latest(journal.read(pair))
 
 
-def _runs(records: Sequence[Record]) -> list[str]:
-    """The runs of this journal, which are not another controller's."""
-    return [record.run for record in records if isinstance(record, Started)]
-
-
 def _foreign(seen: marks.Marks, records: Sequence[Record], take_over: str) -> str:
     """The run of another controller that has the pair, unless ``take_over`` names it; empty if none has."""
-    runs = seen.under_way(_runs(records))
+    runs = seen.under_way(record.run for record in records if isinstance(record, Started))  # without its own
     return runs[0] if runs and runs[0] != take_over else ""
 
 
@@ -365,8 +359,13 @@ def _taken(job: Job, run: str) -> Outcome:
         pair=job.pair,
         reason=f"run {run} of another controller is in progress",
         ha="as-before",
-        recovery=(RecoveryStep(verb="take-over", run=run),),
+        recovery=(RecoveryStep(verb="repair" if job.repair else "take-over", run=run),),
     )
+
+
+def _declined(verb: Literal["clear", "revert"], run: str) -> Declined:
+    way = RecoveryStep(verb=verb, run=run)
+    return Declined(reason=f"Run {run} of another controller is in progress.", recovery=(way,))
 
 
 def _hold_to_leave(history: History, step: str) -> str:

@@ -188,6 +188,7 @@ def _state_again(h: History, images: tuple[RecoveryStep, ...] = ()) -> tuple[Rec
     left |= unknown
     left |= {image.step: image.version for image in images}
     changed = any(h.differs(step) or left[step] != target.old for step, target in job.targets.items())
+    changed = changed or h.unexplained is not None  # a journal older than the pair has an older state, too
     denied = {name: now for step in job.targets for name, now in h.denies(step).items()}
     again = RecoveryStep(verb="state", product=denied.get("product", ""), model=denied.get("model", ""))
     return (again,) if changed or job.hold or job.repair else ()

@@ -372,13 +372,15 @@ def _unstage(h: History, now: Instant, task: PhaseStep) -> Action | None:
     A *prepare* that failed can have failed before it wrote its fence, and the staging there can be another run's.
     """
     prepare, probe = h.tally("prepare", task.step), h.tally("probe", task.step)
-    asked = probe.answer is not None and probe.answered > prepare.started
-    if prepare.attempts and not asked and (prepare.settled is None or prepare.settled.kind != "ok"):
-        return Call(verb="probe", step=task.step, attempt=probe.attempts + 1)
-    ours = bool(prepare.attempts)
-    if asked and probe.answer is not None and probe.answer.run is not None:
-        ours = probe.answer.run == h.run
-    return _once(h, now, task) if ours else None
+    surely = prepare.settled is not None and prepare.settled.kind == "ok"
+    if probe.answered <= prepare.started and (surely or not prepare.attempts):
+        return _once(h, now, task) if surely else None
+    idle_by = _settled_by(h) if prepare.attempts else 0.0
+    seen = _look(h, now, task.step, since=prepare.started, idle_by=idle_by)
+    if not isinstance(seen, Answer):
+        return seen
+    ours = bool(prepare.attempts) if seen.run is None else seen.run == h.run
+    return _once(h, now, task) if ours and is_idle(h, task.step) else None  # it can be in use, or another run's
 
 
 def _after(h: History, now: Instant, tally: Tally, pause: float, why: str) -> Wait | None:

@@ -88,7 +88,8 @@ class RecoveryStep(Frozen, frozen=True, kw_only=True):
     """A step towards *succeeded* or *healthy old*: a verb of ``bundlekit update``, or a re-image by hand.
 
     ``product`` and ``model`` are what the pair reports, if the current state differs. ``bundle_moved``: the
-    bundle is not where it was and has to be named. ``run`` is another controller's run, which ``take-over`` replaces.
+    bundle is not where it was and has to be named. ``run`` is another controller's run. The
+    verb can replace it; for ``take-over``, a new update can.
     """
 
     verb: Literal["run", "resume", "repair", "revert", "clear", "state", "reimage", "take-over"]
