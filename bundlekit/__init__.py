@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from bundlekit.model.waiver import Waivers
     from bundlekit.pipeline import check, inspect, preflight, read_manifest
     from bundlekit.report.inspection import Inspection
-    from bundlekit.report.model import Report
+    from bundlekit.report.model import NotChecked, Report
+    from bundlekit.report.outputs import render
     from bundlekit.request import CheckRequest
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore, load_trust
@@ -78,6 +79,7 @@ __all__ = [
     "Journal",
     "Manifest",
     "MarkedHooks",
+    "NotChecked",
     "OperatorMatrix",
     "Outcome",
     "PathState",
@@ -111,6 +113,7 @@ __all__ = [
     "preflight",
     "read_manifest",
     "rehearse",
+    "render",
 ]
 
 _HOMES = {
@@ -135,6 +138,7 @@ _HOMES = {
     "Journal": "update.engine.journal",
     "Manifest": "model.manifest",
     "MarkedHooks": "update.targets.marked",
+    "NotChecked": "report.model",
     "OperatorMatrix": "matrix.operator",
     "Outcome": "update.engine.records",
     "PathState": "matrix.path",
@@ -167,6 +171,7 @@ _HOMES = {
     "preflight": "pipeline",
     "read_manifest": "pipeline",
     "rehearse": "update.rehearsal.rehearse",
+    "render": "report.outputs",
 }
 
 

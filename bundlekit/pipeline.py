@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Scope
     from bundlekit.model.manifest import Manifest
     from bundlekit.model.waiver import Waivers
+    from bundlekit.report.document import BundleResult
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
     from bundlekit.source import Source
@@ -113,6 +114,28 @@ def check(
     keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=full, strict=strict)
     with opened(file, components) as source:
         return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
+
+
+def judge(
+    file: str | Path | Source,
+    request: CheckRequest,
+    *,
+    scope: Scope = "full",
+    upgrades: bool = False,
+    components: Mapping[str, str | Path] | None = None,
+    progress: ReadProgress | None = None,
+) -> BundleResult:
+    """The report as a part of a document. Parameters and exceptions are those of `check` and `preflight`.
+
+    ``upgrades``: work out the upgrade graph too, if the matrix can be used.
+    """
+    from bundlekit.report.document import BundleResult, with_upgrades
+
+    with opened(file, components) as source:
+        checked = examine(source, request, scope=scope, progress=progress)
+    if not upgrades:
+        return BundleResult(report=checked.report)
+    return with_upgrades(checked.report, checked.matrix)
 
 
 def preflight(

@@ -14,12 +14,16 @@ from bundlekit.cli.verbs import CliVerb
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bundlekit.report.outputs import Style
+
 EXAMPLES = """\b
 Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
+  bundlekit check *.bin --trust root.pem -o - -o junit.xml -o report.html
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
+Files are written at the end: text, JSON, Markdown (.md), JUnit (.xml), or a page for a browser (.html).
 Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
 
@@ -32,8 +36,8 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
-    style: str,
-    output: Path | None,
+    style: Style,
+    output: tuple[Path, ...],
     components: dict[str, Path],
     *,
     quiet: bool,
@@ -45,12 +49,13 @@ def command(
     Several bundles end with a summary. The exit code is then 1 if one is rejected, or 3 if one is incomplete.
     After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
-    common.refuse_to_overwrite(output)
+    reports.refuse_outputs(output, style)
     request = common.check_request(asked)
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                run = partial(pipeline.check, bundle, request, components=components, progress=progress)
-                result = common.checked(bundle, run, quoted=len(bundles) > 1 or style == "json")
+                run = partial(pipeline.judge, bundle, request, components=components, progress=progress)
+                run = partial(run, upgrades=stream.draws_upgrades)
+                result = common.checked(bundle, run, quoted=len(bundles) > 1 or stream.quotes_errors)
             stream.add(*result)
     return stream.code

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import replace
 
 from bundlekit import config
 from bundlekit.cli import destination, parameters
@@ -17,8 +18,9 @@ from bundlekit.errors import BundlekitError, ConfigError, SigningError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Policy
+from bundlekit.report.document import BundleResult
 from bundlekit.report.escape import escape, guarded
-from bundlekit.report.model import NotChecked
+from bundlekit.report.model import NotChecked, Report
 from bundlekit.request import CheckRequest
 from bundlekit.trust import load_trust
 from bundlekit.trust.load import SUFFIXES
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Verdict
     from bundlekit.model.manifest import Manifest
     from bundlekit.report import text as as_text
-    from bundlekit.report.model import Report
     from bundlekit.trust import TrustStore
 
 EXIT: Final[dict[Verdict, int]] = {"accept": 0, "reject": 1, "incomplete": 3}
@@ -244,23 +245,26 @@ def colours(stream: Any) -> bool:
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-def checked(bundle: Path, check: Callable[[], Report], *, quoted: bool) -> tuple[Report | NotChecked, int]:
-    """The report that ``check`` makes about a bundle, and the exit code for it.
+def checked(bundle: Path, check: Callable[[], BundleResult], *, quoted: bool) -> tuple[BundleResult, int]:
+    """The result that ``check`` makes about a bundle, and the exit code for it.
 
     ``quoted``: a bundle that cannot be checked at all becomes a part of the output, for a program or among other
     bundles. Otherwise its error ends the command.
     """
     try:
-        report = check()
-        if skipped := click.get_current_context().meta.get(_LINES_LEFT_OUT):
-            from bundlekit.report.build import partly
-
-            report = partly(report, skipped)
+        result = check()
     except BundlekitError as error:  # unreadable, or of another product than the advisories
         if not quoted:
             raise
-        return NotChecked(file=str(bundle), error=str(error), next=error.next_step), EXIT["incomplete"]
-    return report, EXIT[report.verdict]
+        not_checked = NotChecked(file=str(bundle), error=str(error), next=error.next_step)
+        return BundleResult(report=not_checked), EXIT["incomplete"]
+    report = result.report
+    assert isinstance(report, Report)  # noqa: S101 - what cannot be checked raises
+    if skipped := click.get_current_context().meta.get(_LINES_LEFT_OUT):
+        from bundlekit.report.build import partly
+
+        report = partly(report, skipped)
+    return replace(result, report=report), EXIT[report.verdict]
 
 
 def styled(line: as_text.Line, *, coloured: bool) -> str:

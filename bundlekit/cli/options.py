@@ -181,7 +181,15 @@ check_options: Final = combined(
         callback=_waivers,
         help="Waive findings of best-practice rules (see `bundlekit explain waivers`).",
     ),
-    format_option(),
-    output_option("Write the report to this file instead."),
+    format_option("markdown", "junit", "html"),
+    click.option(
+        "--output",
+        "-o",
+        type=path_type,
+        multiple=True,
+        metavar="FILE",
+        help="Write the report to this file instead; - is standard output. "
+        "The format is that of the suffix: .txt, .json, .md, .xml (JUnit), or .html.",
+    ),
 )
 """The options of ``check`` and ``preflight``; :func:`bundlekit.cli.common.check_request` takes them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import UnreadableError
 from bundlekit.files import LIMITS
 from bundlekit.source import BytesSource
+
+if TYPE_CHECKING:
+    from bundlekit.report.outputs import Style
 
 STDIN: Final = Path("-")
 
@@ -39,21 +42,22 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 def command(
     bundle: Path,
     size: int | None,
-    style: str,
-    output: Path | None,
+    style: Style,
+    output: tuple[Path, ...],
     **asked: Any,
 ) -> int:
     """Check only the head and signatures, which is fast regardless of the bundle size.
 
     The payload is not read, so acceptance here does not mean an accepted bundle. The report states this.
     """
-    common.refuse_to_overwrite(output)
+    reports.refuse_outputs(output, style)
     head = _start_of(size) if bundle == STDIN else bundle
     if size is not None and bundle != STDIN:
         raise click.UsageError("--size requires - (standard input)")
-    run = partial(pipeline.preflight, head, common.check_request(asked))
+    request = common.check_request(asked)
     with reports.Reports([bundle], style, output) as stream:
-        stream.add(*common.checked(bundle, run, quoted=style == "json"))
+        run = partial(pipeline.judge, head, request, scope="head", upgrades=stream.draws_upgrades)
+        stream.add(*common.checked(bundle, run, quoted=stream.quotes_errors))
     return stream.code
 
 

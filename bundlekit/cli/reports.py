@@ -1,4 +1,4 @@
-"""Reports on bundles go out one by one, each as soon as it is finished."""
+"""Reports on bundles: printed one by one, each as soon as it is finished, and written to files at the end."""
 
 from __future__ import annotations
 
@@ -6,49 +6,75 @@ import sys
 from typing import TYPE_CHECKING, Final, Self
 
 import click
+from click.core import ParameterSource
 
 from bundlekit.cli import common, destination
-from bundlekit.report import json as as_json
-from bundlekit.report import summary
-from bundlekit.report import text as as_text
+from bundlekit.report import outputs
+from bundlekit.report.document import ReportDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from bundlekit.report.model import NotChecked, Report
+    from bundlekit.report.document import BundleResult
+    from bundlekit.report.outputs import Style
+    from bundlekit.report.text import Line
+
+
+def refuse_outputs(output: Sequence[Path], style: Style) -> None:
+    """UsageError for files of ``--output`` that cannot all be written, before anything is read."""
+    for file in output:
+        common.refuse_to_overwrite(file)
+        if output.count(file) > 1:
+            raise click.UsageError(f"--output {file} is given twice")
+    source = click.get_current_context().get_parameter_source("style")
+    styles = {style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}
+    if output and source is ParameterSource.COMMANDLINE and style not in styles:
+        raise click.UsageError(
+            f"no output is in the format {style}: the suffix of {output[0]} means {outputs.style_of(output[0], style)}"
+        )
+
 
 _REFUSED: Final = common.EXIT["reject"]
 
 
 class Reports:
-    """Prints reports as they come; a file of ``--output`` is written at the end, as it is whole or missing.
+    """Prints reports as they come. Files of ``--output`` are written at the end, as each is whole or missing.
 
     After an interrupt, or any other end before the last of ``bundles``, the reports that are finished count: they
-    are written, and the summary lists the bundles that were not checked. Only text for two or more bundles
-    has a summary.
+    are written, and the summary lists the bundles that were not checked.
     """
 
-    def __init__(self, bundles: Sequence[Path], style: str, output: Path | None) -> None:
+    def __init__(self, bundles: Sequence[Path], style: Style, files: Sequence[Path]) -> None:
         self._bundles = bundles
-        self._style = style
-        self._output = None if output == destination.STDOUT else output
-        self._coloured = output is None and style == "text" and common.colours(sys.stdout)
-        self._done: list[Report | NotChecked] = []
+        self._files = {file: outputs.style_of(file, style) for file in files if file != destination.STDOUT}
+        self._printed = style if not files or destination.STDOUT in files else None
+        self._coloured = not files and style == "text" and common.colours(sys.stdout)
+        self._done: list[BundleResult] = []
         self._codes: list[int] = []
+
+    @property
+    def draws_upgrades(self) -> bool:
+        """Whether an output has the upgrade graph, which has to be worked out for it."""
+        return "html" in {self._printed, *self._files.values()}
+
+    @property
+    def quotes_errors(self) -> bool:
+        """Whether a bundle that cannot be checked becomes a part of an output, so that no output is missing."""
+        return any(style != "text" for style in (self._printed, *self._files.values()) if style)
 
     @property
     def code(self) -> int:
         """The exit code: 1 if a bundle is rejected, otherwise 3 if one could not be checked."""
         return _REFUSED if _REFUSED in self._codes else max(self._codes, default=0)
 
-    def add(self, report: Report | NotChecked, code: int) -> None:
-        """Print one report now, or keep it for the file."""
-        self._done.append(report)  # first: an interrupt after the printing must not make it "not checked"
+    def add(self, result: BundleResult, code: int) -> None:
+        """Print one report now, or keep it for the files."""
+        self._done.append(result)  # first: an interrupt after the printing must not make it "not checked"
         self._codes.append(code)
-        if self._output is None:
-            self._print(self._text(report))
+        if self._printed in outputs.STREAMS:
+            self._print(outputs.stream(result, self._printed, self._styled))
 
     def __enter__(self) -> Self:
         return self
@@ -58,19 +84,17 @@ class Reports:
     ) -> None:
         if isinstance(error, OSError):  # as of an output that is full, which takes no summary either
             return
-        end = ""
-        if len(self._bundles) > 1 and self._style == "text":
-            end = self._lines(summary.lines(self._done, [str(one) for one in self._bundles[len(self._done) :]]))
-        if self._output is None:
-            self._print(end)
-        elif self._done:
-            common.write("".join(map(self._text, self._done)) + end, self._output)
+        left = tuple(str(one) for one in self._bundles[len(self._done) :])
+        document = ReportDocument(results=tuple(self._done), not_checked=left)
+        if self._printed in outputs.STREAMS:
+            self._print(outputs.end(document, self._printed, self._styled))
+        elif self._printed is not None and self._done:
+            self._print(outputs.rendered(document, self._printed))
+        for file, style in self._files.items() if self._done else ():
+            common.write(outputs.rendered(document, style), file)
 
-    def _text(self, report: Report | NotChecked) -> str:
-        return as_json.render(report) + "\n" if self._style == "json" else self._lines(as_text.lines(report))
-
-    def _lines(self, lines: Iterable[as_text.Line]) -> str:
-        return "".join(common.styled(line, coloured=self._coloured) + "\n" for line in lines)
+    def _styled(self, line: Line) -> str:
+        return common.styled(line, coloured=self._coloured)
 
     @staticmethod
     def _print(text: str) -> None:

@@ -12,7 +12,7 @@ from bundlekit.cli import common, options, signing
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.model.release import release_of
 from bundlekit.report.escape import escape
-from bundlekit.report.text import describe
+from bundlekit.report.phrases import describe
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from bundlekit.errors import ConfigError, VersionError
-from bundlekit.matrix.routes import Routes, decisions_of
+from bundlekit.matrix.routes import PathKind, Routes, decisions_of
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix
-
-PathKind = Literal["installed", "direct", "via-stops", "none"]
-"""How a version reaches a release: already installed, one update, several through declared stops, or not at all."""
 
 
 class Side(Frozen, frozen=True, kw_only=True):
@@ -97,14 +94,7 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
 
 def _side(routes: Routes, text: str) -> Side:
     whole = routes.decided(routes.target, text)
-    path: PathKind = "none"
-    if whole.kind in ("same-version", "same-version-other-build"):
-        path = "installed"
-    elif whole.allowed:
-        path = "direct"
-    elif whole.kind not in ("downgrade", "unreadable-version", "withdrawn", "reimage-only"):
-        path = "via-stops" if routes.reaches(routes.plain(text)) else "none"
-    return Side(decision=whole.kind, entry=whole.entry, path=path)
+    return Side(decision=whole.kind, entry=whole.entry, path=routes.path(text))
 
 
 def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ appliances are not known then, so only a definite rejection closes a path.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from bundlekit.matrix.read import APPLIANCE
 from bundlekit.matrix.shipped import UNKNOWN
 from bundlekit.matrix.work import versions_named
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
+from bundlekit.model.decision import DecisionKind
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from bundlekit.matrix.read import ReadMatrix, ReadStop
     from bundlekit.matrix.shipped import SignedBy
     from bundlekit.model.decision import ComponentDecision
+
+
+PathKind = Literal["installed", "direct", "via-stops", "none"]
+"""How a version reaches a release: already installed, one update, several through declared stops, or not at all."""
+
+NO_UPDATE: Final[frozenset[DecisionKind]] = frozenset(["downgrade", "unreadable-version", "withdrawn", "reimage-only"])
+"""Decisions after which no stop helps: the release is no update of such a version."""
 
 
 class RouteState(Frozen, frozen=True, kw_only=True):
@@ -88,6 +96,15 @@ class Routes:
     def decided(self, bundle: ReadMatrix, version: str) -> DecisionOutcome:
         """The decision of a bundle's matrix about a version alone."""
         return self._decisions[id(bundle)].of(version, self.model)
+
+    def path(self, version: str) -> PathKind:
+        """How a pair with an installed version and no failure reaches the target."""
+        whole = self.decided(self.target, version)
+        if whole.kind in ("same-version", "same-version-other-build"):
+            return "installed"
+        if whole.allowed:
+            return "direct"
+        return "via-stops" if whole.kind not in NO_UPDATE and self.reaches(self.plain(version)) else "none"
 
     def component_decision(self, bundle: ReadMatrix, version: str) -> ComponentDecision:
         """The whole decision, with its message."""

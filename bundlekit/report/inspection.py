@@ -12,7 +12,8 @@ from bundlekit.model.evidence import SignatureEvidence
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.release import Release
 from bundlekit.report.escape import escape
-from bundlekit.report.text import Line, describe
+from bundlekit.report.phrases import describe
+from bundlekit.report.text import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

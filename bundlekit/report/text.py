@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from bundlekit.report import phrases
 from bundlekit.report.escape import escape
 from bundlekit.report.model import NotChecked, Report
 from bundlekit.wording import given
@@ -13,17 +14,10 @@ if TYPE_CHECKING:
 
     from msgspec import UnsetType
 
-    from bundlekit.model.bundle import Span
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
+    from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.finding import Finding, RuleOutcome
-    from bundlekit.model.manifest import Impact
     from bundlekit.model.origin import TrustEntry
-    from bundlekit.model.release import Release
-
-VERDICTS: Final = {"accept": "ACCEPT", "reject": "REJECT", "incomplete": "INCOMPLETE"}
-MAX_SPANS: Final = 8
-"""Findings of one rule about one subject that are written out; the JSON report has them all."""
 
 
 class Line(NamedTuple):
@@ -49,8 +43,8 @@ def _lines(report: Report) -> Iterator[Line]:
     for signature in report.signatures:
         yield _signature(signature)
     for demand in report.demands:
-        yield Line(f"  required   {_demand(demand)}", "good" if demand.met else "bad")
-    yield Line(f"  coverage   {_coverage(report)}")
+        yield Line(f"  required   {phrases.demand_text(demand)}", "good" if demand.met else "bad")
+    yield Line(f"  coverage   {phrases.coverage_text(report)}")
     if report.request.matrix:
         yield Line(f"  matrix     {operators(report.request.matrix_file, report.request.matrix)}", "doubtful")
     if used := report.request.advisories:
@@ -60,13 +54,15 @@ def _lines(report: Report) -> Iterator[Line]:
     for decision in report.decisions:
         yield from _decision(decision, several=len(report.decisions) > 1)
     yield from _findings(report.findings)
-    for rule in report.rules:
-        if (more := rule.finding_count - sum(finding.rule == rule.rule for finding in report.findings)) > 0:
-            yield Line(f"  and        {more:,} more findings of {rule.rule}, which are not listed", "doubtful")
+    for rule, more in phrases.unlisted(report).items():
+        yield Line(f"  and        {more:,} more findings of {rule}, which are not listed", "doubtful")
     if report.verdict == "incomplete":
-        yield from _not_run(report.rules)
+        yield from _not_run(phrases.missing(report))
     if report.verdict == "reject":  # in a report about many pairs, the accepted pairs still need their lines
-        yield from _not_run(tuple(rule for rule in report.rules if rule.rule == "undecided"))
+        open_pairs = {
+            why: [one for one in of if one.rule == "undecided"] for why, of in phrases.missing(report).items()
+        }
+        yield from _not_run({why: of for why, of in open_pairs.items() if of})
     if report.verdict == "accept":
         yield from _left_open(report.rules)
     if report.test_trust:
@@ -75,7 +71,7 @@ def _lines(report: Report) -> Iterator[Line]:
         yield Line(f"  skipped    {one}", "doubtful")
     causes = f" ({', '.join(report.causes)})" if report.causes else ""
     tone = {"accept": "good", "reject": "bad", "incomplete": "doubtful"}[report.verdict]
-    yield Line(f"{VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
+    yield Line(f"{phrases.VERDICTS[report.verdict]}{causes}: {report.summary}", tone)
 
 
 def operators(file: str | UnsetType, digest: str) -> str:
@@ -96,32 +92,13 @@ def _identity(report: Report) -> Iterator[Line]:
     else:
         claims = "" if report.release else "NOT VERIFIED, claims to be "
         yield Line(
-            f"bundle {report.request.file}: {claims}{describe(release)}", "plain" if report.release else "doubtful"
+            f"bundle {report.request.file}: {claims}{phrases.describe(release)}",
+            "plain" if report.release else "doubtful",
         )
     if report.id:
         yield Line(f"  id         {report.id}")
-    if release and (impact := _impact(release.impact)):
+    if release and (impact := phrases.impact_text(release.impact)):
         yield Line(f"  impact     {impact}", "plain" if report.release else "doubtful")
-
-
-def describe(release: Release) -> str:
-    """A release in one line."""
-    build = f" (build {release.build})" if release.build else ""
-    what = f"{release.product or 'unnamed product'} {release.version}{build}, {release.kind}"
-    day = f" of {release.released}" if release.released else ""
-    return f"{what}{day}, for {', '.join(release.models)}" if release.models else f"{what}{day}"
-
-
-def _impact(impact: Impact) -> str:
-    """What an operator has to plan for, as far as the release specifies it."""
-    service = {"none": "no effect on service", "rolling": "rolling, service continues", "outage": "service outage"}
-    said = [
-        service[impact.service] if impact.service else "",
-        {True: "reboot", False: "no reboot", None: ""}[impact.reboot],
-        f"{impact.minutes} min" if impact.minutes is not None else "",
-        f"{impact.revert_minutes} min to revert" if impact.revert_minutes is not None else "",
-    ]
-    return ", ".join(filter(None, said))
 
 
 def _entry(entry: TrustEntry) -> str:
@@ -143,26 +120,6 @@ def _signature(signature: SignatureEvidence) -> Line:
             return Line(f"  signature  {signature.index} by {who} is undecided", "doubtful")
         case _:
             return Line(f"  signed by  {who}, not evaluated", "doubtful")
-
-
-def _coverage(report: Report) -> str:
-    """How much of the file was looked at, and whether that was whole."""
-    covered, size = report.coverage.covered, report.coverage.size
-    if any(
-        finding.rule_class in ("layout", "integrity") and finding.severity == "error" for finding in report.findings
-    ):
-        return f"NOT COMPLETE, see the errors; {covered:,} of {size:,} bytes covered"
-    if report.scope == "head":
-        return f"read: head and signatures only, of {size:,} bytes"
-    if any(rule.rule == "chunk-digest-mismatch" and rule.outcome == "not-run" for rule in report.rules):
-        return f"the payload was not read; {covered:,} of {size:,} bytes covered"
-    return f"{covered:,} of {size:,} bytes"
-
-
-def _demand(demand: DemandEvidence) -> str:
-    how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
-    signed = ", ".join(demand.signed) or "no signer"
-    return f"{demand.count} of {', '.join(demand.of)}{how}: signed by {signed}"
 
 
 def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
@@ -194,34 +151,27 @@ def _decision(decision: Decision, *, several: bool) -> Iterator[Line]:
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Line]:
     """Each fault once; where one message has many spans, the spans are gathered under it."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault((finding.rule, finding.subject, finding.message), []).append(finding)
-    for (rule, subject, message), group in groups.items():
+    for group in phrases.grouped(findings):
         first = group[0]
-        severity = "waived" if first.waived else first.severity
+        severity, subject = phrases.severity(first), first.subject
         tone = {"error": "bad", "warning": "doubtful", "info": "plain", "waived": "muted"}[severity]
         about = f" [{subject}]" if subject else ""
         entry = f" ({first.params.get('origin', 'matrix')} entry {first.entry})" if first.entry else ""
-        yield Line(f"  {severity:<10} {rule}{about}: {message}{entry}", tone)
+        yield Line(f"  {severity:<10} {first.rule}{about}: {first.message}{entry}", tone)
         spans = [finding.where for finding in group if finding.where]
-        for span in spans[:MAX_SPANS]:
-            yield Line(f"             bytes {_span(span)}", "muted")
-        if len(spans) > MAX_SPANS:
-            yield Line(f"             and {len(spans) - MAX_SPANS} more spans, all in the JSON report", "muted")
+        for span in spans[: phrases.MAX_SPANS]:
+            yield Line(f"             bytes {phrases.span_text(span)}", "muted")
+        if len(spans) > phrases.MAX_SPANS:
+            yield Line(f"             and {len(spans) - phrases.MAX_SPANS} more spans, all in the JSON report", "muted")
         yield Line(f"             waived: {first.waived}" if first.waived else f"             next: {first.next}")
 
 
-def _not_run(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
+def _not_run(missing: dict[str, list[RuleOutcome]]) -> Iterator[Line]:
     """What kept the bundle from being checked: the rules that did not run, under their reason."""
-    reasons: dict[str, list[str]] = {}
-    for rule in rules:
-        if rule.required and rule.outcome == "not-run":
-            reasons.setdefault(rule.reason, []).append(rule.rule)
-    for reason, names in reasons.items():
+    for reason, rules in missing.items():
         yield Line(f"  not run    {reason}", "doubtful")
-        yield Line(f"             so: {', '.join(names)}", "muted")
-        if steps := next((rule.next for rule in rules if rule.reason == reason and rule.next), ""):
+        yield Line(f"             so: {', '.join(rule.rule for rule in rules)}", "muted")
+        if steps := next((rule.next for rule in rules if rule.next), ""):
             yield Line(f"             next: {steps}")
 
 
@@ -234,7 +184,3 @@ def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
         if rule.reason and rule.next and rule.outcome != "not-run":
             yield Line(f"  not checked {rule.reason}", "doubtful")
             yield Line(f"             next: {rule.next}")
-
-
-def _span(span: Span) -> str:
-    return f"{span} ({span.size:,} {'byte' if span.size == 1 else 'bytes'})"

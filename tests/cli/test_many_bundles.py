@@ -81,13 +81,13 @@ def test_a_bundle_of_another_product_than_the_advisories_loses_no_other_report(c
 HELD = """
 import sys
 from bundlekit import pipeline
-real, calls = pipeline.check, []
+real, calls = pipeline.judge, []
 def check(bundle, request, **more):
     calls.append(bundle)
     if len(calls) == 3:
         sys.stdin.buffer.read()  # until the interrupt comes: the other end is never closed before
     return real(bundle, request, **more)
-pipeline.check = check
+pipeline.judge = check
 from bundlekit.__main__ import main
 sys.argv = ["bundlekit", *sys.argv[1:]]
 main()
@@ -137,7 +137,7 @@ def test_json_lines_come_one_by_one(bad):
 
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, style):
-    real, calls = pipeline.check, []
+    real, calls = pipeline.judge, []
 
     def check(bundle, request, **more):
         calls.append(bundle)
@@ -145,7 +145,7 @@ def test_after_ctrl_c_the_file_has_what_was_finished(cli, bad, monkeypatch, styl
             raise KeyboardInterrupt
         return real(bundle, request, **more)
 
-    monkeypatch.setattr(pipeline, "check", check)
+    monkeypatch.setattr(pipeline, "judge", check)
     args = ("update.bin", "bad.bin", "update.bin", *TRUST, "--format", style, "-o", "report")
     result = cli("check", *args)
     assert (result.code, result.out, result.err) == (130, "", "\ninterrupted\n")
@@ -160,7 +160,7 @@ def test_an_interrupt_before_the_first_report_writes_no_file(cli, bad, monkeypat
     def check(bundle, request, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "check", check)
+    monkeypatch.setattr(pipeline, "judge", check)
     Path("report").write_text("as before")
     assert cli("check", "update.bin", "bad.bin", *TRUST, "-o", "report").code == 130
     assert Path("report").read_text() == "as before"

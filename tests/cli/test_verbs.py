@@ -219,7 +219,7 @@ def test_mistakes_have_a_message_and_an_exit_code(cli, desk, args, code, message
 
 
 def test_an_internal_error_is_no_refusal(cli, desk, monkeypatch):
-    monkeypatch.setattr(pipeline, "check", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(pipeline, "judge", lambda *args, **kwargs: 1 / 0)
     result = cli("check", "update.bin")
     assert result.code == 70
     assert "internal error" in result.err
@@ -230,7 +230,7 @@ def test_an_interruption_exits_130(cli, desk, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "check", interrupt)
+    monkeypatch.setattr(pipeline, "judge", interrupt)
     assert cli("check", "update.bin").code == 130
 
 
@@ -374,7 +374,7 @@ def test_an_option_of_which_only_one_can_count_is_not_given_twice(cli, desk):
     result = cli("check", "update.bin", *TRUST, "--advisories", "one", "--advisories", "two")
     assert (result.code, result.out) == (2, "")
     assert "--advisories is given 2 times, but can be given only once" in result.err
-    assert cli("check", "update.bin", *TRUST, "-o", "a", "--output=b").code == 2
+    assert cli("check", "update.bin", *TRUST, "--format", "json", "--format=text").code == 2
     assert cli("check", "--at", "2026-01-01", "--at", "2026-01-01", "--help").code == 0
     assert cli("check", "update.bin", *TRUST, *TRUST, "-q", "-q", "--from", "5.30.02", "--from", "5.30.01").code == 1
 

@@ -14,7 +14,7 @@ from bundlekit.model.evidence import Standing
 from bundlekit.model.finding import Cause, RuleClass, RuleOutcomeKind, Scope, Severity, Verdict
 from bundlekit.model.manifest import ReleaseKind
 from bundlekit.model.matrix import MatrixSource
-from bundlekit.report.text import VERDICTS
+from bundlekit.report.phrases import VERDICTS
 from bundlekit.update.engine import plan
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.records import AnswerKind, Outcome, RecoveryStep, StepState
