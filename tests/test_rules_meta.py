@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 
-from bundlekit.checks import RULES
+from bundlekit.checks import RULES, authenticity
 from bundlekit.layout import reader
 from bundlekit.model.finding import Cause, RuleClass, Severity
+from bundlekit.model.rule import SIGNATURE_RULES
 from fixtures import forge
 from fixtures.make_golden import GOLDEN
 
@@ -26,6 +27,11 @@ def test_the_names_are_the_ones_people_have_scripts_for():
 
 def test_names_are_unique():
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_rules_that_need_signatures_are_listed():
+    """A format with signatures that cannot be read leaves each of them open."""
+    assert tuple(rule.name for rule in authenticity.RULES) == SIGNATURE_RULES
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

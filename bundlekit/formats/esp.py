@@ -6,7 +6,7 @@ The image itself is read by `bundlekit.layout.esp_image`, its signatures by `bun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -26,11 +26,12 @@ from bundlekit.model.bundle import (
     Unread,
     ZeroClaim,
 )
-from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
+from bundlekit.model.release import Demand, NO_TERMS, Part, Release, Terms
+from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from bundlekit.layout.esp_chips import EspChip
     from bundlekit.layout.esp_image import EspDescription, EspHeader, EspLayout
@@ -60,28 +61,11 @@ def read(source: Source) -> Bundle:
         layout = esp_image.read_esp_layout(source, header)
         bundle = _image(bundle, header, layout, source)
         description = esp_image.read_esp_description(source, header, layout)
-        bundle = _add(bundle, problems=esp_image.unloadable(header, layout, description.page))
+        bundle = bundle.plus(problems=esp_image.unloadable(header, layout, description.page))
         bundle = _described(bundle, header, layout, description)
         return _rest(source, bundle, header, layout, description)
     except LayoutError as error:
-        return _add(bundle, problems=[error.problem])
-
-
-def _add(
-    bundle: Bundle,
-    *,
-    sections: Iterable[Section] = (),
-    claims: Iterable[ByteClaim] = (),
-    problems: Iterable[Problem] = (),
-    **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
-) -> Bundle:
-    return replace(
-        bundle,
-        sections=(*bundle.sections, *sections),
-        claims=(*bundle.claims, *claims),
-        problems=(*bundle.problems, *problems),
-        **known,
-    )
+        return bundle.plus(problems=[error.problem])
 
 
 # --- the image ---
@@ -113,7 +97,7 @@ def _image(bundle: Bundle, header: EspHeader, layout: EspLayout, source: Source)
     if header.chip is None:
         message = f"bundlekit does not know the chip with the id {header.chip_id}, so it cannot check the addresses"
         problems.append(Problem(rule="tool-too-old", message=message, where=Span(start=12, stop=14)))
-    return _add(bundle, sections=sections, claims=claims, problems=problems)
+    return bundle.plus(sections=sections, claims=claims, problems=problems)
 
 
 def _described(bundle: Bundle, header: EspHeader, layout: EspLayout, description: EspDescription) -> Bundle:
@@ -149,7 +133,7 @@ def _described(bundle: Bundle, header: EspHeader, layout: EspLayout, description
         "segments": [{"address": f"0x{one.address:08x}", "size": one.data.size} for one in layout.segments],
         "description": _plain(description),
     }
-    return _add(bundle, release=release, document=document)
+    return bundle.plus(release=release, document=document)
 
 
 def _terms(header: EspHeader, description: EspDescription) -> Terms | UnsetType:
@@ -215,8 +199,7 @@ def _rest(source: Source, bundle: Bundle, header: EspHeader, layout: EspLayout, 
         if found := esp_flash.find_table(source, area.stop):
             raise LayoutError(_merged(source, *found))
         problems.append(_surplus(source, area.stop))
-    return _add(
-        bundle,
+    return bundle.plus(
         sections=[*sections, Section(name="erased flash", span=rest)],
         claims=[ZeroClaim(subject="padding", span=rest, fill=ERASED)],
         problems=problems,
@@ -281,7 +264,7 @@ def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: 
                 for block in blocks
             ]
         }
-    return _add(bundle, claims=digests.values(), signatures=claims, release=release, document=document)
+    return bundle.plus(claims=digests.values(), signatures=claims, release=release, document=document)
 
 
 def _unsigned(source: Source, bundle: Bundle, padding: Span) -> Bundle:
@@ -292,18 +275,16 @@ def _unsigned(source: Source, bundle: Bundle, padding: Span) -> Bundle:
         need(source, -(-padding.stop // SECTOR) * SECTOR, "the padding after the image")
     claims = [ZeroClaim(subject="padding", span=padding, fill=ERASED)] if padding.size else []
     sections = [Section(name="padding", span=padding)] if padding.size else []
-    return _add(bundle, sections=sections, claims=claims, signatures=(), declared_size=source.size, complete=True)
+    return bundle.plus(sections=sections, claims=claims, signatures=(), declared_size=source.size, complete=True)
 
 
 def _version_one(bundle: Bundle, where: Span) -> Bundle:
     """An image that ends like one with secure boot v1. Its signature contains no key, and is not checked."""
     reason = "it seems to be signed for secure boot v1, which bundlekit does not check"
     step = "Verify it with `espsecure verify-signature --version 1` and the public key, or sign for secure boot v2."
-    rules = ("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "uncovered-bytes")
-    return _add(
-        bundle,
+    return bundle.plus(
         sections=[Section(name="signature of secure boot v1", span=where)],
-        unread=(Unread(rules=rules, reason=reason, next=step),),
+        unread=(Unread(rules=(*SIGNATURE_RULES, "uncovered-bytes"), reason=reason, next=step),),
         declared_size=bundle.size,
         complete=True,
     )
@@ -325,7 +306,7 @@ def _something_else(source: Source, bundle: Bundle, rest: Span) -> Bundle:
 
 def _without_signature(source: Source, bundle: Bundle, rest: Span) -> Bundle:
     """An image with bytes after it that are neither erased flash nor signatures."""
-    return _add(bundle, problems=[_surplus(source, rest.start)], signatures=(), declared_size=rest.start, complete=True)
+    return bundle.plus(problems=[_surplus(source, rest.start)], signatures=(), declared_size=rest.start, complete=True)
 
 
 def _blank(source: Source, span: Span) -> bool:

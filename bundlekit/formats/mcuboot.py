@@ -30,7 +30,8 @@ from bundlekit.model.bundle import (
     Span,
     Unread,
 )
-from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
+from bundlekit.model.release import Demand, NO_TERMS, Part, Release, Terms
+from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import BytesSource, Recorded
 from bundlekit.source import read as read_span
 
@@ -51,12 +52,7 @@ HEX: Final = "hex"
 """The stream of the bytes that an Intel HEX file describes, from its lowest address on."""
 
 ENCRYPTED: Final = Unread(
-    rules=(
-        *("digest-mismatch", "uncovered-bytes", "nonzero-padding", "unsigned", "signature-malformed"),
-        *("signature-wrong", "signer-unknown", "wrong-purpose", "not-a-signer-certificate", "signer-not-yet-valid"),
-        *("signer-expired", "signer-denied", "signer-revoked", "test-key", "out-of-scope", "weak-algorithm"),
-        *("chain-unsupported", "chain-invalid", "too-few-signers", "crl-unusable"),
-    ),
+    rules=(*SIGNATURE_RULES, "digest-mismatch", "uncovered-bytes", "nonzero-padding"),
     reason="the image is for an encrypted slot: its hash is over the plain text, and only the device has the key",
     next="Check the image before it is encrypted (`imgtool sign` without -E).",
 )
@@ -96,7 +92,7 @@ def read(source: Source) -> Bundle:
     try:
         decoded = decode(source)
     except LayoutError as error:
-        return replace(bundle, sections=(section,), problems=(error.problem,))
+        return bundle.plus(sections=[section], problems=[error.problem])
     inside = Bundle(format=FORMAT, aspects=ASPECTS, size=len(decoded.data))
     inside = _image(BytesSource(decoded.data), inside, fill=decoded.fill if decoded.gaps else None)
     inside = _without_holes(inside, decoded.gaps)
@@ -124,7 +120,7 @@ def _image(source: Source, bundle: Bundle, *, fill: int | None = None) -> Bundle
         tlvs, end = read_tlvs(source, header)
         image = _Image(header, tlvs, end)
         area = Section(name="TLVs", span=Span(start=header.protected.stop, stop=end))
-        bundle = replace(bundle, declared_size=end, sections=(*bundle.sections, area), document=_document(image))
+        bundle = bundle.plus(sections=[area], declared_size=end, document=_document(image))
         _check_areas(image)
         _check_values(image)
         record = read_boot_record(tlv) if (tlv := image.one(mcuboot.BOOT_RECORD)) else None
@@ -132,17 +128,16 @@ def _image(source: Source, bundle: Bundle, *, fill: int | None = None) -> Bundle
         bundle = _claimed(image, bundle)
         slot = read_slot(source, end, fill=fill)
     except LayoutError as error:
-        return replace(bundle, problems=(*bundle.problems, error.problem))
+        return bundle.plus(problems=[error.problem])
     if slot.document is not None:
         section = Section(name="slot", span=Span(start=end, stop=source.size))
-        bundle = replace(
-            bundle,
+        bundle = bundle.plus(
+            sections=[section],
             declared_size=source.size,
-            sections=(*bundle.sections, section),
             document={**(bundle.document or {}), "slot": slot.document},
             release=_release(image, record, slot),
         )
-    return replace(bundle, claims=(*bundle.claims, *slot.claims), complete=not bundle.problems)
+    return bundle.plus(claims=slot.claims, complete=not bundle.problems)
 
 
 def _sections(header: ImageHeader) -> tuple[Section, ...]:
@@ -335,7 +330,7 @@ def _without_holes(bundle: Bundle, gaps: Sequence[Span]) -> Bundle:
         return bundle
     message = f"the HEX file lacks {gap.size} bytes of the image"
     problem = Problem(rule="structure-malformed", message=message, where=gap)
-    return replace(bundle, problems=(*bundle.problems, problem), complete=False)
+    return bundle.plus(problems=[problem], complete=False)
 
 
 def _in_stream(bundle: Bundle) -> Bundle:

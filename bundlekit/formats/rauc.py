@@ -9,7 +9,7 @@ and from its behaviour.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ from bundlekit.layout.rauc_signature import (
     tree_size,
 )
 from bundlekit.model.bundle import Aspect, Bundle, Problem, Section, SignatureClaim, Span, TreeClaim, Unread
+from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
 from bundlekit.trust import SignatureFault, cms
 
@@ -50,11 +51,9 @@ PAYLOAD: Final = "payload"
 ENCRYPTED: Final = "the signature of the bundle is encrypted (crypt), and the manifest is inside it"
 DECRYPT: Final = "Check the bundle before it is encrypted, or use `rauc info` with the key of a recipient."
 INSIDE: Final = (
+    *SIGNATURE_RULES,
     *("structure-malformed", "metadata-malformed", "metadata-unprotected", "hash-tree-mismatch", "uncovered-bytes"),
-    *("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "wrong-purpose"),
-    *("not-a-signer-certificate", "signer-not-yet-valid", "signer-expired", "signer-denied", "signer-revoked"),
-    *("crl-unusable", "test-key", "out-of-scope", "weak-algorithm", "chain-unsupported", "chain-invalid"),
-    *("too-few-signers", "bundle-expired", "too-old", "bundle-withdrawn", "below-floor", "nonzero-padding"),
+    *("bundle-expired", "too-old", "bundle-withdrawn", "below-floor", "nonzero-padding"),
 )
 """Rules that need what is inside an encrypted signature."""
 
@@ -79,16 +78,16 @@ def read(source: Source) -> Bundle:
     if block and is_stripped(partial(_look, source), block, source.size):
         where = Span(start=source.size - SIZE, stop=source.size)
         message = f"the last {SIZE} bytes state a signature of 0 bytes, so the bundle is not signed"
-        return _add(bundle, [Problem(rule="header-out-of-bounds", message=message, where=where)])
+        return bundle.plus(problems=[Problem(rule="header-out-of-bounds", message=message, where=where)])
     try:
         frame = _frame(source, block)
     except LayoutError as error:
-        return _add(bundle, [error.problem])
-    bundle = _add(bundle, frame.problems, declared_size=frame.end)
+        return bundle.plus(problems=[error.problem])
+    bundle = bundle.plus(problems=frame.problems, declared_size=frame.end)
     sections = [Section(name="signature", span=frame.signature)]
     if frame.end <= source.size:
         sections.append(Section(name="signature size", span=Span(start=frame.end - SIZE, stop=frame.end)))
-    bundle = _add(bundle, sections=tuple(sections))
+    bundle = bundle.plus(sections=tuple(sections))
     if frame.signature.stop > source.size:
         return bundle
     if frame.head.enveloped:
@@ -96,15 +95,11 @@ def read(source: Source) -> Bundle:
     if frame.signature.size > MAX_SIGNATURE:
         message = f"the signature has {frame.signature.size} bytes, and RAUC accepts at most {MAX_SIGNATURE}"
         where = Span(start=frame.end - SIZE, stop=frame.end)
-        return _add(bundle, [Problem(rule="header-out-of-bounds", message=message, where=where)])
+        return bundle.plus(problems=[Problem(rule="header-out-of-bounds", message=message, where=where)])
     try:
         return _signed(source, bundle, frame, block)
     except LayoutError as error:
-        return _add(bundle, [error.problem])
-
-
-def _add(bundle: Bundle, problems: Any = (), **known: Any) -> Bundle:  # noqa: ANN401 - fields of Bundle
-    return replace(bundle, problems=(*bundle.problems, *problems), **known)
+        return bundle.plus(problems=[error.problem])
 
 
 # --- the frame: payload, signature, size ---
@@ -196,7 +191,7 @@ def _crypt(bundle: Bundle, payload: int) -> Bundle:
     problems = _unaligned(payload)
     bundle = _with_sections(bundle, Span(start=0, stop=payload))
     unread = Unread(rules=INSIDE, reason=ENCRYPTED, next=DECRYPT)
-    return _add(bundle, problems, aspects=WITH_TREE, unread=() if problems else (unread,))
+    return bundle.plus(problems=problems, aspects=WITH_TREE, unread=() if problems else (unread,))
 
 
 def _signed(source: Source, bundle: Bundle, frame: Frame, block: squashfs.Superblock | None) -> Bundle:
@@ -205,9 +200,9 @@ def _signed(source: Source, bundle: Bundle, frame: Frame, block: squashfs.Superb
     try:
         signed = cms.read_signed_data(value)
     except SignatureFault:  # the signature rules report it
-        return _add(bundle, signatures=(_signature(frame, value, ()),))
+        return bundle.plus(signatures=(_signature(frame, value, ()),))
     if signed.content is not None:
-        bundle = _add(bundle, aspects=WITH_TREE, signatures=(_signature(frame, value, ()),))
+        bundle = bundle.plus(aspects=WITH_TREE, signatures=(_signature(frame, value, ()),))
         return _verity(bundle, frame, block, value, signed.content)
     payload = Span(start=0, stop=frame.signature.start)
     if payload.size > MAX_PLAIN:
@@ -217,16 +212,15 @@ def _signed(source: Source, bundle: Bundle, frame: Frame, block: squashfs.Superb
         )
         raise LayoutError(_malformed(message, Span(start=MAX_PLAIN, stop=payload.stop)))
     digest = signed.signatures[0].message_digest or value
-    bundle = _add(
-        _with_sections(bundle, payload),
-        _image_problems(block, payload),
+    bundle = _with_sections(bundle, payload).plus(
+        problems=_image_problems(block, payload),
         signatures=(_signature(frame, value, (payload,)),),
         head=_place(frame.signature, value, digest),
         head_bytes=digest,
     )
     if any(problem.rule == "structure-malformed" for problem in bundle.problems):
         return bundle
-    return _plain(source, _add(bundle, complete=True), payload)
+    return _plain(source, bundle.plus(complete=True), payload)
 
 
 def _signature(frame: Frame, value: bytes, signed: tuple[Span, ...]) -> SignatureClaim:
@@ -248,8 +242,8 @@ def _plain(source: Source, bundle: Bundle, payload: Span) -> Bundle:
     data = unsquashfs.read_member(source, payload.size, MANIFEST, MAX_MANIFEST)
     if isinstance(data, unsquashfs.MemberFault):
         if data.damaged:
-            return _add(bundle, [Problem(rule="metadata-malformed", message=data.reason, where=payload)])
-        return _add(bundle, unread=(Unread(rules=("metadata-malformed",), reason=data.reason, next=data.next),))
+            return bundle.plus(problems=[Problem(rule="metadata-malformed", message=data.reason, where=payload)])
+        return bundle.plus(unread=(Unread(rules=("metadata-malformed",), reason=data.reason, next=data.next),))
     return _with_manifest(bundle, data, Span(start=0, stop=len(data), stream=MANIFEST), "plain")[0]
 
 
@@ -261,20 +255,20 @@ def _with_manifest(bundle: Bundle, data: bytes, where: Span, kind: str) -> tuple
     try:
         manifest = rauc_manifest.read(data, where)
     except LayoutError as error:
-        return _add(bundle, [error.problem]), None
+        return bundle.plus(problems=[error.problem]), None
     problems = list(manifest.problems)
     if manifest.format != kind:
         message = f"the manifest is for the format {manifest.format}, but the signature is that of a {kind} bundle"
         place = manifest.where.get(("bundle", "format"), where)
         problems.append(Problem(rule="metadata-malformed", message=message, where=place))
     document: dict[str, object] = dict(manifest.values)
-    return _add(bundle, problems, document=document, release=rauc_manifest.release(manifest)), manifest
+    return bundle.plus(problems=problems, document=document, release=rauc_manifest.release(manifest)), manifest
 
 
 def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, value: bytes, content: bytes) -> Bundle:
     """Read the manifest in the signature, and claim the hash tree that it describes."""
     head = _place(frame.signature, value, content)
-    bundle, manifest = _with_manifest(_add(bundle, head=head, head_bytes=content), content, head, "verity")
+    bundle, manifest = _with_manifest(bundle.plus(head=head, head_bytes=content), content, head, "verity")
     payload = frame.signature.start
     if manifest is None or manifest.format != "verity" or (tree := manifest.tree) is None:
         return _with_sections(bundle, Span(start=0, stop=payload))
@@ -283,7 +277,7 @@ def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, val
         message = f"verity-size is {tree.size} bytes, but that is not the hash tree of {max(data, 0)} bytes"
         problems = [_malformed(message, manifest.where["bundle", "verity-size"])]
     if problems:
-        return _with_sections(_add(bundle, problems), Span(start=0, stop=payload))
+        return _with_sections(bundle.plus(problems=problems), Span(start=0, stop=payload))
     claim = TreeClaim(
         subject=PAYLOAD,
         span=Span(start=0, stop=data),
@@ -293,7 +287,7 @@ def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, val
         block_size=squashfs.BLOCK,
     )
     bundle = _with_sections(bundle, claim.span, Section(name="hash tree", span=claim.tree))
-    return _add(bundle, _image_problems(block, claim.span), claims=(claim,), complete=True)
+    return bundle.plus(problems=_image_problems(block, claim.span), claims=(claim,), complete=True)
 
 
 def _with_sections(bundle: Bundle, payload: Span, *others: Section) -> Bundle:

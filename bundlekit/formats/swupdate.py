@@ -6,9 +6,7 @@ parsed, and what is reported. ``bundlekit explain swupdate`` describes what is c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import LayoutError
 from bundlekit.escape import escape
@@ -28,6 +26,7 @@ from bundlekit.model.bundle import (
     ZeroClaim,
 )
 from bundlekit.model.release import Demand, Part, Release, Terms
+from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ MAX_SIGNATURE: Final = 64 * 1024
 RAW: Final[tuple[RawAlgorithm, ...]] = ("rsa-pkcs1v15-sha256", "rsa-pss-sha256")
 """What a bare signature can be. SWUpdate is built for one of them, always with SHA-256."""
 
-_ABOUT_SIGNATURES: Final = ("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "weak-algorithm")
 _ABOUT_CONTENT: Final = (
     *("metadata-malformed", "member-unlisted", "member-missing", "digest-weak", "digest-mismatch", "uncovered-bytes"),
 )
@@ -71,12 +69,8 @@ def read(source: Source) -> Bundle:
         try:
             bundle = step(source, archive, bundle)
         except LayoutError as error:
-            return _with(bundle, problems=[error.problem])
+            return bundle.plus(problems=[error.problem])
     return bundle
-
-
-def _with(bundle: Bundle, *, problems: list[Problem], **known: Any) -> Bundle:  # noqa: ANN401 - fields of Bundle
-    return replace(bundle, problems=(*bundle.problems, *problems), **known)
 
 
 def _sections(archive: CpioArchive) -> Iterator[Section]:
@@ -121,7 +115,7 @@ def _order(_: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         first = archive.members[0]
         message = f"the first member of the archive is {escape(first.name)!r}, but SWUpdate expects {DESCRIPTION}"
         raise LayoutError(_fault("member-misplaced", message, first.header))
-    return _with(bundle, problems=problems)
+    return bundle.plus(problems=problems)
 
 
 def _content(source: Source, member: CpioMember, limit: int) -> tuple[bytes, list[Problem]]:
@@ -143,7 +137,7 @@ def _description(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle
         return bundle
     member = archive.members[0]
     data, problems = _content(source, member, MAX_DESCRIPTION)
-    return _with(bundle, problems=problems, head=member.data, head_bytes=data, unread=tuple(_unreadable(data)))
+    return bundle.plus(problems=problems, head=member.data, head_bytes=data, unread=tuple(_unreadable(data)))
 
 
 def _signature(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
@@ -152,13 +146,13 @@ def _signature(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         return bundle
     if len(archive.members) < 2 or archive.members[1].name != SIGNATURE:
         absent = archive.end is not None and all(one.name != SIGNATURE for one in archive.members)
-        return _with(bundle, problems=[], signatures=() if absent else None)
+        return bundle.plus(signatures=() if absent else None)
     member = archive.members[1]
     value, problems = _content(source, member, MAX_SIGNATURE)
     if _is_openpgp(value):
         reason = "the signature is in OpenPGP, but bundlekit verifies only CMS and RSA signatures of SWUpdate images"
         step = "Verify it with gpg, or have the image signed with CMS or RSA."
-        return _with(bundle, problems=problems, unread=(Unread(rules=_ABOUT_SIGNATURES, reason=reason, next=step),))
+        return bundle.plus(problems=problems, unread=(Unread(rules=SIGNATURE_RULES, reason=reason, next=step),))
     is_cms = _is_der(value, SIGNED_DATA)
     claim = SignatureClaim(
         index=0,
@@ -169,7 +163,7 @@ def _signature(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         value=value,
         candidates=() if is_cms else RAW,
     )
-    return _with(bundle, problems=problems, signatures=(claim,))
+    return bundle.plus(problems=problems, signatures=(claim,))
 
 
 def _is_der(data: bytes, kind: bytes) -> bool:
@@ -196,7 +190,7 @@ def _leaves_out(bundle: Bundle, rule: str) -> bool:
 
 def _unreadable(data: bytes) -> Iterator[Unread]:
     """Why a description cannot be read here: it is encrypted, or for a parser that only the device has."""
-    rules = (*_ABOUT_SIGNATURES, *_ABOUT_CONTENT)
+    rules = (*SIGNATURE_RULES, *_ABOUT_CONTENT)
     if _is_der(data, ENVELOPED_DATA) or _is_noise(data):
         reason = "sw-description is encrypted, and its signature is over the unencrypted text"
         yield Unread(rules=rules, reason=reason, next="Check the image before sw-description is encrypted.")
@@ -217,7 +211,7 @@ def _files(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         return bundle
     head = bundle.head
     description = sw_description.read_description(bundle.head_bytes, head)
-    bundle = _with(bundle, problems=[], document=description.document, release=_release(description, archive))
+    bundle = bundle.plus(document=description.document, release=_release(description, archive))
     problems: list[Problem] = []
     claims: list[ByteClaim] = []
     listed = {one.name: one for one in description.files}
@@ -247,10 +241,9 @@ def _files(source: Source, archive: CpioArchive, bundle: Bundle) -> Bundle:
         if not one.digest:
             message = f"sw-description has no sha256 for {name!r}"
             problems.append(_fault("digest-weak", message, head, name))
-    return _with(
-        bundle,
+    return bundle.plus(
         problems=problems,
-        claims=(*bundle.claims, *claims),
+        claims=claims,
         complete=archive.end is not None and not bundle.unread,
     )
 

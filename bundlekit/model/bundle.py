@@ -6,8 +6,11 @@ container therefore needs only a layout reader that returns its claims.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.primitives import Frozen
@@ -283,6 +286,23 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     def id(self) -> str | None:
         """The id of the bundle in reports, journals and tickets: the SHA-256 of its head."""
         return None if self.head_bytes is None else f"sha256:{sha256(self.head_bytes).hexdigest()}"
+
+    def plus(
+        self,
+        *,
+        problems: Iterable[Problem] = (),
+        sections: Iterable[Section] = (),
+        claims: Iterable[ByteClaim] = (),
+        **known: Any,  # noqa: ANN401 - fields that became known
+    ) -> Bundle:
+        """The bundle after more of it was read: more problems, sections and claims, and other fields as given."""
+        return replace(
+            self,
+            problems=(*self.problems, *problems),
+            sections=(*self.sections, *sections),
+            claims=(*self.claims, *claims),
+            **known,
+        )
 
     @property
     def blobs(self) -> tuple[bytes, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import cleandoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.finding import Severity
 from bundlekit.model.primitives import Frozen
@@ -19,6 +19,15 @@ class NamedRule(Frozen, frozen=True, kw_only=True):
     severity: Severity
     remedy: str
     page: str
+
+
+SIGNATURE_RULES: Final = (
+    *("unsigned", "signature-malformed", "signature-wrong", "signer-unknown", "wrong-purpose"),
+    *("not-a-signer-certificate", "signer-not-yet-valid", "signer-expired", "signer-denied", "signer-revoked"),
+    *("crl-unusable", "test-key", "out-of-scope", "weak-algorithm", "chain-unsupported", "chain-invalid"),
+    "too-few-signers",
+)
+"""The rules of a check that need the signatures of a bundle."""
 
 
 def name_of(function: Callable[..., object]) -> str:

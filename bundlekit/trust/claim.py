@@ -27,10 +27,6 @@ class Claim(Frozen, frozen=True, kw_only=True):
     digest: str
     line: tuple[Certificate, ...]
 
-    def binds_all(self) -> bool:
-        """Whether the signer covered every certificate of the signature by the signature itself."""
-        return all(self.signature.binds(one.der) for one in self.line)
-
 
 def read_claim(blob: bytes) -> Claim:
     """The statements of a signature about itself, not verified. Raises SignatureFault."""

@@ -18,6 +18,7 @@ from bundlekit import formats, pipeline
 from bundlekit.cli import run
 from bundlekit.layout import cpio, libconfig, strict_json
 from bundlekit.model.bundle import Span
+from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.schemas import schema
 from bundlekit.source import BytesSource, FileSource
 from bundlekit.trust import load_trust
@@ -221,7 +222,8 @@ def packet(tag, size):
 def test_a_signature_in_openpgp_is_left_open(sig):
     report = judged(whole(sig=sig))
     assert (report.verdict, report.findings) == ("incomplete", ())
-    assert "OpenPGP" in next(one.reason for one in report.rules if one.rule == "unsigned")
+    reasons = {one.rule: one.reason for one in report.rules}
+    assert all("OpenPGP" in reasons[rule] for rule in SIGNATURE_RULES)
 
 
 @pytest.mark.parametrize(
