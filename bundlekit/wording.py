@@ -59,6 +59,11 @@ def fill(template: str) -> str:
     return _PLACE.sub(lambda found: given(found[1]), template)
 
 
+def count(number: int, noun: str) -> str:
+    """``1 byte``, ``2 bytes``, ``1,024 bytes``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @contextmanager
 def worded(wording: Wording) -> Iterator[None]:
     """Use ``wording`` for the messages that are made in this context."""

@@ -66,7 +66,6 @@ REPORTED: Final = {
 
     The message names the part and the value. The loader on the device refuses such a file, or reads it differently.
     """,
-        COPY_AGAIN,
     ),
     "metadata-malformed": StructureRule(
         "metadata",
@@ -102,7 +101,6 @@ REPORTED: Final = {
     "member-missing": StructureRule(
         "members",
         """The signed description lists a member that the archive does not have.""",
-        COPY_AGAIN,
     ),
     "member-misplaced": StructureRule(
         "members",
@@ -204,8 +202,8 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
 def _wrong_digest(subject: str, expected: str) -> str:
     """The message. A checksum is no digest, and no description signs it."""
     if expected.partition(":")[0] in CHECKSUMS:
-        return f"the checksum of {subject!r} differs from the one that is stored with it"
-    return f"the digest of {subject!r} differs from the one in the description"
+        return f"the checksum of {subject!r} differs from the one that the bundle states"
+    return f"the digest of {subject!r} differs from the one that the bundle states"
 
 
 def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
@@ -219,7 +217,7 @@ def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
             Fault(message=f"the hash tree of {tree.subject!r} is damaged", where=span, subject=tree.subject)
             for span in tree.tree_damaged
         ]
-        message = f"{tree.damaged_count} of {tree.blocks} blocks of {tree.subject!r} are not those of the hash tree"
+        message = f"{tree.damaged_count} of {tree.blocks} blocks of {tree.subject!r} do not match the hash tree"
         params: dict[str, str | int] = {"damaged": tree.damaged_count, "blocks": tree.blocks}
         found += [Fault(message=message, where=span, subject=tree.subject, params=params) for span in tree.damaged]
     return found or _unmeasured(claims, trees) or ()

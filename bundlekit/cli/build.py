@@ -17,6 +17,7 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.report.escape import escape
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.model.trust import Purpose
@@ -94,7 +95,7 @@ def command(
             err=True,
         )
     if not quiet:
-        signed = common.count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
+        signed = count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
         size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""
         destination.report_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
     return 0

@@ -235,11 +235,6 @@ def _read_with(path: Path) -> Iterator[Path]:
         yield from policy.files(data, path)
 
 
-def count(number: int, noun: str) -> str:
-    """``1 signature``, ``2 signatures``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def colours(stream: Any) -> bool:
     """Colours are for a terminal whose owner has not set NO_COLOR (no-color.org)."""
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")

@@ -29,6 +29,7 @@ from bundlekit.model.bundle import (
 from bundlekit.model.release import Demand, NO_TERMS, Part, Release, Terms
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,7 +93,7 @@ def _image(bundle: Bundle, header: EspHeader, layout: EspLayout, source: Source)
         sections.append(Section(name="appended digest", span=layout.digest))
         expected = f"sha256:{read_span(source, layout.digest).hex()}"
         span = Span(start=0, stop=layout.digest.start)
-        claims.append(DigestClaim(subject="appended digest", span=span, expected=expected))
+        claims.append(DigestClaim(subject="image (appended digest)", span=span, expected=expected))
     problems = []
     if header.chip is None:
         message = f"bundlekit does not know the chip with the id {header.chip_id}, so it cannot check the addresses"
@@ -251,7 +252,7 @@ def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: 
     )
     digests: dict[str, DigestClaim] = {}
     for number, block in enumerate(blocks):
-        subject = f"image, for signature block {number}"
+        subject = f"image (signature block {number})"
         digests.setdefault(block.digest, DigestClaim(subject=subject, span=signed, expected=block.digest))
     release, document = bundle.release, bundle.document
     if release is not None and document is not None:
@@ -321,7 +322,7 @@ def _blank(source: Source, span: Span) -> bool:
 
 
 def _surplus(source: Source, stop: int) -> Problem:
-    message = f"{source.size - stop} bytes follow the {stop} bytes of the image and its signatures"
+    message = f"{count(source.size - stop, 'byte')} after the {count(stop, 'byte')} of the image and its signatures"
     return Problem(
         rule="trailing-data",
         message=message,

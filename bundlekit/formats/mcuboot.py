@@ -199,8 +199,11 @@ def _check_values(image: _Image) -> None:
             structure_fault("the reserved bytes of a dependency are not zero", start + 1, start + 4)
         if tlv.kind == mcuboot.PURE and tlv.value != b"\x01":
             structure_fault("the TLV signature-pure has a value other than 1", start, stop)
-        if tlv.kind in mcuboot.HASHES and len(tlv.value) != mcuboot.HASH_SIZES[mcuboot.HASHES[tlv.kind]]:
-            structure_fault(f"the TLV {tlv.name} has {len(tlv.value)} bytes", tlv.entry.start, tlv.entry.stop)
+        size = mcuboot.HASH_SIZES[mcuboot.HASHES[tlv.kind]] if tlv.kind in mcuboot.HASHES else len(tlv.value)
+        if len(tlv.value) != size:
+            structure_fault(
+                f"the TLV {tlv.name} has {len(tlv.value)} bytes instead of {size}", tlv.entry.start, tlv.entry.stop
+            )
         if tlv.kind == mcuboot.DECOMPRESSED_HASH and found and len(tlv.value) != len(found.value):
             structure_fault("the hash of the decompressed image has another size than the image hash", start, stop)
     wanted = (mcuboot.DECOMPRESSED_SIZE, mcuboot.DECOMPRESSED_HASH)

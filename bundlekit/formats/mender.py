@@ -34,6 +34,7 @@ from bundlekit.model.bundle import (
 )
 from bundlekit.model.release import Demand, Part, Release, Terms
 from bundlekit.source import read as read_span
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.layout.mender_header import MenderHeader
@@ -224,7 +225,7 @@ class _Reading:
         self._known["declared_size"] = end.stop
         self._claims.append(ZeroClaim(subject="padding", span=end))
         if size > end.stop:
-            message = f"{size - end.stop:,} bytes follow the end of the archive"
+            message = f"{count(size - end.stop, 'byte')} after the end of the archive"
             self.problems.append(Problem(rule="trailing-data", message=message, where=Span(start=end.stop, stop=size)))
 
     def _content(self, member: TarMember, limit: int) -> bytes:
@@ -277,7 +278,7 @@ class _Reading:
             raise _wrong("member-unlisted", f"{member.name!r} is not listed in the manifest", member.header)
         found = f"sha256:{sha256(content).hexdigest()}"
         if found != entry.digest:
-            message = f"the digest of {member.name!r} is not the one in the manifest"
+            message = f"the digest of {member.name!r} differs from the one in the manifest"
             params: dict[str, str | int] = {"expected": entry.digest, "found": found}
             raise LayoutError(
                 Problem(

@@ -32,6 +32,7 @@ from bundlekit.model.bundle import Aspect, Bundle, Problem, Section, SignatureCl
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
 from bundlekit.trust import SignatureFault, cms
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.layout.rauc_manifest import RaucManifest
@@ -159,7 +160,7 @@ def _by_size(source: Source, block: squashfs.Superblock | None) -> Frame | None:
     if signature.stop == stop:
         return Frame(signature, source.size, head)
     where = Span(start=signature.stop, stop=stop)
-    problem = _malformed(f"{where.size} bytes follow the signature within its stated size", where)
+    problem = _malformed(f"{count(where.size, 'byte')} after the signature, within its stated size", where)
     return Frame(signature, source.size, head, (problem,))
 
 
@@ -178,7 +179,7 @@ def _by_image(source: Source, at: int, head: CmsHead) -> Frame:
         where = Span(start=stop, stop=end)
         problems.append(Problem(rule="header-out-of-bounds", message=message, where=where))
     if size > end:
-        message = f"{size - end} bytes follow the size of the signature, which is the end of the bundle"
+        message = f"{count(size - end, 'byte')} after the signature size, which is the end of the bundle"
         problems.append(Problem(rule="trailing-data", message=message, where=Span(start=end, stop=size)))
     return Frame(signature, end, head, tuple(problems))
 

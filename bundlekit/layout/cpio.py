@@ -15,6 +15,7 @@ from bundlekit.errors import LayoutError
 from bundlekit.escape import escape
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.source import read
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +246,7 @@ def _ended(source: Source, members: list[CpioMember], problems: list[Problem], e
         message = f"the file ends within its last block; {size - source.size} bytes are missing"
         problems.append(_fault(message, Span(start=source.size, stop=size), rule="truncated"))
     if source.size > size:
-        message = f"{source.size - size} bytes follow the last block of the archive"
+        message = f"{count(source.size - size, 'byte')} after the last block of the archive"
         problems.append(_fault(message, Span(start=size, stop=source.size), rule="trailing-data"))
     padding = Span(start=end.stop, stop=min(size, source.size))
     return CpioArchive(tuple(members), tuple(problems), end, padding if padding.size else None, size)

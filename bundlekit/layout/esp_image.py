@@ -140,7 +140,12 @@ def read_esp_header(source: Source) -> EspHeader:
     _, segments, mode, flash, entry, _, chip_id, _, lowest, highest, _, appended = fields
     header = EspHeader(segments, mode, flash >> 4, flash & 15, entry, chip_id, lowest, highest, appended == 1)
     limits = (
-        (1 <= segments <= MAX_SEGMENTS, 1, 2, f"it has {segments} segments, but 1 to {MAX_SEGMENTS} are allowed"),
+        (
+            1 <= segments <= MAX_SEGMENTS,
+            1,
+            2,
+            f"the image has {segments} segments, but 1 to {MAX_SEGMENTS} are allowed",
+        ),
         (mode < len(FLASH_MODES), 2, 3, f"the flash mode {mode} does not exist"),
         (header.flash_size < len(FLASH_SIZES), 3, 4, f"the flash size {header.flash_size} does not exist"),
         (header.flash_speed in FLASH_SPEEDS, 3, 4, f"the flash frequency {header.flash_speed} does not exist"),
@@ -149,7 +154,7 @@ def read_esp_header(source: Source) -> EspHeader:
             highest in ANY_REVISION or lowest <= highest,
             15,
             19,
-            f"it needs a chip of revision {revision(lowest)} or later and {revision(highest)} or earlier",
+            f"the image needs a chip of revision {revision(lowest)} or later and {revision(highest)} or earlier",
         ),
     )
     for fine, start, stop, message in limits:
@@ -228,7 +233,7 @@ def read_esp_description(source: Source, header: EspHeader, layout: EspLayout) -
     raw = read(source, Span(start=first.data.start, stop=min(first.data.stop, first.data.start + APP.size)))
     if raw.startswith(APP_MAGIC.to_bytes(4, "little")):
         if len(raw) < APP.size:
-            message = f"the first segment has {len(raw)} bytes, and a description of an application {APP.size}"
+            message = f"the first segment has {len(raw)} bytes, but the description of an application has {APP.size}"
             raise fault(message, first.header)
         return _app(raw, first.data.start)
     mapped = header.chip.mapped if header.chip else ()
@@ -241,7 +246,9 @@ def read_esp_description(source: Source, header: EspHeader, layout: EspLayout) -
 def _app(raw: bytes, start: int) -> EspDescription:
     _, counter, _, version, project, time, date, idf, elf, lowest, highest, page, *_ = APP.unpack(raw)
     if highest not in ANY_REVISION and lowest > highest:
-        message = f"it needs eFuse blocks of revision {revision(lowest)} or later and {revision(highest)} or earlier"
+        message = (
+            f"the image needs eFuse blocks of revision {revision(lowest)} or later and {revision(highest)} or earlier"
+        )
         raise fault(message, Span(start=start + 176, stop=start + 180), "metadata-malformed")
     return EspDescription(
         "app",

@@ -108,7 +108,8 @@ def _block(raw: bytes, start: int, number: int) -> EspBlock:
         raise fault(f"{name} begins with 0x{raw[0]:02x} instead of 0x{MAGIC:02x}", _at(start, 0, 1))
     if raw[1] not in (RSA_VERSION, ECDSA_VERSION):
         raise fault(
-            f"{name} is of version {raw[1]}; {RSA_VERSION} (RSA) and {ECDSA_VERSION} (ECDSA) exist", _at(start, 1, 2)
+            f"{name} has version {raw[1]}, but only {RSA_VERSION} (RSA) and {ECDSA_VERSION} (ECDSA) exist",
+            _at(start, 1, 2),
         )
     if int.from_bytes(raw[CRC_AT : CRC_AT + 4], "little") != zlib.crc32(raw[:CRC_AT]):
         raise fault(f"the CRC-32 of {name} is wrong: the block is damaged", _at(start, CRC_AT, CRC_AT + 4))
@@ -159,7 +160,7 @@ def _ecdsa(name: str, raw: bytes, start: int) -> EspBlock:
     if curve is None:
         raise fault(f"{name} has the curve {raw[at]}, which does not exist", _at(start, at, at + 1))
     if curve.sha_version != raw[2]:
-        message = f"{name} combines digest {raw[2]} with the curve of {curve.scheme}, which needs {curve.sha_version}"
+        message = f"{name} has the digest type {raw[2]}, but {curve.scheme} needs type {curve.sha_version}"
         raise fault(message, _at(start, 2, 3))
     point, signature = at + 1, at + 1 + curve.room
     stop = signature + curve.room

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, NoReturn
 from bundlekit.errors import LayoutError
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.source import read
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.source import Source
@@ -227,7 +228,7 @@ def read_tlvs(source: Source, header: ImageHeader) -> tuple[tuple[Tlv, ...], int
         message = f"the area of the TLVs has {size} bytes, which is less than its own header"
         structure_fault(message, start + 2, start + INFO.size)
     if start + size > source.size:
-        message = f"the TLVs end at byte {start + size}, and the file has {source.size} bytes"
+        message = f"the TLVs end at byte {start + size}, but the file has {source.size} bytes"
         layout_fault("truncated", message, source.size, start + size)
     found += _area(source, Span(start=start, stop=start + size), protected=False)
     return tuple(found), start + size
@@ -249,7 +250,7 @@ def _area(source: Source, area: Span, *, protected: bool) -> list[Tlv]:
     while at < len(data):
         where = area.start + at
         if at + ENTRY.size > len(data):
-            structure_fault(f"{len(data) - at} bytes are left over after the last {which}TLV", where, area.stop)
+            structure_fault(f"{count(len(data) - at, 'byte')} after the last {which}TLV", where, area.stop)
         kind, size = ENTRY.unpack_from(data, at)
         stop = at + ENTRY.size + size
         if stop > len(data):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from bundlekit.errors import LayoutError
 from bundlekit.model.bundle import Problem
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.layout.mcuboot import Tlv
@@ -26,7 +27,7 @@ def read_boot_record(tlv: Tlv) -> dict[str, object]:
     """The record as plain values. Raises LayoutError for a record that is not as the boot loader requires."""
     data = tlv.value
     if len(data) > MAX_SIZE:
-        _fault(tlv, f"has {len(data)} bytes")
+        _fault(tlv, f"has {len(data)} bytes, more than the limit of {MAX_SIZE}")
     if not data or data[0] >> 5 != 5 or data[0] & 31 > len(NAMES):
         _fault(tlv, "is not a CBOR map")
     found: dict[str, object] = {}
@@ -41,7 +42,7 @@ def read_boot_record(tlv: Tlv) -> dict[str, object]:
         except UnicodeDecodeError:
             _fault(tlv, f"has text that is not UTF-8 before byte {at}")
     if at != len(data):
-        _fault(tlv, f"has {len(data) - at} bytes after its end")
+        _fault(tlv, f"has {count(len(data) - at, 'byte')} after its end")
     if last != 2:  # the boot loader writes the measurement over the last bytes of the record
         _fault(tlv, "does not end with the measurement")
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bundlekit.layout.mcuboot import MAX_IMAGE, layout_fault, structure_fault
 from bundlekit.model.bundle import FramingClaim, Span, ZeroClaim
 from bundlekit.source import read
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import ByteClaim
@@ -55,7 +56,9 @@ def read_slot(source: Source, end: int, *, fill: int | None = None) -> SlotRest:
     erased = read(source, Span(start=end, stop=end + 1))[0] if fill is None else fill
     if erased not in ERASED or source.size > MAX_IMAGE or source.size % SECTOR:
         surplus = source.size - end
-        layout_fault("trailing-data", f"{surplus} bytes follow the {end} bytes of the image", end, source.size)
+        layout_fault(
+            "trailing-data", f"{count(surplus, 'byte')} after the {count(end, 'byte')} of the image", end, source.size
+        )
     if not unit and _is_damaged_magic(last):
         structure_fault("the magic of the trailer is damaged, or names no write unit", source.size - 16, source.size)
     if not unit:

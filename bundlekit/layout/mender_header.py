@@ -170,7 +170,7 @@ def _payload_type(info: _Values) -> str | None:
     payloads = info.given("payloads")
     if not isinstance(payloads, list) or len(payloads) != 1:
         count = len(payloads) if isinstance(payloads, list) else "no list of"
-        raise info.wrong(f"{count} payloads, but a device installs exactly one")
+        raise info.wrong(f"it has {count} payloads, but a device installs exactly one")
     payload = _Values(payloads[0], f"{INFO}: payloads", info.where)
     payload.only("type")
     if "type" in payload.values and payload.given("type") is None:

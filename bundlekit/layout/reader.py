@@ -26,6 +26,7 @@ from bundlekit.model.bundle import (
 from bundlekit.model.release import release_of
 from bundlekit.source import BytesSource, ReadOnce, streams_of
 from bundlekit.source import read as read_span
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,7 +127,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
         problems.append(Problem(rule="truncated", message=message, where=where, params=params))
     if size > header.file_size:
         surplus = size - header.file_size
-        message = f"{surplus} bytes follow the {header.file_size} bytes stated in the header"
+        message = f"{count(surplus, 'byte')} after the {count(header.file_size, 'byte')} that the header states"
         where = Span(start=header.file_size, stop=size)
         problems.append(Problem(rule="trailing-data", message=message, where=where, params=params))
 
@@ -228,7 +229,7 @@ def _misplaced(item: Placed, source: Source, *, detached: bool) -> Iterator[Prob
         missing = Span(start=found.size, stop=size, stream=label)
         yield Problem(rule="truncated", message=message, where=missing, subject=label)
     elif found.size > size:
-        message = f"{found.name}: {found.size - size} bytes follow the {size} bytes of {label!r}"
+        message = f"{found.name}: {count(found.size - size, 'byte')} after the {count(size, 'byte')} of {label!r}"
         surplus = Span(start=size, stop=found.size, stream=label)
         yield Problem(rule="trailing-data", message=message, where=surplus, subject=label)
 

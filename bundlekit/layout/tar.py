@@ -175,10 +175,10 @@ def _header(block: bytes, at: int, stream: str) -> _Header:
         raise wrong("its checksum does not match", 0, BLOCK)
     for field, start, stop, form in _FIELDS:
         if not form(block[start:stop]):
-            raise wrong(f"the {field} has a wrong form", start, stop)
+            raise wrong(f"wrong form of the {field}", start, stop)
     kind = block[156:157]
     if kind not in (b"0", b"x"):
-        raise wrong(f"its type is {kind!r}, but only regular files are allowed", 156, 157)
+        raise wrong(f"its type is {kind.decode('latin-1')!r}, but only regular files are allowed", 156, 157)
     size = int(block[124:135], 8)
     if kind == b"x" and not 0 < size <= MAX_RECORDS:
         raise wrong(f"it has {size} bytes of pax records, but 1 to {MAX_RECORDS} are allowed", 124, 136)

@@ -394,9 +394,10 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Sign
 
 def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
     """A key below the minimum or above the maximum strength, or one that the library cannot use."""
+    owner = name if name.startswith("key ") else f"key of {name}"
     if weakness == NO_ML_DSA:
-        return SignatureFault("chain-unsupported", f"The key of {name} cannot be used: {weakness}.", part)
-    return SignatureFault("weak-algorithm", f"The key of {name} is rejected: {weakness}.", part)
+        return SignatureFault("chain-unsupported", f"The {owner} cannot be used: {weakness}.", part)
+    return SignatureFault("weak-algorithm", f"The {owner} is rejected: {weakness}.", part)
 
 
 def _part(one: Certificate, chain: Sequence[Certificate]) -> str:
