@@ -45,7 +45,7 @@ def with_components(
         files = _files(source, Path(path).parent)
         if unknown := sorted(set(components or ()) - set(files)):
             near = nearest(unknown[0], set(files))
-            why = f"has no component {unknown[0]!r}{near}" if files else "is no detached head"
+            why = f"has no component {unknown[0]!r}{near}" if files else "is not a detached head"
             raise ConfigError(f"{path}: {why}", next_step="Name only components of a detached head.")
         streams: dict[str, Source] = {}
         for label, beside in files.items():

@@ -156,7 +156,7 @@ def test_a_component_that_the_operator_names_has_to_be_there(shipped, name, path
 
 def test_a_bundle_with_a_payload_has_no_components_elsewhere(tmp_path):
     (tmp_path / "update.bin").write_bytes(forge.good())
-    with pytest.raises(ConfigError, match="is no detached head"):
+    with pytest.raises(ConfigError, match="is not a detached head"):
         bundlekit.check(tmp_path / "update.bin", components={"storage": tmp_path}, at=AT)
 
 

@@ -292,7 +292,7 @@ def component_invalid(context: RuleContext) -> RuleAnswer:
         return NotRun(reason="the payload was not read")
     found = [
         Fault(
-            message=f"{one.subject!r} is to be a bundle in the format {one.format!r}, and is not recognised as one",
+            message=f"{one.subject!r} must be a bundle in the format {one.format!r}, but is not recognised as one",
             where=one.span,
             subject=one.subject,
             params={"format": one.format},

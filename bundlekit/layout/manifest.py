@@ -70,12 +70,12 @@ def _beyond_types(manifest: Manifest) -> Iterator[tuple[str, str]]:
         label, stored = item.label, item.stored
         if first and (stored.file is not None or item.format is not None):
             key = "file" if stored.file is not None else "format"
-            yield item.path, f"{label!r} has the key {key!r}, which format 1.1 adds, and the manifest is of format 1.0"
+            yield item.path, f"{label!r} has the key {key!r}, which format 1.1 adds, but the manifest is of format 1.0"
         if stored.chunk_size & (stored.chunk_size - 1):
             wrong = f"{label!r} has chunks of {stored.chunk_size} bytes, which is not a power of two"
             yield f"{item.path}.chunk-size", wrong
         if (chunks := -(-stored.size // stored.chunk_size)) > MAX_CHUNKS:
-            yield f"{item.path}.size", f"{label!r} has {chunks} chunks, allowed are {MAX_CHUNKS}"
+            yield f"{item.path}.size", f"{label!r} has {chunks} chunks, but at most {MAX_CHUNKS} are allowed"
 
 
 def is_day(text: str) -> bool:

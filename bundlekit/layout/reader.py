@@ -216,7 +216,7 @@ def _misplaced(item: Placed, source: Source, *, detached: bool) -> Iterator[Prob
     """What is wrong with the place of a stored item: in the bundle itself, or in the file of a detached head."""
     label, size, file = item.label, item.stored.size, item.stored.file
     if detached != (file is not None):
-        wrong = "has to name its file" if detached else "names a file, and the bundle is no detached head"
+        wrong = "has to name its file" if detached else "names a file, but the bundle is not a detached head"
         yield Problem(rule="manifest-schema", message=f"the manifest cannot be used: {label!r} {wrong}", subject=label)
     if not detached or file is None:
         return

@@ -133,7 +133,7 @@ def decode_area(data: bytes, start: int) -> tuple[tuple[tuple[Span, bytes], ...]
     while at + 4 <= len(data) and (length := int.from_bytes(data[at : at + 4], "big")):
         wrong = None
         if (left := len(data) - at - 4) < length:
-            wrong = f"entry {len(entries)} claims {length} bytes, {left} are left in the signature area"
+            wrong = f"entry {len(entries)} claims {length} bytes, but {left} are left in the signature area"
         elif len(entries) == MAX_SIGNATURES:
             wrong = f"the signature area has more than {MAX_SIGNATURES} entries"
         elif any(data[at + 4 : at + 4 + length] == blob for _, blob in entries):
@@ -151,7 +151,7 @@ def encode_area(blobs: Iterable[bytes], capacity: int) -> bytes:
     """A signature area of ``capacity`` bytes. Raises ValueError if the entries do not fit."""
     entries = b"".join(_codecs()[1].build(blob) for blob in blobs)
     if len(entries) > capacity:
-        raise ValueError(f"signatures need {len(entries)} bytes, the signature area has {capacity}")
+        raise ValueError(f"signatures need {len(entries)} bytes, but the signature area has {capacity}")
     return entries.ljust(capacity, b"\0")
 
 
@@ -212,4 +212,4 @@ def bounds_problems(header: Header) -> Iterator[tuple[str, Span]]:
     )
     for name, value, start, stop, low, high in limits:
         if not low <= value <= high:
-            yield f"the {name} is {value}, allowed are {low} to {high}", Span(start=start, stop=stop)
+            yield f"the {name} is {value}, but {low} to {high} are allowed", Span(start=start, stop=stop)

@@ -198,7 +198,7 @@ def storage(**changes):
         (storage(**{"chunk-size": 65537}), "manifest-schema", "not a power of two"),
         (storage(**{"chunk-size": 2**27}), "manifest-schema", "chunk-size"),
         (storage(size=0), "manifest-schema", "size"),
-        (storage(size=2**53 - 1), "manifest-schema", "chunks, allowed are"),
+        (storage(size=2**53 - 1), "manifest-schema", "chunks, but at most"),
         (edited(format={"major": 1, "minor": 2}), "tool-too-old", "format 1.2"),
         (edited(format={"major": 2, "minor": 0}, surprise=1), "tool-too-old", "format 2.0"),
         (edited(requires=["teleport"]), "tool-too-old", "the feature 'teleport'"),
