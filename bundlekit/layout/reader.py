@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import replace
-
 from bundlekit.errors import ChangedWhileReadError, LayoutError
 from bundlekit.layout import damage, foreign, manifest, update_bin
 from bundlekit.model.bundle import (
@@ -29,7 +27,7 @@ from bundlekit.source import read as read_span
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from bundlekit.layout.update_bin import Placed
     from bundlekit.model.bundle import Aspect
@@ -54,7 +52,7 @@ def read(source: Source) -> Bundle:
         try:
             bundle = step(source, bundle)
         except LayoutError as error:
-            return _add(bundle, problems=[error.problem])
+            return bundle.plus(problems=[error.problem])
     return bundle
 
 
@@ -79,23 +77,6 @@ def read_once(source: Source) -> Source:
             next_step="Wait until the file is no longer written, then run again.",
         )
     return ReadOnce(source, whole)
-
-
-def _add(
-    bundle: Bundle,
-    *,
-    sections: list[Section] | None = None,
-    claims: Sequence[ByteClaim] = (),
-    problems: list[Problem] | None = None,
-    **known: Any,  # noqa: ANN401 - whatever fields of Bundle became known
-) -> Bundle:
-    return replace(
-        bundle,
-        sections=(*bundle.sections, *(sections or ())),
-        claims=(*bundle.claims, *claims),
-        problems=(*bundle.problems, *(problems or ())),
-        **known,
-    )
 
 
 def _header(source: Source, bundle: Bundle) -> Bundle:
@@ -139,7 +120,7 @@ def _header(source: Source, bundle: Bundle) -> Bundle:
     if size >= header.area.stop:
         known["area"] = header.area
     section = Section(name="header", span=Span(start=0, stop=update_bin.HEADER_SIZE))
-    return _add(bundle, sections=[section], problems=problems, declared_size=header.file_size, **known)
+    return bundle.plus(sections=[section], problems=problems, declared_size=header.file_size, **known)
 
 
 def _signatures(source: Source, bundle: Bundle) -> Bundle:
@@ -153,7 +134,7 @@ def _signatures(source: Source, bundle: Bundle) -> Bundle:
     try:
         entries, rest = update_bin.decode_area(read_span(source, bundle.area), bundle.area.start)
     except LayoutError as error:
-        return _add(bundle, sections=sections, problems=[error.problem])
+        return bundle.plus(sections=sections, problems=[error.problem])
     signatures = tuple(
         SignatureClaim(
             index=index,
@@ -166,7 +147,7 @@ def _signatures(source: Source, bundle: Bundle) -> Bundle:
         for index, (span, blob) in enumerate(entries)
     )
     claims = [ZeroClaim(subject="signature area", span=rest)]
-    return _add(bundle, sections=sections, claims=claims, signatures=signatures)
+    return bundle.plus(sections=sections, claims=claims, signatures=signatures)
 
 
 def _manifest(_: Source, bundle: Bundle) -> Bundle:
@@ -175,13 +156,13 @@ def _manifest(_: Source, bundle: Bundle) -> Bundle:
         return bundle
     where = Span(start=update_bin.HEADER_SIZE, stop=bundle.head.stop)
     document = manifest.decode_document(bundle.head_bytes[where.start :], where)
-    bundle = _add(bundle, document=document)
+    bundle = bundle.plus(document=document)
     try:
         decoded = manifest.decode(document, where)
         inner = {"inner"} if any(one.format for one in decoded.components) else set()
-        return _add(bundle, aspects=bundle.aspects | inner, manifest=decoded, release=release_of(decoded))
+        return bundle.plus(aspects=bundle.aspects | inner, manifest=decoded, release=release_of(decoded))
     except LayoutError as error:
-        return _add(bundle, problems=[error.problem])
+        return bundle.plus(problems=[error.problem])
 
 
 def _payload(source: Source, bundle: Bundle) -> Bundle:
@@ -209,7 +190,7 @@ def _payload(source: Source, bundle: Bundle) -> Bundle:
             DigestClaim(subject=item.label, span=item.data, expected=item.stored.digest, serial=True),
         ]
     files = {name: file.size for name, file in streams_of(source).items()}
-    return _add(bundle, sections=sections, claims=claims, problems=problems, files=files, complete=True)
+    return bundle.plus(sections=sections, claims=claims, problems=problems, files=files, complete=True)
 
 
 def _misplaced(item: Placed, source: Source, *, detached: bool) -> Iterator[Problem]:
