@@ -26,7 +26,7 @@ from bundlekit.model.bundle import (
     Unread,
     ZeroClaim,
 )
-from bundlekit.model.release import Demand, NO_TERMS, Part, Release, Terms
+from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import read as read_span
 from bundlekit.wording import count

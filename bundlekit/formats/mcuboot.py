@@ -30,7 +30,7 @@ from bundlekit.model.bundle import (
     Span,
     Unread,
 )
-from bundlekit.model.release import Demand, NO_TERMS, Part, Release, Terms
+from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import BytesSource, Recorded
 from bundlekit.source import read as read_span
