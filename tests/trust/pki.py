@@ -200,6 +200,17 @@ def attribute(kind, *values):
     return cms.CMSAttribute({"type": kind, "values": list(values)})
 
 
+class Verbatim(x509_asn1.Certificate):
+    """A certificate that is written as it was read.
+
+    asn1crypto takes a length whose last byte is 0x80 for an indefinite one, and then writes the certificate anew. It
+    cannot do so for a key that it does not know, such as one for ML-DSA.
+    """
+
+    def dump(self, force=False):
+        return self._header + self._contents
+
+
 def forge(
     private,
     certificates,
@@ -224,7 +235,7 @@ def forge(
             attribute("content_type", "data"),
             attribute("message_digest", hashlib.new(digest, head).digest()),
         ]
-    parsed = [x509_asn1.Certificate.load(one.public_bytes(Encoding.DER)) for one in certificates]
+    parsed = [Verbatim.load(one.public_bytes(Encoding.DER)) for one in certificates]
     signed = cms.CMSAttributes(attributes) if attributes else None
     data = signed.dump() if signed else head
     if by_identifier or not parsed:

@@ -60,3 +60,16 @@ def test_good_flipped_signature_flipped_head(kind, road):
         head = HEAD[:place] + bytes([HEAD[place] ^ 1]) + HEAD[place + 1 :]
         other = judge(blob, store, head=head)
         assert (rules(other), other.intact, other.counts) == (["signature-wrong"], False, False)
+
+
+def test_a_certificate_of_any_length_is_written_as_it_is():
+    """Of the lengths, those count whose last byte is 0x80: the forger's library takes them for indefinite ones."""
+    kind, der = "ml-dsa-65", b""
+    for size in range(700):
+        extra = [(pki.x509.UnrecognizedExtension(pki.x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), bytes(size)), False)]
+        line = [signer(kind, issuer_kind="rsa-2048", serial=1, extra=extra)]
+        der = pki.der(line[0])
+        if der[3] == 0x80:
+            break
+    assert der[3] == 0x80
+    assert der in forge(key(kind, "Signer"), line, digest=digest(kind))
