@@ -161,9 +161,11 @@ def format_option(*more: str) -> Decorator:
     )
 
 
-def output_option(text: str, *, required: bool = False) -> Decorator:
+def output_option(text: str, *, required: bool = False, multiple: bool = False) -> Decorator:
     """The file to write; ``text`` is what the command writes to it."""
-    return click.option("--output", "-o", type=path_type, required=required, help=text)
+    return click.option(
+        "--output", "-o", type=path_type, required=required, multiple=multiple, metavar="FILE", help=text
+    )
 
 
 check_options: Final = combined(
@@ -182,14 +184,10 @@ check_options: Final = combined(
         help="Waive findings of best-practice rules (see `bundlekit explain waivers`).",
     ),
     format_option("markdown", "junit", "html"),
-    click.option(
-        "--output",
-        "-o",
-        type=path_type,
-        multiple=True,
-        metavar="FILE",
-        help="Write the report to this file instead; - is standard output. "
+    output_option(
+        "Write the report to this file instead; - is standard output. "
         "The format is that of the suffix: .txt, .json, .md, .xml (JUnit), or .html.",
+        multiple=True,
     ),
 )
 """The options of ``check`` and ``preflight``; :func:`bundlekit.cli.common.check_request` takes them."""
