@@ -11,7 +11,7 @@ file takes its name meanwhile.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit import pipeline
 from bundlekit.authoring.admission import admit, demand_index, looked_at, signature_area
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from bundlekit.model.trust import Purpose
 
 __all__ = ["Signing", "SigningIdentity", "attach", "load_signers", "opened", "remove", "sign", "signature_area"]
+
+LIMIT: Final = "bundlekit signs only update.bin files"
 
 
 @contextlib.contextmanager
@@ -191,7 +193,7 @@ def _verified(file: InPlace, at: dt.datetime) -> Bundle:
     faults += [(one.message, one.rule) for one in bundle.problems]
     if kind := next(filter(None, (foreign.named(one.params) for one in bundle.problems)), None):
         raise SigningError(
-            f"{file.name}: nothing was signed: this is {kind.what}; {foreign.only(kind)}",
+            f"{file.name}: nothing was signed: this is {kind.what}; {foreign.only(kind, LIMIT)}",
             next_step=f"Sign it with {command('advisory sign', file.name)}."
             if kind.name == foreign.ADVISORIES
             else kind.next,

@@ -318,9 +318,9 @@ def named(params: Mapping[str, str | int]) -> ForeignKind | None:
     return KINDS.get(str(params.get("format", "")))
 
 
-def only(kind: ForeignKind) -> str:
-    """The text that a message adds to the name of a kind."""
-    return "it is not a bundle" if kind.name.startswith(OWN) else "bundlekit reads only update.bin files"
+def only(kind: ForeignKind, limit: str = "bundlekit does not read files of this kind") -> str:
+    """The text that a message adds to the name of a kind. ``limit`` is that for a kind from elsewhere."""
+    return "it is not a bundle" if kind.name.startswith(OWN) else limit
 
 
 def part_of_a_bundle(size: int, header: Header) -> str:

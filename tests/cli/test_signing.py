@@ -169,7 +169,7 @@ def advisories(cli, shop):
         ("adv.bin", "an advisories file of bundlekit; it is not a bundle", "bundlekit advisory sign adv.bin"),
         ("head", "only the head of a bundle, which signatures cover; it is not a bundle", "attach the signature"),
         ("ADVISORY.toml", "an ADVISORY.toml; it is not a bundle", "bundlekit advisory build"),
-        ("x.zip", "a ZIP archive; bundlekit reads only update.bin files", "Unpack it."),
+        ("x.zip", "a ZIP archive; bundlekit signs only update.bin files", "Unpack it."),
     ],
 )
 def test_sign_names_the_kind_of_a_file_that_is_no_bundle(cli, advisories, ship, name, what, step):

@@ -152,7 +152,7 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
     (finding,) = (one for one in report.findings if one.severity == "error")
     kind = foreign.KINDS[name]
     assert (finding.rule, finding.cause, finding.params) == ("not-a-bundle", "unsupported-format", {"format": name})
-    only = "it is not a bundle" if name in OWN else "bundlekit reads only update.bin files"
+    only = "it is not a bundle" if name in OWN else "bundlekit does not read files of this kind"
     assert finding.message == f"this is {kind.what}; {only}"
     assert finding.next == fill(kind.next)
     assert (report.verdict, report.causes) == ("reject", ("unsupported-format",))
