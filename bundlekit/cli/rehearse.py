@@ -95,7 +95,7 @@ def command(
     if over_hooks:
         hooks = hooks_for(plan, plan_path=plan_path)
         job, bundle = made_up(plan, hooks, ManualClock(), pair=str(pair), compatible=not incompatible)
-        make = over(job, hooks, bundle)
+        make = over(job, lambda: hooks_for(plan, plan_path=plan_path), bundle)  # as each process makes them
     else:
         make = simulated(plan, compatible=not incompatible)
     progress = _Progress() if over_hooks else lambda _done, _all: None

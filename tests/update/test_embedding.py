@@ -18,7 +18,7 @@ from msgspec.structs import replace
 import bundlekit.update
 from bundlekit import load_appliance, load_trust
 from bundlekit.errors import BundlekitError, ConfigError
-from bundlekit.update import PAIR, Controller, Declined, UpdateError
+from bundlekit.update import PAIR, Controller, Declined, FolderHooks, Sandbox, UpdateError
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
@@ -279,6 +279,59 @@ def test_every_exception_of_an_update_has_one_root():
     assert len(found) > 5
     assert all(issubclass(error, UpdateError) for error in found)
     assert issubclass(UpdateError, BundlekitError)
+
+
+class KeptMarks(FolderHooks):
+    """Marks that only the object of the hooks remembers."""
+
+    def load(self, target):
+        return vars(self).get(f"marks of {target.identity}", b"")
+
+    def store(self, target, marks):
+        vars(self)[f"marks of {target.identity}"] = marks
+
+
+class KeptStaging(FolderHooks):
+    """A slot that only the object of the hooks knows."""
+
+    def stage(self, target, request):
+        vars(self)[f"staged at {target.identity}"] = target.new
+
+    def switch(self, target, request):
+        self.at(target, "running").write_text(vars(self)[f"staged at {target.identity}"])
+
+    def tidy(self, target, request):
+        vars(self).pop(f"staged at {target.identity}", None)
+
+
+@pytest.mark.parametrize("kept", [KeptMarks, KeptStaging])
+def test_hooks_that_remember_something_only_in_their_object_are_found(desk, hooks_class, kept):
+    """A resume is another process. With one object for all, the report states what it did not check."""
+
+    class Forgetful(kept, hooks_class):
+        def install(self, target, request):
+            self.put(target, "running", target.new.encode())
+            (self.root / "counter").write_text(str(request.counter))
+
+    job, made = job_for(calm(PAIR)), []
+
+    def sandboxes(one_for_all):
+        def sandbox(clock):
+            made.append(desk / f"sandbox-{len(made)}")
+            make_pair(made[-1])
+            root = made[-1]
+            bundle = FileBundle(root / "update.bin")
+            return Sandbox(job=job, hooks=Forgetful(root) if one_for_all else lambda: Forgetful(root), bundle=bundle)
+
+        return sandbox
+
+    at_the_apply = functools.partial(rehearse, verbs=("apply",), steps=("active",), elsewhere=False)
+    fresh = at_the_apply(sandboxes(one_for_all=False))
+    assert any("active apply: K" in what for what in fresh.broken), fresh.broken
+    assert not any(what.startswith("crash: ") for what in fresh.not_checked)
+    same = at_the_apply(sandboxes(one_for_all=True))
+    assert same.broken == ()
+    assert any(what.startswith("crash: that new hooks can continue") for what in same.not_checked)
 
 
 @pytest.mark.parametrize("marks", [b"{", b'{"fence":-1}', b'{"fence":9007199254740993}', b"[]"])

@@ -188,6 +188,13 @@ def test_an_active_that_cannot_come_up_beside_new_storage_goes_back_without_a_ha
     assert set(outcome.states.values()) == {"old"}
 
 
+def test_an_answer_that_a_hook_repeats_is_noted_once():
+    world = World(fault("verify", "active", "F"), hooks=overridden(revert=lambda *_: Answer(kind="timeout")))
+    outcome = world.run()
+    assert world.calls("revert").count("active") > 1
+    assert outcome.notes.count("revert of active: timeout") == 1
+
+
 # --- gates -------------------------------------------------------------------------------------------------------
 
 

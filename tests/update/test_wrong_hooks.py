@@ -470,3 +470,37 @@ def test_a_reimage_that_raises_ends_its_recovery_and_not_the_rehearsal():
     found = rehearse(sandboxes(RaisingReimageHooks, ""), verbs=("apply",), steps=("standby",), elsewhere=False)
     why = "reimage answered died (RaisingReimageHooks.reimage: KeyError: '5.40.00')"
     assert f"standby apply: B: recovery 'reimage standby 5.40.00, repair' leads to '{why}'" in found.broken
+
+
+def test_an_answer_that_is_none_is_quoted_once():
+    class GarbageHooks(Bugs):
+        def verify(self, request):
+            return replace(super().verify(request), kind="splendid")
+
+    found = rehearse(sandboxes(GarbageHooks, ""), verbs=("verify",), steps=("storage",), elsewhere=False)
+    said = "verify of storage (GarbageHooks.verify): it answered splendid to verify, expected an answer of this verb"
+    assert found.broken[0].startswith(f"asked directly: {said}")
+    assert not any("answered it" in what for what in found.broken)
+
+
+def test_hooks_that_are_slow_are_named_by_what_they_do_and_not_by_what_they_reject():
+    class SlowHooks(Bugs):
+        def apply(self, request):
+            self.clock.sleep(request.deadline + 1)
+            return super().apply(request)
+
+    found = rehearse(sandboxes(SlowHooks, ""), verbs=("verify",), steps=("storage",), elsewhere=False)
+    first = "asked directly: apply of storage (SlowHooks.apply): it answered ok after its deadline of 5400 s"
+    assert found.broken[0].startswith(first)
+    assert not any("): it answered fenced" in what for what in found.broken)
+
+
+def test_a_counter_of_each_member_is_told_to_be_that_of_the_pair():
+    class OwnCounterHooks(Bugs):
+        def describe(self, request):
+            committed = self.components[request.step].committed
+            return replace(super().describe(request), counter=7 if committed else 6)
+
+    found = rehearse(sandboxes(OwnCounterHooks, ""), verbs=("commit",), steps=(), elsewhere=False)
+    expected = "counter 7, the pair's since commit of storage: every component reports it, or none does"
+    assert f"describe of active (OwnCounterHooks.describe): answered counter 6, expected {expected}" in found.broken[0]

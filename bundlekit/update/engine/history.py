@@ -395,8 +395,13 @@ class History:
         if verb == "gate" and answer.kind == "ready":
             self.ready_at.setdefault(step, self.index)
         if verb in {"commit", "cleanup", "revert"} and answer.kind != "ok":
-            self.notes.append(f"{verb} of {step}: {answer.reason or answer.kind}")
-        elif answer.diagnostic and (note := f"{verb} of {step}: {answer.diagnostic}") not in self.notes:
+            self._note(f"{verb} of {step}: {answer.reason or answer.kind}")
+        elif answer.diagnostic:
+            self._note(f"{verb} of {step}: {answer.diagnostic}")
+
+    def _note(self, note: str) -> None:
+        """Note what decided nothing; a hook that is called again can give the same answer again."""
+        if note not in self.notes:
             self.notes.append(note)
 
     def _repair_from(self, step: str, version: str) -> None:

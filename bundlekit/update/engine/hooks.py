@@ -31,7 +31,8 @@ ANSWERS: Final[dict[Verb, tuple[str, ...]]] = {
 }
 """The answers that each verb allows.
 
-A hook can also answer each verb with ``timeout`` or ``died``. ``timeout``: it passed its deadline and was stopped.
+A hook can also answer each verb with ``timeout`` or ``died``. ``timeout``: it passed its deadline. A command is stopped
+then, and a method in Python is waited for.
 ``died``: it was killed, so its progress is unknown. Any other answer counts as ``died``.
 """
 
@@ -124,6 +125,7 @@ class Hooks:
     Without changes an update over them is rejected, because ``describe`` knows no component. ``probe`` must be exact or
     answer *unknown*. ``verify`` reads the version back, by default through ``probe``. All verbs except ``apply`` must
     be idempotent. ``revert`` does nothing on a component that was never changed. A hook that raises counts as killed.
+    No hook is stopped at its deadline: each has to end by itself, and an *ok* that comes later counts as a timeout.
     """
 
     def server(self, request: Request) -> str:

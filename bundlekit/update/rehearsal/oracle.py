@@ -27,6 +27,7 @@ class Mismatch(Frozen, frozen=True, kw_only=True):
     """An answer that correct hooks would not have given: its hook, its request, and the last change before it.
 
     ``hook`` is the class and the method, or the command. ``after`` is the last call that changed the component.
+    ``came`` is a kind of answer, or with ``diagnostic`` a sentence about one that is none.
     """
 
     hook: str
@@ -36,13 +37,13 @@ class Mismatch(Frozen, frozen=True, kw_only=True):
     came: str
     after: str = ""
     reason: str = ""
+    diagnostic: bool = False
 
     def __str__(self) -> str:
-        reason = f" ({self.reason})" if self.reason and self.reason not in self.came else ""
+        came = self.came if self.diagnostic else f"answered {self.came}"
+        reason = f" ({self.reason})" if self.reason and not self.diagnostic and self.reason not in self.came else ""
         after = f", after {self.after}" if self.after else ""
-        return (
-            f"{self.verb} of {self.step} ({self.hook}): answered {self.came}{reason}, expected {self.expected}{after}"
-        )
+        return f"{self.verb} of {self.step} ({self.hook}): {came}{reason}, expected {self.expected}{after}"
 
 
 class Compared(PassThrough):
@@ -54,6 +55,8 @@ class Compared(PassThrough):
         self.clock = clock
         self.model = SimulatedPair(job, ManualClock())
         self.first: Mismatch | None = None
+        self.raised = ""
+        """The call that has raised the security counter of the pair."""
         self.last: dict[str, str] = {}
         self._idle: dict[str, tuple[int, str, str]] = {}
         """The marks from before a revert that had nothing to do, which need not write its own."""
@@ -72,7 +75,10 @@ class Compared(PassThrough):
             self._read(request.step, answer)
         component = self.model.components.get(request.step)
         before = (component.version, _marks_of(component)) if component is not None else None
+        counter = self.model.counter
         right: Answer = getattr(self.model, request.verb)(request)
+        if self.model.counter != counter:
+            self.raised = f" since commit of {request.step}"
         if request.verb == "revert" and component is not None and before and component.version == before[0]:
             self._idle.setdefault(request.step, before[1])
         if self.first is None:
@@ -121,10 +127,13 @@ class Compared(PassThrough):
             came=came,
             after=self.last.get(request.step, ""),
             reason=answer.reason,
+            diagnostic=bool(answer.diagnostic),
         )
 
     def _differences(self, request: Request, answer: Answer, right: Answer, took: float) -> Iterator[tuple[str, str]]:
         """What was expected and what came, for each difference."""
+        if answer.kind == right.kind == "fenced":
+            return  # a hook that is slow is found where it does something
         if answer.diagnostic:
             yield (
                 "an answer of this verb, within its deadline",
@@ -158,7 +167,10 @@ class Compared(PassThrough):
         elif answer.counter != self.model.counter and (
             answer.counter is not None or self.job.counter_before is not None
         ):
-            yield f"counter {self.model.counter}", f"counter {answer.counter}"
+            yield (
+                f"counter {self.model.counter}, the pair's{self.raised}: every component reports it, or none does",
+                f"counter {answer.counter}",
+            )
         if request.step not in self._unread and answer.fence is not None and answer.fence != right.fence:
             yield f"fence {right.fence}", f"fence {answer.fence}"
 

@@ -30,14 +30,25 @@ PAUSE: Final = 0.2
 class Sandbox(Frozen, frozen=True, kw_only=True):
     """A job, and hooks over a fresh appliance that exists for rehearsals only.
 
-    Hooks need the verb ``reimage``, so that recoveries with a re-image are tested too. ``real``: each call takes real
-    time, so calls without a possible new result are left out.
+    ``hooks`` are the hooks, or a function that makes them over this same appliance. It is called again after each crash
+    of the controller, for another controller, and for a recovery, because these are other processes. Hooks need the
+    verb ``reimage``, so that recoveries with a re-image are tested too. ``real``: each call takes real time, so calls
+    without a possible new result are left out.
     """
 
     job: Job
-    hooks: Hooks
+    hooks: Hooks | Callable[[], Hooks]
     bundle: Payload
     real: bool = False
+
+    def made(self) -> Hooks:
+        """The hooks as a new process has them, where a function makes them."""
+        return self.hooks if isinstance(self.hooks, Hooks) else self.hooks()
+
+    @property
+    def made_again(self) -> bool:
+        """Whether each process of a rehearsal has hooks of its own."""
+        return not isinstance(self.hooks, Hooks)
 
     @property
     def simulated(self) -> bool:
@@ -86,18 +97,20 @@ def simulated_for(job: Job) -> SandboxFactory:
     return make
 
 
-def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE) -> SandboxFactory:
+def over(
+    job: Job, hooks: Hooks | Callable[[], Hooks], bundle: Payload, *, patience: float = PATIENCE
+) -> SandboxFactory:
     """Sandboxes over one appliance that is put back before each run, such as one with external commands.
 
-    The hooks need the verb ``reimage``. It puts the component onto ``request.target.new`` and the counter onto
-    ``request.counter``, and forgets all marks. The clock of a rehearsal is simulated. A gate that is not ready yet is
-    asked again for ``patience`` real seconds, before the simulated time passes. Hooks with an attribute ``clock`` are
-    given the simulated one. Raises ConfigError unless every component reports that it is a sandbox, because a rehearsal
-    writes to it again and again.
+    ``hooks`` are the hooks, or a function that makes them; see :class:`Sandbox`. They need the verb ``reimage``. It
+    puts the component onto ``request.target.new`` and the counter onto ``request.counter``, and forgets all marks.
+    The clock of a rehearsal is simulated. A gate that is not ready yet is asked again for ``patience`` real seconds,
+    before the simulated time passes. Hooks with an attribute ``clock`` are given the simulated one. Raises ConfigError
+    unless every component reports that it is a sandbox, because a rehearsal writes to it again and again.
     """
-    back = PutBack(job, hooks, patience)
+    back = PutBack(job, hooks if isinstance(hooks, Hooks) else hooks(), patience)
     for step, target in job.targets.items():
-        seen = hooks.describe(from_outside(job, "describe", step))
+        seen = back.hooks.describe(from_outside(job, "describe", step))
         if seen.kind != "ok" or seen.sandbox is not True:
             raise ConfigError(
                 f"'{step}' ({target.identity}) does not report that it is a sandbox. {seen.reason}".rstrip(),
@@ -105,11 +118,15 @@ def over(job: Job, hooks: Hooks, bundle: Payload, *, patience: float = PATIENCE)
             )
 
     def make(clock: ManualClock) -> Sandbox:
-        for behind in (hooks, *getattr(hooks, "routes", {}).values()):
-            if _simulates_time(behind):
-                behind.clock = clock
-        back.put_back()
-        return Sandbox(job=job, hooks=back, bundle=bundle, real=True)
+        def made() -> PutBack:
+            back.hooks = hooks if isinstance(hooks, Hooks) else hooks()
+            for behind in (back.hooks, *getattr(back.hooks, "routes", {}).values()):
+                if _simulates_time(behind):
+                    behind.clock = clock
+            return back
+
+        made().put_back()
+        return Sandbox(job=job, hooks=back if isinstance(hooks, Hooks) else made, bundle=bundle, real=True)
 
     return make
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.executor import Declined, Engine, HoldRelease
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.hooks import call
+from bundlekit.update.engine.hooks import Hooks, call
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.plan import Verb, seconds
@@ -51,8 +51,9 @@ class Trial:
         self.clock = ManualClock()
         box = make(self.clock)
         self.box, self.job, self.bundle = box, box.job, box.bundle
-        self.compared = None if box.simulated else Compared(box.hooks, box.job, self.clock)
-        self.hooks = FaultyHooks(self.compared or box.hooks, self.clock, faults, self._elsewhere)
+        made = box.made()
+        self.compared = None if box.simulated else Compared(made, box.job, self.clock)
+        self.hooks = FaultyHooks(self.compared or made, self.clock, faults, self._elsewhere)
         self.journal = MemoryJournal()
         self.engine = Engine(journal=self.journal, hooks=self.hooks, clock=self.clock)
         self.faults = faults
@@ -77,6 +78,7 @@ class Trial:
                 if self.journal.read(self.job.pair):
                     return self.engine.resume(self.job.pair, self.bundle)
                 return self.engine.run(self.job, self.bundle)
+            self._new_process()
         return Outcome(kind="waiting", pair=self.job.pair, reason=f"no end after {MAX_RESUMES} resumes")
 
     def states(self) -> dict[str, str]:
@@ -93,6 +95,7 @@ class Trial:
         self.hooks.overrides = {
             step: override for step, override in self.hooks.overrides.items() if step in self.job.targets
         }
+        self._new_process()
         led: str = outcome.kind
         job = self.job  # whose state is as old as the run, until it is read again
         for step in outcome.recovery:
@@ -121,11 +124,12 @@ class Trial:
     def _failed_reimage(self, step: RecoveryStep) -> Answer | None:
         """Re-image by the hooks; their answer, if it is not *ok*."""
         self.hooks.overrides.pop(step.step, None)
-        answer = call(self.compared or self.box.hooks, reimaging(self.job, step.step, step.version), self.clock)
+        answer = call(self.hooks.hooks, reimaging(self.job, step.step, step.version), self.clock)
         return None if answer.kind == "ok" else answer
 
     def _elsewhere(self, kind: str) -> None:
         """Another controller, with a state folder of its own, at work before a call of this one."""
+        ours = self._new_process()
         job = self._as_found()
         if kind == "O":
             targets = {step: replace(target, new=f"{target.new}.1") for step, target in job.targets.items()}
@@ -138,6 +142,15 @@ class Trial:
         if kind != "A" or outcome.kind != "busy":
             self.other = outcome
             self.left = self.marks()
+        if self.compared is not None and ours is not None:
+            self.compared.hooks = ours
+
+    def _new_process(self) -> Hooks | None:
+        """Serve what follows by hooks that a new process makes; those before. None if there is nothing to make."""
+        if self.compared is None or not self.box.made_again:
+            return None
+        before, self.compared.hooks = self.compared.hooks, self.box.made()
+        return before
 
     def _as_found(self) -> Job:
         """The job for the pair as it is now, as a fresh ``describe`` and a fresh plan would give it."""
