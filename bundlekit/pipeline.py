@@ -385,7 +385,9 @@ def _verify(
         product=release.product if release else "",
         released=release.released or "" if release else "",
     )
-    return verify_claims(bundle.signatures, contents, trust, at, signed=signed)
+    stored = {claim.index: claim.device_key for claim in bundle.signatures if claim.device_key}
+    found = verify_claims(bundle.signatures, contents, trust, at, signed=signed)
+    return tuple(replace(one, device_key=stored[one.index]) if one.index in stored else one for one in found)
 
 
 def _signed(bundle: Bundle, contents: Sequence[SignedContent], at: dt.datetime, trust: TrustStore | None) -> Evidence:

@@ -40,13 +40,14 @@ def _read_problem(context: RuleContext, name: str, *, reached: bool, otherwise: 
     return faults(context.bundle.problems, name) or (() if reached else otherwise)
 
 
-@rule("layout", cause="corrupted", remedy="Name an update.bin, or get the file again.", see="format")
+@rule("layout", cause="corrupted", remedy="Name a bundle, or get the file again.", see="format")
 def not_a_bundle(context: RuleContext) -> RuleAnswer:
-    """The file does not begin with the magic of an update.bin.
+    """The file is neither an update.bin nor a bundle in another format that bundlekit reads.
 
     Either the file has another format, or its first bytes are damaged. Many formats are recognised by their content:
     bundles of other update tools, archives, images, documents, web pages. The message then names the format, and the
-    cause is `unsupported-format`: the file is not damaged, but it is the wrong file.
+    cause is `unsupported-format`: the file is not damaged, but it is the wrong file. `bundlekit explain formats` lists
+    the formats that are read.
     """
     return [_of_its_kind(fault) for fault in faults(context.bundle.problems, "not-a-bundle")]
 

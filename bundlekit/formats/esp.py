@@ -247,6 +247,7 @@ def _signatures(bundle: Bundle, blocks: Sequence[EspBlock], signed: Span, area: 
             candidates=(block.algorithm,),
             key=block.key,
             exact_salt=True,
+            device_key=f"sha256:{block.key_digest}",
         )
         for index, block in enumerate(blocks)
     )

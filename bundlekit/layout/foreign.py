@@ -8,10 +8,11 @@ and the beginning of a signature whose size is in the last eight.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
 from bundlekit.model.bundle import Span
+from bundlekit.model.trust import Format
 from bundlekit.source import read
 
 if TYPE_CHECKING:
@@ -72,14 +73,17 @@ def recognised(seen: FileView) -> ForeignKind | None:
     return next((kind for kind in KINDS.values() if kind.matches(seen)), None)
 
 
-GET_IT: Final = "Get the update.bin of the release from the vendor."
-UNPACK: Final = "Unpack it. If an update.bin is inside, give that file."
+GET_IT: Final = "Get the bundle of the release from the vendor."
+UNPACK: Final = "Unpack it. If a bundle is inside, give that file."
 DOWNLOAD: Final = "Download the file again, and sign in first if the site asks for it."
 MERGED: Final = (
     "Give the application image of the build. Or cut it out of this file at the offsets in the message, for example "
     "with `dd`."
 )
-OTHER_TOOL: Final = "Use the tool for this format, or get the update.bin of the release from the vendor."
+OTHER_TOOL: Final = (
+    "Use the tool for this format, or get the update.bin of the release from the vendor. "
+    "`bundlekit explain formats` lists the formats that `bundlekit check` reads."
+)
 
 
 def _begins(*magics: bytes) -> Callable[[FileView], bool]:
@@ -260,14 +264,14 @@ def _own(name: str, what: str, step: str, matches: Callable[[FileView], bool]) -
     return ForeignKind(f"{OWN}{name}", what, step, matches)
 
 
-GIVE_BUNDLE: Final = "Give the update.bin here."
+GIVE_BUNDLE: Final = "Give the bundle here."
 ADVISORIES: Final = f"{OWN}advisories"
 
 _OUR_ROWS: Final = (
     _own(
         "advisories",
         "an advisories file of bundlekit",
-        "Show it with `bundlekit advisory show`, and give it with {advisories} and an update.bin.",
+        "Show it with `bundlekit advisory show`, and give it with {advisories} and a bundle.",
         _begins(b"\x8aBKA\r\n\x1a\n"),
     ),
     _own(
@@ -291,7 +295,7 @@ _OUR_ROWS: Final = (
     _own(
         "state",
         "the state of a pair (STATE.json)",
-        "Give it with {appliance} and an update.bin.",
+        "Give it with {appliance} and a bundle.",
         _has_schema("state"),
     ),
     _own("catalog", "the index of a catalog", "Give the folder of the catalog with {catalog}.", _has_schema("catalog")),
@@ -305,9 +309,9 @@ _OUR_ROWS: Final = (
         "Name it in a SPEC.toml, and run `bundlekit matrix lint` on that. Or give it with {matrix} and a bundle.",
         _is_toml("matrix"),
     ),
-    _own("trust", "a trust.toml", "Give it with {trust} and an update.bin.", _is_toml("trust")),
+    _own("trust", "a trust.toml", "Give it with {trust} and a bundle.", _is_toml("trust")),
     _own("advisory", "an ADVISORY.toml", "Build it with `bundlekit advisory build`.", _is_toml("advisory")),
-    _own("waivers", "a waivers file", "Give it with {waivers} and an update.bin.", _is_toml("waivers")),
+    _own("waivers", "a waivers file", "Give it with {waivers} and a bundle.", _is_toml("waivers")),
     _own("plan", "an update plan", "Give it with {plan} to `bundlekit update`.", _is_toml("plan")),
     _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
 )
@@ -318,9 +322,13 @@ def named(params: Mapping[str, str | int]) -> ForeignKind | None:
     return KINDS.get(str(params.get("format", "")))
 
 
-def only(kind: ForeignKind, limit: str = "bundlekit does not read files of this kind") -> str:
+def only(kind: ForeignKind, limit: str = "") -> str:
     """The text that a message adds to the name of a kind. ``limit`` is that for a kind from elsewhere."""
-    return "it is not a bundle" if kind.name.startswith(OWN) else limit
+    if kind.name.startswith(OWN):
+        return "it is not a bundle"
+    if not limit and kind.name in get_args(Format):
+        return "only an update.bin or a detached head can be used here"
+    return limit or "bundlekit does not read files of this kind"
 
 
 def part_of_a_bundle(size: int, header: Header) -> str:
@@ -413,10 +421,10 @@ _ROWS: Final = (
     ForeignKind(
         "pem",
         "a PEM file",
-        "Give keys and certificates with {trust}, and the update.bin here.",
+        "Give keys and certificates with {trust}, and the bundle here.",
         _begins(b"-----BEGIN "),
     ),
-    ForeignKind("cms", "a CMS signature or envelope", "Give the update.bin that it belongs to.", _is_cms),
+    ForeignKind("cms", "a CMS signature or envelope", "Give the bundle that it belongs to.", _is_cms),
     ForeignKind("der", "a DER file, such as a certificate", "Give keys and certificates with {trust} as PEM.", _is_der),
     ForeignKind("xml", "an XML document", DOWNLOAD, lambda seen: _text(seen).startswith(b"<?xml")),
     ForeignKind("json", "a JSON document", GET_IT, _is_json),

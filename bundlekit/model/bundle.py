@@ -93,7 +93,8 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     (Ed25519 in MCUboot). ``digest`` is the hash for that. ``key`` is the public key that the bundle contains
     (SubjectPublicKeyInfo in DER, RFC 5280). ``key_id`` names the key instead. It is the SHA-256, SHA-384 or SHA-512, in
     hex, of its SubjectPublicKeyInfo or, for RSA, of its RSAPublicKey (RFC 8017) in DER. ``exact_salt``: the salt of
-    RSA-PSS has to be as long as the hash, because the device knows no other.
+    RSA-PSS has to be as long as the hash, because the device knows no other. ``device_key`` is the digest of the key as
+    the device stores it (``algorithm:hex``), if that is another than the key id.
     """
 
     index: int
@@ -108,6 +109,7 @@ class SignatureClaim(Frozen, frozen=True, kw_only=True):
     key: bytes = b""
     key_id: str = ""
     exact_salt: bool = False
+    device_key: str = ""
 
 
 DigestOf = Literal["index", "content", "checksum"]

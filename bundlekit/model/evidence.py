@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from bundlekit.model.bundle import DigestOf, Problem, Span
 from bundlekit.model.finding import Finding
 from bundlekit.model.primitives import Frozen
@@ -25,7 +27,8 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     ``chain`` are the subjects from the signer to the anchor, and ``families`` the kinds of their keys.
 
     ``name`` and ``role`` are those of the signer in trust.toml. ``test``: it depends on a key or certificate for tests.
-    ``standing`` is the result, and ``reason`` is set if the signature is not counted.
+    ``standing`` is the result, and ``reason`` is set if the signature is not counted. ``device_key`` is the digest of
+    the key as the device stores it, for formats in which that is another than the key id.
     """
 
     index: int
@@ -44,6 +47,7 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     standing: Standing = "not-checked"
     reason: str = ""
     problems: tuple[Problem, ...] = ()
+    device_key: str | UnsetType = UNSET
 
     @property
     def who(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bundlekit.report.answer import is_whole, was_read
+
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Span
     from bundlekit.model.evidence import DemandEvidence
@@ -40,13 +42,11 @@ def impact_text(effect: Impact) -> str:
 def coverage_text(report: Report) -> str:
     """How much of the file was looked at, and whether that was whole."""
     covered, size = report.coverage.covered, report.coverage.size
-    if any(
-        finding.rule_class in ("layout", "integrity") and finding.severity == "error" for finding in report.findings
-    ):
+    if not is_whole(report):
         return f"NOT COMPLETE, see the errors; {covered:,} of {size:,} bytes covered"
     if report.scope == "head":
         return f"read: head and signatures only, of {size:,} bytes"
-    if any(rule.rule == "chunk-digest-mismatch" and rule.outcome == "not-run" for rule in report.rules):
+    if not was_read(report):
         return f"the payload was not read; {covered:,} of {size:,} bytes covered"
     return f"{covered:,} of {size:,} bytes"
 

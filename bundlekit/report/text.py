@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundlekit.report import phrases
+from bundlekit.report.answer import answer
 from bundlekit.report.escape import escape
 from bundlekit.report.model import NotChecked, Report
 from bundlekit.wording import given
@@ -42,6 +43,8 @@ def _lines(report: Report) -> Iterator[Line]:
         yield from (Line(f"               {_entry(one)}") for one in folder.entries)
     for signature in report.signatures:
         yield _signature(signature)
+        if signature.device_key:
+            yield Line(f"             key digest {signature.device_key}, as the device stores it")
     for demand in report.demands:
         yield Line(f"  required   {phrases.demand_text(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {phrases.coverage_text(report)}")
@@ -87,14 +90,14 @@ def _not_checked(not_checked: NotChecked) -> Iterator[Line]:
 
 def _identity(report: Report) -> Iterator[Line]:
     release = report.release or report.claims
+    tone = {"accept": "good", "reject": "bad", "incomplete": "doubtful"}[report.verdict]
+    yield Line(f"bundle {report.request.file}: {answer(report)}", tone)
     if release is None:
-        yield Line(f"bundle {report.request.file}: no manifest could be read")
+        yield Line("  contains   no description that could be read")
     else:
         claims = "" if report.release else "NOT VERIFIED, claims to be "
-        yield Line(
-            f"bundle {report.request.file}: {claims}{phrases.describe(release)}",
-            "plain" if report.release else "doubtful",
-        )
+        what = f"{report.format}: {claims}{phrases.describe(release)}"
+        yield Line(f"  contains   {what}", "plain" if report.release else "doubtful")
     if report.id:
         yield Line(f"  id         {report.id}")
     if release and (impact := phrases.impact_text(release.impact)):

@@ -24,7 +24,8 @@ def test_the_first_bytes_on_standard_input_are_enough_for_a_preflight(cli, desk,
     stdin(monkeypatch, bundle[:400_000])
     result = cli("preflight", "-", "--size", len(bundle), *TRUST)
     assert result.code == 0, result.out + result.err
-    assert result.out.startswith("bundle standard input: imager 5.40.00")
+    assert result.out.startswith("bundle standard input: ")
+    assert "imager 5.40.00" in result.out
 
 
 def test_what_follows_the_head_on_standard_input_is_not_verified(cli, desk, monkeypatch):

@@ -292,7 +292,7 @@ def test_lint_and_the_table_of_a_matrix_take_advisories(cli, advisories, ship):
         (
             lambda cli: Path("f").write_text(cli("check", "5.40.00.bin", "--format", "json").out) and "f",
             "report",
-            "update",
+            "Give the bundle here.",
         ),
         (lambda cli: Path("t.toml").write_text("# mine\ntrust = 1\n") and "t.toml", "trust", "--trust"),
     ],

@@ -44,8 +44,11 @@ def test_help_lists_every_verb(cli):
 def test_what_is_built_is_accepted(cli, desk):
     result = cli("check", "update.bin", *TRUST)
     assert result.code == 0
-    first = result.out.splitlines()[0]
-    assert first.startswith("bundle update.bin: imager 5.40.00 (build 0500212), release of 2026-11-23")
+    first, second = result.out.splitlines()[:2]
+    assert re.fullmatch(
+        r"bundle update\.bin: signed by CN=[^;]*; every byte covered; no installed version given", first
+    )
+    assert second.startswith("  contains   update.bin/1: imager 5.40.00 (build 0500212), release of 2026-11-23")
     assert result.out.splitlines()[-1].startswith("ACCEPT: the bundle is accepted; no installed version was given")
     assert "  impact     rolling, service continues, reboot, 95 min, 60 min to revert\n" in result.out
 

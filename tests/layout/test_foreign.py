@@ -159,6 +159,13 @@ def test_a_file_of_another_kind_is_called_by_its_name(name):
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
+def test_a_bundle_in_another_format_is_not_called_unreadable(name):
+    """Where only an update.bin can be used: an update, an extraction, a matrix."""
+    (problem,) = reader.read(BytesSource(FILES[name])).problems
+    assert problem.message.endswith("; only an update.bin or a detached head can be used here")
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
 def test_a_file_in_a_format_is_read_as_such(name):
     assert formats.format_of(BytesSource(FILES[name])) == name
 
