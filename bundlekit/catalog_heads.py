@@ -20,7 +20,7 @@ from bundlekit.files import LIMITS
 from bundlekit.layout import update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Count, Date, Size, Strict
-from bundlekit.source import BytesSource, FileSource, Pieces, Recorded
+from bundlekit.source import BytesSource, FileSource, Pieces
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bundlekit.model.bundle import Bundle
-    from bundlekit.source import Source
+    from bundlekit.source import ReadOnce, Source
 
 INDEX: Final = "catalog.json"
 MAX_HEAD: Final = LIMITS["head"]
@@ -73,7 +73,7 @@ def kept_head(path: Path, supported_until: str | None) -> tuple[str, bytes, Cata
     Raises ConfigError if the head cannot be read, or if a large bundle has no head that can be verified alone.
     """
     with FileSource(path) as opened:
-        source = Recorded(formats.once(opened))  # the head that is kept is the one whose id was computed
+        source = formats.once(opened)  # the head that is kept is the one whose id was computed
         bundle = formats.read(source)
         if bundle.release is None or bundle.id is None or bundle.signatures is None:
             why = bundle.problems[0].message if bundle.problems else "it has no signed description"
@@ -97,7 +97,7 @@ def kept_head(path: Path, supported_until: str | None) -> tuple[str, bytes, Cata
     )
 
 
-def _read_signed(path: Path, source: Recorded, bundle: Bundle) -> None:
+def _read_signed(path: Path, source: ReadOnce, bundle: Bundle) -> None:
     """Read what a later check of the signatures needs. ConfigError if that is the payload of a large bundle."""
     spans = [span for claim in bundle.signatures or () for span in claim.signed if not span.stream]
     size = sum(span.size for span in dict.fromkeys(spans)) + sum(len(data) for _, data in source.pieces)
@@ -107,20 +107,20 @@ def _read_signed(path: Path, source: Recorded, bundle: Bundle) -> None:
             f"catalog keeps at most {MAX_PIECES:,}",
             next_step="Give the bundle itself to `bundlekit path`, or build a detached head for it and add that.",
         )
-    for span in spans:
-        read_span(source, span)
+    with source.remembering():
+        for span in spans:
+            read_span(source, span)
 
 
 def _joined(pieces: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """The same bytes, in order, in as few pieces as possible."""
+    """The same bytes in as few pieces as possible. ``pieces`` are in order, and do not overlap."""
     joined: list[tuple[int, bytearray]] = []
-    for offset, data in sorted(pieces):
-        end = joined[-1][0] + len(joined[-1][1]) if joined else -1
-        if offset > end:
+    for offset, data in pieces:
+        if joined and offset == joined[-1][0] + len(joined[-1][1]):
+            joined[-1][1].extend(data)
+        else:
             joined.append((offset, bytearray(data)))
-        elif offset + len(data) > end:
-            joined[-1][1].extend(data[end - offset :])
-    return [(offset, bytes(data)) for offset, data in joined if data]
+    return [(offset, bytes(data)) for offset, data in joined]
 
 
 def bundle_sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], CatalogEntry | None]]:
@@ -162,6 +162,6 @@ def is_bundle(file: Path) -> bool:
     try:
         with FileSource(file) as source:
             start = read_span(source, Span(start=0, stop=min(source.held, len(update_bin.MAGIC))))
-            return start == update_bin.MAGIC or formats.format_of(source) != ""
+            return start == update_bin.MAGIC or formats.format_of(formats.once(source)) != ""
     except UnreadableError:
         return False

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.finding import Finding
     from bundlekit.report.model import Report
-    from bundlekit.source import Source
+    from bundlekit.source import ReadOnce, Source
 
 
 def inner_bundles(
-    source: Source, bundle: Bundle, judge: Callable[[Source], Report]
+    source: Source, bundle: Bundle, judge: Callable[[ReadOnce], Report]
 ) -> tuple[InnerEvidence, ...] | None:
     """The results of the components whose format the manifest names; None if it names none.
 
@@ -38,8 +38,8 @@ def inner_bundles(
     return tuple(_judged(source, label, places[label], name, judge) for label, name in named) if named else None
 
 
-def _judged(source: Source, label: str, span: Span, name: str, judge: Callable[[Source], Report]) -> InnerEvidence:
-    part = Slice(source, span, name=label)
+def _judged(source: Source, label: str, span: Span, name: str, judge: Callable[[ReadOnce], Report]) -> InnerEvidence:
+    part = formats.once(Slice(source, span, name=label))
     if formats.format_of(part) != name:
         return InnerEvidence(subject=label, span=span, format=name, recognised=False)
     report = judge(part)

@@ -16,16 +16,16 @@ from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.manifest import labelled
 from bundlekit.schema_errors import nearest
-from bundlekit.source import FileSource, Joined, read
+from bundlekit.source import FileSource, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bundlekit.source import Source
+    from bundlekit.source import ReadOnce, Source
 
 
 @contextmanager
-def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = None) -> Iterator[Source]:
+def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = None) -> Iterator[ReadOnce]:
     """The bundle at ``path``, with its description read once.
 
     ``components`` names files for components of a detached head, by label. The others are looked for next to the head;
@@ -38,8 +38,8 @@ def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = 
 
 @contextmanager
 def with_components(
-    source: Source, path: str | Path, components: Mapping[str, str | Path] | None = None
-) -> Iterator[Source]:
+    source: ReadOnce, path: str | Path, components: Mapping[str, str | Path] | None = None
+) -> Iterator[ReadOnce]:
     """An open source at ``path``, joined with the files of its components if it is a detached head."""
     with ExitStack() as stack:
         files = _files(source, Path(path).parent)
@@ -52,7 +52,7 @@ def with_components(
             given = (components or {}).get(label)
             if given is not None or _is_there(beside):
                 streams[label] = stack.enter_context(FileSource(beside if given is None else given))
-        yield Joined(source, streams) if files else source
+        yield source.joined(streams) if files else source
 
 
 def _files(source: Source, folder: Path) -> dict[str, Path]:

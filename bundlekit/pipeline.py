@@ -39,7 +39,7 @@ from bundlekit.model.question import Limits, Question
 from bundlekit.opening import open_bundle
 from bundlekit.report.build import report
 from bundlekit.request import STRICT, CheckRequest, one_request
-from bundlekit.source import BytesSource, Overlaid
+from bundlekit.source import BytesSource
 from bundlekit.trust import Signed, verify_claims
 from bundlekit.wording import command, given
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from bundlekit.report.document import BundleResult
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import Report
-    from bundlekit.source import Source
+    from bundlekit.source import ReadOnce, Source
     from bundlekit.trust import TrustStore
 
 MAX_UNVOUCHED: Final = 64 * 2**30
@@ -221,7 +221,7 @@ def read_signed(
 
 
 @contextmanager
-def opened(file: str | Path | Source, components: Mapping[str, str | Path] | None = None) -> Iterator[Source]:
+def opened(file: str | Path | Source, components: Mapping[str, str | Path] | None = None) -> Iterator[ReadOnce]:
     """A path is opened, and closed afterwards; a source stays as open as it is. Its head is read once."""
     if isinstance(file, str | os.PathLike):
         with open_bundle(file, components) as source:
@@ -296,7 +296,7 @@ def _clock() -> dt.datetime:
 
 
 def examine(
-    source: Source,
+    source: ReadOnce,
     request: CheckRequest,
     *,
     scope: Scope = "full",
@@ -308,7 +308,6 @@ def examine(
     operator, others = operator_matrix(bundle, request.matrices)
     question = _question(request, scope, operator, others)
     _log("%s: layout read, %d problems", source.name, len(bundle.problems))
-    source = Overlaid(source, bundle.kept) if bundle.kept else source
     contents = signed_contents(source, bundle, progress=progress, cancel=cancel)
     evidence = _measure_head(source, bundle, contents, question, trust)
     authentic = evidence.authentic
@@ -353,7 +352,7 @@ def examine(
     return Checked(made, bundle, matrix)
 
 
-def _inner_report(source: Source, *, request: CheckRequest, cancel: Cancel | None) -> Report:
+def _inner_report(source: ReadOnce, *, request: CheckRequest, cancel: Cancel | None) -> Report:
     """The report about a component in another format: the same trust and time, and no question about versions."""
     return examine(source, CheckRequest(trust=request.trust, at=request.at, full=request.full), cancel=cancel).report
 

@@ -11,17 +11,26 @@ import mmap
 import os
 import stat
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from bundlekit.errors import ChangedWhileReadError, UnreadableError
+from bundlekit.errors import ChangedWhileReadError, LayoutError, UnreadableError
+from bundlekit.model.bundle import Problem, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from bundlekit.model.bundle import Span
+MAX_REMEMBERED: Final = 96 * 1024 * 1024
+"""Bytes that a reader can parse, and that are kept. Most descriptions have a few KiB, and Intel HEX up to 48 MiB.
+
+A SquashFS image that is no file is copied for ``unsquashfs``, which is up to 64 MiB."""
+
+PIECE_COST: Final = 256
+"""Bytes that a piece takes in memory beyond its content, so that many small reads have a limit as well."""
 
 
 class Source(Protocol):
@@ -142,45 +151,68 @@ class Slice:
 
 
 class ReadOnce:
-    """A source whose first bytes, ``start``, were read before, and are served from memory.
+    """A source that gives the same bytes each time, for all bytes that a reader has parsed.
 
-    Head and signatures are verified, parsed, printed and passed on. All these steps use the same bytes, even if the
-    file is rewritten meanwhile. The bytes after ``start`` are read on request.
+    What is parsed is then what is verified, printed and passed on, even if the file is rewritten meanwhile. Bytes that
+    are read within `remembering` are kept in memory, at most `MAX_REMEMBERED`. Others are read on request. ``start``
+    are the first bytes, read before.
     """
 
-    def __init__(self, source: Source, start: bytes) -> None:
+    def __init__(self, source: Source, start: bytes = b"") -> None:
         self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
         self.source = source
-        self._start = start
+        self._starts: list[int] = [0] if start else []
+        self._pieces: dict[int, bytes] = {0: start} if start else {}
+        self._room = MAX_REMEMBERED
+        self._remembers = False
+
+    @property
+    def pieces(self) -> list[tuple[int, bytes]]:
+        """The bytes that are kept, by their offsets. They are in order, and do not overlap."""
+        return [(start, self._pieces[start]) for start in self._starts]
+
+    def joined(self, streams: Mapping[str, Source]) -> ReadOnce:
+        """This source with the sources of its streams. What was read is kept."""
+        found = ReadOnce(Joined(self.source, streams))
+        found._starts, found._pieces, found._room = list(self._starts), dict(self._pieces), self._room
+        return found
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Keep all bytes that are read meanwhile. Bytes in memory need no second copy, because they do not change."""
+        before, self._remembers = self._remembers, not _in_memory(self.source)
+        try:
+            yield
+        finally:
+            self._remembers = before
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Copy the known bytes, and read the others."""
-        known = memoryview(self._start)[offset : offset + len(buffer)]
-        buffer[: len(known)] = known
-        if len(known) < len(buffer):
-            self.source.readinto(offset + len(known), buffer[len(known) :])
+        """Copy the known bytes, and read the others. Raises LayoutError if more than the limit are to be kept."""
+        at, stop = offset, offset + len(buffer)
+        first = max(bisect_right(self._starts, offset) - 1, 0)
+        for start in self._starts[first : bisect_left(self._starts, stop)]:
+            known = memoryview(self._pieces[start])[max(at - start, 0) : stop - start]
+            if not known:
+                continue
+            if at < start:
+                self._read(at, buffer[at - offset : start - offset])
+                at = start
+            buffer[at - offset : at - offset + len(known)] = known
+            at += len(known)
+        if at < stop or not buffer:
+            self._read(at, buffer[at - offset :])
 
-    def ensure_unchanged(self) -> None:
-        """The same as for the underlying source."""
-        self.source.ensure_unchanged()
-
-
-class Recorded:
-    """A source that remembers the bytes that were read of it. `Overlaid` serves them again."""
-
-    def __init__(self, source: Source) -> None:
-        self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
-        self.pieces: list[tuple[int, bytes]] = []
-        self.source = source
-
-    def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Read the bytes, or give those that were read before."""
-        for start, data in self.pieces:
-            if start <= offset and offset + len(buffer) <= start + len(data):
-                buffer[:] = data[offset - start : offset - start + len(buffer)]
-                return
-        self.source.readinto(offset, buffer)
-        self.pieces.append((offset, bytes(buffer)))
+    def _read(self, at: int, piece: memoryview) -> None:
+        self.source.readinto(at, piece)
+        if not self._remembers or not piece:
+            return
+        self._room -= len(piece) + PIECE_COST
+        if self._room < 0:
+            message = f"its description needs more than {MAX_REMEMBERED >> 20} MiB of memory"
+            where = Span(start=at, stop=at + len(piece))
+            raise LayoutError(Problem(rule="header-out-of-bounds", message=message, where=where))
+        insort(self._starts, at)
+        self._pieces[at] = bytes(piece)
 
     def ensure_unchanged(self) -> None:
         """The same as for the underlying source."""
@@ -209,28 +241,8 @@ class Pieces:
         """Memory does not change."""
 
 
-class Overlaid:
-    """A source with some of its bytes from memory: a few pieces that a reader has parsed.
-
-    What is verified is then what was parsed, even if the file is rewritten meanwhile.
-    """
-
-    def __init__(self, source: Source, pieces: Sequence[tuple[int, bytes]]) -> None:
-        self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
-        self.source = source
-        self._pieces = tuple(pieces)
-
-    def readinto(self, offset: int, buffer: memoryview) -> None:
-        """Read the bytes, and put the known ones over them."""
-        self.source.readinto(offset, buffer)
-        for start, data in self._pieces:
-            first, last = max(start, offset), min(start + len(data), offset + len(buffer))
-            if first < last:
-                buffer[first - offset : last - offset] = data[first - start : last - start]
-
-    def ensure_unchanged(self) -> None:
-        """The same as for the underlying source."""
-        self.source.ensure_unchanged()
+def _in_memory(source: Source) -> bool:
+    return _in_memory(source.source) if isinstance(source, Slice | Joined | ReadOnce) else type(source) is BytesSource
 
 
 def file_of(source: Source) -> tuple[int, int] | None:
@@ -243,7 +255,7 @@ def file_of(source: Source) -> tuple[int, int] | None:
     if isinstance(source, Slice):
         found = file_of(source.source)
         return found and (found[0], found[1] + source.start)
-    return file_of(source.source) if isinstance(source, Joined | ReadOnce | Recorded | Overlaid) else None
+    return file_of(source.source) if isinstance(source, Joined | ReadOnce) else None
 
 
 NO_SIZE: Final = "the system does not state its size, as for files in /proc"

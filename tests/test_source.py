@@ -4,13 +4,17 @@ import errno
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundlekit import pipeline
-from bundlekit.errors import ChangedWhileReadError, UnreadableError
+from bundlekit import source as source_module
+from bundlekit.errors import ChangedWhileReadError, LayoutError, UnreadableError
 from bundlekit.model.bundle import Span
-from bundlekit.source import BytesSource, FileSource, Overlaid, Recorded, read
+from bundlekit.source import BytesSource, FileSource, ReadOnce, read
 from fixtures import forge
 from tests.integrity.claims import Watched
+from tests.turning import Turning
 
 DATA = bytes(range(256)) * 40
 
@@ -118,20 +122,67 @@ def test_after_a_verdict_the_file_is_closed(tmp_path):
 
 
 def test_what_a_reader_has_read_is_what_is_verified_later():
-    recorded = Recorded(BytesSource(DATA))
-    assert read(recorded, Span(start=10, stop=20)) == DATA[10:20]
-    assert read(recorded, Span(start=5000, stop=5001)) == DATA[5000:5001]
-    rewritten = Overlaid(BytesSource(bytes(len(DATA))), recorded.pieces)
+    source = Turning(DATA, bytes(len(DATA)), 2)
+    once = ReadOnce(source)
+    with once.remembering():
+        assert read(once, Span(start=10, stop=20)) == DATA[10:20]
+        assert read(once, Span(start=5000, stop=5001)) == DATA[5000:5001]
+    assert source.turned
     expected = bytes(10) + DATA[10:20] + bytes(4980) + DATA[5000:5001] + bytes(len(DATA) - 5001)
-    assert read(rewritten, Span(start=0, stop=len(DATA))) == expected
-    for start, stop in [(0, 12), (12, 15), (15, 25), (20, 30), (4999, 5002)]:
-        assert read(rewritten, Span(start=start, stop=stop)) == expected[start:stop]
+    assert read(once, Span(start=0, stop=len(DATA))) == expected
+    for start, stop in [(0, 12), (12, 15), (15, 25), (20, 30), (4999, 5002), (5001, 5001), (0, 10), (20, 5000)]:
+        assert read(once, Span(start=start, stop=stop)) == expected[start:stop]
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=12), st.binary(max_size=20))
+def test_no_byte_that_was_read_changes_however_the_reads_overlap(spans, start):
+    data = bytes(range(100))
+    source = Turning(data, data, 0)
+    once = ReadOnce(source, start)
+    seen = dict(enumerate(start))
+    with once.remembering():
+        for at, size in spans:
+            found = read(once, Span(start=at, stop=at + size))
+            assert [seen.setdefault(place, byte) for place, byte in enumerate(found, at)] == list(found)
+    now = bytes(range(100, 200))
+    source.rewrite(now)
+    whole = read(once, Span(start=0, stop=100))
+    assert whole == bytes(seen.get(at, now[at]) for at in range(100))
 
 
 def test_bytes_that_were_read_are_not_read_again():
     source = Watched(DATA)
-    recorded = Recorded(source)
-    before = read(recorded, Span(start=0, stop=100))
-    assert read(recorded, Span(start=20, stop=30)) == before[20:30]
-    assert source.count == 100
-    assert [at for at, _ in recorded.pieces] == [0]
+    once = ReadOnce(source)
+    with once.remembering():
+        before = read(once, Span(start=0, stop=100))
+        assert read(once, Span(start=20, stop=30)) == before[20:30]
+        assert source.count == 100
+        assert read(once, Span(start=90, stop=120)) == DATA[90:120]
+    assert source.count == 120
+    assert read(once.joined({}), Span(start=0, stop=120)) == DATA[:120]
+    assert source.count == 120
+
+
+def test_other_bytes_are_not_kept():
+    source = Watched(DATA)
+    once = ReadOnce(source)
+    for _ in range(2):
+        read(once, Span(start=0, stop=100))
+    assert source.count == 200
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_what_is_kept_has_a_limit(monkeypatch, size):
+    """Many small reads count for what they take in memory."""
+    monkeypatch.setattr(source_module, "MAX_REMEMBERED", 8192)
+    once = ReadOnce(Watched(bytes(2**20)))
+
+    def read_all():
+        for at in range(0, 2**20, 2 * size):
+            read(once, Span(start=at, stop=at + size))
+
+    with once.remembering(), pytest.raises(LayoutError, match="needs more than") as caught:
+        read_all()
+    problem = caught.value.problem
+    assert (problem.rule, problem.where.size) == ("header-out-of-bounds", size)
+    assert problem.where.start <= 2 * 8192

@@ -9,13 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from bundlekit.errors import LayoutError
 from bundlekit.layout import foreign, reader, update_bin
-from bundlekit.model.bundle import Span
+from bundlekit.model.bundle import Bundle, Span
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
-    from bundlekit.model.bundle import Bundle
-    from bundlekit.source import Source
+    from bundlekit.model.bundle import Aspect
+    from bundlekit.source import BytesSource, ReadOnce, Source
 
 FORMATS: Final[dict[str, str]] = {
     "mender": "bundlekit.formats.mender",
@@ -28,34 +29,48 @@ FORMATS: Final[dict[str, str]] = {
 
 
 class FormatReader(Protocol):
-    """What a module of a format has to have."""
+    """What a module of a format has to have. ``ASPECTS`` are the aspects of each bundle in the format."""
+
+    ASPECTS: frozenset[Aspect]
 
     def read(self, source: Source) -> Bundle:
         """Read the description of the bundle, up to the first fault. The payload is not read, and nothing is verified.
 
-        Faults are data (``Bundle.problems``). Raises UnreadableError and ChangedWhileReadError as the source does.
+        Faults are data: in ``Bundle.problems``, or raised as LayoutError if the bundle has nothing else to show. Raises
+        UnreadableError and ChangedWhileReadError as the source does.
         """
 
 
-def read(source: Source) -> Bundle:
-    """What ``source`` claims to be. A file of no known format is read as an update.bin, which names the fault."""
+def read(source: ReadOnce | BytesSource) -> Bundle:
+    """What ``source`` claims to be. A file of no known format is read as an update.bin, which names the fault.
+
+    ``source`` keeps all bytes that its reader reads, so what is verified with it later is what was parsed here.
+    """
+    source = once(source)
     name = format_of(source)
     found: FormatReader = cast("FormatReader", import_module(FORMATS[name]) if name else reader)
-    return found.read(source)
+    try:
+        with source.remembering():
+            return found.read(source)
+    except LayoutError as error:
+        form = name or update_bin.FORMAT
+        return Bundle(format=form, aspects=found.ASPECTS, size=source.size, problems=(error.problem,))
 
 
-def format_of(source: Source) -> str:
+def format_of(source: ReadOnce | BytesSource) -> str:
     """The format of ``source``; empty for update.bin, and for a file that is in none of the formats."""
-    start = read_span(source, Span(start=0, stop=min(source.held, len(update_bin.MAGIC))))
-    if start == update_bin.MAGIC or not FORMATS:
-        return ""
-    seen = foreign.view(source)
-    return next((name for name in FORMATS if foreign.KINDS[name].matches(seen)), "")
+    source = once(source)
+    with source.remembering():
+        start = read_span(source, Span(start=0, stop=min(source.held, len(update_bin.MAGIC))))
+        if start == update_bin.MAGIC or not FORMATS:
+            return ""
+        seen = foreign.view(source)
+        return next((name for name in FORMATS if foreign.KINDS[name].matches(seen)), "")
 
 
-def once(source: Source) -> Source:
+def once(source: Source) -> ReadOnce:
     """``source`` with its description read only once, so that the verified bytes are the used bytes.
 
-    A reader of another format keeps the bytes that it read in its claims.
+    The head of an update.bin is read here, in one piece. Other descriptions are kept while `read` reads them.
     """
     return reader.read_once(source)

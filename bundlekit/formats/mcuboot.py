@@ -32,7 +32,7 @@ from bundlekit.model.bundle import (
 )
 from bundlekit.model.release import NO_TERMS, Demand, Part, Release, Terms
 from bundlekit.model.rule import SIGNATURE_RULES
-from bundlekit.source import BytesSource, Recorded
+from bundlekit.source import BytesSource
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def read(source: Source) -> Bundle:
     """Read header and TLVs of an image, and the trailer of its slot. The body is not read, except from HEX."""
     bundle = Bundle(format=FORMAT, aspects=ASPECTS, size=source.size)
     if read_span(source, Span(start=0, stop=min(1, source.held))) != b":":
-        recorded = Recorded(source)
-        return replace(_image(recorded, bundle), kept=tuple(recorded.pieces))
+        return _image(source, bundle)
     from bundlekit.layout.intel_hex import decode  # only for such a file
 
     section = Section(name="Intel HEX", span=Span(start=0, stop=source.size))

@@ -114,7 +114,6 @@ class _Reading:
         self._peeked: TarMember | None = None
         self._ended = False
         self._version_bytes = b""
-        self._kept: list[tuple[int, bytes]] = []
 
     def bundle(self) -> Bundle:
         """What was read so far."""
@@ -126,7 +125,6 @@ class _Reading:
             sections=tuple(self._sections),
             claims=tuple(self._claims),
             problems=tuple(self.problems),
-            kept=tuple(self._kept),
             **self._known,
         )
 
@@ -232,9 +230,7 @@ class _Reading:
         if not 0 < member.content.size <= limit:
             message = f"{member.name} has {member.content.size:,} bytes; 1 to {limit:,} are allowed"
             raise _wrong("metadata-malformed", message, member.header)
-        content = read_span(self._source, member.content)
-        self._kept.append((member.content.start, content))
-        return content
+        return read_span(self._source, member.content)
 
     # --- its members ---
 

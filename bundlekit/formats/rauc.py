@@ -74,7 +74,7 @@ class Frame(NamedTuple):
 def read(source: Source) -> Bundle:
     """Read the signature and the manifest: at most 128 KiB, and one file of a plain image through ``unsquashfs``."""
     start = read_span(source, Span(start=0, stop=min(source.size, squashfs.SUPERBLOCK)))
-    bundle = Bundle(format=NAME, aspects=ASPECTS, size=source.size, kept=((0, start),))
+    bundle = Bundle(format=NAME, aspects=ASPECTS, size=source.size)
     block = squashfs.superblock(start)
     if block and is_stripped(partial(_look, source), block, source.size):
         where = Span(start=source.size - SIZE, stop=source.size)

@@ -56,13 +56,15 @@ def read(source: Source) -> Bundle:
     return bundle
 
 
-def read_once(source: Source) -> Source:
+def read_once(source: Source) -> ReadOnce:
     """``source`` with its head and signature area read only once.
 
     A caller that validates a head and then uses it reads both times from the result, so both reads see the same bytes.
     """
-    if isinstance(source, ReadOnce | BytesSource):
+    if isinstance(source, ReadOnce):
         return source
+    if isinstance(source, BytesSource):
+        return ReadOnce(source)
     start = read_span(source, Span(start=0, stop=min(source.size, START)))
     if len(start) < update_bin.HEADER_SIZE or not start.startswith(update_bin.MAGIC):
         return ReadOnce(source, start)

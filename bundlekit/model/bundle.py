@@ -259,9 +259,8 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     values. Each is None if reading ended before it; the ``problems`` give the reason.
 
     ``complete``: the claims are all there, so that every byte must be covered by one of them. ``streams`` are the bytes
-    of small streams that the reader decoded, by the names that spans have for them. ``kept`` are the bytes of the file
-    that the reader parsed, by their offsets. Signatures and digests are verified with these bytes. ``files`` are the
-    real sizes, in bytes, of the files of a detached head that were found, by the names that spans have for them.
+    of small streams that the reader decoded, by the names that spans have for them. ``files`` are the real sizes, in
+    bytes, of the files of a detached head that were found, by the names that spans have for them.
     """
 
     format: str
@@ -282,7 +281,6 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     unread: tuple[Unread, ...] = ()
     streams: dict[str, bytes] = {}
     files: dict[str, int] = {}
-    kept: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def id(self) -> str | None:

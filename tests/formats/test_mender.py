@@ -355,7 +355,7 @@ def test_a_payload_beyond_the_limits_of_integers_is_measured_to_its_end(tmp_path
         out.write(repaired(GOOD[start : start + 124] + b"%011o\0" % total + GOOD[start + 136 : start + 512]) + large)
         out.truncate(content + total + 1024)
     with FileSource(file) as source:
-        bundle = formats.read(source)
+        bundle = formats.read(formats.once(source))
     (claim,) = [one for one in bundle.claims if isinstance(one, ArchiveClaim)]
     assert (bundle.problems, bundle.complete, claim.span.size) == ((), True, total)
 
