@@ -18,11 +18,26 @@ LOOKS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_C
 """Variables that change how text is broken and coloured."""
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30
+"""Bytes that the files of the tests never need. A container often has 64 MiB here."""
+
+
+def _in_memory():
+    """Let temporary files be in memory, where there is room. Half of the time of the tests was spent in fsync."""
+    if not MEMORY.is_mount() or not os.access(MEMORY, os.W_OK):
+        return
+    space = os.statvfs(MEMORY)
+    if space.f_bavail * space.f_frsize >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
 def pytest_configure(config):
     """What the tests expect of their surroundings, whatever those of the one who runs them are.
 
     The source is compiled once for all processes that they start, where it cannot be kept beside the source.
     """
+    _in_memory()
     for name in LOOKS:
         os.environ.pop(name, None)
     if sys.pycache_prefix is None and (sys.dont_write_bytecode or not os.access(ROOT / "bundlekit", os.W_OK)):
