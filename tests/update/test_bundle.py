@@ -165,7 +165,7 @@ OF_ONES_OWN = {
     "strict": True,
     "waivers": Waivers(digest="sha256:0", current=()),
     "rules": (),
-    "matrix": NOTHING,
+    "matrices": (NOTHING,),
 }
 
 
