@@ -212,3 +212,96 @@ def test_a_probe_that_fails_once_is_no_change_of_hands():
     assert world.run().kind == "succeeded"
     world.hooks.pending = [fault("probe", "active", "F", nth=world.hooks.answered["probe", "active"] + 1)]
     assert world.run_again().kind == "succeeded"
+
+
+# --- what happened while no controller was at work ---------------------------------------------------------------
+
+
+def resumed_after(world, happens):
+    """The end of a run whose controller dies before its last cleanup, with what ``happens`` before the next one."""
+    with pytest.raises(ControllerKilled):
+        world.run()
+    happens(world.hooks.overrides)
+    return world.resume()
+
+
+def test_a_resume_reports_no_component_as_it_was_before_it():
+    world = World(fault("apply", "active", "B"), fault("cleanup", "standby", "K"))
+    outcome = resumed_after(world, lambda overrides: overrides.pop("active"))
+    assert (outcome.kind, outcome.states["active"]) == ("needs-operator", "old")
+    assert not any(way.startswith("reimage active") for way in ways(outcome))
+
+
+def test_a_gate_that_had_passed_is_asked_again_by_a_resume():
+    world = World(fault("cleanup", "standby", "K"))
+    outcome = resumed_after(world, lambda overrides: overrides.update({"ha-formed": "not-yet"}))
+    assert (outcome.kind, outcome.hold, outcome.failed) == ("degraded", True, "ha-formed")
+    assert all(component.hold for component in world.pair.components.values())
+
+
+# --- members that had different versions before ------------------------------------------------------------------
+
+
+def test_a_pair_whose_old_members_cannot_form_ha_goes_forward():
+    """A standby that was replaced came with another version: only the update itself makes the members the same."""
+    world = World()
+    install(world, "standby", "5.19.00")
+    world.hooks.pending = [fault("verify", "active", "F")]
+    outcome = world.run_again()
+    assert (outcome.kind, outcome.failed, ways(outcome)) == ("degraded", "ha-formed", ["repair"])
+    assert world.run_again(repair=True).kind == "succeeded"
+
+
+# --- a repair that dies, a state folder that is older -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", ["validate", "describe", "prepare", "apply"])
+def test_a_repair_that_dies_early_is_resumed_from_what_the_components_report(at):
+    world = World(fault("apply", "standby", "F"))
+    world.run()
+    job = replace(world.job, repair=True, counter_before=None)
+    step = "standby" if at == "apply" else "storage"
+    world.hooks.pending = [fault(at, step, "C", nth=world.hooks.answered[at, step])]
+    with pytest.raises(ControllerKilled):
+        world.engine.run(job, world.bundle)
+    assert world.resume().kind == "succeeded"
+
+
+def test_a_pair_that_somebody_brought_to_the_new_version_is_not_to_be_re_imaged():
+    world = World(fault("verify", "active", "C"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    install(world, "standby", "5.40.00")
+    outcome = world.resume()
+    assert (outcome.kind, set(outcome.states.values())) == ("needs-operator", {"new"})
+    assert ways(outcome) == ["clear", "state", "run"]
+    world.clock.sleep(7200)
+    assert isinstance(world.clear(), Cleared)
+    assert world.run_again().kind == "succeeded"
+
+
+def test_a_staged_run_over_a_pair_that_somebody_brought_to_the_new_version_is_rejected():
+    world = World(fault("prepare", "standby", "C"))
+    with pytest.raises(ControllerKilled):
+        world.run()
+    for step, target in world.job.targets.items():
+        install(world, step, target.new)
+    outcome = world.resume()
+    assert (outcome.kind, outcome.hold, ways(outcome)) == ("rejected", False, ["state", "run"])
+    assert world.run_again().kind == "succeeded"
+
+
+def test_a_claim_is_above_a_fence_whose_first_probe_failed():
+    world = World()
+    world.pair.components["storage"].fence, world.pair.components["storage"].owner = 7, "another"
+    world.hooks.pending = [fault("probe", "storage", "F")]
+    assert world.run().kind == "succeeded"
+    assert world.pair.components["storage"].fence == 8
+
+
+def test_a_half_written_standby_gets_the_version_of_its_partner():
+    """The active was brought to a version that the state does not have, so the described old one would not form HA."""
+    world = World()
+    install(world, "active", "5.19.00")
+    world.hooks.overrides["standby"] = "partial"
+    assert ways(world.run_again())[0] == "reimage standby 5.19.00"

@@ -596,6 +596,21 @@ def test_what_meets_the_run_of_another_names_the_command_that_can_replace_it(wor
     assert getattr(acts[verb](take_over=way.run), "kind", "cleared") in {"cleared", "reverted", "succeeded"}
 
 
+def test_a_hold_is_cleared_over_versions_that_another_host_has_installed(world, staged):
+    """The run that was taken over does not know them, but they are whole and the gates pass."""
+    gate = (fault("gate", "ha-formed", "F"),)
+    b = Host(world, job=another_bundle(world.job), hooks=FaultyHooks(world.pair, world.clock, gate))
+    assert b.run(take_over=staged.last.run).kind == "degraded"
+    outcome = staged.resume(window=Window())
+    assert (outcome.kind, outcome.hold) == ("rejected", True)
+    assert set(outcome.states.values()) == {"unknown"}
+    assert [way.verb for way in outcome.recovery] == ["clear", "state", "run"]
+    world.clock.sleep(7200)
+    cleared = staged.clear()
+    assert isinstance(cleared, Cleared)
+    assert not world.held_at_target
+
+
 # --- the same over real folders ------------------------------------------------------------------------------------
 
 

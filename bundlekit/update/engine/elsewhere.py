@@ -17,22 +17,24 @@ def committed_elsewhere(h: History) -> bool:
 def changed_elsewhere(h: History) -> bool:
     """Whether the marks show that the pair is what it is by another controller or by hand, not by this run.
 
-    Each component reports its version, and none of them remembers this run as under way. A target that does not
-    remember runs has to show it otherwise: both members have the same version, and there is another run's commit
-    mark, or everything is new.
+    Each component reports its version. Either everything is new, which this run never gets to before its commit point.
+    Or none of them remembers this run as under way. A target that does not remember runs has to show it otherwise: both
+    members have the same version, and there is another run's commit mark.
     """
     seen = h.seen
     if len(seen) < len(h.job.targets) or any(
-        answer.kind in {"partial", "busy"} or answer.version is None or answer.run == h.run for answer in seen.values()
+        answer.kind in {"partial", "busy"} or answer.version is None for answer in seen.values()
     ):
+        return False
+    if all(answer.kind == "new" for answer in seen.values()) and not h.committed_at_target:
+        return True
+    if any(answer.run == h.run for answer in seen.values()):
         return False
     if all(answer.run is not None for answer in seen.values()):
         return True
     if len({seen[step].version for step, target in h.job.targets.items() if target.role != "shared"}) > 1:
         return False
-    return all(answer.kind == "new" for answer in seen.values()) or any(
-        answer.committed not in {None, "", h.run} for answer in seen.values()
-    )
+    return any(answer.committed not in {None, "", h.run} for answer in seen.values())
 
 
 def over_at_target(h: History) -> bool:

@@ -240,6 +240,8 @@ class Engine:
         history.fence = self._claim(pair, seen.fence, history)
         history.owner = os.urandom(8).hex()
         history.fences = seen.fences
+        if history.mode == "lost" or history.untouched:  # what runs is another's
+            history.job = seen.as_found(history.job)
         states: dict[str, str] = {}
         if not release.without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):

@@ -364,7 +364,7 @@ class History:
         tally.answer, tally.answered, tally.answered_at = answer, self.index, self.time
         if answer.kind == "fenced":
             self._fenced(verb, step, answer)
-        if verb == "describe" and self.job.repair and answer.version and step not in self.before:
+        if verb == "describe" and self.job.repair and answer.version:
             self._repair_from(step, answer.version)
         if verb == "probe":
             self.fences.pop(step, None)

@@ -7,6 +7,9 @@ the highest fence that the appliance reports now, and nothing is claimed while a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
 
 from bundlekit.model.primitives import MAX_INTEGER, Frozen
 from bundlekit.update.engine.clock import Clock
@@ -15,6 +18,12 @@ from bundlekit.update.engine.hooks import Hooks, call, question
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Answer
+
+PROBES: Final = 3
+"""How often a component is probed that reports nothing."""
+
+PAUSE: Final = 1.0
+"""Seconds between two of these probes."""
 
 
 class Marks(Frozen, frozen=True, kw_only=True):
@@ -38,6 +47,12 @@ class Marks(Frozen, frozen=True, kw_only=True):
             )
         return highest
 
+    def as_found(self, job: Job) -> Job:
+        """``job`` from the versions that the components report now, which another controller can have installed."""
+        found = {step: answer.version for step, answer in self.answers.items() if answer.version}
+        targets = {step: replace(target, old=found.get(step, target.old)) for step, target in job.targets.items()}
+        return replace(job, targets=targets)
+
     def under_way(self, known: Iterable[str]) -> tuple[str, ...]:
         """The runs that components remember as under way, without those ``known``; the highest fence first, each once.
 
@@ -49,5 +64,18 @@ class Marks(Frozen, frozen=True, kw_only=True):
 
 
 def read(job: Job, hooks: Hooks, clock: Clock) -> Marks:
-    """Probe every component of ``job``; belongs to no run and claims nothing."""
-    return Marks(answers={step: call(hooks, question(job, "probe", step), clock) for step in job.targets})
+    """Probe every component of ``job``; belongs to no run and claims nothing.
+
+    A probe that sees nothing is made again, because a fence that was not read cannot be exceeded.
+    """
+    return Marks(answers={step: _probed(job, step, hooks, clock) for step in job.targets})
+
+
+def _probed(job: Job, step: str, hooks: Hooks, clock: Clock) -> Answer:
+    answer = call(hooks, question(job, "probe", step), clock)
+    for _ in range(PROBES - 1):
+        if answer.kind not in {"unknown", "timeout", "died"} or answer.version is not None:
+            break
+        clock.sleep(PAUSE)
+        answer = call(hooks, question(job, "probe", step), clock)
+    return answer

@@ -133,6 +133,8 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
     )
     if kind == "degraded" and _forward_only(h):
         return (*images, RecoveryStep(verb="repair"))
+    if kind == "degraded" and not images and _differed_before(h):
+        return (RecoveryStep(verb="repair"),)
     if _can_revert_again(h, kind):
         return (RecoveryStep(verb="revert"), *clear, *_state_again(h), *again)
     return (*images, *clear, *_state_again(h, images), *again)
@@ -149,9 +151,7 @@ def before_clear(h: History, step: str, seen: Answer) -> tuple[RecoveryStep, ...
         return advised
     if seen.kind != "partial" or h.mode == "lost":
         return ()
-    target = h.job.targets[step]
-    version = target.new if _stays_new(h, step) else target.old
-    return RecoveryStep(verb="reimage", step=step, version=version), RecoveryStep(verb="clear")
+    return _image(h, step), RecoveryStep(verb="clear")
 
 
 def half_written_images(h: History) -> tuple[RecoveryStep, ...]:
@@ -162,10 +162,18 @@ def half_written_images(h: History) -> tuple[RecoveryStep, ...]:
     """
     steps = h.job.groups()[0] if h.job.repair else tuple(h.job.targets)
     return tuple(
-        RecoveryStep(verb="reimage", step=step, version=target.new if _stays_new(h, step) else target.old)
-        for step, target in h.job.targets.items()
+        _image(h, step)
+        for step in h.job.targets
         if step in steps and (h.state(step) == "partial" or h.without_version(step))
     )
+
+
+def _image(h: History, step: str) -> RecoveryStep:
+    """The re-image of a half-written component, with the version that its partner runs."""
+    target, seen = h.job.targets[step], seen_versions(h)
+    partners = [seen[name] for name, t in h.job.targets.items() if t.component == target.component and name in seen]
+    version = target.new if _stays_new(h, step) else partners[0] if partners else target.old
+    return RecoveryStep(verb="reimage", step=step, version=version)
 
 
 def _can_revert_again(h: History, kind: OutcomeKind) -> bool:
@@ -197,6 +205,8 @@ def _state_again(h: History, images: tuple[RecoveryStep, ...] = ()) -> tuple[Rec
 def _needs_image(h: History, step: str, kind: OutcomeKind) -> bool:
     """Whether only a re-image gets the step to a version that the pair can continue with."""
     state = h.state(step)
+    if {h.state(name) for name in h.job.targets} in ({"new"}, {"old"}):
+        return False  # the pair is complete, even if this run did not get it there
     if kind == "degraded" and _forward_only(h):
         failed = state == "partial" or h.tally("apply", step).attempts > 0
         return state in {"busy", "unknown"} or (state != "new" and failed and h.policy(step).recovery == "reimage")
@@ -211,6 +221,12 @@ def _stays_new(h: History, step: str) -> bool:
         return step in h.revert.keep
     failed = h.mode_change.step if h.mode_change else ""
     return failed in h.job.groups()[0] and step in h.keeps(failed)
+
+
+def _differed_before(h: History) -> bool:
+    """Whether the members had different versions before the run: a gate about HA passes only on the new version."""
+    members = {(t.component, t.old) for t in h.job.targets.values() if t.role != "shared"}
+    return len(members) > len({component for component, _ in members})
 
 
 def _forward_only(h: History) -> bool:

@@ -129,7 +129,7 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
         case "between":
             return _between(h, now, task)
         case "again":  # a gate that passed can fail again while others are waited for
-            return _gate(h, now, PhaseStep("gate", task.step), since=max(h.ready_at.values(), default=0))
+            return _gate(h, now, PhaseStep("gate", task.step), since=max(h.resumed, *h.ready_at.values()))
         case "confirm":
             return _confirm(h, now, task)
         case "cleanup" if h.mode == "manual" and h.state(step) in {"busy", "unknown"}:
@@ -253,7 +253,7 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
         tally = h.tally("probe", task.step)
         fresh = tally.settled is not None and tally.answered >= max(h.lost_at, h.resumed)
         return None if fresh else _call(PhaseStep("probe", task.step), tally)
-    seen = _look(h, now, task.step, since=index, idle_by=limit)
+    seen = _look(h, now, task.step, since=max(index, h.resumed), idle_by=limit)
     if not isinstance(seen, Answer):
         return seen
     wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)

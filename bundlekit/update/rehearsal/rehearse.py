@@ -260,11 +260,18 @@ class _Sweep:
         for placed, run in list(self.runs.items()):
             calm_faults = tuple(fault for fault in placed if fault.kind not in "KC")
             if calm_faults != placed and run.like is None:
-                same = self.runs.get(calm_faults) or _alone(Trial(self.make, calm_faults))
-                if same.end != run.end:
+                same = self.runs.get(calm_faults) or self._alone(calm_faults)
+                if same is not None and same.end != run.end:
                     self.broken.append(
                         f"{_names(placed)}: the crash changes {label(same.outcome)} to {label(run.outcome)}"
                     )
+
+    def _alone(self, faults: Faults) -> RehearsalRun | None:
+        """The run with ``faults``. None if one is at a gate that only a resume asks, where its answer counts."""
+        trial = Trial(self.make, faults)
+        outcome = trial.to_the_end()
+        unmet = any(fault.verb == "gate" for fault in trial.hooks.pending)
+        return None if unmet else RehearsalRun(faults=faults, outcome=outcome)
 
     def _extended(
         self, frontier: list[tuple[Faults, int, tuple[Position, ...]]], depth: int
@@ -291,10 +298,6 @@ class _Sweep:
                         index,
                         visits,
                     )
-
-
-def _alone(trial: Trial) -> RehearsalRun:
-    return RehearsalRun(faults=trial.faults, outcome=trial.to_the_end())
 
 
 def label(outcome: Outcome) -> str:
