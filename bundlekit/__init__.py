@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bundlekit.advisories import load_advisory
     from bundlekit.catalog import find_path
     from bundlekit.checks.waivers import load_waivers
+    from bundlekit.comparison import compare
     from bundlekit.config import load_appliance
     from bundlekit.errors import BundlekitError
     from bundlekit.extraction import extract
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bundlekit.model.path import UpgradePath
     from bundlekit.model.waiver import Waivers
     from bundlekit.pipeline import check, inspect, preflight, read_manifest
+    from bundlekit.report.comparison import Comparison
     from bundlekit.report.inspection import Inspection
     from bundlekit.report.model import NotChecked, Report
     from bundlekit.report.outputs import render
@@ -67,6 +69,7 @@ __all__ = [
     "Cause",
     "CheckRequest",
     "Clock",
+    "Comparison",
     "ComponentDecision",
     "Controller",
     "Decision",
@@ -99,6 +102,7 @@ __all__ = [
     "Waivers",
     "__version__",
     "check",
+    "compare",
     "decide",
     "decide_from",
     "extract",
@@ -126,6 +130,7 @@ _HOMES = {
     "Cause": "model.finding",
     "CheckRequest": "request",
     "Clock": "update.engine.clock",
+    "Comparison": "report.comparison",
     "ComponentDecision": "model.decision",
     "Controller": "update.controller",
     "Decision": "model.decision",
@@ -157,6 +162,7 @@ _HOMES = {
     "VersionFacts": "model.appliance",
     "Waivers": "model.waiver",
     "check": "pipeline",
+    "compare": "comparison",
     "decide": "matrix.decide",
     "decide_from": "matrix.decide",
     "extract": "extraction",

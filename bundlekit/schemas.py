@@ -14,6 +14,7 @@ from bundlekit.model.manifest import Manifest
 from bundlekit.model.path import UpgradePath
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
+from bundlekit.report.comparison import Comparison
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import NotChecked, Report
 from bundlekit.trust.overview import Overview
@@ -33,6 +34,7 @@ OUTPUTS: Final = {
     "report": Report,
     "not-checked": NotChecked,
     "inspection": Inspection,
+    "comparison": Comparison,
     "lint": LintReport,
     "matrix-table": Table,
     "matrix-diff": Diff,

@@ -27,6 +27,7 @@ VERBS: Final = {
     "build": "Build an update.bin from a SPEC.toml.",
     "catalog": "Manage a catalog of bundle heads for path planning.",
     "check": "Validate bundles: layout, every byte, signatures, and from which versions they can be installed.",
+    "compare": "Compare two bundles: signing keys, statements, contents, and upgrade paths.",
     "explain": "Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages.",
     "extract": "Extract a component, a document, the head or a signature from a bundle.",
     "inspect": "Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that.",
