@@ -145,8 +145,9 @@ def _bridge(one: _Signing, old: SignedBundle, new: SignedBundle, at: str) -> tup
         return "", f"The matrix of the new bundle cannot read the version {old.bundle.release.version}."
     if _trusts(matrix, version, one, new, at):
         return version.text, f"The old release {version} already trusts this key."
-    stops = sorted(stop.via for stop in matrix.stops if stop.lies_between(version, matrix.own))
-    for via in stops:
+    # A stop with a condition can be skipped, so it is no bridge.
+    stops = [stop for stop in matrix.stops if stop.lies_between(version, matrix.own) and stop.entry.when is None]
+    for via in sorted(stop.via for stop in stops):
         if _trusts(matrix, via, one, new, at):
             return via.text, f"The bridge release {via} trusts this key, and no update from {version} skips it."
     return "", f"Neither {version} nor a stop on the path from it trusts this key."

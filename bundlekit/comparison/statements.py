@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.release import Release
 
-NESTED: Final = ("impact", "annotations")
-"""Fields of a release that are compared by their own fields."""
-
-_APART: Final = {"components", "documents", "matrix"}
-"""Fields of a manifest that are compared as parts, and as a matrix."""
+_APART: Final = {"components", "documents", "matrix", "impact", "annotations"}
+"""Fields of a manifest that are compared as parts, as a matrix, or by their own fields."""
 
 
 def fact_changes(old: Bundle, new: Bundle) -> Iterator[FactChange]:
@@ -29,7 +26,7 @@ def fact_changes(old: Bundle, new: Bundle) -> Iterator[FactChange]:
     before, after = _release(old.release), _release(new.release)
     yield from _changes("release", {"format": old.format} | before, {"format": new.format} | after)
     if old.document is not None and new.document is not None:
-        known = {name.partition(".")[0] for name in (*before, *after)} | _APART | set(NESTED)
+        known = {name.partition(".")[0] for name in (*before, *after)} | _APART
         yield from _changes("description", _described(old, known), _described(new, known))
 
 
@@ -45,16 +42,15 @@ def is_newer(old: ReadMatrix | UnreadableMatrix | None, new: ReadMatrix | Unread
 
 
 def _release(release: Release | None) -> dict[str, Any]:
-    """The fields of a release by their names, with the fields of its impact and annotations. Parts come apart."""
+    """The fields of a release by their names, such as ``impact.minutes``. Parts are compared apart."""
     if release is None:
         return {}
     fields: dict[str, Any] = msgspec.to_builtins(release)
-    fields.pop("parts")
-    for name in NESTED:
-        fields.pop(name)
-    impact = msgspec.to_builtins(release.impact)
-    fields |= {f"impact.{name}": value for name, value in impact.items()}
-    return fields | {f"annotations.{name}": value for name, value in release.annotations.items()}
+    del fields["parts"]
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        found |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def _described(bundle: Bundle, known: set[str]) -> dict[str, Any]:

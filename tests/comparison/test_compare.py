@@ -258,6 +258,7 @@ def test_two_rauc_bundles_a_key_a_byte_and_a_path(tmp_path):
     (key,) = found.signers
     assert (found.verdict, found.authenticated) == ("differs", True)
     assert (key.continuity, key.old_role, key.new_role) == ("new", "production", "development")
+    assert {one.fact for one in found.facts if one.group == "release"} == {"version", "terms.demands"}
     assert spans(regions(found)["payload"]) == [(5000, 5001)]
     assert lost(found) == ["1.0.0", "2026.11-1"]
 

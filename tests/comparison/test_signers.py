@@ -3,12 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.model.matrix import ShippedFile, ShippedTrust, Stop, TrustedKeys
+from bundlekit.model.matrix import Condition, ShippedFile, ShippedTrust, Stop, TrustedKeys
 from fixtures import forge
 from fixtures.make_keys import KEYS
 from tests.comparison.samples import OFFICES, compared, obstacles
 
 STOP = Stop(id="key-2027", versions="<5.30.02", via="5.30.02")
+SOME = Condition(fact="disk.firmware", test="below", value="7.1")
 NAMES = (
     TrustedKeys(since="5.10.00", keys=("release",)),
     TrustedKeys(since="5.30.02", keys=("release", "quality")),
@@ -46,6 +47,8 @@ def release(version, *signers, **matrix):
         ("5.32.00", {"trusted_keys": NAMES, "stops": (STOP,)}, "rotated", "5.32.00"),
         ("5.30.02", {"trusted_keys": NAMES, "stops": (STOP,)}, "rotated", "5.30.02"),
         ("5.20.03", {"trusted_keys": NAMES, "stops": ()}, "new", ""),
+        ("5.20.03", {"trusted_keys": NAMES, "stops": (replace(STOP, versions="<5.20.00"),)}, "new", ""),
+        ("5.20.03", {"trusted_keys": NAMES, "stops": (replace(STOP, when=SOME),)}, "new", ""),
         ("5.20.03", {"trusted_keys": NAMES[:1], "stops": (STOP,)}, "new", ""),
         ("5.20.03", {"stops": (STOP,)}, "new", ""),
         ("5.20.03", {"trust_of": FILES, "stops": (STOP,)}, "rotated", "5.30.02"),
