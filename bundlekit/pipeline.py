@@ -327,6 +327,10 @@ def examine(
         )
         inner = inner_bundles(source, bundle, partial(_inner_report, request=request, cancel=cancel))
         evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands, inner=inner)
+        if question.digests and bundle.packed and (authentic or not trust):
+            from bundlekit.integrity.packed import packed_digests
+
+            evidence = replace(evidence, packed=tuple(packed_digests(source, bundle.packed, cancel)))
     elif question.scope == "full" and known:  # the signatures needed these digests, so nothing is read for them
         evidence = replace(evidence, digests=integrity.compared(bundle.claims, known))
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.

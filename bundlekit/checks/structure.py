@@ -10,17 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
-from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make
+from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make, rule
 from bundlekit.integrity.checksum import CHECKSUMS
 from bundlekit.model.bundle import ArchiveClaim, DigestClaim, TreeClaim
 from bundlekit.model.finding import Fault, NotRun, PartialResult
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bundlekit.checks.rule import Rule
     from bundlekit.model.bundle import Aspect, Problem
-    from bundlekit.model.evidence import ArchiveEvidence, DigestEvidence, TreeEvidence
+    from bundlekit.model.evidence import ArchiveEvidence, DigestEvidence, PackedEvidence, TreeEvidence
     from bundlekit.model.finding import Cause, RuleClass, Severity
     from bundlekit.model.question import Question
 
@@ -238,6 +239,38 @@ def _row(name: str) -> Rule:
     )
 
 
+def _digests(question: Question) -> bool:
+    return question.scope == "full" and question.digests
+
+
+@rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="formats", needed=_digests, aspect="images")
+def image_digest_mismatch(context: RuleContext) -> RuleAnswer | PartialResult:
+    """A file inside the image of the bundle does not have the digest or size that the description states.
+
+    The rule runs only on request (``full``), because the file has to be decompressed, and a signature or a hash tree
+    already covers the image. If only this rule fails, the bundle was built incorrectly, and the device will reject it.
+    """
+    if not context.question.digests:
+        return NotRun(reason=fill("files inside the image are compared on request ({full})"))
+    if not context.bundle.packed and context.bundle.complete:
+        return () if context.bundle.release else NotRun(reason="the description could not be read")
+    if (evidence := context.evidence.packed) is None:
+        return NOT_MEASURED
+    found = [_wrong_image(one) for one in evidence if one.damaged or (one.found and not one.matches)]
+    unread = [one for one in evidence if one.reason and not one.damaged]
+    if found or not unread:
+        return found
+    return NotRun(reason=f"{unread[0].subject}: {unread[0].reason}", next=unread[0].next)
+
+
+def _wrong_image(one: PackedEvidence) -> Fault:
+    message = one.reason or f"the digest of {one.subject!r} is not the one in the description"
+    if not one.reason and one.size != one.expected_size:
+        message = f"{one.subject!r} has {one.size} bytes, and the description states {one.expected_size}"
+    params: dict[str, str | int] = {"expected": one.expected, "found": one.found}
+    return Fault(message=message, where=one.span, subject=one.subject, params=params if one.found else {})
+
+
 RULES: Final = (
     *map(_row, REPORTED),
     make(
@@ -268,4 +301,5 @@ RULES: Final = (
         needed=_payload,
         aspect="tree",
     ),
+    image_digest_mismatch,
 )

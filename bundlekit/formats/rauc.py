@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
 
 NAME: Final = "rauc"
-ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata"})
+ASPECTS: Final[frozenset[Aspect]] = frozenset({"structure", "metadata", "images"})
 WITH_TREE: Final[frozenset[Aspect]] = ASPECTS | {"tree"}
 
 MAX_PLAIN: Final = 2**31 - 1
@@ -51,9 +51,11 @@ PAYLOAD: Final = "payload"
 
 ENCRYPTED: Final = "the signature of the bundle is encrypted (crypt), and the manifest is inside it"
 DECRYPT: Final = "Check the bundle before it is encrypted, or use `rauc info` with the key of a recipient."
+IN_MANIFEST: Final = ("metadata-malformed", "image-digest-mismatch")
+"""Rules that need the manifest."""
 INSIDE: Final = (
     *SIGNATURE_RULES,
-    *("structure-malformed", "metadata-malformed", "metadata-unprotected", "hash-tree-mismatch", "uncovered-bytes"),
+    *("structure-malformed", *IN_MANIFEST, "metadata-unprotected", "hash-tree-mismatch", "uncovered-bytes"),
     *("bundle-expired", "too-old", "bundle-withdrawn", "below-floor", "nonzero-padding"),
 )
 """Rules that need what is inside an encrypted signature."""
@@ -244,8 +246,9 @@ def _plain(source: Source, bundle: Bundle, payload: Span) -> Bundle:
     if isinstance(data, unsquashfs.MemberFault):
         if data.damaged:
             return bundle.plus(problems=[Problem(rule="metadata-malformed", message=data.reason, where=payload)])
-        return bundle.plus(unread=(Unread(rules=("metadata-malformed",), reason=data.reason, next=data.next),))
-    return _with_manifest(bundle, data, Span(start=0, stop=len(data), stream=MANIFEST), "plain")[0]
+        return bundle.plus(unread=(Unread(rules=IN_MANIFEST, reason=data.reason, next=data.next),))
+    bundle, manifest = _with_manifest(bundle, data, Span(start=0, stop=len(data), stream=MANIFEST), "plain")
+    return bundle.plus(packed=rauc_manifest.packed(manifest, payload) if manifest else ())
 
 
 def _with_manifest(bundle: Bundle, data: bytes, where: Span, kind: str) -> tuple[Bundle, RaucManifest | None]:
@@ -288,7 +291,8 @@ def _verity(bundle: Bundle, frame: Frame, block: squashfs.Superblock | None, val
         block_size=squashfs.BLOCK,
     )
     bundle = _with_sections(bundle, claim.span, Section(name="hash tree", span=claim.tree))
-    return bundle.plus(problems=_image_problems(block, claim.span), claims=(claim,), complete=True)
+    packed = rauc_manifest.packed(manifest, claim.span)
+    return bundle.plus(problems=_image_problems(block, claim.span), claims=(claim,), packed=packed, complete=True)
 
 
 def _with_sections(bundle: Bundle, payload: Span, *others: Section) -> Bundle:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.layout import key_file
-from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.bundle import PackedClaim, Problem, Span
 from bundlekit.model.release import Demand, Part, Release, Terms
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ TREE_KEYS: Final = ("verity-hash", "verity-salt", "verity-size")
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 """RAUC compares the text of an image digest, so it has to be in lower case."""
+INDEXES: Final = (".caibx", ".caidx")
+OTHER_FORM: Final = "the bundle has it in another form (casync, or a conversion), which only the device restores"
 BYTES_32: Final = re.compile(r"[0-9a-fA-F]{64}")
 NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 LABEL: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -116,6 +118,24 @@ def release(manifest: RaucManifest) -> Release | None:
         ),
         annotations=dict(_annotations(manifest)),
         terms=_terms(manifest),
+    )
+
+
+def packed(manifest: RaucManifest, payload: Span) -> tuple[PackedClaim, ...]:
+    """The claims about the files in the payload. A file that is stored in another form cannot be compared."""
+    return tuple(
+        PackedClaim(
+            subject=name,
+            span=payload,
+            name=image["filename"],
+            size=int(image["size"]),
+            expected=f"sha256:{image['sha256']}",
+            unread=OTHER_FORM if image.get("converted") or image["filename"].endswith(INDEXES) else "",
+        )
+        for name, image in manifest.images.items()
+        if image.get("filename")
+        and DIGEST.fullmatch(image.get("sha256", ""))
+        and NUMBER.fullmatch(image.get("size", ""))
     )
 
 

@@ -16,12 +16,17 @@ from bundlekit.model.bundle import Span
 from bundlekit.source import file_of, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO
 
     from bundlekit.source import Source
 
 DEADLINE: Final = 20.0
 """Seconds for ``unsquashfs``. It reads one file of a few KiB in a hundredth of one."""
+SLOWEST: Final = 4 * 1024 * 1024
+"""Bytes in a second that even a slow machine decompresses: a large file gets as much more time."""
+PIECE: Final = 1024 * 1024
+"""Bytes of its output that are kept at once."""
 MAX_MEMORY: Final = 512 * 1024 * 1024
 """Bytes of address space for ``unsquashfs``, where the system can limit them."""
 MAX_ERRORS: Final = 4096
@@ -46,12 +51,21 @@ class MemberFault(NamedTuple):
 
 def read_member(source: Source, size: int, name: str, limit: int) -> bytes | MemberFault:
     """The file ``name`` in the root of the image in the first ``size`` bytes of ``source``, at most ``limit`` bytes."""
+    pieces: list[bytes] = []
+    fault = read_through(source, size, name, limit, pieces.append)
+    return fault or b"".join(pieces)
+
+
+def read_through(
+    source: Source, size: int, name: str, limit: int, consume: Callable[[bytes], None]
+) -> MemberFault | None:
+    """Read a file as `read_member` does, and call ``consume`` with each piece. None if all of it was read."""
     program = _found()
     if program is None or not os.path.isdir("/dev/fd"):
         reason = f"{TOOL} is not installed, so {name} cannot be read from the SquashFS image"
         return MemberFault(reason, damaged=False, next=INSTALL)
     if place := file_of(source):
-        data, code, errors = _run(program, *place, name, limit)
+        count, code, errors = _run(program, *place, name, limit, consume)
         source.ensure_unchanged()
     elif size > MAX_COPY:
         reason = f"{name} cannot be read: the bundle is not a file, and its image is larger than {MAX_COPY} bytes"
@@ -62,10 +76,14 @@ def read_member(source: Source, size: int, name: str, limit: int) -> bytes | Mem
         with tempfile.TemporaryFile() as file:
             file.write(read(source, Span(start=0, stop=size)))
             file.flush()
-            data, code, errors = _run(program, file.fileno(), 0, name, limit)
-    if len(data) > limit:
+            count, code, errors = _run(program, file.fileno(), 0, name, limit, consume)
+    if count > limit:
         return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
-    return data if code == 0 else _fault(name, code, errors)
+    return None if code == 0 else _fault(name, code, errors, _deadline(limit))
+
+
+def _deadline(limit: int) -> float:
+    return DEADLINE + limit / SLOWEST
 
 
 def _found() -> str | None:
@@ -74,9 +92,9 @@ def _found() -> str | None:
     return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
-def _fault(name: str, code: int, errors: str) -> MemberFault:
+def _fault(name: str, code: int, errors: str, deadline: float) -> MemberFault:
     if code < 0:
-        ended = f"did not finish within {DEADLINE:.0f} seconds" if code == -9 else f"was ended by signal {-code}"
+        ended = f"did not finish within {deadline:.0f} seconds" if code == -9 else f"was ended by signal {-code}"
         return MemberFault(f"{TOOL} {ended}, so {name} was not read", damaged=False)
     if "unsupported by this version" in errors or "SYNTAX" in errors:
         reason = f"this version of {TOOL} cannot read {name}: {_first(errors)}"
@@ -93,8 +111,13 @@ def _first(errors: str) -> str:
     return next((line for line in lines if line.startswith("FATAL ERROR")), lines[0] if lines else "no reason given")
 
 
-def _run(program: str, fd: int, offset: int, name: str, limit: int) -> tuple[bytes, int, str]:
-    """The output of ``unsquashfs``, at most one byte more than ``limit``, its exit code, and its messages."""
+def _run(
+    program: str, fd: int, offset: int, name: str, limit: int, consume: Callable[[bytes], None]
+) -> tuple[int, int, str]:
+    """The size of the output of ``unsquashfs``, its exit code, and its messages.
+
+    ``consume`` gets the output. It ends after more than ``limit`` bytes, which are then not part of it.
+    """
     few = ["-no-progress", "-quiet", "-processors", "1", "-data-queue", "4", "-frag-queue", "4", "-offset", str(offset)]
     command = [program, *few, "-no-wildcards", "-cat", f"/dev/fd/{fd}", name]
     with subprocess.Popen(  # noqa: S603 - the command is a constant, and the file is given by its descriptor
@@ -108,22 +131,30 @@ def _run(program: str, fd: int, offset: int, name: str, limit: int) -> tuple[byt
         start_new_session=True,
     ) as process:
         _limit_memory(process.pid)
-        timer = threading.Timer(DEADLINE, _kill, (process.pid,))
+        timer = threading.Timer(_deadline(limit), _kill, (process.pid,))
         timer.start()
         output, messages = cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr)
         errors: list[bytes] = []
         reader = threading.Thread(target=_read_errors, args=(messages, errors), daemon=True)
         reader.start()
+        count = 0
         try:
-            data = output.read(limit + 1)
-            if len(data) > limit:
+            while piece := output.read(min(PIECE, limit + 1 - count)):
+                count += len(piece)
+                if count > limit:
+                    break
+                consume(piece)
+        except BaseException:
+            _kill(process.pid)
+            raise
+        finally:
+            if count > limit:
                 _kill(process.pid)
             reader.join()
-        finally:
             timer.cancel()
             timer.join()  # after this the process is waited for, and its number can be that of another
             code = _ended(process)
-    return data, code, b"".join(errors).decode("utf-8", "replace")
+    return count, code, b"".join(errors).decode("utf-8", "replace")
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

@@ -211,6 +211,21 @@ class DecodedClaim(Frozen, frozen=True, kw_only=True):
     stream: str
 
 
+class PackedClaim(Frozen, frozen=True, kw_only=True):
+    """The claim that the file ``name`` in the SquashFS image ``span`` has ``size`` bytes and the digest ``expected``.
+
+    The image is covered by another claim, so this proves no more about its bytes. It is checked only on request.
+    ``unread`` is the reason if the file cannot be compared.
+    """
+
+    subject: str
+    span: Span
+    name: str
+    size: int
+    expected: str
+    unread: str = ""
+
+
 ByteClaim = DigestClaim | ChunkClaim | ZeroClaim | TreeClaim | ArchiveClaim | FramingClaim | DecodedClaim
 
 Aspect = Literal[
@@ -226,6 +241,7 @@ Aspect = Literal[
     "members",
     "content",
     "tree",
+    "images",
 ]
 """What a format has, so that the rules about it apply. A rule names one aspect, or applies to every format.
 
@@ -234,7 +250,7 @@ signature area of fixed size. ``chunks``: components with a chunk index. ``detac
 ``inner``: components that are bundles in other formats. The others are those of other formats. ``structure``: a layout
 of headers and blocks. ``loader``: a kind of device in the header, and bundlekit knows what its loader supports.
 ``metadata``: a description in the syntax of the format. ``members``: named members of an archive. ``content``: digests
-over whole parts. ``tree``: a hash tree.
+over whole parts. ``tree``: a hash tree. ``images``: digests over files inside of an image.
 """
 
 
@@ -259,8 +275,9 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     values. Each is None if reading ended before it; the ``problems`` give the reason.
 
     ``complete``: the claims are all there, so that every byte must be covered by one of them. ``streams`` are the bytes
-    of small streams that the reader decoded, by the names that spans have for them. ``files`` are the real sizes, in
-    bytes, of the files of a detached head that were found, by the names that spans have for them.
+    of small streams that the reader decoded, by the names that spans have for them. ``packed`` are claims about files
+    inside of the payload, which are checked on request. ``files`` are the real sizes, in bytes, of the files of a
+    detached head that were found, by the names that spans have for them.
     """
 
     format: str
@@ -281,6 +298,7 @@ class Bundle(Frozen, frozen=True, kw_only=True):
     unread: tuple[Unread, ...] = ()
     streams: dict[str, bytes] = {}
     files: dict[str, int] = {}
+    packed: tuple[PackedClaim, ...] = ()
 
     @property
     def id(self) -> str | None:

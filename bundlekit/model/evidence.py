@@ -149,6 +149,29 @@ class ArchiveEvidence(Frozen, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
+class PackedEvidence(Frozen, frozen=True, kw_only=True):
+    """The result of reading a file inside of an image, for comparison with the description.
+
+    ``found`` is its digest, and empty if it was not read. ``reason`` then states why. ``damaged``: the image is at
+    fault for that, and not this machine. ``next`` is what would let this machine read it.
+    """
+
+    subject: str
+    span: Span
+    expected: str = ""
+    found: str = ""
+    expected_size: int = 0
+    size: int = 0
+    damaged: bool = False
+    reason: str = ""
+    next: str = ""
+
+    @property
+    def matches(self) -> bool:
+        """Whether digest and size are those of the description."""
+        return (self.found, self.size) == (self.expected, self.expected_size)
+
+
 class InnerEvidence(Frozen, frozen=True, kw_only=True):
     """The result of a component that is a bundle in another format.
 
@@ -174,6 +197,7 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     chunks: tuple[ChunkEvidence, ...] | None = None
     trees: tuple[TreeEvidence, ...] | None = None
     archives: tuple[ArchiveEvidence, ...] | None = None
+    packed: tuple[PackedEvidence, ...] | None = None
     inner: tuple[InnerEvidence, ...] | None = None
 
     @property

@@ -1,0 +1,142 @@
+"""The digests of images in RAUC bundles are compared with the files inside of the SquashFS image, on request."""
+
+import datetime as dt
+import hashlib
+import shutil
+import subprocess
+
+import pytest
+
+import bundlekit
+from bundlekit.errors import CancelledError
+from bundlekit.layout import unsquashfs
+from bundlekit.source import BytesSource, FileSource
+from fixtures import forge, make_rauc, spoil_rauc
+
+NOW = dt.datetime.fromisoformat(forge.AT)
+RULE = "image-digest-mismatch"
+TRUST = bundlekit.load_trust([make_rauc.FOLDER / "trust.toml"])
+IMAGE = bytes(byte % 251 for byte in range(300_000))
+TOOLS = all(map(shutil.which, ("mksquashfs", "unsquashfs")))
+
+needs_tools = pytest.mark.skipif(not TOOLS, reason="squashfs-tools are not installed")
+
+
+def plain(folder, *, digest=None, size=None, name="rootfs.img", more=""):
+    """A signed plain bundle with one image, whose manifest can be wrong about it."""
+    inside = folder / "inside"
+    inside.mkdir()
+    (inside / "rootfs.img").write_bytes(IMAGE)
+    (inside / "manifest.raucm").write_text(
+        f"[update]\ncompatible=Test Board\nversion=1\n\n[image.rootfs]\nfilename={name}\n"
+        f"sha256={digest or hashlib.sha256(IMAGE).hexdigest()}\nsize={len(IMAGE) if size is None else size}\n{more}"
+    )
+    command = ["mksquashfs", str(inside), str(folder / "image"), "-all-root", "-noappend", "-quiet", "-no-progress"]
+    subprocess.run(command, check=True, capture_output=True)
+    content = (folder / "image").read_bytes()
+    path = folder / "made.raucb"
+    path.write_bytes(spoil_rauc.sealed(content, spoil_rauc.cms_of(content, detached=True)))
+    return path, len(content)
+
+
+def check(data, **asked):
+    report = bundlekit.check(data, trust=TRUST, at=NOW, **asked)
+    outcome = next(one for one in report.rules if one.rule == RULE)
+    faults = [(one.rule, one.where.start, one.where.stop, one.message) for one in report.findings if one.rule == RULE]
+    return report, outcome, faults
+
+
+@needs_tools
+def test_right_digests_pass(tmp_path):
+    path, _ = plain(tmp_path)
+    for data in (path, BytesSource(path.read_bytes())):
+        report, outcome, faults = check(data, full=True)
+        assert (report.verdict, outcome.outcome, outcome.required, faults) == ("accept", "passed", True, [])
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"digest": "0" * 63 + "1"}, "the digest of 'rootfs' is not the one in the description"),
+        ({"size": len(IMAGE) + 1}, "'rootfs' has 300000 bytes, and the description states 300001"),
+        ({"size": len(IMAGE) - 1}, "rootfs.img has more than 299999 bytes"),
+        ({"size": 0}, "rootfs.img has more than 0 bytes"),
+        ({"name": "other.img"}, "unsquashfs finds no other.img in the payload"),
+    ],
+)
+def test_a_wrong_digest_or_size_is_found(tmp_path, changes, message):
+    digest = hashlib.sha256(IMAGE[: changes["size"]]).hexdigest() if "size" in changes else None
+    path, stop = plain(tmp_path, **{"digest": digest} | changes)
+    report, _, faults = check(path, full=True)
+    ((rule, start, end, found),) = faults
+    assert (report.verdict, rule, start, end) == ("reject", RULE, 0, stop)
+    assert found.startswith(message)
+
+
+@needs_tools
+def test_a_size_that_is_too_large_is_wrong_even_if_the_digest_is_right(tmp_path):
+    path, _ = plain(tmp_path, size=len(IMAGE) + 1)
+    _, _, faults = check(path, full=True)
+    assert [one[3] for one in faults] == ["'rootfs' has 300000 bytes, and the description states 300001"]
+
+
+@needs_tools
+def test_the_images_of_a_verity_bundle_are_compared_too():
+    parts = spoil_rauc.opened((make_rauc.FOLDER / "verity.raucb").read_bytes())
+    _, outcome, faults = check(BytesSource(parts.data), full=True)
+    assert (outcome.outcome, faults) == ("passed", [])
+    wrong = parts.changed(parts.value("sha256"), b"sha256=" + b"1" * 64)
+    report, _, faults = check(BytesSource(wrong), full=True)
+    assert [one[:3] for one in faults] == [(RULE, 0, len(parts.payload))]
+    assert (report.verdict, {one.rule for one in report.findings}) == ("reject", {RULE})
+
+
+def test_without_the_request_nothing_is_decompressed(monkeypatch):
+    monkeypatch.setattr(unsquashfs, "read_through", lambda *_: pytest.fail("it was read"))
+    report, outcome, _ = check(make_rauc.FOLDER / "verity.raucb")
+    assert (report.verdict, outcome.outcome, outcome.required) == ("accept", "not-run", False)
+
+
+@pytest.mark.parametrize("name", ["verity.raucb", "plain.raucb"])
+def test_without_the_program_the_rule_is_not_run(monkeypatch, name):
+    monkeypatch.setattr(unsquashfs, "_found", lambda: None)
+    report, outcome, _ = check(make_rauc.FOLDER / name, full=True)
+    assert (report.verdict, outcome.outcome, outcome.required) == ("incomplete", "not-run", True)
+    assert "unsquashfs is not installed" in outcome.reason
+    assert "squashfs-tools" in outcome.next
+
+
+@needs_tools
+def test_an_image_in_another_form_is_not_compared(tmp_path):
+    path, _ = plain(tmp_path, name="rootfs.img.caibx")
+    report, outcome, _ = check(path, full=True)
+    assert (report.verdict, outcome.outcome) == ("incomplete", "not-run")
+    assert outcome.reason.startswith("rootfs: the bundle has it in another form")
+
+
+@needs_tools
+def test_an_image_that_no_trusted_signer_signed_is_not_decompressed(tmp_path, monkeypatch):
+    path, stop = plain(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[stop - 1] ^= 1  # in the padding of the image, so that the manifest can be read
+    read = []
+    original = unsquashfs.read_through
+    monkeypatch.setattr(unsquashfs, "read_through", lambda *given: read.append(given[2]) or original(*given))
+    report, outcome, _ = check(BytesSource(bytes(data)), full=True)
+    assert (report.verdict, outcome.outcome, read) == ("reject", "not-run", ["manifest.raucm"])
+
+
+@needs_tools
+def test_a_cancelled_comparison_ends_the_program(tmp_path):
+    path, size = plain(tmp_path)
+    with FileSource(path) as source:
+        with pytest.raises(CancelledError):
+            unsquashfs.read_through(source, size, "rootfs.img", len(IMAGE), _cancelled)
+        pieces = []
+        assert unsquashfs.read_through(source, size, "rootfs.img", len(IMAGE), pieces.append) is None
+    assert b"".join(pieces) == IMAGE
+
+
+def _cancelled(_):
+    raise CancelledError("cancelled")
