@@ -82,8 +82,8 @@ class MatrixRelease(Strict, frozen=True, kw_only=True):
     """
 
     product: Label | None = None
-    called: Label | None = None
-    version: Label | None = None
+    called: Text | None = None
+    version: Text | None = None
     models: tuple[Label, ...] = ()
     scheme: SchemeName | None = None
     released: dt.date | None = None

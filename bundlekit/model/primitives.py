@@ -80,11 +80,11 @@ Text = Annotated[
 Label = Annotated[
     str,
     Meta(
-        pattern=r"^[^\u0000-\u001f\u007f-\u009f]{1,128}" + END,
-        description="1 to 128 characters of text without control characters.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._,:+-]{0,127}" + END,
+        description="1 to 128 letters, digits, blanks and . _ , : + -; starts with a letter or digit.",
     ),
 ]
-"""The name of a product or model in any format of bundles. Bundles of other formats have names with blanks."""
+"""The name of a product or model that an appliance has. Bundles of other formats have names with blanks."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Size = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="Bytes.")]
