@@ -22,7 +22,7 @@ from bundlekit.matrix import path as planner
 from bundlekit.matrix.advisory import restricted
 from bundlekit.matrix.candidates import CandidateBundle
 from bundlekit.matrix.decide import STRICT
-from bundlekit.matrix.operator import manifest_for, matrix_for, subject_of
+from bundlekit.matrix.operator import manifest_for, matrix_for, require_consistent, subject_of
 from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.manifest import labelled
@@ -213,6 +213,8 @@ def _candidate(
     if advice and advice.advisory.product == manifest.product:
         manifest = restricted(manifest, advice.advisory)
     matrix = read_matrix(manifest, terms_of(release))
+    if operator:
+        require_consistent(operator, manifest, matrix)
     if isinstance(matrix, UnreadableMatrix):
         return Obstacle(subject=source.name, kind="undecided", message=matrix.problems[0].message)
     return CandidateBundle(

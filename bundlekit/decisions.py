@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bundlekit.errors import AdvisoryError, ConfigError
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
+from bundlekit.matrix.decide import tells_models_apart
 from bundlekit.matrix.nearby import Neighbours
 from bundlekit.matrix.read import ReadMatrix
 from bundlekit.matrix.shipped import signatures_of
@@ -51,12 +52,30 @@ def basis(bundle: Bundle, question: Question, operator: OperatorMatrix | None) -
     if operator is None:
         models = release.models or tuple(dict.fromkeys(appliance.model for appliance in question.appliances))
         return manifest_for(replace(release, version="0", models=models), NOTHING)
-    if question.appliances and not (release.models or operator.release.models):
+    by_model = question.appliances or tells_models_apart(operator.matrix)
+    if by_model and not (release.models or operator.release.models):
         raise ConfigError(
             f"{operator.file}: this bundle does not name its models",
             next_step="Add [release] with models = [...] to the matrix.",
         )
     return manifest_for(release, operator)
+
+
+def read_basis(
+    manifest: Manifest | None, bundle: Bundle, operator: OperatorMatrix | None
+) -> ReadMatrix | UnreadableMatrix | None:
+    """The matrix of the ``manifest`` that `basis` returned, read once for all decisions.
+
+    Raises ConfigError for a fault in the operator's matrix, because that is the operator's to correct.
+    """
+    if manifest is None:
+        return None
+    read = read_matrix(manifest, terms_of(bundle.release))
+    if operator is not None:
+        from bundlekit.matrix.operator import require_consistent
+
+        require_consistent(operator, manifest, read)
+    return read
 
 
 def operator_matrix(

@@ -26,11 +26,11 @@ from msgspec.structs import replace
 from bundlekit import checks, formats, integrity
 from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
-from bundlekit.decisions import basis, decisions_about, operator_matrix, terms_of
+from bundlekit.decisions import basis, decisions_about, operator_matrix, read_basis
 from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
-from bundlekit.matrix import read_matrix
+from bundlekit.layout import foreign
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.bundle import ZeroClaim
@@ -193,7 +193,7 @@ def read_manifest(file: str | Path | bytes | Source, *, trust: TrustStore | None
     """The manifest of the bundle ``file``, which can be its path or its first bytes, for :func:`decide`.
 
     Nothing is verified without ``trust``. Raises TrustError if no signer in ``trust`` signed it, and UnreadableError
-    if the manifest cannot be read.
+    if the manifest cannot be read. A bundle in another format has none.
     """
     return read_signed(file, trust=trust)[0]
 
@@ -208,7 +208,7 @@ def read_signed(
     with opened(BytesSource(file) if isinstance(file, bytes) else file) as source:
         bundle = formats.read(source)
         if bundle.manifest is None:
-            raise UnreadableError(f"{source.name}: {bundle.problems[0].message}")
+            raise _without_manifest(source.name, bundle)
         when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
         evidence = _signed(bundle, signed_contents(source, bundle), when, trust) if trust else Evidence()
         if trust and not evidence.authentic:
@@ -218,6 +218,17 @@ def read_signed(
             )
     names = trust.signed_by(evidence.signatures or ()) if trust else None
     return bundle.manifest, signatures_of(bundle, when.isoformat()), names
+
+
+def _without_manifest(name: str, bundle: Bundle) -> UnreadableError:
+    """The error for a manifest that cannot be read, or that the format of the bundle does not have."""
+    if bundle.problems:
+        return UnreadableError(f"{name}: {bundle.problems[0].message}")
+    kind = foreign.KINDS[bundle.format.partition("/")[0]]
+    return UnreadableError(
+        f"{name}: this is {kind.what}, and a bundle of this format has no upgrade matrix",
+        next_step=f"Give the matrix file that you use for it, as in {command('matrix lint', 'matrix.toml')}.",
+    )
 
 
 @contextmanager
@@ -336,7 +347,7 @@ def examine(
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
     manifest = basis(bundle, question, operator)
-    matrix = read_matrix(manifest, terms_of(bundle.release)) if manifest else None
+    matrix = read_basis(manifest, bundle, operator)
     decisions: tuple[Decision, ...] = ()
     if authentic or not trust:
         decisions = decisions_about(bundle, manifest, matrix, question, signers, operator)

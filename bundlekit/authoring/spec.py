@@ -14,7 +14,7 @@ from bundlekit import config
 from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
 from bundlekit.files import kind_of, named, reason
-from bundlekit.matrix import inconsistencies
+from bundlekit.matrix import consistency, inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml, trust_text
 from bundlekit.model.manifest import (
     DEFAULT_CHUNK,
@@ -131,8 +131,7 @@ def placed(problem: Problem, path: Path) -> str:
     if "beside" in problem.params:
         key = re.sub("^requirements", "requires", field)
         return f"{path}: {key}{problem.message.removeprefix(f'Manifest, {field}')}"
-    fault = problem.message.removeprefix("Matrix, ").replace("Matrix entry", "entry", 1)
-    return f"{_texts(path)[-1]}: {fault}"
+    return consistency.fault_in_file(problem, str(_texts(path)[-1]))
 
 
 def _texts(path: Path) -> tuple[Path, ...]:

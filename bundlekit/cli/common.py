@@ -156,13 +156,29 @@ def load_appliances(path: Path | None, *, partly: bool = False) -> tuple[Applian
     return tuple(states)
 
 
+def operators_matrix(path: Path) -> OperatorMatrix | None:
+    """The matrix that ``--matrix`` takes, if that is what the file contains; None for a bundle and a SPEC.toml."""
+    if path.suffix != ".toml":
+        return None
+    data = config.load_toml(path)
+    if "spec" in data or isinstance(data.get("matrix", ""), str):  # a SPEC names its matrix
+        return None
+    from bundlekit.matrix.operator import load_matrix
+
+    return load_matrix(path)
+
+
 def load_manifest(path: Path, trust: TrustStore | None) -> Manifest:
-    """The manifest in a bundle, or the one that a SPEC.toml would give it.
+    """The manifest in a bundle, or the one that a SPEC.toml would give it, or one for a matrix of the operator.
 
     With ``trust`` the bundle must have a trusted signature. Without it, a line reports that no signature was checked.
     """
     from bundlekit import pipeline
 
+    if operator := operators_matrix(path):
+        from bundlekit.matrix.operator import manifest_alone
+
+        return manifest_alone(operator)
     if path.suffix == ".toml":
         from bundlekit.authoring.spec import load_manifest
 
@@ -188,13 +204,17 @@ def load_release(
 def load_matrix(
     path: Path, trust: TrustStore | None, change: Callable[[Manifest], Manifest] = lambda manifest: manifest
 ) -> ReadMatrix:
-    """The matrix of a bundle or of a SPEC.toml, after ``change``. Raises ConfigError if it cannot be read."""
+    """The matrix of a bundle, a SPEC.toml or the operator, after ``change``. ConfigError if it cannot be read."""
     from bundlekit.matrix.read import UnreadableMatrix, read_matrix
 
     read = read_matrix(change(load_manifest(path, trust)))
     if isinstance(read, UnreadableMatrix):
         message = f"{path}: {read.problems[0].message}"
-        if path.suffix == ".toml":
+        if operator := operators_matrix(path):
+            from bundlekit.matrix import operator as of_operator
+
+            message = of_operator.operator_fault(read.problems[0], operator)
+        elif path.suffix == ".toml":
             from bundlekit.authoring.spec import placed
 
             message = placed(read.problems[0], path)

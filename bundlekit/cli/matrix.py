@@ -14,12 +14,15 @@ from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
+from bundlekit.wording import command as command_text
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable
 
     from bundlekit.matrix.candidates import CandidateBundle
+    from bundlekit.matrix.lint import LeftOut
+    from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.shipped import SignedManifest
     from bundlekit.model.manifest import Manifest
     from bundlekit.report.text import Line
@@ -112,7 +115,12 @@ def lint(
         candidates = collected.candidates
         for one in collected.skipped:
             click.echo(f"not used: {escape(one.subject)}: {escape(one.message)}", err=True)
-    manifest, signatures, named = common.load_release(release, trust, at)
+    if operator := common.operators_matrix(release):
+        manifest, left_out = _alone(operator)
+        signatures, named = None, None
+    else:
+        manifest, signatures, named = common.load_release(release, trust, at)
+        left_out = None
     manifest = _restriction(advisories, trust, at)(manifest)
     if named is not None and (strangers := sorted(set(signers) - named)):
         raise click.UsageError(
@@ -139,6 +147,7 @@ def lint(
             if candidate.supported_until and candidate.supported_until < today
         ],
         strict=strict,
+        left_out=left_out,
     )
     _print(report, lint_lines(report), style)
     return common.EXIT[report.verdict]
@@ -150,7 +159,7 @@ def lint(
 @options.trust_option
 @options.format_option()
 def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
-    """Show which versions gain and which lose between two matrices, each in a bundle or a SPEC.toml."""
+    """Show which versions gain and which lose between two matrices, each in a bundle, SPEC.toml or MATRIX.toml."""
     from bundlekit.matrix.diff import diff as compare
     from bundlekit.report.matrix import diff_lines
 
@@ -158,6 +167,20 @@ def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:
     found = compare(common.load_matrix(old, trust), common.load_matrix(new, trust))
     _print(found, diff_lines(found), style)
     return 1 if found.a_version_loses else 0
+
+
+def _alone(operator: OperatorMatrix) -> tuple[Manifest, LeftOut]:
+    """The manifest of an operator's matrix for the lint, and what cannot be linted without the bundle."""
+    from bundlekit.matrix.lint import LeftOut
+    from bundlekit.matrix.operator import manifest_without_release
+
+    check = command_text("check", "BUNDLE", matrix=operator.file, sources="VERSION")
+    other = {"conditions of the bundle": f"the matrix does not contain them; {check} evaluates them"}
+    if not operator.release.models:
+        other["models of the bundle"] = "[release] has no models, so those that entries name are not compared with them"
+    no_release = "" if operator.release.version else "[release] has no version, so the release to reach is unknown"
+    left_out = LeftOut(no_release, other, f"Correct it in {operator.file}.")
+    return manifest_without_release(operator), left_out
 
 
 def _with_signers(other: Path, trust: TrustStore | None, at: dt.datetime) -> SignedManifest:

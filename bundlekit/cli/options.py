@@ -39,7 +39,7 @@ def combined(*options: Decorator) -> Decorator:
 
 bundle_argument: Final = click.argument("bundle", type=path_type)
 bundles_argument: Final = click.argument("bundles", nargs=-1, required=True, type=path_type, metavar="BUNDLE...")
-release_argument: Final = click.argument("release", type=path_type, metavar="BUNDLE|SPEC.toml")
+release_argument: Final = click.argument("release", type=path_type, metavar="BUNDLE|SPEC.toml|MATRIX.toml")
 catalog_argument: Final = click.argument("place", type=path_type, metavar="CATALOG")
 advisories_argument: Final = click.argument("file", type=path_type, metavar="ADVISORIES")
 

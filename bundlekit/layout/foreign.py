@@ -306,7 +306,7 @@ _OUR_ROWS: Final = (
     _own(
         "matrix",
         "a matrix.toml",
-        "Name it in a SPEC.toml, and run `bundlekit matrix lint` on that. Or give it with {matrix} and a bundle.",
+        "Give it with {matrix} and a bundle, or run `bundlekit matrix lint` on it.",
         _is_toml("matrix"),
     ),
     _own("trust", "a trust.toml", "Give it with {trust} and a bundle.", _is_toml("trust")),

@@ -32,6 +32,12 @@ def inconsistencies(manifest: Manifest, matrix: ReadMatrix | UnreadableMatrix | 
     return (*_names(manifest), *_aliases(manifest), *_conditions(manifest), *as_read)
 
 
+def fault_in_file(problem: Problem, file: str) -> str:
+    """A problem of the matrix, with the file that states the matrix."""
+    fault = problem.message.removeprefix("Matrix, ").replace("Matrix entry", "entry", 1)
+    return f"{file}: {fault}"
+
+
 def _entries(matrix: Matrix) -> Iterator[MatrixEntry]:
     yield from matrix.sources
     yield from matrix.stops

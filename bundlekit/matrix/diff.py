@@ -57,7 +57,8 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     accept it. Raises ConfigError if there are too many versions, and for matrices of two products, which have no paths
     in common.
     """
-    one, other = (f"{read.manifest.product} ({read.primary_component})" for read in (old, new))
+    product = old.manifest.product or new.manifest.product  # a matrix of the operator need not name one
+    one, other = (f"{read.manifest.product or product} ({read.primary_component})" for read in (old, new))
     if one != other:
         raise ConfigError(
             f"The matrices are of {one} and of {other}, so they cannot be compared.",

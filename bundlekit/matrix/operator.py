@@ -15,23 +15,30 @@ import msgspec
 
 from bundlekit import config
 from bundlekit.errors import ConfigError
+from bundlekit.matrix import consistency
 from bundlekit.matrix.read import APPLIANCE
 from bundlekit.matrix.toml import MatrixRelease, matrix_from_toml, release_from_toml, trust_text
 from bundlekit.model.decision import ComponentDecision, Decision
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 from bundlekit.model.matrix import Matrix
 from bundlekit.model.primitives import Frozen
-from bundlekit.wording import given
+from bundlekit.model.release import Release
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
+    from bundlekit.model.bundle import Problem
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.release import Release
 
 CERTAIN: Final[frozenset[DecisionKind]] = frozenset({"wrong-product", "wrong-model", "counter-too-low"})
 """The decisions that follow from the bundle alone. Without a matrix, nothing else is decided."""
+
+ADD_SCHEME: Final = 'Add [release] with scheme = "semver" (or pep440, dotted, declared) to the matrix.'
+
+OF_A_SPEC: Final = "If a SPEC.toml names this matrix, give that file instead."
 
 NO_DIGEST: Final = "sha256:" + 64 * "0"
 
@@ -134,7 +141,7 @@ def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
     if not scheme:
         raise ConfigError(
             f"{operator.file}: this format does not define the order of its versions",
-            next_step='Add [release] with scheme = "semver" (or pep440, dotted, declared) to the matrix.',
+            next_step=ADD_SCHEME,
         )
     return Manifest(
         format=FormatVersion(major=1, minor=0),
@@ -155,6 +162,69 @@ def manifest_for(release: Release, operator: OperatorMatrix) -> Manifest:
         ),
         matrix=operator.matrix,
     )
+
+
+def manifest_alone(operator: OperatorMatrix) -> Manifest:
+    """A manifest for a matrix without any bundle, for its lint and its table. It has what ``[release]`` states.
+
+    Without models there, it has those that the entries name. Raises ConfigError if the release or the order of its
+    versions is not stated.
+    """
+    said = operator.release
+    if not said.version:
+        raise ConfigError(
+            f"{operator.file}: no release is named, so there is no decision about an installed version",
+            next_step="Add [release] with version = … to the matrix, or check a bundle with it: "
+            f"{command('check', 'BUNDLE', matrix=operator.file, sources='VERSION')}. {OF_A_SPEC}",
+        )
+    return _alone(operator, said.version)
+
+
+def manifest_without_release(operator: OperatorMatrix) -> Manifest:
+    """The manifest as `manifest_alone` makes it. Without a version in ``[release]``, it has the last listed release.
+
+    It is only suitable for the faults of the matrix itself, not for decisions. Raises ConfigError as `manifest_alone`,
+    also if no release is listed.
+    """
+    listed = operator.matrix.releases
+    return manifest_alone(operator) if operator.release.version or not listed else _alone(operator, listed[-1])
+
+
+def _alone(operator: OperatorMatrix, version: str) -> Manifest:
+    said, matrix = operator.release, operator.matrix
+    if not (said.scheme or matrix.scheme):
+        raise ConfigError(
+            f"{operator.file}: the scheme that orders its versions is not stated, and no bundle states it",
+            next_step=f"{ADD_SCHEME} {OF_A_SPEC}",
+        )
+    limits = [entry.models for entry in matrix.sources] + [entry.models for entry in matrix.blocks]
+    models = said.models or tuple(dict.fromkeys(model for limit in limits for model in limit))
+    return manifest_for(Release(product=product_of(operator), version=version, models=models), operator)
+
+
+def operator_fault(problem: Problem, operator: OperatorMatrix) -> str:
+    """A problem of `inconsistencies` with the file and the key to correct."""
+    if "beside" in problem.params:
+        return f"{operator.file}: release.{problem.message.removeprefix('Manifest, ')}"
+    return consistency.fault_in_file(problem, operator.file)
+
+
+def require_consistent(operator: OperatorMatrix, manifest: Manifest, read: ReadMatrix | UnreadableMatrix) -> None:
+    """ConfigError for a fault of the matrix itself, which `bundlekit build` rejects in a SPEC as well.
+
+    ``manifest`` is that of `manifest_for`, and ``read`` its matrix. A version of the bundle that the scheme does not
+    fit is no fault of the matrix. Neither is an entry for a model that this bundle is not for.
+    """
+    for_these = bool(operator.release.models) and manifest.models == operator.release.models
+    faults = [
+        operator_fault(problem, operator)
+        for problem in consistency.inconsistencies(manifest, read)
+        if "beside" not in problem.params and (problem.params["field"] != "models" or for_these)
+    ]
+    if faults:
+        first, more = faults[0].rstrip("."), f" ({len(faults) - 1} more of these)" * (len(faults) > 1)
+        lint = command("matrix lint", operator.file)
+        raise ConfigError(f"{first}{more}", next_step=f"Correct it. {lint} lists all faults of the matrix.")
 
 
 def about_another(release: Release, operator: OperatorMatrix, subject: str, *, pair: str = "") -> Decision | None:

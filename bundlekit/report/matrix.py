@@ -29,7 +29,7 @@ def table_lines(table: Table) -> Iterator[Line]:
     """The table with aligned columns; every character is safe for a terminal."""
     cells = [[escape(cell) for cell in (f"from {row.source}", *_cells(row)[1:])] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *cells, strict=True)]
-    yield Line(escape(f"into {table.product} {table.version}"))
+    yield Line(escape(f"into {f'{table.product} {table.version}'.strip()}"))
     yield _aligned(COLUMNS, widths, "muted")
     for row, texts in zip(table.rows, cells, strict=True):
         yield _aligned(texts, widths, "good" if row.allowed else "plain")
@@ -55,16 +55,15 @@ def lint_lines(report: LintReport) -> Iterator[Line]:
         entry = f" (matrix entry {finding.entry})" if finding.entry else ""
         yield Line(escape(f"  {finding.severity:<8} {finding.rule}: {finding.message}{entry}"), TONES[finding.severity])
         yield Line(escape(f"           next: {finding.next}"))
-    for what, because in report.not_run.items():
+    for because in dict.fromkeys(report.not_run.values()):
+        what = ", ".join(name for name, reason in report.not_run.items() if reason == because)
         yield Line(escape(f"  not run  {what}: {because}"), "doubtful")
     counts = {kind: sum(one.severity == kind for one in report.findings) for kind in ("error", "warning", "info")}
     counted = ", ".join(f"{n} {kind}{'s' * (n > 1 and kind != 'info')}" for kind, n in counts.items() if n)
     against = f", against {', '.join(report.against)}" if report.against else ""
     tone = {"reject": "bad", "incomplete": "doubtful"}.get(report.verdict, "good")
-    yield Line(
-        escape(f"{report.verdict.upper()}: {report.product} {report.version}{against}: {counted or 'no findings'}"),
-        tone,
-    )
+    release = " ".join(filter(None, (report.product, report.version))) or "the matrix"
+    yield Line(escape(f"{report.verdict.upper()}: {release}{against}: {counted or 'no findings'}"), tone)
 
 
 def diff_lines(diff: Diff) -> Iterator[Line]:

@@ -138,6 +138,12 @@ def test_a_changed_payload_is_found():
     assert (finding.where.start, finding.where.stop) == (len(data) - 7, len(data))
 
 
+def test_a_matrix_can_have_entries_for_models_of_other_bundles(matrix):
+    block = '[[block]]\nid = "b"\nversions = "1.5.0"\nmodels = ["t-2"]\n'
+    found = report(matrix(MATRIX + block), sources="1.5.0")
+    assert [one.kind for one in found.decisions] == ["upgrade"]
+
+
 # --- several matrices ---
 
 

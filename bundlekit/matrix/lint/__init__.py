@@ -87,6 +87,18 @@ LINTS: Final = (
 )
 
 
+class LeftOut(NamedTuple):
+    """What cannot be linted in a matrix without a bundle, such as an operator's.
+
+    ``no_release`` is why no rule can run, if the release of the matrix is unknown. ``other`` are subjects that no rule
+    covers, with the reasons. ``correct`` is the next step for a fault of the matrix.
+    """
+
+    no_release: str
+    other: dict[str, str]
+    correct: str
+
+
 def lint(
     manifest: Manifest,
     others: Iterable[Manifest | SignedManifest] = (),
@@ -98,6 +110,7 @@ def lint(
     ended: Collection[str] = (),
     strict: bool = False,
     matrix: ReadMatrix | UnreadableMatrix | None = None,
+    left_out: LeftOut | None = None,
 ) -> LintReport:
     """Lint the matrix of ``manifest``. An error makes the verdict ``reject``, and with ``strict`` a warning does too.
 
@@ -106,16 +119,19 @@ def lint(
     it cannot verify. ``signers`` are the names of the keys that sign the bundle. ``signatures`` are checked by the
     trust files that releases ship (default: the names). ``supported`` are the versions that must not be stranded
     (default: all known ones), and ``ended`` those whose support is over. ``matrix`` is the matrix of the manifest, if
-    it has already been read.
+    it has already been read. ``left_out`` is what the manifest lacks, because it was made without a bundle.
 
     The time is roughly proportional to releases plus entries, times models, for each bundle. Raises ConfigError for so
     many other bundles that it would take minutes.
     """
     read = matrix or read_matrix(manifest)
-    found = [_of_problem(problem) for problem in inconsistencies(manifest, read)]
+    correct = left_out.correct if left_out else "Correct it and build the bundle again."
+    found = [_of_problem(problem, correct) for problem in inconsistencies(manifest, read)]
     known: Sequence[ReadMatrix] = ()
     if isinstance(read, UnreadableMatrix):
         not_run, incomplete = {rule.name: "the matrix cannot be read" for rule in LINTS}, False
+    elif left_out and left_out.no_release:
+        not_run, incomplete = {rule.name: left_out.no_release for rule in LINTS}, True
     else:
         compared = _comparable(read, others, at)
         require_lintable(read, [other for other, _ in compared.matrices])
@@ -139,12 +155,12 @@ def lint(
         incomplete = compared.incomplete or results.incomplete
     return LintReport(
         product=manifest.product,
-        version=manifest.version,
+        version="" if left_out and left_out.no_release else manifest.version,
         at=at,
         against=tuple(one.manifest.version for one in known),
         verdict=_verdict(found, strict=strict, incomplete=incomplete),
         findings=tuple(found),
-        not_run=not_run,
+        not_run=not_run | (left_out.other if left_out else {}),
     )
 
 
@@ -228,12 +244,12 @@ def _verdict(
     return "incomplete" if strict and incomplete else "accept"
 
 
-def _of_problem(problem: Problem) -> NamedFinding:
+def _of_problem(problem: Problem, correct: str) -> NamedFinding:
     return NamedFinding(
         rule=problem.rule,
         severity="error",
         message=problem.message,
-        next="Correct it and build the bundle again.",
+        next=correct,
         entry=problem.subject,
     )
 
