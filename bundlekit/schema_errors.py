@@ -86,11 +86,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
-def nearest(key: str, known: set[str]) -> str:
-    """The end of a sentence: the nearest known key, or all known keys if there are few."""
+def nearest(key: str, known: set[str], *, cutoff: float = 0.6) -> str:
+    """The end of a sentence: the nearest known key that is similar enough, or all known keys if there are few."""
     import difflib  # needed only for an error message
 
-    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=cutoff):
         return f"; did you mean {near[0]!r}?"
     return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 24 else ""
 

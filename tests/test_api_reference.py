@@ -5,6 +5,7 @@ import builtins
 import importlib
 import inspect
 import re
+from typing import get_args
 
 import pytest
 
@@ -120,6 +121,19 @@ def test_explain_shows_a_name_and_the_nearest_one(capsys):
     assert capsys.readouterr().out.rstrip() == page("api.check").rstrip()
     assert run(["explain", "api.chek"]) == 2
     assert "did you mean 'api.check'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("StepState", [repr(one) for one in get_args(bundlekit.update.StepState)]),
+        ("OutcomeKind", [repr(one) for one in get_args(bundlekit.update.OutcomeKind)]),
+        ("Record", [one.__name__ for one in get_args(bundlekit.update.Record)]),
+    ],
+)
+def test_a_name_of_several_lists_them(name, listed):
+    assert len(listed) > 5
+    assert page(f"api.{name}").endswith("One of:\n\n" + "".join(f"    {one}\n" for one in listed))
 
 
 PACKAGES = ("bundlekit", "bundlekit.update")

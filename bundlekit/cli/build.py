@@ -94,6 +94,12 @@ def command(
             f"did you mean {APPLIANCE!r}?",
             err=True,
         )
+    elif all(component.name != APPLIANCE for component in manifest.components):
+        click.echo(
+            f"spec {escape(str(spec))}: no component is named {APPLIANCE!r}, so the bundle updates only what the pair "
+            "shares; the component that each member runs must have that name",
+            err=True,
+        )
     if not quiet:
         signed = count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
         size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""

@@ -11,7 +11,8 @@ import re
 from importlib import import_module
 from itertools import pairwise
 from textwrap import dedent, indent
-from typing import TYPE_CHECKING, Final
+from types import UnionType
+from typing import TYPE_CHECKING, Final, Literal, get_args, get_origin
 
 from bundlekit import errors
 
@@ -91,10 +92,20 @@ def _reference(module: str, name: str) -> Iterator[str]:
     else:
         yield _code(f"{module}.{name}")
         yield _plain(doc)
+        if of := _alternatives(value):
+            yield "One of:"
+            yield _code("\n".join(of))
     if found := named_errors(doc):
         width = max(map(len, found))
         yield "Exceptions:"
         yield _code("\n".join(f"{one:<{width}}  {_summary(kind)}" for one, kind in found.items()))
+
+
+def _alternatives(value: object) -> list[str]:
+    """The values of a type that lists them, or the names of the types that it unites."""
+    if get_origin(value) is Literal:
+        return [repr(one) for one in get_args(value)]
+    return [one.__name__ for one in get_args(value) if inspect.isclass(one)] if isinstance(value, UnionType) else []
 
 
 def _members(value: type) -> Iterator[str]:

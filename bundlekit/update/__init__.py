@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bundlekit.model.matrix import Condition
     from bundlekit.update.bundle import CheckedBundle, NotAcceptedError, verified
-    from bundlekit.update.controller import Controller, HooksFactory, RecordObserver
+    from bundlekit.update.controller import Controller, HooksFactory
     from bundlekit.update.engine.clock import Clock, ManualClock, SystemClock
     from bundlekit.update.engine.errors import (
         FenceError,
@@ -71,6 +71,8 @@ if TYPE_CHECKING:
         StepState,
         Window,
     )
+    from bundlekit.update.inventory import save_appliance
+    from bundlekit.update.observers import RecordObserver
     from bundlekit.update.rehearsal.faults import InjectedFault
     from bundlekit.update.rehearsal.rehearse import (
         Rehearsal,
@@ -173,6 +175,7 @@ __all__ = [
     "load_plan",
     "over",
     "rehearse",
+    "save_appliance",
     "simulated",
     "slot_pair_state",
     "verified",
@@ -232,7 +235,7 @@ _HOMES = {
     "Payload": "bundlekit.update.engine.job",
     "Plan": "bundlekit.update.engine.plan",
     "Record": "bundlekit.update.engine.records",
-    "RecordObserver": "bundlekit.update.controller",
+    "RecordObserver": "bundlekit.update.observers",
     "RecoveryStep": "bundlekit.update.engine.records",
     "Rehearsal": "bundlekit.update.rehearsal.rehearse",
     "RehearsalFinding": "bundlekit.update.rehearsal.rehearse",
@@ -263,6 +266,7 @@ _HOMES = {
     "load_plan": "bundlekit.update.engine.plan",
     "over": "bundlekit.update.rehearsal.sandbox",
     "rehearse": "bundlekit.update.rehearsal.rehearse",
+    "save_appliance": "bundlekit.update.inventory",
     "simulated": "bundlekit.update.rehearsal.sandbox",
     "slot_pair_state": "bundlekit.update.targets.slots",
     "verified": "bundlekit.update.bundle",

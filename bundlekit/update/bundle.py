@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from bundlekit.source import Source
     from bundlekit.trust import TrustStore
 
+SEVERITIES: Final = ("error", "warning", "info")
+"""The severities of findings, the gravest first."""
+
 EXPIRY: Final = frozenset({"bundle-expired", "signer-expired", "too-old"})
 """The rules whose failure alone does not stop a run that has begun: only time has passed."""
 
@@ -54,6 +57,18 @@ class NotAcceptedError(UpdateError):
         super().__init__(message, next_step=next_step)
         self.report = report
         self.ends = "on-hold" if report.causes == ("on-hold",) else "rejected"
+
+
+def not_accepted(report: Report) -> NotAcceptedError:
+    """The rejection that ``report`` is: what is wrong, where, and the next step. The report lists the rest."""
+    for finding in sorted(report.findings, key=lambda one: (one.waived != "", SEVERITIES.index(one.severity))):
+        where = f" (bytes {finding.where.start}..{finding.where.stop})" if finding.where else ""
+        if report.verdict == "reject":
+            return NotAcceptedError(f"{report.summary}: {finding.message}{where}", report, next_step=finding.next)
+    for outcome in report.rules:
+        if report.verdict == "incomplete" and outcome.required and outcome.outcome == "not-run":
+            return NotAcceptedError(f"{report.summary}: {outcome.reason}", report, next_step=outcome.next)
+    return NotAcceptedError(report.summary, report)
 
 
 @contextmanager
@@ -135,7 +150,7 @@ class CheckedBundle(OpenBundle):
         self.appliance = request.appliances[0] if request.appliances else None
         self._advice = request.advice
         if self.report.verdict != "accept" or self.report.scope != "full":
-            raise NotAcceptedError(self.report.summary, self.report)
+            raise not_accepted(self.report)
         _refuse_test_trust(self.report)
         super().__init__(source, folder, checked.bundle)
 
@@ -221,7 +236,7 @@ def reopened(
         report, read, _ = pipeline.examine(source, CheckRequest(trust=trust), scope="head")
         failed = {finding.rule for finding in report.findings if finding.severity == "error"}
         if report.verdict != "accept" and not (failed and failed <= EXPIRY):
-            raise NotAcceptedError(report.summary, report)
+            raise not_accepted(report)
         _refuse_test_trust(report)
         yield OpenBundle(source, folder, read)
 
@@ -231,7 +246,8 @@ def _refuse_test_trust(report: Report) -> None:
         raise NotAcceptedError(
             "The bundle is signed with test keys (TEST TRUST), so it cannot be used for an update.",
             report,
-            next_step="Sign with keys that are not marked as test keys.",
+            next_step="Sign with keys that are not marked as test keys. "
+            "`bundlekit explain tour-update` shows how to make one with OpenSSL, and to pin it.",
         )
 
 

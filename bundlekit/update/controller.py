@@ -32,16 +32,18 @@ from bundlekit.update.engine.executor import (
     refusal,
 )
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.hooks import Hooks, PassThrough
+from bundlekit.update.engine.hooks import Hooks
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job
 from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.outcome import Again, outcome_of
 from bundlekit.update.engine.plan import PAIR, Plan
-from bundlekit.update.engine.records import Cleared, Outcome, Record, RecoveryStep, Rejected, Window
+from bundlekit.update.engine.records import Cleared, Outcome, Rejected, Window
+from bundlekit.update.inventory import observe, utc
+from bundlekit.update.observers import RecordObserver, Watched, undisturbed
 from bundlekit.update.state import private_files
-from bundlekit.update.state.activity import sentence
 from bundlekit.update.state.cancel import CancelRequest
+from bundlekit.update.state.latest_run import instead, nothing_to_resume, same_bundle
 from bundlekit.update.state.lock import PairLock, holder, pair_file
 from bundlekit.update.state.space import device_of, require
 from bundlekit.update.state.sqlite_journal import SqliteJournal
@@ -60,9 +62,6 @@ Ending = TypeVar("Ending", Outcome, Outcome | Declined)
 HooksFactory = Callable[[Plan, int], Hooks]
 """Hooks for a plan, given the descriptor that each hook process has to inherit (see ``lock.PairLock``)."""
 
-RecordObserver = Callable[[Sequence[Record]], None]
-"""Called with records of a run."""
-
 
 class Controller:
     """Updates pairs from one state folder.
@@ -75,11 +74,14 @@ class Controller:
     asked between actions, in addition to the requests that other processes leave (``CancelRequest``). ``paths`` are the
     files of this call as the operator named them. The journal keeps them, so that a later next step can be pasted.
 
+    An exception in ``watch``, ``known``, ``progress`` or ``on_report`` is ignored, because a view that fails must not
+    stop an update. One in ``cancel`` leaves the call, and the run can be resumed.
+
     ``run``, ``resume``, ``repair`` and ``revert`` return an outcome, even if the bundle is not accepted (*rejected*,
     *on-hold*). They also return one if another controller has the pair (*busy*). The same holds if the journal cannot
     be used (*waiting*) or is damaged (*needs-operator*). All methods raise StateFolderError if ``folder`` cannot be
-    used, and ConfigError or UnreadableError for the caller's arguments. ``clear`` raises PairBusyError and JournalError
-    as well.
+    used, and ConfigError or UnreadableError for the caller's arguments. ``clear`` and ``state`` raise PairBusyError and
+    JournalError as well.
 
     A controller keeps nothing between calls, so several threads can use one for several pairs. ``watch``, ``progress``
     and ``cancel`` are then about all of them. For a cancel and a view of each pair, make one controller for each, over
@@ -104,13 +106,13 @@ class Controller:
         self.folder = Path(folder)
         self.clock = clock or SystemClock()
         self._make_hooks = (lambda _plan, _lock: hooks) if isinstance(hooks, Hooks) else hooks
-        self._watch = watch
-        self._known = known
-        self._progress = progress
+        self._watch = undisturbed(watch)
+        self._known = undisturbed(known)
+        self._progress = undisturbed(progress) if progress is not None else None
         self._cancel = cancel
         self._detach = detach
         self._paths = paths
-        self._on_report = on_report
+        self._on_report = undisturbed(on_report)
 
     def run(
         self,
@@ -195,11 +197,11 @@ class Controller:
         with self._at(pair) as (journal, hooks_fd):
             records = journal.read(pair)
             last = History.latest(records)
-            if why := _nothing_to_resume(records, last, run):
+            if why := nothing_to_resume(records, last, run):
                 return Outcome(kind="nothing-to-resume", pair=pair, run=run, reason=why)
             assert last is not None  # noqa: S101 - without a run there is nothing to resume
             if file is not None:
-                _same_bundle(claimed_id(file), last, "Resume")
+                same_bundle(claimed_id(file), last, "Resume")
             window = Window(
                 until=until or last.window.until,
                 not_after=last.window.not_after if not_after is None else not_after,
@@ -234,14 +236,14 @@ class Controller:
             if not last.hold:
                 ended = last.ended.kind if last.ended else ""
                 return Declined(
-                    reason=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=_instead(last)
+                    reason=f"Pair {pair} needs no repair: its latest run ended {ended}.", recovery=instead(last)
                 )
             path, paths = file or Path(last.job.path), paths.over(last.paths)
             with (
                 self._journalled(journal, pair, last, path),
                 self._verified(path, CheckRequest(trust=trust), paths) as bundle,
             ):
-                _same_bundle(bundle.bundle_id, last, "Repair")
+                same_bundle(bundle.bundle_id, last, "Repair")
                 job = replace(last.job, path=bundle.path, hold="", repair=True, counter_before=None)
                 return self._start(journal, job, bundle, hooks_fd, WHOLE, paths, take_over)
 
@@ -261,6 +263,30 @@ class Controller:
             last = self._of_some_run(journal, pair)
             engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd))
             return engine.clear(pair, release)
+
+    def state(
+        self,
+        plan: Plan = PAIR,
+        *,
+        before: Appliance | None = None,
+        pair: str = "",
+        product: str = "",
+        model: str = "",
+        includes: Sequence[str] | None = None,
+    ) -> Appliance:
+        """The state of a pair as the hooks report it now: the step *state* of a recovery, and what ``run`` needs.
+
+        ``before`` is the older state. It gives the names that are not given, and values that no hook reports.
+        ``includes`` are the fixes that the pair has. Raises BundlekitError if a component cannot be described, and
+        ConfigError if a name is missing or contradicted by the pair. ``save_appliance`` writes the result to a file.
+        """
+        given_names = {"pair": pair, "product": product, "model": model}
+        names = {name: text or getattr(before, name, "") for name, text in given_names.items()}
+        if missing := [given(name) for name, text in names.items() if not text]:
+            raise ConfigError(f"Without {given('before')}, these are required: {', '.join(missing)}.")
+        with self._at(names["pair"]) as (_, hooks_fd):
+            hooks, at = self._make_hooks(plan, hooks_fd), utc(self.clock.now().wall)
+            return observe(plan, hooks, self.clock, **names, before=before, includes=includes, at=at)
 
     def _ended(self, pair: str, again: Again, act: Callable[[], Ending]) -> Ending | Outcome:
         """What ``act`` returns, or the outcome of what kept it from beginning or from going on."""
@@ -345,7 +371,7 @@ class Controller:
         return outcome
 
     def _engine(self, journal: Journal, pair: str, hooks: Hooks, paths: InvocationPaths = UNKNOWN) -> Engine:
-        watched = _Watched(hooks, self._watch)
+        watched = Watched(hooks, self._watch)
         request = CancelRequest(self.folder, pair)
 
         def cancel() -> bool:
@@ -386,18 +412,6 @@ class Controller:
                 journal.close()
 
 
-class _Watched(PassThrough):
-    """Hooks with an observer that is called with each record."""
-
-    def __init__(self, hooks: Hooks, watch: RecordObserver) -> None:
-        super().__init__(hooks)
-        self._watch = watch
-
-    def notify(self, record: Record) -> None:
-        self._watch((record,))
-        self.hooks.notify(record)
-
-
 @contextmanager
 def _again(
     file: Path, trust: TrustStore | None, folder: Path, components: Mapping[str, str]
@@ -413,34 +427,3 @@ def _again(
             except UnreadableError as error:
                 bundle = BundleMissing(reason=error.message)
         yield bundle
-
-
-def _nothing_to_resume(records: Sequence[Record], last: History | None, run: str) -> str:
-    """Why no run, or not ``run``, can be resumed after ``records``, whose latest run is ``last``; empty if one can."""
-    if isinstance(records[-1] if records else None, Rejected) and not (last is not None and last.ended is None):
-        return sentence(records[-1])
-    if last is None:
-        return "the journal has no run of this pair"
-    if last.ended is not None:
-        return f"the latest run, {last.run}, has ended: {last.ended.kind}"
-    return f"the run that has not ended is {last.run}" if run not in {"", last.run} else ""
-
-
-def _same_bundle(found: str | None, last: History, verb: str) -> None:
-    """Refuse a file whose bundle id is another than that of the run."""
-    if found != last.job.bundle_id:
-        raise ConfigError(
-            f"The file is bundle {found or '(its head cannot be read)'}, the run was of bundle {last.job.bundle_id}.",
-            next_step=f"{verb} with the bundle of the run ({given('bundle')}).",
-        )
-
-
-def _instead(last: History) -> tuple[RecoveryStep, ...]:
-    """What to do with a pair that is not to be repaired: run the update again, unless that has succeeded.
-
-    If the pair was taken off hold since, only that step remains of the recovery that the latest run advised.
-    """
-    if last.ended is None or last.ended.kind == "succeeded":
-        return ()
-    steps = tuple(one for one in last.ended.recovery if one.verb in {"state", "run"})
-    return steps or (RecoveryStep(verb="state"), RecoveryStep(verb="run"))

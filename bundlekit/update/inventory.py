@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from bundlekit import config
 from bundlekit._version import __version__
 from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.files import whole_file
 from bundlekit.model.appliance import STATE_SCHEMA, Appliance, InstalledComponent
+from bundlekit.report import json as as_json
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.hooks import Hooks, Request, call, printable
 from bundlekit.update.engine.job import Job, Target
@@ -95,6 +99,21 @@ def observe(
     if includes is not None:
         state["includes"] = tuple(includes)
     return config.convert(state, Appliance, where="what the hooks report")
+
+
+def save_appliance(appliance: Appliance, path: str | Path) -> None:
+    """Write the state of a pair to ``path``, as ``load_appliance`` reads it. The file is whole at any moment.
+
+    ``appliance`` is the state, for example from ``Controller.state``. Raises BundlekitError if the file cannot be
+    written.
+    """
+    with whole_file(Path(path)) as file:
+        file.write(f"{as_json.render(appliance, indent=2)}\n".encode())
+
+
+def utc(wall: float) -> str:
+    """A wall time, in seconds since 1970, as a state contains it (RFC 3339)."""
+    return dt.datetime.fromtimestamp(int(wall), dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _agree(step: str, answer: Answer, **expected: str) -> None:

@@ -16,6 +16,7 @@ from bundlekit.model.manifest import ReleaseKind
 from bundlekit.model.matrix import MatrixSource
 from bundlekit.report.phrases import VERDICTS
 from bundlekit.update.engine import plan
+from bundlekit.update.engine.hooks import ANSWERS
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.records import AnswerKind, Outcome, RecoveryStep, StepState
 
@@ -25,6 +26,10 @@ def of_field(kind, name):
 
 
 LISTS = {
+    "Term of an update": (
+        *("commit-point", "counter", "detached", "fence", "hold"),
+        *(verb for verb in ANSWERS if verb not in {"revert", "reimage"}),  # which are steps of a recovery, too
+    ),
     "Verdict": get_args(Verdict),
     "Cause of a rejection": get_args(Cause),
     "Outcome of a rule": get_args(RuleOutcomeKind),
@@ -89,6 +94,11 @@ def test_an_unknown_word_has_a_suggestion(cli, word, near):
     result = cli("explain", word)
     assert (result.code, result.out) == (2, "")
     assert f"did you mean '{near}'?" in result.err
+
+
+def test_a_word_of_two_words_is_found_and_one_that_is_similar_to_none_has_no_suggestion(cli):
+    assert cli("explain", "commit", "point").out.startswith("# commit-point\n")
+    assert "did you mean" not in cli("explain", "degree").err
 
 
 def test_a_page_that_a_word_leads_to_is_one():

@@ -14,7 +14,7 @@ from bundlekit.schemas import schema
 from bundlekit.update.engine import transitions
 from bundlekit.update.engine.hooks import ANSWERS, Request
 from bundlekit.update.engine.outcome import EXIT_CODES
-from bundlekit.update.engine.plan import PAIR, load_plan
+from bundlekit.update.engine.plan import PAIR, Slots, load_plan
 from bundlekit.update.engine.records import Outcome, RecoveryStep
 from bundlekit.update.engine.transitions import FAILURE, FIRST, GROUP, LAST, OUTCOMES, diagram
 from bundlekit.update.rehearsal.rehearse import rehearse
@@ -93,7 +93,9 @@ def test_the_message_on_the_page_is_the_one_that_is_told():
         recovery=(RecoveryStep(verb="repair"),),
     )
     plan = msgspec.structs.replace(
-        PAIR, messages={"degraded": "Leave it running. Call support, send the support bundle."}
+        PAIR,
+        messages={"degraded": "Leave it running. Call support, send the support bundle."},
+        slots=Slots(root="/srv/imager"),
     )
     shown = "".join(f"    {line}\n" for line in text(message(outcome, plan)).splitlines())
     assert shown in page("outcomes")

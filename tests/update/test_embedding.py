@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 import bundlekit.update
 from bundlekit import load_appliance, load_trust
+from bundlekit.cli import run
 from bundlekit.errors import BundlekitError, ConfigError
-from bundlekit.update import PAIR, Controller, Declined, FolderHooks, Sandbox, UpdateError
+from bundlekit.update import PAIR, Controller, Declined, FolderHooks, Sandbox, UpdateError, Window, save_appliance
 from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
@@ -153,6 +154,70 @@ def test_what_keeps_a_run_from_beginning_is_an_outcome(desk, controller):
     (desk / "state").chmod(0o777)
     with pytest.raises(bundlekit.update.StateFolderError):
         one.resume("pair-0", trust=None)
+
+
+def test_a_rejection_states_what_is_wrong_where_and_the_next_step(desk, controller):
+    reports = []
+    one = controller(on_report=reports.append)
+    untrusted = one.run(desk / "update.bin", PAIR, trust=None, appliance=given(desk)["appliance"])
+    assert "could not run: no trust anchors were given (`trust`)" in untrusted.reason
+    assert "Give trust anchors, for example `trust=root.pem`" in untrusted.reason
+    whole = (desk / "update.bin").read_bytes()
+    (desk / "update.bin").write_bytes(whole[:-1])
+    cut = one.run(desk / "update.bin", PAIR, **given(desk))
+    assert "is rejected by truncated: the file has" in cut.reason
+    (finding,) = (finding for finding in reports[-1].findings if finding.rule == "truncated")
+    assert f"(bytes {len(whole) - 1}..{len(whole)})" in cut.reason
+    assert cut.reason.endswith(finding.next)
+
+
+@pytest.mark.parametrize("name", ["watch", "known", "progress", "on_report"])
+def test_an_observer_that_fails_stops_no_update(desk, controller, name):
+    calls = []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        raise RuntimeError(name)
+
+    if name == "known":
+        prepared = controller().run(desk / "update.bin", PAIR, **given(desk), window=Window(until="prepared"))
+        assert prepared.kind == "waiting"
+    assert controller(**{name: fail}).run(desk / "update.bin", PAIR, **given(desk)).kind == "succeeded"
+    assert calls
+
+
+def test_an_exception_in_cancel_leaves_the_call_and_the_run_can_be_resumed(desk, controller):
+    def fail():
+        raise RuntimeError("no answer")
+
+    with pytest.raises(RuntimeError, match="no answer"):
+        controller(cancel=fail).run(desk / "update.bin", PAIR, **given(desk))
+    assert controller().resume("pair-0", trust=given(desk)["trust"]).kind == "succeeded"
+
+
+def test_the_status_of_a_run_of_a_program_names_its_calls_and_no_command(desk, controller, capsys):
+    prepared = controller().run(desk / "update.bin", PAIR, **given(desk), window=Window(until="prepared"))
+    assert prepared.kind == "waiting"
+    where = ["--state-dir", str(desk / "state"), "--pair", "pair-0"]
+    assert run(["update", "status", *where]) == 0
+    shown = capsys.readouterr().out
+    assert "in the program that has the hooks, Controller.resume('pair-0', trust=trust)" in shown
+    assert "bundlekit update" not in shown
+    assert run(["update", "resume", *where, "--trust", str(desk / "root.pem")]) == 3
+    assert "If a program has the hooks, use that program" in capsys.readouterr().err
+
+
+def test_a_program_reads_the_state_again_and_keeps_it(desk, controller):
+    """The step *state* of a recovery, with the hooks of the program."""
+    before = given(desk)["appliance"]
+    assert controller().run(desk / "update.bin", PAIR, **given(desk)).kind == "succeeded"
+    again = controller().state(before=before)
+    assert {member.version for member in again.members.values()} == {"5.40.00"}
+    assert (again.pair, again.product, again.model, again.counter) == (before.pair, before.product, before.model, 7)
+    save_appliance(again, desk / "STATE.json")
+    assert load_appliance(desk / "STATE.json") == again
+    with pytest.raises(ConfigError, match="`product`, `model`"):
+        controller().state(pair="pair-0")
 
 
 def pairs(desk, count):

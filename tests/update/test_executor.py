@@ -1,17 +1,18 @@
 """The executor: resume, cancel, windows, clear, clocks, and hooks that lie."""
 
 import json
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
 
-from bundlekit.cli.update.message import MEANINGS, message, text
+from bundlekit.cli.update.message import MEANINGS, message, next_steps, text
 from bundlekit.update.engine.actions import Call, End, Note
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.executor import BundleRejected, Declined, latest
 from bundlekit.update.engine.journal import MemoryJournal
 from bundlekit.update.engine.outcome import EXIT_CODES
-from bundlekit.update.engine.plan import PAIR
+from bundlekit.update.engine.plan import PAIR, Slots
 from bundlekit.update.engine.planner import TRANSITIONS, next_action
 from bundlekit.update.engine.records import (
     Answer,
@@ -21,6 +22,7 @@ from bundlekit.update.engine.records import (
     Ended,
     Instant,
     Outcome,
+    RecoveryStep,
     Window,
 )
 from bundlekit.update.rehearsal.faults import ControllerKilled
@@ -723,7 +725,8 @@ def test_every_outcome_has_an_exit_code_and_a_meaning():
 
 def test_the_message_answers_what_a_person_on_call_asks():
     world = World(fault("apply", "standby", "F"))
-    plan = msgspec.structs.replace(PAIR, messages={"degraded": "Leave it running. Call support."})
+    texts = {"degraded": "Leave it running. Call support."}
+    plan = msgspec.structs.replace(PAIR, messages=texts, slots=Slots(root="/srv/imager"))
     told = message(world.run(), plan)
     assert told.headline.startswith("degraded: ")
     assert told.headline.endswith("The pair is on hold.")
@@ -745,7 +748,31 @@ def test_the_message_answers_what_a_person_on_call_asks():
 def test_every_kind_of_outcome_can_be_told(kind):
     lines = text(message(Outcome(kind=kind, pair="p")))
     assert lines.startswith(f"{kind}: ")
-    assert "urgency" in lines
+    assert ("urgency" in lines) == (kind != "succeeded")
+
+
+STEPS_OF_A_PROGRAM = {
+    "run": "Controller.run(BUNDLE, plan, trust=trust, appliance=appliance)",
+    "take-over": "Controller.run(BUNDLE, plan, trust=trust, appliance=appliance, take_over='r1')",
+    "resume": "Controller.resume('p', trust=trust)",
+    "repair": "Controller.repair('p', trust=trust)",
+    "revert": "Controller.revert('p', by='NAME', reason='TEXT')",
+    "clear": "Controller.clear('p', HoldRelease(by='NAME', reason='TEXT'))",
+    "state": "Controller.state(plan, before=appliance)",
+    "reimage": "",
+}
+
+
+@pytest.mark.parametrize("verb", get_args(get_type_hints(RecoveryStep)["verb"]))
+def test_a_step_of_a_run_whose_hooks_are_in_a_program_is_a_call_of_it(verb):
+    """No command can do it: a command would have no hooks."""
+    step = RecoveryStep(verb=verb, step="storage", version="1", run="r1" if verb == "take-over" else "")
+    (line,) = next_steps((step,), pair="p", plan=PAIR)
+    assert line.endswith(STEPS_OF_A_PROGRAM[verb])
+    assert "bundlekit update" not in line
+    served = msgspec.structs.replace(PAIR, slots=Slots(root="/srv/imager"))
+    (line,) = next_steps((step,), pair="p", plan=served)
+    assert ("bundlekit update" in line) == (verb != "reimage")
 
 
 def test_the_commit_point_stands_between_the_groups():

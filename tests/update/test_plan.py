@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from bundlekit.errors import ConfigError
+from bundlekit.matrix.read import APPLIANCE
 from bundlekit.model.appliance import Appliance, InstalledComponent, Member
 from bundlekit.model.manifest import Component, FormatVersion, Image, Manifest
 from bundlekit.schemas import schema as published
 from bundlekit.update.bind import bind
-from bundlekit.update.engine.plan import PAIR, Group, Plan, Step, load_plan, problems
+from bundlekit.update.engine.plan import ON_MEMBERS, PAIR, Group, Plan, Step, load_plan, problems
 
 EXAMPLE = """
 plan = 1
@@ -69,6 +70,16 @@ def test_the_schema_is_valid_and_accepts_the_example():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        (
+            'standby = { component = "appliance"',
+            'standby = { component = "firmware"',
+            "step 'standby' has a member and the component 'firmware', but members run 'appliance'",
+        ),
+        (
+            'storage = { component = "storage"',
+            'storage = { component = "appliance"',
+            "step 'storage' updates 'appliance', which runs on each member; give it a member",
+        ),
         ("deadline =", "dedline =", "did you mean 'deadline'?"),
         ('poll = "30 s"', 'poll = "soon"', "poll"),
         ("plan = 1", "plan = 2", "has plan = 2; a plan begins with plan = 1"),
@@ -294,3 +305,7 @@ def test_a_bundle_with_nothing_for_the_plan_is_refused():
 def test_a_plan_made_in_code_is_checked_too():
     with pytest.raises(ConfigError, match="is in no group"):
         bound(plan=Plan(name="x", steps=PAIR.steps, groups=PAIR.groups[:1]))
+
+
+def test_the_component_of_the_members_has_one_name():
+    assert ON_MEMBERS == APPLIANCE

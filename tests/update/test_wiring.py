@@ -50,6 +50,19 @@ def hooks_of(path, **options):
     return hooks_for(load_plan(path), plan_path=path, **options)
 
 
+def test_a_plan_without_hooks_names_the_program_that_can_have_them(plan_file):
+    with pytest.raises(ConfigError, match="does not define what updates 'storage'") as refused:
+        hooks_of(plan_file())
+    assert "its Controller has a method for each of these commands" in refused.value.next_step
+    for tables, storage, active, in_program in (
+        ("", "", "", True),
+        ("", HOOK, "", True),
+        ("", HOOK, HOOK, False),
+        (SLOTS, "", "", False),
+    ):
+        assert load_plan(plan_file(tables=tables, storage=storage, active=active)).in_program == in_program
+
+
 def test_slots_serve_what_names_no_command_and_paths_start_at_the_plan(plan_file, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     hooks = hooks_of(plan_file(tables=SLOTS))

@@ -8,7 +8,7 @@ import click
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
-from bundlekit.cli.update.message import resume_command
+from bundlekit.cli.update.message import resume_call
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.errors import BundlekitError
 from bundlekit.update.state.cancel import CancelRequest
@@ -37,5 +37,5 @@ def command(pair: str, state_dir: Path) -> int:
     elif holder:
         shared.show([f"controller {holder} cancels it after the current step"])
     else:
-        shared.show([f"no controller works on it now: {resume_command(pair, last.paths)}"])
+        shared.show([f"no controller works on it now: {resume_call(pair, last.paths, last.job.plan)}"])
     return 0

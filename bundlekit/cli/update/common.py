@@ -228,10 +228,10 @@ def conclude(
 def declined(pair: str, done: Declined, state_dir: Path) -> int:
     """Print why a call was declined, and what to do instead; the exit code for it."""
     show([f"pair {pair} is unchanged: {done.reason}"], err=True)
-    paths = UNKNOWN
+    paths, plan = UNKNOWN, None
     if done.recovery and (last := last_run(state_dir, pair)):
-        paths = last.paths
-    show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, paths=paths)), err=True)
+        paths, plan = last.paths, last.job.plan
+    show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, paths=paths, plan=plan)), err=True)
     return 3
 
 

@@ -100,7 +100,7 @@ def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths =
         served=_served(outcome),
         ha=HA[outcome.ha],
         urgency=_urgency(outcome),
-        next=next_steps(outcome.recovery, pair=outcome.pair, paths=paths),
+        next=next_steps(outcome.recovery, pair=outcome.pair, paths=paths, plan=plan),
         vendor=(plan.messages.get(outcome.kind, "") if plan else "") or _vendor(outcome),
         send=f"the support bundle: {shell_command('update log', pair=outcome.pair, export=f'{outcome.pair}.zip')}"
         if outcome.run and outcome.kind in NEED_REPAIR
@@ -109,14 +109,46 @@ def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths =
     )
 
 
-def next_steps(steps: tuple[RecoveryStep, ...], *, pair: str, paths: InvocationPaths = UNKNOWN) -> tuple[str, ...]:
-    """The steps in words, each with the command that does it."""
+def next_steps(
+    steps: tuple[RecoveryStep, ...], *, pair: str, paths: InvocationPaths = UNKNOWN, plan: Plan | None = None
+) -> tuple[str, ...]:
+    """The steps in words, each with the command that does it. If a program has the hooks of ``plan``, with its call."""
     found = []
     for one in steps:
         words = STEPS["take-over" if one.run else one.verb].format(step=one.step, version=one.version, run=one.run)
-        command = _command(one, pair, paths)
+        command = _call(one, pair) if _is_in_program(plan, paths) else _command(one, pair, paths)
         found.append(f"{words}: {command}" if command else words)
     return tuple(found)
+
+
+def resume_call(pair: str, paths: InvocationPaths, plan: Plan | None) -> str:
+    """The command that continues the run of a pair, or the call of the program that has its hooks."""
+    if _is_in_program(plan, paths):
+        return _call(RecoveryStep(verb="resume"), pair)
+    return resume_command(pair, paths)
+
+
+def _is_in_program(plan: Plan | None, paths: InvocationPaths) -> bool:
+    """Whether a program has the hooks of a run: nothing in the plan serves them, and no command has begun the run."""
+    begun_here = bool(paths.plan or paths.state or paths.trust)
+    return plan is not None and plan.in_program and not begun_here
+
+
+def _call(one: RecoveryStep, pair: str) -> str:
+    """The call of the library for a step, because only the program that has the hooks can do it."""
+    arguments = {
+        "run": "BUNDLE, plan, trust=trust, appliance=appliance",
+        "take-over": f"BUNDLE, plan, trust=trust, appliance=appliance, take_over={one.run!r}",
+        "resume": f"{pair!r}, trust=trust{', file=NEWPATH' if one.bundle_moved else ''}",
+        "repair": f"{pair!r}, trust=trust",
+        "revert": f"{pair!r}, by='NAME', reason='TEXT'",
+        "clear": f"{pair!r}, HoldRelease(by='NAME', reason='TEXT')",
+        "state": "plan, before=appliance"
+        + "".join(f", {name}={text!r}" for name in ("product", "model") if (text := getattr(one, name))),
+    }
+    method = "run" if one.verb == "take-over" else one.verb
+    found = arguments.get(one.verb)
+    return f"in the program that has the hooks, Controller.{method}({found})" if found else ""
 
 
 def resume_command(pair: str, paths: InvocationPaths, *, bundle: str | None = None) -> str:
@@ -199,6 +231,8 @@ def _served(outcome: Outcome) -> str:
 def _urgency(outcome: Outcome) -> str:
     status = shell_command("update status")
     match outcome.kind:
+        case "succeeded":
+            return ""
         case "degraded":
             return "can wait until working hours if the pair can run without HA; restart nothing"
         case "needs-operator":

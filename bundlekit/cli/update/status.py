@@ -117,7 +117,7 @@ def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
 
 
 def _lines(found: Status) -> Iterator[str]:
-    from bundlekit.cli.update.message import message, resume_command, text
+    from bundlekit.cli.update.message import message, resume_call, text
     from bundlekit.update.state.activity import lines
 
     if found.controller:
@@ -136,7 +136,7 @@ def _lines(found: Status) -> Iterator[str]:
             yield f"  started: {parameters.local_time(found.started)}"
         yield from (f"  {line}" for line in window_lines(found.window))
         if not found.controller:
-            yield f"  no controller works on it: {resume_command(found.pair, found.paths)}"
+            yield f"  no controller works on it: {resume_call(found.pair, found.paths, found.plan)}"
         return
     yield f"pair {found.pair}: run {found.activity.run} to {found.activity.version} has ended"
     for name, wall in (("started", found.started), ("ended", found.ended)):

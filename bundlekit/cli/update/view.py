@@ -50,7 +50,7 @@ def window_lines(window: Window) -> Iterator[str]:
     if window.not_after is not None:
         yield f"the switch can start until {local_time(window.not_after)}"
     if window.until == "prepared":
-        yield "the run stops when everything is staged; `bundlekit update resume` with --pair starts the switch"
+        yield "the run stops when everything is staged; a resume of this pair starts the switch"
 
 
 class View(Protocol):

@@ -45,6 +45,9 @@ Duration = Annotated[
 ]
 
 
+ON_MEMBERS: Final = "appliance"
+"""The component that each member of a pair runs. Upgrade matrix and state use the same name for it."""
+
 PLACEHOLDERS: Final = ("pair", "identity", "component")
 """The names in braces that an argument of a hook can contain. ``identity`` is the member's serial, or the pair's name.
 """
@@ -168,6 +171,11 @@ class Plan(Strict, frozen=True, kw_only=True):
         """The names of the steps in the order of the groups."""
         return tuple(step for group in self.groups for step in group.steps)
 
+    @property
+    def in_program(self) -> bool:
+        """Whether a program has the hooks: neither a command nor ``[slots]`` serves each of the steps."""
+        return self.slots is None and not all(step.hook for step in self.steps.values())
+
     def policy(self, step: str) -> OnFailure:
         """What to do when ``step`` fails."""
         return next(group.on_failure[step] for group in self.groups if step in group.steps)
@@ -252,12 +260,25 @@ def _wrong_hooks(plan: Plan) -> Iterator[str]:
                         yield f"{found}; arguments can have {known}"
 
 
+def _wrong_members(plan: Plan) -> Iterator[str]:
+    """Steps about a component that members do not run, or that the pair does not share."""
+    for name, step in plan.steps.items():
+        if step.member and step.component != ON_MEMBERS:
+            yield (
+                f"step '{name}' has a member and the component '{step.component}', but members run '{ON_MEMBERS}'; "
+                f"use '{ON_MEMBERS}' here and in the bundle, or omit member"
+            )
+        if not step.member and step.component == ON_MEMBERS:
+            yield f"step '{name}' updates '{ON_MEMBERS}', which runs on each member; give it a member"
+
+
 def problems(plan: Plan) -> list[str]:
     """Faults that the schema cannot express, as sentences: unmatched names, and guarantees that cannot be kept."""
     found = []
     order = plan.order
     found += [f"group step '{name}' is not among [steps]" for name in order if name not in plan.steps]
     found += list(_wrong_hooks(plan))
+    found += list(_wrong_members(plan))
     served: dict[tuple[str, str], str] = {}
     for name, step in plan.steps.items():
         where = step.component, step.member or ""

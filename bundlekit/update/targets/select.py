@@ -54,7 +54,8 @@ def hooks_for(
         elif plan.slots is None:
             raise ConfigError(
                 f"Plan '{plan.name}' does not define what updates '{name}'.",
-                next_step='Give the step a hook = ["/path/to/command"], or the plan a [slots] table.',
+                next_step='Give the step a hook = ["/path/to/command"], or the plan a [slots] table. If a program has '
+                "the hooks, use that program: its Controller has a method for each of these commands.",
             )
     external = CommandHooks(commands, lock_fd=lock_fd, log_dir=log_dir, progress=progress)
     if plan.slots is None:
