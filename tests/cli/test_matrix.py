@@ -250,6 +250,17 @@ def test_an_appliance_that_is_misspelt_is_told_at_once_and_by_check(cli, desk):
     assert "matrix-lint [aplliance]: appliance-misspelt: The component 'aplliance' counts as shared" in checked.out
 
 
+def test_a_bundle_without_what_the_members_run_is_told_when_it_is_built(cli, desk):
+    """A check accepts it, since the pair can share all that it has. Only its update would show it."""
+    spec = Path("SPEC.toml").read_text()
+    Path("SPEC.toml").write_text(spec.replace("components.appliance", "components.firmware"))
+    Path("matrix.toml").write_text(Path("matrix.toml").read_text().replace("appliance = ", "firmware = "))
+    built = cli("build", "SPEC.toml", "-o", "u.bin", "--cert", "keys/signer.pem", "--key", "keys/signer.key")
+    said = "no component is named 'appliance', so the bundle updates only what the pair shares; "
+    said += "the component that each member runs must have that name"
+    assert (built.code, built.err.splitlines()[-1:]) == (0, [f"spec SPEC.toml: {said}"])
+
+
 def test_matrices_of_two_products_are_not_compared(cli, ship):
     one, other = ship("5.40.00", MATRIX), ship("5.41.00", MATRIX.replace("5.40.00", "5.41.00"), product="toaster")
     result = cli("matrix", "diff", one, other)
