@@ -68,9 +68,9 @@ def not_by(claim: Claim, key: Key) -> SignatureFault:
     return SignatureFault("signature-wrong", msg, claim.signature.signature)
 
 
-def too_large(algorithm: str, content: SignedContent) -> str:
-    """The message that a content is too large for an algorithm that needs all of it in memory."""
+def too_large(algorithm: str, content: SignedContent, remedy: str) -> str:
+    """The message that a content is too large for an algorithm that needs all of it in memory, and what to do."""
     return (
         f"The signature ({algorithm}) is over {content.size:,} bytes as a whole. An algorithm that cannot use their "
-        "digest is verified only for content of up to 16 MiB. Sign with RSA or ECDSA, or with signed attributes."
+        f"digest is verified only for content of up to 16 MiB. {remedy}"
     )
