@@ -67,6 +67,10 @@ NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox|CREATE TABLE"
 """Regular expressions, SVG and SQL."""
 
 
+COLUMNS = re.compile(r"^\S.*\S {3,}\S", re.MULTILINE)
+"""A line with columns. Two of them make a table, also if a docstring has nothing after it that is not indented."""
+
+
 class Text(NamedTuple):
     """A piece of prose and where it stands."""
 
@@ -116,7 +120,7 @@ def of_comments(path: Path) -> Iterator[Text]:
     for node, is_help in _docstrings(ast.parse(source)).items():
         if not is_help:
             for paragraph in inspect.cleandoc(str(node.value)).split("\n\n"):
-                if not paragraph.startswith("    "):  # a block of code
+                if not paragraph.startswith("    ") and len(COLUMNS.findall(paragraph)) < 2:  # a block of code, a table
                     yield from (Text(_name(path), node.lineno, plain(item)) for item in ITEM.split(paragraph))
     gathered, last, started = list[str](), -1, 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

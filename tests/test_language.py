@@ -70,6 +70,9 @@ def test_code_is_read(tmp_path, read, text, count):
         ("# " + "word " * 13 + "\n# " + "word " * 13 + "\n", 1),
         ('"""' + "word " * 13 + "\n\n" + "word " * 13 + '"""\n', 0),
         ('"""Text.\n\n    ' + "word " * 26 + '\n\nEnd.\n"""\n', 0),
+        ('"""Text:\n\n' + "8 bytes   another word\n" * 9 + '"""\n', 0),
+        ('"""Text:\n\n' + "    8 bytes   another word\n" * 9 + '"""\n', 0),
+        ('"""Text:\n\n8 bytes   ' + "another word\n" * 13 + '"""\n', 1),
     ],
 )
 def test_a_long_sentence_of_a_comment_is_found(tmp_path, text, count):
