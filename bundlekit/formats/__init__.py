@@ -7,24 +7,18 @@ A file is recognised by its content, never by its name. The module of a format i
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
 
 from bundlekit.errors import LayoutError
 from bundlekit.layout import foreign, reader, update_bin
-from bundlekit.model.bundle import Bundle, Span
+from bundlekit.model.bundle import Bundle, OtherFormat, Span
 from bundlekit.source import read as read_span
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Aspect
     from bundlekit.source import BytesSource, ReadOnce, Source
 
-FORMATS: Final[dict[str, str]] = {
-    "mender": "bundlekit.formats.mender",
-    "rauc": "bundlekit.formats.rauc",
-    "swupdate": "bundlekit.formats.swupdate",
-    "esp": "bundlekit.formats.esp",
-    "mcuboot": "bundlekit.formats.mcuboot",
-}
+FORMATS: Final = {name: f"bundlekit.formats.{name}" for name in get_args(OtherFormat)}
 """The module of each format, by the name that reports and trust.toml have for it. `foreign.KINDS` recognises them."""
 
 

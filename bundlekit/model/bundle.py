@@ -16,6 +16,9 @@ from bundlekit.model.manifest import Manifest
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.release import Release
 
+OtherFormat = Literal["rauc", "swupdate", "mender", "mcuboot", "esp"]
+"""The formats with a reader of their own, ``bundlekit.formats.NAME``, besides update.bin."""
+
 
 class Span(Frozen, frozen=True, kw_only=True, order=True, omit_defaults=True):
     """The half-open byte range ``[start, stop)`` of the bundle file, or of a stream that is decoded from it.

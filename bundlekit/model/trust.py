@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from bundlekit.model.bundle import OtherFormat
 from bundlekit.model.primitives import BundleId, Count, Name, Strict, Text, VersionText
 
 FilePath = Annotated[str, Meta(min_length=1, max_length=1024, description="A file, relative to the trust file.")]
 Paths = FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1, max_length=64)]
 Subject = Annotated[str, Meta(min_length=1, max_length=1024, description="A distinguished name (RFC 4514).")]
-Format = Literal["update.bin", "advisories", "rauc", "swupdate", "mender", "mcuboot", "esp"]
+Format = Literal["update.bin", "advisories", OtherFormat]
 Purpose = Literal["code-signing", "email-protection"]
 Role = Literal["production", "development"]
 Hash = Literal["sha256", "sha384", "sha512"]

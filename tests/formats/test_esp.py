@@ -1,10 +1,8 @@
 """ESP-IDF images: the samples of the real tools, every spoiled case, and any bytes at all."""
 
 import os
-import random
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bundlekit
-from bundlekit import formats
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import BytesSource
 from fixtures import esp_image, make_esp, make_keys, spoil_esp
@@ -28,11 +25,9 @@ SAMPLES = {
     "two": "rsa-3072-pss-sha256",
 }
 GOOD = spoil_esp.good()
-ECDSA = spoil_esp.good_ecdsa()
 SPOILS = list(spoil_esp.spoils())
 WARNED = list(spoil_esp.uncertain())
 TOOL = shutil.which("espsecure")
-PICK = random.Random(20261129)  # noqa: S311 - the same sample in every run
 
 
 def check(data, trust=TRUST):
@@ -118,27 +113,7 @@ def test_what_the_chip_ignores_is_a_warning(case):
     assert (report.verdict, report.causes) == ("reject", ("best-practice",))
 
 
-def test_a_key_counts_only_for_the_formats_of_its_signer(tmp_path):
-    text = (FOLDER / "trust.toml").read_text().replace("../../keys", str(make_keys.KEYS))
-    other = tmp_path / "trust.toml"
-    other.write_text(text.replace('"esp"', '"mcuboot"'))
-    report = check(GOOD, bundlekit.load_trust([other]))
-    assert {one.rule for one in report.findings} == {"out-of-scope"}
-
-
-def test_without_trust_nothing_is_accepted():
-    report = check(GOOD, None)
-    assert (report.verdict, report.signatures[0].standing) == ("incomplete", "not-checked")
-
-
 # --- images that are not accepted ---
-
-
-@pytest.mark.parametrize("case", SPOILS, ids=[one.name for one in SPOILS])
-def test_a_spoiled_image_is_rejected_by_the_right_rule(case):
-    report = check(case.make())
-    assert report.verdict == "reject"
-    assert (case.rule, case.start, case.stop) in faults(report)
 
 
 def test_the_names_of_the_cases_differ():
@@ -203,41 +178,6 @@ def test_an_unsigned_image_without_end_is_read_no_further_than_a_flash(tmp_path)
     assert ("trailing-data", spoil_esp.LENGTH, 2**33) in faults(bundlekit.check(file, trust=TRUST))
 
 
-@pytest.mark.parametrize("data", [GOOD, ECDSA], ids=["rsa", "ecdsa"])
-def test_no_truncation_is_accepted(data):
-    # Trust is verified only for whole images, so the reader alone is fast enough for every length.
-    for size in range(len(data)):
-        assert formats.read(BytesSource(data[:size])).problems or size in (4096, spoil_esp.LENGTH)
-    for size in (0, 1, 23, 24, spoil_esp.LENGTH, 4095, 4096, 4097, 8191):
-        assert check(data[:size]).verdict == "reject"
-
-
-def _flips(number, step):
-    places = range(number, len(GOOD), step)
-    return [(at, bit) for at in places for bit in (0x01, 0x80)]
-
-
-def _accepted(data, flips):
-    return [
-        (at, bit)
-        for at, bit in flips
-        if check(data[:at] + bytes((data[at] ^ bit,)) + data[at + 1 :]).verdict == "accept"
-    ]
-
-
-def test_no_flipped_bit_of_a_sample_of_bytes_is_accepted():
-    edges = {one.span.start for one in formats.read(BytesSource(GOOD)).sections}
-    places = sorted({*edges, *(at - 1 for at in edges if at), *PICK.sample(range(len(GOOD)), 200)})
-    assert _accepted(GOOD, [(at, bit) for at in places for bit in (0x01, 0x80)]) == []
-
-
-@pytest.mark.sweep
-@pytest.mark.parametrize("number", range(16))
-@pytest.mark.parametrize("data", [GOOD, ECDSA], ids=["rsa", "ecdsa"])
-def test_no_flipped_bit_of_any_byte_is_accepted(data, number):
-    assert _accepted(data, _flips(number, 16)) == []
-
-
 # --- any bytes ---
 
 
@@ -248,28 +188,12 @@ def test_any_bytes_after_a_magic_give_a_report(data, chip):
     assert check(header + data).verdict != "accept"
 
 
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=3))
-@settings(max_examples=150)
-def test_a_mutated_image_is_accepted_only_if_nothing_changed(changes):
-    data = GOOD
-    for at, new in changes:
-        data = spoil_esp.put(data, at, new)[: len(GOOD)]
-    assert (check(data).verdict == "accept") == (data == GOOD)
-
-
 @given(st.binary(min_size=1196, max_size=1196))
 @settings(max_examples=50)
 def test_any_block_with_a_right_crc_gives_a_report(body):
     for start in (b"\xe7\x02\0\0", b"\xe7\x03\0\0", b"\xe7\x03\1\0"):
         data = esp_image.with_blocks(spoil_esp.IMAGE, esp_image.sealed(start + body))
         assert check(data).verdict == "reject"
-
-
-def test_reading_loads_nothing_of_the_format_for_an_update_bin():
-    code = "import sys, bundlekit\nbundlekit.inspect(sys.argv[1])\nprint([n for n in sys.modules if '.esp' in n])"
-    demo = Path(make_keys.KEYS).parent / "demo" / "update.bin"
-    done = subprocess.run([sys.executable, "-c", code, demo], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 # --- the real tools ---
@@ -319,8 +243,3 @@ def test_what_the_tool_makes_of_the_spoiled_images_is_as_the_page_describes(tmp_
         if (subprocess.run(command, capture_output=True, check=False).returncode == 0) != case.tool:
             wrong.append(case.name)
     assert wrong == []
-
-
-@pytest.mark.parametrize("name", make_esp.GOOD)
-def test_the_golden_report_is_that_of_the_sample(name):
-    assert make_esp.golden(name) == (FOLDER / f"{name}.json").read_bytes()

@@ -3,10 +3,7 @@
 import base64
 import hashlib
 import os
-import random
 import shutil
-import subprocess
-import sys
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -41,7 +38,6 @@ FREE_OF_A_HEADER = 24 + 20 + 64
 GOOD = spoil_mender.good()
 SPOILS = list(spoil_mender.spoils())
 TOOL = shutil.which(make_mender.TOOL)
-PICK = random.Random(20261129)  # noqa: S311 - the same sample in every run
 
 
 def check(data, trust=TRUST, **how):
@@ -74,11 +70,6 @@ def test_an_artifact_of_the_real_tool_is_accepted(name):
     }
     (signature,) = report.signatures
     assert (signature.algorithm, signature.name, signature.role) == (ALGORITHMS[name], "release", "production")
-
-
-@pytest.mark.parametrize("name", make_mender.GOLDEN)
-def test_the_golden_report_is_that_of_the_sample(name):
-    assert make_mender.golden(name) == (FOLDER / f"{name}.json").read_bytes()
 
 
 def test_the_release_is_what_the_header_says():
@@ -163,13 +154,6 @@ def test_pax_records_for_a_time_are_accepted():
     assert check(spoil_mender.with_records(record)).verdict == "accept"
 
 
-def test_a_key_counts_only_for_the_formats_of_its_signer(tmp_path):
-    text = (FOLDER / "trust.toml").read_text().replace("../../keys", str(make_keys.KEYS))
-    other = tmp_path / "trust.toml"
-    other.write_text(text.replace('"mender"', '"rauc"'))
-    assert {one.rule for one in check(GOOD, bundlekit.load_trust([other])).findings} == {"out-of-scope"}
-
-
 @pytest.mark.parametrize(("products", "rule"), [('["board-a"]', "out-of-scope"), ('["board-c"]', None)])
 def test_a_signer_of_one_device_type_cannot_sign_for_two(tmp_path, products, rule):
     text = (FOLDER / "trust.toml").read_text().replace("../../keys", str(make_keys.KEYS))
@@ -179,11 +163,6 @@ def test_a_signer_of_one_device_type_cannot_sign_for_two(tmp_path, products, rul
     depends = {"device_type": ["board-c"]}
     data = GOOD if rule else artifact(header=header_members(info(artifact_depends=depends)))
     assert {one.rule for one in check(data, trust).findings} == ({rule} if rule else set())
-
-
-def test_without_trust_nothing_is_accepted():
-    report = check(GOOD, None)
-    assert (report.verdict, report.signatures[0].standing) == ("incomplete", "not-checked")
 
 
 # --- pre-flight ---
@@ -216,17 +195,6 @@ def test_preflight_compares_the_digest_of_the_header():
 
 
 # --- artifacts that are not accepted ---
-
-
-@pytest.mark.parametrize("case", SPOILS, ids=[one.name for one in SPOILS])
-def test_a_spoiled_artifact_is_rejected_by_the_right_rule(case):
-    report = check(case.make())
-    assert report.verdict == "reject"
-    assert (case.rule, case.where) in {fault[:2] for fault in faults(report)}
-
-
-def test_the_names_of_the_cases_differ():
-    assert len({one.name for one in SPOILS}) == len(SPOILS)
 
 
 def test_the_cases_reach_each_rule_that_readers_name():
@@ -370,28 +338,6 @@ def test_no_truncation_is_accepted(compression):
         assert check(data[:size]).verdict == "reject"
 
 
-def _accepted(data, flips):
-    return [
-        (at, bit)
-        for at, bit in flips
-        if check(data[:at] + bytes((data[at] ^ bit,)) + data[at + 1 :]).verdict == "accept"
-    ]
-
-
-def test_no_flipped_bit_of_a_sample_of_bytes_is_accepted():
-    edges = {edge for place in places(GOOD).values() for edge in place}
-    chosen = sorted({*edges, *(edge - 1 for edge in edges if edge), *PICK.sample(range(len(GOOD)), 100)})
-    assert _accepted(GOOD, [(at, bit) for at in chosen for bit in (0x01, 0x80)]) == []
-
-
-@pytest.mark.sweep
-@pytest.mark.parametrize("number", range(16))
-@pytest.mark.parametrize("name", ["plain", "xz"])
-def test_no_flipped_bit_of_any_byte_is_accepted(name, number):
-    data = sample(name)
-    assert _accepted(data, [(at, bit) for at in range(number, len(data), 16) for bit in (0x01, 0x80)]) == []
-
-
 # --- any bytes ---
 
 
@@ -400,15 +346,6 @@ def test_no_flipped_bit_of_any_byte_is_accepted(name, number):
 def test_any_bytes_after_the_first_member_give_a_report(data):
     start = places(GOOD)["manifest"][0]
     assert check(GOOD[:start] + data).verdict != "accept"
-
-
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=3))
-@settings(max_examples=150)
-def test_a_mutated_artifact_is_accepted_only_if_nothing_changed(changes):
-    data = GOOD
-    for at, new in changes:
-        data = (data[:at] + new + data[at + len(new) :])[: len(GOOD)]
-    assert (check(data).verdict == "accept") == (data == GOOD)
 
 
 NAMES = st.sampled_from(
@@ -445,18 +382,6 @@ def test_any_values_in_the_header_give_a_report(in_info, in_types):
 def test_any_bytes_as_header_or_payload_give_a_report(data, compression):
     assert check(artifact(compression=compression, payload=lambda _: data)).verdict == "reject"
     assert check(artifact(compression=compression, header_bytes=lambda _: data)).verdict == "reject"
-
-
-def test_reading_loads_nothing_of_the_format_for_an_update_bin():
-    code = (
-        "import sys, bundlekit\n"
-        "bundlekit.check(sys.argv[1])\n"
-        "names = ('mender', 'layout.tar', 'integrity.archive', 'integrity.decoding')\n"
-        "print([n for n in sys.modules if any(name in n for name in names)])"
-    )
-    demo = make_keys.KEYS.parent / "demo" / "update.bin"
-    done = subprocess.run([sys.executable, "-c", code, demo], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 # --- the real tool ---

@@ -1,20 +1,17 @@
 """RAUC bundles: good ones are accepted, and every spoiled one is rejected by the right rule at the right span."""
 
-import json
 import shutil
 from functools import cache
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 import bundlekit
 from bundlekit.cli import run
 from bundlekit.formats import rauc
 from bundlekit.layout import unsquashfs
-from bundlekit.schemas import schema
 from bundlekit.source import BytesSource
-from fixtures import forge, make_rauc, spoil_rauc
+from fixtures import forge, spoil_rauc
 from fixtures.make_rauc import ASK, FOLDER, GOOD
 
 needs_unsquashfs = pytest.mark.skipif(shutil.which("unsquashfs") is None, reason="unsquashfs is not installed")
@@ -42,15 +39,6 @@ def _manifest_known(monkeypatch):
     last = b"hooks=post-install;\n"
     manifest = data[data.index(b"[update]") : data.index(last) + len(last)]  # small files are stored as they are
     monkeypatch.setattr(unsquashfs, "read_member", lambda *_: manifest)
-
-
-@needs_unsquashfs
-@pytest.mark.parametrize("name", [*GOOD, "crypt.raucb"])
-def test_the_golden_report(name):
-    expected = json.loads((FOLDER / f"{name}.json").read_bytes())
-    assert json.loads(make_rauc.report((FOLDER / name).read_bytes(), name)) == expected
-    jsonschema.validate(expected, schema("report"))
-    assert expected["verdict"] == ("incomplete" if name == "crypt.raucb" else "accept")
 
 
 @needs_unsquashfs

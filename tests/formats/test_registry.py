@@ -24,21 +24,44 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_formats_are_the_ones_that_a_trust_file_can_name():
-    assert set(get_args(Format)) == {"update.bin", "advisories", *formats.FORMATS}
+    assert get_args(Format) == ("update.bin", "advisories", *formats.FORMATS)
+
+
+def test_the_page_about_formats_lists_them():
+    table = docs.page("formats").partition("\n    update.bin ")[2].partition("\n\n")[0]
+    rows = re.findall(r"^ {4}([\w.-]+) .*: `bundlekit explain ([\w.-]+)`$", table, re.MULTILINE)
+    assert sorted(rows) == sorted((name, name) for name in formats.FORMATS)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_a_format_has_all_that_belongs_to_it(name):
+    """The page adding-a-format lists the same. The tests themselves are those of `test_conformance`."""
     assert name in foreign.KINDS
     assert name in docs.topics()
-    samples = [file for file in (ROOT / "fixtures/formats" / name).rglob("*") if file.is_file()]
-    assert samples
-    assert sum(file.stat().st_size for file in samples) < 400_000
-    for file in (f"fixtures/make_{name}.py", f"tests/formats/test_{name}.py", f"tests/benchmarks/{name}_speed.py"):
+    folder = ROOT / "fixtures/formats" / name
+    assert (folder / "trust.toml").is_file()
+    samples = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in {".json", ".toml"}]
+    assert len(samples) >= 2
+    assert sum(file.stat().st_size for file in folder.rglob("*")) < 400_000
+    for file in (f"fixtures/make_{name}.py", f"fixtures/spoil_{name}.py", f"tests/benchmarks/{name}_speed.py"):
         assert (ROOT / file).is_file(), file
+    assert len(re.findall(r"^def test_", (ROOT / f"tests/formats/test_{name}.py").read_text(), re.MULTILINE)) >= 3
     page = docs.page(name)
-    assert f"bundlekit explain {name}" in docs.page("formats")
     assert len([rule for rule in RULES if f"`{rule.name}`" in page or f" {rule.name}" in page]) >= 5
+
+
+def test_the_page_about_adding_one_lists_these_files():
+    page = docs.page("adding-a-format")
+    for file in (
+        "docs/toy.md",
+        "formats/toy/",
+        "make_toy.py",
+        "spoil_toy.py",
+        "test_toy.py",
+        "toy_speed.py",
+        "trust.toml",
+    ):
+        assert file in page
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
@@ -65,4 +88,6 @@ def test_the_page_about_formats_describes_the_toy_format_as_it_is():
     ]
     assert len(layout) == 5
     assert [line for line in layout if line not in shown] == []
+    for name in (*toy.ASPECTS, "need", "fault", "LayoutError"):
+        assert name in page
     assert bundlekit.check(BytesSource(toy.write()), at=AT).format == "toy"
