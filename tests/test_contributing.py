@@ -144,6 +144,7 @@ def test_an_example_of_a_rule_finds_what_its_golden_has():
     for _, code in EXAMPLES[:2]:
         exec(compile(dedent(code).replace("Recipe(\n", "RECIPE = Recipe(\n"), "CONTRIBUTING.md", "exec"), names)  # noqa: S102
     rule = names["expires_too_late"]
+    assert rule.aspect == "manifest", "bundles in other formats have no manifest"
     for data, count in ((names["RECIPE"].make(), 1), (forge.good(), 0)):
         bundle = reader.read(BytesSource(data))
         case = SimpleNamespace(bundle=bundle)

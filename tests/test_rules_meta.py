@@ -6,11 +6,13 @@ from typing import get_args
 
 import pytest
 
+import bundlekit
 from bundlekit.checks import RULES, authenticity
+from bundlekit.checks.layout import NO_MANIFEST
 from bundlekit.layout import reader
 from bundlekit.model.finding import Cause, RuleClass, Severity
 from bundlekit.model.rule import SIGNATURE_RULES
-from fixtures import forge
+from fixtures import forge, make_mcuboot
 from fixtures.make_golden import GOLDEN
 
 SNAPSHOT = Path(__file__).with_name("rules.txt")
@@ -55,3 +57,12 @@ def test_every_rule_has_a_golden_folder_and_every_folder_a_rule():
 
 def test_the_table_of_faults_is_in_the_order_of_the_rules():
     assert list(forge.SPOILS) == [rule.name for rule in OWN]
+
+
+def test_a_rule_about_the_manifest_has_that_aspect():
+    """Without ``aspect="manifest"`` it applies to formats that have none, and a strict check of them is incomplete."""
+    folder = make_mcuboot.SAMPLES
+    trust = bundlekit.load_trust([folder / "trust.toml"])
+    report = bundlekit.check(folder / "p256.bin", trust=trust, strict=True)
+    assert [one.rule for one in report.rules if one.reason == NO_MANIFEST.reason] == [], "give these rules an aspect"
+    assert report.verdict == "accept"

@@ -143,7 +143,7 @@ def proceed(h: History, now: Instant, task: PhaseStep) -> Action | None:
 
 
 def _once(h: History, now: Instant, task: PhaseStep) -> Action | None:
-    """A hook that can be called again: validate, describe, prepare, verify, commit, cleanup."""
+    """A hook that can be called again after the controller died in it, like every verb that `proceed` does not name."""
     tally = h.tally(task.phase, task.step)
     answer = tally.settled
     if task.phase == "cleanup" and answer is not None and tally.answered < h.mode_since:  # it left another end's hold
