@@ -12,7 +12,7 @@ from bundlekit.errors import AdvisoryError, ConfigError
 from bundlekit.matrix import decide, decide_from, read_matrix, restricted, withdrawn
 from bundlekit.matrix.decide import tells_models_apart
 from bundlekit.matrix.nearby import Neighbours
-from bundlekit.matrix.read import ReadMatrix
+from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.matrix.terms import certain_decisions
 from bundlekit.model.decision import PRECEDENCE
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from bundlekit.matrix.operator import OperatorMatrix
-    from bundlekit.matrix.read import UnreadableMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import ComponentDecision, Decision, Policy
@@ -126,9 +125,15 @@ def decisions_about(
     signatures = signatures_of(bundle, question.at)
     read = matrix or read_matrix(manifest, terms)
     known: dict[str, Any] = {"signers": signers, "signatures": signatures, "matrix": read}
-    near = Neighbours(read) if isinstance(read, ReadMatrix) else None
+
+    def allows(version: str, model: str | None) -> bool:
+        return decide_from(manifest, version, policy, model=model, **known).overall.allowed
+
+    near = Neighbours(read, allows) if isinstance(read, ReadMatrix) else None
     decisions = [decide_from(manifest, version, policy, **known) for version in question.sources]
     decisions += [decide(manifest, appliance, policy, **known) for appliance in question.appliances]
+    if operator and isinstance(read, UnreadableMatrix):  # the operator's file is consistent, so the two do not fit
+        decisions = [_unfit(decision, read, operator) for decision in decisions]
     if bundle.manifest is None and operator is None:
         others = [tuple(certain_decisions(terms, version, None)) for version in question.sources]
         others += [tuple(certain_decisions(terms, one.pair, one)) for one in question.appliances]
@@ -158,6 +163,16 @@ def _certain(decision: Decision, others: Iterable[ComponentDecision], bundle: Bu
         return None
     overall = min(kept, key=lambda one: PRECEDENCE[one.kind])
     return replace(decision, version=version, overall=overall, component_decisions=tuple(kept), not_checked=())
+
+
+def _unfit(decision: Decision, read: UnreadableMatrix, operator: OperatorMatrix) -> Decision:
+    """The decision if the version of a bundle does not fit the operator's matrix."""
+    overall = replace(
+        decision.overall,
+        message=f"The bundle does not fit the matrix {operator.file}. {read.problems[0].message}",
+        next=f"Correct [release] in {operator.file}, if the versions of the bundle have another scheme.",
+    )
+    return replace(decision, overall=overall, component_decisions=(overall,))
 
 
 def advised(manifest: Manifest, advice: Advice) -> Manifest:

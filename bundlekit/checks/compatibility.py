@@ -33,6 +33,8 @@ MAX_OTHERS: Final = 3
 
 NOBODY: Final = NotRun(reason="the upgrade matrix is not signed by a trusted signer, or it could not be read")
 
+UNVERIFIED: Final = NotRun(reason="no trusted signature covers the bundle, so its version is not known for certain")
+
 
 def _asked(question: Question) -> bool:
     return question.asks_who
@@ -46,8 +48,15 @@ def _not_asked(context: RuleContext) -> NotRun | None:
     if not _asked(context.question):  # an advisory can still report that the bundle is withdrawn
         return NotRun(reason=fill("no installed version was given ({sources}, {appliance})"))
     if not context.decisions:
-        return NOBODY if "manifest" in context.bundle.aspects else _no_matrix(context.question)
+        return NOBODY if "manifest" in context.bundle.aspects else _undecided(context)
     return None
+
+
+def _undecided(context: RuleContext) -> NotRun:
+    """Why nothing was decided about a bundle whose format has no matrix."""
+    if context.bundle.release is None:
+        return NotRun(reason="the description of the bundle could not be read")
+    return UNVERIFIED if context.question.matrix is not None else _no_matrix(context.question)
 
 
 def _has_matrix(context: RuleContext) -> bool:

@@ -32,6 +32,9 @@ MAX_SIMILAR: Final = 3
 MAX_COMPARED: Final = 64
 """Versions of one request that are compared with the spelling of the releases: a fleet can have thousands."""
 
+MAX_DECIDED: Final = 1024
+"""Versions of one request that are decided to find the supported ones. Another rule can reject each of them."""
+
 MIN_PREFIX: Final = 3
 """The minimum length of a version that is taken as the beginning of another one."""
 
@@ -39,11 +42,16 @@ _UNKNOWN: Final = frozenset({"unknown-version", "unreadable-version"})
 
 
 class Neighbours:
-    """Adds the nearest releases of one matrix to the messages of decisions."""
+    """Adds the nearest releases of one matrix to the messages of decisions.
 
-    def __init__(self, matrix: ReadMatrix) -> None:
+    ``allows`` is whether the matrix allows the update from a version on a model, by all of its rules.
+    """
+
+    def __init__(self, matrix: ReadMatrix, allows: Callable[[str, str | None], bool]) -> None:
         self._matrix = matrix
+        self._allows = allows
         self._said: dict[tuple[str, str, str | None], str] = {}
+        self._allowed: dict[tuple[str, str | None], bool] = {}
 
     def named(self, decision: Decision, model: str | None = None) -> Decision:
         """The decision. Rulings on unknown and unsupported versions name the nearest releases in their message."""
@@ -92,6 +100,17 @@ class Neighbours:
         return only_for(source) if source is not None else ""
 
     def _supports(self, version: Version, model: str | None) -> bool:
+        """Whether the update from a version is allowed; False also once too many versions were decided."""
+        if not self._has_source(version, model):
+            return False
+        key = version.text, model
+        if key not in self._allowed:
+            if len(self._allowed) >= MAX_DECIDED:
+                return False
+            self._allowed[key] = self._allows(version.text, model)
+        return self._allowed[key]
+
+    def _has_source(self, version: Version, model: str | None) -> bool:
         return version < self._matrix.own and any(
             source.entry.method != "reimage"
             and source.admits(version, listed=True)

@@ -72,7 +72,7 @@ def test_they_are_few_however_many_releases_and_versions_there_are(monkeypatch):
     monkeypatch.setattr(nearby, "alike", lambda one, text: compared.add(text))
     releases = [f"1.{number}.0" for number in range(900)]
     read = readable(manifest({"releases": releases, "from": [{"id": "one", "versions": "1.0.0"}]}))
-    near = nearby.Neighbours(read)
+    near = nearby.Neighbours(read, lambda _version, _model: True)
     decisions = [near.named(decide_from(read.manifest, f"1.{number}.5", matrix=read)) for number in range(200)]
     assert all(decision.kind == "unknown-version" for decision in decisions)
     assert len(compared) <= nearby.MAX_COMPARED
@@ -97,3 +97,22 @@ def test_they_are_few_however_many_releases_and_versions_there_are(monkeypatch):
 )
 def test_what_one_slip_makes_of_a_version_is_alike(known, typed, is_alike):
     assert (nearby.alike(known, typed), nearby.alike(typed, known)) == (is_alike, is_alike)
+
+
+def test_a_blocked_release_is_not_a_supported_one(cli, ship):
+    block = '[[block]]\nid = "power"\nversions = "5.20.10"\nreason = "It loses its power state."\n'
+    bundle = ship("5.40.00", MATRIX + block, models=["im-100", "im-200"])
+    result = cli("check", bundle, *TRUST, "--from", "5.10.00", "--format", "json")
+    said = "The nearest supported releases are 5.30.02 (newer) and 5.32.00 (newer)."
+    assert said in messages(result)["unsupported-source"]
+
+
+def test_no_more_versions_are_decided_than_necessary(monkeypatch):
+    releases = [f"1.{number}.0" for number in range(1, 60)]
+    made = manifest({"releases": releases, "from": [{"id": "f", "versions": ">=1.5.0, <2.0.0"}]})
+    decided = []
+    near = nearby.Neighbours(readable(made), lambda version, _model: bool(decided.append(version)))
+    monkeypatch.setattr(nearby, "MAX_DECIDED", 7)
+    for version in ("1.1.0", "1.2.0"):
+        assert "nearest supported" not in near.named(decide_from(made, version)).overall.message
+    assert len(decided) == 7

@@ -142,3 +142,38 @@ def test_entries_for_models_need_the_models_of_the_bundle(cli, matrix):
     assert result.code == 3, result
     assert f"{path}: this bundle does not name its models" in result.err
     assert "Add [release] with models = [...] to the matrix." in result.err
+
+
+def test_a_bundle_without_trusted_signature_was_given_its_matrix(cli, matrix):
+    path = matrix()
+    stranger = BUNDLE.parents[2] / "keys" / "trust" / "pinned.pub.pem"
+    result = cli("check", BUNDLE, "--trust", stranger, "--matrix", path, "--from", "2026.9")
+    assert result.code == 1, result
+    assert "no trusted signature covers the bundle, so its version is not known for certain" in result.out
+    assert "has no upgrade matrix" not in result.out
+
+
+def test_a_bundle_that_cannot_be_read_is_not_told_to_have_no_matrix(cli, matrix, tmp_path):
+    damaged = tmp_path / "damaged.raucb"
+    damaged.write_bytes(BUNDLE.read_bytes()[:-100])
+    result = cli("check", damaged, "--trust", TRUST, "--matrix", matrix(), "--from", "2026.9")
+    assert result.code == 1, result
+    assert "the description of the bundle could not be read" in result.out
+    assert "has no upgrade matrix" not in result.out
+
+
+def test_a_version_of_the_bundle_that_the_scheme_does_not_fit(cli, matrix):
+    path = matrix("""
+matrix = 1
+releases = ["1.0.0"]
+[release]
+scheme = "semver"
+[[from]]
+id = "one"
+versions = ">=1.0.0"
+""")
+    result = cli("check", BUNDLE, "--trust", TRUST, "--matrix", path, "--from", "1.0.0")
+    assert result.code == 3, result
+    assert f"The bundle does not fit the matrix {path}. Manifest, version: '2026.11-1' is not a version" in result.out
+    assert f"next: Correct [release] in {path}, if the versions of the bundle have another scheme." in result.out
+    assert "vendor" not in result.out

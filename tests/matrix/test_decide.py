@@ -208,7 +208,8 @@ def test_a_source_for_other_models_only_is_named():
     assert whole.kind == "unsupported-source"
     assert whole.next == "Ask the vendor for a bundle that supports im-200; one is only for im-100."
     assert decide_from(manifest({"from": sources}), "5.30.02", model="im-100").kind == "upgrade"
-    named = Neighbours(readable(manifest({"from": sources}))).named(decide(manifest({"from": sources}), state()))
+    near = Neighbours(readable(manifest({"from": sources})), lambda _version, _model: True)
+    named = near.named(decide(manifest({"from": sources}), state()))
     assert "to 5.40.00. The entry one allows it only on im-100." in named.overall.message
 
 
