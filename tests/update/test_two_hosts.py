@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bundlekit.cli.update.message import next_steps
+from bundlekit.cli.update.message import message, next_steps
 from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.errors import FenceError, JournalDamagedError
 from bundlekit.update.engine.executor import Declined, Engine, HoldRelease, latest
@@ -220,6 +220,22 @@ def test_the_run_with_the_highest_fence_is_named_and_its_take_over_replaces_thos
     assert (outcome.kind, [way.run for way in outcome.recovery]) == ("busy", ["2" * 16])
     assert b.run(take_over="1" * 16).kind == "busy"
     assert b.run(take_over="2" * 16).kind == "succeeded"
+
+
+def test_a_run_that_never_looked_advises_no_image_of_what_another_host_has_committed(world):
+    """Its controller died at once; then another host updated the pair, whose standby is half-written since."""
+    killed = (fault("validate", "storage", "K"),)
+    a = Host(world, hooks=FaultyHooks(world.pair, world.clock, killed))
+    with pytest.raises(ControllerKilled):
+        a.run()
+    a.hooks.hooks.pending, a.hooks.hooks.overrides = [], {"standby": "partial"}
+    b = Host(world, job=another_bundle(world.job), hooks=FaultyHooks(world.pair, world.clock, ()))
+    assert b.run().kind == "succeeded"
+    outcome = a.resume()
+    assert (outcome.kind, outcome.hold) == ("rejected", False)
+    assert "another run has committed since" in outcome.reason
+    assert next((w.verb, w.step, w.version) for w in outcome.recovery) == ("reimage", "standby", "5.41.00")
+    assert {way.step for way in outcome.recovery} == {"standby", ""}
 
 
 def test_a_newer_version_installed_by_hand_ends_a_staged_run_without_advice_to_go_back(world, staged):
@@ -604,6 +620,7 @@ def test_a_hold_is_cleared_over_versions_that_another_host_has_installed(world, 
     outcome = staged.resume(window=Window())
     assert (outcome.kind, outcome.hold) == ("rejected", True)
     assert set(outcome.states.values()) == {"unknown"}
+    assert "storage (shared): 3.5.0, neither the old version nor the new one" in message(outcome).found
     assert [way.verb for way in outcome.recovery] == ["clear", "state", "run"]
     world.clock.sleep(7200)
     cleared = staged.clear()

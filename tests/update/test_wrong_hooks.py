@@ -112,6 +112,23 @@ def what_came_since_the_probe_is_rejected_of_the_same_run_too(self, request, rig
     return right(request)
 
 
+@bug("prepare", "apply", "commit", "revert", "cleanup")
+def fences_are_compared_as_text(self, request, right):
+    """As ``[ "$fence" \\< "$seen" ]`` does in a shell."""
+    component = self.component(request)
+    if str(request.fence) < str(component.fence):
+        return Answer(kind="fenced", reason="it is below")
+    if request.fence < component.fence:
+        self.accept(request)
+    return right(request)
+
+
+@bug("validate")
+def validate_stages(self, request, right):
+    self.component(request).staged = request.target.new
+    return right(request)
+
+
 @bug("apply")
 def apply_alone_checks_no_fence(self, request, right):
     self.accept(request)
@@ -278,6 +295,8 @@ NAMED = {
     "same_fence_of_another_owner_is_accepted": "prepare",
     "what_came_since_the_probe_is_not_compared": "prepare",
     "what_came_since_the_probe_is_rejected_of_the_same_run_too": "prepare",
+    "fences_are_compared_as_text": "prepare",
+    "validate_stages": "validate",
     "apply_alone_checks_no_fence": "apply",
     "hold_is_not_left": "cleanup",
     "hold_is_not_lifted": "cleanup",

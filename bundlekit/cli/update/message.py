@@ -66,6 +66,9 @@ STATES: Final[dict[StepState, str]] = {
     "untouched": "not probed, not changed",
 }
 
+FOREIGN: Final = "neither the old version nor the new one"
+"""A component that the probe calls unknown although it reports a version."""
+
 STEPS: Final = {
     "run": "run the update again",
     "resume": "resume the run",
@@ -92,8 +95,8 @@ def message(outcome: Outcome, plan: Plan | None = None, paths: InvocationPaths =
         root_cause=outcome.root_cause,
         found=tuple(
             f"{step} ({outcome.roles[step]}): "
-            + (f"{outcome.versions[step]}, " if outcome.versions.get(step) else "")
-            + STATES[state]
+            + (f"{version}, " if (version := outcome.versions.get(step)) else "")
+            + (FOREIGN if version and state == "unknown" else STATES[state])
             + (f" ({outcome.probe_reasons[step]})" if outcome.probe_reasons.get(step) else "")
             for step, state in outcome.states.items()
         ),

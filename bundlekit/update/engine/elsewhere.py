@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from bundlekit.update.engine.history import History
+from bundlekit.update.engine.records import Answer
 
 
 def committed_elsewhere(h: History) -> bool:
-    """Whether a component has passed the commit point of another run since this one saw it first."""
+    """Whether a component has passed the commit point of another run since this one began.
+
+    If this run had not looked at it before, the mark counts with a version that is neither the old nor the new one.
+    """
     return any(
-        answer.committed not in {None, "", h.run, h.surveyed[step].committed}
+        answer.committed not in {None, "", h.run} and _committed_since(h, step, answer)
         for step, answer in h.seen.items()
-        if step in h.surveyed
     )
+
+
+def _committed_since(h: History, step: str, answer: Answer) -> bool:
+    if step in h.surveyed:
+        return answer.committed != h.surveyed[step].committed
+    return answer.kind == "unknown" and answer.version is not None
 
 
 def changed_elsewhere(h: History) -> bool:

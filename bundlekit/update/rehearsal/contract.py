@@ -11,9 +11,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bundlekit.model.primitives import MAX_INTEGER
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.hooks import Hooks, Request, call, server
 from bundlekit.update.engine.job import Job
+from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Answer
 from bundlekit.update.rehearsal.oracle import WRITING, Compared, Mismatch
 from bundlekit.update.rehearsal.sandbox import Sandbox, SandboxFactory, from_outside, reimaging
@@ -136,20 +138,21 @@ class Contract:
             if asker.bare("apply", step).kind == "ok":
                 self.not_checked.append(f"cleanup of {step}: that the staging is gone, because apply needs none")
                 continue
+            for verb in ("validate", "describe", "probe", "verify"):
+                asker.bare(verb, step)
+                if asker.bare("apply", step).kind == "ok" and asker.bare("probe", step).kind == "new":
+                    self._staged_wrongly(asker, verb, step, "nothing staged", "it stages the component")
+                    return
             if asker.bare("prepare", step, given=True).kind != "ok" or asker.bare("cleanup", step).kind != "ok":
                 continue
             again = asker.bare("apply", step)
             if again.kind == "ok" and asker.bare("probe", step).kind == "new":
-                asked = asker.request("cleanup", step)
-                self.found.append(
-                    Mismatch(
-                        hook=server(asker.hooks, asked),
-                        verb="cleanup",
-                        step=step,
-                        expected="the staging gone",
-                        came="ok, but an apply after it still installs what was staged",
-                    )
-                )
+                came = "ok, but an apply after it still installs what was staged"
+                self._staged_wrongly(asker, "cleanup", step, "the staging gone", came)
+
+    def _staged_wrongly(self, asker: _Asker, verb: str, step: str, expected: str, came: str) -> None:
+        hook = server(asker.hooks, asker.request(verb, step))
+        self.found.append(Mismatch(hook=hook, verb=verb, step=step, expected=expected, came=came))
 
     def _reimage(self) -> None:
         """Whether each component can be re-imaged, which the recoveries of a rehearsal need."""
@@ -197,9 +200,10 @@ class _Asker:
         self.described: dict[str, int | None] = {}
 
     def claim(self) -> None:
-        """Claim the pair, above all that was seen."""
+        """Claim the pair, above all that was seen, with one more digit: compared as text, 9 is above 10."""
         self.claims += 1
-        self.fence += 1
+        longer = 10 ** len(str(self.fence))
+        self.fence = longer if longer < MAX_INTEGER - LEAP else self.fence + 1
 
     @property
     def run(self) -> str:
