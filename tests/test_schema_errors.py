@@ -38,7 +38,7 @@ def member(**changes):
             member(free={"Sto rage": 1}),
             "S: at 'members.B.free': the key 'Sto rage' must be 1 to 64 lower-case letters",
         ),
-        (STATE | {"product": "im ager"}, "S: at 'product': 'im ager' must be 1 to 64 letters, digits, dots"),
+        (STATE | {"product": "im;ager"}, "S: at 'product': 'im;ager' must be 1 to 128 letters, digits, blanks"),
         (STATE | {"members": {}}, "S: at 'members': expected object of length >= 1"),
         (STATE | {"trusts": ["a", 1]}, "S: at 'trusts[1]': expected str, got int"),
         ([], "S: expected object, got array"),

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import bundlekit
-from bundlekit import pipeline
+from bundlekit import decisions, pipeline
 from bundlekit.matrix.read import read_matrix
 from bundlekit.schemas import schema
 
@@ -140,7 +140,7 @@ def test_the_matrix_is_read_once_for_all_states(ship, state, monkeypatch):
     bundle = ship("5.40.00", MATRIX)
     one = msgspec.json.decode(Path(state()).read_bytes(), type=bundlekit.Appliance)
     calls = []
-    monkeypatch.setattr(pipeline, "read_matrix", lambda manifest: calls.append(1) or read_matrix(manifest))
+    monkeypatch.setattr(decisions, "read_matrix", lambda *given: calls.append(1) or read_matrix(*given))
     monkeypatch.setattr(sys.modules["bundlekit.matrix.decide"], "read_matrix", None)
     fleet = [msgspec.structs.replace(one, pair=f"p{n}") for n in range(50)]
     assert len(pipeline.preflight(bundle, appliance=fleet).decisions) == 50
