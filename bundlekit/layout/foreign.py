@@ -11,8 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
-from bundlekit.model.bundle import Span
-from bundlekit.model.trust import Format
+from bundlekit.model.bundle import OtherFormat, Span
 from bundlekit.source import read
 
 if TYPE_CHECKING:
@@ -326,7 +325,7 @@ def only(kind: ForeignKind, limit: str = "") -> str:
     """The text that a message adds to the name of a kind. ``limit`` is that for a kind from elsewhere."""
     if kind.name.startswith(OWN):
         return "it is not a bundle"
-    if not limit and kind.name in get_args(Format):
+    if not limit and kind.name in ("advisories", *get_args(OtherFormat)):
         return "only an update.bin or a detached head can be used here"
     return limit or "bundlekit does not read files of this kind"
 
