@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import bundlekit
 from bundlekit import formats
 from bundlekit.checks.layout import NO_MANIFEST
+from bundlekit.integrity.decoding import decoded
 from bundlekit.layout import foreign
+from bundlekit.model.bundle import ArchiveClaim
 from bundlekit.schemas import schema
 from bundlekit.source import BytesSource
 from fixtures import format_reports, make_keys
@@ -45,6 +47,18 @@ def free(report):
     """The bytes of a bundle that can be others: those that mean nothing, and the text of Intel HEX."""
     spans = [one.span for one in report.coverage.map if one.by in {"framing", "decoded"} and not one.span.stream]
     return {at for span in spans for at in range(span.start, span.stop)}
+
+
+def decodes_alike(old, new):
+    """Whether two bundles of one size differ only in how a compressed archive is coded, such as in its unused bits."""
+    archives = [one for one in formats.read(BytesSource(old)).claims if isinstance(one, ArchiveClaim)]
+    same = {one.span: b"".join(decoded(old[one.span.start : one.span.stop], one.compression)) for one in archives}
+    for one in archives:
+        start, stop = one.span.start, one.span.stop
+        if b"".join(decoded(new[start:stop], one.compression)) != same[one.span]:
+            return False
+        new = new[:start] + old[start:stop] + new[stop:]
+    return new == old
 
 
 def claims(report):
@@ -174,11 +188,12 @@ def test_no_truncation_is_accepted(name, sample, part):
 
 
 def accepted_flips(name, sample, places):
-    """The flips that are accepted, except those of bytes that are free."""
+    """The flips that are accepted, except those of bytes that are free, and of bits that decode to the same."""
     data = good(name)[sample]
     others = sorted(set(places) - free(check(name, data)))
     flips = [(at, mask) for at in others for mask in MASKS]
-    return [flip for flip in flips if check(name, changed(data, *flip)).verdict == "accept"]
+    found = [flip for flip in flips if check(name, changed(data, *flip)).verdict == "accept"]
+    return [flip for flip in found if not decodes_alike(data, changed(data, *flip))]
 
 
 @each
@@ -209,7 +224,7 @@ def test_any_change_of_a_sample_gives_a_report(name, data):
         return
     truth = check(name, old)
     assert claims(report) == claims(truth)
-    if sample not in LINE_ENDS:
+    if sample not in LINE_ENDS and not decodes_alike(old, made):
         assert {at for at in range(len(old)) if old[at] != made[at]} <= free(truth)
         assert len(made) == len(old)
 
