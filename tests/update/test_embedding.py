@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from bundlekit.update.rehearsal.rehearse import rehearse
 from bundlekit.update.rehearsal.sandbox import calm, from_outside, over
 from bundlekit.update.state.lock import PairLock
 from bundlekit.update.state.sqlite_journal import FILE
+from bundlekit.update.targets.marked import PATIENCE
 from tests.update.target import FileBundle, job_for
 from tests.waiting import LIMIT
 
@@ -409,12 +411,35 @@ def test_marks_that_cannot_be_read_protect_nothing_and_are_told(desk, hooks_clas
         assert (answer.kind, "marks of storage" in answer.reason) == (kind, True)
 
 
-def test_a_component_that_another_process_has_is_busy(desk, hooks_class):
+@pytest.fixture
+def waits(monkeypatch):
+    """The pauses of marked hooks, which take no time."""
+    pauses = []
+    clock = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr("bundlekit.update.targets.marked.time", clock)
+    return pauses
+
+
+def test_a_component_that_another_process_has_is_busy(desk, hooks_class, waits):
     hooks, asked = hooks_class(desk / "pair"), from_outside(job_for(), "probe", "storage")
     with hooks.exclusive(asked.target):
         assert hooks_class(desk / "pair").probe(asked).kind == "busy"
+        assert not waits, "a probe reports what is under way"
         assert hooks_class(desk / "pair").apply(asked).reason == "another process has the component"
+        assert PATIENCE <= sum(waits) < PATIENCE + 0.1
         assert hooks_class(desk / "pair").describe(asked).kind == "rejected"
+
+
+@pytest.mark.parametrize("verb", ["describe", "prepare"])
+def test_another_process_that_only_looks_stops_nothing(desk, hooks_class, monkeypatch, verb):
+    """A controller of another host probes, or is rejected, just when a change of this one begins."""
+    asked = replace(from_outside(job_for(), verb, "storage"), bundle=FileBundle(desk / "looked-at.bin"))
+    hooks = hooks_class(desk / "pair")
+    looking = hooks.exclusive(asked.target)
+    looking.__enter__()
+    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _seconds: looking.__exit__(None, None, None))
+    monkeypatch.setattr("bundlekit.update.targets.marked.time", clock)
+    assert getattr(hooks_class(desk / "pair"), verb)(asked).kind == "ok"
 
 
 def test_a_state_file_of_several_pairs_is_refused(desk):

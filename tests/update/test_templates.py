@@ -1,7 +1,9 @@
 """The templates for integrators, as they are shipped: a whole update, faults, a rehearsal, and over ssh."""
 
+import fcntl
 import os
 import signal
+import threading
 
 import pytest
 from msgspec.structs import replace
@@ -47,6 +49,18 @@ def failing(verb, step, act):
         return getattr(hooks, request.verb)(request)
 
     return {verb: ask}
+
+
+@pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])
+def test_a_process_that_only_looks_stops_no_change(folders, argv):
+    """A controller of another host probes, or is rejected, just when a change of this one begins."""
+    pair = folders(argv=argv)
+    with (pair.root / "pair-0" / "shared" / "storage" / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        threading.Timer(1.0, fcntl.flock, (lock, fcntl.LOCK_UN)).start()
+        assert (
+            pair.hooks.prepare(replace(from_outside(pair.job, "prepare", "storage"), bundle=pair.bundle)).kind == "ok"
+        )
 
 
 @pytest.mark.parametrize("argv", [SHELL, IN_PYTHON], ids=["sh", "py"])

@@ -7,9 +7,10 @@ is here. What is left to write is about the component alone.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, Final
@@ -45,6 +46,12 @@ class ComponentMarks(Frozen, frozen=True, kw_only=True):
         return ""
 
 
+PATIENCE: Final = 5.0
+"""Seconds that a change waits for another process. Another change is not over in that time."""
+
+PAUSE: Final = 0.02
+"""Seconds between two attempts."""
+
 Act = Callable[[Target, Request], None]
 """An action on a component, done alone and with the fence checked."""
 
@@ -54,10 +61,10 @@ _DECODER: Final = msgspec.json.Decoder(ComponentMarks)
 class MarkedHooks(Hooks, ABC):
     """Hooks of which only the part about the component is left to write.
 
-    ``exclusive`` is held during every other method. A method that raises OSError or BundlekitError has failed with
-    that reason; each has to be idempotent. Any other exception counts as killed. ``load`` and ``store`` keep the marks,
-    as bytes, at the component itself: ``store`` is atomic and durable, and ``load`` returns no bytes before the first
-    ``store``. ``gate`` answers *ready* unless you replace it.
+    ``exclusive`` is held during every other method. All but ``probe`` try it again for ``PATIENCE`` seconds. A method
+    that raises OSError or BundlekitError has failed with that reason; each has to be idempotent. Any other exception
+    counts as killed. ``load`` and ``store`` keep the marks, as bytes, at the component itself: ``store`` is atomic and
+    durable, and ``load`` returns no bytes before the first ``store``. ``gate`` answers *ready* unless you replace it.
     """
 
     @abstractmethod
@@ -114,7 +121,7 @@ class MarkedHooks(Hooks, ABC):
         """What ``about`` reports, and the fence."""
         target = _target(request)
         try:
-            with self.exclusive(target):
+            with self._alone(target):
                 return replace(self.about(target), fence=self._marks(target).fence)
         except (BundlekitError, OSError) as error:
             return Answer(kind="rejected", reason=str(error))
@@ -201,7 +208,7 @@ class MarkedHooks(Hooks, ABC):
         """Do ``act`` alone and with the fence checked. An obstacle becomes the answer."""
         target = _target(request)
         try:
-            with self.exclusive(target):
+            with self._alone(target):
                 if why := self._marks(target).refuses(request):
                     return Answer(kind="fenced", reason=why)
                 self._remember(target, fence=request.fence, owner=request.owner, run=request.run)
@@ -211,6 +218,17 @@ class MarkedHooks(Hooks, ABC):
             return Answer(kind=otherwise, reason="another process has the component")
         except (BundlekitError, OSError) as error:
             return Answer(kind=otherwise, reason=str(error))
+
+    def _alone(self, target: Target) -> ExitStack:
+        """``exclusive``, after a process that only reads the component, or is rejected, has released it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            with suppress(BlockingIOError), ExitStack() as stack:
+                stack.enter_context(self.exclusive(target))
+                return stack.pop_all()
+            if time.monotonic() >= until:
+                raise BlockingIOError(f"another process has {target.component} of {target.identity}")
+            time.sleep(PAUSE)
 
     def _marks(self, target: Target) -> ComponentMarks:
         """The marks; BundlekitError where they cannot be read, since a fence that is not known protects nothing."""
