@@ -13,6 +13,8 @@ from bundlekit.model.finding import Cause, Fault, NotRun
 from bundlekit.wording import fill, given
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bundlekit.model.evidence import DemandEvidence
 
 
@@ -135,7 +137,10 @@ def signer_unknown(context: RuleContext) -> RuleAnswer:
     if isinstance(answer, NotRun):
         return answer
     if answer:
-        return answer if _is_ours(context) else [replace(one, next=fill(NOT_KNOWN)) for one in answer]
+        return [
+            one if _is_ours(context) and one.params.get("certificates") != 0 else replace(one, next=fill(NOT_KNOWN))
+            for one in answer
+        ]
     return [
         Fault(
             message="no path from the signature to a trusted key was found",
@@ -206,6 +211,29 @@ def _who(demand: DemandEvidence) -> str:
     return f"only {', '.join(demand.signed)} signed accordingly" if demand.signed else "none of them signed accordingly"
 
 
+@rule(
+    "authenticity",
+    cause="unauthentic",
+    remedy="Get the bundle for this product, or one of another signer.",
+    see="trust",
+)
+def out_of_scope(context: RuleContext) -> RuleAnswer:
+    """A signature is valid, but its signer is not allowed to sign for this product, or this format of bundle."""
+    answer = _problems(context, "out-of-scope")
+    return answer if isinstance(answer, NotRun) else [replace(one, next=_in_scope(one.params)) for one in answer]
+
+
+def _in_scope(params: Mapping[str, str | int]) -> str:
+    """The next step for a signer that is out of scope: what the trust file would have to allow."""
+    value, of_format = str(params.get("format", params.get("product", ""))), "format" in params
+    names = ", ".join(f'"{name}"' for name in (*str(params["allowed"]).split(", "), value))
+    get = "Do not use this bundle." if of_format else "Get the bundle for this product."
+    return (
+        f"{get} If the signer is allowed to sign for {value}, state that in the trust file: "
+        f"{'formats' if of_format else 'products'} = [{names}] in [signers.{params['signer']}]."
+    )
+
+
 class Reported(NamedTuple):
     """A rule whose faults are named by verification. With ``needs_trust`` it does not run without trust."""
 
@@ -271,10 +299,6 @@ REPORTED: Final = {
     """,
         "Sign with a key of your own. For tests, set allow-test-keys in a separate trust file.",
     ),
-    "out-of-scope": Reported(
-        """A signature is valid, but its signer is not allowed to sign for this product, or this format of bundle.""",
-        "Get the bundle for this product. If the signer is allowed to sign for it, add it to the trust file.",
-    ),
     "weak-algorithm": Reported(
         """A signature, or a certificate it depends on, uses an algorithm or a key that is too weak to count.
 
@@ -318,7 +342,7 @@ RULES: Final = (
     _reported("signer-revoked"),
     crl_unusable,
     _reported("test-key"),
-    _reported("out-of-scope"),
+    out_of_scope,
     _reported("weak-algorithm"),
     _reported("chain-unsupported"),
     _reported("chain-invalid"),

@@ -280,8 +280,7 @@ def _unknown(graph: CertificateGraph) -> SignatureFault:
     signer, last = graph.signer, list(longest(graph))[-1]
     msg = (
         f"The signer {signer.name} is not known here: its chain ends at the issuer '{last.issuer}', "
-        "which is not among the anchors. If you do trust it, add its certificate to "
-        f"{given('trust')}."
+        "which is not among the anchors."
     )
     return SignatureFault("signer-unknown", msg, signer.der, issuer=last.issuer)
 

@@ -28,7 +28,6 @@ from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.result import amounts_to, unreadable
 from bundlekit.trust.scheme import SignatureScheme
 from bundlekit.trust.value import too_large
-from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +75,7 @@ def _evidence(
     except SignatureFault as refusal:  # the fault is that of the key, which is in the entry as well
         return unreadable(index, b"", stored.entry, [refusal], store)
     if not keys:
-        refusals = [_unknown(stored)] if store else []
+        refusals = [_unknown(stored, store)] if store else []
         signer = f"key {stored.key_id}" if stored.key_id else ""
         return unreadable(index, b"", stored.blob, refusals, store, signer=signer, algorithm=_label(stored))
     attempts = [one for key in keys for one in _attempts(stored, key)]
@@ -240,7 +239,7 @@ def _untraced(
         f"The signature is valid under none of the pinned keys of its kind ({number}): it was made with another key, "
         "or the signature or the signed content was changed."
     )
-    refusals = [SignatureFault("signature-wrong", wrong), _unknown(stored)]
+    refusals = [SignatureFault("signature-wrong", wrong), *([_unknown(stored, store)] if store else [])]
     return unreadable(index, b"", stored.blob, refusals, store, algorithm=_label(stored))
 
 
@@ -290,15 +289,15 @@ def _recovered(key: Key, one: Attempt) -> SignatureFault | None:
     return SignatureFault("signature-wrong", msg)
 
 
-def _unknown(stored: SignatureClaim) -> SignatureFault:
-    add = f"If you do trust its signer, add the public key to {given('trust')}"
+def _unknown(stored: SignatureClaim, store: TrustStore) -> SignatureFault:
+    add = store.adding("public key")
     if stored.key_id:
-        msg = f"The signature names the key {stored.key_id}, which is not known here. {add}."
+        msg = f"The signature names the key {stored.key_id}, which is not known here.{add}"
     elif not stored.candidates:
         msg = (
             f"The signature has {len(stored.value)} bytes, and no key that the format allows makes one of this length."
         )
     else:
         kinds = " or ".join(dict.fromkeys(map(_family, stored.candidates)))
-        msg = f"The signature does not name its key, and no pinned key ({kinds}) made it. {add}."
+        msg = f"The signature does not name its key, and no pinned key ({kinds}) made it.{add}"
     return SignatureFault("signer-unknown", msg)

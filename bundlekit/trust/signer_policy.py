@@ -117,7 +117,7 @@ def _find(
     pinning = [signer for signer in store.signers if key and signer.trust.pin(key)]
     found: tuple[TrustPath, ...] = ()
     for signer in pinning or store.signers:
-        found = trust_paths(claim, key, signer.trust, at, signer.purpose, listed)
+        found = trust_paths(claim, key, signer.trust, at, signer.purpose, listed, store=store)
         if not found[0].anchor:
             continue
         certificates = found[0].certificates
@@ -126,7 +126,7 @@ def _find(
         others.append(f"{signer.name} is {' or '.join(map(repr, signer.subjects))}")
     if len(store.signers) > 1:
         trusted = pinning[0].trust if pinning else store.trusted
-        found = trust_paths(claim, key, trusted, at, store.signers[0].purpose, listed)
+        found = trust_paths(claim, key, trusted, at, store.signers[0].purpose, listed, store=store)
     if others:
         msg = (
             f"The signer '{signer_text(claim, key)}' is certified by a trusted CA, but is not one of those that the "
@@ -170,10 +170,14 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
     signed = context.signed
     if signed.product and signer.products and signed.product not in signer.products:
         msg = f"The signer {signer.name} is allowed to sign for {', '.join(signer.products)}, not for {signed.product}."
-        yield SignatureFault("out-of-scope", msg, product=signed.product)
+        yield SignatureFault(
+            "out-of-scope", msg, product=signed.product, signer=signer.name, allowed=", ".join(signer.products)
+        )
     if signer.formats and signed.format not in signer.formats:
         msg = f"The signer {signer.name} is allowed to sign only {', '.join(signer.formats)}, not {signed.format}."
-        yield SignatureFault("out-of-scope", msg)
+        yield SignatureFault(
+            "out-of-scope", msg, format=signed.format, signer=signer.name, allowed=", ".join(signer.formats)
+        )
 
 
 def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -> Iterator[SignatureFault]:

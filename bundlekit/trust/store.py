@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.question import Limits
+from bundlekit.wording import given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -96,6 +97,14 @@ class TrustStore(Frozen, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...] | None:
         """The names of the signers; None if they have none."""
         return tuple(one.name for one in self.signers) if all(one.name for one in self.signers) else None
+
+    def adding(self, what: Literal["certificate", "public key"]) -> str:
+        """The step that adds the certificate or the key of a signer to this trust, as a sentence after another."""
+        place = given("trust")
+        if self.names is not None:
+            key = "anchor" if what == "certificate" else "key"
+            place = f"the trust.toml, as `{key}` of a table [signers.NAME]"
+        return f" If you do trust it, add its {what} to {place}."
 
     def signed_by(self, signatures: Iterable[SignatureEvidence]) -> frozenset[str] | None:
         """The names of the signers whose signatures count; None if signers have no names."""

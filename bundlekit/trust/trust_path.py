@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust.algorithms import pss_misuse
 from bundlekit.trust.chain import best_chain, issued, soundly_signed
@@ -12,7 +14,6 @@ from bundlekit.trust.fault import SignatureFault, malformed
 from bundlekit.trust.paths import CertificateGraph
 from bundlekit.trust.store import TEST_MARK
 from bundlekit.trust.testkeys import TEST_KEYS
-from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.chain import Chain
     from bundlekit.trust.claim import Claim
     from bundlekit.trust.keys import Key
-    from bundlekit.trust.store import Anchors, Pinned
+    from bundlekit.trust.store import Anchors, Pinned, TrustStore
 
 
 class TrustPath(Frozen, frozen=True, kw_only=True):
@@ -48,11 +49,14 @@ def trust_paths(
     at: datetime,
     purpose: str,
     listed: Sequence[Certificate] = (),
+    *,
+    store: TrustStore,
 ) -> tuple[TrustPath, ...]:
     """Whether the key is pinned, or its certificates lead to an anchor at the time ``at`` and for ``purpose``.
 
     Several results are several valid chains. Without a valid chain, there is one result. ``listed`` are certificates of
-    the trust file in addition to those of the signature.
+    the trust file in addition to those of the signature. ``store`` is the
+    whole trust, for the advice how to add the signer to it.
     """
     pin = trusted.pin(key) if key else None
     if pin and (misuse := pss_misuse(pin.key, claim.scheme)):  # a certificate of the key need not state that
@@ -61,15 +65,25 @@ def trust_paths(
         return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     if not claim.line:
         msg = (
-            f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified. "
-            f"If you do trust it, add its public key to {given('trust')}."
+            f"The signer, {signer_text(claim, key)}, is not known here, so its signature cannot be verified."
+            f"{store.adding('public key')}"
         )
-        return (TrustPath(refusals=(SignatureFault("signer-unknown", msg, claim.signature.identifier or b""),)),)
+        stranger = SignatureFault("signer-unknown", msg, claim.signature.identifier or b"", certificates=0)
+        return (TrustPath(refusals=(stranger,)),)
     best = best_chain(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    best = replace(best, refusals=tuple(_with_advice(fault, store) for fault in best.refusals))
     if pin and best.refusals and _all_covered(claim, pin.key, trusted, listed) and not list(_unfound(best, claim)):
         # The certificates are not suitable, but the key is trusted without them, and none of their bytes can change.
         return (TrustPath(anchor=pin.name, test=pin.test or is_test(key, claim.line)),)
     return tuple(_trust_by(chain, claim, key, pin) for chain in (best, *best.alternatives))
+
+
+def _with_advice(fault: SignatureFault, store: TrustStore) -> SignatureFault:
+    """A fault, with the advice how to add the signer if it is that the issuer of the chain is unknown."""
+    if "issuer" not in fault.params or fault.rule != "signer-unknown":
+        return fault
+    message = f"{fault.message}{store.adding('certificate')}"
+    return SignatureFault(fault.rule, message, fault.part, brief=fault.brief, **fault.params)
 
 
 def _all_covered(claim: Claim, key: Key, trusted: Anchors, listed: Sequence[Certificate]) -> bool:

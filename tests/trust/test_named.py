@@ -201,9 +201,12 @@ def test_bounds_of_one_signer(desk):
     report = bounded('products = ["toaster"]')
     assert rules(report) == ["out-of-scope"]
     assert "carl is allowed to sign for toaster, not for imager" in report.findings[0].message
+    assert 'products = ["toaster", "imager"] in [signers.carl].' in report.findings[0].next
     report = bounded('formats = ["advisories"]')
     assert rules(report) == ["out-of-scope"]
     assert "carl is allowed to sign only advisories, not update.bin" in report.findings[0].message
+    assert 'formats = ["advisories", "update.bin"] in [signers.carl].' in report.findings[0].next
+    assert "product" not in report.findings[0].next
 
 
 LAB = '[signers.lab]\nrole = "production"\nanchor = "intermediate.pem"\n'
