@@ -60,6 +60,13 @@ def load_signers(
             raise SigningError(f"{path}: is the same key as {known[key.id]}, and a key counts once")
         loaded.append(key)
     for path, found in files:
+        if not found:
+            raise SigningError(
+                f"{path}: there is no certificate in this file, perhaps only a key",
+                next_step=fill(
+                    "Give the certificate of the key with {cert}, or omit {cert} to sign with the key alone."
+                ),
+            )
         if not any(belongs(key, one) for key in loaded for one in found):
             raise SigningError(
                 f"{path}: none of the given keys belongs to this certificate",
