@@ -10,9 +10,11 @@ FOLDER = Path(bundlekit.cli.__file__).parent
 
 HOMONYMS = {
     "--example": {"advisory.py", "build.py", "trust.py"},  # of three files
+    "--full": {"check.py", "compare.py"},  # digests too, or bytes instead of digests
     "--follow": {"log.py", "status.py"},  # records, or a view
     "--only": {"rehearse.py", "status.py"},  # verbs, or phases
-    "--quiet": {"build.py", "check.py"},  # what is left out differs
+    "--quiet": {"build.py", "check.py", "compare.py"},  # what is left out differs
+    "--strict": {"compare.py", "options.py"},  # about keys, or about warnings
     "--to": {"matrix_graph.py", "path.py"},  # a release, or a target
 }
 """Options of one name that mean different things, by the modules that declare them."""

@@ -281,7 +281,7 @@ def test_lint_and_the_table_of_a_matrix_take_advisories(cli, advisories, ship):
         (lambda cli: "adv.bin", "advisories", "bundlekit advisory show"),
         (lambda cli: cli("extract", "5.40.00.bin", "--head", "-o", "f").code or "f", "head", "bundlekit inspect"),
         (lambda cli: "5.40.00.toml", "spec", "bundlekit build"),
-        (lambda cli: "5.40.00.matrix.toml", "matrix", "SPEC.toml"),
+        (lambda cli: "5.40.00.matrix.toml", "matrix", "bundlekit matrix lint"),
         (lambda cli: "ADVISORY.toml", "advisory", "bundlekit advisory build"),
         (lambda cli: cli("catalog", "add", "cat", "5.40.00.bin").code or "cat/catalog.json", "catalog", "--catalog"),
         (
@@ -342,6 +342,7 @@ def state_words(desk):
         ("advisory", "build"): ("ADVISORY.toml", *SIGN),
         ("build",): ("SPEC.toml", "-q"),
         ("check",): ("update.bin",),
+        ("compare",): ("update.bin", "update.bin"),
         ("extract",): ("update.bin", "--head"),
         ("matrix", "import"): ("graph.json",),
         ("matrix", "export"): ("update.bin",),

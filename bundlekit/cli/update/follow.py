@@ -35,10 +35,14 @@ class Look(NamedTuple):
     controller: str
 
 
-def follow(folder: Path, pair: str, changed: Callable[[Status], None] | None = None) -> None:
+def follow(
+    folder: Path, pair: str, changed: Callable[[Status], None] | None = None, *, printed: int | None = None
+) -> None:
     """Show the run of ``pair`` until it has ended, or until no controller is left that could begin one.
 
-    ``changed`` is called with each new status in place of a view. Raises what reading the journal raises.
+    ``changed`` is called with each new status in place of a view. ``printed`` is the number of records that the caller
+    has printed the status of. Those after it are new, even if they were made before the first look. Raises what reading
+    the journal raises.
     """
     clock = shared.clock()
     if changed is not None:
@@ -52,10 +56,9 @@ def follow(folder: Path, pair: str, changed: Callable[[Status], None] | None = N
         for look in _until_the_end(folder, pair, clock):
             seen.about(look.controller, cancels=look.status is not None and look.status.cancel_requested)
             if shown < 0:
-                shown = _begin(look.records)
-                seen.known(look.records[shown:])
-            else:
-                seen.watch(look.records[shown:])
+                shown = len(look.records) if printed is None else printed
+                seen.known(look.records[_begin(look.records) : shown])
+            seen.watch(look.records[shown:])
             shown = len(look.records)
 
 

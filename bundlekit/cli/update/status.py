@@ -108,12 +108,14 @@ def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
 
         follow(state_dir, pair, changed)
         return
+    printed = None
     if not is_live():
         with shared.journal(state_dir) as journal:
             records = journal.read(pair)
         if records:
+            printed = len(records)
             shared.show(_lines(status_of(pair, records, state_dir, shared.clock().now())))
-    follow(state_dir, pair)
+    follow(state_dir, pair, printed=printed)
 
 
 def _lines(found: Status) -> Iterator[str]:
