@@ -17,6 +17,7 @@ from bundlekit.model.bundle import Span
 from bundlekit.model.manifest import labelled
 from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource, read
+from bundlekit.wording import given as parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,8 +52,19 @@ def with_components(
         for label, beside in files.items():
             given = (components or {}).get(label)
             if given is not None or _is_there(beside):
-                streams[label] = stack.enter_context(FileSource(beside if given is None else given))
+                streams[label] = stack.enter_context(_component(label, beside if given is None else given))
         yield source.joined(streams) if files else source
+
+
+def _component(label: str, file: str | Path) -> FileSource:
+    """The file of a component. UnreadableError with what to do about that component."""
+    try:
+        return FileSource(file)
+    except UnreadableError as error:
+        names = parameter("component", f"{label}=FILE")
+        raise UnreadableError(
+            f"component {label}: {error}", next_step=f"Put the file there, or name it ({names})."
+        ) from error
 
 
 def _files(source: Source, folder: Path) -> dict[str, Path]:

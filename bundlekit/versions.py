@@ -226,7 +226,7 @@ def _read_semver(text: str) -> Reading:
     core, dash, pre_release = precedence.partition("-")
     parts = core.split(".")
     if len(parts) != 3:  # 2
-        raise MisfitError(f"it has {len(parts)} parts instead of major.minor.patch")
+        raise MisfitError(f"it has {len(parts)} {'part' if len(parts) == 1 else 'parts'} instead of major.minor.patch")
     for part in parts:
         if not part or not DIGITS.issuperset(part):
             raise MisfitError(f"its part {quoted(part)} is not a number")
@@ -365,6 +365,10 @@ def parse_range(text: str, parse: Callable[[str], Version]) -> Range:
         position = start + len(part) - len(part.lstrip()) + len(comparison) - len(version) + 1
         if not version:
             raise VersionError(f"The range {quoted(text)} lacks a version at character {position}.")
+        if any(place and version[place - 1].isspace() for place, one in enumerate(version) if one in "<>=!~"):
+            raise VersionError(
+                f"The range {quoted(text)} lacks a comma between two comparisons after character {position}."
+            )
         try:
             bound = parse(version)
         except VersionError as why:

@@ -163,8 +163,9 @@ def test_a_bundle_with_a_payload_has_no_components_elsewhere(tmp_path):
 def test_a_folder_in_the_place_of_a_component_is_no_component(shipped):
     (shipped / "storage.iso").unlink()
     (shipped / "storage.iso").mkdir()
-    with pytest.raises(UnreadableError, match="regular file"):
+    with pytest.raises(UnreadableError, match=r"component storage: .*storage\.iso: is not a regular file") as caught:
         check(shipped)
+    assert caught.value.next_step == "Put the file there, or name it (`component=storage=FILE`)."
 
 
 def test_a_pre_flight_needs_the_head_alone(shipped):
