@@ -262,7 +262,7 @@ class Story:
         if owner != request.owner:
             self.wrong.append(f"{step} takes fence {request.fence} from two owners")
         if request.verb == "cleanup":
-            if run not in host.runs:
+            if run not in host.runs and step not in self.overrides:  # one that is half-written shows no marks
                 self.wrong.append(f"{host.name}: cleanup of {step}, where run {run} of another is in progress")
             self.left.setdefault((host.name, request.run, host.epoch), {})[step] = bool(request.hold)
         self.changed(host, request.run, content=self.truth() != truth)
@@ -360,7 +360,9 @@ class Story:
                     say("without a hold, or without a way out")
         left = self.left.get((host.name, end.run, host.epoch), {})
         if end.kind not in {"rejected", "superseded", "cancelled"} and any(
-            hold != end.hold for step, hold in left.items() if end.states.get(step) not in {"busy", "unknown"}
+            hold != end.hold
+            for step, hold in left.items()
+            if end.states.get(step) not in {"busy", "unknown"} and f"cleanup of {step}" not in str(end.notes)
         ):
             say(f"told hold {end.hold}, left {left}")
         if alone:
@@ -443,7 +445,7 @@ class Story:
             return "; ".join(story.wrong)
         host.job = next(record.job for record in reversed(host.records) if isinstance(record, Started))
         walked = []
-        for _ in range(4):
+        for _ in range(6):
             walked.append(end)
             end = story.walked(host, end)
             if isinstance(end, Outcome) and end.kind == "succeeded":
