@@ -305,3 +305,17 @@ def test_a_half_written_standby_gets_the_version_of_its_partner():
     install(world, "active", "5.19.00")
     world.hooks.overrides["standby"] = "partial"
     assert ways(world.run_again())[0] == "reimage standby 5.19.00"
+
+
+@pytest.mark.parametrize("plan", [PAIR, replace(PAIR, gates={})], ids=["gate", "no-gate"])
+def test_a_repair_that_goes_back_does_not_call_a_half_written_standby_healthy(plan):
+    """The active was brought back by hand, so the repair starts from old ones, and its revert leaves the standby."""
+    world = World(fault("apply", "standby", "F"), plan=plan)
+    world.run()
+    install(world, "storage", "3.2.1")
+    install(world, "active", "5.20.03")
+    world.hooks.pending = [fault("verify", "active", "F", nth=world.hooks.answered["verify", "active"])]
+    outcome = world.run_again(repair=True)
+    assert (outcome.kind, outcome.hold, outcome.failed) == ("degraded", True, "standby")
+    assert ways(outcome) == ["reimage standby 5.20.03", "clear", "state", "run"]
+    assert outcome.root_cause.startswith("verify of active failed")

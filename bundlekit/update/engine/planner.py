@@ -257,6 +257,8 @@ def _confirm(h: History, now: Instant, task: PhaseStep) -> Action | None:
     if not isinstance(seen, Answer):
         return seen
     wanted = "new" if h.mode == "apply" or (h.revert and task.step in h.revert.keep) else h.before.get(task.step)
+    if surely and seen.kind == wanted == "partial":  # from before a repair, whose revert leaves it so
+        return _change_mode(now, "degraded", task.step, "it is half-written, as it was before this run")
     if surely and seen.kind != wanted:
         return fail(h, now, task, f"it should be {wanted}, the probe reports {seen.kind} ({answer_text(seen)})")
     return None

@@ -177,6 +177,7 @@ class _Sweep:
             return []
         trial = Trial(self.make, placed)
         outcome = trial.to_the_end()
+        trace = tuple(trial.hooks.trace)  # without the recovery, which is not always walked
         states = trial.states()
         run = self.runs[placed] = RehearsalRun(
             faults=placed, outcome=outcome, broken=tuple(self._broken_in(trial, outcome, states))
@@ -186,7 +187,7 @@ class _Sweep:
         self._walk(placed, trial, outcome)
         if sound and expected is not None and trial.mismatch is None:
             self.asked.setdefault(expected.passed, run)
-        return [(placed, last, tuple(trial.hooks.trace))] if deeper else []
+        return [(placed, last, trace)] if deeper else []
 
     def _broken_in(self, trial: Trial, outcome: Outcome, states: dict[str, str]) -> Iterator[str]:
         yield from trial.hooks.violations
