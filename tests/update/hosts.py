@@ -424,6 +424,11 @@ class Story:
             self.owners = {key: owner for key, owner in self.owners.items() if key[0] != step}
         self.changed(None, "", content=True)
 
+    def power_fails(self, step):
+        """A component is half-written, whatever had been under way there."""
+        self.overrides[step] = "partial"
+        self.changed(None, "", content=True)
+
     def mend(self):
         """Whatever kept gates from passing is gone."""
         for name in set(self.overrides) - set(self.job.targets):

@@ -169,9 +169,7 @@ class TwoHosts(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from(STEPS))
     def power_fails(self, step):
-        """A component is half-written, whatever had been under way there."""
-        self.story.overrides[step] = "partial"
-        self.story.changed(None, "", content=True)
+        self.story.power_fails(step)
 
     @precondition(lambda self: "busy" in self.story.overrides.values())
     @rule(partial=st.booleans())
@@ -230,3 +228,22 @@ def test_a_run_over_a_new_pair_is_not_degraded_by_what_another_host_installs():
     assert set(story.pair.versions().values()) == {"5.41.00", "3.5.0"}
     assert not any(component.hold for component in story.pair.components.values())
     story.check()
+
+
+def test_no_image_is_advised_again_that_is_in_place():
+    """Found by the machine: a pair with two versions cannot be cleared, whatever image storage is given."""
+    story = Story(PLANS["gate-between"], compatible=False)
+    assert story.hosts["B"].act("run", [InjectedFault(verb="apply", step="standby", nth=0, kind="T")]).hold
+    story.power_fails("storage")
+    host = story.hosts["A"]
+    end = host.act("run")
+    assert end.kind == "rejected"
+    assert story.way_out("A") == ""
+    story.walked(host, end)
+    declined = host.act("clear")
+    assert [(way.verb, way.step, way.version) for way in declined.recovery] == [
+        ("reimage", "standby", "5.40.00"),
+        ("clear", "", ""),
+        ("state", "", ""),
+        ("run", "", ""),
+    ]

@@ -242,17 +242,21 @@ class Engine:
         history.fences = seen.fences
         if history.mode == "lost" or history.untouched:  # what runs is another's
             history.job = seen.as_found(history.job)
-        states: dict[str, str] = {}
+        answers: dict[str, Answer] = {}
         if not release.without_probe:
             for verb, names in (("probe", history.job.targets), ("gate", history.job.plan.gates)):
                 for name in names:
                     answer = self._call(history, Call(verb=verb, step=name, attempt=1), None)  # type: ignore[arg-type]
+                    answers[name] = answer
                     if answer.kind not in {"old", "new", "ready"}:
                         why = f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip()
-                        return Declined(reason=why, recovery=before_clear(history, name, answer))
-                    states[name] = answer.kind
+                        return Declined(reason=why, recovery=before_clear(history, answers))
         cleared = Cleared(
-            at=self.clock.now(), by=release.by, reason=release.reason, ticket=release.ticket, states=states
+            at=self.clock.now(),
+            by=release.by,
+            reason=release.reason,
+            ticket=release.ticket,
+            states={name: answer.kind for name, answer in answers.items()},
         )
         self._append(pair, history.fence, cleared)
         history.add(cleared)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from bundlekit.update.engine.errors import UpdateError
 from bundlekit.update.engine.history import History
 from bundlekit.update.engine.plan import OutcomeKind
 from bundlekit.update.engine.records import Answer, Outcome, RecoveryStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXIT_CODES: Final[dict[OutcomeKind, int]] = {
     "succeeded": 0,
@@ -140,18 +143,36 @@ def _recovery(h: History, kind: OutcomeKind, *, hold: bool) -> tuple[RecoverySte
     return (*images, *clear, *_state_again(h, images), *again)
 
 
-def before_clear(h: History, step: str, seen: Answer) -> tuple[RecoveryStep, ...]:
-    """What makes the pair fit to be cleared, after ``step`` was seen in a state that is not.
+def before_clear(h: History, answers: Mapping[str, Answer]) -> tuple[RecoveryStep, ...]:
+    """What makes the pair fit to be cleared. ``answers`` are those of components and gates until one was not fit.
 
-    That is what the run itself advised, if it does not begin with *clear*. Otherwise it is an image for a half-written
-    component, unless the pair was lost: then only the other controller knows which version it needs.
+    That is what the run itself advised, without the images that are in place by now, if it does not begin with *clear*.
+    Otherwise it is an image for a half-written component, or for the members whose versions keep a gate from passing.
+    A pair that was lost gets no images: only the other controller knows which version it needs.
     """
-    advised = h.ended.recovery if h.ended is not None else ()
-    if advised and advised[0].verb != "clear":
-        return advised
-    if seen.kind != "partial" or h.mode == "lost":
+    runs = {step: answer.version for step, answer in answers.items() if answer.kind in {"old", "new"}}
+    advised = [*h.ended.recovery] if h.ended is not None else []
+    left = [way for way in advised if way.verb != "reimage" or runs.get(way.step) != way.version]
+    if left and left[0].verb != "clear":
+        return tuple(left)
+    name, last = list(answers.items())[-1]
+    if h.mode == "lost":
         return ()
-    return _image(h, step), RecoveryStep(verb="clear")
+    if last.kind == "partial":
+        return _image(h, name), RecoveryStep(verb="clear")
+    images = _images_of_members(h, runs) if name in h.job.plan.gates else ()
+    return (*images, *(left or [RecoveryStep(verb="clear")])) if images else ()
+
+
+def _images_of_members(h: History, runs: Mapping[str, str]) -> tuple[RecoveryStep, ...]:
+    """The re-images that give all members of a component one version: the new one, if a member runs it."""
+    images = []
+    for step, target in h.job.targets.items():
+        partners = [runs[name] for name, t in h.job.targets.items() if t.component == target.component and name in runs]
+        version = target.new if target.new in partners else next(iter(partners), "")
+        if step in runs and runs[step] != version:
+            images.append(RecoveryStep(verb="reimage", step=step, version=version))
+    return tuple(images)
 
 
 def half_written_images(h: History) -> tuple[RecoveryStep, ...]:
