@@ -1,6 +1,6 @@
 """ESP-IDF images with secure boot v2: applications and bootloaders for the ESP32 family.
 
-The image itself is read by `bundlekit.layout.esp_image`, its signatures by `bundlekit.layout.esp_signature`.
+The image itself is read by `bundlekit.layout.esp.image`, its signatures by `bundlekit.layout.esp.signature`.
 ``bundlekit explain esp`` describes what is checked.
 """
 
@@ -12,9 +12,11 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout import esp_flash, esp_image, esp_signature
-from bundlekit.layout.esp_image import fault, need
-from bundlekit.layout.esp_signature import ERASED, SECTOR
+from bundlekit.layout.esp import flash as esp_flash
+from bundlekit.layout.esp import image as esp_image
+from bundlekit.layout.esp import signature as esp_signature
+from bundlekit.layout.esp.image import fault, need
+from bundlekit.layout.esp.signature import ERASED, SECTOR
 from bundlekit.model.bundle import (
     Bundle,
     ByteClaim,
@@ -34,9 +36,9 @@ from bundlekit.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bundlekit.layout.esp_chips import EspChip
-    from bundlekit.layout.esp_image import EspDescription, EspHeader, EspLayout
-    from bundlekit.layout.esp_signature import EspBlock
+    from bundlekit.layout.esp.chips import EspChip
+    from bundlekit.layout.esp.image import EspDescription, EspHeader, EspLayout
+    from bundlekit.layout.esp.signature import EspBlock
     from bundlekit.model.bundle import Aspect
     from bundlekit.source import Source
 

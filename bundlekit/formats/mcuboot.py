@@ -13,11 +13,11 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout import mcuboot
-from bundlekit.layout.mcuboot import read_image_header, read_tlvs, structure_fault
-from bundlekit.layout.mcuboot_boot_record import read_boot_record
-from bundlekit.layout.mcuboot_signatures import read_signatures
-from bundlekit.layout.mcuboot_trailer import read_slot
+from bundlekit.layout.mcuboot import image as mcuboot
+from bundlekit.layout.mcuboot.boot_record import read_boot_record
+from bundlekit.layout.mcuboot.image import read_image_header, read_tlvs, structure_fault
+from bundlekit.layout.mcuboot.signatures import read_signatures
+from bundlekit.layout.mcuboot.trailer import read_slot
 from bundlekit.model.bundle import (
     Bundle,
     ByteClaim,
@@ -38,8 +38,8 @@ from bundlekit.source import read as read_span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundlekit.layout.mcuboot import ImageHeader, Tlv
-    from bundlekit.layout.mcuboot_trailer import SlotRest
+    from bundlekit.layout.mcuboot.image import ImageHeader, Tlv
+    from bundlekit.layout.mcuboot.trailer import SlotRest
     from bundlekit.model.bundle import Aspect
     from bundlekit.source import Source
 
@@ -85,7 +85,7 @@ def read(source: Source) -> Bundle:
     bundle = Bundle(format=FORMAT, aspects=ASPECTS, size=source.size)
     if read_span(source, Span(start=0, stop=min(1, source.held))) != b":":
         return _image(source, bundle)
-    from bundlekit.layout.intel_hex import decode  # only for such a file
+    from bundlekit.layout.mcuboot.intel_hex import decode  # only for such a file
 
     section = Section(name="Intel HEX", span=Span(start=0, stop=source.size))
     try:

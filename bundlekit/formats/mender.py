@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from bundlekit.errors import LayoutError
 from bundlekit.integrity.archive import DecodedStream
 from bundlekit.integrity.decoding import StreamError, decoded, readable
-from bundlekit.layout.mender_header import DEVICE_TYPE, GROUP, NAME, ROOTFS, read_header, read_object
-from bundlekit.layout.mender_manifest import HEADERS, PAYLOADS, manifest_entries
+from bundlekit.layout.mender.header import DEVICE_TYPE, GROUP, NAME, ROOTFS, read_header, read_object
+from bundlekit.layout.mender.manifest import HEADERS, PAYLOADS, manifest_entries
 from bundlekit.layout.tar import BLOCK, END_SIZE, FREE, check_end, next_member
 from bundlekit.model.bundle import (
     ArchiveClaim,
@@ -37,8 +37,8 @@ from bundlekit.source import read as read_span
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
-    from bundlekit.layout.mender_header import MenderHeader
-    from bundlekit.layout.mender_manifest import ManifestEntry
+    from bundlekit.layout.mender.header import MenderHeader
+    from bundlekit.layout.mender.manifest import ManifestEntry
     from bundlekit.layout.tar import TarMember
     from bundlekit.model.bundle import Aspect, ByteClaim, RawAlgorithm
     from bundlekit.source import Source

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout import rauc_manifest, squashfs
-from bundlekit.layout.rauc_signature import (
+from bundlekit.layout import squashfs
+from bundlekit.layout.rauc import manifest as rauc_manifest
+from bundlekit.layout.rauc.signature import (
     LOOK,
     MAX_SIGNATURE,
     SIZE,
@@ -35,7 +36,7 @@ from bundlekit.trust import SignatureFault, cms
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
-    from bundlekit.layout.rauc_manifest import RaucManifest
+    from bundlekit.layout.rauc.manifest import RaucManifest
     from bundlekit.source import Source
 
 NAME: Final = "rauc"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import LayoutError
 from bundlekit.escape import escape
-from bundlekit.layout import cpio, sw_description
 from bundlekit.layout.cms_types import ENVELOPED_DATA, SIGNED_DATA
-from bundlekit.layout.sw_description import DESCRIPTION, SIGNATURE
+from bundlekit.layout.swupdate import cpio, sw_description
+from bundlekit.layout.swupdate.sw_description import DESCRIPTION, SIGNATURE
 from bundlekit.model.bundle import (
     Bundle,
     ByteClaim,
@@ -32,8 +32,8 @@ from bundlekit.source import read as read_span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.layout.cpio import CpioArchive, CpioMember
-    from bundlekit.layout.sw_description import Description
+    from bundlekit.layout.swupdate.cpio import CpioArchive, CpioMember
+    from bundlekit.layout.swupdate.sw_description import Description
     from bundlekit.model.bundle import Aspect, RawAlgorithm
     from bundlekit.source import Source
 

@@ -101,7 +101,7 @@ def _is_rauc(seen: FileView) -> bool:
     """An image, encrypted or not, followed by a CMS signature or envelope and the size of that."""
     if seen.trailer[:1] == b"\x30" and any(kind in seen.trailer[:24] for kind in (SIGNED_DATA, ENVELOPED_DATA)):
         return True
-    from bundlekit.layout import rauc_signature
+    from bundlekit.layout.rauc import signature as rauc_signature
 
     if not seen.at(0, b"hsqs"):
         return bool(seen.end) and rauc_signature.encrypted_signature(seen.look, seen.size) is not None
@@ -186,7 +186,7 @@ def _is_mcuboot(seen: FileView) -> bool:
     """The magic of an image, perhaps as Intel HEX."""
     if not seen.at(0, b":"):
         return seen.start.startswith(_MCUBOOT)
-    from bundlekit.layout.intel_hex import first_bytes  # only for such a file
+    from bundlekit.layout.mcuboot.intel_hex import first_bytes  # only for such a file
 
     return first_bytes(seen.start).startswith(_MCUBOOT)
 

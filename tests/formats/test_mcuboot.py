@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import bundlekit
 from bundlekit import formats
-from bundlekit.layout import intel_hex
+from bundlekit.layout.mcuboot import intel_hex
 from bundlekit.source import BytesSource
 from fixtures import make_mcuboot, mcuboot_image, spoil_mcuboot
 from fixtures.make_keys import KEYS

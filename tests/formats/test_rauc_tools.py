@@ -253,7 +253,7 @@ def loaded(path):
 
 
 def test_only_a_rauc_bundle_loads_its_reader():
-    ours = {"bundlekit.formats.rauc", "bundlekit.layout.rauc_manifest", "bundlekit.layout.unsquashfs", "subprocess"}
+    ours = {"bundlekit.formats.rauc", "bundlekit.layout.rauc.manifest", "bundlekit.layout.unsquashfs", "subprocess"}
     assert not ours & set(loaded(FOLDER.parents[1] / "demo" / "update.bin"))
     assert ours - set(loaded(FOLDER / "verity.raucb")) == {"bundlekit.layout.unsquashfs", "subprocess"}
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import bundlekit
 from bundlekit import formats, pipeline
 from bundlekit.cli import run
-from bundlekit.layout import cpio, libconfig, strict_json
+from bundlekit.layout import strict_json
+from bundlekit.layout.swupdate import cpio, libconfig
 from bundlekit.model.bundle import Span
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import BytesSource, FileSource

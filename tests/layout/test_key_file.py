@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout import key_file
-from bundlekit.layout.key_file import MalformedValueError
+from bundlekit.layout.rauc import key_file
+from bundlekit.layout.rauc.key_file import MalformedValueError
 from bundlekit.model.bundle import Span
 
 WHERE = Span(start=1000, stop=2000)

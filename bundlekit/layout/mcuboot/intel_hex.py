@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bundlekit.layout.mcuboot import layout_fault, structure_fault
+from bundlekit.layout.mcuboot.image import layout_fault, structure_fault
 from bundlekit.model.bundle import Span
 from bundlekit.source import read
 

@@ -10,9 +10,9 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout.esp_image import MAGIC, read_esp_header, read_esp_layout
-from bundlekit.layout.esp_signature import MAGIC as BLOCK_MAGIC
-from bundlekit.layout.esp_signature import SECTOR
+from bundlekit.layout.esp.image import MAGIC, read_esp_header, read_esp_layout
+from bundlekit.layout.esp.signature import MAGIC as BLOCK_MAGIC
+from bundlekit.layout.esp.signature import SECTOR
 from bundlekit.model.bundle import Span
 from bundlekit.source import read
 

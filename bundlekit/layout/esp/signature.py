@@ -10,11 +10,11 @@ import zlib
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bundlekit.layout.esp_image import fault
+from bundlekit.layout.esp.image import fault
 from bundlekit.model.bundle import Span
 
 if TYPE_CHECKING:
-    from bundlekit.layout.esp_chips import Scheme
+    from bundlekit.layout.esp.chips import Scheme
     from bundlekit.model.bundle import RawAlgorithm
 
 SECTOR: Final = 4096

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.layout import mcuboot
-from bundlekit.layout.mcuboot import structure_fault
+from bundlekit.layout.mcuboot import image as mcuboot
+from bundlekit.layout.mcuboot.image import structure_fault
 from bundlekit.model.bundle import SignatureClaim, Span
 
 if TYPE_CHECKING:
-    from bundlekit.layout.mcuboot import Tlv
+    from bundlekit.layout.mcuboot.image import Tlv
     from bundlekit.model.bundle import RawAlgorithm
 
 MAX_SIGNATURES: Final = 16

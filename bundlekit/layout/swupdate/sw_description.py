@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout import libconfig, strict_json
+from bundlekit.layout import strict_json
+from bundlekit.layout.swupdate import libconfig
 from bundlekit.model.bundle import Problem, Span
 
 if TYPE_CHECKING:

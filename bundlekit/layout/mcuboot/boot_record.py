@@ -13,7 +13,7 @@ from bundlekit.model.bundle import Problem
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
-    from bundlekit.layout.mcuboot import Tlv
+    from bundlekit.layout.mcuboot.image import Tlv
 
 NAMES: Final = {1: "type", 2: "measurement", 4: "version", 5: "signer", 6: "measured-with"}
 TEXTS: Final = {1, 4, 6}

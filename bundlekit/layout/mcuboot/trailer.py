@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import eq
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bundlekit.layout.mcuboot import MAX_IMAGE, layout_fault, structure_fault
+from bundlekit.layout.mcuboot.image import MAX_IMAGE, layout_fault, structure_fault
 from bundlekit.model.bundle import FramingClaim, Span, ZeroClaim
 from bundlekit.source import read
 from bundlekit.wording import count

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bundlekit.layout import key_file
+from bundlekit.layout.rauc import key_file
 from bundlekit.model.bundle import PackedClaim, Problem, Span
 from bundlekit.model.release import Demand, Part, Release, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bundlekit.layout.key_file import KeyFileGroup
+    from bundlekit.layout.rauc.key_file import KeyFileGroup
 
 Keys = frozenset[str]
 

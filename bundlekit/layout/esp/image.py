@@ -12,7 +12,7 @@ from operator import xor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import LayoutError
-from bundlekit.layout.esp_chips import CHIPS, NOT_LOADED, PAGE, EspChip, lies_in
+from bundlekit.layout.esp.chips import CHIPS, NOT_LOADED, PAGE, EspChip, lies_in
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.source import read
 

@@ -1,0 +1,1 @@
+"""The layout of ESP-IDF images: header, segments, signature blocks, and a merged flash."""

@@ -1,0 +1,1 @@
+"""The layout of Mender artifacts: manifest and header inside the tar archive."""

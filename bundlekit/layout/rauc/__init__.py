@@ -1,0 +1,1 @@
+"""The layout of RAUC bundles: signature and manifest, which is a GLib key file."""

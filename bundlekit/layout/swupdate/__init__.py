@@ -1,0 +1,1 @@
+"""The layout of SWUpdate images: the cpio archive, and the sw-description in it."""
