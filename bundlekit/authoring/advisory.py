@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit import config
 from bundlekit.advisories import load_signed
-from bundlekit.authoring.admission import admit, demand_index, demand_number, looked_at
 from bundlekit.authoring.inplace import InPlace
+from bundlekit.authoring.signatures import SignatureList
 from bundlekit.errors import SigningError
 from bundlekit.files import whole_file
 from bundlekit.layout import advisory as layout
 from bundlekit.matrix.toml import advisory_from_toml
 from bundlekit.model.bundle import Span
 from bundlekit.source import read as read_span
-from bundlekit.trust import out_of_time
-from bundlekit.wording import command, fill
+from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.advisory import Advisory
-    from bundlekit.model.evidence import SignatureEvidence
-    from bundlekit.model.trust import Purpose
 
 ADVISORY_EXAMPLE: Final = """\
 # ADVISORY.toml: restrictions that became known after releases had shipped. It never allows anything.
@@ -83,7 +80,7 @@ def build(
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
         raise SigningError(f"The advisories have {len(document)} bytes; the maximum is {layout.MAX_DOCUMENT}.")
-    signed = EditableAdvisory(advisory, document, (), dt.datetime.now(dt.UTC), "nothing was built")
+    signed = EditableAdvisory(advisory, document, (), dt.datetime.now(dt.UTC), refused="nothing was built")
     for signer in signers:
         signed.sign(signer)
     with whole_file(output) as file:
@@ -91,88 +88,38 @@ def build(
     return signed
 
 
-class EditableAdvisory:
+class EditableAdvisory(SignatureList):
     """Advisories and their signatures, which can be changed. ``data`` is the file as it is now."""
 
     def __init__(
-        self, advisory: Advisory, document: bytes, blobs: Sequence[bytes], at: dt.datetime, refused: str, name: str = ""
+        self,
+        advisory: Advisory,
+        document: bytes,
+        blobs: Sequence[bytes],
+        at: dt.datetime,
+        name: str = "",
+        refused: str = "",
     ) -> None:
+        super().__init__(
+            document, blobs, start=len(document), at=at, name=name, what="file", verb="advisory sign", refused=refused
+        )
         self.advisory = advisory
-        self._document = document
-        self._blobs = list(blobs)
-        self._at = at
-        self._refused = refused
-        self._name = name
 
     @property
     def data(self) -> bytes:
         """The whole file."""
-        return layout.write(self._document, self._blobs)
+        return layout.write(self.content, self.blobs)
 
     @property
     def id(self) -> str:
         """The SHA-256 of what is signed."""
-        return f"sha256:{hashlib.sha256(self._document).hexdigest()}"
-
-    @property
-    def signatures(self) -> list[SignatureEvidence]:
-        """The signatures in it; whether they are trusted is not asked here."""
-        return looked_at(self._document, self._blobs, len(self._document), self._at)
-
-    def sign(self, signer: SigningIdentity, *, replace: int | None = None) -> SignatureEvidence:
-        """Sign, and add the signature or put it in the place of ``replace``; returns what was added."""
-        return self.attach(signer.sign(self._document), replace=replace, purpose=signer.purpose)
-
-    def attach(
-        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing", origin: str = ""
-    ) -> SignatureEvidence:
-        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`. Raises SigningError.
-
-        ``origin`` is the file that it came from, which the message names where the signature is at fault.
-        """
-        blobs = list(self._blobs)
-        if replace is None:
-            place = len(blobs)
-            blobs.append(blob)
-        else:
-            demand_index(self._name, "file", replace, blobs)
-            place = replace
-            blobs[place] = blob
-        demand_number(blobs)
-        name = self._name or "FILE"
-        added = admit(
-            self._document,
-            blobs,
-            place,
-            start=len(self._document),
-            at=self._at,
-            purpose=purpose,
-            refused=self._refused,
-            what="file",
-            origin=origin,
-            how=f"Sign the output of {command('extract', name, head=True, output='head')}, and nothing else.",
-            remover=lambda number: command("advisory sign", name, remove=number) if self._name else "",
-        )
-        self._blobs = blobs
-        return added
-
-    def remove(self, index: int) -> SignatureEvidence:
-        """Take signature ``index``, counted from 0, out. Returns what was removed."""
-        demand_index(self._name, "file", index, self._blobs)
-        removed = self.signatures[index]
-        del self._blobs[index]
-        return removed
-
-    def out_of_time(self, index: int) -> str:
-        """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
-        return out_of_time(self._blobs[index], self._at, "")
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
 
 
 def read(path: Path, data: bytes, *, at: dt.datetime) -> EditableAdvisory:
     """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
     found = load_signed(path, data)
-    refused = f"{path}: nothing was added, and the file is unchanged"
-    return EditableAdvisory(found.advisory, found.signed, found.signatures, at, refused, str(path))
+    return EditableAdvisory(found.advisory, found.signed, found.signatures, at, str(path))
 
 
 @contextlib.contextmanager

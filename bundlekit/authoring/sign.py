@@ -14,19 +14,19 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from bundlekit import pipeline
-from bundlekit.authoring.admission import admit, demand_index, looked_at, signature_area
+from bundlekit.authoring.admission import signature_area
 from bundlekit.authoring.inplace import InPlace, InplaceRecord
+from bundlekit.authoring.signatures import SignatureList
 from bundlekit.authoring.signers import SigningIdentity, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
 from bundlekit.opening import with_components
-from bundlekit.trust import out_of_time, unbound
 from bundlekit.wording import command
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bundlekit.model.bundle import Bundle
@@ -42,96 +42,46 @@ LIMIT: Final = "bundlekit signs only update.bin files"
 def opened(path: Path, *, at: dt.datetime) -> Iterator[Signing]:
     """The bundle at ``path``, verified whole and open to be signed; an interrupted signing is finished first.
 
-    The whole payload is read, because who signs is responsible for all of it. SigningError if layout or integrity
-    of the bundle is at fault.
+    The changed signatures are written when the block ends well, all of them or none. The whole payload is read,
+    because who signs is responsible for all of it. SigningError if layout or integrity of the bundle is at fault.
     """
     with InPlace(path) as file:
         _finish_interrupted(file)
-        yield Signing(file, _verified(file, at), at)
+        signing = Signing(file, _verified(file, at), at)
+        yield signing
+        signing.save()
 
 
-class Signing:
+class Signing(SignatureList):
     """A bundle that was verified and can be signed. ``bundle`` is as it was found."""
 
     def __init__(self, file: InPlace, bundle: Bundle, at: dt.datetime) -> None:
+        assert bundle.area is not None  # noqa: S101 - what has none was refused
+        super().__init__(
+            bundle.head_bytes or b"",
+            bundle.blobs or (),
+            start=bundle.area.start,
+            at=at,
+            name=file.name,
+            what="bundle",
+            verb="sign",
+            released=bundle.manifest.released if bundle.manifest else "",
+        )
         self.bundle = bundle
         self._file = file
-        self._at = at
-        self._head = bundle.head_bytes or b""
-        assert bundle.area is not None  # noqa: S101 - what has none was refused
         self._place = bundle.area
-        self._blobs = list(bundle.blobs or ())
-        self._area = signature_area(self._blobs, self._place.size)
+        self._area = signature_area(self.blobs, self._place.size)
 
-    @property
-    def signatures(self) -> list[SignatureEvidence]:
-        """The signatures that are in the bundle now."""
-        return looked_at(self._head, self._blobs, self._place.start, self._at)
+    def _demand_space(self, blobs: Sequence[bytes]) -> None:
+        signature_area(blobs, self._place.size)
 
-    def sign(self, signer: SigningIdentity, *, replace: int | None = None) -> SignatureEvidence:
-        """Sign, and add the signature or put it in the place of ``replace``; returns what was added.
-
-        SigningError if the signature area is full, the key has signed, or there is no signature to replace.
-        """
-        return self.attach(signer.sign(self._head), replace=replace, purpose=signer.purpose)
-
-    def attach(
-        self,
-        blob: bytes,
-        *,
-        replace: int | None = None,
-        purpose: Purpose = "code-signing",
-        how: str = "",
-        origin: str = "",
-    ) -> SignatureEvidence:
-        """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`.
-
-        SigningError also if it is not a signature over the head of this bundle. Then ``how`` is the next step, and
-        the message names ``origin``, the file that the signature came from.
-        """
-        name, blobs = self._file.name, list(self._blobs)
-        if replace is None:
-            place = len(blobs)
-            blobs.append(blob)
-        else:
-            demand_index(name, "bundle", replace, blobs)
-            place = replace
-            blobs[place] = blob
-        added = admit(
-            self._head,
-            blobs,
-            place,
-            start=self._place.start,
-            at=self._at,
-            purpose=purpose,
-            refused=f"{name}: nothing was added, and the bundle is unchanged",
-            origin=origin,
-            how=how,
-            remover=lambda number: command("sign", name, remove=number),
-        )
-        self._write(blobs)
-        return added
-
-    def remove(self, index: int) -> SignatureEvidence:
-        """Take signature ``index``, counted from 0, out of the bundle. Returns what was removed."""
-        demand_index(self._file.name, "bundle", index, self._blobs)
-        removed = self.signatures[index]
-        self._write([blob for number, blob in enumerate(self._blobs) if number != index])
-        return removed
-
-    def out_of_time(self, index: int) -> str:
-        """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
-        released = self.bundle.manifest.released if self.bundle.manifest else ""
-        return out_of_time(self._blobs[index], self._at, released)
-
-    def unbound(self, index: int) -> str:
-        """What signature ``index`` lacks for verifiers that trust a CA on its path directly; empty if nothing."""
-        return unbound(self._blobs[index])
-
-    def _write(self, blobs: list[bytes]) -> None:
-        area = signature_area(blobs, self._place.size)
+    def save(self) -> None:
+        """Write the signatures as they are now, if they were changed."""
+        area = signature_area(self.blobs, self._place.size)
+        if area == self._area:
+            return
         # Nothing is written into what is not, up to this moment, the bundle that was verified.
-        self._file.demand_content(0, self._head + self._area)
+        self._file.demand_content(0, self.content + self._area)
         record = InplaceRecord(self._file)
         try:
             record.write(self.bundle.id or "", area)
@@ -146,8 +96,8 @@ class Signing:
             self._file.overwrite(self._place.start, self._area)
             record.remove()
             raise
-        self._blobs, self._area = blobs, area
-        self._file.demand_content(0, self._head + self._area)
+        self._area = area
+        self._file.demand_content(0, self.content + self._area)
 
 
 def sign(path: Path, signer: SigningIdentity, *, at: dt.datetime, replace: int | None = None) -> SignatureEvidence:
@@ -167,22 +117,13 @@ def attach(
     SigningError as for `sign`, and if it is not a signature over the head of this bundle.
     """
     with opened(path, at=at) as signing:
-        return signing.attach(blob, replace=replace, purpose=purpose, how=how_elsewhere(path))
+        return signing.attach(blob, replace=replace, purpose=purpose)
 
 
 def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:
     """Take signature ``index``, counted from 0, out of the bundle. Returns what was removed."""
     with opened(path, at=at) as signing:
         return signing.remove(index)
-
-
-def how_elsewhere(path: Path) -> str:
-    """How to make a signature that can be attached."""
-    return (
-        f"Sign only the head: {command('extract', path, head=True, output='head')}, then `openssl "
-        "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with your "
-        "certificate and key."
-    )
 
 
 def _verified(file: InPlace, at: dt.datetime) -> Bundle:

@@ -23,12 +23,14 @@ class SigningIdentity(Frozen, frozen=True, kw_only=True):
     """A private key, and its certificate with those above it up to, without, the root.
 
     Without certificates the key has to be pinned by those who check. ``purpose`` is what they want certificates for.
+    ``source`` is where the key is, as messages name it.
     """
 
     key: Any
     certificates: tuple[Any, ...] = ()
     pss: bool = False
     purpose: Purpose = "code-signing"
+    source: str = ""
 
     def sign(self, head: bytes) -> bytes:
         """One DER SignedData over ``head``."""
@@ -73,7 +75,9 @@ def load_signers(
                 next_step=fill("Give the private key of the certificate with {key}, or omit {cert}."),
             )
     return tuple(
-        SigningIdentity(key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose)
+        SigningIdentity(
+            key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose, source=str(path)
+        )
         for path, key in zip(keys, loaded, strict=True)
     )
 

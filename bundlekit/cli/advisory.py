@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,6 @@ from bundlekit.report.escape import escape
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.authoring.advisory import EditableAdvisory
     from bundlekit.model.advisory import Advisory
     from bundlekit.model.trust import Purpose
 
@@ -49,34 +48,23 @@ def command() -> None:
 @signing.signer_options
 @click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
-def build(
-    source: Path | None,
-    output: Path | None,
-    certs: tuple[Path, ...],
-    keys: tuple[Path, ...],
-    *,
-    pss: bool,
-    purpose: Purpose,
-    unsigned: bool,
-    example: bool,
-) -> int:
+def build(source: Path | None, output: Path | None, *, unsigned: bool, example: bool, **given: Any) -> int:
     """Make and sign an advisories file. Its serial must be higher than that of the previous file."""
     common.refuse_to_overwrite(output)
     from bundlekit.authoring import advisory
-    from bundlekit.authoring.signers import load_signers
 
     if example:
         click.echo(advisory.ADVISORY_EXAMPLE, nl=False)
         return 0
     if source is None or output is None:
         raise click.UsageError("ADVISORY.toml and --output are required, or --example")
-    if unsigned and keys:
+    if unsigned and given["keys"]:
         raise click.UsageError("--unsigned cannot be combined with --key")
     target = destination.opened(output)
     made = advisory.load(source)
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
+    signers = signing.load_signers(given)
     signed = advisory.build(made, target, signers, unsigned=unsigned)
-    signing.report_signed_without_certificate(keys, signers)
+    signing.report_signed_without_certificate(signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"
@@ -88,38 +76,9 @@ def build(
 @options.advisories_argument
 @signing.signer_options
 @signing.change_options
-def sign(
-    file: Path,
-    certs: tuple[Path, ...],
-    keys: tuple[Path, ...],
-    attached: Path | None,
-    replace: int | None,
-    removed: int | None,
-    *,
-    pss: bool,
-    purpose: Purpose,
-) -> int:
+def sign(file: Path, **given: Any) -> int:
     """Sign an advisories file again, or change its signatures, and print what is signed and by whom."""
-    signing.demand_one_change(keys, attached, removed, replace)
-    from bundlekit.authoring.advisory import opened
-    from bundlekit.authoring.signers import load_signers
-
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
-    blob = signing.read_signature(attached) if attached else None
-    with opened(file, at=common.now()) as signed:
-        _show(signed)
-        if removed is not None:
-            signing.say(f"removed signature {removed}, by", signed.remove(removed))
-        added = []
-        if blob is not None:
-            added.append(signed.attach(blob, replace=replace, purpose=purpose, origin=str(attached)))
-        added += [signed.sign(signer, replace=replace) for signer in signers]
-        warnings = [signed.out_of_time(one.index) for one in added]
-    for one in added:
-        signing.say("signed by", one)
-    signing.report_signed_without_certificate(keys, signers)
-    for text in warnings:
-        signing.warn(text)
+    _change(file, signing.requested(given))
     return 0
 
 
@@ -130,15 +89,8 @@ def sign(
 @signing.purpose_option
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
     """Add a signature (a detached CMS, DER) that was made elsewhere, for example in a hardware module."""
-    from bundlekit.authoring.advisory import opened
-
     blob = signing.read_signature(signature)
-    with opened(file, at=common.now()) as signed:
-        _show(signed)
-        added = signed.attach(blob, replace=replace, purpose=purpose, origin=str(signature))
-        warning = signed.out_of_time(added.index)
-    signing.say("signed by", added)
-    signing.warn(warning)
+    _change(file, signing.Change(attached=signature, blob=blob, replace=replace, purpose=purpose))
     return 0
 
 
@@ -171,9 +123,12 @@ def _described(advisory: Advisory) -> str:
     return escape(f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}")
 
 
-def _show(signed: EditableAdvisory) -> None:
-    """What is going to be signed, before it is."""
-    click.echo(_described(signed.advisory))
-    click.echo(f"id        {signed.id}")
-    for one in signed.signatures:
-        signing.say(f"signature {one.index} present, by", one)
+def _change(file: Path, change: signing.Change) -> None:
+    """Change the signatures of an advisories file, and print what is signed and by whom."""
+    from bundlekit.authoring.advisory import opened
+
+    with opened(file, at=common.now()) as signed:
+        click.echo(_described(signed.advisory))
+        click.echo(f"id        {signed.id}")
+        done = signing.changed(signed, change)
+    signing.report(done)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from bundlekit.authoring.build import build
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
-from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common, destination, options, signing
 from bundlekit.cli.parameters import path_type
@@ -18,9 +17,6 @@ from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPA
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
 from bundlekit.report.escape import escape
 from bundlekit.wording import count
-
-if TYPE_CHECKING:
-    from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
 Examples:
@@ -51,15 +47,12 @@ Examples:
 def command(
     spec: Path | None,
     output: Path | None,
-    certs: tuple[Path, ...],
-    keys: tuple[Path, ...],
     signature_capacity: int,
     example: str | None,
     *,
     detached: bool,
-    pss: bool,
-    purpose: Purpose,
     quiet: bool,
+    **given: Any,
 ) -> int:
     """Build an update.bin from a SPEC.toml, and sign it if keys are given.
 
@@ -75,9 +68,9 @@ def command(
         return 0
     if spec is None or output is None:
         raise click.UsageError("SPEC.toml and --output are required, or --example")
-    if certs and not keys:
+    if given["certs"] and not given["keys"]:
         raise click.UsageError("--cert needs --key: a certificate alone cannot sign")
-    signers = load_signers(keys, certs, ask=common.ask_passphrase, pss=pss, purpose=purpose)
+    signers = signing.load_signers(given)
     draft = load(spec)
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     target = destination.opened(output)
@@ -85,7 +78,7 @@ def command(
         manifest = build(
             draft, target, signers=signers, capacity=signature_capacity, detached=detached, progress=progress
         )
-    signing.report_signed_without_certificate(keys, signers)
+    signing.report_signed_without_certificate(signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):

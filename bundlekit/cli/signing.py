@@ -1,11 +1,11 @@
-"""What the verbs that change signatures share: which change, the file of a signature, and what is printed of it."""
+"""The flow of the commands that change signatures: load the signers, make the change, and print what was done."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -19,8 +19,10 @@ from bundlekit.trust.certificates import PURPOSES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bundlekit.authoring.signatures import SignatureList
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
+    from bundlekit.model.trust import Purpose
 
 
 def _key_files(_context: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -66,13 +68,21 @@ signer_options: Final = options.combined(
 """The options that ``build`` and ``sign`` share."""
 
 
-def report_signed_without_certificate(keys: Sequence[Path], signers: Sequence[SigningIdentity]) -> None:
+def load_signers(given: dict[str, Any]) -> tuple[SigningIdentity, ...]:
+    """The signers of ``signer_options``, which are taken out of ``given``."""
+    from bundlekit.authoring import signers
+
+    keys, certs = given.pop("keys"), given.pop("certs")
+    return signers.load_signers(keys, certs, ask=common.ask_passphrase, pss=given.pop("pss"), purpose=given["purpose"])
+
+
+def report_signed_without_certificate(signers: Sequence[SigningIdentity]) -> None:
     """Print a line for each key that signed without its certificate, because it can have been forgotten."""
-    for path, signer in zip(keys, signers, strict=True):
+    for signer in signers:
         if not signer.certificates:
             click.echo(
-                f"key {escape(str(path))}: signed without a certificate, so this signature counts only for verifiers "
-                "that pin this key; --cert adds the certificate",
+                f"key {escape(signer.source)}: signed without a certificate, so this signature counts only for "
+                "verifiers that pin this key; --cert adds the certificate",
                 err=True,
             )
 
@@ -90,12 +100,65 @@ change_options: Final = options.combined(
 """The options that select the change."""
 
 
-def demand_one_change(keys: Sequence[Path], attached: Path | None, removed: int | None, replace: int | None) -> None:
-    """UsageError unless it is clear what to do."""
-    if [bool(keys), bool(attached), removed is not None].count(True) != 1:
+class Change(NamedTuple):
+    """What a command is asked to do: add the signatures of ``signers`` or of a file, or remove one."""
+
+    signers: tuple[SigningIdentity, ...] = ()
+    attached: Path | None = None
+    blob: bytes = b""
+    replace: int | None = None
+    removed: int | None = None
+    purpose: Purpose = "code-signing"
+
+
+class Done(NamedTuple):
+    """What was done, and the warnings about it. It is printed after the file is written."""
+
+    change: Change
+    added: tuple[SignatureEvidence, ...]
+    removed: SignatureEvidence | None
+    warnings: tuple[str, ...]
+
+
+def requested(given: dict[str, Any]) -> Change:
+    """The change that the options ask for. UsageError unless it is clear what to do."""
+    attached, replace, removed = given["attached"], given["replace"], given["removed"]
+    if [bool(given["keys"]), bool(attached), removed is not None].count(True) != 1:
         raise click.UsageError("exactly one of --key, --attach and --remove is required")
-    if replace is not None and (removed is not None or len(keys) > 1):
+    if replace is not None and (removed is not None or len(given["keys"]) > 1):
         raise click.UsageError("--replace requires one --key, or --attach")
+    return Change(
+        signers=load_signers(given),
+        attached=attached,
+        blob=read_signature(attached) if attached else b"",
+        replace=replace,
+        removed=removed,
+        purpose=given["purpose"],
+    )
+
+
+def changed(file: SignatureList, change: Change) -> Done:
+    """Print the signatures of ``file``, and make the change in memory. The caller writes the file."""
+    for one in file.signatures:
+        say(f"signature {one.index} present, by", one)
+    removed = file.remove(change.removed) if change.removed is not None else None
+    added = [file.sign(signer, replace=change.replace) for signer in change.signers]
+    if change.blob:
+        origin = str(change.attached)
+        added.append(file.attach(change.blob, replace=change.replace, purpose=change.purpose, origin=origin))
+    warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index)) if text]
+    return Done(change, tuple(added), removed, tuple(warnings))
+
+
+def report(done: Done) -> None:
+    """Print what was done."""
+    if done.removed:
+        say(f"removed signature {done.change.removed}, by", done.removed)
+    for one in done.added:
+        say("signed by", one)
+    report_signed_without_certificate(done.change.signers)
+    for text in done.warnings:
+        warn(text)
 
 
 def read_signature(path: Path) -> bytes:

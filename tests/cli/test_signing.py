@@ -153,6 +153,16 @@ def test_what_only_the_release_date_covers_is_told_and_then_accepted(cli, ship):
         assert cli("check", bundle, "--trust", trust).code == code
 
 
+def test_two_keys_in_one_call_sign_both_or_neither(cli, ship):
+    bundle = unsigned(cli, ship)
+    before = Path(bundle).read_bytes()
+    openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "weak.key")
+    result = cli("sign", bundle, *SIGN, "--key", "weak.key")
+    assert result.code == 3
+    assert "signed by" not in result.out
+    assert Path(bundle).read_bytes() == before
+
+
 # --- advisories are signed as bundles are ---
 
 
