@@ -150,7 +150,7 @@ def before_clear(h: History, answers: Mapping[str, Answer]) -> tuple[RecoverySte
     Otherwise it is an image for a half-written component, or for the members whose versions keep a gate from passing.
     A pair that was lost gets no images: only the other controller knows which version it needs.
     """
-    runs = {step: answer.version for step, answer in answers.items() if answer.kind in {"old", "new"}}
+    runs = {step: answer.version or "" for step, answer in answers.items() if answer.kind in {"old", "new"}}
     advised = [*h.ended.recovery] if h.ended is not None else []
     left = [way for way in advised if way.verb != "reimage" or runs.get(way.step) != way.version]
     if left and left[0].verb != "clear":
