@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bundlekit.errors import BundlekitError, ConfigError
+from bundlekit.file_kind import kind_of, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def read_bounded(path: Path, limit: int, *, error: type[BundlekitError] = Config
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as fault:
-        raise error(f"{named(path)}: cannot be read: {reason(fault)}") from fault
+        raise error(f"{named(path)}: cannot be read: {reason(fault, path)}") from fault
     try:
         status = os.fstat(descriptor)
         if problem := _unreadable(path, status.st_mode):
@@ -86,25 +87,6 @@ def named(path: Path) -> str:
     """The path, or only its beginning if it is longer than any system allows."""
     text = str(path)
     return text if len(text) <= 4096 else f"{text[:256]}…"
-
-
-def reason(fault: OSError | ValueError) -> str:
-    """The cause as the system reports it. A name with a NUL character never reaches the system."""
-    if isinstance(fault, OSError):
-        return fault.strerror or str(fault)
-    return "the name contains a NUL character" if "null" in str(fault) else str(fault)
-
-
-def kind_of(mode: int) -> str:
-    """The kind of a file that is not a regular file; empty for a regular file."""
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    return kinds.get(stat.S_IFMT(mode), "" if stat.S_ISREG(mode) else "not a regular file")
 
 
 def _unreadable(path: Path, mode: int) -> str:

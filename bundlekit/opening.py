@@ -16,7 +16,7 @@ from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.manifest import labelled
 from bundlekit.schema_errors import nearest
-from bundlekit.source import FileSource, read
+from bundlekit.source import FileSource, NotAFileError, read
 from bundlekit.wording import given as parameter
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = 
     """The bundle at ``path``, with its description read once.
 
     ``components`` names files for components of a detached head, by label. The others are looked for next to the head;
-    a file that is not there is left out, and a rule reports it. Raises UnreadableError if a file cannot be opened, and
-    ConfigError for a label that the head does not have.
+    a file that is not there is left out, and so is a folder, pipe, socket or device of that name. A rule reports it.
+    Raises UnreadableError if a file cannot be opened, and ConfigError for a label that the head does not have.
     """
     with FileSource(path) as file, with_components(formats.once(file), path, components) as source:
         yield source
@@ -49,11 +49,17 @@ def with_components(
             why = f"has no component {unknown[0]!r}{near}" if files else "is not a detached head"
             raise ConfigError(f"{path}: {why}", next_step="Name only components of a detached head.")
         streams: dict[str, Source] = {}
+        absent: dict[str, str] = {}
         for label, beside in files.items():
             given = (components or {}).get(label)
-            if given is not None or _is_there(beside):
-                streams[label] = stack.enter_context(_component(label, beside if given is None else given))
-        yield source.joined(streams) if files else source
+            if given is not None:
+                streams[label] = stack.enter_context(_component(label, given))
+            elif _is_there(beside):
+                try:
+                    streams[label] = stack.enter_context(_component(label, beside))
+                except NotAFileError as error:
+                    absent[label] = error.kind
+        yield source.joined(streams, absent) if files else source
 
 
 def _component(label: str, file: str | Path) -> FileSource:
@@ -62,9 +68,10 @@ def _component(label: str, file: str | Path) -> FileSource:
         return FileSource(file)
     except UnreadableError as error:
         names = parameter("component", f"{label}=FILE")
-        raise UnreadableError(
-            f"component {label}: {error}", next_step=f"Put the file there, or name it ({names})."
-        ) from error
+        error.message = f"component {label}: {error.message}"
+        error.args = (error.message,)
+        error.next_step = f"Put the file there, or name it ({names})."
+        raise
 
 
 def _files(source: Source, folder: Path) -> dict[str, Path]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bundlekit.errors import ChangedWhileReadError, LayoutError, UnreadableError
+from bundlekit.file_kind import kind_of, reason
 from bundlekit.model.bundle import Problem, Span
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def stream_of(source: Source, span: Span) -> Source:
     if not span.stream:
         return source
     if (found := streams_of(source).get(span.stream)) is None:
+        kind = absent_of(source).get(span.stream)
         raise UnreadableError(
-            f"{source.name}: the file of {span.stream!r} was not found",
+            f"{source.name}: the file of {span.stream!r} {f'cannot be read: {kind}' if kind else 'was not found'}",
             next_step="Put the file next to the detached head.",
         )
     return found
@@ -72,6 +73,12 @@ def streams_of(source: Source) -> Mapping[str, Source]:
     return streams
 
 
+def absent_of(source: Source) -> Mapping[str, str]:
+    """What has the name of a stream that ``source`` lacks, as a clause such as ``it is a folder``."""
+    absent: Mapping[str, str] = getattr(source, "absent", {})
+    return absent
+
+
 def pages(size: int) -> memoryview:
     """At least one byte of memory to read into, from the start of a page. It is freed when nothing refers to it.
 
@@ -79,6 +86,14 @@ def pages(size: int) -> memoryview:
     twice as long on processors that copy by ``rep movsb``: 7 GB/s instead of 14, a tenth of a whole check.
     """
     return memoryview(mmap.mmap(-1, max(size, 1)))
+
+
+class NotAFileError(UnreadableError):
+    """Something that is no regular file: a folder, a pipe, a socket or a device. ``kind`` is a clause about it."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(f"{name}: cannot be read: {kind}", next_step="Name the bundle file itself.")
+        self.kind = kind
 
 
 class BytesSource:
@@ -105,11 +120,11 @@ class BytesSource:
 
 
 class Joined:
-    """A source, together with the sources of its streams."""
+    """A source, together with the sources of its streams, and with what was found instead of a file."""
 
-    def __init__(self, source: Source, streams: Mapping[str, Source]) -> None:
+    def __init__(self, source: Source, streams: Mapping[str, Source], absent: Mapping[str, str] | None = None) -> None:
         self.name, self.size, self.held = source.name, source.size, source.held
-        self.streams = streams
+        self.streams, self.absent = streams, absent_of(source) if absent is None else absent
         self.source = source
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
@@ -160,7 +175,7 @@ class ReadOnce:
 
     def __init__(self, source: Source, start: bytes = b"") -> None:
         self.name, self.size, self.held, self.streams = source.name, source.size, source.held, streams_of(source)
-        self.source = source
+        self.source, self.absent = source, absent_of(source)
         self._starts: list[int] = [0] if start else []
         self._pieces: dict[int, bytes] = {0: start} if start else {}
         self._room = MAX_REMEMBERED
@@ -171,9 +186,9 @@ class ReadOnce:
         """The bytes that are kept, by their offsets. They are in order, and do not overlap."""
         return [(start, self._pieces[start]) for start in self._starts]
 
-    def joined(self, streams: Mapping[str, Source]) -> ReadOnce:
+    def joined(self, streams: Mapping[str, Source], absent: Mapping[str, str] | None = None) -> ReadOnce:
         """This source with the sources of its streams. What was read is kept."""
-        found = ReadOnce(Joined(self.source, streams))
+        found = ReadOnce(Joined(self.source, streams, absent))
         found._starts, found._pieces, found._room = list(self._starts), dict(self._pieces), self._room
         return found
 
@@ -283,12 +298,14 @@ class FileSource:
         try:
             self._fd = os.open(self._where(), flags)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise UnreadableError(f"{self.name}: cannot be opened: {reason}") from error
+            why = reason(error, self.name)
+            if why.startswith("it is "):
+                raise NotAFileError(self.name, why) from error
+            raise UnreadableError(f"{self.name}: cannot be opened: {why}") from error
         self._stat = os.fstat(self._fd)
-        if not stat.S_ISREG(self._stat.st_mode):
+        if kind := kind_of(self._stat.st_mode):
             os.close(self._fd)
-            raise UnreadableError(f"{self.name}: is not a regular file", next_step="Name the bundle file itself.")
+            raise NotAFileError(self.name, f"it is {kind}")
         self.size = self.held = self._stat.st_size
         if self.size == 0 and self._has_a_byte():
             os.close(self._fd)

@@ -1,7 +1,9 @@
 """Detached heads: the head is a file of its own, and the components stay where they are, byte for byte."""
 
 import datetime as dt
+import os
 import shutil
+import socket
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from bundlekit.model.bundle import Span
 from bundlekit.source import BytesSource, FileSource, Joined
 from fixtures import forge
 
+POSIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
 AT = dt.datetime.fromisoformat(forge.AT)
 SPEC = """
 spec = 1
@@ -146,7 +149,7 @@ def test_a_component_can_be_elsewhere_and_the_operator_names_it(shipped, tmp_pat
     [
         ("storge", "storage.iso", ConfigError, "has no component 'storge'.*storage"),
         ("storage", "nowhere.iso", UnreadableError, "cannot be opened"),
-        ("storage", ".", UnreadableError, "regular file"),
+        ("storage", ".", UnreadableError, "component storage: .*: cannot be read: it is a folder"),
     ],
 )
 def test_a_component_that_the_operator_names_has_to_be_there(shipped, name, path, error, message):
@@ -160,12 +163,45 @@ def test_a_bundle_with_a_payload_has_no_components_elsewhere(tmp_path):
         bundlekit.check(tmp_path / "update.bin", components={"storage": tmp_path}, at=AT)
 
 
-def test_a_folder_in_the_place_of_a_component_is_no_component(shipped):
-    (shipped / "storage.iso").unlink()
-    (shipped / "storage.iso").mkdir()
-    with pytest.raises(UnreadableError, match=r"component storage: .*storage\.iso: is not a regular file") as caught:
-        check(shipped)
-    assert caught.value.next_step == "Put the file there, or name it (`component=storage=FILE`)."
+def folder(path):
+    path.mkdir()
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def bound(path):
+    socket.socket(socket.AF_UNIX).bind(os.path.relpath(path))  # such a name has at most 107 bytes
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (folder, "a folder"),
+        pytest.param(fifo, "a pipe", marks=POSIX),
+        pytest.param(bound, "a socket", marks=POSIX),
+        pytest.param(lambda path: path.symlink_to(os.devnull), "a device", marks=POSIX),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:unclosed")
+def test_what_is_no_file_in_the_place_of_a_component_is_no_component(shipped, monkeypatch, make, kind):
+    """Each command says what it is, and none waits for a pipe to be written."""
+    monkeypatch.chdir(shipped)
+    place = shipped / "storage.iso"
+    place.unlink()
+    make(place)
+    report = check(shipped)
+    assert rules(report) == {("component-missing", None, "storage")}
+    assert report.findings[0].message == f"the file 'storage.iso' of 'storage' cannot be read: it is {kind}"
+    with pytest.raises(UnreadableError, match=f"the file of 'storage' cannot be read: it is {kind}"):
+        bundlekit.extract(shipped / "release.bk", "storage", shipped / "out")
+    with pytest.raises(UnreadableError, match=f"component storage: .*storage.iso: cannot be read: it is {kind}") as one:
+        check(shipped, components={"storage": place})
+    assert one.value.next_step == "Put the file there, or name it (`component=storage=FILE`)."
+    for judge in (bundlekit.check, bundlekit.preflight, bundlekit.inspect):
+        with pytest.raises(UnreadableError, match=f"storage.iso: cannot be read: it is {kind}"):
+            judge(place)
 
 
 def test_a_pre_flight_needs_the_head_alone(shipped):

@@ -185,7 +185,10 @@ def no_file(request, tmp_path):
 
 def test_what_is_no_regular_file_cannot_be_judged(no_file, capsys):
     for judge in (pipeline.check, pipeline.preflight, pipeline.inspect):
-        with pytest.raises(UnreadableError, match=r"cannot be opened|is not a regular file|null byte"):
+        with pytest.raises(
+            UnreadableError,
+            match=r"cannot be opened: (No such|Not a dir|Too many|the name contains a NUL)|cannot be read: it is a ",
+        ):
             judge(no_file)
     for verb in ("check", "preflight", "inspect"):
         assert "\0" in str(no_file) or run([verb, str(no_file)]) == 3  # no system passes NUL in an argument

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from bundlekit.authoring.admission import admit, signature_area
 from bundlekit.errors import CancelledError, ConfigError
-from bundlekit.files import kind_of, whole_file
+from bundlekit.file_kind import kind_of, reason
+from bundlekit.files import whole_file
 from bundlekit.layout import manifest as manifest_layout
 from bundlekit.layout import update_bin
 from bundlekit.model.manifest import labelled
@@ -142,7 +143,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be read: {reason(error, path)}") from error
     if kind := kind_of(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ConfigError(f"{path}: is {kind} now, but it was a file when its size was read")

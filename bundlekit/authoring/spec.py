@@ -13,7 +13,8 @@ from msgspec import Meta
 from bundlekit import config
 from bundlekit.checks.layout import contradictions
 from bundlekit.errors import ConfigError
-from bundlekit.files import kind_of, named, reason
+from bundlekit.file_kind import kind_of, reason
+from bundlekit.files import named
 from bundlekit.matrix import consistency, inconsistencies
 from bundlekit.matrix.toml import condition_from_toml, matrix_from_toml, trust_text
 from bundlekit.model.manifest import (
@@ -240,7 +241,7 @@ def _add_file(file: Path, where: str, files: list[Path] | None) -> int:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: {named(file)}: {reason(error)}") from error
     if kind := kind_of(status.st_mode):
-        raise ConfigError(f"{where}: {file} is not a file with at least one byte, it is {kind}")
+        raise ConfigError(f"{where}: {file}: cannot be read: it is {kind}")
     if status.st_size == 0:
         if sizeless(file):
             raise ConfigError(f"{where}: {file}: {NO_SIZE}")

@@ -22,7 +22,7 @@ from bundlekit.model.bundle import (
     ZeroClaim,
 )
 from bundlekit.model.release import release_of
-from bundlekit.source import BytesSource, ReadOnce, streams_of
+from bundlekit.source import BytesSource, ReadOnce, absent_of, streams_of
 from bundlekit.source import read as read_span
 from bundlekit.wording import count
 
@@ -205,7 +205,10 @@ def _misplaced(item: Placed, source: Source, *, detached: bool) -> Iterator[Prob
         return
     found = streams_of(source).get(label)
     if found is None:
-        message = f"the file {file!r} of {label!r} is not next to the head"
+        kind = absent_of(source).get(label)
+        message = f"the file {file!r} of {label!r} " + (
+            f"cannot be read: {kind}" if kind else "is not next to the head"
+        )
         yield Problem(rule="component-missing", message=message, subject=label, params={"file": file})
     elif found.size < size:
         message = f"{found.name}: has {found.size} of the {size} bytes of {label!r}, {size - found.size} are missing"

@@ -80,7 +80,7 @@ def test_models_that_share_a_file_share_an_image(spec, tmp_path):
         ("12 GiB", "12 gigs", "requires.free.storage: '12 gigs' is not a number"),
         ('"rolling"', '"sometimes"', "at 'impact.service': 'sometimes' is not one of none, rolling, outage"),
         ("out/im100.img", "out/nothing.img", "nothing.img: No such file"),
-        ("out/im100.img", "out", "is not a file with at least one byte"),
+        ("out/im100.img", "out", "cannot be read: it is a folder"),
         ('"matrix.toml"', '"nothing.toml"', "nothing.toml: cannot be read"),
         ("models   =", "models =[", "invalid TOML"),
         ('# chunk-size = "4 MiB"', "chunk-size = 1000", "chunk-size"),

@@ -179,7 +179,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("check", "update.bin", "--at", "9999-12-31T23:59:59-12:00"), 2, "is beyond the calendar in UTC"),
         (("check", "update.bin", "--at", "0001-01-01T00:00:00+12:00"), 2, "is beyond the calendar in UTC"),
         (("check", "missing.bin"), 3, "missing.bin: cannot be opened: No such file"),
-        (("check", "."), 3, "is not a regular file"),
+        (("check", "."), 3, ": cannot be read: it is a folder"),
         (("check", "update.bin", "--trust", "missing.pem"), 3, "missing.pem: no such file or folder"),
         (("check", "update.bin", "--trust", "keys/signer.pem"), 3, "is not a CA and cannot be an anchor"),
         (("check", "update.bin", "--trust", "keys/signer.key"), 3, "holds a private key"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bundlekit.errors import BundlekitError
-from bundlekit.files import kind_of
+from bundlekit.file_kind import kind_of
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
