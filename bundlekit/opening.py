@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = None) -> Iterator[ReadOnce]:
     """The bundle at ``path``, with its description read once.
 
-    ``components`` names files for components of a detached head, by label. The others are looked for next to the head;
-    a file that is not there is left out, and so is a folder, pipe, socket or device of that name. A rule reports it.
+    ``components`` names files for components of a detached head, by label. The others are looked for next to the head.
+    A file that is not there is left out, and so is a folder, pipe, socket or device of that name. A rule reports it.
     Raises UnreadableError if a file cannot be opened, and ConfigError for a label that the head does not have.
     """
     with FileSource(path) as file, with_components(formats.once(file), path, components) as source:
