@@ -30,6 +30,7 @@ from bundlekit.decisions import basis, decisions_about, operator_matrix, read_ba
 from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
+from bundlekit.integrity.whole import WholeFiles
 from bundlekit.layout import foreign
 from bundlekit.matrix.shipped import signatures_of
 from bundlekit.model.appliance import Appliance
@@ -122,20 +123,22 @@ def judge(
     *,
     scope: Scope = "full",
     upgrades: bool = False,
+    digests: bool = False,
     components: Mapping[str, str | Path] | None = None,
     progress: ReadProgress | None = None,
 ) -> BundleResult:
     """The report as a part of a document. Parameters and exceptions are those of `check` and `preflight`.
 
-    ``upgrades``: work out the upgrade graph too, if the matrix can be used.
+    ``upgrades``: work out the upgrade graph too, if the matrix can be used. ``digests``: compute those of the files.
     """
     from bundlekit.report.document import BundleResult, with_upgrades
 
     with opened(file, components) as source:
+        files = WholeFiles(source) if digests else None
         checked = examine(source, request, scope=scope, progress=progress)
-    if not upgrades:
-        return BundleResult(report=checked.report)
-    return with_upgrades(checked.report, checked.matrix)
+        found = files.digests() if files else ()
+    result = with_upgrades(checked.report, checked.matrix) if upgrades else BundleResult(report=checked.report)
+    return replace(result, digests=found) if found else result
 
 
 def preflight(

@@ -9,6 +9,7 @@ import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common, options, reports
+from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Examples:
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
   bundlekit check *.bin --trust root.pem -o - -o junit.xml -o report.html
+  bundlekit check update.bin --trust root.pem --vsa vsa.json
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
 Files are written at the end: text, JSON, Markdown (.md), JUnit (.xml), or a page for a browser (.html).
 Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
@@ -33,12 +35,26 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 @options.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
 @options.component_option
+@click.option(
+    "--vsa",
+    type=path_type,
+    metavar="FILE",
+    help="Write the verdict to this file as an unsigned verification summary (in-toto, SLSA); for one bundle.",
+)
+@click.option(
+    "--vsa-resource",
+    "resource",
+    metavar="URI",
+    help="Name the place from which users get the bundle in the verification summary.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
     style: Style,
     output: tuple[Path, ...],
     components: dict[str, Path],
+    vsa: Path | None,
+    resource: str | None,
     *,
     quiet: bool,
     **asked: Any,
@@ -50,12 +66,15 @@ def command(
     After Ctrl-C, finished reports and the summary are printed or written to --output.
     """
     reports.refuse_outputs(output, style)
+    reports.refuse_vsa(vsa, resource, bundles, components, output)
     request = common.check_request(asked)
     with reports.Reports(bundles, style, output) as stream:
         for bundle in bundles:
             with common.progress_bar(str(bundle), quiet=quiet) as progress:
                 run = partial(pipeline.judge, bundle, request, components=components, progress=progress)
-                run = partial(run, upgrades=stream.draws_upgrades)
-                result = common.checked(bundle, run, quoted=len(bundles) > 1 or stream.quotes_errors)
-            stream.add(*result)
+                run = partial(run, upgrades=stream.draws_upgrades, digests=vsa is not None)
+                result, code = common.checked(bundle, run, quoted=len(bundles) > 1 or stream.quotes_errors)
+            stream.add(result, code)
+            if vsa is not None:
+                reports.write_vsa(result, vsa, resource or "")
     return stream.code

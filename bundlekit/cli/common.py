@@ -222,19 +222,19 @@ def load_matrix(
     return read
 
 
-def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "") -> None:
+def refuse_to_overwrite(output: Path | None, *more: Path, in_place: str = "", option: str = "--output") -> None:
     """UsageError if the file to write is one of the files to read, under any name.
 
-    The files to read are all paths of the command line except ``--output``, the files they lead to, and ``more``. A
+    The files to read are all paths of the command line except those to write, the files they lead to, and ``more``. A
     command with ``--output`` calls this first, so that the operator does not wait for an error. ``in_place`` is the
-    parameter whose file the output can replace.
+    parameter whose file the output can replace. ``option`` is the one that names the file to write.
     """
     if output is None or output == destination.STDOUT or not output.exists():
         return
-    given = [path for name, path in parameters.given_paths() if name not in {"output", in_place}]
+    given = [path for name, path in parameters.given_paths() if name not in {"output", "vsa", in_place}]
     for path in (*(file for one in given for file in _read_with(one)), *more):
         if path.exists() and path.samefile(output):
-            raise click.UsageError(f"--output {output} is also an input; nothing was written")
+            raise click.UsageError(f"{option} {output} is also an input; nothing was written")
 
 
 def _read_with(path: Path) -> Iterator[Path]:

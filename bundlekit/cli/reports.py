@@ -11,9 +11,10 @@ from click.core import ParameterSource
 from bundlekit.cli import common, destination
 from bundlekit.report import outputs
 from bundlekit.report.document import ReportDocument
+from bundlekit.report.model import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -34,6 +35,41 @@ def refuse_outputs(output: Sequence[Path], style: Style) -> None:
         raise click.UsageError(
             f"no output is in the format {style}: the suffix of {output[0]} means {outputs.style_of(output[0], style)}"
         )
+
+
+def refuse_vsa(
+    vsa: Path | None,
+    resource: str | None,
+    bundles: Sequence[Path],
+    components: Mapping[str, Path],
+    output: Sequence[Path],
+) -> None:
+    """UsageError for a ``--vsa`` that cannot be written. A statement of an earlier check is removed.
+
+    A check that ends early then leaves no file, and not the result of another bundle.
+    """
+    if vsa is None:
+        if resource is not None:
+            raise click.UsageError("--vsa-resource requires --vsa")
+        return
+    from bundlekit.report import vsa as as_vsa
+
+    as_vsa.demand_uri(resource or "")
+    if len(bundles) > 1:
+        raise click.UsageError("--vsa is about one bundle; check each one by itself")
+    if vsa in output or (vsa == destination.STDOUT and not output):
+        raise click.UsageError(f"--vsa {vsa} is also the output of the report; give --output another file")
+    common.refuse_to_overwrite(vsa, *components.values(), option="--vsa")
+    if vsa != destination.STDOUT and as_vsa.is_statement(vsa):
+        vsa.unlink()
+
+
+def write_vsa(result: BundleResult, vsa: Path, resource: str) -> None:
+    """Write the verification summary. A bundle that could not be read has none."""
+    from bundlekit.report import vsa as as_vsa
+
+    if isinstance(result.report, Report):
+        common.write(as_vsa.render(result.report, result.digests, resource=resource), vsa)
 
 
 _REFUSED: Final = common.EXIT["reject"]

@@ -27,11 +27,15 @@ _WORST: Final = ("REJECT", "INCOMPLETE", NOT_CHECKED, "ACCEPT")
 
 
 class BundleResult(Frozen, frozen=True, kw_only=True):
-    """A report, and the upgrade graph of the release if it was asked for. ``no_upgrades`` is why there is none."""
+    """A report, and the upgrade graph of the release if it was asked for. ``no_upgrades`` is why there is none.
+
+    ``digests`` are those of the files if they were asked for: the name of each, and its SHA-256 in hex.
+    """
 
     report: Report | NotChecked
     upgrades: UpgradeMap | None = None
     no_upgrades: str = ""
+    digests: tuple[tuple[str, str], ...] = ()
 
     @property
     def file(self) -> str:

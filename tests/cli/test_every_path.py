@@ -28,7 +28,7 @@ PATIENCE = 240
 """Seconds after which a call counts as hanging; none of them takes one without other load."""
 
 CODES = {0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 30, 40, 75}
-OUTPUTS = {"output", "export"}
+OUTPUTS = {"output", "export", "vsa"}
 
 OTHER_ARGUMENTS = {
     "extract": ["storage"],
@@ -55,6 +55,7 @@ GOOD = {
     "trusted": "keys/root.pem",
     "keys": "keys/signer.key",
     "output": "out",
+    "vsa": "vsa.json",
     "appliance": "STATE.json",
     "state_dir": "state",
 }
