@@ -276,7 +276,7 @@ def _unknown(graph: CertificateGraph) -> SignatureFault:
                 f"The certificate {child.name} names {what}{issuer.name} as its issuer, whose key did not sign it: it "
                 "is damaged, or an imitation."
             )
-            return SignatureFault("signer-unknown", msg, child.der)
+            return SignatureFault("signer-unknown", msg, child.der, imitates=issuer.name)
     signer, last = graph.signer, list(longest(graph))[-1]
     msg = (
         f"The signer {signer.name} is not known here: its chain ends at the issuer '{last.issuer}', "

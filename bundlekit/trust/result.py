@@ -69,6 +69,9 @@ def amounts_to(
     trust = TrustPath() if store is None else resolve_signer(claim, key, store, context)
     named = {(one.rule, one.part) for one in refusals}
     refusals = [*refusals, *(one for one in trust.refusals if (one.rule, one.part) not in named)]
+    # A damaged certificate can contain any key. That such a key is weak is not a fact about the signer.
+    damaged = {one.part for one in trust.refusals if "imitates" in one.params}
+    refusals = [one for one in refusals if one.rule != "weak-algorithm" or one.part not in damaged]
     # 5. The result.
     standing, reason = _standing(refusals, trust, store, intact=intact)
     return SignatureEvidence(

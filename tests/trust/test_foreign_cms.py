@@ -521,6 +521,7 @@ def test_each_byte_matters():
                 found = judge(bytes(spoiled), store)
                 assert not any(one.counts for one in found), (place_, bit)
                 assert rules(found)
+                assert "weak-algorithm" not in rules(found)  # a damaged key is not a weak one
 
 
 def test_each_truncation_is_malformed():
