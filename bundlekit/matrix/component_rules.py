@@ -283,6 +283,8 @@ def _past_no_source(question: ComponentQuestion) -> str:
     if (source := source_for_others(question.matrix, question.version, model)) is not None:
         models = ", ".join(source.entry.models)
         return f"Ask the vendor for a bundle that supports {model}; {source.entry.id} is only for {models}."
+    if not question.matrix.releases:
+        return "Ask the vendor for an upgrade path. The matrix lists no releases, so no release can be named."
     return "Ask the vendor for an upgrade path. No known later release leads to this bundle."
 
 

@@ -151,6 +151,16 @@ def test_from_a_version(version, matrix, expected):
         ),
         ("5.50.00", {}, "Use a version newer than 5.50.00. To go back to 5.40.00, re-image the appliance."),
         ("5.20.00", DEAD_END, "Re-image with 5.40.00."),
+        (
+            "5.32.01",
+            {"from": [{"id": "a", "versions": "<5.30"}]},
+            "Ask the vendor for an upgrade path. No known later release leads to this bundle.",
+        ),
+        (
+            "5.32.00",
+            {"releases": [], "from": [{"id": "a", "versions": ">=5.20, <5.30", "unlisted": True}]},
+            "Ask the vendor for an upgrade path. The matrix lists no releases, so no release can be named.",
+        ),
     ],
 )
 def test_the_next_step_is_named(version, matrix, step):
