@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from bundlekit.errors import SigningError
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import belongs, load_signing_key, out_of_time, read_certificates
+from bundlekit.trust import (
+    ExternalKey,
+    belongs,
+    load_signing_key,
+    out_of_time,
+    read_certificates,
+    read_public_key,
+)
 from bundlekit.trust import sign as sign_head
 from bundlekit.wording import fill
 
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundlekit.model.trust import Purpose
-    from bundlekit.trust import Certificate, SigningKey
+    from bundlekit.trust import Certificate, SigningKey, SigningRequest
 
 
 class SigningIdentity(Frozen, frozen=True, kw_only=True):
@@ -76,10 +83,58 @@ def load_signers(
             )
     return tuple(
         SigningIdentity(
-            key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose, source=str(path)
+            key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose, source=f"key {path}"
         )
         for path, key in zip(keys, loaded, strict=True)
     )
+
+
+def external_signer(
+    certificates: Sequence[Path],
+    public_key: Path | None,
+    sign: Callable[[SigningRequest], bytes],
+    *,
+    name: str,
+    pss: bool = False,
+    purpose: Purpose = "code-signing",
+) -> SigningIdentity:
+    """The signer whose private key is somewhere else; ``sign`` returns its bare signature values.
+
+    The key is that of the signer's certificate, or ``public_key`` (PEM) for verifiers that pin it. ``name`` is what
+    messages call the signer. SigningError if the key is not clear.
+    """
+    public, line = public_half(certificates, public_key)
+    key = ExternalKey(public=public, sign=sign, name=name)
+    return SigningIdentity(key=key, certificates=line, pss=pss, purpose=purpose, source=name)
+
+
+def public_half(certificates: Sequence[Path], public_key: Path | None) -> tuple[Any, tuple[Certificate, ...]]:
+    """The public key of a signer, and its certificates with the signer's own first. SigningError if it is not clear.
+
+    Without ``public_key`` the signer's certificate is the only one in the files that is not a CA's.
+    """
+    found = list({one.der: one for path in certificates for one in read_certificates(path)}.values())
+    if public_key:
+        key = read_public_key(public_key)
+        own = [one for one in found if one.key and one.key.id == key.id]
+        if len(own) != bool(found):
+            raise SigningError(
+                f"{public_key}: {len(own) or 'none'} of the given certificates belongs to this key",
+                next_step=fill("Give the certificate of the key with {cert}, and no other one but those of its CAs."),
+            )
+        return key, (*own, *(one for one in found if one not in own))
+    own = [one for one in found if not one.is_ca] or found[:1]
+    if len(own) != 1 or own[0].key is None:
+        what = "no certificate of a signer" if not own else f"{len(own)} certificates of signers"
+        why = own[0].unloadable if len(own) == 1 else f"the key cannot be found out: {what} given"
+        raise SigningError(
+            f"nothing was signed: {why}",
+            next_step=fill(
+                "Give the certificate of the key and those of its CAs with {cert}, or {public_key} for verifiers that "
+                "pin the key."
+            ),
+        )
+    return own[0].key, (*own, *(one for one in found if one not in own))
 
 
 def _chain(

@@ -58,8 +58,8 @@ def build(source: Path | None, output: Path | None, *, unsigned: bool, example: 
         return 0
     if source is None or output is None:
         raise click.UsageError("ADVISORY.toml and --output are required, or --example")
-    if unsigned and given["keys"]:
-        raise click.UsageError("--unsigned cannot be combined with --key")
+    if signing.has_signer(given) and unsigned:
+        raise click.UsageError("--unsigned cannot be combined with --key or --signer")
     target = destination.opened(output)
     made = advisory.load(source)
     signers = signing.load_signers(given)
@@ -90,7 +90,7 @@ def sign(file: Path, **given: Any) -> int:
 def attach(file: Path, signature: Path, replace: int | None, *, purpose: Purpose) -> int:
     """Add a signature (a detached CMS, DER) that was made elsewhere, for example in a hardware module."""
     blob = signing.read_signature(signature)
-    _change(file, signing.Change(attached=signature, blob=blob, replace=replace, purpose=purpose))
+    _change(file, signing.SignatureChange(attached=signature, blob=blob, replace=replace, purpose=purpose))
     return 0
 
 
@@ -123,7 +123,7 @@ def _described(advisory: Advisory) -> str:
     return escape(f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}")
 
 
-def _change(file: Path, change: signing.Change) -> None:
+def _change(file: Path, change: signing.SignatureChange) -> None:
     """Change the signatures of an advisories file, and print what is signed and by whom."""
     from bundlekit.authoring.advisory import opened
 

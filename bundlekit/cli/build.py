@@ -68,8 +68,8 @@ def command(
         return 0
     if spec is None or output is None:
         raise click.UsageError("SPEC.toml and --output are required, or --example")
-    if given["certs"] and not given["keys"]:
-        raise click.UsageError("--cert needs --key: a certificate alone cannot sign")
+    if not signing.has_signer(given) and given["certs"]:
+        raise click.UsageError("--cert needs --key or --signer: a certificate alone cannot sign")
     signers = signing.load_signers(given)
     draft = load(spec)
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)

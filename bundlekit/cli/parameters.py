@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from bundlekit.config import DURATIONS, parse_duration
+from bundlekit.errors import ConfigError
 from bundlekit.model.decision import Acceptance
 
 if TYPE_CHECKING:
     _TimeType = click.ParamType[dt.datetime]
+    _DurationType = click.ParamType[int]
     _AcceptanceType = click.ParamType[Acceptance]
 else:  # no generic class before click 8.5
-    _TimeType = _AcceptanceType = click.ParamType
+    _TimeType = _DurationType = _AcceptanceType = click.ParamType
 
 
 class Time(_TimeType):
@@ -52,6 +55,24 @@ class Deadline(Time):
             return dt.datetime.combine(time.date(), dt.time(23, 59, 59)).astimezone()
         except (OverflowError, OSError, ValueError):
             self.fail(f"{value!r} is beyond the calendar of this machine", param, ctx)
+
+
+class TimeSpan(_DurationType):
+    """A time span as configuration files write it: ``90 days``, ``45 min``. It is given in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds that ``value`` spells, at least one."""
+        if isinstance(value, int):
+            return value
+        try:
+            seconds = parse_duration(value, where="duration")
+        except ConfigError:
+            self.fail(f"{value!r} is not a number, a space and one of {', '.join(DURATIONS)}", param, ctx)
+        if not seconds:
+            self.fail(f"{value!r} is no time at all", param, ctx)
+        return seconds
 
 
 def local_time(wall: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from bundlekit.cli import common, options
-from bundlekit.cli.parameters import path_type
+from bundlekit.cli.parameters import TimeSpan, path_type
 from bundlekit.errors import SigningError
 from bundlekit.files import LIMITS, read_bounded
 from bundlekit.report.escape import escape
@@ -62,18 +62,55 @@ signer_options: Final = options.combined(
         multiple=True,
         help="Use this certificate of a key, followed by its CAs (PEM). A key without one must be pinned.",
     ),
+    click.option(
+        "--signer",
+        "signer",
+        metavar="COMMAND",
+        help="Sign with this command, which has the key. It gets the message on standard input, and prints the bare "
+        "signature (see `bundlekit explain signing-rooms`).",
+    ),
+    click.option(
+        "--public-key",
+        type=path_type,
+        metavar="FILE",
+        help="Use this public key (PEM) of --signer, in place of a certificate.",
+    ),
+    click.option(
+        "--signer-timeout",
+        type=TimeSpan(),
+        default="5 min",
+        show_default=True,
+        metavar="DURATION",
+        help="Stop the command of --signer after this time.",
+    ),
     click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
     purpose_option,
 )
 """The options that ``build`` and ``sign`` share."""
 
 
+def has_signer(given: dict[str, Any]) -> bool:
+    """Whether the options name a key to sign with. UsageError if they do not fit together."""
+    if given["signer"] and given["keys"]:
+        raise click.UsageError("--signer cannot be combined with --key; sign twice")
+    if given["public_key"] and not given["signer"]:
+        raise click.UsageError("--public-key needs --signer")
+    return bool(given["signer"] or given["keys"])
+
+
 def load_signers(given: dict[str, Any]) -> tuple[SigningIdentity, ...]:
-    """The signers of ``signer_options``, which are taken out of ``given``."""
+    """The signers of ``signer_options``."""
     from bundlekit.authoring import signers
 
-    keys, certs = given.pop("keys"), given.pop("certs")
-    return signers.load_signers(keys, certs, ask=common.ask_passphrase, pss=given.pop("pss"), purpose=given["purpose"])
+    terms = {"pss": given["pss"], "purpose": given["purpose"]}
+    if not given["signer"]:
+        return signers.load_signers(given["keys"], given["certs"], ask=common.ask_passphrase, **terms)
+    if not given["certs"] and not given["public_key"]:
+        raise click.UsageError("--signer needs the certificate of its key (--cert), or its --public-key")
+    from bundlekit.authoring.signer_command import SignerCommand
+
+    command = SignerCommand(given["signer"], timeout=given["signer_timeout"])
+    return (signers.external_signer(given["certs"], given["public_key"], command.sign, name=command.name, **terms),)
 
 
 def report_signed_without_certificate(signers: Sequence[SigningIdentity]) -> None:
@@ -81,7 +118,7 @@ def report_signed_without_certificate(signers: Sequence[SigningIdentity]) -> Non
     for signer in signers:
         if not signer.certificates:
             click.echo(
-                f"key {escape(signer.source)}: signed without a certificate, so this signature counts only for "
+                f"{escape(signer.source)}: signed without a certificate, so this signature counts only for "
                 "verifiers that pin this key; --cert adds the certificate",
                 err=True,
             )
@@ -100,7 +137,7 @@ change_options: Final = options.combined(
 """The options that select the change."""
 
 
-class Change(NamedTuple):
+class SignatureChange(NamedTuple):
     """What a command is asked to do: add the signatures of ``signers`` or of a file, or remove one."""
 
     signers: tuple[SigningIdentity, ...] = ()
@@ -114,20 +151,20 @@ class Change(NamedTuple):
 class Done(NamedTuple):
     """What was done, and the warnings about it. It is printed after the file is written."""
 
-    change: Change
+    change: SignatureChange
     added: tuple[SignatureEvidence, ...]
     removed: SignatureEvidence | None
     warnings: tuple[str, ...]
 
 
-def requested(given: dict[str, Any]) -> Change:
+def requested(given: dict[str, Any]) -> SignatureChange:
     """The change that the options ask for. UsageError unless it is clear what to do."""
     attached, replace, removed = given["attached"], given["replace"], given["removed"]
-    if [bool(given["keys"]), bool(attached), removed is not None].count(True) != 1:
-        raise click.UsageError("exactly one of --key, --attach and --remove is required")
+    if [has_signer(given), bool(attached), removed is not None].count(True) != 1:
+        raise click.UsageError("exactly one of --key, --signer, --attach and --remove is required")
     if replace is not None and (removed is not None or len(given["keys"]) > 1):
-        raise click.UsageError("--replace requires one --key, or --attach")
-    return Change(
+        raise click.UsageError("--replace requires one --key, --signer, or --attach")
+    return SignatureChange(
         signers=load_signers(given),
         attached=attached,
         blob=read_signature(attached) if attached else b"",
@@ -137,7 +174,7 @@ def requested(given: dict[str, Any]) -> Change:
     )
 
 
-def changed(file: SignatureList, change: Change) -> Done:
+def changed(file: SignatureList, change: SignatureChange) -> Done:
     """Print the signatures of ``file``, and make the change in memory. The caller writes the file."""
     for one in file.signatures:
         say(f"signature {one.index} present, by", one)

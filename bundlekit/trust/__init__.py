@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.cms import enclosed_content
+    from bundlekit.trust.external import ExternalKey, SigningRequest, read_public_key
     from bundlekit.trust.fault import SignatureFault
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
     from bundlekit.trust.policy import inlined, load_inlined
     from bundlekit.trust.quorum import tally
     from bundlekit.trust.result import ABOUT_THE_BLOB
-    from bundlekit.trust.signing import SigningKey, belongs, load_private_key, load_signing_key, sign
+    from bundlekit.trust.signing import Prepared, SigningKey, belongs, load_private_key, load_signing_key, prepare, sign
     from bundlekit.trust.store import Signed, TrustStore
     from bundlekit.trust.test_pki import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
@@ -42,10 +43,13 @@ __all__ = [
     "ALGORITHMS",
     "Certificate",
     "Credential",
+    "ExternalKey",
+    "Prepared",
     "Satisfied",
     "SignatureFault",
     "Signed",
     "SigningKey",
+    "SigningRequest",
     "TrustStore",
     "belongs",
     "enclosed_content",
@@ -56,7 +60,9 @@ __all__ = [
     "load_signing_key",
     "load_trust",
     "out_of_time",
+    "prepare",
     "read_certificates",
+    "read_public_key",
     "satisfied",
     "sign",
     "signer_fault",
@@ -76,6 +82,7 @@ _HOMES = {
     "TrustStore": "store",
     "Credential": "acceptance",
     "enclosed_content": "cms",
+    "ExternalKey": "external",
     "inlined": "policy",
     "keygen": "test_pki",
     "load_inlined": "policy",
@@ -83,13 +90,17 @@ _HOMES = {
     "load_signing_key": "signing",
     "load_trust": "load",
     "out_of_time": "verify",
+    "prepare": "signing",
+    "Prepared": "signing",
     "read_certificates": "pem",
+    "read_public_key": "external",
     "satisfied": "acceptance",
     "Satisfied": "acceptance",
     "sign": "signing",
     "SignatureFault": "fault",
     "Signed": "store",
     "SigningKey": "signing",
+    "SigningRequest": "external",
     "signer_fault": "verify",
     "signing_key": "verify",
     "tally": "quorum",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -14,6 +14,7 @@ from bundlekit.trust import algorithms, asn1, cms, pkcs8
 from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.chain import signer_refusals
 from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.external import ExternalKey, SigningRequest, verified_value
 from bundlekit.trust.fault import SignatureFault
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.paths import connected, self_signed
@@ -103,9 +104,60 @@ def _limits(path: Path, data: bytes, passphrase: bytes | None) -> bytes | None:
         return None
 
 
+class Prepared(Frozen, frozen=True, kw_only=True):
+    """A signature without its value: everything else of it depends only on the content, the key and certificates.
+
+    ``line`` are the certificates that the signature carries.
+    """
+
+    public: Key
+    line: tuple[Certificate, ...]
+    attributes: Any
+    digest: str
+    scheme: SignatureScheme
+
+    @property
+    def request(self) -> SigningRequest:
+        """What the private key has to sign."""
+        return SigningRequest(message=asn1.encode(self.attributes), scheme=self.scheme)
+
+    def completed(self, value: bytes) -> bytes:
+        """DER of the detached SignedData with this signature value."""
+        line = self.line
+        return cms.write(
+            self.attributes,
+            value,
+            signer=(line[0].issuer_der, line[0].serial) if line else self.public.identifier,
+            certificates=[one.der for one in line],
+            digest_algorithm=algorithms.digest_identifier(self.digest),
+            signature_algorithm=algorithms.scheme_identifier(self.scheme),
+        )
+
+
+def prepare(
+    head: bytes,
+    public: Key,
+    certificates: Sequence[Certificate] = (),
+    *,
+    pss: bool = False,
+    purpose: str = "code-signing",
+) -> Prepared:
+    """The signature of ``head`` without its value. The parameters and errors are those of `sign`."""
+    try:
+        line = _line(certificates, public, purpose)
+        scheme, digest = (
+            (line and line[0].key and _demanded(line[0].key)) or _demanded(public) or _scheme(public, pss=pss)
+        )
+    except SignatureFault as refusal:
+        raise SigningError(refusal.message) from refusal
+    bound = [hashlib.sha256(one.der).digest() for one in line]
+    attributes = cms.attributes(algorithms.digest(digest, head), bound)
+    return Prepared(public=public, line=line, attributes=attributes, digest=digest, scheme=scheme)
+
+
 def sign(
     head: bytes,
-    key: PrivateKeyTypes | SigningKey,
+    key: PrivateKeyTypes | SigningKey | ExternalKey,
     certificates: Sequence[Certificate] = (),
     *,
     pss: bool = False,
@@ -117,35 +169,27 @@ def sign(
     trust alone. Without certificates the signer is identified by the key identifier, for verifiers that have the key
     pinned. ``pss`` makes an RSA key use PSS. A key does so anyway if its file or certificate states that it is for PSS
     only (RFC 4055 section 1.2). RSA with PKCS#1 v1.5, ECDSA and Ed25519 signatures depend only on the arguments. PSS
-    and ML-DSA signatures contain fresh randomness.
+    and ML-DSA signatures contain fresh randomness. An ECDSA key that is not in this process can add it, too.
 
-    Raises SigningError if the result would not be accepted: weak key, certificate of another key or purpose.
+    Raises SigningError if the result would not be accepted: weak key, certificate of another key or purpose, or a value
+    that is not valid under the key.
     """
+    if isinstance(key, ExternalKey):
+        prepared = prepare(head, key.public, certificates, pss=pss, purpose=purpose)
+        value = verified_value(prepared.request, key.public, key.sign(prepared.request), key.name)
+        return prepared.completed(value)
     loaded = key if isinstance(key, SigningKey) else SigningKey(key=key)
-    key = loaded.key
     try:
         public = _public(loaded, certificates)
-        line = _line(certificates, public, purpose)
-        scheme, digest = (
-            (line and line[0].key and _demanded(line[0].key)) or _demanded(public) or _scheme(public, pss=pss)
-        )
     except SignatureFault as refusal:
         raise SigningError(refusal.message) from refusal
-    bound = [hashlib.sha256(one.der).digest() for one in line]
-    attributes = cms.attributes(algorithms.digest(digest, head), bound)
-    signed = asn1.encode(attributes)
-    signature = _sign(scheme, key, signed)
-    if not algorithms.verify(scheme, public, signature, signed):
+    prepared = prepare(head, public, certificates, pss=pss, purpose=purpose)
+    message = prepared.request.message
+    value = _sign(prepared.scheme, loaded.key, message)
+    if not algorithms.verify(prepared.scheme, public, value, message):
         msg = "The signature just made does not verify; nothing was written. Check the key and this computer."
         raise SigningError(msg)
-    return cms.write(
-        attributes,
-        signature,
-        signer=(line[0].issuer_der, line[0].serial) if line else public.identifier,
-        certificates=[one.der for one in line],
-        digest_algorithm=algorithms.digest_identifier(digest),
-        signature_algorithm=algorithms.scheme_identifier(scheme),
-    )
+    return prepared.completed(value)
 
 
 def _public(loaded: SigningKey, certificates: Sequence[Certificate]) -> Key:
@@ -210,7 +254,7 @@ def _sign(scheme: SignatureScheme, key: PrivateKeyTypes, data: bytes) -> bytes:
             raise SigningError(msg)
 
 
-def belongs(key: PrivateKeyTypes | SigningKey, certificate: Certificate) -> bool:
+def belongs(key: PrivateKeyTypes | SigningKey | ExternalKey, certificate: Certificate) -> bool:
     """Whether ``certificate`` is for the public key of the private ``key``."""
-    private = key.key if isinstance(key, SigningKey) else key
-    return certificate.key is not None and certificate.key.id == describe(private.public_key()).id
+    identity = key.id if isinstance(key, SigningKey | ExternalKey) else describe(key.public_key()).id
+    return certificate.key is not None and certificate.key.id == identity

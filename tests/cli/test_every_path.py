@@ -54,6 +54,7 @@ GOOD = {
     "release": "SPEC.toml",
     "trusted": "keys/root.pem",
     "keys": "keys/signer.key",
+    "signer": "true",
     "output": "out",
     "vsa": "vsa.json",
     "appliance": "STATE.json",
@@ -116,6 +117,8 @@ def call(verb, name, value):
     if verb == "path" and name not in {"graph", "catalogs"}:
         needed.append("bundles")
     needed += [*ALWAYS.get(verb, ()), *WITH.get((verb, name), ())]
+    if name == "public_key":  # it is of a command that signs in place of a key
+        needed = [one for one in needed if one != "keys"] + ["signer"]
     wanted = {one: GOOD[one] for one in dict.fromkeys(needed)} | {name: value}
     options = [
         word for one in wanted for word in given(known[one], wanted[one]) if known[one].param_type_name == "option"

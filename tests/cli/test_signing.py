@@ -25,6 +25,7 @@ from bundlekit.trust import keygen
 from bundlekit.trust.keys import ML_DSA_CHAINS
 from tests.cli.test_overwriting import commands
 
+ROOT = Path(__file__).parents[2]
 BUNDLEKIT = [sys.executable, "-m", "bundlekit"]
 SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
 TRUST = ("--trust", "keys/root.pem")
@@ -161,6 +162,47 @@ def test_two_keys_in_one_call_sign_both_or_neither(cli, ship):
     assert result.code == 3
     assert "signed by" not in result.out
     assert Path(bundle).read_bytes() == before
+
+
+BY_COMMAND = ("--cert", "keys/signer.pem", "--signer", f"{ROOT}/fixtures/signers/openssl.sh keys/signer.key")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sign", "update.bin"),
+        ("build", "SPEC.toml", "-o", "update.bin"),
+        ("advisory", "build", "ADVISORY.toml", "-o", "new"),
+        ("advisory", "sign", "adv.bin"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_signs_for_every_verb_that_does(cli, desk, words):
+    Path("ADVISORY.toml").write_text(ADVISORY)
+    cli("advisory", "build", "ADVISORY.toml", "-o", "adv.bin", "--unsigned")
+    cli("sign", "update.bin", "--remove", "0")
+    assert cli(*words, *BY_COMMAND).code == 0
+    if "advisory" in words:
+        assert cli("advisory", "show", words[-1], *TRUST, *AT).code == 0
+    else:
+        assert cli("check", "update.bin", *TRUST, *AT).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--signer", "true"), "--signer needs the certificate of its key (--cert), or its --public-key"),
+        (("--signer", "true", *SIGN), "--signer cannot be combined with --key"),
+        ((*SIGN, "--public-key", "keys/signer.pem"), "--public-key needs --signer"),
+        ((*BY_COMMAND, "--signer-timeout", "5"), "'5' is not a number, a space and one of s, min"),
+        ((*BY_COMMAND, "--signer-timeout", "0 s"), "'0 s' is no time at all"),
+        ((*BY_COMMAND, "--remove", "0"), "exactly one of --key, --signer, --attach and --remove is required"),
+    ],
+)
+def test_options_of_a_signer_that_do_not_fit_together(cli, desk, words, message):
+    result = cli("sign", "update.bin", *words)
+    assert result.code == 2
+    assert message in result.err
 
 
 # --- advisories are signed as bundles are ---

@@ -1,0 +1,137 @@
+"""Keys that are not in this process: in a token, in a service, or on a computer without a network.
+
+Such a key gets a `SigningRequest`, and returns the bare signature value. Nothing of that value is trusted: it is
+verified under the public key before it becomes a part of a signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
+
+from bundlekit.errors import SigningError, TrustError
+from bundlekit.model.primitives import Frozen
+from bundlekit.trust import algorithms
+from bundlekit.trust.keys import Key
+from bundlekit.trust.pem import entry
+from bundlekit.trust.pem_blocks import blocks, read_pem
+from bundlekit.trust.scheme import SignatureScheme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_VALUE: Final = 8192
+"""Bytes of a signature value that are read. An ML-DSA-87 signature has 4627 bytes (FIPS 204 table 2)."""
+
+
+class SigningRequest(Frozen, frozen=True, kw_only=True):
+    """What a key is asked to sign.
+
+    ``message`` is the DER of the signed attributes (RFC 5652 section 5.4). It has at most a few hundred bytes, because
+    it contains only digests of the signed content and of the certificates.
+    """
+
+    message: bytes
+    scheme: SignatureScheme
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm to sign by, such as ``rsa-pkcs1v15-sha256``, ``ecdsa-sha384`` or ``ed25519``."""
+        return self.scheme.label()
+
+    @property
+    def hash(self) -> str:
+        """The hash of the signature, such as ``sha256``; empty if the algorithm hashes by itself."""
+        return self.scheme.hash
+
+    @property
+    def salt(self) -> int | None:
+        """Bytes of the RSA-PSS salt; None for other algorithms."""
+        return self.scheme.salt
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the message by `hash`; empty if the algorithm hashes by itself."""
+        return algorithms.digest(self.hash, self.message) if self.hash else b""
+
+
+class ExternalKey(Frozen, frozen=True, kw_only=True):
+    """A key whose private part is somewhere else.
+
+    ``sign`` takes a `SigningRequest` and returns the bare value. ``name`` is what messages call the key, such as the
+    command that has it.
+    """
+
+    public: Key
+    sign: Any
+    name: str
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of its SubjectPublicKeyInfo, in hex."""
+        return self.public.id
+
+
+def read_public_key(path: Path) -> Key:
+    """The public key in a PEM file. Raises TrustError if the file has anything else, or several."""
+    found = [entry(path, label, block) for label, block, _ in blocks(path, read_pem(path))]
+    keys = [one for one in found if isinstance(one, Key)]
+    if len(found) != 1 or not keys:
+        msg = f"{path} does not contain exactly one public key."
+        raise TrustError(msg, next_step="`openssl pkey -in KEY -pubout` prints one, as does `openssl x509 -pubkey`.")
+    return keys[0]
+
+
+def verified_value(request: SigningRequest, key: Key, value: bytes, name: str) -> bytes:
+    """``value`` as CMS stores it. SigningError, beginning with ``name``, if it is not a signature for ``request``.
+
+    An ECDSA value can be DER or r and s (IEEE P1363), because devices differ. CMS stores DER (RFC 5753 section 2.1.1).
+    """
+    for one in _forms(key, value):
+        if algorithms.verify(request.scheme, key, one, request.message):
+            return one
+    raise SigningError(f"{name}: nothing was stored: {_why_not(request, key, value)}")
+
+
+def _forms(key: Key, value: bytes) -> list[bytes]:
+    if not isinstance(key.public, ec.EllipticCurvePublicKey):
+        return [value]
+    size = (key.public.curve.key_size + 7) // 8
+    if len(value) != 2 * size:
+        return [value]
+    numbers = int.from_bytes(value[:size]), int.from_bytes(value[size:])
+    return [value, utils.encode_dss_signature(*numbers)]
+
+
+def _why_not(request: SigningRequest, key: Key, value: bytes) -> str:
+    """Why a value is not the signature that was requested, as far as its form shows it."""
+    if not value:
+        return "the signature is empty"
+    if len(value) > MAX_VALUE:
+        return f"the signature has more than {MAX_VALUE} bytes"
+    if form := _encoded(value):
+        return f"the signature is {form}, but the raw bytes are required"
+    size = (key.public.key_size + 7) // 8 if isinstance(key.public, rsa.RSAPublicKey) else len(value)
+    if len(value) != size:
+        return f"the signature has {len(value)} bytes, and one by this key ({key.name}) has {size}"
+    return (
+        f"the signature is not valid under the public key {key.id[:16]}… ({key.name}): it was made with another key, "
+        f"of other bytes, or not by {request.algorithm}"
+    )
+
+
+def _encoded(value: bytes) -> str:
+    """The text form of a value that is not raw; empty if it is raw."""
+    text = re.sub(rb"\s", b"", value)
+    if value.startswith(b"-----BEGIN"):
+        return "PEM"
+    if re.fullmatch(rb"[0-9A-Fa-f]{64,}", text):
+        return "hexadecimal text"
+    try:
+        return "Base64 text" if len(base64.b64decode(text, validate=True)) >= 32 else ""
+    except binascii.Error:
+        return ""
