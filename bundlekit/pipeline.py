@@ -126,6 +126,7 @@ def judge(
     digests: bool = False,
     components: Mapping[str, str | Path] | None = None,
     progress: ReadProgress | None = None,
+    cancel: Cancel | None = None,
 ) -> BundleResult:
     """The report as a part of a document. Parameters and exceptions are those of `check` and `preflight`.
 
@@ -135,7 +136,7 @@ def judge(
 
     with opened(file, components) as source:
         files = WholeFiles(source) if digests else None
-        checked = examine(source, request, scope=scope, progress=progress)
+        checked = examine(source, request, scope=scope, progress=progress, cancel=cancel)
         found = files.digests() if files else ()
     result = with_upgrades(checked.report, checked.matrix) if upgrades else BundleResult(report=checked.report)
     return replace(result, digests=found) if found else result

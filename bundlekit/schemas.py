@@ -31,6 +31,7 @@ FILES: Final = {
     "plan": Annotated[Plan, Meta(extra_json_schema={"required": ["plan"]})],  # as load_plan demands of a file
 }
 OUTPUTS: Final = {
+    "check": None,  # a line of `check` and `preflight`: one of the next two
     "report": Report,
     "not-checked": NotChecked,
     "inspection": Inspection,
@@ -57,9 +58,19 @@ def schema(name: str) -> dict[str, Any]:
     import msgspec
 
     kind = SCHEMAS[name]
-    shape = protocol.schema() if name == "hook" else msgspec.json.schema(kind)
+    made_here = {"hook": protocol.schema, "check": _line_of_check}
+    shape = made_here[name]() if name in made_here else msgspec.json.schema(kind)
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **shape}
     return made if name in OUTPUTS or name == "state" else _without_null(made)
+
+
+def _line_of_check() -> dict[str, Any]:
+    """One line of the JSON of ``check``: a report, or what prevented one. The key ``schema`` states which."""
+    import msgspec
+
+    choices, definitions = msgspec.json.schema_components([Report, NotChecked], ref_template="#/$defs/{name}")
+    text = "JSON Lines: one object for each bundle, in the order of the command line. `schema` states its kind."
+    return {"description": text, "anyOf": list(choices), "$defs": definitions}
 
 
 def _without_null(node: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -12,6 +12,7 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common, destination, options, signing
 from bundlekit.cli.parameters import path_type
+from bundlekit.cli.progress import progress_bar
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.layout.update_bin import DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY
 from bundlekit.matrix.read import APPLIANCE, misspelt_appliance
@@ -74,7 +75,7 @@ def command(
     draft = load(spec)
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     target = destination.opened(output)
-    with common.progress_bar(f"building {output}", quiet=quiet) as progress:
+    with progress_bar(f"building {output}", quiet=quiet) as progress:
         manifest = build(
             draft, target, signers=signers, capacity=signature_capacity, detached=detached, progress=progress
         )

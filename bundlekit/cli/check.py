@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bundlekit import pipeline
 from bundlekit.cli import common, options, reports
+from bundlekit.cli.jobs import MAX_JOBS, in_order
 from bundlekit.cli.parameters import path_type
+from bundlekit.cli.progress import progress_lines
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bundlekit.integrity import Cancel
+    from bundlekit.report.document import BundleResult
     from bundlekit.report.outputs import Style
 
 EXAMPLES = """\b
@@ -22,7 +25,7 @@ Examples:
   bundlekit check update.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
-  bundlekit check *.bin --trust root.pem -o - -o junit.xml -o report.html
+  bundlekit check *.bin --jobs 2 --trust root.pem -o - -o junit.xml -o report.html
   bundlekit check update.bin --trust root.pem --vsa vsa.json
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
 Files are written at the end: text, JSON, Markdown (.md), JUnit (.xml), or a page for a browser (.html).
@@ -35,6 +38,15 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 @options.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
 @options.component_option
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, MAX_JOBS),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Check this many bundles at once. The check of one bundle already uses all processors.",
+)
 @click.option(
     "--vsa",
     type=path_type,
@@ -56,6 +68,7 @@ def command(
     vsa: Path | None,
     resource: str | None,
     *,
+    jobs: int,
     quiet: bool,
     **asked: Any,
 ) -> int:
@@ -68,13 +81,26 @@ def command(
     reports.refuse_outputs(output, style)
     reports.refuse_vsa(vsa, resource, bundles, components, output)
     request = common.check_request(asked)
-    with reports.Reports(bundles, style, output) as stream:
-        for bundle in bundles:
-            with common.progress_bar(str(bundle), quiet=quiet) as progress:
-                run = partial(pipeline.judge, bundle, request, components=components, progress=progress)
-                run = partial(run, upgrades=stream.draws_upgrades, digests=vsa is not None)
-                result, code = common.checked(bundle, run, quoted=len(bundles) > 1 or stream.quotes_errors)
-            stream.add(result, code)
-            if vsa is not None:
-                reports.write_vsa(result, vsa, resource or "")
+    quoted = len(bundles) > 1
+    with reports.Reports(bundles, style, output) as stream, progress_lines(quiet=quiet) as lines:
+
+        def check(bundle: Path, cancel: Cancel) -> BundleResult:
+            with lines.line(str(bundle)) as progress:
+                return pipeline.judge(
+                    bundle,
+                    request,
+                    components=components,
+                    upgrades=stream.draws_upgrades,
+                    digests=vsa is not None,
+                    progress=progress,
+                    cancel=cancel,
+                )
+
+        with in_order(bundles, check, min(jobs, len(bundles))) as results:
+            for bundle, result in results:
+                found, code = common.checked(bundle, result, quoted=quoted or stream.quotes_errors)
+                with lines.paused():
+                    stream.add(found, code)
+                if vsa is not None:
+                    reports.write_vsa(found, vsa, resource or "")
     return stream.code

@@ -1,8 +1,7 @@
-"""What commands share: what their options load, colours, progress, and where output goes."""
+"""What commands share: what their options load, colours, and where output goes."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import sys
@@ -28,7 +27,6 @@ from bundlekit.trust.load import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bundlekit.integrity import ReadProgress
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.matrix.read import ReadMatrix
     from bundlekit.matrix.shipped import BundleSignatures
@@ -294,19 +292,3 @@ def write(content: str, output: Path | None) -> None:
         return
     with whole_file(output) as file:
         file.write(guarded(content).encode())
-
-
-@contextlib.contextmanager
-def progress_bar(label: str, *, quiet: bool) -> Iterator[ReadProgress | None]:
-    """A progress bar on a terminal, nothing elsewhere; rich is loaded only if there is one to draw on."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape as markup_free
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress("{task.description}", *columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(markup_free(escape(label)), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,6 +9,7 @@ import click
 
 from bundlekit.cli import common, destination, options, reports
 from bundlekit.cli.parameters import path_type
+from bundlekit.cli.progress import progress_bar
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import outputs
 
@@ -77,7 +78,7 @@ def command(
     from bundlekit.comparison import compare
 
     trust, known = common.load_trusted(trusted), common.load_matrices(matrices)
-    with common.progress_bar(f"{old} {new}", quiet=quiet) as progress:
+    with progress_bar(f"{old} {new}", quiet=quiet) as progress:
         found = compare(
             old,
             new,

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from bundlekit.cli import common, destination
 from bundlekit.report import outputs
-from bundlekit.report.document import ReportDocument
+from bundlekit.report.document import ReportDocument, not_checked
 from bundlekit.report.model import Report
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from bundlekit.report.document import BundleResult
+    from bundlekit.report.document import BundleResult, Row
     from bundlekit.report.outputs import Style
     from bundlekit.report.text import Line
 
@@ -79,7 +79,8 @@ class Reports:
     """Prints reports as they come. Files of ``--output`` are written at the end, as each is whole or missing.
 
     After an interrupt, or any other end before the last of ``bundles``, the reports that are finished count: they
-    are written, and the summary lists the bundles that were not checked.
+    are written, and the summary lists the bundles that were not checked. A report is kept only if an output at the
+    end needs it.
     """
 
     def __init__(self, bundles: Sequence[Path], style: Style, files: Sequence[Path]) -> None:
@@ -87,7 +88,9 @@ class Reports:
         self._files = {file: outputs.style_of(file, style) for file in files if file != destination.STDOUT}
         self._printed = style if not files or destination.STDOUT in files else None
         self._coloured = not files and style == "text" and common.colours(sys.stdout)
+        self._kept = bool(self._files) or self._printed not in outputs.STREAMS
         self._done: list[BundleResult] = []
+        self._rows: list[Row] = []
         self._codes: list[int] = []
 
     @property
@@ -107,7 +110,9 @@ class Reports:
 
     def add(self, result: BundleResult, code: int) -> None:
         """Print one report now, or keep it for the files."""
-        self._done.append(result)  # first: an interrupt after the printing must not make it "not checked"
+        self._rows.append(result.row)  # first: an interrupt after the printing must not make it "not checked"
+        if self._kept:
+            self._done.append(result)
         self._codes.append(code)
         if self._printed in outputs.STREAMS:
             self._print(outputs.stream(result, self._printed, self._styled))
@@ -120,10 +125,10 @@ class Reports:
     ) -> None:
         if isinstance(error, OSError):  # as of an output that is full, which takes no summary either
             return
-        left = tuple(str(one) for one in self._bundles[len(self._done) :])
+        left = tuple(str(one) for one in self._bundles[len(self._rows) :])
         document = ReportDocument(results=tuple(self._done), not_checked=left)
         if self._printed in outputs.STREAMS:
-            self._print(outputs.end(document, self._printed, self._styled))
+            self._print(outputs.end([*self._rows, *map(not_checked, left)], self._printed, self._styled))
         elif self._printed is not None and self._done:
             self._print(outputs.rendered(document, self._printed))
         for file, style in self._files.items() if self._done else ():

@@ -6,7 +6,7 @@ Text and JSON are printed bundle by bundle. Markdown, JUnit and HTML are documen
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import ConfigError
 from bundlekit.model.primitives import Frozen
@@ -24,6 +24,14 @@ NOT_CHECKED: Final = "NOT CHECKED"
 
 _TOTALS: Final = {"ACCEPT": "accepted", "REJECT": "rejected", "INCOMPLETE": "incomplete", NOT_CHECKED: "not checked"}
 _WORST: Final = ("REJECT", "INCOMPLETE", NOT_CHECKED, "ACCEPT")
+
+
+class Row(NamedTuple):
+    """A bundle in a table of several: its verdict in capitals, its causes, and its name."""
+
+    verdict: str
+    causes: str
+    name: str
 
 
 class BundleResult(Frozen, frozen=True, kw_only=True):
@@ -51,6 +59,11 @@ class BundleResult(Frozen, frozen=True, kw_only=True):
     def causes(self) -> str:
         """Why the bundle is rejected."""
         return ", ".join(self.report.causes) if isinstance(self.report, Report) else ""
+
+    @property
+    def row(self) -> Row:
+        """The bundle in a table of several."""
+        return Row(self.verdict, self.causes, self.file)
 
     @property
     def summary(self) -> str:
@@ -88,13 +101,17 @@ class ReportDocument(Frozen, frozen=True, kw_only=True):
         return next((verdict for verdict in _WORST if verdict in found), NOT_CHECKED)
 
     @property
-    def rows(self) -> list[tuple[str, str, str]]:
+    def rows(self) -> list[Row]:
         """The verdict, the causes and the name of each bundle."""
-        rows = [(one.verdict, one.causes, one.file) for one in self.results]
-        return rows + [(NOT_CHECKED, "", name) for name in self.not_checked]
+        return [one.row for one in self.results] + [not_checked(name) for name in self.not_checked]
 
 
-def totals(rows: Sequence[tuple[str, str, str]]) -> str:
+def not_checked(name: str) -> Row:
+    """The row of a bundle without a report."""
+    return Row(NOT_CHECKED, "", name)
+
+
+def totals(rows: Sequence[Row]) -> str:
     """The number of bundles, and of each verdict."""
     counted = Counter(verdict for verdict, _, _ in rows)
     parts = [f"{counted[verdict]:,} {word}" for verdict, word in _TOTALS.items() if counted[verdict]]

@@ -14,9 +14,10 @@ from bundlekit.report.document import BundleResult, ReportDocument
 from bundlekit.report.model import NotChecked, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import PurePath
 
+    from bundlekit.report.document import Row
     from bundlekit.report.text import Line
 
 Style = Literal["text", "json", "markdown", "junit", "html"]
@@ -58,7 +59,7 @@ def rendered(document: ReportDocument, style: Style, styled: Callable[[Line], st
     """The document in an output format. ``styled`` gives a line of text its colour."""
     match style:
         case "text":
-            return "".join(stream(one, style, styled) for one in document.results) + end(document, style, styled)
+            return "".join(stream(one, style, styled) for one in document.results) + end(document.rows, style, styled)
         case "json":
             return "".join(stream(one, style) for one in document.results)
         case "markdown":
@@ -82,8 +83,8 @@ def stream(one: BundleResult, style: Style, styled: Callable[[Line], str] = lamb
     return "".join(f"{styled(line)}\n" for line in text.lines(one.report))
 
 
-def end(document: ReportDocument, style: Style, styled: Callable[[Line], str] = lambda line: line.text) -> str:
+def end(rows: Sequence[Row], style: Style, styled: Callable[[Line], str] = lambda line: line.text) -> str:
     """What comes after the last bundle in a format that is a stream: the summary of a text about several."""
-    if style != "text" or len(document.rows) < 2:
+    if style != "text" or len(rows) < 2:
         return ""
-    return "".join(f"{styled(line)}\n" for line in summary.lines(document))
+    return "".join(f"{styled(line)}\n" for line in summary.lines(rows))

@@ -9,19 +9,18 @@ from bundlekit.report.escape import escape
 from bundlekit.report.text import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from bundlekit.report.document import ReportDocument
+    from bundlekit.report.document import Row
 
 _TONES: Final = {"ACCEPT": "good", "REJECT": "bad"}
 
 
-def lines(document: ReportDocument) -> Iterator[Line]:
+def lines(rows: Sequence[Row]) -> Iterator[Line]:
     """The table and the totals.
 
     The name of a bundle is last in its line, so that no part of it can pass for a verdict or a cause.
     """
-    rows = document.rows
     width = max(len(causes) for _, causes, _ in rows)
     yield Line("summary")
     for verdict, causes, name in rows:

@@ -6,12 +6,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from bundlekit import pipeline
+from bundlekit.cli import reports, run
+from bundlekit.cli.jobs import WAITING, in_order
+from bundlekit.request import CheckRequest
+from bundlekit.schemas import schema
+from tests.cli.terminal import Terminal
+from tests.waiting import wait_for
 
 TRUST = ("--trust", "keys/root.pem")
 OPEN = '[[from]]\nid = "five"\nversions = "*"\nunlisted = true\n'
@@ -164,3 +172,105 @@ def test_an_interrupt_before_the_first_report_writes_no_file(cli, bad, monkeypat
     Path("report").write_text("as before")
     assert cli("check", "update.bin", "bad.bin", *TRUST, "-o", "report").code == 130
     assert Path("report").read_text() == "as before"
+
+
+@pytest.fixture
+def row(bad):
+    """More bundles than two jobs keep waiting: every third is damaged, and one is missing."""
+    names = [f"{number:02}.bin" for number in range(12)]
+    for number, name in enumerate(names):
+        shutil.copy("bad.bin" if number % 3 == 2 else "update.bin", name)
+    return [*names[:5], "missing.bin", *names[5:]]
+
+
+@pytest.mark.parametrize("style", ["text", "json", "junit"])
+def test_jobs_change_nothing_about_the_output(cli, row, style):
+    args = (*TRUST, "--at", "2026-12-01", "--format", style)
+    one, three = cli("check", *row, *args), cli("check", *row, "--jobs", "3", *args)
+    assert three == one
+    assert one.code == 1
+    if style == "json":
+        lines = [json.loads(line) for line in one.out.splitlines()]
+        assert [line.get("file") or line["request"]["file"] for line in lines] == row
+        for line in lines:
+            jsonschema.validate(line, schema("check"))
+
+
+@pytest.mark.parametrize("jobs", ["0", "65", "two"])
+def test_odd_numbers_of_jobs_are_usage_errors(cli, desk, jobs):
+    assert cli("check", "update.bin", "--jobs", jobs).code == 2
+
+
+def test_no_more_results_wait_for_an_earlier_one_than_there_is_room_for():
+    """The first piece of work ends last. Memory would otherwise grow with the number of bundles."""
+    first, begun = threading.Event(), []
+
+    def work(item, cancel):
+        begun.append(item)
+        if item == 0:
+            assert first.wait(60)
+        return item
+
+    with in_order(range(100), work, 2) as results:
+        pending = iter(results)
+        waiting = threading.Thread(target=lambda: done.append(next(pending)[1]()))
+        done = []
+        waiting.start()
+        wait_for(lambda: len(begun) == 2 * WAITING, "the room to be used up")
+        first.set()
+        waiting.join()
+        assert done == [0]
+        assert [result() for _, result in pending] == list(range(1, 100))
+
+
+def test_an_interrupt_ends_the_work_of_all_jobs():
+    started, seen = threading.Barrier(3), []
+
+    def work(item, cancel):
+        started.wait(60)
+        wait_for(cancel, "the end")
+        seen.append(item)
+
+    with pytest.raises(KeyboardInterrupt), in_order(range(9), work, 2) as results:  # noqa: PT012
+        next(results)
+        started.wait(60)
+        raise KeyboardInterrupt
+    assert sorted(seen) == [0, 1]
+
+
+def test_next_steps_are_those_of_the_command_line_in_each_job(cli, desk):
+    shutil.copy("update.bin", "again.bin")
+    assert cli("check", "update.bin", "again.bin", "--jobs", "2").out.count("(no --trust)") == 2
+
+
+def test_a_report_that_no_output_needs_at_the_end_is_not_kept(desk):
+    stream = reports.Reports([Path("a.bin"), Path("b.bin")], "json", [])
+    files = reports.Reports([Path("a.bin"), Path("b.bin")], "json", [Path("report.json")])
+    result = pipeline.judge("update.bin", CheckRequest())
+    for each in (stream, files):
+        each.add(result, 3)
+    assert (stream._done, files._done) == ([], [result])
+    assert stream.code == files.code == 3
+
+
+def test_a_terminal_has_a_line_for_each_bundle_that_is_read(monkeypatch, desk):
+    terminal, second, real = Terminal(monkeypatch, 100, 12), threading.Barrier(3), pipeline.judge
+
+    def judge(bundle, request, *, progress, **more):
+        progress(1, 4)
+        second.wait(60)  # both are read, until the lines have been seen
+        second.wait(60)
+        return real(bundle, request, progress=progress, **more)
+
+    monkeypatch.setattr(pipeline, "judge", judge)
+    shutil.copy("update.bin", "again.bin")
+    called = threading.Thread(target=run, args=(["check", "update.bin", "again.bin", "-j", "2", *TRUST],))
+    called.start()
+    second.wait(60)
+    shown = lambda: {line.split()[0] for line in terminal.now() if "1/4" in line}  # noqa: E731
+    wait_for(lambda: shown() == {"update.bin", "again.bin"}, "two lines")
+    second.wait(60)
+    called.join()
+    last = [line for line in terminal.shown() if line]
+    assert last[-1] == "total: 2 bundles: 2 accepted"
+    assert not [line for line in last if "━" in line]

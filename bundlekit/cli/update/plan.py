@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bundlekit.cli import common, options
+from bundlekit.cli.progress import progress_bar
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
@@ -65,7 +66,7 @@ def command(
         if last is not None and (refused := refusal(last)):
             return refused
         with (
-            common.progress_bar(str(bundle), quiet=as_lines) as progress,
+            progress_bar(str(bundle), quiet=as_lines) as progress,
             verified(bundle, request, folder=Path(), components=components, progress=progress) as checked,
         ):
             seen = preview(checked.job(plan), shared.hooks_of(plan), shared.clock())
