@@ -51,7 +51,12 @@ def decode_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
     """The value in ``data``. Raises ValueError, also for a key that an object has twice."""
     if data.startswith(BYTE_ORDER_MARK):
         raise ValueError("it begins with a byte order mark; save it as UTF-8 without one")
-    value = json.loads(data, object_pairs_hook=_object)
+    try:
+        value = json.loads(data, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start})") from error
     if _SURROGATE.search(data):  # half a character cannot be encoded; UnicodeEncodeError is a ValueError
         json.dumps(value, ensure_ascii=False).encode()
     return value
@@ -70,7 +75,7 @@ def load_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
     """A JSON file as plain values; ConfigError if it is not JSON."""
     try:
         return decode_json(read_file(path))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: invalid JSON: {error}") from error
 
 
@@ -84,13 +89,13 @@ def load_json_lines(path: Path, *, wrong: list[str] | None = None) -> list[tuple
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     try:
         return [(1, decode_json(data))]
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         whole = error
     found, faults = [], []
     for number, line in lines:
         try:
             found.append((number, decode_json(line)))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             faults.append(f"{path}: line {number} is not JSON: {error}")
     # A line can be JSON by chance, such as the last brace of a long value. The file then contains one value.
     if not any(isinstance(value, dict) for _, value in found) or len(lines) == 1:

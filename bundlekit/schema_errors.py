@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, ge
 
 import msgspec
 
+from bundlekit.wording import count
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,13 +46,59 @@ def explain(error: msgspec.ValidationError, kind: type, data: object = None, *, 
         allowed = ", ".join(str(value) for value in _literals(place.kind))
         found = _shown(match[1].removeprefix("'").removesuffix("'"))
         return f"{where}{found} is not one of {allowed}"
-    if "matching regex" in text and (description := _description(place.kind)):
+    if "matching regex" in text:
         what = f"the key {_shown(_odd_key(place))}" if _is_about_a_key(at) else _quoted(place.data)
+        description = _description(place.kind) or "of another form"
         return f"{where}{what} must be {description[:1].lower()}{description[1:].rstrip('.')}"
     if text == "Invalid RFC3339 encoded date":
         return f"{where}{_quoted(place.data)} is not a date, YYYY-MM-DD"
-    said = f"{where}{text[:1].lower()}{text[1:]}".replace("`", "")
-    return f"{said.replace(' | null', '')}{_in_toml(text, place)}" if toml else said
+    what = f"the key {_shown(_odd_key(place))}" if _is_about_a_key(at) else "it"
+    return f"{where}{_plain(text, what, toml=toml)}{_in_toml(text, place) if toml else ''}"
+
+
+_WORDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "date": "a date",
+    "datetime": "a time",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "null",
+    "object": "an object",
+    "str": "text",
+    "time": "a time of day",
+}
+"""What the types of msgspec are called."""
+
+_PARTS: Final = {"array": "item", "bytes": "byte", "object": "key", "str": "character"}
+"""What the length of a value is counted in."""
+
+_BOUNDS: Final = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+
+
+def _plain(text: str, what: str, *, toml: bool) -> str:
+    """The fault in plain words. ``what`` is the subject of the sentence."""
+
+    def word(name: str) -> str:
+        return "a table" if toml and name == "object" else _WORDS.get(name, name)
+
+    if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", text):
+        kinds = [word(name) for name in match[1].split(" | ") if name != "null" or not toml]
+        return f"{what} must be {_one_of(kinds)}, not {word(match[2])}"
+    if match := re.fullmatch(r"Expected `(.+)` of length (>=|<=) (\d+)", text):
+        kind = next((kind for kind in match[1].split(" | ") if kind in _PARTS), "array")
+        return f"{what} must have {_BOUNDS[match[2]]} {count(int(match[3]), _PARTS[kind])}"
+    if match := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", text):
+        return f"{what} must have {count(int(match[1]), 'item')}, not {match[2]}"
+    if match := re.fullmatch(r"Expected `.+` (>=|<=|>|<) (\S+)", text):
+        return f"{what} must be {_BOUNDS[match[1]]} {match[2]}"
+    if text in {"Integer value out of range", "Number out of range"}:
+        return f"{what} is too large"
+    return f"{text[:1].lower()}{text[1:]}".replace("`", "")
+
+
+def _one_of(words: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _in_toml(text: str, place: _Place) -> str:

@@ -42,7 +42,11 @@ def parse(data: bytes) -> dict[str, Any]:
     """The values of a TOML document. ValueError states the fault, with line and column where they are known."""
     import tomllib  # a pre-flight without configuration files should not pay for it
 
-    text = data.decode()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"it is not UTF-8 (byte 0x{data[error.start]:02x} at line {line})") from error
     if text.startswith("\ufeff"):
         raise ValueError("it begins with a byte order mark; save it as UTF-8 without one")
     _bound(text)

@@ -74,7 +74,7 @@ def test_models_that_share_a_file_share_an_image(spec, tmp_path):
         ("counter  = 7", "countr = 7", "unknown key 'countr'; did you mean 'counter'?"),
         ("counter  = 7", "", "the key 'counter' is missing"),
         ("counter  = 7", "counter = -1", "at 'counter'"),
-        ("counter  = 7", "counter = '7'", "at 'counter': expected int, got str"),
+        ("counter  = 7", "counter = '7'", "at 'counter': it must be a whole number, not text"),
         ('"imager"', '"ima ger"', "at 'product'"),
         ("2026-11-23", '"soon"', "at 'released'"),
         ("12 GiB", "12 gigs", "requires.free.storage: '12 gigs' is not a number"),

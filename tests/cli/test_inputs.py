@@ -76,7 +76,7 @@ def state(pair):
     [
         ("{oops", "S: line 2 is not JSON"),
         ('{"schema": 1}', "S: line 2: at 'schema'"),
-        ("5", "S: line 2: expected object"),
+        ("5", "S: line 2: it must be an object"),
     ],
 )
 @pytest.mark.parametrize("verb", ["check", "preflight"])

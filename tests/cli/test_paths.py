@@ -269,7 +269,7 @@ def test_a_damaged_head_is_left_out(cli, folder, offset):
     ("index", "says"),
     [
         ("{}", "the key 'schema' is missing"),
-        ("[]", "expected object"),
+        ("[]", "must be an object"),
         ("{", "invalid JSON"),
         ('{"schema": "bundlekit/catalog/1", "bundels": {}}', "did you mean 'bundles'?"),
         ('{"schema": "bundlekit/catalog/1", "bundles": {"../x": {"file": "x", "size": 1}}}', "is not a bundle id"),

@@ -36,7 +36,7 @@ def read(plain):
         "no version": ({"nodes": [{"payload": "x"}], "edges": []}, "the key 'version' is missing"),
         "version with an escape": ({"nodes": [{"version": "1\x1b[2J"}], "edges": []}, "nodes[0].version"),
         "no nodes": ({"edges": []}, "the key 'nodes' is missing"),
-        "a list": ([1, 2], "expected object"),
+        "a list": ([1, 2], "must be an object"),
         "conditional from nowhere": (
             {"nodes": NODES, "conditionalEdges": [{"edges": [{"from": "9", "to": "1.0"}], "risks": [RISK]}]},
             "at 'conditionalEdges[0].edges[0]': there is no node '9'",

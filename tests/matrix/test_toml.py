@@ -106,9 +106,9 @@ def test_the_whole_shape():
         ("", "has no 'matrix' key; a matrix begins with matrix = 1"),
         ("matrix = 2", "has matrix = 2; a matrix begins with matrix = 1"),
         ("matrix = 1\n[[stpo]]", "unknown key 'stpo'; did you mean 'stop'?"),
-        ("matrix = 1\n[stop]\nid = 'a'", "at 'stop': expected array, got object"),
-        ("matrix = 1\nstop = ['a']", "at 'stop[0]': expected object, got str"),
-        ("matrix = 1\nreleases = [5.2]", "at 'releases[0]': expected str, got float"),
+        ("matrix = 1\n[stop]\nid = 'a'", "at 'stop': it must be a list, not a table"),
+        ("matrix = 1\nstop = ['a']", "at 'stop[0]': it must be a table, not text"),
+        ("matrix = 1\nreleases = [5.2]", "at 'releases[0]': it must be text, not a number"),
         ("matrix = 1\n[[from]]\nid = 'a'", "at 'from[0]': the key 'versions' is missing"),
         (
             "matrix = 1\n[[stop]]\nid = 'a'\nversion = '1'",

@@ -37,7 +37,7 @@ WRONG = {
     "key as anchor": (f"trust = 1\n{CARL}".replace("key =", "anchor ="), "an anchor is the certificate of a CA"),
     "CA as key": (f"trust = 1\n{CARL}".replace("carl.pub.pem", "root.pem"), "a key is a public key"),
     "demand of nobody": (f"trust = 1\n{CARL}" + demand(1, "karl"), "lists the signer 'karl'; did you mean 'carl'?"),
-    "demand of none": (f"trust = 1\n{CARL}" + demand(0, "carl"), "expected int >= 1"),
+    "demand of none": (f"trust = 1\n{CARL}" + demand(0, "carl"), "it must be at least 1"),
     "unknown algorithm": (f"trust = 1\n{CARL}" + demand(1, "carl", algorithms=("quantum",)), "'quantum' is not one of"),
     "one key of two": (
         f"trust = 1\n{CARL}{CARL.replace('signers.carl', 'signers.karl')}",
@@ -47,7 +47,7 @@ WRONG = {
         f"trust = 1\n{CARL}{CARL.replace('s.carl', 's.karl')}".replace('key = "carl.pub.pem', 'anchor = "root.pem'),
         "are under one anchor; give each a subject",
     ),
-    "weak floor": (f"trust = 1\nfloor = {{ rsa = 1024 }}\n{CARL}", "expected int >= 2048"),
+    "weak floor": (f"trust = 1\nfloor = {{ rsa = 1024 }}\n{CARL}", "it must be at least 2048"),
     "a duration": (f'trust = 1\nmax-age = "a week"\n{CARL}', "max-age: 'a week' is not a number"),
     "a bundle id": (f'trust = 1\nwithdrawn = {{ "abc" = "x" }}\n{CARL}', "withdrawn"),
     "surplus intermediates": (f'trust = 1\nintermediate-files = ["intermediate.pem"]\n{CARL}', "are used with"),

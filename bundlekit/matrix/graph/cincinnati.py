@@ -159,7 +159,9 @@ def read_graph(data: bytes, *, where: str) -> CincinnatiGraph:
         file = _decode(data)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {explain(error, _GraphFile)}") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{where}: is not JSON that can be read: its values are nested too deeply") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: is not JSON: {error}") from error
     if len(file.nodes) > MAX_NODES:
         raise ConfigError(f"{where}: has {len(file.nodes)} nodes; the limit is {MAX_NODES}")

@@ -23,6 +23,7 @@ import msgspec
 
 from bundlekit.errors import BundlekitError, ConfigError
 from bundlekit.model.primitives import Frozen
+from bundlekit.schema_errors import explain
 from bundlekit.update.engine.hooks import ANSWERS, REPORTED, Hooks, Request, printable
 from bundlekit.update.engine.plan import PLACEHOLDER
 from bundlekit.update.engine.records import Answer
@@ -253,7 +254,7 @@ def interpret(verb: str, finished: Finished) -> Answer:
     try:
         return msgspec.convert(result | {"kind": kind, "diagnostic": ""}, Answer)
     except msgspec.ValidationError as error:
-        return Answer(kind="died", reason=f"its result cannot be read: {error}")
+        return Answer(kind="died", reason=f"its result cannot be read: {explain(error, Answer, result)}")
 
 
 def refusal(verb: str, why: str) -> Answer:
