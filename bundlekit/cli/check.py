@@ -12,6 +12,7 @@ from bundlekit.cli.jobs import MAX_JOBS, in_order
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.progress import progress_lines
 from bundlekit.cli.verbs import CliVerb
+from bundlekit.errors import BundlekitError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,24 @@ Examples:
   bundlekit check update.bin --trust root.pem --from 5.20.03 --from 5.30.02
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
   bundlekit check *.bin --jobs 2 --trust root.pem -o - -o junit.xml -o report.html
+  bundlekit check old.bin --trust root.pem --from 5.40.00 --expect downgrade
   bundlekit check update.bin --trust root.pem --vsa vsa.json
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
 Files are written at the end: text, JSON, Markdown (.md), JUnit (.xml), or a page for a browser (.html).
+With --expect the exit code is 0 only if each bundle is rejected as expected.
 Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 """
+
+
+def _expected(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> frozenset[str]:
+    if not names:
+        return frozenset()
+    from bundlekit.report.expectation import checked_names
+
+    try:
+        return checked_names(names)
+    except BundlekitError as error:
+        raise click.BadParameter(str(error), context, option) from error
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
@@ -59,6 +73,13 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
     metavar="URI",
     help="Name the place from which users get the bundle in the verification summary.",
 )
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="CAUSE",
+    callback=_expected,
+    help="Require that each bundle is rejected by this rule or cause, and by nothing more.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
     bundles: tuple[Path, ...],
@@ -68,6 +89,7 @@ def command(
     vsa: Path | None,
     resource: str | None,
     *,
+    expect: frozenset[str],
     jobs: int,
     quiet: bool,
     **asked: Any,
@@ -99,6 +121,8 @@ def command(
         with in_order(bundles, check, min(jobs, len(bundles))) as results:
             for bundle, result in results:
                 found, code = common.checked(bundle, result, quoted=quoted or stream.quotes_errors)
+                if expect:
+                    found, code = reports.expecting(found, expect)
                 with lines.paused():
                     stream.add(found, code)
                 if vsa is not None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 from click.core import ParameterSource
+from msgspec.structs import replace
 
 from bundlekit.cli import common, destination
 from bundlekit.report import outputs
 from bundlekit.report.document import ReportDocument, not_checked
+from bundlekit.report.escape import escape
 from bundlekit.report.model import Report
 
 if TYPE_CHECKING:
@@ -70,6 +72,20 @@ def write_vsa(result: BundleResult, vsa: Path, resource: str) -> None:
 
     if isinstance(result.report, Report):
         common.write(as_vsa.render(result.report, result.digests, resource=resource), vsa)
+
+
+def expecting(result: BundleResult, names: frozenset[str]) -> tuple[BundleResult, int]:
+    """The result with the comparison against the names of ``--expect``, and the exit code for that.
+
+    A line on standard error names what came instead, because a JSON report does not contain it.
+    """
+    from bundlekit.report.expectation import compare_with
+
+    found = compare_with(result.report, names)
+    if found.met:
+        return replace(result, expectation=found), common.EXIT["accept"]
+    click.echo(f"bundlekit: {escape(result.file)}: {found.message}", err=True)
+    return replace(result, expectation=found), common.EXIT["reject" if found.decided else "incomplete"]
 
 
 _REFUSED: Final = common.EXIT["reject"]

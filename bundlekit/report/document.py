@@ -18,31 +18,52 @@ if TYPE_CHECKING:
 
     from bundlekit.matrix.read import ReadMatrix, UnreadableMatrix
     from bundlekit.matrix.upgrade_map import UpgradeMap
+    from bundlekit.report.expectation import Expectation
 
 NOT_CHECKED: Final = "NOT CHECKED"
 """The verdict of a bundle that an interrupt left without a report."""
+
+AS_EXPECTED: Final = "as expected"
 
 _TOTALS: Final = {"ACCEPT": "accepted", "REJECT": "rejected", "INCOMPLETE": "incomplete", NOT_CHECKED: "not checked"}
 _WORST: Final = ("REJECT", "INCOMPLETE", NOT_CHECKED, "ACCEPT")
 
 
 class Row(NamedTuple):
-    """A bundle in a table of several: its verdict in capitals, its causes, and its name."""
+    """A bundle in a table of several: its verdict in capitals, its causes, and its name.
+
+    ``expectation`` is ``as expected`` or ``NOT as expected`` if the bundle was expected to be rejected.
+    """
 
     verdict: str
     causes: str
     name: str
+    expectation: str = ""
+
+    @property
+    def why(self) -> str:
+        """The causes, and whether they were expected."""
+        return ", ".join(filter(None, (self.causes, self.expectation)))
+
+    @property
+    def result(self) -> str:
+        """What counts for the command, as a verdict in capitals: a rejection that was expected is a success."""
+        if self.expectation:
+            return "ACCEPT" if self.expectation == AS_EXPECTED else "REJECT"
+        return self.verdict
 
 
 class BundleResult(Frozen, frozen=True, kw_only=True):
     """A report, and the upgrade graph of the release if it was asked for. ``no_upgrades`` is why there is none.
 
+    ``expectation`` is set if the bundle was expected to be rejected.
     ``digests`` are those of the files if they were asked for: the name of each, and its SHA-256 in hex.
     """
 
     report: Report | NotChecked
     upgrades: UpgradeMap | None = None
     no_upgrades: str = ""
+    expectation: Expectation | None = None
     digests: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -63,7 +84,10 @@ class BundleResult(Frozen, frozen=True, kw_only=True):
     @property
     def row(self) -> Row:
         """The bundle in a table of several."""
-        return Row(self.verdict, self.causes, self.file)
+        expected = ""
+        if self.expectation:
+            expected = AS_EXPECTED if self.expectation.met else "NOT as expected"
+        return Row(self.verdict, self.causes, self.file, expected)
 
     @property
     def summary(self) -> str:
@@ -101,6 +125,12 @@ class ReportDocument(Frozen, frozen=True, kw_only=True):
         return next((verdict for verdict in _WORST if verdict in found), NOT_CHECKED)
 
     @property
+    def result(self) -> str:
+        """What counts for the command, as a verdict: the worst result."""
+        found = {row.result for row in self.rows}
+        return next((verdict for verdict in _WORST if verdict in found), NOT_CHECKED)
+
+    @property
     def rows(self) -> list[Row]:
         """The verdict, the causes and the name of each bundle."""
         return [one.row for one in self.results] + [not_checked(name) for name in self.not_checked]
@@ -113,6 +143,6 @@ def not_checked(name: str) -> Row:
 
 def totals(rows: Sequence[Row]) -> str:
     """The number of bundles, and of each verdict."""
-    counted = Counter(verdict for verdict, _, _ in rows)
+    counted = Counter(row.verdict for row in rows)
     parts = [f"{counted[verdict]:,} {word}" for verdict, word in _TOTALS.items() if counted[verdict]]
     return f"{len(rows):,} {'bundle' if len(rows) == 1 else 'bundles'}: {', '.join(parts)}"

@@ -78,8 +78,8 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def _blocks(document: ReportDocument) -> Iterator[str]:
     several = len(document.rows) > 1
     if several:
-        yield f"## {SYMBOLS[document.verdict]} {totals(document.rows)}\n"
-        cells = ((f"{SYMBOLS[verdict]} {verdict}", causes, code(name)) for verdict, causes, name in document.rows)
+        yield f"## {SYMBOLS[document.result]} {totals(document.rows)}\n"
+        cells = ((f"{SYMBOLS[row.result]} {row.verdict}", row.why, code(row.name)) for row in document.rows)
         yield table(("Verdict", "Causes", "Bundle"), cells)
     for one in document.results:
         yield from _bundle(one, "###" if several else "##")
@@ -87,7 +87,9 @@ def _blocks(document: ReportDocument) -> Iterator[str]:
 
 def _bundle(one: BundleResult, level: str) -> Iterator[str]:
     causes = f" ({one.causes})" if one.causes else ""
-    yield f"{level} {SYMBOLS[one.verdict]} {one.verdict}{causes}: {code(one.file)}\n"
+    yield f"{level} {SYMBOLS[one.row.result]} {one.verdict}{causes}: {code(one.file)}\n"
+    if found := one.expectation:
+        yield f"**{found.heading.capitalize()}**: {found.message}\n"
     report = one.report
     if not isinstance(report, Report):
         yield f"Error: {plain(report.error)}\n"

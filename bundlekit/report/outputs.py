@@ -80,7 +80,10 @@ def stream(one: BundleResult, style: Style, styled: Callable[[Line], str] = lamb
     """What a format that is a stream has about one bundle."""
     if style == "json":
         return as_json.render(one.report) + "\n"
-    return "".join(f"{styled(line)}\n" for line in text.lines(one.report))
+    lines = [*text.lines(one.report)]
+    if found := one.expectation:
+        lines.append(text.Line(f"{found.heading}: {found.message}", "good" if found.met else "bad"))
+    return "".join(f"{styled(line)}\n" for line in lines)
 
 
 def end(rows: Sequence[Row], style: Style, styled: Callable[[Line], str] = lambda line: line.text) -> str:

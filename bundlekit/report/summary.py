@@ -21,9 +21,9 @@ def lines(rows: Sequence[Row]) -> Iterator[Line]:
 
     The name of a bundle is last in its line, so that no part of it can pass for a verdict or a cause.
     """
-    width = max(len(causes) for _, causes, _ in rows)
+    width = max(len(row.why) for row in rows)
     yield Line("summary")
-    for verdict, causes, name in rows:
-        columns = f"  {verdict:<11}  {causes:<{width}}  " if width else f"  {verdict:<11}  "
-        yield Line(escape(columns + name), _TONES.get(verdict, "doubtful"))
+    for row in rows:
+        columns = f"  {row.verdict:<11}  {row.why:<{width}}  " if width else f"  {row.verdict:<11}  "
+        yield Line(escape(columns + row.name), _TONES.get(row.result, "doubtful"))
     yield Line(f"total: {totals(rows)}")

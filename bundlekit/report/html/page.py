@@ -27,7 +27,7 @@ _STANDINGS: Final = {"counted": "good", "rejected": "bad", "ignored": "quiet"}
 def render(document: ReportDocument) -> str:
     """The page about the bundles of ``document``."""
     several = len(document.rows) > 1
-    heading = totals(document.rows) if several else f"{document.verdict}: {document.rows[0][2]}"
+    heading = totals(document.rows) if several else f"{document.verdict}: {document.rows[0].name}"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -61,9 +61,9 @@ def _summary(document: ReportDocument) -> Markup:
     """The table of all bundles, with links to each."""
     checked = len(document.results)
     rows = []
-    for number, (verdict, causes, name) in enumerate(document.rows, 1):
-        link = element("a", foreign(name), href=f"#bundle-{number}") if number <= checked else foreign(name)
-        cells = (element("td", text(verdict)), element("td", text(causes)), element("td", link))
+    for number, row in enumerate(document.rows, 1):
+        link = element("a", foreign(row.name), href=f"#bundle-{number}") if number <= checked else foreign(row.name)
+        cells = (element("td", text(row.verdict)), element("td", text(row.why)), element("td", link))
         rows.append(element("tr", *cells))
     head = element("tr", *(element("th", text(name), scope="col") for name in ("Verdict", "Causes", "Bundle")))
     table = element("table", element("thead", head), element("tbody", *rows))
@@ -76,7 +76,9 @@ def _bundle(one: BundleResult, number: int, level: int) -> Markup:
     heading = [element(f"h{level}", foreign(f"{one.verdict}: {one.file}"))] if level > 1 else []
     if not isinstance(report, Report):
         steps = [element("p", text("Next: "), foreign(report.next))] if report.next else []
-        verdict = element("div", element("p", foreign(report.error)), *steps, class_="verdict INCOMPLETE")
+        verdict = element(
+            "div", *_expectation(one), element("p", foreign(report.error)), *steps, class_="verdict INCOMPLETE"
+        )
         return element("article", *heading, verdict, id=f"bundle-{number}")
     parts = {
         "Findings": list(_findings(report)),
@@ -96,7 +98,7 @@ def _bundle(one: BundleResult, number: int, level: int) -> Markup:
 def _verdict(one: BundleResult, report: Report) -> Markup:
     release = report.release or report.claims
     lines = [element("b", text(f"{one.verdict}{f' ({one.causes})' if one.causes else ''}: "))]
-    said = [element("p", *lines, foreign(report.summary))]
+    said = [element("p", *lines, foreign(report.summary)), *_expectation(one)]
     if release:
         claimed = (
             [] if report.release else [element("b", text("Not verified"), class_="doubtful"), text(", claims to be ")]
@@ -109,6 +111,13 @@ def _verdict(one: BundleResult, report: Report) -> Markup:
         warning = "A test key counts here, which anyone can have. For tests only."
         said.append(element("p", element("b", text(warning)), class_="doubtful"))
     return element("div", *said, class_=f"verdict {one.verdict}")
+
+
+def _expectation(one: BundleResult) -> Iterator[Markup]:
+    """Whether the bundle was rejected as expected."""
+    if found := one.expectation:
+        heading = element("b", text(f"{found.heading}: "), class_="good" if found.met else "bad")
+        yield element("p", heading, text(found.message))
 
 
 def _findings(report: Report) -> Iterator[Markup]:
