@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from bundlekit import config
@@ -110,10 +109,15 @@ class EditableAdvisory(SignatureList):
         """The whole file."""
         return layout.write(self.content, self.blobs)
 
-    @property
-    def id(self) -> str:
-        """The SHA-256 of what is signed."""
-        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+    def described(self) -> Iterator[str]:
+        """Lines that identify the advisories."""
+        yield in_brief(self.advisory)
+        yield from super().described()
+
+
+def in_brief(advisory: Advisory) -> str:
+    """The advisories in a few words."""
+    return f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}"
 
 
 def read(path: Path, data: bytes, *, at: dt.datetime) -> EditableAdvisory:

@@ -21,7 +21,9 @@ from bundlekit.authoring.signers import SigningIdentity, load_signers
 from bundlekit.checks import integrity, layout
 from bundlekit.errors import SigningError
 from bundlekit.layout import foreign, reader
+from bundlekit.model.release import release_of
 from bundlekit.opening import with_components
+from bundlekit.report.phrases import describe
 from bundlekit.wording import command
 
 if TYPE_CHECKING:
@@ -71,6 +73,13 @@ class Signing(SignatureList):
         self._file = file
         self._place = bundle.area
         self._area = signature_area(self.blobs, self._place.size)
+
+    def described(self) -> Iterator[str]:
+        """Lines that identify the bundle."""
+        if self.bundle.manifest:
+            what = describe(release_of(self.bundle.manifest))
+            yield f"bundle    {what}, security counter {self.bundle.manifest.counter}"
+        yield f"bundle id {self.id}"
 
     def _demand_space(self, blobs: Sequence[bytes]) -> None:
         signature_area(blobs, self._place.size)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from bundlekit.authoring.admission import admit, demand_index, demand_number, looked_at
-from bundlekit.trust import out_of_time, unbound
-from bundlekit.wording import command
+from bundlekit.errors import SigningError
+from bundlekit.trust import out_of_time, signing_key, unbound
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
+    from bundlekit.trust import SigningRequest
 
 
 class SignatureList:
@@ -43,11 +46,16 @@ class SignatureList:
         self.blobs = tuple(blobs)
         self._start = start
         self._at = at
-        self._name = name
+        self.name = name
         self._what = what
-        self._verb = verb
+        self.verb = verb
         self._refused = refused or f"{name}: nothing was added, and the {what} is unchanged"
         self._released = released
+
+    @property
+    def id(self) -> str:
+        """The SHA-256 of what is signed: the bundle id, or that of the advisories."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
 
     @property
     def signatures(self) -> list[SignatureEvidence]:
@@ -74,7 +82,7 @@ class SignatureList:
             place = len(blobs)
             blobs.append(blob)
         else:
-            demand_index(self._name, self._what, replace, blobs)
+            demand_index(self.name, self._what, replace, blobs)
             place = replace
             blobs[place] = blob
         demand_number(blobs)
@@ -89,15 +97,37 @@ class SignatureList:
             what=self._what,
             origin=origin,
             how=self._how_elsewhere(),
-            remover=lambda number: command(self._verb, self._name, remove=number) if self._name else "",
+            remover=lambda number: command(self.verb, self.name, remove=number) if self.name else "",
         )
         self._demand_space(blobs)
         self.blobs = tuple(blobs)
         return added
 
+    def prepare(self, signer: SigningIdentity, *, replace: int | None = None) -> SigningRequest:
+        """What has to be signed elsewhere, so that the value can be added by ``signer`` later. Nothing is changed.
+
+        SigningError if the signature could not be added: the key has signed, its certificate is not suitable, or there
+        is no signature to replace.
+        """
+        request = signer.request(self.content)
+        if replace is not None:
+            demand_index(self.name, self._what, replace, self.blobs)
+        others = [blob for number, blob in enumerate(self.blobs) if number != replace]
+        if any(one.problems for one in looked_at(self.content, others, self._start, self._at)):
+            raise SigningError(
+                f"{self.name}: nothing was prepared: another signature would reject the {self._what}",
+                next_step=f"Find it with {command('check', self.name)}, and remove it.",
+            )
+        if signer.key.public.identifier in {signing_key(blob) for blob in others}:
+            raise SigningError(
+                f"{self.name}: nothing was prepared: this key has already signed the {self._what}, and counts once",
+                next_step=f"Replace the old signature with the new one: {given('replace')}.",
+            )
+        return request
+
     def remove(self, index: int) -> SignatureEvidence:
         """Take signature ``index``, counted from 0, out. Returns what was removed."""
-        demand_index(self._name, self._what, index, self.blobs)
+        demand_index(self.name, self._what, index, self.blobs)
         removed = self.signatures[index]
         self.blobs = (*self.blobs[:index], *self.blobs[index + 1 :])
         return removed
@@ -110,13 +140,17 @@ class SignatureList:
         """What signature ``index`` lacks for verifiers that trust a CA on its path directly; empty if nothing."""
         return unbound(self.blobs[index])
 
+    def described(self) -> Iterator[str]:
+        """Lines that identify what is signed."""
+        yield f"id        {self.id}"
+
     def _demand_space(self, blobs: Sequence[bytes]) -> None:
         """SigningError if the file cannot hold these signatures."""
 
     def _how_elsewhere(self) -> str:
         """How to make a signature that can be attached."""
         return (
-            f"Sign only the head: {command('extract', self._name or 'FILE', head=True, output='head')}, then `openssl "
+            f"Sign only the head: {command('extract', self.name or 'FILE', head=True, output='head')}, then `openssl "
             "cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der` with "
-            "your certificate and key."
+            f"your certificate and key. For a bare signature value, give {given('cert')} as for {given('prepare')}."
         )

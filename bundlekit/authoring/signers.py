@@ -11,6 +11,7 @@ from bundlekit.trust import (
     belongs,
     load_signing_key,
     out_of_time,
+    prepare,
     read_certificates,
     read_public_key,
 )
@@ -42,6 +43,10 @@ class SigningIdentity(Frozen, frozen=True, kw_only=True):
     def sign(self, head: bytes) -> bytes:
         """One DER SignedData over ``head``."""
         return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)
+
+    def request(self, head: bytes) -> SigningRequest:
+        """What a key that is somewhere else has to sign for ``head``. SigningError as for `sign`."""
+        return prepare(head, self.key.public, self.certificates, pss=self.pss, purpose=self.purpose).request
 
     def out_of_time(self, at: dt.datetime, released: str) -> str:
         """What its signatures lack at the time ``at``, as its certificates are not valid then; empty if they are."""

@@ -11,12 +11,10 @@ from bundlekit.cli import common, destination, options, signing
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.files import LIMITS
-from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from bundlekit.model.advisory import Advisory
     from bundlekit.model.trust import Purpose
 
 EXAMPLES = """\b
@@ -68,7 +66,7 @@ def build(source: Path | None, output: Path | None, *, unsigned: bool, example: 
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"
-    destination.report_written(output, f"{_described(made)}{note}")
+    destination.report_written(output, f"{advisory.in_brief(made)}{note}")
     return 0
 
 
@@ -119,16 +117,10 @@ def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_a
     return 0
 
 
-def _described(advisory: Advisory) -> str:
-    return escape(f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}")
-
-
 def _change(file: Path, change: signing.SignatureChange) -> None:
     """Change the signatures of an advisories file, and print what is signed and by whom."""
     from bundlekit.authoring.advisory import opened
 
     with opened(file, at=common.now()) as signed:
-        click.echo(_described(signed.advisory))
-        click.echo(f"id        {signed.id}")
         done = signing.changed(signed, change)
     signing.report(done)

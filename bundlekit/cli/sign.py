@@ -9,22 +9,20 @@ import click
 from bundlekit.authoring.sign import opened
 from bundlekit.cli import common, options, signing
 from bundlekit.cli.verbs import CliVerb
-from bundlekit.model.release import release_of
-from bundlekit.report.escape import escape
-from bundlekit.report.phrases import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundlekit.model.bundle import Bundle
 
 EXAMPLES = """\b
 Examples:
   bundlekit sign update.bin --cert signer.pem --key signer.key
-  bundlekit extract update.bin --head -o head
-  openssl cms -sign -binary -cades -in head -signer signer.pem -inkey signer.key -outform DER -out sig.der
-  bundlekit sign update.bin --attach sig.der
+  bundlekit sign update.bin --cert signer.pem --signer "./sign-in-the-hsm.sh release"
+  bundlekit sign update.bin --cert signer.pem --prepare message     # then, where the key is:
+  openssl dgst -sha256 -sign signer.key -out message.sig message    # and back here:
+  bundlekit sign update.bin --cert signer.pem --attach message.sig
   bundlekit sign update.bin --remove 0
+`bundlekit explain signing-rooms` is about keys in a token, in a service, or on another computer.
 """
 
 
@@ -40,15 +38,6 @@ def command(bundle: Path, **given: Any) -> int:
     """
     change = signing.requested(given)
     with opened(bundle, at=common.now()) as file:
-        _show(file.bundle)
         done = signing.changed(file, change)
     signing.report(done)
     return 0
-
-
-def _show(bundle: Bundle) -> None:
-    """What is going to be signed, before it is."""
-    if bundle.manifest:
-        what = f"{describe(release_of(bundle.manifest))}, security counter {bundle.manifest.counter}"
-        click.echo(f"bundle    {escape(what)}")
-    click.echo(f"bundle id {bundle.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from pathlib import Path
@@ -9,20 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from bundlekit.cli import common, options
+from bundlekit.cli import common, destination, options
+from bundlekit.cli.naming import shell_command
 from bundlekit.cli.parameters import TimeSpan, path_type
 from bundlekit.errors import SigningError
-from bundlekit.files import LIMITS, read_bounded
+from bundlekit.files import LIMITS, read_bounded, whole_file
 from bundlekit.report.escape import escape
 from bundlekit.trust.certificates import PURPOSES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bundlekit.authoring.signatures import SignatureList
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
+    from bundlekit.trust import SigningRequest
 
 
 def _key_files(_context: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -73,7 +76,7 @@ signer_options: Final = options.combined(
         "--public-key",
         type=path_type,
         metavar="FILE",
-        help="Use this public key (PEM) of --signer, in place of a certificate.",
+        help="Use this public key (PEM) of --signer or --attach, in place of a certificate.",
     ),
     click.option(
         "--signer-timeout",
@@ -93,8 +96,8 @@ def has_signer(given: dict[str, Any]) -> bool:
     """Whether the options name a key to sign with. UsageError if they do not fit together."""
     if given["signer"] and given["keys"]:
         raise click.UsageError("--signer cannot be combined with --key; sign twice")
-    if given["public_key"] and not given["signer"]:
-        raise click.UsageError("--public-key needs --signer")
+    if given["public_key"] and given["keys"]:
+        raise click.UsageError("--public-key cannot be combined with --key, which contains it")
     return bool(given["signer"] or given["keys"])
 
 
@@ -102,15 +105,27 @@ def load_signers(given: dict[str, Any]) -> tuple[SigningIdentity, ...]:
     """The signers of ``signer_options``."""
     from bundlekit.authoring import signers
 
-    terms = {"pss": given["pss"], "purpose": given["purpose"]}
     if not given["signer"]:
+        if given["public_key"]:
+            raise click.UsageError("--public-key is for --signer, and for --prepare and --attach of `sign`")
+        terms = {"pss": given["pss"], "purpose": given["purpose"]}
         return signers.load_signers(given["keys"], given["certs"], ask=common.ask_passphrase, **terms)
-    if not given["certs"] and not given["public_key"]:
-        raise click.UsageError("--signer needs the certificate of its key (--cert), or its --public-key")
     from bundlekit.authoring.signer_command import SignerCommand
 
     command = SignerCommand(given["signer"], timeout=given["signer_timeout"])
-    return (signers.external_signer(given["certs"], given["public_key"], command.sign, name=command.name, **terms),)
+    return (_elsewhere(given, "--signer", command.sign, command.name),)
+
+
+def _elsewhere(
+    given: dict[str, Any], option: str, sign: Callable[[SigningRequest], bytes], name: str
+) -> SigningIdentity:
+    """The signer whose private key is somewhere else. UsageError if the options do not give its public half."""
+    from bundlekit.authoring import signers
+
+    if not given["certs"] and not given["public_key"]:
+        raise click.UsageError(f"{option} needs the certificate of the key (--cert), or its --public-key")
+    terms = {"pss": given["pss"], "purpose": given["purpose"]}
+    return signers.external_signer(given["certs"], given["public_key"], sign, name=name, **terms)
 
 
 def report_signed_without_certificate(signers: Sequence[SigningIdentity]) -> None:
@@ -128,7 +143,20 @@ replace_option: Final = click.option(
     "--replace", type=click.IntRange(0), metavar="N", help="Replace signature N, counted from 0."
 )
 change_options: Final = options.combined(
-    click.option("--attach", "attached", type=path_type, help="Add this signature (a detached CMS, DER)."),
+    click.option(
+        "--prepare",
+        "prepared",
+        type=path_type,
+        metavar="FILE",
+        help="Write what the key of --cert has to sign to this file, for --attach. The bundle is not changed.",
+    ),
+    click.option(
+        "--attach",
+        "attached",
+        type=path_type,
+        metavar="FILE",
+        help="Add this signature: a detached CMS (DER), or with --cert the bare value for what --prepare wrote.",
+    ),
     replace_option,
     click.option(
         "--remove", "removed", type=click.IntRange(0), metavar="N", help="Remove signature N, counted from 0."
@@ -138,72 +166,122 @@ change_options: Final = options.combined(
 
 
 class SignatureChange(NamedTuple):
-    """What a command is asked to do: add the signatures of ``signers`` or of a file, or remove one."""
+    """What a command is asked to do: add the signatures of ``signers`` or of a file, remove one, or prepare one."""
 
     signers: tuple[SigningIdentity, ...] = ()
+    prepared: Path | None = None
     attached: Path | None = None
     blob: bytes = b""
     replace: int | None = None
     removed: int | None = None
     purpose: Purpose = "code-signing"
+    attaching: Mapping[str, object] = {}
+
+    @property
+    def to_stderr(self) -> bool:
+        """Whether standard output is for bytes."""
+        return self.prepared == destination.STDOUT
 
 
 class Done(NamedTuple):
     """What was done, and the warnings about it. It is printed after the file is written."""
 
     change: SignatureChange
-    added: tuple[SignatureEvidence, ...]
-    removed: SignatureEvidence | None
-    warnings: tuple[str, ...]
+    file: SignatureList
+    added: tuple[SignatureEvidence, ...] = ()
+    removed: SignatureEvidence | None = None
+    warnings: tuple[str, ...] = ()
+    request: SigningRequest | None = None
 
 
 def requested(given: dict[str, Any]) -> SignatureChange:
     """The change that the options ask for. UsageError unless it is clear what to do."""
-    attached, replace, removed = given["attached"], given["replace"], given["removed"]
-    if [has_signer(given), bool(attached), removed is not None].count(True) != 1:
-        raise click.UsageError("exactly one of --key, --signer, --attach and --remove is required")
+    prepared, attached, replace, removed = (given[name] for name in ("prepared", "attached", "replace", "removed"))
+    if [has_signer(given), bool(prepared), bool(attached), removed is not None].count(True) != 1:
+        raise click.UsageError("exactly one of --key, --signer, --prepare, --attach and --remove is required")
     if replace is not None and (removed is not None or len(given["keys"]) > 1):
-        raise click.UsageError("--replace requires one --key, --signer, or --attach")
-    return SignatureChange(
-        signers=load_signers(given),
-        attached=attached,
-        blob=read_signature(attached) if attached else b"",
-        replace=replace,
-        removed=removed,
-        purpose=given["purpose"],
-    )
+        raise click.UsageError("--replace requires one --key, --signer, --prepare or --attach")
+    common.refuse_to_overwrite(prepared, in_place="prepared", option="--prepare")
+    blob = read_signature(attached, bare=bool(given["certs"] or given["public_key"])) if attached else b""
+    attaching: dict[str, object] = {}
+    if prepared:
+        attaching = {"cert": given["certs"], "public_key": given["public_key"], "pss": given["pss"] or None}
+        attaching |= {"replace": replace, "purpose": None if given["purpose"] == "code-signing" else given["purpose"]}
+        signers: tuple[SigningIdentity, ...] = (_elsewhere(given, "--prepare", lambda _request: b"", str(prepared)),)
+    elif attached and not is_signed_data(blob) and (given["certs"] or given["public_key"]):
+        value, blob = blob, b""
+        signers = (_elsewhere(given, "--attach", lambda _request: value, str(attached)),)
+    else:
+        signers = () if attached else load_signers(given)
+    return SignatureChange(signers, prepared, attached, blob, replace, removed, given["purpose"], attaching)
 
 
 def changed(file: SignatureList, change: SignatureChange) -> Done:
-    """Print the signatures of ``file``, and make the change in memory. The caller writes the file."""
+    """Print what ``file`` is and its signatures, and make the change in memory. The caller writes the file."""
+    for line in file.described():
+        click.echo(escape(line), err=change.to_stderr)
     for one in file.signatures:
-        say(f"signature {one.index} present, by", one)
+        say(f"signature {one.index} present, by", one, err=change.to_stderr)
+    if change.prepared:
+        return Done(change, file, request=file.prepare(change.signers[0], replace=change.replace))
     removed = file.remove(change.removed) if change.removed is not None else None
     added = [file.sign(signer, replace=change.replace) for signer in change.signers]
     if change.blob:
         origin = str(change.attached)
         added.append(file.attach(change.blob, replace=change.replace, purpose=change.purpose, origin=origin))
     warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index)) if text]
-    return Done(change, tuple(added), removed, tuple(warnings))
+    return Done(change, file, tuple(added), removed, tuple(warnings))
 
 
 def report(done: Done) -> None:
-    """Print what was done."""
+    """Print what was done. What was prepared is written now."""
     if done.removed:
         say(f"removed signature {done.change.removed}, by", done.removed)
     for one in done.added:
         say("signed by", one)
-    report_signed_without_certificate(done.change.signers)
+    if not done.request:
+        report_signed_without_certificate(done.change.signers)
     for text in done.warnings:
         warn(text)
+    if done.request and done.change.prepared:
+        _write_prepared(done.change.prepared, done.request, done)
 
 
-def read_signature(path: Path) -> bytes:
-    """The signature in a file, DER. SigningError if it is PEM, or cannot be read within its bound."""
+def _write_prepared(path: Path, request: SigningRequest, done: Done) -> None:
+    """Write what has to be signed, and print how it is signed and attached."""
+    with whole_file(destination.opened(path)) as file:
+        file.write(request.message)
+    name = "FILE" if done.change.to_stderr else str(path)
+    value = f"{name}.sig"
+    hash_ = request.hash or "sha256"
+    attach = shell_command(done.file.verb, done.file.name, attach=value, **done.change.attaching)
+    destination.report_written(path, f"{len(request.message)} bytes, to be signed by {request.algorithm}")
+    click.echo(f"{hash_:9} {hashlib.new(hash_, request.message).hexdigest()}", err=done.change.to_stderr)
+    how = f"for example with `{_openssl(request, name, value)}`"
+    click.echo(f"next: Sign the file where the key is, {how}. Then run `{attach}`.", err=done.change.to_stderr)
+
+
+def _openssl(request: SigningRequest, name: str, value: str) -> str:
+    """A command that makes the signature of a file with a key in a file."""
+    if not request.hash:
+        words = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", "KEY", "-in", name, "-out", value]
+    else:
+        pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", f"rsa_pss_saltlen:{request.salt}"] if request.salt else []
+        words = ["openssl", "dgst", f"-{request.hash}", *pss, "-sign", "KEY", "-out", value, name]
+    return shlex.join(words)
+
+
+def is_signed_data(blob: bytes) -> bool:
+    """Whether ``blob`` begins as a CMS SignedData does (RFC 5652 section 3), and no bare signature does."""
+    return blob[:1] == b"\x30" and b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" in blob[:24]
+
+
+def read_signature(path: Path, *, bare: bool = False) -> bytes:
+    """The signature in a file: DER, or a ``bare`` value. SigningError if it is PEM, or larger than any signature."""
     blob = read_bounded(path, LIMITS["signature"], error=SigningError)
     if not blob:
-        raise SigningError(f"{path}: empty file, but a signature (DER) is required")
-    if blob.startswith(b"-----BEGIN"):
+        raise SigningError(f"{path}: empty file, but a signature{'' if bare else ' (DER)'} is required")
+    if blob.startswith(b"-----BEGIN") and not (bare and b"BEGIN CMS" not in blob[:32]):
         name, der = (shlex.quote(str(one)) for one in (path, path.with_name(f"{path.name}.der")))
         raise SigningError(
             f"{path}: PEM file, but DER is required",
@@ -213,10 +291,10 @@ def read_signature(path: Path) -> bytes:
     return blob
 
 
-def say(words: str, signature: SignatureEvidence) -> None:
+def say(words: str, signature: SignatureEvidence, *, err: bool = False) -> None:
     """A line about a signature."""
     who = signature.signer or "an unreadable signer"
-    click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})")
+    click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})", err=err)
 
 
 def warn(text: str) -> None:

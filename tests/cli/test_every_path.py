@@ -18,6 +18,7 @@ import pytest
 from bundlekit import files
 from bundlekit.authoring.advisory import ADVISORY_EXAMPLE
 from bundlekit.cli import command, run
+from fixtures.make_keys import KEYS
 from tests.cli.test_inputs import state
 from tests.update.test_plan import EXAMPLE as PLAN_EXAMPLE
 
@@ -54,6 +55,7 @@ GOOD = {
     "release": "SPEC.toml",
     "trusted": "keys/root.pem",
     "keys": "keys/signer.key",
+    "certs": str(KEYS / "rsa-signer.pem"),
     "signer": "true",
     "output": "out",
     "vsa": "vsa.json",
@@ -66,6 +68,8 @@ WITH = {
     ("advisory sign", "certs"): ["keys"],
     ("sign", "certs"): ["keys"],
     ("sign", "bundle"): ["keys"],
+    ("sign", "prepared"): ["certs"],
+    ("advisory sign", "prepared"): ["certs"],
     ("advisory sign", "file"): ["keys"],
     ("path", "appliance"): [],
     ("check", "advisories"): ["trusted"],

@@ -191,12 +191,15 @@ def test_a_command_signs_for_every_verb_that_does(cli, desk, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--signer", "true"), "--signer needs the certificate of its key (--cert), or its --public-key"),
+        (("--signer", "true"), "--signer needs the certificate of the key (--cert), or its --public-key"),
         (("--signer", "true", *SIGN), "--signer cannot be combined with --key"),
-        ((*SIGN, "--public-key", "keys/signer.pem"), "--public-key needs --signer"),
+        ((*SIGN, "--public-key", "keys/signer.pem"), "--public-key cannot be combined with --key, which contains it"),
         ((*BY_COMMAND, "--signer-timeout", "5"), "'5' is not a number, a space and one of s, min"),
         ((*BY_COMMAND, "--signer-timeout", "0 s"), "'0 s' is no time at all"),
-        ((*BY_COMMAND, "--remove", "0"), "exactly one of --key, --signer, --attach and --remove is required"),
+        (
+            (*BY_COMMAND, "--remove", "0"),
+            "exactly one of --key, --signer, --prepare, --attach and --remove is required",
+        ),
     ],
 )
 def test_options_of_a_signer_that_do_not_fit_together(cli, desk, words, message):
