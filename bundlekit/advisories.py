@@ -55,7 +55,7 @@ def take_in(
     advisory = found.advisory
     signed = Signed(format="advisories", product=advisory.product)
     signatures = verify_signatures(found.signed, found.signatures, found.spans, trust, at, signed=signed)
-    demands = tally(trust.demands, signatures) if trust else None
+    demands = tally(trust, signed.format, signatures) if trust else None
     if not Evidence(signatures=signatures, demands=demands).authentic:
         problems = [problem.message for signature in signatures for problem in signature.problems]
         problems += [f"{demanded(demand)} must sign them" for demand in demands or () if not demand.met]

@@ -415,7 +415,7 @@ def _signed(bundle: Bundle, contents: Sequence[SignedContent], at: dt.datetime, 
         return Evidence(signatures=signatures)
     from bundlekit.trust import tally
 
-    return Evidence(signatures=signatures, demands=tally(trust.demands, signatures))
+    return Evidence(signatures=signatures, demands=tally(trust, bundle.format.partition("/")[0], signatures))
 
 
 def _measurable(bundle: Bundle) -> bool:

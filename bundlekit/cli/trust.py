@@ -79,10 +79,12 @@ def lines(found: Overview) -> Iterator[Line]:
         yield from _signer(signer)
     for demand in found.demands:
         how = f" ({', '.join(demand.algorithms)})" if demand.algorithms else ""
+        where = f" for {', '.join(demand.formats)}" if demand.formats else ""
         could = f"can be met by {', '.join(demand.signed)}" if demand.met else "cannot be met now"
         short = f": usable are {', '.join(demand.signed) or 'none'}" if not demand.met else ""
         yield Line(
-            f"demand     {demand.count} of {', '.join(demand.of)}{how} {could}{short}", "good" if demand.met else "bad"
+            f"demand     {demand.count} of {', '.join(demand.of)}{how}{where} {could}{short}",
+            "good" if demand.met else "bad",
         )
     for note in found.notes:
         yield Line(f"note       {note}", "doubtful")

@@ -70,12 +70,14 @@ class DemandEvidence(Frozen, frozen=True, kw_only=True):
     """How far the signatures meet one ``[[require]]`` of trust.toml: ``count`` of the signers ``of``.
 
     ``signed`` are the signers whose signatures count; each is one person with a key of their own. ``present`` also
-    includes signers whose signatures exist but do not count, for reasons that other rules give.
+    includes signers whose signatures exist but do not count, for reasons that other rules give. ``formats`` are the
+    formats that the requirement names.
     """
 
     count: int
     of: tuple[str, ...]
     algorithms: tuple[str, ...] = ()
+    formats: tuple[str, ...] | UnsetType = UNSET
     signed: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
 

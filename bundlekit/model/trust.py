@@ -64,11 +64,15 @@ class NamedSigner(Strict, frozen=True, kw_only=True):
 
 
 class Require(Strict, frozen=True, kw_only=True):
-    """A requirement: signatures of ``count`` of the named signers, each by ``algorithms`` if given."""
+    """A requirement: signatures of ``count`` of the named signers, each by ``algorithms`` if given.
+
+    ``formats`` are those of the files that it is for. Without it, it is for the formats that one of the signers signs.
+    """
 
     count: Annotated[int, Meta(ge=1, le=16)] = 1
     of: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
     algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ()
+    formats: Annotated[tuple[Format, ...], Meta(min_length=1)] = ()
 
 
 class ProductFloor(Strict, frozen=True, kw_only=True):

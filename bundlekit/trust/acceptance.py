@@ -67,7 +67,7 @@ def satisfied(
             _named(index, one, store, context) if isinstance(one, str) else [_evidence(index, one, store, context)]
         )
     )
-    demands = tally(store.demands, found)
+    demands = tally(store, context.signed.format, found)
     refused = [one for one in found if one.standing == "rejected"]
     unknown = [one for one in found if one.standing == "undecided"]
     unmet = [one for one in demands if not one.met]

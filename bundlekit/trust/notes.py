@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.trust import crl
+from bundlekit.trust.quorum import applicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +65,18 @@ def _person(name: str) -> str:
 
 
 def _without_demand(store: TrustStore) -> Iterator[str]:
+    """Signers in no requirement. In formats without requirement they alone suffice."""
     asked = {name for demand in store.demands for name in demand.of}
     for signer in store.signers:
-        if signer.name not in asked:
+        if signer.name in asked:
+            continue
+        free = [form for form in signer.formats if not any(one in store.demands for one in applicable(store, form))]
+        if free:
+            yield (
+                f"the signer {signer.name} is in no requirement, and none is for {', '.join(free)}, so this signature "
+                "is sufficient there"
+            )
+        if len(free) < len(signer.formats):
             yield f"the signer {signer.name} is in no requirement, so this signature alone never meets one"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import UNSET
+
 from bundlekit.model.evidence import DemandEvidence
 from bundlekit.model.origin import Folder
 from bundlekit.model.primitives import Frozen
@@ -160,14 +162,28 @@ def _sources(signer: Signer, store: TrustStore, at: datetime) -> Iterator[TrustS
 
 
 def _demand(demand: Require, views: tuple[SignerView, ...]) -> DemandEvidence:
-    able = {
-        one.name
+    """The signers who can meet a requirement together, which means: in one format. The format with the fewest counts.
+
+    Without formats of its own, the requirement is for each format that one of its signers signs. It is enough if it can
+    be met in one of them.
+    """
+    able = [
+        one
         for one in views
         if one.usable and one.name in demand.of
         if any(not source.unusable and _could(source, demand) for source in one.sources)
-    }
-    names = tuple(sorted(able))
-    return DemandEvidence(count=demand.count, of=demand.of, algorithms=demand.algorithms, signed=names, present=names)
+    ]
+    forms = tuple(dict.fromkeys(demand.formats or (form for one in able for form in one.formats))) or ("",)
+    groups = [tuple(sorted(one.name for one in able if not one.formats or form in one.formats)) for form in forms]
+    names = (min if demand.formats else max)(groups, key=len)
+    return DemandEvidence(
+        count=demand.count,
+        of=demand.of,
+        algorithms=demand.algorithms,
+        formats=demand.formats or UNSET,
+        signed=names,
+        present=names,
+    )
 
 
 def family(source: TrustSource) -> str:

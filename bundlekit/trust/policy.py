@@ -84,6 +84,7 @@ of      = ["release", "anna"]
 count   = 1
 of      = ["release"]
 algorithms = ["post-quantum"]         # every key from the signer to the anchor
+# formats = ["update.bin"]            # without it, the formats that its signers sign
 """
 
 

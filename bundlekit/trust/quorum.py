@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from bundlekit.model.evidence import DemandEvidence
+from bundlekit.model.trust import Require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bundlekit.model.evidence import SignatureEvidence
-    from bundlekit.model.trust import Require
+    from bundlekit.trust.store import TrustStore
 
 POST_QUANTUM = {"ml-dsa-65", "ml-dsa-87"}
 """FIPS 204, in the accepted parameter sets."""
 
 
-def tally(demands: Sequence[Require], signatures: Sequence[SignatureEvidence]) -> tuple[DemandEvidence, ...]:
-    """How far the signatures meet each requirement."""
-    return tuple(_demand(demand, signatures) for demand in demands)
+def tally(store: TrustStore, form: str, signatures: Sequence[SignatureEvidence]) -> tuple[DemandEvidence, ...]:
+    """How far the signatures meet each requirement for files in the format ``form``."""
+    return tuple(_demand(demand, signatures) for demand in applicable(store, form))
+
+
+def applicable(store: TrustStore, form: str) -> tuple[Require, ...]:
+    """The requirements for files in the format ``form``, which is a name that ``formats`` of a signer can have.
+
+    A requirement without formats is for those that one of its signers can sign. If none is for this format, one of all
+    signers has to sign: a file without a trusted signature never counts. PEM trust has no requirements.
+    """
+    if not store.demands:
+        return ()
+    able = {one.name for one in store.signers if not one.formats or form in one.formats}
+    found = tuple(one for one in store.demands if (form in one.formats if one.formats else able & set(one.of)))
+    return found or (Require(of=tuple(one.name for one in store.signers)),)
 
 
 def _demand(demand: Require, signatures: Sequence[SignatureEvidence]) -> DemandEvidence:
@@ -27,6 +43,7 @@ def _demand(demand: Require, signatures: Sequence[SignatureEvidence]) -> DemandE
         count=demand.count,
         of=demand.of,
         algorithms=demand.algorithms,
+        formats=demand.formats or UNSET,
         signed=people((one.name, one.key_id) for one in fitting if one.counts),
         present=people((one.name, one.key_id) for one in fitting if one.standing != "ignored"),
     )

@@ -26,6 +26,11 @@ def demand_sense(file: TrustFile, where: str) -> None:
         if len(set(demand.of)) < len(demand.of):
             twice = next(name for name in demand.of if demand.of.count(name) > 1)
             raise ConfigError(f"{where}: a requirement lists the signer {twice!r} twice, and a signer counts once")
+        for form in demand.formats:
+            able = [name for name in demand.of if form in file.signers[name].formats]
+            if len(able) < demand.count:
+                whose = f"only {', '.join(able)} can" if able else "none of its signers can"
+                raise ConfigError(f"{where}: a requirement for {form} can never be met, because {whose} sign {form}")
     _floors(file, where)
 
 

@@ -13,7 +13,7 @@ from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import load
 from bundlekit.layout import reader
 from bundlekit.source import BytesSource
-from fixtures import forge
+from fixtures import forge, make_rauc
 from tests.formats import toy
 
 pytestmark = pytest.mark.usefixtures("_toys")
@@ -105,6 +105,42 @@ def test_the_key_of_a_component_has_to_be_trusted(ship):
     report = bundlekit.check(ship(toy.write(sign=KEY.sign)), trust=forge.trust(("keys/trust/root.pem",)), at=AT)
     assert report.verdict == "reject"
     assert {rule for _, _, rule in errors(report)} == {"signer-unknown"}
+
+
+REQUIRED = """
+trust = 1
+allow-test-keys = true
+[signers.release]
+role = "production"
+anchor = "root.pem"
+subject = "CN=second-signer (TEST ONLY),O=TEST ONLY"
+[signers.board]
+role = "production"
+anchor = "root.pem"
+subject = "CN=signer (TEST ONLY),O=TEST ONLY"
+formats = ["rauc"]
+[[require]]
+of = ["release"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"), [("", "accept"), ('[[require]]\nof = ["board"]\nalgorithms = ["rsa"]\n', "reject")]
+)
+def test_a_requirement_for_the_bundle_is_none_for_its_component(tmp_path, more, verdict):
+    """Who signs update.bin alone cannot sign a RAUC bundle in it, so that requirement is not for it."""
+    (tmp_path / "image.toy").write_bytes((make_rauc.FOLDER / "verity.raucb").read_bytes())
+    (tmp_path / "SPEC.toml").write_text(SPEC.replace('"toy"', '"rauc"'))
+    (tmp_path / "root.pem").write_bytes((forge.KEYS / "trust" / "root.pem").read_bytes())
+    (tmp_path / "trust.toml").write_text(REQUIRED + more)
+    names = [forge.KEYS / f"second-signer.{end}" for end in ("key", "pem")]
+    signers = load_signers([names[0]], [names[1]], ask=lambda _: b"")
+    build(load(tmp_path / "SPEC.toml"), tmp_path / "release.bk", signers=signers, capacity=8192)
+    report = bundlekit.check(tmp_path / "release.bk", trust=bundlekit.load_trust([tmp_path / "trust.toml"]), at=AT)
+    assert report.verdict == verdict, report.findings
+    assert [one.params["rule"] for one in report.findings if one.severity == "error"] == (
+        ["too-few-signers"] if more else []
+    )
 
 
 def test_a_pre_flight_does_not_read_the_component(ship, trust):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bundlekit.errors import ConfigError
 from bundlekit.trust import load_private_key, read_certificates, sign
-from bundlekit.trust.quorum import fits, people
+from bundlekit.trust.quorum import applicable, fits, people
 from bundlekit.trust.verify import verify_signatures
 from fixtures import forge
 from fixtures.make_keys import KEYS
@@ -207,6 +207,43 @@ def test_bounds_of_one_signer(desk):
     assert "carl is allowed to sign only advisories, not update.bin" in report.findings[0].message
     assert 'formats = ["advisories", "update.bin"] in [signers.carl].' in report.findings[0].next
     assert "product" not in report.findings[0].next
+
+
+BOARD = """
+[signers.board]
+role = "production"
+key = "carl.pub.pem"
+formats = ["rauc", "mcuboot"]
+[signers.both]
+role = "production"
+anchor = "root.pem"
+formats = ["update.bin", "rauc"]
+[signers.release]
+role = "production"
+anchor = "root-rsa.pem"
+"""
+
+
+@pytest.mark.parametrize(
+    ("demands", "form", "of"),
+    [
+        ("", "rauc", [(1, "board both release")]),
+        (demand(1, "release"), "update.bin", [(1, "release")]),
+        (demand(1, "release"), "advisories", [(1, "release")]),
+        (demand(1, "release"), "rauc", [(1, "board both release")]),  # none is for it, but someone has to sign
+        (demand(1, "release"), "esp", [(1, "board both release")]),
+        (demand(2, "release", "both"), "rauc", [(2, "release both")]),  # one of the two signs it: fails closed
+        (demand(2, "release", "both"), "mcuboot", [(1, "board both release")]),
+        (demand(1, "release") + demand(1, "board"), "update.bin", [(1, "release")]),
+        (demand(1, "release") + demand(1, "board"), "rauc", [(1, "board")]),
+        (demand(1, "release", "both") + 'formats = ["update.bin"]', "rauc", [(1, "board both release")]),
+        (demand(1, "release", "both") + 'formats = ["update.bin"]', "update.bin", [(1, "release both")]),
+        (demand(1, "release", "both") + 'formats = ["update.bin"]', "advisories", [(1, "board both release")]),
+    ],
+)
+def test_a_requirement_is_for_the_formats_of_its_signers(desk, demands, form, of):
+    store = trust(desk, "", demands, BOARD)
+    assert [(one.count, " ".join(one.of)) for one in applicable(store, form)] == of
 
 
 LAB = '[signers.lab]\nrole = "production"\nanchor = "intermediate.pem"\n'

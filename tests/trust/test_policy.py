@@ -50,6 +50,10 @@ WRONG = {
     "weak floor": (f"trust = 1\nfloor = {{ rsa = 1024 }}\n{CARL}", "it must be at least 2048"),
     "a duration": (f'trust = 1\nmax-age = "a week"\n{CARL}', "max-age: 'a week' is not a number"),
     "a bundle id": (f'trust = 1\nwithdrawn = {{ "abc" = "x" }}\n{CARL}', "withdrawn"),
+    "requirement for a format": (
+        f'trust = 1\n{CARL}{demand(1, "carl")}formats = ["rauc"]',
+        "a requirement for rauc can never be met, because none of its signers can sign rauc",
+    ),
     "surplus intermediates": (f'trust = 1\nintermediate-files = ["intermediate.pem"]\n{CARL}', "are used with"),
 }
 
@@ -155,6 +159,11 @@ NEVER = {
         "",
         demand(1, "carl"),
         {"signers": world.SIGNERS.replace('"development"', '"development"\nformats = ["advisories"]')},
+    ),
+    "two who sign no common format": (
+        "",
+        demand(2, "carl", "bert"),
+        {"signers": world.SIGNERS.replace('"development"', '"development"\nformats = ["rauc"]')},
     ),
     "below the floor": ("floor = { rsa = 3072 }", demand(1, "dora", algorithms=("rsa",)), {}),
     "no revocation list": ('crls = { files = ["root.crl"], required = true }', demand(1, "dora"), {}),
