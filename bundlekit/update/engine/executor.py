@@ -251,7 +251,7 @@ class Engine:
                     if answer.kind not in {"old", "new", "ready"}:
                         why = f"{verb} of {name} reports {answer.kind}. {answer.reason}".rstrip()
                         return Declined(reason=why, recovery=before_clear(history, answers))
-        states = {name: answer.kind for name, answer in answers.items()}
+        states: dict[str, str] = {name: answer.kind for name, answer in answers.items()}
         cleared = Cleared(
             at=self.clock.now(), by=release.by, reason=release.reason, ticket=release.ticket, states=states
         )
