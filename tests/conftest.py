@@ -19,16 +19,21 @@ LOOKS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_C
 
 
 MEMORY = Path("/dev/shm")
-ROOM = 4 * 2**30
-"""Bytes that the files of the tests never need. A container often has 64 MiB here."""
+ROOM_FOR_ALL, ROOM_FOR_ONE = 4 * 2**30, 256 * 2**20
+"""Bytes that all tests together, or one, never need at once. Many containers offer 64 MiB in memory."""
+
+
+def _has_memory(room):
+    """Whether files in memory can be written, run as hooks, and have room."""
+    if not MEMORY.is_mount() or not os.access(MEMORY, os.W_OK | os.X_OK):
+        return False
+    found = os.statvfs(MEMORY)
+    return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= room
 
 
 def _in_memory():
     """Let temporary files be in memory, where there is room. Half of the time of the tests was spent in fsync."""
-    if not MEMORY.is_mount() or not os.access(MEMORY, os.W_OK):
-        return
-    space = os.statvfs(MEMORY)
-    if space.f_bavail * space.f_frsize >= ROOM:
+    if _has_memory(ROOM_FOR_ALL):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
@@ -85,19 +90,6 @@ def _every_journal_is_closed(monkeypatch):
     assert [connection.closed for connection in made] == [True] * len(made)
 
 
-MEMORY = Path("/dev/shm")
-ROOM = 256 * 1024 * 1024
-"""Bytes that the tests need there at once, with room to spare. Many containers offer 64 MiB."""
-
-
-def memory_can_be_used():
-    """Whether files in memory can be written, run as hooks, and have room."""
-    if not os.access(MEMORY, os.W_OK | os.X_OK):
-        return False
-    found = os.statvfs(MEMORY)
-    return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= ROOM
-
-
 @pytest.fixture
 def in_utc(monkeypatch):
     """Local times are those of UTC, in this process and in those that it starts."""
@@ -111,5 +103,5 @@ def in_utc(monkeypatch):
 @pytest.fixture
 def memory_folder(tmp_path):
     """A folder where fsync costs nothing, if there is one: for tests that write thousands of records."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if memory_can_be_used() else tmp_path) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if _has_memory(ROOM_FOR_ONE) else tmp_path) as folder:
         yield Path(folder)
