@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -32,6 +33,18 @@ class Counting(BytesSource):
         if offset >= self.area.stop:
             self.payload_bytes += len(buffer)
         super().readinto(offset, buffer)
+
+
+def test_an_incomplete_report_lists_what_was_not_checked():
+    report = pipeline.check(BytesSource(forge.good()))
+    assert (report.verdict, report.findings) == ("incomplete", ())
+    (one,) = report.not_checked
+    unrun = [rule for rule in report.rules if rule.required and rule.outcome == "not-run"]
+    assert one.rules == tuple(rule.rule for rule in unrun)
+    assert {(rule.reason, rule.next) for rule in unrun} == {(one.reason, one.next)}
+    assert one.next.startswith("Give trust anchors")
+    assert report.summary.startswith("the bundle is incomplete: 12 required rules could not run (signer-unknown, ")
+    assert forge.judge(forge.good(), forge.Ask()).not_checked is msgspec.UNSET
 
 
 @pytest.mark.parametrize("name", ["header", "manifest", "signatures", "padding"])

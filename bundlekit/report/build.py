@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bundlekit import checks
 from bundlekit._version import __version__
 from bundlekit.integrity import coverage
-from bundlekit.report.model import Coverage, Report, RequestSummary, Tool
+from bundlekit.report.model import Coverage, OpenReason, Report, RequestSummary, Tool
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import Evidence
-    from bundlekit.model.finding import Cause, Finding
+    from bundlekit.model.finding import Cause, Finding, RuleOutcome
     from bundlekit.model.origin import Folder
     from bundlekit.model.question import Question
 
@@ -82,8 +82,26 @@ def report(
         ),
         decisions=decisions,
         findings=result.findings,
+        not_checked=open_reasons(result) if result.verdict == "incomplete" else msgspec.UNSET,
         rules=result.outcomes,
     )
+
+
+def open_reasons(result: RulesResult) -> tuple[OpenReason, ...]:
+    """Why required rules did not run, in the order of the rules."""
+    reasons: dict[str, list[RuleOutcome]] = {}
+    for outcome in _open(result):
+        reasons.setdefault(outcome.reason, []).append(outcome)
+    return tuple(
+        OpenReason(
+            reason=reason, rules=tuple(one.rule for one in of), next=next((one.next for one in of if one.next), "")
+        )
+        for reason, of in reasons.items()
+    )
+
+
+def _open(result: RulesResult) -> list[RuleOutcome]:
+    return [outcome for outcome in result.outcomes if outcome.required and outcome.outcome == "not-run"]
 
 
 def partly(report: Report, skipped: tuple[str, ...]) -> Report:
@@ -93,7 +111,9 @@ def partly(report: Report, skipped: tuple[str, ...]) -> Report:
     changes: dict[str, object] = {"request": replace(report.request, skipped_states=skipped)}
     if report.verdict == "accept":
         lines = "1 line of the states" if len(skipped) == 1 else f"{len(skipped):,} lines of the states"
-        changes |= {"verdict": "incomplete", "summary": f"{report.summary}, but {lines} could not be read"}
+        reason = f"{lines} could not be read"
+        changes |= {"verdict": "incomplete", "summary": f"{report.summary}, but {reason}"}
+        changes |= {"not_checked": (OpenReason(reason=reason, next="Correct the lines, then check again."),)}
     return replace(report, **changes)
 
 
@@ -102,18 +122,22 @@ def summary(question: Question, result: RulesResult) -> str:
     what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
     if result.verdict == "reject":
         rules = list(dict.fromkeys(finding.rule for finding in rejecting(question, result)))
-        more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
-        return f"{what} is rejected by {', '.join(rules[:MAX_NAMED])}{more}"
+        return f"{what} is rejected by {_some(rules)}"
     if result.verdict == "incomplete":
-        missing = sum(outcome.required and outcome.outcome == "not-run" for outcome in result.outcomes)
-        noun = "rule" if missing == 1 else "rules"
-        return f"{what} is incomplete: {missing} required {noun} could not run"
+        missing = [outcome.rule for outcome in _open(result)]
+        noun = "1 required rule" if len(missing) == 1 else f"{len(missing)} required rules"
+        return f"{what} is incomplete: {noun} could not run ({_some(missing)})"
     if question.asks_who:
         judged = [f"version {version}" for version in question.sources]
         pairs = [f"pair {appliance.pair}" for appliance in question.appliances]
         judged += pairs if len(pairs) <= MAX_NAMED else [f"{len(pairs)} pairs"]
         return f"{what} is accepted for {', '.join(judged)}"
     return f"{what} is accepted; no installed version was given ({given('sources')}, {given('appliance')})"
+
+
+def _some(rules: list[str]) -> str:
+    more = f" and {len(rules) - MAX_NAMED} more" if len(rules) > MAX_NAMED else ""
+    return f"{', '.join(rules[:MAX_NAMED])}{more}"
 
 
 def rejecting(question: Question, result: RulesResult) -> list[Finding]:

@@ -59,12 +59,21 @@ class Coverage(Frozen, frozen=True, kw_only=True):
     sections: tuple[Section, ...]
 
 
+class OpenReason(Frozen, frozen=True, kw_only=True):
+    """Why something required was not checked: the rules that did not run for this reason, and the next step."""
+
+    reason: str
+    rules: tuple[str, ...] = ()
+    next: str = ""
+
+
 class Report(Frozen, frozen=True, kw_only=True):
     """The result of checking one bundle.
 
     ``release`` is set only if a trusted signature covers it; otherwise its content is under ``claims``. ``id`` is the
     bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file. ``demands`` are those of a
-    trust.toml. ``test_trust``: a signature that counts was made with a test key.
+    trust.toml. ``test_trust``: a signature that counts was made with a test key. ``not_checked`` is set in an
+    incomplete report. It has what no finding states: what could not be checked, and why.
     """
 
     schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
@@ -84,6 +93,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     coverage: Coverage
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
+    not_checked: tuple[OpenReason, ...] | UnsetType = UNSET
     rules: tuple[RuleOutcome, ...]
 
 

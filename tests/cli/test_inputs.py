@@ -118,6 +118,7 @@ def test_a_bad_line_makes_a_good_answer_incomplete_in_every_output(cli, ship, ve
     assert text.out.splitlines()[-1].endswith(", but 1 line of the states could not be read")
     report = json.loads(found.out)
     assert report["verdict"] == "incomplete"
+    assert [one["reason"] for one in report["not-checked"]] == ["1 line of the states could not be read"]
     assert report["request"]["skipped-states"][0].startswith("S: line 2 is not JSON")
     assert [one["pair"] for one in report["decisions"]] == ["one", "three"]
     assert cli(*ask, "-o", "report").code == 3

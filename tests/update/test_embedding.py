@@ -162,7 +162,7 @@ def test_a_rejection_states_what_is_wrong_where_and_the_next_step(desk, controll
     reports = []
     one = controller(on_report=reports.append)
     untrusted = one.run(desk / "update.bin", PAIR, trust=None, appliance=given(desk)["appliance"])
-    assert "could not run: no trust anchors were given (`trust`)" in untrusted.reason
+    assert " more): no trust anchors were given (`trust`)" in untrusted.reason
     assert "Give trust anchors, for example `trust=root.pem`" in untrusted.reason
     whole = (desk / "update.bin").read_bytes()
     (desk / "update.bin").write_bytes(whole[:-1])
