@@ -107,6 +107,11 @@ def decide_from(
         )
         for name in models
     ]
+    if read.primary_component != APPLIANCE:
+        context.not_checked.append(
+            f"the members, which the bundle does not update: no component is named {APPLIANCE!r}, and the versions are "
+            f"those of {read.primary_component}"
+        )
     shared = list(_shared(context, version, facts))
     pair = [*ask_pair("pair", question), *ask_pair("whole", question)]
     return _decision(context, [*pair, *shared, *question.parts])

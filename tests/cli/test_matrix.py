@@ -251,7 +251,7 @@ def test_an_appliance_that_is_misspelt_is_told_at_once_and_by_check(cli, desk):
 
 
 def test_a_bundle_without_what_the_members_run_is_told_when_it_is_built(cli, desk):
-    """A check accepts it, since the pair can share all that it has. Only its update would show it."""
+    """A check accepts it, since the pair can share all that it has, and states so."""
     spec = Path("SPEC.toml").read_text()
     Path("SPEC.toml").write_text(spec.replace("components.appliance", "components.firmware"))
     Path("matrix.toml").write_text(Path("matrix.toml").read_text().replace("appliance = ", "firmware = "))

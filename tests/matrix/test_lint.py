@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bundlekit.matrix.decide import decide_from
 from bundlekit.matrix.lint import LINTS, lint
 from bundlekit.matrix.routes import Routes
 from bundlekit.matrix.table import table
@@ -275,6 +276,7 @@ def test_strict_refuses_for_a_warning_and_not_for_an_info():
 def test_every_rule_is_told_to_people_and_tried_here():
     tried = {rule for _, expected in ROWS.values() for rule, *_ in expected}
     elsewhere = {"trust-contradicted", "source-cannot-verify", "unknown-key", "risk-reworded", "appliance-misspelt"}
+    elsewhere |= {"no-member-component"}
     assert {rule.name for rule in LINTS} <= tried | elsewhere
     assert len({rule.name for rule in LINTS}) == len(LINTS)
     for rule in LINTS:
@@ -305,6 +307,11 @@ def test_a_component_that_is_nearly_the_appliance_is_named(name):
 def test_a_component_of_another_name_is_no_slip_of_the_pen(name):
     made = replace(bundle(), components=(component(name, "5.40.00"),))
     assert "appliance-misspelt" not in {rule for rule, *_ in said(made)}
+    assert ("no-member-component", "info", name, "") in said(made)
+    open_ = "the members, which the bundle does not update: no component is named 'appliance', and the versions are "
+    open_ += f"those of {name}"
+    assert open_ in decide_from(made, "5.32.00").not_checked
+    assert open_ not in decide_from(bundle(), "5.32.00").not_checked
 
 
 KEYS = {"trusted_keys": {"5.20.00": ["release-2019"], "5.30.02": ["release-2019", "release-2027"]}}
@@ -465,7 +472,8 @@ def test_what_brings_no_appliance_leaves_nothing_to_fit():
         "aliases": {},
     }
     parts = (component("storage", "3.4.0"), component("disk", "1.0"))
-    assert said(manifest(matrix, version="3.4.0", components=parts, includes=())) == []
+    found = said(manifest(matrix, version="3.4.0", components=parts, includes=()))
+    assert found == [("no-member-component", "info", "storage", "")]
 
 
 def test_only_supported_versions_count_as_stranded():

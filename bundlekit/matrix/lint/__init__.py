@@ -15,6 +15,7 @@ from bundlekit.matrix.lint.components import (
     ambiguous_alias,
     appliance_misspelt,
     no_compatible_partner,
+    no_member_component,
     own_version_contradicted,
     partial_failure_unknown,
 )
@@ -71,6 +72,7 @@ LINTS: Final = (
     unknown_key,
     own_version_contradicted,
     appliance_misspelt,
+    no_member_component,
     no_compatible_partner,
     unused_entry,
     overlapping_ranges,

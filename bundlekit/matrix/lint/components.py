@@ -84,6 +84,25 @@ def appliance_misspelt(context: LintContext) -> Iterator[Fault]:
         )
 
 
+@lint_rule(
+    "info", f"Name the component that runs on each member {APPLIANCE!r}. If the bundle has none, nothing is to do."
+)
+def no_member_component(context: LintContext) -> Iterator[Fault]:
+    """No component is named `appliance`, so the bundle changes only what the pair shares.
+
+    The versions of the matrix are then those of a shared component. Each member keeps its version. That is right for a
+    bundle of storage software alone.
+    """
+    manifest = context.read.manifest
+    if misspelt_appliance(manifest) or any(component.name == APPLIANCE for component in manifest.components):
+        return
+    name = context.read.primary_component
+    yield Fault(
+        message=f"No component is named {APPLIANCE!r}, so no member is updated. The versions are those of {name}.",
+        subject=name,
+    )
+
+
 @lint_rule("error", "Correct the ranges of [[works-together]], or the versions of the components.")
 def no_compatible_partner(context: LintContext) -> Iterator[Fault]:
     """According to the bundle's own matrix its components do not work together, or an entry fits no known version."""
