@@ -295,6 +295,7 @@ def _question(
         at_given=request.at is not None,
         limits=trust.limits if trust else Limits(),
         waivers=waivers.current if waivers else (),
+        expired_waivers=waivers.expired if waivers else (),
         waivers_digest=waivers.digest if waivers else None,
     )
 
@@ -367,6 +368,7 @@ def examine(
         authentic=authentic,
         trust=trust.digest if trust else None,
         trust_folders=trust.folders if trust else (),
+        config=request.config,
     )
     return Checked(made, bundle, matrix)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
+    from bundlekit.model.origin import ConfigUse
     from bundlekit.model.waiver import Waivers
     from bundlekit.trust import TrustStore
 
@@ -36,6 +37,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``strict``: treat warnings as errors.
     - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
     - ``rules``: the rules to apply. The default is all of them.
+    - ``config``: the project file that the request was made from (`bundlekit.project`), for the report.
     """
 
     trust: TrustStore | None = None
@@ -49,6 +51,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     strict: bool = False
     waivers: Waivers | None = None
     rules: tuple[Rule, ...] | None = None
+    config: ConfigUse | None = None
 
 
 NOTHING_ASKED: Final = CheckRequest()

@@ -12,6 +12,7 @@ from bundlekit.matrix.table import Table
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.manifest import Manifest
 from bundlekit.model.path import UpgradePath
+from bundlekit.model.project import ProjectFile
 from bundlekit.model.trust import TrustFile
 from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.comparison import Comparison
@@ -28,6 +29,7 @@ FILES: Final = {
     "state": Appliance,
     "trust": TrustFile,
     "waivers": WaiverFile,
+    "project": ProjectFile,
     "plan": Annotated[Plan, Meta(extra_json_schema={"required": ["plan"]})],  # as load_plan demands of a file
 }
 OUTPUTS: Final = {

@@ -7,7 +7,10 @@ pass over the text, which knows strings and comments, therefore bounds both befo
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_PARTS: Final = 32
 """The most parts of a dotted key. No file that bundlekit reads needs more than 6."""
@@ -82,3 +85,46 @@ def _bound(text: str) -> None:
 def _fault(what: str, text: str, at: int) -> ValueError:
     line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
     return ValueError(f"{what} (at line {line}, column {column})")
+
+
+_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_KEY: Final = re.compile(r"\s*([A-Za-z0-9_.\-\"' \t]+?)\s*=")
+
+
+def line_of(data: bytes, path: str) -> int | None:
+    """The line of the key ``path``, such as ``waive[1].reason``, or of the nearest table that contains it.
+
+    None if the document names neither. Inline tables are found by the line of their key.
+    """
+    text = data.decode()
+    wanted = path.replace('"', "").replace("'", "")
+    counts: dict[str, int] = {}
+    table, best, found = "", 0, None
+    for number, line in _lines(text):
+        if header := _HEADER.match(line):
+            table = header[2].replace('"', "").replace("'", "")
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = f"{table}[{counts[table]}]"
+            here = table
+        elif key := _KEY.match(line):
+            name = re.sub(r"[\s\"']", "", key[1])
+            here = f"{table}.{name}" if table else name
+        else:
+            continue
+        if (here == wanted or re.match(rf"{re.escape(here)}[.\[]", wanted)) and len(here) > best:
+            best, found = len(here), number
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that begin a key or a table, with their numbers, without those inside of a value."""
+    inside, depth, at, number = set[int](), 0, 0, 1
+    for token in _TOKEN.finditer(text):
+        number += text.count("\n", at, token.start())
+        at, more = token.start(), token[0].count("\n")
+        if depth or token.lastgroup == "string":
+            inside |= set(range(number + 1, number + more + 1))
+        if token.lastgroup in ("open", "close"):
+            depth = max(depth + (1 if token.lastgroup == "open" else -1), 0)
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if number not in inside)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundlekit.model.finding import Fault, RuleOutcomeKind
+    from bundlekit.model.waiver import ProjectWaiver, Waiver
 
 RULES: Final = (
     *layout.RULES,
@@ -67,8 +68,9 @@ def apply_rules(context: RuleContext, rules: Iterable[Rule] = RULES) -> RulesRes
             )
             continue
         waived = _waived(rule, context)
+        expired = "" if waived else _expired(rule, context)
         found = answer.faults if isinstance(answer, PartialResult) else answer
-        findings += [_finding(rule, fault, waived) for fault in found[:MAX_FINDINGS]]
+        findings += [_finding(rule, fault, waived, expired) for fault in found[:MAX_FINDINGS]]
         outcome: RuleOutcomeKind = "failed" if found else "passed"
         outcomes.append(
             RuleOutcome(
@@ -103,11 +105,31 @@ def _waived(rule: Rule, context: RuleContext) -> str:
         (
             f"{one.reason} (until {one.expires})"
             for one in context.question.waivers
-            if (one.rule, one.product, one.bundle) == (rule.name, release.product, context.bundle.id)
-            and day <= str(one.expires)
+            if _is_about(one, rule, context) and day <= str(one.expires)
         ),
         "",
     )
+
+
+def _is_about(waiver: Waiver | ProjectWaiver, rule: Rule, context: RuleContext) -> bool:
+    """Whether a waiver names this rule and, as far as it names any, this product and this bundle."""
+    release = context.bundle.release
+    return (
+        waiver.rule == rule.name
+        and release is not None
+        and waiver.product in (None, release.product)
+        and waiver.bundle in (None, context.bundle.id)
+    )
+
+
+def _expired(rule: Rule, context: RuleContext) -> str:
+    """The waiver of this rule that no longer counts, as the beginning of the next step; empty if there is none."""
+    if rule.rule_class != "best-practice":
+        return ""
+    asked = context.question
+    late = [one for one in asked.waivers if asked.at[:10] > str(one.expires)]
+    ended = [str(one.expires) for one in (*asked.expired_waivers, *late) if _is_about(one, rule, context)]
+    return f"The waiver for it expired on {max(ended)} and no longer counts. " if ended else ""
 
 
 def _unread(rule: Rule, context: RuleContext) -> NotRun | None:
@@ -126,14 +148,14 @@ def _shortened(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}… ({len(message):,} characters)"
 
 
-def _finding(rule: Rule, fault: Fault, waived: str) -> Finding:
+def _finding(rule: Rule, fault: Fault, waived: str, expired: str) -> Finding:
     return Finding(
         rule=rule.name,
         rule_class=rule.rule_class,
         severity=rule.severity,
         cause=fault.cause or rule.cause,
         message=_shortened(fault.message),
-        next=fault.next or fill(rule.remedy),
+        next=expired + (fault.next or fill(rule.remedy)),
         where=fault.where,
         subject=fault.subject,
         entry=fault.entry,

@@ -82,9 +82,11 @@ def check_request(options: dict[str, Any]) -> CheckRequest:
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
     )
+    project, _ = options.pop("project"), options.pop("no_config")
     beyond, sources = policy_arguments(options, trust), tuple(options.pop("sources"))
     matrices = load_matrices(options.pop("matrices"))
-    return CheckRequest(trust=trust, sources=sources, appliances=states, matrices=matrices, **beyond, **options)
+    made = CheckRequest(trust=trust, sources=sources, appliances=states, matrices=matrices, **beyond, **options)
+    return replace(made, rules=project.rules, config=project.use) if project else made
 
 
 def load_matrices(paths: Sequence[Path]) -> tuple[OperatorMatrix, ...]:
@@ -247,7 +249,7 @@ def _read_with(path: Path) -> Iterator[Path]:
         )
         return
     yield path
-    if path.suffix == ".toml" and path.is_file() and "trust" in (data := config.load_toml(path)):
+    if path.suffix == ".toml" and path.is_file() and isinstance((data := config.load_toml(path)).get("trust"), int):
         from bundlekit.trust import policy
 
         yield from policy.files(data, path)

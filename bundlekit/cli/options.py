@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import click
 
 from bundlekit.cli.parameters import AcceptedRisk, Time, path_type
+from bundlekit.cli.project import exclude_project, read_project, read_waivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from bundlekit.model.waiver import Waivers
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -138,14 +137,6 @@ at_option: Final = click.option("--at", type=Time(), metavar="TIME", help="Use t
 strict_option: Final = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 
 
-def _waivers(_context: click.Context, _option: click.Parameter, path: Path | None) -> Waivers | None:
-    if path is None:
-        return None
-    from bundlekit.checks.waivers import load_waivers  # what reads the file is loaded only if there is one
-
-    return load_waivers(path)
-
-
 # What is written
 
 
@@ -168,7 +159,30 @@ def output_option(text: str, *, required: bool = False, multiple: bool = False) 
     )
 
 
+config_options: Final = combined(
+    click.option(
+        "--no-config",
+        "no_config",
+        is_flag=True,
+        is_eager=True,
+        expose_value=True,
+        callback=exclude_project,
+        help="Use no project file.",
+    ),
+    click.option(
+        "--config",
+        "project",
+        type=path_type,
+        is_eager=True,
+        metavar="FILE",
+        callback=read_project,
+        help="Use this project file instead of the bundlekit.toml or pyproject.toml of the repository.",
+    ),
+)
+"""The project file, whose values are the defaults of the other options of a command."""
+
 check_options: Final = combined(
+    config_options,
     trust_option,
     from_option("sources", "Validate the update from this version.", multiple=True),
     appliance_option("Validate the update of this pair, or of many (JSON, one state on each line)."),
@@ -180,7 +194,7 @@ check_options: Final = combined(
         "--waivers",
         type=path_type,
         metavar="FILE",
-        callback=_waivers,
+        callback=read_waivers,
         help="Waive findings of best-practice rules (see `bundlekit explain waivers`).",
     ),
     format_option("markdown", "junit", "html"),

@@ -111,15 +111,20 @@ class _PathType(click.Path):
         """The path that ``value`` spells."""
         if "\0" in os.fsdecode(value):
             self.fail(f"{os.fsdecode(value)} contains a NUL character", param, ctx)
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path == Path():  # ".": the library takes that for an empty path, which was refused before
             path = Path.cwd()
         if param is not None and ctx is not None:
-            ctx.meta.setdefault(_GIVEN, []).append((param.name, path))
+            remember_path(ctx, str(param.name), path)
         return path
 
 
 path_type: Final = _PathType(path_type=Path, readable=False)
+
+
+def remember_path(context: click.Context, name: str, path: Path) -> None:
+    """Let `given_paths` list a path that is read."""
+    context.meta.setdefault(_GIVEN, []).append((name, path))
 
 
 def given_paths() -> list[tuple[str, Path]]:

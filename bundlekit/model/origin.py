@@ -1,4 +1,4 @@
-"""Which files of a folder became trust, so that a report can name them."""
+"""Which files a check used without being named one by one, so that a report can name them."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ class Folder(Frozen, frozen=True, kw_only=True):
 
     folder: str
     entries: tuple[TrustEntry, ...]
+
+
+class ConfigUse(Frozen, frozen=True, kw_only=True):
+    """The project file that a check used, and its SHA-256."""
+
+    file: str
+    digest: str

@@ -11,7 +11,7 @@ from bundlekit.model.finding import Scope
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
-    from bundlekit.model.waiver import Waiver
+    from bundlekit.model.waiver import ProjectWaiver, Waiver
 
 
 class Limits(Frozen, frozen=True, kw_only=True):
@@ -36,7 +36,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     only. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories signed since the bundle
     shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``at`` is the reference
     time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the clock. ``limits`` are those
-    of the trust file. ``waivers`` are the operator's, and ``waivers_digest`` is the digest of their file.
+    of the trust file. ``waivers`` are the operator's, without the ``expired_waivers``. ``waivers_digest`` is the digest
+    of their file.
     """
 
     scope: Scope = "full"
@@ -53,7 +54,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     at: str
     at_given: bool = False
     limits: Limits = Limits()
-    waivers: tuple[Waiver, ...] = ()
+    waivers: tuple[Waiver | ProjectWaiver, ...] = ()
+    expired_waivers: tuple[Waiver | ProjectWaiver, ...] = ()
     waivers_digest: str | None = None
 
     @property

@@ -29,8 +29,19 @@ class WaiverFile(Strict, frozen=True, kw_only=True):
     waive: Annotated[tuple[Waiver, ...], Meta(max_length=256)] = ()
 
 
-class Waivers(Frozen, frozen=True, kw_only=True):
-    """Waivers as read: those that have not expired by the clock, and the digest of the whole file."""
+class ProjectWaiver(Strict, frozen=True, kw_only=True):
+    """One waiver of a project file. Without ``product`` or ``bundle`` it is for every bundle of the project."""
 
-    current: tuple[Waiver, ...]
+    rule: KeyName
+    reason: Reason
+    expires: dt.date
+    product: Name | None = None
+    bundle: BundleId | None = None
+
+
+class Waivers(Frozen, frozen=True, kw_only=True):
+    """Waivers as read, and the digest of the whole file. The clock decides which have expired."""
+
+    current: tuple[Waiver | ProjectWaiver, ...]
     digest: str
+    expired: tuple[Waiver | ProjectWaiver, ...] = ()

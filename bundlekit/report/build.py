@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundlekit.model.decision import Decision
     from bundlekit.model.evidence import Evidence
     from bundlekit.model.finding import Cause, Finding, RuleOutcome
-    from bundlekit.model.origin import Folder
+    from bundlekit.model.origin import ConfigUse, Folder
     from bundlekit.model.question import Question
 
 
@@ -40,6 +40,7 @@ def report(
     authentic: bool,
     trust: str | None,
     trust_folders: tuple[Folder, ...] = (),
+    config: ConfigUse | None = None,
 ) -> Report:
     """The report of one check. ``trust`` is the digest of the trust, including what its folders contain."""
     release = bundle.release
@@ -58,6 +59,7 @@ def report(
             trust=trust,
             trust_folders=trust_folders or msgspec.UNSET,
             waivers=question.waivers_digest,
+            config=config or msgspec.UNSET,
             sources=question.sources,
             appliance=_digest(question.appliances),
             matrix=question.matrix or msgspec.UNSET,

@@ -12,7 +12,7 @@ from bundlekit.model.bundle import Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
-from bundlekit.model.origin import Folder
+from bundlekit.model.origin import ConfigUse, Folder
 from bundlekit.model.primitives import Frozen
 from bundlekit.model.release import Release
 
@@ -28,9 +28,10 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     """The inputs: the file's name, the time used, digests of trust, waivers and state, the operator's policy.
 
     Digests are SHA-256. The digest of several states is over their digests. ``advisories`` is None where none were
-    used. ``matrix`` and ``matrix_file`` are set where the operator gave one. ``at_given``: the time was given, and is
-    not that of the clock. ``trust_folders`` is set where folders were given as trust, and lists their trusted files.
-    ``skipped_states`` is set where lines of a file of states are not states, and gives the fault of each.
+    used. ``config`` is set where a project file was used. ``matrix`` and ``matrix_file`` are set where the operator
+    gave one. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders
+    were given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are
+    not states, and gives the fault of each.
     """
 
     file: str
@@ -39,6 +40,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     trust: str | None = None
     trust_folders: tuple[Folder, ...] | UnsetType = UNSET
     waivers: str | None = None
+    config: ConfigUse | UnsetType = UNSET
     sources: tuple[str, ...] = ()
     appliance: str | None = None
     matrix: str | UnsetType = UNSET

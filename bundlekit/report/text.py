@@ -38,6 +38,8 @@ def _lines(report: Report) -> Iterator[Line]:
     yield from _identity(report)
     if report.request.at_given:
         yield Line(f"  time       {report.request.at}, as given ({given('at')}), not by the clock", "doubtful")
+    if used := report.request.config:
+        yield Line(f"  config     {used.file} ({used.digest[:23]}…)", "muted")
     for folder in report.request.trust_folders or ():
         yield Line(f"  trust      folder {folder.folder}, with")
         yield from (Line(f"               {_entry(one)}") for one in folder.entries)
@@ -50,8 +52,8 @@ def _lines(report: Report) -> Iterator[Line]:
     yield Line(f"  coverage   {phrases.coverage_text(report)}")
     if report.request.matrix:
         yield Line(f"  matrix     {operators(report.request.matrix_file, report.request.matrix)}", "doubtful")
-    if used := report.request.advisories:
-        yield Line(f"  advisories serial {used.serial} of {used.issued}, valid until {used.until}")
+    if advised := report.request.advisories:
+        yield Line(f"  advisories serial {advised.serial} of {advised.issued}, valid until {advised.until}")
     elif report.decisions:
         yield Line("  advisories none", "muted")
     for decision in report.decisions:

@@ -41,7 +41,8 @@ def given(parameter, value):
 @pytest.mark.parametrize(("words", "one", "parameter"), list(reading()))
 def test_whatever_a_verb_reads_it_does_not_write_over(cli, tmp_path, monkeypatch, words, one, parameter):
     monkeypatch.chdir(tmp_path)
-    Path("read").write_text("waivers = 1\n")
+    text = f"{'config' if parameter.name == 'project' else 'waivers'} = 1\n"
+    Path("read").write_text(text)
     args = [word for need in one.params if need.required and need.name != "output" for word in given(need, "other")]
     if parameter.required:
         args = ["read" if word == "other" else word for word in args]
@@ -50,7 +51,7 @@ def test_whatever_a_verb_reads_it_does_not_write_over(cli, tmp_path, monkeypatch
     result = cli(*words, *args, "-o", "read")
     assert result.code == 2, result
     assert "--output read is also an input; nothing was written" in result.err
-    assert Path("read").read_text() == "waivers = 1\n"
+    assert Path("read").read_text() == text
 
 
 def test_every_path_of_a_verb_with_an_output_is_noticed():

@@ -212,6 +212,7 @@ def _request(report: Report) -> Markup:
         "Scope": {"full": "the whole file", "head": "head and signatures only"}[report.scope],
         "Trust": asked.trust or "none was given, so nothing is accepted",
         "Waivers": asked.waivers or "",
+        "Project file": f"{asked.config.file} ({asked.config.digest})" if asked.config else "",
         "From": ", ".join(asked.sources),
         "Appliance": asked.appliance or "",
         "Matrix": f"the operator's, {asked.matrix}; no signature covers it" if asked.matrix else "",

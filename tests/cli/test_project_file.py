@@ -1,0 +1,136 @@
+"""``check`` and ``preflight`` with a project file: its values are defaults, and the command line overrides them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from bundlekit.schemas import schema
+from fixtures import forge
+
+DEMO = Path(__file__).parents[2] / "fixtures" / "demo"
+FILE = """\
+config = 1
+trust = ["keys/root.pem"]
+from = ["5.20.00"]
+outputs = ["junit.xml"]
+"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with the demo bundle; the current folder is one inside of it."""
+    for name in ("keys", "inner", ".git"):
+        (tmp_path / name).mkdir()
+    shutil.copy(DEMO / "root.pem", tmp_path / "keys/root.pem")
+    shutil.copy(DEMO / "update.bin", tmp_path / "inner/update.bin")
+    (tmp_path / "bundlekit.toml").write_text(FILE)
+    monkeypatch.chdir(tmp_path / "inner")
+    return tmp_path
+
+
+def test_the_file_gives_trust_versions_and_outputs(cli, repository):
+    result = cli("check", "update.bin")
+    assert result.code == 1
+    assert "signed by CN=signer" in result.out
+    assert "  config     ../bundlekit.toml (sha256:" in result.out
+    assert "needs-stop" in result.out
+    assert "needs-stop" in (repository / "junit.xml").read_text()
+
+
+def test_the_command_line_overrides_it_key_by_key(cli, repository):
+    result = cli("check", "update.bin", "--from", "5.30.02", "--format", "json", "-o", "report.json")
+    report = json.loads(Path("report.json").read_text())
+    assert (result.code, result.out) == (0, "")
+    assert not (repository / "junit.xml").exists()
+    assert report["request"]["sources"] == ["5.30.02"]
+    assert report["request"]["config"]["file"] == "../bundlekit.toml"
+    jsonschema.validate(report, schema("report"))
+
+
+def test_preflight_uses_it_too(cli, repository):
+    assert cli("preflight", "update.bin").code == 1
+    assert "needs-stop" in (repository / "junit.xml").read_text()
+
+
+def test_no_config_uses_none(cli, repository):
+    result = cli("check", "update.bin", "--no-config")
+    assert (result.code, "config  " in result.out) == (3, False)
+    assert not (repository / "junit.xml").exists()
+
+
+def test_config_names_another_file(cli, repository):
+    (repository / "other.toml").write_text('config = 1\ntrust = ["keys/root.pem"]\nformat = "json"\n')
+    result = cli("check", "update.bin", "--config", "../other.toml")
+    assert (result.code, json.loads(result.out)["request"]["config"]["file"]) == (0, "../other.toml")
+
+
+@pytest.mark.parametrize(
+    "words", [("--no-config", "--config", "x.toml"), ("--config", "../bundlekit.toml", "--no-config")]
+)
+def test_both_contradict(cli, repository, words):
+    result = cli("check", "update.bin", *words)
+    assert (result.code, "--config and --no-config are given" in result.err) == (2, True)
+
+
+def test_a_mistake_ends_the_command_with_key_and_line(cli, repository):
+    (repository / "bundlekit.toml").write_text(FILE + "stirct = true\n")
+    result = cli("check", "update.bin")
+    assert (result.code, result.out) == (3, "")
+    assert result.err == "bundlekit: ../bundlekit.toml: line 5: unknown key 'stirct'; did you mean 'strict'?\n"
+
+
+def test_an_input_that_the_file_names_is_not_overwritten(cli, repository):
+    before = (repository / "keys/root.pem").read_bytes()
+    result = cli("check", "update.bin", "-o", "../keys/root.pem")
+    assert (result.code, "is also an input" in result.err) == (2, True), result
+    assert (repository / "keys/root.pem").read_bytes() == before
+    (repository / "bundlekit.toml").write_text(FILE.replace("junit.xml", "bundlekit.toml"))
+    result = cli("check", "update.bin")
+    assert (result.code, "is also an input" in result.err) == (2, True), result
+
+
+STRICT = 'config = 1\ntrust = ["keys/root.pem"]\n'
+WAIVE = '[[waive]]\nrule = "extension-not-understood"\nreason = "CAB-77"\nexpires = {}\n'
+
+
+@pytest.fixture
+def warned(repository):
+    """A bundle with a warning."""
+    Path("warned.bin").write_bytes(forge.changed(extensions={"battery": {"minimum-charge": 30}}))
+    shutil.copy(Path(forge.__file__).parent / "keys/trust/root.pem", "../keys/root.pem")
+    return "warned.bin"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "severity"),
+    [
+        ("", 0, "warning"),
+        ('[rules]\nextension-not-understood = "error"\n', 1, "error"),
+        ("[rules]\n" + 'extension-not-understood = "error"\n' + WAIVE.format("2999-01-01"), 0, "waived"),
+        (WAIVE.format("2999-01-01"), 0, "waived"),
+    ],
+)
+def test_rules_and_waivers_of_the_file(cli, repository, warned, more, code, severity):
+    (repository / "bundlekit.toml").write_text(STRICT + more)
+    result = cli("check", warned, "--at", forge.AT)
+    assert (result.code, result.err) == (code, "")
+    assert f"  {severity:<10} extension-not-understood" in result.out
+    assert ("waived: CAB-77 (until 2999-01-01)" in result.out) == ("waive" in more)
+
+
+def test_an_expired_waiver_no_longer_counts_and_is_named(cli, repository, warned):
+    (repository / "bundlekit.toml").write_text(STRICT + "strict = true\n" + WAIVE.format("2026-01-01"))
+    result = cli("check", warned, "--at", forge.AT)
+    assert result.code == 1
+    line = "the waiver of extension-not-understood expired on 2026-01-01 and no longer counts"
+    assert result.err == f"bundlekit: ../bundlekit.toml: {line}\n"
+    assert "next: The waiver for it expired on 2026-01-01 and no longer counts. " in result.out
+
+
+@pytest.mark.parametrize(("key", "counts"), [('product = "imager"', True), ('product = "camera"', False)])
+def test_a_waiver_is_for_the_product_that_it_names(cli, repository, warned, key, counts):
+    (repository / "bundlekit.toml").write_text(STRICT + "strict = true\n" + WAIVE.format("2999-01-01") + key)
+    assert cli("check", warned, "--at", forge.AT).code == (0 if counts else 1)
