@@ -23,8 +23,10 @@ from bundlekit.wording import given
 
 if TYPE_CHECKING:
     from bundlekit.checks.rule import Rule
+    from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.model.project import ProjectFile
     from bundlekit.model.waiver import Waivers
+    from bundlekit.request import CheckRequest
 
 NAME: Final = "bundlekit.toml"
 PYPROJECT: Final = "pyproject.toml"
@@ -79,6 +81,37 @@ def load(path: Path) -> Project:
         if not values:
             raise ConfigError(f"{path}: has no [{prefix}]")
     return _Reading(path, data, prefix).project(values)
+
+
+def request_of(found: Project) -> CheckRequest:
+    """What the project file asks of a check. Raises the errors of what reads its trust, matrices and advisories."""
+    from bundlekit.request import CheckRequest
+
+    file = found.file
+    trust = advice = None
+    matrices: tuple[OperatorMatrix, ...] = ()
+    if file.trust:
+        from bundlekit.trust import load_trust
+
+        trust = load_trust([found.resolved(name) for name in file.trust])
+    if file.matrix:
+        from bundlekit.matrix.operator import load_matrices
+
+        matrices = load_matrices([found.resolved(name) for name in file.matrix])
+    if file.advisories:
+        from bundlekit.advisories import load_advisory
+
+        advice = load_advisory(found.resolved(file.advisories), trust=trust)
+    return CheckRequest(
+        trust=trust,
+        sources=file.sources,
+        matrices=matrices,
+        advice=advice,
+        strict=file.strict,
+        waivers=found.waivers,
+        rules=found.rules,
+        config=found.use,
+    )
 
 
 def _folders(start: Path) -> tuple[Path, ...]:
