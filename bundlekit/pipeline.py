@@ -94,6 +94,7 @@ def check(
     at: dt.datetime | None = None,
     full: bool = False,
     strict: bool = False,
+    warn_within: int | None = None,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
     components: Mapping[str, str | Path] | None = None,
@@ -113,6 +114,7 @@ def check(
     both a request and keywords are given.
     """
     keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=full, strict=strict)
+    keywords = replace(keywords, warn_within=warn_within)
     with opened(file, components) as source:
         return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
 
@@ -155,6 +157,7 @@ def preflight(
     advice: Advice | None = None,
     at: dt.datetime | None = None,
     strict: bool = False,
+    warn_within: int | None = None,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Report:
@@ -166,6 +169,7 @@ def preflight(
     keywords = _request(
         trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=False, strict=strict
     )
+    keywords = replace(keywords, warn_within=warn_within)
     with opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return examine(source, one_request(request, keywords), scope="head").report
 
@@ -291,6 +295,7 @@ def _question(
         advice=request.advice,
         digests=request.full,
         strict=request.strict,
+        warn_within=request.warn_within,
         at=used.isoformat().replace("+00:00", "Z"),
         at_given=request.at is not None,
         limits=trust.limits if trust else Limits(),

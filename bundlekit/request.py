@@ -35,6 +35,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``at``: the time to use, with a time zone. The default is now.
     - ``full``: compare the plain digests too, and read the payload even if no trusted signature covers the head.
     - ``strict``: treat warnings as errors.
+    - ``warn_within``: seconds; warn of a signature that counts no longer than that (``signer-ends-soon``).
     - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
     - ``rules``: the rules to apply. The default is all of them.
     - ``config``: the project file that the request was made from (`bundlekit.project`), for the report.
@@ -49,6 +50,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     at: dt.datetime | None = None
     full: bool = False
     strict: bool = False
+    warn_within: int | None = None
     waivers: Waivers | None = None
     rules: tuple[Rule, ...] | None = None
     config: ConfigUse | None = None

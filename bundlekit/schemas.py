@@ -18,6 +18,7 @@ from bundlekit.model.waiver import WaiverFile
 from bundlekit.report.comparison import Comparison
 from bundlekit.report.inspection import Inspection
 from bundlekit.report.model import NotChecked, Report
+from bundlekit.report.signing import SigningResult
 from bundlekit.trust.overview import Overview
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Outcome, Record
@@ -43,6 +44,7 @@ OUTPUTS: Final = {
     "matrix-diff": Diff,
     "path": UpgradePath,
     "trust-show": Overview,
+    "signing": SigningResult,
     "status": Status,
     "record": Record,
     "outcome": Outcome,

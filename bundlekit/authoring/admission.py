@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
+    from bundlekit.trust import Signed, TrustStore
 
 
-def looked_at(head: bytes, blobs: Sequence[bytes], start: int, at: dt.datetime) -> list[SignatureEvidence]:
-    """The evidence of each of ``blobs`` over ``head``, with nothing trusted. Their first entry is at ``start``."""
+def looked_at(
+    head: bytes,
+    blobs: Sequence[bytes],
+    start: int,
+    at: dt.datetime,
+    trust: TrustStore | None = None,
+    signed: Signed | None = None,
+) -> list[SignatureEvidence]:
+    """The evidence of each of ``blobs`` over ``head``. Their first entry is at ``start``.
+
+    ``trust`` and the ``signed`` content decide which of them count.
+    """
     spans = []
     for blob in blobs:
         spans.append(Span(start=start + 4, stop=start + 4 + len(blob)))  # after its length
         start = spans[-1].stop
-    return list(verify_signatures(head, blobs, spans, None, at))
+    return list(verify_signatures(head, blobs, spans, trust, at, signed))
 
 
 def admit(
@@ -40,19 +51,28 @@ def admit(
     origin: str = "",
     how: str = "",
     remover: Callable[[int], str] = lambda _number: "",
+    verified: bool = False,
+    trust: TrustStore | None = None,
+    signed: Signed | None = None,
 ) -> SignatureEvidence:
     """The evidence of signature ``place`` of ``blobs``. SigningError if one of them would make a check reject the file.
 
     ``refused`` begins the message, and ``what`` is the name of the file in it. ``origin`` is the file of the signature;
     the message names it if the signature is at fault. ``how`` explains how such a signature is made. ``remover``
-    gives the command that removes another, by its number.
+    gives the command that removes another, by its number. ``verified``: the caller has verified the signature under its
+    key. With ``trust``, a signature that does not count is refused as well.
     """
-    found = looked_at(head, blobs, start, at)
+    found = looked_at(head, blobs, start, at, trust, signed)
     added = found.pop(place)
     itself = f"{origin}: not added, and the {what} is as it was" if origin else refused
     if added.problems:
         problem = added.problems[0]
         raise SigningError(f"{itself}: {problem.message}", next_step=how if problem.rule in ABOUT_THE_BLOB else "")
+    if not verified and not added.intact:
+        raise SigningError(
+            f"{itself}: it contains no certificate, and its key is not known, so it cannot be verified",
+            next_step=f"Give the public key of its signer: {given('public_key')}.",
+        )
     if fault := signer_fault(blobs[place], purpose):
         raise SigningError(f"{itself}: no trust file accepts it: {fault}")
     for other in found:

@@ -16,6 +16,7 @@ from bundlekit.layout import advisory as layout
 from bundlekit.matrix.toml import advisory_from_toml
 from bundlekit.model.bundle import Span
 from bundlekit.source import read as read_span
+from bundlekit.trust import Signed
 from bundlekit.wording import fill
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.advisory import Advisory
+    from bundlekit.trust import TrustStore
 
 ADVISORY_EXAMPLE: Final = """\
 # ADVISORY.toml: restrictions that became known after releases had shipped. It never allows anything.
@@ -98,9 +100,19 @@ class EditableAdvisory(SignatureList):
         at: dt.datetime,
         name: str = "",
         refused: str = "",
+        trust: TrustStore | None = None,
     ) -> None:
         super().__init__(
-            document, blobs, start=len(document), at=at, name=name, what="file", verb="advisory sign", refused=refused
+            document,
+            blobs,
+            start=len(document),
+            at=at,
+            name=name,
+            what="file",
+            verb="advisory sign",
+            signed=Signed(format="advisories", product=advisory.product),
+            refused=refused,
+            trust=trust,
         )
         self.advisory = advisory
 
@@ -120,21 +132,22 @@ def in_brief(advisory: Advisory) -> str:
     return f"advisories for {advisory.product}, serial {advisory.serial}, until {advisory.until}"
 
 
-def read(path: Path, data: bytes, *, at: dt.datetime) -> EditableAdvisory:
+def read(path: Path, data: bytes, *, at: dt.datetime, trust: TrustStore | None = None) -> EditableAdvisory:
     """The advisories file ``data``, of the name ``path``; nothing is verified. Raises AdvisoryError if it is none."""
     found = load_signed(path, data)
-    return EditableAdvisory(found.advisory, found.signed, found.signatures, at, str(path))
+    return EditableAdvisory(found.advisory, found.signed, found.signatures, at, str(path), trust=trust)
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, at: dt.datetime) -> Iterator[EditableAdvisory]:
+def opened(path: Path, *, at: dt.datetime, trust: TrustStore | None = None) -> Iterator[EditableAdvisory]:
     """The advisories file at ``path``, to change its signatures; it is written when the block ends well.
 
-    It is replaced as a whole, and only if it is still the file that was read. Raises AdvisoryError if it is none.
+    It is replaced as a whole, and only if it is still the file that was read. With ``trust`` only signatures that count
+    can be added. Raises AdvisoryError if it is none.
     """
     with InPlace(path) as file:
         data = read_span(file, Span(start=0, stop=min(file.size, layout.MAX_FILE + 1)))
-        signed = read(path, data, at=at)
+        signed = read(path, data, at=at, trust=trust)
         yield signed
         with whole_file(file.real) as target:
             target.write(signed.data)

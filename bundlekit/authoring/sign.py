@@ -24,6 +24,7 @@ from bundlekit.layout import foreign, reader
 from bundlekit.model.release import release_of
 from bundlekit.opening import with_components
 from bundlekit.report.phrases import describe
+from bundlekit.trust import Signed
 from bundlekit.wording import command
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
+    from bundlekit.trust import TrustStore
+    from bundlekit.trust.keys import Key
 
 __all__ = ["Signing", "SigningIdentity", "attach", "load_signers", "opened", "remove", "sign", "signature_area"]
 
@@ -41,15 +44,16 @@ LIMIT: Final = "bundlekit signs only update.bin files"
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, at: dt.datetime) -> Iterator[Signing]:
+def opened(path: Path, *, at: dt.datetime, trust: TrustStore | None = None) -> Iterator[Signing]:
     """The bundle at ``path``, verified whole and open to be signed; an interrupted signing is finished first.
 
     The changed signatures are written when the block ends well, all of them or none. The whole payload is read,
-    because who signs is responsible for all of it. SigningError if layout or integrity of the bundle is at fault.
+    because who signs is responsible for all of it. With ``trust`` only signatures that count can be added. SigningError
+    if layout or integrity of the bundle is at fault.
     """
     with InPlace(path) as file:
         _finish_interrupted(file)
-        signing = Signing(file, _verified(file, at), at)
+        signing = Signing(file, _verified(file, at), at, trust)
         yield signing
         signing.save()
 
@@ -57,8 +61,9 @@ def opened(path: Path, *, at: dt.datetime) -> Iterator[Signing]:
 class Signing(SignatureList):
     """A bundle that was verified and can be signed. ``bundle`` is as it was found."""
 
-    def __init__(self, file: InPlace, bundle: Bundle, at: dt.datetime) -> None:
+    def __init__(self, file: InPlace, bundle: Bundle, at: dt.datetime, trust: TrustStore | None = None) -> None:
         assert bundle.area is not None  # noqa: S101 - what has none was refused
+        manifest = bundle.manifest
         super().__init__(
             bundle.head_bytes or b"",
             bundle.blobs or (),
@@ -67,7 +72,8 @@ class Signing(SignatureList):
             name=file.name,
             what="bundle",
             verb="sign",
-            released=bundle.manifest.released if bundle.manifest else "",
+            signed=Signed(product=manifest.product, released=manifest.released) if manifest else Signed(),
+            trust=trust,
         )
         self.bundle = bundle
         self._file = file
@@ -119,14 +125,21 @@ def sign(path: Path, signer: SigningIdentity, *, at: dt.datetime, replace: int |
 
 
 def attach(
-    path: Path, blob: bytes, *, at: dt.datetime, replace: int | None = None, purpose: Purpose = "code-signing"
+    path: Path,
+    blob: bytes,
+    *,
+    at: dt.datetime,
+    replace: int | None = None,
+    purpose: Purpose = "code-signing",
+    key: Key | None = None,
 ) -> SignatureEvidence:
     """Add a signature (one DER SignedData) that was made elsewhere, for instance by ``openssl cms -sign``.
 
-    SigningError as for `sign`, and if it is not a signature over the head of this bundle.
+    It is verified under the key of its certificate, or under ``key``. SigningError as for `sign`, and if it is not a
+    signature over the head of this bundle.
     """
     with opened(path, at=at) as signing:
-        return signing.attach(blob, replace=replace, purpose=purpose)
+        return signing.attach(blob, replace=replace, purpose=purpose, key=key)
 
 
 def remove(path: Path, index: int, *, at: dt.datetime) -> SignatureEvidence:

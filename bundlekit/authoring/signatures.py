@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bundlekit.authoring.admission import admit, demand_index, demand_number, looked_at
 from bundlekit.errors import SigningError
-from bundlekit.trust import out_of_time, signing_key, unbound
+from bundlekit.model.evidence import Evidence
+from bundlekit.trust import fault_under, out_of_time, signing_key, tally, unbound
 from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from bundlekit.authoring.signers import SigningIdentity
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.model.trust import Purpose
-    from bundlekit.trust import SigningRequest
+    from bundlekit.trust import Signed, SigningRequest, TrustStore
+    from bundlekit.trust.keys import Key
 
 
 class SignatureList:
@@ -25,8 +27,8 @@ class SignatureList:
 
     ``content`` is what signatures cover, and ``start`` is where their first entry is in the file. ``name`` is the file,
     empty if it does not exist yet. ``what`` is what messages call it, and ``verb`` is the command that signs it.
-    ``refused`` begins the message if a signature cannot be added. ``released`` is the release date of the content
-    (YYYY-MM-DD); empty if it has none.
+    ``refused`` begins the message if a signature cannot be added. ``signed`` is the content, as far as a trust file
+    limits it. With ``trust`` only signatures that count can be added.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class SignatureList:
         name: str,
         what: str,
         verb: str,
+        signed: Signed,
         refused: str = "",
-        released: str = "",
+        trust: TrustStore | None = None,
     ) -> None:
         self.content = content
         self.blobs = tuple(blobs)
@@ -50,7 +53,8 @@ class SignatureList:
         self._what = what
         self.verb = verb
         self._refused = refused or f"{name}: nothing was added, and the {what} is unchanged"
-        self._released = released
+        self._signed = signed
+        self.trust = trust
 
     @property
     def id(self) -> str:
@@ -59,24 +63,45 @@ class SignatureList:
 
     @property
     def signatures(self) -> list[SignatureEvidence]:
-        """The signatures in it now. Whether they are trusted is not evaluated."""
-        return looked_at(self.content, self.blobs, self._start, self._at)
+        """The signatures in it now. Without trust it is not evaluated which of them count."""
+        return self._look(self.blobs)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The signatures in it now, and how far they meet the requirements of a trust.toml."""
+        found = tuple(self.signatures)
+        demands = tally(self.trust, self._signed.format, found) if self.trust else None
+        return Evidence(signatures=found, demands=demands or None)
 
     def sign(self, signer: SigningIdentity, *, replace: int | None = None) -> SignatureEvidence:
         """Sign, and add the signature or put it in the place of ``replace``. Returns what was added.
 
         SigningError if the file has no space for it, the key has signed, or there is no signature to replace.
         """
-        return self.attach(signer.sign(self.content), replace=replace, purpose=signer.purpose)
+        return self._add(signer.sign(self.content), replace, signer.purpose, verified=True)
 
     def attach(
-        self, blob: bytes, *, replace: int | None = None, purpose: Purpose = "code-signing", origin: str = ""
+        self,
+        blob: bytes,
+        *,
+        replace: int | None = None,
+        purpose: Purpose = "code-signing",
+        origin: str = "",
+        key: Key | None = None,
     ) -> SignatureEvidence:
         """Add a signature (one DER SignedData) that was made elsewhere; otherwise as `sign`.
 
-        SigningError also if it is not a signature over this content. The message then names ``origin``, the file that
-        the signature came from.
+        SigningError also if it is not a signature over this content, and valid under the key of its certificate. The
+        message then names ``origin``, the file that the signature came from. A signature without a certificate is
+        verified under ``key``, or under a pinned key of the trust.
         """
+        if key is not None and (fault := fault_under(blob, self.content, key)):
+            raise SigningError(f"{origin or self.name}: not added, and the {self._what} is as it was: {fault}")
+        return self._add(blob, replace, purpose, origin=origin, verified=key is not None)
+
+    def _add(
+        self, blob: bytes, replace: int | None, purpose: Purpose, *, origin: str = "", verified: bool
+    ) -> SignatureEvidence:
         blobs = list(self.blobs)
         if replace is None:
             place = len(blobs)
@@ -98,6 +123,9 @@ class SignatureList:
             origin=origin,
             how=self._how_elsewhere(),
             remover=lambda number: command(self.verb, self.name, remove=number) if self.name else "",
+            verified=verified,
+            trust=self.trust,
+            signed=self._signed,
         )
         self._demand_space(blobs)
         self.blobs = tuple(blobs)
@@ -113,7 +141,7 @@ class SignatureList:
         if replace is not None:
             demand_index(self.name, self._what, replace, self.blobs)
         others = [blob for number, blob in enumerate(self.blobs) if number != replace]
-        if any(one.problems for one in looked_at(self.content, others, self._start, self._at)):
+        if any(one.problems for one in self._look(others)):
             raise SigningError(
                 f"{self.name}: nothing was prepared: another signature would reject the {self._what}",
                 next_step=f"Find it with {command('check', self.name)}, and remove it.",
@@ -134,11 +162,14 @@ class SignatureList:
 
     def out_of_time(self, index: int) -> str:
         """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
-        return out_of_time(self.blobs[index], self._at, self._released)
+        return out_of_time(self.blobs[index], self._at, self._signed.released)
 
     def unbound(self, index: int) -> str:
         """What signature ``index`` lacks for verifiers that trust a CA on its path directly; empty if nothing."""
         return unbound(self.blobs[index])
+
+    def _look(self, blobs: Sequence[bytes]) -> list[SignatureEvidence]:
+        return looked_at(self.content, blobs, self._start, self._at, self.trust, self._signed)
 
     def described(self) -> Iterator[str]:
         """Lines that identify what is signed."""

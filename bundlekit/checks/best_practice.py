@@ -9,17 +9,20 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks.layout import NO_MANIFEST
+from bundlekit.checks.layout import NO_HEAD, NO_MANIFEST
 from bundlekit.checks.rule import RuleAnswer, RuleContext, rule
 from bundlekit.matrix.read import ReadMatrix, read_matrix
 from bundlekit.model.finding import Fault, NotRun, PartialResult
-from bundlekit.wording import fill
+from bundlekit.wording import count, fill, given
 
 if TYPE_CHECKING:
     from bundlekit.matrix.lint import LintReport
 
 MAX_WORK: Final = 20_000
 """Units of work (`matrix.work.lint_work`) that the lint can use in a check that does not need it: about one second."""
+
+DAY: Final = 24 * 60 * 60
+"""Seconds."""
 
 NOT_AS_A_WHOLE: Final = NotRun(reason="this check is for an installation, not for the release as a whole")
 
@@ -185,4 +188,45 @@ def released_in_future(context: RuleContext) -> RuleAnswer:
     return [Fault(message=message, params={"released": manifest.released, "at": str(now)})]
 
 
-RULES: Final = (extension_not_understood, impact_not_said, matrix_lint, released_in_future)
+@rule(
+    "best-practice",
+    severity="warning",
+    cause="best-practice",
+    remedy="Sign again with a renewed certificate or key; `bundlekit explain key-rotation` describes how.",
+    see="signing-rooms",
+    needed=lambda question: question.warn_within is not None,
+)
+def signer_ends_soon(context: RuleContext) -> RuleAnswer:
+    """A signature that counts now ends within the time that the request names.
+
+    It ends with the first certificate of its chain, or on the last day that the trust file gives the signer or the key.
+    After that it is `signer-expired`, and an installed appliance with the same trust rejects the bundle. If several
+    chains are valid, the one that ends last decides. With ``time = "released"`` in the trust file nothing ends.
+    """
+    within, signatures = context.question.warn_within, context.evidence.signatures
+    if within is None:
+        return NotRun(reason=f"no time to warn within was given ({given('warn_within')})")
+    if signatures is None:
+        return NO_HEAD
+    if not context.question.trust:
+        return NotRun(reason=f"no trust anchors were given ({given('trust')}), so no signature counts")
+    now = dt.datetime.fromisoformat(context.question.at)
+    found = []
+    for one in signatures:
+        end = dt.datetime.fromisoformat(one.until) if one.counts and one.until else None
+        if end is None or (left := (end - now).total_seconds()) > within:
+            continue
+        who = one.name or one.signer
+        days = max(0, int(left // DAY))
+        found.append(
+            Fault(
+                message=f"the signature of {who} counts until {end:%Y-%m-%d}, which is in {count(days, 'day')}",
+                where=one.where,
+                subject=f"signature {one.index}",
+                params={"until": f"{end:%Y-%m-%d}", "days": days, "signer": who},
+            )
+        )
+    return found
+
+
+RULES: Final = (extension_not_understood, impact_not_said, matrix_lint, released_in_future, signer_ends_soon)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.model.trust import Purpose
+    from bundlekit.trust import TrustStore
 
 EXAMPLES = """\b
 Examples:
@@ -76,7 +77,7 @@ def build(source: Path | None, output: Path | None, *, unsigned: bool, example: 
 @signing.change_options
 def sign(file: Path, **given: Any) -> int:
     """Sign an advisories file again, or change its signatures, and print what is signed and by whom."""
-    _change(file, signing.requested(given))
+    _change(file, signing.requested(given), common.load_trusted(given["trusted"]))
     return 0
 
 
@@ -117,10 +118,10 @@ def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_a
     return 0
 
 
-def _change(file: Path, change: signing.SignatureChange) -> None:
+def _change(file: Path, change: signing.SignatureChange, trust: TrustStore | None = None) -> None:
     """Change the signatures of an advisories file, and print what is signed and by whom."""
     from bundlekit.authoring.advisory import opened
 
-    with opened(file, at=common.now()) as signed:
+    with opened(file, at=common.now(), trust=trust) as signed:
         done = signing.changed(signed, change)
-    signing.report(done)
+    signing.report(done, change)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import click
 
-from bundlekit.cli.parameters import AcceptedRisk, Time, path_type
+from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, path_type
 from bundlekit.cli.project import exclude_project, read_project, read_waivers
 
 if TYPE_CHECKING:
@@ -190,6 +190,12 @@ check_options: Final = combined(
     policy_options,
     at_option,
     strict_option,
+    click.option(
+        "--warn-within",
+        type=TimeSpan(),
+        metavar="DURATION",
+        help='Warn of signatures that end within this time, such as "90 days".',
+    ),
     click.option(
         "--waivers",
         type=path_type,

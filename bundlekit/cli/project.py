@@ -65,6 +65,7 @@ def _defaults(found: Project) -> dict[str, object]:
         "matrices": [str(found.resolved(name)) for name in file.matrix],
         "advisories": str(found.resolved(file.advisories)) if file.advisories else None,
         "strict": file.strict,
+        "warn_within": file.warn_within,
         "style": file.format,
         "output": [str(STDOUT), *(str(found.resolved(name)) for name in file.outputs)] if file.outputs else [],
     }

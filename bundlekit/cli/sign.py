@@ -34,10 +34,14 @@ def command(bundle: Path, **given: Any) -> int:
     """Sign a bundle in place, or attach a signature made elsewhere, and show what is signed and by whom.
 
     The whole bundle is verified first, because the signature covers all of it. The payload is not changed. If a
-    crash interrupts a signing, the next one finishes it.
+    crash interrupts a signing, the next one finishes it. Each signature is verified before it is stored.
+
+    With --trust, only signatures that count can be added, and the last lines show which signers of a trust.toml have
+    still to sign.
     """
     change = signing.requested(given)
-    with opened(bundle, at=common.now()) as file:
+    trust = common.load_trusted(given["trusted"])
+    with opened(bundle, at=common.now(), trust=trust) as file:
         done = signing.changed(file, change)
-    signing.report(done)
+    signing.report(done, change)
     return 0

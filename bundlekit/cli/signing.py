@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,7 +16,9 @@ from bundlekit.cli.naming import shell_command
 from bundlekit.cli.parameters import TimeSpan, path_type
 from bundlekit.errors import SigningError
 from bundlekit.files import LIMITS, read_bounded, whole_file
+from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
+from bundlekit.report.signing import PreparedMessage, SigningResult, closing_lines, still_missing, valid_until
 from bundlekit.trust.certificates import PURPOSES
 
 if TYPE_CHECKING:
@@ -161,104 +164,161 @@ change_options: Final = options.combined(
     click.option(
         "--remove", "removed", type=click.IntRange(0), metavar="N", help="Remove signature N, counted from 0."
     ),
+    click.option(
+        "--status", is_flag=True, help="Show who has signed, and change nothing; with --trust also who has not."
+    ),
+    options.trust_option,
+    options.format_option(),
 )
 """The options that select the change."""
 
 
 class SignatureChange(NamedTuple):
-    """What a command is asked to do: add the signatures of ``signers`` or of a file, remove one, or prepare one."""
+    """What a command is asked to do: add the signatures of ``signers`` or of a file, remove one, or prepare one.
+
+    ``key`` is a public key to verify an attached signature with. ``attaching`` are the options for what is prepared.
+    """
 
     signers: tuple[SigningIdentity, ...] = ()
     prepared: Path | None = None
     attached: Path | None = None
     blob: bytes = b""
+    key: Any = None
     replace: int | None = None
     removed: int | None = None
     purpose: Purpose = "code-signing"
     attaching: Mapping[str, object] = {}
+    style: str = "text"
 
     @property
-    def to_stderr(self) -> bool:
-        """Whether standard output is for bytes."""
-        return self.prepared == destination.STDOUT
+    def silent(self) -> bool:
+        """Whether standard output is for something other than text."""
+        return self.style == "json" or self.prepared == destination.STDOUT
 
 
 class Done(NamedTuple):
-    """What was done, and the warnings about it. It is printed after the file is written."""
+    """What was done to the signatures of a file. It is printed after the file is written."""
 
-    change: SignatureChange
     file: SignatureList
-    added: tuple[SignatureEvidence, ...] = ()
-    removed: SignatureEvidence | None = None
-    warnings: tuple[str, ...] = ()
+    result: SigningResult
     request: SigningRequest | None = None
 
 
 def requested(given: dict[str, Any]) -> SignatureChange:
     """The change that the options ask for. UsageError unless it is clear what to do."""
     prepared, attached, replace, removed = (given[name] for name in ("prepared", "attached", "replace", "removed"))
-    if [has_signer(given), bool(prepared), bool(attached), removed is not None].count(True) != 1:
-        raise click.UsageError("exactly one of --key, --signer, --prepare, --attach and --remove is required")
-    if replace is not None and (removed is not None or len(given["keys"]) > 1):
+    public = bool(given["certs"] or given["public_key"])
+    wanted = [has_signer(given), bool(prepared), bool(attached), removed is not None, given["status"]]
+    if wanted.count(True) != 1:
+        raise click.UsageError("exactly one of --key, --signer, --prepare, --attach, --remove and --status is required")
+    if replace is not None and (removed is not None or given["status"] or len(given["keys"]) > 1):
         raise click.UsageError("--replace requires one --key, --signer, --prepare or --attach")
+    if given["style"] == "json" and prepared == destination.STDOUT:
+        raise click.UsageError("--format json and --prepare - both need standard output")
     common.refuse_to_overwrite(prepared, in_place="prepared", option="--prepare")
-    blob = read_signature(attached, bare=bool(given["certs"] or given["public_key"])) if attached else b""
-    attaching: dict[str, object] = {}
+    change = SignatureChange(replace=replace, removed=removed, purpose=given["purpose"], style=given["style"])
     if prepared:
+        purpose = None if given["purpose"] == "code-signing" else given["purpose"]
         attaching = {"cert": given["certs"], "public_key": given["public_key"], "pss": given["pss"] or None}
-        attaching |= {"replace": replace, "purpose": None if given["purpose"] == "code-signing" else given["purpose"]}
-        signers: tuple[SigningIdentity, ...] = (_elsewhere(given, "--prepare", lambda _request: b"", str(prepared)),)
-    elif attached and not is_signed_data(blob) and (given["certs"] or given["public_key"]):
-        value, blob = blob, b""
-        signers = (_elsewhere(given, "--attach", lambda _request: value, str(attached)),)
-    else:
-        signers = () if attached else load_signers(given)
-    return SignatureChange(signers, prepared, attached, blob, replace, removed, given["purpose"], attaching)
+        signer = _elsewhere(given, "--prepare", lambda _request: b"", str(prepared))
+        attaching |= {"replace": replace, "purpose": purpose}
+        return change._replace(prepared=prepared, signers=(signer,), attaching=attaching)
+    if not attached:
+        return change._replace(signers=load_signers(given))
+    blob = read_signature(attached, bare=public)
+    if not public:
+        return change._replace(attached=attached, blob=blob)
+    signer = _elsewhere(given, "--attach", lambda _request: blob, str(attached))
+    if is_signed_data(blob):
+        return change._replace(attached=attached, blob=blob, key=signer.key.public)
+    return change._replace(signers=(signer,))
 
 
 def changed(file: SignatureList, change: SignatureChange) -> Done:
     """Print what ``file`` is and its signatures, and make the change in memory. The caller writes the file."""
-    for line in file.described():
-        click.echo(escape(line), err=change.to_stderr)
-    for one in file.signatures:
-        say(f"signature {one.index} present, by", one, err=change.to_stderr)
+    if change.style == "text":
+        for line in file.described():
+            click.echo(escape(line), err=change.silent)
+        for one in file.signatures:
+            say(f"signature {one.index} present, by", one, err=change.silent)
+    request = removed = message = None
+    added: list[SignatureEvidence] = []
     if change.prepared:
-        return Done(change, file, request=file.prepare(change.signers[0], replace=change.replace))
-    removed = file.remove(change.removed) if change.removed is not None else None
-    added = [file.sign(signer, replace=change.replace) for signer in change.signers]
+        request = file.prepare(change.signers[0], replace=change.replace)
+        message = described_message(change.prepared, request)
+    else:
+        removed = file.remove(change.removed) if change.removed is not None else None
+        added = [file.sign(signer, replace=change.replace) for signer in change.signers]
     if change.blob:
-        origin = str(change.attached)
-        added.append(file.attach(change.blob, replace=change.replace, purpose=change.purpose, origin=origin))
-    warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index)) if text]
-    return Done(change, file, tuple(added), removed, tuple(warnings))
+        attach = partial(file.attach, replace=change.replace, purpose=change.purpose, origin=str(change.attached))
+        added.append(attach(change.blob, key=change.key))
+    evidence = file.evidence
+    trusted = file.trust is not None
+    result = SigningResult(
+        file=file.name,
+        id=file.id,
+        added=tuple(added),
+        removed=removed,
+        prepared=message,
+        signatures=evidence.signatures or (),
+        demands=evidence.demands or (),
+        complete=evidence.authentic if trusted else None,
+        missing=still_missing(evidence) if trusted else (),
+        until=valid_until(evidence.signatures or ()),
+        warnings=tuple(
+            text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index)) if text
+        ),
+    )
+    return Done(file, result, request)
 
 
-def report(done: Done) -> None:
-    """Print what was done. What was prepared is written now."""
-    if done.removed:
-        say(f"removed signature {done.change.removed}, by", done.removed)
-    for one in done.added:
-        say("signed by", one)
-    if not done.request:
-        report_signed_without_certificate(done.change.signers)
-    for text in done.warnings:
-        warn(text)
-    if done.request and done.change.prepared:
-        _write_prepared(done.change.prepared, done.request, done)
-
-
-def _write_prepared(path: Path, request: SigningRequest, done: Done) -> None:
-    """Write what has to be signed, and print how it is signed and attached."""
-    with whole_file(destination.opened(path)) as file:
-        file.write(request.message)
-    name = "FILE" if done.change.to_stderr else str(path)
-    value = f"{name}.sig"
+def described_message(path: Path, request: SigningRequest) -> PreparedMessage:
+    """What is written for another computer."""
     hash_ = request.hash or "sha256"
-    attach = shell_command(done.file.verb, done.file.name, attach=value, **done.change.attaching)
-    destination.report_written(path, f"{len(request.message)} bytes, to be signed by {request.algorithm}")
-    click.echo(f"{hash_:9} {hashlib.new(hash_, request.message).hexdigest()}", err=done.change.to_stderr)
-    how = f"for example with `{_openssl(request, name, value)}`"
-    click.echo(f"next: Sign the file where the key is, {how}. Then run `{attach}`.", err=done.change.to_stderr)
+    return PreparedMessage(
+        file=str(path),
+        size=len(request.message),
+        algorithm=request.algorithm,
+        hash=request.hash,
+        salt=request.salt,
+        digest=f"{hash_}:{hashlib.new(hash_, request.message).hexdigest()}",
+    )
+
+
+def report(done: Done, change: SignatureChange) -> None:
+    """Print what was done. What was prepared is written now."""
+    result = done.result
+    if change.prepared and done.request:
+        with whole_file(destination.opened(change.prepared)) as file:
+            file.write(done.request.message)
+    if change.style == "json":
+        click.echo(as_json.render(result))
+    else:
+        if result.removed:
+            say(f"removed signature {change.removed}, by", result.removed)
+        for one in result.added:
+            say("signed by", one)
+        if result.prepared and done.request:
+            _say_prepared(result.prepared, done.request, done.file, change)
+        for line in closing_lines(result):
+            click.echo(escape(line), err=change.silent)
+    if not change.prepared:
+        report_signed_without_certificate(change.signers)
+    for text in result.warnings:
+        warn(text)
+
+
+def _say_prepared(
+    prepared: PreparedMessage, request: SigningRequest, file: SignatureList, change: SignatureChange
+) -> None:
+    """How what was prepared is signed and attached."""
+    assert change.prepared is not None  # noqa: S101 - it was prepared
+    name = "FILE" if change.silent else prepared.file
+    attach = shell_command(file.verb, file.name, attach=f"{name}.sig", **change.attaching)
+    destination.report_written(change.prepared, f"{prepared.size} bytes, to be signed by {prepared.algorithm}")
+    click.echo(f"digest    {prepared.digest}", err=change.silent)
+    how = f"for example with `{_openssl(request, name, f'{name}.sig')}`"
+    click.echo(f"next: Sign the file where the key is, {how}. Then run `{attach}`.", err=change.silent)
 
 
 def _openssl(request: SigningRequest, name: str, value: str) -> str:
@@ -293,7 +353,8 @@ def read_signature(path: Path, *, bare: bool = False) -> bytes:
 
 def say(words: str, signature: SignatureEvidence, *, err: bool = False) -> None:
     """A line about a signature."""
-    who = signature.signer or "an unreadable signer"
+    name = f"{signature.name} [{signature.role}]: " if signature.name else ""
+    who = f"{name}{signature.signer or 'an unreadable signer'}"
     click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})", err=err)
 
 

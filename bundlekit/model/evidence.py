@@ -27,7 +27,9 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     ``chain`` are the subjects from the signer to the anchor, and ``families`` the kinds of their keys.
 
     ``name`` and ``role`` are those of the signer in trust.toml. ``test``: it depends on a key or certificate for tests.
-    ``standing`` is the result, and ``reason`` is set if the signature is not counted. ``device_key`` is the digest of
+    ``until`` is the last second at which it counts, as an RFC 3339 time in UTC. Without trust it is the end of the
+    certificates in the signature. None: it has no end, or the end is not known. ``standing`` is the result, and
+    ``reason`` is set if the signature is not counted. ``device_key`` is the digest of
     the key as the device stores it, for formats in which that is another than the key id.
     """
 
@@ -44,6 +46,7 @@ class SignatureEvidence(Frozen, frozen=True, kw_only=True):
     name: str = ""
     role: str = ""
     test: bool = False
+    until: str | None = None
     standing: Standing = "not-checked"
     reason: str = ""
     problems: tuple[Problem, ...] = ()

@@ -18,6 +18,9 @@ ProjectPath = Annotated[
         description="The path of a file, relative to the folder of the project file.",
     ),
 ]
+ProjectDuration = Annotated[
+    str, Meta(pattern=r"^[0-9]{1,12} (?:s|min|h|d|day|days)$", description='A time span, such as "90 days".')
+]
 MAX_ITEMS: Final = 256
 ProjectPaths = Annotated[tuple[ProjectPath, ...], Meta(max_length=MAX_ITEMS)]
 
@@ -35,6 +38,7 @@ class ProjectFile(Strict, frozen=True, kw_only=True):
     matrix: ProjectPaths = ()
     advisories: ProjectPath | None = None
     strict: bool = False
+    warn_within: ProjectDuration | None = None
     format: Literal["text", "json", "markdown", "junit", "html"] | None = None
     outputs: ProjectPaths = ()
     rules: dict[KeyName, Literal["warning", "error"]] = {}

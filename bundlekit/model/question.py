@@ -34,7 +34,8 @@ class Question(Frozen, frozen=True, kw_only=True):
     given. ``sources`` are installed versions, and ``appliances`` whole installed states. ``matrix`` is the digest of a
     matrix that the operator gave, and ``matrix_file`` its name. ``other_matrices`` are those given for other releases
     only. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories signed since the bundle
-    shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``at`` is the reference
+    shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``warn_within`` are
+    the seconds within which the end of a signature is a warning; None for no such warning. ``at`` is the reference
     time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the clock. ``limits`` are those
     of the trust file. ``waivers`` are the operator's, without the ``expired_waivers``. ``waivers_digest`` is the digest
     of their file.
@@ -51,6 +52,7 @@ class Question(Frozen, frozen=True, kw_only=True):
     advice: Advice | None = None
     digests: bool = False
     strict: bool = False
+    warn_within: int | None = None
     at: str
     at_given: bool = False
     limits: Limits = Limits()

@@ -68,6 +68,7 @@ def report(
             advisories=question.advice.use if question.advice else None,
             full=question.digests,
             strict=question.strict,
+            warn_within=msgspec.UNSET if question.warn_within is None else question.warn_within,
         ),
         id=bundle.id,
         format=bundle.format,

@@ -31,7 +31,8 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     used. ``config`` is set where a project file was used. ``matrix`` and ``matrix_file`` are set where the operator
     gave one. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders
     were given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are
-    not states, and gives the fault of each.
+    not states, and gives the fault of each. ``warn_within`` is set where the end of signatures was asked for, in
+    seconds.
     """
 
     file: str
@@ -47,6 +48,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     matrix_file: str | UnsetType = UNSET
     policy: Policy = Policy()
     skipped_states: tuple[str, ...] | UnsetType = UNSET
+    warn_within: int | UnsetType = UNSET
     advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False

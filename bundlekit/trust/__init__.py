@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.store import Signed, TrustStore
     from bundlekit.trust.test_pki import ALGORITHMS, keygen, unverifiable
     from bundlekit.trust.verify import (
+        fault_under,
         out_of_time,
         signer_fault,
         signing_key,
@@ -53,6 +54,7 @@ __all__ = [
     "TrustStore",
     "belongs",
     "enclosed_content",
+    "fault_under",
     "inlined",
     "keygen",
     "load_inlined",
@@ -83,6 +85,7 @@ _HOMES = {
     "Credential": "acceptance",
     "enclosed_content": "cms",
     "ExternalKey": "external",
+    "fault_under": "verify",
     "inlined": "policy",
     "keygen": "test_pki",
     "load_inlined": "policy",

@@ -88,10 +88,20 @@ def amounts_to(
         name=trust.name,
         role=trust.role,
         test=trust.test,
+        until=_until(claim, trust, store),
         standing=standing,
         reason=reason,
         problems=() if standing == "ignored" else _problems(refusals, blob, where, f"signature {index}"),
     )
+
+
+def _until(claim: Claim, trust: TrustPath, store: TrustStore | None) -> str | None:
+    """The last second at which a signature counts; without trust the end of its own certificates."""
+    if store is None:
+        end = min((one.not_after for one in claim.line), default=None)
+    else:
+        end = None if trust.refusals else trust.until
+    return None if end is None else f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 NOTHING_GIVEN: Final = "nothing to trust was given"

@@ -33,7 +33,11 @@ def resolve_signer(claim: Claim, key: Key | None, store: TrustStore, context: Ve
     """
     signer, found = _find(claim, key, store, verified_at(store, context))
     judged = [_weighed(signer, claim, key, trust, store, context) for trust in found]
-    return min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first one of equals
+    best = min(judged, key=lambda trust: (bool(trust.refusals), bool(trust.undecided)))  # the first one of equals
+    ends = [trust.until for trust in judged if not trust.refusals and not trust.undecided]
+    if None in ends:
+        return replace(best, until=None)
+    return replace(best, until=max((end for end in ends if end), default=best.until))
 
 
 def _weighed(
@@ -48,7 +52,7 @@ def _weighed(
     at = verified_at(store, context)
     refusals = [*denied(key, (*claim.line, *trust.certificates), store)]
     if signer:
-        trust = replace(trust, name=signer.name, role=signer.role)
+        trust = replace(trust, name=signer.name, role=signer.role, until=_end(signer, key, trust, store))
         found, undecided = against(signer, claim, key, trust, store, context.at, at)
         refusals += [*found, *bounds(signer, context, at)]
         trust = replace(trust, undecided=undecided)
@@ -180,10 +184,23 @@ def bounds(signer: Signer, context: VerificationContext, at: dt.datetime) -> Ite
         )
 
 
+def _end(signer: Signer, key: Key | None, trust: TrustPath, store: TrustStore) -> dt.datetime | None:
+    """The last second at which a path counts; None if it has no end, or is compared with the release date."""
+    if store.by_release_date:
+        return None
+    days = [day for day in (signer.until, signer.ends.get(_source(key, trust))) if day]
+    ends = [dt.datetime.combine(one, dt.time(23, 59, 59), dt.UTC) for one in days]
+    return min([*ends, *(one.not_after for one in trust.certificates)], default=None)
+
+
+def _source(key: Key | None, trust: TrustPath) -> str:
+    """The id of the anchor or pinned key that a path leads to."""
+    return trust.certificates[-1].id if trust.certificates else key.id if key else ""
+
+
 def _ended(signer: Signer, key: Key | None, trust: TrustPath, at: dt.datetime) -> Iterator[SignatureFault]:
     """The objection that the anchor or key of this signature is past its last day."""
-    source = trust.certificates[-1].id if trust.certificates else key.id if key else ""
-    last = signer.ends.get(source)
+    last = signer.ends.get(_source(key, trust))
     if last and at.date() > last:
         yield _past(f"{signer.name} to sign by {trust.anchor}", last, at)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -17,7 +18,6 @@ from bundlekit.trust.testkeys import TEST_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.chain import Chain
@@ -30,7 +30,8 @@ class TrustPath(Frozen, frozen=True, kw_only=True):
     """The end of the path from a key. The key is trusted if there is no objection.
 
     ``anchor`` is empty if there is no path. ``certificates`` are those of the chain; there are none for a pinned key.
-    ``name`` and ``role`` are those of the named signer. ``undecided`` is why the decision is not final.
+    ``name`` and ``role`` are those of the named signer. ``until`` is the last second at which the path counts; None if
+    it has no end. ``undecided`` is why the decision is not final.
     """
 
     anchor: str = ""
@@ -39,6 +40,7 @@ class TrustPath(Frozen, frozen=True, kw_only=True):
     name: str = ""
     role: str = ""
     test: bool = False
+    until: datetime | None = None
     undecided: str = ""
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bundlekit.model.bundle import SignatureClaim, Span
     from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.trust.certificates import Certificate
+    from bundlekit.trust.keys import Key
     from bundlekit.trust.store import TrustStore
 
 
@@ -87,6 +88,19 @@ def signer_fault(blob: bytes, purpose: str = "code-signing") -> str:
     except SignatureFault as refusal:
         return refusal.message
     return next((fault.message for signer in claim.line[:1] for fault in signer_refusals(signer, purpose)), "")
+
+
+def fault_under(blob: bytes, head: bytes, key: Key) -> str:
+    """Why a signature over ``head`` is not valid under ``key``; empty if it is. Who it is trusted by is not asked."""
+    content = SignedContent(BytesSource(head), (), known=head)
+    try:
+        claim = read_claim(blob)
+        named = not claim.line or (claim.line[0].key is not None and claim.line[0].key.id == key.id)
+        if not named or claim.signature.identifier not in {None, key.identifier}:
+            return f"The signature names another key than sha256:{key.id}."
+        return next((fault.message for fault in value_faults(claim, key, content)), "")
+    except SignatureFault as refusal:
+        return refusal.message
 
 
 def unbound(blob: bytes) -> str:

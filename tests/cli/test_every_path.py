@@ -69,6 +69,8 @@ WITH = {
     ("sign", "certs"): ["keys"],
     ("sign", "bundle"): ["keys"],
     ("sign", "prepared"): ["certs"],
+    ("sign", "trusted"): ["keys"],
+    ("advisory sign", "trusted"): ["keys"],
     ("advisory sign", "prepared"): ["certs"],
     ("advisory sign", "file"): ["keys"],
     ("path", "appliance"): [],

@@ -198,7 +198,7 @@ def test_a_command_signs_for_every_verb_that_does(cli, desk, words):
         ((*BY_COMMAND, "--signer-timeout", "0 s"), "'0 s' is no time at all"),
         (
             (*BY_COMMAND, "--remove", "0"),
-            "exactly one of --key, --signer, --prepare, --attach and --remove is required",
+            "exactly one of --key, --signer, --prepare, --attach, --remove and --status is required",
         ),
     ],
 )
