@@ -109,6 +109,7 @@ def place(folder, name):
 VALUE = re.compile(rb"(?<=[=:] )(\"[^\"\n]*\"|[\w.-]+|\[[^\]\n]*\]|\{[^}\n]*\})")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", FILES)
 def test_each_value_replaced_by_each_odd_one(folder, name):
     """The same places and pieces in each run: every value of the example, with a part of the odd ones each."""

@@ -291,6 +291,7 @@ def test_a_detached_head_names_every_file_and_another_bundle_none(made):
     assert ("manifest-schema", "appliance/im-100") in {(one.rule, one.subject) for one in problems}
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_no_changed_head_is_accepted(made, data):

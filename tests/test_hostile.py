@@ -35,6 +35,7 @@ EXPECTED = ROOT.joinpath("tests/hostile.txt").read_text().splitlines()
 NAMES_A_COMPONENT = {"index-digest-mismatch", "chunk-digest-mismatch", "plain-digest-mismatch"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
 def test_refused_by_the_named_rule(case):
     data = case.make()

@@ -49,6 +49,7 @@ def test_no_change_at_the_edge_of_a_part_is_accepted():
     assert accepted((at, forge.flip(GOOD, at)) for at in EDGES) == []
 
 
+@pytest.mark.exhaustive
 @parts(1)
 def test_no_truncation_is_accepted(number):
     assert accepted((size, GOOD[:size]) for size in part(range(len(GOOD)), number)) == []

@@ -216,6 +216,7 @@ def room(cli, shelf_folder, memory_folder, monkeypatch):
     return made
 
 
+@pytest.mark.exhaustive
 def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
     """The pair has the name of a verdict, and what each failing hook reports is foreign."""
 
@@ -254,6 +255,7 @@ def test_no_verb_hands_on_what_a_hook_answers(room, cli, foreign):
         harmless(path.read_text(), foreign, path)
 
 
+@pytest.mark.exhaustive
 def test_a_rehearsal_begins_no_line_with_the_name_of_a_step(cli, tmp_path):
     (tmp_path / "PLAN.toml").write_text(re.sub(r"\bstorage\b", "reject", PLAN.replace("30 min", "30 s")))
     for style in ("text", "markdown", "json"):

@@ -31,17 +31,20 @@ def both_ways(good, bad, **options):
         yield found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_update_bins(name):
     bad = HOSTILE[name].make()
     list(both_ways(forge.good(), bad, trust=OFFICES, full=True))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("rule", forge.SPOILS)
 def test_spoiled_update_bins_without_trust(rule):
     list(both_ways(forge.good(), forge.spoil(rule).data))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", RAUC)
 def test_spoiled_rauc_bundles(name):
     bad = RAUC[name].change(spoil_rauc.opened(VERITY))

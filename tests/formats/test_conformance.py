@@ -174,6 +174,7 @@ def accepted_cuts(name, sample, sizes):
     return [size for size in sizes if size not in whole and check(name, data[:size]).verdict == "accept"]
 
 
+@pytest.mark.exhaustive
 @each
 def test_no_truncation_of_a_sample_is_accepted(name, sample):
     data = good(name)[sample]
@@ -196,6 +197,7 @@ def accepted_flips(name, sample, places):
     return [flip for flip in found if not decodes_alike(data, changed(data, *flip))]
 
 
+@pytest.mark.exhaustive
 @each
 def test_no_flipped_bit_of_some_bytes_is_accepted(name, sample):
     assert accepted_flips(name, sample, some(good(name)[sample], 30)) == []

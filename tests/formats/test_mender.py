@@ -328,6 +328,7 @@ def test_a_payload_beyond_the_limits_of_integers_is_measured_to_its_end(tmp_path
     assert (bundle.problems, bundle.complete, claim.span.size) == ((), True, total)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("compression", ["", ".gz"])
 def test_no_truncation_is_accepted(compression):
     # Trust is verified only for whole artifacts, so the reader alone is fast enough for every length.

@@ -37,6 +37,7 @@ def undamaged(data):
     return report.verdict != "reject" and any(one.standing == "counted" for one in report.signatures)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", NAMES)
 def test_the_reader_notices_each_truncation(name):
     data = sample(name)

@@ -234,6 +234,7 @@ def test_exactly_the_free_bytes_of_headers_are_framing():
     assert framing == list(free_bytes(data))
 
 
+@pytest.mark.exhaustive
 def test_exactly_the_framing_can_be_flipped():
     """All bits of the headers, and two bits of every byte."""
     data = SMALL.read_bytes()

@@ -91,6 +91,7 @@ def test_the_list_of_damaged_spans_is_capped():
     assert (len(found.damaged), found.damaged_count) == (MAX_REPORTED, 600)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("level", range(3))
 def test_damage_in_the_tree_is_not_blamed_on_the_data(level):
     """Nothing is compared under a damaged block. The padding at the end of a level counts as well."""

@@ -193,6 +193,7 @@ def candidate(read):
 MANIFESTS = st.randoms(use_true_random=True).map(lambda chance: Author(chance).manifest())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("trust", [None, ("keys/trust",)], ids=["claimed", "trusted"])
 @settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(manifest=MANIFESTS, other=MANIFESTS, installed=st.sampled_from(["1.0", "2", "3.1.0", "lts", "x"]))

@@ -282,6 +282,7 @@ def test_of_two_threads_with_one_pair_one_is_told_that_it_is_busy(desk, controll
     assert inside[0].kind == "busy"
 
 
+@pytest.mark.exhaustive
 def test_the_hooks_of_the_readme_pass_the_rehearsal(desk, hooks_class):
     """Every rule of the hooks page that a rehearsal can check holds for hooks on the marks of the library."""
     root = desk / "sandbox"

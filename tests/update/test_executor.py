@@ -84,6 +84,7 @@ class Mortal:
         return getattr(self.journal, name)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("durable", [True, False], ids=["after-the-record", "before-the-record"])
 @pytest.mark.parametrize(
     "end",

@@ -172,6 +172,7 @@ class Story:
         assert outcome.kind == "succeeded", outcome
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("plain", [False, True], ids=["as-the-hooks-page-demands", "hooks-that-compare-fences-only"])
 @pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.sweep) for n in range(40, 4000, 40))])
 def test_two_hosts_call_by_call(first, plain):

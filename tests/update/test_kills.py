@@ -113,6 +113,7 @@ def kill_everywhere(controllers, fails, name, stride=1, **said):
 DURABLE = pytest.mark.parametrize("durable", [True, False], ids=["after-the-record", "before-the-record"])
 
 
+@pytest.mark.exhaustive
 @DURABLE
 @pytest.mark.parametrize("fails", STORIES)
 def test_a_death_at_a_record_changes_no_outcome(controllers, fails, durable):

@@ -201,6 +201,7 @@ def updated_before(make):
     return marked
 
 
+@pytest.mark.exhaustive
 def test_the_marks_of_an_earlier_run_change_no_end():
     fresh, marked = rehearse(), rehearse(updated_before(simulated()))
     assert marked.broken == ()

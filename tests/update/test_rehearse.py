@@ -162,6 +162,7 @@ def part_of_the_pairs(monkeypatch, number):
     monkeypatch.setattr(_Sweep, "_extended", some)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("part_of_the_pairs")
 @pytest.mark.parametrize(
     "number", [number if number == 0 else pytest.param(number, marks=pytest.mark.sweep) for number in range(PARTS)]
@@ -176,6 +177,7 @@ def test_no_pair_of_faults_breaks_an_invariant(compatible, number):
     assert {"clear, run", "repair", "run"} < set(led)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("faults", [1, pytest.param(2, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize(
     "plan",

@@ -176,6 +176,7 @@ def test_standby_fails_nothing_is_reverted_and_repair_leads_out(world, verb, fau
     assert not w.record("standby").hold
 
 
+@pytest.mark.exhaustive
 def test_a_single_fault_at_every_call_and_every_recovery(memory_folder):
     made = []
 

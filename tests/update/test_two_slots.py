@@ -101,6 +101,7 @@ def test_the_example_is_typed(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.exhaustive
 def test_the_example_passes_the_rehearsal_of_single_faults(tmp_path):
     job, bundle = job_for(calm(PAIR)), FileBundle(tmp_path / "update.bin")
     found = rehearse(lambda _clock: Sandbox(job=job, hooks=Appliance(job).hooks, bundle=bundle))

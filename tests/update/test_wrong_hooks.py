@@ -344,6 +344,7 @@ def named(found, cls, verb, step):
     return [what for what in found.broken if f"{verb} of {step}" in what and f"{cls.__name__}." in what]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_found_and_named(name):
     cls, verb = PLANTED[name], NAMED[name]
