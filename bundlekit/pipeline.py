@@ -28,6 +28,7 @@ from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
 from bundlekit.decisions import basis, decisions_about, operator_matrix, read_basis
 from bundlekit.errors import ClockError, TrustError, UnreadableError
+from bundlekit.evidence import read_documents
 from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
 from bundlekit.integrity.whole import WholeFiles
@@ -95,6 +96,7 @@ def check(
     full: bool = False,
     strict: bool = False,
     warn_within: int | None = None,
+    require_evidence: bool = False,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
     components: Mapping[str, str | Path] | None = None,
@@ -114,7 +116,7 @@ def check(
     both a request and keywords are given.
     """
     keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=full, strict=strict)
-    keywords = replace(keywords, warn_within=warn_within)
+    keywords = replace(keywords, warn_within=warn_within, require_evidence=require_evidence)
     with opened(file, components) as source:
         return examine(source, one_request(request, keywords), progress=progress, cancel=cancel).report
 
@@ -139,7 +141,7 @@ def judge(
     with opened(file, components) as source:
         files = WholeFiles(source) if digests else None
         checked = examine(source, request, scope=scope, progress=progress, cancel=cancel)
-        found = files.digests() if files else ()
+        found = files.digests(cancel) if files else ()
     result = with_upgrades(checked.report, checked.matrix) if upgrades else BundleResult(report=checked.report)
     return replace(result, digests=found) if found else result
 
@@ -158,6 +160,7 @@ def preflight(
     at: dt.datetime | None = None,
     strict: bool = False,
     warn_within: int | None = None,
+    require_evidence: bool = False,
     waivers: Waivers | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Report:
@@ -169,7 +172,7 @@ def preflight(
     keywords = _request(
         trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=False, strict=strict
     )
-    keywords = replace(keywords, warn_within=warn_within)
+    keywords = replace(keywords, warn_within=warn_within, require_evidence=require_evidence)
     with opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return examine(source, one_request(request, keywords), scope="head").report
 
@@ -296,6 +299,7 @@ def _question(
         digests=request.full,
         strict=request.strict,
         warn_within=request.warn_within,
+        require_evidence=request.require_evidence,
         at=used.isoformat().replace("+00:00", "Z"),
         at_given=request.at is not None,
         limits=trust.limits if trust else Limits(),
@@ -347,7 +351,10 @@ def examine(
             cancel=cancel,
         )
         inner = inner_bundles(source, bundle, partial(_inner_report, request=request, cancel=cancel))
-        evidence = replace(measured, signatures=evidence.signatures, demands=evidence.demands, inner=inner)
+        documents = read_documents(source, bundle, measured, cancel)
+        evidence = replace(
+            measured, signatures=evidence.signatures, demands=evidence.demands, inner=inner, documents=documents
+        )
         if question.digests and bundle.packed and (authentic or not trust):
             from bundlekit.integrity.packed import packed_digests
 

@@ -36,6 +36,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``full``: compare the plain digests too, and read the payload even if no trusted signature covers the head.
     - ``strict``: treat warnings as errors.
     - ``warn_within``: seconds; warn of a signature that counts no longer than that (``signer-ends-soon``).
+    - ``require_evidence``: demand that each source of the matrix names the record of its test in the bundle.
     - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
     - ``rules``: the rules to apply. The default is all of them.
     - ``config``: the project file that the request was made from (`bundlekit.project`), for the report.
@@ -51,6 +52,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     full: bool = False
     strict: bool = False
     warn_within: int | None = None
+    require_evidence: bool = False
     waivers: Waivers | None = None
     rules: tuple[Rule, ...] | None = None
     config: ConfigUse | None = None

@@ -124,7 +124,22 @@ print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=Tr
 
 QUALIFIED = (
     # a form of data, or a page, is named by its module: der.encode, manifest.decode, crl.read
-    {"decode", "encode", "lines", "load", "page", "parse", "read", "render", "schema", "table", "topics", "write"}
+    {
+        "artifacts",
+        "decode",
+        "encode",
+        "identify",
+        "lines",
+        "load",
+        "page",
+        "parse",
+        "read",
+        "render",
+        "schema",
+        "table",
+        "topics",
+        "write",
+    }
     # the library and the layer on top do the same: pipeline and catalog, matrix and rule, parts of a file and the file
     | {"build", "decide", "find_path", "opened", "sign", "withdrawn"}
     # small helpers, of modules that do not meet

@@ -19,7 +19,7 @@ SNAPSHOT = Path(__file__).with_name("rules.txt")
 OWN = [rule for rule in RULES if rule.aspect is None or rule.aspect in reader.ASPECTS]
 """The rules that apply to an update.bin."""
 
-TOPICS = {"signing-rooms", "format", "formats", "manifest", "trust", "matrix", "exit-codes"}
+TOPICS = {"signing-rooms", "documents", "format", "formats", "manifest", "trust", "matrix", "exit-codes"}
 
 
 def test_the_names_are_the_ones_people_have_scripts_for():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from bundlekit.authoring.admission import admit, signature_area
+from bundlekit.authoring.spec import PLACEHOLDER
 from bundlekit.errors import CancelledError, ConfigError
 from bundlekit.file_kind import kind_of, reason
 from bundlekit.files import whole_file
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.layout.update_bin import Placed
     from bundlekit.model.manifest import Manifest, Stored
+    from bundlekit.model.matrix import MatrixSource
 
 PIECE: Final = 256 * 1024
 
@@ -175,4 +177,15 @@ def _with_digests(manifest: Manifest, stored: list[Stored]) -> Manifest:
         replace(component, images=tuple(next(left) for _ in component.images)) for component in manifest.components
     )
     documents = tuple(next(left) for _ in manifest.documents)
-    return replace(manifest, components=components, documents=documents)
+    digests = {name: one.digest for name, one in zip((d.name for d in manifest.documents), documents, strict=True)}
+    sources = tuple(_with_record(source, digests) for source in manifest.matrix.sources)
+    matrix = replace(manifest.matrix, sources=sources)
+    return replace(manifest, components=components, documents=documents, matrix=matrix)
+
+
+def _with_record(source: MatrixSource, digests: dict[str, str]) -> MatrixSource:
+    """The source with the digest of the document that its test record is, in the place of the placeholder."""
+    name, digest = source.record
+    if digest != PLACEHOLDER or name.lower() not in digests:
+        return source
+    return replace(source, tested=f"{name}@{digests[name.lower()]}")

@@ -38,6 +38,8 @@ file    = { im-100 = "out/im100.img", im-200 = "out/im200.img" }
 [documents]
 release-notes = "notes.md"
 eula          = { file = "eula.txt", media-type = "text/plain" }
+# sbom        = "sbom.cdx.json"       # CycloneDX or SPDX; check compares it with the components
+# qa-8812     = "qa-8812.pdf"         # the test record that `tested` names in the matrix
 
 [annotations]                         # signed, and ignored by every rule
 part-number = "P01617-040"
@@ -59,7 +61,7 @@ aliases  = { "5.2" = "5.20.00" }      # a label for a release
 id       = "rolling-530"
 versions = ">=5.30.02, <5.40.00"
 method   = "rolling"
-tested   = "QA-8812"
+tested   = "QA-8812"                  # the test record; if it is a document of the SPEC, its digest is added
 
 [[from]]
 id       = "offline-530"              # one version (an edge), which takes precedence over ranges

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from bundlekit import config
 from bundlekit.checks.layout import contradictions
@@ -41,6 +42,10 @@ PLACEHOLDER: Final = "sha256:" + 64 * "0"
 """A placeholder for digests until the files are read. It has the same length, so that the layout is known before."""
 
 MEDIA_TYPES: Final = {
+    ".cdx.json": "application/vnd.cyclonedx+json",
+    ".spdx.json": "application/spdx+json",
+    ".spdx3.json": "application/spdx3+json",
+    ".intoto.jsonl": "application/vnd.in-toto.bundle",
     ".md": "text/markdown",
     ".txt": "text/plain",
     ".html": "text/html",
@@ -48,6 +53,10 @@ MEDIA_TYPES: Final = {
     ".json": "application/json",
     ".xml": "application/xml",
 }
+"""The media type of a document by the end of its file name. A longer end is first.
+
+Sources: the registry of IANA; for the bundle, in-toto Attestation Framework, Bundle v1.
+"""
 
 
 class SpecComponent(Strict, frozen=True, kw_only=True):
@@ -166,7 +175,7 @@ def _load(path: Path, files: list[Path] | None) -> Manifest:
         "components": [_component(name, spec, path, files) for name in spec.components],
         "documents": [_document(name, spec, path, files) for name in spec.documents],
         "requirements": _requirements(spec.requires, where),
-        "matrix": _matrix(spec, path),
+        "matrix": _naming_records(_matrix(spec, path), spec),
     }
     # Through plain values, so that what the manifest's schema refuses is rejected here, with the key's name.
     plain = msgspec.to_builtins({key: value for key, value in fields.items() if value is not None})
@@ -198,10 +207,13 @@ def _component(name: str, spec: Spec, path: Path, files: list[Path] | None) -> C
 
 
 def _document(name: str, spec: Spec, path: Path, files: list[Path] | None) -> Document:
-    """A document. Its media type is guessed from the suffix of the file if none is given. Adds to ``files``."""
+    """A document. Its media type is that of the file name if none is given. Adds to ``files``."""
     document = spec.documents[name]
     if isinstance(document, str):
-        media_type = MEDIA_TYPES.get(Path(document).suffix, "application/octet-stream")
+        lower = Path(document).name.lower()
+        media_type = next(
+            (kind for end, kind in MEDIA_TYPES.items() if lower.endswith(end)), "application/octet-stream"
+        )
         document = SpecDocument(file=document, media_type=media_type)
     size = _add_file(path.parent / document.file, f"{path}: documents.{name}", files)
     return Document(name=name, media_type=document.media_type, size=size, digest=PLACEHOLDER, index=PLACEHOLDER)
@@ -230,6 +242,15 @@ def _matrix(spec: Spec, path: Path) -> Matrix:
         where=str(matrix_path),
         read_trust=lambda name: trust_text(matrix_path.parent / name, f"{matrix_path}: trust-of"),
     )
+
+
+def _naming_records(matrix: Matrix, spec: Spec) -> Matrix:
+    """The matrix whose sources name a document of the SPEC with its digest, which is filled in later."""
+    sources = (
+        replace(one, tested=f"{one.tested}@{PLACEHOLDER}") if one.tested.lower() in spec.documents else one
+        for one in matrix.sources
+    )
+    return replace(matrix, sources=tuple(sources))
 
 
 def _add_file(file: Path, where: str, files: list[Path] | None) -> int:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.checks import authenticity, best_practice, compatibility, freshness, integrity, layout, structure
+from bundlekit.checks import (
+    authenticity,
+    best_practice,
+    compatibility,
+    documents,
+    freshness,
+    integrity,
+    layout,
+    structure,
+)
 from bundlekit.checks.rule import MAX_FINDINGS, Rule, RuleContext
 from bundlekit.model.finding import Finding, NotRun, PartialResult, RuleOutcome, Verdict
 from bundlekit.model.primitives import Frozen
@@ -28,6 +37,7 @@ RULES: Final = (
     *freshness.RULES,
     *compatibility.RULES,
     *best_practice.RULES,
+    *documents.RULES,
 )
 
 

@@ -14,6 +14,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit extract update.bin storage -o storage.img
   bundlekit extract update.bin appliance/im-200 -o im200.img --trust root.pem
+  bundlekit extract update.bin sbom -o sbom.json --trust root.pem
   bundlekit extract update.bin --head -o head; bundlekit extract update.bin --signature 0 -o sig.der
   openssl cms -verify -binary -inform DER -in sig.der -content head -CAfile root.pem -purpose any
 """

@@ -134,6 +134,11 @@ policy_options: Final = combined(
 """What is allowed beyond the matrix, and forbidden since; :func:`bundlekit.cli.common.policy_arguments` takes them."""
 
 at_option: Final = click.option("--at", type=Time(), metavar="TIME", help="Use this time instead of now.")
+evidence_option: Final = click.option(
+    "--require-evidence",
+    is_flag=True,
+    help="Reject a release with a source of its matrix that names no test record in the bundle.",
+)
 strict_option: Final = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 
 
@@ -190,6 +195,7 @@ check_options: Final = combined(
     policy_options,
     at_option,
     strict_option,
+    evidence_option,
     click.option(
         "--warn-within",
         type=TimeSpan(),

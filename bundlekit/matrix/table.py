@@ -68,7 +68,7 @@ def _row(read: ReadMatrix, sources: Mapping[str, MatrixSource], version: Version
         entry=whole.entry,
         method=source.method if source else "",
         minutes=source.minutes if source else None,
-        tested=source.tested if source else "",
+        tested=source.record[0] if source else "",
         message=whole.message,
         next=whole.next,
         not_checked=decision.not_checked if whole.allowed else (),

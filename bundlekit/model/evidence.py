@@ -192,6 +192,39 @@ class InnerEvidence(Frozen, frozen=True, kw_only=True):
     not_run: tuple[str, ...] = ()
 
 
+class DocumentDifference(Frozen, frozen=True, kw_only=True):
+    """A statement of a document that differs from the bundle.
+
+    ``what`` differs: the digest or the version of a component, or the subject of the whole document. ``component`` is
+    the label, and empty if the statement is about the bundle. ``named`` is what the document states, and ``expected``
+    what the bundle contains.
+    """
+
+    what: Literal["digest", "version", "subject"]
+    message: str
+    component: str = ""
+    named: str = ""
+    expected: str = ""
+
+
+class DocumentEvidence(Frozen, frozen=True, kw_only=True):
+    """The result of reading a document, and of comparing it with the components.
+
+    ``format`` is the name of its format with the version. ``malformed`` is what is wrong with it, and ``where`` the
+    bytes that show it. ``compared`` counts the artifacts in it that the bundle contains. ``unread`` is the limit that
+    keeps it from being read.
+    """
+
+    subject: str
+    span: Span
+    format: str = ""
+    malformed: str = ""
+    where: Span | None = None
+    compared: int = 0
+    differences: tuple[DocumentDifference, ...] = ()
+    unread: str = ""
+
+
 class Evidence(Frozen, frozen=True, kw_only=True):
     """Everything that was measured of one bundle; None for parts that were not measured."""
 
@@ -204,6 +237,7 @@ class Evidence(Frozen, frozen=True, kw_only=True):
     archives: tuple[ArchiveEvidence, ...] | None = None
     packed: tuple[PackedEvidence, ...] | None = None
     inner: tuple[InnerEvidence, ...] | None = None
+    documents: tuple[DocumentEvidence, ...] | None = None
 
     @property
     def authentic(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from bundlekit.model.primitives import (
+    DIGEST,
     END,
     FactName,
     KeyName,
@@ -84,8 +85,8 @@ class MatrixSource(MatrixEntry, frozen=True, kw_only=True):
 
     ``except`` are releases excluded from the range. ``unlisted`` lets a range include versions that the matrix does not
     list. ``by_release`` compares an installed pre-release by its release number (1.8.0-beta.1 as 1.8.0). ``keys`` are
-    names of keys that the source must already trust. ``tested`` is the name of the test record. If an update is not
-    ``reversible``, the decision that allows it reports that.
+    names of keys that the source must already trust. ``tested`` is the name of the test record. ``@`` and the digest of
+    a document in the bundle can follow. If an update is not ``reversible``, the decision that allows it reports that.
     """
 
     versions: RangeText
@@ -98,6 +99,12 @@ class MatrixSource(MatrixEntry, frozen=True, kw_only=True):
     minutes: Minutes | None = None
     tested: Text = ""
     keys: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """The name of the test record, and the digest of its document; empty for a record without one."""
+        name, _, digest = self.tested.rpartition("@")
+        return (name, digest) if DIGEST.match(digest) else (self.tested, "")
 
 
 class Stop(MatrixEntry, frozen=True, kw_only=True):

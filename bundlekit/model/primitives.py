@@ -98,10 +98,11 @@ Date = Annotated[
     ),
 ]
 
+DIGEST: Final = re.compile(r"^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})" + END)
 DigestText = Annotated[
     str,
     Meta(
-        pattern=r"^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})" + END,
+        pattern=DIGEST.pattern,
         description="Algorithm (FIPS 180-4) and lower-case hex digest, joined by a colon.",
     ),
 ]

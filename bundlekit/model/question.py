@@ -35,10 +35,10 @@ class Question(Frozen, frozen=True, kw_only=True):
     matrix that the operator gave, and ``matrix_file`` its name. ``other_matrices`` are those given for other releases
     only. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories signed since the bundle
     shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``warn_within`` are
-    the seconds within which the end of a signature is a warning; None for no such warning. ``at`` is the reference
-    time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the clock. ``limits`` are those
-    of the trust file. ``waivers`` are the operator's, without the ``expired_waivers``. ``waivers_digest`` is the digest
-    of their file.
+    the seconds within which the end of a signature is a warning; None for no such warning. ``require_evidence`` demands
+    records of tests. ``at`` is the reference time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise
+    it is from the clock. ``limits`` are those of the trust file. ``waivers`` are the operator's, without the
+    ``expired_waivers``. ``waivers_digest`` is the digest of their file.
     """
 
     scope: Scope = "full"
@@ -53,6 +53,7 @@ class Question(Frozen, frozen=True, kw_only=True):
     digests: bool = False
     strict: bool = False
     warn_within: int | None = None
+    require_evidence: bool = False
     at: str
     at_given: bool = False
     limits: Limits = Limits()

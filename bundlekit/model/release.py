@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, UnsetType
 
-from bundlekit.model.manifest import Impact, labelled
+from bundlekit.model.manifest import Document, Impact, labelled
 from bundlekit.model.primitives import Frozen
 
 if TYPE_CHECKING:
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class Part(Frozen, frozen=True, kw_only=True):
-    """A component or document in the bundle, with the digest people compare. ``digest`` is empty if there is none."""
+    """A component or document in the bundle, with the digest people compare. ``digest`` is empty if there is none.
+
+    ``media_type`` is set for a document (RFC 6838).
+    """
 
     label: str
     version: str | None = None
     size: int
     digest: str
+    media_type: str | UnsetType = UNSET
 
 
 class Demand(Frozen, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,7 +99,13 @@ def release_of(manifest: Manifest) -> Release:
         includes=manifest.includes,
         impact=manifest.impact,
         parts=tuple(
-            Part(label=item.label, version=item.version, size=item.stored.size, digest=item.stored.digest)
+            Part(
+                label=item.label,
+                version=item.version,
+                size=item.stored.size,
+                digest=item.stored.digest,
+                media_type=item.stored.media_type if isinstance(item.stored, Document) else UNSET,
+            )
             for item in labelled(manifest)
         ),
         annotations=manifest.annotations,

@@ -69,6 +69,7 @@ def report(
             full=question.digests,
             strict=question.strict,
             warn_within=msgspec.UNSET if question.warn_within is None else question.warn_within,
+            require_evidence=question.require_evidence or msgspec.UNSET,
         ),
         id=bundle.id,
         format=bundle.format,

@@ -58,8 +58,11 @@ def _lines(inspection: Inspection) -> Iterator[Line]:
         for name, value in release.annotations.items():
             yield Line(f"annotation  {name}: {value}", "muted")
         for part in release.parts:
-            version = f" {part.version}" if part.version else ""
-            yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
+            if isinstance(part.media_type, str):
+                yield Line(f"document    {part.label} ({part.media_type}), {part.size:,} bytes")
+            else:
+                version = f" {part.version}" if part.version else ""
+                yield Line(f"contains    {part.label}{version}, {part.size:,} bytes")
             if part.digest:
                 yield Line(f"            {part.digest}", "muted")
     for signature in inspection.signatures:

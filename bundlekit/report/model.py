@@ -32,7 +32,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     gave one. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders
     were given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are
     not states, and gives the fault of each. ``warn_within`` is set where the end of signatures was asked for, in
-    seconds.
+    seconds. ``require_evidence`` is set where records of tests were required.
     """
 
     file: str
@@ -52,6 +52,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     advisories: AdvisoryUse | None = None
     full: bool = False
     strict: bool = False
+    require_evidence: bool | UnsetType = UNSET
 
 
 class Coverage(Frozen, frozen=True, kw_only=True):

@@ -96,6 +96,8 @@ def policy(report: Report) -> dict[str, Any]:
     """
     request = msgspec.to_builtins(report.request)
     asked = {key: value for key, value in request.items() if key not in _NOT_POLICY and value}
+    if report.request.config:
+        asked["config"] = report.request.config.digest
     if report.request.at_given:
         asked["at"] = report.request.at
     if len(report.request.sources) > MAX_SOURCES:
@@ -107,7 +109,7 @@ def policy(report: Report) -> dict[str, Any]:
 MAX_SOURCES: Final = 16
 """The maximum number of installed versions that the policy lists. Otherwise it has the digest over them."""
 
-_NOT_POLICY: Final = frozenset({"file", "at", "at-given", "trust-folders", "matrix-file"})
+_NOT_POLICY: Final = frozenset({"file", "at", "at-given", "trust-folders", "matrix-file", "config"})
 """Fields of the request that have no part in the decision, or that a digest stands for."""
 
 

@@ -1,0 +1,120 @@
+"""Recognise the format of a document, and give the artifacts that it names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bundlekit.evidence import cyclonedx, intoto, openvex, spdx
+from bundlekit.evidence.artifact import MalformedDocumentError, object_of
+from bundlekit.layout import strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.evidence.artifact import Artifact, JsonObject
+
+DECLARED: Final = (
+    (re.compile(r"application/vnd\.cyclonedx\+json"), "CycloneDX"),
+    (re.compile(r"application/spdx3?\+json"), "SPDX"),
+    (re.compile(r"application/vnd\.in-toto([.+].*)?"), "in-toto"),
+    (re.compile(r"application/(ld\+)?json|application/vnd\.dev\.sigstore\.bundle.*"), ""),
+)
+"""Media types of documents that are read, and the format that they declare. Other JSON is recognised by its content.
+
+Sources: the registry of IANA; in-toto Attestation Framework v1; Sigstore bundle.
+"""
+
+LINES: Final = "application/vnd.in-toto.bundle"
+"""The media type of attestations, one on each line."""
+
+
+class NamedArtifacts(NamedTuple):
+    """The format of a document, and the artifacts that it names. Reading them can raise MalformedDocumentError."""
+
+    format: str
+    artifacts: Iterator[Artifact]
+
+
+def is_read(media_type: str) -> bool:
+    """Whether documents of this media type are read."""
+    return any(pattern.fullmatch(essence(media_type)) for pattern, _ in DECLARED)
+
+
+def essence(media_type: str) -> str:
+    """The media type in lower case and without parameters (RFC 9110, section 8.3.1)."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def read(media_type: str, data: bytes) -> NamedArtifacts | None:
+    """The artifacts that the document ``data`` names; None for JSON of another format.
+
+    Raises MalformedDocumentError if it is not JSON that all readers read alike, or not of the declared format.
+    """
+    kind = essence(media_type)
+    declared = next(name for pattern, name in DECLARED if pattern.fullmatch(kind))
+    if kind == LINES:
+        return NamedArtifacts("in-toto bundle", _lines(data))
+    found = recognise(decode(data))
+    if declared and (found is None or not found.format.startswith(declared)):
+        raise MalformedDocumentError(
+            f"it is declared as {declared}, but it is {found.format if found else 'another format'}"
+        )
+    return found
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """The JSON value. MalformedDocumentError if readers can disagree about it."""
+    try:
+        return strict_json.decode(data)
+    except strict_json.StrictJsonError as error:
+        raise MalformedDocumentError(str(error), error.offset) from error
+
+
+def recognise(document: object) -> NamedArtifacts | None:
+    """The artifacts of a decoded document, by its content; None if the format is not known."""
+    if not isinstance(document, dict):
+        return None
+    context = document.get("@context")
+    if document.get("bomFormat") == "CycloneDX":
+        return NamedArtifacts(cyclonedx.identify(document), cyclonedx.artifacts(document))
+    if "spdxVersion" in document:
+        return NamedArtifacts(spdx.identify_2(document), spdx.artifacts_2(document))
+    if version := spdx.version_3(document):
+        return NamedArtifacts(f"SPDX {version}", spdx.artifacts_3(document))
+    if isinstance(context, str) and context.startswith(openvex.CONTEXT):
+        return NamedArtifacts("OpenVEX", openvex.artifacts(document))
+    if "_type" in document and "predicateType" in document:
+        return NamedArtifacts(intoto.identify(document), _statement(document))
+    if "payloadType" in document:
+        return _envelope(document)
+    if "dsseEnvelope" in document:
+        return _envelope(object_of(document, "dsseEnvelope"))
+    return None
+
+
+def _envelope(envelope: JsonObject) -> NamedArtifacts | None:
+    if (payload := intoto.payload_of(envelope)) is None:
+        return None
+    statement = decode(payload)
+    if not isinstance(statement, dict):
+        raise MalformedDocumentError("the payload of the envelope is not a statement")
+    return NamedArtifacts(intoto.identify(statement), _statement(statement))
+
+
+def _statement(statement: JsonObject) -> Iterator[Artifact]:
+    yield from intoto.artifacts(statement)
+    if (sbom := intoto.sbom_of(statement)) is not None and (inside := recognise(sbom)) is not None:
+        yield from inside.artifacts
+
+
+def _lines(data: bytes) -> Iterator[Artifact]:
+    """The artifacts of all attestations. Lines of an unknown format are ignored, as the specification demands."""
+    at = 0
+    for line in data.split(b"\n"):
+        try:
+            if line.strip() and (found := recognise(decode(line))) is not None:
+                yield from found.artifacts
+        except MalformedDocumentError as error:
+            raise MalformedDocumentError(str(error), None if error.offset is None else at + error.offset) from error
+        at += len(line) + 1

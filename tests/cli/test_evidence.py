@@ -1,0 +1,123 @@
+"""Documents and records of tests on the command line: built, listed, extracted, compared, required."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from bundlekit import check, load_trust, pipeline
+from bundlekit.cli import run
+from fixtures import forge, make_documents
+from fixtures.format_reports import FOLDER as FORMATS
+
+KEYS = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
+TRUST = ("--trust", "keys/root.pem")
+MORE = """
+[documents]
+sbom = "SBOM.CDX.JSON"
+spdx = "a.spdx.json"
+spdx3 = "a.spdx3.json"
+attestations = "a.intoto.jsonl"
+qa-8812 = "qa.pdf"
+other = { file = "qa.pdf", media-type = "text/plain" }
+"""
+
+
+def digest(data):
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.fixture
+def papers(shop):
+    """The documents of ``MORE``."""
+    Path("SBOM.CDX.JSON").write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    for name in ("a.spdx.json", "a.spdx3.json"):
+        Path(name).write_bytes((make_documents.FOLDER / name.replace("a.", "appliance.")).read_bytes())
+    Path("a.intoto.jsonl").write_text("{}\n")
+    Path("qa.pdf").write_bytes(b"%PDF passed")
+
+
+def matrix(tested):
+    return f'releases = ["5.30.02"]\n[[from]]\nid = "rolling"\nversions = ">=5.30.02, <5.40.00"\ntested = "{tested}"\n'
+
+
+def test_documents_are_listed_with_their_media_types_and_extracted(papers, ship, cli):
+    bundle = ship("5.40.00", matrix("QA-8812"), more=MORE)
+    lines = [line for line in cli("inspect", bundle).out.splitlines() if line.startswith("document")]
+    assert lines == [
+        "document    sbom (application/vnd.cyclonedx+json), 48 bytes",
+        f"document    spdx (application/spdx+json), {Path('a.spdx.json').stat().st_size:,} bytes",
+        f"document    spdx3 (application/spdx3+json), {Path('a.spdx3.json').stat().st_size:,} bytes",
+        "document    attestations (application/vnd.in-toto.bundle), 3 bytes",
+        "document    qa-8812 (application/pdf), 11 bytes",
+        "document    other (text/plain), 11 bytes",
+    ]
+    parts = json.loads(cli("inspect", bundle, "--format", "json").out)["claims"]["parts"]
+    assert [one.get("media-type") for one in parts][:2] == [None, "application/vnd.cyclonedx+json"]
+    assert cli("extract", bundle, "spdx", "-o", "out", *TRUST).code == 0
+    assert Path("out").read_bytes() == Path("a.spdx.json").read_bytes()
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_build_adds_the_digest_of_the_record(papers, ship, cli, detached):
+    bundle = ship("5.40.00", matrix("QA-8812"), more=MORE.partition("other")[0])
+    if detached:
+        assert cli("build", "5.40.00.toml", "--detached", "-o", bundle, *KEYS).code == 0
+    (source,) = pipeline.read_manifest(bundle).matrix.sources
+    assert source.tested == f"QA-8812@{digest(b'%PDF passed')}"
+    assert source.record == ("QA-8812", digest(b"%PDF passed"))
+    for verb in ("check", "preflight"):
+        assert cli(verb, bundle, *TRUST, "--require-evidence").code == 0
+    (row,) = [
+        one for one in json.loads(cli("matrix", "show", bundle, "--format", "json").out)["rows"] if one["allowed"]
+    ]
+    assert row["tested"] == "QA-8812"
+
+
+@pytest.mark.parametrize(
+    ("tested", "message"),
+    [
+        ("", "rolling allows an update without the record of a test"),
+        ("QA-9", "rolling names the test record 'QA-9', which is not a document of the bundle"),
+        (f"QA-8812@{digest(b'other')}", "'QA-8812' with a digest that no document of the bundle has"),
+    ],
+)
+def test_a_release_without_evidence_is_rejected_on_request_only(papers, ship, cli, tested, message):
+    bundle = ship("5.40.00", matrix(tested), more=MORE)
+    assert cli("check", bundle, *TRUST).code == 0
+    for verb in ("check", "preflight"):
+        report = cli(verb, bundle, *TRUST, "--require-evidence", "--format", "json")
+        value = json.loads(report.out)
+        assert (report.code, value["causes"], value["request"]["require-evidence"]) == (1, ["best-practice"], True)
+        (finding,) = (one for one in value["findings"] if one["severity"] == "error")
+        assert (finding["rule"], finding["entry"]) == ("evidence-missing", "rolling")
+        assert message in finding["message"]
+
+
+def test_a_digest_in_the_matrix_is_the_name_of_a_document_too(papers, ship, cli):
+    bundle = ship("5.40.00", matrix(f"QA 8812, again@{digest(b'%PDF passed')}"), more=MORE)
+    assert cli("check", bundle, *TRUST, "--require-evidence").code == 0
+
+
+def test_the_same_inputs_give_the_same_head(papers, ship):
+    first = Path(ship("5.40.00", matrix("QA-8812"), more=MORE)).read_bytes()
+    again = Path(ship("5.40.00", matrix("QA-8812"), more=MORE)).read_bytes()
+    assert pipeline.inspect("5.40.00.bin").id == digest(first[: 32 + int.from_bytes(first[12:16])])
+    assert first[:4096] == again[:4096]
+
+
+@pytest.mark.parametrize("sample", ["rauc/verity.raucb", "mcuboot/p256.bin"])
+def test_a_bundle_that_cannot_contain_documents_is_incomplete(sample):
+    trust = load_trust([(FORMATS / sample).with_name("trust.toml")])
+    report = check(FORMATS / sample, trust=trust, require_evidence=True)
+    assert report.verdict == "incomplete"
+    (outcome,) = (one for one in report.rules if one.required and one.outcome == "not-run")
+    assert (outcome.rule, outcome.reason) == ("evidence-missing", "bundles of this format contain no documents")
+    assert check(FORMATS / sample, trust=trust).verdict == "accept"
+
+
+def test_the_next_step_names_the_option(capsys):
+    assert run(["check", str(forge.KEYS.parent / "golden/evidence-missing/bundle.bin"), "--format", "json"]) == 3
+    rules = {one["rule"]: one["reason"] for one in json.loads(capsys.readouterr().out)["rules"]}
+    assert rules["evidence-missing"] == "records of tests are required on request (--require-evidence)"
