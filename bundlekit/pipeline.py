@@ -31,6 +31,7 @@ from bundlekit.errors import ClockError, TrustError, UnreadableError
 from bundlekit.evidence import read_documents
 from bundlekit.inner import inner_bundles
 from bundlekit.integrity.content import signed_contents
+from bundlekit.integrity.encrypted import perhaps_encrypted, settled
 from bundlekit.integrity.whole import WholeFiles
 from bundlekit.layout import foreign
 from bundlekit.matrix.shipped import signatures_of
@@ -337,7 +338,7 @@ def examine(
     evidence = _measure_head(source, bundle, contents, question, trust)
     authentic = evidence.authentic
     # Signatures of a kind that is not verified here leave the bytes open, so these are compared with their digests.
-    unverifiable = not trust or (bundle.complete and bundle.signatures is None)
+    unverifiable = not trust or (bundle.complete and bundle.signatures is None) or perhaps_encrypted(bundle)
     unvouched = question.digests or (unverifiable and bundle.size <= MAX_UNVOUCHED)
     known = {at: digest for content in contents for at, digest in content.found().items()}
     if question.scope == "full" and _measurable(bundle) and (authentic or unvouched):
@@ -361,6 +362,8 @@ def examine(
             evidence = replace(evidence, packed=tuple(packed_digests(source, bundle.packed, cancel)))
     elif question.scope == "full" and known:  # the signatures needed these digests, so nothing is read for them
         evidence = replace(evidence, digests=integrity.compared(bundle.claims, known))
+    if perhaps_encrypted(bundle):
+        bundle, evidence = settled(bundle, evidence)
     # Without trust the decisions are shown as claims. With trust, a matrix without a trusted signature decides nothing.
     signers = trust.signed_by(evidence.signatures or ()) if trust else None
     manifest = basis(bundle, question, operator)

@@ -55,7 +55,14 @@ ENCRYPTED: Final = Unread(
     rules=(*SIGNATURE_RULES, "digest-mismatch", "uncovered-bytes", "nonzero-padding"),
     reason="the image is for an encrypted slot: its hash is over the plain text, and only the device has the key",
     next="Check the image before it is encrypted (`imgtool sign` without -E).",
+    unless_plain=True,
 )
+KEY_UNSIGNED: Final = Unread(
+    rules=("uncovered-bytes",),
+    reason="neither hash nor signature covers the encrypted key of the image, and only the device can decrypt it",
+    next=ENCRYPTED.next,
+)
+"""An image of ``imgtool sign -E --clear`` is not encrypted. The boot loader uses its key when it swaps the image."""
 
 
 class _Image(NamedTuple):
@@ -226,10 +233,10 @@ def _claimed(image: _Image, bundle: Bundle) -> Bundle:
         if not tlv.protected and tlv not in accounted
     ]
     bundle = replace(bundle, signatures=signatures)
-    if image.encrypted:
+    if image.encrypted and signatures:
         # Hash and signature are over the plain text. Without it, not even the header is known to be the signed one.
-        bundle = replace(bundle, unread=(ENCRYPTED,), signatures=None) if signatures else bundle
-    elif found:
+        bundle = replace(bundle, unread=(ENCRYPTED, KEY_UNSIGNED))
+    if found:
         expected = f"{mcuboot.HASHES[found.kind]}:{found.value.hex()}"
         claims.append(DigestClaim(subject="image", span=whole, expected=expected))
     if found is None and not image.one(mcuboot.PURE):

@@ -260,12 +260,14 @@ over whole parts. ``tree``: a hash tree. ``images``: digests over files inside o
 class Unread(Frozen, frozen=True, kw_only=True):
     """A part that this program, or this machine, cannot read. Rules that need it are *not run*, for this reason.
 
-    ``rules`` are the names of these rules.
+    ``rules`` are the names of these rules. ``unless_plain``: the part is perhaps encrypted, which only its digest and
+    the signatures show. If one of them is right over the stored bytes, these are the plain text, and nothing is unread.
     """
 
     rules: tuple[str, ...]
     reason: str
     next: str = ""
+    unless_plain: bool = False
 
 
 class Bundle(Frozen, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ import bundlekit
 from bundlekit import formats
 from bundlekit.layout.mcuboot import intel_hex
 from bundlekit.source import BytesSource
-from fixtures import make_mcuboot, mcuboot_image, spoil_mcuboot
+from fixtures import forge, make_mcuboot, mcuboot_image, spoil_mcuboot
 from fixtures.make_keys import KEYS
 from fixtures.mcuboot_image import COUNTER, area, content, image, slot, tlvs
 from fixtures.spoil_mcuboot import hex_image, put
@@ -202,10 +202,37 @@ def test_a_check_under_pinned_keys_loads_nothing_about_certificates():
 # --- images that are not accepted ---
 
 
+CLEAR = (make_mcuboot.SAMPLES / "clear.bin").read_bytes()
+
+
+def unrun(report):
+    return [one.rule for one in report.rules if one.required and one.outcome == "not-run"]
+
+
+@pytest.mark.parametrize("judge", [bundlekit.check, bundlekit.preflight])
+def test_a_clear_image_for_an_encrypted_slot_is_checked_but_for_its_key(judge):
+    report = judge(BytesSource(CLEAR), trust=TRUST)
+    assert (report.verdict, unrun(report)) == ("incomplete", ["uncovered-bytes"])
+    assert [(one.name, one.counts) for one in report.signatures] == [("release", True)]
+    assert "digest-mismatch" not in unrun(bundlekit.check(BytesSource(CLEAR)))
+
+
+def test_a_clear_image_by_a_stranger_is_rejected():
+    stranger = bundlekit.load_trust([KEYS / "p384.pub.pem"])
+    report = bundlekit.check(BytesSource(CLEAR), trust=stranger)
+    assert (report.verdict, report.findings[0].rule) == ("reject", "signer-unknown")
+
+
+@pytest.mark.parametrize("at", [40, CLEAR.index(b"\x32\x00\x71\x00") + 20], ids=["body", "encrypted key"])
+def test_a_changed_clear_image_is_never_accepted(at):
+    assert bundlekit.check(BytesSource(forge.flip(CLEAR, at)), trust=TRUST).verdict == "incomplete"
+
+
 @pytest.mark.parametrize("flags", [0x04, 0x08])
 def test_an_encrypted_image_is_incomplete_with_the_reason(flags):
     data = content(flags=flags)
-    report = check(image(data, [(0x33, bytes(80 if flags == 0x04 else 96))]))
+    plain = image(data, [(0x33, bytes(80 if flags == 0x04 else 96))])
+    report = check(forge.flip(plain, 40))  # as if encrypted: another body than the one that was signed
     assert (report.verdict, report.findings, report.release) == ("incomplete", (), None)
     reasons = {one.rule: one.reason for one in report.rules if one.outcome == "not-run"}
     assert all("encrypted" in reasons[rule] for rule in ("digest-mismatch", "unsigned", "signature-wrong"))
