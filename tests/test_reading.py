@@ -52,7 +52,7 @@ SAID = {
     "folder": "cannot be read: it is a folder",
     "zero": "cannot be read: it is a device",
     "dangling": "cannot be read: No such file or directory",
-    "socket": "cannot be read: No such device or address",
+    "socket": "cannot be read: it is a socket",
     "long": "cannot be read: File name too long",
     "nul": "cannot be read: the name contains a NUL character",
 }
@@ -103,7 +103,7 @@ REFUSED = {
     "arrays": (b"a = " + b"[" * 100_000, "more than 32 brackets are open"),
     "tables": (b"a = " + b"{a=" * 100_000, "more than 32 brackets are open"),
     "mark": (b"\xef\xbb\xbfa = 1", "it begins with a byte order mark; save it as UTF-8 without one"),
-    "utf-16": ("a = 1".encode("utf-16"), "'utf-8' codec can't decode byte 0xff"),
+    "utf-16": ("a = 1".encode("utf-16"), "it is not UTF-8 (byte 0xff at line 1)"),
     "date": (b"a = 2026-02-30", "Invalid date or datetime"),
 }
 
