@@ -14,7 +14,7 @@ from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make, rule
 from bundlekit.integrity.checksum import CHECKSUMS
 from bundlekit.model.bundle import ArchiveClaim, DigestClaim, TreeClaim
 from bundlekit.model.finding import Fault, NotRun, PartialResult
-from bundlekit.wording import fill
+from bundlekit.wording import count, fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -251,7 +251,12 @@ def image_digest_mismatch(context: RuleContext) -> RuleAnswer | PartialResult:
     already covers the image. If only this rule fails, the bundle was built incorrectly, and the device will reject it.
     """
     if not context.question.digests:
-        return NotRun(reason=fill("files inside the image are compared on request ({full})"))
+        packed = context.bundle.packed
+        which = f"the digests of {count(len(packed), 'file')}" if packed else "the digests of files"
+        return NotRun(
+            reason=f"{which} inside the image were not compared with the description",
+            next=fill("Compare them as well ({full})."),
+        )
     if not context.bundle.packed and context.bundle.complete:
         return () if context.bundle.release else NotRun(reason="the description could not be read")
     if (evidence := context.evidence.packed) is None:

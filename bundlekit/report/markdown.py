@@ -116,6 +116,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     for signature in report.signatures:
         standing = "signed by" if signature.counts else f"signature {signature.index}, {signature.standing}"
         yield standing, plain(signature.trusted_signer) + (f": {plain(signature.reason)}" if signature.reason else "")
+    for rule in phrases.left_open(report):
+        yield "Not checked", f"{plain(rule.reason)}. {plain(rule.next)}"
     for demand in report.demands:
         yield "Required" if demand.met else "**Required, not met**", plain(phrases.demand_text(demand))
     yield "Coverage", plain(phrases.coverage_text(report))

@@ -86,6 +86,24 @@ def missing(report: Report) -> dict[str, list[RuleOutcome]]:
     return reasons
 
 
+ON_REQUEST: Final = frozenset({"image-digest-mismatch"})
+"""Rules that run on request alone although the description states what they compare. Accepted is not compared."""
+
+
+def left_open(report: Report) -> list[RuleOutcome]:
+    """What an accepted bundle leaves open: what rules could not see, and what was not compared without a request.
+
+    A decision reports what it leaves open itself.
+    """
+    on_request = ON_REQUEST if report.scope == "full" else frozenset()
+    return [
+        rule
+        for rule in report.rules
+        if rule.reason and rule.next and (rule.outcome != "not-run" or rule.rule in on_request)
+        if report.verdict == "accept"
+    ]
+
+
 def span_text(where: Span) -> str:
     """A byte range and its size."""
     return f"{where} ({where.size:,} {'byte' if where.size == 1 else 'bytes'})"

@@ -68,8 +68,9 @@ def _lines(report: Report) -> Iterator[Line]:
             why: [one for one in of if one.rule == "undecided"] for why, of in phrases.missing(report).items()
         }
         yield from _not_run({why: of for why, of in open_pairs.items() if of})
-    if report.verdict == "accept":
-        yield from _left_open(report.rules)
+    for left in phrases.left_open(report):
+        yield Line(f"  not checked {left.reason}", "doubtful")
+        yield Line(f"             next: {left.next}")
     if report.test_trust:
         yield Line("  TEST TRUST a test key counts here, which anyone can have; for tests only", "doubtful")
     for one in report.request.skipped_states or ():
@@ -178,14 +179,3 @@ def _not_run(missing: dict[str, list[RuleOutcome]]) -> Iterator[Line]:
         yield Line(f"             so: {', '.join(rule.rule for rule in rules)}", "muted")
         if steps := next((rule.next for rule in rules if rule.next), ""):
             yield Line(f"             next: {steps}")
-
-
-def _left_open(rules: tuple[RuleOutcome, ...]) -> Iterator[Line]:
-    """What rules could not see, although they were applied and found nothing against the bundle.
-
-    A decision reports what it leaves open itself.
-    """
-    for rule in rules:
-        if rule.reason and rule.next and rule.outcome != "not-run":
-            yield Line(f"  not checked {rule.reason}", "doubtful")
-            yield Line(f"             next: {rule.next}")

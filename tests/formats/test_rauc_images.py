@@ -10,6 +10,9 @@ import pytest
 import bundlekit
 from bundlekit.errors import CancelledError
 from bundlekit.layout import unsquashfs
+from bundlekit.report import markdown
+from bundlekit.report.document import BundleResult, ReportDocument
+from bundlekit.report.text import lines
 from bundlekit.source import BytesSource, FileSource
 from fixtures import forge, make_rauc, spoil_rauc
 
@@ -96,6 +99,17 @@ def test_without_the_request_nothing_is_decompressed(monkeypatch):
     monkeypatch.setattr(unsquashfs, "read_through", lambda *_: pytest.fail("it was read"))
     report, outcome, _ = check(make_rauc.FOLDER / "verity.raucb")
     assert (report.verdict, outcome.outcome, outcome.required) == ("accept", "not-run", False)
+
+
+@needs_tools
+def test_the_report_states_that_the_images_were_not_compared():
+    said = "the digests of 1 file inside the image were not compared with the description"
+    for full in (False, True):
+        report, _, _ = check(make_rauc.FOLDER / "verity.raucb", full=full)
+        text = [line.text for line in lines(report)]
+        assert (f"  not checked {said}" in text) is not full
+        document = ReportDocument(results=(BundleResult(report=report),))
+        assert (f"| Not checked | {said}" in markdown.render(document)) is not full
 
 
 @pytest.mark.parametrize("name", ["verity.raucb", "plain.raucb"])
