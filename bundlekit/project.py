@@ -108,6 +108,7 @@ def request_of(found: Project) -> CheckRequest:
         matrices=matrices,
         advice=advice,
         strict=file.strict,
+        require_evidence=file.require_evidence,
         waivers=found.waivers,
         rules=found.rules,
         config=found.use,

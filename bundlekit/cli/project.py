@@ -66,6 +66,7 @@ def _defaults(found: Project) -> dict[str, object]:
         "advisories": str(found.resolved(file.advisories)) if file.advisories else None,
         "strict": file.strict,
         "warn_within": file.warn_within,
+        "require_evidence": file.require_evidence,
         "style": file.format,
         "output": [str(STDOUT), *(str(found.resolved(name)) for name in file.outputs)] if file.outputs else [],
     }

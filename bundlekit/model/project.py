@@ -39,6 +39,7 @@ class ProjectFile(Strict, frozen=True, kw_only=True):
     advisories: ProjectPath | None = None
     strict: bool = False
     warn_within: ProjectDuration | None = None
+    require_evidence: bool = False
     format: Literal["text", "json", "markdown", "junit", "html"] | None = None
     outputs: ProjectPaths = ()
     rules: dict[KeyName, Literal["warning", "error"]] = {}

@@ -121,3 +121,19 @@ def test_the_next_step_names_the_option(capsys):
     assert run(["check", str(forge.KEYS.parent / "golden/evidence-missing/bundle.bin"), "--format", "json"]) == 3
     rules = {one["rule"]: one["reason"] for one in json.loads(capsys.readouterr().out)["rules"]}
     assert rules["evidence-missing"] == "records of tests are required on request (--require-evidence)"
+
+
+@pytest.mark.parametrize(("value", "code"), [("true", 1), ("false", 0)])
+def test_a_project_file_can_require_it(papers, ship, cli, value, code):
+    bundle = ship("5.40.00", matrix("QA-9"), more=MORE)
+    Path("bundlekit.toml").write_text(f'config = 1\ntrust = ["keys/root.pem"]\nrequire-evidence = {value}\n')
+    assert cli("check", bundle).code == code
+    assert cli("preflight", bundle).code == code
+
+
+def test_a_summary_of_a_check_that_required_it_has_another_policy(papers, ship, cli):
+    bundle = ship("5.40.00", matrix("QA-8812"), more=MORE)
+    for more, name in (((), "a"), (("--require-evidence",), "b")):
+        assert cli("check", bundle, *TRUST, *more, "--vsa", name).code == 0
+    policies = [json.loads(Path(name).read_text())["predicate"]["policy"]["digest"] for name in "ab"]
+    assert policies[0] != policies[1]

@@ -15,6 +15,7 @@ from bundlekit.cli import run
 from bundlekit.errors import ChangedWhileReadError, ConfigError, UnreadableError
 from bundlekit.matrix.operator import NOTHING
 from bundlekit.model.appliance import Appliance
+from bundlekit.model.origin import ConfigUse
 from bundlekit.model.waiver import Waivers
 from bundlekit.request import CheckRequest
 from bundlekit.source import BytesSource
@@ -166,6 +167,9 @@ OF_ONES_OWN = {
     "waivers": Waivers(digest="sha256:0", current=()),
     "rules": (),
     "matrices": (NOTHING,),
+    "config": ConfigUse(file="bundlekit.toml", digest="sha256:0"),
+    "warn_within": 60,
+    "require_evidence": True,
 }
 
 
