@@ -94,10 +94,10 @@ def test_every_public_name_is_there_and_listed():
 
 
 def test_nothing_of_this_machine_and_of_no_registry_is_named():
-    folders = [ROOT / name for name in (*OURS[:3], ".ci", ".github")]
+    folders = [ROOT / name for name in (*OURS[:3], ".ci", ".github", ".gitlab")]
     files = [file for folder in folders for file in folder.rglob("*")]
     files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")]
-    files.append(ROOT / ".pre-commit-config.yaml")
+    files += [ROOT / ".pre-commit-config.yaml", ROOT / ".pre-commit-hooks.yaml"]
     files += (ROOT / ".config").glob("*.py")  # and not the environments of nox there
     suffixes = {".py", ".md", ".toml", ".txt", ".json", ".sh", ".yml", ".yaml", ""}
     read = [file for file in files if file.is_file() and file.suffix in suffixes]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from bundlekit import config
 from bundlekit.cli import destination, parameters
+from bundlekit.cli.project import used_project
 from bundlekit.errors import BundlekitError, ConfigError, SigningError
 from bundlekit.files import whole_file
 from bundlekit.model.appliance import Appliance
@@ -82,7 +83,7 @@ def check_request(options: dict[str, Any]) -> CheckRequest:
         load_trusted(options.pop("trusted"), reported=True),
         load_appliances(options.pop("appliance"), partly=True),
     )
-    project, _ = options.pop("project"), options.pop("no_config")
+    project = used_project()
     beyond, sources = policy_arguments(options, trust), tuple(options.pop("sources"))
     matrices = load_matrices(options.pop("matrices"))
     made = CheckRequest(trust=trust, sources=sources, appliances=states, matrices=matrices, **beyond, **options)

@@ -35,6 +35,7 @@ EXIT: Final = {"same": 0, "differs": 1, "incomplete": 3}
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("old", type=path_type, metavar="OLD")
 @click.argument("new", type=path_type, metavar="NEW")
+@options.config_options
 @options.trust_option
 @click.option("--strict", is_flag=True, help="Require that each signing key is continued (exit code 3 if not).")
 @click.option("--ignore-signatures", is_flag=True, help="Compare only the contents, such as those of a rebuild.")

@@ -167,10 +167,9 @@ def output_option(text: str, *, required: bool = False, multiple: bool = False) 
 config_options: Final = combined(
     click.option(
         "--no-config",
-        "no_config",
         is_flag=True,
         is_eager=True,
-        expose_value=True,
+        expose_value=False,
         callback=exclude_project,
         help="Use no project file.",
     ),
@@ -179,6 +178,7 @@ config_options: Final = combined(
         "project",
         type=path_type,
         is_eager=True,
+        expose_value=False,
         metavar="FILE",
         callback=read_project,
         help="Use this project file instead of the bundlekit.toml or pyproject.toml of the repository.",

@@ -17,27 +17,39 @@ if TYPE_CHECKING:
     from bundlekit.project import Project
 
 _USED: Final = "bundlekit.project"
+_EXCLUDED: Final = "bundlekit.no-project"
+_BOTH: Final = "--config and --no-config are given; give one of them"
 
 
-def read_project(context: click.Context, _option: click.Parameter, path: Path | None) -> Project | None:
+def used_project() -> Project | None:
+    """The project file that this call uses."""
+    found: Project | None = click.get_current_context().meta.get(_USED)
+    return found
+
+
+def read_project(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
     """Use the project file of ``--config``, or the one that is found, unless ``--no-config`` is given.
 
     This is done before other options are read. What the file sets is the default of an option.
     """
     if context.resilient_parsing:  # completing a line that is not whole yet
-        return None
-    if context.params.get("no_config"):
+        return
+    if context.meta.get(_EXCLUDED):
         if path is not None:
-            raise click.UsageError("--config and --no-config are given; give one of them")
-        return None
+            raise click.UsageError(_BOTH)
+        return
     if path is None and (path := _found()) is None:
-        return None
+        return
     remember_path(context, "project", path)
     found = project.load(path)
     context.meta[_USED] = found
-    context.default_map = _defaults(found)
+    context.default_map = {name: value for name, value in _defaults(found).items() if _takes(context, name)}
     _name_expired(found.waivers, path)
-    return found
+
+
+def _takes(context: click.Context, name: str) -> bool:
+    """Whether the command uses this value of the file. `compare` takes only trust and matrices."""
+    return context.command.name != "compare" or name in {"trusted", "matrices"}
 
 
 def _found() -> Path | None:
@@ -49,11 +61,11 @@ def _found() -> Path | None:
     return project.find(folder)
 
 
-def exclude_project(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+def exclude_project(context: click.Context, _option: click.Parameter, value: bool) -> None:
     """Look for no project file."""
     if value and _USED in context.meta:
-        raise click.UsageError("--config and --no-config are given; give one of them")
-    return value
+        raise click.UsageError(_BOTH)
+    context.meta[_EXCLUDED] = value
 
 
 def _defaults(found: Project) -> dict[str, object]:
