@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bundlekit import checks
 from bundlekit._version import __version__
 from bundlekit.integrity import coverage
-from bundlekit.report.model import Coverage, OpenReason, Report, RequestSummary, Tool
+from bundlekit.report.model import Coverage, OpenReason, ReadDocument, Report, RequestSummary, Tool
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.bundle import Bundle
     from bundlekit.model.decision import Decision
-    from bundlekit.model.evidence import Evidence
+    from bundlekit.model.evidence import DocumentEvidence, Evidence
     from bundlekit.model.finding import Cause, Finding, RuleOutcome
     from bundlekit.model.origin import ConfigUse, Folder
     from bundlekit.model.question import Question
+    from bundlekit.report.model import DocumentResult
 
 
 MAX_NAMED: Final = 8
@@ -84,6 +85,7 @@ def report(
             map=covered,
             sections=tuple(sorted(bundle.sections, key=lambda section: (section.span.stream, section.span))),
         ),
+        documents=tuple(map(_document, evidence.documents or ())) or msgspec.UNSET,
         decisions=decisions,
         findings=result.findings,
         not_checked=open_reasons(result) if result.verdict == "incomplete" else msgspec.UNSET,
@@ -106,6 +108,15 @@ def open_reasons(result: RulesResult) -> tuple[OpenReason, ...]:
 
 def _open(result: RulesResult) -> list[RuleOutcome]:
     return [outcome for outcome in result.outcomes if outcome.required and outcome.outcome == "not-run"]
+
+
+def _document(one: DocumentEvidence) -> ReadDocument:
+    result: DocumentResult = "agrees"
+    if one.malformed or one.unread:
+        result = "malformed" if one.malformed else "not-read"
+    elif one.differences or not one.compared:
+        result = "differs" if one.differences else "names-nothing"
+    return ReadDocument(name=one.subject, format=one.format, compared=one.compared, result=result)
 
 
 def partly(report: Report, skipped: tuple[str, ...]) -> Report:

@@ -121,6 +121,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     for demand in report.demands:
         yield "Required" if demand.met else "**Required, not met**", plain(phrases.demand_text(demand))
     yield "Coverage", plain(phrases.coverage_text(report))
+    for document in report.documents or ():
+        yield "Document", plain(phrases.document_text(document))
     given = " (given)" if report.request.at_given else ""
     yield "Checked", f"{plain(report.request.at)}{given}, bundlekit {plain(report.tool.version)}"
 

@@ -72,13 +72,30 @@ class OpenReason(Frozen, frozen=True, kw_only=True):
     next: str = ""
 
 
+DocumentResult = Literal["agrees", "differs", "names-nothing", "malformed", "not-read"]
+"""A document agrees with the bundle, differs from it, names nothing in it, is malformed, or is beyond a limit."""
+
+
+class ReadDocument(Frozen, frozen=True, kw_only=True):
+    """A document in the bundle that was read: the name of its format, and the result of the comparison.
+
+    ``compared`` counts the artifacts in it that the bundle contains.
+    """
+
+    name: str
+    format: str
+    compared: int
+    result: DocumentResult
+
+
 class Report(Frozen, frozen=True, kw_only=True):
     """The result of checking one bundle.
 
     ``release`` is set only if a trusted signature covers it; otherwise its content is under ``claims``. ``id`` is the
     bundle id, the SHA-256 of the head. Spans are half-open byte ranges of the file. ``demands`` are those of a
     trust.toml. ``test_trust``: a signature that counts was made with a test key. ``not_checked`` is set in an
-    incomplete report. It has what no finding states: what could not be checked, and why.
+    incomplete report. It has what no finding states: what could not be checked, and why. ``documents`` is set where
+    documents of the bundle were read.
     """
 
     schema: Literal["bundlekit/report/1"] = "bundlekit/report/1"
@@ -96,6 +113,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     signatures: tuple[SignatureEvidence, ...]
     demands: tuple[DemandEvidence, ...]
     coverage: Coverage
+    documents: tuple[ReadDocument, ...] | UnsetType = UNSET
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
     not_checked: tuple[OpenReason, ...] | UnsetType = UNSET

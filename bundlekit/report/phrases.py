@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report.answer import is_whole, was_read
+from bundlekit.wording import count
 
 if TYPE_CHECKING:
     from bundlekit.model.bundle import Span
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Finding, RuleOutcome
     from bundlekit.model.manifest import Impact
     from bundlekit.model.release import Release
-    from bundlekit.report.model import Report
+    from bundlekit.report.model import ReadDocument, Report
 
 VERDICTS: Final = {"accept": "ACCEPT", "reject": "REJECT", "incomplete": "INCOMPLETE"}
 MAX_SPANS: Final = 8
@@ -56,6 +57,23 @@ def demand_text(evidence: DemandEvidence) -> str:
     how = f" ({', '.join(evidence.algorithms)})" if evidence.algorithms else ""
     signed = ", ".join(evidence.signed) or "no signer"
     return f"{evidence.count} of {', '.join(evidence.of)}{how}: signed by {signed}"
+
+
+DOCUMENTS: Final = {
+    "agrees": "agrees with the bundle",
+    "differs": "differs from the bundle",
+    "names-nothing": "names nothing in the bundle",
+    "malformed": "cannot be read",
+    "not-read": "was not read, because it is too large",
+}
+"""What was found about a document, by the result."""
+
+
+def document_text(document: ReadDocument) -> str:
+    """A document that was read, and what was found."""
+    form = f" ({document.format})" if document.format else ""
+    found = f" ({count(document.compared, 'artifact')} compared)" if document.compared else ""
+    return f"{document.name}{form} {DOCUMENTS[document.result]}{found}"
 
 
 def severity(finding: Finding) -> str:

@@ -50,6 +50,9 @@ def _lines(report: Report) -> Iterator[Line]:
     for demand in report.demands:
         yield Line(f"  required   {phrases.demand_text(demand)}", "good" if demand.met else "bad")
     yield Line(f"  coverage   {phrases.coverage_text(report)}")
+    for document in report.documents or ():
+        tone = "plain" if document.result == "agrees" else "doubtful"
+        yield Line(f"  document   {phrases.document_text(document)}", tone)
     if report.request.matrix:
         yield Line(f"  matrix     {operators(report.request.matrix_file, report.request.matrix)}", "doubtful")
     if advised := report.request.advisories:

@@ -19,6 +19,7 @@ from bundlekit.evidence import kinds, measure
 from bundlekit.evidence.artifact import MalformedDocumentError
 from bundlekit.evidence.comparison import MAX_DIFFERENCES
 from bundlekit.model.manifest import Component, Document, Image
+from bundlekit.report.model import ReadDocument
 from fixtures import forge, make_documents
 from fixtures.forge import IMAGE, MANIFEST, documented, stored
 
@@ -72,6 +73,7 @@ def test_a_document_about_the_bundle_is_compared(name):
     report = judge(text(name), media_type, strict=True)
     assert (report.verdict, report.findings) == ("accept", ())
     assert outcome(report).reason == ""
+    assert report.documents == (ReadDocument(name="sbom", format=form, compared=count, result="agrees"),)
     assert kinds.read(media_type, text(name)).format == form
     found = [one for one in kinds.read(media_type, text(name)).artifacts if one.digests.get("sha256") == SHA256]
     assert len(found) == count
@@ -94,6 +96,7 @@ def test_a_document_about_another_build_is_a_warning_and_a_strict_check_rejects(
     assert {one.rule for one in report.findings} == {"document-mismatch"}
     assert OTHER in report.findings[0].message
     assert report.findings[0].params["stated"] == f"sha256:{OTHER}"
+    assert [one.result for one in report.documents] == ["differs"]
     strict = judge(data, media_type, strict=True)
     assert (strict.verdict, strict.causes) == ("reject", ("best-practice",))
 
@@ -153,6 +156,7 @@ def test_a_document_that_names_nothing_in_the_bundle_is_left_open(row):
     report = judge(ROWS[row][0], CDX, strict=True)
     assert report.verdict == "accept"
     assert outcome(report).reason == "sbom: it names nothing in the bundle"
+    assert [(one.result, one.compared) for one in report.documents] == [("names-nothing", 0)]
 
 
 def test_an_image_for_a_model_and_a_document_have_names_and_digests():
@@ -226,6 +230,7 @@ def test_a_document_that_cannot_be_read_is_a_finding(data, message):
     assert [one.rule for one in report.findings] == ["document-malformed"]
     assert message in report.findings[0].message
     assert outcome(report).reason == "sbom: it cannot be read"
+    assert [one.result for one in report.documents] == ["malformed"]
     assert judge(data, CDX, strict=True).verdict == "reject"
 
 
@@ -268,6 +273,22 @@ def test_a_finding_has_the_byte():
     assert report.findings[0].where.start == span.stop - 1
 
 
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (ROWS["same digest and version"][0], "sbom (CycloneDX 1.6) agrees with the bundle (1 artifact compared)"),
+        (ROWS["another digest"][0], "sbom (CycloneDX 1.6) differs from the bundle (1 artifact compared)"),
+        (ROWS["nothing"][0], "sbom (CycloneDX 1.6) names nothing in the bundle"),
+        (b"{", "sbom cannot be read"),
+    ],
+)
+def test_a_report_lists_the_documents(data, line):
+    report = judge(data, CDX)
+    for style in ("text", "markdown", "html"):
+        assert line in bundlekit.render(report, style).replace("\\(", "(").replace("\\)", ")").replace("\\.", ".")
+    assert "document " not in bundlekit.render(judge(data, "text/plain"))
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/octet-stream", "application/xml", "application/pdf"])
 def test_a_document_of_another_kind_is_carried(media_type):
     report = judge(b"{", media_type, strict=True)
@@ -287,6 +308,7 @@ def test_a_document_beyond_a_limit_is_not_read_and_leaves_a_strict_check_incompl
     report = judge(data, CDX)
     assert (report.verdict, report.findings, outcome(report).outcome) == ("accept", (), "not-run")
     assert outcome(report).reason.startswith("sbom: it has ")
+    assert [one.result for one in report.documents] == ["not-read"]
     assert judge(data, CDX, strict=True).verdict == "incomplete"
 
 

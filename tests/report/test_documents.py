@@ -21,7 +21,7 @@ from bundlekit.model.finding import Finding, RuleOutcome
 from bundlekit.report import html, junit, markdown, outputs
 from bundlekit.report.document import BundleResult, ReportDocument
 from bundlekit.report.html.byte_map import WIDTH, Scale
-from bundlekit.report.model import NotChecked, Report
+from bundlekit.report.model import NotChecked, ReadDocument, Report
 from fixtures.make_golden import GOLDEN
 
 NAMES = sorted(str(file.parent.relative_to(GOLDEN)) for file in GOLDEN.rglob("report.json"))
@@ -68,6 +68,7 @@ def hostile(text: str) -> ReportDocument:
         findings=(finding, waived),
         request=request,
         signatures=(signature,),
+        documents=(ReadDocument(name=text, format=text, compared=1, result="differs"),),
         release=release,
         summary=f"the bundle is rejected by {text}",
     )

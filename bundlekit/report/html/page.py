@@ -213,6 +213,7 @@ def _request(report: Report) -> Markup:
         "Trust": asked.trust or "none was given, so nothing is accepted",
         "Waivers": asked.waivers or "",
         "Project file": f"{asked.config.file} ({asked.config.digest})" if asked.config else "",
+        "Documents": "; ".join(map(phrases.document_text, report.documents or ())),
         "From": ", ".join(asked.sources),
         "Appliance": asked.appliance or "",
         "Matrix": f"the operator's, {asked.matrix}; no signature covers it" if asked.matrix else "",
