@@ -20,6 +20,8 @@ from bundlekit.files import LIMITS
 from bundlekit.layout import update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Count, Date, Size, Strict
+from bundlekit.opening import open_source
+from bundlekit.remote.url import remote_url
 from bundlekit.source import BytesSource, FileSource, Pieces
 from bundlekit.source import read as read_span
 
@@ -126,9 +128,11 @@ def _joined(pieces: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 def bundle_sources(places: Iterable[Path]) -> Iterator[tuple[AbstractContextManager[Source], CatalogEntry | None]]:
     """The bundles at ``places``, and for those of a catalog their entries. ConfigError if a place has no bundles."""
     for place in places:
-        if place == Path():  # which an empty path becomes
+        if remote_url(place) is not None:
+            yield closing(open_source(place)), None
+        elif place == Path():  # which an empty path becomes
             raise ConfigError("A path of a bundle or catalog is empty.", next_step="Name the file or folder.")
-        if (place / INDEX).is_file():
+        elif (place / INDEX).is_file():
             for identity, entry in read_index(place).bundles.items():
                 yield nullcontext(_head_of(place / f"{identity}.head", entry)), entry
         elif place.is_dir():

@@ -31,6 +31,10 @@ class UnreadableError(BundlekitError):
     """The file cannot be read: it is missing, it is not a regular file, or the system refused a read."""
 
 
+class NoSuchObjectError(UnreadableError):
+    """A server has no such object."""
+
+
 class ChangedWhileReadError(UnreadableError):
     """The file changed while it was read, so no statement about it would be reliable."""
 

@@ -1,5 +1,7 @@
 """Open a bundle: an update.bin, a bundle in another format, or a detached head together with its components.
 
+It is a file, or an object on a server, which is given as a URL.
+
 A detached head names the files of its components, and they are next to it. An operator can name other files for them.
 Everything is opened once, so that the bytes that are verified are the bytes that are used.
 """
@@ -11,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundlekit import formats
-from bundlekit.errors import ConfigError, UnreadableError
+from bundlekit.errors import ConfigError, NoSuchObjectError, UnreadableError
 from bundlekit.layout import reader, update_bin
 from bundlekit.model.bundle import Span
 from bundlekit.model.manifest import labelled
+from bundlekit.remote.url import WEB, remote_url
 from bundlekit.schema_errors import nearest
 from bundlekit.source import FileSource, NotAFileError, read
 from bundlekit.wording import given as parameter
@@ -22,7 +25,21 @@ from bundlekit.wording import given as parameter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bundlekit.remote.source import RemoteSource
     from bundlekit.source import ReadOnce, Source
+
+
+def open_source(place: str | Path) -> FileSource | RemoteSource:
+    """The bytes at ``place``. UnreadableError if it cannot be opened, and ConfigError for a URL that cannot be used."""
+    if (url := remote_url(place)) is None:
+        return FileSource(place)
+    if url.scheme in WEB:
+        from bundlekit.remote.web import WebSource
+
+        return WebSource(url)
+    from bundlekit.remote.buckets import BucketSource
+
+    return BucketSource(url)
 
 
 @contextmanager
@@ -33,7 +50,7 @@ def open_bundle(path: str | Path, components: Mapping[str, str | Path] | None = 
     A file that is not there is left out, and so is a folder, pipe, socket or device of that name. A rule reports it.
     Raises UnreadableError if a file cannot be opened, and ConfigError for a label that the head does not have.
     """
-    with FileSource(path) as file, with_components(formats.once(file), path, components) as source:
+    with open_source(path) as file, with_components(formats.once(file), path, components) as source:
         yield source
 
 
@@ -43,29 +60,35 @@ def with_components(
 ) -> Iterator[ReadOnce]:
     """An open source at ``path``, joined with the files of its components if it is a detached head."""
     with ExitStack() as stack:
-        files = _files(source, Path(path).parent)
+        files = _files(source)
         if unknown := sorted(set(components or ()) - set(files)):
             near = nearest(unknown[0], set(files))
             why = f"has no component {unknown[0]!r}{near}" if files else "is not a detached head"
-            raise ConfigError(f"{path}: {why}", next_step="Name only components of a detached head.")
+            raise ConfigError(f"{source.name}: {why}", next_step="Name only components of a detached head.")
         streams: dict[str, Source] = {}
         absent: dict[str, str] = {}
-        for label, beside in files.items():
+        for label, name in files.items():
             given = (components or {}).get(label)
-            if given is not None:
-                streams[label] = stack.enter_context(_component(label, given))
-            elif _is_there(beside):
-                try:
-                    streams[label] = stack.enter_context(_component(label, beside))
-                except NotAFileError as error:
-                    absent[label] = error.kind
+            if (found := _beside(path, name) if given is None else given) is None:
+                continue
+            try:
+                opened = _component(label, found)
+                stack.callback(opened.close)
+                streams[label] = opened
+            except NotAFileError as error:
+                if given is not None:
+                    raise
+                absent[label] = error.kind
+            except NoSuchObjectError:
+                if given is not None:
+                    raise
         yield source.joined(streams, absent) if files else source
 
 
-def _component(label: str, file: str | Path) -> FileSource:
+def _component(label: str, file: str | Path) -> FileSource | RemoteSource:
     """The file of a component. UnreadableError with what to do about that component."""
     try:
-        return FileSource(file)
+        return open_source(file)
     except UnreadableError as error:
         names = parameter("component", f"{label}=FILE")
         error.message = f"component {label}: {error.message}"
@@ -74,13 +97,21 @@ def _component(label: str, file: str | Path) -> FileSource:
         raise
 
 
-def _files(source: Source, folder: Path) -> dict[str, Path]:
+def _files(source: Source) -> dict[str, str]:
     """The files that a detached head names, by the labels of the components; none for other bundles."""
     if not _is_detached(source):
         return {}
     if (manifest := reader.read(source).manifest) is None:
         return {}
-    return {item.label: folder / item.stored.file for item in labelled(manifest) if item.stored.file}
+    return {item.label: item.stored.file for item in labelled(manifest) if item.stored.file}
+
+
+def _beside(head: str | Path, name: str) -> str | Path | None:
+    """The file ``name`` next to ``head``, or the object there; None if there is none."""
+    if (url := remote_url(head)) is not None:
+        return url.sibling(name)
+    beside = Path(head).parent / name
+    return beside if _is_there(beside) else None
 
 
 def _is_detached(source: Source) -> bool:

@@ -273,6 +273,40 @@ def file_of(source: Source) -> tuple[int, int] | None:
     return file_of(source.source) if isinstance(source, Joined | ReadOnce) else None
 
 
+def will_read(source: Source, start: int, stop: int) -> None:
+    """Announce that this thread will read these bytes of ``source`` next, all of them in order.
+
+    A source on a server then requests them in advance. For other sources this does nothing.
+    """
+    if isinstance(source, Slice):
+        will_read(source.source, source.start + start, source.start + stop)
+    elif isinstance(source, Joined | ReadOnce):
+        will_read(source.source, start, stop)
+    elif (announce := getattr(source, "will_read", None)) is not None:
+        announce(start, stop)
+
+
+def interrupt(source: Source) -> None:
+    """Let reads of other threads fail at once that wait for a server. ``source`` cannot be used any more."""
+    if isinstance(source, Joined):
+        for one in (source.source, *source.streams.values()):
+            interrupt(one)
+    elif isinstance(source, Slice | ReadOnce):
+        interrupt(source.source)
+    elif hasattr(source, "will_read") and (close := getattr(source, "close", None)) is not None:
+        close()
+
+
+def readers(source: Source) -> int:
+    """Threads that can read from ``source`` at once with a gain, if it is on a server; 0 if it is not."""
+    if isinstance(source, Joined):
+        return max(readers(one) for one in (source.source, *source.streams.values()))
+    if isinstance(source, Slice | ReadOnce):
+        return readers(source.source)
+    found: int = getattr(source, "readers", 0)
+    return found
+
+
 NO_SIZE: Final = "the system does not state its size, as for files in /proc"
 WRONG_SIZE: Final = "it is shorter than the size that the system states, as for files in /sys"
 

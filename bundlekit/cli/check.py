@@ -28,6 +28,7 @@ Examples:
   bundlekit check update.bin --trust trusted/ --appliance STATE.json --format json
   bundlekit check *.bin --jobs 2 --trust root.pem -o - -o junit.xml -o report.html
   bundlekit check old.bin --trust root.pem --from 5.40.00 --expect downgrade
+  bundlekit check https://example.com/update.bin s3://releases/5.40.00.bin --trust root.pem
   bundlekit check update.bin --trust root.pem --vsa vsa.json
 JSON has one report per line and bundle. Each report is printed as soon as it is finished.
 Files are written at the end: text, JSON, Markdown (.md), JUnit (.xml), or a page for a browser (.html).
@@ -48,7 +49,7 @@ def _expected(context: click.Context, option: click.Parameter, names: tuple[str,
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@options.bundles_argument
+@options.bundles_or_urls_argument
 @options.check_options
 @click.option("--full", is_flag=True, help="Compare plain digests too; read unauthentic payloads as well.")
 @options.component_option
@@ -85,7 +86,7 @@ def command(
     bundles: tuple[Path, ...],
     style: Style,
     output: tuple[Path, ...],
-    components: dict[str, Path],
+    components: dict[str, Path | str],
     vsa: Path | None,
     resource: str | None,
     *,

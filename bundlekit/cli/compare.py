@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bundlekit.cli import common, destination, options, reports
-from bundlekit.cli.parameters import path_type
+from bundlekit.cli.parameters import bundle_type
 from bundlekit.cli.progress import progress_bar
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import outputs
@@ -33,8 +33,8 @@ EXIT: Final = {"same": 0, "differs": 1, "incomplete": 3}
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("old", type=path_type, metavar="OLD")
-@click.argument("new", type=path_type, metavar="NEW")
+@click.argument("old", type=bundle_type, metavar="OLD")
+@click.argument("new", type=bundle_type, metavar="NEW")
 @options.config_options
 @options.trust_option
 @click.option("--strict", is_flag=True, help="Require that each signing key is continued (exit code 3 if not).")

@@ -22,7 +22,7 @@ Exit codes: 0 the head could be read, 2 usage, 3 it could not.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@options.bundle_argument
+@options.bundle_or_url_argument
 @options.format_option()
 def command(bundle: Path, style: str) -> int:
     """Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that."""

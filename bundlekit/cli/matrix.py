@@ -10,7 +10,7 @@ import click
 
 from bundlekit.cli import common, options
 from bundlekit.cli.matrix_graph import export_command, import_command
-from bundlekit.cli.parameters import path_type
+from bundlekit.cli.parameters import bundle_type
 from bundlekit.cli.verbs import VerbGroup
 from bundlekit.report import json as as_json
 from bundlekit.report.escape import escape
@@ -62,7 +62,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
 
 @command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 incomplete.")
 @options.release_argument
-@click.argument("others", nargs=-1, type=path_type, metavar="[OTHER BUNDLE...]")
+@click.argument("others", nargs=-1, type=bundle_type, metavar="[OTHER BUNDLE...]")
 @options.trust_option
 @click.option(
     "--signed-by",
@@ -154,8 +154,8 @@ def lint(
 
 
 @command.command(epilog="Exit codes: 0 no version loses an update, 1 a version loses one, 2 usage, 3 incomplete.")
-@click.argument("old", type=path_type, metavar="OLD")
-@click.argument("new", type=path_type, metavar="NEW")
+@click.argument("old", type=bundle_type, metavar="OLD")
+@click.argument("new", type=bundle_type, metavar="NEW")
 @options.trust_option
 @options.format_option()
 def diff(old: Path, new: Path, trusted: tuple[Path, ...], style: str) -> int:

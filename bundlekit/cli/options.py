@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import click
 
-from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, path_type
+from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, bundle_type, path_type
 from bundlekit.cli.project import exclude_project, read_project, read_waivers
+from bundlekit.remote.url import remote_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,11 @@ def combined(*options: Decorator) -> Decorator:
 
 bundle_argument: Final = click.argument("bundle", type=path_type)
 bundles_argument: Final = click.argument("bundles", nargs=-1, required=True, type=path_type, metavar="BUNDLE...")
-release_argument: Final = click.argument("release", type=path_type, metavar="BUNDLE|SPEC.toml|MATRIX.toml")
+bundle_or_url_argument: Final = click.argument("bundle", type=bundle_type)
+bundles_or_urls_argument: Final = click.argument(
+    "bundles", nargs=-1, required=True, type=bundle_type, metavar="BUNDLE..."
+)
+release_argument: Final = click.argument("release", type=bundle_type, metavar="BUNDLE|SPEC.toml|MATRIX.toml")
 catalog_argument: Final = click.argument("place", type=path_type, metavar="CATALOG")
 advisories_argument: Final = click.argument("file", type=path_type, metavar="ADVISORIES")
 
@@ -69,16 +74,16 @@ def from_option(name: str, text: str, *, multiple: bool = False) -> Decorator:
     return click.option("--from", name, multiple=multiple, metavar="VERSION", help=text)
 
 
-def _components(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
-    """The files by label. A usage error for a value without a name or a file, and for a name that is given twice."""
-    found: dict[str, Path] = {}
+def _components(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Path | str]:
+    """The files and URLs by label. A usage error for a value without a name or a file, and for a name given twice."""
+    found: dict[str, Path | str] = {}
     for value in values:
         name, _, file = value.partition("=")
         if not name or not file:
             raise click.BadParameter(f"{value!r} is not NAME=FILE.", context, option)
         if name in found:
             raise click.BadParameter(f"{name!r} is given twice.", context, option)
-        found[name] = Path(file)
+        found[name] = remote_url(file) or Path(file)
     return found
 
 

@@ -13,6 +13,7 @@ import click
 from bundlekit.config import DURATIONS, parse_duration
 from bundlekit.errors import ConfigError
 from bundlekit.model.decision import Acceptance
+from bundlekit.remote.url import RemoteUrl, looks_remote
 
 if TYPE_CHECKING:
     _TimeType = click.ParamType[dt.datetime]
@@ -109,6 +110,8 @@ class _PathType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that ``value`` spells."""
+        if isinstance(value, str) and looks_remote(value):  # it can contain a secret, so it is not printed
+            self.fail("a file is required here, not a URL; download it first", param, ctx)
         if "\0" in os.fsdecode(value):
             self.fail(f"{os.fsdecode(value)} contains a NUL character", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
@@ -119,7 +122,21 @@ class _PathType(click.Path):
         return path
 
 
+class _BundleType(_PathType):
+    """The path of a bundle, or the URL of one on a server."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path or the URL that ``value`` spells."""
+        if not isinstance(value, str) or not looks_remote(value):
+            return super().convert(value, param, ctx)
+        try:
+            return RemoteUrl(value)
+        except ConfigError as error:
+            self.fail(f"{error} {error.next_step}", param, ctx)
+
+
 path_type: Final = _PathType(path_type=Path, readable=False)
+bundle_type: Final = _BundleType(path_type=Path, readable=False)
 
 
 def remember_path(context: click.Context, name: str, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundlekit.cli import common, options
-from bundlekit.cli.parameters import path_type
+from bundlekit.cli.parameters import bundle_type, path_type
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("bundles", nargs=-1, type=path_type, metavar="[BUNDLE]...")
+@click.argument("bundles", nargs=-1, type=bundle_type, metavar="[BUNDLE]...")
 @options.catalog_option
 @click.option("--graph", type=path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
 @options.trust_option

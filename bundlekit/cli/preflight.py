@@ -31,7 +31,7 @@ Exit codes: 0 accept, 1 reject, 2 usage, 3 incomplete, 130 interrupted.
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@options.bundle_argument
+@options.bundle_or_url_argument
 @click.option(
     "--size",
     type=click.IntRange(1),

@@ -43,7 +43,7 @@ def refuse_vsa(
     vsa: Path | None,
     resource: str | None,
     bundles: Sequence[Path],
-    components: Mapping[str, Path],
+    components: Mapping[str, Path | str],
     output: Sequence[Path],
 ) -> None:
     """UsageError for a ``--vsa`` that cannot be written. A statement of an earlier check is removed.
@@ -61,7 +61,8 @@ def refuse_vsa(
         raise click.UsageError("--vsa is about one bundle; check each one by itself")
     if vsa in output or (vsa == destination.STDOUT and not output):
         raise click.UsageError(f"--vsa {vsa} is also the output of the report; give --output another file")
-    common.refuse_to_overwrite(vsa, *components.values(), option="--vsa")
+    files = [one for one in components.values() if not isinstance(one, str)]
+    common.refuse_to_overwrite(vsa, *files, option="--vsa")
     if vsa != destination.STDOUT and as_vsa.is_statement(vsa):
         vsa.unlink()
 

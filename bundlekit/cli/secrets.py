@@ -12,6 +12,8 @@ _PATTERNS: Final = (
     re.compile(r"(?i)((?:pin|module|object)-?(?:value|source)\s*=\s*)[^;&?\s'\"]*"),  # RFC 7512 section 2.4
     re.compile(r"(?i)\b((?:pass(?:word|phrase|wd)?|secret|token|api-?key|pin)\s*[=:]\s*)[^;&?\s'\"]+"),
     re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]*(?=@)"),  # RFC 3986 section 3.2.1
+    re.compile(r"(?i)(\bhttps?://)[^/\s@?#'\"]+@"),
+    re.compile(r"(?i)(\b(?:https?|s3|gs|az)://[^\s?#'\"]*[?#])[^\s'\"]+"),  # a signature of a signed URL
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
 )
 

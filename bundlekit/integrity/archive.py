@@ -20,7 +20,7 @@ from bundlekit.integrity.worker_pool import BUFFER
 from bundlekit.layout.tar import BLOCK, check_end, next_member, tar_fault
 from bundlekit.model.bundle import Problem, Span
 from bundlekit.model.evidence import ArchiveEvidence
-from bundlekit.source import pages
+from bundlekit.source import pages, will_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,6 +178,7 @@ class _Stored:
         span = self._claim.span
         size, count = (BUFFER, AHEAD + 2) if decode is None else (FED, 1)
         buffers = cycle([pages(min(size, span.size)) for _ in range(count)])
+        will_read(self._source, span.start, span.stop)
         for start in range(span.start, span.stop, size):
             piece = next(buffers)[: min(size, span.stop - start)]
             self._source.readinto(start, piece)

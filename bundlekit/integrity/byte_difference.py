@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.bundle import Span
 from bundlekit.model.primitives import Frozen
-from bundlekit.source import stream_of
+from bundlekit.source import stream_of, will_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,8 @@ def difference(old: Source, at_old: Span, new: Source, at_new: Span, advance: Ca
     found = _Runs()
     one, other = bytearray(min(BLOCK, common)), bytearray(min(BLOCK, common))
     first, second = stream_of(old, at_old), stream_of(new, at_new)
+    will_read(first, at_old.start, at_old.start + common)
+    will_read(second, at_new.start, at_new.start + common)
     for at in range(0, common, BLOCK):
         size = min(BLOCK, common - at)
         if size < len(one):

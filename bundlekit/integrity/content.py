@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bundlekit.errors import CancelledError
 from bundlekit.integrity.worker_pool import BUFFER
 from bundlekit.model.bundle import Span
-from bundlekit.source import pages, read, stream_of, with_decoded
+from bundlekit.source import pages, read, stream_of, will_read, with_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +73,11 @@ class SignedContent:
             return hashlib.new(algorithm, self._known).digest()
         state, buffer, done = hashlib.new(algorithm), pages(BUFFER), 0
         for span in self._spans:
+            stored = stream_of(self._source, span)
+            will_read(stored, span.start, span.stop)
             for at in range(span.start, span.stop, BUFFER):
                 piece = buffer[: min(BUFFER, span.stop - at)]
-                stream_of(self._source, span).readinto(at, piece)
+                stored.readinto(at, piece)
                 state.update(piece)
                 done += len(piece)
                 if self._progress:

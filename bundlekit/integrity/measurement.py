@@ -15,7 +15,7 @@ from bundlekit.integrity.tree import MAX_REPORTED, TreeMeasurement
 from bundlekit.integrity.worker_pool import BUFFER, WorkerPool
 from bundlekit.model.bundle import ArchiveClaim, ChunkClaim, DigestClaim, Span, TreeClaim, ZeroClaim
 from bundlekit.model.evidence import ArchiveEvidence, ChunkEvidence, DigestEvidence, Evidence, ZeroEvidence
-from bundlekit.source import pages, read, stream_of, with_decoded
+from bundlekit.source import interrupt, pages, read, readers, stream_of, will_read, with_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 STRIPE: Final = 4 * BUFFER
 """Bytes of one task, or one chunk if that is larger. Tasks are few, but short enough to keep all threads busy."""
+
+REMOTE_STRIPE: Final = 32 * BUFFER
+"""The maximum for a source on a server: each task is one request there."""
 
 LARGE_BUFFER: Final = 4 * BUFFER
 """Bytes that a digest takes at once while a checksum is computed over the same bytes.
@@ -54,13 +57,13 @@ def measure(
     A component with a damaged chunk index is not measured and has no evidence, because nothing can be compared with it.
     ``streams`` are the decoded streams that claims are about. ``known`` are digests that were computed before: by span
     and algorithm. ``serial`` adds the digests over whole components. ``threads`` is by default one for each processor
-    available to this process, from 2 to 8. Memory: a MiB for each thread, and a byte and a digest for each chunk. A
-    hash tree takes up to a byte for each 3 KiB of its data. ``serial`` adds 8 MiB for each component in progress.
-    Raises UnreadableError if the source cannot be read, and ChangedWhileReadError if it changes meanwhile. Raises
-    CancelledError if ``cancel`` returned True.
+    available to this process, from 2 to 8, and 8 for a source on a server. Memory: a MiB for each thread, and a byte
+    and a digest for each chunk. A hash tree takes up to a byte for each 3 KiB of its data. ``serial`` adds 8 MiB for
+    each component in progress. Raises UnreadableError if the source cannot be read, and ChangedWhileReadError if it
+    changes meanwhile. Raises CancelledError if ``cancel`` returned True.
     """
     work = _Measurement(source, claims, streams or {}, known or {}, serial=serial, progress=progress, cancel=cancel)
-    work.run(threads or max(2, min(_processors(), MAX_THREADS)))
+    work.run(threads or readers(source) or max(2, min(_processors(), MAX_THREADS)))
     source.ensure_unchanged()
     return work.evidence()
 
@@ -130,7 +133,8 @@ class _Measurement:
         total += sum(claim.span.size + claim.tree.size for claim in trees)
         self._summed = {c.span for c in self._digests if c.of == "checksum"}
         self._found = {c: known[at] for c in self._digests if (at := (c.span, algorithm_of(c))) in known}
-        self._pool = WorkerPool(total - sum(claim.span.size for claim in self._found), progress, cancel)
+        total -= sum(claim.span.size for claim in self._found)
+        self._pool = WorkerPool(total, progress, cancel, partial(interrupt, source))
         self._trees = [TreeMeasurement(claim, source, self._pool) for claim in trees]
 
         compared = {claim.index for claim in self._chunks}
@@ -186,7 +190,7 @@ class _Measurement:
             if claim.serial and claim not in in_order and claim not in self._found:
                 yield partial(self._digest, claim)
         for chunk in self._chunks:
-            stripe = max(STRIPE // chunk.chunk_size, 1) * chunk.chunk_size
+            stripe = max(self._stripe(chunk) // chunk.chunk_size, 1) * chunk.chunk_size
             for start in range(chunk.span.start, chunk.span.stop, stripe):
                 yield partial(self._compare, chunk, Span(start=start, stop=min(start + stripe, chunk.span.stop)))
         for tree in self._trees:
@@ -194,9 +198,16 @@ class _Measurement:
         for zero in self._zeros:
             yield partial(self._look_for_nonzero, zero)
 
+    def _stripe(self, chunk: ChunkClaim) -> int:
+        """Bytes of one task. A digest in order takes its bytes from few threads at once, so its tasks stay small."""
+        if chunk in self._ordered or not (threads := readers(stream_of(self._source, chunk.span))):
+            return STRIPE
+        return min(max(chunk.span.size // (4 * threads), STRIPE), REMOTE_STRIPE)
+
     def _pieces(self, span: Span, buffer: memoryview) -> Iterator[memoryview]:
         """The bytes of ``span``, in one buffer that is refilled repeatedly."""
         source = stream_of(self._source, span)
+        will_read(source, span.start, span.stop)
         for at in range(span.start, span.stop, len(buffer)):
             piece = buffer[: min(len(buffer), span.stop - at)]
             source.readinto(at, piece)
@@ -250,6 +261,7 @@ class _Measurement:
         expected = (index[at : at + size] for at in range(0, len(index), size))
 
         source, state = stream_of(self._source, claim.span), new()
+        will_read(source, stripe.start, stripe.stop)
         for start in range(stripe.start, stripe.stop, BUFFER):
             piece = (ordered.buffer(start) if ordered else buffer)[: min(BUFFER, stripe.stop - start)]
             source.readinto(start, piece)

@@ -17,7 +17,7 @@ from bundlekit.integrity.worker_pool import BUFFER
 from bundlekit.layout.hash_tree import level_sizes, slot_size
 from bundlekit.model.bundle import Span
 from bundlekit.model.evidence import TreeEvidence
-from bundlekit.source import read
+from bundlekit.source import read, will_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,6 +151,7 @@ class TreeMeasurement:
         padding = bytes(slot - salted.digest_size)
         step = BUFFER // size * size
         at = 0
+        will_read(self._source, stripe.start, stripe.stop)
         for start in range(stripe.start, stripe.stop, step):
             piece = buffer[: min(step, stripe.stop - start)]
             self._source.readinto(start, piece)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.errors import ChangedWhileReadError
 from bundlekit.model.bundle import Span
-from bundlekit.source import pages, read, stream_of
+from bundlekit.source import pages, read, stream_of, will_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,7 @@ def verified_chunks(source: Source, claim: ChunkClaim, index_claim: DigestClaim)
     size = hashlib.new(claim.algorithm).digest_size
     buffer = pages(min(claim.chunk_size, claim.span.size))
     stored = stream_of(source, claim.span)
+    will_read(stored, claim.span.start, claim.span.stop)
     for number, start in enumerate(range(claim.span.start, claim.span.stop, claim.chunk_size)):
         chunk = buffer[: min(claim.chunk_size, claim.span.stop - start)]
         stored.readinto(start, chunk)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.errors import CancelledError, ChangedWhileReadError
 from bundlekit.integrity.worker_pool import BUFFER
-from bundlekit.source import file_of, pages, streams_of
+from bundlekit.source import file_of, pages, streams_of, will_read
 
 if TYPE_CHECKING:
     from bundlekit.integrity.worker_pool import Cancel
@@ -46,6 +46,7 @@ class WholeFiles:
 
 def _digest(source: Source, cancel: Cancel | None) -> str:
     state, buffer = hashlib.sha256(), pages(BUFFER)
+    will_read(source, 0, source.size)
     for at in range(0, source.size, BUFFER):
         piece = buffer[: min(BUFFER, source.size - at)]
         source.readinto(at, piece)

@@ -29,7 +29,15 @@ ChunkTask = Callable[[memoryview], None]
 class WorkerPool:
     """The state that the threads of one measurement share."""
 
-    def __init__(self, total: int, progress: ReadProgress | None, cancel: Cancel | None) -> None:
+    def __init__(
+        self,
+        total: int,
+        progress: ReadProgress | None,
+        cancel: Cancel | None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> None:
+        """``interrupt`` is called after an error, so that no thread goes on waiting for bytes that are not needed."""
+        self._interrupt = interrupt
         self._total = total
         self._done = 0
         self._progress = progress
@@ -81,8 +89,10 @@ class WorkerPool:
                 task(buffer)
         except BaseException as error:  # any exception is raised again in the caller's thread
             with self.changed:
-                self._error = self._error or error
+                first, self._error = self._error is None, self._error or error
                 self.changed.notify_all()
+            if first and self._interrupt:
+                self._interrupt()
 
     def _next(self, queue: Iterator[ChunkTask]) -> ChunkTask | None:
         with self.changed:
