@@ -190,7 +190,7 @@ def test_output_goes_to_a_file(cli, desk):
         (("extract", "update.bin", "-o", "x"), 2, "one of COMPONENT, --head and --signature"),
         (("extract", "update.bin", "storag", "-o", "x"), 3, "did you mean 'storage'?"),
         (("extract", "update.bin", "--signature", "1", "-o", "x"), 3, "has 1 signatures"),
-        (("sign", "update.bin"), 2, "exactly one of --key, --signer, --prepare, --attach and --remove"),
+        (("sign", "update.bin"), 2, "exactly one of --key, --signer, --prepare, --attach, --remove and --status"),
         (("sign", "update.bin", "--remove", "0", "--replace", "0"), 2, "--replace requires"),
         (("sign", "update.bin", "--remove", "3"), 3, "there is no signature 3; the bundle has 1"),
         (("sign", "update.bin", *SIGN), 3, "has already signed this bundle"),
