@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import SigningError
 from bundlekit.trust.external import MAX_VALUE
@@ -63,23 +63,53 @@ def sign_variables(request: SigningRequest) -> dict[str, str]:
 
 
 def run_signer(words: Sequence[str], name: str, message: bytes, timeout: float, extra: Mapping[str, str]) -> bytes:
-    """The standard output of a command, of at most `MAX_VALUE` + 1 bytes. SigningError if it does not end well."""
+    """The standard output of a command. SigningError if it does not end well, or writes more than any signature has."""
+    done = run_limited(words, message, timeout, limit=MAX_VALUE, extra=extra)
+    where = f"{name}: nothing was stored"
+    if done.fault:
+        raise SigningError(f"{where}: the command cannot be started: {done.fault}", next_step=PAGE)
+    if len(done.output) > MAX_VALUE:
+        raise SigningError(
+            f"{where}: the command wrote more than {MAX_VALUE} bytes, which is no signature", next_step=PAGE
+        )
+    if done.code is None:
+        raise SigningError(
+            f"{where}: the command did not finish within {timeout:g} seconds, and was stopped",
+            next_step=fill("Give it more time ({signer_timeout}), or run it by hand to see what it waits for."),
+        )
+    if done.code:
+        raise SigningError(
+            f"{where}: the command failed with {exit_in_words(done.code)}",
+            next_step="Its own messages are above. Fix the cause, then run the same command again.",
+        )
+    return done.output
+
+
+class EndedCommand(NamedTuple):
+    """How a command ended. ``code`` is negative for a signal, and None if the command was stopped.
+
+    ``output`` has at most one byte more than the limit. ``fault`` is why the command could not be started.
+    """
+
+    code: int | None
+    output: bytes = b""
+    fault: str = ""
+
+
+def run_limited(
+    words: Sequence[str], message: bytes, timeout: float, *, limit: int, extra: Mapping[str, str] | None = None
+) -> EndedCommand:
+    """Run a command with ``message`` as its input. It is stopped after ``timeout`` seconds, or ``limit`` bytes."""
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own words; no shell
-            list(words),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | extra,
-            bufsize=0,
+        process = subprocess.Popen(  # noqa: S603 - the words of the user, or our own; no shell
+            list(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | (extra or {}), bufsize=0
         )
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise SigningError(
-            f"{name}: nothing was stored: the command cannot be started: {why}", next_step=PAGE
-        ) from error
+        return EndedCommand(None, fault=why)
     assert process.stdin is not None  # noqa: S101 - it is a pipe
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    output, end = _Output(process.stdout), time.monotonic() + timeout
+    output, end = _Output(process.stdout, limit), time.monotonic() + timeout
     try:
         with contextlib.suppress(OSError):  # the output of a command that does not read its input decides
             process.stdin.write(message)  # a few hundred bytes, less than any pipe holds
@@ -88,24 +118,7 @@ def run_signer(words: Sequence[str], name: str, message: bytes, timeout: float, 
         complete = output.wait(timeout) and (output.excessive or _ended(process, max(0.1, end - time.monotonic())))
     finally:
         _stop(process)
-    if output.excessive:
-        raise SigningError(
-            f"{name}: nothing was stored: the command wrote more than {MAX_VALUE} bytes, which is no signature",
-            next_step=PAGE,
-        )
-    if not complete:
-        raise SigningError(
-            f"{name}: nothing was stored: the command did not finish within {timeout:g} seconds, and was stopped",
-            next_step=fill(
-                "Give it more time ({signer_timeout}), or run the command by hand to see what it waits for."
-            ),
-        )
-    if process.returncode:
-        raise SigningError(
-            f"{name}: nothing was stored: the command failed with {_code(process.returncode)}",
-            next_step="Its own messages are above. Fix the cause, then run the same command again.",
-        )
-    return output.data
+    return EndedCommand(process.returncode if complete else None, output.data)
 
 
 def _words(text: str) -> list[str]:
@@ -119,21 +132,22 @@ def _words(text: str) -> list[str]:
 class _Output:
     """Reads a pipe in a thread, up to a limit. A process that inherited the pipe can keep it open for ever."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes], limit: int) -> None:
         self.data = b""
+        self._limit = limit
         self._pipe = pipe
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
         with contextlib.suppress(OSError), self._pipe:
-            while len(self.data) <= MAX_VALUE and (part := self._pipe.read(MAX_VALUE + 1 - len(self.data))):
+            while len(self.data) <= self._limit and (part := self._pipe.read(self._limit + 1 - len(self.data))):
                 self.data += part
 
     @property
     def excessive(self) -> bool:
-        """Whether there was more than any signature has."""
-        return len(self.data) > MAX_VALUE
+        """Whether there was more than the limit."""
+        return len(self.data) > self._limit
 
     def wait(self, timeout: float) -> bool:
         """Whether all of it was read, or too much."""
@@ -157,7 +171,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             _ended(process, GRACE)
 
 
-def _code(code: int) -> str:
+def exit_in_words(code: int) -> str:
     """An exit code in words."""
     if code > 0:
         return f"exit code {code}"

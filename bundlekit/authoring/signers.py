@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bundlekit.authoring.pkcs11_uri import PIN
+from bundlekit.authoring.signer_command import DEFAULT_TIMEOUT
 from bundlekit.errors import SigningError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import (
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
     from bundlekit.model.trust import Purpose
     from bundlekit.trust import Certificate, SigningKey, SigningRequest
+
+
+def no_pin(token: str) -> str:
+    """SigningError, because a program that gives no way to ask for a PIN has none."""
+    raise SigningError(f"{token}: needs a PIN", next_step=f"Put it into a file (pin-source), or the variable {PIN}.")
 
 
 class SigningIdentity(Frozen, frozen=True, kw_only=True):
@@ -54,24 +61,29 @@ class SigningIdentity(Frozen, frozen=True, kw_only=True):
 
 
 def load_signers(
-    keys: Sequence[Path],
+    keys: Sequence[Path | str],
     certificates: Sequence[Path],
     *,
     ask: Callable[[Path], bytes],
+    ask_pin: Callable[[str], str] = no_pin,
+    timeout: float = DEFAULT_TIMEOUT,
     pss: bool = False,
     purpose: Purpose = "code-signing",
 ) -> tuple[SigningIdentity, ...]:
     """Load keys and certificate files, and match them. ``ask`` asks for a passphrase.
 
+    A key is a PEM file, or the address of a key in a token (``pkcs11:…``). ``ask_pin`` asks for the PIN of a token if
+    neither a file nor the environment has it. ``timeout`` in seconds is for each answer of a token.
+
     The certificate of a key is found by the key, wherever it is in its file. A key without a matching certificate signs
     alone. Raises SigningError for a certificate file without a key.
     """
     files = [(path, tuple({one.der: one for one in read_certificates(path)}.values())) for path in certificates]
-    loaded: list[SigningKey] = []
+    loaded: list[SigningKey | ExternalKey] = []
     for path in keys:
-        key = load_signing_key(path, ask)
+        key = _loaded(path, certificates, ask, ask_pin, timeout, alone=len(keys) == 1)
         if key.id in (known := {one.id: other for one, other in zip(loaded, keys, strict=False)}):
-            raise SigningError(f"{path}: is the same key as {known[key.id]}, and a key counts once")
+            raise SigningError(f"{_named(path)}: is the same key as {_named(known[key.id])}, and a key counts once")
         loaded.append(key)
     for path, found in files:
         if not found:
@@ -88,10 +100,38 @@ def load_signers(
             )
     return tuple(
         SigningIdentity(
-            key=key, certificates=_chain(path, key, loaded, files), pss=pss, purpose=purpose, source=f"key {path}"
+            key=key,
+            certificates=_chain(_named(path), key, loaded, files),
+            pss=pss,
+            purpose=purpose,
+            source=f"key {_named(path)}",
         )
         for path, key in zip(keys, loaded, strict=True)
     )
+
+
+def _named(key: Path | str) -> str:
+    """A key in messages: its file, or its address without what could be secret."""
+    return key.partition("?")[0] if isinstance(key, str) else str(key)
+
+
+def _loaded(
+    place: Path | str,
+    certificates: Sequence[Path],
+    ask: Callable[[Path], bytes],
+    ask_pin: Callable[[str], str],
+    timeout: float,
+    *,
+    alone: bool,
+) -> SigningKey | ExternalKey:
+    if not isinstance(place, str):
+        return load_signing_key(place, ask)
+    from bundlekit.authoring.pkcs11_key import load_token_key
+    from bundlekit.authoring.pkcs11_uri import read_token_address
+
+    # A token need not show its public key. The certificate has it, if it is clear whose it is.
+    public = public_half(certificates, None)[0] if alone and certificates else None
+    return load_token_key(read_token_address(place), ask_pin, public=public, timeout=timeout)
 
 
 def external_signer(
@@ -143,9 +183,9 @@ def public_half(certificates: Sequence[Path], public_key: Path | None) -> tuple[
 
 
 def _chain(
-    path: Path,
-    key: SigningKey,
-    keys: Sequence[SigningKey],
+    path: str,
+    key: SigningKey | ExternalKey,
+    keys: Sequence[SigningKey | ExternalKey],
     files: Sequence[tuple[Path, tuple[Certificate, ...]]],
 ) -> tuple[Certificate, ...]:
     """The certificate of ``key``, then the others of its file but those of the other keys."""

@@ -79,10 +79,11 @@ def _show(error: click.ClickException) -> None:
 
 
 def _hidden(text: str) -> str:
+    from bundlekit.authoring.pkcs11_uri import PIN
     from bundlekit.cli import secrets
     from bundlekit.cli.common import PASSPHRASE
 
-    return secrets.hidden(text, PASSPHRASE)
+    return secrets.hidden(text, PASSPHRASE, PIN)
 
 
 def _run(args: list[str] | None, interrupted: Callable[[], int]) -> int:

@@ -60,6 +60,16 @@ def ask_passphrase(path: Path) -> bytes:
     return passphrase.encode()
 
 
+def ask_pin(token: str) -> str:
+    """The PIN of a token, asked for on a terminal. No option takes it, because other users see the command line."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        from bundlekit.authoring.signers import no_pin
+
+        return no_pin(token)
+    pin: str = click.prompt(f"PIN of {escape(token)}", hide_input=True, err=True)
+    return pin
+
+
 def now() -> dt.datetime:
     """The current time."""
     return dt.datetime.now(dt.UTC)

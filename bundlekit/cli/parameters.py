@@ -139,6 +139,19 @@ path_type: Final = _PathType(path_type=Path, readable=False)
 bundle_type: Final = _BundleType(path_type=Path, readable=False)
 
 
+class _KeyType(_PathType):
+    """A path, or the address of a key in a token, which stays as it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path or the address that ``value`` spells."""
+        if isinstance(value, str) and value.lower().startswith("pkcs11:") and "\0" not in value:
+            return value
+        return super().convert(value, param, ctx)
+
+
+key_type: Final = _KeyType(path_type=Path, readable=False)
+
+
 def remember_path(context: click.Context, name: str, path: Path) -> None:
     """Let `given_paths` list a path that is read."""
     context.meta.setdefault(_GIVEN, []).append((name, path))

@@ -10,7 +10,10 @@ HIDDEN: Final = "(hidden)"
 
 _PATTERNS: Final = (
     re.compile(r"(?i)((?:pin|module|object)-?(?:value|source)\s*=\s*)[^;&?\s'\"]*"),  # RFC 7512 section 2.4
-    re.compile(r"(?i)\b((?:pass(?:word|phrase|wd)?|secret|token|api-?key|pin)\s*[=:]\s*)[^;&?\s'\"]+"),
+    # The label of a PKCS #11 token is no secret (RFC 7512 section 2.3).
+    re.compile(
+        r"(?i)(?<!pkcs11:)(?<!;)\b((?:pass(?:word|phrase|wd)?|secret|token|api-?key|pin)\s*[=:]\s*)[^;&?\s'\"]+"
+    ),
     re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]*(?=@)"),  # RFC 3986 section 3.2.1
     re.compile(r"(?i)(\bhttps?://)[^/\s@?#'\"]+@"),
     re.compile(r"(?i)(\b(?:https?|s3|gs|az)://[^\s?#'\"]*[?#])[^\s'\"]+"),  # a signature of a signed URL
@@ -21,9 +24,10 @@ LEAST: Final = 4
 """Characters of a passphrase that is looked for; a shorter one would hide letters of every message."""
 
 
-def hidden(text: str, variable: str) -> str:
-    """``text`` without PINs, passwords and private keys, and without the value of an environment variable."""
+def hidden(text: str, *variables: str) -> str:
+    """``text`` without PINs, passwords and private keys, and without the values of environment variables."""
     for pattern in _PATTERNS:
         text = pattern.sub(lambda found: found[1] + HIDDEN, text)
-    secret = os.environ.get(variable, "")
-    return text.replace(secret, HIDDEN) if len(secret) >= LEAST else text
+    for secret in (os.environ.get(variable, "") for variable in variables):
+        text = text.replace(secret, HIDDEN) if len(secret) >= LEAST else text
+    return text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   bundlekit sign update.bin --cert signer.pem --key signer.key
+  bundlekit sign update.bin --cert signer.pem --key "pkcs11:token=release;object=signer"
   bundlekit sign update.bin --cert signer.pem --signer "./sign-in-the-hsm.sh release"
   bundlekit sign update.bin --cert signer.pem --prepare message     # then, where the key is:
   openssl dgst -sha256 -sign signer.key -out message.sig message    # and back here:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from bundlekit.authoring.pkcs11_uri import PIN
 from bundlekit.cli import common, destination, options
 from bundlekit.cli.naming import shell_command
-from bundlekit.cli.parameters import TimeSpan, path_type
+from bundlekit.cli.parameters import TimeSpan, key_type, path_type
 from bundlekit.errors import SigningError
 from bundlekit.files import LIMITS, read_bounded, whole_file
 from bundlekit.report import json as as_json
@@ -31,14 +32,16 @@ if TYPE_CHECKING:
     from bundlekit.trust import SigningRequest
 
 
-def _key_files(_context: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The paths, if they are some. What a token or a vault is asked with is not read, and not repeated."""
-    for path in map(str, paths):
+def _key_files(
+    _context: click.Context, _option: click.Parameter, paths: tuple[Path | str, ...]
+) -> tuple[Path | str, ...]:
+    """The paths and addresses of tokens. What a service is asked with is not read, and not repeated."""
+    for path in (str(one) for one in paths if isinstance(one, Path)):
         if re.match(r"(?i)[a-z][a-z0-9+.-]+:(?!\\)", path) and not Path(path).exists():
             kind = path.partition(":")[0].lower()
             raise click.BadParameter(
-                f"a {kind}: address is not a file. Let the module sign the output of `bundlekit extract --head`, then "
-                "add its signature: `bundlekit sign update.bin --attach sig.der`."
+                f"a {kind}: address is neither a file nor the address of a key in a token. Let a command sign with it "
+                "(--signer): see `bundlekit explain signing-rooms`."
             )
     return paths
 
@@ -56,10 +59,12 @@ signer_options: Final = options.combined(
     click.option(
         "--key",
         "keys",
-        type=path_type,
+        type=key_type,
         multiple=True,
         callback=_key_files,
-        help=f"Sign with this private key (PEM). {common.PASSPHRASE} can contain its passphrase.",
+        metavar="FILE|pkcs11:...",
+        help=f"Sign with this private key: PEM, or a key in a token (RFC 7512). {common.PASSPHRASE} can contain its "
+        f"passphrase, and {PIN} the PIN.",
     ),
     click.option(
         "--cert",
@@ -87,7 +92,7 @@ signer_options: Final = options.combined(
         default="5 min",
         show_default=True,
         metavar="DURATION",
-        help="Stop the command of --signer after this time.",
+        help="Stop waiting for the command of --signer, or for the token, after this time.",
     ),
     click.option("--pss", is_flag=True, help="Sign with RSA-PSS instead of PKCS #1 v1.5."),
     purpose_option,
@@ -112,6 +117,7 @@ def load_signers(given: dict[str, Any]) -> tuple[SigningIdentity, ...]:
         if given["public_key"]:
             raise click.UsageError("--public-key is for --signer, and for --prepare and --attach of `sign`")
         terms = {"pss": given["pss"], "purpose": given["purpose"]}
+        terms |= {"ask_pin": common.ask_pin, "timeout": given["signer_timeout"]}
         return signers.load_signers(given["keys"], given["certs"], ask=common.ask_passphrase, **terms)
     from bundlekit.authoring.signer_command import SignerCommand
 

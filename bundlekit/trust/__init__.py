@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundlekit.trust.acceptance import Credential, Satisfied, satisfied
     from bundlekit.trust.certificates import Certificate
     from bundlekit.trust.cms import enclosed_content
-    from bundlekit.trust.external import ExternalKey, SigningRequest, read_public_key
+    from bundlekit.trust.external import ExternalKey, SigningRequest, read_public_key, token_key
     from bundlekit.trust.fault import SignatureFault
     from bundlekit.trust.load import load_trust
     from bundlekit.trust.pem import read_certificates
@@ -70,6 +70,7 @@ __all__ = [
     "signer_fault",
     "signing_key",
     "tally",
+    "token_key",
     "unbound",
     "unverifiable",
     "verify_claims",
@@ -107,6 +108,7 @@ _HOMES = {
     "signer_fault": "verify",
     "signing_key": "verify",
     "tally": "quorum",
+    "token_key": "external",
     "unbound": "verify",
     "unverifiable": "test_pki",
     "verify_claims": "verify",

@@ -11,18 +11,21 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa, utils
 
 from bundlekit.errors import SigningError, TrustError
 from bundlekit.model.primitives import Frozen
-from bundlekit.trust import algorithms
-from bundlekit.trust.keys import Key
+from bundlekit.trust import algorithms, asn1
+from bundlekit.trust.door import UnreadableObjectError, reading
+from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.pem import entry
 from bundlekit.trust.pem_blocks import blocks, read_pem
 from bundlekit.trust.scheme import SignatureScheme
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 MAX_VALUE: Final = 8192
 """Bytes of a signature value that are read. An ML-DSA-87 signature has 4627 bytes (FIPS 204 table 2)."""
@@ -84,6 +87,48 @@ def read_public_key(path: Path) -> Key:
         msg = f"{path} does not contain exactly one public key."
         raise TrustError(msg, next_step="`openssl pkey -in KEY -pubout` prints one, as does `openssl x509 -pubkey`.")
     return keys[0]
+
+
+EC_CURVES: Final = {
+    "06082a8648ce3d030107": ec.SECP256R1(),
+    "06052b81040022": ec.SECP384R1(),
+    "06052b81040023": ec.SECP521R1(),
+}
+"""The curves by the DER of their object identifiers (RFC 5480 section 2.1.1.1), in hex."""
+
+ML_DSA_65_SIZE: Final = 1952
+"""Bytes of a public key of ML-DSA-65 (FIPS 204 table 2). The library rejects other sizes for ML-DSA-87."""
+
+
+def token_key(numbers: dict[str, str]) -> Key:
+    """The public key of a token, from the attributes of its object in hex. SigningError if they are of no known key.
+
+    A point is an OCTET STRING (PKCS #11 version 3.1 section 6.3.3); some modules leave out its two first bytes.
+    """
+    values = {name: bytes.fromhex(one) for name, one in numbers.items() if name != "kind"}
+    try:
+        with reading():
+            return describe(_public_key(numbers["kind"], values))
+    except (UnreadableObjectError, asn1.NotDerError, KeyError) as error:
+        why = unsupported(error) if isinstance(error, UnreadableObjectError) else ""
+        msg = f"The public key in the token cannot be used: {why or 'its kind or its curve is not supported'}."
+        raise SigningError(msg) from error
+
+
+def _public_key(kind: str, values: dict[str, bytes]) -> PublicKeyTypes:
+    if kind == "rsa":
+        numbers = (int.from_bytes(values[name]) for name in ("exponent", "modulus"))
+        return rsa.RSAPublicNumbers(*numbers).public_key()
+    point = values["point"]
+    if kind == "ml-dsa":
+        if len(point) == ML_DSA_65_SIZE:
+            return mldsa.MLDSA65PublicKey.from_public_bytes(point)
+        return mldsa.MLDSA87PublicKey.from_public_bytes(point)
+    if kind == "ed25519":
+        return ed25519.Ed25519PublicKey.from_public_bytes(point if len(point) == 32 else asn1.decode(bytes, point))
+    curve = EC_CURVES[values["curve"].hex()]
+    raw = len(point) == 2 * ((curve.key_size + 7) // 8) + 1
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve, point if raw else asn1.decode(bytes, point))
 
 
 def verified_value(request: SigningRequest, key: Key, value: bytes, name: str) -> bytes:
