@@ -263,6 +263,7 @@ def _release(description: Description, archive: CpioArchive) -> Release:
             demands=(
                 Demand(on="fact", key="swupdate.no-downgrading", at_most=description.version, own_limit=True),
                 Demand(on="fact", key="swupdate.max-version", at_least=description.version, own_limit=True),
-            )
+            ),
+            hardware=description.hardware,
         ),
     )

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.errors import VersionError
+from bundlekit.matrix.hardware import is_listed, possible, unknown_facts
 from bundlekit.model.decision import ComponentDecision
 from bundlekit.versions import quoted, scheme_named
 
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import DecisionKind
-    from bundlekit.model.release import Demand, Terms
+    from bundlekit.model.release import Demand, HardwareList, Terms
     from bundlekit.versions import Version
 
 
+MAX_REVISIONS: Final = 8
+"""Hardware revisions that a message names."""
+
+OTHER_MODEL: Final = "Get a release for this hardware, or correct `model` in the appliance state."
 OTHER: Final = "Get a release for this appliance, or update what it requires first."
 
 _NUMBERS: Final = re.compile(r"([0-9.]*)(.*)", re.DOTALL)
@@ -51,6 +56,8 @@ def unmet_demands(terms: Terms, appliance: Appliance) -> Iterator[TermsFault]:
             yield from _unprovided(demand, appliance.provides)
         elif demand.on == "fact":
             yield from _unmet_fact(demand, appliance.facts.get(demand.key))
+    if terms.hardware:
+        yield from _other_hardware(terms.hardware, appliance)
 
 
 def open_limits(terms: Terms, appliance: Appliance) -> Iterator[str]:
@@ -65,6 +72,8 @@ def beyond_version(terms: Terms) -> Iterator[str]:
     for demand in terms.demands:
         if demand.on != "version":
             yield _own_limit(demand) if demand.own_limit else f"the demand on {demand.key} that the bundle states"
+    if terms.hardware:
+        yield "the hardware revisions that the bundle is for"
 
 
 def provided_after(terms: Terms, provides: dict[str, str] | None) -> dict[str, str] | None:
@@ -128,6 +137,22 @@ def _unmet_fact(demand: Demand, given: object) -> Iterator[TermsFault]:
         side = "most" if demand.at_least else "least"
         step = f"Get a release with at {side} the version {given}." if demand.own_limit else OTHER
         yield TermsFault("requirement-not-met", f"{wanted}, but it is {given}.", step)
+
+
+def _other_hardware(lists: tuple[HardwareList, ...], appliance: Appliance) -> Iterator[TermsFault]:
+    """The fault if the model of the appliance is not, or not surely, a hardware revision that the bundle is for."""
+    answer = is_listed(lists, appliance)
+    named = list(dict.fromkeys(one for each in possible(lists, appliance) or lists for one in each.revisions))
+    wanted = f"The bundle is for the hardware revisions {', '.join(named[:MAX_REVISIONS]) or '(none)'}"
+    if answer is False or (answer is None and not possible(lists, appliance)):
+        yield TermsFault("requirement-not-met", f"{wanted}, but the model is {quoted(appliance.model)}.", OTHER_MODEL)
+    elif answer is None:
+        missing = unknown_facts(lists, appliance)
+        why = (
+            "which of them count for this device is not known" if missing else "a pattern among them is not understood"
+        )
+        step = f"Give {', '.join(missing)} in `facts` of the appliance state." if missing else OTHER_MODEL
+        yield TermsFault("undecided", f"{wanted}, and {why}. The model is {quoted(appliance.model)}.", step)
 
 
 def _wanted(demand: Demand) -> str:

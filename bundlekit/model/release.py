@@ -42,18 +42,34 @@ class Demand(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     own_limit: bool = False
 
 
+class HardwareList(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """Hardware revisions that the bundle is for, and on which devices this list is used.
+
+    ``board`` is the name of the board, and ``selection`` and ``mode`` are what the device is configured to. Each is
+    empty if the list is for all of them. A revision that begins with ``#RE:`` is an extended regular expression
+    (POSIX).
+    """
+
+    board: str = ""
+    selection: str = ""
+    mode: str = ""
+    revisions: tuple[str, ...]
+
+
 class Terms(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     """What the format of the bundle itself states about the appliance: before the update, and after it.
 
     ``provides`` are the values that the device provides after the update. ``clears`` are patterns (``*`` is any text)
     of the values that it provides no longer; None means all of them. ``unnamed``: the format has no name of a product.
-    The product of the release is a substitute for it, and is not compared with that of an appliance.
+    The product of the release is a substitute for it, and is not compared with that of an appliance. ``hardware`` are
+    lists of revisions, if these differ between devices or are patterns.
     """
 
     demands: tuple[Demand, ...] = ()
     provides: dict[str, str] = {}
     clears: tuple[str, ...] | None = ()
     unnamed: bool = False
+    hardware: tuple[HardwareList, ...] = ()
 
 
 NO_TERMS = Terms()

@@ -381,7 +381,7 @@ def test_a_link_leads_where_swupdate_looks():
         ({"name": "Imager firmware"}, "", ("1.0",)),
         ({"board": {"images": [entry()]}}, "board", ("1.0",)),
         ({"a": {"images": [entry()]}, "b": {"images": [entry()]}, "name": "both"}, "both", ("1.0",)),
-        ({"b": {"hardware-compatibility": ["2.0"], "images": [entry()]}}, "b", ()),
+        ({"b": {"hardware-compatibility": ["2.0"], "images": [entry()]}}, "b", ("1.0", "2.0")),
         ({"hardware_compatibility": ["#RE:^1"]}, "", ()),
         ({"hardware-compatibility": None}, "", ()),
     ],

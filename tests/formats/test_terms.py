@@ -247,6 +247,61 @@ def test_swupdate_can_be_configured_with_limits(facts, expected):
     assert decided(data, state(model="2.0", facts=facts))[0][:1] == [("wrong-model", "p")]
 
 
+ONE_BOARD = {"hardware-compatibility": ["2.0"], "images": [spoil_swupdate.entry()]}
+BOARDS = {"board-a": ONE_BOARD, "board-b": ONE_BOARD | {"hardware-compatibility": ["#RE:^3\\.[0-4]$"]}}
+MODES = {"stable": {"one": ONE_BOARD, "two": ONE_BOARD | {"hardware-compatibility": ["1.0", "3.0"]}}}
+NOT_MET, OPEN_ = [("requirement-not-met", "p")], [("undecided", "p")]
+
+
+@pytest.mark.parametrize(
+    ("groups", "board", "model", "facts", "expected"),
+    [
+        (BOARDS, "board-a", "2.0", {}, []),
+        (BOARDS, "board-a", "1.0", {}, NOT_MET),  # 1.0 is for all boards that have no list
+        (BOARDS, "board-a", "3.1", {}, NOT_MET),
+        (BOARDS, "board-b", "3.1", {}, []),
+        (BOARDS, "board-b", "3.5", {}, NOT_MET),
+        (BOARDS, "p", "1.0", {}, OPEN_),  # which board that is, is not known
+        (BOARDS, "p", "4.0", {}, NOT_MET),  # and this is for none of them
+        (BOARDS, "p", "1.0", {"swupdate.board": "board-c"}, []),
+        (BOARDS, "p", "2.0", {"swupdate.board": "board-a"}, []),
+        (MODES, "p", "1.0", {}, OPEN_),
+        (MODES, "p", "1.0", {"swupdate.software-set": "stable", "swupdate.running-mode": "two"}, []),
+        (MODES, "p", "1.0", {"swupdate.software-set": "stable", "swupdate.running-mode": "one"}, NOT_MET),
+        (MODES, "p", "1.0", {"swupdate.software-set": "main", "swupdate.running-mode": "one"}, []),
+        (MODES, "p", "1.0", {"swupdate.software-set": "", "swupdate.running-mode": ""}, []),
+        (
+            MODES,
+            "p",
+            "1.0",
+            {"swupdate.software-set": 7, "swupdate.running-mode": "two"},
+            [],
+        ),  # 1.0 is in each that is left
+        ({"hardware_compatibility": ["#RE:^2\\.[0-9]+$", "1.0"]}, "p", "2.17", {}, []),
+        ({"hardware_compatibility": ["#RE:^2\\.[0-9]+$", "1.0"]}, "p", "1.0", {}, []),
+        ({"hardware_compatibility": ["#RE:^2\\.[0-9]+$", "1.0"]}, "p", "1.1", {}, NOT_MET),
+        ({"hardware_compatibility": ["#RE:^2\\.\\d$", "1.0"]}, "p", "2.1", {}, OPEN_),  # only some libraries know it
+        ({"hardware_compatibility": ["#RE:^2\\.\\d$", "1.0"]}, "p", "1.0", {}, []),
+        ({"hardware_compatibility": []} | BOARDS, "p", "1.0", {"swupdate.board": "board-c"}, NOT_MET),
+        ({"hardware-compatibility": None} | BOARDS, "p", "1.0", {"swupdate.board": "board-c"}, NOT_MET),
+    ],
+)
+def test_swupdate_has_revisions_for_boards_and_modes(groups, board, model, facts, expected):
+    data = spoil_swupdate.whole(spoil_swupdate.described(name="Several boards", **groups))
+    assert decided(data, state(product=board, model=model, facts=facts))[0] == expected
+
+
+def test_swupdate_leaves_revisions_open_for_a_version_alone(tmp_path):
+    data = spoil_swupdate.whole(spoil_swupdate.described(**BOARDS))
+    given = matrix(
+        tmp_path,
+        'matrix = 1\n[release]\nscheme = "dotted"\nproduct = "p"\nmodels = ["1.0"]\n'
+        '[[from]]\nid = "f"\nversions = "*"\nunlisted = true\n',
+    )
+    _, report = decided(data, sources=("0.9",), matrix=given)
+    assert "the hardware revisions that the bundle is for" in report.decisions[0].not_checked
+
+
 # --- together with a matrix, and after an update ---
 
 

@@ -14,6 +14,7 @@ from bundlekit.errors import LayoutError
 from bundlekit.layout import strict_json
 from bundlekit.layout.swupdate import libconfig
 from bundlekit.model.bundle import Problem, Span
+from bundlekit.model.release import HardwareList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,13 +69,15 @@ class Description(NamedTuple):
     """What a description contains, as far as the release and the archive depend on it.
 
     ``product`` is the only board, or the name of the software; empty if neither identifies a product. ``revisions`` are
-    the hardware revisions; empty if they depend on the board or the mode, or if one of them is a regular expression.
+    all hardware revisions; empty if one of them is a regular expression. ``hardware`` are the lists of revisions with
+    the board, the selection and the mode that each is for.
     """
 
     document: dict[str, Any]
     version: str
     product: str
     revisions: tuple[str, ...]
+    hardware: tuple[HardwareList, ...]
     files: tuple[ListedFile, ...]
     annotations: dict[str, str]
 
@@ -133,8 +136,8 @@ class _DescriptionReader:
         boards, modes = self._selections(groups)
         hardware = self._hardware(groups)
         name = self._text(software, "name")
-        every = dict.fromkeys(one for revisions in hardware for one in revisions)
-        plain = len(hardware) == 1 and not any(one.startswith(PATTERN) for one in every)
+        every = dict.fromkeys(one for listed in hardware for one in listed.revisions)
+        plain = not any(one.startswith(PATTERN) for one in every)
         annotations = {
             "name": name,
             "description": self._text(software, "description"),
@@ -149,7 +152,8 @@ class _DescriptionReader:
             document=self._document,
             version=self._version(groups),
             product=boards[0] if len(boards) == 1 else name if _NAME.fullmatch(name) else "",
-            revisions=hardware[0] if plain else (),
+            revisions=tuple(every) if plain else (),
+            hardware=tuple(hardware) if not plain or len({one.revisions for one in hardware}) > 1 else (),
             files=files,
             annotations={key: text for key, text in annotations.items() if text},
         )
@@ -301,9 +305,9 @@ class _DescriptionReader:
     def _has_script(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> bool:
         return any("embedded-script" in group for _, group in groups)
 
-    def _hardware(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> list[tuple[str, ...]]:
-        """The different lists of hardware revisions."""
-        found = dict[tuple[str, ...], None]()
+    def _hardware(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> list[HardwareList]:
+        """The lists of hardware revisions, with the names that SWUpdate looks for."""
+        found: list[HardwareList] = []
         for path, group in groups:
             if "hardware-compatibility" not in group:
                 continue
@@ -313,8 +317,11 @@ class _DescriptionReader:
             for one in value:
                 if not isinstance(one, str) or one in ("", PATTERN) or len(one.encode()) > MAX_TEXT:
                     raise _FaultError(f"hardware-compatibility in {_spelled(path)} has a value that is not text")
-            found[tuple(value)] = None
-        return list(found)
+            names = path[1:]
+            board = names[0] if len(names) in (1, 3) else ""
+            selection, mode = names[-2:] if len(names) in (2, 3) else ("", "")
+            found.append(HardwareList(board=board, selection=selection, mode=mode, revisions=tuple(value)))
+        return found
 
     def _text(self, software: dict[str, Any], key: str) -> str:
         value, _ = self._followed(software.get(key), (ROOT, key))
