@@ -10,6 +10,8 @@ from bundlekit.model.finding import Fault, NotRun, PartialResult
 from bundlekit.wording import fill
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bundlekit.model.evidence import DocumentEvidence
     from bundlekit.model.matrix import MatrixSource
     from bundlekit.model.question import Question
@@ -98,10 +100,11 @@ def _names_nothing(document: DocumentEvidence) -> bool:
     needed=lambda question: question.require_evidence,
 )
 def evidence_missing(context: RuleContext) -> RuleAnswer:
-    """A source of the matrix allows an update, and no document in the bundle is the record of its test.
+    """A source of the matrix allows an update, and no document in the bundle is the record of its successful test.
 
     The rule runs only on request (``require_evidence``). `tested` of each source must name a document of the bundle
-    with its digest. `bundlekit build` adds the digest if `tested` is the name of a document in the SPEC.
+    with its digest. `bundlekit build` adds the digest if `tested` is the name of a document in the SPEC. In a full
+    check, a record whose format is known must not be about a test that failed, nor about another build.
     """
     manifest = context.bundle.manifest
     if not context.question.require_evidence:
@@ -110,21 +113,32 @@ def evidence_missing(context: RuleContext) -> RuleAnswer:
         return NotRun(reason="bundles of this format contain no documents")
     if manifest is None:
         return NO_MANIFEST
-    digests = {one.digest for one in manifest.documents}
+    names = {one.digest: one.name for one in manifest.documents}
+    read = {one.subject: one for one in context.evidence.documents or ()}
     return [
-        Fault(message=_without_record(source), entry=source.id, params={"tested": source.tested})
+        Fault(message=f"{source.id} {problem}", entry=source.id, params={"tested": source.tested})
         for source in manifest.matrix.sources
-        if source.record[1] not in digests
+        if (problem := _problem(source, names, read))
     ]
 
 
-def _without_record(source: MatrixSource) -> str:
+def _problem(source: MatrixSource, names: Mapping[str, str], read: Mapping[str, DocumentEvidence]) -> str:
+    """What the source lacks; empty if the record of its test is a document. ``names`` are the documents by digest."""
     name, digest = source.record
     if not name:
-        return f"{source.id} allows an update without the record of a test"
+        return "allows an update without the record of a test"
     if not digest:
-        return f"{source.id} names the test record {name!r}, which is not a document of the bundle"
-    return f"{source.id} names the test record {name!r} with a digest that no document of the bundle has"
+        return f"names the test record {name!r}, which is not a document of the bundle"
+    if digest not in names:
+        return f"names the test record {name!r} with a digest that no document of the bundle has"
+    record = read.get(names[digest])
+    if record is None:
+        return ""
+    if record.failed:
+        return f"names the test record {name!r}, which states that the test failed"
+    if record.malformed or record.unread:
+        return f"names the test record {name!r}, which cannot be read"
+    return f"names the test record {name!r}, which is about another build" if record.differences else ""
 
 
 RULES: Final = (document_malformed, document_mismatch, evidence_missing)

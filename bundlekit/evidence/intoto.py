@@ -1,7 +1,7 @@
 """in-toto attestations: a Statement, in a DSSE envelope or a bundle of Sigstore or without one.
 
 The signature of an envelope is not verified. The signature of the bundle covers the document.
-Sources: in-toto Attestation Framework v1 (Statement, Envelope), DSSE 1.0, Sigstore bundle 0.3.
+Sources: in-toto Attestation Framework v1 (Statement, Envelope, Test Result), DSSE 1.0, Sigstore bundle 0.3, SLSA 1.1.
 """
 
 from __future__ import annotations
@@ -52,6 +52,25 @@ def artifacts(statement: JsonObject) -> Iterator[Artifact]:
     for subject in subjects:
         digests = object_of(subject, "digest")
         yield artifact(text_of(subject, "name"), "", [(name, text_of(digests, name)) for name in digests], main=True)
+
+
+RESULTS: Final = {
+    "https://in-toto.io/attestation/test-result/": ("result", frozenset({"PASSED", "WARNED", "FAILED"})),
+    "https://slsa.dev/verification_summary/": ("verificationResult", frozenset({"PASSED", "FAILED"})),
+}
+"""How the types of predicates begin that state a result, the field that has it, and its values."""
+
+
+def has_failed(statement: JsonObject) -> bool:
+    """Whether the statement is the result of a test or of a check that failed."""
+    kind = text_of(statement, "predicateType")
+    for beginning, (name, values) in RESULTS.items():
+        if kind.startswith(beginning):
+            result = text_of(object_of(statement, "predicate"), name)
+            if result not in values:
+                raise MalformedDocumentError(f"the {name} is {shown(result)}")
+            return result == "FAILED"
+    return False
 
 
 def sbom_of(statement: JsonObject) -> JsonObject | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bundlekit.evidence import cyclonedx, intoto, openvex, spdx
@@ -30,10 +31,14 @@ LINES: Final = "application/vnd.in-toto.bundle"
 
 
 class NamedArtifacts(NamedTuple):
-    """The format of a document, and the artifacts that it names. Reading them can raise MalformedDocumentError."""
+    """The format of a document, and the artifacts that it names. Reading them can raise MalformedDocumentError.
+
+    ``failed``: the document is the result of a test or of a check that failed.
+    """
 
     format: str
     artifacts: Iterator[Artifact]
+    failed: bool = False
 
 
 def is_read(media_type: str) -> bool:
@@ -54,7 +59,9 @@ def read(media_type: str, data: bytes) -> NamedArtifacts | None:
     kind = essence(media_type)
     declared = next(name for pattern, name in DECLARED if pattern.fullmatch(kind))
     if kind == LINES:
-        return NamedArtifacts("in-toto bundle", _lines(data))
+        found_in_lines = [one for one in _lines(data) if one is not None]
+        artifacts = chain.from_iterable(one.artifacts for one in found_in_lines)
+        return NamedArtifacts("in-toto bundle", artifacts, any(one.failed for one in found_in_lines))
     found = recognise(decode(data))
     if declared and (found is None or not found.format.startswith(declared)):
         raise MalformedDocumentError(
@@ -85,7 +92,7 @@ def recognise(document: object) -> NamedArtifacts | None:
     if isinstance(context, str) and context.startswith(openvex.CONTEXT):
         return NamedArtifacts("OpenVEX", openvex.artifacts(document))
     if "_type" in document and "predicateType" in document:
-        return NamedArtifacts(intoto.identify(document), _statement(document))
+        return _statement(document)
     if "payloadType" in document:
         return _envelope(document)
     if "dsseEnvelope" in document:
@@ -99,22 +106,27 @@ def _envelope(envelope: JsonObject) -> NamedArtifacts | None:
     statement = decode(payload)
     if not isinstance(statement, dict):
         raise MalformedDocumentError("the payload of the envelope is not a statement")
-    return NamedArtifacts(intoto.identify(statement), _statement(statement))
+    return _statement(statement)
 
 
-def _statement(statement: JsonObject) -> Iterator[Artifact]:
+def _statement(statement: JsonObject) -> NamedArtifacts:
+    form = intoto.identify(statement)
+    return NamedArtifacts(form, _attested(statement), intoto.has_failed(statement))
+
+
+def _attested(statement: JsonObject) -> Iterator[Artifact]:
     yield from intoto.artifacts(statement)
     if (sbom := intoto.sbom_of(statement)) is not None and (inside := recognise(sbom)) is not None:
         yield from inside.artifacts
 
 
-def _lines(data: bytes) -> Iterator[Artifact]:
-    """The artifacts of all attestations. Lines of an unknown format are ignored, as the specification demands."""
+def _lines(data: bytes) -> Iterator[NamedArtifacts | None]:
+    """What each line is. Lines of an unknown format are ignored, as the specification demands."""
     at = 0
     for line in data.split(b"\n"):
         try:
-            if line.strip() and (found := recognise(decode(line))) is not None:
-                yield from found.artifacts
+            if line.strip():
+                yield recognise(decode(line))
         except MalformedDocumentError as error:
             raise MalformedDocumentError(str(error), None if error.offset is None else at + error.offset) from error
         at += len(line) + 1

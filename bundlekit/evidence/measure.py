@@ -77,7 +77,13 @@ def _compared(data: bytes, media_type: str, claim: ChunkClaim, contents: Content
     except MalformedDocumentError as error:
         where = claim.span if error.offset is None else _at(claim.span, error.offset)
         return replace(evidence, malformed=str(error), where=where)
-    return replace(evidence, format=document.format, compared=result.number, differences=result.differences)
+    return replace(
+        evidence,
+        format=document.format,
+        failed=document.failed,
+        compared=result.number,
+        differences=result.differences,
+    )
 
 
 def _at(span: Span, offset: int) -> Span:

@@ -211,8 +211,8 @@ class DocumentEvidence(Frozen, frozen=True, kw_only=True):
     """The result of reading a document, and of comparing it with the components.
 
     ``format`` is the name of its format with the version. ``malformed`` is what is wrong with it, and ``where`` the
-    bytes that show it. ``compared`` counts the artifacts in it that the bundle contains. ``unread`` is the limit that
-    keeps it from being read.
+    bytes that show it. ``failed``: it is the result of a test that failed. ``compared`` counts the artifacts in it that
+    the bundle contains. ``unread`` is the limit that keeps it from being read.
     """
 
     subject: str
@@ -220,6 +220,7 @@ class DocumentEvidence(Frozen, frozen=True, kw_only=True):
     format: str = ""
     malformed: str = ""
     where: Span | None = None
+    failed: bool = False
     compared: int = 0
     differences: tuple[DocumentDifference, ...] = ()
     unread: str = ""

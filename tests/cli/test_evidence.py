@@ -100,6 +100,46 @@ def test_a_digest_in_the_matrix_is_the_name_of_a_document_too(papers, ship, cli)
     assert cli("check", bundle, *TRUST, "--require-evidence").code == 0
 
 
+TEST = "https://in-toto.io/attestation/test-result/v0.1"
+VSA = "https://slsa.dev/verification_summary/v1"
+
+
+def result(kind, image="5.40.00", **predicate):
+    """An attestation about the image that ``ship`` uses, or about another one."""
+    content = b"image" * 1000 if image else b"another"
+    subject = [{"name": "image", "digest": {"sha256": hashlib.sha256(content).hexdigest()}}]
+    statement = {"_type": "https://in-toto.io/Statement/v1", "subject": subject}
+    return json.dumps(statement | {"predicateType": kind, "predicate": predicate})
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        (result(TEST, result="PASSED"), ""),
+        (result(TEST, result="WARNED"), ""),
+        (result(TEST, result="FAILED"), "which states that the test failed"),
+        (result(VSA, verificationResult="PASSED"), ""),
+        (result(VSA, verificationResult="FAILED"), "which states that the test failed"),
+        (result(TEST, result="SKIPPED"), "which cannot be read"),
+        (result(TEST), "which cannot be read"),
+        (result(TEST, image="", result="PASSED"), "which is about another build"),
+        (result("https://example.com/test", result="FAILED"), ""),
+        ("{}", ""),
+        ("{", "which cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_record_that_is_read_must_be_about_a_success_of_this_build(ship, cli, record, problem, lines):
+    name = "a.intoto.jsonl" if lines else "a.json"
+    Path(name).write_text(f"{{}}\n{record}\n" if lines else record)
+    bundle = ship("5.40.00", matrix("QA-8812"), more=f'[documents]\nqa-8812 = "{name}"\n')
+    assert cli("preflight", bundle, *TRUST, "--require-evidence").code == 0
+    found = cli("check", bundle, *TRUST, "--require-evidence", "--format", "json")
+    messages = [one["message"] for one in json.loads(found.out)["findings"] if one["severity"] == "error"]
+    assert messages == ([f"rolling names the test record 'QA-8812', {problem}"] if problem else [])
+    assert found.code == (1 if problem else 0)
+
+
 def test_the_same_inputs_give_the_same_head(papers, ship):
     first = Path(ship("5.40.00", matrix("QA-8812"), more=MORE)).read_bytes()
     again = Path(ship("5.40.00", matrix("QA-8812"), more=MORE)).read_bytes()
