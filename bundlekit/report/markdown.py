@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report import phrases
+from bundlekit.report.answer import answer
 from bundlekit.report.document import totals
 from bundlekit.report.escape import escape
 from bundlekit.report.model import Report
@@ -95,6 +96,7 @@ def _bundle(one: BundleResult, level: str) -> Iterator[str]:
         yield f"Error: {plain(report.error)}\n"
         yield f"Next: {plain(report.next)}\n" if report.next else ""
         return
+    yield f"{plain(answer(report))}\n"
     yield f"{plain(report.summary)}\n"
     if report.test_trust:
         yield "**A test key counts here, which anyone can have. For tests only.**\n"

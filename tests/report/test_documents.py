@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import junitparser
@@ -217,6 +218,18 @@ def test_markdown_begins_with_the_verdict_and_has_every_finding(name):
     for finding in report.findings:
         assert finding.message in said
     assert sum(token.type == "table_open" for token in tokens) == 1 + bool(report.decisions)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_answers_are_those_of_the_text_report(name):
+    report = golden(name)
+    first = outputs.render(report).splitlines()[0].partition(": ")[2]
+    tokens = MarkdownIt().parse(markdown.render(document(report)))
+    (said,) = [token.children for token in tokens if token.type == "inline"][1:2]
+    assert "".join(child.content for child in said if child.type == "text") == first
+    page = html.render(document(report))
+    shown = unescape(re.sub(r"<[^>]*>", "", re.search(r'<p class="answer">(.*?)</p>', page)[1]))
+    assert shown == first
 
 
 @pytest.mark.parametrize("text", HOSTILE)

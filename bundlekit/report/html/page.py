@@ -6,6 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report import phrases
+from bundlekit.report.answer import answer
 from bundlekit.report.document import totals
 from bundlekit.report.html.byte_map import byte_maps
 from bundlekit.report.html.markup import Markup, element, foreign, joined, text
@@ -98,7 +99,8 @@ def _bundle(one: BundleResult, number: int, level: int) -> Markup:
 def _verdict(one: BundleResult, report: Report) -> Markup:
     release = report.release or report.claims
     lines = [element("b", text(f"{one.verdict}{f' ({one.causes})' if one.causes else ''}: "))]
-    said = [element("p", *lines, foreign(report.summary)), *_expectation(one)]
+    first = element("p", foreign(answer(report)), class_="answer")
+    said = [first, element("p", *lines, foreign(report.summary)), *_expectation(one)]
     if release:
         claimed = (
             [] if report.release else [element("b", text("Not verified"), class_="doubtful"), text(", claims to be ")]
