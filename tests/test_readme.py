@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from bundlekit.cli import command, run
+from tests.trust.openssl import needs_openssl
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -126,6 +128,36 @@ def test_a_bundle_in_another_format_is_decided_as_it_says(tmp_path):
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     ends = [line.split(":")[0] for line in done.stdout.split("\n") if line.startswith(("ACCEPT", "REJECT"))]
     assert ends == ["ACCEPT", "REJECT (unsupported-source)"], done
+
+
+@needs_openssl
+def test_a_bundle_is_signed_in_each_way_that_it_shows(tmp_path, monkeypatch, capsys):
+    """Except with a token and a key service, which have tests of their own."""
+    (script,) = re.findall(r"<!-- signing -->\n```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line for line in script.splitlines() if "pkcs11:" not in line and "kms.sh" not in line]
+    assert [len(script.splitlines()), len(lines)] == [7, 5]
+    monkeypatch.chdir(tmp_path)
+    keys = ROOT / "fixtures" / "keys"
+    for name, file in (("signer", "rsa-signer"), ("qa", "signer")):
+        for suffix in ("pem", "key"):
+            shutil.copy(keys / f"{file}.{suffix}", f"{name}.{suffix}")
+    root, mark = keys / "trust" / "root.pem", "(TEST ONLY),O=TEST ONLY"
+    text = 'trust = 1\nallow-test-keys = true\n[[require]]\ncount = 2\nof = ["release", "qa"]\n'
+    for name, subject in (("release", "rsa-signer"), ("qa", "signer")):
+        text += f'[signers.{name}]\nrole = "production"\nanchor = "{root}"\nsubject = "CN={subject} {mark}"\n'
+    Path("trust.toml").write_text(text)
+    shutil.copy(ROOT / "fixtures" / "demo" / "update.bin", ".")
+    run(["sign", "update.bin", "--remove", "0"])
+    for line in lines:
+        command, _, comment = line.partition("#")
+        words = shlex.split(command)
+        if words[0] == "openssl":
+            subprocess.run(words, check=True)
+            continue
+        capsys.readouterr()
+        assert run(words[1:]) == 0, line
+        if "has not signed" in comment:
+            assert capsys.readouterr().out.splitlines()[-1].startswith(comment.strip().rstrip("…").rstrip())
 
 
 def test_the_readme_names_each_tour():

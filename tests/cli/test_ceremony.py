@@ -1,5 +1,6 @@
 """A signature in three steps: prepare here, sign where the key is, attach here. Nothing is remembered in between."""
 
+import datetime as dt
 import hashlib
 import shutil
 import subprocess
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from bundlekit.trust import load_private_key
+from bundlekit.trust.keys import describe
 from fixtures.make_keys import KEYS
 from tests.cli.test_signing import ADVISORY
+from tests.trust.openssl import needs_openssl, verifies
 
 HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
@@ -144,3 +148,43 @@ def test_a_prepared_message_outlives_other_signatures(cli, files):
         hash_ = "sha384" if kind == "p384" else "sha256"
         Path("value").write_bytes(value(KINDS[kind][1], Path(f"message{number}").read_bytes(), hash_=hash_))
         assert cli("sign", "update.bin", "--attach", "value", *KINDS[kind][0]).code == 0
+
+
+# --- the judges: `check`, and openssl where it can ---
+
+
+@needs_openssl
+@pytest.mark.parametrize("kind", ["rsa", "pss", "p384"])
+@pytest.mark.parametrize("name", ["update.bin", "release.bk"])
+def test_check_and_openssl_accept_what_was_attached(cli, files, tmp_path, name, kind):
+    words, key = KINDS[kind]
+    cli("sign", name, "--prepare", "message", *words)
+    hash_ = "sha384" if kind == "p384" else "sha256"
+    padding_ = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"] if kind == "pss" else []
+    command = ["openssl", "dgst", f"-{hash_}", *padding_, "-sign", str(key), "-out", "value", "message"]
+    subprocess.run(command, check=True)
+    assert cli("sign", name, "--attach", "value", *words).code == 0
+    root = KEYS / "trust" / "root.pem"
+    assert cli("check", name, "--trust", root).code == 0
+    assert verifies(Path(name), root, tmp_path, dt.datetime.now(dt.UTC))
+
+
+@pytest.mark.parametrize("algorithm", ["ed25519", "ml-dsa-65"])
+def test_keys_that_hash_by_themselves_sign_by_command_and_by_ceremony(cli, files, algorithm):
+    cli("keygen", "pq", "--algorithm", algorithm)
+    public = describe(load_private_key(Path("pq/signer.key")).public_key()).public
+    Path("pub.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    words = ["--public-key", "pub.pem"]
+    assert cli("sign", "update.bin", "--prepare", "message", *words).code == 0
+    Path("value").write_bytes(value("pq/signer.key", Path("message").read_bytes()))
+    assert cli("sign", "update.bin", "--attach", "value", *words).code == 0
+    assert cli("check", "update.bin", "--trust", "pub.pem").code == 0
+    assert cli("sign", "update.bin", "--remove", "0").code == 0
+    Path("sign.py").write_text(
+        "import sys\n"
+        "from cryptography.hazmat.primitives.serialization import load_pem_private_key\n"
+        "key = load_pem_private_key(open('pq/signer.key', 'rb').read(), None)\n"
+        "sys.stdout.buffer.write(key.sign(sys.stdin.buffer.read()))\n"
+    )
+    assert cli("sign", "update.bin", *words, "--signer", f'"{sys.executable}" sign.py').code == 0
+    assert cli("check", "update.bin", "--trust", "pub.pem").code == 0
