@@ -50,8 +50,8 @@ def statement(report: Report, digests: Sequence[tuple[str, str]], *, resource: s
     """The in-toto Statement about one report, as plain JSON values.
 
     ``digests`` are the checked files: the name of each, and its SHA-256 in hex. ``resource`` is the URI from which
-    users get the bundle; by default it is a package URL with product and version. Raises ConfigError if it is not a
-    URI.
+    users get the bundle. By default it is the URL that was checked, or a package URL with product and version. Raises
+    ConfigError if it is not a URI.
 
     The result is PASSED only if the bundle was accepted in a full check with all rules. Any other verdict is FAILED,
     also *incomplete*: the policy demands that every required rule has run.
@@ -130,9 +130,15 @@ def _time(report: Report) -> str:
     return f"{now.isoformat()}Z"
 
 
+_AFTER_SCHEME: Final = r":[\w.~:/?#\[\]@!$&'()*+,;=%-]+"
+_URI: Final = re.compile(rf"[a-z][a-z0-9+.-]*{_AFTER_SCHEME}", re.ASCII)
+_LOCATION: Final = re.compile(rf"(?:https?|s3|gs|az){_AFTER_SCHEME}", re.ASCII)
+"""A bundle on a server, as a report names it: without user, password and query."""
+
+
 def demand_uri(text: str) -> None:
     """ConfigError for text that is neither empty nor a URI with a scheme in lower case (RFC 3986)."""
-    if text and not re.fullmatch(r"[a-z][a-z0-9+.-]*:[\w.~:/?#\[\]@!$&'()*+,;=%-]+", text, re.ASCII):
+    if text and not _URI.fullmatch(text):
         raise ConfigError(f"{text!r} is not a URI", next_step="Give one such as https://example.com/update-5.40.bin.")
 
 
@@ -152,6 +158,8 @@ def _resource(report: Report, given: str) -> str:
     demand_uri(given)
     if given:
         return given
+    if _LOCATION.fullmatch(report.request.file):
+        return report.request.file
     if report.release is not None and report.release.product:
         return _package(report.release.product, report.release.version)
     return _package(_file_name(report.request.file) or "bundle")
