@@ -6,12 +6,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from bundlekit.cli import command, run
+from fixtures import make_pictures
 from tests.trust.openssl import needs_openssl
 
 ROOT = Path(__file__).parents[1]
@@ -41,14 +43,26 @@ def test_the_first_command_accepts(monkeypatch, capsys):
     assert "ACCEPT" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "version"), [("accepted", "5.30.02"), ("rejected", "5.20.00")])
-def test_the_reports_on_the_first_screen_are_real(name, version, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    shown = re.search(rf"<!-- {name} -->\n```\n(.*?)```", README, re.DOTALL)[1].splitlines()
-    run(["check", "fixtures/demo/update.bin", "--trust", "fixtures/demo/root.pem", "--from", version])
-    assert len(shown) > 2
-    assert set(shown) <= set(capsys.readouterr().out.splitlines())
-    assert README[: README.index("<!-- rejected -->")].count("\n") < 40
+PICTURES = re.findall(r"^!\[(.+?)\]\((\S+)\)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", make_pictures.VERSIONS)
+def test_the_pictures_on_the_first_screen_are_real(name):
+    """Made by python -m fixtures.make_pictures."""
+    picture = (make_pictures.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+    assert picture == make_pictures.svg(name)
+    shown = [unescape(line).replace("\u00a0", " ") for line in re.findall(r"<text [^>]*>(.*)</text>", picture)]
+    assert shown[0].startswith("$ bundlekit check update.bin --trust root.pem --from ")
+    assert shown[-1].startswith("ACCEPT: " if name == "accepted" else "REJECT (unsupported-source): ")
+    assert any(line.startswith("  contains   update.bin/1: imager") for line in shown)
+
+
+def test_each_picture_is_there_small_and_described():
+    assert [Path(file).name for _, file in PICTURES] == ["accepted.svg", "rejected.svg", "page.png"]
+    for text, file in PICTURES:
+        assert len(text) > 40
+        assert (ROOT / file).stat().st_size < 120_000
+    assert README[: README.index(".github/pictures/page.png")].count("\n") < 40
 
 
 @pytest.mark.parametrize("line", LATER)
