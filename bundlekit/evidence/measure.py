@@ -56,7 +56,7 @@ def compared_documents(
         if cancel and cancel():
             raise CancelledError("cancelled before everything was read")
         left -= document.size
-        data = b"".join(verified_chunks(source, claim, indexes[claim.index]))
+        data = b"".join(map(bytes, verified_chunks(source, claim, indexes[claim.index])))  # each view is reused
         if one := _compared(data, document.media_type, claim, contents):
             found.append(one)
     return tuple(found)

@@ -177,3 +177,29 @@ def test_a_summary_of_a_check_that_required_it_has_another_policy(papers, ship, 
         assert cli("check", bundle, *TRUST, *more, "--vsa", name).code == 0
     policies = [json.loads(Path(name).read_text())["predicate"]["policy"]["digest"] for name in "ab"]
     assert policies[0] != policies[1]
+
+
+def test_a_document_of_several_chunks_is_read(ship, cli):
+    image = {"type": "firmware", "name": "appliance", "version": "5.40.00"}
+    libraries = [{"type": "library", "name": f"lib-{number}", "version": "1"} for number in range(25_000)]
+    sbom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"component": image}, "components": libraries}
+    Path("a.cdx.json").write_text(json.dumps(sbom))
+    assert Path("a.cdx.json").stat().st_size > 2**20
+    bundle = ship("5.40.00", matrix("QA"), more='[documents]\nsbom = "a.cdx.json"\n')
+    result = cli("check", bundle, *TRUST)
+    assert (result.code, result.err) == (0, "")
+    assert "  document   sbom (CycloneDX 1.6) agrees with the bundle (1 artifact compared)" in result.out
+
+
+@pytest.mark.parametrize(("detached", "differs"), [(True, ["digest"]), (False, ["subject"])])
+def test_the_file_of_a_detached_head_has_its_name_in_an_sbom(ship, cli, detached, differs):
+    hashes = [{"alg": "SHA-256", "content": "0" * 64}]
+    main = {"type": "file", "name": "build/image", "version": "5.40.00", "hashes": hashes}
+    sbom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"component": main}}
+    Path("a.cdx.json").write_text(json.dumps(sbom))
+    bundle = ship("5.40.00", matrix("QA"), more='[documents]\nsbom = "a.cdx.json"\n')
+    if detached:
+        assert cli("build", "5.40.00.toml", "--detached", "-o", bundle, *KEYS).code == 0
+    report = json.loads(cli("check", bundle, *TRUST, "--format", "json").out)
+    found = [one["params"]["what"] for one in report["findings"] if one["rule"] == "document-mismatch"]
+    assert (report["verdict"], found) == ("accept", differs)
