@@ -9,6 +9,7 @@ from bundlekit.authoring.admission import admit, demand_index, demand_number, lo
 from bundlekit.errors import SigningError
 from bundlekit.model.evidence import Evidence
 from bundlekit.trust import fault_under, out_of_time, signing_key, tally, unbound
+from bundlekit.trust.acceptance import from_certificates, from_key, satisfied
 from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
@@ -134,10 +135,10 @@ class SignatureList:
     def prepare(self, signer: SigningIdentity, *, replace: int | None = None) -> SigningRequest:
         """What has to be signed elsewhere, so that the value can be added by ``signer`` later. Nothing is changed.
 
-        SigningError if the signature could not be added: the key has signed, its certificate is not suitable, or there
-        is no signature to replace.
+        SigningError if the signature could not be added: the key has signed, its certificate is not suitable, it would
+        not count for the given trust, or there is no signature to replace.
         """
-        request = signer.request(self.content)
+        prepared = signer.prepare(self.content)
         if replace is not None:
             demand_index(self.name, self._what, replace, self.blobs)
         others = [blob for number, blob in enumerate(self.blobs) if number != replace]
@@ -151,7 +152,14 @@ class SignatureList:
                 f"{self.name}: nothing was prepared: this key has already signed the {self._what}, and counts once",
                 next_step=f"Replace the old signature with the new one: {given('replace')}.",
             )
-        return request
+        if self.trust:
+            credential = from_certificates(prepared.line) if prepared.line else from_key(prepared.public)
+            (would_be,) = satisfied(self.trust, [credential], self._at, self._signed).signatures
+            if would_be.standing == "rejected":
+                raise SigningError(
+                    f"{self.name}: nothing was prepared: the signature would not count: {would_be.reason}"
+                )
+        return prepared.request
 
     def remove(self, index: int) -> SignatureEvidence:
         """Take signature ``index``, counted from 0, out. Returns what was removed."""
@@ -160,9 +168,10 @@ class SignatureList:
         self.blobs = (*self.blobs[:index], *self.blobs[index + 1 :])
         return removed
 
-    def out_of_time(self, index: int) -> str:
-        """What signature ``index`` lacks as its certificates are not valid now; empty if they are."""
-        return out_of_time(self.blobs[index], self._at, self._signed.released)
+    def out_of_time(self, signed_by: int | SigningIdentity) -> str:
+        """What a signature, or that of a signer, lacks as its certificates are not valid now; empty if they are."""
+        carried = self.blobs[signed_by] if isinstance(signed_by, int) else signed_by.certificates
+        return out_of_time(carried, self._at, self._signed.released)
 
     def unbound(self, index: int) -> str:
         """What signature ``index`` lacks for verifiers that trust a CA on its path directly; empty if nothing."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundlekit.model.trust import Purpose
-    from bundlekit.trust import Certificate, SigningKey, SigningRequest
+    from bundlekit.trust import Certificate, Prepared, SigningKey, SigningRequest
 
 
 def no_pin(token: str) -> str:
@@ -51,9 +51,9 @@ class SigningIdentity(Frozen, frozen=True, kw_only=True):
         """One DER SignedData over ``head``."""
         return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)
 
-    def request(self, head: bytes) -> SigningRequest:
-        """What a key that is somewhere else has to sign for ``head``. SigningError as for `sign`."""
-        return prepare(head, self.key.public, self.certificates, pss=self.pss, purpose=self.purpose).request
+    def prepare(self, head: bytes) -> Prepared:
+        """The signature of ``head`` by a key that is somewhere else, without its value. SigningError as for `sign`."""
+        return prepare(head, self.key.public, self.certificates, pss=self.pss, purpose=self.purpose)
 
     def out_of_time(self, at: dt.datetime, released: str) -> str:
         """What its signatures lack at the time ``at``, as its certificates are not valid then; empty if they are."""

@@ -258,6 +258,8 @@ def changed(file: SignatureList, change: SignatureChange) -> Done:
     if change.blob:
         attach = partial(file.attach, replace=change.replace, purpose=change.purpose, origin=str(change.attached))
         added.append(attach(change.blob, key=change.key))
+    warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index))]
+    warnings += [file.out_of_time(change.signers[0])] if change.prepared else []
     evidence = file.evidence
     trusted = file.trust is not None
     result = SigningResult(
@@ -271,9 +273,7 @@ def changed(file: SignatureList, change: SignatureChange) -> Done:
         complete=evidence.authentic if trusted else None,
         missing=still_missing(evidence) if trusted else (),
         until=valid_until(evidence.signatures or ()),
-        warnings=tuple(
-            text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index)) if text
-        ),
+        warnings=tuple(filter(None, warnings)),
     )
     return Done(file, result, request)
 

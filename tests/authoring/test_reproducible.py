@@ -65,8 +65,9 @@ def built(folder, environment, *signer):
     return (folder / "update.bin").read_bytes()
 
 
-def test_two_builds_in_different_places_are_the_same(tmp_path):
-    one, other = (built(tmp_path / place, environment) for place, environment in PLACES.items())
+@pytest.mark.parametrize("options", [(), ("--detached",)], ids=["whole", "detached"])
+def test_two_builds_in_different_places_are_the_same(tmp_path, options):
+    one, other = (built(tmp_path / place, environment, *options) for place, environment in PLACES.items())
     assert one == other
 
 

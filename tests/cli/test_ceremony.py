@@ -140,6 +140,22 @@ def test_nothing_is_prepared_that_could_not_be_attached(cli, files):
     assert "--prepare update.bin is also an input" in cli("sign", "update.bin", "--prepare", "update.bin", *words).err
 
 
+def test_what_would_not_count_is_not_prepared(cli, files):
+    """People come together for a ceremony, and it should not be in vain."""
+    trust = ("--trust", KEYS / "trust" / "root.pem")
+    for words, fault in (
+        (["--cert", KEYS / "stranger.pem"], "the signature would not count: The signer"),
+        (["--cert", KEYS / "expired.pem"], "the signature would not count: The signer's certificate"),
+        (KINDS["ed25519"][0], "the signature would not count: The signer, key"),
+    ):
+        result = cli("sign", "update.bin", "--prepare", "message", *words, *trust)
+        assert (result.code, fault in result.err) == (3, True), result.err
+        assert not Path("message").exists()
+    assert cli("sign", "update.bin", "--prepare", "message", *KINDS["rsa"][0], *trust).code == 0
+    old = cli("sign", "update.bin", "--prepare", "message", "--cert", KEYS / "expired.pem")
+    assert (old.code, "warning: the certificate" in old.err) == (0, True)
+
+
 def test_a_prepared_message_outlives_other_signatures(cli, files):
     """Two people prepare at the same time, and attach one after the other."""
     for number, kind in enumerate(("rsa", "p384")):
