@@ -26,7 +26,7 @@ from bundlekit.remote.faults import (
     is_whole_answer,
     server_error,
 )
-from bundlekit.remote.source import BLOCK, START, ObjectVersion, RemoteSource
+from bundlekit.remote.source import SKIPPED, START, ObjectVersion, RemoteSource
 from bundlekit.remote.url import http_allowed, is_loopback
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 
+BLOCK: Final = 2 * 1024 * 1024
+"""Bytes of one request of a reading in order."""
+
 DEADLINE: Final = 600
-"""Seconds for a block of `BLOCK` bytes: 7 KiB per second."""
+"""Seconds for a block: 3.5 KiB per second."""
 
 AHEAD: Final = 8
 """Blocks that are requested ahead of their readers, all threads together."""
@@ -187,7 +190,7 @@ class BlockReading:
 
     def has(self, start: int, stop: int) -> bool:
         """Whether these bytes come next, or soon after bytes that the caller has in memory."""
-        return self._at <= start <= self._at + BLOCK and stop <= self._stop
+        return self._at <= start <= self._at + SKIPPED and stop <= self._stop
 
     def take(self, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with the bytes from ``start`` on."""

@@ -22,7 +22,7 @@ SMALL: Final = 64 * 1024
 KEPT: Final = 16
 """Small blocks that are kept."""
 
-BLOCK: Final = 4 * 1024 * 1024
+SKIPPED: Final = 4 * 1024 * 1024
 """Bytes that a reading in order can leave out, which are then thrown away."""
 
 CONNECT: Final = 10

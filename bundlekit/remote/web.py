@@ -32,7 +32,7 @@ from bundlekit.remote.faults import (
     passing,
     server_error,
 )
-from bundlekit.remote.source import BLOCK, START, ObjectVersion, RemoteSource
+from bundlekit.remote.source import SKIPPED, START, ObjectVersion, RemoteSource
 from bundlekit.remote.url import RemoteUrl
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class WebReading:
 
     def has(self, start: int, stop: int) -> bool:
         """Whether these bytes come next, or soon after bytes that the caller has in memory."""
-        return self._at <= start <= self._at + BLOCK and stop <= self._stop
+        return self._at <= start <= self._at + SKIPPED and stop <= self._stop
 
     def take(self, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` from the answer."""

@@ -18,7 +18,7 @@ REFERENCE = "check FILE"
 TARGETS = {"check URL": 1.5}
 """Ratio to the check of the file."""
 
-MEMORY = {"check URL": 160.0}
+MEMORY = {"check URL": 64.0}
 """MiB, whatever the size."""
 
 MOST = 2**20

@@ -1,6 +1,7 @@
 """A server for the bundles of the fixtures, and limits that a test can wait for."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ def _as_after_installation(monkeypatch):
     """No variable of the machine changes what is connected to."""
     for name in (*NAMES, *map(str.upper, NAMES), "BUNDLEKIT_ALLOW_HTTP", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_thread_is_left():
+    """Other tests count the threads of their process."""
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ answer ends in the middle. ``/good/…`` is served as it should be.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -36,7 +37,7 @@ class FileServer(ThreadingHTTPServer):
     Each answer waits ``delay`` seconds.
     """
 
-    daemon_threads = True
+    daemon_threads = False
     request_queue_size = 64
 
     def __init__(
@@ -44,6 +45,7 @@ class FileServer(ThreadingHTTPServer):
     ):
         self.moved_to = moved_to
         self.folder, self.stall, self.delay, self.seen = folder, stall, delay, list[Seen]()
+        self.connections = set[socket.socket]()
         self.lock = threading.Lock()
         self.stopped = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -64,12 +66,19 @@ class FileServer(ThreadingHTTPServer):
         """A client that leaves is no error here."""
 
     def __enter__(self):
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.serving = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.serving.start()
         return self
 
     def __exit__(self, *_):
+        """Leave no thread, as other tests count them."""
         self.stopped.set()
         self.shutdown()
+        self.serving.join()
+        with self.lock:
+            for one in self.connections:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
 
@@ -77,9 +86,22 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as servers that are in use have it
     wbufsize = -1
-    timeout = 30
     server: FileServer
+
+    def setup(self):
+        """Note the connection while it lasts."""
+        super().setup()
+        with self.server.lock:
+            self.server.connections.add(self.connection)
+
+    def finish(self):
+        """Forget the connection."""
+        with self.server.lock:
+            self.server.connections.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
 
     def log_message(self, *_):
         """Say nothing."""
@@ -161,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
                     file.seek(at)
                     sent = self.wfile.write(file.read(min(stop - at, 2**16)))
                 else:
-                    sent = os.sendfile(self.connection.fileno(), file.fileno(), at, min(stop - at, 2**20))
+                    sent = os.sendfile(self.connection.fileno(), file.fileno(), at, stop - at)
                 self.count(sent)
                 at += sent
         self.wfile.flush()

@@ -1,9 +1,12 @@
 """Commands that take a URL where they take a bundle: the same answer as for the file, and no secret in any output."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,30 @@ file = "out/storage.iso"
         assert "component storage: " in err
         (tmp_path / "out" / "storage.iso").unlink()
         assert "component-missing" in cli("check", head)[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system sends no such signal to a process")
+@pytest.mark.parametrize("fault", ["silent", "stalled-later"])
+@pytest.mark.parametrize("store", ["web", "bucket"])
+def test_an_interrupt_does_not_wait_for_the_server(tmp_path, store, fault):
+    """The limit of a server that is silent is half a minute, and this test waits less."""
+    if store == "bucket":
+        pytest.importorskip("obstore", reason="obstore is not installed: pip install 'bundlekit[remote]'")
+    shutil.copy(DEMO / "update.bin", tmp_path)
+    with FileServer(tmp_path, stall=60) as server:
+        url = server.url(fault) if store == "web" else f"s3://{fault}/update.bin"
+        access = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_REGION": "x"}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        command = [sys.executable, "-m", "bundlekit", "check", url]
+        environment = {**os.environ, **access, **keys}
+        with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, cwd=ROOT) as process:
+            while len(server.seen) < (1 if fault == "silent" else 2):
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.splitlines()[-1]) == (130, b"interrupted")
 
 
 def test_a_missing_library_is_one_sentence(cli, monkeypatch):

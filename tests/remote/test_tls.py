@@ -1,5 +1,6 @@
 """Certificates of servers, proxies, and redirects between the two worlds."""
 
+import contextlib
 import datetime as dt
 import ipaddress
 import shutil
@@ -121,36 +122,52 @@ class Proxy:
         self.server, self.answer, self.asked = server, answer, b""
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.sockets = [self.listening]
+        self.threads = [threading.Thread(target=self.serve, daemon=True)]
+        self.threads[0].start()
 
     def serve(self):
         client, _ = self.listening.accept()
+        self.sockets.append(client)
         while b"\r\n\r\n" not in self.asked:
             self.asked += client.recv(4096)
-        target = socket.create_connection(("127.0.0.1", self.server.server_port))
         if self.asked.startswith(b"CONNECT"):
             client.sendall(self.answer)
-        else:
+        if b"200" not in self.answer:
+            client.shutdown(socket.SHUT_RDWR)
+            return
+        target = socket.create_connection(("127.0.0.1", self.server.server_port))
+        self.sockets.append(target)
+        if not self.asked.startswith(b"CONNECT"):
             first, _, rest = self.asked.partition(b" HTTP/1.1\r\n")
             target.sendall(b"GET /" + first.split(b"/", 3)[3] + b" HTTP/1.1\r\n" + rest)
-        threading.Thread(target=self.copy, args=(client, target), daemon=True).start()
+        self.threads.append(threading.Thread(target=self.copy, args=(client, target), daemon=True))
+        self.threads[1].start()
         self.copy(target, client)
 
     @staticmethod
     def copy(source, target):
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for thread in self.threads:
+            thread.join()
+        for one in self.sockets:
+            one.close()
 
 
 def test_a_server_is_reached_through_the_proxy(tmp_path, monkeypatch):
     (tmp_path / "update.bin").write_bytes(b"x" * 1000)
     context, pem = made(tmp_path, host="192.0.2.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    with FileServer(tmp_path, tls=context) as server:
-        proxy = Proxy(server)
+    with FileServer(tmp_path, tls=context) as server, Proxy(server) as proxy:
         monkeypatch.setenv("https_proxy", f"http://job:p%40ss@127.0.0.1:{proxy.port}")
         assert whole("https://192.0.2.1:8443/good/update.bin?SECRET") == b"x" * 1000
     assert proxy.asked.startswith(b"CONNECT 192.0.2.1:8443 HTTP/1.")
@@ -162,8 +179,7 @@ def test_a_server_is_reached_through_the_proxy(tmp_path, monkeypatch):
 def test_without_tls_the_proxy_gets_the_request(tmp_path, monkeypatch):
     (tmp_path / "update.bin").write_bytes(b"x" * 1000)
     monkeypatch.setenv("BUNDLEKIT_ALLOW_HTTP", "1")
-    with FileServer(tmp_path) as server:
-        proxy = Proxy(server)
+    with FileServer(tmp_path) as server, Proxy(server) as proxy:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
         assert whole("http://job:pass@192.0.2.1:8080/good/update.bin") == b"x" * 1000
     assert proxy.asked.startswith(b"GET http://192.0.2.1:8080/good/update.bin HTTP/1.1\r\nHost: 192.0.2.1:8080\r\n")
@@ -171,10 +187,10 @@ def test_without_tls_the_proxy_gets_the_request(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("hasty")
 def test_a_proxy_that_cannot_be_used_is_named(served, monkeypatch):
-    proxy = Proxy(served, answer=b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-    with pytest.raises(UnreadableError, match=r"the proxy refuses the connection \(407\)") as caught:
-        whole("https://192.0.2.1/good/update.bin")
+    with Proxy(served, answer=b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(UnreadableError, match=r"the proxy refuses the connection \(407\)") as caught:
+            whole("https://192.0.2.1/good/update.bin")
     assert "proxy" in caught.value.next_step
     monkeypatch.setenv("https_proxy", "socks5://user:SECRET@127.0.0.1:1")
     with pytest.raises(UnreadableError, match="the proxy is not given as http://HOST:PORT") as caught:
