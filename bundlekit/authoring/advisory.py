@@ -139,16 +139,20 @@ def read(path: Path, data: bytes, *, at: dt.datetime, trust: TrustStore | None =
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, at: dt.datetime, trust: TrustStore | None = None) -> Iterator[EditableAdvisory]:
+def opened(
+    path: Path, *, at: dt.datetime, trust: TrustStore | None = None, change: bool = True
+) -> Iterator[EditableAdvisory]:
     """The advisories file at ``path``, to change its signatures; it is written when the block ends well.
 
     It is replaced as a whole, and only if it is still the file that was read. With ``trust`` only signatures that count
-    can be added. Raises AdvisoryError if it is none.
+    can be added. Without ``change`` the file is only read. Raises AdvisoryError if it is none.
     """
-    with InPlace(path) as file:
+    with InPlace(path, writable=change) as file:
         data = read_span(file, Span(start=0, stop=min(file.size, layout.MAX_FILE + 1)))
         signed = read(path, data, at=at, trust=trust)
         yield signed
+        if not change or signed.data == data:
+            return
         with whole_file(file.real) as target:
             target.write(signed.data)
             file.demand_content(0, data)

@@ -25,16 +25,17 @@ MAX_RECORD: Final = MAX_CAPACITY + 256
 class InPlace(FileSource):
     """A file that is open to be read and written. A link is followed once, when it is opened.
 
-    Use as a context manager. Meanwhile no other process can sign the file, where the system has flock.
+    Use as a context manager. Meanwhile no other process can sign the file, where the system has flock. A file that is
+    not ``writable`` is only read, and not locked.
     """
 
-    _access = os.O_RDWR | NOFOLLOW
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
+        self._access = (os.O_RDWR if writable else os.O_RDONLY) | NOFOLLOW
         self.real = Path(os.path.realpath(path))
         super().__init__(path)
         try:
-            self._lock_it()
+            if writable:
+                self._lock_it()
         except BaseException:
             self.close()
             raise

@@ -44,18 +44,20 @@ LIMIT: Final = "bundlekit signs only update.bin files"
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, at: dt.datetime, trust: TrustStore | None = None) -> Iterator[Signing]:
+def opened(path: Path, *, at: dt.datetime, trust: TrustStore | None = None, change: bool = True) -> Iterator[Signing]:
     """The bundle at ``path``, verified whole and open to be signed; an interrupted signing is finished first.
 
     The changed signatures are written when the block ends well, all of them or none. The whole payload is read,
-    because who signs is responsible for all of it. With ``trust`` only signatures that count can be added. SigningError
-    if layout or integrity of the bundle is at fault.
+    because who signs is responsible for all of it. With ``trust`` only signatures that count can be added. Without
+    ``change`` the file is only read. SigningError if layout or integrity of the bundle is at fault.
     """
-    with InPlace(path) as file:
-        _finish_interrupted(file)
+    with InPlace(path, writable=change) as file:
+        if change:
+            _finish_interrupted(file)
         signing = Signing(file, _verified(file, at), at, trust)
         yield signing
-        signing.save()
+        if change:
+            signing.save()
 
 
 class Signing(SignatureList):

@@ -122,6 +122,6 @@ def _change(file: Path, change: signing.SignatureChange, trust: TrustStore | Non
     """Change the signatures of an advisories file, and print what is signed and by whom."""
     from bundlekit.authoring.advisory import opened
 
-    with opened(file, at=common.now(), trust=trust) as signed:
+    with opened(file, at=common.now(), trust=trust, change=change.writes) as signed:
         done = signing.changed(signed, change)
     signing.report(done, change)

@@ -42,7 +42,7 @@ def command(bundle: Path, **given: Any) -> int:
     """
     change = signing.requested(given)
     trust = common.load_trusted(given["trusted"])
-    with opened(bundle, at=common.now(), trust=trust) as file:
+    with opened(bundle, at=common.now(), trust=trust, change=change.writes) as file:
         done = signing.changed(file, change)
     signing.report(done, change)
     return 0

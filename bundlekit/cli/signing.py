@@ -197,6 +197,11 @@ class SignatureChange(NamedTuple):
     style: str = "text"
 
     @property
+    def writes(self) -> bool:
+        """Whether the file is changed."""
+        return bool(self.blob or self.removed is not None or (self.signers and not self.prepared))
+
+    @property
     def silent(self) -> bool:
         """Whether standard output is for something other than text."""
         return self.style == "json" or self.prepared == destination.STDOUT

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,24 @@ def test_nothing_is_prepared_that_could_not_be_attached(cli, files):
         assert not Path("message").exists()
     assert cli("sign", "update.bin", "--prepare", "message", *words, "--replace", "0").code == 0
     assert "--prepare update.bin is also an input" in cli("sign", "update.bin", "--prepare", "update.bin", *words).err
+
+
+@pytest.mark.parametrize("name", ["update.bin", "adv.bin"])
+def test_what_is_only_looked_at_is_not_opened_to_be_written(cli, files, monkeypatch, name):
+    """A release can lie on a medium that nobody writes."""
+    opened, flags = os.open, []
+
+    def watched(path, flag, *rest, **more):
+        if str(path).endswith(name):
+            flags.append(flag & (os.O_WRONLY | os.O_RDWR))
+        return opened(path, flag, *rest, **more)
+
+    before = os.stat(name)
+    monkeypatch.setattr(os, "open", watched)
+    assert cli(*files[name], name, "--prepare", "message", *KINDS["rsa"][0]).code == 0
+    assert cli(*files[name], name, "--status").code == 0
+    assert set(flags) == {0}
+    assert os.stat(name).st_ino == before.st_ino
 
 
 def test_what_would_not_count_is_not_prepared(cli, files):
