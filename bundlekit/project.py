@@ -22,6 +22,8 @@ from bundlekit.model.origin import ConfigUse
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bundlekit.checks.rule import Rule
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.model.project import ProjectFile
@@ -50,6 +52,14 @@ class Project(NamedTuple):
     def resolved(self, name: str) -> Path:
         """A path of the file, which is relative to its folder."""
         return self.path.parent / name
+
+    def make_folders(self, outputs: Iterable[Path]) -> None:
+        """Make the folders of the output files. ConfigError if a link leads out of the folder of the project file."""
+        inside = os.path.realpath(self.path.parent)
+        for output in outputs:
+            if os.path.commonpath([inside, os.path.realpath(output)]) != inside:
+                raise ConfigError(f"{self.path}: the output {output} leads out of its folder through a link")
+            output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def find(start: Path) -> Path | None:
@@ -140,20 +150,15 @@ def _is_ours(file: Path) -> bool:
 
 
 def _demand_owner(file: Path, start: Path) -> None:
-    """ConfigError if another user could have put the file there, as in a folder that all users share."""
-    if os.name != "posix":
-        return
-    status = file.stat()
-    if status.st_uid not in {0, os.geteuid(), start.stat().st_uid}:
-        what = "belongs to another user"
-    elif status.st_mode & 0o002:
-        what = "can be changed by every user"
-    else:
-        return
-    raise ConfigError(
-        f"{file}: the project file {what}",
-        next_step=f"If you trust it, name it ({given('config', str(file))}).",
-    )
+    """ConfigError if another user has put the file there, as in a folder that all users share.
+
+    The mode of the file states nothing about that: a runner of GitLab checks files out that every user can write.
+    """
+    if os.name == "posix" and file.stat().st_uid not in {0, os.geteuid(), start.stat().st_uid}:
+        raise ConfigError(
+            f"{file}: the project file belongs to another user",
+            next_step=f"If you trust it, name it ({given('config', str(file))}).",
+        )
 
 
 class _Reading(NamedTuple):

@@ -10,6 +10,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from bundlekit.cli import command, run
@@ -178,3 +179,30 @@ def test_the_readme_names_each_tour():
     tours = sorted(path.stem for path in (ROOT / "bundlekit/docs").glob("tour-*.md"))
     assert len(tours) == 2
     assert [f"bundlekit explain {name}`" in README for name in tours] == [True, True]
+
+
+def test_an_empty_repository_gets_a_gate_that_is_green_and_red(tmp_path):
+    (tmp_path / "demo").mkdir()
+    for name, text in re.findall(r"cat > (SPEC\.toml|matrix\.toml) <<'END'\n(.*?)\n   END", README, re.DOTALL):
+        (tmp_path / "demo" / name).write_text(re.sub(r'"/usr/share/.*"', '"image"', text))
+    (tmp_path / "demo/image").write_bytes(bytes(range(256)) * 64)
+    build = "build SPEC.toml -o update.bin --cert keys/signer.pem --key keys/signer.key"
+    (script,) = re.findall(r"<!-- gate -->\n```sh\n(.*?)```", README, re.DOTALL)
+    script = re.sub(r"^(bundlekit check .*?) +#.*$", r"\1 > /dev/null; echo ended $?", script, flags=re.MULTILINE)
+    names = {
+        f"GIT_{who}_{what}": "someone@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    env = os.environ | names | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    whole = f"set -e\nbundlekit keygen keys\nbundlekit {build}\nset +e\n{script}"
+    done = subprocess.run(
+        ["bash", "-c", whole], cwd=tmp_path / "demo", env=env, capture_output=True, text=True, check=False
+    )
+    assert re.findall(r"^ended (\d+)$", done.stdout, re.MULTILINE) == ["0", "1", "0"], done
+    gate = tmp_path / "gate"
+    assert sorted(file.name for file in (gate / "reports").iterdir()) == ["junit.xml", "report.html", "summary.md"]
+    workflow = yaml.safe_load((gate / ".github/workflows/gate.yml").read_text())
+    action = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text(encoding="utf-8"))
+    used = workflow["jobs"]["bundle"]["steps"][1]
+    assert used["uses"].endswith(".github/actions/check@v0.1.0")
+    assert set(used["with"]) <= set(action["inputs"])
+    assert not list(gate.rglob("*.key"))

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from msgspec.structs import replace
 
 from bundlekit.cli import common, destination
+from bundlekit.cli.project import used_project
 from bundlekit.report import outputs
 from bundlekit.report.document import ReportDocument, not_checked
 from bundlekit.report.escape import escape
@@ -31,7 +32,10 @@ def refuse_outputs(output: Sequence[Path], style: Style) -> None:
         common.refuse_to_overwrite(file)
         if output.count(file) > 1:
             raise click.UsageError(f"--output {file} is given twice")
-    source = click.get_current_context().get_parameter_source("style")
+    context = click.get_current_context()
+    if (used := used_project()) and context.get_parameter_source("output") is ParameterSource.DEFAULT_MAP:
+        used.make_folders([file for file in output if file != destination.STDOUT])
+    source = context.get_parameter_source("style")
     styles = {style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}
     if output and source is ParameterSource.COMMANDLINE and style not in styles:
         raise click.UsageError(

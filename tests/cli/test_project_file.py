@@ -134,3 +134,19 @@ def test_an_expired_waiver_no_longer_counts_and_is_named(cli, repository, warned
 def test_a_waiver_is_for_the_product_that_it_names(cli, repository, warned, key, counts):
     (repository / "bundlekit.toml").write_text(STRICT + "strict = true\n" + WAIVE.format("2999-01-01") + key)
     assert cli("check", warned, "--at", forge.AT).code == (0 if counts else 1)
+
+
+def test_folders_of_outputs_are_made_but_no_link_is_followed_out_of_the_repository(cli, repository, tmp_path_factory):
+    (repository / "bundlekit.toml").write_text(FILE.replace("junit.xml", "reports/deep/junit.xml"))
+    assert cli("check", "update.bin").code == 1
+    assert (repository / "reports/deep/junit.xml").exists()
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "page.html").write_text("as before")
+    (repository / "link").symlink_to(outside)
+    (repository / "page.html").symlink_to(outside / "page.html")
+    for name in ("link/junit.xml", "link/new/junit.xml", "page.html"):
+        (repository / "bundlekit.toml").write_text(FILE.replace("junit.xml", name))
+        result = cli("check", "update.bin")
+        assert (result.code, "leads out of its folder through a link" in result.err) == (3, True)
+    assert [file.name for file in outside.iterdir()] == ["page.html"]
+    assert (outside / "page.html").read_text() == "as before"
