@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
@@ -296,13 +297,12 @@ class Handler(BaseHTTPRequestHandler):
     def answer_trickle(self):
         """A byte every twentieth of a second: never silent, never done."""
         self.send_file(until=lambda start, _: start)
-        until = time.monotonic() + self.server.stall
-        try:
-            while time.monotonic() < until and not self.server.stopped.wait(0.05):
+        with suppress(OSError):
+            for _ in range(round(self.server.stall / 0.05)):
+                if self.server.stopped.wait(0.05):
+                    break
                 self.wfile.write(b"x")
                 self.wfile.flush()
-        except OSError:
-            pass
         self.leave()
 
     def answer_moved(self):

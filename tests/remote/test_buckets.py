@@ -17,6 +17,7 @@ from bundlekit.remote.faults import explained
 from bundlekit.remote.url import RemoteUrl
 from tests.remote.conftest import DEMO
 from tests.remote.server import FileServer
+from tests.waiting import LIMIT
 
 boto3 = pytest.importorskip("boto3", reason="moto is not installed: pip install 'moto[s3]' flask flask-cors")
 pytest.importorskip("flask_cors", reason="moto is not installed: pip install 'moto[s3]' flask flask-cors")
@@ -166,7 +167,8 @@ def test_a_bad_server_is_one_sentence_without_secrets(served, monkeypatch, fault
 
 @pytest.mark.usefixtures("hasty")
 def test_a_source_that_is_closed_ends_a_read(served, monkeypatch):
-    monkeypatch.setattr(source, "SILENCE", 5)
+    monkeypatch.setattr(source, "SILENCE", 2 * LIMIT)
+    monkeypatch.setattr(served, "stall", 2 * LIMIT)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{served.server_port}")
     bucket = buckets.BucketSource(RemoteUrl("s3://stalled-later/update.bin"))
     ended = threading.Event()
@@ -181,7 +183,7 @@ def test_a_source_that_is_closed_ends_a_read(served, monkeypatch):
     ended.wait(0.1)
     assert not ended.is_set()
     bucket.close()
-    assert ended.wait(3)
+    assert ended.wait(LIMIT)
 
 
 def test_other_clouds_have_their_own_settings(monkeypatch, served):
