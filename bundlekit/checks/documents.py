@@ -118,7 +118,7 @@ def evidence_missing(context: RuleContext) -> RuleAnswer:
     return [
         Fault(message=f"{source.id} {problem}", entry=source.id, params={"tested": source.tested})
         for source in manifest.matrix.sources
-        if (problem := _problem(source, names, read))
+        if source.method != "reimage" and (problem := _problem(source, names, read))
     ]
 
 

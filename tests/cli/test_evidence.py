@@ -95,6 +95,12 @@ def test_a_release_without_evidence_is_rejected_on_request_only(papers, ship, cl
         assert message in finding["message"]
 
 
+def test_a_source_that_allows_no_update_needs_no_record(papers, ship, cli):
+    more = '[[from]]\nid = "old"\nversions = "<5.30.02"\nunlisted = true\nmethod = "reimage"\n'
+    bundle = ship("5.40.00", matrix("QA-8812") + more, more=MORE)
+    assert cli("preflight", bundle, *TRUST, "--require-evidence").code == 0
+
+
 def test_a_digest_in_the_matrix_is_the_name_of_a_document_too(papers, ship, cli):
     bundle = ship("5.40.00", matrix(f"QA 8812, again@{digest(b'%PDF passed')}"), more=MORE)
     assert cli("check", bundle, *TRUST, "--require-evidence").code == 0
