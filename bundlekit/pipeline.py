@@ -106,6 +106,8 @@ def check(
 ) -> Report:
     """Validate the whole bundle ``file``: layout, every byte, signatures, and the upgrade path.
 
+    ``file`` can be the URL of a bundle on a server, as text (``bundlekit explain remote``).
+
     ``request`` is a :class:`CheckRequest`; its fields can be given as keywords instead. ``sources`` can be one version,
     ``appliance`` one state or several, and ``matrix`` one matrix or several. ``components`` names files for components
     of a detached head, by label; the others are looked for next to it. ``progress`` is a function that is called with

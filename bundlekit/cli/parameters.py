@@ -16,6 +16,8 @@ from bundlekit.model.decision import Acceptance
 from bundlekit.remote.url import RemoteUrl, looks_remote
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     _TimeType = click.ParamType[dt.datetime]
     _DurationType = click.ParamType[int]
     _AcceptanceType = click.ParamType[Acceptance]
@@ -133,6 +135,10 @@ class _BundleType(_PathType):
             return RemoteUrl(value)
         except ConfigError as error:
             self.fail(f"{error} {error.next_step}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files, and nothing for a URL."""
+        return [] if looks_remote(incomplete) else super().shell_complete(ctx, param, incomplete)
 
 
 path_type: Final = _PathType(path_type=Path, readable=False)

@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 import bundlekit
 from bundlekit.cli import run
+from bundlekit.cli.parameters import bundle_type
 from bundlekit.remote.url import RemoteUrl
 from bundlekit.remote.web import WebSource
 from tests.remote.conftest import DEMO, ROOT
@@ -209,6 +211,13 @@ def test_an_interrupt_does_not_wait_for_the_server(tmp_path, store, fault):
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
     assert (process.returncode, err.splitlines()[-1]) == (130, b"interrupted")
+
+
+@pytest.mark.parametrize(("incomplete", "completed"), [("https://h/x?SECRET", []), ("upd", ["file"])])
+def test_a_url_is_not_completed_with_files(incomplete, completed):
+    parameter = click.Argument(["bundle"], type=bundle_type)
+    found = bundle_type.shell_complete(click.Context(click.Command("check")), parameter, incomplete)
+    assert [one.type for one in found] == completed
 
 
 def test_a_missing_library_is_one_sentence(cli, monkeypatch):
