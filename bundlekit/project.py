@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -35,6 +36,9 @@ PYPROJECT: Final = "pyproject.toml"
 TABLE: Final = ("tool", "bundlekit")
 REPOSITORY: Final = (".git", ".hg", ".svn", ".jj")
 """What the root of a repository contains. A worktree and a submodule of git have a file of that name."""
+
+_PERHAPS: Final = rb"""(?mx) tool["']?[ \t]*\.[ \t]*["']?bundlekit | ^[ \t]*\[[ \t]*tool[ \t]*\] | ^[ \t]*tool[ \t]*="""
+"""What each ``pyproject.toml`` contains that can have the table, however TOML lets it be written."""
 
 MAX_SIZE: Final = 256 * KIB
 """Bytes of a project file."""
@@ -141,7 +145,7 @@ def _is_ours(file: Path) -> bool:
     if not os.path.isfile(file):  # which is false as well for what cannot be reached
         return False
     data = config.read_file(file)
-    if b"bundlekit" not in data:  # most files end here, and no parser is loaded
+    if not re.search(_PERHAPS, data):  # most files end here, and no parser is loaded
         return False
     table: Any = config.parse_toml(data, where=str(file))
     for name in TABLE:

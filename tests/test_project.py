@@ -47,6 +47,24 @@ def test_the_file_is_found_up_to_the_root_of_the_repository(tree, files, start, 
     assert project.find(tree / start) == (Path(found) if found else None)
 
 
+FORMS = [
+    "[tool.bundlekit]\nconfig = 1\n",
+    "[ tool . 'bundlekit' ]\nconfig = 1\n",
+    "[tool]\nbundlekit.config = 1\n",
+    "[tool]\nbundlekit = { config = 1 }\n",
+    "tool.bundlekit.config = 1\n",
+    "tool = { bundlekit = { config = 1 } }\n",
+    '["tool".bundlekit]\nconfig = 1\n',
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_the_table_is_found_however_it_is_written(tree, text):
+    (tree / "repository/pyproject.toml").write_text(text)
+    assert project.find(tree / "repository") == Path("pyproject.toml")
+    assert project.load(tree / "repository/pyproject.toml").file.config == 1
+
+
 def test_two_files_in_one_folder_contradict(tree):
     (tree / "repository/bundlekit.toml").write_text(LEAST)
     (tree / "repository/pyproject.toml").write_text(PYPROJECT)
