@@ -11,11 +11,12 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa, utils
 
 from bundlekit.errors import SigningError, TrustError
 from bundlekit.model.primitives import Frozen
 from bundlekit.trust import algorithms, asn1
+from bundlekit.trust.algorithms import HASHES
 from bundlekit.trust.door import UnreadableObjectError, reading
 from bundlekit.trust.keys import Key, describe, unsupported
 from bundlekit.trust.pem import entry
@@ -23,6 +24,7 @@ from bundlekit.trust.pem_blocks import blocks, read_pem
 from bundlekit.trust.scheme import SignatureScheme
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -139,7 +141,10 @@ def verified_value(request: SigningRequest, key: Key, value: bytes, name: str) -
     for one in _forms(key, value):
         if algorithms.verify(request.scheme, key, one, request.message):
             return one
-    raise SigningError(f"{name}: nothing was stored: {_why_not(request, key, value)}")
+    raise SigningError(
+        f"{name}: nothing was stored: {_why_not(request, key, value)}",
+        next_step=f"The key has to sign the message by {request.algorithm}; see `bundlekit explain signing-rooms`.",
+    )
 
 
 def _forms(key: Key, value: bytes) -> list[bytes]:
@@ -163,10 +168,35 @@ def _why_not(request: SigningRequest, key: Key, value: bytes) -> str:
     size = (key.public.key_size + 7) // 8 if isinstance(key.public, rsa.RSAPublicKey) else len(value)
     if len(value) != size:
         return f"the signature has {len(value)} bytes, and one by this key ({key.name}) has {size}"
+    if mistake := next(filter(None, (_mistake(request, key, one) for one in _forms(key, value))), ""):
+        return mistake
     return (
         f"the signature is not valid under the public key {key.id[:16]}… ({key.name}): it was made with another key, "
         f"of other bytes, or not by {request.algorithm}"
     )
+
+
+def _mistake(request: SigningRequest, key: Key, value: bytes) -> str:
+    """What a signer did to make a value of this key that is not the one requested; empty if that is not found out."""
+    made = "the signature is by this key, but"
+    for scheme in _other_schemes(request.scheme, key):
+        if scheme != request.scheme and algorithms.verify(scheme, key, value, request.message):
+            salt = f" with a salt of {scheme.salt} bytes" if scheme.salt is not None else ""
+            return f"{made} it was made by {scheme.label()}{salt} instead of {request.algorithm}"
+        if scheme.hash and algorithms.verify(scheme, key, value, algorithms.digest(scheme.hash, request.message)):
+            return f"{made} the digest was hashed once more: the device got a digest as its message"
+    return ""
+
+
+def _other_schemes(scheme: SignatureScheme, key: Key) -> Iterator[SignatureScheme]:
+    """The algorithm that was requested, and the others that this key has."""
+    for hash_ in dict.fromkeys((scheme.hash, *HASHES)) if scheme.hash else ():
+        if not isinstance(key.public, rsa.RSAPublicKey):
+            yield SignatureScheme(family=key.family, hash=hash_)
+            continue
+        longest = padding.calculate_max_pss_salt_length(key.public, HASHES[hash_])
+        for salt in (None, HASHES[hash_].digest_size, longest, 20):  # 20 is the default of RFC 4055 section 3.1
+            yield SignatureScheme(family="rsa", hash=hash_, salt=salt)
 
 
 def _encoded(value: bytes) -> str:

@@ -190,6 +190,41 @@ def test_the_command_is_told_the_algorithm(bundle, keys, tmp_path):
         assert seen.read_text() == str(facts)
 
 
+@needs_openssl
+@pytest.mark.parametrize(
+    ("kind", "pss", "script", "message"),
+    [
+        ("rsa-3072", True, "openssl dgst -sha256 -sign KEY", "by rsa-pkcs1v15-sha256 instead of rsa-pss-sha256"),
+        (
+            "rsa-3072",
+            False,
+            "openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32 -sign KEY",
+            "by rsa-pss-sha256 with a salt of 32 bytes instead of rsa-pkcs1v15-sha256",
+        ),
+        (
+            "rsa-3072",
+            True,
+            "openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sign KEY",
+            "with a salt of 350 bytes instead",
+        ),
+        ("rsa-3072", False, "openssl dgst -sha512 -sign KEY", "by rsa-pkcs1v15-sha512 instead of rsa-pkcs1v15-sha256"),
+        ("ecdsa-p384", False, "openssl dgst -sha256 -sign KEY", "by ecdsa-sha256 instead of ecdsa-sha384"),
+        (
+            "ecdsa-p384",
+            False,
+            "sh -c 'openssl dgst -sha384 -binary | openssl dgst -sha384 -sign KEY'",
+            "the digest was hashed once more",
+        ),
+    ],
+)
+def test_the_mistake_of_a_signer_is_named(bundle, keys, kind, pss, script, message):
+    text = script.replace("KEY", str(keys / kind / "signer.key"))
+    with pytest.raises(SigningError) as caught:
+        sign(bundle, by_command(keys, kind, text, pss=pss), at=NOW)
+    assert "the signature is by this key, but" in str(caught.value)
+    assert message in str(caught.value)
+
+
 # --- the public half ---
 
 

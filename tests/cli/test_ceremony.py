@@ -104,7 +104,7 @@ def test_what_was_prepared_otherwise_is_not_attached(cli, files, name):
     good = value(key, Path("message").read_bytes())
     before = Path(name).read_bytes()
     for blob, options, fault in (
-        (good, [*words, "--pss"], "or not by rsa-pss-sha256"),
+        (good, [*words, "--pss"], "it was made by rsa-pkcs1v15-sha256 instead of rsa-pss-sha256"),
         (good, KINDS["p384"][0], "or not by ecdsa-sha384"),
         (good, ["--cert", "alone.pem"], "of other bytes"),  # one certificate less than was prepared
         (good[:-1], words, "the signature has 383 bytes, and one by this key (rsa-3072) has 384"),

@@ -121,6 +121,17 @@ def test_rules_and_waivers_of_the_file(cli, repository, warned, more, code, seve
     assert ("waived: CAB-77 (until 2999-01-01)" in result.out) == ("waive" in more)
 
 
+def test_the_file_asks_for_signatures_that_end_soon(cli, repository):
+    """The certificates of the fixtures end in 2056."""
+    (repository / "bundlekit.toml").write_text(STRICT + 'warn-within = "90 days"\n')
+    for at, words, found in (("2055-12-01", (), True), ("2055-09-01", (), False), ("2055-12-01", ("1 h",), False)):
+        more = ("--warn-within", *words) if words else ()
+        result = cli("check", "update.bin", "--at", at, *more)
+        assert (result.code, "signer-ends-soon" in result.out) == (0, found), result.err + result.out
+    (repository / "bundlekit.toml").write_text(STRICT + 'warn-within = "soon"\n')
+    assert "warn-within" in cli("check", "update.bin").err
+
+
 def test_an_expired_waiver_no_longer_counts_and_is_named(cli, repository, warned):
     (repository / "bundlekit.toml").write_text(STRICT + "strict = true\n" + WAIVE.format("2026-01-01"))
     result = cli("check", warned, "--at", forge.AT)
