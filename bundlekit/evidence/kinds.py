@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.evidence import cyclonedx, intoto, openvex, spdx
 from bundlekit.evidence.artifact import MalformedDocumentError, object_of
-from bundlekit.layout import strict_json
+from bundlekit.evidence.budget import DocumentBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,15 +54,17 @@ def essence(media_type: str) -> str:
 def read(media_type: str, data: bytes) -> NamedArtifacts | None:
     """The artifacts that the document ``data`` names; None for JSON of another format.
 
-    Raises MalformedDocumentError if it is not JSON that all readers read alike, or not of the declared format.
+    Raises MalformedDocumentError if it is not JSON that all readers read alike, or not of the declared format. Raises
+    LargeDocumentError if it has too many values.
     """
+    budget = DocumentBudget()
     kind = essence(media_type)
     declared = next(name for pattern, name in DECLARED if pattern.fullmatch(kind))
     if kind == LINES:
-        found_in_lines = [one for one in _lines(data) if one is not None]
+        found_in_lines = [one for one in _lines(data, budget) if one is not None]
         artifacts = chain.from_iterable(one.artifacts for one in found_in_lines)
         return NamedArtifacts("in-toto bundle", artifacts, any(one.failed for one in found_in_lines))
-    found = recognise(decode(data))
+    found = recognise(budget.decode(data), budget)
     if declared and (found is None or not found.format.startswith(declared)):
         raise MalformedDocumentError(
             f"it is declared as {declared}, but it is {found.format if found else 'another format'}"
@@ -70,16 +72,11 @@ def read(media_type: str, data: bytes) -> NamedArtifacts | None:
     return found
 
 
-def decode(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value. MalformedDocumentError if readers can disagree about it."""
-    try:
-        return strict_json.decode(data)
-    except strict_json.StrictJsonError as error:
-        raise MalformedDocumentError(str(error), error.offset) from error
+def recognise(document: object, budget: DocumentBudget) -> NamedArtifacts | None:
+    """The artifacts of a decoded document, by its content; None if the format is not known.
 
-
-def recognise(document: object) -> NamedArtifacts | None:
-    """The artifacts of a decoded document, by its content; None if the format is not known."""
+    What is decoded within it counts for the same ``budget``.
+    """
     if not isinstance(document, dict):
         return None
     context = document.get("@context")
@@ -92,41 +89,41 @@ def recognise(document: object) -> NamedArtifacts | None:
     if isinstance(context, str) and context.startswith(openvex.CONTEXT):
         return NamedArtifacts("OpenVEX", openvex.artifacts(document))
     if "_type" in document and "predicateType" in document:
-        return _statement(document)
+        return _statement(document, budget)
     if "payloadType" in document:
-        return _envelope(document)
+        return _envelope(document, budget)
     if "dsseEnvelope" in document:
-        return _envelope(object_of(document, "dsseEnvelope"))
+        return _envelope(object_of(document, "dsseEnvelope"), budget)
     return None
 
 
-def _envelope(envelope: JsonObject) -> NamedArtifacts | None:
+def _envelope(envelope: JsonObject, budget: DocumentBudget) -> NamedArtifacts | None:
     if (payload := intoto.payload_of(envelope)) is None:
         return None
-    statement = decode(payload)
+    statement = budget.decode(payload)
     if not isinstance(statement, dict):
         raise MalformedDocumentError("the payload of the envelope is not a statement")
-    return _statement(statement)
+    return _statement(statement, budget)
 
 
-def _statement(statement: JsonObject) -> NamedArtifacts:
+def _statement(statement: JsonObject, budget: DocumentBudget) -> NamedArtifacts:
     form = intoto.identify(statement)
-    return NamedArtifacts(form, _attested(statement), intoto.has_failed(statement))
+    return NamedArtifacts(form, _attested(statement, budget), intoto.has_failed(statement))
 
 
-def _attested(statement: JsonObject) -> Iterator[Artifact]:
+def _attested(statement: JsonObject, budget: DocumentBudget) -> Iterator[Artifact]:
     yield from intoto.artifacts(statement)
-    if (sbom := intoto.sbom_of(statement)) is not None and (inside := recognise(sbom)) is not None:
+    if (sbom := intoto.sbom_of(statement)) is not None and (inside := recognise(sbom, budget)) is not None:
         yield from inside.artifacts
 
 
-def _lines(data: bytes) -> Iterator[NamedArtifacts | None]:
+def _lines(data: bytes, budget: DocumentBudget) -> Iterator[NamedArtifacts | None]:
     """What each line is. Lines of an unknown format are ignored, as the specification demands."""
     at = 0
     for line in data.split(b"\n"):
         try:
             if line.strip():
-                yield recognise(decode(line))
+                yield recognise(budget.decode(line), budget)
         except MalformedDocumentError as error:
             raise MalformedDocumentError(str(error), None if error.offset is None else at + error.offset) from error
         at += len(line) + 1

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from bundlekit.errors import CancelledError
 from bundlekit.evidence import kinds
 from bundlekit.evidence.artifact import MalformedDocumentError
+from bundlekit.evidence.budget import LargeDocumentError
 from bundlekit.evidence.comparison import Contents
 from bundlekit.integrity import verified_chunks
 from bundlekit.model.bundle import ChunkClaim, DigestClaim, Span
@@ -27,12 +28,6 @@ MAX_DOCUMENT: Final = 16 * 1024 * 1024
 
 MAX_ALL: Final = 4 * MAX_DOCUMENT
 """Bytes of all documents that are read, in the order of the manifest."""
-
-MAX_NODES: Final = 500_000
-"""Objects and lists of a document that is read: each takes up to 250 bytes of memory."""
-
-MAX_VALUES: Final = 2_000_000
-"""Values of a document that is read, counted by their commas: a million takes about two seconds."""
 
 
 def compared_documents(
@@ -65,10 +60,6 @@ def compared_documents(
 def _compared(data: bytes, media_type: str, claim: ChunkClaim, contents: Contents) -> DocumentEvidence | None:
     """The evidence of one document; None for JSON of a format that is not read."""
     evidence = DocumentEvidence(subject=claim.subject, span=claim.span)
-    if data.count(b"{") + data.count(b"[") > MAX_NODES:
-        return replace(evidence, unread=f"it has more than {MAX_NODES:,} objects and lists")
-    if data.count(b",") > MAX_VALUES:
-        return replace(evidence, unread=f"it has more than {MAX_VALUES:,} values")
     try:
         document = kinds.read(media_type, data)
         if document is None:
@@ -77,6 +68,8 @@ def _compared(data: bytes, media_type: str, claim: ChunkClaim, contents: Content
     except MalformedDocumentError as error:
         where = claim.span if error.offset is None else _at(claim.span, error.offset)
         return replace(evidence, malformed=str(error), where=where)
+    except LargeDocumentError as error:
+        return replace(evidence, unread=str(error))
     return replace(
         evidence,
         format=document.format,

@@ -146,7 +146,7 @@ def is_statement(file: Path) -> bool:
     """Whether ``file`` is a statement that `render` made, for another bundle or at another time."""
     beginning = f'{{"_type": "{STATEMENT}"'.encode()
     try:
-        if not file.is_file() or file.is_symlink():
+        if not file.is_file():
             return False
         with file.open("rb") as opened:
             return opened.read(len(beginning)) == beginning

@@ -273,6 +273,11 @@ def test_an_old_statement_does_not_survive_and_another_file_is_not_removed(tmp_p
     assert run(["check", DEMO, *TRUST, "--vsa", str(file)]) == 0
     assert run(["check", str(tmp_path / "missing.bin"), *TRUST, "--vsa", str(file)]) == 3
     assert not file.exists()
+    assert run(["check", DEMO, *TRUST, "--vsa", str(tmp_path / "target")]) == 0
+    file.symlink_to("target")
+    assert run(["check", str(tmp_path / "missing.bin"), *TRUST, "--vsa", str(file)]) == 3
+    assert not file.exists()
+    file.unlink()
     file.write_text("{}")
     assert run(["check", str(tmp_path / "missing.bin"), *TRUST, "--vsa", str(file)]) == 3
     assert file.read_text() == "{}"

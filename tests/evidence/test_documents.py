@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from in_toto_attestation.v1 import statement_pb2
 
 import bundlekit
-from bundlekit.evidence import kinds, measure
+from bundlekit.evidence import budget, kinds, measure
 from bundlekit.evidence.artifact import MalformedDocumentError
 from bundlekit.evidence.comparison import MAX_DIFFERENCES
 from bundlekit.model.manifest import Component, Document, Image
@@ -301,15 +301,30 @@ def test_json_of_another_kind_is_carried(value):
     assert (report.verdict, report.findings, outcome(report).reason) == ("accept", (), "")
 
 
-@pytest.mark.parametrize("limit", ["MAX_DOCUMENT", "MAX_ALL", "MAX_NODES", "MAX_VALUES"])
-def test_a_document_beyond_a_limit_is_not_read_and_leaves_a_strict_check_incomplete(limit, monkeypatch):
+LIMITS = [(measure, "MAX_DOCUMENT"), (measure, "MAX_ALL"), (budget, "MAX_NODES"), (budget, "MAX_VALUES")]
+
+
+@pytest.mark.parametrize(("module", "limit"), LIMITS, ids=[limit for _, limit in LIMITS])
+def test_a_document_beyond_a_limit_is_not_read_and_leaves_a_strict_check_incomplete(module, limit, monkeypatch):
     data = ROWS["both others"][0]
-    monkeypatch.setattr(measure, limit, 1)
+    monkeypatch.setattr(module, limit, 1)
     report = judge(data, CDX)
     assert (report.verdict, report.findings, outcome(report).outcome) == ("accept", (), "not-run")
     assert outcome(report).reason.startswith("sbom: it has ")
     assert [one.result for one in report.documents] == ["not-read"]
     assert judge(data, CDX, strict=True).verdict == "incomplete"
+
+
+def test_what_an_envelope_contains_counts_for_the_same_limit(monkeypatch):
+    many = dump(make_documents.statement() | {"more": [[]] * 200})
+    envelope = make_documents.envelope() | {"payload": base64.b64encode(many).decode()}
+    monkeypatch.setattr(budget, "MAX_NODES", 220)
+    assert judge(dump(envelope), INTOTO).documents[0].result == "agrees"
+    monkeypatch.setattr(budget, "MAX_NODES", 200)
+    assert judge(dump(envelope), INTOTO).documents[0].result == "not-read"
+    monkeypatch.setattr(budget, "MAX_NODES", 500)
+    lines = b"\n".join([dump(envelope)] * 3)
+    assert judge(lines, LINES).documents[0].result == "not-read"
 
 
 def test_documents_are_read_only_in_a_full_check_of_an_authentic_bundle():
