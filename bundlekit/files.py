@@ -21,6 +21,7 @@ MIB: Final = 1024 * KIB
 
 LIMITS: Final = {
     "toml": 4 * MIB,
+    "project": 256 * KIB,
     "json": 16 * MIB,
     "advisories": 16 * MIB,
     "graph": 64 * MIB,

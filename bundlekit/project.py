@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from bundlekit import config, toml
 from bundlekit.errors import ConfigError
-from bundlekit.files import KIB
+from bundlekit.files import LIMITS
 from bundlekit.model.origin import ConfigUse
 from bundlekit.wording import given
 
@@ -39,9 +39,6 @@ REPOSITORY: Final = (".git", ".hg", ".svn", ".jj")
 
 _PERHAPS: Final = rb"""(?mx) tool["']?[ \t]*\.[ \t]*["']?bundlekit | ^[ \t]*\[[ \t]*tool[ \t]*\] | ^[ \t]*tool[ \t]*="""
 """What each ``pyproject.toml`` contains that can have the table, however TOML lets it be written."""
-
-MAX_SIZE: Final = 256 * KIB
-"""Bytes of a project file."""
 
 
 class Project(NamedTuple):
@@ -86,7 +83,7 @@ def find(start: Path) -> Path | None:
 
 def load(path: Path) -> Project:
     """The project file at ``path``. Raises ConfigError, which names the key and its line."""
-    data = config.read_file(path, limit=MAX_SIZE)
+    data = config.read_file(path, limit=LIMITS["project"])
     values, prefix = config.parse_toml(data, where=str(path)), ""
     if path.name == PYPROJECT:
         for name in TABLE:
@@ -144,7 +141,7 @@ def _is_ours(file: Path) -> bool:
         return os.path.lexists(file)
     if not os.path.isfile(file):  # which is false as well for what cannot be reached
         return False
-    data = config.read_file(file)
+    data = config.read_file(file, limit=LIMITS["toml"])
     if not re.search(_PERHAPS, data):  # most files end here, and no parser is loaded
         return False
     table: Any = config.parse_toml(data, where=str(file))

@@ -48,7 +48,8 @@ def assert_ships(
     """Fail the test with the report unless the bundle is accepted. The report is returned.
 
     ``trust`` is a trust.toml, PEM files or a folder of them, or what `bundlekit.load_trust` returned. ``request`` has
-    fields of `bundlekit.CheckRequest`, such as ``sources=["1.5.0"]`` and ``strict=True``. What is not given comes from
+    fields of `bundlekit.CheckRequest`, such as ``sources=["1.5.0"]`` and ``strict=True``. It can have the
+    ``components`` of a detached head too, as `bundlekit.check` takes them. What is not given comes from
     the project file of ``start``, by default the working folder (``bundlekit explain project``). Raises
     BundlekitError if the bundle or the trust cannot be read.
     """
@@ -93,7 +94,8 @@ def _checked(bundle: str | Path, trust: Trust | None, start: Path | None, fields
     for name, single in (("sources", str), ("appliances", None), ("matrices", None)):
         if name in fields:
             fields[name] = (fields[name],) if single and isinstance(fields[name], single) else tuple(fields[name])
-    return pipeline.check(bundle, replace(request, **fields))
+    components = fields.pop("components", None)
+    return pipeline.check(bundle, replace(request, **fields), components=components)
 
 
 def _of_project(start: Path) -> CheckRequest:

@@ -235,7 +235,7 @@ OWN: Final = "bundlekit-"
 
 # Compiled when a file needs them: that takes 4 ms, and no bundle needs them.
 _SCHEMA: Final = rb'"schema" ?: ?"bundlekit/([a-z-]{1,40})/[0-9]'
-_TOML: Final = rb"(?m)^(spec|matrix|trust|advisory|waivers|plan)[ \t]*=[ \t]*[0-9]+[ \t]*(?:#.*)?\r?$"
+_TOML: Final = rb"(?m)^(spec|matrix|trust|advisory|waivers|plan|config)[ \t]*=[ \t]*[0-9]+[ \t]*(?:#.*)?\r?$"
 _RECORD: Final = rb"[0-9a-f]{64}\nsha256:[0-9a-f]{64}\n"
 
 
@@ -311,6 +311,7 @@ _OUR_ROWS: Final = (
     _own("trust", "a trust.toml", "Give it with {trust} and a bundle.", _is_toml("trust")),
     _own("advisory", "an ADVISORY.toml", "Build it with `bundlekit advisory build`.", _is_toml("advisory")),
     _own("waivers", "a waivers file", "Give it with {waivers} and a bundle.", _is_toml("waivers")),
+    _own("config", "a project file (bundlekit.toml)", "Give it with {config} and a bundle.", _is_toml("config")),
     _own("plan", "an update plan", "Give it with {plan} to `bundlekit update`.", _is_toml("plan")),
     _own("journal", "an SQLite database, perhaps the journal of updates", GIVE_BUNDLE, _begins(b"SQLite format 3\0")),
 )

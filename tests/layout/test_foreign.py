@@ -66,6 +66,7 @@ OWN = {
     "bundlekit-trust": b"trust  = 1   # a comment\r\n",
     "bundlekit-advisory": b"advisory = 1\n",
     "bundlekit-waivers": b"waivers = 1\n",
+    "bundlekit-config": b"config = 1\n",
     "bundlekit-plan": b"plan = 1\n",
     "bundlekit-journal": b"SQLite format 3\0" + bytes(4080),
 }
