@@ -110,7 +110,10 @@ def evidence_missing(context: RuleContext) -> RuleAnswer:
     if not context.question.require_evidence:
         return NotRun(reason=fill("records of tests are required on request ({require_evidence})"))
     if "manifest" not in context.bundle.aspects:
-        return NotRun(reason="bundles of this format contain no documents")
+        return NotRun(
+            reason="bundles of this format contain no documents",
+            next="Build a detached head for the bundle, with a SPEC that names the records as documents.",
+        )
     if manifest is None:
         return NO_MANIFEST
     names = {one.digest: one.name for one in manifest.documents}
