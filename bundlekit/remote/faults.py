@@ -63,6 +63,10 @@ _TLS: Final = "Correct the certificate of the server. A private CA is trusted if
 IGNORED: Final = ServerFault("the server ignores ranges: it sent a whole answer where a part was requested", DOWNLOAD)
 OTHER_RANGE: Final = ServerFault("the server sent another range than the one requested", DOWNLOAD)
 NO_RANGE: Final = ServerFault("the server does not state which range it sent", DOWNLOAD)
+UNVERSIONED: Final = ServerFault(
+    "the server states too little of ETag and Last-Modified to notice a change of the object between two ranges",
+    DOWNLOAD,
+)
 ENCODED: Final = ServerFault("the server sends the bundle in another encoding, such as gzip", DOWNLOAD)
 MOVED_AROUND: Final = ServerFault("the server redirects in a circle, or more than ten times", NETWORK)
 MOVED_NOWHERE: Final = ServerFault(
@@ -87,6 +91,7 @@ _PARTS: Final = (
     (r"NotPartial|RangeNotSupported", IGNORED),
     (r"UnexpectedRange", OTHER_RANGE),
     (r"(Parse|No)ContentRange", NO_RANGE),
+    (r"MissingEtag|MissingLastModified", UNVERSIONED),
     (r"TooManyRedirects", MOVED_AROUND),
     (r"BareRedirect", MOVED_NOWHERE),
     (r"BadScheme|URL scheme is not allowed", MOVED_UNSAFELY),

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 from bundlekit.errors import UnreadableError
+from bundlekit.remote.faults import UNVERSIONED, server_error
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,11 +82,7 @@ class RemoteSource:
         self.name = str(url)
         self.version, self._start = self.first()
         if not self.version.etag and not self.version.modified:
-            raise UnreadableError(
-                f"{self.name}: the server states neither ETag nor Last-Modified, so a change of the object between two "
-                "ranges cannot be noticed",
-                next_step="Download the bundle, and give the file.",
-            )
+            raise server_error(self.name, UNVERSIONED)
         self.size = self.held = self.version.size
         self._small: OrderedDict[int, memoryview] = OrderedDict()
         self._lock = threading.Lock()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -136,6 +137,7 @@ FAULTS = {
     "ignore-range": "ignores ranges",
     "longer": "another range",
     "no-range": "which range",
+    "nameless": "too little of ETag and Last-Modified",
     "nowhere": "redirects to nowhere",
     "short-body": "another range",
     "shorter-range": "another range",
@@ -184,6 +186,27 @@ def test_a_source_that_is_closed_ends_a_read(served, monkeypatch):
     assert not ended.is_set()
     bucket.close()
     assert ended.wait(LIMIT)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_each_kind_of_bucket_is_read(served, monkeypatch, scheme):
+    access = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{served.server_port}",
+        "GOOGLE_BASE_URL": f"http://127.0.0.1:{served.server_port}",
+        "GOOGLE_SKIP_SIGNATURE": "true",
+        "AZURE_STORAGE_ENDPOINT": f"http://127.0.0.1:{served.server_port}",
+        "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        "AZURE_STORAGE_ACCOUNT_KEY": "U0VDUkVU",
+    }
+    for name, value in access.items():
+        monkeypatch.setenv(name, value)
+    content = (DEMO / "update.bin").read_bytes()
+    with buckets.BucketSource(RemoteUrl(f"{scheme}://good/update.bin")) as bucket:
+        data = bytearray(bucket.size)
+        bucket.readinto(0, memoryview(data))
+        bucket.ensure_unchanged()
+    assert data == content
+    assert unquote(served.seen[-1].path) == "/good/update.bin"
 
 
 def test_other_clouds_have_their_own_settings(monkeypatch, served):

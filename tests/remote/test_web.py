@@ -46,7 +46,7 @@ FAULTS = {
     "ignore-range": IGNORED,
     "longer": OTHER,
     "moved-elsewhere": "redirects to a URL without TLS",
-    "nameless": "neither ETag nor Last-Modified",
+    "nameless": "too little of ETag and Last-Modified",
     "no-range": UNSTATED,
     "no-total": UNSTATED,
     "nowhere": "redirects to nowhere",
