@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from bundlekit.fleet.fleet_file import FleetFile
 from bundlekit.matrix.diff import Diff
 from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
@@ -32,6 +33,7 @@ FILES: Final = {
     "waivers": WaiverFile,
     "project": ProjectFile,
     "plan": Annotated[Plan, Meta(extra_json_schema={"required": ["plan"]})],  # as load_plan demands of a file
+    "fleet": FleetFile,
 }
 OUTPUTS: Final = {
     "check": None,  # a line of `check` and `preflight`: one of the next two
