@@ -60,7 +60,7 @@ def main() -> None:
         return
     tool = shutil.which("espsecure") or str(Path(sys.executable).with_name("espsecure"))
     if not Path(tool).exists():
-        sys.exit("espsecure is not installed: pip install esptool")
+        sys.exit("espsecure is not installed: pip install -e '.[oracles]'")
     with harness.workshop(arguments.dir) as folder:
         one, three = images(folder)
         trust = ROOT / "fixtures" / "formats" / "esp" / "trust.toml"

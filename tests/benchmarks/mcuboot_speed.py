@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tool = shutil.which("imgtool") or str(Path(sys.executable).with_name("imgtool"))
     if not Path(tool).exists():
-        sys.exit("imgtool is not installed: pip install imgtool")
+        sys.exit("imgtool is not installed: pip install -e '.[oracles]'")
     with harness.workshop(arguments.dir) as folder:
         image, small = signed(tool, folder, arguments.mib), signed(tool, folder, 0)
         trust = str(ROOT / "fixtures" / "formats" / "mcuboot" / "trust.toml")

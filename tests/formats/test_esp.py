@@ -1,7 +1,6 @@
 """ESP-IDF images: the samples of the real tools, every spoiled case, and any bytes at all."""
 
 import os
-import shutil
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 import bundlekit
 from bundlekit.model.rule import SIGNATURE_RULES
 from bundlekit.source import BytesSource
-from fixtures import esp_image, make_esp, make_keys, spoil_esp
+from fixtures import esp_image, make_esp, make_keys, oracles, spoil_esp
 
 FOLDER = Path(make_esp.SAMPLES)
 TRUST = bundlekit.load_trust([FOLDER / "trust.toml"])
@@ -27,7 +26,7 @@ SAMPLES = {
 GOOD = spoil_esp.good()
 SPOILS = list(spoil_esp.spoils())
 WARNED = list(spoil_esp.uncertain())
-TOOL = shutil.which("espsecure")
+TOOL = oracles.found("espsecure")
 
 
 def check(data, trust=TRUST):
@@ -199,7 +198,7 @@ def test_any_block_with_a_right_crc_gives_a_report(body):
 # --- the real tools ---
 
 
-@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed (extra oracles)")
 @pytest.mark.parametrize(
     ("chip", "machine", "keys"),
     [
@@ -220,7 +219,7 @@ def test_a_fresh_image_of_the_tools_is_accepted(tmp_path, chip, machine, keys, o
     assert notes["esp-key-digest-0"] in make_esp.run("espsecure", "signature-info-v2", signed).replace(" ", "")
 
 
-@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed (extra oracles)")
 def test_a_second_block_appended_by_the_tool_is_accepted(tmp_path):
     first = make_esp.sign(FOLDER / "unsigned.bin", tmp_path / "first.bin", "rsa-3072")
     second, key = tmp_path / "second.bin", make_keys.KEYS / "second-rsa-3072.key"
@@ -230,7 +229,7 @@ def test_a_second_block_appended_by_the_tool_is_accepted(tmp_path):
 
 
 @pytest.mark.sweep  # the tool takes a second for each case
-@pytest.mark.skipif(not TOOL, reason="espsecure is not installed")
+@pytest.mark.skipif(not TOOL, reason="espsecure is not installed (extra oracles)")
 def test_what_the_tool_makes_of_the_spoiled_images_is_as_the_page_describes(tmp_path):
     file = tmp_path / "image.bin"
     wrong = []

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import bundlekit
 from bundlekit import formats
 from bundlekit.layout.mcuboot import intel_hex
 from bundlekit.source import BytesSource
-from fixtures import forge, make_mcuboot, mcuboot_image, spoil_mcuboot
+from fixtures import forge, make_mcuboot, mcuboot_image, oracles, spoil_mcuboot
 from fixtures.make_keys import KEYS
 from fixtures.mcuboot_image import COUNTER, area, content, image, slot, tlvs
 from fixtures.spoil_mcuboot import hex_image, put
@@ -27,8 +26,8 @@ GOOD = spoil_mcuboot.good()
 SLOT = slot(GOOD)
 HEX = hex_image(GOOD)
 SPOILS = list(spoil_mcuboot.spoils())
-TOOL = shutil.which("imgtool") or shutil.which("imgtool", path=str(Path(sys.executable).parent))
-needs_tool = pytest.mark.skipif(TOOL is None, reason="imgtool is not installed (PyPI: imgtool)")
+TOOL = oracles.found("imgtool")
+needs_tool = pytest.mark.skipif(TOOL is None, reason="imgtool is not installed (extra oracles)")
 PICK = random.Random(20261129)  # noqa: S311 - the same sample in every run
 
 

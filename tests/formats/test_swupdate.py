@@ -140,7 +140,9 @@ def test_what_the_tools_make_now_is_accepted(name, description, tmp_path):
     assert verdict(data) == "accept"
 
 
-@pytest.mark.skipif("swugenerator" not in TOOLS, reason="swugenerator is not installed (SWUGENERATOR names it)")
+@pytest.mark.skipif(
+    "swugenerator" not in TOOLS, reason="swugenerator is not installed (extra oracles, or SWUGENERATOR)"
+)
 @pytest.mark.parametrize("name", ["generator-cms", "generator-rsa"])
 def test_what_swugenerator_makes_now_is_accepted(name, tmp_path):
     assert verdict(SAMPLES[name](tmp_path)) == "accept"
