@@ -84,6 +84,49 @@ def shop(tmp_path, monkeypatch):
     return tmp_path
 
 
+UNSIGNED = {"update.bin": ["sign"], "release.bk": ["sign"], "adv.bin": ["advisory", "sign"]}
+"""A small file of each kind that is signed, and the command that signs it."""
+
+ADVISORY = """\
+advisory = 1
+product = "imager"
+serial = 4
+issued = 2026-11-01
+until = 2027-03-01
+[[block]]
+id = "ADV-17"
+into = "5.40.00"
+versions = "5.30.02"
+reason = "It may stop at 60 %."
+"""
+
+
+@pytest.fixture(scope="session")
+def _unsigned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unsigned")
+    fields = {"kind": "release", "product": "imager", "models": ["im-100"], "released": "2026-11-23", "counter": 7}
+    impact = 'impact = { service = "rolling", reboot = true, minutes = 60 }'
+    text = SPEC.format(version="5.40.00", components="", includes=[], more=impact, **fields)
+    (folder / "SPEC.toml").write_text(text)
+    matrix = 'matrix = 1\nreleases = ["5.30.02"]\n[[from]]\nid = "rolling"\nversions = "<5.40.00"\n'
+    (folder / "5.40.00.matrix.toml").write_text(matrix)
+    (folder / "image").write_bytes(b"image" * 1000)
+    (folder / "ADVISORY.toml").write_text(ADVISORY)
+    spec = str(folder / "SPEC.toml")
+    assert run(["build", spec, "-o", str(folder / "update.bin")]) == 0
+    assert run(["build", spec, "--detached", "-o", str(folder / "release.bk")]) == 0
+    assert run(["advisory", "build", str(folder / "ADVISORY.toml"), "-o", str(folder / "adv.bin"), "--unsigned"]) == 0
+    return folder
+
+
+@pytest.fixture
+def unsigned(_unsigned, tmp_path, monkeypatch):
+    """A copy of the files of `UNSIGNED`, in the current folder."""
+    shutil.copytree(_unsigned, tmp_path / "unsigned")
+    monkeypatch.chdir(tmp_path / "unsigned")
+    return UNSIGNED
+
+
 @pytest.fixture
 def ship(shop, cli):
     """Write SPEC and matrix of a release and build it, signed: ``ship("5.40.00", matrix)`` gives 5.40.00.bin."""

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from bundlekit.trust import load_private_key
 from bundlekit.trust.keys import describe
 from fixtures.make_keys import KEYS
-from tests.cli.test_signing import ADVISORY
 from tests.trust.openssl import needs_openssl, verifies
 
 HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
@@ -35,17 +34,10 @@ def value(key, message, *, pss=False, hash_="sha256"):
 
 
 @pytest.fixture
-def files(cli, desk):
-    """One file of each kind that is signed, without a signature, and the command that signs it."""
-    cli("sign", "update.bin", "--remove", "0")
-    cli("build", "SPEC.toml", "--detached", "-o", "release.bk")
-    for part in Path("out").iterdir():
-        shutil.copy(part, ".")
-    Path("ADVISORY.toml").write_text(ADVISORY)
-    cli("advisory", "build", "ADVISORY.toml", "-o", "adv.bin", "--unsigned")
+def files(unsigned):
     end = "-----END CERTIFICATE-----\n"
     Path("alone.pem").write_text((KEYS / "rsa-signer.pem").read_text().partition(end)[0] + end)
-    return {"update.bin": ["sign"], "release.bk": ["sign"], "adv.bin": ["advisory", "sign"]}
+    return unsigned
 
 
 KINDS: dict[str, tuple[list[Any], Path]] = {

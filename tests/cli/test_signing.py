@@ -23,6 +23,7 @@ from bundlekit.layout import reader
 from bundlekit.source import BytesSource
 from bundlekit.trust import keygen
 from bundlekit.trust.keys import ML_DSA_CHAINS
+from tests.cli.conftest import ADVISORY
 from tests.cli.test_overwriting import commands
 
 ROOT = Path(__file__).parents[2]
@@ -31,18 +32,6 @@ SIGN = ("--cert", "keys/signer.pem", "--key", "keys/signer.key")
 TRUST = ("--trust", "keys/root.pem")
 AT = ("--at", "2026-12-05")
 MATRIX = 'releases = ["5.30.02", "5.32.00"]\n[[from]]\nid = "rolling"\nversions = "<5.40.00"\n'
-ADVISORY = """\
-advisory = 1
-product = "imager"
-serial = 4
-issued = 2026-11-01
-until = 2027-03-01
-[[block]]
-id = "ADV-17"
-into = "5.40.00"
-versions = "5.30.02"
-reason = "It may stop at 60 %."
-"""
 
 
 def openssl(*args):

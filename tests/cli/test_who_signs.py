@@ -27,7 +27,6 @@ from bundlekit.trust.keys import describe
 from bundlekit.trust.pem import read_certificates
 from fixtures import forge
 from fixtures.make_keys import KEYS
-from tests.cli.test_signing import ADVISORY
 
 TRUST = """\
 trust = 1
@@ -66,13 +65,9 @@ def trusting():
 
 
 @pytest.fixture(params=["update.bin", "adv.bin"])
-def signing(request, cli, desk):
-    """A bundle, and an advisories file, that nobody has signed; what is said about the signing, line by line."""
-    cli("sign", "update.bin", "--remove", "0")
-    Path("ADVISORY.toml").write_text(ADVISORY)
-    cli("advisory", "build", "ADVISORY.toml", "-o", "adv.bin", "--unsigned")
-    verb = ["sign"] if request.param == "update.bin" else ["advisory", "sign"]
-    return lambda *words: cli(*verb, request.param, *words)
+def signing(request, cli, unsigned):
+    """Signs a bundle, or an advisories file, that nobody has signed."""
+    return lambda *words: cli(*unsigned[request.param], request.param, *words)
 
 
 def test_the_result_says_who_has_still_to_sign(signing, trusting):
@@ -139,7 +134,7 @@ def keyless(head):
     return sign(head, load_private_key(KEYS / "pinned.key"))
 
 
-def test_a_signature_without_a_certificate_is_verified_or_refused(signing, trusting, desk):
+def test_a_signature_without_a_certificate_is_verified_or_refused(signing, trusting):
     data = Path("update.bin").read_bytes()
     document = advisory.read(Path("adv.bin"), Path("adv.bin").read_bytes(), at=dt.datetime.now(dt.UTC)).content
     Path("update.sig").write_bytes(keyless(reader.read(BytesSource(data)).head_bytes))
@@ -257,9 +252,8 @@ def test_a_signature_that_ends_soon_is_a_warning_with_the_day(until, within, day
             assert f"counts until {until[:10]}, which is in {days} day" in fault.message
 
 
-def test_check_warns_and_a_strict_check_rejects(cli, desk, trusting):
+def test_check_warns_and_a_strict_check_rejects(cli, unsigned, trusting):
     trust = trusting("release", "qa", count=1)
-    cli("sign", "update.bin", "--remove", "0")
     cli("sign", "update.bin", *RELEASE)
     for words, code in ((("90 days",), 0), (("90 days", "--strict"), 1), (("30 days", "--strict"), 0)):
         result = cli("check", "update.bin", *trust, "--at", "2040-01-01", "--warn-within", *words)
