@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -73,6 +74,7 @@ def edit(data, kind, at, what):
             return forge.put(data, at, GOOD[what : what + 512])
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=150)
 @given(st.lists(EDITS, min_size=1, max_size=4))
 def test_whatever_is_done_to_a_bundle_it_is_accepted_only_if_nothing_was(edits):
@@ -107,6 +109,7 @@ def with_value(document, at, value):
     return copy
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=150)
 @given(
     st.sampled_from(list(places(DOCUMENT))[1:]),
@@ -141,6 +144,7 @@ def states(draw):
     return msgspec.convert(state, Appliance)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=100)
 @given(states())
 def test_whatever_is_installed_a_report_comes_of_it(state):

@@ -77,6 +77,7 @@ CALLS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_verb_hands_a_foreign_name_on(cli, desk, name):
     foreign = HOSTILE[name]

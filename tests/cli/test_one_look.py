@@ -124,6 +124,7 @@ def asked(cli, two):
     return ask
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", VERBS)
 @pytest.mark.parametrize("first", [0, 1], ids=["good first", "evil first"])
 def test_a_verb_is_right_about_one_file_whenever_that_is_rewritten(asked, two, monkeypatch, name, first):

@@ -52,6 +52,7 @@ def test_a_plan_that_is_none_is_code_3(cli, tmp_path, text, message):
     assert (result.code, message in result.err) == (3, True)
 
 
+@pytest.mark.exhaustive
 def test_a_broken_invariant_is_code_1(cli, monkeypatch):
     monkeypatch.setattr(rehearsals, "_broken", lambda *_: ["succeeded, but not everything is new"])
     result = cli("rehearse")
@@ -97,6 +98,7 @@ def sandbox(memory_folder):
 HOOKS = ("--hooks", "--pair", "pair-0")
 
 
+@pytest.mark.exhaustive
 def test_the_hooks_of_a_plan_are_rehearsed_in_their_sandbox(cli, sandbox, memory_folder):
     result = cli("rehearse", sandbox(), *HOOKS, "--only", "prepare", "--only", "verify", "--format", "json")
     found = json.loads(result.out)
@@ -111,6 +113,7 @@ def test_the_hooks_of_a_plan_are_rehearsed_in_their_sandbox(cli, sandbox, memory
     assert again.code == 0, "what the last rehearsal left is where the next one begins"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("verb", "wrong"),
     [

@@ -147,6 +147,7 @@ def uninterrupted(words, before):
     return ended.accesses, whole
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_is_ended_leaves_nothing_behind(ready, verb):
     """At the last access, where what is written has its temporary name, and at one before it."""

@@ -32,6 +32,7 @@ def judged(result):
     return report
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verb", ["check", "preflight"])
 @pytest.mark.parametrize(
     ("installed", "flag", "kind"),

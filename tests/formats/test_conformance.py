@@ -131,6 +131,7 @@ def test_a_format_has_golden_samples(name):
 # --- spoiled ones ---
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("name", "case"), SPOILED)
 def test_a_spoiled_file_is_rejected_by_the_right_rule(name, case):
     data = case.make()

@@ -367,6 +367,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.exhaustive
 @given(
     st.dictionaries(st.sampled_from([*info(), "more"]), JSON, max_size=3),
     st.dictionaries(st.sampled_from([*type_info(), "artifact_depends"]), JSON),

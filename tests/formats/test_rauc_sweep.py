@@ -122,6 +122,7 @@ def test_any_bytes_give_a_report(start, rest, size):
         assert pipeline.check(source).verdict != "accept"
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=400) | st.text(alphabet="[]=;\\abc. \n\r\t#", max_size=200).map(str.encode))
 def test_any_manifest_gives_a_report(text):

@@ -509,6 +509,7 @@ def test_the_form_has_to_fit():
     assert rules(judge(changed, pki.anchors(pki.root()), form="cms-enclosing")) == ["signature-wrong"]
 
 
+@pytest.mark.exhaustive
 def test_each_byte_matters():
     """No changed byte is accepted, by either of two bits. ECDSA values aside, none has two encodings."""
     store = pki.anchors(pki.root())

@@ -469,6 +469,7 @@ def standings(report):
     return sorted((one.signer, one.key_id, one.standing) for one in report.signatures)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(list(POOL)), unique=True, max_size=4),

@@ -99,6 +99,7 @@ CASES = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("before", "verb", "step", "nth"), CASES, ids=str)
 def test_a_failure_leads_to_what_was_foreseen(before, verb, step, nth):
     whole = done(*before)

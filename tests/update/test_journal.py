@@ -291,6 +291,7 @@ def test_a_full_disk_and_a_busy_file_are_refusals_not_damage(monkeypatch, reques
     assert journal.read("p"), "what was written is whole"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("plan_fault", [None, ("apply", "active", "F"), ("apply", "standby", "F")], ids=str)
 @pytest.mark.parametrize("late", [False, True], ids=["not-written", "written-late"])
 def test_an_append_that_fails_once_changes_nothing(memory_folder, plan_fault, late):

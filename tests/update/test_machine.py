@@ -202,7 +202,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow],  # which fails by a clock where the machine has other work
 )
 TwoHosts.TestCase.settings = QUICK
-TestTwoHosts = TwoHosts.TestCase
+TestTwoHosts = pytest.mark.exhaustive(TwoHosts.TestCase)
 
 
 @pytest.mark.sweep

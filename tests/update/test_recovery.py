@@ -160,6 +160,7 @@ def gated(*after):
     return replace(PAIR, gates={"ha-formed": replace(PAIR.gates["ha-formed"], after=after)})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("compatible", [True, False])
 def test_a_plan_with_a_gate_between_groups_can_be_rehearsed(compatible):
     found = rehearse(simulated(gated("group", "success", "revert"), compatible=compatible))

@@ -123,6 +123,7 @@ def test_a_run_that_does_not_leave_the_pair_to_another_controller_is_found(fault
     assert list(found) == [sentence]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", TABLES)
 def test_the_table_is_the_golden_one(name):
     plan, compatible = TABLES[name]
@@ -210,6 +211,7 @@ BETWEEN = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("faults", [1, pytest.param(2, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("plan", BETWEEN, ids=["one-gate", "own-gate", "one-by-one"])
 def test_a_gate_between_groups_is_rehearsed_like_any_other(plan, faults):

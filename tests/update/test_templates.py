@@ -178,6 +178,7 @@ def late_when_it_says(memory_folder, monkeypatch):
     monkeypatch.setattr(process, "_now", clock)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("late_when_it_says")
 @pytest.mark.parametrize(("where", "fault", "kind", "versions"), OUTCOMES)
 def test_what_a_command_does_wrong_leads_where_the_table_says(folders, where, fault, kind, versions):
@@ -255,6 +256,7 @@ def test_over_ssh_no_name_of_the_appliance_becomes_a_command(ssh):
 # --- rehearsed --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_a_rehearsal_over_the_command_in_its_sandbox(folders):
     alone = Group(steps=("storage",), on_failure={"storage": OnFailure(revert=("storage",), hold=True)})
     small = Plan(name="storage alone", steps={"storage": PAIR.steps["storage"]}, groups=(alone,))
@@ -328,6 +330,7 @@ def test_a_rehearsal_of_the_whole_pair_over_the_command(folders, argv):
 EARLY_GATE = replace(PAIR.gates["ha-formed"], after=("group", "success", "revert"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("plan", [PAIR, replace(PAIR, gates={"ha-formed": EARLY_GATE})], ids=["end", "between"])
 def test_a_rehearsal_over_a_slots_sandbox(memory_folder, plan):
     root = make_pair(memory_folder / "target", sandbox=True)

@@ -335,6 +335,7 @@ def test_the_same_bundle_installed_elsewhere_before_the_survey_is_a_change_too(w
 PARTS = ("storage", "active", "standby")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("claims", [0, 5], ids=["the-same-fence", "a-higher-fence"])
 @pytest.mark.parametrize("new", [PARTS, *combinations(PARTS, 1), *combinations(PARTS, 2)], ids="+".join)
 def test_what_is_new_already_is_fenced_before_anything_is_decided_over_it(new, claims):

@@ -375,6 +375,7 @@ def test_a_bug_that_changes_nothing_is_none(name, step):
 EARLY_GATE = replace(PAIR.gates["ha-formed"], after=("group", "success", "revert"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("plan", [PAIR, replace(PAIR, gates={"ha-formed": EARLY_GATE})], ids=["end", "between"])
 def test_correct_hooks_have_nothing_wrong(plan):
     found = rehearse(sandboxes(Bugs, "", plan))
