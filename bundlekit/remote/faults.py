@@ -186,8 +186,9 @@ def explained(name: str, error: Exception, *, opened: bool) -> UnreadableError:
         return server_error(name, SILENT)
     if status or isinstance(error, FileNotFoundError):
         return failed_status(name, status or 404)
-    if certificate := re.search(r"InvalidCertificate\(\s*(\w+)|invalid peer certificate: (\w+)", text):
-        return server_error(name, _untrusted(_CERTIFICATES.get(certificate[1] or certificate[2], "it is not valid")))
+    if "InvalidCertificate" in text or "invalid peer certificate" in text:
+        why = next((why for word, why in _CERTIFICATES.items() if word in text), "it is not valid")
+        return server_error(name, _untrusted(why))
     return server_error(name, next((what for part, what in _PARTS if re.search(part, text)), UNKNOWN))
 
 

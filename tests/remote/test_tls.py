@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bundlekit.errors import UnreadableError
+from bundlekit.remote.buckets import BucketSource
 from bundlekit.remote.connections import proxy_of
 from bundlekit.remote.url import RemoteUrl
 from bundlekit.remote.web import WebSource
@@ -37,7 +38,7 @@ def made(folder, *, host="127.0.0.1", days=1):
         .not_valid_before(now - dt.timedelta(days=10))
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(alternative, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     pem, secret = folder / f"{host}{days}.pem", folder / f"{host}{days}.key"
@@ -75,6 +76,19 @@ def test_a_private_ca_is_trusted_if_the_operator_names_it(secure, monkeypatch):
     assert "SSL_CERT_FILE" in caught.value.next_step
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     assert whole(server.url("good")) == (DEMO / "update.bin").read_bytes()
+
+
+def test_so_it_is_for_a_bucket(secure, monkeypatch):
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'bundlekit[remote]'")
+    server, pem = secure
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "SECRET", "REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.server_port}")
+    with pytest.raises(UnreadableError, match="cannot be trusted: its issuer is unknown"):
+        BucketSource(RemoteUrl("s3://good/update.bin"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with BucketSource(RemoteUrl("s3://good/update.bin")) as bucket:
+        assert bucket.size == (DEMO / "update.bin").stat().st_size
 
 
 @pytest.mark.parametrize(
