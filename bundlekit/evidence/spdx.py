@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from bundlekit.evidence.artifact import Artifact, JsonObject
 
 WHOLE: Final = frozenset(
-    {"application", "archive", "container", "device", "disk-image", "file", "filesystem-image", "firmware", "install"}
-    | {"operating-system"}
+    {"application", "archive", "container", "device", "diskimage", "file", "filesystemimage", "firmware", "install"}
+    | {"operatingsystem"}
 )
-"""The purposes of a package that can be an image: in version 2 in capitals, in version 3 without hyphens."""
-
-_SHORT: Final = frozenset(one.replace("-", "") for one in WHOLE)
+"""The purposes of a package that can be an image. Only their letters count: OPERATING_SYSTEM and operatingSystem."""
 
 CONTEXT: Final = re.compile(r"https://spdx\.org/rdf/(3\.[0-9]+(?:\.[0-9]+)?)/spdx-context\.jsonld")
 """The JSON-LD context of version 3."""
@@ -43,17 +41,20 @@ def artifacts_2(document: JsonObject) -> Iterator[Artifact]:
             case "DESCRIBED_BY":
                 described.add(ends[0])
     for package in objects_of(document, "packages"):
-        purpose = text_of(package, "primaryPackagePurpose").lower()
         yield artifact(
             _named(package, "name"),
             text_of(package, "versionInfo"),
             _checksums(package),
             main=text_of(package, "SPDXID") in described,
-            by_name=purpose in WHOLE,
+            by_name=_is_whole(text_of(package, "primaryPackagePurpose")),
         )
     for file in objects_of(document, "files"):
         name = _named(file, "fileName").removeprefix("./")
         yield artifact(name, "", _checksums(file), main=text_of(file, "SPDXID") in described, by_name=True)
+
+
+def _is_whole(purpose: str) -> bool:
+    return re.sub("[^a-z]", "", purpose.lower()) in WHOLE
 
 
 def _named(node: JsonObject, key: str) -> str:
@@ -83,13 +84,12 @@ def artifacts_3(document: JsonObject) -> Iterator[Artifact]:
         kind = one.get("type", one.get("@type"))
         if kind not in ("software_Package", "software_File"):
             continue
-        purpose = text_of(one, "software_primaryPurpose").lower()
         yield artifact(
             text_of(one, "name").removeprefix("./"),
             text_of(one, "software_packageVersion"),
             list(_hashes(one)),
             main=one.get("spdxId", one.get("@id")) in roots,
-            by_name=kind == "software_File" or purpose in _SHORT,
+            by_name=kind == "software_File" or _is_whole(text_of(one, "software_primaryPurpose")),
         )
 
 

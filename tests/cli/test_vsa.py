@@ -287,3 +287,11 @@ def test_a_check_without_it_loads_nothing_of_it():
     code = "import sys; from bundlekit.cli import run; run(sys.argv[1:]); print('bundlekit.report.vsa' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "check", DEMO], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_policy_has_the_digest_of_a_project_file_and_not_its_place(desk, cli):
+    Path("bundlekit.toml").write_text('config = 1\ntrust = ["keys/root.pem"]\n')
+    assert cli("check", "update.bin", "--vsa", "v").code == 0
+    asked = policy_of(judged(Path("v").read_text()))["request"]
+    assert asked["config"] == f"sha256:{hashlib.sha256(Path('bundlekit.toml').read_bytes()).hexdigest()}"
+    assert "bundlekit.toml" not in json.dumps(asked)

@@ -187,6 +187,33 @@ def test_an_image_for_a_model_and_a_document_have_names_and_digests():
         assert [one.params["what"] for one in report.findings if one.rule == "document-mismatch"] == differs
 
 
+def spdx_2(*packages: Any, **more: Any) -> bytes:
+    return dump({"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "packages": list(packages), **more})
+
+
+@pytest.mark.parametrize("purpose", ["OPERATING_SYSTEM", "OPERATING-SYSTEM", "FIRMWARE", "FILE", "INSTALL", "ARCHIVE"])
+def test_a_package_of_spdx_that_can_be_an_image(purpose):
+    package = {"SPDXID": "a", "name": "appliance", "versionInfo": "5.39.00", "primaryPackagePurpose": purpose}
+    assert [one.params["what"] for one in judge(spdx_2(package), SPDX).findings] == ["version"]
+    package["primaryPackagePurpose"] = "LIBRARY"
+    assert judge(spdx_2(package), SPDX).findings == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"documentDescribes": ["a"]},
+        {"relationships": [{"spdxElementId": "a", "relatedSpdxElement": "d", "relationshipType": "DESCRIBED_BY"}]},
+        {"relationships": [{"spdxElementId": "d", "relatedSpdxElement": "a", "relationshipType": "DESCRIBES"}]},
+        {"relationships": [{"spdxElementId": "d", "relatedSpdxElement": "a", "relationshipType": "CONTAINS"}]},
+    ],
+)
+def test_what_spdx_describes_is_what_it_is_about(more):
+    package = {"SPDXID": "a", "name": "x", "checksums": [{"algorithm": "SHA256", "checksumValue": OTHER}]}
+    found = [one.params["what"] for one in judge(spdx_2(package, **more), SPDX).findings]
+    assert found == ([] if "CONTAINS" in str(more) else ["subject"])
+
+
 @pytest.mark.parametrize(
     ("kind", "predicate"),
     [
