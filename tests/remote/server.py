@@ -297,6 +297,13 @@ class Handler(BaseHTTPRequestHandler):
     def answer_trickle(self):
         """A byte every twentieth of a second: never silent, never done."""
         self.send_file(until=lambda start, _: start)
+        self.trickle()
+
+    def answer_slow_header(self):
+        self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nX: ")
+        self.trickle()
+
+    def trickle(self):
         with suppress(OSError):
             for _ in range(round(self.server.stall / 0.05)):
                 if self.server.stopped.wait(0.05):

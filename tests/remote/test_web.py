@@ -53,6 +53,7 @@ FAULTS = {
     "short-body": OTHER,
     "shorter-range": OTHER,
     "silent": SILENT,
+    "slow-header": SILENT,
     "stalled": SILENT,
     "stalled-later": SILENT,
     "strange-range": UNSTATED,
