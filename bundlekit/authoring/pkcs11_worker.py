@@ -148,20 +148,26 @@ def _always_asks(key: Any) -> bool:  # noqa: ANN401 - as above
         return False
 
 
-def serve() -> int:
-    """Answer the request on standard input. What the module prints goes to standard error."""
-    out = os.dup(1)
-    os.dup2(2, 1)
+def reply(request: bytes) -> bytes:
+    """The answer to a request, both in JSON. What fails is an answer, too."""
     try:
-        found = token_answer(json.loads(sys.stdin.buffer.read()))
+        found = token_answer(json.loads(request))
     except Refused as refusal:
         found = {"error": str(refusal)}
     except pkcs11.PKCS11Error as error:
         name = type(error).__name__
         text = " ".join(str(error).split())[:200]
         found = {"error": REASONS.get(name, f"the module reports {name}{f': {text}' if text else ''}")}
+    return json.dumps(found).encode()
+
+
+def serve() -> int:
+    """Answer the request on standard input. What the module prints goes to standard error."""
+    out = os.dup(1)
+    os.dup2(2, 1)
+    answer = reply(sys.stdin.buffer.read())
     with open(out, "wb") as file:
-        file.write(json.dumps(found).encode())
+        file.write(answer)
     return 0
 
 

@@ -15,7 +15,7 @@ from bundlekit import load_trust, pipeline
 from bundlekit.authoring import pkcs11_key
 from bundlekit.authoring.pkcs11_uri import MODULE, read_token_address
 from bundlekit.authoring.sign import load_signers, sign
-from bundlekit.authoring.signer_command import SignerCommand, run_limited
+from bundlekit.authoring.signer_command import EndedCommand, SignerCommand, run_limited
 from bundlekit.authoring.signers import external_signer
 from bundlekit.cli import run
 from bundlekit.errors import SigningError
@@ -73,6 +73,17 @@ def token(tokens, monkeypatch):
 
 
 @pytest.fixture
+def here(token, monkeypatch):
+    """The module is loaded by this process, which is faster, and watched by coverage."""
+    worker = pytest.importorskip("bundlekit.authoring.pkcs11_worker", reason="needs python-pkcs11 (the extra pkcs11)")
+
+    def run_here(_words, request, *_rest, **_more):
+        return EndedCommand(0, worker.reply(request))
+
+    monkeypatch.setattr("bundlekit.authoring.pkcs11_key.run_limited", run_here)
+
+
+@pytest.fixture
 def bundle(tmp_path):
     path = tmp_path / "update.bin"
     path.write_bytes(by_hand.bundle(capacity=65536))
@@ -123,6 +134,13 @@ def test_a_key_in_a_token_signs(token, bundle, tmp_path, label, id_, certificate
 @needs_softhsm
 @needs_library
 @pytest.mark.parametrize(("label", "id_", "certificates", "pss", "algorithm"), KINDS)
+def test_a_key_signs_by_id_in_this_process_as_well(here, label, id_, certificates, pss, algorithm):
+    assert at(f"token=release;id=%{id_}", *certificates, pss=pss).sign(b"head")
+
+
+@needs_softhsm
+@needs_library
+@pytest.mark.parametrize(("label", "id_", "certificates", "pss", "algorithm"), KINDS)
 def test_the_script_for_a_token_signs(token, bundle, tmp_path, monkeypatch, label, id_, certificates, pss, algorithm):
     monkeypatch.setenv("PIN", PIN)
     command = SignerCommand(f'"{SCRIPT}" "{SOFTHSM}" release {id_}')
@@ -139,7 +157,7 @@ def test_the_script_for_a_token_signs(token, bundle, tmp_path, monkeypatch, labe
 
 @needs_softhsm
 @needs_library
-def test_two_keys_of_one_token_sign_together(token, bundle, tmp_path, capfd):
+def test_two_keys_of_one_token_sign_together(here, bundle, tmp_path, capfd):
     words = ["--cert", str(KEYS / "rsa-signer.pem"), "--cert", str(KEYS / "p384-signer.pem")]
     for label in ("rsa-signer", "p384-signer"):
         words += ["--key", f"pkcs11:token=release;object={label}"]
@@ -154,7 +172,7 @@ def test_two_keys_of_one_token_sign_together(token, bundle, tmp_path, capfd):
 
 @needs_softhsm
 @needs_library
-def test_a_pin_comes_from_a_file_the_environment_or_the_user(token, bundle, tmp_path, monkeypatch):
+def test_a_pin_comes_from_a_file_the_environment_or_the_user(here, bundle, tmp_path, monkeypatch):
     asked = []
 
     def ask(name):
@@ -213,7 +231,7 @@ def test_no_process_has_the_pin_in_its_arguments_and_no_message_repeats_it(token
         ("token=release;object=signer?module-path=/bin/sh", "the module reports PKCS11Error"),
     ],
 )
-def test_what_cannot_be_found_is_one_sentence(token, bundle, address, message):
+def test_what_cannot_be_found_is_one_sentence(here, bundle, address, message):
     with pytest.raises(SigningError) as caught:
         sign(bundle, at(address), at=NOW)
     assert message in str(caught.value)
@@ -223,7 +241,7 @@ def test_what_cannot_be_found_is_one_sentence(token, bundle, address, message):
 
 @needs_softhsm
 @needs_library
-def test_a_certificate_of_another_key_is_refused(token, bundle):
+def test_a_certificate_of_another_key_is_refused(here, bundle):
     with pytest.raises(SigningError, match="none of the given keys belongs to this certificate"):
         at("token=release;object=ed25519", "rsa-signer.pem")
     with pytest.raises(SigningError, match="not valid under the public key"):  # the token does not show this one
