@@ -56,9 +56,9 @@ class Project(NamedTuple):
 
     def make_folders(self, outputs: Iterable[Path]) -> None:
         """Make the folders of the output files. ConfigError if a link leads out of the folder of the project file."""
-        inside = os.path.realpath(self.path.parent)
+        inside = Path(os.path.realpath(self.path.parent))
         for output in outputs:
-            if os.path.commonpath([inside, os.path.realpath(output)]) != inside:
+            if not Path(os.path.realpath(output)).is_relative_to(inside):
                 raise ConfigError(f"{self.path}: the output {output} leads out of its folder through a link")
             output.parent.mkdir(parents=True, exist_ok=True)
 

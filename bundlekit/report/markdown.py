@@ -125,6 +125,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "Coverage", plain(phrases.coverage_text(report))
     for document in report.documents or ():
         yield "Document", plain(phrases.document_text(document))
+    if used := report.request.config:
+        yield "Project file", f"{code(used.file)} ({code(used.digest)})"
     given = " (given)" if report.request.at_given else ""
     yield "Checked", f"{plain(report.request.at)}{given}, bundlekit {plain(report.tool.version)}"
 

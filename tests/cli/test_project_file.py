@@ -50,6 +50,11 @@ def test_the_command_line_overrides_it_key_by_key(cli, repository):
     jsonschema.validate(report, schema("report"))
 
 
+@pytest.mark.parametrize("style", ["text", "json", "markdown", "html"])
+def test_each_report_names_the_file(cli, repository, style):
+    assert "../bundlekit.toml" in cli("check", "update.bin", "--format", style).out.replace("&#46;", ".")
+
+
 def test_preflight_uses_it_too(cli, repository):
     assert cli("preflight", "update.bin").code == 1
     assert "needs-stop" in (repository / "junit.xml").read_text()
