@@ -67,8 +67,8 @@ def refuse_vsa(
         raise click.UsageError(f"--vsa {vsa} is also the output of the report; give --output another file")
     files = [one for one in components.values() if not isinstance(one, str)]
     common.refuse_to_overwrite(vsa, *files, option="--vsa")
-    if vsa != destination.STDOUT and as_vsa.is_statement(target := vsa.resolve()):
-        target.unlink()
+    if vsa != destination.STDOUT and as_vsa.is_statement(vsa):
+        vsa.resolve().unlink()  # the file itself, and not a link to it
 
 
 def write_vsa(result: BundleResult, vsa: Path, resource: str) -> None:
