@@ -4,17 +4,19 @@ import datetime as dt
 import os
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bundlekit
-from bundlekit import opening
+from bundlekit import docs, opening
 from bundlekit.authoring.build import build
 from bundlekit.authoring.sign import attach, sign
 from bundlekit.authoring.signers import load_signers
 from bundlekit.authoring.spec import Draft, load
+from bundlekit.checks import RULES
 from bundlekit.cli import run
 from bundlekit.errors import BundlekitError, ConfigError, UnreadableError
 from bundlekit.layout import reader, update_bin
@@ -121,6 +123,13 @@ def test_what_is_wrong_with_a_component_is_named(shipped, label, change, rule, w
     expected = span and Span(start=span[0], stop=span[1], stream=label)
     assert rules(check(shipped)) == {(rule, expected, label)}
     assert check(shipped).verdict == "reject"
+
+
+def test_the_page_names_the_rules_of_this_file():
+    text = Path(__file__).read_text(encoding="utf-8")
+    tried = {rule.name for rule in RULES if f'"{rule.name}' in text}
+    assert len(tried) >= 5
+    assert not {rule for rule in tried if f" {rule}" not in docs.page("detached").partition("## Cases")[2]}
 
 
 def test_two_components_in_each_others_place_are_found(shipped):
