@@ -30,7 +30,7 @@ _DOTTED: Final = scheme_named("dotted")
 
 def holds(condition: Condition, facts: Mapping[str, object]) -> bool | None:
     """Whether the condition holds; None if the fact is not given or cannot be compared with the value."""
-    fact = _text(facts.get(condition.fact))
+    fact = fact_text(facts.get(condition.fact))
     if fact is None:
         return None
     test = _TESTS[condition.test]
@@ -57,7 +57,7 @@ def unknown(condition: Condition, facts: Mapping[str, object]) -> tuple[str, str
     what, form, example = _FORMS[limit[0]] if ordered and limit else ("text", "text", "")
     if given is None:
         return "that is not known", f"Give the fact {fact} {place}{f', such as {example!r}' * ordered}."
-    if _text(given) is None:
+    if fact_text(given) is None:
         return f"{_shown(given)}, which was given, is not text", f"Write {fact} {place} in quotes."
     because = f"{_shown(given)}, which was given, cannot be read as {what}"
     return because, f"Write {fact} {place} as {form}: {example!r}."
@@ -89,7 +89,7 @@ def quantity(text: str) -> tuple[str, object] | None:
         return None
 
 
-def _text(fact: object) -> str | None:
+def fact_text(fact: object) -> str | None:
     """A fact as text. A float has none: 7.10 has already become 7.1, so its text would be a guess."""
     if isinstance(fact, bool):
         return "true" if fact else "false"

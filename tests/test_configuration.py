@@ -13,10 +13,12 @@ from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.checks.waivers import load_waivers
 from bundlekit.cli.common import load_appliances
 from bundlekit.errors import BundlekitError, ConfigError, TrustError
+from bundlekit.fleet.fleet_file import load_fleet
 from bundlekit.matrix.graph.cincinnati import load_graph
 from bundlekit.trust import load_trust
 from bundlekit.trust.policy import EXAMPLE as TRUST_EXAMPLE
 from bundlekit.update.engine.plan import load_plan
+from tests.fleet.test_fleet_file import FLEET_EXAMPLE
 from tests.update.test_plan import EXAMPLE as PLAN_EXAMPLE
 
 WAIVERS_EXAMPLE = """\
@@ -61,6 +63,7 @@ FILES = {
     "matrix": (MATRIX_EXAMPLE, matrix),
     "trust.toml": (TRUST_EXAMPLE, load_trust),
     "plan": (PLAN_EXAMPLE, load_plan),
+    "fleet": (FLEET_EXAMPLE, load_fleet),
     "waivers": (WAIVERS_EXAMPLE, load_waivers),
     "advisory": (ADVISORY_EXAMPLE, advisory.load),
     "state": (STATE_EXAMPLE, load_appliances),

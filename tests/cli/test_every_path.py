@@ -18,6 +18,7 @@ import pytest
 from bundlekit import files
 from bundlekit.authoring.advisory import ADVISORY_EXAMPLE
 from bundlekit.cli import command, run
+from fixtures.make_fleet import make_fleet
 from fixtures.make_keys import KEYS
 from tests.cli.test_inputs import state
 from tests.update.test_plan import EXAMPLE as PLAN_EXAMPLE
@@ -61,6 +62,7 @@ GOOD = {
     "vsa": "vsa.json",
     "appliance": "STATE.json",
     "state_dir": "state",
+    "fleet_path": "FLEET.toml",
 }
 WITH = {
     ("build", "certs"): ["keys"],
@@ -181,6 +183,7 @@ def ready(desk, capsys):
     Path("STATE.json").write_text(state("rack"))
     Path("PLAN.toml").write_text(PLAN_EXAMPLE)
     Path("state").mkdir(mode=0o700)
+    make_fleet(Path())
     return desk
 
 

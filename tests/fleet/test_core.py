@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bundlekit.fleet import core
 from bundlekit.fleet.core import (
     AbortRecord,
     OperatorRequest,
@@ -63,7 +64,10 @@ def test_a_wave_waits_for_the_end_the_soak_time_and_the_approval_of_the_last_one
     assert do(of, *end, approval, report("b", 160), report("b", 170, "succeeded"), now=170).reason == "finished"
 
 
-def test_a_label_limits_the_pairs_that_share_its_value():
+@pytest.mark.parametrize("few", [0, 64])
+def test_a_label_limits_the_pairs_that_share_its_value(few, monkeypatch):
+    """With a queue for each value, and without."""
+    monkeypatch.setattr(core, "FEW", few)
     labels = {"a": "x", "b": "x", "c": "y", "d": "x"}
     of = rollout(
         [tuple(labels)],

@@ -1,0 +1,62 @@
+"""``bundlekit fleet plan``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bundlekit.cli import common, options
+from bundlekit.cli.parameters import path_type
+from bundlekit.cli.verbs import CliVerb
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from bundlekit.model.decision import Acceptance
+
+EXAMPLES = """\b
+Examples:
+  bundlekit fleet plan FLEET.toml
+  bundlekit fleet plan FLEET.toml --pairs --format json -o plan.json
+Exit codes: 0 every pair is eligible or up to date, 1 pairs are refused, 2 usage, 3 incomplete.
+"""
+
+
+@click.command(cls=CliVerb, epilog=EXAMPLES)
+@click.argument("fleet_path", type=path_type, metavar="FLEET.toml")
+@click.option("--pairs", is_flag=True, help="List every pair with its wave and its route.")
+@options.accept_risk_option
+@options.at_option
+@options.format_option()
+@options.output_option("Write the plan to this file instead.")
+def command(
+    fleet_path: Path,
+    pairs: bool,
+    accepted_risks: tuple[Acceptance, ...],
+    at: dt.datetime | None,
+    style: str,
+    output: Path | None,
+) -> int:
+    """Show which pairs of a fleet can be updated, on which path, in which wave, and which are refused.
+
+    Nothing is started. Each kind of installed state is decided once, whatever the number of pairs.
+    """
+    common.refuse_to_overwrite(output)
+    from bundlekit.fleet.fleet_file import load_fleet
+    from bundlekit.fleet.plan_text import lines
+    from bundlekit.fleet.planning import plan_fleet
+    from bundlekit.model.decision import Policy
+    from bundlekit.report import json
+
+    policy = Policy(accepted_risks=accepted_risks)
+    plan = plan_fleet(load_fleet(fleet_path), at=at, policy=policy, listing=pairs).plan
+    if style == "json":
+        content = json.render(plan) + "\n"
+    else:
+        coloured = output is None and common.colours(sys.stdout)
+        content = "".join(common.styled(line, coloured=coloured) + "\n" for line in lines(plan))
+    common.write(content, output)
+    return 3 if plan.unreadable else 1 if plan.refused else 0
