@@ -92,7 +92,9 @@ def _run(args: list[str] | None, interrupted: Callable[[], int]) -> int:
         code = command.main(args=args, prog_name="bundlekit", standalone_mode=False)
         if sys.stdout:  # what cannot be written must not come up after the exit code is settled
             sys.stdout.flush()
-    except SystemExit:  # what click makes of a broken pipe: the reader of bytes went away before it had them all
+    except SystemExit as ended:  # 0 after a completion; 1 is what click makes of a broken pipe
+        if ended.code == 0:
+            return 0
         streams.discard(sys.stdout)
         return READER_GONE
     except click.ClickException as error:

@@ -310,6 +310,7 @@ def test_completion_is_offered(desk):
     environment["PYTHONPATH"] = str(root)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "preflight" in done.stdout
+    assert done.returncode == 0
 
 
 def test_sign_shows_what_is_signed(cli, desk):
