@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from bundlekit.fleet.fleet_file import FleetFile
-from bundlekit.fleet.fleet_report import FleetPlan
+from bundlekit.fleet.fleet_report import FleetPlan, FleetRehearsal
 from bundlekit.matrix.diff import Diff
 from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
@@ -47,6 +47,7 @@ OUTPUTS: Final = {
     "matrix-diff": Diff,
     "path": UpgradePath,
     "fleet-plan": FleetPlan,
+    "fleet-rehearsal": FleetRehearsal,
     "trust-show": Overview,
     "signing": SigningResult,
     "status": Status,

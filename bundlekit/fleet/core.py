@@ -93,10 +93,14 @@ class StartPairs(NamedTuple):
 
 
 class WaitFor(NamedTuple):
-    """Start nothing before ``until``, in seconds since 1970; None: until something is reported."""
+    """Start nothing before ``until``, in seconds since 1970; None: until something is reported.
+
+    ``approval`` is the wave whose approval is missing, if that is the reason.
+    """
 
     because: str
     until: float | None = None
+    approval: str = ""
 
 
 class StopRollout(NamedTuple):
@@ -283,7 +287,7 @@ def _current(rollout: Rollout, outcomes: Outcomes, now: float) -> tuple[int, Wai
         if last is not None and now < last + wave.soak:
             return number, WaitFor(f"wave {wave.name} has ended, and its soak time has not", last + wave.soak)
         if wave.approval and wave.name not in outcomes.approved:
-            return number, WaitFor(f"wave {wave.name} has ended, and the next one needs approval")
+            return number, WaitFor(f"wave {wave.name} has ended, and the next one needs approval", approval=wave.name)
     return len(rollout.waves), WaitFor("every wave is through")
 
 

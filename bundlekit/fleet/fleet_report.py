@@ -10,6 +10,7 @@ from bundlekit.model.finding import Cause
 from bundlekit.model.primitives import Frozen
 
 PLAN_SCHEMA: Final = "bundlekit/fleet-plan/1"
+REHEARSAL_SCHEMA: Final = "bundlekit/fleet-rehearsal/1"
 
 
 class FleetStop(Frozen, frozen=True, kw_only=True):
@@ -106,3 +107,46 @@ class FleetPlan(Frozen, frozen=True, kw_only=True):
     skipped: tuple[str, ...]
     warnings: tuple[str, ...]
     listing: tuple[FleetPair, ...] | UnsetType = UNSET
+
+
+class RehearsedWave(Frozen, frozen=True, kw_only=True):
+    """A wave of a simulated rollout: how many pairs started and ended, and when. None: it did not come to that.
+
+    ``ended-at`` is the end of its last pair.
+    """
+
+    name: str
+    pairs: int
+    started: int
+    ended: int
+    started_at: str | None
+    ended_at: str | None
+
+
+class FleetRehearsal(Frozen, frozen=True, kw_only=True):
+    """A simulated rollout.
+
+    ``reason`` is *finished*, *abort*, or *waiting*, if nothing happens any more, as with a silent pair. ``stopped-at``
+    is when that was decided, and ``ended-at`` when the last pair in flight ended. ``ends`` are the pairs by outcome.
+    ``without-ha-at-most`` are the pairs that had no HA at the same time: those in flight, and those that a failure left
+    without it. ``without-ha-at-end`` are the latter.
+    """
+
+    schema: Literal["bundlekit/fleet-rehearsal/1"]
+    name: str
+    target: str
+    seed: int
+    at: str
+    reason: Literal["finished", "abort", "waiting"]
+    because: str
+    stopped_at: str
+    ended_at: str
+    minutes: int
+    eligible: int
+    started: int
+    ends: dict[str, int]
+    silent: int
+    in_flight_at_most: int
+    without_ha_at_most: int
+    without_ha_at_end: int
+    waves: tuple[RehearsedWave, ...]

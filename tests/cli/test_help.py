@@ -9,10 +9,10 @@ from bundlekit.cli import VERBS, command
 
 IMPERATIVE = re.compile(
     r"(?:"
-    r"Accept|Add|Allow|Apply|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
+    r"Accept|Add|Allow|Apply|Approve|Ask|Assume|Bring|Build|Check|Choose|Compare|Continue|"
     r"Create|Do|Examine|Exit|Explain|Export|Extract|Find|Finish|Inject|Keep|List|Make|"
     r"Manage|Name|Print|Record|Reject|Release|Remove|Replace|Require|Reserve|Restrict|Retry|Run|Set|Show|"
-    r"Sign|Start|Stop|Take|Treat|Trust|Try|Update|Use|Validate|Waive|Warn|Write"
+    r"Sign|Simulate|Start|Stop|Take|Treat|Trust|Try|Update|Use|Validate|Waive|Warn|Write"
     r") "
 )
 

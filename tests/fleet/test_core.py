@@ -57,7 +57,7 @@ def test_a_wave_waits_for_the_end_the_soak_time_and_the_approval_of_the_last_one
     end = [report("a"), report("a", 100, "succeeded")]
     assert do(of, report("a"), now=9).because == "the last pairs of wave canary are in flight"
     assert do(of, *end, now=120) == WaitFor("wave canary has ended, and its soak time has not", 160)
-    assert do(of, *end, now=160) == WaitFor("wave canary has ended, and the next one needs approval")
+    assert do(of, *end, now=160) == WaitFor("wave canary has ended, and the next one needs approval", approval="canary")
     approval = OperatorRequest("approve", 130, "canary")
     assert do(of, *end, approval, now=159).until == 160
     assert do(of, *end, approval, now=160).pairs == ("b",)

@@ -10,6 +10,7 @@ from bundlekit.cli.verbs import Verbs
 
 FLEET_VERBS: Final = {
     "plan": "Show which pairs of a fleet can be updated, on which path, in which wave, and which are refused.",
+    "rehearse": "Simulate a rollout: when it ends, when it stops, and how many pairs are without HA at once.",
 }
 """The verbs of ``bundlekit fleet``, and the first lines of their help."""
 
