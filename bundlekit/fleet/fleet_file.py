@@ -21,6 +21,9 @@ from bundlekit.update.engine.plan import Argv, Duration, seconds
 MAX_PAIRS: Final = 1_000_000
 """The most pairs of a fleet."""
 
+LONGEST_WAIT: Final = 366 * 86400
+"""The most seconds of a soak time, and of the time until a pair is silent."""
+
 FailureKind = Literal["rejected", "cancelled", "reverted", "degraded", "needs-operator", "silent"]
 """What can count as a failure: an outcome of an update, or *silent*, a pair that no longer reports."""
 
@@ -175,6 +178,8 @@ def _problems(file: FleetFile, values: dict[str, Any]) -> Iterator[tuple[str, st
         yield "inventory", "[inventory] needs either file or command"
     if "timeout" in values["inventory"] and file.inventory.file:
         yield "inventory.timeout", "timeout is for a command, and the inventory is a file"
+    if file.silence > LONGEST_WAIT:
+        yield "silent-after", f"silent-after is more than a year: {file.silent_after}"
     for number, window in enumerate(file.windows):
         key = f"windows[{number}]"
         if bool(window.zone) == bool(window.zone_fact):
@@ -206,6 +211,8 @@ def _wrong_waves(file: FleetFile) -> Iterator[tuple[str, str]]:
             yield key, f"{key} needs pairs, count or percent; only the last wave takes the pairs that remain"
         if number == len(file.waves) - 1 and ways:
             yield f"{key}.{ways[0]}", f"{key}.{ways[0]}: the last wave takes the pairs that remain, so omit the key"
+        if wave.soak and seconds(wave.soak) > LONGEST_WAIT:
+            yield f"{key}.soak", f"{key}.soak is more than a year: {wave.soak}"
         for pair in wave.pairs:
             if pair in pairs:
                 yield f"{key}.pairs", f"{key}.pairs: {pair} is named twice"

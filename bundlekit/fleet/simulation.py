@@ -24,6 +24,15 @@ NO_HA: Final = ("degraded", "needs-operator")
 
 MINUTE: Final = 60
 
+LONGEST: Final = 3650 * 86400
+"""Seconds after which a simulation ends: ten years."""
+
+A_WEEK_OF_WINDOWS: Final = 9 * 86400
+"""Seconds in which each window opens, see `bundlekit.fleet.windows`."""
+
+LAST_SECOND: Final = 253_402_300_799
+"""The last second of the year 9999, which ends the calendar of Python."""
+
 
 class FleetRates(NamedTuple):
     """What a simulation assumes.
@@ -70,6 +79,8 @@ class _Simulation:
         self.events: list[_Event] = []
         self.asked: set[str] = set()
         self.silent = self.lost = self.most_in_flight = self.most_without = 0
+        self.changed = self.now  # the last time at which something started or was reported
+        self.patience = max(self.rollout.silence, *(wave.soak for wave in self.rollout.waves)) + A_WEEK_OF_WINDOWS
         self.started: list[list[float]] = [[] for _ in self.rollout.waves]
 
     def run(self) -> FleetRehearsal:
@@ -89,13 +100,18 @@ class _Simulation:
             times = [event.at for event in self.events[:1]] + [action.until] * (action.until is not None)
             if not times:
                 return self._result("waiting", action.because)
-            self._advance(min(time for time in times if time is not None))
+            following = min(time for time in times if time is not None)
+            if following > self.at.timestamp() + LONGEST:
+                return self._result("waiting", f"it takes more than ten years; {action.because}")
+            if not self.events and following > self.changed + self.patience:
+                return self._result("waiting", action.because)
+            self._advance(following)
 
     def _advance(self, until: float) -> None:
         """Let everything happen that is due."""
         self.now = until
         while self.events and self.events[0].at <= until:
-            event = heapq.heappop(self.events)
+            event, self.changed = heapq.heappop(self.events), until
             if event.kind == "approve":
                 self.outcomes.add(OperatorRequest("approve", event.at, event.name))
                 continue
@@ -104,6 +120,7 @@ class _Simulation:
 
     def _start(self, pair: str) -> None:
         self.outcomes.add(PairReport(pair, self.now))
+        self.changed = self.now
         self.started[self.outcomes.place[pair][0]].append(self.now)
         fate = self._fate(pair)
         if fate.end is None:
@@ -170,4 +187,4 @@ class _Simulation:
 
 
 def _utc(at: float) -> str:
-    return dt.datetime.fromtimestamp(int(at), dt.UTC).isoformat().replace("+00:00", "Z")
+    return dt.datetime.fromtimestamp(min(int(at), LAST_SECOND), dt.UTC).isoformat().replace("+00:00", "Z")

@@ -52,11 +52,17 @@ def zone_named(name: str) -> zoneinfo.ZoneInfo | None:
 
 
 def is_open(zoned: ZonedWindow, at: float) -> bool:
-    """Whether an update can start at this time, in seconds since 1970. A zone that is unknown is never open."""
+    """Whether an update can start at this time, in seconds since 1970.
+
+    A zone that is unknown is never open, nor is a time outside of the calendar.
+    """
     zone = zone_named(zoned.zone)
     if zone is None:
         return False
-    local = dt.datetime.fromtimestamp(at, zone)
+    try:
+        local = dt.datetime.fromtimestamp(at, zone)
+    except (OverflowError, ValueError, OSError):
+        return False
     window, minute, day = zoned.window, local.hour * 60 + local.minute, local.weekday()
     if window.start < window.end:
         return day in window.days and window.start <= minute < window.end
@@ -68,8 +74,15 @@ def is_open(zoned: ZonedWindow, at: float) -> bool:
 def next_opening(zoned: ZonedWindow, at: float) -> float | None:
     """The first time from ``at`` on, in seconds since 1970, at which the window is open. None: an unknown zone.
 
-    None as well if it opens on no day of the next week, as a window within an hour that is left out.
+    None as well if it opens on no day of the next week, or if the calendar ends before.
     """
+    try:
+        return _next_opening(zoned, at)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _next_opening(zoned: ZonedWindow, at: float) -> float | None:
     zone = zone_named(zoned.zone)
     if zone is None:
         return None

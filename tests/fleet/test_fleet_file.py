@@ -87,6 +87,8 @@ def test_the_example_is_read(tmp_path):
         ('file = "states.jsonl"', 'file = "s"\ntimeout = "1 min"', "line 10: timeout is for a command"),
         ('"reverted", "deg', '"silent", "deg', "line 36: abort[0].failures names a kind twice"),
         ('"reverted", "deg', '"reverted", "succeeded", "deg', "'succeeded' is not one of rejected, cancelled,"),
+        ('"24 h"', '"367 days"', "line 18: waves[0].soak is more than a year: 367 days"),
+        ('"6 h"', '"9000 h"', "line 6: silent-after is more than a year: 9000 h"),
         ("[[abort]]", "[[aborts]]", "unknown key 'aborts'; did you mean 'abort'"),
     ],
 )  # fmt: skip

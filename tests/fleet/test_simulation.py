@@ -9,6 +9,7 @@ from bundlekit.fleet.fleet_file import AbortRule
 from bundlekit.fleet.fleet_report import FleetPlan
 from bundlekit.fleet.planning import PlannedFleet
 from bundlekit.fleet.simulation import FleetRates, simulate
+from bundlekit.fleet.windows import WallWindow, ZonedWindow
 
 AT = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 PAIRS = [f"p{number}" for number in range(200)]
@@ -19,7 +20,9 @@ NO_PLAN = FleetPlan(
 )  # fmt: skip
 
 
-def simulated(*, failures=None, abort=(), minutes=100, canary=0, approval=False, seed=1, spread=0, pause=0):
+def simulated(
+    *, failures=None, abort=(), minutes=100, canary=0, approval=False, seed=1, spread=0, pause=0, silence=6 * 3600
+):
     rollout = Rollout(
         waves=(
             RolloutWave("canary", tuple(PAIRS[:canary]), 3600, approval),
@@ -28,6 +31,7 @@ def simulated(*, failures=None, abort=(), minutes=100, canary=0, approval=False,
         classes=dict.fromkeys(PAIRS, PairClass()),
         max_in_flight=20,
         abort=abort,
+        silence=silence,
     )
     planned = PlannedFleet(NO_PLAN, rollout, dict.fromkeys(PAIRS, minutes))
     return simulate(planned, at=AT, seed=seed, rates=FleetRates(failures or {}, spread=spread, approval=pause))
@@ -62,6 +66,29 @@ def test_silent_pairs_keep_their_slots_until_it_waits_or_stops():
     assert (waits.reason, waits.started, waits.silent) == ("waiting", 20, 20)
     stops = simulated(failures={"silent": 100}, abort=(AbortRule(percent=10),))
     assert (stops.reason, stops.stopped_at) == ("abort", "2026-11-23T06:00:00Z")
+
+
+def test_a_slot_that_is_never_free_again_ends_the_simulation():
+    """Each evening a window opens, for pairs whose site has a silent one."""
+    evening = ZonedWindow(WallWindow(frozenset(range(7)), 1200, 1300), "UTC")
+    rollout = Rollout(
+        waves=(RolloutWave("rest", ("a", "b")),),
+        classes=dict.fromkeys(("a", "b"), PairClass(("site",), (evening,))),
+        max_in_flight=2,
+        limits=(("site", 1),),
+    )
+    planned = PlannedFleet(NO_PLAN, rollout, dict.fromkeys(("a", "b"), 10))
+    one = simulate(planned, at=AT, seed=1, rates=FleetRates({"silent": 100}))
+    assert (one.reason, one.started) == ("waiting", 1)
+
+
+def test_a_rollout_of_more_than_ten_years_ends_the_simulation():
+    one = simulated(minutes=600_000, silence=366 * 86400 * 2)
+    assert (one.reason, one.because[:31]) == ("waiting", "it takes more than ten years; 2")
+    late = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+    rollout = Rollout(waves=(RolloutWave("w", ("a",)),), classes={"a": PairClass()}, max_in_flight=1)
+    one = simulate(PlannedFleet(NO_PLAN, rollout, {"a": 525_600}), at=late, seed=1, rates=FleetRates({}))
+    assert one.ended_at == "9999-12-31T23:59:59Z"
 
 
 def test_a_pair_that_takes_longer_than_the_silence_still_reports():

@@ -64,6 +64,13 @@ def test_an_unknown_zone_is_never_open():
     assert (is_open(unknown, 0), next_opening(unknown, 0)) == (False, None)
 
 
+@pytest.mark.parametrize("at", [-1e18, -62_135_596_800, 253_402_300_799, 1e18])
+def test_the_calendar_ends_without_an_error(at):
+    one = window("mon", "22:00", "22:01", "Asia/Tokyo")
+    assert is_open(one, at) is False
+    assert next_opening(one, at) is None or at == -62_135_596_800
+
+
 @given(
     days=st.sets(st.integers(0, 6), min_size=1),
     start=st.integers(0, 95),
