@@ -15,6 +15,7 @@ from bundlekit.files import LIMITS
 from bundlekit.fleet.windows import DAYS, Day, WallWindow, minute_of, zone_named
 from bundlekit.model.primitives import END, FactName, Name, Strict, Text, VersionText
 from bundlekit.model.project import ProjectPath, ProjectPaths
+from bundlekit.remote.url import remote_url
 from bundlekit.schema_errors import explain, first_key, place_of
 from bundlekit.update.engine.plan import Argv, Duration, seconds
 
@@ -141,6 +142,29 @@ class FleetAt(NamedTuple):
     def resolved(self, name: str) -> Path:
         """A path of the file, which is relative to its folder."""
         return self.path.parent / name
+
+    @property
+    def bundles(self) -> tuple[Path, ...]:
+        """The places of the bundles: paths, and URLs as they are."""
+        places: list[Any] = [remote_url(name) or self.resolved(name) for name in self.file.bundles]
+        return tuple(places)  # what reads bundles takes a URL wherever it takes a path
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files and folders that the file names."""
+        file = self.file
+        named = (
+            *file.trust,
+            *file.matrix,
+            file.plan,
+            file.advisories,
+            file.inventory.file,
+            *file.inventory.command[:1],
+        )
+        return (
+            *(one for one in self.bundles if remote_url(one) is None),
+            *(self.resolved(one) for one in named if one),
+        )
 
 
 def load_fleet(path: Path) -> FleetAt:

@@ -71,8 +71,7 @@ def _bundles(fleet: FleetAt, at: dt.datetime) -> Collected:
     trust = load_trust([fleet.resolved(name) for name in file.trust])
     matrices = load_matrices([fleet.resolved(name) for name in file.matrix]) if file.matrix else ()
     advice = load_advisory(fleet.resolved(file.advisories), trust=trust, at=at) if file.advisories else None
-    places = [fleet.resolved(name) for name in file.bundles]
-    return collect(places, trust=trust, advice=advice, at=at, matrices=matrices)
+    return collect(fleet.bundles, trust=trust, advice=advice, at=at, matrices=matrices)
 
 
 def gate_minutes(plan: Plan) -> int:

@@ -83,6 +83,21 @@ def test_what_cannot_be_used_is_one_sentence(fleet, capsys, change, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["plan", "rehearse"])
+@pytest.mark.parametrize("name", ["FLEET.toml", "states.jsonl", "mc3.bin"])
+def test_no_input_is_overwritten(fleet, capsys, verb, name):
+    before = Path(name).read_bytes()
+    assert run(["fleet", verb, "FLEET.toml", "-o", name]) == 2
+    assert "is also an input" in capsys.readouterr().err
+    assert Path(name).read_bytes() == before
+
+
+def test_a_bundle_can_be_on_a_server(fleet):
+    fleet.write_text(fleet.read_text().replace('"mc3.bin"', '"https://127.0.0.1:1/mc3.bin"'))
+    assert str(load_fleet(fleet).bundles[1]) == "https://127.0.0.1:1/mc3.bin"
+    assert load_fleet(fleet).inputs[:2] == (Path("mc2.bin"), Path("sp3.bin"))
+
+
 def with_command(fleet, script, timeout="1 min"):
     program = Path("inventory")
     program.write_text(f"#!{sys.executable}\n{script}")

@@ -44,15 +44,16 @@ def command(
 
     Nothing is started. Each kind of installed state is decided once, whatever the number of pairs.
     """
-    common.refuse_to_overwrite(output)
     from bundlekit.fleet.fleet_file import load_fleet
     from bundlekit.fleet.plan_text import lines
     from bundlekit.fleet.planning import plan_fleet
     from bundlekit.model.decision import Policy
     from bundlekit.report import json
 
+    fleet = load_fleet(fleet_path)
+    common.refuse_to_overwrite(output, *fleet.inputs)
     policy = Policy(accepted_risks=accepted_risks)
-    plan = plan_fleet(load_fleet(fleet_path), at=at, policy=policy, listing=pairs).plan
+    plan = plan_fleet(fleet, at=at, policy=policy, listing=pairs).plan
     if style == "json":
         content = json.render(plan) + "\n"
     else:

@@ -95,7 +95,6 @@ def command(
 
     Nothing is started. The same seed gives the same result.
     """
-    common.refuse_to_overwrite(output)
     from bundlekit.fleet.fleet_file import load_fleet
     from bundlekit.fleet.planning import plan_fleet
     from bundlekit.fleet.rehearsal_text import lines
@@ -103,8 +102,10 @@ def command(
     from bundlekit.model.decision import Policy
     from bundlekit.report import json
 
+    fleet = load_fleet(fleet_path)
+    common.refuse_to_overwrite(output, *fleet.inputs)
     moment = at or common.now()
-    planned = plan_fleet(load_fleet(fleet_path), at=moment, policy=Policy(accepted_risks=accepted_risks))
+    planned = plan_fleet(fleet, at=moment, policy=Policy(accepted_risks=accepted_risks))
     rates = FleetRates(failures=failures, spread=spread, unknown=minutes, approval=approve_after or 0)
     result = simulate(planned, at=moment, seed=seed, rates=rates)
     if style == "json":
