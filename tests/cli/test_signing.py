@@ -23,6 +23,7 @@ from bundlekit.layout import reader
 from bundlekit.source import BytesSource
 from bundlekit.trust import keygen
 from bundlekit.trust.keys import ML_DSA_CHAINS
+from fixtures.make_fleet import make_fleet
 from tests.cli.conftest import ADVISORY
 from tests.cli.test_overwriting import commands
 
@@ -382,12 +383,16 @@ def test_no_verb_writes_a_file_named_by_a_hyphen(desk, state_words, words):
 def state_words(desk):
     Path("ADVISORY.toml").write_text(ADVISORY)
     Path("graph.json").write_text('{"nodes": [{"version": "1.0.0", "payload": "a"}], "edges": []}')
+    Path("fleet").mkdir()
+    make_fleet(Path("fleet"))
     return {
         ("advisory", "build"): ("ADVISORY.toml", *SIGN),
         ("build",): ("SPEC.toml", "-q"),
         ("check",): ("update.bin",),
         ("compare",): ("update.bin", "update.bin"),
         ("extract",): ("update.bin", "--head"),
+        ("fleet", "plan"): ("fleet/FLEET.toml",),
+        ("fleet", "rehearse"): ("fleet/FLEET.toml",),
         ("matrix", "import"): ("graph.json",),
         ("matrix", "export"): ("update.bin",),
         ("path",): ("update.bin", "--from", "5.30.02", "--to", "5.40.00"),
