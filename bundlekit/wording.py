@@ -65,6 +65,14 @@ def count(number: int, noun: str) -> str:
 
 
 @contextmanager
+def renamed(**names: str) -> Iterator[None]:
+    """In this context, ``given`` names each parameter in ``names`` by its value there, such as one of two sides."""
+    before = _wording.get()
+    with worded(before._replace(parameter=lambda name, value: before.parameter(names.get(name, name), value))):
+        yield
+
+
+@contextmanager
 def worded(wording: Wording) -> Iterator[None]:
     """Use ``wording`` for the messages that are made in this context."""
     before = _wording.set(wording)

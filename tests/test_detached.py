@@ -166,6 +166,50 @@ def test_a_component_that_the_operator_names_has_to_be_there(shipped, name, path
         check(shipped, components={name: shipped / path})
 
 
+def test_a_comparison_takes_the_files_of_either_side_from_elsewhere(shipped, made, tmp_path, capsys):
+    moved = tmp_path / "moved.iso"
+    (shipped / "storage.iso").rename(moved)
+    heads = [str(made / "release.bk"), str(shipped / "release.bk")]
+    assert run(["compare", *heads]) == 3
+    out = capsys.readouterr().out
+    assert "component-missing" in out
+    assert "(--new-component)" in out
+    assert run(["compare", *heads, "--new-component", f"storage={moved}"]) == 0
+    assert run(["compare", *reversed(heads), "--old-component", f"storage={moved}"]) == 0
+    assert run(["compare", *reversed(heads), "--new-component", f"storage={moved}"]) == 3
+    assert "--old-component" in capsys.readouterr().out
+
+
+def test_a_comparison_names_the_byte_of_a_file_elsewhere(shipped, tmp_path):
+    moved = tmp_path / "moved.iso"
+    moved.write_bytes(forge.flip(content("storage"), 70_000))
+    head = shipped / "release.bk"
+    found = bundlekit.compare(head, head, trust=forge.trust(), at=AT, full=True, new_components={"storage": moved})
+    assert found.verdict == "incomplete"
+    assert [(one.region, one.differing) for one in found.regions] == [("storage", 1)]
+    assert [(one.rule, one.subject) for one in found.obstacles] == [("damaged", "new")]
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "message"),
+    [("old", "storge=x", "has no component 'storge'"), ("new", "storage=.", "--new-component storage=FILE")],
+)
+def test_a_wrong_component_of_a_side_is_named_with_the_option_of_that_side(shipped, side, value, message, capsys):
+    head = str(shipped / "release.bk")
+    assert run(["compare", head, head, f"--{side}-component", value]) in {2, 3}
+    assert message in capsys.readouterr().err
+
+
+def test_no_output_overwrites_the_file_of_a_component(shipped, tmp_path, capsys):
+    moved = tmp_path / "moved.md"
+    (shipped / "storage.iso").rename(moved)
+    head, before = str(shipped / "release.bk"), moved.read_bytes()
+    named = f"storage={moved}"
+    assert run(["compare", head, head, "--old-component", named, "-o", str(moved)]) == 2
+    assert run(["check", head, "--component", named, "-o", str(moved)]) == 2
+    assert moved.read_bytes() == before
+
+
 def test_a_bundle_with_a_payload_has_no_components_elsewhere(tmp_path):
     (tmp_path / "update.bin").write_bytes(forge.good())
     with pytest.raises(ConfigError, match="is not a detached head"):

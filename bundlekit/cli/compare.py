@@ -41,6 +41,7 @@ EXIT: Final = {"same": 0, "differs": 1, "incomplete": 3}
 @click.option("--ignore-signatures", is_flag=True, help="Compare only the contents, such as those of a rebuild.")
 @click.option("--full", is_flag=True, help="Compare the bytes of the payload even if signed digests are enough.")
 @options.matrices_option
+@options.components_of_two_options
 @options.at_option
 @options.format_option("markdown")
 @options.output_option(
@@ -54,6 +55,8 @@ def command(
     new: Path,
     trusted: tuple[Path, ...],
     matrices: tuple[Path, ...],
+    old_components: dict[str, Path | str],
+    new_components: dict[str, Path | str],
     at: dt.datetime | None,
     style: Style,
     output: tuple[Path, ...],
@@ -89,6 +92,8 @@ def command(
             full=full,
             strict=strict,
             ignore_signatures=ignore_signatures,
+            old_components=old_components,
+            new_components=new_components,
             progress=progress,
         )
     if not files:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import click
 
-from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, bundle_type, path_type
+from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, bundle_type, path_type, remember_path
 from bundlekit.cli.project import exclude_project, read_project, read_waivers
 from bundlekit.remote.url import remote_url
 
@@ -83,7 +83,9 @@ def _components(context: click.Context, option: click.Parameter, values: tuple[s
             raise click.BadParameter(f"{value!r} is not NAME=FILE.", context, option)
         if name in found:
             raise click.BadParameter(f"{name!r} is given twice.", context, option)
-        found[name] = remote_url(file) or Path(file)
+        found[name] = url = remote_url(file) or Path(file)
+        if isinstance(url, Path):
+            remember_path(context, str(option.name), url)
     return found
 
 
@@ -94,6 +96,24 @@ component_option: Final = click.option(
     metavar="NAME=FILE",
     callback=_components,
     help="Use this file for a component of a detached head, instead of the one next to it.",
+)
+components_of_two_options: Final = combined(
+    click.option(
+        "--old-component",
+        "old_components",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=_components,
+        help="Use this file for a component of the detached head OLD, instead of the one next to it.",
+    ),
+    click.option(
+        "--new-component",
+        "new_components",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=_components,
+        help="Use this file for a component of the detached head NEW, instead of the one next to it.",
+    ),
 )
 
 matrices_option: Final = click.option(

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from bundlekit._version import __version__
@@ -19,7 +20,7 @@ from bundlekit.comparison.contents import region_changes
 from bundlekit.comparison.matrices import demand_use, matrix_changes
 from bundlekit.comparison.obstacles import about_keys, about_sides, unread
 from bundlekit.comparison.parts import part_changes
-from bundlekit.comparison.sides import ComparisonOptions, examined
+from bundlekit.comparison.sides import ComparisonOptions, examined, side_named
 from bundlekit.comparison.signers import SignedBundle, signer_changes
 from bundlekit.comparison.statements import fact_changes, is_newer
 from bundlekit.comparison.verdict import decided
@@ -30,7 +31,7 @@ from bundlekit.report.model import Tool
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bundlekit.comparison.sides import ComparisonSide
@@ -51,6 +52,8 @@ def compare(
     full: bool = False,
     strict: bool = False,
     ignore_signatures: bool = False,
+    old_components: Mapping[str, str | Path] | None = None,
+    new_components: Mapping[str, str | Path] | None = None,
     progress: ReadProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Comparison:
@@ -65,17 +68,24 @@ def compare(
       obstacle then.
     - ``ignore_signatures``: signatures do not count, as for a signed release and an unsigned rebuild. With ``trust``,
       one of the two must be authentic.
+    - ``old_components`` and ``new_components``: files for components of a detached head, by label. The others are
+      looked for next to the head of their side.
 
     ``progress`` is a function that is called with the bytes read and the bytes to read. ``cancel`` is a function, and
     the work ends when it returns True.
 
     A bad bundle raises nothing: see ``Comparison.obstacles``. Raises UnreadableError if a file cannot be read, and
-    ChangedWhileReadError if it changes meanwhile. Raises ConfigError if a matrix does not fit its bundle, ClockError
-    if the clock is plainly wrong, and CancelledError if ``cancel`` ended the work.
+    ChangedWhileReadError if it changes meanwhile. Raises ConfigError if a matrix does not fit its bundle,
+    or if a component is not in its head. Raises ClockError if the clock is plainly wrong, and CancelledError if
+    ``cancel`` ended the work.
     """
     matrices = () if matrix is None else (matrix,) if isinstance(matrix, OperatorMatrix) else tuple(matrix)
     options = ComparisonOptions(trust, at, matrices, full, strict, ignore_signatures, progress, cancel)
-    with opened(old) as one, opened(new) as other:
+    with ExitStack() as stack:
+        with side_named("old"):
+            one = stack.enter_context(opened(old, old_components))
+        with side_named("new"):
+            other = stack.enter_context(opened(new, new_components))
         before, after, checked = examined((one, other), options)
         demand_use(before.bundle, after.bundle, matrices)
         return _compared(before, after, options, checked=checked)

@@ -10,10 +10,12 @@ from bundlekit.model.bundle import ChunkClaim
 from bundlekit.pipeline import MAX_UNVOUCHED, examine
 from bundlekit.report.comparison import ComparedBundle
 from bundlekit.request import CheckRequest
+from bundlekit.wording import renamed
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from bundlekit.integrity import Cancel, ReadProgress
     from bundlekit.matrix.operator import OperatorMatrix
@@ -100,6 +102,11 @@ class ComparisonSide(NamedTuple):
         )
 
 
+def side_named(name: str) -> AbstractContextManager[None]:
+    """Let messages about a side name the parameter for components of that side."""
+    return renamed(component=f"{name}_component")
+
+
 def examined(
     sources: tuple[ReadOnce, ReadOnce], options: ComparisonOptions
 ) -> tuple[ComparisonSide, ComparisonSide, bool]:
@@ -119,13 +126,14 @@ def examined(
 
 def _side(name: str, source: ReadOnce, options: ComparisonOptions, *, payload: bool) -> ComparisonSide:
     unread = payload and options.trust is not None  # without an authentic head, check reads the payload on request only
-    checked = examine(
-        source,
-        CheckRequest(trust=options.trust, at=options.at, full=options.full or unread),
-        scope="full" if payload else "head",
-        progress=options.progress if payload else None,
-        cancel=options.cancel,
-    )
+    with side_named(name):
+        checked = examine(
+            source,
+            CheckRequest(trust=options.trust, at=options.at, full=options.full or unread),
+            scope="full" if payload else "head",
+            progress=options.progress if payload else None,
+            cancel=options.cancel,
+        )
     bundle = checked.bundle
     readable = bundle.complete and not bundle.problems
     operator = operator_choice(bundle, options.matrices)
