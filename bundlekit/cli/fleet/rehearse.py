@@ -102,6 +102,7 @@ def command(
     from bundlekit.model.decision import Policy
     from bundlekit.report import json
 
+    common.refuse_to_overwrite(output)
     fleet = load_fleet(fleet_path)
     common.refuse_to_overwrite(output, *fleet.inputs)
     moment = at or common.now()
