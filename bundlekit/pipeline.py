@@ -108,7 +108,7 @@ def check(
 
     ``file`` can be the URL of a bundle on a server, as text (``bundlekit explain remote``).
 
-    ``request`` is a :class:`CheckRequest`; its fields can be given as keywords instead. ``sources`` can be one version,
+    ``request`` is a :class:`CheckRequest`; most of its fields can be keywords instead. ``sources`` can be one version,
     ``appliance`` one state or several, and ``matrix`` one matrix or several. ``components`` names files for components
     of a detached head, by label; the others are looked for next to it. ``progress`` is a function that is called with
     the bytes read and the bytes to read. ``cancel`` is a function, and the work ends when it returns True.
@@ -172,9 +172,7 @@ def preflight(
     ``file`` can be the first bytes of the bundle, at least its head and signature area. ``size`` is then the size of
     the whole file in bytes. All other parameters and exceptions are as in :func:`check`.
     """
-    keywords = _request(
-        trust, sources, appliance, matrix, policy, advice, at, waivers, rules, full=False, strict=strict
-    )
+    keywords = _request(trust, sources, appliance, matrix, policy, advice, at, waivers, rules, strict=strict)
     keywords = replace(keywords, warn_within=warn_within, require_evidence=require_evidence)
     with opened(BytesSource(file, size=size) if isinstance(file, bytes) else file) as source:
         return examine(source, one_request(request, keywords), scope="head").report
@@ -266,7 +264,7 @@ def _request(
     waivers: Waivers | None,
     rules: Iterable[Rule] | None,
     *,
-    full: bool,
+    full: bool = False,
     strict: bool,
 ) -> CheckRequest:
     return CheckRequest(
@@ -303,6 +301,7 @@ def _question(
         strict=request.strict,
         warn_within=request.warn_within,
         require_evidence=request.require_evidence,
+        bundle_formats=request.bundle_formats,
         at=used.isoformat().replace("+00:00", "Z"),
         at_given=request.at is not None,
         limits=trust.limits if trust else Limits(),

@@ -120,6 +120,7 @@ def request_of(found: Project) -> CheckRequest:
         advice=advice,
         strict=file.strict,
         require_evidence=file.require_evidence,
+        bundle_formats=file.bundle_formats,
         waivers=found.waivers,
         rules=found.rules,
         config=found.use,

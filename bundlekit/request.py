@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bundlekit.matrix.operator import OperatorMatrix
     from bundlekit.model.advisory import Advice
     from bundlekit.model.appliance import Appliance
+    from bundlekit.model.bundle import BundleFormat
     from bundlekit.model.origin import ConfigUse
     from bundlekit.model.waiver import Waivers
     from bundlekit.trust import TrustStore
@@ -37,6 +38,8 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     - ``strict``: treat warnings as errors.
     - ``warn_within``: seconds; warn of a signature that counts no longer than that (``signer-ends-soon``).
     - ``require_evidence``: demand that each source of the matrix names the record of its test in the bundle.
+    - ``bundle_formats``: such as ``("update.bin", "rauc")``. Other formats are rejected (``format-not-allowed``).
+      A detached head is an update.bin. Without it, bundles in every format can be accepted.
     - ``waivers``: findings that the operator accepts (`bundlekit.checks.waivers.load_waivers`).
     - ``rules``: the rules to apply. The default is all of them.
     - ``config``: the project file that the request was made from (`bundlekit.project`), for the report.
@@ -53,6 +56,7 @@ class CheckRequest(Frozen, frozen=True, kw_only=True):
     strict: bool = False
     warn_within: int | None = None
     require_evidence: bool = False
+    bundle_formats: tuple[BundleFormat, ...] = ()
     waivers: Waivers | None = None
     rules: tuple[Rule, ...] | None = None
     config: ConfigUse | None = None

@@ -154,6 +154,8 @@ def test_the_table_of_a_pyproject_is_the_same(load):
         ('"reports/junit.xml"', '"/etc/passwd"', "line 6: outputs[0] = '/etc/passwd' is not inside of the folder"),
         ('"reports/junit.xml"', '"C:/x.xml"', "line 6: outputs[0] = 'C:/x.xml' is not inside of the folder"),
         ('"reports/junit.xml"', '"."', "line 6: outputs[0] = '.' is not inside of the folder"),
+        ("from =", "bundle-formats = ['raucb']\nfrom =", "line 5: at 'bundle-formats[0]': 'raucb' is not one of"),
+        ("from =", "bundle-formats = []\nfrom =", "line 5: at 'bundle-formats': it must have at least 1 item"),
         ('matrix-lint = "error"', 'matrix-lint = "off"', "line 8: at 'rules.matrix-lint': 'off' is not one of"),
         ('matrix-lint = "error"', 'unsigned = "warning"', "line 8: unsigned is a rule of class authenticity, which"),
         (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.checks import (
+    allowed,
     authenticity,
     best_practice,
     compatibility,
@@ -35,6 +36,7 @@ RULES: Final = (
     *structure.RULES,
     *authenticity.RULES,
     *freshness.RULES,
+    *allowed.RULES,
     *compatibility.RULES,
     *best_practice.RULES,
     *documents.RULES,

@@ -16,6 +16,7 @@ OTHERWISE: Final = {
     "advice": "--advisories",
     "advisory_serial": "--advisory-serial-at-least",
     "output": "-o",
+    "bundle_formats": "--bundle-format",
 }
 """The options whose names are not those of the parameters."""
 

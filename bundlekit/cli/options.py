@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_args
 
 import click
 
 from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, bundle_type, path_type, remember_path
 from bundlekit.cli.project import exclude_project, read_project, read_waivers
+from bundlekit.model.bundle import OtherFormat
 from bundlekit.remote.url import remote_url
 
 if TYPE_CHECKING:
@@ -221,6 +222,13 @@ check_options: Final = combined(
     at_option,
     strict_option,
     evidence_option,
+    click.option(
+        "--bundle-format",
+        "bundle_formats",
+        type=click.Choice(["update.bin", *get_args(OtherFormat)]),
+        multiple=True,
+        help="Reject bundles in other formats than this; can be repeated. A detached head is an update.bin.",
+    ),
     click.option(
         "--warn-within",
         type=TimeSpan(),

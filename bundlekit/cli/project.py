@@ -79,6 +79,7 @@ def _defaults(found: Project) -> dict[str, object]:
         "strict": file.strict,
         "warn_within": file.warn_within,
         "require_evidence": file.require_evidence,
+        "bundle_formats": list(file.bundle_formats),
         "style": file.format,
         "output": [str(STDOUT), *(str(found.resolved(name)) for name in file.outputs)] if file.outputs else [],
     }

@@ -17,6 +17,7 @@ from bundlekit.model.primitives import Frozen
 from bundlekit.model.release import Release
 
 OtherFormat = Literal["rauc", "swupdate", "mender", "mcuboot", "esp"]
+BundleFormat = Literal["update.bin", OtherFormat]
 """The formats with a reader of their own, ``bundlekit.formats.NAME``, besides update.bin."""
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
+from bundlekit.model.bundle import BundleFormat
 from bundlekit.model.primitives import KeyName, Strict, VersionText
 from bundlekit.model.waiver import ProjectWaiver
 
@@ -29,7 +30,9 @@ class ProjectFile(Strict, frozen=True, kw_only=True):
     """The whole of a project file, version 1: ``bundlekit.toml``, or ``[tool.bundlekit]`` of a ``pyproject.toml``.
 
     Paths are relative to the folder of the file. ``from`` has installed versions. ``outputs`` are written in addition
-    to what is printed, in the format of their suffix. ``rules`` makes findings of a best-practice rule errors.
+    to what is printed, in the format of their suffix. ``format`` is that of what is printed, and ``bundle_formats`` are
+    those in which a bundle is accepted; without it, all of them. ``rules`` makes findings of a best-practice rule
+    errors.
     """
 
     config: Literal[1]
@@ -40,6 +43,7 @@ class ProjectFile(Strict, frozen=True, kw_only=True):
     strict: bool = False
     warn_within: ProjectDuration | None = None
     require_evidence: bool = False
+    bundle_formats: Annotated[tuple[BundleFormat, ...], Meta(min_length=1)] = ()
     format: Literal["text", "json", "markdown", "junit", "html"] | None = None
     outputs: ProjectPaths = ()
     rules: dict[KeyName, Literal["warning", "error"]] = {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundlekit.model.advisory import Advice
 from bundlekit.model.appliance import Appliance
+from bundlekit.model.bundle import BundleFormat
 from bundlekit.model.decision import Policy
 from bundlekit.model.finding import Scope
 from bundlekit.model.primitives import Frozen
@@ -36,9 +37,10 @@ class Question(Frozen, frozen=True, kw_only=True):
     only. ``policy`` is what the operator allows beyond the matrix. ``advice`` are advisories signed since the bundle
     shipped. ``digests`` requests the plain digests too. ``strict`` makes a warning reject. ``warn_within`` are
     the seconds within which the end of a signature is a warning; None for no such warning. ``require_evidence`` demands
-    records of tests. ``at`` is the reference time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise
-    it is from the clock. ``limits`` are those of the trust file. ``waivers`` are the operator's, without the
-    ``expired_waivers``. ``waivers_digest`` is the digest of their file.
+    records of tests. ``bundle_formats`` are those that are accepted, and none means all of them. ``at`` is the
+    reference time, in RFC 3339. ``at_given`` means that the caller gave it; otherwise it is from the clock. ``limits``
+    are those of the trust file. ``waivers`` are the operator's, without the ``expired_waivers``. ``waivers_digest`` is
+    the digest of their file.
     """
 
     scope: Scope = "full"
@@ -54,6 +56,7 @@ class Question(Frozen, frozen=True, kw_only=True):
     strict: bool = False
     warn_within: int | None = None
     require_evidence: bool = False
+    bundle_formats: tuple[BundleFormat, ...] = ()
     at: str
     at_given: bool = False
     limits: Limits = Limits()

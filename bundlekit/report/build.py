@@ -71,6 +71,7 @@ def report(
             strict=question.strict,
             warn_within=msgspec.UNSET if question.warn_within is None else question.warn_within,
             require_evidence=question.require_evidence or msgspec.UNSET,
+            bundle_formats=question.bundle_formats or msgspec.UNSET,
         ),
         id=bundle.id,
         format=bundle.format,

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from bundlekit.integrity import Covered
 from bundlekit.model.advisory import AdvisoryUse
-from bundlekit.model.bundle import Section
+from bundlekit.model.bundle import BundleFormat, Section
 from bundlekit.model.decision import Decision, Policy
 from bundlekit.model.evidence import DemandEvidence, SignatureEvidence
 from bundlekit.model.finding import Cause, Finding, RuleOutcome, Scope, Verdict
@@ -32,7 +32,8 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     gave one. ``at_given``: the time was given, and is not that of the clock. ``trust_folders`` is set where folders
     were given as trust, and lists their trusted files. ``skipped_states`` is set where lines of a file of states are
     not states, and gives the fault of each. ``warn_within`` is set where the end of signatures was asked for, in
-    seconds. ``require_evidence`` is set where records of tests were required.
+    seconds. ``require_evidence`` is set where records of tests were required, and ``bundle_formats`` where only bundles
+    in these formats are accepted.
     """
 
     file: str
@@ -53,6 +54,7 @@ class RequestSummary(Frozen, frozen=True, kw_only=True):
     full: bool = False
     strict: bool = False
     require_evidence: bool | UnsetType = UNSET
+    bundle_formats: tuple[BundleFormat, ...] | UnsetType = UNSET
 
 
 class Coverage(Frozen, frozen=True, kw_only=True):

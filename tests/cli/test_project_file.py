@@ -50,6 +50,41 @@ def test_the_command_line_overrides_it_key_by_key(cli, repository):
     jsonschema.validate(report, schema("report"))
 
 
+RAUC = DEMO.parent / "formats" / "rauc"
+
+
+@pytest.mark.parametrize(
+    ("formats", "file", "options", "code"),
+    [
+        ('["update.bin"]', "update.bin", (), 0),
+        ('["rauc", "update.bin"]', "update.bin", (), 0),
+        ('["rauc"]', "update.bin", (), 1),
+        ('["rauc"]', "update.bin", ("--bundle-format", "update.bin"), 0),
+        ('["rauc"]', "verity.raucb", (), 0),
+        ('["update.bin"]', "verity.raucb", (), 1),
+        ('["update.bin", "mcuboot"]', "verity.raucb", ("--bundle-format", "mender", "--bundle-format", "esp"), 1),
+    ],
+)
+@pytest.mark.parametrize("verb", ["check", "preflight"])
+def test_a_bundle_in_another_format_is_rejected(cli, repository, verb, formats, file, options, code):
+    folder, trust = (RAUC, "trust.toml") if file == "verity.raucb" else (DEMO, "root.pem")
+    text = f"config = 1\ntrust = ['{(folder / trust).as_posix()}']\nbundle-formats = {formats}\n"
+    (repository / "bundlekit.toml").write_text(text)
+    result = cli(verb, folder / file, *options, "--at", "2026-12-01", "--format", "json")
+    report = json.loads(result.out)
+    rejected = [(one["rule"], one["cause"]) for one in report["findings"] if one["severity"] == "error"]
+    assert (result.code, rejected) == (code, [("format-not-allowed", "unsupported-format")] * code)
+    assert report["request"]["bundle-formats"]
+    jsonschema.validate(report, schema("report"))
+
+
+def test_the_format_of_a_file_that_is_no_bundle_is_not_judged(cli, repository):
+    (repository / "inner/update.bin").write_bytes(b"hello")
+    result = cli("check", "update.bin", "--bundle-format", "rauc", "--format", "json")
+    outcome = {one["rule"]: one["outcome"] for one in json.loads(result.out)["rules"]}
+    assert (result.code, outcome["not-a-bundle"], outcome["format-not-allowed"]) == (1, "failed", "not-run")
+
+
 @pytest.mark.parametrize("style", ["text", "json", "markdown", "html"])
 def test_each_report_names_the_file(cli, repository, style):
     assert "../bundlekit.toml" in cli("check", "update.bin", "--format", style).out.replace("&#46;", ".")

@@ -170,6 +170,7 @@ OF_ONES_OWN = {
     "config": ConfigUse(file="bundlekit.toml", digest="sha256:0"),
     "warn_within": 60,
     "require_evidence": True,
+    "bundle_formats": ("update.bin",),
 }
 
 
