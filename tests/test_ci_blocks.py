@@ -146,6 +146,19 @@ def test_the_keys_of_the_previous_release_have_to_be_continued(place, run):
 
 
 @RUNNERS
+def test_the_verification_summary_is_written_on_request(place, run):
+    inputs = {"bundle": "update.bin", "trust": "root.pem", "from": "5.30.02", "vsa": "bundlekit-reports/vsa.json"}
+    for versions, code, result in (("5.30.02", 0, "PASSED"), ("5.20.00", 1, "FAILED")):
+        done, out, _ = run(place, inputs | {"from": versions})
+        assert done == code, out
+        statement = json.loads((place / "bundlekit-reports/vsa.json").read_text())
+        assert statement["predicate"]["verificationResult"] == result
+    shutil.copy(place / "update.bin", place / "more.bin")
+    code, out, _ = run(place, inputs | {"bundle": "update.bin\nmore.bin"})
+    assert (code, "--vsa is about one bundle" in out) == (2, True), out
+
+
+@RUNNERS
 def test_several_bundles_and_odd_names(place, run):
     odd = "a $(touch owned) `touch owned`; touch owned 'b' \"c\" *.bin"
     shutil.copy(place / "update.bin", place / odd)
@@ -167,7 +180,7 @@ printf '\\n' >> called
 
 
 @RUNNERS
-@pytest.mark.parametrize("name", ["bundle", "trust", "matrix", "previous-release", "from"])
+@pytest.mark.parametrize("name", ["bundle", "trust", "matrix", "previous-release", "from", "vsa"])
 def test_an_input_is_a_value_of_an_option_and_never_a_command(place, run, name, monkeypatch):
     """With a stand-in for bundlekit, which writes down its arguments."""
     (place / "programs").mkdir()
