@@ -241,7 +241,7 @@ def decide_next(rollout: Rollout, outcomes: Outcomes, now: float) -> RolloutActi
     if because := _abort(rollout, outcomes, silent):
         return StopRollout(because, "abort")
     if len(outcomes.ends) == len(outcomes.place):
-        return StopRollout("every pair has ended", "finished")
+        return StopRollout("every pair has ended" if outcomes.place else "there is no pair to update", "finished")
     if outcomes.paused:
         return WaitFor("the rollout is paused")
     wave, wait = _current(rollout, outcomes, now)

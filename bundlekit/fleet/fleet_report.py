@@ -129,7 +129,8 @@ class FleetRehearsal(Frozen, frozen=True, kw_only=True):
     ``reason`` is *finished*, *abort*, or *waiting*, if nothing happens any more, as with a silent pair. ``stopped-at``
     is when that was decided, and ``ended-at`` when the last pair in flight ended. ``ends`` are the pairs by outcome.
     ``without-ha-at-most`` are the pairs that had no HA at the same time: those in flight, and those that a failure left
-    without it. ``without-ha-at-end`` are the latter.
+    without it. ``without-ha-at-end`` are the latter. The pairs that are ``refused``, with their ``refusals``, and those
+    that have the target (``up-to-date``) are not simulated. ``unreadable`` and ``faults`` are as in the plan.
     """
 
     schema: Literal["bundlekit/fleet-rehearsal/1"]
@@ -143,6 +144,9 @@ class FleetRehearsal(Frozen, frozen=True, kw_only=True):
     ended_at: str
     minutes: int
     eligible: int
+    up_to_date: int
+    refused: int
+    unreadable: int
     started: int
     ends: dict[str, int]
     silent: int
@@ -150,3 +154,5 @@ class FleetRehearsal(Frozen, frozen=True, kw_only=True):
     without_ha_at_most: int
     without_ha_at_end: int
     waves: tuple[RehearsedWave, ...]
+    refusals: tuple[FleetRefusal, ...]
+    faults: tuple[str, ...]

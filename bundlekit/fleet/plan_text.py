@@ -12,7 +12,7 @@ from bundlekit.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundlekit.fleet.fleet_report import FleetPlan, FleetRoute, FleetWavePlan
+    from bundlekit.fleet.fleet_report import FleetPlan, FleetRehearsal, FleetRoute, FleetWavePlan
 
 SHOWN: Final = 10
 """The most names that a line has."""
@@ -30,17 +30,7 @@ def _lines(plan: FleetPlan) -> Iterator[Line]:
         yield Line(f"  route {number}: {_route(route)}", "good")
     if plan.up_to_date:
         yield Line(f"  up to date: {count(plan.up_to_date, 'pair')}", "muted")
-    for refusal in plan.refusals:
-        entry = f" (matrix entry {refusal.entry})" if refusal.entry else ""
-        yield Line(
-            f"  refused, {refusal.kind}{entry}: {count(refusal.pairs, 'pair')}, such as {refusal.example}", "bad"
-        )
-        yield Line(f"     {refusal.message}")
-        if refusal.next:
-            yield Line(f"     next: {refusal.next}")
-    if plan.unreadable:
-        yield Line(f"  unreadable: {count(plan.unreadable, 'line')} of the inventory", "doubtful")
-        yield from (Line(f"     {fault}") for fault in plan.faults)
+    yield from left_out(plan)
     for number, wave in enumerate(plan.waves, 1):
         yield Line(f"  wave {number}: {_wave(wave)}")
         if wave.missing:
@@ -56,6 +46,21 @@ def _lines(plan: FleetPlan) -> Iterator[Line]:
         f"{plan.refused:,} refused; {_at_least(plan.minutes_at_least)}",
         tone,
     )
+
+
+def left_out(result: FleetPlan | FleetRehearsal) -> Iterator[Line]:
+    """The pairs that are refused, by cause, and the lines of the inventory that are no state."""
+    for refusal in result.refusals:
+        entry = f" (matrix entry {refusal.entry})" if refusal.entry else ""
+        yield Line(
+            f"  refused, {refusal.kind}{entry}: {count(refusal.pairs, 'pair')}, such as {refusal.example}", "bad"
+        )
+        yield Line(f"     {refusal.message}")
+        if refusal.next:
+            yield Line(f"     next: {refusal.next}")
+    if result.unreadable:
+        yield Line(f"  unreadable: {count(result.unreadable, 'line')} of the inventory", "doubtful")
+        yield from (Line(f"     {fault}") for fault in result.faults)
 
 
 def _route(route: FleetRoute) -> str:

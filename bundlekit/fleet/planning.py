@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from bundlekit.catalog import collect
+from bundlekit.errors import ConfigError
 from bundlekit.fleet.core import Outcomes, Rollout, RolloutWave, StartPairs, decide_next
 from bundlekit.fleet.eligibility import Eligibility, FleetVerdict
 from bundlekit.fleet.fleet_report import (
@@ -49,7 +50,8 @@ def plan_fleet(
 ) -> PlannedFleet:
     """Plan the rollout of ``fleet`` at the time ``at`` (default: now), with every pair in a ``listing`` on request.
 
-    Raises ConfigError, or another BundlekitError, if the inventory, the bundles, the trust or the plan cannot be used.
+    Raises ConfigError, or another BundlekitError, if the inventory, the bundles, the trust or the plan cannot be used,
+    and if the inventory is empty.
     """
     moment = at or dt.datetime.now(dt.UTC)
     bundles = _bundles(fleet, moment)
@@ -57,6 +59,11 @@ def plan_fleet(
     found = Eligibility(fleet.file, bundles, policy)
     for state in read_inventory(fleet):
         found.take(state)
+    if not found.verdicts_of and not found.unreadable:
+        raise ConfigError(
+            f"{fleet.path}: the inventory has no pair",
+            next_step="Name a file, or a command, that has the state of each pair on a line of its own.",
+        )
     planned = _planned(found, gate_minutes(update), moment)
     return planned._replace(plan=_listed(planned.plan, found, planned.rollout)) if listing else planned
 

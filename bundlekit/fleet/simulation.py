@@ -150,12 +150,12 @@ class _Simulation:
         stopped = self.now
         while self.events:
             self._advance(self.events[0].at)
-        begin, outcomes = self.at.timestamp(), self.outcomes
+        begin, outcomes, plan = self.at.timestamp(), self.outcomes, self.planned.plan
         ends = list(outcomes.ends.values())
         return FleetRehearsal(
             schema=REHEARSAL_SCHEMA,
-            name=self.planned.plan.name,
-            target=self.planned.plan.target,
+            name=plan.name,
+            target=plan.target,
             seed=self.seed,
             at=_utc(begin),
             reason=reason,
@@ -164,6 +164,9 @@ class _Simulation:
             ended_at=_utc(self.now),
             minutes=round((self.now - begin) / MINUTE),
             eligible=len(outcomes.place),
+            up_to_date=plan.up_to_date,
+            refused=plan.refused,
+            unreadable=plan.unreadable,
             started=sum(map(len, self.started)),
             ends={kind: ends.count(kind) for kind in sorted(set(ends))},
             silent=self.silent,
@@ -183,6 +186,8 @@ class _Simulation:
                     self.rollout.waves, self.started, outcomes.ended, outcomes.last_end, strict=True
                 )
             ),
+            refusals=plan.refusals,
+            faults=plan.faults,
         )
 
 

@@ -204,3 +204,40 @@ def test_what_a_decision_reads_makes_another_class():
     ]
     assert {classes.key(one) for one in same} == {classes.key(plain)}
     assert len({classes.key(one) for one in (plain, *others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize("verb", ["plan", "rehearse"])
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_inventory_without_pairs_is_an_error(fleet, capsys, verb, content):
+    Path("states.jsonl").write_text(content)
+    assert run(["fleet", verb, "FLEET.toml"]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "FLEET.toml: the inventory has no pair" in printed.err
+
+
+def test_a_rehearsal_names_what_is_refused_and_fails(fleet, capsys):
+    assert run(["fleet", "rehearse", "FLEET.toml", "--at", "2026-11-23T21:30:00Z"]) == 1
+    printed = capsys.readouterr().out
+    assert "  refused, no-time-zone: 1 pair, such as pair-12" in printed
+    assert "FINISHED at 2026-" in printed
+    assert printed.endswith("; 3 pairs refused\n")
+
+
+def test_a_rehearsal_in_which_nothing_can_start_fails(fleet, capsys):
+    fleet.write_text(fleet.read_text().replace('target = "3.0"', 'target = "9.0"'))
+    assert run(["fleet", "rehearse", "FLEET.toml"]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("NO ROLLOUT at ")
+    assert last.endswith(": there is no pair to update; 0 of 0 pairs started; 12 pairs refused")
+    assert run(["fleet", "plan", "FLEET.toml"]) == 1
+    assert "  now: there is no pair to update" in capsys.readouterr().out
+
+
+def test_a_rehearsal_of_an_incomplete_inventory_is_incomplete(fleet, capsys):
+    with Path("states.jsonl").open("a") as file:
+        file.write('\n{"schema": 1}\n')
+    assert run(["fleet", "rehearse", "FLEET.toml"]) == 3
+    printed = capsys.readouterr().out
+    assert "  unreadable: 1 line of the inventory\n     line 14: " in printed
+    assert printed.splitlines()[-1].startswith("INCOMPLETE at ")

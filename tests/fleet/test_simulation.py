@@ -106,11 +106,13 @@ def test_a_seed_gives_one_result_and_about_the_given_rate():
     assert 25 < one.ends["degraded"] < 75
 
 
-@pytest.mark.parametrize("value", ["degraded", "degraded=", "degraded=-1", "degraded=nan", "broken=1", "degraded=101"])
+@pytest.mark.parametrize("value", ["degraded", "degraded=", "degraded=-1", "degraded=nan", "broken=1"])
 def test_a_wrong_rate_is_a_usage_error(value, capsys):
     from bundlekit.cli import run
 
     assert run(["fleet", "rehearse", "FLEET.toml", "--fail", value]) == 2
     assert "is not KIND=PERCENT" in capsys.readouterr().err
+    assert run(["fleet", "rehearse", "FLEET.toml", "--fail", "degraded=300"]) == 2
+    assert "'degraded=300' is more than 100 percent" in capsys.readouterr().err
     assert run(["fleet", "rehearse", "FLEET.toml", "--fail", "silent=60", "--fail", "degraded=60"]) == 2
     assert run(["fleet", "rehearse", "FLEET.toml", "--fail", "silent=1", "--fail", "silent=1"]) == 2

@@ -22,7 +22,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit fleet rehearse FLEET.toml
   bundlekit fleet rehearse FLEET.toml --fail degraded=2 --fail silent=0.5 --approve-after "4 h"
-Exit codes: 0 the rollout finishes, 1 it stops or waits without end, 2 usage, 3 incomplete.
+Exit codes: 0 the rollout finishes, 1 it stops, waits without end, or leaves out refused pairs, 2 usage, 3 incomplete.
 """
 
 
@@ -38,6 +38,8 @@ def _rates(context: click.Context, option: click.Parameter, values: tuple[str, .
             percent = float(text)
         except ValueError:
             percent = -1
+        if kind and percent > 100:
+            raise click.BadParameter(f"{value!r} is more than 100 percent.", context, option)
         if kind is None or not 0 <= percent <= 100:
             known = ", ".join(get_args(FailureKind))
             raise click.BadParameter(f"{value!r} is not KIND=PERCENT, with one of {known}.", context, option)
@@ -115,4 +117,4 @@ def command(
         coloured = output is None and common.colours(sys.stdout)
         content = "".join(common.styled(line, coloured=coloured) + "\n" for line in lines(result))
     common.write(content, output)
-    return 3 if planned.plan.unreadable else 0 if result.reason == "finished" else 1
+    return 3 if result.unreadable else 0 if result.reason == "finished" and not result.refused else 1
