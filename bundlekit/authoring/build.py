@@ -6,11 +6,12 @@ import datetime as dt
 import hashlib
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from bundlekit.authoring.admission import admit, signature_area
+from bundlekit.authoring.signatures import SignatureList
 from bundlekit.authoring.spec import PLACEHOLDER
 from bundlekit.errors import CancelledError, ConfigError
 from bundlekit.file_kind import kind_of, reason
@@ -19,6 +20,7 @@ from bundlekit.layout import manifest as manifest_layout
 from bundlekit.layout import update_bin
 from bundlekit.model.manifest import labelled
 from bundlekit.model.primitives import FILE_NAME
+from bundlekit.trust import Signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,16 @@ if TYPE_CHECKING:
     from bundlekit.layout.update_bin import Placed
     from bundlekit.model.manifest import Manifest, Stored
     from bundlekit.model.matrix import MatrixSource
+    from bundlekit.trust import TrustStore
 
 PIECE: Final = 256 * 1024
+
+
+class Built(NamedTuple):
+    """What was written: the final manifest, and the signatures, which trust has evaluated if it was given."""
+
+    manifest: Manifest
+    signatures: SignatureList
 
 
 def build(
@@ -47,9 +57,28 @@ def build(
 ) -> Manifest:
     """Write the bundle of ``draft`` to ``output``, signed by ``signers``, and return its final manifest.
 
+    See `build_signed` for the parameters and the exceptions.
+    """
+    terms = partial(build_signed, capacity=capacity, detached=detached, progress=progress, cancel=cancel)
+    return terms(draft, output, signers=signers).manifest
+
+
+def build_signed(
+    draft: Draft,
+    output: Path | BinaryIO,
+    *,
+    signers: Sequence[SigningIdentity] = (),
+    trust: TrustStore | None = None,
+    capacity: int = update_bin.DEFAULT_CAPACITY,
+    detached: bool = False,
+    progress: ReadProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Built:
+    """Write the bundle of ``draft`` to ``output``, signed by ``signers``, and return what was written.
+
     The layout depends on the sizes alone, so each input is read once, and hashed while it is copied. The same inputs
     give the same head. ``output`` appears only when it is whole and signed. An existing file is replaced. ``capacity``
-    is the size of the signature area in bytes.
+    is the size of the signature area in bytes. With ``trust``, nothing is built if a signature would not count.
 
     A ``detached`` head contains no payload: the inputs stay where they are, and the head names them. Raises ConfigError
     if two of them have one name, or a name that a head cannot contain.
@@ -74,20 +103,22 @@ def build(
         )
         head = update_bin.encode_header(header) + encoded
         file.seek(0)
-        file.write(head + signature_area(_signed(head, signers), capacity))
-    return manifest
+        signatures = _signed(head, signers, trust, Signed(product=manifest.product, released=manifest.released))
+        file.write(head + signature_area(signatures.blobs, capacity))
+    return Built(manifest, signatures)
 
 
-def _signed(head: bytes, signers: Sequence[SigningIdentity]) -> list[bytes]:
-    """The signatures; SigningError for one that a check would reject."""
+def _signed(head: bytes, signers: Sequence[SigningIdentity], trust: TrustStore | None, signed: Signed) -> SignatureList:
+    """The signatures; SigningError for one that a check would reject, or that does not count for the trust."""
     blobs: list[bytes] = []
+    at = dt.datetime.now(dt.UTC)
     for signer in signers:
         blobs.append(signer.sign(head))
         at = dt.datetime.now(dt.UTC)
-        refused = "nothing was built"
-        terms = partial(admit, start=len(head), at=at, purpose=signer.purpose, refused=refused, verified=True)
-        terms(head, blobs, len(blobs) - 1)
-    return blobs
+        terms = partial(admit, start=len(head), at=at, purpose=signer.purpose, refused="nothing was built")
+        terms(head, blobs, len(blobs) - 1, verified=True, trust=trust, signed=signed)
+    made = partial(SignatureList, start=len(head), at=at, name="", what="bundle", verb="sign")
+    return made(head, blobs, signed=signed, trust=trust)
 
 
 class _Advance:

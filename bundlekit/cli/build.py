@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bundlekit.authoring.build import build
+from bundlekit.authoring.build import build_signed
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.spec import load
 from bundlekit.cli import common, destination, options, signing
@@ -33,6 +34,7 @@ Examples:
 @click.argument("spec", type=path_type, required=False, metavar="SPEC.toml")
 @options.output_option("Write or replace this bundle; - is standard output.")
 @signing.signer_options
+@options.trust_option
 @click.option(
     "--signature-capacity",
     type=click.IntRange(MIN_CAPACITY, MAX_CAPACITY),
@@ -61,6 +63,8 @@ def command(
     except those of ML-DSA and RSA-PSS (--pss), which contain fresh randomness. The bundle appears under its name
     only when it is complete and signed.
 
+    With --trust, only signatures that count are accepted, and the last lines show which signers have still to sign.
+
     With --detached, the payload is left out. The head names the files of the components, and they are shipped with it.
     """
     common.refuse_to_overwrite(output)
@@ -71,14 +75,14 @@ def command(
         raise click.UsageError("SPEC.toml and --output are required, or --example")
     if not signing.has_signer(given) and given["certs"]:
         raise click.UsageError("--cert needs --key or --signer: a certificate alone cannot sign")
+    trust = common.load_trusted(given.pop("trusted"))
     signers = signing.load_signers(given)
     draft = load(spec)
     common.refuse_to_overwrite(output, *draft.texts, *draft.files)
     target = destination.opened(output)
     with progress_bar(f"building {output}", quiet=quiet) as progress:
-        manifest = build(
-            draft, target, signers=signers, capacity=signature_capacity, detached=detached, progress=progress
-        )
+        terms = partial(build_signed, signers=signers, trust=trust, capacity=signature_capacity, detached=detached)
+        manifest, signatures = terms(draft, target, progress=progress)
     signing.report_signed_without_certificate(signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))
@@ -98,4 +102,6 @@ def command(
         signed = count(len(signers), "signature") if signers else "UNSIGNED: run `bundlekit sign` next"
         size = f"{output.stat().st_size:,} bytes, " if output != destination.STDOUT and output.is_file() else ""
         destination.report_written(output, f"{manifest.product} {manifest.version}, {size}{signed}")
+        if trust:
+            signing.say_missing(signatures, err=output == destination.STDOUT)
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
+from msgspec.structs import replace as replace_fields
 
 from bundlekit.authoring.pkcs11_uri import PIN
 from bundlekit.cli import common, destination, options
@@ -265,22 +266,28 @@ def changed(file: SignatureList, change: SignatureChange) -> Done:
         added.append(attach(change.blob, key=change.key))
     warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index))]
     warnings += [file.out_of_time(change.signers[0])] if change.prepared else []
-    evidence = file.evidence
-    trusted = file.trust is not None
-    result = SigningResult(
-        file=file.name,
-        id=file.id,
+    result = replace_fields(
+        _result(file),
         added=tuple(added),
         removed=removed,
         prepared=message,
+        warnings=tuple(filter(None, warnings)),
+    )
+    return Done(file, result, request)
+
+
+def _result(file: SignatureList) -> SigningResult:
+    """The signatures of a file as they are now, and what the trust still requires."""
+    evidence, trusted = file.evidence, file.trust is not None
+    return SigningResult(
+        file=file.name,
+        id=file.id,
         signatures=evidence.signatures or (),
         demands=evidence.demands or (),
         complete=evidence.authentic if trusted else None,
         missing=still_missing(evidence) if trusted else (),
         until=valid_until(evidence.signatures or ()),
-        warnings=tuple(filter(None, warnings)),
     )
-    return Done(file, result, request)
 
 
 def described_message(path: Path, request: SigningRequest) -> PreparedMessage:
@@ -367,6 +374,12 @@ def say(words: str, signature: SignatureEvidence, *, err: bool = False) -> None:
     name = f"{signature.name} [{signature.role}]: " if signature.name else ""
     who = f"{name}{signature.signer or 'an unreadable signer'}"
     click.echo(f"{words} {escape(who)} ({signature.algorithm or 'unknown algorithm'})", err=err)
+
+
+def say_missing(file: SignatureList, *, err: bool = False) -> None:
+    """The lines about what the trust still requires of a file that was made now, and until when signatures count."""
+    for line in closing_lines(_result(file)):
+        click.echo(escape(line), err=err)
 
 
 def warn(text: str) -> None:

@@ -70,6 +70,27 @@ def signing(request, cli, unsigned):
     return lambda *words: cli(*unsigned[request.param], request.param, *words)
 
 
+def test_a_build_says_who_has_still_to_sign(cli, unsigned, trusting):
+    trust = trusting()
+    build = ("build", "SPEC.toml", "-o", "new.bin", *trust)
+    done = cli(*build)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "0 of 2: release and qa have not signed")
+    assert cli(*build, *RELEASE).out.splitlines()[-1] == "1 of 2: qa has not signed; signatures valid until 2040-03-01"
+    assert cli(*build, *RELEASE, "--detached").out.splitlines()[-1].startswith("1 of 2: qa has not signed")
+    both = ("--cert", QA[1], "--key", QA[3])
+    assert cli(*build, *RELEASE, *both).out.splitlines()[-1].startswith("2 of 2: complete")
+    assert cli("check", "new.bin", *trust).code == 0
+    assert cli(*build, *RELEASE, "--quiet").out == ""
+    assert "has not signed" not in cli("build", "SPEC.toml", "-o", "new.bin", *RELEASE).out
+
+
+def test_a_build_whose_signature_does_not_count_writes_nothing(cli, unsigned, trusting):
+    done = cli("build", "SPEC.toml", "-o", "new.bin", *trusting(), *STRANGER)
+    assert done.code == 3
+    assert "nothing was built" in done.err
+    assert not Path("new.bin").exists()
+
+
 def test_the_result_says_who_has_still_to_sign(signing, trusting):
     trust = trusting()
     assert signing("--status", *trust).out.splitlines()[-1] == "0 of 2: release and qa have not signed"
