@@ -70,6 +70,7 @@ def assert_rejected(
 ) -> Report:
     """Fail the test with the report unless the bundle is rejected ``by`` these rules or causes, and by nothing more.
 
+    It has to be rejected for each of ``sources`` and ``appliances``.
     The other parameters and the exceptions are those of `assert_ships`. Raises ConfigError for an unknown rule.
     """
     __tracebackhide__ = True
@@ -77,7 +78,7 @@ def assert_rejected(
 
     names = checked_names([by] if isinstance(by, str) else tuple(by))
     report = _checked(bundle, trust, start, request)
-    found = compare_with(report, names)
+    found = compare_with(report, names, [one.pair for one in request.get("appliances", ())])
     if not found.met:
         pytest.fail(f"{_text(report)}{found.heading}: {found.message}", pytrace=False)
     return report

@@ -39,6 +39,10 @@ def test_a_rejection_has_to_be_the_expected_one():
     assert_rejected(DEMO / "update.bin", ["needs-stop", "not-newer"], trust=TRUST, sources=["5.20.00", "5.40.00"])
     with pytest.raises(Failed, match="a rejection by needs-stop is expected, but the bundle is accepted"):
         assert_rejected(DEMO / "update.bin", "needs-stop", trust=TRUST)
+    with pytest.raises(Failed, match="but the bundle is not rejected for version 5"):
+        assert_rejected(DEMO / "update.bin", "needs-stop", trust=TRUST, sources=["5.20.00", "5.30.02"])
+    with pytest.raises(Failed, match="but the bundle is rejected by unreadable-version"):
+        assert_rejected(DEMO / "update.bin", "unsupported-source", trust=TRUST, sources=["banana"])
     with pytest.raises(BundlekitError, match="neither a rule nor a cause"):
         assert_rejected(DEMO / "update.bin", "need-stop", trust=TRUST)
 

@@ -79,7 +79,7 @@ def _expected(context: click.Context, option: click.Parameter, names: tuple[str,
     multiple=True,
     metavar="CAUSE",
     callback=_expected,
-    help="Require that each bundle is rejected by this rule or cause, and by nothing more.",
+    help="Require that each bundle is rejected by this rule or cause, for each --from, and by nothing more.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print only the report and no progress.")
 def command(
@@ -123,7 +123,7 @@ def command(
             for bundle, result in results:
                 found, code = common.checked(bundle, result, quoted=quoted or stream.quotes_errors)
                 if expect:
-                    found, code = reports.expecting(found, expect)
+                    found, code = reports.expecting(found, expect, [one.pair for one in request.appliances])
                 with lines.paused():
                     stream.add(found, code)
                 if vsa is not None:

@@ -79,14 +79,15 @@ def write_vsa(result: BundleResult, vsa: Path, resource: str) -> None:
         common.write(as_vsa.render(result.report, result.digests, resource=resource), vsa)
 
 
-def expecting(result: BundleResult, names: frozenset[str]) -> tuple[BundleResult, int]:
+def expecting(result: BundleResult, names: frozenset[str], pairs: Sequence[str]) -> tuple[BundleResult, int]:
     """The result with the comparison against the names of ``--expect``, and the exit code for that.
 
+    ``pairs`` are the names of the appliances that were given.
     A line on standard error names what came instead, because a JSON report does not contain it.
     """
     from bundlekit.report.expectation import compare_with
 
-    found = compare_with(result.report, names)
+    found = compare_with(result.report, names, pairs)
     if found.met:
         return replace(result, expectation=found), common.EXIT["accept"]
     click.echo(f"bundlekit: {escape(result.file)}: {found.message}", err=True)

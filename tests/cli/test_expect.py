@@ -1,5 +1,6 @@
 """``check --expect``: success only for a bundle that is rejected for exactly the cause that was named."""
 
+import json
 from pathlib import Path
 
 import junitparser
@@ -46,6 +47,51 @@ def test_what_came_instead_is_named(cli, asked, names, code, message):
     assert result.code == code, result.out
     assert message in result.err
     assert message in result.out.splitlines()[-1]
+
+
+def test_a_version_with_a_typing_error_meets_only_the_name_of_its_rule(cli):
+    asked = ("check", str(DEMO / "update.bin"), *TRUST, "--from", "banana")
+    result = cli(*asked, "--expect", "unsupported-source")
+    assert result.code == 1, result.out
+    assert "unsupported-source is expected, but the bundle is rejected by unreadable-version\n" in result.err
+    assert cli(*asked, "--expect", "unreadable-version").code == 0
+    result = cli(*asked, "--from", "5.20.00", "--expect", "unsupported-source")
+    assert (result.code, "is also rejected by unreadable-version\n" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["needs-stop", "unsupported-source"])
+def test_each_version_has_to_be_rejected(cli, name):
+    asked = ("check", str(DEMO / "update.bin"), *TRUST, "--from", "5.20.00", "--from", "5.30.02")
+    result = cli(*asked, "--expect", name)
+    assert result.code == 1, result.out
+    assert f"by {name} is expected, but the bundle is not rejected for version 5.30.02\n" in result.err
+    assert result.out.splitlines()[-1].startswith("NOT AS EXPECTED: ")
+
+
+def test_each_pair_has_to_be_rejected(cli, tmp_path):
+    asked = ("check", str(DEMO / "update.bin"), *TRUST, "--expect", "unsupported-source", "--appliance")
+    states = {"p1": "5.20.00", "p2": "5.20.00", "p3": "5.30.02"}
+    lines = []
+    for pair, version in states.items():
+        state = json.loads((DEMO / "STATE.json").read_text().replace("5.30.02", version))
+        lines.append(json.dumps(state | {"pair": pair}) + "\n")
+    file = tmp_path / "states.jsonl"
+    file.write_text("".join(lines[:2]))
+    assert cli(*asked, str(file)).code == 0
+    file.write_text("".join(lines))
+    result = cli(*asked, str(file))
+    assert (result.code, "but the bundle is not rejected for pair p3\n" in result.err) == (1, True), result.err
+    file.write_text("".join([*lines[:2], "{}\n"]))
+    result = cli(*asked, str(file))
+    assert (result.code, "but the bundle is not rejected for lines that could not be read\n" in result.err) == (
+        1,
+        True,
+    ), result.err
+
+
+def test_a_bundle_that_is_rejected_itself_is_rejected_for_each_version(cli):
+    bundle = str(GOLDEN / "truncated/bundle.bin")
+    assert cli("check", bundle, *TRUST, "--from", "5.30.02", "--expect", "corrupted").code == 0
 
 
 def test_a_verdict_that_is_incomplete_is_not_as_expected(cli):
