@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bundlekit.update.engine.clock import SystemClock
 from bundlekit.update.targets.slot_folder import Place, read_pair
 from bundlekit.update.targets.slots import create_slot_pair, install_slot
 from bundlekit.update.targets.slots import slot_pair_state as state_of_folders
@@ -286,7 +287,8 @@ def test_no_state_is_written_that_the_pair_contradicts(update, state, source, wh
     assert update("state", *kept, f"--{what}", says, "-o", "STATE.json").code == 0
 
 
-def test_the_plan_of_a_real_pair_changes_nothing(update, state):
+def test_the_plan_of_a_real_pair_changes_nothing_and_waits_for_nothing(update, state, monkeypatch):
+    monkeypatch.setattr(SystemClock, "sleep", lambda *_: pytest.fail("a plan waits"))
     before = {path: path.stat().st_mtime_ns for path in Path("pairs").rglob("*")}
     result = update("plan")
     assert result.code == 0, result.out

@@ -83,6 +83,10 @@ class _Describing(Hooks):
         self._left -= 1
         return self._hooks.describe(request)
 
+    def probe(self, request: Request) -> Answer:
+        """A component that is not asked. A probe that sees nothing would be made again, after a pause."""
+        return Answer(kind="busy", reason="the plan of an update probes nothing")
+
 
 def _rejected(job: Job, hooks: Hooks, clock: Clock) -> tuple[str, tuple[RecoveryStep, ...]]:
     """Why the executor would reject this job at its start. It is run until then, and cancelled."""
