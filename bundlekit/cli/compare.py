@@ -28,7 +28,7 @@ Examples:
   bundlekit compare last.bin next.bin --trust trust.toml -o - -o compare.json -o compare.md
 Exit codes: 0 same, 1 differs, 2 usage, 3 could not be compared, 130 interrupted.
 """
-STYLES: Final = frozenset(["text", "json", "markdown"])
+STYLES: Final[frozenset[Style]] = frozenset(["text", "json", "markdown"])
 EXIT: Final = {"same": 0, "differs": 1, "incomplete": 3}
 
 
@@ -71,7 +71,7 @@ def command(
     If --trust is given, both bundles must be authentic, and chunk indexes replace the reading of the payload.
     Without --trust, or if one is not authentic, every byte of both is read. `bundlekit explain compare` has more.
     """
-    reports.refuse_outputs(output, style)
+    reports.refuse_outputs(output, style, styles=STYLES)
     files = {file: style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}
     if wrong := next((file for file, each in files.items() if each not in STYLES), None):
         raise click.UsageError(f"--output {wrong}: a comparison is written as text, JSON (.json) or Markdown (.md)")

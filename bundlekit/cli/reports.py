@@ -17,7 +17,7 @@ from bundlekit.report.escape import escape
 from bundlekit.report.model import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -26,18 +26,30 @@ if TYPE_CHECKING:
     from bundlekit.report.text import Line
 
 
-def refuse_outputs(output: Sequence[Path], style: Style) -> None:
-    """UsageError for files of ``--output`` that cannot all be written, before anything is read."""
+def refuse_outputs(
+    output: Sequence[Path], style: Style, *, styles: Collection[Style] = frozenset(outputs.STYLES)
+) -> None:
+    """UsageError for files of ``--output`` that cannot all be written, before anything is read.
+
+    A suffix has to be that of one of ``styles``, unless ``--format`` is given. A name without a suffix has that format.
+    """
     for file in output:
         common.refuse_to_overwrite(file)
         if output.count(file) > 1:
             raise click.UsageError(f"--output {file} is given twice")
     context = click.get_current_context()
+    source = context.get_parameter_source("style")
+    suffixes = [suffix for suffix, one in outputs.SUFFIXES.items() if one in styles]
+    for file in output if source is ParameterSource.DEFAULT else ():
+        if file.suffix and file.suffix.lower() not in suffixes:
+            raise click.UsageError(
+                f"--output {file}: no format here has the suffix {file.suffix}; "
+                f"use one of {', '.join(suffixes)}, or select a format with --format"
+            )
     if (used := used_project()) and context.get_parameter_source("output") is ParameterSource.DEFAULT_MAP:
         used.make_folders([file for file in output if file != destination.STDOUT])
-    source = context.get_parameter_source("style")
-    styles = {style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}
-    if output and source is ParameterSource.COMMANDLINE and style not in styles:
+    written = {style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}
+    if output and source is ParameterSource.COMMANDLINE and style not in written:
         raise click.UsageError(
             f"no output is in the format {style}: the suffix of {output[0]} means {outputs.style_of(output[0], style)}"
         )

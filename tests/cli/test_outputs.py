@@ -63,6 +63,16 @@ def test_an_unknown_suffix_has_the_printed_format(tmp_path):
     assert json.loads((tmp_path / "report.log").read_text())["verdict"] == "accept"
 
 
+def test_a_name_without_a_suffix_has_the_printed_format(tmp_path):
+    assert run(["check", *DEMO, "5.30.02", "-o", str(tmp_path / "report")]) == 0
+    assert (tmp_path / "report").read_text().splitlines()[-1].startswith("ACCEPT")
+
+
+def test_compare_lists_the_suffixes_that_it_can_write(tmp_path, capsys):
+    assert run(["compare", DEMO[0], DEMO[0], "-o", str(tmp_path / "a.pdf")]) == 2
+    assert "no format here has the suffix .pdf; use one of .txt, .json, .md, or select" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -70,6 +80,12 @@ def test_an_unknown_suffix_has_the_printed_format(tmp_path):
             ["--format", "json", "-o", "{0}/a.txt"],
             "no output is in the format json: the suffix of {0}/a.txt means text",
         ),
+        (
+            ["-o", "-", "-o", "{0}/a.pdf"],
+            "--output {0}/a.pdf: no format here has the suffix .pdf; use one of .txt, .json, .md, .xml, .html, or sel",
+        ),
+        (["-o", "{0}/a.jsonx"], "no format here has the suffix .jsonx"),
+        (["-o", "{0}/a.HTM"], "no format here has the suffix .HTM"),
         (["-o", "{0}/a.txt", "-o", "{0}/a.txt"], "--output {0}/a.txt is given twice"),
         (["-o", "{0}/a.html", "-o", "fixtures/demo/update.bin"], "--output fixtures/demo/update.bin is also an input"),
     ],
