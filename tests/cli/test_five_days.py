@@ -99,7 +99,8 @@ def test_thursday_a_release_strands_a_supported_version(cli, ship):
 
     alone = cli("matrix", "lint", after, *at)
     assert alone.code == 0
-    assert "detour-unknown: The only possible path from 5.30.02 leads through 5.32.00" in alone.out
+    told = "detour-unknown: Each possible path from 5.30.02 leads through 5.32.00 or another later release whose"
+    assert told in alone.out
     helped = cli("matrix", "lint", after, before, *at, "--strict")
     assert (helped.code, helped.out.splitlines()[-1].startswith("ACCEPT: imager 5.50.00, against 5.40.00")) == (0, True)
 

@@ -129,7 +129,10 @@ def detour_unknown(context: LintContext) -> Iterator[Fault]:
                 said += f"It is unknown whether it can {way}."
             else:
                 why_not = _objection(context, version, model)
-                said = f"The only possible path from {on} leads through {detour}, whose bundle was not given: {why_not}"
+                only = sum(version < one for one in context.detours[model]) == 1
+                way = f"The only possible path from {on} leads" if only else f"Each possible path from {on} leads"
+                through = f"{detour}, whose" if only else f"{detour} or another later release whose"
+                said = f"{way} through {through} bundle was not given: {why_not}"
             yield Fault(message=said, subject=on, entry=whole.entry, next=remedy)
 
 
