@@ -7,6 +7,7 @@ import pytest
 
 import bundlekit
 from bundlekit.report import text
+from bundlekit.report.answer import answer
 from bundlekit.source import BytesSource
 from fixtures import forge
 
@@ -94,3 +95,27 @@ def test_the_digest_of_a_key_is_that_of_the_device():
     assert [one.device_key for one in report.signatures] == [f"sha256:{digest}" for digest in stored]
     shown = [line.text for line in text.lines(report) if "as the device stores it" in line.text]
     assert shown == [f"             key digest sha256:{digest}, as the device stores it" for digest in stored]
+
+
+@pytest.mark.parametrize(
+    ("file", "trust", "read"),
+    [
+        ("rauc/plain.raucb", "rauc", True),
+        ("rauc/plain.raucb", None, True),
+        ("mcuboot/p256.bin", "mcuboot", True),
+        ("mcuboot/slot.hex", "mcuboot", True),
+        ("esp/p256.bin", "esp", True),
+        ("mcuboot/p256.bin", None, False),  # without its key, no signature is compared
+        ("mcuboot/unsigned.bin", "mcuboot", False),
+        ("rauc/verity.raucb", "rauc", False),
+        ("mender/plain.mender", "mender", False),
+    ],
+)
+def test_a_pre_flight_states_truly_whether_the_payload_was_read(file, trust, read):
+    folder = Path(forge.__file__).parent / "formats"
+    store = bundlekit.load_trust([folder / trust / "trust.toml"]) if trust else None
+    report = bundlekit.preflight(folder / file, trust=store)
+    shown = "\n".join(bundlekit.render([report], style) for style in ("text", "html", "markdown", "json"))
+    assert ("payload was not read" in shown or "payload not read" in shown) != read
+    assert ("checked as far as signatures cover it" in report.summary) == read
+    assert ("checked as far as signatures cover it" in answer(report)) == read

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bundlekit.checks.integrity import NOT_COMPARED
 from bundlekit.checks.layout import ASK_VENDOR, COPY_AGAIN
 from bundlekit.checks.rule import RuleAnswer, RuleContext, faults, make, rule
 from bundlekit.integrity.checksum import CHECKSUMS
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from bundlekit.model.question import Question
 
 INCOMPLETE: Final = NotRun(reason="the file could not be read that far")
-NOT_MEASURED: Final = NotRun(reason="the payload was not read")
 
 
 def _reported(context: RuleContext, name: str) -> RuleAnswer | PartialResult:
@@ -159,7 +159,7 @@ def _unmeasured(
 ) -> NotRun | None:
     """Why a rule cannot pass: a claim without evidence is not a claim that was found true."""
     if evidence is None:
-        return NOT_MEASURED
+        return NOT_COMPARED
     done = {(one.subject, one.span) for one in evidence}
     missing = [claim.subject for claim in claims if (claim.subject, claim.span) not in done]
     return NotRun(reason=f"these parts were not read: {', '.join(missing)}") if missing else None
@@ -170,7 +170,7 @@ def _digest_mismatch(context: RuleContext) -> RuleAnswer:
     if found_while_reading := faults(context.bundle.problems, "digest-mismatch"):  # in what the reader itself needs
         return found_while_reading
     if evidence.digests is None:
-        return NOT_MEASURED
+        return NOT_COMPARED
     changed = {one.span for one in evidence.digests if one.of != "checksum" and one.found != one.expected}
     compared = [
         (one.subject, one.stored or one.span, one.expected, one.found)
@@ -211,7 +211,7 @@ def _hash_tree_mismatch(context: RuleContext) -> RuleAnswer:
     claims = [one for one in context.bundle.claims if isinstance(one, TreeClaim)]
     trees = context.evidence.trees
     if trees is None or not claims:
-        return NOT_MEASURED
+        return NOT_COMPARED
     found: list[Fault] = []
     for tree in trees:
         found += [
@@ -260,7 +260,7 @@ def image_digest_mismatch(context: RuleContext) -> RuleAnswer | PartialResult:
     if not context.bundle.packed and context.bundle.complete:
         return () if context.bundle.release else NotRun(reason="the description could not be read")
     if (evidence := context.evidence.packed) is None:
-        return NOT_MEASURED
+        return NOT_COMPARED
     found = [_wrong_image(one) for one in evidence if one.damaged or (one.found and not one.matches)]
     unread = [one for one in evidence if one.reason and not one.damaged]
     if found or not unread:

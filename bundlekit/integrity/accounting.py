@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.model.bundle import (
     ArchiveClaim,
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bundlekit.model.bundle import Bundle
+
+
+_WITHOUT_DIGESTS: Final = frozenset({"signed", "signature", "zero", "checked", "framing", "decoded"})
+"""Kinds of claims whose bytes need no digest besides that of the signature."""
 
 
 class Covered(Frozen, frozen=True, kw_only=True):
@@ -87,3 +91,9 @@ def _of_stream(stream: str, size: int, spans: Iterable[Covered]) -> Iterator[Cov
         at = stop
     if at < size:
         yield Covered(span=Span(start=at, stop=size, stream=stream), by="nothing")
+
+
+def signed_alone(covered: Iterable[Covered]) -> bool:
+    """Whether no digest is needed for these bytes: signatures cover them, apart from those with one possible value."""
+    kinds = {item.by for item in covered}
+    return bool(kinds & {"signed", "decoded"}) and kinds <= _WITHOUT_DIGESTS

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bundlekit.integrity import signed_alone
 from bundlekit.wording import given
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundlekit.integrity import Covered
     from bundlekit.model.decision import Decision
+    from bundlekit.model.evidence import SignatureEvidence
     from bundlekit.report.model import Report
 
 MAX_SUBJECTS: Final = 3
@@ -27,6 +32,16 @@ def answer(report: Report) -> str:
 def is_whole(report: Report) -> bool:
     """Whether no rule about layout and bytes has found a fault."""
     return not any(one.rule_class in ("layout", "integrity") and one.severity == "error" for one in report.findings)
+
+
+def verified_over_all(signatures: Iterable[SignatureEvidence], covered: Iterable[Covered]) -> bool:
+    """Whether a signature under a known key was compared with the bytes, and no byte needs another digest."""
+    return any(one.intact is not None for one in signatures) and signed_alone(covered)
+
+
+def is_signed_alone(report: Report) -> bool:
+    """Whether signatures cover the payload itself, and one of them was compared with it."""
+    return verified_over_all(report.signatures, report.coverage.map)
 
 
 def was_read(report: Report) -> bool:
@@ -54,7 +69,7 @@ def _covered(report: Report) -> str:
     if not is_whole(report):
         return "NOT intact"
     if report.scope == "head":
-        return "payload not read"
+        return "checked as far as signatures cover it" if is_signed_alone(report) else "payload not read"
     if not was_read(report):
         return "payload NOT read"
     if covered == size:

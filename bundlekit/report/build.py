@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from bundlekit import checks
 from bundlekit._version import __version__
 from bundlekit.integrity import coverage
+from bundlekit.report.answer import verified_over_all
 from bundlekit.report.model import Coverage, OpenReason, ReadDocument, Report, RequestSummary, Tool
 from bundlekit.wording import given
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bundlekit.report.model import DocumentResult
 
 
+HEAD: Final = "the head of the bundle (its payload was not read)"
 MAX_NAMED: Final = 8
 """The maximum number of pairs or rules that a summary names. Beyond that it gives the number."""
 
@@ -51,7 +53,7 @@ def report(
         tool=Tool(version=__version__),
         verdict=result.verdict,
         scope=question.scope,
-        summary=summary(question, result),
+        summary=summary(question, result, signed=verified_over_all(evidence.signatures or (), covered)),
         causes=tuple(dict.fromkeys(causes)),
         request=RequestSummary(
             file=name,
@@ -133,9 +135,10 @@ def partly(report: Report, skipped: tuple[str, ...]) -> Report:
     return replace(report, **changes)
 
 
-def summary(question: Question, result: RulesResult) -> str:
-    """The verdict in one sentence."""
-    what = "the bundle" if question.scope == "full" else "the head of the bundle (its payload was not read)"
+def summary(question: Question, result: RulesResult, *, signed: bool = False) -> str:
+    """The verdict in one sentence. ``signed``: the signatures cover the payload itself."""
+    unread = "the bundle (checked as far as signatures cover it)" if signed else HEAD
+    what = "the bundle" if question.scope == "full" else unread
     if result.verdict == "reject":
         rules = list(dict.fromkeys(finding.rule for finding in rejecting(question, result)))
         return f"{what} is rejected by {_some(rules)}"

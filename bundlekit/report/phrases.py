@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundlekit.report.answer import is_whole, was_read
+from bundlekit.report.answer import is_signed_alone, is_whole, was_read
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def coverage_text(report: Report) -> str:
     if not is_whole(report):
         return f"NOT COMPLETE, see the errors; {covered:,} of {size:,} bytes covered"
     if report.scope == "head":
-        return f"read: head and signatures only, of {size:,} bytes"
+        what = "what signatures cover" if is_signed_alone(report) else "head and signatures only"
+        return f"read: {what}, of {size:,} bytes"
     if not was_read(report):
         return f"the payload was not read; {covered:,} of {size:,} bytes covered"
     return f"{covered:,} of {size:,} bytes"

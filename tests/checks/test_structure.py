@@ -46,7 +46,7 @@ NOT_READ = "these parts were not read: "
 @pytest.mark.parametrize(
     ("claims", "evidence", "expected"),
     [
-        (DIGESTS, {}, ("not-run", "the payload was not read")),
+        (DIGESTS, {}, ("not-run", "digests and padding were not compared")),
         (DIGESTS, {"digests": ()}, ("not-run", f"{NOT_READ}a, b")),
         (DIGESTS, {"digests": (found(DIGESTS[0]),)}, ("not-run", f"{NOT_READ}b")),
         (DIGESTS, {"digests": (found(DIGESTS[0], "sha256:1"),)}, ("failed", "")),
@@ -67,9 +67,9 @@ def test_content(claims, evidence, expected):
 @pytest.mark.parametrize(
     ("claims", "evidence", "expected"),
     [
-        ((TREE,), {}, ("not-run", "the payload was not read")),
+        ((TREE,), {}, ("not-run", "digests and padding were not compared")),
         ((TREE,), {"trees": ()}, ("not-run", f"{NOT_READ}payload")),
-        ((), {"trees": ()}, ("not-run", "the payload was not read")),
+        ((), {"trees": ()}, ("not-run", "digests and padding were not compared")),
         ((TREE,), {"trees": (TreeEvidence(subject="payload", span=SPAN, blocks=1),)}, ("passed", "")),
         (
             (TREE,),

@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report import phrases
-from bundlekit.report.answer import answer
+from bundlekit.report.answer import answer, is_signed_alone
 from bundlekit.report.document import totals
 from bundlekit.report.html.byte_map import byte_maps
 from bundlekit.report.html.markup import Markup, element, foreign, joined, text
@@ -204,6 +204,12 @@ def _signatures(report: Report) -> Iterator[Markup]:
         )
 
 
+def _scope(report: Report) -> str:
+    if report.scope == "full":
+        return "the whole file"
+    return "what signatures cover" if is_signed_alone(report) else "head and signatures only"
+
+
 def _request(report: Report) -> Markup:
     asked = report.request
     facts = {
@@ -211,7 +217,7 @@ def _request(report: Report) -> Markup:
         "Format": report.format,
         "Bundle id": report.id or "",
         "Time": f"{asked.at} (given)" if asked.at_given else asked.at,
-        "Scope": {"full": "the whole file", "head": "head and signatures only"}[report.scope],
+        "Scope": _scope(report),
         "Trust": asked.trust or "none was given, so nothing is accepted",
         "Waivers": asked.waivers or "",
         "Project file": f"{asked.config.file} ({asked.config.digest})" if asked.config else "",
