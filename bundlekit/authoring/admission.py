@@ -81,10 +81,14 @@ def admit(
                 f"{refused}: signature {other.index} would reject the {what}: {other.problems[0].message}",
                 next_step=f"Remove it first: {removal}." if (removal := remover(other.index)) else "",
             )
-    if signing_key(blobs[place]) in {signing_key(blobs[other.index]) for other in found}:
+    same = next((one for one in found if signing_key(blobs[one.index]) == signing_key(blobs[place])), None)
+    if same:
         raise SigningError(
-            f"{refused}: {added.signer} has already signed this {what}, and a key counts once",
-            next_step=f"Replace the old signature with the new one: {given('replace')}." if remover(0) else "",
+            f"{refused}: this key has already signed this {what} (signature {same.index}, {same.signer}), and a key "
+            "counts once",
+            next_step=f"Replace the old signature with the new one: {given('replace', str(same.index))}."
+            if remover(0)
+            else "",
         )
     return added
 

@@ -74,7 +74,8 @@ def read_token_address(text: str, environment: Mapping[str, str] = os.environ) -
     if unquote(found.get("type", "private")) != "private":
         raise SigningError(f"{name}: is not the address of a private key (type=private)")
     if not found.get("object") and not found.get("id"):
-        raise SigningError(f"{name}: names no key", next_step="Add its label (object=…), or its id (id=%01).")
+        cut = "" if ";" in path else " Put the address into quotation marks, because a shell ends it at a semicolon."
+        raise SigningError(f"{name}: names no key", next_step=f"Add its label (object=…), or its id (id=%01).{cut}")
     slot = found.get("slot-id")
     if slot is not None and not re.fullmatch(r"[0-9]{1,19}", slot):
         raise SigningError(f"{name}: slot-id is not a number")

@@ -147,11 +147,14 @@ class SignatureList:
                 f"{self.name}: nothing was prepared: another signature would reject the {self._what}",
                 next_step=f"Find it with {command('check', self.name)}, and remove it.",
             )
-        if signer.key.public.identifier in {signing_key(blob) for blob in others}:
-            raise SigningError(
-                f"{self.name}: nothing was prepared: this key has already signed the {self._what}, and counts once",
-                next_step=f"Replace the old signature with the new one: {given('replace')}.",
-            )
+        same = [one for one in self.signatures if signing_key(self.blobs[one.index]) == signer.key.public.identifier]
+        for one in same:
+            if one.index != replace:
+                raise SigningError(
+                    f"{self.name}: nothing was prepared: this key has already signed the {self._what} "
+                    f"(signature {one.index}, {one.signer}), and counts once",
+                    next_step=f"Replace the old signature with the new one: {given('replace', str(one.index))}.",
+                )
         if self.trust:
             credential = from_certificates(prepared.line) if prepared.line else from_key(prepared.public)
             (would_be,) = satisfied(self.trust, [credential], self._at, self._signed).signatures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -137,8 +138,11 @@ def signer_unknown(context: RuleContext) -> RuleAnswer:
     if isinstance(answer, NotRun):
         return answer
     if answer:
+        answer = [replace(one, next=_as_subject(one.params)) if "subject" in one.params else one for one in answer]
         return [
-            one if _is_ours(context) and one.params.get("certificates") != 0 else replace(one, next=fill(NOT_KNOWN))
+            one
+            if one.next or (_is_ours(context) and one.params.get("certificates") != 0)
+            else replace(one, next=fill(NOT_KNOWN))
             for one in answer
         ]
     return [
@@ -150,6 +154,14 @@ def signer_unknown(context: RuleContext) -> RuleAnswer:
         for s in context.evidence.signatures or ()
         if s.standing == "rejected" and not s.problems
     ]
+
+
+def _as_subject(params: Mapping[str, str | int]) -> str:
+    """The next step for a signer whom a trusted CA certifies, and whom the trust file does not name."""
+    return (
+        "Do not use this file, unless you trust this signer to release it. If you do, state that in the trust.toml: "
+        f"`subject = {json.dumps(params['subject'], ensure_ascii=False)}` in a table [signers.NAME] with its anchor."
+    )
 
 
 @rule(

@@ -134,7 +134,7 @@ class _BundleType(_PathType):
         try:
             return RemoteUrl(value)
         except ConfigError as error:
-            self.fail(f"{error} {error.next_step}", param, ctx)
+            self.fail(f"{str(error).removesuffix('.')}. {error.next_step}", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Files, and nothing for a URL."""

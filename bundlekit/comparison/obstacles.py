@@ -60,14 +60,14 @@ def about_sides(
 def _not_authentic(side: ComparisonSide) -> ComparisonObstacle:
     first = next(side.faults("authenticity"), None)
     if first is None:
-        reason = "no signature of a trusted signer counts"
+        reason = ": no signature of a trusted signer counts"
         step = f"`bundlekit check` with the same {given('trust')} shows the reason."
     else:
-        reason, step = f"({first.rule}): {first.message}", first.next
+        reason, step = f" ({first.rule}): {first.message}", first.next
     return ComparisonObstacle(
         rule="not-authentic",
         subject=side.name,
-        message=f"The {side.name} bundle is not signed as the trust requires: {reason}",
+        message=f"The {side.name} bundle is not signed as the trust requires{reason}",
         next=step,
     )
 

@@ -136,7 +136,9 @@ def _find(
             f"The signer '{signer_text(claim, key)}' is certified by a trusted CA, but is not one of those that the "
             f"trust file names: {', '.join(others)}."
         )
-        found = (replace(found[0], refusals=(SignatureFault("signer-unknown", msg, claim.line[0].der),), anchor=""),)
+        one = claim.line[0]
+        refusal = SignatureFault("signer-unknown", msg, one.der, subject=one.whole_subject)
+        found = (replace(found[0], refusals=(refusal,), anchor=""),)
     return None, found
 
 

@@ -74,6 +74,15 @@ def test_what_is_refused(text, message):
     assert "4711" not in str(caught.value) + caught.value.next_step
 
 
+def test_an_address_that_a_shell_has_cut_is_to_be_quoted():
+    with pytest.raises(SigningError) as caught:
+        read("pkcs11:token=x")
+    assert "Put the address into quotation marks" in caught.value.next_step
+    with pytest.raises(SigningError) as caught:
+        read("pkcs11:token=x;serial=1")
+    assert "quotation" not in caught.value.next_step
+
+
 def test_the_module_is_needed():
     with pytest.raises(SigningError, match="module is not known") as caught:
         read_token_address("pkcs11:object=o", {})

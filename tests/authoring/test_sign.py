@@ -102,6 +102,18 @@ def test_what_does_not_fit_is_not_attached(bundle, keys, tmp_path):
     refused(bundle, lambda: sign(bundle, signer(keys, "one"), at=NOW), "has already signed this bundle")
 
 
+def test_the_message_about_a_key_that_has_signed_names_the_signature_in_the_file(bundle, keys):
+    """And not the certificate of the new signature, under which the key has not signed."""
+    sign(bundle, signer(keys, "rsa"), at=NOW)
+    by = sign(bundle, signer(keys, "one"), at=NOW).signer
+    (bare,) = load_signers([keys / "one" / "signer.key"], [], ask=lambda path: b"")
+    expected = f"this key has already signed this bundle (signature 1, {by}), and a key counts once"
+    with pytest.raises(SigningError) as caught:
+        sign(bundle, bare, at=NOW)
+    assert expected in str(caught.value)
+    assert "1" in caught.value.next_step
+
+
 def test_a_full_area_and_a_damaged_bundle_are_not_signed(tmp_path, keys):
     small = tmp_path / "small.bin"
     small.write_bytes(by_hand.bundle(capacity=4096))

@@ -276,7 +276,7 @@ def test_advisories_are_signed_elsewhere_and_a_second_time(cli, advisories, ship
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("advisory", "sign", "adv.bin", *SIGN), "has already signed this file, and a key counts once"),
+        (("advisory", "sign", "adv.bin", *SIGN), "has already signed this file (signature 0, "),
         (("advisory", "attach", "adv.bin", "keys/root.pem"), "PEM file, but DER is required"),
         (("advisory", "attach", "adv.bin", "image"), "not a CMS SignedData"),
         (("advisory", "sign", "adv.bin", "--remove", "3"), "there is no signature 3; the file has 1"),

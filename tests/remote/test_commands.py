@@ -139,7 +139,7 @@ def test_a_bad_server_ends_in_exit_code_3(cli, served, verb, fault):
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["check", "http://192.0.2.1/x?SECRET"], "http:// is only for this machine"),
+        (["check", "http://192.0.2.1/x?SECRET"], "can read and change the bytes. Use https://"),
         (["check", "s3://bucket?SECRET"], "its form is s3://BUCKET/NAME"),
         (["inspect", "https://u:SECRET@/x"], "it names no host"),
         (["check", "update.bin", "--trust", "https://h/root.pem?SECRET"], "a file is required here, not a URL"),

@@ -570,3 +570,11 @@ def test_a_floor_that_cannot_be_compared_is_no_yes(desk):
     report = check(trust(desk, 'floors = { imager = { version = "five" } }'), bundle(ANNA))
     assert report.verdict == "incomplete"
     assert {one.rule for one in report.rules if one.required and one.outcome == "not-run"} == {"below-floor"}
+
+
+def test_a_signer_under_a_trusted_ca_who_is_not_named_is_told_apart_from_a_missing_ca(desk):
+    fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
+    report = check(trust(desk, "", fred), bundle(world.by(common="Gina", issuer="Intermediate", above=[world.INTERMEDIATE])))
+    (finding,) = (one for one in report.findings if one.rule == "signer-unknown")
+    assert "intermediate" not in finding.next
+    assert '`subject = "CN=Gina,O=TEST ONLY"` in a table [signers.NAME]' in finding.next
