@@ -72,14 +72,26 @@ class Contents:
         """What differs, or None if the artifact is not in the bundle; and whether it is something stored there."""
         for algorithm, value in one.digests.items():
             if items := self._by_digest.get(f"{algorithm}:{value}"):
+                if named := self._swapped(one, items):
+                    return (_of_another(one, items[0], named[0]), *self._versions(one, named)), True
                 return self._versions(one, items), True
         if not one.by_name:
             return None, False
-        if items := self._by_name.get(one.name) or self._by_name.get(one.name.rpartition("/")[2]):
+        if items := self._named(one):
             return (*self._digests(one, items), *self._versions(one, items)), True
         if one.name == self._manifest.product:
             return self._versions(one, ()), False
         return None, False
+
+    def _named(self, one: Artifact) -> Sequence[Labelled]:
+        """What has the name of the artifact in the bundle."""
+        return self._by_name.get(one.name) or self._by_name.get(one.name.rpartition("/")[2]) or ()
+
+    def _swapped(self, one: Artifact, items: Sequence[Labelled]) -> Sequence[Labelled]:
+        """What has the name of the artifact, if its digest is that of ``items``, which belong to other components."""
+        named = self._named(one) if one.by_name else ()
+        owners = {item.label.partition("/")[0] for item in items}
+        return () if any(item.label.partition("/")[0] in owners for item in named) else named
 
     @staticmethod
     def _digests(one: Artifact, items: Sequence[Labelled]) -> Iterator[DocumentDifference]:
@@ -124,6 +136,17 @@ class Contents:
             return scheme.parse(ours) == scheme.parse(version)
         except VersionError:
             return False
+
+
+def _of_another(one: Artifact, item: Labelled, named: Labelled) -> DocumentDifference:
+    return DocumentDifference(
+        what="digest",
+        component=named.label,
+        named=item.stored.digest,
+        expected=named.stored.digest,
+        message=f"the digest that it states for {shown(one.name)} is that of {item.label} ({item.stored.digest}); the "
+        f"bundle contains {named.label} with {named.stored.digest}",
+    )
 
 
 def _strange(strange: list[Artifact]) -> DocumentDifference:

@@ -49,7 +49,10 @@ def coverage_text(report: Report) -> str:
         what = "what signatures cover" if is_signed_alone(report) else "head and signatures only"
         return f"read: {what}, of {size:,} bytes"
     if not was_read(report):
-        return f"the payload was not read; {covered:,} of {size:,} bytes covered"
+        return (
+            "the payload was not read, so its bytes are not checked; signatures and digests cover "
+            f"{covered:,} of {size:,} bytes"
+        )
     return f"{covered:,} of {size:,} bytes"
 
 

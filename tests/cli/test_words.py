@@ -8,12 +8,15 @@ import pytest
 
 from bundlekit.cli.update.message import MEANINGS
 from bundlekit.docs import page, topics, words_known
+from bundlekit.fleet.eligibility import NO_ZONE
+from bundlekit.fleet.fleet_report import FleetRehearsal
 from bundlekit.matrix.diff import Change
 from bundlekit.model.decision import DecisionKind
 from bundlekit.model.evidence import Standing
 from bundlekit.model.finding import Cause, RuleClass, RuleOutcomeKind, Scope, Severity, Verdict
 from bundlekit.model.manifest import ReleaseKind
 from bundlekit.model.matrix import MatrixSource
+from bundlekit.report.comparison import ChangeKind, ComparisonObstacle, KeyContinuity, RegionKind
 from bundlekit.report.phrases import VERDICTS
 from bundlekit.update.engine import plan
 from bundlekit.update.engine.hooks import ANSWERS
@@ -46,6 +49,13 @@ LISTS = {
     "Method of an update": of_field(MatrixSource, "method"),
     "Change in a matrix diff": of_field(Change, "change"),
     "Role of a component": ("active", "standby", "shared"),
+    "Key in a comparison": get_args(KeyContinuity),
+    "Change in a comparison": ("same", *get_args(ChangeKind)),
+    "Region in a comparison": get_args(RegionKind),
+    "Obstacle of a comparison": of_field(ComparisonObstacle, "rule"),
+    "Refusal in a fleet": (NO_ZONE,),
+    "Result of a rollout": (*of_field(FleetRehearsal, "reason"), "silent"),
+    "Term of a report": ("covered", "stranded"),
     "Obstacle on a path": ("not-available", "no-update-from", "no-update-to", "not-connected", "not-authentic"),
 }
 CODES = {*EXIT_CODES.values(), 0, 1, 2, 3, 70, 129, 130, 141, 143}

@@ -187,6 +187,23 @@ def test_an_image_for_a_model_and_a_document_have_names_and_digests():
         assert [one.params["what"] for one in report.findings if one.rule == "document-mismatch"] == differs
 
 
+def test_the_digest_of_another_component_is_named():
+    storage = b"storage" * 100
+    components = (
+        Component(name="appliance", version="5.40.00", images=(Image(**stored(IMAGE)),)),
+        Component(name="storage", version="2.1", images=(Image(**stored(storage)),)),
+    )
+    digest = stored(storage)["digest"].partition(":")[2]
+    for version, differs in (("5.40.00", ["digest"]), ("2.1", ["digest", "version"])):
+        data = cdx(None, named("appliance", version, digest))
+        document = Document(name="sbom", media_type=CDX, **stored(data))
+        manifest = forge.replace(MANIFEST, components=components, documents=(document,))
+        report = forge.judge(forge.write(manifest, contents=(IMAGE, storage, data)))
+        found = [one for one in report.findings if one.rule == "document-mismatch"]
+        assert [one.params["what"] for one in found] == differs
+        assert "the digest that it states for 'appliance' is that of storage" in found[0].message
+
+
 def spdx_2(*packages: Any, **more: Any) -> bytes:
     return dump({"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "packages": list(packages), **more})
 

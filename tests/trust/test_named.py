@@ -574,7 +574,9 @@ def test_a_floor_that_cannot_be_compared_is_no_yes(desk):
 
 def test_a_signer_under_a_trusted_ca_who_is_not_named_is_told_apart_from_a_missing_ca(desk):
     fred = '[signers.fred]\nrole = "production"\nanchor = "root.pem"\nsubject = "CN=Fred,O=TEST ONLY"\n'
-    report = check(trust(desk, "", fred), bundle(world.by(common="Gina", issuer="Intermediate", above=[world.INTERMEDIATE])))
+    report = check(
+        trust(desk, "", fred), bundle(world.by(common="Gina", issuer="Intermediate", above=[world.INTERMEDIATE]))
+    )
     (finding,) = (one for one in report.findings if one.rule == "signer-unknown")
     assert "intermediate" not in finding.next
     assert '`subject = "CN=Gina,O=TEST ONLY"` in a table [signers.NAME]' in finding.next
