@@ -77,8 +77,8 @@ class Contents:
                 return self._versions(one, items), True
         if not one.by_name:
             return None, False
-        if items := self._named(one):
-            return (*self._digests(one, items), *self._versions(one, items)), True
+        if same := self._named(one):
+            return (*self._digests(one, same), *self._versions(one, same)), True
         if one.name == self._manifest.product:
             return self._versions(one, ()), False
         return None, False
