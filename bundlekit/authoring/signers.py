@@ -47,6 +47,11 @@ class SigningIdentity(Frozen, frozen=True, kw_only=True):
     purpose: Purpose = "code-signing"
     source: str = ""
 
+    @property
+    def key_name(self) -> str:
+        """The kind of the key, such as ``rsa-3072``."""
+        return self.key.public.name if isinstance(self.key, ExternalKey) else self.key.name
+
     def sign(self, head: bytes) -> bytes:
         """One DER SignedData over ``head``."""
         return sign_head(head, self.key, self.certificates, pss=self.pss, purpose=self.purpose)

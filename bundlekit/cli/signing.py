@@ -47,6 +47,9 @@ def _key_files(
     return paths
 
 
+EXAMPLE_RSA: Final = 3072
+"""The bits that the floor of the example of a trust.toml requires of RSA keys."""
+
 purpose_option: Final = click.option(
     "--purpose",
     type=click.Choice(list(PURPOSES)),
@@ -266,6 +269,8 @@ def changed(file: SignatureList, change: SignatureChange) -> Done:
         added.append(attach(change.blob, key=change.key))
     warnings = [text for one in added for text in (file.out_of_time(one.index), file.unbound(one.index))]
     warnings += [file.out_of_time(change.signers[0])] if change.prepared else []
+    used = [one.key_name for one in change.signers] or [one.algorithm for one in added]
+    warnings += [small_key(name) for name in used]
     result = replace_fields(
         _result(file),
         added=tuple(added),
@@ -380,6 +385,17 @@ def say_missing(file: SignatureList, *, err: bool = False) -> None:
     """The lines about what the trust still requires of a file that was made now, and until when signatures count."""
     for line in closing_lines(_result(file)):
         click.echo(escape(line), err=err)
+
+
+def small_key(algorithm: str) -> str:
+    """What a signature by an RSA key lacks that is smaller than the floor of the example; empty if nothing."""
+    bits = re.match(r"rsa-([0-9]+)", algorithm)
+    if not bits or int(bits[1]) >= EXAMPLE_RSA:
+        return ""
+    return (
+        f"{algorithm}: a trust.toml with the floor of `bundlekit trust --example` (RSA of {EXAMPLE_RSA} bits) rejects "
+        "this signature; sign with a larger key"
+    )
 
 
 def warn(text: str) -> None:

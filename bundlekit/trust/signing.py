@@ -49,6 +49,11 @@ class SigningKey(Frozen, frozen=True, kw_only=True):
         """The SHA-256 of its SubjectPublicKeyInfo, in hex."""
         return describe(self.key.public_key()).id
 
+    @property
+    def name(self) -> str:
+        """The kind of the key, such as ``rsa-3072``."""
+        return describe(self.key.public_key()).name
+
 
 def load_private_key(path: Path, ask: Callable[[Path], bytes] | None = None) -> PrivateKeyTypes:
     """Read a private key from a PEM file. ``ask`` is called for the passphrase if it has one. Raises TrustError.

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bundlekit import load_trust, pipeline
 from bundlekit.cli import command
+from bundlekit.cli.signing import EXAMPLE_RSA
 from bundlekit.layout import advisory as layout
 from bundlekit.layout import reader
 from bundlekit.source import BytesSource
@@ -62,6 +63,8 @@ def test_a_key_for_pss_alone_signs_with_pss(cli, ship, pss, monkeypatch, key):
     bundle = unsigned(cli, ship)
     result = cli("sign", bundle, "--key", key)
     assert result.code == 0, result.err
+    assert "warning: rsa-2048: a trust.toml with the floor of `bundlekit trust --example`" in result.err
+    assert f"rsa = {EXAMPLE_RSA}" in cli("trust", "--example").out
     assert "(rsa-2048-pss-sha256)" in cli("check", bundle, "--trust", "pss.pub", *AT).out
     assert cli("check", bundle, "--trust", "pss.pub", *AT).code == 0
 
