@@ -21,7 +21,8 @@ class UpgradeWay(Frozen, frozen=True, kw_only=True):
     """A run of versions, oldest first, that reach the release in the same way, and for the same reason.
 
     ``model`` is set if the matrix distinguishes models. ``via`` are the stops in between, in order. ``stranded``:
-    no path to this release is known for these versions, and they are older than it. ``decision``, ``entry``,
+    no path to this release is known for these versions, and they are older than it. ``beyond``: a path depends on the
+    bundles of later releases, which the matrix of this one does not show. ``decision``, ``entry``,
     ``message`` and ``next`` are those of the first version.
     """
 
@@ -30,6 +31,7 @@ class UpgradeWay(Frozen, frozen=True, kw_only=True):
     path: PathKind
     via: tuple[str, ...] = ()
     stranded: bool = False
+    beyond: bool = False
     decision: DecisionKind
     entry: str = ""
     message: str = ""
@@ -67,6 +69,7 @@ class _Seen(NamedTuple):
     decision: DecisionKind
     entry: str
     stranded: bool
+    beyond: bool
 
 
 def upgrade_map(read: ReadMatrix) -> UpgradeMap:
@@ -86,8 +89,12 @@ def upgrade_map(read: ReadMatrix) -> UpgradeMap:
 
 
 def _ways(routes: Routes, versions: Iterable[Version], model: str | None) -> Iterator[UpgradeWay]:
-    seen = [(_seen(routes, version), version) for version in versions]
-    for (path, via, decision, entry, stranded), run in groupby(seen, key=lambda item: item[0]):
+    every = list(versions)
+    own = routes.target.own
+    passed = [version for version in every if version < own and routes.reaches(routes.plain(version.text))]
+    last = max(passed, default=None)
+    seen = [(_seen(routes, version, last), version) for version in every]
+    for (path, via, decision, entry, stranded, beyond), run in groupby(seen, key=lambda item: item[0]):
         texts = tuple(version.text for _, version in run)
         whole = routes.component_decision(routes.target, texts[0])
         yield UpgradeWay(
@@ -96,6 +103,7 @@ def _ways(routes: Routes, versions: Iterable[Version], model: str | None) -> Ite
             path=path,
             via=via,
             stranded=stranded,
+            beyond=beyond,
             decision=decision,
             entry=entry,
             message=whole.message,
@@ -103,13 +111,16 @@ def _ways(routes: Routes, versions: Iterable[Version], model: str | None) -> Ite
         )
 
 
-def _seen(routes: Routes, version: Version) -> _Seen:
+def _seen(routes: Routes, version: Version, last: Version | None) -> _Seen:
+    """How a version reaches the release. ``last`` is the last older version that does."""
     read = routes.target
     outcome = routes.decided(read, version.text)
     path = routes.path(version.text)
     via = tuple(stop.text for stop in _stops(read, version)) if path == "via-stops" else ()
-    stranded = path == "none" and outcome.kind not in NO_UPDATE
-    return _Seen(path, via, outcome.kind, outcome.entry, stranded)
+    without = path == "none" and outcome.kind not in NO_UPDATE
+    ended = any(version in dead_end.range for dead_end in read.dead_ends)
+    beyond = without and not ended and last is not None and version < last
+    return _Seen(path, via, outcome.kind, outcome.entry, without and not beyond, beyond)
 
 
 def _stops(read: ReadMatrix, version: Version) -> list[Version]:

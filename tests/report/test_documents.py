@@ -300,20 +300,22 @@ def test_the_demo_is_drawn_with_its_stop_and_who_is_stranded():
     matrix = read_matrix(bundlekit.read_manifest("fixtures/demo/update.bin"))
     assert isinstance(matrix, ReadMatrix)
     upgrades = upgrade_map(matrix)
-    assert [(way.label, way.path, way.via, way.stranded) for way in upgrades.ways] == [
-        ("5.10.00", "none", (), True),
-        ("5.20.00", "via-stops", ("5.30.02",), False),
-        ("5.20.03", "direct", (), False),
-        ("5.30.02", "direct", (), False),
-        ("5.32.00", "none", (), True),
-        ("5.32.01", "direct", (), False),
-        ("5.40.00", "installed", (), False),
+    assert [(way.label, way.path, way.via, way.stranded, way.beyond) for way in upgrades.ways] == [
+        ("5.10.00", "none", (), True, False),
+        ("5.20.00", "via-stops", ("5.30.02",), False, False),
+        ("5.20.03", "direct", (), False, False),
+        ("5.30.02", "direct", (), False, False),
+        ("5.32.00", "none", (), False, True),
+        ("5.32.01", "direct", (), False, False),
+        ("5.40.00", "installed", (), False, False),
     ]
     result = BundleResult(report=golden("accept/for-a-pair"), upgrades=upgrades)
     page = sound(html.render(ReportDocument(results=(result,))))
     said = "".join(page.words)
     assert "Versions by their way: 3 direct update, 1 through stops, 1 already installed, 2 no path." in said
-    assert "Stranded: 5.10.00, 5.32.00." in said
+    told = "Stranded: 5.10.00. Not evaluated, as they depend on bundles of other releases: paths from 5.32.00."
+    assert told in said
+    assert "no path in this matrix; a path through other releases was not evaluated" in said
     assert [attributes["class"] for tag, attributes in page.tags if tag == "circle"] == ["stop"]
 
 

@@ -34,6 +34,8 @@ WAYS: Final = {
 }
 """How the versions reach the release, in words."""
 
+BEYOND: Final = " in this matrix; a path through other releases was not evaluated"
+
 
 def upgrade_graph(upgrades: UpgradeMap) -> Markup:
     """The picture, its legend, and the table."""
@@ -98,9 +100,15 @@ def _short(label: str, limit: int) -> str:
 def _told(upgrades: UpgradeMap) -> str:
     """The picture in words."""
     stranded = [way.label for way in upgrades.ways if way.stranded]
+    beyond = [way.label for way in upgrades.ways if way.beyond]
+    more = (
+        f" Not evaluated, as they depend on bundles of other releases: paths from {', '.join(beyond)}."
+        if beyond
+        else ""
+    )
     counted = {kind: sum(len(way.versions) for way in upgrades.ways if way.path == kind) for kind in WAYS}
     said = ", ".join(f"{count:,} {WAYS[kind]}" for kind, count in counted.items() if count)
-    return f"Versions by their way: {said}. Stranded: {', '.join(stranded) or 'none'}."
+    return f"Versions by their way: {said}. Stranded: {', '.join(stranded) or 'none'}.{more}"
 
 
 def _table(upgrades: UpgradeMap) -> Markup:
@@ -111,7 +119,7 @@ def _table(upgrades: UpgradeMap) -> Markup:
         label = f"{way.model}: {way.label}" if way.model else way.label
         count = f" ({len(way.versions):,} versions)" if len(way.versions) > 2 else ""
         via = f" {', '.join(way.via)}" if way.via else ""
-        how = f"{WAYS[way.path]}{via}{', stranded' if way.stranded else ''}"
+        how = f"{WAYS[way.path]}{via}{', stranded' if way.stranded else BEYOND if way.beyond else ''}"
         entry = f" (matrix entry {way.entry})" if way.entry else ""
         why = f"{way.message}{entry}" if way.path != "direct" else f"{way.decision}{entry}"
         cells = (element("th", foreign(label), text(count), scope="row"), element("td", foreign(how)))
