@@ -48,9 +48,12 @@ def _differences(comparison: Comparison) -> Iterator[str]:
         yield f"both are version {versions[0]}"
     if parts := sum(part.change != "same" for part in comparison.parts):
         yield f"{parts:,} of {_counted(len(comparison.parts), 'part')} changed"
-    losers = sum(one.change == "loses" for one in (comparison.matrix.diff.changes if comparison.matrix.diff else ()))
-    if losers:
-        yield f"{_counted(losers, 'upgrade path')} lost"
+    changes = comparison.matrix.diff.changes if comparison.matrix.diff else ()
+    losers = [one.new.via for one in changes if one.change == "loses"]
+    if lost := sum(not via for via in losers):
+        yield f"{_counted(lost, 'upgrade path')} lost"
+    if longer := sum(bool(via) for via in losers):
+        yield f"{_counted(longer, 'upgrade path')} longer"
     differing = sum(region.differing for region in counted)
     yield f"{_counted(differing, 'differing byte')} in {_counted(len(counted), 'region')}"
 

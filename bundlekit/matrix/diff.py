@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
 from bundlekit.errors import ConfigError, VersionError
 from bundlekit.matrix.routes import PathKind, Routes, decisions_of
 from bundlekit.matrix.work import models_apart, require_feasible, versions_named
@@ -15,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class Side(Frozen, frozen=True, kw_only=True):
-    """The decision of one matrix for a version, the deciding entry, and how the version reaches the release."""
+    """The decision of one matrix for a version, the deciding entry, and how the version reaches the release.
+
+    ``via`` is the old release, if the only known path to the new one leads through it.
+    """
 
     decision: DecisionKind
     entry: str
     path: PathKind
+    via: str | UnsetType = UNSET
 
 
 class Change(Frozen, frozen=True, kw_only=True):
@@ -71,11 +78,14 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     if len(models) > 1:
         models = tuple(model for model in models if model is not None)
     decisions = decisions_of(old, (), models, texts) | decisions_of(new, (), models, texts)
+    through = {model: Routes(new, (old,), model, decisions) for model in models}
     ways = {model: (Routes(old, (), model, decisions), Routes(new, (), model, decisions)) for model in models}
     unchanged, changes = 0, []
     for text in _in_order(new, list(texts)):
         for model in models:
             before, after = (_side(routes, text) for routes in ways[model])
+            if after.path == "none" and before.path in ("direct", "via-stops") and _leads_on(through[model], text):
+                after = replace(after, path="via-stops", via=old.manifest.version)
             if before == after:
                 unchanged += 1
                 continue
@@ -96,6 +106,11 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
 def _side(routes: Routes, text: str) -> Side:
     whole = routes.decided(routes.target, text)
     return Side(decision=whole.kind, entry=whole.entry, path=routes.path(text))
+
+
+def _leads_on(through: Routes, text: str) -> bool:
+    """Whether a version can be updated to the old release, and from there to the new one."""
+    return through.path(text) == "via-stops"
 
 
 def _in_order(read: ReadMatrix, texts: list[str]) -> list[str]:

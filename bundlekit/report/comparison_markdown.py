@@ -90,7 +90,10 @@ def _matrix(comparison: Comparison) -> Iterator[str]:
                     code(one.source),
                     code(one.model) if one.model else "",
                     f"**{one.change}**" if one.change == "loses" else one.change,
-                    *(plain(f"{side.decision} ({side.path}) {side.entry}".strip()) for side in (one.old, one.new)),
+                    *(
+                        plain(f"{side.decision} ({side.path}{f' {side.via}' if side.via else ''}) {side.entry}".strip())
+                        for side in (one.old, one.new)
+                    ),
                 )
                 for one in matrix.diff.changes
             ),

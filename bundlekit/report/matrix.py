@@ -96,4 +96,6 @@ def _subject(change: Change) -> str:
 
 def _side(side: Side) -> str:
     way = {"direct": "", "installed": "", "via-stops": ", via stops", "none": ", no path"}[side.path]
+    if side.via:
+        way = f", through {side.via}"
     return f"{side.decision}{f' by {side.entry}' if side.entry else ''}{way}"

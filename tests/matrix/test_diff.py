@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundlekit.matrix.diff import diff
+from bundlekit.report.matrix import diff_lines
 from tests.matrix.test_lint import CLEAN, bundle
 from tests.matrix.world import readable
 
@@ -65,6 +66,22 @@ def test_a_new_release_that_does_not_take_the_old_one_makes_it_lose():
     changes, loses = compared(old, bundle("5.41.00", **NEWER | {"block": [BLOCK | {"versions": "5.40.00"}]}))
     assert loses
     assert ("loses", "5.40.00", "", "same-version", "blocked") in changes
+
+
+def test_the_old_release_can_be_the_stop_on_the_way():
+    newer = NEWER | {"from_": [{"id": "new", "versions": ">=5.32.00"}]}
+    found = diff(readable(bundle()), readable(bundle("5.41.00", **newer)))
+    ways = {one.source: (one.change, one.new.path, one.new.via) for one in found.changes}
+    assert ways["5.20.00"] == ("loses", "via-stops", "5.40.00")
+    assert "  loses    5.20.00: upgrade by rolling -> unsupported-source, through 5.40.00" in [
+        line.text for line in diff_lines(found)
+    ]
+
+
+def test_the_old_release_is_no_stop_if_the_new_one_does_not_take_it():
+    newer = NEWER | {"from_": [{"id": "new", "versions": "5.32.00"}]}
+    found = diff(readable(bundle()), readable(bundle("5.41.00", **newer)))
+    assert {one.new.path for one in found.changes if one.source == "5.20.00"} == {"none"}
 
 
 def test_changes_are_in_the_order_of_versions():
