@@ -116,7 +116,7 @@ def python(program):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no-such-command", "cannot be started: No such file"),
+        ("./no-such-command", "cannot be started: No such file"),  # on the PATH of a user can be closed folders
         (python("raise SystemExit(3)"), "the command failed with exit code 3"),
         (python("import os; os.kill(os.getpid(), 9)"), "the command failed with the signal SIGKILL"),
         (python(""), "the signature is empty"),
