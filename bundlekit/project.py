@@ -119,6 +119,7 @@ def request_of(found: Project) -> CheckRequest:
         matrices=matrices,
         advice=advice,
         strict=file.strict,
+        warn_within=config.parse_duration(file.warn_within, where="warn-within") if file.warn_within else None,
         require_evidence=file.require_evidence,
         bundle_formats=file.bundle_formats,
         waivers=found.waivers,

@@ -9,6 +9,9 @@ import pytest
 from bundlekit import project, toml
 from bundlekit.checks import waivers
 from bundlekit.errors import ConfigError
+from bundlekit.model.project import ProjectFile
+from bundlekit.request import NOTHING_ASKED
+from fixtures.make_demo import DEMO
 
 LEAST = "config = 1\n"
 PYPROJECT = "[project]\nname = 'x'\n[tool.bundlekit]\nconfig = 1\n"
@@ -130,6 +133,30 @@ def test_everything_in_the_file_is_read(load, tmp_path):
     assert [one.rule for one in found.waivers.expired] == ["impact-not-said"]
     assert {rule.severity for rule in found.rules if rule.name == "matrix-lint"} == {"error"}
     assert {rule.severity for rule in found.rules if rule.name == "impact-not-said"} == {"warning"}
+
+
+ASKED = {
+    "sources": 'from = ["1.5.0"]',
+    "strict": "strict = true",
+    "warn_within": 'warn-within = "90 days"',
+    "require_evidence": "require-evidence = true",
+    "bundle_formats": 'bundle-formats = ["rauc"]',
+    "rules": "rules = { impact-not-said = 'error' }",
+    "waivers": "[[waive]]\nrule = 'matrix-lint'\nreason = 'a word'\nexpires = 2030-01-01",
+    "trust": f'trust = ["{DEMO / "root.pem"}"]',
+}
+"""What a check is asked, by the line of the file that asks it."""
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_program_asks_what_the_file_says(load, name):
+    assert getattr(project.request_of(load(f"config = 1\n{ASKED[name]}\n")), name) != getattr(NOTHING_ASKED, name)
+
+
+def test_every_field_of_the_file_is_among_them():
+    """Or is about files that are loaded alone, or about the output of a command."""
+    others = {"config", "matrix", "advisories", "waive", "format", "outputs"}
+    assert set(ProjectFile.__struct_fields__) - others == set(ASKED) - {"waivers"}
 
 
 def test_the_table_of_a_pyproject_is_the_same(load):
