@@ -63,7 +63,7 @@ def build(source: Path | None, output: Path | None, *, unsigned: bool, example: 
     made = advisory.load(source)
     signers = signing.load_signers(given)
     signed = advisory.build(made, target, signers, unsigned=unsigned)
-    signing.report_signed_without_certificate(signers)
+    signing.warn_of_keys(signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"

@@ -83,7 +83,7 @@ def command(
     with progress_bar(f"building {output}", quiet=quiet) as progress:
         terms = partial(build_signed, signers=signers, trust=trust, capacity=signature_capacity, detached=detached)
         manifest, signatures = terms(draft, target, progress=progress)
-    signing.report_signed_without_certificate(signers)
+    signing.warn_of_keys(signers)
     for signer in signers:
         signing.warn(signer.out_of_time(common.now(), manifest.released))
     if name := misspelt_appliance(manifest):

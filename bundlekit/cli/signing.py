@@ -152,6 +152,13 @@ def report_signed_without_certificate(signers: Sequence[SigningIdentity]) -> Non
             )
 
 
+def warn_of_keys(signers: Sequence[SigningIdentity]) -> None:
+    """Print what the signatures of a new file lack because of the keys that made them."""
+    report_signed_without_certificate(signers)
+    for signer in signers:
+        warn(small_key(signer.key_name))
+
+
 replace_option: Final = click.option(
     "--replace", type=click.IntRange(0), metavar="N", help="Replace signature N, counted from 0."
 )

@@ -69,6 +69,14 @@ def test_a_key_for_pss_alone_signs_with_pss(cli, ship, pss, monkeypatch, key):
     assert cli("check", bundle, "--trust", "pss.pub", *AT).code == 0
 
 
+@pytest.mark.parametrize("verb", [("build", "desk/SPEC.toml"), ("advisory", "build", "ADVISORY.toml")], ids=" ".join)
+def test_whatever_is_built_with_a_small_key_is_warned_of(cli, desk, pss, verb):
+    Path("ADVISORY.toml").write_text(ADVISORY)
+    result = cli(*verb, "-o", "made.bin", "--key", "plain.key")
+    assert result.code == 0, result.err
+    assert "warning: rsa-2048: a trust.toml with the floor of `bundlekit trust --example`" in result.err
+
+
 def test_a_pinned_key_for_pss_alone_is_held_to_it(cli, ship, pss):
     bundle = unsigned(cli, ship)
     assert cli("sign", bundle, "--key", "plain.key").code == 0
