@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
@@ -68,7 +69,7 @@ class RangeReading(Protocol):
         """Request no more of it."""
 
 
-class RemoteSource:
+class RemoteSource(ABC):
     """An object on a server. Use it as a context manager.
 
     The first request gets the first bytes, and states the version of the object. A signed URL can forbid any other kind
@@ -88,21 +89,21 @@ class RemoteSource:
         self._lock = threading.Lock()
         self._thread = threading.local()
 
+    @abstractmethod
     def first(self) -> tuple[ObjectVersion, memoryview]:
         """The first bytes, at most `START`, and the version of the object that has them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, start: int, stop: int) -> memoryview:
         """The bytes of a small range."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reading(self, start: int, stop: int) -> RangeReading:
         """Request a range that this thread will read in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """End all requests."""
-        raise NotImplementedError
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``: from what is known, from the range that this thread reads, or with a request of its own."""
