@@ -63,7 +63,7 @@ OPTION_OF_OURS = re.compile(r"\bbundlekit [a-z][^`\n]*?\s(--?[a-z][a-z-]*)")
 
 ITEM = re.compile(r"^ *(?:[-*]|\d+\.) ", re.MULTILINE)
 """How an item of a list begins in a docstring."""
-NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox|CREATE TABLE")
+NOTATION = re.compile(r"\(\?[:P(=!]|\[\^|^<|^[\w ]*\{font-|viewBox|CREATE TABLE|^\s*(?:SELECT|WITH|INSERT|UPDATE) ")
 """Regular expressions, SVG and SQL."""
 
 

@@ -18,11 +18,12 @@ from urllib.parse import quote
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.journal import Journal, MemoryJournal
 from bundlekit.update.engine.records import Record
+from bundlekit.update.state.record_chain import checked
 from bundlekit.update.state.sqlite_journal import (
     BUSY_SECONDS,
     FILE,
+    KEEP_IT,
     SIDE_FILES,
-    checked,
     has_private_folder,
     known_schema,
     no_links,
@@ -48,7 +49,7 @@ class ReadOnlyJournal:
 
     def read(self, pair: str) -> tuple[Record, ...]:
         """All records of the pair, oldest first, their chain checked."""
-        return checked(self.path, pair, self.rows(pair))
+        return checked(f"The journal {self.path}", pair, self.rows(pair), next_step=KEEP_IT)
 
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
         """Sequence number, JSON and hash of each record, unchecked."""

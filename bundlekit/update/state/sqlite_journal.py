@@ -6,21 +6,21 @@ a shorter valid chain. So the journal's view of the appliance is never trusted w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.journal import LEAP
-from bundlekit.update.engine.records import Record, decode, encode
+from bundlekit.update.engine.records import Record, encode
 from bundlekit.update.state.private_files import no_link
+from bundlekit.update.state.record_chain import GENESIS, checked, link
 from bundlekit.update.state.space import device_of
 from bundlekit.wording import command, fill
 
@@ -49,8 +49,7 @@ MIGRATIONS: Final = (
 )
 """The schema, as the steps that led to it; ``PRAGMA user_version`` counts those a file has taken."""
 
-GENESIS: Final = "0" * 64
-"""What stands for the hash before the first record."""
+KEEP_IT: Final = "Keep the file, move it away, and start again: every run probes first."
 
 NAME_ANOTHER: Final = "Name a folder of your own with {state_dir}."
 
@@ -117,14 +116,14 @@ class SqliteJournal:
         if row is not None and not (isinstance(row[0], int) and 0 <= row[0] <= known + LEAP):
             raise JournalDamagedError(
                 f"The journal {self.path} holds fence {row[0]!r} for pair {pair}; records and appliance know {known}.",
-                next_step="Keep the file, move it away, and start again: every run probes first.",
+                next_step=KEEP_IT,
             )
 
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record, in one statement that also looks at the fence; durable when this returns."""
         seq, previous = self._heads.get(pair) or self._head(pair)
         body = encode(record).decode()
-        digest = _link(previous, pair, seq + 1, body)
+        digest = link(previous, pair, seq + 1, body)
         with self._errors():
             try:
                 added = self._db.execute(
@@ -146,7 +145,7 @@ class SqliteJournal:
 
     def read(self, pair: str) -> tuple[Record, ...]:
         """All records of the pair, oldest first, their chain checked."""
-        return checked(self.path, pair, self.rows(pair))
+        return checked(f"The journal {self.path}", pair, self.rows(pair), next_step=KEEP_IT)
 
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
         """Sequence number, JSON and hash of each record, unchecked."""
@@ -199,19 +198,6 @@ def known_schema(path: Path, version: int) -> None:
         )
 
 
-def checked(path: Path, pair: str, rows: Sequence[tuple[int, str, str]]) -> tuple[Record, ...]:
-    """The records of ``rows``, their chain checked; JournalDamagedError where it is broken."""
-    previous = GENESIS
-    for seq, body, digest in rows:
-        if digest != _link(previous, pair, seq, body):
-            raise JournalDamagedError(
-                f"The journal {path} is damaged at record {seq} of pair {pair}.",
-                next_step="Keep the file, move it away, and start again: every run probes first.",
-            )
-        previous = digest
-    return tuple(decode(body) for _, body, _ in rows)
-
-
 @contextmanager
 def as_journal_errors(path: Path) -> Iterator[None]:
     """Convert SQLite's exceptions: to an error of the store now, or of a file that is no journal."""
@@ -228,7 +214,7 @@ def as_journal_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise JournalDamagedError(
             f"The journal {path} is damaged: {error}.",
-            next_step="Keep the file, move it away, and start again: every run probes first.",
+            next_step=KEEP_IT,
         ) from error
 
 
@@ -270,7 +256,3 @@ def has_private_folder(folder: Path) -> bool:
 
 def _unusable(folder: Path, error: OSError) -> StateFolderError:
     return StateFolderError(f"{folder} cannot be used as state folder: {error.strerror}.", next_step=fill(NAME_ANOTHER))
-
-
-def _link(previous: str, pair: str, seq: int, body: str) -> str:
-    return hashlib.sha256(f"{previous}\n{pair}\n{seq}\n{body}".encode()).hexdigest()
