@@ -9,6 +9,7 @@ for its cluster with the new version installed still takes its slot. A silent pa
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -82,7 +83,17 @@ class AbortRecord(NamedTuple):
     at: float
 
 
-RolloutRecord = PairReport | OperatorRequest | AbortRecord
+class RetryRequest(NamedTuple):
+    """An operator takes back the end of a pair, so that it can start again. A pair without an end is unchanged.
+
+    The end no longer counts for the criteria. The wave of the pair is not through until the pair has ended again.
+    """
+
+    pair: str
+    at: float
+
+
+RolloutRecord = PairReport | OperatorRequest | AbortRecord | RetryRequest
 
 
 class StartPairs(NamedTuple):
@@ -124,7 +135,9 @@ class _Group:
 
 
 class Outcomes:
-    """The records so far, counted. Records can come twice, and in any order of the pairs.
+    """The records so far, counted. Reports can come twice, and in any order of the pairs.
+
+    A report that comes again after a `RetryRequest` is a new one, so give each record of a retried pair once.
 
     Two values with the same records are the same. `decide_next` reads them and changes nothing.
     """
@@ -137,6 +150,7 @@ class Outcomes:
         self.heard: dict[str, float] = {}
         self.forgiven: dict[str, float] = {}
         self.ends: dict[str, PairEnd] = {}
+        self.not_counted: set[str] = set()
         self.in_flight: list[Counter[str]] = [Counter() for _ in rollout.limits]
         self.ended = [0] * len(rollout.waves)
         self.last_end: list[float | None] = [None] * len(rollout.waves)
@@ -153,6 +167,8 @@ class Outcomes:
         """Count one more record. Raises KeyError for a pair that is in no wave."""
         if isinstance(record, PairReport):
             self._report(record)
+        elif isinstance(record, RetryRequest):
+            self._retry(record.pair)
         elif isinstance(record, AbortRecord):
             self.aborted = True
         elif record.verb == "approve":
@@ -166,6 +182,7 @@ class Outcomes:
             if self.aborted:
                 self.aborted = False
                 self.counted = [Counter() for _ in self.rollout.waves]
+                self.not_counted = set(self.ends)
                 silence = self.rollout.silence
                 self.forgiven = {pair: at for pair, at in self.heard.items() if record.at - at >= silence}
 
@@ -191,8 +208,22 @@ class Outcomes:
         self.last_end[wave] = max(at, self.last_end[wave] or at)
         self.counted[wave][record.end] += 1
 
+    def _retry(self, pair: str) -> None:
+        wave, position = self.place[pair]
+        end = self.ends.pop(pair, None)
+        if end is None:
+            return
+        self.ended[wave] -= 1
+        if pair in self.not_counted:
+            self.not_counted.remove(pair)
+        else:
+            self.counted[wave][end] -= 1
+        if wave in self._groups:
+            group = self._groups[wave][self._queue(pair)]
+            group.first = min(group.first, bisect.bisect_left(group.positions, position))
+
     def is_pending(self, pair: str) -> bool:
-        """Whether the pair was never started."""
+        """Whether the pair can be started: it was never started, or its end was taken back."""
         return pair not in self.heard and pair not in self.ends
 
     def groups(self, wave: int) -> dict[PairClass, _Group]:

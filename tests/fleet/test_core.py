@@ -13,6 +13,7 @@ from bundlekit.fleet.core import (
     Outcomes,
     PairClass,
     PairReport,
+    RetryRequest,
     Rollout,
     RolloutWave,
     StartPairs,
@@ -145,6 +146,29 @@ def test_the_operator_pauses_stops_and_resumes():
     assert do(of, OperatorRequest("stop", 0), OperatorRequest("resume", 0)).pairs == ("a", "b")
 
 
+def test_a_retry_takes_back_the_end_of_a_pair():
+    of = rollout([("a", "b"), ("c",)], max_in_flight=1, abort=(AbortRule(percent=50),))
+    failed = [report("a"), report("a", 1, "degraded"), AbortRecord(1)]
+    assert do(of, *failed, RetryRequest("a", 2), now=2).reason == "abort", "only a resume goes on"
+    after = [*failed, RetryRequest("a", 2), OperatorRequest("resume", 3)]
+    assert do(of, *after, now=3).pairs == ("a",), "in its old place"
+    again = [*after, report("a", 4), report("a", 5, "succeeded"), report("b", 5), report("b", 6, "succeeded")]
+    assert do(of, *again, now=6).pairs == ("c",)
+    assert do(of, *again, RetryRequest("b", 7), now=7).pairs == ("b",), "its wave is not through"
+    assert do(of, *again, RetryRequest("c", 7), now=7).pairs == ("c",), "a pair without an end is unchanged"
+    at_once = [report("a"), report("a", 1, "degraded"), RetryRequest("a", 2)]
+    assert do(of, *at_once, now=2).pairs == ("a",), "the end does not count"
+
+
+def test_an_end_before_a_resume_is_taken_back_without_counting():
+    of = rollout([("a", "b", "c")], abort=(AbortRule(percent=50, minimum_ended=2),))
+    records = [report("a"), report("b"), report("a", 1, "degraded"), report("b", 1, "degraded"), AbortRecord(1)]
+    records += [OperatorRequest("resume", 2), RetryRequest("a", 3), report("a", 4), report("a", 5, "degraded")]
+    assert do(of, *records, now=5).pairs == ("c",), "one end since the resume"
+    records += [RetryRequest("b", 6), report("b", 6), report("b", 6, "degraded")]
+    assert do(of, *records, now=6).reason == "abort"
+
+
 def test_records_that_come_twice_count_once():
     of = rollout([("a", "b", "c")], max_in_flight=1, abort=(AbortRule(percent=60, minimum_ended=2),))
     records = [report("a"), report("a"), report("a", 1, "degraded"), report("a", 1, "degraded"), report("a", 2)]
@@ -232,7 +256,7 @@ def test_the_laws_hold_in_every_course_of_a_rollout(of, data):
             for value in "xyz":
                 assert sum(of.classes[pair].labels[0] == value for pair in in_flight) <= of.limits[0][1]
             continue
-        kind = data.draw(st.sampled_from(["end", "end", "end", "hear", "approve", "wait"]))
+        kind = data.draw(st.sampled_from(["end", "end", "end", "hear", "approve", "wait", "retry"]))
         if in_flight and kind in ("end", "hear"):
             pair = data.draw(st.sampled_from(sorted(in_flight)))
             end = data.draw(st.sampled_from(ENDS)) if kind == "end" else None
@@ -241,6 +265,11 @@ def test_the_laws_hold_in_every_course_of_a_rollout(of, data):
             if end:
                 del in_flight[pair]
                 ends[pair] = now, end
+        elif kind == "retry":
+            pair = data.draw(st.sampled_from(PAIRS))
+            note(RetryRequest(pair, now))
+            if ends.pop(pair, None):
+                started.remove(pair)
         elif kind == "approve":
             name = data.draw(st.sampled_from([wave.name for wave in of.waves]))
             approved.add(name)
