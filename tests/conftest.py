@@ -1,11 +1,13 @@
 """Settings for all tests, and what tests of several folders share."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import sys
 import tempfile
 import time
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,64 @@ def memory_folder(tmp_path):
     """A folder where fsync costs nothing, if there is one: for tests that write thousands of records."""
     with tempfile.TemporaryDirectory(dir=MEMORY if _has_memory(ROOM_FOR_ONE) else tmp_path) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def a_postgres_server(**options):
+    """A running server in a folder of its own, in memory where there is room. Nothing of it is left afterwards.
+
+    Its folder is not inside that of a test, where the user of the server could not enter.
+    """
+    from fixtures.postgres import PostgresServer
+
+    folder = tempfile.mkdtemp(prefix="bundlekit-postgres-", dir=MEMORY if _has_memory(ROOM_FOR_ONE) else None)
+    try:
+        with closing(PostgresServer(Path(folder), **options)) as server:
+            server.start()
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A server for all tests of this process, started when the first one needs it. Tests never stop this one."""
+    with a_postgres_server(durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def _every_connection_is_closed(monkeypatch):
+    """Each connection to PostgreSQL that this process makes is closed by its maker."""
+    import psycopg
+
+    made, connect = [], psycopg.connect
+
+    def connecting(*args, **options):
+        made.append(connect(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(psycopg, "connect", connecting)
+    yield
+    assert [connection.closed for connection in made] == [True] * len(made)
+
+
+@pytest.fixture
+def own_postgres_server(_every_connection_is_closed):
+    """A server that a test can stop and kill: what it has confirmed is on disk."""
+    with a_postgres_server(durable=True) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server, _every_connection_is_closed):
+    """The URL of an empty database for one test. The test closes every connection that it makes."""
+    with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_server):
+    """The URL of an empty database for the tests of one module."""
+    with postgres_server.new_database() as url:
+        yield url
