@@ -63,6 +63,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
 @command.command(epilog="Exit codes: 0 accept, 1 an error was found, 2 usage, 3 incomplete.")
 @options.release_argument
 @click.argument("others", nargs=-1, type=bundle_type, metavar="[OTHER BUNDLE...]")
+@options.config_options
 @options.trust_option
 @click.option(
     "--signed-by",

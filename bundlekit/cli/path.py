@@ -10,6 +10,7 @@ import click
 
 from bundlekit.cli import common, options
 from bundlekit.cli.parameters import bundle_type, path_type
+from bundlekit.cli.project import is_set_here
 from bundlekit.cli.verbs import CliVerb
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, type=bundle_type, metavar="[BUNDLE]...")
+@options.config_options
 @options.catalog_option
 @click.option("--graph", type=path_type, help="Use an update graph (Cincinnati JSON) instead of bundles.")
 @options.trust_option
@@ -69,7 +71,8 @@ def command(
     if bool(graph) == bool(bundles or catalogs):
         raise click.UsageError("either bundles (or --catalog) or --graph is required")
     if graph:
-        if version is None or appliance or trusted or advisories or matrices:
+        given = {"trusted": trusted, "advisories": advisories, "matrices": matrices}
+        if version is None or appliance or any(value and is_set_here(name) for name, value in given.items()):
             raise click.UsageError(
                 "--graph needs --from, and cannot be combined with --appliance, --trust, --matrix or --advisories"
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from bundlekit import project
 from bundlekit.cli.destination import STDOUT
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 _USED: Final = "bundlekit.project"
 _EXCLUDED: Final = "bundlekit.no-project"
+_TAKEN: Final = {
+    "compare": {"trusted", "matrices"},
+    "lint": {"trusted", "advisories", "strict"},
+    "path": {"trusted", "matrices", "advisories"},
+}
+"""The values that a command takes from the file, for each command that does not take all of them."""
+
 _BOTH: Final = "--config and --no-config are given; give one of them"
 
 
@@ -48,8 +56,14 @@ def read_project(context: click.Context, _option: click.Parameter, path: Path | 
 
 
 def _takes(context: click.Context, name: str) -> bool:
-    """Whether the command uses this value of the file. `compare` takes only trust and matrices."""
-    return context.command.name != "compare" or name in {"trusted", "matrices"}
+    """Whether the command uses this value of the file."""
+    taken = _TAKEN.get(context.info_name or "")
+    return taken is None or name in taken
+
+
+def is_set_here(name: str) -> bool:
+    """Whether the command line sets this parameter, and not the project file or a default."""
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT_MAP
 
 
 def _found() -> Path | None:

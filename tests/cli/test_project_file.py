@@ -95,6 +95,36 @@ def test_preflight_uses_it_too(cli, repository):
     assert "needs-stop" in (repository / "junit.xml").read_text()
 
 
+PATH = ("path", "update.bin", "--from", "5.30.02", "--to", "5.40.00", "--format", "json")
+
+
+def test_a_path_is_verified_by_the_trust_of_the_file(cli, repository):
+    assert (json.loads(cli(*PATH).out)["verified"], cli(*PATH).code) == (True, 0)
+    assert (json.loads(cli(*PATH, "--no-config").out)["verified"], cli(*PATH, "--no-config").code) == (False, 3)
+
+
+def test_a_path_of_a_graph_takes_nothing_of_the_file(cli, repository):
+    graph = {"nodes": [{"version": "1.0.0", "payload": "a"}, {"version": "1.1.0", "payload": "b"}], "edges": [[0, 1]]}
+    Path("graph.json").write_text(json.dumps(graph))
+    words = ("path", "--graph", "graph.json", "--from", "1.0.0", "--to", "1.1.0")
+    assert cli(*words).code == 0
+    result = cli(*words, "--trust", "../keys/root.pem")
+    assert (result.code, "cannot be combined" in result.err) == (2, True)
+
+
+def test_a_comparison_takes_trust_and_no_outputs(cli, repository):
+    result = cli("compare", "update.bin", "update.bin")
+    assert (result.code, "NOT VERIFIED" in result.out, result.err) == (0, False, "")
+    assert not (repository / "junit.xml").exists()
+
+
+def test_a_matrix_is_linted_as_strictly_as_the_file_demands(cli, repository):
+    assert cli("matrix", "lint", "update.bin").code == 0
+    (repository / "bundlekit.toml").write_text(FILE + "strict = true\n")
+    assert cli("matrix", "lint", "update.bin").code == 1
+    assert cli("matrix", "lint", "update.bin", "--no-config").code == 0
+
+
 def test_no_config_uses_none(cli, repository):
     result = cli("check", "update.bin", "--no-config")
     assert (result.code, "config  " in result.out) == (3, False)
