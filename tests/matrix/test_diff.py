@@ -65,6 +65,7 @@ def test_a_new_release_that_does_not_take_the_old_one_makes_it_lose():
     assert not loses
     changes, loses = compared(old, bundle("5.41.00", **NEWER | {"block": [BLOCK | {"versions": "5.40.00"}]}))
     assert loses
+    assert "5.41.00" not in {change[1] for change in changes}  # the new release itself gains nothing
     assert ("loses", "5.40.00", "", "same-version", "blocked") in changes
 
 
