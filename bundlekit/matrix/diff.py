@@ -61,8 +61,8 @@ def diff(old: ReadMatrix, new: ReadMatrix) -> Diff:
     """Compare the decisions of two matrices for every version and model that either of them knows.
 
     The old release itself counts as ``installed`` in the old matrix. It therefore loses if the new release does not
-    accept it. The new release itself is left out, unless both matrices are of it. Raises ConfigError if there are too many versions, and for matrices of two products, which have no paths
-    in common.
+    accept it. The new release itself is left out, unless both matrices are of it. Raises ConfigError if there are too
+    many versions, and for matrices of two products, which have no paths in common.
     """
     product = old.manifest.product or new.manifest.product  # a matrix of the operator need not name one
     one, other = (f"{read.manifest.product or product} ({read.primary_component})" for read in (old, new))

@@ -242,6 +242,8 @@ class _Parser:
             else:
                 found.add(sign)
         self._at += 1
+        if others and found >= _ASCII:
+            raise PatternError("it has a bracket expression that no character matches")
         return _ASCII - found if others else frozenset(found)
 
     def _class(self) -> str:

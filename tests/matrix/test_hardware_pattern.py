@@ -44,6 +44,7 @@ REG_EXTENDED_NOSUB = 1 | 8
         ("[a-Z]", "a", None),
         ("[A-z]", "a", None),
         ("[a", "a", None),
+        (f"x[^]{''.join(chr(one) for one in range(1, 128) if chr(one) not in ']^-')}^-]y", "xy", None),  # no character
         ("[[.a.]]", "a", None),
         ("[[=a=]]", "a", None),
         ("[[:space:]]", "a", None),
