@@ -60,6 +60,86 @@ STEPS: Final = (
         """,
         usable_by=1,
     ),
+    SchemaStep(
+        """
+        CREATE TABLE bundlekit.rollout (
+            name           text COLLATE "C" PRIMARY KEY,
+            fleet          text NOT NULL,
+            folder         text NOT NULL,
+            accepted_risks text NOT NULL CHECK (json_typeof(accepted_risks::json) = 'array'),
+            created        timestamptz NOT NULL DEFAULT clock_timestamp(),
+            by             text NOT NULL,
+            tool           text NOT NULL,
+            decider        text NOT NULL DEFAULT '',
+            decider_until  timestamptz NOT NULL DEFAULT '-infinity',
+            phase          text NOT NULL DEFAULT 'running',
+            because        text NOT NULL DEFAULT '',
+            wait_until     timestamptz,
+            approval       text NOT NULL DEFAULT '',
+            finished       timestamptz
+        );
+        COMMENT ON TABLE bundlekit.rollout IS 'Each rollout: its FLEET.toml as it was read, and what was decided last.';
+
+        CREATE TABLE bundlekit.rollout_route (
+            rollout text COLLATE "C" NOT NULL,
+            route   integer NOT NULL,
+            start   text NOT NULL,
+            stops   text NOT NULL CHECK (json_typeof(stops::json) = 'array'),
+            PRIMARY KEY (rollout, route)
+        );
+        COMMENT ON TABLE bundlekit.rollout_route IS 'The updates that pairs of a rollout go through, in their order.';
+
+        CREATE TABLE bundlekit.rollout_pair (
+            rollout  text COLLATE "C" NOT NULL,
+            pair     text COLLATE "C" NOT NULL,
+            wave     smallint NOT NULL,
+            position integer NOT NULL,
+            labels   text[] NOT NULL,
+            zones    text[],
+            route    integer NOT NULL,
+            taken    boolean NOT NULL DEFAULT true,
+            stop     smallint NOT NULL DEFAULT 0,
+            base_seq bigint NOT NULL DEFAULT 0,
+            observe  boolean NOT NULL DEFAULT false,
+            started  timestamptz,
+            heard    timestamptz,
+            tries    integer NOT NULL DEFAULT 0,
+            note     text NOT NULL DEFAULT '',
+            outcome  text,
+            ended    timestamptz,
+            PRIMARY KEY (rollout, pair)
+        ) WITH (fillfactor = 60);
+        COMMENT ON TABLE bundlekit.rollout_pair IS 'The pairs of a rollout: where each is on its route, how it ended.';
+        CREATE UNIQUE INDEX rollout_pair_taken ON bundlekit.rollout_pair (pair) WHERE taken;
+
+        CREATE TABLE bundlekit.rollout_state (
+            rollout text COLLATE "C" NOT NULL,
+            pair    text COLLATE "C" NOT NULL,
+            state   text NOT NULL CHECK (json_typeof(state::json) = 'object'),
+            PRIMARY KEY (rollout, pair)
+        );
+        COMMENT ON TABLE bundlekit.rollout_state IS 'The state of each pair before its next update.';
+
+        CREATE TABLE bundlekit.rollout_record (
+            rollout text COLLATE "C" NOT NULL,
+            seq     bigint GENERATED ALWAYS AS IDENTITY,
+            at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+            kind    text NOT NULL CHECK (kind IN
+                ('start', 'heard', 'end', 'retry', 'pause', 'resume', 'stop', 'approve', 'abort')),
+            pair    text NOT NULL DEFAULT '',
+            outcome text NOT NULL DEFAULT '',
+            run     text NOT NULL DEFAULT '',
+            wave    text NOT NULL DEFAULT '',
+            by      text NOT NULL DEFAULT '',
+            reason  text NOT NULL DEFAULT '',
+            PRIMARY KEY (rollout, seq)
+        );
+        COMMENT ON TABLE bundlekit.rollout_record IS 'What happened in each rollout: append-only, in order of seq.';
+        CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON bundlekit.rollout_record
+            FOR EACH STATEMENT EXECUTE FUNCTION bundlekit.refuse_change();
+        """,
+        usable_by=1,
+    ),
 )
 """The steps, in their order. A step that is in a release is never changed."""
 

@@ -15,8 +15,11 @@ from bundlekit.matrix import path as planner
 from bundlekit.model.decision import CAUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bundlekit.catalog import Collected
     from bundlekit.fleet.fleet_file import FleetFile, FleetWindow
+    from bundlekit.fleet.windows import WallWindow
     from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
     from bundlekit.model.path import UpgradePath
@@ -48,6 +51,8 @@ class Eligibility:
         self._refusal_at: dict[tuple[str, str, str], int] = {}
         self.kinds: dict[str, PairClass] = {}
         self.interned: dict[PairClass, PairClass] = {}
+        self.zones: dict[str, tuple[str, ...] | None] = {}
+        self._zones: dict[tuple[str, ...] | None, tuple[str, ...] | None] = {}
         self.unreadable = 0
         self.faults = list[str]()
         self.walls = [wall_window(window) for window in file.windows]
@@ -65,12 +70,14 @@ class Eligibility:
             self.verdicts[key] = self._verdict(state.pair, way)
         verdict = self.verdicts[key]
         if verdict.route is not None:
-            windows = self._windows(state)
-            if windows == ():
+            zones = tuple(_zone(window, state) for window in self.file.windows) or None
+            if zones is not None and not any(zones):
                 verdict = FleetVerdict(refusal=self._no_zone(state))
             else:
-                kind = PairClass(tuple(_label(state, name) for name in self.file.max_in_flight.per), windows)
+                labels = tuple(_label(state, name) for name in self.file.max_in_flight.per)
+                kind = PairClass(labels, zoned(self.walls, zones))
                 self.kinds[state.pair] = self.interned.setdefault(kind, kind)
+                self.zones[state.pair] = self._zones.setdefault(zones, zones)
         self.verdicts_of[state.pair] = verdict
 
     def _verdict(self, pair: str, way: UpgradePath) -> FleetVerdict:
@@ -122,16 +129,15 @@ class Eligibility:
             ),
         )
 
-    def _windows(self, state: Appliance) -> tuple[ZonedWindow, ...] | None:
-        """The windows of the pair. None: it can always start; an empty tuple: never."""
-        if not self.file.windows:
-            return None
-        found = [
-            ZonedWindow(wall, zone)
-            for window, wall in zip(self.file.windows, self.walls, strict=True)
-            if (zone := _zone(window, state))
-        ]
-        return tuple(found)
+
+def zoned(walls: Sequence[WallWindow], zones: Sequence[str] | None) -> tuple[ZonedWindow, ...] | None:
+    """The windows of a pair, from those of the fleet and the zone of each; an empty zone: not for this pair.
+
+    None instead of zones, because the fleet has no windows: the pair can always start.
+    """
+    if zones is None:
+        return None
+    return tuple(ZonedWindow(wall, zone) for wall, zone in zip(walls, zones, strict=True) if zone)
 
 
 def _label(state: Appliance, name: str) -> str:

@@ -169,7 +169,11 @@ class FleetAt(NamedTuple):
 
 def load_fleet(path: Path) -> FleetAt:
     """Read a ``FLEET.toml``. Raises ConfigError, which names the key and its line."""
-    data = config.read_file(path, limit=LIMITS["toml"])
+    return parse_fleet(config.read_file(path, limit=LIMITS["toml"]), path)
+
+
+def parse_fleet(data: bytes, path: Path) -> FleetAt:
+    """The fleet file with the content ``data``, as it would be at ``path``. Raises ConfigError as `load_fleet` does."""
     values = config.parse_toml(data, where=str(path))
 
     def at(key: str) -> str:

@@ -20,7 +20,7 @@ from bundlekit.fleet.fleet_report import (
     FleetRoute,
     FleetWavePlan,
 )
-from bundlekit.fleet.inventory import read_inventory
+from bundlekit.fleet.inventory import InventoryFault, read_inventory
 from bundlekit.fleet.waves import assign
 from bundlekit.fleet.windows import is_open
 from bundlekit.matrix.decide import STRICT
@@ -28,27 +28,39 @@ from bundlekit.update.engine.plan import PAIR, load_plan, seconds
 from bundlekit.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bundlekit.catalog import Collected
     from bundlekit.fleet.core import PairClass
     from bundlekit.fleet.fleet_file import FleetAt, FleetFile
+    from bundlekit.model.appliance import Appliance
     from bundlekit.model.decision import Policy
     from bundlekit.update.engine.plan import Plan
 
 
 class PlannedFleet(NamedTuple):
-    """A plan with what a rehearsal needs: the rollout, and the minutes of each eligible pair (None: not known)."""
+    """A plan with what a rehearsal and a start need.
+
+    ``minutes`` are those of each eligible pair (None: not known). ``found`` is what was decided about each pair.
+    """
 
     plan: FleetPlan
     rollout: Rollout
     minutes: dict[str, int | None]
+    found: Eligibility | None = None
 
 
 def plan_fleet(
-    fleet: FleetAt, *, at: dt.datetime | None = None, policy: Policy = STRICT, listing: bool = False
+    fleet: FleetAt,
+    *,
+    at: dt.datetime | None = None,
+    policy: Policy = STRICT,
+    listing: bool = False,
+    eligible: Callable[[Appliance], None] = lambda _state: None,
 ) -> PlannedFleet:
     """Plan the rollout of ``fleet`` at the time ``at`` (default: now), with every pair in a ``listing`` on request.
+
+    ``eligible`` is called with the state of each pair that can be updated, in the order of the inventory.
 
     Raises ConfigError, or another BundlekitError, if the inventory, the bundles, the trust or the plan cannot be used,
     and if the inventory is empty.
@@ -59,6 +71,8 @@ def plan_fleet(
     found = Eligibility(fleet.file, bundles, policy)
     for state in read_inventory(fleet):
         found.take(state)
+        if not isinstance(state, InventoryFault) and state.pair in found.kinds:
+            eligible(state)
     if not found.verdicts_of and not found.unreadable:
         raise ConfigError(
             f"{fleet.path}: the inventory has no pair",
@@ -150,7 +164,7 @@ def _planned(found: Eligibility, gates: int, at: dt.datetime) -> PlannedFleet:
         skipped=tuple(f"{Path(one.subject).name}: {one.message}" for one in found.bundles.skipped),
         warnings=tuple(_never_met(rollout)),
     )
-    return PlannedFleet(plan=plan, rollout=rollout, minutes=minutes)
+    return PlannedFleet(plan=plan, rollout=rollout, minutes=minutes, found=found)
 
 
 def _rollout(file: FleetFile, kinds: dict[str, PairClass]) -> Rollout:
