@@ -45,8 +45,8 @@ def start_rollout(
 ) -> FleetPlan:
     """Begin the rollout of the FLEET.toml at ``path``, planned at the time ``at`` (default: now).
 
-    Raises what `plan_fleet` raises, and RolloutExistsError. Raises ConfigError if no pair is eligible, if a line of the
-    inventory is no state, or if only the head of a bundle is known. Nothing is begun then.
+    Raises what `plan_fleet` raises, and RolloutExistsError. Raises ConfigError if no pair is eligible, or if a line of
+    the inventory is no state. The same holds for a bundle of which only the head is known. Nothing begins then.
     """
     from bundlekit.config import read_file
     from bundlekit.files import LIMITS
