@@ -36,6 +36,10 @@ class DatabaseError(BundlekitError):
     """The database cannot be reached, or it refused a statement. Nothing is known of the statement's effect."""
 
 
+class DatabaseRefusalError(DatabaseError):
+    """The server refuses this role, has no such database or table: another attempt would fail in the same way."""
+
+
 class DatabaseConflictError(DatabaseError):
     """Another session changed the same rows: the transaction had no effect, and can be repeated."""
 
@@ -104,6 +108,15 @@ class Database:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             return any(True for _ in connection.notifies(timeout=seconds, stop_after=1))
 
+    def revive(self) -> None:
+        """Connect, and if the connection was lost while it was idle, connect again. Raises DatabaseError."""
+        if self._connection is not None:
+            with suppress(DatabaseError):
+                self.rows("SELECT 1")
+                return
+            self.close()
+        self.rows("SELECT 1")
+
     def close(self) -> None:
         """Close the connection; the next statement would open another one."""
         with self._lock:
@@ -136,9 +149,8 @@ class Database:
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
             raise DatabaseConflictError(f"The database {self.name}: {_said(error)}.") from error
         except psycopg.Error as error:
-            if self._connection is not None and self._connection.closed:
-                self._connection = None
-            raise DatabaseError(f"The database {self.name}: {_said(error)}.", next_step=_remedy(error)) from error
+            kind = DatabaseRefusalError if _state(error) in _REMEDIES else DatabaseError
+            raise kind(f"The database {self.name}: {_said(error)}.", next_step=_remedy(error)) from error
 
 
 EXAMPLE: Final = "For example postgresql://bundlekit@db.example/fleet. `bundlekit explain fleet` shows how to make one."
@@ -147,6 +159,9 @@ _REMEDIES: Final = {
     "42501": "Grant the role what `bundlekit explain fleet` lists.",  # insufficient_privilege
     "3F000": "Start a rollout with a role that can create the tables, or read `bundlekit explain fleet`.",
     "42P01": "Start a rollout with a role that can create the tables, or read `bundlekit explain fleet`.",
+    "28P01": "Check the name of the role and its password.",  # invalid_password
+    "28000": "Check which roles pg_hba.conf lets in from this host.",  # invalid_authorization_specification
+    "3D000": "Create the database, or correct its name in the URL.",  # invalid_catalog_name
 }
 """What to do about an error, by its SQLSTATE (PostgreSQL, appendix A)."""
 
@@ -172,9 +187,15 @@ def _said(error: Exception) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
+def _state(error: Exception) -> str:
+    """The SQLSTATE of an error; empty if the server has not answered."""
+    return getattr(error, "sqlstate", None) or ""
+
+
 def _remedy(error: Exception) -> str:
-    state = getattr(error, "sqlstate", None)
-    return _REMEDIES.get(state or "", f"Check that the server runs, then try again; see {command('explain', 'fleet')}.")
+    return _REMEDIES.get(
+        _state(error), f"Check that the server runs, then try again; see {command('explain', 'fleet')}."
+    )
 
 
 def _library() -> Any:  # noqa: ANN401 - the module is loaded when the first database is used

@@ -153,7 +153,7 @@ def make_tables(database: Database) -> None:
     Raises ConfigError if a newer release made tables that this one cannot use, and DatabaseError if the role cannot
     create what is missing.
     """
-    if _version(database) == len(STEPS):
+    if _version(database) >= len(STEPS):
         return
     with database.transaction():
         database.rows("SELECT pg_advisory_xact_lock(%(key)s)", {"key": _MIGRATION_LOCK})
@@ -175,9 +175,20 @@ def make_tables(database: Database) -> None:
             )
 
 
+def has_tables(database: Database) -> bool:
+    """Whether the tables exist. Raises ConfigError if a newer release made them and this one cannot use them."""
+    return _version(database) > 0
+
+
 def _version(database: Database) -> int:
     """The number of steps that the tables have taken; -1 if there are none."""
-    exists = "SELECT to_regclass('bundlekit.schema_version') IS NOT NULL"
+    # Not to_regclass: it looks at what the session knew at the start of its transaction, before it waited for the lock.
+    exists = """
+        SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE nspname = 'bundlekit' AND relname = 'schema_version'
+        )
+    """
     if not database.rows(exists)[0][0]:
         return -1
     version, usable_by = database.rows("SELECT version, usable_by FROM bundlekit.schema_version")[0]

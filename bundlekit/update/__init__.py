@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         FenceLostError,
         JournalDamagedError,
         JournalError,
+        StateDatabaseError,
         StateFolderError,
         UpdateError,
     )
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from bundlekit.update.state.cancel import CancelRequest
     from bundlekit.update.state.lock import PairBusyError
     from bundlekit.update.state.sqlite_journal import SqliteJournal
+    from bundlekit.update.state.update_state import CancelMark, FolderState, UpdateState, open_state
     from bundlekit.update.targets.command import Command, CommandHooks, HookProgressObserver
     from bundlekit.update.targets.marked import FolderHooks, MarkedHooks
     from bundlekit.update.targets.select import hooks_for
@@ -99,6 +101,7 @@ __all__ = [
     "BundleRejected",
     "CallFinished",
     "CallStarted",
+    "CancelMark",
     "CancelRequest",
     "CancelRequested",
     "CheckedBundle",
@@ -117,6 +120,7 @@ __all__ = [
     "FenceError",
     "FenceLostError",
     "FolderHooks",
+    "FolderState",
     "Gate",
     "GateMoment",
     "Group",
@@ -160,12 +164,14 @@ __all__ = [
     "Slots",
     "SqliteJournal",
     "Started",
+    "StateDatabaseError",
     "StateFolderError",
     "Step",
     "StepState",
     "SystemClock",
     "Target",
     "UpdateError",
+    "UpdateState",
     "Verb",
     "Window",
     "calm",
@@ -173,6 +179,7 @@ __all__ = [
     "hooks_for",
     "install_slot",
     "load_plan",
+    "open_state",
     "over",
     "rehearse",
     "save_appliance",
@@ -188,6 +195,7 @@ _HOMES = {
     "BundleRejected": "bundlekit.update.engine.executor",
     "CallFinished": "bundlekit.update.engine.records",
     "CallStarted": "bundlekit.update.engine.records",
+    "CancelMark": "bundlekit.update.state.update_state",
     "CancelRequest": "bundlekit.update.state.cancel",
     "CancelRequested": "bundlekit.update.engine.records",
     "CheckedBundle": "bundlekit.update.bundle",
@@ -206,6 +214,7 @@ _HOMES = {
     "Engine": "bundlekit.update.engine.executor",
     "FenceError": "bundlekit.update.engine.errors",
     "FenceLostError": "bundlekit.update.engine.errors",
+    "FolderState": "bundlekit.update.state.update_state",
     "FolderHooks": "bundlekit.update.targets.marked",
     "Gate": "bundlekit.update.engine.plan",
     "GateMoment": "bundlekit.update.engine.plan",
@@ -251,11 +260,13 @@ _HOMES = {
     "Slots": "bundlekit.update.engine.plan",
     "SqliteJournal": "bundlekit.update.state.sqlite_journal",
     "Started": "bundlekit.update.engine.records",
+    "StateDatabaseError": "bundlekit.update.engine.errors",
     "StateFolderError": "bundlekit.update.engine.errors",
     "Step": "bundlekit.update.engine.plan",
     "StepState": "bundlekit.update.engine.records",
     "SystemClock": "bundlekit.update.engine.clock",
     "Target": "bundlekit.update.engine.job",
+    "UpdateState": "bundlekit.update.state.update_state",
     "UpdateError": "bundlekit.update.engine.errors",
     "Verb": "bundlekit.update.engine.plan",
     "Window": "bundlekit.update.engine.records",
@@ -264,6 +275,7 @@ _HOMES = {
     "hooks_for": "bundlekit.update.targets.select",
     "install_slot": "bundlekit.update.targets.slots",
     "load_plan": "bundlekit.update.engine.plan",
+    "open_state": "bundlekit.update.state.update_state",
     "over": "bundlekit.update.rehearsal.sandbox",
     "rehearse": "bundlekit.update.rehearsal.rehearse",
     "save_appliance": "bundlekit.update.inventory",

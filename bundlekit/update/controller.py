@@ -19,7 +19,7 @@ from bundlekit.errors import ConfigError, UnreadableError
 from bundlekit.report import json as as_json
 from bundlekit.request import STRICT, CheckRequest
 from bundlekit.update.bundle import CheckedBundle, NotAcceptedError, OpenBundle, claimed_id, reopened, verified
-from bundlekit.update.engine.clock import Clock, SystemClock
+from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import JournalError, UpdateError
 from bundlekit.update.engine.executor import (
     WHOLE,
@@ -41,12 +41,10 @@ from bundlekit.update.engine.plan import PAIR, Plan
 from bundlekit.update.engine.records import Cleared, Outcome, Rejected, Window
 from bundlekit.update.inventory import observe, utc
 from bundlekit.update.observers import RecordObserver, Watched, undisturbed
-from bundlekit.update.state import private_files
-from bundlekit.update.state.cancel import CancelRequest
 from bundlekit.update.state.latest_run import instead, nothing_to_resume, same_bundle
-from bundlekit.update.state.lock import PairLock, holder, pair_file
+from bundlekit.update.state.lock import holder
 from bundlekit.update.state.space import device_of, require
-from bundlekit.update.state.sqlite_journal import SqliteJournal
+from bundlekit.update.state.update_state import FolderState, UpdateState
 from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
@@ -64,7 +62,9 @@ HooksFactory = Callable[[Plan, int], Hooks]
 
 
 class Controller:
-    """Updates pairs from one state folder.
+    """Updates pairs from one state folder, or from a database that many hosts share.
+
+    ``folder`` is the path of the folder, or an ``UpdateState``, which the caller closes (see ``open_state``).
 
     ``hooks`` are the hooks, or a function that makes them for a plan. It is called with the plan and with a file
     descriptor. A child process that a hook starts has to inherit the descriptor (``pass_fds``), so that the pair stays
@@ -91,7 +91,7 @@ class Controller:
 
     def __init__(
         self,
-        folder: Path | str,
+        folder: Path | str | UpdateState,
         hooks: Hooks | HooksFactory,
         *,
         clock: Clock | None = None,
@@ -103,8 +103,8 @@ class Controller:
         paths: InvocationPaths = UNKNOWN,
         on_report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
-        self.folder = Path(folder)
-        self.clock = clock or SystemClock()
+        self.kept_in: UpdateState = FolderState(folder) if isinstance(folder, Path | str) else folder
+        self.clock = clock or self.kept_in.clock
         self._make_hooks = (lambda _plan, _lock: hooks) if isinstance(hooks, Hooks) else hooks
         self._watch = undisturbed(watch)
         self._known = undisturbed(known)
@@ -321,8 +321,9 @@ class Controller:
         last = latest(journal, pair)
         if last is None:
             raise ConfigError(
-                f"No run exists for pair {pair} in {self.folder}.",
-                next_step=f"{command('update status')} lists the pairs. Give another folder with {given('state_dir')}.",
+                f"No run exists for pair {pair} in {self.kept_in.name}.",
+                next_step=f"{command('update status')} lists the pairs. "
+                f"Give another {self.kept_in.noun} with {given(self.kept_in.parameter)}.",
             )
         return last
 
@@ -338,7 +339,7 @@ class Controller:
     ) -> Outcome:
         self._on_report(bundle.report)
         hooks = self._make_hooks(job.plan, hooks_fd)
-        require(self.folder, job)
+        require(self.kept_in.folder, job)
         self._keep(job.pair, bundle)
         engine = self._engine(journal, job.pair, hooks, replace(paths.absolute(), bundle=job.path))
         return self._to_its_end(job.pair, engine.run(job, bundle, window=window, take_over=take_over))
@@ -356,23 +357,23 @@ class Controller:
         pair = last.job.pair
         engine = self._engine(journal, pair, self._make_hooks(last.job.plan, hooks_fd), paths.absolute())
         self._known(journal.read(pair))
-        with _again(file, trust, self.folder, paths.over(last.paths).components) as bundle:
+        with _again(file, trust, self.kept_in.folder, paths.over(last.paths).components) as bundle:
             return self._to_its_end(pair, engine.resume(pair, bundle, window=window))
 
     def _verified(
         self, file: Path, request: CheckRequest, paths: InvocationPaths
     ) -> AbstractContextManager[CheckedBundle]:
-        return verified(file, request, folder=self.folder, components=paths.components, progress=self._progress)
+        return verified(file, request, folder=self.kept_in.folder, components=paths.components, progress=self._progress)
 
     def _to_its_end(self, pair: str, outcome: Outcome) -> Outcome:
         if outcome.kind not in {"waiting", "busy"}:
             with suppress(JournalError):  # it names this run only, so it can meet no other
-                CancelRequest(self.folder, pair).withdraw()
+                self.kept_in.cancel_request(pair).withdraw()
         return outcome
 
     def _engine(self, journal: Journal, pair: str, hooks: Hooks, paths: InvocationPaths = UNKNOWN) -> Engine:
         watched = Watched(hooks, self._watch)
-        request = CancelRequest(self.folder, pair)
+        request = self.kept_in.cancel_request(pair)
 
         def cancel() -> bool:
             run = request.asked()
@@ -392,24 +393,20 @@ class Controller:
         """Keep the inputs of the run's decision next to the journal, for the support bundle."""
         for suffix, value in (("report.json", bundle.report), ("state.json", bundle.appliance)):
             if value is not None:
-                name = pair_file(self.folder, pair, suffix).name
-                private_files.write(self.folder, name, as_json.render(value).encode() + b"\n")
+                self.kept_in.keep(pair, suffix, as_json.render(value).encode() + b"\n")
 
     @contextmanager
     def _at(self, pair: str) -> Iterator[tuple[Journal, int]]:
         """The pair's lock and the journal, for as long as the block runs."""
-        with PairLock(self.folder, pair, holder()) as lock:
-            journal = SqliteJournal(self.folder)
+        with self.kept_in.held(pair) as held:
             try:
-                yield journal, lock.hook_fd
+                yield held
             except OSError as error:
-                where = error.filename or device_of(self.folder)
+                where = error.filename or device_of(self.kept_in.folder)
                 raise JournalError(
                     f"The update of pair {pair} stopped, because {where} cannot be used: {error.strerror}.",
                     next_step=f"See {command('update status')}, then resume.",
                 ) from error
-            finally:
-                journal.close()
 
 
 @contextmanager

@@ -33,6 +33,12 @@ class StateFolderError(JournalError):
     ends: OutcomeKind | None = None
 
 
+class StateDatabaseError(JournalError):
+    """The database of the journal refuses this role or has not what is needed: nothing is begun with it."""
+
+    ends: OutcomeKind | None = None
+
+
 class JournalDamagedError(JournalError):
     """The records of the journal contradict one another or their hash chain."""
 

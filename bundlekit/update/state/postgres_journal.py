@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bundlekit.database.connection import Database, DatabaseError, DuplicateRowError
-from bundlekit.database.schema import make_tables
-from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
+from bundlekit.database.connection import Database, DatabaseError, DatabaseRefusalError, DuplicateRowError, Values
+from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateDatabaseError
 from bundlekit.update.engine.journal import LEAP
 from bundlekit.update.engine.records import Record, encode
 from bundlekit.update.state.record_chain import GENESIS, checked, link
@@ -22,16 +21,17 @@ KEEP_AND_ASK: Final = "Keep a copy of the tables, and ask for help: every run pr
 
 
 class PostgresJournal:
-    """The journal in the tables of ``database``, which are made if they are missing.
+    """The journal in the tables of ``database`` (``make_tables``).
 
-    Raises JournalError if the server cannot be reached. Close the database, not the journal.
+    With ``lease_owner`` a pair is claimed, and a record is added, only while that owner has the pair's lease.
+
+    All methods raise JournalError if the server cannot be reached. Close the database, not the journal.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, lease_owner: str | None = None) -> None:
         self._database = database
+        self._lease_owner = lease_owner
         self._heads: dict[str, tuple[int, str]] = {}
-        with journal_errors():
-            make_tables(database)
 
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
         """Take the pair over: a new fence, higher than any before and than ``at_least``."""
@@ -41,12 +41,15 @@ class PostgresJournal:
                 INSERT INTO bundlekit.due AS it (pair, fence, holder) VALUES (%(pair)s, %(floor)s + 1, %(holder)s)
                 ON CONFLICT (pair) DO UPDATE SET fence = greatest(it.fence, %(floor)s) + 1, holder = %(holder)s
                     WHERE it.fence BETWEEN 0 AND %(floor)s + %(leap)s
+                      AND (%(owner)s::text IS NULL OR it.lease_owner = %(owner)s)
                 RETURNING fence
                 """,
-                {"pair": pair, "floor": at_least, "holder": holder, "leap": LEAP},
+                {"pair": pair, "floor": at_least, "holder": holder, "leap": LEAP, "owner": self._lease_owner},
             )
             if not rows:
                 (found,) = self._database.rows("SELECT fence FROM bundlekit.due WHERE pair = %(pair)s", {"pair": pair})
+                if 0 <= found[0] <= at_least + LEAP:
+                    raise _taken_over(pair)
                 raise JournalDamagedError(
                     f"{self._database.name} holds fence {found[0]} for pair {pair}; "
                     f"records and appliance know {at_least}.",
@@ -60,13 +63,15 @@ class PostgresJournal:
         seq, previous = self._heads.get(pair) or self._head(pair)
         body = encode(record).decode()
         digest = link(previous, pair, seq + 1, body)
-        values = {"pair": pair, "seq": seq + 1, "body": body, "hash": digest, "fence": fence}
+        values: Values = {"pair": pair, "seq": seq + 1, "body": body, "hash": digest, "fence": fence}
+        values["owner"] = self._lease_owner
         with journal_errors():
             try:
                 added = self._database.execute(
                     """
                     WITH held AS (
-                        SELECT pair FROM bundlekit.due WHERE pair = %(pair)s AND fence = %(fence)s FOR SHARE
+                        SELECT pair FROM bundlekit.due WHERE pair = %(pair)s AND fence = %(fence)s
+                            AND (%(owner)s::text IS NULL OR lease_owner = %(owner)s) FOR SHARE
                     )
                     INSERT INTO bundlekit.journal SELECT pair, %(seq)s, %(body)s, %(hash)s FROM held
                     """,
@@ -78,10 +83,7 @@ class PostgresJournal:
                     raise
                 added = 1  # an earlier attempt failed after it had written this very record
         if not added:
-            raise FenceLostError(
-                f"Another controller has taken over pair {pair}.",
-                next_step=f"See {command('update status', pair=pair)}.",
-            )
+            raise _taken_over(pair)
         self._heads[pair] = seq + 1, digest
 
     def read(self, pair: str) -> tuple[Record, ...]:
@@ -116,10 +118,18 @@ class PostgresJournal:
         return (int(rows[0][0]), str(rows[0][1])) if rows else (0, GENESIS)
 
 
+def _taken_over(pair: str) -> FenceLostError:
+    return FenceLostError(
+        f"Another controller has taken over pair {pair}.", next_step=f"See {command('update status', pair=pair)}."
+    )
+
+
 @contextmanager
 def journal_errors() -> Iterator[None]:
     """Convert the errors of the database. Nothing was started that the journal does not know of."""
     try:
         yield
+    except DatabaseRefusalError as error:
+        raise StateDatabaseError(error.message, next_step=error.next_step) from error
     except DatabaseError as error:
         raise JournalError(error.message, next_step=error.next_step) from error
