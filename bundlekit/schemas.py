@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from bundlekit.fleet.fleet_file import FleetFile
 from bundlekit.fleet.fleet_report import FleetPlan, FleetRehearsal
+from bundlekit.fleet.rollout_status import FleetStatus
 from bundlekit.matrix.diff import Diff
 from bundlekit.matrix.lint import LintReport
 from bundlekit.matrix.table import Table
@@ -48,6 +49,7 @@ OUTPUTS: Final = {
     "path": UpgradePath,
     "fleet-plan": FleetPlan,
     "fleet-rehearsal": FleetRehearsal,
+    "fleet-status": FleetStatus,
     "trust-show": Overview,
     "signing": SigningResult,
     "status": Status,

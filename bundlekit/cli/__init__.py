@@ -30,7 +30,7 @@ VERBS: Final = {
     "compare": "Compare two bundles: signing keys, statements, contents, and upgrade paths.",
     "explain": "Explain a rule, a page, or a word or exit code of a report; without a topic, list the rules and pages.",
     "extract": "Extract a component, a document, the head or a signature from a bundle.",
-    "fleet": "Show what a rollout over many pairs would do.",
+    "fleet": "Run rollouts over many pairs: plan, simulate, start, and watch them, with workers on any hosts.",
     "inspect": "Show what a bundle claims to be. Nothing is verified: `bundlekit check` does that.",
     "keygen": "Make a test PKI, which is not for production.",
     "matrix": "Examine an upgrade matrix before release: its table, its mistakes and its changes.",

@@ -106,6 +106,7 @@ STEPS: Final = (
             tries    integer NOT NULL DEFAULT 0,
             note     text NOT NULL DEFAULT '',
             outcome  text,
+            run      text NOT NULL DEFAULT '',
             ended    timestamptz,
             PRIMARY KEY (rollout, pair)
         ) WITH (fillfactor = 60);

@@ -1,4 +1,4 @@
-"""Rollouts over a fleet: FLEET.toml, the decision what to start next, the plan and the rehearsal.
+"""Rollouts over a fleet: FLEET.toml, the decision what to start next, the plan, the rehearsal, the workers.
 
-Nothing here changes a pair, and no worker exists yet. The core of the package does not import this room.
+A rollout is kept in PostgreSQL, and workers carry it out. The core of the package does not import this room.
 """

@@ -126,7 +126,8 @@ class PairProgress:
                     self._database.execute(
                         """
                         UPDATE bundlekit.rollout_pair SET
-                            outcome = %(end)s, ended = clock_timestamp(), taken = false, note = %(reason)s
+                            outcome = %(end)s, run = %(run)s, note = %(reason)s,
+                            ended = clock_timestamp(), taken = false
                         WHERE rollout = %(rollout)s AND pair = %(pair)s AND taken AND started IS NOT NULL
                             AND stop = %(stop)s AND base_seq = %(base_seq)s
                         """,

@@ -102,7 +102,7 @@ def retry_pairs(
             found = store.database.rows(
                 """
                 UPDATE bundlekit.rollout_pair SET
-                    outcome = NULL, ended = NULL, started = NULL, heard = NULL, taken = true, observe = true,
+                    outcome = NULL, run = '', ended = NULL, started = NULL, heard = NULL, taken = true, observe = true,
                     tries = 0, note = ''
                 WHERE rollout = %(name)s AND outcome IS NOT NULL AND outcome <> 'succeeded'
                     AND (pair = ANY(%(pairs)s) OR outcome = ANY(%(kinds)s))

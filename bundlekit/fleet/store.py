@@ -100,6 +100,11 @@ class RolloutStore:
         rows = self.database.rows("SELECT name FROM bundlekit.rollout WHERE finished IS NULL ORDER BY name")
         return tuple(str(name) for (name,) in rows)
 
+    def latest(self) -> tuple[str, ...]:
+        """The rollout that was started last; none if there never was one."""
+        rows = self.database.rows("SELECT name FROM bundlekit.rollout ORDER BY created DESC LIMIT 1")
+        return tuple(str(name) for (name,) in rows)
+
     def has_work(self) -> bool:
         """Whether a rollout can start pairs now or later, or has pairs in flight."""
         rows = self.database.rows(

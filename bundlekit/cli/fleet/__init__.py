@@ -11,6 +11,9 @@ from bundlekit.cli.verbs import Verbs
 FLEET_VERBS: Final = {
     "plan": "Show which pairs of a fleet can be updated, on which path, in which wave, and which are refused.",
     "rehearse": "Simulate a rollout: when it ends, when it stops, and how many pairs are without HA at once.",
+    "start": "Start a rollout: its plan is kept in the database, and workers carry it out.",
+    "worker": "Run the rollouts in the database. Any number of workers can run, on any hosts.",
+    "status": "Show how far rollouts are, and what each waits for. By default those that have not finished.",
 }
 """The verbs of ``bundlekit fleet``, and the first lines of their help."""
 
@@ -19,7 +22,7 @@ FLEET_VERBS: Final = {
     cls=Verbs, verbs=FLEET_VERBS, package=__name__, epilog="Example: bundlekit fleet plan FLEET.toml --format json"
 )
 def command() -> None:
-    """Show what a rollout over many pairs would do.
+    """Run rollouts over many pairs: plan, simulate, start, and watch them, with workers on any hosts.
 
-    Workers that carry it out do not exist yet.
+    The rollouts are in a PostgreSQL database (see `bundlekit explain fleet`).
     """

@@ -1,0 +1,59 @@
+"""The options that several commands of ``bundlekit fleet`` have, and the database that they work with."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from bundlekit.cli import options
+from bundlekit.cli.update import run_options
+from bundlekit.errors import BundlekitError
+from bundlekit.wording import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundlekit.fleet.store import RolloutStore
+
+state_option: Final = click.option(
+    "--state",
+    required=True,
+    metavar="URL",
+    envvar="BUNDLEKIT_STATE",
+    help="Use the rollouts and the journal in this PostgreSQL database (postgresql://…).",
+)
+rollout_argument: Final = click.argument("name", required=False, metavar="[ROLLOUT]")
+request_options: Final = options.combined(
+    rollout_argument, run_options.by_option, run_options.reason_option, state_option
+)
+"""The options of the commands that ask something of a rollout."""
+
+
+@contextmanager
+def rollouts(state: str) -> Iterator[RolloutStore]:
+    """The rollouts in the database ``state``, whose tables are made if they are missing."""
+    from bundlekit.database.connection import Database
+    from bundlekit.database.schema import make_tables
+    from bundlekit.fleet.store import RolloutStore
+
+    database = Database(state)
+    try:
+        make_tables(database)
+        yield RolloutStore(database)
+    finally:
+        database.close()
+
+
+def one_rollout(store: RolloutStore, name: str | None) -> str:
+    """The rollout of that name, by default the only one that has not finished."""
+    if name is not None:
+        return store.load(name).name
+    names = store.unfinished()
+    if len(names) == 1:
+        return names[0]
+    raise BundlekitError(
+        f"Several rollouts have not finished: {', '.join(names)}." if names else "No rollout is unfinished.",
+        next_step=f"Name the rollout; {command('fleet status')} lists them.",
+    )
