@@ -66,11 +66,15 @@ def _last(status: FleetStatus) -> Iterator[Line]:
     if status.phase != "finished" and not status.decider:
         yield Line(f"  no worker decides now, so nothing starts: {command('fleet worker')}", "doubtful")
     if status.approval:
-        yield Line(f"  next: {command('fleet approve', status.name, wave=status.approval)}")
+        yield Line(f"  next: {command('fleet approve', status.name, by='NAME', reason='TEXT')}")
+    by = {"by": "NAME", "reason": "TEXT"}
+    again = ""
     if status.phase in {"aborted", "stopped", "paused"}:
-        yield Line(f"  next: {command('fleet resume', status.name)}, once the cause is removed")
-    if status.phase == "finished" and status.unsuccessful:
-        yield Line(f"  next: {command('fleet retry', status.name)}, once the cause is removed")
+        again = command("fleet resume", status.name, **by)
+    elif status.phase == "finished" and status.unsuccessful:
+        again = command("fleet retry", status.name, end="KIND", **by)
+    if again:
+        yield Line(f"  next: {again}, once the cause is removed")
 
 
 def _wave(wave: FleetWaveStatus) -> str:

@@ -51,3 +51,46 @@ def test_a_rollout_from_the_start_to_its_end(fleet, capsys):
     assert run(["fleet", "status", "--format", "prometheus"]) == 1
     sample = 'bundlekit_fleet_pairs{rollout="simulated",wave="all",state="reverted"} 1'
     assert sample in capsys.readouterr().out.splitlines()
+
+
+def test_operators_ask_for_a_pause_a_resume_a_stop_and_an_approval(fleet, capsys):
+    text = fleet.file.read_text()
+    waves = '[[waves]]\nname = "first"\npairs = ["pair-000000"]\napproval = true\n[[waves]]'
+    fleet.file.write_text(text.replace("[[waves]]", waves))
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "pause"]) == run(["fleet", "pause", "simulated"]) == 0
+    assert "bundlekit fleet resume simulated --by NAME --reason TEXT" in capsys.readouterr().out
+    assert run(["fleet", "resume"]) == 2, "a name and a reason are required"
+    assert run(["fleet", "resume", *ADA]) == 0
+    assert run(["fleet", "approve", *ADA]) == 3
+    assert "Name the wave to approve it earlier: first." in capsys.readouterr().err
+    assert run(["fleet", "approve", "--wave", "first", *ADA]) == 0
+    assert "wave first of rollout simulated is approved" in capsys.readouterr().out
+    assert run(["fleet", "stop", *ADA]) == 0
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    assert statuses(capsys)[1][0]["phase"] == "stopped"
+    assert run(["fleet", "status", "missing"]) == 3
+    assert "No rollout has the name 'missing'; there are simulated." in capsys.readouterr().err
+    assert run(["fleet", "resume", *ADA]) == 0
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    assert statuses(capsys)[0] == 0
+    assert run(["fleet", "stop", "simulated", *ADA]) == 3
+    assert "The rollout simulated has finished." in capsys.readouterr().err
+    assert run(["fleet", "pause"]) == 3
+    assert "No rollout is unfinished." in capsys.readouterr().err
+
+
+def test_a_pair_is_tried_again(fleet, capsys):
+    appliances.put_fault(fleet.root, "pair-000001", "verify active", "fail", left=1)
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "retry", "simulated", "pair-000001", *ADA]) == 1, "it has not ended"
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    assert run(["fleet", "retry", "simulated", *ADA]) == 2
+    assert run(["fleet", "retry", "simulated", "--end", "degraded", *ADA]) == 1
+    assert "none of these has ended without success" in capsys.readouterr().err
+    assert run(["fleet", "retry", "simulated", "--end", "reverted", *ADA]) == 0
+    assert "1 pair of rollout simulated tried again: pair-000001" in capsys.readouterr().out
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    code, (after,) = statuses(capsys, "simulated")
+    assert (code, after["ends"]) == (0, {"succeeded": 2})
+    assert not list(fleet.violations())

@@ -13,6 +13,11 @@ FLEET_VERBS: Final = {
     "rehearse": "Simulate a rollout: when it ends, when it stops, and how many pairs are without HA at once.",
     "start": "Start a rollout: its plan is kept in the database, and workers carry it out.",
     "worker": "Run the rollouts in the database. Any number of workers can run, on any hosts.",
+    "pause": "Start no more pairs, until the rollout is resumed.",
+    "resume": "Continue a rollout after a pause, a stop, or a criterion that stopped it.",
+    "approve": "Approve a wave that has ended, so that the next one can start.",
+    "stop": "Stop a rollout: no more pairs start, and another rollout can have them.",
+    "retry": "Try pairs again that did not succeed. A pair that is on hold must be cleared first.",
     "status": "Show how far rollouts are, and what each waits for. By default those that have not finished.",
 }
 """The verbs of ``bundlekit fleet``, and the first lines of their help."""
