@@ -165,7 +165,6 @@ class PairAdvance:
     def step(self, work: PairWork, appliance: Appliance) -> bool:
         """Do the update of the pair's stop as far as it goes now. Whether the pair has more work at once."""
         self._answered = False
-        stop = work.stops[work.stop]
         try:
             with self._state.reading() as journal:
                 found = ended_in(journal.read(self._pair), work)
@@ -174,8 +173,8 @@ class PairAdvance:
                 if not self._progress.observed(work, appliance):
                     return False
                 work = work._replace(observe=False)
-                if has_version(appliance, stop):
-                    found = PairJournalEnd("succeeded", "", f"it has {stop.component} {stop.version} already")
+            if found is None and (there := reached(appliance, work.stops[work.stop :])):
+                found = PairJournalEnd("succeeded", "", f"it has {there.component} {there.version} already")
             if found is None:
                 outcome = self._update(work, appliance)
                 if outcome.kind not in ENDS_AS:
@@ -239,6 +238,15 @@ class PairAdvance:
 def longer(tries: int) -> float:
     """Seconds to wait after so many attempts that ended in an error."""
     return min(LONGEST_WAIT, WAIT_SECONDS * float(1 << min(tries, 8)))
+
+
+def reached(appliance: Appliance, stops: Sequence[FleetStop]) -> FleetStop | None:
+    """The first of ``stops`` that the pair has already: the next one, or a later one of the same component.
+
+    A database that was restored can lead to a stop that the pair has passed.
+    """
+    same = (stop for stop in stops if stop.component == stops[0].component)
+    return next((stop for stop in same if has_version(appliance, stop)), None)
 
 
 def has_version(appliance: Appliance, stop: FleetStop) -> bool:

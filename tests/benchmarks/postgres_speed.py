@@ -1,7 +1,7 @@
 """What the tables of fleets cost on a PostgreSQL server of their own, with its default durability.
 
 ``append``: the two records of a step, against two bare commits of a row on the same server; interleaved.
-``due``: taking the due pairs while 100,000 others wait, and the CPU time of the server in the meantime.
+``due``: taking the pairs that are due, while 100,000 others wait.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bundlekit.database.connection import Database  # noqa: E402
+from bundlekit.database.schema import make_tables  # noqa: E402
 from bundlekit.update.engine.clock import SystemClock  # noqa: E402
 from bundlekit.update.engine.records import Answer, CallFinished, CallStarted, encode  # noqa: E402
+from bundlekit.update.state.lease import give_back, take_due  # noqa: E402
 from bundlekit.update.state.postgres_journal import PostgresJournal  # noqa: E402
 from fixtures.postgres import PostgresServer  # noqa: E402
 
@@ -30,6 +33,7 @@ def append(url: str, rounds: int) -> None:
     finished = CallFinished(at=clock.now(), verb="apply", step="active", answer=Answer(kind="ok", version="5.40.00"))
     body = encode(finished).decode()
     ours, bare = Database(url), Database(url)
+    make_tables(ours)
     journal = PostgresJournal(ours)
     fence = journal.claim("pair", "benchmark")
     bare.execute("CREATE TABLE bare (seq bigserial PRIMARY KEY, body text, hash text)")
@@ -55,6 +59,46 @@ def append(url: str, rounds: int) -> None:
     bare.close()
 
 
+def due(url: str, pairs: int, rounds: int) -> None:
+    """Taking and giving back ten due pairs, with nothing else in the table and with ``pairs`` that wait."""
+    with closing(Database(url)) as database:
+        make_tables(database)
+        database.execute("TRUNCATE bundlekit.due")
+        names = [f"due-{number}" for number in range(10)]
+        for name in names:
+            database.execute(
+                "INSERT INTO bundlekit.due (pair, not_before) VALUES (%(pair)s, clock_timestamp())", {"pair": name}
+            )
+        for waiting in (0, pairs):
+            database.execute(
+                """
+                INSERT INTO bundlekit.due (pair, not_before)
+                SELECT 'waiting-' || number, clock_timestamp() + interval '1 hour'
+                FROM generate_series(1, %(waiting)s) AS number
+                """,
+                {"waiting": waiting},
+            )
+            database.execute("ANALYZE bundlekit.due")
+            took, idle = [], []
+            for _ in range(rounds):
+                start = time.perf_counter()
+                taken = take_due(database, "benchmark", 60, 10)
+                took.append(time.perf_counter() - start)
+                if sorted(taken) != sorted(names):
+                    raise SystemExit(f"took {taken}")
+                start = time.perf_counter()
+                if take_due(database, "another", 60, 10):
+                    raise SystemExit("a leased pair was taken")
+                idle.append(time.perf_counter() - start)
+                for name in names:
+                    give_back(database, name, "benchmark", 0.0)
+            print(
+                f"due, {waiting:,} pairs wait: 10 due pairs taken in {min(took) * 1e3:.2f} ms (minimum), "
+                f"{statistics.median(took) * 1e3:.2f} ms (median); none due: {min(idle) * 1e3:.2f} ms, "
+                f"{statistics.median(idle) * 1e3:.2f} ms"
+            )
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -66,6 +110,7 @@ def main() -> None:
         try:
             server.start()
             append(server.url(), given.rounds)
+            due(server.url(), 100_000, given.rounds)
         finally:
             server.close()
 
