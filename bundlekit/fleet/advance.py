@@ -23,12 +23,13 @@ each time, and the status shows why. If that lasts, the pair becomes silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bundlekit.errors import BundlekitError
 from bundlekit.fleet.core import PairEnd
+from bundlekit.fleet.leased_state import LeasedState
 from bundlekit.update.controller import Controller
 from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.history import History
@@ -46,11 +47,9 @@ if TYPE_CHECKING:
     from bundlekit.trust import TrustStore
     from bundlekit.update.controller import HooksFactory
     from bundlekit.update.engine.hooks import Hooks
-    from bundlekit.update.engine.journal import Journal
     from bundlekit.update.engine.plan import Plan
     from bundlekit.update.state.lease import Lease
     from bundlekit.update.state.postgres_state import PostgresState
-    from bundlekit.update.state.update_state import CancelMark
 
 BUSY_SECONDS: Final = 30.0
 """Seconds until a pair that another controller has is looked at again."""
@@ -132,14 +131,15 @@ def ended_in(records: Sequence[Record], work: PairWork) -> PairJournalEnd | None
 class PairAdvance:
     """One pair, its lease, and what is needed to advance it.
 
-    ``stopping`` is asked between the actions of a run. ``watch`` is called with the pair and with each record of it.
+    ``progress`` lends what writes about the pair, with a connection. ``stopping`` is asked between the actions of a
+    run. ``watch`` is called with the pair and with each record of it.
     """
 
     def __init__(
         self,
         state: PostgresState,
         lease: Lease,
-        progress: PairProgress,
+        progress: Callable[[], AbstractContextManager[PairProgress]],
         files: RolloutFiles,
         hooks: Hooks | HooksFactory,
         *,
@@ -170,8 +170,9 @@ class PairAdvance:
                 found = ended_in(journal.read(self._pair), work)
             if found is None and work.observe:
                 appliance = self._controller.state(self._files.plan, before=appliance)
-                if not self._progress.observed(work, appliance):
-                    return False
+                with self._progress() as progress:
+                    if not progress.observed(work, appliance):
+                        return False
                 work = work._replace(observe=False)
             if found is None and (there := reached(appliance, work.stops[work.stop :])):
                 found = PairJournalEnd("succeeded", "", f"it has {there.component} {there.version} already")
@@ -183,15 +184,14 @@ class PairAdvance:
             end = ENDS_AS[found.kind]
             if end == "succeeded" and work.stop + 1 < len(work.stops):
                 state = self._controller.state(self._files.plan, before=appliance)
-                return self._progress.next_stop(work, state)
+                with self._progress() as progress:
+                    return progress.next_stop(work, state)
         except JournalDamagedError as error:
-            self._progress.ends(work, "needs-operator", run="", reason=f"{error.message} {error.next_step}".strip())
-            return False
+            return self._end(work, "needs-operator", "", f"{error.message} {error.next_step}".strip())
         except BundlekitError as error:
             self._fail(work, f"{error.message} {error.next_step}".strip())
             return False
-        self._progress.ends(work, end, run=found.run, reason=found.reason)
-        return False
+        return self._end(work, end, found.run, found.reason)
 
     def _update(self, work: PairWork, appliance: Appliance) -> Outcome:
         """Begin or continue the update of the stop. A run of the same bundle that has begun continues."""
@@ -213,11 +213,18 @@ class PairAdvance:
         failed = seconds is None
         if seconds is None:
             seconds = longer(work.tries)
-        self._progress.waits(work, seconds, outcome.reason, heard=self._is_news(work), failed=failed)
+        with self._progress() as progress:
+            progress.waits(work, seconds, outcome.reason, heard=self._is_news(work), failed=failed)
         return False
 
     def _fail(self, work: PairWork, why: str) -> None:
-        self._progress.waits(work, longer(work.tries), why, heard=self._is_news(work), failed=True)
+        with self._progress() as progress:
+            progress.waits(work, longer(work.tries), why, heard=self._is_news(work), failed=True)
+
+    def _end(self, work: PairWork, end: PairEnd, run: str, reason: str) -> bool:
+        with self._progress() as progress:
+            progress.ends(work, end, run=run, reason=reason)
+        return False
 
     def _is_news(self, work: PairWork) -> bool:
         """Whether the pair answered, and its last report is old enough for another one to be worth a record."""
@@ -254,53 +261,3 @@ def has_version(appliance: Appliance, stop: FleetStop) -> bool:
     if stop.component in appliance.components:
         return appliance.components[stop.component].version == stop.version
     return all(member.version == stop.version for member in appliance.members.values())
-
-
-class LeasedState:
-    """The state of runs for one pair whose lease the caller has: `UpdateState`, with that lease."""
-
-    def __init__(self, state: PostgresState, lease: Lease) -> None:
-        self._state = state
-        self._lease = lease
-        self.folder = state.folder
-        self.name = state.name
-        self.noun = state.noun
-        self.parameter = state.parameter
-        self.clock = state.clock
-
-    @contextmanager
-    def held(self, pair: str) -> Iterator[tuple[Journal, int]]:
-        """The pair's lock on this host, and the journal."""
-        with self._state.held(pair, self._lease) as found:
-            yield found
-
-    def reading(self) -> AbstractContextManager[Journal]:
-        """The journal, to be read."""
-        return self._state.reading()
-
-    def rows(self, pair: str) -> list[tuple[int, str, str]]:
-        """The records of the pair, unchecked."""
-        return self._state.rows(pair)
-
-    def stamp(self, pair: str) -> object:
-        """A value that changes with the records."""
-        return self._state.stamp(pair)
-
-    def cancel_request(self, pair: str) -> CancelMark:
-        """The request to cancel a run."""
-        return self._state.cancel_request(pair)
-
-    def at_work(self, pair: str) -> str:
-        """Who works on the pair."""
-        return self._state.at_work(pair)
-
-    def keep(self, pair: str, suffix: str, data: bytes) -> None:
-        """Keep an input for support bundles."""
-        self._state.keep(pair, suffix, data)
-
-    def kept(self, pair: str, suffix: str) -> bytes | None:
-        """What is kept."""
-        return self._state.kept(pair, suffix)
-
-    def close(self) -> None:
-        """Nothing: the owner of the state closes it."""

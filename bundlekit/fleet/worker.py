@@ -11,8 +11,8 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -222,6 +222,7 @@ class FleetWorker:
         self._give_back(lease, again)
 
     def _step(self, lease: Lease) -> bool:
+        """Do the update of the pair's stop as far as it goes now. Whether the pair has more work at once."""
         with self._state.lent() as database:
             store = RolloutStore(database)
             work = store.work(lease.pair)
@@ -230,23 +231,27 @@ class FleetWorker:
                 self._dispatcher.forget(lease.pair)
                 return False
             appliance = store.state(work)
-            progress = PairProgress(store, self._state.owner)
             try:
                 files = self._files_of(store, work)
             except BundlekitError as error:
                 why = f"{error.message} {error.next_step}".strip()
-                progress.waits(work, longer(work.tries), why, heard=False, failed=True)
+                PairProgress(store, self._state.owner).waits(work, longer(work.tries), why, heard=False, failed=True)
                 return False
-            step = PairAdvance(
-                self._state,
-                lease,
-                progress,
-                files,
-                self._hooks,
-                stopping=self._stopping.is_set,
-                watch=self._watch,
-            )
-            return step.step(work, appliance)
+        step = PairAdvance(
+            self._state,
+            lease,
+            self._progress,
+            files,
+            self._hooks,
+            stopping=self._stopping.is_set,
+            watch=self._watch,
+        )
+        return step.step(work, appliance)
+
+    @contextmanager
+    def _progress(self) -> Iterator[PairProgress]:
+        with self._state.lent() as database:
+            yield PairProgress(RolloutStore(database), self._state.owner)
 
     def _files_of(self, store: RolloutStore, work: PairWork) -> HostFiles:
         with self._lock:
