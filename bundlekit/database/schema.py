@@ -112,6 +112,7 @@ STEPS: Final = (
         ) WITH (fillfactor = 60);
         COMMENT ON TABLE bundlekit.rollout_pair IS 'The pairs of a rollout: where each is on its route, how it ended.';
         CREATE UNIQUE INDEX rollout_pair_taken ON bundlekit.rollout_pair (pair) WHERE taken;
+        CREATE INDEX rollout_pair_in_flight ON bundlekit.rollout_pair (rollout) WHERE taken AND started IS NOT NULL;
 
         CREATE TABLE bundlekit.rollout_state (
             rollout text COLLATE "C" NOT NULL,

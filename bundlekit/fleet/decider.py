@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LEAD_AGAIN: Final = 4.0
 """Seconds after which a decider renews that it is the one."""
 
+RECONCILE_AGAIN: Final = 60.0
+"""Seconds after which a decider looks for pairs in flight that nobody would wake (`RolloutStore.reconcile`)."""
+
 LOOK_AGAIN: Final = 60.0
 """The most seconds between two decisions, even if nothing is reported: a pair can become silent."""
 
@@ -40,6 +43,7 @@ class Decider:
         self._seen = 0
         self._lead_until = 0.0
         self._next = 0.0
+        self._reconcile_at = 0.0
         self._shown: tuple[str, str, float | None] | None = None
 
     def step(self) -> bool:
@@ -49,6 +53,9 @@ class Decider:
                 self._outcomes, self._shown = None, None  # another worker decides: the memory is free
                 return False
             self._lead_until = time.monotonic() + LEAD_AGAIN
+        if time.monotonic() >= self._reconcile_at:
+            self._store.reconcile(self.name)
+            self._reconcile_at = time.monotonic() + RECONCILE_AGAIN
         newest = self._store.newest(self.name)
         if self._outcomes is not None and newest <= self._seen and time.monotonic() < self._next:
             return False

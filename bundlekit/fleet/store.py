@@ -240,6 +240,22 @@ class RolloutStore:
             values,
         )
 
+    def reconcile(self, name: str) -> int:
+        """Make each pair in flight due that no worker has and that would never be due. Returns their number.
+
+        No transaction of ours leaves such a pair. A table ``due`` that was emptied, or restored from a copy, does.
+        """
+        return self.database.execute(
+            """
+            INSERT INTO bundlekit.due AS it (pair, not_before)
+            SELECT pair, clock_timestamp() FROM bundlekit.rollout_pair
+            WHERE rollout = %(name)s AND taken AND started IS NOT NULL ORDER BY pair
+            ON CONFLICT (pair) DO UPDATE SET not_before = excluded.not_before
+                WHERE it.not_before IS NULL AND (it.lease_owner IS NULL OR it.lease_until < clock_timestamp())
+            """,
+            {"name": name},
+        )
+
     def abort(self, name: str, because: str) -> None:
         """Record that a criterion stopped the rollout. Only within `ordered`."""
         self.database.execute(

@@ -356,3 +356,22 @@ def test_records_that_come_later_have_higher_numbers(store, fleet, database_url)
     thread.join(20)
     other.close()
     assert order == ["first", "second"]
+
+
+def test_pairs_in_flight_are_due_again_after_their_table_was_emptied(store, fleet):
+    begin(store, fleet)
+    decide(store)
+    waiting = due(store)
+    assert waiting == in_flight(store)
+    assert store.reconcile(NAME) == 0
+    store.database.execute("TRUNCATE bundlekit.due")
+    decide(store)
+    assert due(store) == waiting
+    values = {"pair": waiting[0]}
+    store.database.execute(
+        "UPDATE bundlekit.due SET not_before = NULL, lease_owner = 'x', lease_until = 'infinity' WHERE pair = %(pair)s",
+        values,
+    )
+    assert store.reconcile(NAME) == 0, "a worker has it"
+    store.database.execute("UPDATE bundlekit.due SET lease_until = '-infinity' WHERE pair = %(pair)s", values)
+    assert store.reconcile(NAME) == 1
