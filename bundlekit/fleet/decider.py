@@ -22,7 +22,7 @@ LEAD_AGAIN: Final = 4.0
 """Seconds after which a decider renews that it is the one."""
 
 RECONCILE_AGAIN: Final = 60.0
-"""Seconds after which a decider looks for pairs in flight that nobody would wake (`RolloutStore.reconcile`)."""
+"""Seconds after which a decider looks for pairs in flight that no worker would find (`RolloutStore.reconcile`)."""
 
 LOOK_AGAIN: Final = 60.0
 """The most seconds between two decisions, even if nothing is reported: a pair can become silent."""
