@@ -167,14 +167,16 @@ class PairAdvance:
         self._answered = False
         try:
             with self._state.reading() as journal:
-                found = ended_in(journal.read(self._pair), work)
+                records = journal.read(self._pair)
+            found = ended_in(records, work)
             if found is None and work.observe:
                 appliance = self._controller.state(self._files.plan, before=appliance)
                 with self._progress() as progress:
                     if not progress.observed(work, appliance):
                         return False
                 work = work._replace(observe=False)
-            if found is None and (there := reached(appliance, work.stops[work.stop :])):
+            there = reached(appliance, work.stops[work.stop :])
+            if found is None and there is not None and not is_on_hold(appliance, records):
                 found = PairJournalEnd("succeeded", "", f"it has {there.component} {there.version} already")
             if found is None:
                 outcome = self._update(work, appliance)
@@ -245,6 +247,12 @@ class PairAdvance:
 def longer(tries: int) -> float:
     """Seconds to wait after so many attempts that ended in an error."""
     return min(LONGEST_WAIT, WAIT_SECONDS * float(1 << min(tries, 8)))
+
+
+def is_on_hold(appliance: Appliance, records: Sequence[Record]) -> bool:
+    """Whether the pair is on hold: its version alone then does not make it a success."""
+    last = History.latest(records)
+    return appliance.hold is not None or (last is not None and last.hold)
 
 
 def reached(appliance: Appliance, stops: Sequence[FleetStop]) -> FleetStop | None:

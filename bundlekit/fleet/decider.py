@@ -92,6 +92,7 @@ class Decider:
         for seq, record in self._store.records(self.name, self._seen):
             outcomes.add(record)
             self._seen = seq
+            self._shown = None  # a request of an operator has written what is shown as well
 
     def _show(self, action: RolloutAction) -> tuple[str, str, float | None]:
         """Keep the decision for those who look, if it is another one than before."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlekit.database.connection import DuplicateRowError
 from bundlekit.errors import BundlekitError
 from bundlekit.fleet.dispatch import notify
 from bundlekit.fleet.starting import RolloutExistsError
+from bundlekit.fleet.store import RolloutPhase, RolloutVerb
 from bundlekit.wording import command, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bundlekit.database.connection import Values
-    from bundlekit.fleet.store import RolloutStore, RolloutVerb
+    from bundlekit.fleet.store import RolloutStore
+
+
+PHASES: Final[dict[RolloutVerb, RolloutPhase]] = {"pause": "paused", "stop": "stopped", "resume": "running"}
+"""The phase after a request, until a worker decides again."""
 
 
 def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, reason: str, wave: str = "") -> str:
@@ -54,6 +59,8 @@ def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, r
             """,
             values,
         )
+        if (phase := PHASES.get(verb)) is not None:
+            store.decided(name, phase, "")
         if verb == "stop":
             store.database.execute(
                 "UPDATE bundlekit.rollout_pair SET taken = false WHERE rollout = %(name)s AND started IS NULL", values

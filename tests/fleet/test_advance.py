@@ -25,7 +25,7 @@ ADA = {"by": "Ada", "reason": "repaired"}
 
 
 class OneByOne(FleetWorker):
-    """A worker without threads, and what it tells."""
+    """A worker without threads."""
 
     def __init__(self, store, fleet, name):
         self.told = []
@@ -229,6 +229,19 @@ def test_a_pair_on_hold_ends_rejected_until_it_is_cleared(store, fleet, one):
     assert status(store).ends == {"rejected": 1}
     assert "on hold since run" in status(store).failed[0].reason
     assert runs(store) == 1
+
+
+def test_a_pair_on_hold_with_the_new_version_is_no_success(store, fleet, one):
+    appliances.put_fault(fleet.root, PAIR, "apply standby", "kill")
+    one.turn()
+    assert status(store).ends == {"degraded": 1}
+    appliances.mend(fleet.root, PAIR)
+    for name, record in appliances.components(fleet.root, PAIR).items():
+        appliances._write(fleet.root / PAIR / f"{name}.json", record | {"version": "3.0", "partial": False})
+    retry_pairs(store, "simulated", kinds=["degraded"], **ADA)
+    one.turn()
+    assert status(store).ends == {"rejected": 1}
+    assert "on hold since run" in status(store).failed[0].reason
 
 
 def test_a_retry_reads_the_state_again_and_skips_what_was_done_by_hand(store, fleet, one):

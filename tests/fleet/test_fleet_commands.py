@@ -94,3 +94,19 @@ def test_a_pair_is_tried_again(fleet, capsys):
     code, (after,) = statuses(capsys, "simulated")
     assert (code, after["ends"]) == (0, {"succeeded": 2})
     assert not list(fleet.violations())
+
+
+def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch):
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "pause"]) == 0
+    capsys.readouterr()
+    turns = iter([None, None, ["fleet", "stop", *ADA], ["fleet", "worker", "--until-finished"], None])
+
+    def next_turn(_seconds):
+        if (words := next(turns)) is not None:
+            assert run(words) == 0
+
+    monkeypatch.setattr("bundlekit.cli.fleet.status.time.sleep", next_turn)
+    assert run(["fleet", "status", "--live"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("PAUSED", "STOPPED"))]
+    assert lines == ["PAUSED", "STOPPED"], "and nothing without a change"
