@@ -100,6 +100,8 @@ class Decider:
         if isinstance(action, StopRollout):
             phases: dict[str, RolloutPhase] = {"finished": "finished", "abort": "aborted", "operator": "stopped"}
             phase = phases[action.reason]
+            if phase == "aborted" and self._outcomes is not None and self._outcomes.aborted:
+                return self._shown or (phase, action.because, None)  # the criterion was kept with its record
         elif isinstance(action, WaitFor):
             phase = "paused" if self._outcomes is not None and self._outcomes.paused else "waiting"
         wait = action if isinstance(action, WaitFor) else None

@@ -22,6 +22,7 @@ from bundlekit.fleet.advance import PairAdvance, WorkerStoppingError, longer
 from bundlekit.fleet.decider import Decider
 from bundlekit.fleet.dispatch import CHANNEL, NotifyDispatcher
 from bundlekit.fleet.host_files import HostFiles
+from bundlekit.fleet.lease_guard import LeaseEndedError
 from bundlekit.fleet.progress import PairProgress
 from bundlekit.fleet.store import RolloutStore
 from bundlekit.update.engine.errors import JournalError
@@ -214,8 +215,8 @@ class FleetWorker:
                     break
         except WorkerStoppingError:
             again = 0.0
-        except (DatabaseError, JournalError):
-            pass  # the database was away: what was not written is done again
+        except (DatabaseError, JournalError, LeaseEndedError):
+            pass  # the database was away, or the worker was stopped: what was not written is done again
         except Exception:  # a fault in the hooks of a program must not end the worker
             self._tell(f"pair {lease.pair}: {traceback.format_exc()}")
             again = longer(0)

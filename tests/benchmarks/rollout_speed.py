@@ -79,14 +79,24 @@ def run(folder: Path, pairs: int, workers: int, slots: int, *, durable: bool) ->
                 FROM bundlekit.rollout_pair
                 """
             )[0]
+            used = sum(cpu_seconds(folder).values())
         finally:
             codes = [host.end() for host in hosts]
     wrong = len(list(fleet.violations()))
     print(
         f"run {pairs:>7,} pairs, {workers} workers of {slots} slots: {pairs / seconds:6.1f} pairs a second "
-        f"({seconds:.1f} s, start took {started:.1f} s, {ends} succeeded, {wrong} violations, exit codes {codes})",
+        f"({seconds:.1f} s, {used / pairs * 1e3:.0f} ms CPU a pair with the server; start took {started:.1f} s, "
+        f"{ends} succeeded, {wrong} violations, exit codes {codes})",
         flush=True,
     )
+
+
+def is_of(process: Path, server: Path) -> bool:
+    """Whether the process works in the folder of the server."""
+    try:
+        return (process / "cwd").resolve().is_relative_to(server)
+    except OSError:
+        return False
 
 
 def cpu_seconds(folder: Path) -> dict[str, float]:
@@ -101,7 +111,7 @@ def cpu_seconds(folder: Path) -> dict[str, float]:
         if process.name == str(os.getpid()):
             continue
         kind = "workers" if "worker_process" in command and str(folder) in command else ""
-        if "postgres" in command and "worker_process" not in command:
+        if "worker_process" not in command and is_of(process, folder / "server"):
             kind = "server"
         if kind:
             found[kind] += (int(fields[11]) + int(fields[12])) / TICKS

@@ -12,6 +12,8 @@ from bundlekit.fleet.requests import ask_rollout, retry_pairs
 from bundlekit.fleet.starting import start_rollout
 from bundlekit.fleet.store import RolloutStore
 from bundlekit.fleet.worker import FleetWorker
+from bundlekit.update.engine.records import CallStarted
+from bundlekit.update.state import lease
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet, ApplianceHooks
 from tests.fleet.hosts_of_workers import Onlooker, WorkerHost, running_hooks
@@ -239,3 +241,39 @@ def test_a_server_that_is_away_for_a_while_costs_time_only(memory_folder, own_po
     assert one.fleet.count() == {NEW: 8}
     assert not list(one.fleet.violations())
     one.close()
+
+
+def test_a_worker_that_was_stopped_after_a_record_does_not_make_the_call(story, monkeypatch):
+    """It was stopped for longer than its lease between the two, and another worker has the pair."""
+    one = story(1).start()
+    real, stopped = lease.ticks, threading.Event()
+
+    def stop(_pair, records):
+        (record,) = records
+        if (
+            isinstance(record, CallStarted)
+            and (record.verb, record.step) == ("apply", "active")
+            and not stopped.is_set()
+        ):
+            with one.store() as store:
+                store.database.execute("UPDATE bundlekit.due SET lease_owner = 'another worker'")
+            monkeypatch.setattr(lease, "ticks", lambda: real() + 100)
+            stopped.set()
+
+    def applied():
+        return [
+            event["fence"]
+            for event in appliances.events(one.fleet.root, "pair-000000")
+            if (event["event"], event["verb"], event["step"]) == ("begin", "apply", "active")
+        ]
+
+    with one.worker(watch=stop) as worker:
+        wait_for(stopped.is_set, "the stop")
+        wait_for(worker._is_idle, "the end of the work on the pair")
+        assert not applied()
+        with one.store() as store:
+            store.database.execute("UPDATE bundlekit.due SET lease_until = clock_timestamp()")
+        one.until("finished")
+    assert applied() == [2]
+    assert one.fleet.count() == {NEW: 1}
+    assert not list(one.fleet.violations())

@@ -9,6 +9,7 @@ lost its lease, and a target refuses its lower fence.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -121,11 +122,15 @@ def give_back(database: Database, pair: str, owner: str, again: DueAgain = KEEP)
 
 
 class Lease:
-    """A pair that is leased, and renewed by its `LeaseKeeper` until it is given back. ``lost`` is set if it is lost."""
+    """A pair that is leased, and renewed by its `LeaseKeeper` until it is given back. ``lost`` is set if it is lost.
 
-    def __init__(self, pair: str, owner: str, forget: Callable[[Lease], None]) -> None:
+    No other worker can have the pair before ``until``, in seconds since the start of this host.
+    """
+
+    def __init__(self, pair: str, owner: str, forget: Callable[[Lease], None], until: float) -> None:
         self.pair = pair
         self.owner = owner
+        self.until = until
         self.lost = threading.Event()
         self._forget = forget
 
@@ -152,18 +157,30 @@ class LeaseKeeper:
         self._database = database
         self._leases: dict[str, Lease] = {}
         self._lock = threading.Lock()
+        self._renewing = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def keep(self, pair: str) -> Lease:
-        """Keep renewing the lease of ``pair``, which this owner has just taken."""
-        lease = Lease(pair, self.owner, self._forget)
+    def keep(self, pair: str, since: float | None = None) -> Lease:
+        """Keep renewing the lease of ``pair``, which this owner has just taken: after ``since`` (see `ticks`)."""
+        lease = Lease(pair, self.owner, self._forget, (ticks() if since is None else since) + self.seconds)
         with self._lock:
             self._leases[pair] = lease
             if self._thread is None:
                 self._thread = threading.Thread(target=self._renew, name="bundlekit-leases", daemon=True)
                 self._thread.start()
         return lease
+
+    def ensure(self, lease: Lease) -> bool:
+        """Whether no other worker can have the pair for some time from now on. The lease is renewed if needed.
+
+        False if it is lost, or cannot be renewed. A worker that was stopped finds out before it changes anything.
+        """
+        needed = self.seconds / RENEWALS
+        with self._renewing:
+            if lease.until - ticks() < needed:
+                self.renew_all()
+        return not lease.lost.is_set() and lease.until - ticks() >= needed
 
     def close(self) -> None:
         """Stop renewing. What is still leased ends by itself."""
@@ -188,10 +205,18 @@ class LeaseKeeper:
         if not leases:
             return
         with suppress(DatabaseError):
+            before = ticks()
             still = renew(self._database, leases, self.owner, self.seconds)
             for pair, lease in leases.items():
+                if pair in still:
+                    lease.until = max(lease.until, before + self.seconds)
                 with self._lock:
                     gone = pair not in still and self._leases.get(pair) is lease
                 if gone:
                     lease.lost.set()
                     self._forget(lease)
+
+
+def ticks() -> float:
+    """Seconds since the start of this host, with those in which it was suspended (clock_gettime(2))."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -19,7 +19,7 @@ from bundlekit.database.schema import has_tables, make_tables
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.engine.journal import Journal, MemoryJournal
 from bundlekit.update.state import lease as leases
-from bundlekit.update.state.lease import KEEP, LEASE_SECONDS, DueAgain, Lease, LeaseKeeper
+from bundlekit.update.state.lease import KEEP, LEASE_SECONDS, DueAgain, Lease, LeaseKeeper, ticks
 from bundlekit.update.state.lock import PairBusyError, PairLock, at_work, holder, pair_file
 from bundlekit.update.state.postgres_journal import PostgresJournal, journal_errors
 from bundlekit.update.state.shared_clock import SharedClock
@@ -91,7 +91,9 @@ class PostgresState:
     def take_due(self, limit: int) -> tuple[Lease, ...]:
         """Lease at most ``limit`` pairs that are due; they are renewed until they are given back (`release`)."""
         with self.lent() as database, journal_errors():
-            return tuple(map(self.keeper.keep, leases.take_due(database, self.owner, self.lease_seconds, limit)))
+            since = ticks()
+            pairs = leases.take_due(database, self.owner, self.lease_seconds, limit)
+            return tuple(self.keeper.keep(pair, since) for pair in pairs)
 
     def release(self, lease: Lease, again: DueAgain = KEEP) -> bool:
         """Give a lease back, and set when the pair is due again. False, and no change, if it was lost."""
@@ -174,11 +176,12 @@ class PostgresState:
 
     def _take(self, database: Database, pair: str) -> Lease:
         """The lease of a pair whose lock on this host the caller holds."""
+        since = ticks()
         with journal_errors():
             has_it = leases.take(database, pair, self.owner, self.lease_seconds, dead=self._here)
         if has_it:
             raise PairBusyError(pair, _name(has_it), "another controller is at work")
-        return self.keeper.keep(pair)
+        return self.keeper.keep(pair, since)
 
     def _journal(self, database: Database) -> PostgresJournal:
         return PostgresJournal(database, lease_owner=self.owner)
