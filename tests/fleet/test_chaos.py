@@ -112,6 +112,11 @@ class Storm:
     def restart_the_server(self):
         self.server.restart(self.chance.choice(["fast", "immediate"]))
 
+    def empty_the_queue(self):
+        """What says which pair is due is lost, as the tables of an engine can be; once, since that costs a minute."""
+        if self.log.count("empty_the_queue") == 1:
+            self.onlooker.rows("TRUNCATE bundlekit.due")
+
     def rage(self, actions, pause=1.0):
         """Let ``actions`` happen by chance until the rollout has finished."""
         for host in self.hosts:
@@ -176,7 +181,7 @@ def storm(memory_folder, own_postgres_server):
         one.close()
 
 
-ALL = ["kill_a_worker", "stop_a_worker", "kill_a_hook", "restart_the_server"]
+ALL = ["kill_a_worker", "stop_a_worker", "kill_a_hook", "restart_the_server", "empty_the_queue"]
 OFTEN = [*ALL, "kill_a_worker", "kill_a_hook", "kill_a_hook"]
 
 
