@@ -24,6 +24,7 @@ from bundlekit.schemas import schema
 from bundlekit.update.engine.plan import PAIR
 from fixtures.make_fleet import COMMANDS, GOLDEN, make_fleet, state
 from tests.matrix.candidates import candidate
+from tests.report.test_documents import sound
 
 
 @pytest.fixture
@@ -44,6 +45,16 @@ def test_the_golden_files_are_what_is_printed(fleet, capsys, name):
         assert code == 1, "pairs are refused"
     if name.endswith(".json"):
         jsonschema.validate(json.loads(printed), schema("fleet-plan" if name == "plan.json" else "fleet-rehearsal"))
+
+
+def test_the_page_of_a_plan_is_self_contained_and_shows_no_markup_of_the_inventory(fleet, capsys):
+    states = Path("states.jsonl")
+    states.write_text(states.read_text().replace("storage failed", "<img src=x>"))
+    assert run(["fleet", "plan", "FLEET.toml", "--pairs", "--format", "html"]) == 1
+    page = capsys.readouterr().out
+    sound(page)
+    assert "&lt;img src=x&gt; in run 7" in page
+    assert "<h2>Waves</h2>" in page
 
 
 def test_the_inventory_in_another_order_gives_the_same_waves_and_counts(fleet):

@@ -21,6 +21,7 @@ EXAMPLES = """\b
 Examples:
   bundlekit fleet plan FLEET.toml
   bundlekit fleet plan FLEET.toml --pairs --format json -o plan.json
+  bundlekit fleet plan FLEET.toml --format html -o plan.html
 Exit codes: 0 every pair is eligible or up to date, 1 pairs are refused, 2 usage, 3 incomplete.
 """
 
@@ -30,7 +31,7 @@ Exit codes: 0 every pair is eligible or up to date, 1 pairs are refused, 2 usage
 @click.option("--pairs", is_flag=True, help="List every pair with its wave and its route.")
 @options.accept_risk_option
 @options.at_option
-@options.format_option()
+@options.format_option("html")
 @options.output_option("Write the plan to this file instead.")
 def command(
     fleet_path: Path,
@@ -57,6 +58,10 @@ def command(
     plan = plan_fleet(fleet, at=at, policy=policy, listing=pairs).plan
     if style == "json":
         content = json.render(plan) + "\n"
+    elif style == "html":
+        from bundlekit.fleet.plan_html import plan_page
+
+        content = plan_page(plan)
     else:
         coloured = output is None and common.colours(sys.stdout)
         content = "".join(common.styled(line, coloured=coloured) + "\n" for line in lines(plan))

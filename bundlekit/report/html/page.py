@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.report import phrases
 from bundlekit.report.answer import answer, is_signed_alone
 from bundlekit.report.document import totals
 from bundlekit.report.html.byte_map import byte_maps
+from bundlekit.report.html.frame import framed
 from bundlekit.report.html.markup import Markup, element, foreign, joined, text
 from bundlekit.report.html.upgrade_graph import upgrade_graph
 from bundlekit.report.model import Report
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from bundlekit.model.finding import Finding
     from bundlekit.report.document import BundleResult, ReportDocument
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""The page loads nothing and runs nothing, and a browser enforces that (Content Security Policy Level 3)."""
-
 _STANDINGS: Final = {"counted": "good", "rejected": "bad", "ignored": "quiet"}
 
 
@@ -29,24 +26,8 @@ def render(document: ReportDocument) -> str:
     """The page about the bundles of ``document``."""
     several = len(document.rows) > 1
     heading = totals(document.rows) if several else f"{document.verdict}: {document.rows[0].name}"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", text(f"{heading} (bundlekit)")),
-        element("style", Markup(_style())),
-    )
-    body = [element("header", element("h1", foreign(heading)), *([_summary(document)] if several else []))]
     articles = [_bundle(one, number, 2 if several else 1) for number, one in enumerate(document.results, 1)]
-    body.append(element("main", *articles))
-    body.append(element("footer", element("p", text(_made_by(document)))))
-    page = element("html", head, element("body", *body), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
-
-
-def _style() -> str:
-    return resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return framed(heading, articles, _made_by(document), below=[_summary(document)] if several else [])
 
 
 def _made_by(document: ReportDocument) -> str:
