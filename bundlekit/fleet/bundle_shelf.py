@@ -7,6 +7,7 @@ the whole file again.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from bundlekit.errors import BundlekitError, ConfigError, UnreadableError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 PART: Final = MIB
 """Bytes that are copied at once."""
 
+SHOWN_FAULTS: Final = 3
+"""The most places that could not be read that a message repeats."""
+
 
 class BundleShelf:
     """The bundles of ``fleet`` by their ids. ``folder`` keeps the copies of those on servers. For several threads."""
@@ -37,6 +41,7 @@ class BundleShelf:
         self._folder = folder
         self._lock = threading.Lock()
         self._known: dict[str, Path | RemoteUrl] | None = None
+        self._faults = list[str]()
 
     def require(self, bundles: Mapping[str, str]) -> None:
         """ConfigError if one of these bundles, by id, with their names, is not at the places of the fleet."""
@@ -54,8 +59,9 @@ class BundleShelf:
         """
         place = self._place(identity)
         if place is None:
+            faults = "".join(f" {fault}." for fault in self._faults[:SHOWN_FAULTS])
             raise BundlekitError(
-                f"The bundle {name} ({identity}) is at none of the places that {self._fleet.path} names.",
+                f"The bundle {name} ({identity}) is at none of the places that {self._fleet.path} names.{faults}",
                 next_step="Put it there on this host as well.",
             )
         if (url := remote_url(place)) is None:
@@ -72,9 +78,14 @@ class BundleShelf:
     def _place(self, identity: str) -> Path | RemoteUrl | None:
         with self._lock:
             if self._known is None or not _is_still(self._known.get(identity), identity):
-                self._known = {}
+                self._known, self._faults = {}, []
                 for place in self._places():
-                    if (found := _id_at(place)) is not None:
+                    try:
+                        found = _id_at(place)
+                    except UnreadableError as error:
+                        self._faults.append(error.message.rstrip("."))
+                        continue
+                    if found is not None:
                         self._known.setdefault(found, place)
             return self._known.get(identity)
 
@@ -90,17 +101,16 @@ class BundleShelf:
 
 def _is_still(place: Path | RemoteUrl | None, identity: str) -> bool:
     """Whether the bundle is still at its place. What is on a server is read once."""
-    return place is not None and (remote_url(place) is not None or _id_at(place) == identity)
+    with suppress(UnreadableError):
+        return place is not None and (remote_url(place) is not None or _id_at(place) == identity)
+    return False
 
 
 def _id_at(place: Path | RemoteUrl) -> str | None:
-    try:
-        if (url := remote_url(place)) is None:
-            return claimed_id(place)
-        with open_source(url) as source:
-            return reader.read(source).id
-    except UnreadableError:
-        return None
+    if (url := remote_url(place)) is None:
+        return claimed_id(place)
+    with open_source(url) as source:
+        return reader.read(source).id
 
 
 def _copy(url: RemoteUrl, copy: Path) -> None:

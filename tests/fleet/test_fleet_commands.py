@@ -1,11 +1,14 @@
 """The commands about rollouts: begin one, carry it out, look at it, and ask something of it."""
 
 import json
+import os
 
 import jsonschema
 import pytest
 
 from bundlekit.cli import run
+from bundlekit.cli.fleet import fleet_options
+from bundlekit.model.decision import Acceptance
 from bundlekit.schemas import schema
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet
@@ -32,8 +35,12 @@ def statuses(capsys, *words):
 
 def test_a_rollout_from_the_start_to_its_end(fleet, capsys):
     appliances.put_fault(fleet.root, "pair-000001", "verify active", "fail")
-    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada", "--accept-risk", "flash-wear"]) == 0
     assert "rollout simulated has begun: 2 pairs in 1 wave" in capsys.readouterr().out
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 3
+    assert "A rollout with the name 'simulated' exists already." in capsys.readouterr().err
+    with fleet_options.rollouts(os.environ["BUNDLEKIT_STATE"]) as store:
+        assert store.load("simulated").accepted_risks == (Acceptance(risk="flash-wear"),)
     code, (before,) = statuses(capsys)
     assert (code, before["pending"], before["decider"]) == (0, 2, "")
     assert run(["fleet", "status"]) == 0

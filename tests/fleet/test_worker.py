@@ -91,6 +91,26 @@ class KilledError(BaseException):
     """No part of the worker handles it."""
 
 
+def test_a_queue_of_the_integrator_hears_of_each_pair(store, fleet):
+    """It gets hints, and nothing depends on them: here no NOTIFY is sent for a start."""
+    fleet.make(2, two_stops=0, program=False, more=OPEN)
+    start_rollout(store, fleet.file, by="Ada")
+    heard = list[tuple[object, ...]]()
+
+    class Queue:
+        def wake(self, pair, at):
+            heard.append(("wake", pair, at > 0))
+
+        def forget(self, pair):
+            heard.append(("forget", pair))
+
+    store.database.execute("INSERT INTO bundlekit.due (pair, not_before) VALUES ('stray', clock_timestamp())")
+    run(worker(store, fleet, slots=2, dispatcher=Queue()))
+    assert ends(store) == {"pair-000000": "succeeded", "pair-000001": "succeeded"}
+    assert sorted(heard) == [("forget", "stray"), ("wake", "pair-000000", True), ("wake", "pair-000001", True)]
+    assert store.database.rows("SELECT not_before FROM bundlekit.due WHERE pair = 'stray'") == [(None,)]
+
+
 @pytest.fixture
 def kill(monkeypatch, store):
     """Let the worker die before its n-th statement about rollouts, leases or due pairs, counted from now on."""
