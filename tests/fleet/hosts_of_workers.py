@@ -32,6 +32,11 @@ class WorkerHost:
             )  # fmt: skip
         return self
 
+    def start_again(self):
+        """Start the worker if it has ended, as a service manager does: one whose server is away ends at its start."""
+        if self.process.poll() is not None:
+            self.start()
+
     def kill(self):
         """A power cut of the worker; its hooks go on, as they do at the far end of a connection."""
         self.process.kill()

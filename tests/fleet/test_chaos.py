@@ -6,6 +6,8 @@ a fence that falls, or an action that contradicts its state.
 
 import os
 import random
+import shutil
+import subprocess
 import time
 from contextlib import suppress
 
@@ -19,6 +21,7 @@ from bundlekit.update.state.postgres_state import PostgresState
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet
 from tests.fleet.hosts_of_workers import Onlooker, WorkerHost, kill_hook, running_hooks, tracebacks
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.sweep
 
@@ -128,6 +131,8 @@ class Storm:
             name = self.chance.choice(actions)
             self.log.append(name)
             getattr(self, name)()
+            for host in self.hosts:
+                host.start_again()
 
     def judge(self):
         """Hold the ends, the appliances and the journals against what was promised."""
@@ -199,3 +204,45 @@ def test_a_rollout_gets_through(storm, action):
     one = storm(60)
     one.rage([action])
     one.judge()
+
+
+ENDS = {"succeeded", "rejected", "reverted", "degraded", "needs-operator"}
+
+
+def test_a_database_of_an_hour_ago_causes_no_action_that_the_appliances_contradict(storm):
+    """All workers lose their power, and the database is put back to an earlier copy of its folder."""
+    one = storm(60)
+    copy = one.server.folder / "copy"
+
+    def ended(number):
+        rows = one.onlooker.rows("SELECT count(outcome) FROM bundlekit.rollout_pair")
+        return rows[0][0] >= number
+
+    for host in one.hosts:
+        host.start()
+    wait_for(lambda: ended(15), "the first ends")
+    one.server.stop()
+    subprocess.run(["cp", "-a", one.server.data, copy], check=True)
+    one.server.start()
+    wait_for(lambda: ended(35), "more ends")
+    for host in one.hosts:
+        host.kill()
+    wait_for(lambda: not list(running_hooks(one.fleet)), "the end of the hooks")
+    one.server.stop("immediate")
+    shutil.rmtree(one.server.data)
+    copy.rename(one.server.data)
+    one.server.start()
+    for host in one.hosts:
+        host.start()
+    left = "SELECT pair FROM bundlekit.rollout_pair WHERE outcome IS NULL AND note NOT LIKE '%%of another controller%%'"
+    wait_for(lambda: not one.onlooker.rows(left), "the end of every pair that no foreign run has")
+    assert not list(one.fleet.violations())
+    for pair, end in one.onlooker.ends().items():
+        storage, active, standby = one.fleet.versions(pair)
+        if end == "succeeded":
+            assert {storage, active, standby} == {"3.0"}, pair
+        elif end in {"rejected", "reverted"}:
+            assert active == standby, (pair, end)
+    found = one.onlooker.rows("SELECT outcome, note, count(*) FROM bundlekit.rollout_pair GROUP BY 1, 2")
+    assert {end for end in one.onlooker.ends().values() if end} <= ENDS, found
+    assert sum(end == "succeeded" for end in one.onlooker.ends().values()) >= 10, found

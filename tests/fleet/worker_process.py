@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bundlekit.database import schema
+from bundlekit.errors import BundlekitError
 from bundlekit.fleet.worker import FleetWorker
 from bundlekit.update import Hooks
 from bundlekit.update.engine import records
@@ -74,7 +75,10 @@ def main(told):
         tell=lambda text: print(text, flush=True),  # noqa: T201 -- the log of the host
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    worker.run()
+    try:
+        worker.run()
+    except BundlekitError as error:
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":
