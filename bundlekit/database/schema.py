@@ -161,9 +161,11 @@ def make_tables(database: Database) -> None:
         database.rows("SELECT pg_advisory_xact_lock(%(key)s)", {"key": _MIGRATION_LOCK})
         found = _version(database)
         if found < 0:
+            # IF NOT EXISTS would need the right to create schemas also where an administrator has made this one.
+            if not database.rows("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'bundlekit'"):
+                database.execute("CREATE SCHEMA bundlekit")
             database.script(
                 """
-                CREATE SCHEMA IF NOT EXISTS bundlekit;
                 CREATE TABLE bundlekit.schema_version (version integer NOT NULL, usable_by integer NOT NULL);
                 INSERT INTO bundlekit.schema_version VALUES (0, 0);
                 """
