@@ -3,16 +3,21 @@
 import copy
 import shutil
 import sqlite3
+import threading
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
+from bundlekit.database.connection import Database, DatabaseError
+from bundlekit.database.schema import make_tables
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.executor import APPENDS
 from bundlekit.update.engine.history import History
-from bundlekit.update.engine.journal import MemoryJournal
+from bundlekit.update.engine.journal import LEAP, MemoryJournal
 from bundlekit.update.engine.plan import PAIR
 from bundlekit.update.engine.records import (
     CallStarted,
@@ -27,6 +32,8 @@ from bundlekit.update.engine.records import (
 from bundlekit.update.rehearsal.faults import ControllerKilled, FaultyHooks
 from bundlekit.update.rehearsal.simulator import NEW, simulated_job
 from bundlekit.update.state import sqlite_journal as module
+from bundlekit.update.state.postgres_journal import PostgresJournal
+from bundlekit.update.state.record_chain import GENESIS
 from bundlekit.update.state.sqlite_journal import SqliteJournal
 from tests.update.world import World, fault
 
@@ -41,48 +48,218 @@ def opened(tmp_path):
         yield lambda: stack.enter_context(closing(SqliteJournal(tmp_path / "state")))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request, opened):
-    return MemoryJournal() if request.param == "memory" else opened()
+class MemoryStore:
+    """The journal of one process, which all its controllers share."""
+
+    def __init__(self):
+        self.journal = MemoryJournal()
+
+    def open(self):
+        return self.journal
 
 
-def test_records_come_back_in_order_by_pair(journal):
-    fences = {pair: journal.claim(pair, "me") for pair in ("a", "b")}
-    for number in range(3):
-        for pair, fence in fences.items():
-            journal.append(pair, fence, CallStarted(at=AT, verb="apply", step=pair, attempt=number))
-    assert [(r.step, r.attempt) for r in journal.read("b")] == [("b", 0), ("b", 1), ("b", 2)]
-    assert journal.pairs() == ("a", "b")
-    assert journal.read("c") == ()
+class SqliteStore:
+    """The journal of a folder, opened once for each controller."""
+
+    def __init__(self, opened):
+        self.open = opened
+
+    def change(self, sql):
+        """Change the table as its owner can. The first attempt meets the triggers."""
+        journal = self.open()
+        with pytest.raises(JournalDamagedError, match="append-only"), journal._errors():
+            journal._db.execute(sql)
+        for trigger in ("never_changed", "never_removed"):
+            journal._db.execute(f"DROP TRIGGER {trigger}")
+        journal._db.execute(sql)
 
 
-def test_a_claim_shuts_the_earlier_controller_out(journal):
-    first = journal.claim("p", "one")
-    journal.append("p", first, NOTE)
-    second = journal.claim("p", "two", at_least=41)
-    assert second == 42
-    with pytest.raises(FenceLostError):
+class PostgresStore:
+    """The journal of a database, with a connection for each controller."""
+
+    def __init__(self, database_url, stack):
+        self.url, self.stack = database_url, stack
+        with closing(Database(database_url)) as database:
+            make_tables(database)
+
+    def open(self):
+        return PostgresJournal(self.stack.enter_context(closing(Database(self.url))))
+
+    def change(self, sql):
+        sql = sql.replace("UPDATE ", "UPDATE bundlekit.").replace("DELETE FROM ", "DELETE FROM bundlekit.")
+        with closing(Database(self.url)) as database:
+            with pytest.raises(DatabaseError, match="append-only"):
+                database.execute(sql)
+            database.execute("ALTER TABLE bundlekit.journal DISABLE TRIGGER never_changed")
+            database.execute(sql)
+
+
+@pytest.fixture
+def store(request, opened):
+    """One of the journals: by its parameter, or the one in memory."""
+    match request.param:
+        case "memory":
+            yield MemoryStore()
+        case "sqlite":
+            yield SqliteStore(opened)
+        case "postgres":
+            with ExitStack() as stack:
+                yield PostgresStore(request.getfixturevalue("database_url"), stack)
+
+
+durable = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
+DAMAGES = {
+    "changed": "UPDATE journal SET body = replace(body, '\"attempt\":2', '\"attempt\":1')",
+    "removed": "DELETE FROM journal WHERE seq = 2",
+    "moved": "UPDATE journal SET seq = 9 WHERE seq = 2",
+    "hash": "UPDATE journal SET hash = upper(hash) WHERE seq = 3",
+    "pair": "UPDATE journal SET pair = 'q' WHERE seq = 1",
+}
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", "postgres"], indirect=True)
+class TestEveryJournal:
+    """What the executor relies on, whichever journal it has."""
+
+    def test_records_come_back_in_order_by_pair(self, store):
+        journal = store.open()
+        fences = {pair: journal.claim(pair, "me") for pair in ("a", "b")}
+        for number in range(3):
+            for pair, fence in fences.items():
+                journal.append(pair, fence, CallStarted(at=AT, verb="apply", step=pair, attempt=number))
+        for seen in (journal, store.open()):
+            assert [(r.step, r.attempt) for r in seen.read("b")] == [("b", 0), ("b", 1), ("b", 2)]
+            assert seen.read("c") == ()
+
+    def test_pairs_with_records_are_listed_by_name(self, store):
+        journal = store.open()
+        for pair in ("b", "B", "a-1", "a.1", "a_1", "A", "1"):
+            journal.append(pair, journal.claim(pair, "me"), NOTE)
+        journal.claim("claimed-only", "me")
+        assert store.open().pairs() == ("1", "A", "B", "a-1", "a.1", "a_1", "b")
+
+    def test_a_claim_shuts_the_earlier_controller_out(self, store):
+        journal = store.open()
+        first = journal.claim("p", "one")
         journal.append("p", first, NOTE)
-    journal.append("p", second, NOTE)
-    assert len(journal.read("p")) == 2
+        second = journal.claim("p", "two", at_least=41)
+        assert second == 42
+        assert journal.claim("q", "one") == 1, "each pair has a fence of its own"
+        with pytest.raises(FenceLostError):
+            journal.append("p", first, NOTE)
+        journal.append("p", second, NOTE)
+        assert len(journal.read("p")) == 2
+
+    def test_without_a_claim_nothing_is_written(self, store):
+        journal = store.open()
+        for fence in (0, 1):
+            with pytest.raises(FenceLostError):
+                journal.append("p", fence, NOTE)
+        assert journal.read("p") == ()
+
+    def test_two_controllers_that_take_turns_write_one_chain(self, store):
+        one, two = store.open(), store.open()
+        for turn, journal in enumerate((one, two, one, two, one), 1):
+            fence = journal.claim("p", "me")
+            assert fence == turn
+            journal.append("p", fence, NOTE)
+        assert len(two.read("p")) == 5
+
+    def test_a_whole_run_reads_back_as_it_was_written(self, store):
+        world = World(journal=store.open())
+        assert world.run().kind == "succeeded"
+        other = store.open()
+        assert other.read(world.job.pair) == world.records
+        assert History.of(other.read(world.job.pair)).ended == world.records[-1].outcome
+        assert all(decode(encode(record)) == record for record in world.records)
+
+    def test_a_run_that_one_controller_left_is_ended_by_another(self, store):
+        world = World(fault("apply", "active", "C"), journal=store.open())
+        with pytest.raises(ControllerKilled):
+            world.run()
+        world.journal = store.open()
+        assert world.resume().kind == "succeeded"
+
+    @given(text=st.text(st.characters(exclude_categories=["Cs"])))
+    @example(text="\x00")
+    @example(text="'; DROP TABLE journal; -- %s %(pair)s \\ \u2028 \U0001f600")
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_any_text_of_a_hook_comes_back(self, store, text):
+        journal = store.open()
+        record = RevertDecided(at=AT, step="active", reason=text, revert=())
+        journal.append("p", journal.claim("p", "me"), record)
+        assert journal.read("p")[-1] == record
 
 
-def test_two_controllers_that_take_turns_write_one_chain(opened):
-    one, two = opened(), opened()
-    for turn, journal in enumerate((one, two, one, two, one), 1):
+@durable
+class TestDurableJournals:
+    """What a journal adds that outlives its process."""
+
+    @pytest.mark.parametrize("sql", DAMAGES.values(), ids=DAMAGES)
+    def test_damage_is_found_and_named(self, store, sql):
+        journal = store.open()
         fence = journal.claim("p", "me")
-        assert fence == turn
+        for number in range(4):
+            journal.append("p", fence, CallStarted(at=AT, verb="apply", step="s", attempt=number))
+        store.change(sql)
+        with pytest.raises(JournalDamagedError, match="damaged at record") as damaged:
+            journal.read("p")
+        assert "every run probes first" in damaged.value.next_step
+
+    def test_a_record_whose_first_attempt_was_written_is_added_once(self, store):
+        """As after a connection that was lost between the commit and its confirmation."""
+        journal, other = store.open(), store.open()
+        fence = journal.claim("p", "me")
         journal.append("p", fence, NOTE)
-    assert len(two.read("p")) == 5
+        journal._heads["p"] = 0, GENESIS
+        journal.append("p", fence, NOTE)
+        assert len(other.read("p")) == 1
+        journal._heads["p"] = 0, GENESIS
+        with pytest.raises(JournalError):
+            journal.append("p", fence, CommitPoint(at=AT))
+        assert other.read("p") == (NOTE,)
+
+    @pytest.mark.parametrize("fence", [-1, LEAP + 8])
+    def test_a_fence_that_no_claim_has_left_is_refused(self, store, fence):
+        journal = store.open()
+        journal.claim("p", "me")
+        set_fence(store, fence)
+        with pytest.raises(JournalDamagedError, match=f"holds fence {fence} for pair p; records and appliance know 7"):
+            journal.claim("p", "me", at_least=7)
+
+    def test_a_gap_of_claims_that_led_to_no_run_is_none(self, store):
+        journal = store.open()
+        journal.claim("p", "me")
+        set_fence(store, LEAP)
+        assert journal.claim("p", "me") == LEAP + 1
 
 
-def test_a_whole_run_reads_back_as_it_was_written(opened):
-    world = World(journal=opened())
-    assert world.run().kind == "succeeded"
-    other = opened()
-    assert other.read(world.job.pair) == world.records
-    assert History.of(other.read(world.job.pair)).ended == world.records[-1].outcome
-    assert all(decode(encode(record)) == record for record in world.records)
+def set_fence(store, fence):
+    if isinstance(store, SqliteStore):
+        store.open()._db.execute("UPDATE locks SET fence = ?", (fence,))
+        return
+    with closing(Database(store.url)) as database:
+        database.execute("UPDATE bundlekit.due SET fence = %(fence)s", {"fence": fence})
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_controllers_that_write_at_once_keep_one_chain(store):
+    """Each claims and adds as often as it can; what it adds after another's claim is refused."""
+    added, journals = [], [store.open() for _ in range(3)]
+
+    def work(journal):
+        for _ in range(20):
+            fence = journal.claim("p", "me")
+            with suppress(FenceLostError):
+                journal.append("p", fence, NOTE)
+                added.append(fence)
+
+    threads = [threading.Thread(target=work, args=(journal,)) for journal in journals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.open().read("p")) == len(added) > 0
 
 
 def test_the_journal_is_readable_without_us(tmp_path):
@@ -102,30 +279,6 @@ def filled(opened):
     for number in range(4):
         journal.append("p", fence, CallStarted(at=AT, verb="apply", step="s", attempt=number))
     return journal
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "UPDATE journal SET body = replace(body, '\"attempt\":2', '\"attempt\":1')",
-        "DELETE FROM journal WHERE seq = 2",
-        "UPDATE journal SET seq = 9 WHERE seq = 2",
-        "UPDATE journal SET hash = upper(hash) WHERE seq = 3",
-        "UPDATE journal SET pair = 'q' WHERE seq = 1",
-    ],
-    ids=["changed", "removed", "moved", "hash", "pair"],
-)
-def test_damage_is_found_and_named(filled, sql):
-    journal = filled
-    with pytest.raises(JournalDamagedError, match="append-only") as refused, journal._errors():
-        journal._db.execute(sql)
-    assert "append-only" in refused.value.message
-    journal._db.execute("DROP TRIGGER never_changed")
-    journal._db.execute("DROP TRIGGER never_removed")
-    journal._db.execute(sql)
-    with pytest.raises(JournalDamagedError, match="damaged at record") as damaged:
-        journal.read("p")
-    assert "every run probes first" in damaged.value.next_step
 
 
 def test_a_file_that_is_no_journal_is_named(tmp_path):

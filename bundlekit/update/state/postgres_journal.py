@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, LiteralString
 
 from bundlekit.database.connection import Database, DatabaseError, DatabaseRefusalError, DuplicateRowError, Values
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError, StateDatabaseError
@@ -36,7 +36,7 @@ class PostgresJournal:
     def claim(self, pair: str, holder: str, *, at_least: int = 0) -> int:
         """Take the pair over: a new fence, higher than any before and than ``at_least``."""
         with journal_errors():
-            rows = self._database.rows(
+            rows = self._repeated(  # a claim without an answer only leaves a gap
                 """
                 INSERT INTO bundlekit.due AS it (pair, fence, holder) VALUES (%(pair)s, %(floor)s + 1, %(holder)s)
                 ON CONFLICT (pair) DO UPDATE SET fence = greatest(it.fence, %(floor)s) + 1, holder = %(holder)s
@@ -47,7 +47,7 @@ class PostgresJournal:
                 {"pair": pair, "floor": at_least, "holder": holder, "leap": LEAP, "owner": self._lease_owner},
             )
             if not rows:
-                (found,) = self._database.rows("SELECT fence FROM bundlekit.due WHERE pair = %(pair)s", {"pair": pair})
+                (found,) = self._repeated("SELECT fence FROM bundlekit.due WHERE pair = %(pair)s", {"pair": pair})
                 if 0 <= found[0] <= at_least + LEAP:
                     raise _taken_over(pair)
                 raise JournalDamagedError(
@@ -60,7 +60,8 @@ class PostgresJournal:
 
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record, in one statement that also locks the fence; durable when this returns."""
-        seq, previous = self._heads.get(pair) or self._head(pair)
+        # Kept before the attempt: another one after it finds this very record, if it was written without an answer.
+        seq, previous = self._heads[pair] = self._heads.get(pair) or self._head(pair)
         body = encode(record).decode()
         digest = link(previous, pair, seq + 1, body)
         values: Values = {"pair": pair, "seq": seq + 1, "body": body, "hash": digest, "fence": fence}
@@ -93,7 +94,7 @@ class PostgresJournal:
     def rows(self, pair: str) -> list[tuple[int, str, str]]:
         """Sequence number, JSON and hash of each record, unchecked."""
         with journal_errors():
-            found = self._database.rows(
+            found = self._repeated(
                 "SELECT seq, body, hash FROM bundlekit.journal WHERE pair = %(pair)s ORDER BY seq", {"pair": pair}
             )
         return [(int(seq), str(body), str(digest)) for seq, body, digest in found]
@@ -101,7 +102,7 @@ class PostgresJournal:
     def pairs(self) -> tuple[str, ...]:
         """The pairs that have records, by name."""
         with journal_errors():
-            found = self._database.rows(
+            found = self._repeated(
                 """
                 SELECT pair FROM bundlekit.due AS it
                 WHERE EXISTS (SELECT 1 FROM bundlekit.journal WHERE journal.pair = it.pair) ORDER BY pair
@@ -109,9 +110,13 @@ class PostgresJournal:
             )
         return tuple(str(name) for (name,) in found)
 
+    def _repeated(self, statement: LiteralString, values: Values | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a statement that is harmless twice."""
+        return self._database.repeat(lambda: self._database.rows(statement, values))
+
     def _head(self, pair: str) -> tuple[int, str]:
         with journal_errors():
-            rows = self._database.rows(
+            rows = self._repeated(
                 "SELECT seq, hash FROM bundlekit.journal WHERE pair = %(pair)s ORDER BY seq DESC LIMIT 1",
                 {"pair": pair},
             )

@@ -86,7 +86,7 @@ class PostgresState:
             finally:
                 if taken is not None:
                     with suppress(DatabaseError):  # it ends by itself
-                        taken.release(database)
+                        database.repeat(lambda: taken.release(database))
 
     def take_due(self, limit: int) -> tuple[Lease, ...]:
         """Lease at most ``limit`` pairs that are due; they are renewed until they are given back (`release`)."""
@@ -98,7 +98,7 @@ class PostgresState:
     def release(self, lease: Lease, again: DueAgain = KEEP) -> bool:
         """Give a lease back, and set when the pair is due again. False, and no change, if it was lost."""
         with self.lent() as database, journal_errors():
-            return lease.release(database, again)
+            return database.repeat(lambda: lease.release(database, again))
 
     @property
     def keeper(self) -> LeaseKeeper:
@@ -178,7 +178,9 @@ class PostgresState:
         """The lease of a pair whose lock on this host the caller holds."""
         since = ticks()
         with journal_errors():
-            has_it = leases.take(database, pair, self.owner, self.lease_seconds, dead=self._here)
+            has_it = database.repeat(
+                lambda: leases.take(database, pair, self.owner, self.lease_seconds, dead=self._here)
+            )
         if has_it:
             raise PairBusyError(pair, _name(has_it), "another controller is at work")
         return self.keeper.keep(pair, since)

@@ -121,7 +121,8 @@ class SqliteJournal:
 
     def append(self, pair: str, fence: int, record: Record) -> None:
         """Add a record, in one statement that also looks at the fence; durable when this returns."""
-        seq, previous = self._heads.get(pair) or self._head(pair)
+        # Kept before the attempt: another one after it finds this very record, if it was written without an answer.
+        seq, previous = self._heads[pair] = self._heads.get(pair) or self._head(pair)
         body = encode(record).decode()
         digest = link(previous, pair, seq + 1, body)
         with self._errors():

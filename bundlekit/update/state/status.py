@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from bundlekit.model.primitives import Frozen
@@ -12,8 +11,7 @@ from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Cleared, Ended, Instant, Outcome, Record, Rejected, Started, Window
 from bundlekit.update.state.activity import Activity, activity
-from bundlekit.update.state.cancel import CancelRequest
-from bundlekit.update.state.lock import at_work
+from bundlekit.update.state.update_state import UpdateState
 
 Phase = Literal["running", "waiting", "on-hold", "ended"]
 """Where a pair is: a controller works on it, its run waits to be resumed, it is on hold, or neither."""
@@ -51,10 +49,10 @@ class Status(Frozen, frozen=True, kw_only=True):
         )
 
 
-def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) -> Status:
-    """The status of ``pair``, whose ``records`` are all that the journal in ``folder`` has of it."""
+def status_of(pair: str, records: Sequence[Record], kept_in: UpdateState, now: Instant) -> Status:
+    """The status of ``pair``, whose ``records`` are all that the journal of ``kept_in`` has of it."""
     history = History.latest(records)
-    controller = at_work(folder, pair)
+    controller = kept_in.at_work(pair)
     last = records[-1]
     rejected = last if isinstance(last, Rejected) else None
     if history is None:
@@ -82,7 +80,7 @@ def status_of(pair: str, records: Sequence[Record], folder: Path, now: Instant) 
         hold=history.hold,
         controller=controller,
         cancel_requested=history.ended is None
-        and (history.cancel or CancelRequest(folder, pair).asked() == history.run),
+        and (history.cancel or kept_in.cancel_request(pair).asked() == history.run),
         started=run[0].at.wall,
         ended=next((record.at.wall for record in run if isinstance(record, Ended)), None),
         activity=activity(history, run, now),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +16,12 @@ from bundlekit.files import whole_file
 from bundlekit.report import json as as_json
 from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.executor import latest
+from bundlekit.update.engine.journal import Journal
 from bundlekit.update.engine.plan import Plan
 from bundlekit.update.engine.records import Outcome, Record, encode
 from bundlekit.update.state import private_files
-from bundlekit.update.state.lock import pair_file
-from bundlekit.update.state.read_only_journal import ReadOnlyJournal
-from bundlekit.update.state.sqlite_journal import FILE, has_private_folder
+from bundlekit.update.state.sqlite_journal import has_private_folder
+from bundlekit.update.state.update_state import FolderState, UpdateState
 from bundlekit.wording import command
 
 MAX_LOG: Final = 256 * 1024
@@ -29,12 +30,15 @@ MAX_LOG: Final = 256 * 1024
 MAX_LOGS: Final = 256
 """Logs that go in: the latest ones."""
 
+INPUTS: Final = ("state.json", "report.json")
+"""The kept inputs of the latest decision that go in."""
+
 LOGS: Final = "logs"
 """The folder of the hooks' logs in the state folder; a log's name begins with its pair."""
 
 
 def export(
-    folder: Path, pair: str, output: Path | BinaryIO, wording: Callable[[Outcome, Plan], str]
+    kept_in: UpdateState, pair: str, output: Path | BinaryIO, wording: Callable[[Outcome, Plan], str]
 ) -> tuple[str, ...]:
     """Write the support bundle of ``pair`` to ``output``. Returns the names of what is in it.
 
@@ -43,23 +47,28 @@ def export(
     The journal goes in record by record, even if it is damaged, which ``README.txt`` then reports. Arguments of hooks
     are left out, because they can contain passwords. Each line of a log has ``| `` in front, and nothing in it acts.
     """
-    has_private_folder(folder)
-    journal = ReadOnlyJournal(folder) if (folder / FILE).exists() else None
-    rows = [(seq, public_text(body), digest) for seq, body, digest in (journal.rows(pair) if journal else [])]
-    if journal is None or not rows:
+    has_private_folder(kept_in.folder)
+    rows = [(seq, public_text(body), digest) for seq, body, digest in kept_in.rows(pair)]
+    if not rows:
         raise BundlekitError(
-            f"No data was found about pair {pair} in {folder}.",
+            f"No data was found about pair {pair} in {kept_in.name}.",
             next_step=f"{command('update status')} lists the pairs.",
         )
-    parts = {"README.txt": _readme(journal, pair, wording)}
+    with kept_in.reading() as journal:
+        parts = {"README.txt": _readme(journal, pair, wording)}
+    if not isinstance(kept_in, FolderState):
+        parts["README.txt"] += f"The logs are those on host {os.uname().nodename}. Other hosts keep their own.\n"
     parts["journal.jsonl"] = "".join(f"{body}\n" for _, body, _ in rows)
     parts["chain.txt"] = "".join(f"{seq} {digest}\n" for seq, _, digest in rows)
     with whole_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, guarded(content))
-        for path in _files(folder, pair):
+        for suffix in INPUTS:
+            if (kept := kept_in.kept(pair, suffix)) is not None:
+                archive.writestr(f"{pair}.{suffix}", kept)
+        for path in _logs(kept_in.folder, pair):
             if (end := private_files.end_of(path.parent, path.name, MAX_LOG)) is not None:
-                archive.writestr(str(path.relative_to(folder)), end if path.suffix == ".json" else _quoted(end))
+                archive.writestr(str(path.relative_to(kept_in.folder)), _quoted(end))
         return tuple(archive.namelist())
 
 
@@ -69,16 +78,14 @@ def _quoted(log: bytes) -> str:
     return "".join(f"| {escape(line.rstrip(chr(13)).expandtabs())}\n" for line in lines)
 
 
-def _files(folder: Path, pair: str) -> Iterator[Path]:
-    for suffix in ("state.json", "report.json"):
-        yield pair_file(folder, pair, suffix)
+def _logs(folder: Path, pair: str) -> Iterator[Path]:
     if (folder / LOGS).is_symlink():
         return
     logs = sorted((folder / LOGS).glob(f"{pair}-*.log"), key=lambda path: path.lstat().st_mtime)
     yield from logs[-MAX_LOGS:]
 
 
-def _readme(journal: ReadOnlyJournal, pair: str, wording: Callable[[Outcome, Plan], str]) -> str:
+def _readme(journal: Journal, pair: str, wording: Callable[[Outcome, Plan], str]) -> str:
     try:
         last = latest(journal, pair)
     except JournalDamagedError as error:
