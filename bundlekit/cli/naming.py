@@ -24,6 +24,7 @@ STATE_DIR: Final = "/var/lib/bundlekit"
 """The folder of --state-dir if the option is not given."""
 
 _FOLDER: Final = f"{__name__}.folder"
+_DATABASE: Final = f"{__name__}.database"
 
 
 def as_option(name: str, value: str = "") -> str:
@@ -38,14 +39,27 @@ def remember(context: click.Context, _option: click.Parameter, folder: Path) -> 
     return folder
 
 
+def remember_database(context: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    """Remember the URL of --state, for this call and for the commands that it prints."""
+    from bundlekit.database.connection import PREFIXES
+
+    if url and not url.startswith(PREFIXES):
+        problem = "not the URL of a database (postgresql://...); for a folder, use --state-dir"
+        raise click.BadParameter(problem, ctx=context, param=option)
+    context.meta[_DATABASE] = url
+    return url
+
+
 def shell_command(verb: str, *arguments: object, **options: object) -> str:
     """A command of bundlekit that can be pasted into a shell.
 
     An option that is True has no value, one with several values is repeated, and one without a value is left out. The
-    commands about runs have the --state-dir of this call, unless it is the default.
+    commands about runs have the --state and --state-dir of this call, unless it is the default. A password in the URL
+    is left out.
     """
     about_runs = verb.startswith("update ") and verb != "update state"
-    words = ["bundlekit", *verb.split(), *_option("state_dir", _folder() if about_runs else None)]
+    words = ["bundlekit", *verb.split(), *_option("state", _database() if about_runs else None)]
+    words += _option("state_dir", _folder() if about_runs else None)
     words += [shlex.quote(str(argument)) for argument in arguments]
     return " ".join([*words, *(word for name, value in options.items() for word in _option(name, value))])
 
@@ -58,6 +72,16 @@ def _option(name: str, value: object) -> list[str]:
         if one not in (None, "")
     ]
     return [word for each in given for word in each]
+
+
+def _database() -> str:
+    context = click.get_current_context(silent=True)
+    url: str | None = context.meta.get(_DATABASE) if context else None
+    if not url:
+        return ""
+    from bundlekit.database.connection import hidden
+
+    return hidden(url)
 
 
 def _folder() -> Path | None:

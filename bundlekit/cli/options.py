@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_args
 
 import click
 
+from bundlekit.cli import naming
 from bundlekit.cli.parameters import AcceptedRisk, Time, TimeSpan, bundle_type, path_type, remember_path
 from bundlekit.cli.project import exclude_project, read_project, read_waivers
 from bundlekit.model.bundle import OtherFormat
@@ -68,6 +69,18 @@ def appliance_option(text: str, *, required: bool = False) -> Decorator:
 def pair_option(text: str = "Choose the pair by the name in its state.", *, required: bool = True) -> Decorator:
     """The name of a pair; ``text`` is what the command does with it."""
     return click.option("--pair", required=required, metavar="P", help=text)
+
+
+def database_option(text: str, *, required: bool = False) -> Decorator:
+    """The database that hosts share; ``text`` is what the command does with it."""
+    return click.option(
+        "--state",
+        required=required,
+        metavar="URL",
+        envvar="BUNDLEKIT_STATE",
+        callback=naming.remember_database,
+        help=f"{text} (postgresql://...).",
+    )
 
 
 def from_option(name: str, text: str, *, multiple: bool = False) -> Decorator:

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
     from bundlekit.fleet.store import RolloutStore
 
-state_option: Final = click.option(
-    "--state",
-    required=True,
-    metavar="URL",
-    envvar="BUNDLEKIT_STATE",
-    help="Use the rollouts and the journal in this PostgreSQL database (postgresql://…).",
+state_option: Final = options.database_option(
+    "Use the rollouts and the journal in this PostgreSQL database", required=True
 )
 rollout_argument: Final = click.argument("name", required=False, metavar="[ROLLOUT]")
 request_options: Final = options.combined(

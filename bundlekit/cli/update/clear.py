@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +10,9 @@ from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined, HoldRelease
+
+if TYPE_CHECKING:
+    from bundlekit.update.state.update_state import UpdateState
 
 EXAMPLES = """\b
 Examples:
@@ -27,19 +30,19 @@ Exit codes: 0 cleared, 3 not cleared: the pair is not on hold, or not complete.
     "--without-probe", is_flag=True, help="Check neither components nor gates. This is recorded with your name."
 )
 @run_options.take_over_option
-@run_options.state_dir_option
+@run_options.kept_in_option
 def command(
-    pair: str, by: str, reason: str, ticket: str, take_over: str, state_dir: Path, *, without_probe: bool
+    pair: str, by: str, reason: str, ticket: str, take_over: str, kept_in: UpdateState, *, without_probe: bool
 ) -> int:
     """Release a complete pair from its hold, with a name and a reason.
 
     Every component is probed and every gate is polled. A partial, busy or unknown component keeps the hold.
     """
     release = HoldRelease(by=by, reason=reason, ticket=ticket, without_probe=without_probe, take_over=take_over)
-    with shared.controller(state_dir) as controller:
+    with shared.controller(kept_in) as controller:
         done = controller.clear(pair, release)
     if isinstance(done, Declined):
-        return shared.declined(pair, done, state_dir)
+        return shared.declined(pair, done, kept_in)
     found = ", ".join(f"{name} {state}" for name, state in done.states.items()) or "not probed"
     click.echo(f"pair {pair} is released from its hold ({found})")
     return 0

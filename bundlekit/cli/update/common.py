@@ -18,7 +18,7 @@ from bundlekit.report import json as as_json
 from bundlekit.report import text as as_text
 from bundlekit.report.escape import escape
 from bundlekit.update.controller import Controller
-from bundlekit.update.engine.clock import SystemClock
+from bundlekit.update.engine.clock import Clock, SystemClock
 from bundlekit.update.engine.errors import JournalDamagedError
 from bundlekit.update.engine.executor import Declined, latest
 from bundlekit.update.engine.history import History
@@ -27,12 +27,12 @@ from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.plan import PAIR, Plan, load_plan
 from bundlekit.update.engine.records import Outcome, Record, Rejected, Started, Window
 from bundlekit.update.state.lock import holder
-from bundlekit.update.state.read_only_journal import journal_of
 from bundlekit.update.state.support_bundle import LOGS
+from bundlekit.update.state.update_state import FolderState, UpdateState
 from bundlekit.update.targets.command import HookProgressObserver
 from bundlekit.update.targets.program import ensure_unchangeable
 from bundlekit.update.targets.select import hooks_for
-from bundlekit.wording import command
+from bundlekit.wording import command, given
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -81,9 +81,14 @@ def hooks_of(
 clock: Final = SystemClock
 
 
+def clock_of(kept_in: UpdateState) -> Clock:
+    """The clock of the runs that are kept there: that of this host, or the one that many hosts share."""
+    return clock() if isinstance(kept_in, FolderState) else kept_in.clock
+
+
 @contextmanager
 def controller(
-    state_dir: Path,
+    kept_in: UpdateState,
     *,
     as_lines: bool = False,
     detach: bool = False,
@@ -109,15 +114,15 @@ def controller(
             seen.notify("cancelling after the current step; press Ctrl-C again to exit now and resume the run later")
 
     before = signal.signal(signal.SIGINT, interrupt)
-    time = clock()
+    time = clock_of(kept_in)
     try:
         title = f"update with {paths.bundle}" if paths.bundle else "update"
         with view.watching(time, as_lines=as_lines, label=label, title=title) as seen:
             views.append(seen)
             seen.about(holder())
             yield Controller(
-                state_dir,
-                lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=state_dir / LOGS, progress=seen.heard),
+                kept_in,
+                lambda plan, lock: hooks_of(plan, lock_fd=lock, log_dir=kept_in.folder / LOGS, progress=seen.heard),
                 clock=time,
                 watch=seen.watch,
                 known=seen.known,
@@ -131,44 +136,43 @@ def controller(
         signal.signal(signal.SIGINT, before)
 
 
-journal: Final = journal_of
-
-
-def records_of(state_dir: Path, pair: str) -> tuple[Record, ...]:
+def records_of(kept_in: UpdateState, pair: str) -> tuple[Record, ...]:
     """What the journal has of a pair; BundlekitError if that is nothing."""
-    with journal(state_dir) as found:
+    with kept_in.reading() as found:
         records = found.read(pair)
     if not records:
         raise BundlekitError(
-            f"No run exists for pair {pair} in {state_dir}.",
-            next_step=f"{command('update status')} lists the pairs; --state-dir names another folder.",
+            f"No run exists for pair {pair} in {kept_in.name}.",
+            next_step=f"{command('update status')} lists the pairs; "
+            f"{given(kept_in.parameter)} names another {kept_in.noun}.",
         )
     return records
 
 
-def last_run(state_dir: Path, pair: str) -> History | None:
+def last_run(kept_in: UpdateState, pair: str) -> History | None:
     """The history of the pair's latest run."""
-    with journal(state_dir) as found:
+    with kept_in.reading() as found:
         return latest(found, pair)
 
 
-def pair_of_run(state_dir: Path, run: str) -> str:
+def pair_of_run(kept_in: UpdateState, run: str) -> str:
     """The pair whose journal has the run, begun or rejected; BundlekitError if none has."""
-    with journal(state_dir) as found:
+    with kept_in.reading() as found:
         for pair in found.pairs():
             with suppress(JournalDamagedError):
                 if any(isinstance(r, Started | Rejected) and r.run == run for r in found.read(pair)):
                     return pair
     raise BundlekitError(
-        f"No run exists with id {run} in {state_dir}.",
-        next_step=f"{command('update status')} lists the runs; --state-dir names another folder.",
+        f"No run exists with id {run} in {kept_in.name}.",
+        next_step=f"{command('update status')} lists the runs; "
+        f"{given(kept_in.parameter)} names another {kept_in.noun}.",
     )
 
 
-def unfinished(state_dir: Path) -> list[str]:
+def unfinished(kept_in: UpdateState) -> list[str]:
     """The pairs whose latest run has not ended, and the pairs whose journal cannot show it."""
     names = []
-    with journal(state_dir) as found:
+    with kept_in.reading() as found:
         for pair in found.pairs():
             with suppress(JournalDamagedError):
                 last = latest(found, pair)
@@ -178,10 +182,10 @@ def unfinished(state_dir: Path) -> list[str]:
     return names
 
 
-def is_prepared(state_dir: Path, pair: str) -> bool:
+def is_prepared(kept_in: UpdateState, pair: str) -> bool:
     """Whether the run of the pair has staged everything and touched nothing yet."""
     try:
-        last = last_run(state_dir, pair)
+        last = last_run(kept_in, pair)
     except JournalDamagedError:
         return False  # the command that continues reports this, with its exit code
     return last is not None and last.ended is None and last.prepared
@@ -198,7 +202,7 @@ def conclude(
     outcome: Outcome,
     *,
     pair: str,
-    state_dir: Path,
+    kept_in: UpdateState,
     plan: Plan | None = None,
     paths: InvocationPaths = UNKNOWN,
     as_lines: bool = False,
@@ -216,7 +220,7 @@ def conclude(
         show_report(reports[-1], as_lines=as_lines)
     if plan is None:
         with suppress(BundlekitError):  # the outcome names a journal that cannot be read
-            if last := last_run(state_dir, pair):
+            if last := last_run(kept_in, pair):
                 plan, paths = last.job.plan, paths.over(last.paths)
     if as_lines:
         click.echo(as_json.render(outcome))
@@ -225,11 +229,11 @@ def conclude(
     return EXIT_CODES[outcome.kind]
 
 
-def declined(pair: str, done: Declined, state_dir: Path) -> int:
+def declined(pair: str, done: Declined, kept_in: UpdateState) -> int:
     """Print why a call was declined, and what to do instead; the exit code for it."""
     show([f"pair {pair} is unchanged: {done.reason}"], err=True)
     paths, plan = UNKNOWN, None
-    if done.recovery and (last := last_run(state_dir, pair)):
+    if done.recovery and (last := last_run(kept_in, pair)):
         paths, plan = last.paths, last.job.plan
     show((f"next: {step}" for step in next_steps(done.recovery, pair=pair, paths=paths, plan=plan)), err=True)
     return 3

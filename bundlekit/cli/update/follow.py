@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update.view import watching
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import JournalDamagedError, JournalError, StateFolderError
 from bundlekit.update.engine.records import Ended, Record, Started
-from bundlekit.update.state.lock import at_work
-from bundlekit.update.state.read_only_journal import stamp
 from bundlekit.update.state.status import Status, status_of
+
+if TYPE_CHECKING:
+    from bundlekit.update.state.update_state import UpdateState
 
 FOLLOW_SECONDS: Final = 1.0
 """How often the journal is looked at."""
@@ -36,7 +36,7 @@ class Look(NamedTuple):
 
 
 def follow(
-    folder: Path, pair: str, changed: Callable[[Status], None] | None = None, *, printed: int | None = None
+    kept_in: UpdateState, pair: str, changed: Callable[[Status], None] | None = None, *, printed: int | None = None
 ) -> None:
     """Show the run of ``pair`` until it has ended, or until no controller is left that could begin one.
 
@@ -44,16 +44,16 @@ def follow(
     has printed the status of. Those after it are new, even if they were made before the first look. Raises what reading
     the journal raises.
     """
-    clock = shared.clock()
+    clock = shared.clock_of(kept_in)
     if changed is not None:
-        for look in _until_the_end(folder, pair, clock):
+        for look in _until_the_end(kept_in, pair, clock):
             if look.status is not None:
                 changed(look.status)
         return
     title = f"{pair}: no run has begun yet; the controller validates the bundle"
     with watching(clock, as_lines=False, hint=LEAVES, title=title) as seen:
         shown = -1
-        for look in _until_the_end(folder, pair, clock):
+        for look in _until_the_end(kept_in, pair, clock):
             seen.about(look.controller, cancels=look.status is not None and look.status.cancel_requested)
             if shown < 0:
                 shown = len(look.records) if printed is None else printed
@@ -72,16 +72,16 @@ def _begin(records: tuple[Record, ...]) -> int:
     return len(records)
 
 
-def _until_the_end(folder: Path, pair: str, clock: Clock) -> Iterator[Look]:
+def _until_the_end(kept_in: UpdateState, pair: str, clock: Clock) -> Iterator[Look]:
     """What each look finds that differs from the one before, until the run has ended."""
     before: object = None
     unchanged = failed = ended = 0
     open_runs: set[str] = set()
     while True:
-        found = (stamp(folder), at_work(folder, pair))
+        found = (kept_in.stamp(pair), kept_in.at_work(pair))
         if found != before or ended or unchanged >= CERTAINLY:
             try:
-                look = _look(folder, pair, clock)
+                look = _look(kept_in, pair, clock)
             except (JournalDamagedError, StateFolderError):
                 raise
             except JournalError:
@@ -103,12 +103,12 @@ def _until_the_end(folder: Path, pair: str, clock: Clock) -> Iterator[Look]:
         clock.sleep(FOLLOW_SECONDS)
 
 
-def _look(folder: Path, pair: str, clock: Clock) -> Look:
-    with shared.journal(folder) as journal:
+def _look(kept_in: UpdateState, pair: str, clock: Clock) -> Look:
+    with kept_in.reading() as journal:
         records = journal.read(pair)
-    controller = at_work(folder, pair)
+    controller = kept_in.at_work(pair)
     if not records and controller:
         return Look(records, None, controller)
-    records = records or shared.records_of(folder, pair)
-    status = status_of(pair, records, folder, clock.now())
+    records = records or shared.records_of(kept_in, pair)
+    status = status_of(pair, records, kept_in, clock.now())
     return Look(records, status, status.controller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
 from bundlekit.update.engine.history import History
 from bundlekit.update.state.support_bundle import export, public
+
+if TYPE_CHECKING:
+    from bundlekit.update.state.update_state import UpdateState
 
 FOLLOW_SECONDS = 1.0
 """How often --follow looks for new records."""
@@ -33,18 +37,18 @@ Examples:
 @run_options.pair_option
 @click.option("--follow", is_flag=True, help="Show what is added until the run ends.")
 @click.option("--export", "output", type=path_type, metavar="F.zip", help="Write a support bundle instead.")
-@run_options.state_dir_option
+@run_options.kept_in_option
 @run_options.json_option
-def command(pair: str, output: Path | None, state_dir: Path, *, follow: bool, as_lines: bool) -> int:
+def command(pair: str, output: Path | None, kept_in: UpdateState, *, follow: bool, as_lines: bool) -> int:
     """Show what a run did, or export a support bundle for the vendor: journal, logs, state, report, no secrets."""
     if output is not None:
-        for name in export(state_dir, pair, destination.opened(output), in_words):
+        for name in export(kept_in, pair, destination.opened(output), in_words):
             click.echo(f"added {escape(name)}", err=output == destination.STDOUT)
         return 0
     shown = 0
     fold = Fold(click.echo)
     while True:
-        records = shared.records_of(state_dir, pair)
+        records = shared.records_of(kept_in, pair)
         for record in records[shown:]:
             if as_lines:
                 click.echo(public(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from bundlekit.update.engine.outcome import outcome_of
 from bundlekit.update.engine.records import Outcome
 from bundlekit.update.rehearsal.preview import lines, preview
 
+if TYPE_CHECKING:
+    from bundlekit.update.state.update_state import UpdateState
+
 EXAMPLES = """\b
 Example: bundlekit update plan update.bin --plan PLAN.toml --appliance STATE.json --trust root.pem
 Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on hold, 13 busy, 2 usage,
@@ -35,7 +38,7 @@ Exit codes: 0 the pair would be updated, 10 it would be rejected, 12 it is on ho
 @run_options.state_option
 @options.policy_options
 @options.trust_option
-@run_options.state_dir_option
+@run_options.kept_in_option
 @run_options.json_option
 def command(
     bundle: Path,
@@ -43,7 +46,7 @@ def command(
     appliance: Path,
     components: dict[str, Path],
     trusted: tuple[Path, ...],
-    state_dir: Path,
+    kept_in: UpdateState,
     *,
     as_lines: bool,
     **allowed: Any,
@@ -62,7 +65,7 @@ def command(
 
     def refused_by() -> Outcome | None:
         """What would prevent the run; None after a preview of a run that nothing prevents."""
-        last = shared.last_run(state_dir, state.pair)
+        last = shared.last_run(kept_in, state.pair)
         if last is not None and (refused := refusal(last)):
             return refused
         with (
@@ -89,4 +92,4 @@ def command(
         outcome = outcome_of(error, state.pair, again="run")
     if outcome is None:
         return 0
-    return shared.conclude(outcome, pair=state.pair, state_dir=state_dir, plan=plan, paths=paths, as_lines=as_lines)
+    return shared.conclude(outcome, pair=state.pair, kept_in=kept_in, plan=plan, paths=paths, as_lines=as_lines)

@@ -15,6 +15,7 @@ from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
     from bundlekit.report.model import Report
+    from bundlekit.update.state.update_state import UpdateState
 
 EXAMPLES = f"""\b
 Example: bundlekit update repair --pair imager-0042 --trust root.pem
@@ -33,7 +34,7 @@ def command(
     take_over: str,
     components: dict[str, Path],
     trusted: tuple[Path, ...],
-    state_dir: Path,
+    kept_in: UpdateState,
     *,
     detach: bool,
     as_lines: bool,
@@ -46,8 +47,8 @@ def command(
     paths = shared.paths(components, bundle=bundle, trusted=trusted)
 
     reports: list[Report] = []
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
+    with shared.controller(kept_in, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
         outcome = controller.repair(pair, trust=trust, file=bundle, take_over=take_over, components=components)
     if isinstance(outcome, Declined):
-        return shared.declined(pair, outcome, state_dir)
-    return shared.conclude(outcome, pair=pair, state_dir=state_dir, paths=paths, as_lines=as_lines, reports=reports)
+        return shared.declined(pair, outcome, kept_in)
+    return shared.conclude(outcome, pair=pair, kept_in=kept_in, paths=paths, as_lines=as_lines, reports=reports)

@@ -17,6 +17,8 @@ from bundlekit.update.engine.outcome import EXIT_CODES
 if TYPE_CHECKING:
     import datetime as dt
 
+    from bundlekit.update.state.update_state import UpdateState
+
 
 EXAMPLES = f"""\b
 Examples:
@@ -40,7 +42,7 @@ def command(
     not_after: dt.datetime | None,
     components: dict[str, Path],
     trusted: tuple[Path, ...],
-    state_dir: Path,
+    kept_in: UpdateState,
     *,
     detach: bool,
     as_lines: bool,
@@ -56,13 +58,13 @@ def command(
     if pair is None and run is None and (bundle is not None or components):
         raise click.UsageError(f"--{'bundle' if bundle else 'component'} needs --pair or --run")
     if pair is None and run is not None:
-        pair = shared.pair_of_run(state_dir, run)
+        pair = shared.pair_of_run(kept_in, run)
     trust = common.load_trusted(trusted)
     latest = None if not_after is None else not_after.timestamp()
-    if until is None and pair is not None and shared.is_prepared(state_dir, pair):
+    if until is None and pair is not None and shared.is_prepared(kept_in, pair):
         until = "end"  # naming a run that only waits for the operator releases it
     paths = shared.paths(components, bundle=bundle, trusted=trusted)
-    waiting = [pair] if pair else shared.unfinished(state_dir)
+    waiting = [pair] if pair else shared.unfinished(kept_in)
     if not waiting and not as_lines:
         shared.show([f"nothing-to-resume: {MEANINGS['nothing-to-resume']}"])
     codes = [] if waiting else [EXIT_CODES["nothing-to-resume"]]
@@ -72,7 +74,7 @@ def command(
         """Continue the run of one pair: its exit code, and in how many seconds to ask again instead."""
         label = name if several else ""
         with shared.controller(
-            state_dir, as_lines=as_lines, detach=detach or several, paths=paths, label=label
+            kept_in, as_lines=as_lines, detach=detach or several, paths=paths, label=label
         ) as controller:
             done = controller.resume(
                 name,
@@ -85,7 +87,7 @@ def command(
             )
         if several and not detach and done.retry_after is not None:
             return 0, done.retry_after
-        code = shared.conclude(done, pair=name, state_dir=state_dir, paths=paths, as_lines=as_lines, label=label)
+        code = shared.conclude(done, pair=name, kept_in=kept_in, paths=paths, as_lines=as_lines, label=label)
         return code, None
 
     while waiting:  # one pair that waits at its gate keeps no other one waiting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,7 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.update.engine.executor import Declined
 
 if TYPE_CHECKING:
-    pass
+    from bundlekit.update.state.update_state import UpdateState
 
 EXAMPLES = f"""\b
 Example:
@@ -26,17 +25,19 @@ Example:
 @run_options.by_option
 @run_options.reason_option
 @run_options.take_over_option
-@run_options.state_dir_option
+@run_options.kept_in_option
 @run_options.detach_option
 @run_options.json_option
-def command(pair: str, by: str, reason: str, take_over: str, state_dir: Path, *, detach: bool, as_lines: bool) -> int:
+def command(
+    pair: str, by: str, reason: str, take_over: str, kept_in: UpdateState, *, detach: bool, as_lines: bool
+) -> int:
     """Retry the failed reverts of a run, with a name and a reason.
 
     Use it if a run ended needs-operator because of a failed revert, after fixing the cause. It starts a new run that
     only reverts. The pair stays on hold until the hold is cleared.
     """
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach) as controller:
+    with shared.controller(kept_in, as_lines=as_lines, detach=detach) as controller:
         done = controller.revert(pair, by=by, reason=reason, take_over=take_over)
     if isinstance(done, Declined):
-        return shared.declined(pair, done, state_dir)
-    return shared.conclude(done, pair=pair, state_dir=state_dir, as_lines=as_lines)
+        return shared.declined(pair, done, kept_in)
+    return shared.conclude(done, pair=pair, kept_in=kept_in, as_lines=as_lines)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from bundlekit.report.model import Report
+    from bundlekit.update.state.update_state import UpdateState
 
 EXAMPLES = f"""\b
 Examples:
@@ -46,7 +47,7 @@ def command(
     take_over: str,
     components: dict[str, Path],
     trusted: tuple[Path, ...],
-    state_dir: Path,
+    kept_in: UpdateState,
     *,
     detach: bool,
     as_lines: bool,
@@ -69,7 +70,7 @@ def command(
         shared.show(window_lines(window), err=True)
 
     reports: list[Report] = []
-    with shared.controller(state_dir, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
+    with shared.controller(kept_in, as_lines=as_lines, detach=detach, paths=paths, reports=reports) as controller:
         outcome = controller.run(
             bundle,
             plan,
@@ -81,5 +82,5 @@ def command(
             **beyond,
         )
     return shared.conclude(
-        outcome, pair=state.pair, state_dir=state_dir, plan=plan, paths=paths, as_lines=as_lines, reports=reports
+        outcome, pair=state.pair, kept_in=kept_in, plan=plan, paths=paths, as_lines=as_lines, reports=reports
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -10,9 +12,11 @@ from bundlekit.cli import options, parameters
 from bundlekit.cli.naming import STATE_DIR, remember
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.update import common as shared
+from bundlekit.update.state.update_state import FolderState, open_state
 
 if TYPE_CHECKING:
     import datetime as dt
+    from pathlib import Path
 
 # Which pair, which run
 
@@ -25,8 +29,27 @@ state_dir_option: Final = click.option(
     show_default=True,
     envvar="BUNDLEKIT_STATE_DIR",
     callback=remember,
-    help="Use the journal in this folder, which must be your own (mode 0700).",
+    help="Use this folder, which must be your own (mode 0700): for the journal, or with --state for copies and logs.",
 )
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kept_in_option(command: Function, /) -> Function:
+    """The options about where runs are kept. The command gets the state as ``kept_in``, closed when it ends."""
+
+    @wraps(command)
+    def opened(*arguments: Any, state: str | None, state_dir: Path, **given: Any) -> Any:
+        kept_in = open_state(state, folder=state_dir) if state else FolderState(state_dir)
+        try:
+            return command(*arguments, kept_in=kept_in, **given)
+        finally:
+            kept_in.close()
+
+    database = options.database_option("Keep the journal in this PostgreSQL database, which hosts can share")
+    return cast("Function", options.combined(database, state_dir_option)(opened))
+
+
 take_over_option: Final = click.option(
     "--take-over",
     default="",
@@ -97,5 +120,5 @@ json_option: Final = click.option(
     "--json", "as_lines", is_flag=True, help="Print JSON for programs, one object on each line."
 )
 
-running_options: Final = options.combined(options.trust_option, state_dir_option, detach_option, json_option)
+running_options: Final = options.combined(options.trust_option, kept_in_option, detach_option, json_option)
 """The options of the commands that run something: ``run``, ``resume``, ``repair``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -16,13 +15,14 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.report import json as as_json
 from bundlekit.update.engine.errors import JournalDamagedError, StateFolderError
 from bundlekit.update.engine.outcome import EXIT_CODES
-from bundlekit.update.state.lock import at_work
 from bundlekit.update.state.sqlite_journal import NAME_ANOTHER, has_private_folder
 from bundlekit.update.state.status import Phase, Status, status_of
+from bundlekit.update.state.update_state import FolderState, UpdateState
 from bundlekit.wording import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
 
 EXAMPLES = """\b
 Examples:
@@ -38,14 +38,14 @@ folder, 40 the journal is damaged, 75 the journal is temporarily unusable.
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @run_options.any_pair_option
-@run_options.state_dir_option
+@run_options.kept_in_option
 @click.option("--only", type=click.Choice(get_args(Phase)), multiple=True, help="Show only pairs in this phase.")
 @click.option("--fail-on", type=click.Choice(["hold"]), help="Exit with 1 if a pair is on hold or needs an operator.")
 @click.option("--follow", is_flag=True, help="Show the run of one pair, live on a terminal, until it ends.")
 @run_options.json_option
 def command(
     pair: str | None,
-    state_dir: Path,
+    kept_in: UpdateState,
     only: tuple[Phase, ...],
     fail_on: str | None,
     *,
@@ -59,17 +59,18 @@ def command(
     """
     if follow and only:
         raise click.UsageError("--follow shows one pair; choose it with --pair, not with --only")
-    if not has_private_folder(state_dir):  # where others only look, an answer about no folder would be a false comfort
-        raise StateFolderError(f"No state folder exists at {state_dir}.", next_step=fill(NAME_ANOTHER))
-    with shared.journal(state_dir) as journal:
+    if isinstance(kept_in, FolderState) and not has_private_folder(kept_in.folder):
+        # Where others only look, an answer about no folder would be a false comfort.
+        raise StateFolderError(f"No state folder exists at {kept_in.name}.", next_step=fill(NAME_ANOTHER))
+    with kept_in.reading() as journal:
         names = (pair,) if pair else journal.pairs()
-    if follow and (followed := _followed(state_dir, names)):
+    if follow and (followed := _followed(kept_in, names)):
         names = (followed,)
-        _follow(state_dir, followed, as_lines=as_lines)
+        _follow(kept_in, followed, as_lines=as_lines)
     code = 0
     for name in names:
         try:
-            found = status_of(name, shared.records_of(state_dir, name), state_dir, shared.clock().now())
+            found = status_of(name, shared.records_of(kept_in, name), kept_in, shared.clock_of(kept_in).now())
         except JournalDamagedError as error:  # the other pairs are still reported
             shared.show([f"pair {name}: {error.message}", f"  next: {error.next_step}"], err=True)
             code = max(code, EXIT_CODES["needs-operator"])
@@ -83,20 +84,20 @@ def command(
         else:
             shared.show(_lines(found))
     if not names and not as_lines:
-        click.echo(f"no pair was ever updated with the state folder {state_dir}")
+        click.echo(f"no pair was ever updated with the state {kept_in.noun} {kept_in.name}")
     return code
 
 
-def _followed(state_dir: Path, names: Sequence[str]) -> str:
+def _followed(kept_in: UpdateState, names: Sequence[str]) -> str:
     """The one pair of ``names`` with a run that has not ended or a controller at work; empty: there is none."""
-    open_runs = set(shared.unfinished(state_dir))
-    names = [name for name in names if name in open_runs or at_work(state_dir, name)]
+    open_runs = set(shared.unfinished(kept_in))
+    names = [name for name in names if name in open_runs or kept_in.at_work(name)]
     if len(names) > 1:
         raise click.UsageError(f"choose one of the pairs with --pair: {', '.join(names)}")
     return names[0] if names else ""
 
 
-def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
+def _follow(kept_in: UpdateState, pair: str, *, as_lines: bool) -> None:
     """Follow the run, and print the last status after it. As JSON, each earlier status is printed too."""
     if as_lines:
         last: list[Status] = []
@@ -106,16 +107,16 @@ def _follow(state_dir: Path, pair: str, *, as_lines: bool) -> None:
                 click.echo(as_json.render(earlier))
             last[:] = [found]
 
-        follow(state_dir, pair, changed)
+        follow(kept_in, pair, changed)
         return
     printed = None
     if not is_live():
-        with shared.journal(state_dir) as journal:
+        with kept_in.reading() as journal:
             records = journal.read(pair)
         if records:
             printed = len(records)
-            shared.show(_lines(status_of(pair, records, state_dir, shared.clock().now())))
-    follow(state_dir, pair, printed=printed)
+            shared.show(_lines(status_of(pair, records, kept_in, shared.clock_of(kept_in).now())))
+    follow(kept_in, pair, printed=printed)
 
 
 def _lines(found: Status) -> Iterator[str]:
