@@ -32,7 +32,12 @@ PATIENCE = 240
 CODES = {0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 30, 40, 75}
 OUTPUTS = {"output", "export", "vsa"}
 
+NO_SERVER = ["--state", "postgresql://127.0.0.1:1/fleet"]
+
 OTHER_ARGUMENTS = {
+    "fleet start": ["--by", "A", *NO_SERVER],
+    "fleet worker": NO_SERVER,
+    "fleet export": NO_SERVER,
     "extract": ["storage"],
     "path": ["--to", "5.40.00"],
     "schema": ["report"],
@@ -63,6 +68,7 @@ GOOD = {
     "appliance": "STATE.json",
     "state_dir": "state",
     "fleet_path": "FLEET.toml",
+    "folder": "new",
 }
 WITH = {
     ("build", "certs"): ["keys"],
@@ -88,8 +94,12 @@ NOT_REACHED = {
     ("update repair", "bundle"),
     ("update log", "output"),
     ("update state", "output"),
+    ("fleet start", "fleet_path"),
+    ("fleet worker", "state_dir"),
+    ("fleet export", "folder"),
+    ("fleet export", "state_dir"),
 }
-"""What a call does not come to, as there was no run, or the built-in plan has no hooks."""
+"""What a call does not come to, as there was no run, the built-in plan has no hooks, or no server."""
 
 ALWAYS = {
     "build": ["spec", "output"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 
 import jsonschema
 import pytest
@@ -117,3 +118,25 @@ def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch)
     assert run(["fleet", "status", "--live"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("PAUSED", "STOPPED"))]
     assert lines == ["PAUSED", "STOPPED"], "and nothing without a change"
+
+
+def test_pairs_that_did_not_succeed_are_exported(fleet, tmp_path, capsys):
+    appliances.put_fault(fleet.root, "pair-000001", "verify active", "fail")
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    folder = tmp_path / "cases"
+    assert run(["fleet", "export", str(folder)]) == 0
+    assert f"1 support bundle of rollout simulated written to {folder}" in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["pair-000001.zip", "records.jsonl", "rollout.json"]
+    with zipfile.ZipFile(folder / "pair-000001.zip") as archive:
+        assert "reverted" in archive.read("README.txt").decode()
+    records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    assert sorted((one["kind"], one["outcome"]) for one in records) == [
+        ("end", "reverted"), ("end", "succeeded"), ("start", ""), ("start", "")
+    ]  # fmt: skip
+    assert json.loads((folder / "rollout.json").read_text())["ends"] == {"reverted": 1, "succeeded": 1}
+    assert run(["fleet", "export", str(tmp_path / "none"), "simulated", "--end", "degraded"]) == 0
+    assert sorted(path.name for path in (tmp_path / "none").iterdir()) == ["records.jsonl", "rollout.json"]
+    (tmp_path / "file").write_text("")
+    assert run(["fleet", "export", str(tmp_path / "file")]) == 3
+    assert "cannot be made" in capsys.readouterr().err

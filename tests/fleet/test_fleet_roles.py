@@ -59,7 +59,7 @@ def test_a_worker_with_the_role_of_the_page_finishes_a_rollout(owner, role, memo
         ):
             with pytest.raises(DatabaseError, match="permission denied") as caught:
                 mine.execute(statement)
-            assert "bundlekit explain fleet" in caught.value.next_step
+            assert "Grant the role" in caught.value.next_step
         with pytest.raises(Exception, match="has finished"):
             ask_rollout(RolloutStore(mine), "simulated", "pause", by="Ada", reason="")
     finally:

@@ -18,6 +18,7 @@ FLEET_VERBS: Final = {
     "approve": "Approve a wave that has ended, so that the next one can start.",
     "stop": "Stop a rollout: no more pairs start, and another rollout can have them.",
     "retry": "Try pairs again that did not succeed. A pair that is on hold must be cleared first.",
+    "export": "Export a support bundle of each pair that did not succeed, and the records of the rollout.",
     "status": "Show how far rollouts are, and what each waits for. By default those that have not finished.",
 }
 """The verbs of ``bundlekit fleet``, and the first lines of their help."""

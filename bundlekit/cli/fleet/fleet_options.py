@@ -42,11 +42,20 @@ def rollouts(state: str) -> Iterator[RolloutStore]:
         database.close()
 
 
-def one_rollout(store: RolloutStore, name: str | None) -> str:
-    """The rollout of that name, by default the only one that has not finished."""
+def end_option(text: str) -> options.Decorator:
+    """How pairs ended, as the parameter ``kinds``; ``text`` is what the command does with them."""
+    ends = click.Choice(["rejected", "cancelled", "reverted", "degraded", "needs-operator"])
+    return click.option("--end", "kinds", type=ends, multiple=True, help=text)
+
+
+def one_rollout(store: RolloutStore, name: str | None, *, finished: bool = False) -> str:
+    """The rollout of that name, by default the only one that has not finished.
+
+    With ``finished`` it is the latest one if all have finished.
+    """
     if name is not None:
         return store.load(name).name
-    names = store.unfinished()
+    names = store.unfinished() or (store.latest() if finished else ())
     if len(names) == 1:
         return names[0]
     raise BundlekitError(

@@ -19,13 +19,7 @@ Exit codes: 0 pairs are tried again, 1 no pair is, 2 usage, 3 no such pair, or t
 @click.command(cls=CliVerb, epilog=EXAMPLES)
 @click.argument("name", metavar="ROLLOUT")
 @click.argument("pairs", nargs=-1, metavar="[PAIR]...")
-@click.option(
-    "--end",
-    "kinds",
-    type=click.Choice(["rejected", "cancelled", "reverted", "degraded", "needs-operator"]),
-    multiple=True,
-    help="Try all pairs again that ended so.",
-)
+@fleet_options.end_option("Try all pairs again that ended so.")
 @run_options.by_option
 @run_options.reason_option
 @fleet_options.state_option
