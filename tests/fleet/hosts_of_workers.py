@@ -60,7 +60,7 @@ class WorkerHost:
 def running_hooks(fleet):
     """The processes of hooks: process id, pair, verb and step."""
     for folder in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):  # it can end meanwhile
             words = (folder / "cmdline").read_bytes().decode().split("\0")[:-1]
             if str(fleet.hook) in words:
                 environment = dict(
