@@ -228,7 +228,8 @@ _FATAL: Final = re.compile(
 _MISSING: Final = "Start a run with a role that can create the tables, or see `bundlekit explain database`."
 
 _REMEDIES: Final = {
-    "42501": "Grant the role what `bundlekit explain database` lists.",  # insufficient_privilege
+    # insufficient_privilege
+    "42501": "Grant the role what `bundlekit explain database` lists, or for fleets `bundlekit explain fleet`.",
     "25006": "Use the primary server: this one, or this role, can only read.",  # read_only_sql_transaction
     "3F000": _MISSING,  # invalid_schema_name
     "42P01": _MISSING,  # undefined_table

@@ -42,14 +42,15 @@ def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, r
             wave = wave or str(approval)
             known = [one.name for one in file.waves if one.approval]
             if not wave:
+                earlier = command("fleet approve", name, wave=known[0], by="NAME", reason="TEXT") if known else ""
                 raise BundlekitError(
                     f"No wave of the rollout {name} waits for approval now.",
-                    next_step=f"Name the wave to approve it earlier: {', '.join(known) or 'none needs approval'}.",
+                    next_step=f"To approve a wave earlier: {earlier}" if known else "",
                 )
             if wave not in known:
                 raise BundlekitError(
                     f"The rollout {name} has no wave {wave!r} that needs approval.",
-                    next_step=f"The waves that need it: {', '.join(known) or 'none'}.",
+                    next_step=f"Name one of these: {', '.join(known)}." if known else "No wave needs approval.",
                 )
         values: Values = {"name": name, "verb": verb, "by": by, "reason": reason, "wave": wave}
         store.database.execute(

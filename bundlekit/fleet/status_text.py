@@ -74,7 +74,8 @@ def _last(status: FleetStatus) -> Iterator[Line]:
     elif status.phase == "finished" and status.unsuccessful:
         again = command("fleet retry", status.name, end="KIND", **by)
     if again:
-        yield Line(f"  next: {again}, once the cause is removed")
+        cause = ", once the cause is removed" if status.phase in {"aborted", "finished"} else ""
+        yield Line(f"  next: {again}{cause}")
 
 
 def _wave(wave: FleetWaveStatus) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from bundlekit.database.connection import Database
+from bundlekit.database.connection import Database, DatabaseRefusalError
 from bundlekit.errors import BundlekitError
 from bundlekit.fleet.core import (
     AbortRecord,
@@ -95,6 +95,41 @@ class RolloutStore:
         """The time of the server, in seconds since 1970."""
         return float(self.database.rows("SELECT extract(epoch FROM clock_timestamp())::float8")[0][0])
 
+    def require_rights(self) -> None:
+        """Raise DatabaseRefusalError if the role cannot write what a worker writes."""
+        (rights,) = self.database.rows(
+            """
+            SELECT has_table_privilege('bundlekit.journal', 'INSERT'),
+                has_table_privilege('bundlekit.rollout_record', 'INSERT'),
+                has_table_privilege('bundlekit.due', 'INSERT') AND has_table_privilege('bundlekit.due', 'UPDATE'),
+                has_table_privilege('bundlekit.kept', 'INSERT') AND has_table_privilege('bundlekit.kept', 'UPDATE'),
+                has_any_column_privilege('bundlekit.rollout', 'UPDATE'),
+                has_any_column_privilege('bundlekit.rollout_pair', 'UPDATE'),
+                has_any_column_privilege('bundlekit.rollout_state', 'UPDATE')
+            """
+        )
+        names = ("journal", "rollout_record", "due", "kept", "rollout", "rollout_pair", "rollout_state")
+        if missing := [name for name, right in zip(names, rights, strict=True) if not right]:
+            raise DatabaseRefusalError(
+                f"The database {self.database.name}: the role cannot write the tables {', '.join(missing)}.",
+                next_step=f"Grant it the rights of a worker; {command('explain', 'fleet')} lists them under Roles.",
+            )
+
+    def on_hold(self, pairs: Sequence[str]) -> tuple[str, ...]:
+        """Those of ``pairs`` that are on hold by their journals, by name."""
+        rows = self.database.rows(
+            """
+            SELECT pair FROM (
+                SELECT DISTINCT ON (pair) pair, body::json AS body FROM bundlekit.journal
+                WHERE pair = ANY(%(pairs)s) AND body::json->>'record' IN ('ended', 'cleared')
+                ORDER BY pair, seq DESC
+            ) AS last
+            WHERE body->>'record' = 'ended' AND (body->'outcome'->>'hold')::boolean ORDER BY pair
+            """,
+            {"pairs": list(pairs)},
+        )
+        return tuple(str(pair) for (pair,) in rows)
+
     def unfinished(self) -> tuple[str, ...]:
         """The rollouts that have not finished, by name."""
         rows = self.database.rows("SELECT name FROM bundlekit.rollout WHERE finished IS NULL ORDER BY name")
@@ -125,7 +160,7 @@ class RolloutStore:
             known = ", ".join(str(one) for (one,) in self.database.rows("SELECT name FROM bundlekit.rollout"))
             raise NoRolloutError(
                 f"No rollout has the name {name!r}; {f'there are {known}' if known else 'there is none'}.",
-                next_step=f"{command('fleet start')} starts one.",
+                next_step="Use one of these names." if known else f"{command('fleet start')} starts one.",
             )
         fleet, folder, risks = rows[0]
         return StoredRollout(

@@ -102,8 +102,8 @@ class FleetWorker:
         Only a database that cannot be used at the start is an error (JournalError or DatabaseError). Later the worker
         waits for it to come back.
         """
-        with self._state.lent():
-            pass  # the first connection makes the tables, or shows what is wrong
+        with self._state.lent() as database:  # the first connection makes the tables, or shows what is wrong
+            RolloutStore(database).require_rights()
         threads = [
             threading.Thread(target=self._slot, name=f"bundlekit-slot-{number}", daemon=True)
             for number in range(self.slots)

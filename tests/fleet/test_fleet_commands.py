@@ -47,7 +47,14 @@ def test_a_rollout_from_the_start_to_its_end(fleet, capsys):
     assert run(["fleet", "status"]) == 0
     assert "no worker decides now" in capsys.readouterr().out
     assert run(["fleet", "worker", "--until-finished", "--slots", "2"]) == 0
-    assert capsys.readouterr().err == ""
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("worker with 2 slots, process ")
+    assert sorted(told[1:]) == [
+        "pair pair-000000: an update begins",
+        "pair pair-000000: succeeded",
+        "pair pair-000001: an update begins",
+        "pair pair-000001: reverted",
+    ]
     code, (after,) = statuses(capsys)
     assert (code, after["phase"], after["ends"]) == (1, "finished", {"reverted": 1, "succeeded": 1})
     assert [(one["pair"], one["end"]) for one in after["failed"]] == [("pair-000001", "reverted")]
@@ -71,7 +78,7 @@ def test_operators_ask_for_a_pause_a_resume_a_stop_and_an_approval(fleet, capsys
     assert run(["fleet", "resume"]) == 2, "a name and a reason are required"
     assert run(["fleet", "resume", *ADA]) == 0
     assert run(["fleet", "approve", *ADA]) == 3
-    assert "Name the wave to approve it earlier: first." in capsys.readouterr().err
+    assert "bundlekit fleet approve simulated --wave first --by NAME" in capsys.readouterr().err
     assert run(["fleet", "approve", "--wave", "first", *ADA]) == 0
     assert "wave first of rollout simulated is approved" in capsys.readouterr().out
     assert run(["fleet", "stop", *ADA]) == 0
@@ -102,6 +109,20 @@ def test_a_pair_is_tried_again(fleet, capsys):
     code, (after,) = statuses(capsys, "simulated")
     assert (code, after["ends"]) == (0, {"succeeded": 2})
     assert not list(fleet.violations())
+
+
+def test_a_retry_of_a_pair_on_hold_names_what_clears_it(fleet, capsys):
+    appliances.put_fault(fleet.root, "pair-000001", "apply standby", "kill")
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    capsys.readouterr()
+    assert run(["fleet", "retry", "simulated", "--end", "degraded", *ADA]) == 0
+    told = capsys.readouterr()
+    assert "1 pair of rollout simulated tried again: pair-000001" in told.out
+    assert "1 pair on hold, whose update is rejected until then: pair-000001\n" in told.err
+    assert "--pair pair-000001 --by NAME --reason TEXT" in told.err
+    assert run(["fleet", "retry", "simulated", "pair-000000", *ADA]) == 1
+    assert "that succeeded" in capsys.readouterr().err
 
 
 def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bundlekit.docs
-from bundlekit.database.connection import Database, DatabaseError
+from bundlekit.database.connection import Database, DatabaseError, DatabaseRefusalError
 from bundlekit.database.schema import make_tables
 from bundlekit.fleet.requests import ask_rollout
 from bundlekit.fleet.rollout_status import status_of_rollout
@@ -36,6 +36,15 @@ def role(owner):
     owner.script(GRANTS.replace("bundlekit_worker", name))
     yield name
     owner.script(f"DROP OWNED BY {name}; DROP ROLE {name};")
+
+
+def test_a_worker_without_rights_does_not_begin(owner, role, memory_folder):
+    owner.script(f"REVOKE UPDATE ON bundlekit.due FROM {role}; REVOKE INSERT ON bundlekit.journal FROM {role};")
+    worker = FleetWorker(owner.url.replace("//postgres@", f"//{role}@"), memory_folder / "work")
+    with pytest.raises(DatabaseRefusalError, match="the role cannot write the tables journal, due") as refused:
+        worker.run(until_finished=True)
+    assert "explain fleet" in refused.value.next_step
+    worker._close()
 
 
 def test_a_worker_with_the_role_of_the_page_finishes_a_rollout(owner, role, memory_folder):

@@ -30,14 +30,26 @@ def command(name: str, pairs: tuple[str, ...], kinds: tuple[str, ...], by: str, 
     that failed is repeated.
     """
     from bundlekit.fleet.requests import retry_pairs
+    from bundlekit.wording import command as command_text
     from bundlekit.wording import count
 
     if not pairs and not kinds:
         raise click.UsageError("name the pairs, or how they ended (--end)")
     with fleet_options.rollouts(state) as store:
         again = retry_pairs(store, name, by=by, reason=reason, pairs=pairs, kinds=kinds)
+        held = store.on_hold(again)
+    if held:
+        clear = command_text("update clear", pair=held[0], by="NAME", reason="TEXT")
+        click.echo(
+            f"{count(len(held), 'pair')} on hold, whose update is rejected until then: {', '.join(held[:10])}", err=True
+        )
+        click.echo(f"next: {clear}", err=True)
     if not again:
-        click.echo(f"no pair of rollout {name} is tried again: none of these has ended without success", err=True)
+        click.echo(
+            f"no pair of rollout {name} is tried again: none of these has ended without success. "
+            "Pairs that succeeded, that are in flight, or that were not started are left alone",
+            err=True,
+        )
         return 1
     click.echo(f"{count(len(again), 'pair')} of rollout {name} tried again: {', '.join(again[:10])}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -15,7 +16,10 @@ from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
+
+    from bundlekit.update.engine.records import Record
 
 EXAMPLES = """\b
 Examples:
@@ -43,8 +47,20 @@ def command(slots: int, state: str, state_dir: Path, *, until_finished: bool) ->
     actions under way end, and other workers continue the pairs. A second Ctrl-C exits at once.
     """
     from bundlekit.fleet.worker import FleetWorker
+    from bundlekit.update.engine.records import Ended, Started
 
-    worker = FleetWorker(state, state_dir, slots=slots, tell=lambda text: click.echo(escape(text), err=True))
+    def tell(text: str) -> None:
+        click.echo(escape(text), err=True)
+
+    def watch(pair: str, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, Started):
+                tell(f"pair {pair}: an update begins")
+            elif isinstance(record, Ended):
+                tell(f"pair {pair}: {record.outcome.kind}")
+
+    worker = FleetWorker(state, state_dir, slots=slots, tell=tell, watch=watch)
+    tell(f"worker with {slots} slots, process {os.getpid()}; SIGTERM or Ctrl-C stops it")
     asked = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
