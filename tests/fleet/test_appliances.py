@@ -12,10 +12,11 @@ from bundlekit.fleet.inventory import read_inventory
 from bundlekit.model.appliance import Appliance
 from bundlekit.trust import load_trust
 from bundlekit.update import Controller, load_plan
+from bundlekit.update.engine.plan import seconds
 from bundlekit.update.targets.select import hooks_for
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet, ApplianceHooks
-from tests.waiting import wait_for
+from tests.waiting import LIMIT, wait_for
 
 OLD, NEW = ("2.0",) * 3, ("3.0",) * 3
 
@@ -23,6 +24,14 @@ OLD, NEW = ("2.0",) * 3, ("3.0",) * 3
 @pytest.fixture
 def fleet(memory_folder):
     return ApplianceFleet(memory_folder / "fleet").make(4, two_stops=4)
+
+
+def test_no_call_has_a_deadline_that_a_busy_machine_reaches(fleet):
+    plan = load_plan(fleet.folder / "PLAN.toml")
+    found = {name: seconds(getattr(plan.deadlines, name)) for name in plan.deadlines.__struct_fields__}
+    del found["settle_poll"]
+    assert {name: one for name, one in found.items() if one < LIMIT} == {}
+    assert seconds(plan.gates["ha-formed"].deadline) >= LIMIT
 
 
 def updates(fleet, *, program):

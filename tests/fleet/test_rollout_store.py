@@ -27,6 +27,7 @@ from bundlekit.fleet.requests import ask_rollout, retry_pairs
 from bundlekit.fleet.starting import RolloutExistsError, start_rollout
 from bundlekit.fleet.store import NoRolloutError, RolloutStore
 from fixtures.make_fleet import make_fleet
+from tests.waiting import LIMIT
 
 NAME = "management-3"
 ADA = {"by": "Ada", "reason": "planned"}
@@ -329,7 +330,8 @@ def test_several_deciders_at_once_start_no_pair_twice(store, fleet, database_url
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(LIMIT)
+        assert not thread.is_alive()
     assert phase(store) == ("finished", "every pair has ended")
     outcomes = the_records_follow_from_each_other(store)
     assert set(outcomes.ends.values()) == {"succeeded"}
@@ -353,7 +355,7 @@ def test_records_that_come_later_have_higher_numbers(store, fleet, database_url)
         thread.start()
         thread.join(0.2)
         order.append("first")
-    thread.join(20)
+    thread.join(LIMIT)
     other.close()
     assert order == ["first", "second"]
 

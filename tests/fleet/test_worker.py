@@ -14,6 +14,7 @@ from bundlekit.fleet.worker import FleetWorker
 from bundlekit.update.engine.records import Ended, Started, decode
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet, ApplianceHooks
+from tests.waiting import LIMIT
 
 NEW = ("3.0",) * 3
 OPEN = '[[waves]]\nname = "all"\n[[abort]]\nfailures = ["needs-operator"]\npercent = 100\n'
@@ -56,7 +57,7 @@ def run(*workers):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(LIMIT)
         assert not thread.is_alive()
 
 
