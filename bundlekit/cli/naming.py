@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from bundlekit.wording import Wording
 
@@ -54,11 +55,13 @@ def shell_command(verb: str, *arguments: object, **options: object) -> str:
     """A command of bundlekit that can be pasted into a shell.
 
     An option that is True has no value, one with several values is repeated, and one without a value is left out. The
-    commands about runs have the --state and --state-dir of this call, unless it is the default. A password in the URL
-    is left out.
+    commands about runs have the --state and --state-dir of this call, unless it is the default. Those about rollouts
+    have the --state, unless it comes from the environment. A password in the URL is left out.
     """
     about_runs = verb.startswith("update ") and verb != "update state"
-    words = ["bundlekit", *verb.split(), *_option("state", _database() if about_runs else None)]
+    about_rollouts = verb.startswith("fleet ") and verb not in {"fleet plan", "fleet rehearse"}
+    database = _database() if about_runs or (about_rollouts and _is_option("state")) else None
+    words = ["bundlekit", *verb.split(), *_option("state", database)]
     words += _option("state_dir", _folder() if about_runs else None)
     words += [shlex.quote(str(argument)) for argument in arguments]
     return " ".join([*words, *(word for name, value in options.items() for word in _option(name, value))])
@@ -72,6 +75,12 @@ def _option(name: str, value: object) -> list[str]:
         if one not in (None, "")
     ]
     return [word for each in given for word in each]
+
+
+def _is_option(name: str) -> bool:
+    """Whether this call has the parameter as an option, and not from the environment."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _database() -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from bundlekit.cli import run
 from bundlekit.cli.fleet import fleet_options
+from bundlekit.cli.fleet.pause import command
+from bundlekit.cli.naming import shell_command
 from bundlekit.model.decision import Acceptance
 from bundlekit.schemas import schema
 from fixtures import appliances
@@ -139,6 +141,21 @@ def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch)
     assert run(["fleet", "status", "--live"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("PAUSED", "STOPPED"))]
     assert lines == ["PAUSED", "STOPPED"], "and nothing without a change"
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_next_steps_have_the_database_of_an_option_without_its_password(monkeypatch, how):
+    url = "postgresql://bundlekit:secret@db.example/fleet"
+    monkeypatch.setenv("BUNDLEKIT_STATE", url)
+    words = ["--state", url] if how == "option" else []
+    with command.make_context("pause", words):
+        lines = [shell_command(f"fleet {verb}", "name") for verb in ("resume", "plan", "rehearse")]
+    state = "--state postgresql://bundlekit@db.example/fleet " if how == "option" else ""
+    assert lines == [
+        f"bundlekit fleet resume {state}name",
+        "bundlekit fleet plan name",
+        "bundlekit fleet rehearse name",
+    ]
 
 
 def test_pairs_that_did_not_succeed_are_exported(fleet, tmp_path, capsys):
