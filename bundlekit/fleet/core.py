@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
-from bundlekit.fleet.fleet_file import AbortRule, FailureKind
+from bundlekit.fleet.fleet_file import MAX_PAIRS, AbortRule, FailureKind
 from bundlekit.fleet.windows import ZonedWindow, is_open, next_opening
 
 PairEnd = Literal["succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator"]
@@ -262,8 +262,8 @@ class Outcomes:
         )
 
 
-def decide_next(rollout: Rollout, outcomes: Outcomes, now: float) -> RolloutAction:
-    """What to do at the time ``now``, in seconds since 1970, after these outcomes."""
+def decide_next(rollout: Rollout, outcomes: Outcomes, now: float, most: int = MAX_PAIRS) -> RolloutAction:
+    """What to do at the time ``now``, in seconds since 1970, after these outcomes. It starts at most ``most`` pairs."""
     if outcomes.stopped:
         return StopRollout("the operator stopped the rollout", "operator")
     silent = _silent(rollout, outcomes, now)
@@ -278,7 +278,7 @@ def decide_next(rollout: Rollout, outcomes: Outcomes, now: float) -> RolloutActi
     wave, wait = _current(rollout, outcomes, now)
     if wait:
         return wait
-    return _starts(rollout, outcomes, wave, now)
+    return _starts(rollout, outcomes, wave, now, most)
 
 
 def _silent(rollout: Rollout, outcomes: Outcomes, now: float) -> list[int]:
@@ -322,8 +322,8 @@ def _current(rollout: Rollout, outcomes: Outcomes, now: float) -> tuple[int, Wai
     return len(rollout.waves), WaitFor("every wave is through")
 
 
-def _starts(rollout: Rollout, outcomes: Outcomes, wave: int, now: float) -> RolloutAction:
-    """The pairs of the wave that can start now, or what they wait for."""
+def _starts(rollout: Rollout, outcomes: Outcomes, wave: int, now: float, most: int) -> RolloutAction:
+    """At most ``most`` pairs of the wave that can start now, or what they wait for."""
     name, pairs = rollout.waves[wave].name, rollout.waves[wave].pairs
     free = rollout.max_in_flight - len(outcomes.heard)
     waiting = {queue: group for queue, group in outcomes.groups(wave).items() if group.first < len(group.positions)}
@@ -336,7 +336,7 @@ def _starts(rollout: Rollout, outcomes: Outcomes, wave: int, now: float) -> Roll
         if queue.windows not in opened:
             opened[queue.windows] = queue.windows is None or any(is_open(one, now) for one in queue.windows)
     ready = {queue: group for queue, group in waiting.items() if opened[queue.windows] and outcomes.has_room(queue)}
-    chosen = _chosen(rollout, outcomes, pairs, ready, free)
+    chosen = _chosen(rollout, outcomes, pairs, ready, min(free, most))
     if chosen:
         return StartPairs(tuple(chosen), f"wave {name}, {len(outcomes.heard) + len(chosen)} in flight")
     if any(opened.values()):

@@ -66,8 +66,8 @@ class Decider:
         with self._store.ordered(self.name):
             self._read(outcomes)
             now = self._store.now()
-            action = decide_next(outcomes.rollout, outcomes, now)
-            pairs = action.pairs[:STARTS_AT_ONCE] if isinstance(action, StartPairs) else ()
+            action = decide_next(outcomes.rollout, outcomes, now, STARTS_AT_ONCE)
+            pairs = action.pairs if isinstance(action, StartPairs) else ()
             if pairs:
                 self._store.start(self.name, pairs)
             if isinstance(action, StopRollout) and action.reason == "abort" and not outcomes.aborted:

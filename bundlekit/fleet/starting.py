@@ -69,6 +69,8 @@ def start_rollout(
             add_states()
 
     with store.database.transaction():
+        # The server would end the session while an inventory command takes its time.
+        store.database.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         _add_rollout(
             store,
             {

@@ -153,6 +153,16 @@ def test_a_start_is_all_or_nothing(store, fleet):
         begin(store, fleet, **{'"management-3"': '"another"'})
 
 
+def test_an_inventory_command_can_take_longer_than_an_idle_session_lasts(store, fleet):
+    command = Path("inventory")
+    command.write_text("#!/bin/sh\nsleep 1\ncat states.jsonl\n")
+    command.chmod(0o700)
+    store.database.execute("SET idle_in_transaction_session_timeout = '200ms'")
+    begin(store, fleet, **{'file = "states.jsonl"': 'command = ["./inventory"]'})
+    assert store.unfinished() == (NAME,)
+    assert store.database.rows("SHOW idle_in_transaction_session_timeout") == [("200ms",)]
+
+
 def test_an_inventory_with_a_line_that_is_no_state_starts_nothing(store, fleet):
     with Path("states.jsonl").open("a") as file:
         file.write("{}\n")
