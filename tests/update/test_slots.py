@@ -290,6 +290,7 @@ def test_both_names_one_device(world, monkeypatch):
 
 
 LOOP = os.geteuid() == 0 and os.path.exists("/dev/loop-control") and shutil.which("losetup") is not None
+needs_loop = pytest.mark.skipif(not LOOP, reason="only root can make loop devices, with losetup")
 
 
 @pytest.fixture
@@ -308,7 +309,8 @@ def devices(tmp_path):
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
-@pytest.mark.parametrize("fault", [None, flip("storage")] if LOOP else [], ids=["whole", "damaged"] if LOOP else None)
+@needs_loop
+@pytest.mark.parametrize("fault", [None, flip("storage")], ids=["whole", "damaged"])
 def test_slots_that_are_block_devices(world, devices, fault):
     w = world(hooks=before("apply", "storage", fault) if fault else None)
     with Place(w.folder("storage")) as place:
@@ -327,7 +329,8 @@ def test_slots_that_are_block_devices(world, devices, fault):
         assert inactive[:4096] == bytes(4096), "no revert is possible any more"
 
 
-@pytest.mark.parametrize("how", ["mounted", "too-small", "linked"] if LOOP else [])
+@needs_loop
+@pytest.mark.parametrize("how", ["mounted", "too-small", "linked"])
 def test_a_block_device_that_is_no_slot_is_refused(world, devices, memory_folder, how):
     w = world()
     a, b = devices(), devices()
