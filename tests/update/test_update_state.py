@@ -291,3 +291,21 @@ def test_threads_use_one_state_for_several_pairs(host):
         thread.join()
     with state.reading() as journal:
         assert [len(journal.read(pair)) for pair in sorted(found)] == [5] * 6
+
+
+def test_threads_that_use_a_state_at_once_have_one_clock_and_one_owner(database_url, tmp_path):
+    """Since Python 3.12 a cached property takes no lock."""
+    with closing(PostgresState(database_url, tmp_path / "here")) as state:
+        found, ready = [], threading.Barrier(8)
+
+        def look():
+            ready.wait()
+            found.append((state.owner, id(state.clock)))
+
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8
+        assert len(set(found)) == 1

@@ -42,6 +42,9 @@ class PostgresState:
         self.lease_seconds = lease_seconds
         self._first = Database(url)  # a wrong URL is refused at once
         self._idle: list[Database] = []
+        # Two threads can make a cached property at once since Python 3.12, so these are made here.
+        self._word = os.urandom(8).hex()
+        self._clock = SharedClock(Database(url))
         self._made = self._upgraded = False
         self._lock = threading.Lock()
         self._keeper: LeaseKeeper | None = None
@@ -54,7 +57,7 @@ class PostgresState:
     @cached_property
     def owner(self) -> str:
         """The name of this object as an owner of leases: where it is, which one it is, and its process for people."""
-        return f"{self._here}{os.urandom(8).hex()} {holder()}"
+        return f"{self._here}{self._word} {holder()}"
 
     @cached_property
     def _here(self) -> str:
@@ -67,10 +70,10 @@ class PostgresState:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return hashlib.sha256(f"{boot}\n{found.st_dev}\n{found.st_ino}".encode()).hexdigest()[:16] + "."
 
-    @cached_property
+    @property
     def clock(self) -> SharedClock:
         """The clock of the server, the same for all hosts."""
-        return SharedClock(Database(self.url))
+        return self._clock
 
     @contextmanager
     def held(self, pair: str, lease: Lease | None = None) -> Iterator[tuple[Journal, int]]:
@@ -167,8 +170,7 @@ class PostgresState:
         """Close all connections. Leases that were not given back end by themselves."""
         if self._keeper is not None:
             self._keeper.close()
-        if "clock" in vars(self):
-            self.clock.close()
+        self._clock.close()
         with self._lock:
             for database in self._idle:
                 database.close()
