@@ -70,9 +70,15 @@ class BundleShelf:
             raise BundlekitError(f"The bundle {name} is on a server, and no folder for copies is given.")
         copy = self._folder / f"{identity.removeprefix('sha256:')}.bin"
         with self._lock:
-            if not copy.exists():
+            if not _is_still(copy, identity):
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _copy(url, copy)
+                if not _is_still(copy, identity):
+                    self._known = None
+                    raise BundlekitError(
+                        f"{url} is no longer the bundle {name} ({identity}).",
+                        next_step="Put that bundle back there, or name another place in `bundles`.",
+                    )
         return copy
 
     def _place(self, identity: str) -> Path | RemoteUrl | None:

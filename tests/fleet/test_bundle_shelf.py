@@ -58,3 +58,16 @@ def test_a_bundle_on_a_server_is_copied_once(folder, tmp_path):
             BundleShelf(load_fleet(Path("FLEET.toml"))).file(wanted, "mc3.bin")
     with pytest.raises(BundlekitError, match=r"is at none of the places that FLEET.toml names. .*127.0.0.1"):
         BundleShelf(load_fleet(Path("FLEET.toml")), tmp_path / "copies").file(wanted, "mc3.bin")
+
+
+def test_a_copy_of_another_bundle_is_not_used(folder, tmp_path):
+    wanted, content = claimed_id("mc3.bin"), Path("mc3.bin").read_bytes()
+    with FileServer(tmp_path) as server:
+        one = shelf(server.url("good", "mc3.bin"), folder=tmp_path / "copies")
+        copy = one.file(wanted, "mc3.bin")
+        copy.write_bytes(Path("mc2.bin").read_bytes())
+        assert one.file(wanted, "mc3.bin").read_bytes() == content, "it is copied again"
+        copy.unlink()
+        Path("mc3.bin").write_bytes(Path("mc2.bin").read_bytes())
+        with pytest.raises(BundlekitError, match=r"is no longer the bundle mc3.bin \(sha256:"):
+            one.file(wanted, "mc3.bin")
