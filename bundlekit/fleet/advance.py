@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bundlekit.errors import BundlekitError
 from bundlekit.fleet.core import PairEnd
-from bundlekit.fleet.lease_guard import hooks_under_lease
 from bundlekit.fleet.leased_state import LeasedState
 from bundlekit.update.controller import Controller
 from bundlekit.update.engine.errors import JournalDamagedError
@@ -156,7 +155,7 @@ class PairAdvance:
         self._answered = False
         self._controller = Controller(
             LeasedState(state, lease),
-            hooks_under_lease(hooks, lambda: state.keeper.ensure(lease)),
+            hooks,
             clock=state.clock,
             detach=True,
             cancel=self._leave,

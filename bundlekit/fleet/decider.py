@@ -34,7 +34,7 @@ STARTS_AT_ONCE: Final = 1000
 class Decider:
     """Decides about the rollout ``name``, for the worker ``owner``. One thread at a time uses it."""
 
-    def __init__(self, store: RolloutStore, name: str, *, owner: str, dispatcher: Dispatcher) -> None:
+    def __init__(self, store: RolloutStore, name: str, *, owner: str, dispatcher: Dispatcher | None = None) -> None:
         self.name = name
         self._store = store
         self._owner = owner
@@ -76,8 +76,9 @@ class Decider:
         self._shown = shown
         until = action.until if isinstance(action, WaitFor) else None
         self._next = time.monotonic() + min(LOOK_AGAIN, max(0.0, until - now) if until is not None else LOOK_AGAIN)
-        for pair in pairs:
-            self._dispatcher.wake(pair, now)
+        if self._dispatcher is not None:
+            for pair in pairs:
+                self._dispatcher.wake(pair, now)
         return bool(pairs)
 
     def _begin(self) -> Outcomes:

@@ -25,21 +25,6 @@ class Dispatcher(Protocol):
         """Drop what is planned for ``pair``: it has no work any more. Nothing depends on it."""
 
 
-class NotifyDispatcher:
-    """Hints by NOTIFY: all workers look what is due. Work for later needs no hint, since workers look each second."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def wake(self, pair: str, at: float) -> None:
-        """Notify the workers now."""
-        del pair, at
-        notify(self._database)
-
-    def forget(self, pair: str) -> None:
-        """Nothing is planned anywhere else."""
-
-
 def notify(database: Database) -> None:
     """Let all workers look what is due. In a transaction, they hear it when it ends, and once."""
     database.rows("SELECT pg_notify(%(channel)s, '')", {"channel": CHANNEL})

@@ -35,6 +35,10 @@ class LeasedState:
         with self._state.held(pair, self._lease) as found:
             yield found
 
+    def is_ours(self, pair: str) -> bool:
+        """Whether its lease lasts for some time."""
+        return self._state.is_ours(pair)
+
     def reading(self) -> AbstractContextManager[Journal]:
         """The journal, to be read."""
         return self._state.reading()

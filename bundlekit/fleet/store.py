@@ -30,6 +30,7 @@ from bundlekit.fleet.core import (
     RolloutWave,
     WaitFor,
 )
+from bundlekit.fleet.dispatch import notify
 from bundlekit.fleet.eligibility import zoned
 from bundlekit.fleet.fleet_file import FleetAt, parse_fleet, wall_window
 from bundlekit.fleet.fleet_report import FleetStop
@@ -274,6 +275,7 @@ class RolloutStore:
             """,
             values,
         )
+        notify(self.database)
 
     def reconcile(self, name: str) -> int:
         """Make each pair in flight due that no worker has and that would never be due. Returns their number.

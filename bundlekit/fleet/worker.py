@@ -20,9 +20,8 @@ from bundlekit.database.connection import Database, DatabaseError
 from bundlekit.errors import BundlekitError
 from bundlekit.fleet.advance import PairAdvance, WorkerStoppingError, longer
 from bundlekit.fleet.decider import Decider
-from bundlekit.fleet.dispatch import CHANNEL, NotifyDispatcher
+from bundlekit.fleet.dispatch import CHANNEL
 from bundlekit.fleet.host_files import HostFiles
-from bundlekit.fleet.lease_guard import LeaseEndedError
 from bundlekit.fleet.progress import PairProgress
 from bundlekit.fleet.store import RolloutStore
 from bundlekit.update.engine.errors import JournalError
@@ -83,7 +82,7 @@ class FleetWorker:
         self._hooks = hooks if hooks is not None else self._hooks_of_plan
         self._tell = tell
         self._watch = watch
-        self._dispatcher = dispatcher or NotifyDispatcher(self._database)
+        self._dispatcher = dispatcher
         self._stopping = threading.Event()
         self._queue: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -215,7 +214,7 @@ class FleetWorker:
                     break
         except WorkerStoppingError:
             again = 0.0
-        except (DatabaseError, JournalError, LeaseEndedError):
+        except (DatabaseError, JournalError):
             pass  # the database was away, or the worker was stopped: what was not written is done again
         except Exception:  # a fault in the hooks of a program must not end the worker
             self._tell(f"pair {lease.pair}: {traceback.format_exc()}")
@@ -229,7 +228,8 @@ class FleetWorker:
             work = store.work(lease.pair)
             if work is None:
                 PairProgress(store, self._state.owner).nothing(lease.pair)
-                self._dispatcher.forget(lease.pair)
+                if self._dispatcher is not None:
+                    self._dispatcher.forget(lease.pair)
                 return False
             appliance = store.state(work)
             try:

@@ -387,6 +387,7 @@ class Controller:
             detach=self._detach,
             holder=holder(),
             paths=paths,
+            is_ours=self.kept_in.is_ours,
         )
 
     def _keep(self, pair: str, bundle: CheckedBundle) -> None:

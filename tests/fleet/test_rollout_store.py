@@ -19,7 +19,6 @@ from bundlekit.fleet.core import (
     decide_next,
 )
 from bundlekit.fleet.decider import Decider
-from bundlekit.fleet.dispatch import NotifyDispatcher
 from bundlekit.fleet.fleet_file import load_fleet
 from bundlekit.fleet.planning import plan_fleet
 from bundlekit.fleet.progress import PairProgress
@@ -68,7 +67,7 @@ def begin(store, path, **changes):
 
 
 def a_decider(store, owner="one", name=NAME):
-    return Decider(store, name, owner=owner, dispatcher=NotifyDispatcher(store.database))
+    return Decider(store, name, owner=owner)
 
 
 def decide(store, owner="one"):

@@ -852,3 +852,15 @@ def test_a_run_that_waits_for_its_last_gate_can_wait():
     assert message(outcome).urgency == "can wait: every component is new and committed, and only HA is pending"
     between = msgspec.structs.replace(outcome, states=outcome.states | {"standby": "old"})
     assert message(between).urgency.startswith("urgent: the pair might be between two versions")
+
+
+@pytest.mark.parametrize("verb", ["prepare", "apply", "commit", "cleanup"])
+def test_a_controller_that_can_have_lost_its_lease_calls_no_hook_that_writes(verb):
+    """It was stopped between the record of the call and the call, for longer than its lease."""
+    world = World(is_ours=lambda pair: not (pair == world.job.pair and world.calls(verb, answered=False)))
+    outcome = world.run()
+    assert (outcome.kind, outcome.recovery[0].verb) == ("busy", "resume")
+    assert "can have taken over" in outcome.reason
+    assert not world.calls(verb)
+    world.options = {}
+    assert world.resume().kind == "succeeded"

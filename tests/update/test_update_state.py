@@ -256,6 +256,20 @@ def test_a_lease_of_a_controller_that_died_on_this_host_is_taken_over_at_once(ho
         pass
 
 
+def test_a_pair_is_no_longer_ours_once_its_lease_is_lost(host, monkeypatch):
+    """Every controller asks that before a hook that writes, with ``--state`` as well as a worker."""
+    state = host("here")
+    assert not state.is_ours("p")
+    with state.held("p"), state.lent() as database:
+        assert Controller(state, lambda *_: None)._engine(None, "p", None).is_ours("p")
+        database.execute("UPDATE bundlekit.due SET lease_owner = 'another'")
+        assert state.is_ours("p"), "no other controller can have it before its end"
+        real = leases.ticks
+        monkeypatch.setattr(leases, "ticks", lambda: real() + 100)
+        assert not state.is_ours("p")
+    assert not state.is_ours("p")
+
+
 # --- the shared clock ---------------------------------------------------------------------------------------
 
 

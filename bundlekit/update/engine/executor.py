@@ -19,12 +19,12 @@ from bundlekit.update.engine import marks
 from bundlekit.update.engine.actions import Call, End, Note, Pause, Wait
 from bundlekit.update.engine.clock import Clock
 from bundlekit.update.engine.errors import FenceLostError, JournalDamagedError, JournalError
-from bundlekit.update.engine.history import History
+from bundlekit.update.engine.history import CHANGING, History
 from bundlekit.update.engine.hooks import Hooks, call, question
 from bundlekit.update.engine.invocation import UNKNOWN, InvocationPaths
 from bundlekit.update.engine.job import Job, Payload
 from bundlekit.update.engine.journal import Journal
-from bundlekit.update.engine.outcome import before_clear, conclude, seen_reasons, seen_versions
+from bundlekit.update.engine.outcome import before_clear, conclude
 from bundlekit.update.engine.planner import decide
 from bundlekit.update.engine.records import (
     Answer,
@@ -41,12 +41,16 @@ from bundlekit.update.engine.records import (
     Window,
 )
 from bundlekit.update.engine.transitions import OUTCOMES
+from bundlekit.update.engine.unended import paused, stopped, taken_by
 
 APPENDS: Final = 3
 """How often a record is written before a journal that refuses counts as unwritable."""
 
 APPEND_PAUSE: Final = 1.0
 """Seconds between two attempts to write a record."""
+
+WRITING: Final = CHANGING | {"cleanup"}
+"""The verbs whose hooks write to the target."""
 
 WHOLE: Final = Window()
 """A run that goes to its end, whenever that is."""
@@ -91,8 +95,10 @@ class Engine:
 
     ``cancel`` is asked before each action. ``detach`` makes a wait an end (*waiting*, exit 75) that a resume continues
     from. ``paths`` are the files of this call, for the journal to keep. The caller holds the pair's lock
-    (``lock.PairLock``) while a method runs. Raises JournalError if the journal cannot be read. A journal that cannot be
-    written makes the outcome *waiting*.
+    (``lock.PairLock``) while a method runs. Between hosts it has a lease, and can be stopped for longer than that. So
+    ``is_ours`` is asked with the pair before each call that writes to the target. If it returns false, the outcome is
+    *busy*. Raises JournalError if the journal cannot be read. A journal that cannot be written makes the outcome
+    *waiting*.
     """
 
     def __init__(
@@ -105,6 +111,7 @@ class Engine:
         detach: bool = False,
         holder: str = "",
         paths: InvocationPaths = UNKNOWN,
+        is_ours: Callable[[str], bool] = lambda _pair: True,
     ) -> None:
         self.journal = journal
         self.hooks = hooks
@@ -113,6 +120,7 @@ class Engine:
         self.detach = detach
         self.holder = holder
         self.paths = paths
+        self.is_ours = is_ours
 
     def run(self, job: Job, bundle: Payload, *, window: Window = WHOLE, take_over: str = "") -> Outcome:
         """Run ``job`` to its end.
@@ -128,7 +136,7 @@ class Engine:
             return refused
         seen = marks.read(job, self.hooks, self.clock)
         if foreign := _foreign(seen, records, take_over):
-            return _taken(job, foreign)
+            return taken_by(job, foreign)
         try:
             started = Started(
                 at=self.clock.now(),
@@ -147,7 +155,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(job.pair, error, again="repair" if job.repair else "run")
+            return stopped(job.pair, error, again="repair" if job.repair else "run")
         return self._loop(History(started, fences=seen.fences), bundle)
 
     def resume(
@@ -185,7 +193,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(pair, error, history)
+            return stopped(pair, error, history)
         history.add(resumed)
         history.fences = seen.fences
         return self._loop(history, given)
@@ -222,7 +230,7 @@ class Engine:
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(pair, error, again="revert")
+            return stopped(pair, error, again="revert")
         return self._loop(History(started, fences=seen.fences), None)
 
     def clear(self, pair: str, release: HoldRelease) -> Cleared | Declined:
@@ -283,17 +291,17 @@ class Engine:
                         self._record(history, decision)
                     case Wait(seconds=seconds, why=why):
                         if self.detach:
-                            return _waiting(history, why, retry_after=seconds)
+                            return paused(history, why, retry_after=seconds)
                         self.clock.sleep(seconds)
                     case Pause(why=why, moved=moved):
-                        return _waiting(history, why, moved=moved)
+                        return paused(history, why, moved=moved)
                     case End(outcome=outcome):
                         self._record(history, Ended(at=self.clock.now(), outcome=outcome))
                         return outcome
         except JournalDamagedError:
             raise
         except JournalError as error:
-            return _stopped(history.job.pair, error, history)
+            return stopped(history.job.pair, error, history)
 
     def _record(self, history: History, record: Record) -> None:
         """Make ``record`` durable, then add it to ``history``, then notify the observers."""
@@ -318,6 +326,9 @@ class Engine:
         return None
 
     def _call(self, history: History, asked: Call, bundle: Payload | None) -> Answer:
+        """Call the hook. The target knows no higher fence yet if a controller has taken over but changed nothing."""
+        if asked.verb in WRITING and not self.is_ours(history.job.pair):
+            raise FenceLostError(f"Another controller can have taken over pair {history.job.pair}.")
         request = question(
             history.job,
             asked.verb,
@@ -353,17 +364,6 @@ def _lost(history: History, seen: marks.Marks) -> str:
     if highest > history.fence:
         return f"another controller has had the pair since (its fence is {highest}, ours was {history.fence})"
     return ""
-
-
-def _taken(job: Job, run: str) -> Outcome:
-    """The outcome *busy*: nothing was started or touched, because the appliance remembers ``run`` as under way."""
-    return Outcome(
-        kind="busy",
-        pair=job.pair,
-        reason=f"run {run} of another controller is in progress",
-        ha="as-before",
-        recovery=(RecoveryStep(verb="repair" if job.repair else "take-over", run=run),),
-    )
 
 
 def _declined(verb: Literal["clear", "revert"], run: str) -> Declined:
@@ -406,43 +406,3 @@ def refusal(last: History, *, repair: bool = False) -> Outcome | None:
             recovery=last.ended.recovery,
         )
     return None
-
-
-def _waiting(history: History, why: str, *, moved: bool = False, retry_after: float | None = None) -> Outcome:
-    return Outcome(
-        kind="waiting",
-        pair=history.job.pair,
-        run=history.run,
-        bundle_id=history.job.bundle_id,
-        reason=why,
-        states={step: history.state(step) for step in history.job.targets},
-        probe_reasons=seen_reasons(history),
-        versions=seen_versions(history),
-        roles={step: target.role for step, target in history.job.targets.items()},
-        ha="as-before" if history.untouched else "unknown",
-        committed=history.committed,
-        recovery=(RecoveryStep(verb="resume", bundle_moved=moved),),
-        retry_after=retry_after,
-    )
-
-
-def _stopped(
-    pair: str,
-    error: JournalError,
-    history: History | None = None,
-    *,
-    again: Literal["run", "resume", "repair", "revert"] = "resume",
-) -> Outcome:
-    """Stop and change nothing more. A controller that can write the journal continues the run, after probing.
-
-    Without a ``history`` nothing has begun, and the recovery is to do the same ``again``.
-    """
-    kind: Literal["busy", "waiting"] = "busy" if isinstance(error, FenceLostError) else "waiting"
-    return Outcome(
-        kind=kind,
-        pair=pair,
-        run=history.run if history is not None else "",
-        reason=error.message,
-        ha="as-before" if history is not None and history.untouched and not history.only_back else "unknown",
-        recovery=(RecoveryStep(verb=again),),
-    )

@@ -48,6 +48,7 @@ class PostgresState:
         self._made = self._upgraded = False
         self._lock = threading.Lock()
         self._keeper: LeaseKeeper | None = None
+        self._held: dict[str, Lease] = {}
 
     @property
     def name(self) -> str:
@@ -83,13 +84,20 @@ class PostgresState:
         and given back at the end. Raises PairBusyError if another controller has the pair.
         """
         with PairLock(self.folder, pair, holder()) as lock, self.lent() as database:
-            taken = self._take(database, pair) if lease is None else None
+            held = self._held[pair] = lease if lease is not None else self._take(database, pair)
             try:
                 yield self._journal(database), lock.hook_fd
             finally:
-                if taken is not None:
+                if self._held.get(pair) is held:
+                    del self._held[pair]
+                if lease is None:
                     with suppress(DatabaseError):  # it ends by itself
-                        database.repeat(lambda: taken.release(database))
+                        database.repeat(lambda: held.release(database))
+
+    def is_ours(self, pair: str) -> bool:
+        """Whether its lease lasts for some time. It is renewed if needed (`LeaseKeeper.ensure`)."""
+        held = self._held.get(pair)
+        return held is not None and self.keeper.ensure(held)
 
     def take_due(self, limit: int) -> tuple[Lease, ...]:
         """Lease at most ``limit`` pairs that are due; they are renewed until they are given back (`release`)."""

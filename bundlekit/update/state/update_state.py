@@ -71,6 +71,9 @@ class UpdateState(Protocol):
         Raises PairBusyError if another controller has the pair.
         """
 
+    def is_ours(self, pair: str) -> bool:
+        """Whether no other controller can have ``pair`` for some time from now on. Only while it is held."""
+
     def reading(self) -> AbstractContextManager[Journal]:
         """The journal, to be read. A missing one is read as empty, and nothing is made or changed."""
 
@@ -120,6 +123,10 @@ class FolderState:
                 yield journal, lock.hook_fd
             finally:
                 journal.close()
+
+    def is_ours(self, pair: str) -> bool:
+        """The lock lasts as long as the process."""
+        return True
 
     def reading(self) -> AbstractContextManager[Journal]:
         """The journal, to be read."""
