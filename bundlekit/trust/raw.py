@@ -124,7 +124,11 @@ def _keys(stored: SignatureClaim, store: TrustStore | None) -> tuple[list[Key], 
 def _carried(der: bytes) -> Key:
     try:
         with reading():
-            key = describe(load_der_public_key(der))
+            public = load_der_public_key(der)
+            key = describe(public)
+        if public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != der:
+            msg = "The public key in the bundle is not in the only encoding that devices compare"
+            raise malformed(msg)
         return limited(key, asn1.raw(asn1.decode(asn1.PublicKeyInfo, der).algorithm))
     except (UnreadableObjectError, asn1.NotDerError) as error:
         why = unsupported(error) or "it is damaged, or of a kind or size that is not accepted"

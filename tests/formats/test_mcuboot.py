@@ -144,6 +144,18 @@ def test_hex_records_can_be_in_any_order():
     assert check(b"".join([*lines[:2], *reversed(lines[2:-1]), lines[-1]])).verdict == "accept"
 
 
+@pytest.mark.parametrize("erased", [0x00, 0xFF])
+@pytest.mark.parametrize("unit", [8, 16, 32])
+def test_the_trailer_in_hex_shows_what_erased_memory_is(unit, erased):
+    """imgtool writes the flag and the magic. With the largest write unit, erased bytes between them are omitted."""
+    magic = mcuboot_image.SLOT_MAGIC if unit == 8 else bytes([unit, 0]) + mcuboot_image.SLOT_MAGIC_OTHER
+    flag = bytes([1]).ljust(unit, bytes([erased]))
+    lines = mcuboot_image.intel_hex(GOOD, 0) + mcuboot_image.intel_hex(flag, 0x2000 - max(unit, 16) - unit)
+    report = check(lines + mcuboot_image.intel_hex(magic, 0x2000 - 16) + mcuboot_image.END)
+    assert (report.verdict, report.findings) == ("accept", ())
+    assert report.release.annotations["mcuboot-slot"] == "confirmed"
+
+
 @pytest.mark.parametrize("names", [("p256", "pinned"), ("p256", "rsa-3072"), ("rsa-3072", "second-rsa-3072")])
 def test_every_signature_of_an_image_counts(names):
     report = check(image(None, (), *names))
@@ -316,6 +328,7 @@ OPTIONS = {
     "slot": ("--pad",),
     "confirmed": ("--confirm", "--max-align", "32"),
     "erased-zero": ("--confirm", "-R", "0"),
+    "erased-zero-and-gaps": ("--confirm", "-R", "0", "--max-align", "32"),
     "dependencies": ("-d", "(1, 1.2.3+4)"),
 }
 

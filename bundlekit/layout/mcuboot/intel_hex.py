@@ -26,6 +26,9 @@ MAX_DECODED: Final = 16 * 1024 * 1024
 MAX_RUNS: Final = 256
 """Ranges of addresses without a gap. An image with its trailer has three."""
 
+MAGIC: Final = 16
+"""Bytes of the magic at the end of a trailer."""
+
 PIECE: Final = 256 * 1024
 LINE: Final = re.compile(rb":((?:[0-9A-Fa-f]{2}){5,260})(?:\r\n|\n|\Z)")
 CUT: Final = re.compile(rb":[0-9A-Fa-f]*+\r?\Z")
@@ -171,8 +174,7 @@ def _joined(runs: list[_Run], size: int) -> Decoded:
         )
         where = _later(first, tail)
         structure_fault(message, where.start, where.stop)
-    # imgtool writes the flag before the magic with the value of erased memory after it; the gaps have the same value.
-    fill = 0x00 if len(runs) > 1 and len(tail.data) > 16 and tail.data[-17] == 0 else 0xFF
+    fill = _erased(runs)
     data, gaps, before = bytearray(), [], first
     for run in runs:
         gap = run.address - first.address - len(data)
@@ -186,6 +188,16 @@ def _joined(runs: list[_Run], size: int) -> Decoded:
         data += run.data
         before = run
     return Decoded(bytes(data), first.address, tuple(gaps), fill)
+
+
+def _erased(runs: list[_Run]) -> int:
+    """The value of erased memory, which the gaps have. ``runs`` are in the order of their addresses.
+
+    imgtool writes the flag before the magic with this value after it. With a write unit above 16 bytes, a gap separates
+    both. Without the flag nothing shows the value, and it is the usual one.
+    """
+    trailer = b"".join(bytes(run.data[-MAGIC - 1 :]) for run in runs[1:][-2:])
+    return 0x00 if trailer[-MAGIC - 1 : -MAGIC] == b"\0" else 0xFF
 
 
 def _later(one: _Run, other: _Run) -> Span:

@@ -47,7 +47,7 @@ def read_signatures(
     pure = any(tlv.kind == mcuboot.PURE for tlv in tlvs)
     found: list[SignatureClaim] = []
     accounted: set[Tlv] = set()
-    seen: set[tuple[bytes, int, bytes]] = set()
+    seen: set[tuple[int, bytes]] = set()
     key: Tlv | None = None
     for tlv in tlvs:
         if tlv.kind in {mcuboot.KEY_HASH, mcuboot.PUBLIC_KEY}:
@@ -64,9 +64,9 @@ def read_signatures(
             structure_fault(f"the image has more than {MAX_SIGNATURES} signatures", start, stop)
         if key.entry.stop != start:
             structure_fault("a signature does not follow its key", start, stop)
-        if (key.value, tlv.kind, tlv.value) in seen:
+        if (tlv.kind, tlv.value) in seen:  # also if the same key is named in another way
             structure_fault("a signature is a copy of another one", key.entry.start, stop)
-        seen.add((key.value, tlv.kind, tlv.value))
+        seen.add((tlv.kind, tlv.value))
         found.append(_claim(len(found), tlv, key, signed, image_hash, pure=pure))
         accounted |= {tlv, key}
         key = None
