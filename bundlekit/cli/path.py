@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, options
+from bundlekit.cli import common, destination, options
 from bundlekit.cli.parameters import bundle_type, path_type
 from bundlekit.cli.project import is_set_here
 from bundlekit.cli.verbs import CliVerb
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   bundlekit path releases/*.bin --trust root.pem --from 5.20.03 --to 5.40.00
-  bundlekit path --catalog releases.cat --trust root.pem --appliance STATE.json --to 5.40.00 --format mermaid
+  bundlekit path --catalog releases.cat --trust root.pem --appliance STATE.json --to 5.40.00 -o path.svg
   bundlekit path releases/ --matrix releases/ --trust trust.toml --from 5.20.03 --to 5.40.00
   bundlekit path --graph graph.json --from 4.7.0 --to 4.8.54 --format json
 Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bundles.
@@ -44,7 +44,9 @@ Exit codes: 0 path found, 1 no path, 2 usage, 3 incomplete, or no --trust for bu
 @options.serial_option
 @options.at_option
 @options.format_option("svg", "mermaid")
-@options.output_option("Write the path to this file instead.")
+@options.output_option(
+    "Write the path to this file instead. The format is that of the suffix: .txt, .json, .svg, or .mmd (Mermaid)."
+)
 def command(
     bundles: tuple[Path, ...],
     catalogs: tuple[Path, ...],
@@ -68,6 +70,7 @@ def command(
     Without --trust the result is not verified.
     """
     common.refuse_to_overwrite(output)
+    style = destination.style_for(output, style)
     if bool(graph) == bool(bundles or catalogs):
         raise click.UsageError("either bundles (or --catalog) or --graph is required")
     if graph:

@@ -42,10 +42,7 @@ def refuse_outputs(
     suffixes = [suffix for suffix, one in outputs.SUFFIXES.items() if one in styles]
     for file in output if source is ParameterSource.DEFAULT else ():
         if file.suffix and file.suffix.lower() not in suffixes:
-            raise click.UsageError(
-                f"--output {file}: no format here has the suffix {file.suffix}; "
-                f"use one of {', '.join(suffixes)}, or select a format with --format"
-            )
+            raise destination.unknown_suffix(file, suffixes)
     if (used := used_project()) and context.get_parameter_source("output") is ParameterSource.DEFAULT_MAP:
         used.make_folders([file for file in output if file != destination.STDOUT])
     written = {style if file == destination.STDOUT else outputs.style_of(file, style) for file in output}

@@ -96,6 +96,42 @@ def test_outputs_that_contradict_each_other_are_usage_errors(options, message, t
     assert list(tmp_path.iterdir()) == []
 
 
+PATH = ["path", DEMO[0], "--trust", "fixtures/demo/root.pem", "--from", "5.30.02", "--to", "5.40.00"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "begin"),
+    [
+        ("path.txt", [], "  1. 5.30.02 -> 5.40.00"),
+        ("path.json", [], '{"from": "5.30.02"'),
+        ("path.SVG", [], "<svg"),
+        ("path.mmd", [], "flowchart"),
+        ("path", [], "  1. 5.30.02"),
+        ("path", ["--format", "svg"], "<svg"),
+        ("path.log", ["--format", "json"], '{"from"'),
+        ("-", ["--format", "mermaid"], "flowchart"),
+    ],
+)
+def test_one_output_has_the_format_of_its_suffix(name, options, begin, tmp_path, capsys):
+    where = name if name == "-" else str(tmp_path / name)
+    assert run([*PATH, *options, "-o", where]) == 0
+    written = capsys.readouterr().out if name == "-" else (tmp_path / name).read_text()
+    assert written.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("path.html", [], "no format here has the suffix .html; use one of .txt, .json, .svg, .mmd, or select"),
+        ("path.svg", ["--format", "json"], "no output is in the format json: the suffix of"),
+    ],
+)
+def test_one_output_whose_suffix_has_another_format_is_a_usage_error(name, options, message, tmp_path, capsys):
+    assert run([*PATH, *options, "-o", str(tmp_path / name)]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bundle_that_cannot_be_read_is_in_the_documents(tmp_path):
     outputs = ["-o", str(tmp_path / "junit.xml"), "-o", str(tmp_path / "page.html")]
     assert run(["check", str(tmp_path / "gone.bin"), *outputs]) == 3

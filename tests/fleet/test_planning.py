@@ -57,6 +57,21 @@ def test_the_page_of_a_plan_is_self_contained_and_shows_no_markup_of_the_invento
     assert "<h2>Waves</h2>" in page
 
 
+@pytest.mark.parametrize(
+    ("verb", "name", "begin"),
+    [
+        ("plan", "plan.html", "<!doctype html>"),
+        ("plan", "plan.json", '{"schema": "bundlekit/fleet-plan/1"'),
+        ("rehearse", "result.json", '{"schema": "bundlekit/fleet-rehearsal/1"'),
+        ("rehearse", "result.txt", "fleet management-3 to 3.0, simulated"),
+    ],
+)
+def test_the_output_has_the_format_of_its_suffix(fleet, verb, name, begin):
+    assert run(["fleet", verb, "FLEET.toml", "-o", name]) == 1
+    assert Path(name).read_text().lower().startswith(begin)
+    assert run(["fleet", verb, "FLEET.toml", "-o", "result.svg"]) == 2
+
+
 def test_the_inventory_in_another_order_gives_the_same_waves_and_counts(fleet):
     lines = Path("states.jsonl").read_text().splitlines()
     before = plan_fleet(load_fleet(fleet), listing=True).plan

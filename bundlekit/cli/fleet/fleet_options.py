@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from bundlekit.cli import options
+from bundlekit.cli import common, options
 from bundlekit.cli.update import run_options
 from bundlekit.errors import BundlekitError
 from bundlekit.wording import command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
+    from bundlekit.fleet.fleet_report import FleetPlan, FleetRehearsal
     from bundlekit.fleet.store import RolloutStore
+    from bundlekit.report.text import Line
 
 state_option: Final = options.database_option(
     "Use the rollouts and the journal in this PostgreSQL database", required=True
@@ -62,3 +66,14 @@ def one_rollout(store: RolloutStore, name: str | None, *, finished: bool = False
         f"Several rollouts have not finished: {', '.join(names)}." if names else "No rollout is unfinished.",
         next_step=f"Name the rollout; {command('fleet status')} lists them.",
     )
+
+
+def write(result: FleetPlan | FleetRehearsal, lines: Iterable[Line], style: str, output: Path | None) -> None:
+    """Write the result as JSON, or as ``lines`` of text, in colours only on a terminal."""
+    from bundlekit.report import json
+
+    if style == "json":
+        common.write(json.render(result) + "\n", output)
+        return
+    coloured = output is None and common.colours(sys.stdout)
+    common.write("".join(common.styled(line, coloured=coloured) + "\n" for line in lines), output)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from bundlekit.cli import common, options
+from bundlekit.cli import common, destination, options
+from bundlekit.cli.fleet import fleet_options
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   bundlekit fleet plan FLEET.toml
-  bundlekit fleet plan FLEET.toml --pairs --format json -o plan.json
-  bundlekit fleet plan FLEET.toml --format html -o plan.html
+  bundlekit fleet plan FLEET.toml --pairs -o plan.json
+  bundlekit fleet plan FLEET.toml -o plan.html
 Exit codes: 0 every pair is eligible or up to date, 1 pairs are refused, 2 usage, 3 incomplete.
 """
 
@@ -32,7 +32,7 @@ Exit codes: 0 every pair is eligible or up to date, 1 pairs are refused, 2 usage
 @options.accept_risk_option
 @options.at_option
 @options.format_option("html")
-@options.output_option("Write the plan to this file instead.")
+@options.output_option("Write the plan to this file instead. The format is that of the suffix: .txt, .json, or .html.")
 def command(
     fleet_path: Path,
     pairs: bool,
@@ -49,21 +49,17 @@ def command(
     from bundlekit.fleet.plan_text import lines
     from bundlekit.fleet.planning import plan_fleet
     from bundlekit.model.decision import Policy
-    from bundlekit.report import json
 
     common.refuse_to_overwrite(output)
     fleet = load_fleet(fleet_path)
     common.refuse_to_overwrite(output, *fleet.inputs)
+    style = destination.style_for(output, style)
     policy = Policy(accepted_risks=accepted_risks)
     plan = plan_fleet(fleet, at=at, policy=policy, listing=pairs).plan
-    if style == "json":
-        content = json.render(plan) + "\n"
-    elif style == "html":
+    if style == "html":
         from bundlekit.fleet.plan_html import plan_page
 
-        content = plan_page(plan)
+        common.write(plan_page(plan), output)
     else:
-        coloured = output is None and common.colours(sys.stdout)
-        content = "".join(common.styled(line, coloured=coloured) + "\n" for line in lines(plan))
-    common.write(content, output)
+        fleet_options.write(plan, lines(plan), style, output)
     return 3 if plan.unreadable else 1 if plan.refused else 0

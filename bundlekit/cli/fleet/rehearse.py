@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from bundlekit.cli import common, options
+from bundlekit.cli import common, destination, options
+from bundlekit.cli.fleet import fleet_options
 from bundlekit.cli.parameters import TimeSpan, path_type
 from bundlekit.cli.verbs import CliVerb
 
@@ -80,7 +80,7 @@ def _rates(context: click.Context, option: click.Parameter, values: tuple[str, .
 @options.accept_risk_option
 @options.at_option
 @options.format_option()
-@options.output_option("Write the result to this file instead.")
+@options.output_option("Write the result to this file instead. The format is that of the suffix: .txt, or .json.")
 def command(
     fleet_path: Path,
     failures: dict[FailureKind, float],
@@ -102,19 +102,14 @@ def command(
     from bundlekit.fleet.rehearsal_text import lines
     from bundlekit.fleet.simulation import FleetRates, simulate
     from bundlekit.model.decision import Policy
-    from bundlekit.report import json
 
     common.refuse_to_overwrite(output)
     fleet = load_fleet(fleet_path)
     common.refuse_to_overwrite(output, *fleet.inputs)
+    style = destination.style_for(output, style)
     moment = at or common.now()
     planned = plan_fleet(fleet, at=moment, policy=Policy(accepted_risks=accepted_risks))
     rates = FleetRates(failures=failures, spread=spread, unknown=minutes, approval=approve_after or 0)
     result = simulate(planned, at=moment, seed=seed, rates=rates)
-    if style == "json":
-        content = json.render(result) + "\n"
-    else:
-        coloured = output is None and common.colours(sys.stdout)
-        content = "".join(common.styled(line, coloured=coloured) + "\n" for line in lines(result))
-    common.write(content, output)
+    fleet_options.write(result, lines(result), style, output)
     return 3 if result.unreadable else 0 if result.reason == "finished" and not result.refused else 1
