@@ -1,11 +1,19 @@
 """The embedded server of the tests: one for all, fresh databases in it, and one that a test can kill."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from bundlekit.database.connection import Database, DatabaseError
 from bundlekit.database.schema import STEPS, make_tables
+from tests.waiting import wait_for
 
 
 def test_a_database_is_empty_and_takes_the_tables(database_url):
@@ -33,3 +41,27 @@ def test_what_a_server_confirmed_is_there_after_it_was_stopped(own_postgres_serv
         with pytest.raises(DatabaseError, match=r"terminat|closed"):
             database.rows("SELECT 1")
         assert database.rows("SELECT pair FROM bundlekit.due") == [("pair-1",)]
+
+
+def test_a_server_ends_with_a_process_that_is_killed():
+    code = """
+import sys, time
+from pathlib import Path
+from fixtures.postgres import PostgresServer
+server = PostgresServer(Path(sys.argv[1]) / "server", durable=False)
+server.start()
+print((server.data / "postmaster.pid").read_text().split()[0], server.url(), flush=True)
+time.sleep(3600)
+"""
+    folder = tempfile.mkdtemp(prefix="bundlekit-postgres-")  # not inside that of a test: see conftest.a_postgres_server
+    Path(folder).chmod(0o755)
+    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid, url = process.stdout.readline().split()
+        with closing(Database(url)) as database:
+            assert database.rows("SELECT 1") == [(1,)]
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not Path("/proc", pid).exists(), "the server ends")
+    sockets = url.partition("host=")[2].partition("&")[0].replace("%2F", "/")
+    wait_for(lambda: not Path(sockets).exists(), "its sockets are removed")
+    shutil.rmtree(folder)
