@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from bundlekit.fleet.fleet_file import MAX_PAIRS, AbortRule, FailureKind
 from bundlekit.fleet.windows import ZonedWindow, is_open, next_opening
+from bundlekit.wording import count
 
 PairEnd = Literal["succeeded", "rejected", "cancelled", "reverted", "degraded", "needs-operator"]
 """The ends of an update that a fleet counts."""
@@ -106,12 +107,19 @@ class StartPairs(NamedTuple):
 class WaitFor(NamedTuple):
     """Start nothing before ``until``, in seconds since 1970; None: until something is reported.
 
-    ``approval`` is the wave whose approval is missing, if that is the reason.
+    ``approval`` is the wave whose approval is missing, if that is the reason. ``silence`` is when the next pair in
+    flight counts as silent, unless it reports before. That can stop the rollout, and starts nothing.
     """
 
     because: str
     until: float | None = None
     approval: str = ""
+    silence: float | None = None
+
+    @property
+    def look_again(self) -> float | None:
+        """When the answer can be another one without a record."""
+        return min((time for time in (self.until, self.silence) if time is not None), default=None)
 
 
 class StopRollout(NamedTuple):
@@ -298,10 +306,10 @@ def _abort(rollout: Rollout, outcomes: Outcomes, silent: list[int]) -> str:
         where = [f"wave {wave.name}" for wave in rollout.waves]
         if rule.per == "fleet":
             failed, ended, where = [sum(failed)], [sum(ended)], ["the fleet"]
-        for bad, count, name in zip(failed, ended, where, strict=True):
-            if count >= rule.minimum_ended and bad and bad * 100 >= rule.percent * count:
+        for bad, total, name in zip(failed, ended, where, strict=True):
+            if total >= rule.minimum_ended and bad and bad * 100 >= rule.percent * total:
                 kinds = ", ".join(rule.failures)
-                return f"{bad} of {count} ended pairs of {name} failed ({kinds}); the limit is {rule.percent} %"
+                return f"{bad} of {total} ended pairs of {name} failed ({kinds}); the limit is {rule.percent} %"
     return ""
 
 
@@ -328,9 +336,10 @@ def _starts(rollout: Rollout, outcomes: Outcomes, wave: int, now: float, most: i
     free = rollout.max_in_flight - len(outcomes.heard)
     waiting = {queue: group for queue, group in outcomes.groups(wave).items() if group.first < len(group.positions)}
     if not waiting:
-        return WaitFor(f"the last pairs of wave {name} are in flight", _next_silence(rollout, outcomes, now))
+        return WaitFor(f"the last pairs of wave {name} are in flight", silence=_next_silence(rollout, outcomes, now))
     if free <= 0:
-        return WaitFor(f"{len(outcomes.heard)} pairs are in flight", _next_silence(rollout, outcomes, now))
+        in_flight = f"{count(len(outcomes.heard), 'pair')} in flight, and the limit is {rollout.max_in_flight:,}"
+        return WaitFor(in_flight, silence=_next_silence(rollout, outcomes, now))
     opened: dict[tuple[ZonedWindow, ...] | None, bool] = {}
     for queue in waiting:
         if queue.windows not in opened:
@@ -340,12 +349,12 @@ def _starts(rollout: Rollout, outcomes: Outcomes, wave: int, now: float, most: i
     if chosen:
         return StartPairs(tuple(chosen), f"wave {name}, {len(outcomes.heard) + len(chosen)} in flight")
     if any(opened.values()):
-        times = [_next_silence(rollout, outcomes, now)]
         because = f"the limits of the labels are reached for the open pairs of wave {name}"
     else:
-        times, because = [_next_silence(rollout, outcomes, now)], f"no window of wave {name} is open"
-    times += [next_opening(one, now) for windows, is_now in opened.items() if not is_now for one in windows or ()]
-    return WaitFor(because, min((time for time in times if time is not None), default=None))
+        because = f"no window of wave {name} is open"
+    times = [next_opening(one, now) for windows, is_now in opened.items() if not is_now for one in windows or ()]
+    opening = min((time for time in times if time is not None), default=None)
+    return WaitFor(because, opening, silence=_next_silence(rollout, outcomes, now))
 
 
 def _chosen(

@@ -74,7 +74,7 @@ class Decider:
                 self._store.abort(self.name, action.because)
             shown = self._show(action)
         self._shown = shown
-        until = action.until if isinstance(action, WaitFor) else None
+        until = action.look_again if isinstance(action, WaitFor) else None
         self._next = time.monotonic() + min(LOOK_AGAIN, max(0.0, until - now) if until is not None else LOOK_AGAIN)
         if self._dispatcher is not None:
             for pair in pairs:

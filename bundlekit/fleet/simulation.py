@@ -97,10 +97,10 @@ class _Simulation:
             if action.approval and action.approval not in self.asked:
                 self.asked.add(action.approval)
                 heapq.heappush(self.events, _Event(self.now + self.rates.approval, action.approval, None, "approve"))
-            times = [event.at for event in self.events[:1]] + [action.until] * (action.until is not None)
-            if not times:
+            times = [*(event.at for event in self.events[:1]), action.look_again]
+            following = min((time for time in times if time is not None), default=None)
+            if following is None:
                 return self._result("waiting", action.because)
-            following = min(time for time in times if time is not None)
             if following > self.at.timestamp() + LONGEST:
                 return self._result("waiting", f"it takes more than ten years; {action.because}")
             if not self.events and following > self.changed + self.patience:

@@ -49,7 +49,7 @@ def test_a_slot_is_free_only_after_the_outcome():
     of = rollout([("a", "b", "c")])
     assert do(of) == StartPairs(("a", "b"), "wave w0, 2 in flight")
     under_way = [report("a"), report("b"), report("a", 10), report("b", 20)]  # installed, and waiting for the gate
-    assert do(of, *under_way, now=30) == WaitFor("2 pairs are in flight", 10 + 6 * HOUR)
+    assert do(of, *under_way, now=30) == WaitFor("2 pairs in flight, and the limit is 2", silence=10 + 6 * HOUR)
     assert do(of, *under_way, report("b", 40, "succeeded"), now=40).pairs == ("c",)
 
 
@@ -89,6 +89,8 @@ def test_pairs_start_in_their_windows():
     assert do(of).pairs == ("b",)
     waits = do(of, report("b"), report("b", 5, "succeeded"), now=5)
     assert waits == WaitFor("no window of wave w0 is open", 22 * HOUR)
+    flying = do(rollout([("a", "b")], classes=of.classes), report("b", 5), now=5)
+    assert (flying.until, flying.silence, flying.look_again) == (22 * HOUR, 5 + 6 * HOUR, 5 + 6 * HOUR)
     assert do(of, report("b"), report("b", 5, "succeeded"), now=22 * HOUR).pairs == ("a",)
     never = rollout([("a",)], classes={"a": PairClass((), (ZonedWindow(night.window, "Mars/Olympus"),))})
     assert do(never) == WaitFor("no window of wave w0 is open", None)
