@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -269,6 +271,16 @@ def _read_with(path: Path) -> Iterator[Path]:
 def colours(stream: Any) -> bool:
     """Colours are for a terminal whose owner has not set NO_COLOR (no-color.org)."""
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def terminal_size(descriptor: int) -> tuple[int, int]:
+    """Columns and rows now. The terminal itself is asked first, since variables do not change with its size."""
+    with suppress(OSError, ValueError):
+        size = os.get_terminal_size(descriptor)
+        if size.columns and size.lines:
+            return size.columns, size.lines
+    fallback = shutil.get_terminal_size()
+    return fallback.columns, fallback.lines
 
 
 def checked(bundle: Path, check: Callable[[], BundleResult], *, quoted: bool) -> tuple[BundleResult, int]:

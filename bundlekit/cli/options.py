@@ -78,6 +78,7 @@ def database_option(text: str, *, required: bool = False) -> Decorator:
         required=required,
         metavar="URL",
         envvar="BUNDLEKIT_STATE",
+        show_envvar=True,
         callback=naming.remember_database,
         help=f"{text} (postgresql://...).",
     )

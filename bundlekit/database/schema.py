@@ -105,6 +105,7 @@ STEPS: Final = (
             heard    timestamptz,
             tries    integer NOT NULL DEFAULT 0,
             note     text NOT NULL DEFAULT '',
+            worker   text NOT NULL DEFAULT '',
             outcome  text,
             run      text NOT NULL DEFAULT '',
             ended    timestamptz,
@@ -137,6 +138,8 @@ STEPS: Final = (
             PRIMARY KEY (rollout, seq)
         );
         COMMENT ON TABLE bundlekit.rollout_record IS 'What happened in each rollout: append-only, in order of seq.';
+        CREATE INDEX rollout_record_failures ON bundlekit.rollout_record (rollout, pair, seq)
+            WHERE kind = 'end' AND outcome <> 'succeeded';
         CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON bundlekit.rollout_record
             FOR EACH STATEMENT EXECUTE FUNCTION bundlekit.refuse_change();
         """,

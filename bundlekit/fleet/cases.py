@@ -32,8 +32,9 @@ def export_cases(
     """Write the case files of the rollout ``name`` into ``folder``, and return each pair with its fault, if any.
 
     ``PAIR.zip`` is the support bundle of a pair (`support_bundle.export`, which also explains ``wording``). Each pair
-    that ended as one of ``kinds`` has one, by default each that did not succeed. ``rollout.json`` is the status, and
-    ``records.jsonl`` are the records of the rollout. Raises BundlekitError if the folder cannot be written.
+    that ended as one of ``kinds`` has one, by default each that did not succeed. The ends that a retry took back count
+    as well. ``rollout.json`` is the status, and ``records.jsonl`` are the records of the rollout. Raises BundlekitError
+    if the folder cannot be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +50,8 @@ def export_cases(
             file.write(f"{line}\n".encode())
     found = store.database.rows(
         """
-        SELECT pair FROM bundlekit.rollout_pair WHERE rollout = %(name)s AND outcome <> 'succeeded'
+        SELECT DISTINCT pair FROM bundlekit.rollout_record
+        WHERE rollout = %(name)s AND kind = 'end' AND outcome <> 'succeeded'
             AND (outcome = ANY(%(kinds)s) OR cardinality(%(kinds)s::text[]) = 0) ORDER BY pair
         """,
         {"name": name, "kinds": list(kinds)},

@@ -168,7 +168,9 @@ class PairProgress:
             self._database.execute(
                 """
                 UPDATE bundlekit.rollout_pair SET
-                    note = %(note)s, tries = CASE WHEN %(failed)s THEN tries + 1 ELSE 0 END
+                    note = %(note)s,
+                    tries = CASE WHEN %(failed)s THEN tries + 1 ELSE 0 END,
+                    worker = CASE WHEN %(failed)s THEN %(owner)s ELSE '' END
                 WHERE rollout = %(rollout)s AND pair = %(pair)s AND taken AND started IS NOT NULL
                     AND stop = %(stop)s AND base_seq = %(base_seq)s
                 """,

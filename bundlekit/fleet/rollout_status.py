@@ -34,11 +34,16 @@ class FleetEnd(Frozen, frozen=True, kw_only=True):
 
 
 class FleetTrouble(Frozen, frozen=True, kw_only=True):
-    """A pair in flight whose last ``tries`` attempts ended in an error, and the latest error."""
+    """A pair in flight whose last ``tries`` attempts ended in an error.
+
+    ``reason`` is the latest error, and ``worker`` where it came. ``next-try`` is when the pair is due again.
+    """
 
     pair: str
     tries: int
     reason: str
+    worker: str
+    next_try: str | None
 
 
 class FleetWorkerStatus(Frozen, frozen=True, kw_only=True):
@@ -67,6 +72,7 @@ class FleetStatus(Frozen, frozen=True, kw_only=True):
     ``overdue`` is for how many seconds the longest of the others waits for one.
 
     ``failed`` are the latest pairs that did not succeed, and ``trouble`` pairs whose attempts end in errors.
+    ``retried`` are the latest pairs whose end a retry took back and that have not ended since, with that end.
     ``ended-last-hour`` is the number of pairs that ended in the last hour.
     """
 
@@ -92,6 +98,7 @@ class FleetStatus(Frozen, frozen=True, kw_only=True):
     waves: tuple[FleetWaveStatus, ...]
     workers: tuple[FleetWorkerStatus, ...]
     failed: tuple[FleetEnd, ...]
+    retried: tuple[FleetEnd, ...]
     trouble: tuple[FleetTrouble, ...]
 
     @property
@@ -103,6 +110,7 @@ class FleetStatus(Frozen, frozen=True, kw_only=True):
 def status_of_rollout(store: RolloutStore, name: str) -> FleetStatus:
     """The status of the rollout ``name``. Raises NoRolloutError and DatabaseError."""
     fleet = store.load(name).fleet.file
+    names = [wave.name for wave in fleet.waves]
     values: Values = {"name": name, "silence": fleet.silence, "shown": SHOWN_PAIRS}
     rows = store.database.rows
     phase, because, until, approval, decider, by, created, at = rows(
@@ -114,7 +122,7 @@ def status_of_rollout(store: RolloutStore, name: str) -> FleetStatus:
         values,
     )[0]
     waves = _waves(
-        [wave.name for wave in fleet.waves],
+        names,
         rows(
             """
             SELECT wave, outcome, started IS NOT NULL, count(*) FROM bundlekit.rollout_pair
@@ -156,18 +164,9 @@ def status_of_rollout(store: RolloutStore, name: str) -> FleetStatus:
         ended_last_hour=_ended_last_hour(store, values),
         waves=waves,
         workers=_workers(store),
-        failed=_failed(store, values, [wave.name for wave in fleet.waves]),
-        trouble=tuple(
-            FleetTrouble(pair=str(pair), tries=int(tries), reason=str(note))
-            for pair, tries, note in rows(
-                """
-                SELECT pair, tries, note FROM bundlekit.rollout_pair
-                WHERE rollout = %(name)s AND taken AND started IS NOT NULL AND tries > 0
-                ORDER BY tries DESC, pair LIMIT %(shown)s
-                """,
-                values,
-            )
-        ),
+        failed=_failed(store, values, names),
+        retried=_retried(store, values, names),
+        trouble=_trouble(store, values),
     )
 
 
@@ -215,9 +214,49 @@ def _failed(store: RolloutStore, values: Values, waves: list[str]) -> tuple[Flee
         """,
         values,
     )
+    return _ends(rows, waves)
+
+
+def _retried(store: RolloutStore, values: Values, waves: list[str]) -> tuple[FleetEnd, ...]:
+    rows = store.database.rows(
+        """
+        SELECT pair, wave, outcome, at, reason, run FROM (
+            SELECT DISTINCT ON (pair) pair, it.wave, record.outcome, at, reason, record.run
+            FROM bundlekit.rollout_record AS record JOIN bundlekit.rollout_pair AS it USING (rollout, pair)
+            WHERE rollout = %(name)s AND kind = 'end' AND record.outcome <> 'succeeded' AND it.outcome IS NULL
+            ORDER BY pair, seq DESC
+        ) AS last ORDER BY at DESC, pair LIMIT %(shown)s
+        """,
+        values,
+    )
+    return _ends(rows, waves)
+
+
+def _ends(rows: list[tuple[Any, ...]], waves: list[str]) -> tuple[FleetEnd, ...]:
     return tuple(
         FleetEnd(pair=str(pair), wave=waves[wave], end=str(end), at=_rfc3339(at), run=str(run), reason=str(reason))
         for pair, wave, end, at, reason, run in rows
+    )
+
+
+def _trouble(store: RolloutStore, values: Values) -> tuple[FleetTrouble, ...]:
+    rows = store.database.rows(
+        """
+        SELECT pair, tries, note, worker, not_before FROM bundlekit.rollout_pair LEFT JOIN bundlekit.due USING (pair)
+        WHERE rollout = %(name)s AND taken AND started IS NOT NULL AND tries > 0
+        ORDER BY tries DESC, pair LIMIT %(shown)s
+        """,
+        values,
+    )
+    return tuple(
+        FleetTrouble(
+            pair=str(pair),
+            tries=int(tries),
+            reason=str(note),
+            worker=_process(str(worker)),
+            next_try=_rfc3339(again) if again is not None else None,
+        )
+        for pair, tries, note, worker, again in rows
     )
 
 

@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 TONES: Final = {"aborted": "bad", "stopped": "doubtful", "paused": "doubtful", "finished": "good"}
 
 
-def lines(status: FleetStatus) -> Iterator[Line]:
-    """The status, line by line, every character of it safe for a terminal."""
-    for line in _lines(status):
+def lines(status: FleetStatus, *, bars: int = 0) -> Iterator[Line]:
+    """The status, line by line, every character of it safe for a terminal.
+
+    With ``bars``, each wave has a bar of so many cells, for its pairs that have ended.
+    """
+    for line in _lines(status, bars):
         yield Line(escape(line.text), line.tone)
 
 
-def _lines(status: FleetStatus) -> Iterator[Line]:
+def _lines(status: FleetStatus, bars: int) -> Iterator[Line]:
     yield Line(
         f"rollout {status.name} to {status.target}, {count(status.pairs, 'pair')}, "
         f"started by {status.by} at {status.created}"
     )
+    longest = max(len(wave.name) + 1 for wave in status.waves) if bars else 0
     for wave in status.waves:
-        yield Line(f"  wave {wave.name}: {_wave(wave)}")
+        bar = f" {_bar(wave, bars)}" if bars else ""
+        yield Line(f"  wave {wave.name + ':':<{longest}}{bar} {_wave(wave)}")
     if status.in_flight:
         yield Line(
             f"  in flight: {count(status.in_flight, 'pair')}, {status.working:,} at a worker now; "
@@ -46,8 +51,11 @@ def _lines(status: FleetStatus) -> Iterator[Line]:
             "doubtful",
         )
     for trouble in status.trouble:
-        tries = f"{count(trouble.tries, 'attempt')} with errors"
-        yield Line(f"  pair {trouble.pair}: {tries}: {trouble.reason}", "doubtful")
+        tries = f"{count(trouble.tries, 'attempt')} with errors, the last at {trouble.worker}"
+        again = f", the next at {trouble.next_try}" if trouble.next_try else ""
+        yield Line(f"  pair {trouble.pair}: {tries}{again}: {trouble.reason}", "doubtful")
+    for end in status.retried:
+        yield Line(f"  tried again: {end.pair}, {end.end} at {end.at}: {end.reason or 'without a reason'}", "muted")
     for end in status.failed:
         yield Line(f"  {end.end}: {end.pair} at {end.at}: {end.reason or 'without a reason'}", "bad")
     if status.unsuccessful > len(status.failed):
@@ -63,19 +71,17 @@ def _last(status: FleetStatus) -> Iterator[Line]:
     until = f" (until {status.until})" if status.until else ""
     because = f": {status.because}{until}" if status.because else ""
     yield Line(f"{status.phase.upper()}{because}", tone)
-    if status.phase != "finished" and not status.decider:
+    if status.phase in {"running", "waiting"} and not status.decider:
         yield Line(f"  no worker decides now, so nothing starts: {command('fleet worker')}", "doubtful")
     if status.approval:
         yield Line(f"  next: {command('fleet approve', status.name, by='NAME', reason='TEXT')}")
     by = {"by": "NAME", "reason": "TEXT"}
-    again = ""
-    if status.phase in {"aborted", "stopped", "paused"}:
-        again = command("fleet resume", status.name, **by)
-    elif status.phase == "finished" and status.unsuccessful:
+    ended = status.phase in {"aborted", "finished"}
+    if ended and status.unsuccessful:
         again = command("fleet retry", status.name, end="KIND", **by)
-    if again:
-        cause = ", once the cause is removed" if status.phase in {"aborted", "finished"} else ""
-        yield Line(f"  next: {again}{cause}")
+        yield Line(f"  next: {again}, once the cause is removed")
+    if status.phase in {"aborted", "stopped", "paused"}:
+        yield Line(f"  next: {command('fleet resume', status.name, **by)}{', after that' if ended else ''}")
 
 
 def _wave(wave: FleetWaveStatus) -> str:
@@ -83,6 +89,11 @@ def _wave(wave: FleetWaveStatus) -> str:
     parts += [f"{wave.in_flight:,} in flight"] if wave.in_flight else []
     parts += [f"{wave.pending:,} not started"] if wave.pending else []
     return f"{count(wave.pairs, 'pair')}: {', '.join(parts) or 'none'}" if wave.pairs else "no pair"
+
+
+def _bar(wave: FleetWaveStatus, cells: int) -> str:
+    full = cells * sum(wave.ends.values()) // wave.pairs if wave.pairs else cells
+    return f"[{'#' * full}{'-' * (cells - full)}]"
 
 
 def prometheus(found: Iterable[FleetStatus]) -> str:

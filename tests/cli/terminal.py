@@ -53,7 +53,7 @@ class Terminal:
         self.files = [open(os.dup(self.slave), "w", encoding="utf-8", closefd=True) for _ in range(2)]  # noqa: SIM115
         for name, file in zip(("stdout", "stderr"), self.files, strict=True):
             monkeypatch.setattr(sys, name, file)
-        self.reader = threading.Thread(target=self._read)
+        self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     @property

@@ -10,12 +10,13 @@ from bundlekit.fleet.progress import PairProgress
 from bundlekit.fleet.requests import retry_pairs
 from bundlekit.fleet.rollout_status import status_of_rollout
 from bundlekit.fleet.starting import start_rollout
+from bundlekit.fleet.status_text import lines
 from bundlekit.fleet.store import PairWork, RolloutStore
 from bundlekit.fleet.worker import FleetWorker
 from bundlekit.update.engine.clock import ManualClock
 from bundlekit.update.engine.outcome import EXIT_CODES
 from bundlekit.update.engine.records import CallFinished, Rejected
-from bundlekit.update.state.lock import PairLock
+from bundlekit.update.state.lock import PairLock, holder
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet, ApplianceHooks
 
@@ -137,6 +138,10 @@ def test_a_bundle_that_is_missing_on_this_host_ends_nothing(store, fleet, one):
     (trouble,) = status(store).trouble
     assert trouble.tries == 2
     assert "bundles" in trouble.reason
+    assert trouble.worker == holder()
+    assert trouble.next_try is not None
+    text = "\n".join(line.text for line in lines(status(store)))
+    assert f"2 attempts with errors, the last at {holder()}, the next at {trouble.next_try}: " in text
     assert runs(store) == 0
     (fleet.folder / "away").rename(bundles)
     one.turn()

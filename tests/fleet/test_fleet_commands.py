@@ -1,20 +1,28 @@
 """The commands about rollouts: begin one, carry it out, look at it, and ask something of it."""
 
+import io
 import json
 import os
+import sys
 import zipfile
 
 import jsonschema
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bundlekit.cli import run
 from bundlekit.cli.fleet import fleet_options
+from bundlekit.cli.fleet.live import frame
 from bundlekit.cli.fleet.pause import command
 from bundlekit.cli.naming import shell_command
+from bundlekit.fleet.rollout_status import FleetEnd, FleetStatus
 from bundlekit.model.decision import Acceptance
 from bundlekit.schemas import schema
 from fixtures import appliances
 from fixtures.appliance_fleet import ApplianceFleet
+from tests.cli.terminal import Terminal
+from tests.waiting import wait_for
 
 OPEN = '[[waves]]\nname = "all"\n[[abort]]\nfailures = ["reverted"]\npercent = 100\nminimum-ended = 2\n'
 ADA = ["--by", "Ada", "--reason", "planned"]
@@ -97,7 +105,7 @@ def test_operators_ask_for_a_pause_a_resume_a_stop_and_an_approval(fleet, capsys
     assert "No rollout is unfinished." in capsys.readouterr().err
 
 
-def test_a_pair_is_tried_again(fleet, capsys):
+def test_a_pair_is_tried_again(fleet, capsys, tmp_path):
     appliances.put_fault(fleet.root, "pair-000001", "verify active", "fail", left=1)
     assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
     assert run(["fleet", "retry", "simulated", "pair-000001", *ADA]) == 1, "it has not ended"
@@ -107,9 +115,16 @@ def test_a_pair_is_tried_again(fleet, capsys):
     assert "none of these has ended without success" in capsys.readouterr().err
     assert run(["fleet", "retry", "simulated", "--end", "reverted", *ADA]) == 0
     assert "1 pair of rollout simulated tried again: pair-000001" in capsys.readouterr().out
+    code, (between,) = statuses(capsys)
+    assert (code, between["failed"]) == (0, [])
+    assert [(one["pair"], one["end"]) for one in between["retried"]] == [("pair-000001", "reverted")]
+    assert run(["fleet", "status"]) == 0
+    assert "tried again: pair-000001, reverted at " in capsys.readouterr().out
+    assert run(["fleet", "export", "--into", str(tmp_path / "cases")]) == 0
+    assert (tmp_path / "cases" / "pair-000001.zip").exists(), "what was wrong is not lost"
     assert run(["fleet", "worker", "--until-finished"]) == 0
     code, (after,) = statuses(capsys, "simulated")
-    assert (code, after["ends"]) == (0, {"succeeded": 2})
+    assert (code, after["ends"], after["retried"]) == (0, {"succeeded": 2}, [])
     assert not list(fleet.violations())
 
 
@@ -127,6 +142,19 @@ def test_a_retry_of_a_pair_on_hold_names_what_clears_it(fleet, capsys):
     assert "that succeeded" in capsys.readouterr().err
 
 
+def status_with_failures(number):
+    """A rollout that has finished, with 5 lines more than pairs that failed."""
+    text = """{"schema": "bundlekit/fleet-status/1", "name": "spring", "target": "3.0", "by": "Ada", "created": "2026",
+        "at": "2026", "phase": "finished", "because": "every pair has ended", "until": null, "approval": "",
+        "decider": "", "pairs": 20, "pending": 0, "in-flight": 0, "ends": {"reverted": 20}, "silent": 0, "working": 0,
+        "overdue": 0, "ended-last-hour": 0, "workers": [], "retried": [], "trouble": [], "waves": [
+            {"name": "one", "pairs": 20, "pending": 0, "in-flight": 0, "ends": {"reverted": 20}},
+            {"name": "two", "pairs": 0, "pending": 0, "in-flight": 0, "ends": {}}],
+        "failed": []}"""
+    end = FleetEnd(pair="p", wave="one", end="reverted", at="2026", run="", reason="a reason" * 30)
+    return replace(msgspec.json.decode(text, type=FleetStatus), failed=(end,) * number)
+
+
 def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch):
     assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
     assert run(["fleet", "pause"]) == 0
@@ -137,10 +165,57 @@ def test_the_live_status_is_printed_with_each_change(fleet, capsys, monkeypatch)
         if (words := next(turns)) is not None:
             assert run(words) == 0
 
-    monkeypatch.setattr("bundlekit.cli.fleet.status.time.sleep", next_turn)
+    monkeypatch.setattr("bundlekit.cli.fleet.status.sleep", next_turn)
     assert run(["fleet", "status", "--live"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("PAUSED", "STOPPED"))]
     assert lines == ["PAUSED", "STOPPED"], "and nothing without a change"
+
+
+@pytest.mark.parametrize(("rows", "left_out"), [(40, False), (8, True)])
+@pytest.mark.usefixtures("fleet")
+def test_the_live_status_on_a_terminal_is_a_screen_of_its_own(memory_folder, monkeypatch, rows, left_out):
+    pairs = [f"pair-{number:06}" for number in range(6)]
+    fleet = ApplianceFleet(memory_folder / "six").make(
+        len(pairs), two_stops=0, more=OPEN.replace("minimum-ended = 2", "minimum-ended = 100")
+    )
+    for pair in pairs:
+        appliances.put_fault(fleet.root, pair, "verify active", "fail")
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "pause"]) == 0
+    terminal = Terminal(monkeypatch, 80, rows)
+    turns = iter([["fleet", "resume", *ADA], ["fleet", "worker", "--until-finished"]])
+    seen = []
+
+    def next_turn(_seconds):
+        wait_for(lambda: any(line.startswith("Ctrl-C") for line in terminal.now()), "a whole frame")
+        seen.append(terminal.now())
+        with monkeypatch.context() as silent:
+            silent.setattr(sys, "stdout", io.StringIO())
+            silent.setattr(sys, "stderr", io.StringIO())
+            assert run(next(turns)) == 0
+
+    monkeypatch.setattr("bundlekit.cli.fleet.status.sleep", next_turn)
+    code = run(["fleet", "status", "--live"])
+    shown = terminal.shown()
+    assert (code, terminal.screens) == (1, 1), shown
+    assert [line for line in seen[0] if line.startswith("  wave")] == [
+        f"  wave all: [{'-' * 20}] 6 pairs: 6 not started"
+    ]
+    assert any(line.startswith("PAUSED") for line in seen[0])
+    assert "Ctrl-C: leave this view. The rollout continues." in seen[0]
+    assert not any("Ctrl-C" in line or "[" in line for line in shown), "nothing of the view is left"
+    assert sum("reverted: pair-" in line for line in shown) >= (2 if left_out else 6)
+
+
+@pytest.mark.parametrize("rollouts", [1, 2])
+@pytest.mark.parametrize("height", range(1, 60))
+def test_the_live_view_is_never_higher_than_the_terminal(height, rollouts):
+    rows = [row.text for row in frame([status_with_failures(20)] * rollouts, height)]
+    assert len(rows) <= max(height, 3 * rollouts + 1)
+    assert sum(row.startswith("FINISHED") for row in rows) == rollouts
+    assert sum("more lines: see the status without --live" in row for row in rows) == rollouts * (
+        height < 25 * rollouts + 1
+    )
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
@@ -163,7 +238,7 @@ def test_pairs_that_did_not_succeed_are_exported(fleet, tmp_path, capsys):
     assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
     assert run(["fleet", "worker", "--until-finished"]) == 0
     folder = tmp_path / "cases"
-    assert run(["fleet", "export", str(folder)]) == 0
+    assert run(["fleet", "export", "--into", str(folder)]) == 0
     assert f"1 support bundle of rollout simulated written to {folder}" in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == ["pair-000001.zip", "records.jsonl", "rollout.json"]
     with zipfile.ZipFile(folder / "pair-000001.zip") as archive:
@@ -173,8 +248,8 @@ def test_pairs_that_did_not_succeed_are_exported(fleet, tmp_path, capsys):
         ("end", "reverted"), ("end", "succeeded"), ("start", ""), ("start", "")
     ]  # fmt: skip
     assert json.loads((folder / "rollout.json").read_text())["ends"] == {"reverted": 1, "succeeded": 1}
-    assert run(["fleet", "export", str(tmp_path / "none"), "simulated", "--end", "degraded"]) == 0
+    assert run(["fleet", "export", "simulated", "--into", str(tmp_path / "none"), "--end", "degraded"]) == 0
     assert sorted(path.name for path in (tmp_path / "none").iterdir()) == ["records.jsonl", "rollout.json"]
     (tmp_path / "file").write_text("")
-    assert run(["fleet", "export", str(tmp_path / "file")]) == 3
+    assert run(["fleet", "export", "--into", str(tmp_path / "file")]) == 3
     assert "cannot be made" in capsys.readouterr().err

@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  bundlekit fleet export cases/
-  bundlekit fleet export cases/ spring-2027 --end needs-operator
+  bundlekit fleet export --into cases/
+  bundlekit fleet export spring-2027 --into cases/ --end needs-operator
 Exit codes: 0 every support bundle is written, 1 some cannot be written, 2 usage, 3 the database cannot be used.
 """
 
 
 @click.command(cls=CliVerb, epilog=EXAMPLES)
-@click.argument("folder", type=path_type, metavar="FOLDER")
 @fleet_options.rollout_argument
+@click.option(
+    "--into", "folder", type=path_type, required=True, metavar="FOLDER", help="Write into this folder, which is made."
+)
 @fleet_options.end_option("Export only pairs that ended so.")
 @run_options.state_dir_option
 @fleet_options.state_option
-def command(folder: Path, name: str | None, kinds: tuple[str, ...], state_dir: Path, state: str) -> int:
+def command(name: str | None, folder: Path, kinds: tuple[str, ...], state_dir: Path, state: str) -> int:
     """Export a support bundle of each pair that did not succeed, and the records of the rollout.
 
-    A support bundle has journal, state, report and no secrets. It also has the logs of this host.
+    A support bundle has journal, state, report and no secrets. It also has the logs of this host. Pairs that a retry
+    has started again are exported as well.
     """
     from bundlekit.cli.update.message import in_words
     from bundlekit.fleet.cases import export_cases

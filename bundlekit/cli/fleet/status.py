@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -64,13 +64,12 @@ def _follow(store: RolloutStore, found: list[FleetStatus], style: str) -> list[F
     """Show these rollouts until they have no work, and return their last status."""
     names = [one.name for one in found]
     if style == "text" and sys.stdout.isatty():
-        from rich.live import Live
-        from rich.text import Text
+        from bundlekit.cli.fleet.live import live_view
 
-        with Live(auto_refresh=False, vertical_overflow="visible") as view:
-            return _until_idle(
-                store, names, lambda now: view.update(Text.from_ansi(_rendered(now, style)), refresh=True)
-            )
+        with live_view() as show_in_place:
+            last = _until_idle(store, names, show_in_place)
+        click.echo(_rendered(last, style), nl=False)
+        return last
     shown = list[str]()
 
     def show(now: Sequence[FleetStatus]) -> None:
@@ -90,7 +89,7 @@ def _until_idle(
         show(found)
         if not any(one.in_flight or one.phase not in {"finished", "stopped", "aborted"} for one in found):
             return found
-        time.sleep(LIVE_SECONDS)
+        sleep(LIVE_SECONDS)
 
 
 def _rendered(found: Sequence[FleetStatus], style: str) -> str:

@@ -28,6 +28,7 @@ state_dir_option: Final = click.option(
     default=STATE_DIR,
     show_default=True,
     envvar="BUNDLEKIT_STATE_DIR",
+    show_envvar=True,
     callback=remember,
     help="Use this folder, which must be your own (mode 0700): for the journal, or with --state for copies and logs.",
 )

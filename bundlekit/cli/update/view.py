@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
+from bundlekit.cli import common
 from bundlekit.cli.parameters import local_time
 from bundlekit.cli.update.fold import Fold
 from bundlekit.update.engine.clock import Clock
@@ -176,7 +176,7 @@ def _draw(console: Console, view: Terminal, last: object) -> object:
 
     from bundlekit.cli.update.frame import ASCII, Glyphs
 
-    width, height = _size(sys.stderr.fileno())
+    width, height = common.terminal_size(sys.stderr.fileno())
     lines = view.frame(width, height, ASCII if console.options.ascii_only else Glyphs())
     made = width, height, [(line.plain, line.style, line.spans) for line in lines]
     if made != last:
@@ -185,16 +185,6 @@ def _draw(console: Console, view: Terminal, last: object) -> object:
             console.control(Control.home())
             console.print(Screen(Text("\n").join(lines)), end="")
     return made
-
-
-def _size(descriptor: int) -> tuple[int, int]:
-    """Columns and rows now. The terminal itself is asked first, since variables do not change with its size."""
-    with suppress(OSError, ValueError):
-        size = os.get_terminal_size(descriptor)
-        if size.columns and size.lines:
-            return size.columns, size.lines
-    fallback = shutil.get_terminal_size()
-    return fallback.columns, fallback.lines
 
 
 class Lines:
