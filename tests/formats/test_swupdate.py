@@ -394,6 +394,22 @@ def test_product_and_models_are_stated_only_if_they_are_certain(changes, product
     assert (report.release.product, report.release.models) == (product, models)
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"scripts": [{"type": "copy", "device": "/dev/sdb", "properties": {"copyfrom": "/dev/sda", "type": "raw"}}]},
+        {"scripts": [{"ref": "#./both"}], "both": [{"type": "copy", "device": "/dev/sdb"}]},
+        {"bootenv": [{"name": "bootpart", "value": "0:2"}, {"name": "tries"}]},
+        {"partitions": [{"type": "diskpart", "device": "/dev/sda"}, {"device": "mtd4", "name": "data", "size": 4096}]},
+    ],
+)
+def test_entries_without_file_are_something_to_install(section):
+    """The copy handler is a script that needs no file (SWUpdate, *Handlers*)."""
+    text = described(images=[], **section)
+    report = judged(spoil_swupdate.archive(piece(DESCRIPTION, text), piece(SIGNATURE, signed(text))))
+    assert (report.verdict, report.findings) == ("accept", ())
+
+
 # --- the rest ---
 
 

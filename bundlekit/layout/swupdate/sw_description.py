@@ -24,6 +24,8 @@ DESCRIPTION, SIGNATURE = "sw-description", "sw-description.sig"
 ROOT: Final = "software"
 SECTIONS: Final = frozenset({"images", "files", "scripts", "partitions", "bootenv", "uboot", "vars"})
 """The groups of entries (SWUpdate, ``parser/parser.c``)."""
+WITHOUT_FILE: Final = ("bootenv", "uboot", "vars", "scripts", "partitions")
+"""The sections whose entries need no file. SWUpdate skips an entry without file in the other ones."""
 VALUES: Final = frozenset({"version", "hardware-compatibility", "description", "name"})
 """The values that are looked up for a board, a selection and a mode, and that can be links."""
 MAX_LEVELS: Final = 4
@@ -32,6 +34,8 @@ MAX_GROUPS: Final = 1024
 """Groups for boards, selections and modes, counted again where a link leads to them. Releases have a few dozen."""
 MAX_LINKS: Final = 8
 """Links from link to link. SWUpdate follows one less than ten (``MAX_LINKS_DEPTH``)."""
+MAX_ENTRIES: Final = 65_536
+"""Entries of sections that are followed, counted again where a link leads to them. Releases have a few hundred."""
 MAX_LISTED: Final = 32
 """Names in an annotation."""
 MAX_TEXT: Final = 255
@@ -121,6 +125,7 @@ class _DescriptionReader:
         self._is_json = is_json
         self._entries: list[dict[str, Any]] = []
         self._installs = False
+        self._seen = 0
 
     def description(self) -> Description:
         software = self._document.get(ROOT)
@@ -174,10 +179,48 @@ class _DescriptionReader:
         if "filename" in node:
             self._entries.append(node)
         for key, value in node.items():
-            if key in ("bootenv", "uboot", "partitions"):
-                self._installs = True
+            if key in SECTIONS:
+                self._section(key, value, (*path, key))
             if key != "properties":  # those are for the handler, and mean nothing here
                 self._walk(value, (*path, key))
+
+    def _section(self, section: str, node: object, path: NodePath, links: int = 0) -> None:
+        """Check the entries of a section, also those of the lists that entries link to.
+
+        SWUpdate follows such links without limit, so it never ends with a circle of them.
+        """
+        node, path = self._followed(node, path)
+        for one in node if isinstance(node, list) else ():
+            self._seen += 1
+            if self._seen > MAX_ENTRIES:
+                raise _FaultError(f"its sections have more than {MAX_ENTRIES} entries")
+            if isinstance(one, dict) and "ref" in one:
+                if links == MAX_LINKS:
+                    raise _FaultError(f"{_spelled(path)} links in a circle, or by more than {MAX_LINKS} lists")
+                target = self._target(one["ref"], path)
+                self._section(section, self._at(target), target, links + 1)
+            elif isinstance(one, dict) and "filename" not in one and section in WITHOUT_FILE:
+                self._check_entry(section, one)
+
+    def _check_entry(self, section: str, entry: dict[str, Any]) -> None:
+        """Check an entry without file: a variable, a script that only its handler knows, or a partition."""
+        if section in ("scripts", "partitions"):
+            known = (one for key in ("name", "device", "type") if isinstance(one := entry.get(key), str) and one)
+            self._common(entry, next(known, section))
+            size = entry.get("size", 0)
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise _FaultError(f"the size of an entry in {section} is not a number of bytes")
+        if section == "partitions" and not (
+            entry.get("device") and (entry.get("name") or entry.get("type", "ubipartition") != "ubipartition")
+        ):
+            raise _FaultError("an entry in partitions has no device, or has no name and is a UBI volume")
+        if section in ("bootenv", "uboot", "vars"):
+            name = entry.get("name")
+            if not isinstance(name, str) or not name:
+                raise _FaultError(f"a variable in {section} has no name that is text")
+            for key in ("name", "value"):
+                self._typed(entry, key, str, name)
+        self._installs = self._installs or section != "vars"
 
     def _followed(self, node: object, path: NodePath) -> tuple[object, NodePath]:
         """The node that ``node`` at ``path`` links to, and its path; itself if it is no link."""
@@ -233,10 +276,7 @@ class _DescriptionReader:
             raise _FaultError("the filename of an entry is not text")
         if name in (DESCRIPTION, SIGNATURE):
             raise _FaultError(f"it lists {name} as a file")
-        for key in _TEXTS:
-            self._typed(entry, key, str, name)
-        for key in _FLAGS:
-            self._typed(entry, key, bool, name)
+        self._common(entry, name)
         compressed, encrypted = entry.get("compressed", False), entry.get("encrypted", False)
         if not isinstance(compressed, bool) and compressed not in COMPRESSIONS:
             raise _FaultError(f"compressed of {name!r} is none of {', '.join(COMPRESSIONS)}")
@@ -251,6 +291,13 @@ class _DescriptionReader:
             raise _FaultError(f"the sha256 of {name!r} is not 64 lower-case hexadecimal digits")
         proves = digest.strip("0")  # SWUpdate takes a digest of zeros for none
         return ListedFile(name, f"sha256:{digest}" if proves else "", size or None, entry.get("version"))
+
+    def _common(self, entry: dict[str, Any], name: str) -> None:
+        """Check the types of the values that every kind of entry can have."""
+        for key in _TEXTS:
+            self._typed(entry, key, str, name)
+        for key in _FLAGS:
+            self._typed(entry, key, bool, name)
 
     def _typed(self, entry: dict[str, Any], key: str, kind: type, name: str) -> None:
         value = entry.get(key)
