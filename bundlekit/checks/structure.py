@@ -245,13 +245,13 @@ def _digests(question: Question) -> bool:
 
 @rule("integrity", cause="corrupted", remedy=ASK_VENDOR, see="formats", needed=_digests, aspect="images")
 def image_digest_mismatch(context: RuleContext) -> RuleAnswer | PartialResult:
-    """A file inside the image of the bundle does not have the digest or size that the description states.
+    """A file inside the image of the bundle is missing, or has another digest or size than the description states.
 
     The rule runs only on request (``full``), because the file has to be decompressed, and a signature or a hash tree
     already covers the image. If only this rule fails, the bundle was built incorrectly, and the device will reject it.
     """
     if not context.question.digests:
-        packed = context.bundle.packed
+        packed = [one for one in context.bundle.packed if one.expected]
         which = f"the digests of {count(len(packed), 'file')}" if packed else "the digests of files"
         return NotRun(
             reason=f"{which} inside the image were not compared with the description",

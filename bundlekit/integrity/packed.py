@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def packed_digests(source: Source, claims: Iterable[PackedClaim], cancel: Cancel | None) -> Iterator[PackedEvidence]:
     """The evidence of each claim. Raises CancelledError if ``cancel`` returns true meanwhile."""
-    from bundlekit.layout.unsquashfs import MemberFault, read_through
+    from bundlekit.layout.unsquashfs import MemberFault, find_member, read_through
 
     for claim in claims:
         if claim.unread:
@@ -33,7 +33,10 @@ def packed_digests(source: Source, claims: Iterable[PackedClaim], cancel: Cancel
             state.update(piece)
             size += len(piece)
 
-        fault = read_through(source, claim.span.size, claim.name, claim.size, consume)
+        if claim.expected:
+            fault = read_through(source, claim.span.size, claim.name, claim.size, consume)
+        else:
+            fault = find_member(source, claim.span.size, claim.name)
         if isinstance(fault, MemberFault):
             yield PackedEvidence(
                 subject=claim.subject,
@@ -42,7 +45,7 @@ def packed_digests(source: Source, claims: Iterable[PackedClaim], cancel: Cancel
                 reason=fault.reason,
                 next=fault.next,
             )
-        else:
+        elif claim.expected:
             yield PackedEvidence(
                 subject=claim.subject,
                 span=claim.span,

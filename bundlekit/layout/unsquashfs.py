@@ -82,6 +82,25 @@ def read_through(
     return None if code == 0 else _fault(name, code, errors, _deadline(limit))
 
 
+class _FoundError(Exception):
+    """The file exists, so nothing more has to be read."""
+
+
+def find_member(source: Source, size: int, name: str) -> MemberFault | None:
+    """None if the image has the file, of any size. It is not read. ``damaged`` is only set if there is no such file."""
+
+    def found(_: bytes) -> None:
+        raise _FoundError
+
+    try:
+        fault = read_through(source, size, name, PIECE, found)
+    except _FoundError:
+        return None
+    if fault is None or not fault.damaged or "no matches for" in fault.reason:
+        return fault
+    return fault._replace(damaged=False)  # such as a link that this program cannot follow
+
+
 def _deadline(limit: int) -> float:
     return DEADLINE + limit / SLOWEST
 

@@ -219,7 +219,7 @@ class PackedClaim(Frozen, frozen=True, kw_only=True):
     """The claim that the file ``name`` in the SquashFS image ``span`` has ``size`` bytes and the digest ``expected``.
 
     The image is covered by another claim, so this proves no more about its bytes. It is checked only on request.
-    ``unread`` is the reason if the file cannot be compared.
+    ``unread`` is the reason if the file cannot be compared. Without ``expected`` the file only has to exist.
     """
 
     subject: str

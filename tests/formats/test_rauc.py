@@ -112,6 +112,29 @@ def test_line_ends_and_spaces_that_glib_reads():
     assert (report.verdict, report.release.version) == ("accept", "2026.11-1")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {b"rootfs.img\n": b"rootfs.bin\ntype=raw\n"},
+        {b"rootfs.img\n": b"rootfs.bin\n", b"post-install": b"install"},
+        {b"rootfs.img\n": b"rootfs.squashfs-xz\n"},
+        {b"rootfs.img\n": b"rootfs.tar.zst\n"},
+        {b"rootfs.img\n": b"rootfs.bin\n", b"[hooks]": b"[handler]\nfilename=h\n[hooks]"},
+        {b"rootfs.img\n": b"app.bin\n", b"image.rootfs": b"image.files/app"},
+        {b"[update]\n": b"[update]\nmin-rauc-version=1.14\n"},
+        {b"[update]\n": b"[update]\nmin-rauc-version=2.0.1-rc1+5\n"},
+    ],
+)
+def test_what_rauc_accepts_of_images_and_versions(changes):
+    verity = parts("verity")
+    manifest = verity.manifest
+    for old, new in changes.items():
+        assert old in manifest
+        manifest = manifest.replace(old, new)
+    report = judge(verity.signed(manifest))
+    assert (report.verdict, report.findings) == ("accept", ())
+
+
 # --- spoiled ---
 
 

@@ -32,7 +32,9 @@ def plain(folder, *, digest=None, size=None, name="rootfs.img", more=""):
     (inside / "rootfs.img").write_bytes(IMAGE)
     (inside / "manifest.raucm").write_text(
         f"[update]\ncompatible=Test Board\nversion=1\n\n[image.rootfs]\nfilename={name}\n"
-        f"sha256={digest or hashlib.sha256(IMAGE).hexdigest()}\nsize={len(IMAGE) if size is None else size}\n{more}"
+        f"sha256={digest or hashlib.sha256(IMAGE).hexdigest()}\n"
+        + ("" if size == "" else f"size={len(IMAGE) if size is None else size}\n")
+        + more
     )
     command = ["mksquashfs", str(inside), str(folder / "image"), "-all-root", "-noappend", "-quiet", "-no-progress"]
     subprocess.run(command, check=True, capture_output=True)
@@ -93,6 +95,40 @@ def test_the_images_of_a_verity_bundle_are_compared_too():
     report, _, faults = check(BytesSource(wrong), full=True)
     assert [one[:3] for one in faults] == [(RULE, 0, len(parts.payload))]
     assert (report.verdict, {one.rule for one in report.findings}) == ("reject", {RULE})
+
+
+@needs_tools
+@pytest.mark.parametrize("group", ["hooks", "handler"])
+@pytest.mark.parametrize(("file", "verdict"), [("rootfs.img", "accept"), ("program", "reject")])
+def test_a_program_has_to_be_in_the_image(tmp_path, group, file, verdict):
+    path, stop = plain(tmp_path, more=f"\n[{group}]\nfilename={file}\n")
+    report, _, faults = check(path, full=True)
+    missing = (RULE, 0, stop, "unsquashfs finds no program in the payload: cat: no matches for /program")
+    assert (report.verdict, faults) == (verdict, [missing] if verdict == "reject" else [])
+    assert check(path)[0].verdict == "accept"
+
+
+@needs_tools
+def test_a_program_that_unsquashfs_cannot_follow_is_not_called_missing(tmp_path, monkeypatch):
+    path, _ = plain(tmp_path, more="\n[hooks]\nfilename=link\n")
+    reason = "unsquashfs finds no link in the payload: File System corrupted: directory loop detected"
+    real = unsquashfs.read_through
+
+    def read_through(source, size, name, limit, consume):
+        if name == "link":
+            return unsquashfs.MemberFault(reason, damaged=True)
+        return real(source, size, name, limit, consume)
+
+    monkeypatch.setattr(unsquashfs, "read_through", read_through)
+    report, outcome, faults = check(path, full=True)
+    assert (report.verdict, faults, outcome.reason) == ("incomplete", [], f"hooks: {reason}")
+
+
+@needs_tools
+def test_an_image_without_size_is_empty_as_for_rauc(tmp_path):
+    more = "hooks=install\n\n[hooks]\nfilename=rootfs.img\n"
+    path, _ = plain(tmp_path, size="", more=more)
+    assert check(path, full=True)[0].verdict == "reject"
 
 
 def test_without_the_request_nothing_is_decompressed(monkeypatch):

@@ -43,6 +43,20 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 """RAUC compares the text of an image digest, so it has to be in lower case."""
 INDEXES: Final = (".caibx", ".caidx")
 OTHER_FORM: Final = "the bundle has it in another form (casync, or a conversion), which only the device restores"
+TYPES: Final = frozenset(
+    {
+        *("raw", "ext4", "vfat", "squashfs", "ubifs", "tar", "emptyfs", "catar", "caidx"),
+        *("raw-caibx", "ext4-caibx", "vfat-caibx", "squashfs-caibx", "ubifs-caibx"),
+    }
+)
+"""The types of images. RAUC derives the type from the end of the name, if the manifest has none."""
+ENDS: Final = re.compile(
+    r".*(?:\.(?:ext4|vfat|ubifs|img|squashfs|squashfs-.*)(?:\.caibx)?|\.catar|\.caidx|\.tar.*|\.tgz)", re.DOTALL
+)
+VERSION: Final = re.compile(r"(?P<core>[0-9]{1,19}(?:\.[0-9]{1,19}){0,2})(?:-[^-+]*)?(?:\+[^+]*)?")
+"""A version as RAUC reads one: up to three numbers."""
+FIRST_MINIMUM: Final = (1, 13, 0)
+"""``min-rauc-version`` is above this, because RAUC knows the key from 1.14 on, and refuses lower values."""
 BYTES_32: Final = re.compile(r"[0-9a-fA-F]{64}")
 NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 LABEL: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -122,21 +136,30 @@ def release(manifest: RaucManifest) -> Release | None:
 
 
 def packed(manifest: RaucManifest, payload: Span) -> tuple[PackedClaim, ...]:
-    """The claims about the files in the payload. A file that is stored in another form cannot be compared."""
-    return tuple(
+    """The claims about the files in the payload: images, and the programs for hooks and for everything.
+
+    A file that is stored in another form cannot be compared. RAUC takes a size that is missing for zero.
+    """
+    images = tuple(
         PackedClaim(
             subject=name,
             span=payload,
             name=image["filename"],
-            size=int(image["size"]),
+            size=int(image.get("size", "0")),
             expected=f"sha256:{image['sha256']}",
             unread=OTHER_FORM if image.get("converted") or image["filename"].endswith(INDEXES) else "",
         )
         for name, image in manifest.images.items()
         if image.get("filename")
         and DIGEST.fullmatch(image.get("sha256", ""))
-        and NUMBER.fullmatch(image.get("size", ""))
+        and NUMBER.fullmatch(image.get("size", "0"))
     )
+    programs = tuple(
+        PackedClaim(subject=group, span=payload, name=name, size=0, expected="")
+        for group in ("hooks", "handler")
+        if (name := manifest.get(group, "filename"))
+    )
+    return images + programs
 
 
 def _terms(manifest: RaucManifest) -> Terms:
@@ -193,9 +216,12 @@ def _faults(manifest: RaucManifest, where: Span) -> Iterator[Problem]:
             yield report(
                 group, "filename", f"filename in [{group}] leads out of the image, and nothing covers that file"
             )
+    if (needed := manifest.get("update", "min-rauc-version")) and not _is_minimum(needed):
+        yield report("update", "min-rauc-version", "min-rauc-version in [update] is not a version above 1.13")
     yield from _bundle_faults(manifest, report)
     for name, image in manifest.images.items():
         yield from _image_faults(f"image.{name}", image, manifest.format, report)
+        yield from _type_faults(f"image.{name}", image, manifest, report)
     hooks = {"hooks": BUNDLE_HOOKS, **{f"image.{name}": IMAGE_HOOKS for name in manifest.images}}
     for group, allowed in hooks.items():
         named = [one for one in manifest.get(group, "hooks").split("; ") if one]
@@ -250,6 +276,28 @@ def _image_faults(
     outputs = [image.get(key, "").count("; ") for key in ("convert", "converted") if image.get(key)]
     if image.get("convert") and (len(outputs) < 2 or outputs[0] != outputs[1]):
         yield report(group, "converted", f"converted in [{group}] must have one name for each item of convert")
+
+
+def _type_faults(
+    group: str, image: Mapping[str, str], manifest: RaucManifest, report: Callable[[str, str, str], Problem]
+) -> Iterator[Problem]:
+    """The type of an image, or the end of its name, selects the program of RAUC that installs it.
+
+    A hook or an artifact repository needs no type. Before RAUC 1.16 a handler for everything needs none either.
+    """
+    kind, filename = image.get("type", ""), image.get("filename", "")
+    if "install" in image.get("hooks", "").split("; ") or "/" in group:
+        return
+    if kind and kind not in TYPES:
+        yield report(group, "type", f"RAUC has no type of images {kind!r}, which [{group}] has")
+    if filename and not kind and not ENDS.fullmatch(filename) and not manifest.get("handler", "filename"):
+        yield report(group, "filename", f"RAUC knows no type of images for the end of {filename!r} in [{group}]")
+
+
+def _is_minimum(text: str) -> bool:
+    """Whether RAUC accepts a value of ``min-rauc-version``."""
+    found = VERSION.fullmatch(text)
+    return found is not None and (*map(int, found["core"].split(".")), 0, 0)[:3] > FIRST_MINIMUM
 
 
 def _is_tree_size(text: str) -> bool:
