@@ -154,8 +154,8 @@ def test_what_an_artifact_provides_counts_for_the_next_one(tmp_path):
         (folder / f"{name}.mender").write_bytes(mender_artifact.artifact(header=members))
         (folder / f"{name}.toml").write_text(matrix(name, "*", release="released = 2026-11-01"))
 
-    write("2.0.0", {"rootfs-image.version": "r2"}, {"rootfs-image.version": ["r1"]})
-    write("3.0.0", {"rootfs-image.version": "r3"}, {"rootfs-image.version": ["r2"]})
+    write("2.0.0", {"rootfs-image.version": "r2"}, {"rootfs-image.version": "r1"})
+    write("3.0.0", {"rootfs-image.version": "r3"}, {"rootfs-image.version": "r2"})
     fields = {
         "schema": "bundlekit/state/1",
         "pair": "p",

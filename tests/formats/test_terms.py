@@ -60,7 +60,7 @@ BOARD = {"model": "board-a"}
         ({"artifact_group": []}, {}, BOARD, []),
         (
             {},
-            {"artifact_depends": {"rootfs-image.version": ["r1"]}},
+            {"artifact_depends": {"rootfs-image.version": "r1"}},
             BOARD | {"provides": {"rootfs-image.version": "r2"}},
             [("requirement-not-met", "p")],
         ),
@@ -70,7 +70,7 @@ BOARD = {"model": "board-a"}
             BOARD | {"provides": {"rootfs-image.version": "r1"}},
             [],
         ),
-        ({}, {"artifact_depends": {"kernel": []}}, BOARD | {"provides": {}}, [("requirement-not-met", "p")]),
+        ({}, {"artifact_depends": {"kernel": "6"}}, BOARD | {"provides": {}}, [("requirement-not-met", "p")]),
     ],
 )
 def test_what_a_mender_artifact_depends_on_decides(depends, types, changes, expected):

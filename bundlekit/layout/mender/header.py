@@ -149,6 +149,7 @@ def _header(documents: dict[str, Any], scripts: tuple[str, ...], whole: Span) ->
         depends.texts(key)
     payload = _payload_type(info)
     types = _Values(documents[TYPE_INFO], TYPE_INFO, whole)
+    types.without_lists("artifact_provides", "artifact_depends")
     _demand_type(types, payload)
     if payload is None and META_DATA in documents:
         raise info.wrong("an empty payload has meta-data")
@@ -159,7 +160,7 @@ def _header(documents: dict[str, Any], scripts: tuple[str, ...], whole: Span) ->
         payload=payload,
         provides=_joined(provides, types.inside("artifact_provides")),
         depends=_joined(depends, types.inside("artifact_depends")),
-        clears=types.texts(CLEARS) if types.given(CLEARS) is not None else None,
+        clears=types.texts(CLEARS) if CLEARS in types.values else None,
         scripts=scripts,
         documents=documents,
     )
@@ -175,15 +176,20 @@ def _payload_type(info: _Values) -> str | None:
     payload.only("type")
     if "type" in payload.values and payload.given("type") is None:
         return None
-    return payload.text("type", required=True)
+    name = payload.text("type", required=True)
+    if "/" in name or name in (".", ".."):
+        raise payload.wrong(f"the type {name!r} is a path, and an update module has a plain name")
+    return name
 
 
 def _demand_type(types: _Values, payload: str | None) -> None:
     """Enforce that type-info has the type of header-info. Raises LayoutError.
 
-    mender-artifact before 4.3.1 left it empty for a file system image, and devices take that.
+    mender-artifact before 4.3.1 left it empty for a file system image, and devices take that. They need the key.
     """
     found = types.given("type")
+    if "type" not in types.values:
+        raise types.wrong("type is missing")
     if found == payload or (payload == ROOTFS and found in ("", None)):
         return
     raise types.wrong(f"its type is {found!r}, but {INFO} has {payload!r}")
@@ -233,6 +239,13 @@ class _Values:
         if not isinstance(value, list) or not all(_is_text(one) and one for one in value) or (required and not value):
             raise self.wrong(f"{key} is not a list of texts of 1 to {MAX_TEXT} printable bytes")
         return tuple(value)
+
+    def without_lists(self, *keys: str) -> None:
+        """Reject lists among the values of these objects: clients from version 4 on read texts alone."""
+        for key in keys:
+            inside = self.inside(key)
+            if found := next((name for name, value in inside.values.items() if isinstance(value, list)), None):
+                raise inside.wrong(f"{found[:80]!r} is a list, and clients read a text there")
 
     def flat(self) -> dict[str, tuple[str, ...]]:
         """All values as lists of texts. A single text is a list of one."""
