@@ -48,6 +48,14 @@ NO_WAY_UP: Final = (
     "Check that {trust} names the right anchors, and that the signature contains the intermediate certificates "
     "({cert}, -certfile). If both are right, do not use this file."
 )
+ISSUE_AGAIN: Final = (
+    "Have the certificate issued again by a CA with ECDSA or RSA, or pin the public key of the signer ({trust})."
+)
+SIGN_A_DIGEST: Final = (
+    "Have it signed with RSA or ECDSA. Another algorithm has to sign a digest: in signed attributes of CMS, or as a "
+    "message of its own if the format has that."
+)
+UPDATE_LIBRARY: Final = "Update the library {library} on this machine as the message states, then check again."
 FIT_TO_SIGN: Final = "Have it signed with a suitable certificate; the message names what is missing."
 
 
@@ -246,6 +254,23 @@ def _in_scope(params: Mapping[str, str | int]) -> str:
     )
 
 
+@rule("authenticity", cause="unauthentic", remedy=ISSUE_AGAIN, see="trust")
+def chain_unsupported(context: RuleContext) -> RuleAnswer:
+    """A signature, or a certificate of its chain, has an algorithm or parameters that cannot be checked here.
+
+    That includes an Ed25519 signature over content that is too large to be kept in memory.
+    """
+    answer = _problems(context, "chain-unsupported")
+    return answer if isinstance(answer, NotRun) else [replace(one, next=_supported(one.params)) for one in answer]
+
+
+def _supported(params: Mapping[str, str | int]) -> str:
+    """The next step for what cannot be checked here; empty for a certificate, as the rule has that."""
+    if "size" in params:
+        return SIGN_A_DIGEST
+    return UPDATE_LIBRARY.format(library=params["library"]) if "library" in params else ""
+
+
 class Reported(NamedTuple):
     """A rule whose faults are named by verification. With ``needs_trust`` it does not run without trust."""
 
@@ -320,13 +345,6 @@ REPORTED: Final = {
         "Ask the vendor to sign with a current algorithm and key size.",
         needs_trust=False,
     ),
-    "chain-unsupported": Reported(
-        """A signature, or a certificate of its chain, has an algorithm or parameters that cannot be checked here.
-
-    That includes an Ed25519 signature over content that is too large to be kept in memory.
-    """,
-        "Have the certificate issued again with the algorithm that the message names, or pin the key.",
-    ),
     "chain-invalid": Reported(
         """The certificates do not form a valid chain (RFC 5280) from the signer to an anchor.""",
         OTHER_SIGNER,
@@ -356,7 +374,7 @@ RULES: Final = (
     _reported("test-key"),
     out_of_scope,
     _reported("weak-algorithm"),
-    _reported("chain-unsupported"),
+    chain_unsupported,
     _reported("chain-invalid"),
     too_few_signers,
 )

@@ -373,9 +373,8 @@ def _signature_reasons(child: Certificate, issuer: Certificate) -> Iterator[Sign
         )
         yield SignatureFault("chain-unsupported", msg, child.der)
     elif scheme.family.startswith("ml-dsa") and not ML_DSA_CHAINS:
-        yield SignatureFault(
-            "chain-unsupported", f"The certificate {child.name} is signed with ML-DSA: {NO_ML_DSA_CHAINS}.", child.der
-        )
+        msg = f"The certificate {child.name} is signed with ML-DSA: {NO_ML_DSA_CHAINS}."
+        yield SignatureFault("chain-unsupported", msg, child.der, library="cryptography")
     elif scheme.salt is not None and scheme.salt != HASHES[scheme.hash].digest_size:
         msg = (
             f"The certificate {child.name} is signed with RSA-PSS and a salt of {scheme.salt} bytes; only "
@@ -395,7 +394,8 @@ def weak_key(name: str, weakness: str, part: bytes) -> SignatureFault:
     """A key below the minimum or above the maximum strength, or one that the library cannot use."""
     owner = name if name.startswith("key ") else f"key of {name}"
     if weakness == NO_ML_DSA:
-        return SignatureFault("chain-unsupported", f"The {owner} cannot be used: {weakness}.", part)
+        msg = f"The {owner} cannot be used: {weakness}."
+        return SignatureFault("chain-unsupported", msg, part, library="cryptography")
     return SignatureFault("weak-algorithm", f"The {owner} is rejected: {weakness}.", part)
 
 

@@ -7,7 +7,7 @@ pinned keys. It is found by the key identifier, or by verification if the object
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bundlekit.integrity.content import SignedContent
 from bundlekit.source import BytesSource
@@ -63,9 +63,6 @@ def cms_evidence(
         refusals = [*stray, *_faults(claim, key, used)]
         made.append(amounts_to(index, stored.value, stored.blob, claim, key, refusals, store, context))
     return made
-
-
-SIGN_ATTRIBUTES: Final = "Sign with RSA or ECDSA, or with signed attributes."
 
 
 def _content(stored: SignatureClaim, enclosed: bytes | None, detached: SignedContent) -> SignedContent:
@@ -125,7 +122,7 @@ def _value_faults(claim: Claim, key: Key, content: SignedContent) -> Iterator[Si
     else:
         data = content.digest(claim.scheme.hash) if claim.scheme.hash else content.whole()
         if data is None:
-            yield SignatureFault("chain-unsupported", too_large(claim.scheme.label(key.name), content, SIGN_ATTRIBUTES))
+            yield too_large(claim.scheme.label(key.name), content)
         elif not algorithms.verify(claim.scheme, key, claim.signature.signature, data, hashed=bool(claim.scheme.hash)):
             yield not_by(claim, key)
 

@@ -199,9 +199,6 @@ def _label(stored: SignatureClaim) -> str:
 # --- verification ---
 
 
-SIGN_A_DIGEST: Final = "Sign with RSA or ECDSA, or sign the digest as a message if the format has such signatures."
-
-
 def _data(stored: SignatureClaim, scheme: SignatureScheme, content: SignedContent) -> bytes | None:
     """The signed message, or its digest if the scheme has a hash; None if the message is too large."""
     if stored.of_digest:
@@ -251,7 +248,7 @@ def _traced(stored: SignatureClaim, one: Attempt, content: SignedContent) -> Sig
     """The fault of a value that a key did make, or that this key cannot be ruled out for; None for any other value."""
     key, data = one.key, _data(stored, one.scheme, content)
     if data is None:
-        return SignatureFault("chain-unsupported", too_large(one.scheme.label(key.name), content, SIGN_A_DIGEST))
+        return too_large(one.scheme.label(key.name), content)
     if key.weakness:
         made = key.bits in MEASURED and _is_valid(stored, one, content)
         return weak_key(f"key {key.id}", key.weakness, b"") if made else None

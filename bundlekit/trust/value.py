@@ -68,9 +68,10 @@ def not_by(claim: Claim, key: Key) -> SignatureFault:
     return SignatureFault("signature-wrong", msg, claim.signature.signature)
 
 
-def too_large(algorithm: str, content: SignedContent, remedy: str) -> str:
-    """The message that a content is too large for an algorithm that needs all of it in memory, and what to do."""
-    return (
+def too_large(algorithm: str, content: SignedContent) -> SignatureFault:
+    """The fault that a content is too large for an algorithm that needs all of it in memory."""
+    msg = (
         f"The signature ({algorithm}) is over {content.size:,} bytes as a whole. An algorithm that cannot use their "
-        f"digest is verified only for content of up to 16 MiB. {remedy}"
+        "digest is verified only for content of up to 16 MiB."
     )
+    return SignatureFault("chain-unsupported", msg, size=content.size)

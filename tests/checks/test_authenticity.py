@@ -1,7 +1,10 @@
 """The next step of a faulty signature is one that fits the format of the bundle."""
 
+from pathlib import Path
+
 import pytest
 
+import bundlekit
 from bundlekit.checks import apply_rules
 from bundlekit.checks.authenticity import RULES
 from bundlekit.checks.rule import RuleContext
@@ -44,6 +47,32 @@ def test_the_next_step(case):
         assert text in step
         assert others not in step
         assert "{" not in step  # a parameter without its name
+
+
+@pytest.mark.parametrize(
+    ("params", "wanted", "unwanted"),
+    [
+        ({"size": 2**24 + 1}, "RSA or ECDSA", ["certificate", "pin the"]),
+        ({"library": "cryptography"}, "Update the library cryptography", ["certificate", "pin the"]),
+        ({"salt": 20}, "certificate", ["Update the library"]),
+        ({}, "or pin the public key of the signer (", ["Update the library"]),
+    ],
+)
+def test_the_next_step_of_what_cannot_be_checked_here(params, wanted, unwanted):
+    """A bare key that is pinned has no certificate, and cannot be pinned once more."""
+    step = finding("chain-unsupported", OTHER, params=params).next
+    assert wanted in step
+    assert [text for text in [*unwanted, "{"] if text in step] == []
+
+
+def test_the_next_step_for_a_bare_signature_over_much_content(monkeypatch):
+    monkeypatch.setattr("bundlekit.integrity.content.MAX_WHOLE", 8)
+    folder = Path(__file__).parents[2] / "fixtures/formats/mcuboot"
+    report = bundlekit.check(folder / "ed25519-pure.bin", trust=bundlekit.load_trust([folder / "trust.toml"]))
+    (found,) = report.findings
+    assert (found.rule, found.cause, report.verdict) == ("chain-unsupported", "unauthentic", "reject")
+    assert "up to 16 MiB" in found.message
+    assert found.next.startswith("Have it signed with RSA or ECDSA.")
 
 
 @pytest.mark.parametrize(("params", "cause"), [({}, "corrupted"), ({"surplus": "x"}, "unauthentic")])
