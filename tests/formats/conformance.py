@@ -14,16 +14,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import bundlekit
-from bundlekit import formats
 from bundlekit.source import BytesSource
 from fixtures import forge, make_keys, spoiled
 from fixtures.format_reports import FOLDER, reported
 from fixtures.spoiled import SpoiledFile, at
 from tests.formats import toy
+from tests.formats.complete import COMPLETE
 
 AT = dt.datetime.fromisoformat(forge.AT)
-NAMES = (*formats.FORMATS, "toy")
-"""All formats of the package, and the one of the page about adding one, which the tests register."""
+NAMES = (*COMPLETE, "toy")
+"""All formats of the package that lack nothing, and the one of the page about adding one, which the tests register.
+
+`test_registry` names what a format lacks.
+"""
 
 NEEDS = {"plain.raucb": "unsquashfs"}
 """The program that a sample needs to be accepted."""
