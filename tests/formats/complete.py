@@ -51,7 +51,7 @@ def _samples_lack(name, folder):
     if (size := sum(file.stat().st_size for file in files)) >= LARGEST:
         yield f"{shown} has {size:,} bytes; make smaller samples, with less than {LARGEST:,} bytes together"
     if (folder / "trust.toml").is_file():
-        yield from _trust_lacks(name, tomllib.loads((folder / "trust.toml").read_text(encoding="utf-8")))
+        yield from trust_lacks(name, tomllib.loads((folder / "trust.toml").read_text(encoding="utf-8")))
     if not reports:
         yield f"{shown} has no golden report: make an empty file SAMPLE.json, then run {write}"
     verdicts = [json.loads(file.read_bytes() or b"{}").get("verdict", "") for file in reports]
@@ -63,7 +63,7 @@ def _samples_lack(name, folder):
         yield f"{shown}: no golden report accepts its sample; run {write}, and see what it prints"
 
 
-def _trust_lacks(name, document):
+def trust_lacks(name, document):
     """What the trust file of the samples lacks."""
     file = f"fixtures/formats/{name}/trust.toml"
     if document.get("allow-test-keys") is not True:

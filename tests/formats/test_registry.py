@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import bundlekit
 from bundlekit import docs, formats
@@ -18,9 +20,19 @@ from bundlekit.layout import foreign
 from bundlekit.model.bundle import Aspect
 from bundlekit.model.trust import Format
 from bundlekit.source import BytesSource
-from fixtures import forge, format_reports, spoiled
+from fixtures import forge, format_reports, make_keys, spoiled
 from tests.formats import toy
-from tests.formats.complete import COMPLETE, LISTS, lacking, unlisted
+from tests.formats.complete import (
+    COMPLETE,
+    LARGEST,
+    LISTS,
+    SAMPLES,
+    SPOILED_RULES,
+    TESTS,
+    lacking,
+    trust_lacks,
+    unlisted,
+)
 from tests.formats.complete import RULES as RULES_OF_A_PAGE
 
 AT = dt.datetime.fromisoformat(forge.AT)
@@ -173,8 +185,59 @@ def test_a_page_names_each_rule_that_its_reader_can_report(name):
     assert not (left := found - named), f"bundlekit/docs/{name}.md does not name the rules {', '.join(sorted(left))}"
 
 
+GUIDE = docs.page("adding-a-format")
+KEY = make_keys.private_key("pinned", None)
+
+
+def test_the_page_about_adding_one_names_what_exists():
+    """The files of the example are those of a format that is to be made; all others are in the repository."""
+    named = {one for one in re.findall(r"`([\w./-]+)`", GUIDE) if "/" in one}
+    assert {"bundlekit/model/release.py", "fixtures/spoiled.py", "fixtures/make_keys.py"} <= named
+    ours = {one for one in named if "toy" not in one or one == "tests/formats/toy.py"}
+    assert [one for one in ours if not (ROOT / one).exists()] == []
+    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    assert (make_keys.KEYS / "trust/pinned.pub.pem").read_bytes().endswith(public)
+
+
+def test_the_page_about_adding_one_states_what_is_tested():
+    minimums = re.findall(r"at least (\d+)( samples| different rules| test functions|\.)", GUIDE)
+    assert minimums == [
+        (str(RULES_OF_A_PAGE), "."),
+        (str(SAMPLES), " samples"),
+        (str(SPOILED_RULES), " different rules"),
+        (str(TESTS), " test functions"),
+    ]
+    assert f"less than {LARGEST // 1000} kB" in GUIDE
+    assert [file for file in LISTS if f"`{file}`" not in GUIDE] == []
+
+
+def block(beginning):
+    """An indented block of the page, as TOML."""
+    lines = GUIDE[GUIDE.index(f"    {beginning}") :].partition("\n\n")[0].splitlines()
+    return "".join(f"{line.removeprefix('    ')}\n" for line in lines)
+
+
+@pytest.mark.usefixtures("_toys")
+def test_the_examples_of_the_page_about_adding_one_work(tmp_path):
+    (tmp_path / "matrix.toml").write_text(block("matrix "))
+    key = make_keys.KEYS / "trust/pinned.pub.pem"
+    report = bundlekit.check(
+        BytesSource(toy.write(sign=KEY.sign)),
+        trust=bundlekit.load_trust([key]),
+        matrix=bundlekit.load_matrix(tmp_path / "matrix.toml"),
+        sources=["1.5.0"],
+        at=AT,
+    )
+    assert (report.verdict, [one.kind for one in report.decisions]) == ("accept", ["upgrade"])
+    text = block("trust ").replace("../../keys", str(make_keys.KEYS)).replace('"toy"', '"mcuboot"')
+    (tmp_path / "trust.toml").write_text(text)
+    sample = ROOT / "fixtures/formats/mcuboot/ed25519.bin"
+    assert bundlekit.check(sample, trust=bundlekit.load_trust([tmp_path / "trust.toml"]), at=AT).verdict == "accept"
+    assert not list(trust_lacks("toy", tomllib.loads(block("trust "))))
+
+
 def test_the_page_about_adding_one_lists_these_files():
-    page = docs.page("adding-a-format")
+    page = GUIDE
     for file in (
         "docs/toy.md",
         "formats/toy/",
@@ -204,7 +267,7 @@ def test_every_aspect_has_a_rule_about_it():
 @pytest.mark.usefixtures("_toys")
 def test_the_page_about_formats_describes_the_toy_format_as_it_is():
     """The page shows the layout; the module in the tests has the same one in its docstring."""
-    page = docs.page("adding-a-format")
+    page = GUIDE
     shown = " ".join(page.replace('"', "``").split())
     layout = [
         " ".join(line.split()) for line in (toy.__doc__ or "").split("\n") if re.match("[0-9n]+ bytes|rest", line)
