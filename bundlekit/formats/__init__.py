@@ -59,7 +59,8 @@ def format_of(source: ReadOnce | BytesSource) -> str:
         if start == update_bin.MAGIC or not FORMATS:
             return ""
         seen = foreign.view(source)
-        return next((name for name in FORMATS if foreign.KINDS[name].matches(seen)), "")
+        kinds = (foreign.KINDS.get(name) for name in FORMATS)  # a format has no row while it is being added
+        return next((kind.name for kind in kinds if kind and kind.matches(seen)), "")
 
 
 def once(source: Source) -> ReadOnce:

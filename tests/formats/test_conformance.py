@@ -271,4 +271,4 @@ def test_what_was_parsed_is_what_is_verified(name, sample):
 @each
 def test_a_sample_is_recognised_as_its_format_alone(name, sample):
     seen = foreign.view(BytesSource(good(name)[sample]))
-    assert [one for one in formats.FORMATS if foreign.KINDS[one].matches(seen)] == [name]
+    assert [one for one in NAMES if foreign.KINDS[one].matches(seen)] == [name]
