@@ -365,7 +365,7 @@ _ROWS: Final = (
     ForeignKind("u-boot-image", "a U-Boot legacy image (uImage)", OTHER_TOOL, _begins(b"\x27\x05\x19\x56")),
     ForeignKind("u-boot-fit", "a U-Boot FIT image", OTHER_TOOL, _is_fit),
     ForeignKind("openwrt-trx", "a TRX firmware image", OTHER_TOOL, _begins(b"HDR0")),
-    ForeignKind("intel-hex", "an Intel HEX file", OTHER_TOOL, _is_intel_hex),
+    ForeignKind("intel-hex", "an Intel HEX file that does not begin with an MCUboot image", OTHER_TOOL, _is_intel_hex),
     ForeignKind("s-record", "a Motorola S-record file", OTHER_TOOL, _is_s_record),
     # Files that a failed download leaves in place of the bundle.
     ForeignKind("web-page", "a web page, perhaps the error or login page of a download site", DOWNLOAD, _is_web_page),

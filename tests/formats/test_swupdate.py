@@ -273,7 +273,8 @@ def sparse(path, sizes):
     names = [f"part{number}.img" for number in range(len(sizes))]
     start = spoil_swupdate.LIBCONFIG[: spoil_swupdate.LIBCONFIG.index("(")]
     entries = (
-        f'{{ filename = "{n}"; sha256 = "{"1" * 64}"; size = {s}L; }}' for n, s in zip(names, sizes, strict=True)
+        f'{{ filename = "{name}"; type = "raw"; sha256 = "{"1" * 64}"; size = {size}L; }}'
+        for name, size in zip(names, sizes, strict=True)
     )
     head = whole(f"{start}( {', '.join(entries)} ); }};".encode(), magic=b"070701")
     with path.open("wb") as file:
@@ -363,7 +364,8 @@ def test_a_link_leads_where_swupdate_looks():
         stable: {{
           common: {{ images = {{ ref = "#./../trythis"; }} }};
           trythis: ( {{ filename = "rootfs.img"; device = "/dev/mmcblk0p8"; type = "raw"; sha256 = "{digest}"; }} );
-          pdm3rev10: {{ images: ( {{ filename = "rootfs.img"; sha256 = "{digest}"; }} ); uboot: ( ); }};
+          pdm3rev10: {{ images: ( {{ filename = "rootfs.img"; device = "/dev/mmcblk0p9"; sha256 = "{digest}"; }} );
+                       uboot: ( ); }};
           pdm3rev11 = {{ ref = "#./pdm3rev10"; }}
           pdm3rev40 = {{ ref = "#./common"; }}
         }};

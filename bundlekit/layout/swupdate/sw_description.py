@@ -26,6 +26,8 @@ SECTIONS: Final = frozenset({"images", "files", "scripts", "partitions", "booten
 """The groups of entries (SWUpdate, ``parser/parser.c``)."""
 WITHOUT_FILE: Final = ("bootenv", "uboot", "vars", "scripts", "partitions")
 """The sections whose entries need no file. SWUpdate skips an entry without file in the other ones."""
+HANDLED: Final = frozenset({"type", "device", "volume", "hook"})
+"""Keys of an image that select its handler. A hook can set the others on the device."""
 VALUES: Final = frozenset({"version", "hardware-compatibility", "description", "name"})
 """The values that are looked up for a board, a selection and a mode, and that can be links."""
 MAX_LEVELS: Final = 4
@@ -201,6 +203,10 @@ class _DescriptionReader:
                 self._section(section, self._at(target), target, links + 1)
             elif isinstance(one, dict) and "filename" not in one and section in WITHOUT_FILE:
                 self._check_entry(section, one)
+            elif isinstance(one, dict) and section == "images" and "filename" in one and not HANDLED & one.keys():
+                raise _FaultError(
+                    f"{one['filename']!r} has no type, device or volume, so SWUpdate has no handler for it"
+                )
 
     def _check_entry(self, section: str, entry: dict[str, Any]) -> None:
         """Check an entry without file: a variable, a script that only its handler knows, or a partition."""
