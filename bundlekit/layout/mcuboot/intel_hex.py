@@ -175,8 +175,8 @@ def _joined(runs: list[_Run], size: int) -> Decoded:
         where = _later(first, tail)
         structure_fault(message, where.start, where.stop)
     fill = _erased(runs)
-    data, gaps, before = bytearray(), [], first
-    for run in runs:
+    data, gaps, before = first.data, [], first  # the first run is most of a large file, and is not copied
+    for run in runs[1:]:
         gap = run.address - first.address - len(data)
         if gap < 0:
             where = _later(before, run)
