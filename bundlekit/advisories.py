@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING
 
-from bundlekit import config
+from bundlekit import config, wall_clock
 from bundlekit.checks.authenticity import demanded
 from bundlekit.errors import AdvisoryError, LayoutError
 from bundlekit.files import LIMITS
@@ -49,7 +49,7 @@ def take_in(
     path: Path, data: bytes, *, trust: TrustStore | None, at: dt.datetime | None = None, serial_at_least: int = 0
 ) -> Advice:
     """As `load_advisory`, of bytes that were read already; ``path`` is what messages call them."""
-    at = at or dt.datetime.now(dt.UTC)
+    at = at or wall_clock.now()
     today = at.astimezone(dt.UTC).date().isoformat()
     found = load_signed(path, data)
     advisory = found.advisory

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from bundlekit import checks, formats, integrity
+from bundlekit import checks, formats, integrity, wall_clock
 from bundlekit._version import __released__
 from bundlekit.checks.rule import RuleContext
 from bundlekit.decisions import basis, decisions_about, operator_matrix, read_basis
@@ -187,7 +187,7 @@ def inspect(file: str | Path) -> Inspection:
 
     with opened(file) as source:
         bundle = formats.read(source)
-        signatures = _verify(bundle, signed_contents(source, bundle), dt.datetime.now(dt.UTC), None)
+        signatures = _verify(bundle, signed_contents(source, bundle), wall_clock.now(), None)
     return Inspection(
         file=source.name,
         size=bundle.size,
@@ -221,7 +221,7 @@ def read_signed(
         bundle = formats.read(source)
         if bundle.manifest is None:
             raise _without_manifest(source.name, bundle)
-        when = (at or dt.datetime.now(dt.UTC)) if trust is None else at or _clock()
+        when = (at or wall_clock.now()) if trust is None else at or _clock()
         evidence = _signed(bundle, signed_contents(source, bundle), when, trust) if trust else Evidence()
         if trust and not evidence.authentic:
             raise TrustError(
@@ -313,7 +313,7 @@ def _question(
 
 def _clock() -> dt.datetime:
     """The time now. ClockError if that is before this very program was released."""
-    now = dt.datetime.now(dt.UTC)
+    now = wall_clock.now()
     if f"{now:%Y-%m-%d}" < __released__:
         raise ClockError(
             f"The clock shows {now:%Y-%m-%d}, which is before the release of this bundlekit.",

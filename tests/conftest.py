@@ -1,5 +1,6 @@
 """Settings for all tests, and what tests of several folders share."""
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bundlekit import wall_clock
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,6 +26,14 @@ LOOKS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_C
 MEMORY = Path("/dev/shm")
 ROOM_FOR_ALL, ROOM_FOR_ONE = 4 * 2**30, 256 * 2**20
 """Bytes that all tests together, or one, never need at once. Many containers offer 64 MiB in memory."""
+
+
+TODAY = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
+"""The day of all tests, with the keys that they make, and of the release that they test.
+
+Bundles, advisories and certificates have dates, so that a test would end with one of them. Other processes have the
+clock of the machine: what they judge is valid for twenty years, or they are given a time.
+"""
 
 
 def _has_memory(room):
@@ -45,6 +56,11 @@ def pytest_configure(config):
     The source is compiled once for all processes that they start, where it cannot be kept beside the source.
     """
     _in_memory()
+    here = pytest.MonkeyPatch()
+    config.add_cleanup(here.undo)
+    here.setattr(wall_clock, "now", lambda: TODAY)
+    here.setattr("bundlekit.pipeline.__released__", "2026-11-01")
+    here.setattr("bundlekit.trust.test_pki.LIFETIME", dt.timedelta(days=20 * 365))
     for name in LOOKS:
         os.environ.pop(name, None)
     if sys.pycache_prefix is None and (sys.dont_write_bytecode or not os.access(ROOT / "bundlekit", os.W_OK)):

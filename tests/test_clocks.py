@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 WAITING = "waiting.py"
 """The one module that looks at a clock, for the limit after which a test that hangs is ended."""
 
@@ -61,3 +62,32 @@ def test_no_test_looks_at_a_clock(path):
 )
 def test_a_clock_is_found(code, found):
     assert list(clocks_in(ast.parse(code))) == found
+
+
+PACKAGE = ROOT / "bundlekit"
+CALENDARS = {
+    "wall_clock.py": {"now"},
+    "update/engine/clock.py": {"time"},  # beside the ticks since the start of the machine
+    "update/targets/command.py": {"time_ns"},  # for names of logs
+}
+"""The modules of the package that ask what time it is, and how."""
+
+
+def calendars_in(tree):
+    """The names of the functions of a module that tell the time, where they are called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name, of = node.func.attr, ast.unparse(node.func.value)
+            if name in {"now", "utcnow", "today"} and of.rpartition(".")[2] in {"datetime", "date"}:
+                yield name
+            if (of, name) in {("time", "time"), ("time", "time_ns"), ("time", "localtime")}:
+                yield name
+
+
+def test_the_package_asks_for_the_time_in_one_place():
+    """So that tests can set it, and do not end with the certificates and advisories that they make."""
+    found = {
+        path.relative_to(PACKAGE).as_posix(): set(calendars_in(ast.parse(path.read_text())))
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {path: names for path, names in found.items() if names} == CALENDARS

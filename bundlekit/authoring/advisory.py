@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from bundlekit import config
+from bundlekit import config, wall_clock
 from bundlekit.advisories import load_signed
 from bundlekit.authoring.inplace import InPlace
 from bundlekit.authoring.signatures import SignatureList
@@ -81,7 +81,7 @@ def build(
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
         raise SigningError(f"The advisories have {len(document)} bytes; the maximum is {layout.MAX_DOCUMENT}.")
-    signed = EditableAdvisory(advisory, document, (), dt.datetime.now(dt.UTC), refused="nothing was built")
+    signed = EditableAdvisory(advisory, document, (), wall_clock.now(), refused="nothing was built")
     for signer in signers:
         signed.sign(signer)
     with whole_file(output) as file:

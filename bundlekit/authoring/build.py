@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import os
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from bundlekit import wall_clock
 from bundlekit.authoring.admission import admit, signature_area
 from bundlekit.authoring.signatures import SignatureList
 from bundlekit.authoring.spec import PLACEHOLDER
@@ -111,10 +111,10 @@ def build_signed(
 def _signed(head: bytes, signers: Sequence[SigningIdentity], trust: TrustStore | None, signed: Signed) -> SignatureList:
     """The signatures; SigningError for one that a check would reject, or that does not count for the trust."""
     blobs: list[bytes] = []
-    at = dt.datetime.now(dt.UTC)
+    at = wall_clock.now()
     for signer in signers:
         blobs.append(signer.sign(head))
-        at = dt.datetime.now(dt.UTC)
+        at = wall_clock.now()
         terms = partial(admit, start=len(head), at=at, purpose=signer.purpose, refused="nothing was built")
         terms(head, blobs, len(blobs) - 1, verified=True, trust=trust, signed=signed)
     made = partial(SignatureList, start=len(head), at=at, name="", what="bundle", verb="sign")

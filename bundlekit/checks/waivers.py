@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bundlekit import config
+from bundlekit import config, wall_clock
 from bundlekit.checks import RULES
 from bundlekit.errors import ConfigError
 from bundlekit.model.waiver import WaiverFile, Waivers
@@ -62,4 +62,4 @@ def sorted_by_day(found: Sequence[Waiver | ProjectWaiver], digest: str) -> Waive
 
 
 def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
+    return wall_clock.now().date()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.cli import common, destination, options, signing
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
@@ -108,7 +109,7 @@ def show(file: Path, trusted: tuple[Path, ...], at: dt.datetime | None, serial_a
 
     trust = common.load_trusted(trusted)
     data = config.read_file(file, limit=LIMITS["advisories"])
-    signed = read(file, data, at=at or common.now())
+    signed = read(file, data, at=at or wall_clock.now())
     use = take_in(file, data, trust=trust, at=at, serial_at_least=serial_at_least).use if trust else None
     shown = (signed.advisory, signed.id, signed.signatures, use)
     if style == "json":
@@ -122,6 +123,6 @@ def _change(file: Path, change: signing.SignatureChange, trust: TrustStore | Non
     """Change the signatures of an advisories file, and print what is signed and by whom."""
     from bundlekit.authoring.advisory import opened
 
-    with opened(file, at=common.now(), trust=trust, change=change.writes) as signed:
+    with opened(file, at=wall_clock.now(), trust=trust, change=change.writes) as signed:
         done = signing.changed(signed, change)
     signing.report(done, change)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.authoring.build import build_signed
 from bundlekit.authoring.example import MATRIX_EXAMPLE, SPEC_EXAMPLE
 from bundlekit.authoring.spec import load
@@ -85,7 +86,7 @@ def command(
         manifest, signatures = terms(draft, target, progress=progress)
     signing.warn_of_keys(signers)
     for signer in signers:
-        signing.warn(signer.out_of_time(common.now(), manifest.released))
+        signing.warn(signer.out_of_time(wall_clock.now(), manifest.released))
     if name := misspelt_appliance(manifest):
         click.echo(
             f"spec {escape(str(spec))}: components.{name} is a shared component, not one that runs on each member; "

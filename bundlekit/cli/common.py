@@ -72,11 +72,6 @@ def ask_pin(token: str) -> str:
     return pin
 
 
-def now() -> dt.datetime:
-    """The current time."""
-    return dt.datetime.now(dt.UTC)
-
-
 def load_trusted(paths: Sequence[Path], *, reported: bool = False) -> TrustStore | None:
     """The trust of ``--trust``, or None where the option is not given: nothing is trusted by default.
 

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 import click
 
-from bundlekit.cli import common
+from bundlekit import wall_clock
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import CliVerb
 from bundlekit.report.escape import escape
@@ -38,7 +38,7 @@ def command(directory: Path, algorithm: str) -> int:
     """
     # A name of its own, so that two throw-away roots are not taken for one another.
     name = f"Example {token_hex(3)}"
-    for path in keygen(directory, algorithm, now=common.now(), name=name):
+    for path in keygen(directory, algorithm, now=wall_clock.now(), name=name):
         click.echo(f"wrote {escape(str(path))}")
     if warning := unverifiable(algorithm):
         click.echo(f"warning: {escape(warning)}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.cli import common, options
 from bundlekit.cli.matrix_graph import export_command, import_command
 from bundlekit.cli.parameters import bundle_type
@@ -52,7 +53,7 @@ def show(release: Path, trusted: tuple[Path, ...], advisories: Path | None, styl
     from bundlekit.report.matrix import table_csv, table_lines
 
     trust = common.load_trusted(trusted)
-    shown = table(common.load_matrix(release, trust, _restriction(advisories, trust, common.now())))
+    shown = table(common.load_matrix(release, trust, _restriction(advisories, trust, wall_clock.now())))
     if style == "csv":
         common.write(table_csv(shown), None)
     else:
@@ -106,7 +107,7 @@ def lint(
     from bundlekit.report.matrix import lint_lines
 
     trust = common.load_trusted(trusted)
-    at = at or common.now()
+    at = at or wall_clock.now()
     today = at.date().isoformat()
     candidates: tuple[CandidateBundle, ...] = ()
     if catalogs:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.authoring.sign import opened
 from bundlekit.cli import common, options, signing
 from bundlekit.cli.verbs import CliVerb
@@ -42,7 +43,7 @@ def command(bundle: Path, **given: Any) -> int:
     """
     change = signing.requested(given)
     trust = common.load_trusted(given["trusted"])
-    with opened(bundle, at=common.now(), trust=trust, change=change.writes) as file:
+    with opened(bundle, at=wall_clock.now(), trust=trust, change=change.writes) as file:
         done = signing.changed(file, change)
     signing.report(done, change)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.cli import common, options
 from bundlekit.cli.parameters import path_type
 from bundlekit.cli.verbs import VerbGroup
@@ -55,7 +56,7 @@ def show(trusted: tuple[Path, ...], at: dt.datetime | None, style: str) -> int:
 
     trust = common.load_trusted(trusted, reported=True)
     assert trust is not None  # noqa: S101 - TRUST is a required argument
-    found = overview(trust, at or common.now())
+    found = overview(trust, at or wall_clock.now())
     if style == "json":
         click.echo(as_json.render(found))
     else:

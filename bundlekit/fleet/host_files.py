@@ -5,9 +5,9 @@ The database contains their names only. So write access to the database is not e
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
+from bundlekit import wall_clock
 from bundlekit.fleet.bundle_shelf import BundleShelf
 from bundlekit.model.decision import Policy
 from bundlekit.update.engine.plan import PAIR, load_plan
@@ -57,4 +57,4 @@ class HostFiles:
         name = self._fleet.file.advisories
         if name is None:
             return None
-        return load_advisory(self._fleet.resolved(name), trust=self.trust(), at=dt.datetime.now(dt.UTC))
+        return load_advisory(self._fleet.resolved(name), trust=self.trust(), at=wall_clock.now())

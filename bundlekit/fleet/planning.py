@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from bundlekit import wall_clock
 from bundlekit.catalog import collect
 from bundlekit.errors import ConfigError
 from bundlekit.fleet.core import Outcomes, Rollout, RolloutWave, StartPairs, decide_next
@@ -65,7 +66,7 @@ def plan_fleet(
     Raises ConfigError, or another BundlekitError, if the inventory, the bundles, the trust or the plan cannot be used,
     and if the inventory is empty.
     """
-    moment = at or dt.datetime.now(dt.UTC)
+    moment = at or wall_clock.now()
     bundles = _bundles(fleet, moment)
     update = load_plan(fleet.resolved(fleet.file.plan)) if fleet.file.plan else PAIR
     found = Eligibility(fleet.file, bundles, policy)

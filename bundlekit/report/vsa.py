@@ -7,7 +7,6 @@ SLSA 1.1, Verification Summary Attestation. ``bundlekit explain vsa`` describes 
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
 import json
 import re
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bundlekit import wall_clock
 from bundlekit.checks import RULES
 from bundlekit.errors import ConfigError
 from bundlekit.report.escape import hashes_spelled
@@ -126,7 +126,7 @@ def _time(report: Report) -> str:
     """The time of the check. A time that the operator gave is that of the policy, and not when it happened."""
     if not report.request.at_given:
         return report.request.at
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None)
+    now = wall_clock.now().replace(microsecond=0, tzinfo=None)
     return f"{now.isoformat()}Z"
 
 

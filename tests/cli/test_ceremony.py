@@ -1,6 +1,5 @@
 """A signature in three steps: prepare here, sign where the key is, attach here. Nothing is remembered in between."""
 
-import datetime as dt
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from bundlekit import wall_clock
 from bundlekit.trust import load_private_key
 from bundlekit.trust.keys import describe
 from fixtures.make_keys import KEYS
@@ -193,7 +193,7 @@ def test_check_and_openssl_accept_what_was_attached(cli, files, tmp_path, name, 
     assert cli("sign", name, "--attach", "value", *words).code == 0
     root = KEYS / "trust" / "root.pem"
     assert cli("check", name, "--trust", root).code == 0
-    assert verifies(Path(name), root, tmp_path, dt.datetime.now(dt.UTC))
+    assert verifies(Path(name), root, tmp_path, wall_clock.now())
 
 
 @pytest.mark.parametrize("algorithm", ["ed25519", "ml-dsa-65"])

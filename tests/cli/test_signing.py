@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from bundlekit import load_trust, pipeline
+from bundlekit import load_trust, pipeline, wall_clock
 from bundlekit.cli import command
 from bundlekit.cli.signing import EXAMPLE_RSA
 from bundlekit.layout import advisory as layout
@@ -468,7 +468,7 @@ def test_what_is_built_with_keys_of_every_kind_is_accepted(cli, desk):
     """Several signers at once, with and without certificates: what `build` writes, `check` takes."""
     words, trust = [], []
     for number, algorithm in enumerate(("rsa-3072", "ecdsa-p384", "ml-dsa-65", "ed25519")):
-        keygen(Path(f"k{number}"), algorithm, now=dt.datetime.now(dt.UTC) - dt.timedelta(days=1), name=f"k{number}")
+        keygen(Path(f"k{number}"), algorithm, now=wall_clock.now() - dt.timedelta(days=1), name=f"k{number}")
         words += ["--key", f"k{number}/signer.key"]
         if Path(f"k{number}/signer.pem").exists():
             words += ["--cert", f"k{number}/signer.pem"]

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from bundlekit import load_trust
+from bundlekit import load_trust, wall_clock
 from bundlekit.authoring import advisory
 from bundlekit.authoring.sign import attach, remove
 from bundlekit.authoring.signatures import SignatureList
@@ -157,7 +157,7 @@ def keyless(head):
 
 def test_a_signature_without_a_certificate_is_verified_or_refused(signing, trusting):
     data = Path("update.bin").read_bytes()
-    document = advisory.read(Path("adv.bin"), Path("adv.bin").read_bytes(), at=dt.datetime.now(dt.UTC)).content
+    document = advisory.read(Path("adv.bin"), Path("adv.bin").read_bytes(), at=wall_clock.now()).content
     Path("update.sig").write_bytes(keyless(reader.read(BytesSource(data)).head_bytes))
     Path("adv.sig").write_bytes(keyless(document))
     blob = "adv.sig" if "advisories" in signing("--status").out else "update.sig"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bundlekit
-from bundlekit import pipeline
+from bundlekit import pipeline, wall_clock
 from bundlekit.cli import run
 from bundlekit.errors import ClockError, TrustError
 from bundlekit.source import BytesSource
@@ -105,16 +105,8 @@ def test_the_trust_files_of_the_page(place):
 
 
 def test_a_clock_before_our_own_release_cannot_judge(monkeypatch):
-    class Clock(dt.datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return cls(1970, 1, 1, tzinfo=tz)
-
-    class Time:
-        datetime, UTC = Clock, dt.UTC
-
     data = BytesSource(forge.good())
-    monkeypatch.setattr(pipeline, "dt", Time)
+    monkeypatch.setattr(wall_clock, "now", lambda: dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     for judge in (pipeline.check, pipeline.preflight):
         with pytest.raises(
             ClockError, match="The clock shows 1970-01-01, which is before the release of this bundlekit"

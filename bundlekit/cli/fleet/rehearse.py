@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.cli import common, destination, options
 from bundlekit.cli.fleet import fleet_options
 from bundlekit.cli.parameters import TimeSpan, path_type
@@ -107,7 +108,7 @@ def command(
     fleet = load_fleet(fleet_path)
     common.refuse_to_overwrite(output, *fleet.inputs)
     style = destination.style_for(output, style)
-    moment = at or common.now()
+    moment = at or wall_clock.now()
     planned = plan_fleet(fleet, at=moment, policy=Policy(accepted_risks=accepted_risks))
     rates = FleetRates(failures=failures, spread=spread, unknown=minutes, approval=approve_after or 0)
     result = simulate(planned, at=moment, seed=seed, rates=rates)

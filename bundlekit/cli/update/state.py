@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bundlekit import wall_clock
 from bundlekit.cli import common, options
 from bundlekit.cli.update import common as shared
 from bundlekit.cli.update import run_options
@@ -65,7 +66,7 @@ def command(
         given = {"product": found.product, "model": found.model} | {name: v for name, v in given.items() if v}
     if missing := [f"--{name}" for name in names if not given.get(name)]:
         raise click.UsageError(f"without an older state (--appliance), these are required: {', '.join(missing)}")
-    at = common.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    at = wall_clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
     seen = observe(
         plan,
         shared.hooks_of(plan),
