@@ -64,12 +64,17 @@ def load(path: Path) -> Advisory:
 
 
 def build(
-    advisory: Advisory, output: Path | BinaryIO, signers: Sequence[SigningIdentity], *, unsigned: bool = False
+    advisory: Advisory,
+    output: Path | BinaryIO,
+    signers: Sequence[SigningIdentity],
+    *,
+    unsigned: bool = False,
+    trust: TrustStore | None = None,
 ) -> EditableAdvisory:
     """Write the advisories file, signed by ``signers``, and return it.
 
-    ``unsigned`` allows a file without a signature, to be signed elsewhere. Raises SigningError for no signature
-    otherwise.
+    ``unsigned`` allows a file without a signature, to be signed elsewhere. With ``trust``, each signature has to count.
+    Raises SigningError for one that does not, and for no signature otherwise.
     """
     if not signers and not unsigned:
         raise SigningError(
@@ -81,7 +86,7 @@ def build(
     document = layout.encode(advisory)
     if len(document) > layout.MAX_DOCUMENT:
         raise SigningError(f"The advisories have {len(document)} bytes; the maximum is {layout.MAX_DOCUMENT}.")
-    signed = EditableAdvisory(advisory, document, (), wall_clock.now(), refused="nothing was built")
+    signed = EditableAdvisory(advisory, document, (), wall_clock.now(), refused="nothing was built", trust=trust)
     for signer in signers:
         signed.sign(signer)
     with whole_file(output) as file:

@@ -46,10 +46,14 @@ def command() -> None:
 @click.argument("source", type=path_type, required=False, metavar="ADVISORY.toml")
 @options.output_option("Write or replace this file; - is standard output.")
 @signing.signer_options
+@options.trust_option
 @click.option("--unsigned", is_flag=True, help="Write it without a signature, to be signed later or elsewhere.")
 @click.option("--example", is_flag=True, help="Print a commented ADVISORY.toml.")
 def build(source: Path | None, output: Path | None, *, unsigned: bool, example: bool, **given: Any) -> int:
-    """Make and sign an advisories file. Its serial must be higher than that of the previous file."""
+    """Make and sign an advisories file. Its serial must be higher than that of the previous file.
+
+    With --trust, only signatures that count are accepted, and the last lines show which signers have still to sign.
+    """
     common.refuse_to_overwrite(output)
     from bundlekit.authoring import advisory
 
@@ -61,14 +65,17 @@ def build(source: Path | None, output: Path | None, *, unsigned: bool, example: 
     if signing.has_signer(given) and unsigned:
         raise click.UsageError("--unsigned cannot be combined with --key or --signer")
     target = destination.opened(output)
+    trust = common.load_trusted(given.pop("trusted"))
     made = advisory.load(source)
     signers = signing.load_signers(given)
-    signed = advisory.build(made, target, signers, unsigned=unsigned)
+    signed = advisory.build(made, target, signers, unsigned=unsigned, trust=trust)
     signing.warn_of_keys(signers)
     for one in signed.signatures:
         signing.warn(signed.out_of_time(one.index))
     note = "" if signers else ", UNSIGNED: run `bundlekit advisory sign` next"
     destination.report_written(output, f"{advisory.in_brief(made)}{note}")
+    if trust:
+        signing.say_missing(signed, err=output == destination.STDOUT)
     return 0
 
 

@@ -84,6 +84,15 @@ def test_a_build_says_who_has_still_to_sign(cli, unsigned, trusting):
     assert "has not signed" not in cli("build", "SPEC.toml", "-o", "new.bin", *RELEASE).out
 
 
+def test_building_advisories_says_who_has_still_to_sign(cli, unsigned, trusting):
+    build = ("advisory", "build", "ADVISORY.toml", "-o", "new", *trusting())
+    last = cli(*build, *RELEASE).out.splitlines()[-1]
+    assert last == "1 of 2: qa has not signed; signatures valid until 2040-03-01"
+    Path("new").unlink()
+    done = cli(*build, *STRANGER)
+    assert (done.code, "nothing was built" in done.err, Path("new").exists()) == (3, True, False)
+
+
 def test_a_build_whose_signature_does_not_count_writes_nothing(cli, unsigned, trusting):
     done = cli("build", "SPEC.toml", "-o", "new.bin", *trusting(), *STRANGER)
     assert done.code == 3
