@@ -119,7 +119,9 @@ def test_one_key_given_twice_is_refused_where_it_is_given(cli, desk, verb):
 
 
 def old_keys(name, at):
-    keygen(Path(name), "ecdsa-p384", now=at, name=name)
+    with pytest.MonkeyPatch.context() as here:  # so that they can end before today
+        here.setattr("bundlekit.trust.test_pki.LIFETIME", dt.timedelta(days=825))
+        keygen(Path(name), "ecdsa-p384", now=at, name=name)
     return "--cert", f"{name}/signer.pem", "--key", f"{name}/signer.key"
 
 

@@ -37,6 +37,10 @@ class WorkerHost:
         if self.process.poll() is not None:
             self.start()
 
+    def _listens(self):
+        """Whether the worker has come so far that it ends when it is asked to, or has ended."""
+        return self.process.poll() is not None or f"worker {self.process.pid} begins" in self.log.read_text()
+
     def kill(self):
         """A power cut of the worker; its hooks go on, as they do at the far end of a connection."""
         self.process.kill()
@@ -52,6 +56,7 @@ class WorkerHost:
         """Ask it to end, as an administrator does, and return its exit code."""
         if self.process is None:
             return 0
+        wait_for(self._listens, "a worker that can be asked to end")
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         return self.process.wait(LIMIT)

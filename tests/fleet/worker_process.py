@@ -8,6 +8,7 @@ programs                 hooks that change a member are processes; otherwise all
 """
 
 import json
+import os
 import signal
 import sys
 import time
@@ -75,6 +76,7 @@ def main(told):
         tell=lambda text: print(text, flush=True),  # noqa: T201 -- the log of the host
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    print(f"worker {os.getpid()} begins", flush=True)  # noqa: T201 -- the log of the host
     try:
         worker.run()
     except BundlekitError as error:

@@ -95,7 +95,7 @@ def certificate(
     usage=("default",),
     purposes=None,
     start=NOW - timedelta(days=10),
-    end=NOW + timedelta(days=365),
+    end=NOW + timedelta(days=20 * 365),
     serial=None,
     extra=(),
     hash_=None,

@@ -148,8 +148,8 @@ NEVER = {
     "a family that is not there": ("", demand(1, "anna", algorithms=("rsa",)), {}),
     "denied": ('deny = ["carl.pub.pem"]', demand(1, "carl"), {}),
     "denied anchor": ('deny = ["root.pem"]', demand(1, "bert"), {}),
-    "expired anchor": ("", demand(1, "bert"), {"at": pki.NOW + dt.timedelta(days=4000)}),
-    "anchor not yet valid": ("", demand(1, "bert"), {"at": pki.NOW - dt.timedelta(days=4000)}),
+    "expired anchor": ("", demand(1, "bert"), {"at": pki.NOW + dt.timedelta(days=9000)}),
+    "anchor not yet valid": ("", demand(1, "bert"), {"at": pki.NOW - dt.timedelta(days=9000)}),
     "signer's last day": (
         "",
         demand(1, "carl"),
@@ -208,16 +208,16 @@ def test_show_on_the_command_line(desk, tmp_path, capsys):
         "trust      desk at 2026-11-24 00:00:00 UTC",
         "signer     anna [production] usable",
         "CN=Anna,O=TEST ONLY, for code-signing",
-        "anchor CN=Root,O=TEST ONLY (ecdsa-p256, until 2027-11-24",
+        "anchor CN=Root,O=TEST ONLY (ecdsa-p256, until 2046-11-19",
         "demand     2 of anna, bert can be met by anna, bert",
         "TEST TRUST",
     ):
         assert words in text
-    assert run(["trust", "show", str(file), "--at", "2036-01-01", "--format", "json"]) == 1
+    assert run(["trust", "show", str(file), "--at", "2050-01-01", "--format", "json"]) == 1
     values = json.loads(capsys.readouterr().out)
     jsonschema.validate(values, schema("trust-show"))
-    assert values["signers"][1]["sources"][0]["unusable"] == ["expired on 2027-11-24 00:00:00 UTC"]
-    assert run(["trust", "show", str(file), "--at", "2036-01-01"]) == 1
+    assert values["signers"][1]["sources"][0]["unusable"] == ["expired on 2046-11-19 00:00:00 UTC"]
+    assert run(["trust", "show", str(file), "--at", "2050-01-01"]) == 1
     assert "cannot be met now: usable are anna" in capsys.readouterr().out
     assert run(["trust", "show", str(tmp_path / "root.pem"), "--at", "2026-11-24"]) == 0
     assert "any of these usable" in capsys.readouterr().out
