@@ -378,6 +378,15 @@ def test_a_link_leads_where_swupdate_looks():
     assert report.release.annotations["modes"] == "stable.common, stable.pdm3rev10, stable.pdm3rev11, stable.pdm3rev40"
 
 
+def test_a_relative_link_is_read_where_the_group_with_it_is():
+    """SWUpdate continues at the target of a link to a group, so links in it are relative to that place."""
+    group = {"version": {"ref": "#./number"}, "number": "1.0", "images": {"ref": "#./list"}, "list": [entry()]}
+    board = {"stable": {"main": {"ref": "#software/here"}}}
+    report = judged(whole(described(images=None, version=None, board=board, here=group)))
+    assert (report.verdict, report.findings) == ("accept", ())
+    assert report.release.version == "1.0"
+
+
 @pytest.mark.parametrize(
     ("changes", "product", "models"),
     [
@@ -403,6 +412,8 @@ def test_product_and_models_are_stated_only_if_they_are_certain(changes, product
         {"scripts": [{"ref": "#./both"}], "both": [{"type": "copy", "device": "/dev/sdb"}]},
         {"bootenv": [{"name": "bootpart", "value": "0:2"}, {"name": "tries"}]},
         {"partitions": [{"type": "diskpart", "device": "/dev/sda"}, {"device": "mtd4", "name": "data", "size": 4096}]},
+        {"bootenv": [{"name": "a"}], "uboot": [{"name": "a"}]},
+        {"board": {"set": {"ref": "#./../here"}}, "here": {"bootenv": {"ref": "#./env"}, "env": [{"name": "a"}]}},
     ],
 )
 def test_entries_without_file_are_something_to_install(section):

@@ -25,7 +25,9 @@ ROOT: Final = "software"
 SECTIONS: Final = frozenset({"images", "files", "scripts", "partitions", "bootenv", "uboot", "vars"})
 """The groups of entries (SWUpdate, ``parser/parser.c``)."""
 WITHOUT_FILE: Final = ("bootenv", "uboot", "vars", "scripts", "partitions")
-"""The sections whose entries need no file. SWUpdate skips an entry without file in the other ones."""
+"""The sections whose entries need no file. SWUpdate ignores an entry without file in the other ones."""
+VARIABLES: Final = ("bootenv", "uboot", "vars")
+"""The sections whose entries are variables. SWUpdate ignores a file there."""
 HANDLED: Final = frozenset({"type", "device", "volume", "hook"})
 """Keys of an image that select its handler. A hook can set the others on the device."""
 VALUES: Final = frozenset({"version", "hardware-compatibility", "description", "name"})
@@ -69,6 +71,14 @@ class ListedFile(NamedTuple):
     digest: str
     size: int | None
     version: str | None
+
+
+class DescribedGroup(NamedTuple):
+    """A group where SWUpdate looks for values: the names that select it, its place after all links, and its values."""
+
+    names: NodePath
+    path: NodePath
+    node: dict[str, Any]
 
 
 class Description(NamedTuple):
@@ -125,7 +135,8 @@ class _DescriptionReader:
     def __init__(self, document: dict[str, Any], *, is_json: bool) -> None:
         self._document = document
         self._is_json = is_json
-        self._entries: list[dict[str, Any]] = []
+        self._entries: list[tuple[NodePath, dict[str, Any]]] = []
+        self._read = set[int]()
         self._installs = False
         self._seen = 0
 
@@ -135,11 +146,12 @@ class _DescriptionReader:
             raise _FaultError(f"it has no group {ROOT!r}")
         self._walk(software, (ROOT,))
         files = self._files()
-        if not files and not self._installs:
-            raise _FaultError("it lists nothing to install")
-        groups = list(islice(self._groups(software, (ROOT,)), MAX_GROUPS + 1))
+        groups = list(islice(self._groups(software, (ROOT,), (ROOT,)), MAX_GROUPS + 1))
         if len(groups) > MAX_GROUPS:
             raise _FaultError(f"it has more than {MAX_GROUPS} groups for boards, selections and modes")
+        self._sections(groups)
+        if not files and not self._installs:
+            raise _FaultError("it lists nothing to install")
         boards, modes = self._selections(groups)
         hardware = self._hardware(groups)
         name = self._text(software, "name")
@@ -179,12 +191,24 @@ class _DescriptionReader:
                 raise _FaultError(f"an entry in {_spelled(path)} is both a file and a link")
             self._followed(node, path)
         if "filename" in node:
-            self._entries.append(node)
+            self._entries.append((path, node))
         for key, value in node.items():
-            if key in SECTIONS:
-                self._section(key, value, (*path, key))
             if key != "properties":  # those are for the handler, and mean nothing here
                 self._walk(value, (*path, key))
+
+    def _sections(self, groups: list[DescribedGroup]) -> None:
+        """Check the sections of all groups, and that SWUpdate reads each file there, or in a list they link to."""
+        for _, path, group in groups:
+            for section in sorted(SECTIONS & group.keys()):
+                self._section(section, group[section], (*path, section))
+            for _, place, other in (DescribedGroup((), path, group), groups[0]) if "uboot" in group else ():
+                variables, _ = self._followed(other.get("bootenv"), (*place, "bootenv"))
+                if variables not in (None, self._followed(group["uboot"], (*path, "uboot"))[0]):
+                    raise _FaultError(f"{_spelled(path)} has another uboot than bootenv, and SWUpdate ignores uboot")
+        for path, entry in self._entries:
+            if id(entry) not in self._read:
+                message = f"{entry['filename']!r} in {_spelled(path)} is in no section that SWUpdate reads"
+                raise _FaultError(message)
 
     def _section(self, section: str, node: object, path: NodePath, links: int = 0) -> None:
         """Check the entries of a section, also those of the lists that entries link to.
@@ -192,24 +216,32 @@ class _DescriptionReader:
         SWUpdate follows such links without limit, so it never ends with a circle of them.
         """
         node, path = self._followed(node, path)
-        for one in node if isinstance(node, list) else ():
+        if not isinstance(node, list):
+            raise _FaultError(f"{_spelled(path)} is not a list, so SWUpdate ignores it or ends there")
+        for one in node:
             self._seen += 1
             if self._seen > MAX_ENTRIES:
                 raise _FaultError(f"its sections have more than {MAX_ENTRIES} entries")
-            if isinstance(one, dict) and "ref" in one:
+            if not isinstance(one, dict):
+                raise _FaultError(f"{_spelled(path)} has an entry that is not a group, and SWUpdate ignores it")
+            if "ref" in one:
                 if links == MAX_LINKS:
                     raise _FaultError(f"{_spelled(path)} links in a circle, or by more than {MAX_LINKS} lists")
                 target = self._target(one["ref"], path)
                 self._section(section, self._at(target), target, links + 1)
-            elif isinstance(one, dict) and "filename" not in one and section in WITHOUT_FILE:
-                self._check_entry(section, one)
-            elif isinstance(one, dict) and section == "images" and "filename" in one and not HANDLED & one.keys():
+            elif "filename" not in one or section in VARIABLES:
+                self._check_entry(section, one, path)
+            elif section == "images" and not HANDLED & one.keys():
                 raise _FaultError(
                     f"{one['filename']!r} has no type, device or volume, so SWUpdate has no handler for it"
                 )
+            self._read.add(id(one))
 
-    def _check_entry(self, section: str, entry: dict[str, Any]) -> None:
+    def _check_entry(self, section: str, entry: dict[str, Any], path: NodePath) -> None:
         """Check an entry without file: a variable, a script that only its handler knows, or a partition."""
+        if (section in WITHOUT_FILE) is ("filename" in entry):
+            what = "a variable with a filename" if section in VARIABLES else "an entry without filename"
+            raise _FaultError(f"{_spelled(path)} has {what}, which SWUpdate ignores")
         if section in ("scripts", "partitions"):
             known = (one for key in ("name", "device", "type") if isinstance(one := entry.get(key), str) and one)
             self._common(entry, next(known, section))
@@ -220,7 +252,7 @@ class _DescriptionReader:
             entry.get("device") and (entry.get("name") or entry.get("type", "ubipartition") != "ubipartition")
         ):
             raise _FaultError("an entry in partitions has no device, or has no name and is a UBI volume")
-        if section in ("bootenv", "uboot", "vars"):
+        if section in VARIABLES:
             name = entry.get("name")
             if not isinstance(name, str) or not name:
                 raise _FaultError(f"a variable in {section} has no name that is text")
@@ -268,7 +300,7 @@ class _DescriptionReader:
     def _files(self) -> tuple[ListedFile, ...]:
         """The listed files. An entry for each selection can list the same one."""
         found: dict[str, ListedFile] = {}
-        for entry in self._entries:
+        for _, entry in self._entries:
             one = self._file(entry)
             known = found.setdefault(one.name, one)
             if (known.digest, known.size or one.size) != (one.digest, one.size or known.size):
@@ -317,35 +349,34 @@ class _DescriptionReader:
 
     # Boards, selections and modes.
 
-    def _groups(self, group: dict[str, Any], path: NodePath) -> Iterator[tuple[NodePath, dict[str, Any]]]:
+    def _groups(self, group: dict[str, Any], names: NodePath, path: NodePath) -> Iterator[DescribedGroup]:
         """The groups in which SWUpdate looks for values: ``software``, and those for boards, selections and modes."""
-        yield path, group
-        if len(path) == MAX_LEVELS:
+        yield DescribedGroup(names, path, group)
+        if len(names) == MAX_LEVELS:
             return
         for key, value in group.items():
             if key in SECTIONS or key in VALUES:
                 continue
-            node, _ = self._followed(value, (*path, key))
+            node, place = self._followed(value, (*path, key))
             if isinstance(node, dict) and "filename" not in node:
-                yield from self._groups(node, (*path, key))
+                yield from self._groups(node, (*names, key), place)
 
     @staticmethod
-    def _selections(groups: list[tuple[NodePath, dict[str, Any]]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _selections(groups: list[DescribedGroup]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names of boards, and of selections with their modes. A group that only links lead to looks the same."""
         boards, modes = dict[str, None](), dict[str, None]()
-        for path, group in groups:
+        for (_, *names), _, group in groups:
             if not SECTIONS & group.keys():
                 continue
-            names = path[1:]
             if len(names) in (1, 3):
                 boards[names[0]] = None
             if len(names) in (2, 3):
                 modes[".".join(names[-2:])] = None
         return tuple(boards), tuple(modes)
 
-    def _version(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> str:
+    def _version(self, groups: list[DescribedGroup]) -> str:
         found = dict[str, None]()
-        for path, group in groups:
+        for _, path, group in groups:
             if "version" in group:
                 value, _ = self._followed(group["version"], (*path, "version"))
                 if not isinstance(value, str) or not 0 < len(value.encode()) <= MAX_TEXT:
@@ -355,13 +386,13 @@ class _DescriptionReader:
             raise _FaultError("it has no version" if not found else f"it has {len(found)} different versions")
         return next(iter(found))
 
-    def _has_script(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> bool:
-        return any("embedded-script" in group for _, group in groups)
+    def _has_script(self, groups: list[DescribedGroup]) -> bool:
+        return any("embedded-script" in group for _, _, group in groups)
 
-    def _hardware(self, groups: list[tuple[NodePath, dict[str, Any]]]) -> list[HardwareList]:
+    def _hardware(self, groups: list[DescribedGroup]) -> list[HardwareList]:
         """The lists of hardware revisions, with the names that SWUpdate looks for."""
         found: list[HardwareList] = []
-        for path, group in groups:
+        for (_, *names), path, group in groups:
             if "hardware-compatibility" not in group:
                 continue
             value, _ = self._followed(group["hardware-compatibility"], (*path, "hardware-compatibility"))
@@ -370,7 +401,6 @@ class _DescriptionReader:
             for one in value:
                 if not isinstance(one, str) or one in ("", PATTERN) or len(one.encode()) > MAX_TEXT:
                     raise _FaultError(f"hardware-compatibility in {_spelled(path)} has a value that is not text")
-            names = path[1:]
             board = names[0] if len(names) in (1, 3) else ""
             selection, mode = names[-2:] if len(names) in (2, 3) else ("", "")
             found.append(HardwareList(board=board, selection=selection, mode=mode, revisions=tuple(value)))
